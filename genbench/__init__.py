@@ -1,0 +1,44 @@
+"""genbench: train generative models that ship as plugins on equal budgets, and report numbers that can be traced.
+
+The public names are listed in `__all__` and loaded when first used, so that `import genbench` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genbench.api import run as run
+    from genbench.config import Benchmark as Benchmark
+    from genbench.config import Budget as Budget
+    from genbench.errors import GenbenchError as GenbenchError
+    from genbench.hookspecs import hookimpl as hookimpl
+    from genbench.model import Model as Model
+    from genbench.record import Record as Record
+    from genbench.record import load_records as load_records
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Benchmark": "genbench.config",
+    "Budget": "genbench.config",
+    "GenbenchError": "genbench.errors",
+    "Model": "genbench.model",
+    "Record": "genbench.record",
+    "hookimpl": "genbench.hookspecs",
+    "load_records": "genbench.record",
+    "run": "genbench.api",
+}
+
+__all__ = ["Benchmark", "Budget", "GenbenchError", "Model", "Record", "hookimpl", "load_records", "run", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'genbench' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

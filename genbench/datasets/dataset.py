@@ -1,0 +1,77 @@
+"""`Dataset`: a train and a held-out split of uint8 images, with the fingerprint that tells two data sets apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Dataset", "Split", "fingerprint"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images, and their labels where there are any.
+
+    Args:
+        images: (N, C, H, W) uint8 on the CPU, contiguous; possibly memory-mapped.
+        labels: (N,) int64, or None.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as every stage sees it.
+
+    Args:
+        name: as the user asked for it, such as `digits` or `folder:faces`.
+        train: what models train on, and what quality is measured against.
+        held_out: what no model sees.
+        class_names: one a label, or None without labels.
+        licence: one line.
+        nearest_mode: for data with known modes, a function from (N, C, H, W) uint8 to the (N,) index of the mode each
+            image belongs to, -1 for none; with it `mode_count`.
+        mode_count: how many modes there are, or None.
+    """
+
+    name: str
+    train: Split
+    held_out: Split
+    class_names: tuple[str, ...] | None
+    licence: str
+    fingerprint: str
+    nearest_mode: Callable[[Tensor], Tensor] | None = None
+    mode_count: int | None = None
+
+    @property
+    def image_shape(self) -> torch.Size:
+        """`torch.Size((C, H, W))`."""
+        return self.train.images.shape[1:]
+
+    @property
+    def classes(self) -> int | None:
+        """How many labels there are, or None without labels."""
+        return None if self.class_names is None else len(self.class_names)
+
+
+def fingerprint(train: Split, held_out: Split) -> str:
+    """Return the SHA-256 over both splits' shapes, uint8 bytes and labels: equal data, equal fingerprint."""
+    digest = hashlib.sha256()
+    for split in (train, held_out):
+        digest.update(f"{tuple(split.images.shape)}".encode())
+        for chunk in split.images.split(4096):  # so that a memory-mapped set is never read whole
+            digest.update(memoryview(chunk.contiguous().numpy()).cast("B"))
+        if split.labels is None:
+            digest.update(b"no labels")
+        else:
+            digest.update(memoryview(split.labels.contiguous().numpy()).cast("B"))
+    return digest.hexdigest()

@@ -1,0 +1,37 @@
+"""The errors a user sees: each is one line that says who, what, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GenbenchError(Exception):
+    """Anything genbench reports without a traceback. `str(error)` is one line."""
+
+
+class InputError(GenbenchError):
+    """What the user asked for cannot be done: nothing has been trained, and the command exits with 2."""
+
+
+class PluginError(GenbenchError):
+    """A plugin broke its contract. The line names the model, its distribution and version, and the fault."""
+
+
+class OptionError(InputError):
+    """A model was given an option it does not take, or one of the wrong type."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?` for the names close to `name`, or the list of all when none is close.
+
+    >>> nearest("dcgam", ["gan", "dcgan", "vae"])
+    '; did you mean dcgan or gan?'
+    >>> nearest("zzz", ["gan", "vae"])
+    '; known: gan, vae'
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; known: {', '.join(names) or 'none'}"
