@@ -1,0 +1,1 @@
+"""Variational autoencoders for genbench: `vae` (fully connected) and `conv-vae`."""

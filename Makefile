@@ -1,0 +1,44 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv first, where it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := plugins/gan plugins/vae plugins/ae
+SOURCES := pyproject.toml constraints.txt $(PLUGINS:=/pyproject.toml)
+DEMO := reports/digits
+
+.PHONY: demo test check lint types bench clean help
+
+help:  ## Show what can be made.
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## Train gan, dcgan, vae and ae on the digits and write a report (about 5 minutes).
+	$(BIN)/genbench run benchmarks/digits.toml --out $(DEMO)
+	@echo
+	@echo "Open $(DEMO)/report.md"
+
+test: $(VENV)/.installed  ## Run all tests.
+	$(BIN)/pytest
+
+check: lint types test  ## Everything that CI checks: ruff, mypy, tests.
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy genbench $(foreach plugin,$(PLUGINS),-p genbench_$(notdir $(plugin)))
+
+bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark).
+	$(BIN)/pytest benchmarks --benchmark-only
+
+# The stamp is written last, so an interrupted installation is taken up again; and nothing that is there is reinstalled
+# until a list of requirements changes. An unpinned torch would bring gigabytes of CUDA packages: hence the constraints.
+$(VENV)/.installed: $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "genbench needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(PLUGINS:%=-e %)
+	@touch $@
+
+clean:  ## Remove .venv and what tests left behind.
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,104 @@
+"""`genbench.run`: a benchmark from Python, the same as from the command line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genbench.config import CONTROLS, Benchmark, Budget, Settings, make_benchmark
+from genbench.execution.benchmark import Listener, Planned, run_benchmark
+from genbench.record import Record
+
+__all__ = ["command_for", "default_directory", "run"]
+
+
+class Silence:
+    """A listener that shows nothing."""
+
+    def checking(self, what: str, event: Mapping[str, Any] | None) -> None: ...
+
+    def started(self, number: int, total: int, planned: Planned) -> None: ...
+
+    def event(self, planned: Planned, event: Mapping[str, Any]) -> None: ...
+
+    def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None: ...
+
+
+def run(
+    models: Sequence[str],
+    dataset: str | Sequence[str] = "digits",
+    *,
+    budget: str | Budget = "3000steps",
+    seeds: int | Sequence[int] = 3,
+    out: str | Path | None = None,
+    controls: Sequence[str] = tuple(CONTROLS),
+    listener: Listener | None = None,
+    **settings: Any,
+) -> list[Record]:
+    """Train each model on each dataset with each seed under one budget, and return the records.
+
+    Cells that `out` has a finished record of are not run again. The report is written too.
+
+    Args:
+        models: as after `-m`: `"vae"`, `"vae:beta=4"`, `"./my_model.py"`.
+        dataset: one or several, as after `-d`.
+        budget: `"3000steps"`, `"200kimg"`, `"60s"` or `"1e15flop"`.
+        seeds: how many, or which.
+        out: the folder of records and report; `reports/<dataset>-<budget>` if not given.
+        controls: which controls stand beside the models.
+        settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`.
+
+    Raises:
+        GenbenchError: the request is at fault. A cell that fails raises nothing: its record says so.
+
+    Example::
+
+        records = genbench.run(models=["gan", "vae"], dataset="digits", budget="500steps", seeds=2)
+    """
+    from genbench import report
+
+    values = {
+        "models": list(models),
+        "datasets": [dataset] if isinstance(dataset, str) else list(dataset),
+        "seeds": seeds,
+        "budget": budget,
+        "controls": list(controls),
+        **settings,
+    }
+    benchmark = make_benchmark(values)
+    directory = Path(out) if out is not None else default_directory(benchmark)
+    records = run_benchmark(benchmark, directory, listener or Silence(), command_for(benchmark))
+    report.render_directory(directory)
+    return records
+
+
+def default_directory(benchmark: Benchmark) -> Path:
+    """Return `reports/<datasets>-<budget>`, of letters, digits, dots and dashes alone."""
+    name = "-".join([*benchmark.datasets, str(benchmark.settings.budget)])
+    return Path("reports") / "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in name)
+
+
+def command_for(benchmark: Benchmark) -> str:
+    """Return the one command line that runs a benchmark, with every setting that is not the default."""
+    parts = ["genbench", "run"]
+    for model in benchmark.models:
+        options = ",".join(f"{key}={value}" for key, value in model.options.items())
+        parts += ["-m", f"{model.name}:{options}" if options else model.name]
+    for dataset in benchmark.datasets:
+        parts += ["-d", dataset]
+    count = len(benchmark.seeds)
+    if benchmark.seeds == tuple(range(count)):
+        parts += ["--seeds", str(count)]
+    else:
+        parts += [part for seed in benchmark.seeds for part in ("--seed", str(seed))]
+    if benchmark.controls != tuple(CONTROLS):
+        parts += [part for name in benchmark.controls for part in ("--control", name)] or ["--no-controls"]
+    parts += ["--budget", str(benchmark.settings.budget)]
+    defaults = Settings()
+    for name, value in vars(benchmark.settings).items():
+        if name != "budget" and value != getattr(defaults, name):
+            flag = f"--{name.replace('_', '-')}"
+            parts += [flag] if value is True else [flag, str(value)]
+    return shlex.join(parts)

@@ -1,0 +1,61 @@
+"""Saves and restores the whole state of a cell in training, atomically, and never unpickles code."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genbench.atomic import replacing
+from genbench.errors import GenbenchError
+from genbench.model import Model
+
+__all__ = ["CheckpointError", "random_state", "restore", "restore_random_state", "save"]
+
+FORMAT = 1
+
+
+class CheckpointError(GenbenchError):
+    """A checkpoint that cannot be read; the line names the file."""
+
+
+def save(path: Path, model: Model, progress: dict[str, Any]) -> None:
+    """Write the model, the state of the global generators and `progress` (plain values) to `path`."""
+    state = {"format": FORMAT, "model": model.state_dict(), "random": random_state(), "progress": progress}
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def restore(path: Path, model: Model, device: torch.device) -> dict[str, Any]:
+    """Load what `save` wrote into `model` and the global generators; return the `progress`.
+
+    Raises:
+        CheckpointError: the file is truncated, is no checkpoint, or is of another model.
+    """
+    try:
+        # Mapped to the CPU, since the state of the generators lives there; load_state_dict copies to the device.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["format"] != FORMAT:
+            raise CheckpointError(f"checkpoint {path}: format {state['format']}, this version reads {FORMAT}")
+        model.load_state_dict(state["model"])
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"checkpoint {path}: cannot be restored: {reason}") from error
+    restore_random_state(state["random"])
+    progress: dict[str, Any] = state["progress"]
+    return progress
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of torch's global generators: the CPU's, and every CUDA device's where CUDA is in use."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put back what `random_state` returned."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,51 @@
+"""The `genbench` command: one command a file, and the only place that prints."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from genbench import __version__
+from genbench.cli.datasets import datasets
+from genbench.cli.doctor import doctor
+from genbench.cli.metrics import metrics
+from genbench.cli.models import models
+from genbench.cli.report import report
+from genbench.cli.run import run
+from genbench.errors import GenbenchError, InputError
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="genbench")
+def cli() -> None:
+    """Benchmark image generative models on equal budgets, with numbers that can be traced.
+
+    \b
+    Examples:
+      genbench run                                   every installed model on the digits, a short budget
+      genbench run -m vae -m vae:beta=4 --seeds 5    two versions of a model, five seeds each
+      genbench run -m ./my_model.py -d mnist         a model from a file
+      genbench doctor                                what is installed, and what is missing
+    """
+
+
+for command in (run, report, models, datasets, metrics, doctor):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command; an error that is the user's is one line and exit code 2, any other of ours exit code 1."""
+    try:
+        cli()
+    except InputError as error:
+        click.echo(f"genbench: {error}", err=True)
+        sys.exit(2)
+    except GenbenchError as error:
+        click.echo(f"genbench: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("genbench: interrupted; the same command goes on where it was", err=True)
+        sys.exit(130)

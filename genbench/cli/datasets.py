@@ -1,0 +1,28 @@
+"""`genbench datasets`: what can be trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="List the datasets, and which are at hand.")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
+def datasets(data_root: Path | None) -> None:
+    """List every dataset: what it holds, its licence, and whether it is on this machine.
+
+    \b
+    Examples:
+      genbench datasets
+      genbench datasets --data-root ~/data
+    """
+    from genbench.datasets import SOURCES, is_at_hand
+
+    for source in SOURCES.values():
+        presence = is_at_hand(source.name, data_root)
+        argument = f":{source.argument}" if source.argument else ""
+        click.echo(f"{source.name}{argument}")
+        click.echo(f"  {source.summary}")
+        click.echo(f"  licence: {source.licence}")
+        click.echo(f"  {'at hand' if presence.at_hand else 'not on disk'}: {presence.advice}")

@@ -1,0 +1,106 @@
+"""`genbench doctor`: what is installed, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Show what is installed, what is missing, and how to get it.")
+@click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
+def doctor(data_root: Path | None) -> None:
+    """Show versions, devices, models, extractors' weights and datasets; no plugin is imported.
+
+    \b
+    Examples:
+      genbench doctor
+      genbench doctor --data-root ~/data
+    """
+    _software()
+    _devices()
+    _models()
+    _weights()
+    _datasets(data_root)
+
+
+def _title(text: str) -> None:
+    click.echo(click.style(f"\n{text}" if text != "Software" else text, bold=True))
+
+
+def _line(good: bool, name: str, text: str) -> None:
+    click.echo(f"  {click.style('ok', fg='green') if good else click.style('--', fg='yellow')}  {name:<16} {text}")
+
+
+def _software() -> None:
+    _title("Software")
+    _line(True, "python", f"{platform.python_version()} on {platform.platform()}")
+    for name in ("genbench", "torch", "torchvision", "torchmetrics", "numpy", "scikit-learn", "pandas"):
+        try:
+            _line(True, name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            _line(False, name, f"not installed: pip install {name}")
+
+
+def _devices() -> None:
+    import torch
+
+    from genbench.environment import processor
+
+    _title("Devices")
+    _line(True, "cpu", f"{processor()}, {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            _line(True, f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+    else:
+        why = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU"
+        _line(False, "cuda", f"{why}; cells run on the CPU")
+    if torch.backends.mps.is_available():
+        _line(True, "mps", "Apple GPU")
+
+
+def _models() -> None:
+    from genbench.errors import PluginError
+    from genbench.plugins import installed
+
+    _title("Models")
+    models = installed()
+    for name, offers in models.items():
+        for found in offers:
+            try:
+                origin = found.provenance().origin
+            except PluginError as error:
+                _line(False, name, str(error))
+                continue
+            clash = f"; offered by {len(offers)} distributions: write {found.distribution}:{name}" if len(offers) > 1 else ""
+            _line(not clash, name, f"{found.distribution} {found.version}, {origin}{clash}")
+    if not models:
+        _line(False, "none", "install a plugin, such as: pip install ./plugins/vae")
+
+
+def _weights() -> None:
+    from genbench.datasets import cache_root
+    from genbench.features import WEIGHTS_URL, inception_weights_at_hand
+
+    _title("Extractors")
+    _line(True, "digits-cnn", "ships with genbench")
+    _line(True, "classifier", f"trained once per labelled dataset, kept in {cache_root()}")
+    _line(True, "random-conv", "made from a seed")
+    weights = inception_weights_at_hand(cache_root())
+    if weights:
+        _line(True, "inception", f"{weights}")
+    else:
+        _line(False, "inception", f"fetched when asked for with --extractor inception; without a network give the file with --weights ({WEIGHTS_URL})")
+
+
+def _datasets(data_root: Path | None) -> None:
+    from genbench.datasets import SOURCES, is_at_hand
+
+    _title("Datasets")
+    for name in SOURCES:
+        presence = is_at_hand(name, data_root)
+        _line(presence.at_hand, name, presence.advice)

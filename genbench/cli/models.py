@@ -1,0 +1,53 @@
+"""`genbench models`: what is installed, without importing any of it."""
+
+from __future__ import annotations
+
+import click
+
+from genbench.config import CONTROLS, ModelSpec
+
+
+@click.command(short_help="List the installed models, or one model's options.")
+@click.argument("model", required=False)
+def models(model: str | None) -> None:
+    """List every installed model with the distribution that ships it; with MODEL, its options and hooks.
+
+    The list is read from the distributions' metadata and imports no plugin, so a broken one is listed too.
+
+    \b
+    Examples:
+      genbench models
+      genbench models vae
+      genbench models ./my_model.py
+    """
+    if model is not None:
+        _show(model)
+        return
+    from genbench.plugins import installed
+
+    rows = [
+        (name if len(offers) == 1 else f"{found.distribution}:{name}", f"{found.distribution} {found.version}", found.summary())
+        for name, offers in installed().items()
+        for found in offers
+    ]
+    rows += [(name, "control", summary) for name, summary in CONTROLS.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for name, origin, summary in rows:
+        click.echo(f"{name:<{widths[0]}}  {origin:<{widths[1]}}  {summary}".rstrip())
+
+
+def _show(name: str) -> None:
+    from genbench import options, plugins
+
+    found = plugins.find(ModelSpec.parse(name))
+    plugin = plugins.load(found)
+    click.echo(f"{found.name}: {found.summary()}")
+    click.echo(f"  from {found.distribution} {found.version}, {found.path}".replace(" ,", ","))
+    click.echo(f"  hooks: {', '.join(hook for hook in plugins.hook_names() if plugin.implements(hook))}")
+    accepted = options.accepted(plugin)
+    if accepted is None:
+        click.echo("  options: its source does not show them")
+        return
+    click.echo("  options:" if accepted else "  options: none")
+    for parameter in accepted.values():
+        click.echo(f"    {options.describe(parameter)}")

@@ -1,0 +1,86 @@
+"""`genbench run`: train, measure, report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genbench.config import CONTROLS, Benchmark, make_benchmark, read_benchmark
+
+DEFAULT_BUDGET = "3000steps"
+
+
+@click.command(short_help="Train models on datasets under one budget, measure, and report.")
+@click.argument("benchmark", required=False, type=click.Path(path_type=Path), metavar="[BENCHMARK.toml]")
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL[:OPT=VALUE,...]", help="A model; repeatable.")
+@click.option("-d", "--dataset", "datasets", multiple=True, metavar="DATASET", help="A dataset; repeatable.")
+@click.option("--budget", metavar="B", help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}]")
+@click.option("--seeds", type=int, metavar="N", help="How many seeds.  [default: 3]")
+@click.option("--seed", "chosen", type=int, multiple=True, metavar="S", help="One seed, instead of --seeds; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Records and report.  [default: reports/...]")
+@click.option("--batch-size", type=int, metavar="N", help="Training images a step.  [default: 64]")
+@click.option("--evaluations", type=int, metavar="K", help="Points of the quality curve.  [default: 5]")
+@click.option("--samples", type=int, metavar="N", help="Images drawn for quality.  [default: the held-out count]")
+@click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]")
+@click.option("--precision", metavar="P", help="Of training: fp32 or bf16.  [default: fp32]")
+@click.option("--compile", is_flag=True, default=None, help="Compile the networks.")
+@click.option("--extractor", metavar="E", help="auto, inception, digits-cnn, classifier, random-conv.  [default: auto]")
+@click.option("--weights", metavar="FILE", help="Inception's weights.")
+@click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
+@click.option("--eval-precision", metavar="P", help="Of the extractor: fp32 or bf16.  [default: fp32]")
+@click.option("--image-size", type=int, metavar="N", help="Resize and crop images to N × N.")
+@click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
+@click.option("--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all four; repeatable.")
+@click.option("--no-controls", is_flag=True, help="Leave the controls out.")
+@click.option("--timeout", type=float, metavar="S", help="Seconds that one cell may take.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def run(benchmark: Path | None, timeout: float | None, quiet: bool, out: Path | None, **flags: Any) -> None:
+    """Train each model on each dataset with each seed under one budget; measure, and write a report.
+
+    With no model and no file: every installed model on the digits. Flags go before what the file says. Cells that
+    are finished are not run again, so the same command goes on where a broken one was. Exit code 1: a cell failed
+    (the others are reported); 2: the request is at fault, and nothing was trained.
+
+    \b
+    Examples:
+      genbench run
+      genbench run benchmarks/digits.toml
+      genbench run -m gan -m vae:beta=4 -d mnist --data-root ~/data --budget 200kimg --seeds 5
+      genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
+    """
+    from genbench import api, report
+    from genbench.cli.progress import listener_for
+    from genbench.cli.summary import print_summary
+    from genbench.execution.benchmark import run_benchmark
+
+    wanted = _benchmark(benchmark, flags)
+    directory = out or (Path("reports") / benchmark.stem if benchmark else api.default_directory(wanted))
+    with listener_for(quiet) as listener:
+        records = run_benchmark(wanted, directory, listener, api.command_for(wanted), timeout)
+    page = report.render_directory(directory)
+    if not quiet:
+        print_summary(records, page)
+    if any(not record.finished for record in records):
+        sys.exit(1)
+
+
+def _benchmark(path: Path | None, flags: dict[str, Any]) -> Benchmark:
+    """Join the file and the flags, which go first."""
+    values = read_benchmark(path) if path else {}
+    chosen = flags.pop("chosen")
+    if chosen:
+        flags["seeds"] = list(chosen)
+    if flags.pop("no_controls"):
+        values["controls"] = []
+    values |= {key: value for key, value in flags.items() if value is not None and value != ()}
+    if "models" not in values:
+        from genbench.plugins import installed
+
+        values["models"] = [name if len(found) == 1 else f"{found[0].distribution}:{name}" for name, found in installed().items()]
+    return make_benchmark(values)
+
+
+assert CONTROLS

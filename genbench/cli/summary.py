@@ -1,0 +1,35 @@
+"""What `genbench run` prints at its end: the outcome in a few lines, and where the report is."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from genbench.record import Record
+
+__all__ = ["print_summary"]
+
+
+def print_summary(records: Sequence[Record], page: Path) -> None:
+    """Print each model's main number, mean over seeds, per dataset; then the failures, and the path of the report."""
+    for dataset in dict.fromkeys(record.dataset for record in records):
+        finished = [record for record in records if record.dataset == dataset and record.finished and record.numbers]
+        if not finished:
+            continue
+        main = next(iter(finished[0].numbers))
+        means = {
+            label: statistics.fmean(record.numbers[main] for record in finished if record.label == label and main in record.numbers)
+            for label in dict.fromkeys(record.label for record in finished)
+            if any(main in record.numbers for record in finished if record.label == label)
+        }
+        click.echo(f"{dataset}: mean {main} over seeds, best first")
+        width = max(map(len, means))
+        for label, mean in sorted(means.items(), key=lambda pair: pair[1]):
+            click.echo(f"  {label:<{width}}  {mean:.4g}")
+    failed = [record for record in records if not record.finished]
+    if failed:
+        click.echo(f"{len(failed)} of {len(records)} cells failed; the report says why")
+    click.echo(f"report: {page}")

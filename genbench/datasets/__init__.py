@@ -1,0 +1,223 @@
+"""The table of datasets, and `load`. Importing it imports no torch: a source's file is imported when it is loaded."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genbench.datasets.source import Presence, Progress, Request, Source, cache_root, default_data_root
+from genbench.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from genbench.datasets.dataset import Dataset
+
+__all__ = ["SOURCES", "Presence", "Source", "cache_root", "default_data_root", "is_at_hand", "load"]
+
+
+def _idx(folder: str, train: str = "train", held_out: str = "t10k") -> tuple[str, ...]:
+    kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
+    return tuple(f"{folder}/raw/{split}-{kind}" for split in (train, held_out) for kind in kinds)
+
+
+_CIFAR10_FILES = tuple(
+    f"cifar-10-batches-py/{file}" for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+)
+_STL10_FILES = tuple(
+    f"stl10_binary/{file}" for file in ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin")
+)
+
+_ROWS = (
+    Source(
+        "digits",
+        "8×8 grey handwritten digits, bundled with scikit-learn: 1,297 to train on, 500 held out",
+        "CC BY 4.0 (E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI)",
+        "digits",
+    ),
+    Source(
+        "shapes",
+        "drawn RGB shapes with known factors, any size and count: 64 modes (8 kinds × 8 colours)",
+        "CC0: drawn by genbench",
+        "shapes",
+        argument="size=N,count=N,held_out=N,seed=N",
+    ),
+    Source(
+        "gaussians",
+        "two-dimensional mixtures as images of one pixel and two channels, with known density: 8 or 25 modes",
+        "CC0: drawn by genbench",
+        "gaussians",
+        argument="ring or grid",
+    ),
+    Source(
+        "folder",
+        "any directory of images, class sub-folders optional: folder:PATH",
+        "that of your files",
+        "folder",
+        argument="PATH",
+        argument_needed=True,
+    ),
+    Source(
+        "mnist",
+        "28×28 grey handwritten digits: 60,000 to train on, 10,000 held out",
+        "CC BY-SA 3.0 (Y. LeCun, C. Cortes, C. Burges)",
+        "torchvision_sets",
+        needs_download=True,
+        files=_idx("MNIST"),
+    ),
+    Source(
+        "fashion-mnist",
+        "28×28 grey pictures of clothes: 60,000 to train on, 10,000 held out",
+        "MIT (Zalando SE)",
+        "torchvision_sets",
+        needs_download=True,
+        files=_idx("FashionMNIST"),
+    ),
+    Source(
+        "kmnist",
+        "28×28 grey cursive hiragana: 60,000 to train on, 10,000 held out",
+        "CC BY-SA 4.0 (ROIS-DS Center for Open Data in the Humanities)",
+        "torchvision_sets",
+        needs_download=True,
+        files=_idx("KMNIST"),
+    ),
+    Source(
+        "emnist",
+        "28×28 grey handwritten digits and letters, the balanced split: 112,800 to train on, 18,800 held out",
+        "none stated (G. Cohen et al., from NIST Special Database 19)",
+        "torchvision_sets",
+        needs_download=True,
+        files=_idx("EMNIST", "emnist-balanced-train", "emnist-balanced-test"),
+    ),
+    Source(
+        "cifar10",
+        "32×32 RGB photographs of 10 kinds of things: 50,000 to train on, 10,000 held out",
+        "none stated; its authors ask to be cited (A. Krizhevsky, 2009)",
+        "torchvision_sets",
+        needs_download=True,
+        files=_CIFAR10_FILES,
+    ),
+    Source(
+        "cifar100",
+        "32×32 RGB photographs of 100 kinds of things: 50,000 to train on, 10,000 held out",
+        "none stated; its authors ask to be cited (A. Krizhevsky, 2009)",
+        "torchvision_sets",
+        needs_download=True,
+        files=tuple(f"cifar-100-python/{file}" for file in ("train", "test", "meta")),
+    ),
+    Source(
+        "svhn",
+        "32×32 RGB house numbers: 73,257 to train on, 26,032 held out",
+        "non-commercial use only (Y. Netzer et al., 2011)",
+        "torchvision_sets",
+        needs_download=True,
+        files=("train_32x32.mat", "test_32x32.mat"),
+    ),
+    Source(
+        "stl10",
+        "96×96 RGB photographs of 10 kinds of things, the labelled part: 5,000 to train on, 8,000 held out",
+        "none stated; the images are from ImageNet, for research only (A. Coates et al., 2011)",
+        "torchvision_sets",
+        needs_download=True,
+        files=_STL10_FILES,
+    ),
+    Source(
+        "celeba",
+        "RGB faces cropped to 140×140 and resized, 64×64 unless asked: 162,770 to train on, 19,962 held out",
+        "non-commercial research only (Z. Liu et al., 2015)",
+        "celeba",
+        needs_download=True,
+        files=("celeba/list_eval_partition.txt", "celeba/img_align_celeba"),
+    ),
+)
+
+SOURCES: dict[str, Source] = {source.name: source for source in _ROWS}
+
+
+def load(
+    spec: str,
+    *,
+    data_root: Path | None = None,
+    image_size: int | None = None,
+    download: bool = True,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Load a dataset: both splits as uint8 tensors, with their fingerprint.
+
+    What was read from files is kept in the cache folder as one uint8 array, so a second load neither decodes an image
+    nor unpacks an archive; arrays larger than a share of the memory are memory-mapped from there.
+
+    Args:
+        spec: `name` or `name:argument`, such as `mnist`, `folder:PATH`, `gaussians:grid`, `shapes:size=64,seed=1`.
+        data_root: the folder of downloaded data; `$GENBENCH_DATA`, else `data` in the cache folder.
+        image_size: the side N of the images in pixels: the shorter side is resized to N (bicubic, antialiased) and
+            the centre cropped to N × N. Without it images stay as they are.
+        download: whether missing files may be fetched.
+        progress: called with (done, total) while files are fetched or decoded.
+
+    Raises:
+        InputError: one line, for an unknown name, missing or corrupt data, and sizes that differ or do not fit.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.image_shape, digits.classes, len(digits.train), len(digits.held_out)
+        (torch.Size([1, 8, 8]), 10, 1297, 500)
+    """
+    source, argument = _parse(spec)
+    if image_size is not None and image_size < 1:
+        raise InputError(f"dataset {spec!r}: images cannot be {image_size} pixels wide; give --image-size 1 or more")
+    request = Request(
+        source=source,
+        spec=spec,
+        argument=argument,
+        data_root=(data_root or default_data_root()).expanduser(),
+        cache=cache_root(),
+        image_size=image_size,
+        download=download,
+        progress=progress,
+    )
+    dataset: Dataset = importlib.import_module(f"genbench.datasets.{source.module}").load(request)
+    return dataset
+
+
+def is_at_hand(spec: str, data_root: Path | None = None) -> Presence:
+    """Say whether the data of a source is on this machine, without reading it.
+
+    Example:
+        >>> is_at_hand("digits").at_hand
+        True
+    """
+    source, argument = _parse(spec, argument_may_lack=True)
+    if source.argument_needed:
+        return _folder_presence(argument)
+    if not source.needs_download:
+        return Presence(True, None, "needs no files")
+    root = (data_root or default_data_root()).expanduser()
+    paths = [root / file for file in source.files]
+    missing = [path for path in paths if not path.exists()]
+    if not missing:
+        return Presence(True, paths[0], f"read from {root}")
+    advice = (
+        f"downloaded to {root} when first used; without a network, put {source.files[0]} there, "
+        "or name the folder that holds it with --data-root or $GENBENCH_DATA"
+    )
+    return Presence(False, missing[0], advice)
+
+
+def _folder_presence(argument: str | None) -> Presence:
+    if argument is None:
+        return Presence(True, None, "reads the folder that you name: folder:PATH")
+    path = Path(argument).expanduser()
+    return Presence(path.is_dir(), path, "read from there" if path.is_dir() else "no such folder")
+
+
+def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, str | None]:
+    name, colon, argument = spec.partition(":")
+    if name not in SOURCES:
+        hint = f"; for a folder of images write folder:{spec}" if Path(spec).is_dir() else nearest(name, SOURCES)
+        raise InputError(f"dataset {spec!r}: no dataset is called {name!r}{hint}")
+    source = SOURCES[name]
+    if colon and source.argument is None:
+        raise InputError(f"dataset {spec!r}: {name} takes no argument; write {name}")
+    if not argument and (colon or (source.argument_needed and not argument_may_lack)):
+        raise InputError(f"dataset {spec!r}: {name} needs its argument; write {name}:{source.argument}")
+    return source, argument or None

@@ -1,0 +1,109 @@
+"""Image files to pixels: what PIL reads, as 8-bit grey or RGB, upright, without transparency, and resized if asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from genbench.datasets.source import Progress
+
+__all__ = ["SUFFIXES", "Header", "fit_square", "in_parallel", "read_header", "read_pixels", "resize_all"]
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+_GREY_MODES = frozenset({"1", "L", "LA", "La"})
+_TRANSPARENT_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_ORIENTATION_TAG, _SIDEWAYS = 0x0112, frozenset({5, 6, 7, 8})
+_Item = TypeVar("_Item")
+_CHUNK = 64  # images a task: far more than a task costs, few enough for a smooth progress bar
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of an image before it is decoded: its upright size, and whether it is grey."""
+
+    width: int
+    height: int
+    grey: bool
+
+
+def read_header(path: Path) -> Header:
+    """Read the size and mode of an image file; the pixels stay unread."""
+    with Image.open(path) as image:
+        if image.mode in _DEEP_MODES:
+            raise ValueError(f"its pixels are of more than 8 bits (mode {image.mode}); convert it to 8 bits")
+        # Only what stands before the pixels: asking PIL for the EXIF block of a PNG would decode it.
+        sideways = "exif" in image.info and image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS
+        width, height = reversed(image.size) if sideways else image.size
+        return Header(width, height, image.mode in _GREY_MODES)
+
+
+def read_pixels(path: Path, grey: bool, prepare: Callable[[Image.Image], Image.Image]) -> npt.NDArray[np.uint8]:
+    """Decode the first frame of an image file, uint8 (C, H, W) with C 1 or 3.
+
+    It is turned upright as its EXIF orientation says, laid on white where it is transparent, and then given to
+    `prepare`, which crops and resizes it.
+    """
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode in _TRANSPARENT_MODES or "transparency" in upright.info:
+            layer = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        pixels = np.asarray(prepare(upright.convert("L" if grey else "RGB")))
+    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+
+
+def fit_square(image: Image.Image, size: int) -> Image.Image:
+    """Resize the shorter side to `size` and crop the centre to a square.
+
+    Bicubic with antialiasing, in PIL's integer arithmetic: the same bytes on every machine. An aliased resizer shifts
+    Fréchet distances (G. Parmar, R. Zhang, J.-Y. Zhu, 2022, On Aliased Resizing and Surprising Subtleties in GAN
+    Evaluation, https://arxiv.org/abs/2104.11222).
+    """
+    if image.size == (size, size):
+        return image
+    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+
+
+def resize_all(images: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8], progress: Progress | None) -> None:
+    """Put (N, C, H, W) images of 1 or 3 channels into the (N, C, S, S) `target`, each by `fit_square`."""
+    if images.shape == target.shape:
+        target[...] = images
+        return
+    size, grey = target.shape[-1], target.shape[1] == 1
+
+    def work(index: int) -> None:
+        source = Image.fromarray(images[index, 0] if grey else np.ascontiguousarray(images[index].transpose(1, 2, 0)))
+        pixels = np.asarray(fit_square(source, size))
+        target[index] = pixels if grey else pixels.transpose(2, 0, 1)
+
+    in_parallel(range(len(images)), work, progress)
+
+
+def in_parallel(items: Sequence[_Item], work: Callable[[_Item], None], progress: Progress | None) -> None:
+    """Do `work` on every item in a thread pool (PIL decodes and resizes outside the interpreter lock).
+
+    The error that is raised is that of the first item that fails, in order; what has not begun by then is dropped.
+    """
+    starts = range(0, len(items), _CHUNK)
+
+    def chunk(start: int) -> int:
+        part = items[start : start + _CHUNK]
+        for item in part:
+            work(item)
+        return len(part)
+
+    done = 0
+    with ThreadPoolExecutor(max_workers=min(32, os.cpu_count() or 1)) as pool:
+        for count in pool.map(chunk, starts):
+            done += count
+            if progress is not None:
+                progress(done, len(items))

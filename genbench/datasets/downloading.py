@@ -1,0 +1,84 @@
+"""Fetches one archive: whole, with the MD5 it should have, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from genbench.atomic import replacing
+from genbench.datasets.source import Progress
+
+__all__ = ["Archive", "DownloadError", "fetch", "md5_of"]
+
+TIMEOUT_S = 30  # for a connection, and for silence within one; a network that swallows packets would hang for ever
+_BLOCK = 1 << 18
+
+
+class DownloadError(Exception):
+    """No address gave the archive; the text says what each of them did."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file to fetch.
+
+    Args:
+        path: where it belongs, relative to the data root.
+        urls: where it is offered, the first to be tried first.
+        md5: of the whole file, as hex digits.
+    """
+
+    path: str
+    urls: tuple[str, ...]
+    md5: str
+
+
+def fetch(archive: Archive, root: Path, progress: Progress | None = None) -> None:
+    """Bring the archive to its place below `root`, unless it is there with the right MD5.
+
+    Raises:
+        DownloadError: every address failed, or gave a file with another MD5; none of it stays on the disk.
+    """
+    target = root / archive.path
+    if target.is_file() and md5_of(target) == archive.md5:
+        return
+    failures = []
+    for url in archive.urls:
+        try:
+            with replacing(target) as temporary:
+                _copy(url, temporary, progress)
+                _require_md5(temporary, archive.md5)
+            return
+        except (OSError, http.client.HTTPException, DownloadError) as error:
+            reason = error.reason if type(error) is urllib.error.URLError else error
+            failures.append(f"{url}: {reason}")
+    raise DownloadError("; ".join(failures))
+
+
+def md5_of(path: Path) -> str:
+    """Return the MD5 of a file, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _copy(url: str, path: Path, progress: Progress | None) -> None:
+    request = urllib.request.Request(url, headers={"User-Agent": "genbench"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer, path.open("wb") as file:
+        length, done = int(answer.headers.get("Content-Length") or 0), 0
+        while block := answer.read(_BLOCK):
+            file.write(block)
+            done += len(block)
+            if progress is not None and length:
+                progress(done, length)
+    if done < length:
+        raise DownloadError(f"the connection ended after {done} of {length} bytes")
+
+
+def _require_md5(path: Path, expected: str) -> None:
+    actual = md5_of(path)
+    if actual != expected:
+        raise DownloadError(f"corrupt, its MD5 is {actual} and not {expected}")

@@ -1,0 +1,168 @@
+"""Any directory of images."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from genbench.datasets.dataset import Dataset
+from genbench.datasets.decoding import SUFFIXES, Header, fit_square, in_parallel, read_header, read_pixels
+from genbench.datasets.source import Request
+from genbench.datasets.storage import Plan, digest, file_stamps, keep
+from genbench.seeding import derive
+
+__all__ = ["HELD_OUT_FOLDERS", "HELD_OUT_SHARE", "load"]
+
+HELD_OUT_SHARE = 0.1  # of the images of a folder that has no split of its own
+HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first that is there counts
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The images of a folder by name, in the order they are stored: those to train on first."""
+
+    root: Path
+    names: tuple[str, ...]  # relative to the root, with forward slashes
+    train_count: int
+    classes: tuple[str | None, ...]  # of each image: its class sub-folder
+
+
+def load(request: Request) -> Dataset:
+    """Load a directory of images: png, jpg, bmp, webp, tif, and the first frame of a gif.
+
+    The split is that of the sub-folders `train` and one of `HELD_OUT_FOLDERS`, where both are there; otherwise a tenth
+    of the images, chosen by a hash of their names, is held out, so that it stays the same when images are added nearby.
+    Sub-folders are classes where every image lies in one and there are at least two. Hidden files are passed over.
+    Images are grey where all of them are, else RGB; upright as their EXIF orientation says; laid on white where they
+    are transparent; all of one size, or brought to one by `image_size`.
+    """
+    root = Path(request.argument or "").expanduser()
+    if not root.is_dir():
+        fault = "is a file; give the folder that holds it" if root.exists() else "no such folder"
+        raise request.fault(f"{root}: {fault}")
+    listing = _list(request, root)
+    key = f"{root.resolve()} {request.image_size}"
+    return keep(request, key, file_stamps(root, listing.names), lambda: _plan(request, listing))
+
+
+def _list(request: Request, root: Path) -> _Listing:
+    names = _image_names(request, root)
+    if not names:
+        raise request.fault(f"no images in {root} or below; genbench reads {', '.join(sorted(SUFFIXES))}")
+    held_out_folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
+    if (root / "train").is_dir() and held_out_folder is not None:
+        train = [name for name in names if name.startswith("train/")]
+        held_out = [name for name in names if name.startswith(f"{held_out_folder}/")]
+        depth = 1
+    else:
+        held_out_count = max(1, round(len(names) * HELD_OUT_SHARE))
+        chosen = set(sorted(names, key=lambda name: derive(0, "held-out", digest(name)))[:held_out_count])
+        train = [name for name in names if name not in chosen]
+        held_out = [name for name in names if name in chosen]
+        held_out_folder, depth = "", 0
+    if not train or not held_out:
+        empty = "train" if not train else held_out_folder
+        where = f"{root / empty} holds no images" if empty else f"{root} holds 1 image"
+        raise request.fault(f"{where}; at least one to train on and one to hold out are needed")
+    return _Listing(root, (*train, *held_out), len(train), _classes(request, train, held_out, depth))
+
+
+def _classes(request: Request, train: list[str], held_out: list[str], depth: int) -> tuple[str | None, ...]:
+    """Return the class sub-folder of each image, or all None where not every image has one or there is only one."""
+    parts = [name.split("/") for name in (*train, *held_out)]
+    if any(len(part) < depth + 2 for part in parts):
+        return (None,) * len(parts)
+    classes = [part[depth] for part in parts]
+    strange = sorted(set(classes[len(train) :]) - set(classes[: len(train)])) if depth else []
+    if strange:
+        raise request.fault(f"class {strange[0]!r} has held-out images but none to train on; move its folder")
+    return tuple(classes) if len(set(classes)) > 1 else (None,) * len(parts)
+
+
+def _image_names(request: Request, root: Path) -> list[str]:
+    """Return every image file at or below `root`, sorted; links to folders are followed, each folder once."""
+
+    def refuse(error: OSError) -> None:
+        raise request.fault(f"cannot read {error.filename}: {error.strerror}") from error
+
+    names: list[str] = []
+    seen: set[str] = set()
+    for folder, below, files in os.walk(root, followlinks=True, onerror=refuse):
+        real = os.path.realpath(folder)
+        below[:] = [] if real in seen else sorted(name for name in below if not name.startswith("."))
+        if real in seen:
+            continue
+        seen.add(real)
+        relative = Path(folder).relative_to(root)
+        names += [
+            (relative / name).as_posix()
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        ]
+    return sorted(names)
+
+
+def _plan(request: Request, listing: _Listing) -> Plan:
+    headers = _headers(request, listing)
+    grey = all(header.grey for header in headers)
+    side = request.image_size
+    if side is None:
+        _require_one_size(request, listing, headers)
+    height, width = (side, side) if side else (headers[0].height, headers[0].width)
+    class_names = tuple(sorted({name for name in listing.classes if name is not None}))
+    numbers = {name: number for number, name in enumerate(class_names)}
+    labels = [numbers[name] for name in listing.classes if name is not None]
+    return Plan(
+        shape=(len(listing.names), 1 if grey else 3, height, width),
+        train_count=listing.train_count,
+        labels=np.array(labels, np.int64) if labels else None,
+        class_names=class_names or None,
+        fill=partial(_decode, request, listing, grey),
+    )
+
+
+def _headers(request: Request, listing: _Listing) -> list[Header]:
+    headers: dict[str, Header] = {}
+
+    def work(name: str) -> None:
+        try:
+            headers[name] = read_header(listing.root / name)
+        except Exception as error:  # PIL raises what each format's reader happens to raise
+            raise _corrupt(request, listing.root / name, error) from error
+
+    in_parallel(listing.names, work, None)
+    return [headers[name] for name in listing.names]
+
+
+def _require_one_size(request: Request, listing: _Listing, headers: list[Header]) -> None:
+    first = headers[0]
+    for name, header in zip(listing.names, headers, strict=True):
+        if (header.width, header.height) != (first.width, first.height):
+            raise request.fault(
+                f"images differ in size: {listing.names[0]} is {first.width}x{first.height}, "
+                f"{name} is {header.width}x{header.height}; with --image-size N the shorter side of each "
+                "is resized to N and the centre cropped to N x N"
+            )
+
+
+def _decode(request: Request, listing: _Listing, grey: bool, target: npt.NDArray[np.uint8]) -> None:
+    size = request.image_size
+
+    def work(index: int) -> None:
+        path = listing.root / listing.names[index]
+        try:
+            target[index] = read_pixels(path, grey, lambda image: fit_square(image, size) if size else image)
+        except Exception as error:
+            raise _corrupt(request, path, error) from error
+
+    in_parallel(range(len(listing.names)), work, request.progress)
+
+
+def _corrupt(request: Request, path: Path, error: Exception) -> Exception:
+    reason = "it is not an image that PIL knows" if "cannot identify" in str(error) else str(error)
+    return request.fault(f"cannot read {path}: {reason}; replace or remove it")

@@ -1,0 +1,99 @@
+"""The shapes that `shapes` draws, as signed distances to their outlines: negative inside, positive outside.
+
+The formulas follow I. Quilez, 2D distance functions, https://iquilezles.org/articles/distfunctions2d/.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["OUTLINES"]
+
+
+def _length(x: Tensor, y: Tensor) -> Tensor:
+    return (x * x + y * y).sqrt()
+
+
+def _disc(x: Tensor, y: Tensor) -> Tensor:
+    return _length(x, y) - 0.88
+
+
+def _ring(x: Tensor, y: Tensor) -> Tensor:
+    return (_length(x, y) - 0.7).abs() - 0.24
+
+
+def _box(x: Tensor, y: Tensor, width: float, height: float) -> Tensor:
+    across, along = x.abs() - width, y.abs() - height
+    return _length(across.clamp(min=0), along.clamp(min=0)) + torch.maximum(across, along).clamp(max=0)
+
+
+def _square(x: Tensor, y: Tensor) -> Tensor:
+    return _box(x, y, 0.68, 0.68) - 0.1
+
+
+def _diamond(x: Tensor, y: Tensor) -> Tensor:
+    half = math.sqrt(0.5)
+    return _box((x + y) * half, (y - x) * half, 0.6, 0.6) - 0.08
+
+
+def _cross(x: Tensor, y: Tensor) -> Tensor:
+    return torch.minimum(_box(x, y, 0.86, 0.2), _box(x, y, 0.2, 0.86)) - 0.08
+
+
+def _polygon(x: Tensor, y: Tensor, corners: list[tuple[float, float]]) -> Tensor:
+    """The distance to a closed polygon: to its nearest edge, with the sign of an even or odd number of crossings."""
+    nearest = torch.full_like(x + y, math.inf)
+    inside = torch.zeros_like(nearest, dtype=torch.bool)
+    for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+        ex, ey = bx - ax, by - ay
+        px, py = x - ax, y - ay
+        along = ((px * ex + py * ey) / (ex * ex + ey * ey)).clamp(0, 1)
+        dx, dy = px - along * ex, py - along * ey
+        nearest = torch.minimum(nearest, dx * dx + dy * dy)
+        if ey != 0:
+            inside ^= ((y < ay) != (y < by)) & (px < py * (ex / ey))
+    return torch.where(inside, -1.0, 1.0) * nearest.sqrt()
+
+
+def _regular(count: int, radii: tuple[float, ...]) -> list[tuple[float, float]]:
+    """Corners around the centre, the first at the top (y grows downwards), at radii that repeat."""
+    angles = [2 * math.pi * corner / count for corner in range(count)]
+    return [
+        (radii[corner % len(radii)] * math.sin(angle), -radii[corner % len(radii)] * math.cos(angle))
+        for corner, angle in enumerate(angles)
+    ]
+
+
+def _triangle(x: Tensor, y: Tensor) -> Tensor:
+    return _polygon(x, y - 0.2, _regular(3, (0.95,))) - 0.1
+
+
+def _star(x: Tensor, y: Tensor) -> Tensor:
+    return _polygon(x, y, _regular(10, (0.95, 0.42))) - 0.05
+
+
+def _heart(x: Tensor, y: Tensor) -> Tensor:
+    """Two discs and a square standing on its corner, joined."""
+    half = math.sqrt(0.5)
+    side = 0.52  # half the square's side: its upper edges are the discs' diameters
+    middle = 0.12
+    u, v = (x + y - middle) * half, (y - middle - x) * half
+    square = _box(u, v, side, side)
+    lobe_x, lobe_y = x.abs() - side * half, y - middle + side * half
+    return torch.minimum(square, _length(lobe_x, lobe_y) - side)
+
+
+OUTLINES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "disc": _disc,
+    "ring": _ring,
+    "square": _square,
+    "diamond": _diamond,
+    "triangle": _triangle,
+    "cross": _cross,
+    "star": _star,
+    "heart": _heart,
+}

@@ -1,0 +1,204 @@
+"""Drawn RGB images with known factors: any number of them from a seed, and modes that can be counted exactly."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor
+
+from genbench.datasets.dataset import Dataset, Split, fingerprint
+from genbench.datasets.outlines import OUTLINES
+from genbench.datasets.source import Request
+from genbench.errors import nearest
+from genbench.seeding import generator
+
+__all__ = ["COLOURS", "KINDS", "Factors", "Options", "draw", "generate", "load", "render"]
+
+KINDS = tuple(OUTLINES)
+COLOURS = {
+    "red": (226, 54, 64),
+    "orange": (245, 130, 32),
+    "yellow": (250, 208, 44),
+    "green": (52, 168, 83),
+    "teal": (0, 178, 188),
+    "blue": (44, 98, 226),
+    "purple": (132, 66, 200),
+    "pink": (242, 110, 178),
+}
+RADIUS = (0.22, 0.38)  # the smallest and the largest, as shares of the image's side
+MARGIN = 1.5  # pixels around a shape that are background alone
+LEAST_SIZE = 16  # below it the kinds cannot be told apart with certainty
+_CHUNK = 1024  # images drawn from one generator, so that a longer dataset begins with the shorter one
+_UNIFORMS = 8  # random numbers behind one image
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What is shown on each of N images.
+
+    Args:
+        kind: (N,) int64, index into `KINDS`.
+        colour: (N,) int64, index into the values of `COLOURS`.
+        centre: (N, 2) float32, x and y, in shares of the side.
+        radius: (N,) float32, in shares of the side.
+        top, bottom: (N, 3) float32, the background's colour in its first and its last row, 0..255.
+    """
+
+    kind: Tensor
+    colour: Tensor
+    centre: Tensor
+    radius: Tensor
+    top: Tensor
+    bottom: Tensor
+
+    @property
+    def mode(self) -> Tensor:
+        """(N,) int64: kind × number of colours + colour."""
+        return self.kind * len(COLOURS) + self.colour
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may follow `shapes:`, as `size=64,seed=1`."""
+
+    size: int = 32
+    count: int = 20_000
+    held_out: int = 5_000
+    seed: int = 0
+
+
+def load(request: Request) -> Dataset:
+    """Load drawn shapes; labels are the kinds, modes the 64 pairs of kind and colour.
+
+    The held-out split comes from a stream of its own, and may be as long as one likes: `shapes:held_out=100000`.
+    """
+    from genbench.datasets.shape_modes import nearest_mode
+
+    options = _options(request)
+    splits = []
+    for name, count in (("train", options.count), ("held-out", options.held_out)):
+        images, factors = generate(count, options.size, options.seed, name)
+        splits.append(Split(images, factors.kind))
+    return Dataset(
+        name=request.spec,
+        train=splits[0],
+        held_out=splits[1],
+        class_names=KINDS,
+        licence=request.source.licence,
+        fingerprint=fingerprint(*splits),
+        nearest_mode=nearest_mode,
+        mode_count=len(KINDS) * len(COLOURS),
+    )
+
+
+def generate(count: int, size: int, seed: int, split: str) -> tuple[Tensor, Factors]:
+    """Draw the first `count` images of the endless `split` of `seed`: uint8 (count, 3, size, size), and their factors.
+
+    Example:
+        >>> images, factors = generate(3, 32, seed=0, split="train")
+        >>> images.shape, factors.mode.shape
+        (torch.Size([3, 3, 32, 32]), torch.Size([3]))
+    """
+    images = torch.empty(count, 3, size, size, dtype=torch.uint8)
+    parts = []
+    for start in range(0, count, _CHUNK):
+        factors = draw(_CHUNK, size, generator(seed, "shapes", split, start // _CHUNK))
+        kept = Factors(*(getattr(factors, field.name)[: count - start] for field in fields(Factors)))
+        images[start : start + _CHUNK] = render(kept, size)
+        parts.append(kept)
+    return images, Factors(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Factors)))
+
+
+def draw(count: int, size: int, random: torch.Generator) -> Factors:
+    """Draw `count` independent factors; every kind and colour alike, the shape wholly inside `size` pixels."""
+    uniform = torch.rand(count, _UNIFORMS, generator=random)
+    radius = RADIUS[0] + (RADIUS[1] - RADIUS[0]) * uniform[:, 2]
+    inset = radius + MARGIN / size
+    centre = inset[:, None] + (1 - 2 * inset[:, None]) * uniform[:, 3:5]
+    top, bottom = _background(uniform[:, 5], uniform[:, 6], uniform[:, 7])
+    return Factors(
+        kind=(uniform[:, 0] * len(KINDS)).long(),
+        colour=(uniform[:, 1] * len(COLOURS)).long(),
+        centre=centre,
+        radius=radius,
+        top=top,
+        bottom=bottom,
+    )
+
+
+def render(factors: Factors, size: int) -> Tensor:
+    """Paint each shape on its background: uint8 (N, 3, size, size), with smooth edges.
+
+    A pixel is background + coverage × (colour − background). Only additions, products and square roots on single
+    elements are used, which give the same bytes on every machine.
+    """
+    share = torch.arange(size, dtype=torch.float32) / (size - 1)
+    background = factors.top[:, :, None] + (factors.bottom - factors.top)[:, :, None] * share  # (N, 3, H)
+    colour = torch.tensor(list(COLOURS.values()), dtype=torch.float32)[factors.colour]
+    covered = torch.empty(len(factors.kind), size, size)
+    for number, name in enumerate(KINDS):
+        rows = (factors.kind == number).nonzero()[:, 0]
+        covered[rows] = coverage(name, factors.centre[rows] * size, factors.radius[rows] * size, size)
+    image = background[..., None] + covered[:, None] * (colour[:, :, None] - background)[..., None]
+    return image.round().clamp(0, 255).to(torch.uint8)
+
+
+def coverage(kind: str, centre: Tensor, radius: Tensor, size: int) -> Tensor:
+    """Return how much of each pixel a shape covers, (N, size, size) in [0, 1].
+
+    Args:
+        kind: one of `KINDS`.
+        centre: (N, 2), x and y in pixels.
+        radius: (N,), in pixels.
+        size: the side of the image.
+    """
+    pixels = torch.arange(size, dtype=torch.float32, device=centre.device) + 0.5
+    x = (pixels[None, None, :] - centre[:, 0, None, None]) / radius[:, None, None]
+    y = (pixels[None, :, None] - centre[:, 1, None, None]) / radius[:, None, None]
+    # An outline's distance in pixels, cut off half a pixel on either side, is the share of the pixel it covers.
+    return (0.5 - OUTLINES[kind](x, y) * radius[:, None, None]).clamp(0, 1)
+
+
+def _background(hue: Tensor, shade: Tensor, fade: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first and last row's colour: muted, light or dark, fading a little from top to bottom."""
+    light = shade < 0.5
+    within = 2 * torch.where(light, shade, shade - 0.5)
+    value = torch.where(light, 0.86 + 0.12 * within, 0.14 + 0.14 * within)
+    saturation = torch.where(light, 0.12, 0.4)
+    top = _rgb(hue, saturation, value)
+    return top, top * (0.8 + 0.2 * fade)[:, None]
+
+
+def _rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+    """Return the colours (N, 3), 0..255, of hue, saturation and value in [0, 1]."""
+    sector = (torch.tensor([5.0, 3.0, 1.0]) + 6 * hue[:, None]) % 6
+    depth = torch.minimum(sector, 4 - sector).clamp(0, 1)
+    return 255 * value[:, None] * (1 - saturation[:, None] * depth)
+
+
+def _options(request: Request) -> Options:
+    given = _given(request)
+    size = given.get("size", request.image_size)
+    if request.image_size not in (None, size):
+        raise request.fault(f"size={size} and --image-size {request.image_size} contradict each other; give one")
+    options = Options(**given) if size is None else Options(**(given | {"size": size}))
+    least = {"size": LEAST_SIZE, "count": 1, "held_out": 1, "seed": 0}
+    for name, value in asdict(options).items():
+        if value < least[name]:
+            raise request.fault(f"{name} must be at least {least[name]}, not {value}")
+    return options
+
+
+def _given(request: Request) -> dict[str, int]:
+    given: dict[str, int] = {}
+    for part in request.argument.split(",") if request.argument else ():
+        name, _, value = part.partition("=")
+        names = [field.name for field in fields(Options)]
+        if name not in names:
+            raise request.fault(f"no option is called {name!r}{nearest(name, names)}")
+        try:
+            given[name] = int(value)
+        except ValueError:
+            raise request.fault(f"{name} must be a whole number, not {value!r}") from None
+    return given

@@ -1,0 +1,182 @@
+"""Keeps what was decoded: one file of uint8 images and labels in the cache, so that nothing is decoded twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import torch
+
+from genbench.atomic import replacing, write_text
+from genbench.datasets.dataset import Dataset, Split, fingerprint
+from genbench.datasets.locking import locked
+from genbench.datasets.source import Request
+
+__all__ = ["MEMORY_SHARE", "Plan", "digest", "file_stamps", "keep"]
+
+MEMORY_SHARE = 1 / 8  # of the physical memory; larger arrays are memory-mapped, as several cells run side by side
+VERSION = 1  # raise it when any source makes other bytes from the same files
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to make the images of a dataset: everything but the pixels, and the function that fills them in.
+
+    Args:
+        shape: (N, C, H, W) of all images, those to train on first.
+        train_count: how many of them are to train on.
+        labels: (N,) int64, or None.
+        class_names: one a label, or None.
+        fill: writes all pixels into a uint8 array of `shape`.
+    """
+
+    shape: tuple[int, int, int, int]
+    train_count: int
+    labels: npt.NDArray[np.int64] | None
+    class_names: tuple[str, ...] | None
+    fill: Callable[[npt.NDArray[np.uint8]], None]
+
+    @property
+    def image_bytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+def keep(request: Request, key: str, stamp: str, plan: Callable[[], Plan]) -> Dataset:
+    """Return the dataset that `plan` makes, from the cache if it was made before.
+
+    Args:
+        request: what the user asked for.
+        key: what tells this dataset from others in the cache: where its files lie, its size.
+        stamp: what changes when the files do; a dataset kept under another stamp is made again, in its place.
+        plan: called where nothing is kept.
+
+    Raises:
+        InputError: the cache cannot be written, and the images are too many for the memory.
+    """
+    path = request.cache / "datasets" / f"{request.source.name}-{digest(key)[:16]}.bin"
+    full_stamp = digest(f"{VERSION}\n{key}\n{stamp}")
+    with locked(path):
+        facts = _facts(path, full_stamp)
+        if facts is None:
+            made = plan()
+            try:
+                facts = _write(path, full_stamp, made)
+            except OSError as error:
+                if _is_large(made.image_bytes):
+                    raise request.fault(
+                        f"its {made.image_bytes / 1e9:.1f} GB cannot be kept in {path.parent} ({error.strerror}); "
+                        "make room there, or name another folder with $GENBENCH_CACHE"
+                    ) from error
+                return _in_memory(request, made)
+        return _read(request, path, facts)
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text, as hex digits."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def file_stamps(root: Path, names: list[str] | tuple[str, ...]) -> str:
+    """Return the names, sizes and times of change of files as one text: another text where a file has changed."""
+    stats = [(name, (root / name).stat()) for name in names]
+    return "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+
+
+def _is_large(image_bytes: int) -> bool:
+    return image_bytes > MEMORY_SHARE * int(psutil.virtual_memory().total)
+
+
+def _facts_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _facts(path: Path, stamp: str) -> dict[str, Any] | None:
+    """Return what was noted when `path` was written, or None where it is not there, is another or is not whole."""
+    try:
+        facts: dict[str, Any] = json.loads(_facts_path(path).read_text())
+        if facts["stamp"] == stamp and facts["file_bytes"] == path.stat().st_size:
+            return facts
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+def _write(path: Path, stamp: str, plan: Plan) -> dict[str, Any]:
+    with replacing(path) as temporary:
+        _reserve(temporary, plan.image_bytes)
+        images = np.memmap(temporary, np.uint8, "r+", shape=plan.shape)
+        plan.fill(images)
+        train, held_out = _splits(torch.from_numpy(images), plan.labels, plan.train_count)
+        known = fingerprint(train, held_out)
+        images.flush()
+        if plan.labels is not None:
+            with temporary.open("ab") as file:
+                file.write(plan.labels.tobytes())
+        file_bytes = temporary.stat().st_size
+    facts = {
+        "stamp": stamp,
+        "shape": plan.shape,
+        "train_count": plan.train_count,
+        "class_names": plan.class_names,
+        "labelled": plan.labels is not None,
+        "fingerprint": known,
+        "file_bytes": file_bytes,
+    }
+    write_text(_facts_path(path), json.dumps(facts))  # last: without it the images do not count
+    return facts
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Write `size` zeros: a full disk is then an OSError here, and not a bus error when a mapped page is touched."""
+    block = bytes(1 << 22)
+    with path.open("wb") as file:
+        for start in range(0, size, len(block)):
+            file.write(block[: size - start])
+
+
+def _read(request: Request, path: Path, facts: dict[str, Any]) -> Dataset:
+    shape = tuple(facts["shape"])
+    count, image_bytes = shape[0], int(np.prod(shape, dtype=np.int64))
+    if _is_large(image_bytes):
+        with warnings.catch_warnings():
+            # torch warns that the pages are read-only; they are meant to be, and nothing writes to a dataset.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            images = torch.from_numpy(np.memmap(path, np.uint8, "r", shape=shape))
+    else:
+        images = torch.from_numpy(np.fromfile(path, np.uint8, image_bytes).reshape(shape))
+    labels = np.fromfile(path, np.int64, count, offset=image_bytes) if facts["labelled"] else None
+    train, held_out = _splits(images, labels, facts["train_count"])
+    return _dataset(request, train, held_out, facts["class_names"], facts["fingerprint"])
+
+
+def _in_memory(request: Request, plan: Plan) -> Dataset:
+    images = np.empty(plan.shape, np.uint8)
+    plan.fill(images)
+    train, held_out = _splits(torch.from_numpy(images), plan.labels, plan.train_count)
+    return _dataset(request, train, held_out, plan.class_names, fingerprint(train, held_out))
+
+
+def _splits(
+    images: torch.Tensor, labels: npt.NDArray[np.int64] | None, train_count: int
+) -> tuple[Split, Split]:
+    known = None if labels is None else torch.from_numpy(labels)
+    train, held_out = slice(None, train_count), slice(train_count, None)
+    return (
+        Split(images[train], None if known is None else known[train]),
+        Split(images[held_out], None if known is None else known[held_out]),
+    )
+
+
+def _dataset(
+    request: Request, train: Split, held_out: Split, class_names: list[str] | tuple[str, ...] | None, known: str
+) -> Dataset:
+    names = None if class_names is None else tuple(class_names)
+    return Dataset(request.spec, train, held_out, names, request.source.licence, known)

@@ -1,0 +1,160 @@
+"""The fork server: imports torch once, then forks a worker for each task. `python -m genbench.execution.server FD`.
+
+The parent sends a four-byte length with two file descriptors (the worker's event pipe and its log), then a JSON
+request. The server answers a line of JSON when a worker has started and when it has ended. When the parent is gone,
+it ends every worker, and itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import traceback
+from typing import Any
+
+from genbench.errors import InputError
+from genbench.execution.tasks import TASKS
+
+PRELOAD = ("torch", "torch.utils.flop_counter", "genbench.cell", "genbench.preflight")
+PR_SET_PDEATHSIG = 1
+
+
+def serve(control: socket.socket) -> None:
+    """Fork workers as the parent asks, until it closes its end."""
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    workers: dict[int, int] = {}  # process id -> request number
+    try:
+        while True:
+            ready, _, _ = select.select([control, wake_read], [], [])
+            if wake_read in ready:
+                os.read(wake_read, 4096)
+            if control in ready and not _accept(control, workers, (wake_read, wake_write)):
+                return
+            _reap(control, workers)
+    finally:
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+
+def _accept(control: socket.socket, workers: dict[int, int], own: tuple[int, int]) -> bool:
+    """Take one request and fork its worker; False when the parent is gone."""
+    header, descriptors, _, _ = socket.recv_fds(control, 4, 2)
+    if len(header) < 4:
+        return False
+    events, log = descriptors
+    text = _receive(control, struct.unpack("!I", header)[0])
+    request = json.loads(text)
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for descriptor in own:
+            os.close(descriptor)
+        control.close()
+        _work(request, events, log)
+    # Also set here: whichever of the two comes first, the group exists before the parent may want to end it.
+    with contextlib.suppress(PermissionError, ProcessLookupError):
+        os.setpgid(pid, pid)
+    os.close(events)
+    os.close(log)
+    workers[pid] = request["number"]
+    _answer(control, {"number": request["number"], "pid": pid})
+    return True
+
+
+def _receive(control: socket.socket, count: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        part = control.recv(count - len(parts))
+        if not part:
+            raise EOFError("the parent closed its end within a request")
+        parts += part
+    return bytes(parts)
+
+
+def _reap(control: socket.socket, workers: dict[int, int]) -> None:
+    while workers:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        number = workers.pop(pid, None)
+        if number is not None:
+            # Whatever the worker left running ends with it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            _answer(control, {"number": number, "status": os.waitstatus_to_exitcode(status)})
+
+
+def _answer(control: socket.socket, message: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _work(request: dict[str, Any], events: int, log: int) -> None:
+    """Run one task in the forked worker and end the process; never returns."""
+    code = 1
+    pipe = os.fdopen(events, "wb", buffering=0)
+
+    def emit(event: dict[str, Any]) -> None:
+        pipe.write(json.dumps(event).encode() + b"\n")
+
+    try:
+        with contextlib.suppress(PermissionError):
+            os.setpgid(0, 0)
+        _die_with_parent()
+        with open(os.devnull, "rb") as null:
+            os.dup2(null.fileno(), 0)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        emit({"event": "result", "value": TASKS[request["task"]](request["payload"], emit)})
+        code = 0
+    except BaseException as error:  # a stranger's code runs here: whatever it raises becomes a reported failure
+        with contextlib.suppress(BaseException):
+            emit(_failure(error))
+            traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    text = str(error).strip().splitlines()
+    reason = text[0] if text else ""
+    if isinstance(error, SystemExit):
+        reason = f"called sys.exit({error.code!r})"
+    kind = "input" if isinstance(error, InputError) else "failure"
+    name = type(error).__name__
+    trace = "".join(traceback.format_exception(error))
+    return {"event": "error", "kind": kind, "type": name, "reason": reason or name, "traceback": trace}
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this worker when the server dies, even if it is killed itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    import importlib
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    for name in PRELOAD:
+        importlib.import_module(name)
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        serve(connection)

@@ -1,0 +1,202 @@
+"""`Extractor`: a network that turns uint8 images into features; `extract` runs one over a whole set of images."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from genbench.errors import InputError
+
+__all__ = ["Extractor", "Features", "RecipeValue", "default_batch_size", "extract", "PRECISIONS"]
+
+RecipeValue = str | int | float | bool | None
+
+PRECISIONS: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+_LARGEST_BATCH = {"cpu": 64, "cuda": 512}  # beyond these, images/s grow no more
+_MEMORY_SHARE = {"cpu": 1 / 16, "cuda": 1 / 4}  # on the CPU several cells may extract at once
+_TRANSFER_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Features:
+    """What `extract` returns, on the CPU.
+
+    Args:
+        features: (N, d) float32.
+        logits: (N, K) float32, or None where the extractor classifies nothing.
+    """
+
+    features: Tensor
+    logits: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A frozen network, in evaluation mode on `device`, and everything that identifies the numbers it gives.
+
+    A call takes (B, C, H, W) uint8 images on any device and returns (B, d) float32 features and (B, K) float32 logits
+    (or None) on `device`. It draws no random numbers, leaves torch's settings as it found them, and gives the same bits
+    when called twice with one batch. In another batch an image's features differ in the last bits only (1e-5 relative
+    in fp32), because a library may choose another kernel for another batch size.
+
+    Args:
+        name: as in the table of `genbench.features`.
+        network: from prepared (B, C, H, W) images to (features, logits or None).
+        prepare: from (B, C, H, W) uint8 on `device` to what `network` takes, in float32.
+        device: where the network is.
+        precision: `fp32` (no TF32 on CUDA) or `bf16` (weights and activations in bfloat16).
+        feature_count: d.
+        classes: K, or None.
+        weights_sha256: identity of the weights, see `genbench.features.weight_file.content_sha256`.
+        official: true only for the 2015 TensorFlow Inception-v3, so that a distance may be called `fid`.
+        image_shape: the one (C, H, W) that it takes, or None for any.
+        rgb: whether it takes three channels; one channel is then repeated, on `device`.
+        image_bytes: about how much memory one image needs on its way through the network.
+        fields: what the recipe says beyond name, weights and precision.
+    """
+
+    name: str
+    network: nn.Module
+    prepare: Callable[[Tensor], Tensor]
+    device: torch.device
+    precision: str
+    feature_count: int
+    classes: int | None
+    weights_sha256: str
+    official: bool = False
+    image_shape: torch.Size | None = None
+    rgb: bool = False
+    image_bytes: int = 1 << 20
+    fields: Mapping[str, RecipeValue] = field(default_factory=dict)
+
+    def recipe(self) -> dict[str, RecipeValue]:
+        """Return each choice that changes the features: the extractor's part of a number's recipe."""
+        return {
+            "extractor": self.name,
+            "weights_sha256": self.weights_sha256,
+            "profile": None,
+            "resizer": "none",
+            "range": "x/127.5 - 1",
+            "dtype": "float32",
+            "precision": self.precision,
+            **self.fields,
+        }
+
+    def check_shape(self, shape: torch.Size) -> None:
+        """Raise `InputError` unless images of `shape` (C, H, W) can be taken."""
+        got = "x".join(map(str, shape))
+        if self.image_shape is not None and shape != self.image_shape:
+            wanted = "x".join(map(str, self.image_shape))
+            raise InputError(f"extractor '{self.name}': takes {wanted} images (channels x height x width), got {got}")
+        if self.rgb and shape[0] not in (1, 3):
+            raise InputError(f"extractor '{self.name}': takes images of 1 or 3 channels, got {got}; use random-conv")
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        if images.dtype != torch.uint8 or images.dim() != 4:
+            raise InputError(
+                f"extractor '{self.name}': takes (B, C, H, W) uint8 images, got {tuple(images.shape)} {images.dtype}"
+            )
+        self.check_shape(images.shape[1:])
+        with torch.inference_mode(), _exact_float32(self.device):
+            inputs = images.to(self.device)
+            if self.rgb:
+                inputs = inputs.expand(-1, 3, -1, -1)
+            prepared = self.prepare(inputs).to(PRECISIONS[self.precision])
+            features, logits = self.network(prepared.contiguous(memory_format=torch.channels_last))
+        # Cloned outside inference mode, so that a caller may put them into any later computation.
+        return features.float().clone(), None if logits is None else logits.float().clone()
+
+
+def default_batch_size(extractor: Extractor) -> int:
+    """Return the largest useful power of two whose batch fits into a share of the device's whole memory.
+
+    Not of the memory that is free just now: a machine uses one batch size always, so its numbers repeat to the bit.
+    """
+    kind = "cuda" if extractor.device.type == "cuda" else "cpu"
+    if kind == "cuda":
+        total = torch.cuda.get_device_properties(extractor.device).total_memory
+    else:
+        total = psutil.virtual_memory().total
+    fitting = int(total * _MEMORY_SHARE[kind] / extractor.image_bytes)
+    size = _LARGEST_BATCH[kind]
+    while size > max(1, fitting):
+        size //= 2
+    return size
+
+
+def extract(
+    extractor: Extractor,
+    images: Tensor,
+    *,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Features:
+    """Return the features of all `images`, batch by batch; the uint8 images move to the device once.
+
+    Args:
+        extractor: from `genbench.features.load`.
+        images: (N, C, H, W) uint8, on the CPU (possibly memory-mapped) or on any device; N may be 0.
+        batch_size: images a batch; None chooses by memory (`default_batch_size`). On CUDA a batch that does not fit is
+            halved until it does.
+        progress: called with (images done, N) after each batch.
+
+    Raises:
+        InputError: the images are not uint8, or of a shape that the extractor does not take.
+    """
+    count = len(images)
+    features = torch.empty(count, extractor.feature_count)
+    logits = None if extractor.classes is None else torch.empty(count, extractor.classes)
+    size = batch_size or default_batch_size(extractor)
+    done = 0
+    while done < count:
+        chunk = images[done : done + _transfer_count(images, size)].to(extractor.device)
+        position = 0
+        while position < len(chunk):
+            try:
+                batch_features, batch_logits = extractor(chunk[position : position + size])
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                size //= 2
+                continue
+            stop = done + position + len(batch_features)
+            features[done + position : stop] = batch_features
+            if logits is not None and batch_logits is not None:
+                logits[done + position : stop] = batch_logits
+            position += len(batch_features)
+            if progress is not None:
+                progress(stop, count)
+        done += len(chunk)
+    return Features(features, logits)
+
+
+def _transfer_count(images: Tensor, batch: int) -> int:
+    """Images to move at once: a multiple of the batch, about a GiB of them."""
+    image_bytes = max(1, images[0].numel())
+    return max(1, _TRANSFER_BYTES // image_bytes // batch) * batch
+
+
+@contextlib.contextmanager
+def _exact_float32(device: torch.device) -> Iterator[None]:
+    """Full float32 products and repeatable kernels, whatever a training loop has set; restored at the end."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    convolutions = (
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        if device.type == "cuda"
+        else contextlib.nullcontext()
+    )
+    try:
+        with convolutions:
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,138 @@
+"""Weights on disk: reading them without running code, checking that they fit, and the identity of their content."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from genbench import atomic
+from genbench.errors import InputError
+
+__all__ = ["check_shapes", "content_sha256", "exclusive", "file_sha256", "read_metadata", "read_tensors", "write_tensors"]
+
+_OPTIONAL_SUFFIX = "num_batches_tracked"  # a counter of training that no evaluation reads
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Return the identity of weights: the SHA-256 over each tensor's name, shape and float32 little-endian bytes.
+
+    Tensors go in sorted by name, so the container does not matter: a `.pth` and a `.safetensors` of the same weights
+    have one identity. `num_batches_tracked` is left out, because it changes no number.
+
+    >>> import torch
+    >>> content_sha256({"a": torch.zeros(2), "b": torch.ones(1)}) == content_sha256({"b": torch.ones(1), "a": torch.zeros(2)})
+    True
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.endswith(_OPTIONAL_SUFFIX):
+            continue
+        values = tensors[name].detach().cpu().float().contiguous().numpy().astype("<f4", copy=False)
+        digest.update(f"{name} {tuple(values.shape)}\n".encode())
+        digest.update(memoryview(values.reshape(-1)).cast("B"))
+    return digest.hexdigest()
+
+
+def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """Return the named tensors of a `.safetensors` file or of a PyTorch checkpoint of plain tensors, on the CPU.
+
+    No code in the file is run: a checkpoint is read with `weights_only=True`.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds anything but tensors by name; `what` opens the line.
+    """
+    if not path.is_file():
+        raise InputError(f"{what}: no file {path}; give the path of a .pth or .safetensors file")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping, only keys())
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise InputError(f"{what}: {path} is no safetensors file or is damaged ({_first_line(error)})") from error
+    except OSError as error:
+        raise InputError(f"{what}: {path} cannot be read ({_first_line(error)})") from error
+    except Exception as error:  # damaged bytes make the unpickler raise almost anything
+        reason = _first_line(error)
+        raise InputError(f"{what}: {path} is no PyTorch checkpoint of plain tensors or is damaged ({reason})") from error
+    if not isinstance(loaded, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
+    ):
+        raise InputError(f"{what}: {path} does not map names to tensors; save `network.state_dict()` alone")
+    return dict(loaded)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a `.safetensors` file; none when it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a `.safetensors` file, whole or not at all."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic.replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata=dict(metadata))
+
+
+def check_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
+    """Raise `InputError` that names some of the missing, unexpected or misshapen tensors, unless all fit `expected`."""
+    present = {name for name in tensors if not name.endswith(_OPTIONAL_SUFFIX)}
+    missing = sorted(expected.keys() - present)
+    unexpected = sorted(present - expected.keys())
+    shapes = [
+        f"{name} is {tuple(tensors[name].shape)} where {expected[name]} belongs"
+        for name in sorted(present & expected.keys())
+        if tuple(tensors[name].shape) != expected[name]
+    ]
+    faults = [_some("missing", missing), _some("unexpected", unexpected), _some("", shapes)]
+    if any(faults):
+        raise InputError(f"{what}: weights of another architecture: {'; '.join(filter(None, faults))}")
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` against other processes; it is let go when the block ends or the process dies.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("ab")
+    except OSError as error:
+        raise InputError(f"cache: {path.parent} cannot be written ({_first_line(error)}); choose another folder") from error
+    with lock:
+        # A file system without locks costs only that two processes do the same work: files appear whole all the same.
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _some(label: str, names: list[str], count: int = 3) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return f"{label} {', '.join(itertools.islice(names, count))}{more}".strip()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

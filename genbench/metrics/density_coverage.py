@@ -1,0 +1,89 @@
+"""Density and coverage: precision and recall that one outlier does not move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.neighbours import BYTE_BUDGET, TIE, Block, nearest_neighbours, sweep
+from genbench.metrics.table import BALL_K
+
+if TYPE_CHECKING:
+    from genbench.metrics.evidence import Evidence
+
+__all__ = ["Balls", "density_coverage", "expected_coverage", "measure"]
+
+
+class Balls:
+    """Observer of samples against reference: how many reference balls hold each sample, and which balls hold any.
+
+    A ball excludes its surface, as in the paper's code.
+
+    Args:
+        count: how many samples.
+        reference_radii: (N,) float64 distances of each reference point to its k-th nearest other.
+    """
+
+    def __init__(self, count: int, reference_radii: Tensor) -> None:
+        self._limits = reference_radii.square() * (1 - TIE)
+        self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
+        self.covered = torch.zeros(len(reference_radii), dtype=torch.bool, device=reference_radii.device)
+
+    def observe(self, block: Block) -> None:
+        inside = block.squared < self._limits[block.columns]
+        self.balls[block.rows] += inside.sum(dim=1)
+        self.covered[block.columns] |= inside.any(dim=0)
+
+
+def density_coverage(
+    samples: Tensor, reference: Tensor, *, k: int = BALL_K, byte_budget: int = BYTE_BUDGET
+) -> tuple[float, float]:
+    """Return (density, coverage) of the samples.
+
+    With balls around the reference's points, each as wide as the distance to the k-th nearest other: density is the mean
+    number of balls that a sample lies in, over k; coverage the share of balls that hold a sample. Density is not bounded
+    by 1, and is 1 in the mean for samples of the data's own distribution; coverage is then `expected_coverage`. Coverage
+    grows with the number of samples, so counts must be equal to compare.
+
+    Paper: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", equations 5 and 6,
+    https://arxiv.org/abs/2002.09797
+
+    Args:
+        samples: (M, d) features, M ≥ 1.
+        reference: (N, d) features of the data, N > k.
+        k: which neighbour sets a ball's radius.
+        byte_budget: for the blocks.
+
+    Example:
+        >>> data = torch.tensor([[0.0], [1.0], [2.0], [10.0]])
+        >>> density_coverage(torch.tensor([[0.5], [1.5]]), data, k=1)
+        (2.5, 1.0)
+    """
+    balls = Balls(len(samples), nearest_neighbours(reference, reference, k, byte_budget)[0][:, -1])
+    sweep(samples, reference, [balls], byte_budget)
+    return float(balls.balls.double().mean() / k), float(balls.covered.double().mean())
+
+
+def expected_coverage(samples: int, reference: int, k: int = BALL_K) -> float:
+    """Return the mean coverage of samples of the data's own distribution: `1 − ∏_{j=1..k} (N − j)/(N + M − j)`.
+
+    The chance that none of M samples is among the k nearest of N − 1 + M exchangeable points. For any distribution.
+
+    >>> round(expected_coverage(1000, 1000), 5)
+    0.96898
+    """
+    missed = 1.0
+    for j in range(1, k + 1):
+        missed *= (reference - j) / (samples + reference - j)
+    return 1 - missed
+
+
+def measure(evidence: Evidence) -> dict[str, float]:
+    """`density` and `coverage` of the samples."""
+    pairs = evidence.cross_pairs
+    return {
+        "density": float(pairs.balls.double().mean() / BALL_K),
+        "coverage": float(pairs.covered.double().mean()),
+    }

@@ -1,0 +1,41 @@
+"""What every metric asks of the features, logits and images that it is given."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["check_features", "check_images"]
+
+
+def check_features(features: Tensor, what: str, dimension: int | None = None) -> None:
+    """Refuse anything but finite floating-point (N, d) features.
+
+    Args:
+        features: to check.
+        what: how the error calls them, such as "samples".
+        dimension: the d that they must have.
+
+    Raises:
+        ValueError: one line that says what is wrong.
+    """
+    if features.ndim != 2 or not features.is_floating_point():
+        raise ValueError(
+            f"{what}: expected floating-point features of shape (N, d), got {features.dtype} {tuple(features.shape)}"
+        )
+    if dimension is not None and features.shape[1] != dimension:
+        raise ValueError(f"{what}: expected {dimension} features an image, got {features.shape[1]}")
+    # A sum is finite only if every term is (float64: no overflow of finite float32 terms), and it is one pass.
+    bad = 0 if features.sum(dtype=torch.float64).isfinite() else int((~features.isfinite()).any(dim=1).sum())
+    if bad:
+        raise ValueError(f"{what}: {bad} of {len(features)} rows hold NaN or infinity")
+
+
+def check_images(images: Tensor, what: str) -> None:
+    """Refuse anything but uint8 (N, C, H, W) images.
+
+    Raises:
+        ValueError: one line that says what is wrong.
+    """
+    if images.ndim != 4 or images.dtype != torch.uint8:
+        raise ValueError(f"{what}: expected uint8 images of shape (N, C, H, W), got {images.dtype} {tuple(images.shape)}")

@@ -1,0 +1,171 @@
+"""`GaussianStatistics`: the mean and the covariance of features, in float64, and the factors that are taken from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.features import check_features
+
+__all__ = ["GaussianStatistics"]
+
+_CHUNK = 8192
+
+
+class GaussianStatistics:
+    """A Gaussian fitted to features: `μ = Σx/N`, `Σ = Σ(x − μ)(x − μ)ᵀ/(N − 1)`.
+
+    Made from features, from moments (`FeatureMoments`), or from a mean and a covariance. With no more features than
+    dimensions the covariance is singular, and its square-root factor, the centred features, is kept in its stead:
+    it is smaller, and exact where the covariance has lost half the digits.
+
+    Args:
+        mean: (d,).
+        covariance: (d, d), symmetric, or None where a factor is given.
+        count: how many features they come from.
+        factor: (r, d) with `factorᵀ factor = Σ`, or None.
+
+    Raises:
+        ValueError: neither covariance nor factor, shapes that do not fit, or values that are not finite.
+
+    Example:
+        >>> statistics = GaussianStatistics.from_features(torch.tensor([[0.0, 1.0], [2.0, 3.0]]))
+        >>> statistics.mean.tolist(), statistics.covariance.tolist()
+        ([1.0, 2.0], [[2.0, 2.0], [2.0, 2.0]])
+    """
+
+    def __init__(self, mean: Tensor, covariance: Tensor | None, count: int, factor: Tensor | None = None) -> None:
+        if covariance is None and factor is None:
+            raise ValueError("Gaussian statistics: a covariance or a factor of it is needed")
+        for name, tensor in (("covariance", covariance), ("factor", factor)):
+            if tensor is not None:
+                check_features(tensor, name, dimension=len(mean))
+        if count < 2:
+            raise ValueError(f"Gaussian statistics: a covariance needs at least 2 features, got {count}")
+        check_features(mean[None], "mean")
+        self.mean = mean.double()
+        self.count = count
+        self._dense = None if covariance is None else covariance.double()
+        self._factor = None if factor is None else factor.double()
+
+    @classmethod
+    def from_features(cls, features: Tensor) -> GaussianStatistics:
+        """Fit (N, d) features, N ≥ 2, centring them first: two passes, and no cancellation however large the mean."""
+        check_features(features, "features")
+        count, dimension = features.shape
+        if count < 2:
+            raise ValueError(f"Gaussian statistics: a covariance needs at least 2 features, got {count}")
+        mean = features.mean(dim=0, dtype=torch.float64)
+        if count <= dimension:
+            return cls(mean, None, count, factor=(features.double() - mean) / (count - 1) ** 0.5)
+        scatter = torch.zeros(dimension, dimension, dtype=torch.float64, device=features.device)
+        for chunk in features.split(_CHUNK):
+            centred = chunk.double() - mean
+            scatter.addmm_(centred.T, centred)
+        return cls(mean, scatter / (count - 1), count)
+
+    def without(self, features: Tensor, removed: Tensor) -> GaussianStatistics:
+        """Return the statistics of `features`, which these are of, without the rows `removed`.
+
+        Taking the few away costs less than adding up the rest: what resampling does over and over.
+
+        Args:
+            features: (N, d), those that these statistics were made from.
+            removed: (R,) int64, distinct; at least 2 rows must stay.
+        """
+        left = self.count - len(removed)
+        if left <= self.dimension:
+            kept = torch.ones(self.count, dtype=torch.bool, device=features.device)
+            kept[removed] = False
+            return GaussianStatistics.from_features(features[kept])
+        scatter = self.covariance * (self.count - 1)
+        drift = torch.zeros_like(self.mean)
+        for chunk in removed.split(_CHUNK):
+            centred = features[chunk].double() - self.mean
+            scatter.addmm_(centred.T, centred, alpha=-1)
+            drift -= centred.sum(dim=0) / left
+        scatter.addr_(drift, drift, alpha=-left)
+        return GaussianStatistics(self.mean + drift, scatter / (left - 1), left)
+
+    @property
+    def dimension(self) -> int:
+        return len(self.mean)
+
+    @property
+    def low_rank(self) -> bool:
+        """Whether the centred features stand for the covariance (N ≤ d)."""
+        return self._dense is None
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """(d, d) float64."""
+        if self._dense is not None:
+            return self._dense
+        assert self._factor is not None
+        return self._factor.T @ self._factor
+
+    @cached_property
+    def trace(self) -> float:
+        """`tr Σ`: the sum of the variances."""
+        if self._dense is not None:
+            return float(self._dense.trace())
+        assert self._factor is not None
+        return float(self._factor.square().sum())
+
+    @cached_property
+    def cholesky(self) -> Tensor | None:
+        """(d, d) lower L with `L Lᵀ = Σ`, or None where Σ is not positive definite in float64."""
+        factor, failed = torch.linalg.cholesky_ex(self.covariance)
+        return None if int(failed) else factor
+
+    @cached_property
+    def factor(self) -> Tensor:
+        """(r, d) with `factorᵀ factor = Σ`: the centred features, else Lᵀ of Cholesky, else `diag(√λ) Vᵀ` over λ > 0."""
+        if self._factor is not None:
+            return self._factor
+        if self.cholesky is not None:
+            return self.cholesky.T
+        values, vectors = torch.linalg.eigh(self.covariance)
+        kept = values > rank_tolerance(values)
+        return (vectors[:, kept] * values[kept].sqrt()).T
+
+    @cached_property
+    def eigenvalues(self) -> Tensor:
+        """(min(N, d),) float64 eigenvalues of Σ, ascending, those below zero by rounding set to zero."""
+        if self.low_rank:
+            return torch.linalg.svdvals(self.factor).square().flip(0)
+        return torch.linalg.eigvalsh(self.covariance).clamp(min=0)
+
+    @property
+    def rank(self) -> int:
+        """How many eigenvalues are told from zero: above `d · 2⁻⁵² · λ_max`."""
+        return int((self.eigenvalues > rank_tolerance(self.eigenvalues, self.dimension)).sum())
+
+    @property
+    def condition(self) -> float:
+        """The largest eigenvalue over the smallest that is told from zero; 1 for a single point."""
+        kept = self.eigenvalues[self.eigenvalues > rank_tolerance(self.eigenvalues, self.dimension)]
+        return float(kept.max() / kept.min()) if len(kept) else 1.0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that `from_tensors` needs, for a file: mean, count, and the covariance or its factor."""
+        kept = {"mean": self.mean, "count": torch.tensor(self.count)}
+        if self._dense is not None:
+            kept["covariance"] = self._dense
+        if self._factor is not None:
+            kept["factor"] = self._factor
+        return kept
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> GaussianStatistics:
+        """Restore what `tensors` gave."""
+        return cls(tensors["mean"], tensors.get("covariance"), int(tensors["count"]), tensors.get("factor"))
+
+
+def rank_tolerance(eigenvalues: Tensor, dimension: int | None = None) -> float:
+    """Below it an eigenvalue is rounding: `d · 2⁻⁵² · λ_max`."""
+    size = dimension or len(eigenvalues)
+    return float(size * torch.finfo(torch.float64).eps * eigenvalues.max().clamp(min=0))

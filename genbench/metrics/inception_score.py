@@ -1,0 +1,67 @@
+"""The Inception score: how sure a classifier is of each sample, and how evenly the samples spread over its classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.features import check_features
+from genbench.metrics.table import SCORE_SPLITS, NotMeasurable
+
+if TYPE_CHECKING:
+    from genbench.metrics.evidence import Evidence
+
+__all__ = ["classifier_score", "measure"]
+
+
+def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> tuple[float, float]:
+    """Return mean and population standard deviation over splits of `exp(mean_x KL(p(y|x) ‖ p(y)))`.
+
+    `p(y|x)` is the softmax of the logits and `p(y)` its mean over the split. Between 1 (every sample has the same
+    class probabilities) and the number of classes. It is the Inception score when the classifier is the 2015
+    Inception-v3. A split of n samples biases it downwards, so counts must be equal to compare.
+
+    Paper: Salimans et al. 2016, "Improved techniques for training GANs", section 4, https://arxiv.org/abs/1606.03498;
+    Barratt & Sharma 2018, "A note on the Inception score", https://arxiv.org/abs/1801.01973
+
+    Args:
+        logits: (N, C), N ≥ splits.
+        splits: into how many nearly equal parts the samples are cut.
+        seed: of the order in which they are cut; None keeps the given one.
+
+    Raises:
+        NotMeasurable: fewer samples than splits.
+        ValueError: the logits are not finite or not (N, C).
+
+    Example:
+        >>> sure = 1000 * torch.eye(4).repeat(10, 1)
+        >>> classifier_score(sure, splits=1)
+        (4.0, 0.0)
+    """
+    check_features(logits, "logits")
+    count = len(logits)
+    if count < splits:
+        raise NotMeasurable(f"classifier_score: needs at least {splits} samples, got {count}")
+    if seed is not None:
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+        logits = logits[order.to(logits.device)]
+    log_p = logits.double().log_softmax(dim=1)
+    p = log_p.exp()
+    scores = []
+    for part in range(splits):
+        chosen = slice(part * count // splits, (part + 1) * count // splits)
+        marginal = p[chosen].mean(dim=0)
+        # Where p underflows to zero its term is zero: log_p stays finite, only log(marginal) may not.
+        terms = p[chosen] * (log_p[chosen] - marginal.clamp(min=torch.finfo(torch.float64).tiny).log())
+        scores.append(terms.sum(dim=1).mean().exp())
+    values = torch.stack(scores)
+    return float(values.mean()), float(values.std(correction=0))
+
+
+def measure(evidence: Evidence) -> dict[str, float]:
+    """`classifier_score` of the samples, and its spread over splits."""
+    assert evidence.sample_logits is not None
+    mean, deviation = classifier_score(evidence.sample_logits, seed=evidence.seed)
+    return {"classifier_score": mean, "classifier_score_std": deviation}

@@ -1,0 +1,46 @@
+"""Bits per dimension: the log-likelihood of 8-bit images, per channel of a pixel."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from genbench.metrics.evidence import Evidence
+
+__all__ = ["bits_per_dimension", "measure"]
+
+
+def bits_per_dimension(nats: Tensor, dimensions: int) -> float:
+    """Return `−mean(nats) / (D ln 2)`.
+
+    The code length of an image in bits, per value; 8 for a uniform guess over 256 levels, and below 0 for no valid model of 8-bit data.
+    A lower bound of the likelihood (an ELBO) gives an upper bound. Blind to the looks of samples: the two are nearly unrelated.
+
+    Paper: Theis, van den Oord & Bethge 2016, "A note on the evaluation of generative models", sections 3.1 and 3.2,
+    https://arxiv.org/abs/1511.01844
+
+    Args:
+        nats: (N,) log-likelihoods of the 8-bit data, N ≥ 1.
+        dimensions: D = C·H·W.
+
+    Raises:
+        ValueError: they are not (N,) or not finite.
+
+    Example:
+        >>> import torch
+        >>> bits_per_dimension(torch.full((5,), -64 * math.log(256)), 64)
+        8.0
+    """
+    if nats.ndim != 1 or not bool(nats.isfinite().all()):
+        raise ValueError(f"log-likelihoods: expected (N,) finite numbers, got {tuple(nats.shape)}")
+    return float(-nats.double().mean() / (dimensions * math.log(2)))
+
+
+def measure(evidence: Evidence) -> dict[str, float]:
+    """`bits_per_dim` of held-out images."""
+    assert evidence.log_likelihoods is not None
+    assert evidence.dimensions is not None
+    return {"bits_per_dim": bits_per_dimension(evidence.log_likelihoods, evidence.dimensions)}

@@ -1,0 +1,144 @@
+"""Pixel statistics: what the samples' brightness and sharpness are, beside the data's, without any network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.features import check_images
+
+if TYPE_CHECKING:
+    from genbench.metrics.evidence import Evidence
+
+__all__ = [
+    "ChannelStatistics",
+    "channel_statistics",
+    "intensity_histogram",
+    "intensity_wasserstein",
+    "measure",
+    "power_spectrum",
+    "spectrum_wasserstein",
+]
+
+_LEVELS = 256
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Of each channel, in 8-bit levels: (C,) mean, (C,) population variance, (C, 5) quantiles at 5, 25, 50, 75 and 95%."""
+
+    mean: Tensor
+    variance: Tensor
+    quantiles: Tensor
+
+
+def intensity_histogram(images: Tensor) -> Tensor:
+    """Return (C, 256) float64 shares of the 8-bit levels in each channel of (N, C, H, W) uint8 images."""
+    check_images(images, "images")
+    channels = images.shape[1]
+    counts = torch.zeros(channels * _LEVELS, dtype=torch.int64, device=images.device)
+    offsets = torch.arange(channels, device=images.device)[:, None, None] * _LEVELS
+    for chunk in images.split(_CHUNK):
+        counts += torch.bincount((chunk.long() + offsets).flatten(), minlength=len(counts))
+    shares = counts.view(channels, _LEVELS).double()
+    return shares / shares.sum(dim=1, keepdim=True)
+
+
+def channel_statistics(histogram: Tensor) -> ChannelStatistics:
+    """Return the statistics of each channel from its (C, 256) histogram; a quantile is the lowest level that reaches it.
+
+    >>> histogram = intensity_histogram(torch.tensor([0, 0, 0, 200], dtype=torch.uint8).view(1, 1, 2, 2))
+    >>> found = channel_statistics(histogram)
+    >>> found.mean.tolist(), found.variance.tolist(), found.quantiles.tolist()
+    ([50.0], [7500.0], [[0.0, 0.0, 0.0, 0.0, 200.0]])
+    """
+    levels = torch.arange(_LEVELS, dtype=torch.float64, device=histogram.device)
+    mean = histogram @ levels
+    variance = histogram @ levels.square() - mean.square()
+    wanted = torch.tensor(_QUANTILES, dtype=torch.float64, device=histogram.device)
+    # A cumulated share that should reach a quantile exactly may stay below it by rounding.
+    cumulated = histogram.cumsum(dim=1) + 1e-12
+    quantiles = torch.searchsorted(cumulated, wanted.expand(len(histogram), -1).contiguous()).double()
+    return ChannelStatistics(mean, variance.clamp(min=0), quantiles)
+
+
+def intensity_wasserstein(samples: Tensor, reference: Tensor) -> float:
+    """Return the Wasserstein-1 distance between the intensities of two sets of images, mean over channels, in 8-bit levels.
+
+    `Σ_v |F(v) − G(v)|` over the levels v, F and G the cumulated histograms: how far a pixel's value has to move on average.
+    Blind to where in the image a value stands.
+
+    Args:
+        samples: (C, 256) histogram of `intensity_histogram`.
+        reference: (C, 256).
+    """
+    return float((samples.cumsum(dim=1) - reference.cumsum(dim=1)).abs().sum(dim=1).mean())
+
+
+def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (radii, shares): the distinct spatial frequencies in cycles per pixel, ascending, and the share of power at each.
+
+    The power `|FFT|²` of each channel, without the constant term, summed over directions, channels and images. Images without
+    any variation put all their power at frequency 0.
+
+    Args:
+        images: (N, C, H, W) uint8 with more than one pixel.
+
+    Returns:
+        (R,) float64 radii from 0 on, (R,) float64 shares that sum to 1.
+    """
+    check_images(images, "images")
+    height, width = images.shape[2:]
+    power = torch.zeros(height, width, dtype=torch.float64, device=images.device)
+    for chunk in images.split(_CHUNK):
+        power += torch.fft.fft2(chunk.float()).abs().square().sum(dim=(0, 1), dtype=torch.float64)
+    power[0, 0] = 0.0
+    vertical = torch.fft.fftfreq(height, dtype=torch.float64, device=images.device)
+    horizontal = torch.fft.fftfreq(width, dtype=torch.float64, device=images.device)
+    # Rounded, so that the directions of one frequency fall together.
+    radii = (vertical[:, None].square() + horizontal.square()).sqrt().mul(1e9).round().div(1e9)
+    distinct, which = radii.flatten().unique(return_inverse=True)
+    shares = torch.zeros_like(distinct).index_add_(0, which, power.flatten())
+    if float(shares.sum()) == 0:
+        shares[0] = 1.0
+    return distinct, shares / shares.sum()
+
+
+def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> float:
+    """Return the Wasserstein-1 distance between two radial power spectra, in cycles per pixel (at most about 0.7).
+
+    `∫ |F(r) − G(r)| dr`, F and G the cumulated shares: how far power has to move in frequency. Rises for blur, for checkerboards
+    and for noise; blind to phase, to contrast, and to the mean.
+
+    Paper: Durall, Keuper & Keuper 2020, "Watch your up-convolution: CNN based generative deep neural networks are failing to
+    reproduce spectral distributions", https://arxiv.org/abs/2003.01826 (the spectrum).
+
+    Args:
+        samples: (R,) shares of `power_spectrum`.
+        reference: (R,) shares.
+        radii: (R,) the frequencies of both.
+    """
+    gaps = (samples.cumsum(dim=0) - reference.cumsum(dim=0)).abs()
+    return float((gaps[:-1] * radii.diff()).sum())
+
+
+def measure(evidence: Evidence) -> dict[str, float]:
+    """Largest gap over channels of mean, variance and quantiles, `pixel_w1`, and `spectrum_w1` for more than one pixel."""
+    assert evidence.sample_images is not None
+    histogram, reference = intensity_histogram(evidence.sample_images), evidence.statistics.intensities
+    found, expected = channel_statistics(histogram), channel_statistics(reference)
+    values = {
+        "pixel_mean_gap": float((found.mean - expected.mean).abs().max()),
+        "pixel_variance_gap": float((found.variance - expected.variance).abs().max()),
+        "pixel_quantile_gap": float((found.quantiles - expected.quantiles).abs().max()),
+        "pixel_w1": intensity_wasserstein(histogram, reference),
+    }
+    radii, spectrum = power_spectrum(evidence.sample_images)
+    if len(radii) > 1:
+        values["spectrum_w1"] = spectrum_wasserstein(spectrum, evidence.statistics.spectrum, radii)
+    return values

@@ -1,0 +1,217 @@
+"""Finds models by entry point or file without importing anything; loads and verifies exactly one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from genbench import hookspecs
+from genbench.config import CONTROLS, ModelSpec
+from genbench.errors import InputError, PluginError, nearest
+
+__all__ = ["Found", "Plugin", "Provenance", "find", "installed", "load"]
+
+GROUP = "genbench"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a plugin's code came from; it stands in every record of its cells."""
+
+    distribution: str
+    version: str
+    origin: str
+    source_sha256: str
+
+    def to_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model that has been found and not imported: its entry point, or its file."""
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    file: Path | None = None
+
+    def __str__(self) -> str:
+        return f"model '{self.name}' ({self.distribution} {self.version})".replace(" )", ")")
+
+    @property
+    def path(self) -> Path | None:
+        """The file that holds the model, found without importing it, or None."""
+        if self.file is not None:
+            return self.file
+        root = self._root()
+        inner = Path(*self.target.partition(":")[0].split(".")[1:])
+        if root is None or root.is_file():
+            return root
+        candidates = ((root / inner).with_suffix(".py") if inner.parts else root / "__init__.py", root / inner / "__init__.py")
+        return next((path for path in candidates if path.is_file()), None)
+
+    def summary(self) -> str:
+        """Return the first line of the module's docstring, read from its source."""
+        path = self.path
+        return docstring_line(path) if path else ""
+
+    def provenance(self) -> Provenance:
+        """Hash the source: every Python file of the package that holds the model, or the one file."""
+        root = self.file or self._root()
+        if root is None:
+            raise PluginError(f"{self}: its module {self.target!r} is not installed; reinstall {self.distribution}")
+        return Provenance(self.distribution, self.version, str(root), _source_hash(root))
+
+    def _root(self) -> Path | None:
+        # Only the top-level name is looked up: finding `a.b` would import `a`.
+        try:
+            spec = importlib.util.find_spec(self.target.partition(":")[0].partition(".")[0])
+        except (ImportError, ValueError):
+            return None
+        if spec is None:
+            return None
+        if spec.submodule_search_locations:
+            return Path(next(iter(spec.submodule_search_locations)))
+        return Path(spec.origin) if spec.origin else None
+
+
+class Plugin:
+    """One loaded model: exactly one plugin in a manager of its own, verified to implement the required hooks.
+
+    pluggy has two silent traps: with two plugins registered a first-result hook uses the last one, and a hook that
+    nobody implements returns None. Both are closed here, at load, once.
+    """
+
+    def __init__(self, found: Found, implementation: object) -> None:
+        self.found = found
+        self.implementation = implementation
+        manager = pluggy.PluginManager(GROUP)
+        manager.add_hookspecs(hookspecs)
+        try:
+            manager.register(implementation, name=found.name)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"{found}: {_first_line(error)}") from error
+        self.hook = manager.hook
+        self._implemented = {
+            name: impls[0].argnames for name in hook_names() if (impls := getattr(manager.hook, name).get_hookimpls())
+        }
+        missing = [name for name in hookspecs.REQUIRED_HOOKS if not self.implements(name)]
+        if missing:
+            raise PluginError(
+                f"{found}: does not implement {', '.join(missing)}; write the function and mark it @genbench.hookimpl"
+            )
+
+    def implements(self, hook: str, argument: str | None = None) -> bool:
+        """Return whether the plugin has the hook, and, if asked, whether its implementation takes the argument."""
+        return hook in self._implemented and (argument is None or argument in self._implemented[hook])
+
+    def __str__(self) -> str:
+        return str(self.found)
+
+
+def hook_names() -> list[str]:
+    """Return the names of all hooks, in the order of `hookspecs`."""
+    return [name for name, value in vars(hookspecs).items() if hasattr(value, "genbench_spec")]
+
+
+def installed() -> dict[str, list[Found]]:
+    """Return the installed models by name, each with every distribution that offers it, importing none of them."""
+    models: dict[str, list[Found]] = {}
+    # An editable install can be seen twice (its finder, and the folder itself when it is on the path).
+    seen: set[tuple[str, str]] = set()
+    for point in importlib.metadata.entry_points(group=GROUP):
+        distribution = point.dist.name if point.dist else "unknown"
+        if (point.name, distribution) not in seen:
+            seen.add((point.name, distribution))
+            version = point.dist.version if point.dist else "unknown"
+            models.setdefault(point.name, []).append(Found(point.name, distribution, version, point.value))
+    return dict(sorted(models.items()))
+
+
+def find(spec: ModelSpec) -> Found:
+    """Find the one model that `spec` names; raise `InputError` when there is none, or more than one."""
+    if spec.is_file:
+        path = Path(spec.name).expanduser().resolve()
+        if not path.is_file():
+            raise InputError(f"model file {spec.name} does not exist")
+        return Found(path.stem, "file", "", path.stem, path)
+    distribution, _, name = spec.name.rpartition(":")
+    models = installed()
+    if name not in models:
+        hint = nearest(name, [*models, *CONTROLS])
+        raise InputError(f"unknown model {name!r}{hint}; `genbench models` lists what is installed")
+    offers = [found for found in models[name] if distribution in ("", found.distribution)]
+    if not offers:
+        raise InputError(
+            f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}"
+        )
+    if len(offers) > 1:
+        choices = " or ".join(f"{found.distribution}:{name}" for found in offers)
+        raise InputError(f"model {name!r} is offered by {_join(offers)}; choose {choices}")
+    return offers[0]
+
+
+def load(found: Found) -> Plugin:
+    """Import the model and verify it; raise `PluginError` in one line for whatever its import raises."""
+    try:
+        if found.file is not None:
+            implementation: object = _import_file(found.file)
+        else:
+            implementation = importlib.metadata.EntryPoint(found.name, found.target, GROUP).load()
+    except Exception as error:  # a stranger's module can raise anything while it is imported
+        raise PluginError(f"{found}: import failed: {type(error).__name__}: {_first_line(error)}") from error
+    return Plugin(found, implementation)
+
+
+def docstring_line(path: Path) -> str:
+    """Return the first line of a Python file's docstring, without running the file; empty where there is none."""
+    import ast
+
+    try:
+        text = ast.get_docstring(ast.parse(path.read_bytes()))
+    except (SyntaxError, ValueError, OSError):
+        return ""
+    return text.strip().splitlines()[0] if text and text.strip() else ""
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"genbench_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look their module up here
+    spec.loader.exec_module(module)
+    return module
+
+
+def _source_hash(root: Path) -> str:
+    digest = hashlib.sha256()
+    files = [root] if root.is_file() else sorted(root.rglob("*.py"))
+    for path in files:
+        digest.update(f"{path.name if root.is_file() else path.relative_to(root).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _join(offers: list[Found]) -> str:
+    return " and ".join(f"{found.distribution} {found.version}" for found in offers)
+
+
+def _first_line(error: BaseException) -> str:
+    # pluggy spreads its message over several lines: the fault is in the last one that says anything.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, pluggy.PluginValidationError):
+        return " ".join(lines)
+    return lines[0] if lines else type(error).__name__

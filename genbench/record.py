@@ -1,0 +1,130 @@
+"""`Record`: what one finished or failed cell leaves on disk, one JSON file; and the identity of a cell."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genbench import atomic
+from genbench.errors import GenbenchError
+
+__all__ = ["SCHEMA", "Record", "RecordError", "identity", "read_record", "read_records", "record_path", "write_record"]
+
+SCHEMA = 1
+
+
+class RecordError(GenbenchError):
+    """A record that cannot be trusted: truncated, edited, or written by a newer genbench."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell's outcome. `data` is the JSON document; the properties name its most wanted parts.
+
+    Example:
+        >>> record = Record({"id": "0f", "status": "finished", "cell": {"label": "vae", "seed": 0},
+        ...                  "numbers": {"fd": {"value": 12.5, "recipe": "a1"}}})
+        >>> record.label, record.seed, record.numbers
+        ('vae', 0, {'fd': 12.5})
+    """
+
+    data: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The cell's identity: 16 hexadecimal digits."""
+        return str(self.data["id"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the cell came to its end; a failed one has a `failure`."""
+        return bool(self.data["status"] == "finished")
+
+    @property
+    def label(self) -> str:
+        """The model's name with the options that were given."""
+        return str(self.data["cell"]["label"])
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return str(self.data["cell"]["dataset"]["name"])
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+        return int(self.data["cell"]["seed"])
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Quality at the end of the budget, by name; `data["numbers"]` has each one's recipe."""
+        return {name: number["value"] for name, number in self.data["numbers"].items()}
+
+    @property
+    def cost(self) -> Mapping[str, Any]:
+        """Throughput, memory, parameters and FLOPs."""
+        return self.data["cost"]  # type: ignore[no-any-return]  # JSON
+
+    @property
+    def failure(self) -> Mapping[str, str] | None:
+        """Stage, reason, traceback and the log's tail of a failed cell."""
+        return self.data.get("failure")
+
+    def __repr__(self) -> str:
+        outcome = self.numbers if self.finished else self.failure and self.failure["reason"]
+        return f"<Record {self.label} on {self.dataset}, seed {self.seed}: {outcome}>"
+
+
+def identity(parts: Mapping[str, Any], length: int = 16) -> str:
+    """Return the first `length` hexadecimal digits of the SHA-256 over plain values, whatever their order.
+
+    >>> identity({"a": 1, "b": 2}) == identity({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(_canonical(parts)).hexdigest()[:length]
+
+
+def record_path(directory: Path, cell_id: str) -> Path:
+    """Return where the record of a cell lies."""
+    return directory / "records" / f"{cell_id}.json"
+
+
+def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
+    """Write a record, whole or not at all, with the checksum that tells an edited one."""
+    body = {key: value for key, value in data.items() if key != "sha256"}
+    document = {**body, "sha256": hashlib.sha256(_canonical(body)).hexdigest()}
+    atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")
+    return Record(document)
+
+
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        RecordError: the file is truncated or was edited, or its schema is newer than this version's.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        body = {key: value for key, value in data.items() if key != "sha256"}
+        checksum = data["sha256"]
+    except (OSError, ValueError, AttributeError, KeyError) as error:
+        raise RecordError(f"record {path} cannot be read: truncated or no record; delete it to run its cell again") from error
+    if data.get("schema", 0) > SCHEMA:
+        raise RecordError(f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench")
+    if checksum != hashlib.sha256(_canonical(body)).hexdigest():
+        raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
+    return Record(data)
+
+
+def read_records(directory: Path) -> list[Record]:
+    """Read every record of a benchmark's directory, ordered by dataset, model and seed."""
+    records = [read_record(path) for path in sorted((directory / "records").glob("[!.]*.json"))]
+    return sorted(records, key=lambda record: (record.dataset, record.label, record.seed, record.id))
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

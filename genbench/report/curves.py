@@ -1,0 +1,151 @@
+"""Quality and losses along the training, as figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from genbench.report.drawing import GREY, Style, axis_scale, caption, new_figure, styles
+from genbench.report.frame import Record
+from genbench.report.rows import Row
+from genbench.report.sections import Section
+
+__all__ = ["MOST_LINES", "MOST_PANELS", "loss_figure", "quality_figure"]
+
+MOST_LINES = 7
+MOST_PANELS = 12
+_MOST_THIN_LINES = 5
+_AXES = (("images", "training images"), ("elapsed_s", "training seconds"), ("flops", "training FLOPs"))
+
+Points = NDArray[np.float64]  # (seeds, points)
+
+
+def quality_figure(section: Section, colours: Mapping[str, Style]) -> Figure | None:
+    """Return the main metric against images, seconds and FLOPs, or None where no curve was recorded.
+
+    One line a model: the mean over seeds, with each seed thin behind it (a band from least to greatest beyond five).
+    Only the best `MOST_LINES` models are drawn. Controls are dashed lines.
+    """
+    if not section.main or not section.quantity:
+        return None
+    metric = section.main[0]
+    drawn = [row for row in section.models if _has_curve(row, metric)][:MOST_LINES]
+    if not drawn:
+        return None
+    figure, axes = new_figure(11.5, 4.1, columns=3)
+    levels = [(row, row.summary(section.main).mean) for row in section.controls if row.records]
+    levels = [(row, level) for row, level in levels if math.isfinite(level)]
+    for axis, (name, label) in zip(axes, _AXES, strict=True):
+        everything = [level for _, level in levels]
+        distances: list[float] = []
+        for row in drawn:
+            x, y = _curves(row, name, lambda point: point.get("numbers", {}).get(metric))
+            if x.size:
+                everything += [float(value) for value in y[np.isfinite(y)]]
+                distances.append(float(np.nanmax(x)))
+                _line(axis, x, y, colours[row.name], caption(row.name))
+        if not distances:
+            axis.text(0.5, 0.5, "not recorded", transform=axis.transAxes, ha="center", color=GREY)
+        _finish(axis, label, distances, everything)
+        for _, level in levels:
+            axis.axhline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+    axes[0].set_ylabel(section.quantity.axis)
+    _name_levels(axes[-1], levels)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 5))
+    return figure
+
+
+def loss_figure(section: Section) -> Figure | None:
+    """Return one panel a model with its losses against images, or None where none was recorded.
+
+    Only the best `MOST_PANELS` models have a panel.
+    """
+    named = [(row, _loss_names(row)) for row in section.models]
+    drawn = [(row, names) for row, names in named if names][:MOST_PANELS]
+    if not drawn:
+        return None
+    columns = min(4, len(drawn)) if len(drawn) != 5 else 3
+    count = math.ceil(len(drawn) / columns)
+    figure, axes = new_figure(max(2.9 * columns, 4.2), 2.75 * count + 0.1, columns=columns, rows=count)
+    for axis, (row, names) in zip(axes, drawn, strict=False):
+        everything: list[float] = []
+        for name, style in styles(names[:MOST_LINES]).items():
+            x, y = _curves(row, "images", lambda point, name=name: point.get("losses", {}).get(name))  # type: ignore[misc]
+            everything += [float(value) for value in y[np.isfinite(y)]]
+            if x.size:
+                _line(axis, x, y, (style[0], ""), caption(name))
+        axis.set_title(caption(row.name), fontweight="bold")
+        _finish(axis, "training images", [], everything)
+        axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2)
+    for axis in axes[len(drawn) :]:
+        axis.set_visible(False)
+    return figure
+
+
+def _has_curve(row: Row, metric: str) -> bool:
+    return any(metric in point.get("numbers", {}) for record in row.records for point in record["curve"])
+
+
+def _loss_names(row: Row) -> list[str]:
+    return list(
+        dict.fromkeys(name for record in row.records for point in record["curve"] for name in point.get("losses") or {})
+    )
+
+
+def _curves(row: Row, name: str, read: Callable[[Mapping[str, Any]], Any]) -> tuple[Points, Points]:
+    """Return where and what, (seeds, points) each: the k-th points of all seeds stand together.
+
+    Under a budget in seconds the seeds reach other image counts at their k-th point, so both are averaged.
+    """
+    curves = [points for record in row.records if (points := list(_points(record, name, read)))]
+    length = min((len(points) for points in curves), default=0)
+    both = np.array([points[:length] for points in curves], dtype=np.float64).reshape(len(curves), length, 2)
+    return both[:, :, 0], both[:, :, 1]
+
+
+def _points(record: Record, name: str, read: Callable[[Mapping[str, Any]], Any]) -> Iterable[tuple[float, float]]:
+    for point in record["curve"]:
+        where, value = point.get(name), read(point)
+        if where is not None and value is not None:
+            yield float(where), float(value) if math.isfinite(value) else math.nan
+
+
+def _line(axis: Axes, x: Points, y: Points, style: Style, label: str) -> None:
+    colour, marker = style
+    where, mean = x.mean(axis=0), y.mean(axis=0)
+    if 1 < len(y) <= _MOST_THIN_LINES:
+        axis.plot(x.T, y.T, color=colour, linewidth=0.8, alpha=0.4)
+    elif len(y) > 1:
+        axis.fill_between(where, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+    axis.plot(where, mean, color=colour, marker=marker, label=label)
+
+
+def _finish(axis: Axes, label: str, distances: Sequence[float], values: Sequence[float]) -> None:
+    axis.set_xlabel(label)
+    axis.set_yscale(axis_scale(values))
+    if axis_scale(distances) == "log":
+        # The start, at 0, has no place on this scale; the curves begin at their first point after it.
+        axis.set_xscale("log")
+    else:
+        axis.set_xlim(left=0)
+        axis.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4), useMathText=True)
+
+
+def _name_levels(axis: Axes, levels: Sequence[tuple[Row, float]]) -> None:
+    """Write the controls' names at the right end of their lines, pushed apart where they would overlap."""
+    axis.figure.canvas.draw()  # the layout decides where a value stands on the paper
+    to_paper = axis.transData + axis.transAxes.inverted()
+    least, previous = 0.075, -math.inf
+    for row, level in sorted(levels, key=lambda entry: entry[1]):
+        height = float(to_paper.transform((1.0, level))[1])
+        previous = max(height, previous + least)
+        axis.annotate(
+            caption(row.name), (1.02, previous), xycoords="axes fraction", va="center", color=GREY, fontsize=9.5
+        )

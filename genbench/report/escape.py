@@ -1,0 +1,119 @@
+"""Text that a plugin supplied, made harmless: it is shown as written, and is never markup, a link or a path."""
+
+from __future__ import annotations
+
+import hashlib
+import html as html_module
+import re
+import unicodedata
+
+__all__ = ["code", "fence", "file_slug", "html", "link_target", "one_line", "printable", "text"]
+
+# Backslashes serve where GitHub and CommonMark agree on them; entities where they do not: in a table a backslash
+# before a pipe, in GitHub's mathematics a dollar, in its bare links the colon, "www." and "@".
+_MARKUP = re.compile(r"[\\`*_\[\]~#<>&|$@]|://|www\.", re.IGNORECASE)
+_BACKSLASHED = frozenset("*_[]~#")
+_SAFE_IN_CODE = re.compile(r"[^`|\\]+")
+_SLUG_LENGTH = 60
+
+
+def printable(value: object, keep: str = "") -> str:
+    """Return `str(value)` with every control, format or unpaired surrogate character replaced by `�`.
+
+    Format characters can reorder what a reader sees, and an unpaired surrogate cannot be written as UTF-8.
+
+    Args:
+        keep: control characters that stay, such as a newline in a traceback.
+    """
+    shown = str(value)
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return "".join(
+        character if character in keep or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} else "�"
+        for character in shown
+    )
+
+
+def one_line(value: object) -> str:
+    """Return `value` as one line of printable text, each run of white space as one space.
+
+    >>> one_line("two\\nlines")
+    'two lines'
+    """
+    return printable(" ".join(str(value).split()))
+
+
+def text(value: object) -> str:
+    r"""Return `value` for use inside a line of Markdown, a table cell too: no markup, HTML, mathematics or link in it.
+
+    >>> text("<b>*x*</b> | y")
+    '&#60;b&#62;\\*x\\*&#60;/b&#62; &#124; y'
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        if found[0] in _BACKSLASHED:
+            return f"\\{found[0]}"
+        return "".join(character if character.isalpha() else f"&#{ord(character)};" for character in found[0])
+
+    return _MARKUP.sub(replaced, one_line(value))
+
+
+def code(value: object) -> str:
+    """Return `value` in the fixed-width face, for names; for use inside a line of Markdown, a table cell too.
+
+    >>> code("vae:beta=4")
+    '`vae:beta=4`'
+    >>> code("a|b")
+    '<code>a&#124;b</code>'
+    """
+    shown = one_line(value)
+    if _SAFE_IN_CODE.fullmatch(shown):
+        return f"`{shown}`"
+    return f"<code>{text(shown)}</code>"
+
+
+def html(value: object) -> str:
+    """Return `value` for use as HTML text or as an attribute's value in double quotes."""
+    return html_module.escape(one_line(value))
+
+
+def fence(value: object, language: str = "") -> str:
+    """Return `value` as a fenced block that nothing inside it can end: for tracebacks, logs and JSON."""
+    content = printable(str(value).replace("\r\n", "\n"), keep="\n\t").rstrip("\n")
+    longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}{language}\n{content}\n{ticks}"
+
+
+def file_slug(value: object) -> str:
+    """Return a file name for `value`: lower-case letters, digits, `.`, `_` and `-` only, and no other value's.
+
+    Where anything had to change, eight digits of the value's SHA-256 are added, so that two values never share a name,
+    on file systems that ignore case too.
+
+    >>> file_slug("conv-vae")
+    'conv-vae'
+    >>> file_slug("vae:beta=4")
+    'vae-beta-4-456d0146'
+    """
+    original = str(value)
+    slug = re.sub(r"[^a-z0-9._-]+", "-", original.lower()).strip("-.")[:_SLUG_LENGTH]
+    if slug == original and not re.search(r"-[0-9a-f]{8}$", slug):  # which would be the slug of another value
+        return slug
+    digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{slug}-{digest}" if slug else digest
+
+
+def link_target(path: str) -> str:
+    """Return a relative path as the target of a Markdown link.
+
+    >>> link_target("samples/a b(1).png")
+    'samples/a%20b%281%29.png'
+    """
+    # Not urllib.parse.quote: it leaves "~" and a colon in the first part would still read as a scheme.
+    return "".join(
+        character
+        if re.fullmatch(r"[A-Za-z0-9/._-]", character)
+        else "".join(f"%{byte:02X}" for byte in character.encode())
+        for character in path
+    )

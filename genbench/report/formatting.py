@@ -1,0 +1,95 @@
+"""Numbers as a reader wants them: an interval to two significant digits, its mean to the same decimal."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["NOTHING", "amount", "interval", "memory", "p_value", "plain"]
+
+NOTHING = "–"
+_DIGITS = 4
+
+
+def plain(value: float | None) -> str:
+    """Return `value` to four significant digits, whole from 1,000 on.
+
+    >>> [plain(value) for value in (12345.6, 23.456, 0.00123456, 0, None)]
+    ['12,346', '23.46', '0.001235', '0', '–']
+    """
+    if value is None or math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if not -5 < size < 12:
+        return f"{value:.{_DIGITS - 1}e}"
+    return f"{value:,.{max(0, _DIGITS - 1 - size)}f}"
+
+
+def interval(mean: float | None, half_width: float | None) -> str:
+    """Return mean ± half-width: the half-width to two significant digits, the mean to the same decimal.
+
+    >>> interval(23.1417, 2.391)
+    '23.1 ± 2.4'
+    >>> interval(12345.6, 1234.5)
+    '12,300 ± 1,200'
+    >>> interval(0.01234567, 0.000996)
+    '0.0123 ± 0.0010'
+    >>> interval(23.1417, None)
+    '23.14'
+    """
+    if mean is None or half_width is None or not (math.isfinite(mean) and math.isfinite(half_width)):
+        return plain(mean)
+    if half_width <= 1e-12 * abs(mean):
+        return f"{plain(mean)} ± 0"
+    size = math.floor(math.log10(half_width))
+    # 0.0996 rounds to 0.10: one digit more before the point leaves one less behind it.
+    size = math.floor(math.log10(round(half_width, 1 - size)) + 1e-9)
+    decimals = 1 - size
+    if decimals > 7:
+        power = math.floor(math.log10(max(abs(mean), half_width)))
+        scale, digits = 10.0**power, power - size + 1
+        return f"({mean / scale:.{digits}f} ± {half_width / scale:.{digits}f})e{power}"
+    places = max(0, decimals)
+    return f"{round(mean, decimals) + 0.0:,.{places}f} ± {round(half_width, decimals):,.{places}f}"
+
+
+def amount(value: float | None) -> str:
+    """Return a count to three significant digits with an SI prefix.
+
+    >>> [amount(value) for value in (950, 1463296, 8.2e9)]
+    ['950', '1.46 M', '8.20 G']
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    for prefix, factor in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= 0.9995 * factor:
+            scaled = value / factor
+            return f"{scaled:.{2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0}f} {prefix}"
+    return f"{value:.0f}"
+
+
+def memory(size_bytes: float | None) -> str:
+    """Return a size in bytes as MiB, or as GiB from 10 GiB on.
+
+    >>> memory(350 * 2**20)
+    '350 MiB'
+    """
+    if size_bytes is None or not math.isfinite(size_bytes):
+        return NOTHING
+    if size_bytes >= 10 * 2**30:
+        return f"{size_bytes / 2**30:.1f} GiB"
+    return f"{size_bytes / 2**20:,.0f} MiB"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as `p = 0.012`, or as `p < 0.001`.
+
+    >>> p_value(0.0123), p_value(0.3456), p_value(1e-9)
+    ('p = 0.012', 'p = 0.35', 'p < 0.001')
+    """
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.{2 if p >= 0.1 else 3}f}"

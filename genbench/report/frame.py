@@ -1,0 +1,109 @@
+"""Records as tidy tables: one row a cell, and one row a point of a curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from genbench.report.quantities import in_reading_order
+
+__all__ = ["csv", "curve_frame", "frame", "in_order"]
+
+Record = Mapping[str, Any]
+
+_PLUGIN = ("distribution", "version", "origin", "source_sha256")
+_DATASET = ("fingerprint", "image_shape", "classes", "train_count", "held_out_count", "licence")
+_CELL_FIRST = ("model", "label", "kind", "options", "summary")
+_CURVE = ("id", "label", "dataset", "seed", "step", "images", "elapsed_s", "flops", "kind", "name", "value")
+
+
+def in_order(records: Iterable[Record]) -> list[Record]:
+    """Return the records by dataset, models before controls, label, seed and id, whatever order they came in."""
+
+    def key(record: Record) -> tuple[Any, ...]:
+        cell = record["cell"]
+        return cell["dataset"]["name"], cell["kind"] != "model", cell["label"], cell["seed"], record["id"]
+
+    return sorted(records, key=key)
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row a cell, in `in_order`.
+
+    The columns: what the cell is (`model`, `label`, `dataset`, `seed`, `budget`, the plugin's `plugin_version`, …);
+    each number, such as `fd`, with its `fd_recipe`; each cost with its unit in the name, such as
+    `train_images_per_s_median` and `peak_resident_bytes`; the machine (`environment_…`); `failure_stage` and
+    `failure_reason`. A value that a cell lacks is missing (NaN, NA or None by the column's type).
+    """
+    ordered = in_order(records)
+    numbers = in_reading_order({name for record in ordered for name in record["numbers"]})
+    rows = [_row(record, numbers) for record in ordered]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in columns})
+
+
+def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the curves in long form: one row a value, with `kind` `loss` or `number`.
+
+    A loss is the mean over the steps since the row before; a number is measured with the training clock stopped.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in _CURVE}
+    appenders = [columns[name].append for name in _CURVE]
+    for record in in_order(records):
+        cell = record["cell"]
+        whose = (record["id"], cell["label"], cell["dataset"]["name"], cell["seed"])
+        for point in record["curve"]:
+            where = (point["step"], point["images"], point["elapsed_s"], point.get("flops"))
+            for kind, values in (("loss", point.get("losses")), ("number", point.get("numbers"))):
+                for name, value in (values or {}).items():
+                    for append, entry in zip(appenders, (*whose, *where, kind, name, value), strict=True):
+                        append(entry)
+    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
+
+
+def csv(table: pd.DataFrame) -> bytes:
+    """Return the table as CSV, every float with all its digits, the same bytes on every machine."""
+    return table.to_csv(index=False, lineterminator="\n").encode("utf-8", "replace")
+
+
+def _row(record: Record, numbers: Sequence[str]) -> dict[str, Any]:
+    cell = record["cell"]
+    dataset, plugin, failure = cell["dataset"], cell.get("plugin") or {}, record.get("failure") or {}
+    row: dict[str, Any] = {"id": record["id"], "status": record["status"]}
+    row |= {name: _scalar(cell.get(name)) for name in _CELL_FIRST}
+    row |= {"dataset": dataset["name"]} | {f"dataset_{name}": _scalar(dataset.get(name)) for name in _DATASET}
+    row |= {name: _scalar(value) for name, value in cell.items() if name not in {*_CELL_FIRST, "dataset", "plugin"}}
+    row |= {f"plugin_{name}": plugin.get(name) for name in _PLUGIN}
+    for name in numbers:
+        number = record["numbers"].get(name) or {}
+        row |= {name: _number(number.get("value")), f"{name}_recipe": number.get("recipe")}
+    for name, value in record["cost"].items():
+        row |= (
+            {f"{name}_{part}": entry for part, entry in value.items()} if isinstance(value, Mapping) else {name: value}
+        )
+    row |= {f"environment_{name}": _scalar(value) for name, value in record["environment"].items()}
+    row |= {"started_at": record.get("started_at"), "finished_at": record.get("finished_at")}
+    return row | {f"failure_{name}": failure.get(name) for name in ("stage", "reason")}
+
+
+def _number(value: Any) -> float | None:
+    # A whole number from JSON is still a measurement: its column must not turn into one of integers.
+    return None if value is None else float(value)
+
+
+def _scalar(value: Any) -> Any:
+    return json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list | tuple) else value
+
+
+def _column(values: Sequence[Any]) -> Any:
+    # pandas would turn whole numbers with a gap into floats: 3000 steps into 3000.0.
+    given = [value for value in values if value is not None]
+    kinds = {type(value) for value in given}
+    if kinds == {int} and all(abs(value) < 2**63 for value in given):
+        return pd.array(list(values), dtype="Int64" if len(given) < len(values) else "int64")
+    if kinds and kinds <= {int, float}:
+        return pd.array([float("nan") if value is None else float(value) for value in values], dtype="float64")
+    return pd.Series(list(values), dtype=object)

@@ -1,0 +1,84 @@
+"""The machines that records come from: times are compared within one, never across."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.report.escape import text
+from genbench.report.formatting import NOTHING, memory
+from genbench.report.frame import Record
+
+__all__ = ["Machine", "machine_table", "machines"]
+
+# What decides how fast a cell runs. The commit does not, and memory is counted a little differently at each start.
+_SPEED_FIELDS = (
+    *("device", "device_name", "processor", "cores", "threads", "platform"),
+    *("python", "torch", "genbench"),
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine with its software: a letter for tables, and the ids of the records that it made."""
+
+    letter: str
+    environment: Mapping[str, Any]
+    record_ids: frozenset[str]
+
+
+def machines(records: Iterable[Record]) -> list[Machine]:
+    """Return the machines in the order in which the records name them; records that name none belong to none."""
+    found: dict[str, tuple[Mapping[str, Any], set[str]]] = {}
+    for record in records:
+        if environment := record.get("environment"):
+            key = json.dumps([environment.get(name) for name in _SPEED_FIELDS], default=str)
+            found.setdefault(key, (environment, set()))[1].add(record["id"])
+    return [
+        Machine(_letter(position), environment, frozenset(ids))
+        for position, (environment, ids) in enumerate(found.values())
+    ]
+
+
+def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> str:
+    """Return the machines as a Markdown table, one column each."""
+    names = dict.fromkeys(name for machine in known for name in machine.environment)
+    lines = [
+        "| | " + " | ".join(f"machine {machine.letter}" if len(known) > 1 else "machine" for machine in known) + " |",
+        "| :--- |" + " :--- |" * len(known),
+    ]
+    by_id = {record["id"]: record for record in records}
+    for name in names:
+        cells = []
+        for machine in known:
+            values = dict.fromkeys(
+                _shown(name, by_id[record_id]["environment"].get(name)) for record_id in sorted(machine.record_ids)
+            )
+            cells.append(", ".join(values))
+        lines.append(f"| {_heading(name)} | " + " | ".join(cells) + " |")
+    lines.append("| cells | " + " | ".join(str(len(machine.record_ids)) for machine in known) + " |")
+    return "\n".join(lines)
+
+
+def _letter(position: int) -> str:
+    # A, B, ..., Z, AA, AB, ...
+    letters = ""
+    position += 1
+    while position:
+        position, remainder = divmod(position - 1, 26)
+        letters = chr(ord("A") + remainder) + letters
+    return letters
+
+
+def _heading(name: str) -> str:
+    return text({"memory_bytes": "memory", "genbench": "genbench version"}.get(name, name.replace("_", " ")))
+
+
+@functools.lru_cache(maxsize=1024)
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return NOTHING
+    return memory(value) if name.endswith("_bytes") else text(value)

@@ -1,0 +1,122 @@
+"""Grids of images side by side under their names: what most readers look at first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from PIL import Image, ImageDraw, ImageFont
+
+from genbench.atomic import replacing
+from genbench.report.drawing import caption, font_file
+from genbench.report.frame import Record
+from genbench.report.sections import Section
+
+__all__ = ["MOST_TILES", "Tile", "artifact", "reconstruction_tiles", "sample_tiles", "write_montage"]
+
+MOST_TILES = 12
+_TILE = 300  # pixels: three or four beside each other fill a README's width
+_GAP = 14
+_TEXT = 17
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A grid of images and the name over it."""
+
+    name: str
+    path: Path
+
+
+def artifact(directory: Path, record: Record, kind: str) -> Path | None:
+    """Return the file of an artifact, or None where there is none, or none inside `directory`."""
+    relative = (record.get("artifacts") or {}).get(kind)
+    if not relative or "\\" in relative:
+        return None
+    inside = PurePosixPath(relative)
+    if inside.is_absolute() or ".." in inside.parts:
+        return None
+    path = directory / inside
+    return path if path.is_file() else None
+
+
+def sample_tiles(section: Section, directory: Path) -> list[Tile]:
+    """Return the data's own images, then the samples of each model's first seed; of controls where no model is."""
+    reference = _first(section, directory, "reference")
+    tiles = [Tile("data", reference)] if reference else []
+    return tiles + _tiles(section, directory, "samples")
+
+
+def reconstruction_tiles(section: Section, directory: Path) -> list[Tile]:
+    """Return the reconstructions of each model's first seed."""
+    return _tiles(section, directory, "reconstructions")
+
+
+def write_montage(tiles: Sequence[Tile], path: Path) -> bool:
+    """Write the tiles as one PNG; tiles that cannot be read are left out. Return whether there was anything to write."""
+    read = [(tile.name, image) for tile in tiles[:MOST_TILES] if (image := _read(tile.path))]
+    if not read:
+        return False
+    columns = _columns(len(read))
+    font = ImageFont.truetype(str(font_file()), _TEXT)
+    width = max(image.width for _, image in read)
+    heights = [
+        max(image.height for _, image in read[start : start + columns]) for start in range(0, len(read), columns)
+    ]
+    line = _TEXT + 10
+    canvas = Image.new(
+        "RGB", (columns * (width + _GAP) + _GAP, sum(heights) + len(heights) * (line + _GAP) + _GAP), "white"
+    )
+    draw = ImageDraw.Draw(canvas)
+    for position, (name, image) in enumerate(read):
+        row, column = divmod(position, columns)
+        left = _GAP + column * (width + _GAP)
+        top = _GAP + sum(heights[:row]) + row * (line + _GAP)
+        draw.text((left + width / 2, top), _fitting(caption(name), font, width), fill="#222222", font=font, anchor="ma")
+        canvas.paste(image, (left + (width - image.width) // 2, top + line))
+    with replacing(path) as temporary:
+        canvas.save(temporary, format="PNG", optimize=False)
+    return True
+
+
+def _first(section: Section, directory: Path, kind: str) -> Path | None:
+    found = (artifact(directory, record, kind) for row in section.rows for record in row.records)
+    return next((path for path in found if path), None)
+
+
+def _tiles(section: Section, directory: Path, kind: str) -> list[Tile]:
+    tiles = []
+    for row in section.models or section.controls:
+        # The first seed, not the best looking one.
+        path = artifact(directory, row.records[0], kind) if row.records else None
+        if path:
+            tiles.append(Tile(row.name, path))
+    return tiles
+
+
+def _read(path: Path) -> Image.Image | None:
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    if image.width < _TILE:
+        # Whole multiples and no smoothing: a reader must see the pixels that the model drew.
+        factor = max(1, round(_TILE / image.width))
+        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    if image.width > 2 * _TILE:
+        height = max(1, round(image.height * 2 * _TILE / image.width))
+        return image.resize((2 * _TILE, height), Image.Resampling.LANCZOS)
+    return image
+
+
+def _columns(count: int) -> int:
+    return count if count <= 5 else 3 if count in {6, 9} else 4
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    text = text.replace(r"\$", "$").strip()
+    while len(text) > 1 and font.getlength(text) > width:
+        text = f"{text[:-2]}…"
+    return text

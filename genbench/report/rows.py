@@ -1,0 +1,122 @@
+"""Which records make one row of a table: the training seeds of cells that are equal in everything else."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.comparison import Summary, summarise
+from genbench.report.frame import Record
+
+__all__ = ["Column", "Row", "rows"]
+
+Column = tuple[str, str]
+"""A metric's name and the id of its recipe: what a column of a table holds."""
+
+# A row's table says these already, or they cannot change a number.
+_NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "kind", "model"})
+_OF_PLUGIN = ("distribution", "version", "source_sha256")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The finished records of one cell over its training seeds, in the order of the seeds, and what failed of it.
+
+    `name` is the cell's label; where a table holds two cells of one label, it says in what they differ.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+    failed: tuple[Record, ...]
+
+    @property
+    def cell(self) -> Mapping[str, Any]:
+        """The first record's cell: its fields but the seed are those of all."""
+        cell: Mapping[str, Any] = (self.records or self.failed)[0]["cell"]
+        return cell
+
+    @property
+    def is_model(self) -> bool:
+        """Whether the row competes; a control does not."""
+        return bool(self.cell["kind"] == "model")
+
+    def values(self, column: Column) -> dict[int, float]:
+        """Return training seed -> number, of this recipe alone; NaN where it is no number."""
+        metric, recipe = column
+        found: dict[int, float] = {}
+        for record in self.records:
+            number = record["numbers"].get(metric)
+            if number is not None and number["recipe"] == recipe:
+                found[record["cell"]["seed"]] = math.nan if number["value"] is None else float(number["value"])
+        return found
+
+    def summary(self, column: Column) -> Summary:
+        """Return mean and interval over the seeds."""
+        return summarise(self.values(column).values())
+
+    def cost(self, read: Callable[[Mapping[str, Any]], float | None]) -> Summary:
+        """Return mean and interval, over the seeds that have it, of what `read` takes from a record's cost."""
+        return summarise(value for record in self.records if (value := read(record["cost"])) is not None)
+
+
+def rows(finished: Iterable[Record], failed: Iterable[Record], *, admit_failed: bool) -> list[Row]:
+    """Return the rows, in the order in which their first records come.
+
+    Args:
+        finished: records of one table.
+        failed: records that may belong to the same cells.
+        admit_failed: whether a cell of which no seed finished gets a row too.
+    """
+    seeds: dict[str, dict[int, Record]] = {}
+    losses: dict[str, list[Record]] = {}
+    for record in finished:
+        kept = seeds.setdefault(_identity(record["cell"]), {})
+        known = kept.get(record["cell"]["seed"])
+        # Two records of one seed, equal in all that can change a number: the later run is the one that counts.
+        if known is None or str(known.get("finished_at")) <= str(record.get("finished_at")):
+            kept[record["cell"]["seed"]] = record
+    for record in failed:
+        identity = _identity(record["cell"])
+        if identity in seeds or admit_failed:
+            losses.setdefault(identity, []).append(record)
+    identities = list(dict.fromkeys([*seeds, *losses]))
+    members = [
+        (tuple(kept for _, kept in sorted(seeds.get(identity, {}).items())), tuple(losses.get(identity, ())))
+        for identity in identities
+    ]
+    names = _names([(kept or lost)[0]["cell"] for kept, lost in members])
+    return [Row(name, kept, lost) for name, (kept, lost) in zip(names, members, strict=True)]
+
+
+def _identity(cell: Mapping[str, Any]) -> str:
+    return json.dumps([cell["kind"] == "model", _fields(cell)], sort_keys=True, default=str)
+
+
+def _fields(cell: Mapping[str, Any]) -> dict[str, Any]:
+    if cell["kind"] != "model":  # it never trains, so the settings of training say nothing of it
+        return {"label": cell["label"], "options": cell.get("options")}
+    plugin = cell.get("plugin") or {}
+    fields = {name: value for name, value in cell.items() if name not in _NOT_IDENTITY and name != "plugin"}
+    return fields | {f"plugin {name}": plugin.get(name) for name in _OF_PLUGIN}
+
+
+def _names(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    by_label: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        by_label.setdefault(cell["label"], []).append(_fields(cell))
+    return [_name(cell, by_label[cell["label"]]) for cell in cells]
+
+
+def _name(cell: Mapping[str, Any], namesakes: Sequence[Mapping[str, Any]]) -> str:
+    own, label = _fields(cell), str(cell["label"])
+    differing = [name for name in own if any(other.get(name) != own[name] for other in namesakes)]
+    said = (f"{name.replace('_', ' ').replace(' sha256', '')} {_short(name, own[name])}" for name in differing)
+    return f"{label} ({', '.join(said)})" if differing else label
+
+
+def _short(name: str, value: Any) -> str:
+    shown = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return shown[:8] if name.endswith("sha256") else shown

@@ -1,0 +1,168 @@
+"""Which records may stand in one table: where a report decides what is comparable.
+
+A section holds the cells of one dataset, one budget and one recipe of the main metric. Controls do not train, so they
+stand in every section whose recipe they share.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from genbench.comparison import Difference, Rank, pairwise, ranks
+from genbench.report.escape import file_slug
+from genbench.report.frame import Record
+from genbench.report.quantities import Quantity, in_reading_order, main_metric, quantity
+from genbench.report.rows import Column, Row, rows
+
+__all__ = ["MOST_RANKED", "Section", "sections"]
+
+MOST_RANKED = 300
+"""More models than this in one table are not ranked: the pairs grow with the square."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What stands in one table: rows sorted by the main metric, models before controls.
+
+    `title` says what sets the section apart from the others: the dataset, and its budget or recipe where the records
+    hold several.
+    """
+
+    title: tuple[str, ...]
+    dataset: Mapping[str, Any]
+    budget: str
+    main: Column | None
+    rows: tuple[Row, ...]
+
+    @property
+    def slug(self) -> str:
+        """How this section's files begin."""
+        return file_slug("-".join(self.title))
+
+    @property
+    def quantity(self) -> Quantity | None:
+        """What the main metric is."""
+        return quantity(self.main[0]) if self.main else None
+
+    @functools.cached_property
+    def models(self) -> tuple[Row, ...]:
+        """The rows that compete, those with finished seeds first."""
+        return tuple(row for row in self.rows if row.is_model)
+
+    @functools.cached_property
+    def controls(self) -> tuple[Row, ...]:
+        """The rows that anchor the table."""
+        return tuple(row for row in self.rows if not row.is_model)
+
+    @functools.cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Every number with every recipe it was measured under here, in the order of the tables."""
+        recipes: dict[str, set[str]] = {}
+        for row in self.rows:
+            for record in row.records:
+                for metric, number in record["numbers"].items():
+                    recipes.setdefault(metric, set()).add(number["recipe"])
+        return tuple((metric, recipe) for metric in in_reading_order(recipes) for recipe in sorted(recipes[metric]))
+
+    @functools.cached_property
+    def main_values(self) -> dict[str, dict[int, float]]:
+        """Model -> training seed -> the main metric, in the table's order."""
+        return {row.name: row.values(self.main) for row in self.models} if self.main else {}
+
+    @functools.cached_property
+    def pairs(self) -> list[Difference]:
+        """The models' differences in the main metric; none where there are more than `MOST_RANKED` models."""
+        return pairwise(self.main_values) if len(self.models) <= MOST_RANKED else []
+
+    @functools.cached_property
+    def ranks(self) -> dict[str, Rank | None]:
+        """The models' ranks by the main metric; None where nothing can be said."""
+        if not self.quantity or not self.quantity.direction or not self.pairs:
+            return {row.name: None for row in self.models}
+        return ranks(self.main_values, self.quantity.direction, self.pairs)
+
+
+def sections(records: Sequence[Record]) -> list[Section]:
+    """Return the sections of records that are `in_order`; a cell that failed counts in the row it would have joined."""
+    finished = [record for record in records if record["status"] == "finished"]
+    models = [record for record in finished if record["cell"]["kind"] == "model"]
+    controls = [record for record in finished if record["cell"]["kind"] != "model"]
+    groups: dict[tuple[str, str], dict[Column | None, list[Record]]] = {}
+    for record in models or controls:
+        groups.setdefault(_place(record), {}).setdefault(_main(record), []).append(record)
+    failed: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record["status"] != "finished":
+            failed.setdefault(_place(record), []).append(record)
+    made = []
+    for place, by_main in groups.items():
+        _join_strays(by_main)
+        for position, (main, members) in enumerate(by_main.items()):
+            anchors = _anchors(controls, place, main) if models else []
+            made.append(_section([*members, *anchors], failed.get(place, []), main, admit_failed=position == 0))
+    return _titled(made)
+
+
+def _place(record: Record) -> tuple[str, str]:
+    cell = record["cell"]
+    return f"{cell['dataset']['name']}/{cell['dataset'].get('fingerprint')}", str(cell.get("budget"))
+
+
+def _main(record: Record) -> Column | None:
+    metric = main_metric(record["numbers"])
+    return (metric, record["numbers"][metric]["recipe"]) if metric else None
+
+
+def _join_strays(by_main: dict[Column | None, list[Record]]) -> None:
+    # A cell without the main metric, for want of samples perhaps, stands beside its rivals with a dash.
+    if None in by_main and len(by_main) > 1:
+        strays = by_main.pop(None)
+        next(iter(by_main.values())).extend(strays)
+
+
+def _anchors(controls: Iterable[Record], place: tuple[str, str], main: Column | None) -> list[Record]:
+    fitting = [record for record in controls if _place(record)[0] == place[0] and (not main or _has(record, main))]
+    return [record for record in fitting if _place(record) == place] or fitting
+
+
+def _has(record: Record, column: Column) -> bool:
+    number = record["numbers"].get(column[0])
+    return number is not None and bool(number["recipe"] == column[1])
+
+
+def _section(
+    finished: Sequence[Record], failed: Sequence[Record], main: Column | None, *, admit_failed: bool
+) -> Section:
+    upwards = main is not None and quantity(main[0]).direction == "higher"
+
+    def order(row: Row) -> tuple[bool, bool, bool, float]:
+        mean = row.summary(main).mean if main else math.nan
+        missing = math.isnan(mean)
+        return not row.is_model, not row.records, missing, 0.0 if missing else -mean if upwards else mean
+
+    made = tuple(sorted(rows(finished, failed, admit_failed=admit_failed), key=order))
+    cell = finished[0]["cell"]
+    return Section((cell["dataset"]["name"],), cell["dataset"], str(cell.get("budget")), main, made)
+
+
+def _titled(made: Sequence[Section]) -> list[Section]:
+    titled = []
+    for section in made:
+        title = [section.title[0]]
+        same_name = [other for other in made if other.title[0] == section.title[0]]
+        prints = {str(other.dataset.get("fingerprint")) for other in same_name}
+        if len(prints) > 1:
+            title.append(f"data {str(section.dataset.get('fingerprint'))[:8]}")
+        same_data = [
+            other for other in same_name if other.dataset.get("fingerprint") == section.dataset.get("fingerprint")
+        ]
+        if len({other.budget for other in same_data}) > 1:
+            title.append(section.budget)
+        if section.main and len({other.main for other in same_data if other.budget == section.budget}) > 1:
+            title.append(f"{section.main[0]} {section.main[1]}")
+        titled.append(replace(section, title=tuple(title)))
+    return titled

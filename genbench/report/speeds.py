@@ -1,0 +1,136 @@
+"""Throughput, and quality against what it costs, as figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genbench.comparison import Summary, summarise
+from genbench.report.drawing import GREY, Style, axis_scale, caption, new_figure
+from genbench.report.formatting import amount
+from genbench.report.machines import Machine
+from genbench.report.rows import Row
+from genbench.report.sections import Section
+
+__all__ = ["MOST_BARS", "throughput_figure", "trade_off_figure"]
+
+MOST_BARS = 24
+_RATES = (("train_images_per_s", "training images/s"), ("sample_images_per_s", "sampling images/s"))
+
+Bar = tuple[Row, str, list[Mapping[str, Any]]]
+
+
+def throughput_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
+    """Return images/s of training and of sampling as bars, one a model and machine, or None where none was recorded.
+
+    A bar is the mean over seeds of the median window, its line from the mean 5th to the mean 95th percentile.
+    """
+    bars = _bars(section, known)[:MOST_BARS]
+    if not any(cost.get(name) for _, _, costs in bars for cost in costs for name, _ in _RATES):
+        return None
+    figure, axes = new_figure(11.5, 0.42 * len(bars) + 1.1, columns=2)
+    for axis, (name, label) in zip(axes, _RATES, strict=True):
+        longest = 0.0
+        for place, (row, _, costs) in enumerate(bars):
+            windows = [cost[name] for cost in costs if cost.get(name)]
+            if windows:
+                low, middle, high = (
+                    summarise(window[part] for window in windows).mean for part in ("p5", "median", "p95")
+                )
+                error = [[max(0.0, middle - low)], [max(0.0, high - middle)]]
+                axis.barh(place, middle, color=colours[row.name][0], height=0.66, alpha=0.9)
+                axis.errorbar(middle, place, xerr=error, color="#222222", capsize=3, linewidth=1.2)
+                axis.annotate(
+                    amount(middle),
+                    (max(high, middle), place),
+                    (5, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=9.5,
+                )
+                longest = max(longest, high, middle)
+        axis.set_yticks(range(len(bars)), [f"{caption(row.name)}{machine}" for row, machine, _ in bars])
+        axis.set_xlim(0, 1.14 * longest or 1)
+        axis.set_ylim(len(bars) - 0.4, -0.6)
+        axis.grid(visible=False, axis="y")
+        axis.set_xlabel(label)
+        axis.ticklabel_format(axis="x", style="sci", scilimits=(-3, 5), useMathText=True)
+    axes[1].tick_params(labelleft=False)
+    return figure
+
+
+def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
+    """Return the main metric against training seconds and against sampling images/s, or None where there is too little.
+
+    A figure needs two models measured on one machine.
+    """
+    if not section.main or not section.quantity or len(known) != 1:
+        return None
+    panels = [
+        ("training seconds ←", lambda cost: cost.get("train_s")),
+        ("sampling images/s →", lambda cost: (cost.get("sample_images_per_s") or {}).get("median")),
+    ]
+    found = [
+        [(row, row.cost(read), row.summary(section.main)) for row in section.models if row.records]
+        for _, read in panels
+    ]
+    found = [[point for point in points if point[1].n and point[2].n] for points in found]
+    if min(map(len, found)) < 2:
+        return None
+    figure, axes = new_figure(11.5, 4.0, columns=2)
+    for axis, points, (label, _) in zip(axes, found, panels, strict=True):
+        for row, cost, quality in points:
+            colour, marker = colours[row.name]
+            axis.errorbar(
+                cost.mean,
+                quality.mean,
+                _visible(quality),
+                _visible(cost),
+                color=colour,
+                marker=marker,
+                markersize=8,
+                capsize=3,
+            )
+        _scale(axis, points)
+        for row, cost, quality in points:
+            axis.annotate(caption(row.name), (cost.mean, quality.mean), (8, 6), textcoords="offset points", fontsize=10)
+        _draw_floor(axis, section)
+        axis.set_xlabel(label)
+    axes[0].set_ylabel(section.quantity.axis)
+    return figure
+
+
+def _bars(section: Section, known: Sequence[Machine]) -> list[Bar]:
+    bars = []
+    for row in section.models:
+        for machine in known:
+            costs = [record["cost"] for record in row.records if record["id"] in machine.record_ids]
+            if costs:
+                bars.append((row, f" ({machine.letter})" if len(known) > 1 else "", costs))
+    return bars
+
+
+def _visible(value: Summary) -> float | None:
+    # An interval that reaches below zero would take a logarithmic axis with it.
+    return value.half_width if value.half_width is not None and value.half_width < value.mean else None
+
+
+def _scale(axis: Axes, points: Sequence[tuple[Row, Summary, Summary]]) -> None:
+    across, upwards = [cost.mean for _, cost, _ in points], [quality.mean for _, _, quality in points]
+    axis.set_xscale(axis_scale(across))
+    axis.set_yscale(axis_scale(upwards))
+    axis.margins(x=0.18, y=0.15)
+
+
+def _draw_floor(axis: Axes, section: Section) -> None:
+    for row in section.controls:
+        level = row.summary(section.main).mean if section.main else math.nan
+        if row.cell["model"] == "real" and math.isfinite(level):
+            axis.axhline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
+            axis.annotate(
+                "real", (1.01, level), xycoords=("axes fraction", "data"), va="center", color=GREY, fontsize=9.5
+            )

@@ -1,0 +1,115 @@
+"""What a section's numbers allow to be said, in sentences."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genbench.comparison import Difference, differing_fields
+from genbench.report.escape import code, text
+from genbench.report.formatting import interval, p_value, plain
+from genbench.report.quantities import quantity
+from genbench.report.sections import MOST_RANKED, Section
+from genbench.report.tables import markdown_table
+
+__all__ = ["floor", "mixed_recipes", "resolved"]
+
+_MOST_SENTENCES = 10
+
+
+def resolved(section: Section) -> str:
+    """Return which models are better than which, as a Markdown list; all pairs, or neighbours with all in a fold."""
+    if not section.main or not section.quantity or not section.quantity.direction:
+        return ""
+    if len(section.models) > MOST_RANKED:
+        return (
+            f"More than {MOST_RANKED} models stand in this table, so their pairs are not tested and nothing is ranked."
+        )
+    tested = [pair for pair in section.pairs if pair.p_holm is not None]
+    if not tested:
+        if max((len(row.records) for row in section.models), default=0) < 2:
+            return "With one training seed there is no interval, so nothing is ranked: another seed may turn the order."
+        return ""
+    order = [row.name for row in section.models]
+    neighbours = set(itertools.pairwise(order))
+    told = tested if len(tested) <= _MOST_SENTENCES else [p for p in tested if (p.first, p.second) in neighbours]
+    lines = [f"- {_sentence(pair, section)}" for pair in sorted(told, key=lambda pair: not pair.resolved)]
+    if len(told) < len(tested):
+        lines += ["", f"<details><summary>All {len(tested)} pairs</summary>", "", _pair_table(tested), "", "</details>"]
+    lines += [
+        "",
+        f"± is the 95% interval of that difference alone; p is corrected for the {len(tested)} pairs compared."
+        if len(tested) > 1
+        else "± is the 95% interval of the difference.",
+    ]
+    return "\n".join(lines)
+
+
+def floor(section: Section) -> str:
+    """Return what the control `real` says of the numbers: the value that a perfect model would be near."""
+    if not section.main:
+        return ""
+    heading = text(quantity(section.main[0]).heading)
+    for row in section.controls:
+        if row.cell["model"] == "real":
+            summary = row.summary(section.main)
+            if summary.n:
+                return (
+                    f"Held-out images of the data themselves have {heading} "
+                    f"{interval(summary.mean, summary.half_width)} (control *real*): the floor at this sample count."
+                )
+    return f"The floor is unknown here: the control *real* was not measured under this recipe of {heading}."
+
+
+def mixed_recipes(metric: str, recipes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return that numbers of these recipes (id -> fields) are kept apart, and the fields in which they differ."""
+    ids = list(recipes)
+    fields: dict[str, None] = {}
+    for other in ids[1:]:
+        fields |= dict.fromkeys(differing_fields(recipes[ids[0]], recipes[other]))
+    said = "; ".join(
+        f"{text(field.replace('_', ' '))}: "
+        + ", ".join(f"{text(recipes[recipe].get(field))} ({code(recipe)})" for recipe in ids)
+        for field in fields
+    )
+    return (
+        f"{text(quantity(metric).heading)} was measured under {len(ids)} recipes, so it stands in {len(ids)} tables "
+        f"that are never averaged or ranked together. They differ in {said}."
+    )
+
+
+def _sentence(pair: Difference, section: Section) -> str:
+    assert section.quantity is not None
+    assert pair.p_holm is not None
+    heading = text(section.quantity.heading)
+    first_better = (pair.mean < 0) == (section.quantity.direction == "lower")
+    winner, loser = (pair.first, pair.second) if first_better else (pair.second, pair.first)
+    size = _interval(pair)
+    if pair.resolved:
+        return f"{code(winner)} is better than {code(loser)} in {heading} by {size} ({p_value(pair.p_holm)}, Holm)."
+    return (
+        f"{code(winner)} and {code(loser)} are not resolved in {heading}: they differ by {size} "
+        f"({p_value(pair.p_holm)}, Holm)."
+    )
+
+
+def _interval(pair: Difference) -> str:
+    if pair.half_width is None or math.isnan(pair.mean):
+        return plain(abs(pair.mean))
+    return interval(abs(pair.mean), pair.half_width)
+
+
+def _pair_table(pairs: Sequence[Difference]) -> str:
+    lines = [
+        [
+            code(pair.first),
+            code(pair.second),
+            interval(pair.mean, pair.half_width),
+            p_value(pair.p_holm or 0.0),
+            "yes" if pair.resolved else "no",
+        ]
+        for pair in pairs
+    ]
+    return markdown_table(["first", "second", "first − second", "p (Holm)", "resolved"], lines, left=2)

@@ -1,0 +1,131 @@
+"""The tables of a section in Markdown: quality, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from genbench.comparison import Summary, summarise
+from genbench.report.escape import code, text
+from genbench.report.formatting import NOTHING, amount, interval, memory
+from genbench.report.machines import Machine
+from genbench.report.quantities import HEADLINE, quantity
+from genbench.report.rows import Column, Row
+from genbench.report.sections import Section
+
+__all__ = ["cost_table", "markdown_table", "other_table", "quality_table"]
+
+Cost = Mapping[str, Any]
+
+
+def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Return a Markdown table of cells that are already escaped; the first `left` columns are set flush left."""
+    rule = [":---" if position < left else "---:" for position in range(len(header))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines))
+
+
+def quality_table(section: Section) -> str:
+    """Return rank, row, seeds and headline numbers: models sorted by the main metric, then controls."""
+    columns = [column for column in section.columns if column[0] in HEADLINE or column == section.main]
+    ranked = any(section.ranks.values())
+    lines = []
+    for row in section.rows:
+        rank = section.ranks.get(row.name)
+        best = rank is not None and rank.best == 1
+        shown = f"**{rank}**" if best else str(rank or (NOTHING if row.is_model else ""))
+        name = f"**{code(row.name)}**" if best else code(row.name) if row.is_model else f"*{text(row.name)}*"
+        lines.append([*([shown] if ranked else []), name, _seeds(row), *_cells(row, columns)])
+    header = [*(["rank"] if ranked else []), "model", "seeds", *_headings(columns)]
+    return markdown_table(header, lines, left=2 if ranked else 1)
+
+
+def other_table(section: Section) -> str:
+    """Return the numbers that the first table leaves out; an empty text where there are none."""
+    columns = [column for column in section.columns if column[0] not in HEADLINE and column != section.main]
+    if not columns:
+        return ""
+    return markdown_table(
+        ["model", *_headings(columns)], [[code(row.name), *_cells(row, columns)] for row in section.rows]
+    )
+
+
+def cost_table(section: Section, known: Sequence[Machine]) -> str:
+    """Return speed, memory and size of the models, one line a machine; an empty text where nothing was recorded."""
+    several = len(known) > 1
+    found: list[tuple[list[str], list[str]]] = []
+    for row in section.models:
+        for machine in known:
+            costs = [record["cost"] for record in row.records if record["id"] in machine.record_ids]
+            if costs:
+                cells = [
+                    show([value for cost in costs if (value := read(cost)) is not None]) for _, read, show in _COSTS
+                ]
+                found.append(([code(row.name), *([machine.letter] if several else [])], cells))
+    used = [place for place in range(len(_COSTS)) if any(cells[place] != NOTHING for _, cells in found)]
+    if not used:
+        return ""
+    header = ["model", *(["machine"] if several else []), *(_COSTS[place][0] for place in used)]
+    lines = [[*names, *(cells[place] for place in used)] for names, cells in found]
+    return markdown_table(header, lines, left=2 if several else 1)
+
+
+def _headings(columns: Sequence[Column]) -> list[str]:
+    metrics = [metric for metric, _ in columns]
+    return [
+        text(quantity(metric).axis) + (f" {code(recipe)}" if metrics.count(metric) > 1 else "")
+        for metric, recipe in columns
+    ]
+
+
+def _seeds(row: Row) -> str:
+    if row.failed:
+        return f"{len(row.records)} of {len(row.records) + len(row.failed)}"
+    return str(len(row.records))
+
+
+def _cells(row: Row, columns: Sequence[Column]) -> list[str]:
+    if not row.records:
+        return ["failed", *[NOTHING] * (len(columns) - 1)] if columns else []
+    return [_cell(row.summary(column), len(row.records)) for column in columns]
+
+
+def _cell(summary: Summary, seeds: int) -> str:
+    if summary.n == 0:
+        return NOTHING
+    fewer = f" (n = {summary.n})" if summary.n < seeds else ""
+    return interval(summary.mean, summary.half_width) + fewer
+
+
+def _rate(name: str) -> Callable[[Cost], float | None]:
+    def read(cost: Cost) -> float | None:
+        windows = cost.get(name)
+        return windows["median"] if windows else None
+
+    return read
+
+
+def _field(name: str) -> Callable[[Cost], float | None]:
+    return lambda cost: cost.get(name)
+
+
+def _mean(values: Sequence[float]) -> str:
+    summary = summarise(values)
+    return interval(summary.mean, summary.half_width)
+
+
+def _largest(show: Callable[[float | None], str]) -> Callable[[Sequence[float]], str]:
+    return lambda values: show(max(values, default=None))
+
+
+_COSTS: tuple[tuple[str, Callable[[Cost], float | None], Callable[[Sequence[float]], str]], ...] = (
+    ("training images/s ↑", _rate("train_images_per_s"), _mean),
+    ("sampling images/s ↑", _rate("sample_images_per_s"), _mean),
+    ("training (s)", _field("train_s"), _mean),
+    ("before sampling (s)", _field("before_sampling_s"), _mean),
+    ("device memory, allocated ↓", _field("peak_allocated_bytes"), _largest(memory)),
+    ("device memory, reserved ↓", _field("peak_reserved_bytes"), _largest(memory)),
+    ("process memory ↓", _field("peak_resident_bytes"), _largest(memory)),
+    ("parameters", _field("parameters"), _largest(amount)),
+    ("training FLOPs/image", _field("train_flops_per_image"), _largest(amount)),
+    ("sampling FLOPs/image", _field("sample_flops_per_image"), _largest(amount)),
+)

@@ -1,0 +1,96 @@
+"""Draws images from a model in batches, checks what it gave, and rounds to uint8 in the one place that does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from genbench import seeding
+from genbench.datasets.dataset import Dataset, Split
+from genbench.errors import PluginError
+from genbench.model import Model
+from genbench.plugins import Plugin
+from genbench.training import scale
+
+__all__ = ["BATCH", "draw", "draw_labels", "passes", "to_uint8"]
+
+BATCH = 250  # part of a number's identity: the generator's use depends on how many images a call asks for
+TOLERANCE = 1e-3  # how far outside [-1, 1] arithmetic in half precision may land
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Round images in [-1, 1] to uint8: `((x + 1) * 127.5).round().clamp(0, 255)`."""
+    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def draw_labels(split: Split, count: int, generator: torch.Generator) -> Tensor | None:
+    """Draw `count` labels (int64, on the CPU) by the split's own frequencies; None for a split without labels."""
+    if split.labels is None:
+        return None
+    return split.labels[torch.randint(len(split), (count,), generator=generator)]
+
+
+def passes(split: Split, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """One pass over a split in its order, as (images float32 in [-1, 1], labels or None) on the device."""
+    for first in range(0, len(split), batch_size):
+        rows = slice(first, first + batch_size)
+        labels = None if split.labels is None else split.labels[rows].to(device)
+        yield scale(split.images[rows].to(device)), labels
+
+
+def prepare(plugin: Plugin, model: Model, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+    """Call `before_sampling`, if the plugin has it, in evaluation mode and without gradients."""
+    if plugin.implements("before_sampling"):
+        model.networks.eval()
+        with torch.no_grad():
+            plugin.hook.before_sampling(model=model, batches=batches)
+
+
+def draw(
+    plugin: Plugin,
+    model: Model,
+    dataset: Dataset,
+    count: int,
+    seed: int,
+    device: torch.device,
+    after_batch: Callable[[int], None] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Draw `count` images: (count, C, H, W) uint8 and the labels asked for (int64 or None), both on the CPU.
+
+    Args:
+        seed: of the generators that the labels and the plugin draw from.
+        after_batch: called with the number of images after each batch.
+
+    Raises:
+        PluginError: `sample` gave another shape or type, a NaN, or values outside [-1, 1].
+    """
+    labels = draw_labels(dataset.train, count, seeding.generator(seed, "sample labels"))
+    generator = seeding.generator(seed, "sample", device=device)
+    images = torch.empty((count, *dataset.image_shape), dtype=torch.uint8)
+    model.networks.eval()
+    with torch.no_grad():
+        for first in range(0, count, BATCH):
+            size = min(BATCH, count - first)
+            batch_labels = None if labels is None else labels[first : first + size].to(device)
+            batch = plugin.hook.sample(model=model, count=size, labels=batch_labels, generator=generator)
+            check(plugin, "sample", batch, (size, *dataset.image_shape))
+            images[first : first + size] = to_uint8(batch).cpu()
+            if after_batch is not None:
+                after_batch(size)
+    return images, labels
+
+
+def check(plugin: Plugin, hook: str, images: object, expected: tuple[int, ...]) -> None:
+    """Raise `PluginError` unless `images` is a float tensor of the expected shape with values in [-1, 1]."""
+    if not isinstance(images, Tensor):
+        raise PluginError(f"{plugin}: {hook} returned {type(images).__name__}, expected a tensor of shape {expected}")
+    if tuple(images.shape) != expected:
+        raise PluginError(f"{plugin}: {hook} returned {tuple(images.shape)}, expected {expected}")
+    if not images.is_floating_point():
+        raise PluginError(f"{plugin}: {hook} returned {images.dtype}, expected a float tensor in [-1, 1]")
+    low, high = (float(value) for value in images.detach().aminmax())
+    if not low >= -1 - TOLERANCE or not high <= 1 + TOLERANCE:  # written so that NaN fails too
+        found = "NaN" if low != low or high != high else f"values in [{low:.4g}, {high:.4g}]"
+        raise PluginError(f"{plugin}: {hook} returned {found}, expected values in [-1, 1]; end the network with tanh")
