@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from genbench.hookspecs import hookimpl as hookimpl
     from genbench.model import Model as Model
     from genbench.record import Record as Record
-    from genbench.record import load_records as load_records
+    from genbench.report import load_records as load_records
 
 __version__ = "0.1.0"
 
@@ -27,7 +27,7 @@ _HOMES = {
     "Model": "genbench.model",
     "Record": "genbench.record",
     "hookimpl": "genbench.hookspecs",
-    "load_records": "genbench.record",
+    "load_records": "genbench.report",
     "run": "genbench.api",
 }
 

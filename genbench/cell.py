@@ -27,6 +27,7 @@ from genbench import (
 from genbench.config import Cell
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
+from genbench.identity import slug
 from genbench.measurement import Evaluator, Number
 from genbench.model import Model
 from genbench.plugins import Plugin
@@ -105,10 +106,11 @@ class _CellRun:
         """Draw from a control and measure; nothing is trained."""
         self.stage("sampling")
         generator = seeding.generator(self.cell.seed, "control", self.cell.model.name)
-        images, labels = controls.draw(self.cell.model.name, self.dataset, self.samples, generator)
+        images = controls.draw(self.cell.model.name, self.dataset, self.samples, generator)
         self.stage("measuring")
         begin = time.perf_counter()
-        numbers = self.evaluator.full(images, labels)
+        # A control knows its labels, but it is no conditional model.
+        numbers = self.evaluator.score(images, None)
         return {
             "numbers": _plain(numbers),
             "cost": {"evaluation_s": time.perf_counter() - begin, **cost.peak_memory(self.device)},
@@ -169,7 +171,7 @@ class _CellRun:
 
         def evaluate(progress: Progress) -> dict[str, float]:
             self.stage("evaluating")
-            numbers = self.evaluate(plugin, model, full=False)[0]
+            numbers = self.evaluate(plugin, model, curve=True)[0]
             self.stage("training")
             return {name: number.value for name, number in numbers.items()}
 
@@ -199,7 +201,7 @@ class _CellRun:
         return progress
 
     def evaluate(
-        self, plugin: Plugin, model: Model, *, full: bool
+        self, plugin: Plugin, model: Model, *, curve: bool, **more: Any
     ) -> tuple[dict[str, Number], torch.Tensor, list[tuple[int, float]]]:
         """Sample and measure, off the clock and without a trace in the generators that training draws from.
 
@@ -223,8 +225,7 @@ class _CellRun:
             plugin, model, self.dataset, self.samples, self.cell.seed, self.device, after_batch
         )
         conditional = plugin.implements("sample", "labels")
-        score = self.evaluator.full if full else self.evaluator.quick
-        numbers = score(images, labels if conditional else None)
+        numbers = self.evaluator.score(images, labels if conditional else None, curve=curve, **more)
         checkpoint.restore_random_state(random_state)
         self.evaluation_s += time.perf_counter() - begin
         return numbers, images, windows
@@ -233,12 +234,14 @@ class _CellRun:
         """Take every number that stands at the end of the budget."""
         memory = cost.peak_memory(self.device)
         self.stage("measuring")
-        numbers, images, windows = self.evaluate(plugin, model, full=True)
-        final = progress.rows[-1]
-        final.numbers = {name: number.value for name, number in numbers.items() if name in self.evaluator.curve_names}
+        restored = self.reconstruct(plugin, model)
+        more = {"reconstructions": restored, "log_likelihoods": self.likelihood(plugin, model)}
+        if restored is not None:
+            more["originals"] = self.dataset.held_out.images
+        numbers, images, windows = self.evaluate(plugin, model, curve=False, **more)
+        on_curve = progress.rows[0].numbers
+        progress.rows[-1].numbers = {name: number.value for name, number in numbers.items() if name in on_curve}
         windows += self.time_sampling(plugin, model, sum(seconds for _, seconds in windows))
-        restored, numbers_restored = self.reconstruct(plugin, model)
-        numbers |= numbers_restored | self.likelihood(plugin, model)
         memory["peak_resident_bytes"] = cost.peak_memory(self.device)["peak_resident_bytes"]
         return {
             "numbers": _plain(numbers),
@@ -270,10 +273,10 @@ class _CellRun:
             spent_s += windows[-1][1]
         return windows
 
-    def reconstruct(self, plugin: Plugin, model: Model) -> tuple[torch.Tensor | None, dict[str, Number]]:
-        """Restore held-out images, where the plugin can, and return them with the figures of their error."""
+    def reconstruct(self, plugin: Plugin, model: Model) -> torch.Tensor | None:
+        """Restore the held-out images, where the plugin can: (N, C, H, W) uint8."""
         if not plugin.implements("reconstruct"):
-            return None, {}
+            return None
         model.networks.eval()
         parts = []
         with torch.no_grad():
@@ -281,31 +284,32 @@ class _CellRun:
                 restored = plugin.hook.reconstruct(model=model, images=images)
                 sampling.check(plugin, "reconstruct", restored, tuple(images.shape))
                 parts.append(sampling.to_uint8(restored).cpu())
-        restored = torch.cat(parts)
-        return restored, self.evaluator.reconstruction(restored)
+        return torch.cat(parts)
 
-    def likelihood(self, plugin: Plugin, model: Model) -> dict[str, Number]:
-        """Bound the log-likelihood of held-out images, where the plugin can."""
+    def likelihood(self, plugin: Plugin, model: Model) -> torch.Tensor | None:
+        """Bound the log-likelihood of the held-out images, where the plugin can: (N,) nats."""
         if not plugin.implements("log_likelihood"):
-            return {}
+            return None
         model.networks.eval()
         generator = seeding.generator(self.cell.seed, "log_likelihood", device=self.device)
         parts = []
         with torch.no_grad():
             for images, _ in sampling.passes(self.dataset.held_out, sampling.BATCH, self.device):
                 nats = plugin.hook.log_likelihood(model=model, images=images, generator=generator)
-                if tuple(nats.shape) != (len(images),):
-                    raise PluginError(f"{plugin}: log_likelihood returned {tuple(nats.shape)}, expected {(len(images),)}")
-                parts.append(nats.double().cpu())
-        return self.evaluator.likelihood(torch.cat(parts))
+                if not isinstance(nats, torch.Tensor) or tuple(nats.shape) != (len(images),):
+                    found = tuple(nats.shape) if isinstance(nats, torch.Tensor) else type(nats).__name__
+                    raise PluginError(f"{plugin}: log_likelihood returned {found}, expected {(len(images),)}")
+                parts.append(nats.cpu().double())
+        return torch.cat(parts)
 
     def picture(self, images: torch.Tensor, restored: torch.Tensor | None) -> dict[str, str]:
         """Write the grids, and return their paths relative to the directory."""
-        stem = measurement.slug(f"{self.cell.model.label}-{self.cell.dataset}-seed{self.cell.seed}", self.payload["id"])
+        stem = slug(f"{self.cell.model.label}-{self.cell.dataset}-seed{self.cell.seed}")
+        stem = f"{stem}-{self.payload['id'][:6]}"  # cells of other budgets and sources may share the folder
         shown = len(images) if self.dataset.image_shape == (2, 1, 1) else PICTURED
         paths = {"samples": f"samples/{stem}.png"}
         pictures.save_grid(self.directory / paths["samples"], images[:shown])
-        paths["reference"] = f"samples/{measurement.slug(self.cell.dataset, self.dataset.fingerprint)}-reference.png"
+        paths["reference"] = f"samples/{slug(self.cell.dataset)}-{self.dataset.fingerprint[:6]}-reference.png"
         pictures.save_grid(self.directory / paths["reference"], self.dataset.train.images[:shown])
         if restored is not None:
             paths["reconstructions"] = f"samples/{stem}-reconstructions.png"

@@ -19,31 +19,31 @@ __all__ = ["draw"]
 
 LARGEST_COVARIANCE = 4096  # pixels; above it the covariance is never formed
 
-def draw(name: str, dataset: Dataset, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-    """Draw `count` images (count, C, H, W) uint8 and their labels, where the control knows any."""
+def draw(name: str, dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
+    """Draw `count` images, (count, C, H, W) uint8."""
     return _DRAW[name](dataset, count, generator)
 
 
-def _real(dataset: Dataset, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+def _real(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
     return _choose(dataset.held_out, count, generator)
 
 
-def _copycat(dataset: Dataset, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+def _copycat(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
     return _choose(dataset.train, count, generator)
 
 
-def _choose(split: Split, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+def _choose(split: Split, count: int, generator: torch.Generator) -> Tensor:
     """Draw without replacement as far as the split goes, then start over."""
     rounds = -(-count // len(split))
     rows = torch.cat([torch.randperm(len(split), generator=generator) for _ in range(rounds)])[:count]
-    return split.images[rows], None if split.labels is None else split.labels[rows]
+    return split.images[rows]
 
 
-def _noise(dataset: Dataset, count: int, generator: torch.Generator) -> tuple[Tensor, None]:
-    return torch.randint(256, (count, *dataset.image_shape), generator=generator, dtype=torch.uint8), None
+def _noise(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
+    return torch.randint(256, (count, *dataset.image_shape), generator=generator, dtype=torch.uint8)
 
 
-def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> tuple[Tensor, None]:
+def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
     pixels = dataset.train.images.flatten(1)
     mean = _mean(pixels)
     if pixels.shape[1] <= LARGEST_COVARIANCE:
@@ -58,7 +58,7 @@ def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> tuple
             weights = torch.randn(count, len(chunk), generator=generator, dtype=torch.float64)
             drawn += weights @ (chunk.double() - mean) / (len(pixels) - 1) ** 0.5
     images = (drawn + mean).round_().clamp_(0, 255).to(torch.uint8)
-    return images.view(count, *dataset.image_shape), None
+    return images.view(count, *dataset.image_shape)
 
 
 def _mean(pixels: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def _covariance(pixels: Tensor, mean: Tensor) -> Tensor:
     return total / (len(pixels) - 1)
 
 
-_DRAW: dict[str, Callable[[Dataset, int, torch.Generator], tuple[Tensor, Tensor | None]]] = {
+_DRAW: dict[str, Callable[[Dataset, int, torch.Generator], Tensor]] = {
     "real": _real,
     "gaussian": _gaussian,
     "noise": _noise,

@@ -7,7 +7,6 @@ cached by content, so a second model on the same data pays nothing.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genbench import features, metrics
+from genbench import features
 from genbench.atomic import replacing
+from genbench.datasets import cache_root
 from genbench.datasets.dataset import Dataset
 from genbench.features.extractor import Extractor, Features
-from genbench.metrics import Evidence, Metric
-from genbench.record import identity
+from genbench.identity import identity
+from genbench.metrics.evidence import Evidence, ReferenceStatistics
+from genbench.metrics.table import METRICS, Metric, NotMeasurable
 
 __all__ = ["Evaluator", "Number", "Reference", "reference_for", "versions"]
 
@@ -31,6 +32,7 @@ Emit = Callable[[dict[str, Any]], None]
 REFERENCE_LIMIT = 50_000  # images of the training split that stand for it, as the field has it
 SEED = 0  # of subsets and splits within metrics: one for all, so that it never tells two recipes apart
 ROUNDING = "((x+1)*127.5).round().clamp(0,255)"
+READS_FEATURES = {"samples", "sample_logits"}
 
 
 @dataclass(frozen=True)
@@ -54,33 +56,22 @@ class Reference:
 
 def versions() -> dict[str, int]:
     """Return the version of each metric: part of a cell's identity."""
-    return {name: metric.version for name, metric in metrics.METRICS.items()}
-
-
-def cache_root() -> Path:
-    """Return the cache folder: `$GENBENCH_CACHE`, else `~/.cache/genbench`."""
-    return Path(os.environ.get("GENBENCH_CACHE") or Path.home() / ".cache" / "genbench")
+    return {name: metric.version for name, metric in METRICS.items()}
 
 
 def reference_for(dataset: Dataset, extractor: Extractor, emit: Emit = lambda event: None) -> Reference:
     """Return the reference features, from the cache where they are, else extracted and cached."""
-    splits = {"train": dataset.train.images[:REFERENCE_LIMIT], "held_out": dataset.held_out.images[:REFERENCE_LIMIT]}
     parts = {}
-    for split, images in splits.items():
-        key = identity({"fingerprint": dataset.fingerprint, "split": split, "count": len(images)} | extractor.recipe(), 32)
-        path = cache_root() / "features" / f"{key}.safetensors"
+    for split, images in (("train", dataset.train.images), ("held_out", dataset.held_out.images)):
+        images = images[:REFERENCE_LIMIT]
+        path = _cache_path("features", _reference_key(dataset, extractor, split=split))
         parts[split] = _cached(path, len(images)) or _extract(path, images, extractor, split, emit)
     return Reference(**parts)
 
 
 def _cached(path: Path, count: int) -> Features | None:
-    """Read cached features; a file that is not what was written is as good as none."""
-    if not path.exists():
-        return None
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError):
-        return None
+    """Return cached features; what is not whole and finite is as good as none."""
+    tensors = _read_tensors(path)
     found = tensors.get("features")
     if found is None or len(found) != count or not torch.isfinite(found).all():
         return None
@@ -89,31 +80,134 @@ def _cached(path: Path, count: int) -> Features | None:
 
 def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit: Emit) -> Features:
     def progress(done: int, total: int) -> None:
-        emit({"event": "progress", "stage": f"{split} features", "done": done, "total": total})
+        emit({"event": "progress", "stage": f"features of {split.replace('_', '-')} images", "done": done, "total": total})
 
     extracted = features.extract(extractor, images, progress=progress)
-    tensors = {"features": extracted.features.contiguous()}
+    tensors = {"features": extracted.features}
     if extracted.logits is not None:
-        tensors["logits"] = extracted.logits.contiguous()
-    with replacing(path) as temporary:
-        save_file(tensors, temporary)
+        tensors["logits"] = extracted.logits
+    _write_tensors(path, tensors)
     return extracted
 
 
 class Evaluator:
-    """Scores sets of images against one dataset, and keeps the recipes of all numbers it has given."""
+    """Scores sets of images against one dataset, and keeps the recipe of every number it has given."""
 
     def __init__(self, dataset: Dataset, extractor: Extractor, reference: Reference) -> None:
         self.dataset = dataset
         self.extractor = extractor
         self.reference = reference
         self.recipes: dict[str, dict[str, Any]] = {}
-        self.statistics = metrics.ReferenceStatistics(reference.train.features)
+        self.missing: dict[str, str] = {}  # metric -> why it could not be measured
+        self._statistics_path = _cache_path("statistics", _reference_key(dataset, extractor))
+        self._statistics = ReferenceStatistics(
+            reference.train.features,
+            reference.held_out.features,
+            reference.train.logits,
+            self._reference_images,
+            _read_tensors(self._statistics_path),
+        )
 
-    def full(self, images: Tensor, labels: Tensor | None) -> dict[str, Number]:
-        """Return every number that can be had of these images (N, C, H, W) uint8."""
-        return self._score(images, labels, lambda metric: True)
+    @property
+    def _reference_images(self) -> Tensor:
+        return self.dataset.train.images[:REFERENCE_LIMIT]
 
-    def quick(self, images: Tensor, labels: Tensor | None) -> dict[str, Number]:
-        """Return the numbers that make a curve."""
-        return self._score(images, labels, lambda metric: metric.curve)
+    def score(self, images: Tensor, labels: Tensor | None, *, curve: bool = False, **more: Any) -> dict[str, Number]:
+        """Return every number that can be had of these images, or with `curve` those that make a curve.
+
+        Args:
+            images: (N, C, H, W) uint8.
+            labels: (N,) int64 that a conditional model was asked for, or None.
+            more: further fields of `Evidence`: originals and reconstructions, log_likelihoods, held_out.
+
+        A number that the images are too few for is left out; `missing` says why.
+        """
+        known = set(self._statistics.tensors)
+        evidence = self._evidence(images, labels, **more)
+        numbers: dict[str, Number] = {}
+        for metric in METRICS.values():
+            if not metric.default or (curve and not metric.curve):
+                continue
+            try:
+                values = metric.compute(evidence)
+            except NotMeasurable as error:
+                self.missing[metric.name] = str(error)
+                continue
+            recipe = self._recipe(metric, evidence)
+            names = metric.reported_names(self.extractor.official)
+            numbers |= {names[name]: Number(value, recipe) for name, value in values.items()}
+        if set(self._statistics.tensors) != known:
+            _write_tensors(self._statistics_path, self._statistics.tensors)
+        return numbers
+
+    def _evidence(self, images: Tensor, labels: Tensor | None, **more: Any) -> Evidence:
+        dataset, reference = self.dataset, self.reference
+        samples = features.extract(self.extractor, images)
+        fields: dict[str, Any] = {
+            "samples": samples.features,
+            "sample_logits": samples.logits,
+            "sample_images": images,
+            "sample_labels": labels,
+            "sample_modes": dataset.nearest_mode(images) if dataset.nearest_mode else None,
+            "mode_count": dataset.mode_count,
+            "reference": reference.train.features,
+            "reference_logits": reference.train.logits,
+            "reference_images": self._reference_images,
+            "reference_labels": None if dataset.train.labels is None else dataset.train.labels[:REFERENCE_LIMIT],
+            "held_out": reference.held_out.features,
+            "held_out_logits": reference.held_out.logits,
+            "held_out_images": dataset.held_out.images,
+            "held_out_labels": dataset.held_out.labels,
+            "dimensions": math.prod(dataset.image_shape),
+            "seed": SEED,
+            "statistics": self._statistics,
+        }
+        return Evidence(**{**fields, **more})
+
+    def _recipe(self, metric: Metric, evidence: Evidence) -> str:
+        """Keep the recipe of a metric's numbers, and return its short id."""
+        recipe: dict[str, Any] = {
+            "metric": metric.name,
+            "metric_version": metric.version,
+            **metric.parameters,
+            "dataset": self.dataset.name,
+            "dataset_fingerprint": self.dataset.fingerprint,
+            "rounding": ROUNDING,
+        }
+        if any(need.startswith("sample") for need in metric.needs):
+            recipe |= {
+                "samples": len(evidence.samples),
+                "reference_split": "train",
+                "reference_count": len(evidence.reference),
+                "seed": evidence.seed,
+            }
+        else:
+            recipe |= {"split": "held-out", "images": len(self.dataset.held_out)}
+        if READS_FEATURES & set(metric.needs):
+            recipe |= self.extractor.recipe()
+        key = identity(recipe, 8)
+        self.recipes[key] = recipe
+        return key
+
+
+def _reference_key(dataset: Dataset, extractor: Extractor, **more: Any) -> str:
+    return identity({"fingerprint": dataset.fingerprint, "limit": REFERENCE_LIMIT, **extractor.recipe(), **more}, 32)
+
+
+def _cache_path(kind: str, key: str) -> Path:
+    return cache_root() / kind / f"{key}.safetensors"
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read cached tensors; a file that cannot be read is as good as none, and is made again."""
+    if not path.exists():
+        return {}
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError):
+        return {}
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    with replacing(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)

@@ -11,8 +11,9 @@ from typing import Any
 
 from genbench import atomic
 from genbench.errors import GenbenchError
+from genbench.identity import canonical
 
-__all__ = ["SCHEMA", "Record", "RecordError", "identity", "read_record", "read_records", "record_path", "write_record"]
+__all__ = ["SCHEMA", "Record", "RecordError", "read_record", "read_records", "record_path", "write_record"]
 
 SCHEMA = 1
 
@@ -79,15 +80,6 @@ class Record:
         return f"<Record {self.label} on {self.dataset}, seed {self.seed}: {outcome}>"
 
 
-def identity(parts: Mapping[str, Any], length: int = 16) -> str:
-    """Return the first `length` hexadecimal digits of the SHA-256 over plain values, whatever their order.
-
-    >>> identity({"a": 1, "b": 2}) == identity({"b": 2, "a": 1})
-    True
-    """
-    return hashlib.sha256(_canonical(parts)).hexdigest()[:length]
-
-
 def record_path(directory: Path, cell_id: str) -> Path:
     """Return where the record of a cell lies."""
     return directory / "records" / f"{cell_id}.json"
@@ -96,7 +88,7 @@ def record_path(directory: Path, cell_id: str) -> Path:
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
     """Write a record, whole or not at all, with the checksum that tells an edited one."""
     body = {key: value for key, value in data.items() if key != "sha256"}
-    document = {**body, "sha256": hashlib.sha256(_canonical(body)).hexdigest()}
+    document = {**body, "sha256": hashlib.sha256(canonical(body)).hexdigest()}
     atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")
     return Record(document)
 
@@ -115,7 +107,7 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"record {path} cannot be read: truncated or no record; delete it to run its cell again") from error
     if data.get("schema", 0) > SCHEMA:
         raise RecordError(f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench")
-    if checksum != hashlib.sha256(_canonical(body)).hexdigest():
+    if checksum != hashlib.sha256(canonical(body)).hexdigest():
         raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
     return Record(data)
 
@@ -124,7 +116,3 @@ def read_records(directory: Path) -> list[Record]:
     """Read every record of a benchmark's directory, ordered by dataset, model and seed."""
     records = [read_record(path) for path in sorted((directory / "records").glob("[!.]*.json"))]
     return sorted(records, key=lambda record: (record.dataset, record.label, record.seed, record.id))
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -182,7 +182,7 @@ def train(
 
     Args:
         clock: seconds from an arbitrary point, read after the device has finished all work.
-        evaluate: measures quality off the clock; called before the first step, at each evaluation and at the end.
+        evaluate: measures quality off the clock; called before the first step and at each evaluation but the last.
         after_window: called off the clock after each window, for progress bars and checkpoints.
 
     Raises:
@@ -207,7 +207,8 @@ def train(
 
 def _evaluate(schedule: Schedule, progress: Progress, evaluate: Callable[[Progress], dict[str, float]] | None) -> None:
     due = schedule.due(progress)
-    if evaluate is None or due <= progress.evaluated:
+    # The one at the end of the budget is the caller's: it takes every number, not only the curve's.
+    if evaluate is None or due <= progress.evaluated or due == schedule.evaluations:
         return
     if not progress.rows:
         progress.rows.append(Row(0, 0, 0.0, 0.0))

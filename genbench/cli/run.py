@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from genbench.config import CONTROLS, Benchmark, make_benchmark, read_benchmark
+from genbench.config import Benchmark, make_benchmark, read_benchmark
 
 DEFAULT_BUDGET = "3000steps"
+SHORT_BUDGET = "1000steps"  # where no model is named
 
 
 @click.command(short_help="Train models on datasets under one budget, measure, and report.")
@@ -40,7 +41,7 @@ DEFAULT_BUDGET = "3000steps"
 def run(benchmark: Path | None, timeout: float | None, quiet: bool, out: Path | None, **flags: Any) -> None:
     """Train each model on each dataset with each seed under one budget; measure, and write a report.
 
-    With no model and no file: every installed model on the digits. Flags go before what the file says. Cells that
+    With no model and no file: every installed model on the digits, for 1000 steps. Flags go before what the file says. Cells that
     are finished are not run again, so the same command goes on where a broken one was. Exit code 1: a cell failed
     (the others are reported); 2: the request is at fault, and nothing was trained.
 
@@ -79,8 +80,8 @@ def _benchmark(path: Path | None, flags: dict[str, Any]) -> Benchmark:
     if "models" not in values:
         from genbench.plugins import installed
 
-        values["models"] = [name if len(found) == 1 else f"{found[0].distribution}:{name}" for name, found in installed().items()]
+        models = installed().items()
+        values["models"] = [name if len(found) == 1 else f"{found[0].distribution}:{name}" for name, found in models]
+        values.setdefault("budget", SHORT_BUDGET)
     return make_benchmark(values)
 
-
-assert CONTROLS

@@ -6,7 +6,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genbench.datasets.source import Presence, Progress, Request, Source, cache_root, default_data_root
+from genbench.datasets.presence import Presence, presence
+from genbench.datasets.source import Progress, Request, Source, cache_root, default_data_root
 from genbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -187,27 +188,7 @@ def is_at_hand(spec: str, data_root: Path | None = None) -> Presence:
         True
     """
     source, argument = _parse(spec, argument_may_lack=True)
-    if source.argument_needed:
-        return _folder_presence(argument)
-    if not source.needs_download:
-        return Presence(True, None, "needs no files")
-    root = (data_root or default_data_root()).expanduser()
-    paths = [root / file for file in source.files]
-    missing = [path for path in paths if not path.exists()]
-    if not missing:
-        return Presence(True, paths[0], f"read from {root}")
-    advice = (
-        f"downloaded to {root} when first used; without a network, put {source.files[0]} there, "
-        "or name the folder that holds it with --data-root or $GENBENCH_DATA"
-    )
-    return Presence(False, missing[0], advice)
-
-
-def _folder_presence(argument: str | None) -> Presence:
-    if argument is None:
-        return Presence(True, None, "reads the folder that you name: folder:PATH")
-    path = Path(argument).expanduser()
-    return Presence(path.is_dir(), path, "read from there" if path.is_dir() else "no such folder")
+    return presence(source, argument, (data_root or default_data_root()).expanduser())
 
 
 def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, str | None]:

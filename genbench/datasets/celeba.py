@@ -75,10 +75,11 @@ def _download(request: Request, missing: Path) -> None:
                 import_torchvision().datasets.CelebA(request.data_root, download=True)
             return
         except Exception as error:  # gdown raises many kinds, most often for a spent quota
-            reason = f"the download failed: {error}"
+            reason = str(error)
     raise request.fault(
-        f"{missing} is not there ({reason}); put img_align_celeba.zip and list_eval_partition.txt in "
-        f"{missing.parent}, or name the folder that holds celeba/ with --data-root or $GENBENCH_DATA"
+        f"{missing} is not there, and could not be fetched ({reason}); put img_align_celeba.zip and "
+        f"list_eval_partition.txt in {missing.parent}, or name the folder that holds celeba/ with --data-root "
+        "or $GENBENCH_DATA"
     )
 
 

@@ -6,10 +6,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 __all__ = ["Dataset", "Split", "fingerprint"]
+
+_CHUNK = 4096  # images hashed at once, so that a memory-mapped set is never read whole
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,11 @@ def fingerprint(train: Split, held_out: Split) -> str:
     digest = hashlib.sha256()
     for split in (train, held_out):
         digest.update(f"{tuple(split.images.shape)}".encode())
-        for chunk in split.images.split(4096):  # so that a memory-mapped set is never read whole
-            digest.update(memoryview(chunk.contiguous().numpy()).cast("B"))
-        if split.labels is None:
-            digest.update(b"no labels")
-        else:
-            digest.update(memoryview(split.labels.contiguous().numpy()).cast("B"))
+        for start in range(0, len(split), _CHUNK):
+            digest.update(_bytes(split.images[start : start + _CHUNK]))
+        digest.update(b"no labels" if split.labels is None else _bytes(split.labels))
     return digest.hexdigest()
+
+
+def _bytes(values: Tensor) -> memoryview:
+    return values.contiguous().numpy().reshape(-1).view(np.uint8).data

@@ -37,17 +37,22 @@ class Archive:
     md5: str
 
 
-def fetch(archive: Archive, root: Path, progress: Progress | None = None) -> None:
+def fetch(archive: Archive, root: Path, *, download: bool = True, progress: Progress | None = None) -> None:
     """Bring the archive to its place below `root`, unless it is there with the right MD5.
 
     Raises:
-        DownloadError: every address failed, or gave a file with another MD5; none of it stays on the disk.
+        DownloadError: every address failed, or gave a file with another MD5, of which nothing stays on the disk; or
+            there was need to download, and `download` forbids it.
     """
     target = root / archive.path
-    if target.is_file() and md5_of(target) == archive.md5:
-        return
     failures = []
-    for url in archive.urls:
+    if target.is_file():
+        try:
+            _require_md5(target, archive.md5)
+            return
+        except DownloadError as error:
+            failures.append(f"{target}: {error}")
+    for url in archive.urls if download else ():
         try:
             with replacing(target) as temporary:
                 _copy(url, temporary, progress)
@@ -56,7 +61,7 @@ def fetch(archive: Archive, root: Path, progress: Progress | None = None) -> Non
         except (OSError, http.client.HTTPException, DownloadError) as error:
             reason = error.reason if type(error) is urllib.error.URLError else error
             failures.append(f"{url}: {reason}")
-    raise DownloadError("; ".join(failures))
+    raise DownloadError("; ".join(failures if download else [*failures, "downloading is switched off"]))
 
 
 def md5_of(path: Path) -> str:
@@ -67,7 +72,7 @@ def md5_of(path: Path) -> str:
 
 def _copy(url: str, path: Path, progress: Progress | None) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "genbench"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer, path.open("wb") as file:
+    with _opened(request) as answer, path.open("wb") as file:
         length, done = int(answer.headers.get("Content-Length") or 0), 0
         while block := answer.read(_BLOCK):
             file.write(block)
@@ -76,6 +81,15 @@ def _copy(url: str, path: Path, progress: Progress | None) -> None:
                 progress(done, length)
     if done < length:
         raise DownloadError(f"the connection ended after {done} of {length} bytes")
+
+
+def _opened(request: urllib.request.Request) -> http.client.HTTPResponse:
+    try:
+        answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        with error:  # it holds the connection
+            raise DownloadError(str(error)) from error
+    return answer
 
 
 def _require_md5(path: Path, expected: str) -> None:

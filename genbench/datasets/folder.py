@@ -54,21 +54,19 @@ def _list(request: Request, root: Path) -> _Listing:
     names = _image_names(request, root)
     if not names:
         raise request.fault(f"no images in {root} or below; genbench reads {', '.join(sorted(SUFFIXES))}")
-    held_out_folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
-    if (root / "train").is_dir() and held_out_folder is not None:
+    folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
+    if folder is not None and (root / "train").is_dir():
         train = [name for name in names if name.startswith("train/")]
-        held_out = [name for name in names if name.startswith(f"{held_out_folder}/")]
-        depth = 1
+        held_out = [name for name in names if name.startswith(f"{folder}/")]
+        lacking, depth = f"{root / ('train' if not train else folder)} holds no images", 1
     else:
         held_out_count = max(1, round(len(names) * HELD_OUT_SHARE))
         chosen = set(sorted(names, key=lambda name: derive(0, "held-out", digest(name)))[:held_out_count])
         train = [name for name in names if name not in chosen]
         held_out = [name for name in names if name in chosen]
-        held_out_folder, depth = "", 0
+        lacking, depth = f"{root} holds 1 image", 0
     if not train or not held_out:
-        empty = "train" if not train else held_out_folder
-        where = f"{root / empty} holds no images" if empty else f"{root} holds 1 image"
-        raise request.fault(f"{where}; at least one to train on and one to hold out are needed")
+        raise request.fault(f"{lacking}; at least one to train on and one to hold out are needed")
     return _Listing(root, (*train, *held_out), len(train), _classes(request, train, held_out, depth))
 
 

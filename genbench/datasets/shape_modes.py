@@ -9,9 +9,10 @@ from torch import Tensor
 
 from genbench.datasets.shapes import COLOURS, KINDS, RADIUS, coverage
 
-__all__ = ["EXPLAINED", "nearest_mode"]
+__all__ = ["COLOUR_TOLERANCE", "EXPLAINED", "nearest_mode"]
 
 EXPLAINED = 0.75  # the least share of an image's deviation from its background that the drawn shape must explain
+COLOUR_TOLERANCE = 40.0  # grey levels: about half the distance of orange and yellow, the two most alike
 _LEAST_CONTRAST = 20.0  # grey levels, root mean square over the area of the smallest shape
 _SLACK = 1.15  # how far beyond RADIUS a shape may be, as a factor
 _CHUNK = 256
@@ -23,7 +24,8 @@ def nearest_mode(images: Tensor) -> Tensor:
     The background is read off the first and the last row; for each colour the covered share of each pixel follows by
     projection, and the colour that leaves the smallest remainder is taken. The covered area and its centroid say
     where, and how large, a shape of each kind would be; the kind whose drawing is nearest is taken. The image belongs
-    to that mode if its drawing explains at least `EXPLAINED` of the squared deviation from the background.
+    to that mode if its drawing explains at least `EXPLAINED` of the squared deviation from the background, and the
+    shape's mean colour is within `COLOUR_TOLERANCE` of the mode's.
 
     Args:
         images: (N, 3, S, S) uint8.
@@ -31,7 +33,8 @@ def nearest_mode(images: Tensor) -> Tensor:
     Returns:
         (N,) int64 on the device of `images`.
     """
-    return torch.cat([_modes(chunk) for chunk in images.split(_CHUNK)]) if len(images) else images.new_empty(0).long()
+    none = torch.empty(0, dtype=torch.int64, device=images.device)
+    return torch.cat([none, *(_modes(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK))])
 
 
 def _modes(images: Tensor) -> Tensor:
@@ -46,13 +49,15 @@ def _modes(images: Tensor) -> Tensor:
     colour, covered = _colour(deviation, background)
     kind, drawn, radius = _kind(covered)
     direction = _palette(pixels.device)[colour][:, :, None] - background
-    remainder = (deviation - drawn[:, None] * direction[..., None]).square().sum((1, 2, 3))
+    remainder = deviation - drawn[:, None] * direction[..., None]  # (N, 3, H, W)
+    tint = (drawn[:, None] * remainder).sum((2, 3)) / drawn.square().sum((1, 2))[:, None]  # (N, 3), by least squares
 
     smallest_area = 2 * (RADIUS[0] * size) ** 2
     shown = total > 3 * _LEAST_CONTRAST**2 * smallest_area
     sized = (radius > RADIUS[0] / _SLACK * size) & (radius < RADIUS[1] * _SLACK * size)
-    explained = remainder <= (1 - EXPLAINED) * total
-    return torch.where(shown & sized & explained, kind * len(COLOURS) + colour, -1)
+    explained = remainder.square().sum((1, 2, 3)) <= (1 - EXPLAINED) * total
+    tinted = tint.square().sum(1).sqrt() > COLOUR_TOLERANCE
+    return torch.where(shown & sized & explained & ~tinted, kind * len(COLOURS) + colour, -1)
 
 
 def _palette(device: torch.device) -> Tensor:

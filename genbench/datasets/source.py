@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genbench.errors import InputError
 
-__all__ = ["Presence", "Progress", "Request", "Source", "cache_root", "default_data_root"]
+__all__ = ["Progress", "Request", "Source", "cache_root", "default_data_root"]
 
 Progress = Callable[[int, int], None]  # (done, total), of images or of bytes
 
@@ -68,25 +68,14 @@ class Request:
         return InputError(f"dataset {self.spec!r}: {' '.join(text.split())}")
 
 
-@dataclass(frozen=True)
-class Presence:
-    """Whether the data of a source is on this machine.
-
-    Args:
-        at_hand: whether it can be loaded without a network.
-        looked_for: the first file that is missing, or the first of those that are there; None where none is needed.
-        advice: where the data comes from, or how to get it; one line.
-    """
-
-    at_hand: bool
-    looked_for: Path | None
-    advice: str
-
-
 def cache_root() -> Path:
-    """Return the folder for what genbench can make again: `$GENBENCH_CACHE`, else `~/.cache/genbench`."""
-    named = os.environ.get("GENBENCH_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "genbench"
+    """Return the folder for what genbench can make again.
+
+    It is `$GENBENCH_CACHE`, else `$XDG_CACHE_HOME/genbench`, else `~/.cache/genbench`.
+    """
+    if named := os.environ.get("GENBENCH_CACHE"):
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "genbench"
 
 
 def default_data_root() -> Path:

@@ -164,9 +164,7 @@ def _in_memory(request: Request, plan: Plan) -> Dataset:
     return _dataset(request, train, held_out, plan.class_names, fingerprint(train, held_out))
 
 
-def _splits(
-    images: torch.Tensor, labels: npt.NDArray[np.int64] | None, train_count: int
-) -> tuple[Split, Split]:
+def _splits(images: torch.Tensor, labels: npt.NDArray[np.int64] | None, train_count: int) -> tuple[Split, Split]:
     known = None if labels is None else torch.from_numpy(labels)
     train, held_out = slice(None, train_count), slice(train_count, None)
     return (

@@ -122,14 +122,11 @@ def _obtain(request: Request, row: _Row) -> None:
     archives = row.archives(kind)
     try:
         for archive in archives:
-            if request.download:
-                fetch(archive, request.data_root, request.progress)
-            elif not (request.data_root / archive.path).is_file():
-                raise DownloadError("downloading is switched off")
+            fetch(archive, request.data_root, download=request.download, progress=request.progress)
         with contextlib.redirect_stdout(io.StringIO()):  # older releases print that the archive is there
             kind(request.data_root, **row.train, download=True)  # nothing left to download: this unpacks
     except DownloadError as error:
-        raise _missing(request, archives, f"the download failed: {error}" if request.download else str(error)) from error
+        raise _missing(request, archives, error) from error
     except Exception as error:  # torchvision raises what unpacking happens to raise
         raise _unreadable(request, row, kind, error) from error
 
@@ -142,9 +139,10 @@ def _plan(request: Request, row: _Row) -> Plan:
         raise _unreadable(request, row, kind, error) from error
     images = [_channels_first(part.data, row.columns_first) for part in opened]
     labels = [np.asarray(part.targets if hasattr(part, "targets") else part.labels, np.int64) for part in opened]
-    for pixels, known, arguments in zip(images, labels, (row.train, row.held_out), strict=True):
-        if len(pixels) != len(known):
-            raise request.fault(f"{len(pixels)} images but {len(known)} labels ({arguments}) in {request.data_root}")
+    if [len(part) for part in images] != [len(part) for part in labels]:
+        raise request.fault(
+            f"its files in {request.data_root} hold more labels than images, or fewer; delete them and run again"
+        )
     every = np.concatenate(images)
     side = request.image_size
     return Plan(
@@ -174,12 +172,12 @@ def _class_names(opened: Any, labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
     return tuple(names) if names else tuple(str(label) for label in range(int(labels.max()) + 1))
 
 
-def _missing(request: Request, archives: list[Archive], reason: str) -> InputError:
+def _missing(request: Request, archives: list[Archive], reason: Exception) -> InputError:
     missing = _first_missing(request)
     folder = (request.data_root / archives[0].path).parent
     names = " and ".join(Path(archive.path).name for archive in archives)
     return request.fault(
-        f"{missing} is not there ({reason}); put {names} in {folder}, "
+        f"{missing} is not there, and could not be fetched ({reason}); put {names} in {folder}, "
         "or name the folder that holds the data with --data-root or $GENBENCH_DATA"
     )
 
@@ -188,7 +186,7 @@ def _unreadable(request: Request, row: _Row, kind: Any, error: Exception) -> Inp
     """Find the file that is at fault, now that reading has failed."""
     missing = _first_missing(request)
     if missing is not None:
-        return _missing(request, row.archives(kind), str(error))
+        return _missing(request, row.archives(kind), error)
     for file, md5 in row.known_files(kind).items():
         path = request.data_root / file
         if path.is_file() and md5_of(path) != md5:

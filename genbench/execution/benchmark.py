@@ -16,7 +16,8 @@ from genbench import datasets, plugins
 from genbench.config import CONTROLS, Benchmark, Cell
 from genbench.errors import GenbenchError, InputError
 from genbench.execution.local import ForkServer, Outcome
-from genbench.record import SCHEMA, Record, identity, read_record, record_path, write_record
+from genbench.identity import identity
+from genbench.record import SCHEMA, Record, read_record, record_path, write_record
 
 __all__ = ["Listener", "Planned", "run_benchmark"]
 

@@ -5,7 +5,8 @@ The digits that ship with genbench and every `classifier` in a cache are this ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +15,15 @@ from torch import Tensor, nn
 from genbench import seeding
 from genbench.datasets.dataset import Split
 
-__all__ = ["FEATURES", "PROCEDURE", "Classifier", "train_classifier"]
+__all__ = ["FEATURES", "PROCEDURE", "Classifier", "scaled", "train_classifier"]
 
 FEATURES = 64
 PROCEDURE = "classifier-1"  # raise the number whenever a change here changes the weights
-_WIDTHS = (32, 48, 96, 128)
+_WIDTHS = (16, 32, 64, 128)
 _SLOPE = 0.1
 _BATCH = 128
-_EPOCHS, _FEWEST_STEPS, _MOST_STEPS = 8, 500, 3000
+_EPOCHS, _FEWEST_STEPS, _MOST_STEPS = 8, 500, 2000
+_NORMALISED_ON = 2048
 _LEARNING_RATE, _WEIGHT_DECAY, _DROPOUT = 3e-3, 1e-2, 0.2
 
 
@@ -34,14 +36,9 @@ class Classifier(nn.Module):
 
     def __init__(self, image_shape: torch.Size, classes: int) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        layers = _convolutions(channels, min(height, width)) if min(height, width) >= 4 else []
-        with torch.device("meta"):
-            body = nn.Sequential(*_convolutions(channels, min(height, width)) if layers else [], nn.Flatten())
-            inputs = body(torch.empty(1, *image_shape)).shape[1]
-        hidden = [] if layers else [nn.Linear(inputs, 128), nn.LeakyReLU(_SLOPE)]
-        self.body = nn.Sequential(*layers, nn.Flatten(), *hidden)
-        self.embed = nn.Linear(inputs if layers else 128, FEATURES)
+        layers, inputs = _convolutions(image_shape) if min(image_shape[1:]) >= 4 else _connected(image_shape)
+        self.body = nn.Sequential(*layers)
+        self.embed = nn.Linear(inputs, FEATURES)
         self.classify = nn.Linear(FEATURES, classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,18 +53,28 @@ class Classifier(nn.Module):
         self.classify.weight.div_(factor)
 
 
-def _convolutions(channels: int, side: int) -> list[nn.Module]:
+def _convolutions(image_shape: torch.Size) -> tuple[list[nn.Module], int]:
+    """Return the layers and how many numbers an image is after them."""
+    channels, height, width = image_shape
+    stride = max(1, round(min(height, width) / 32))
     layers: list[nn.Module] = []
-    for width in _WIDTHS:
-        stride = max(1, round(side / 32)) if not layers else 1
-        convolution = nn.Conv2d(channels, width, 2 * stride + 1, stride, stride, bias=False)
-        layers += [convolution, nn.BatchNorm2d(width), nn.LeakyReLU(_SLOPE)]
-        channels, side = width, -(-side // stride)
-        if side < 8:
+    for wider in _WIDTHS:
+        layers.append(nn.Conv2d(channels, wider, 2 * stride + 1, stride, stride, bias=False))
+        channels, height, width = wider, -(-height // stride), -(-width // stride)
+        stride = 1
+        halved = min(height, width) >= 8
+        if halved:  # before the rest of the layer, which then costs a quarter
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        layers += [nn.BatchNorm2d(channels), nn.LeakyReLU(_SLOPE, inplace=True)]
+        if not halved:
             break
-        layers.append(nn.MaxPool2d(2))
-        side //= 2
-    return layers
+    return [*layers, nn.Flatten()], channels * height * width
+
+
+def _connected(image_shape: torch.Size) -> tuple[list[nn.Module], int]:
+    hidden = 128
+    return [nn.Flatten(), nn.Linear(image_shape.numel(), hidden), nn.LeakyReLU(_SLOPE)], hidden
 
 
 def train_classifier(
@@ -76,8 +83,8 @@ def train_classifier(
     """Train on `split` on the CPU and return the network in evaluation mode, its features scaled to mean variance 1.
 
     AdamW with one cycle of the learning rate, cross-entropy, dropout, and shifts of up to a fourteenth of the side.
-    All randomness comes from one fixed seed; torch's global generators are left as they were. The same machine and
-    number of threads give the same bits.
+    All randomness comes from one fixed seed, and one thread computes, so that the bits do not depend on how many there
+    are; torch's generators, thread count and gradient mode are left as they were.
 
     Args:
         image_shape: (C, H, W).
@@ -86,42 +93,60 @@ def train_classifier(
         progress: called with (step, steps).
     """
     assert split.labels is not None
-    network = _initialised(image_shape, classes).to(memory_format=torch.channels_last)
-    randomness = seeding.generator(0, PROCEDURE, "batches")
     steps = min(max(_EPOCHS * len(split) // _BATCH, _FEWEST_STEPS), _MOST_STEPS)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
-    order = torch.empty(0, dtype=torch.int64)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.default_generator.manual_seed(seeding.derive(0, PROCEDURE, "dropout"))
+    randomness = seeding.generator(0, PROCEDURE, "batches")
+    batches = _batches(len(split), randomness)
+    with _isolated():
+        network = Classifier(image_shape, classes)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
         for step in range(steps):
-            while len(order) < _BATCH:
-                order = torch.cat([order, torch.randperm(len(split), generator=randomness)])
-            chosen, order = order[:_BATCH], order[_BATCH:]
-            images = _shifted(_scaled(split.images[chosen]), randomness)
+            chosen = next(batches)
+            images = _shifted(scaled(split.images[chosen]), randomness)
             loss = F.cross_entropy(network(images)[1], split.labels[chosen])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
             schedule.step()
             if progress is not None:
                 progress(step + 1, steps)
-    network.eval().requires_grad_(False)
-    sample = split.images[torch.randperm(len(split), generator=randomness)[:2048]]
-    with torch.inference_mode():
-        variance = network(_scaled(sample))[0].double().var(dim=0).mean().item()
-    if variance > 0:
-        network.set_feature_scale(variance**-0.5)
+        _normalise(network.eval().requires_grad_(False), split.images[:_NORMALISED_ON])
     return network
 
 
-def _initialised(image_shape: torch.Size, classes: int) -> Classifier:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seeding.derive(0, PROCEDURE, "weights"))
-        return Classifier(image_shape, classes)
+@contextlib.contextmanager
+def _isolated() -> Iterator[None]:
+    """One thread, gradients, and torch's CPU generator freshly seeded; everything is put back at the end."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+            torch.default_generator.manual_seed(seeding.derive(0, PROCEDURE, "weights and dropout"))
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _scaled(images: Tensor) -> Tensor:
+def _batches(count: int, randomness: torch.Generator) -> Iterator[Tensor]:
+    """Yield indices without end, each image once a pass."""
+    order = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(order) < _BATCH:
+            order = torch.cat([order, torch.randperm(count, generator=randomness)])
+        yield order[:_BATCH]
+        order = order[_BATCH:]
+
+
+def _normalise(network: Classifier, images: Tensor) -> None:
+    """Scale the features to mean variance 1: distances on different datasets are then of one order."""
+    features = network(scaled(images))[0]
+    variance = features.double().var(dim=0).mean().item()
+    if variance > 0:
+        network.set_feature_scale(variance**-0.5)
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Return uint8 images as float32 in [-1, 1]."""
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genbench.errors import InputError
 
-__all__ = ["Extractor", "Features", "RecipeValue", "default_batch_size", "extract", "PRECISIONS"]
+__all__ = ["Extractor", "Features", "RecipeValue", "check_rgb", "default_batch_size", "extract", "place", "PRECISIONS"]
 
 RecipeValue = str | int | float | bool | None
 
@@ -97,8 +97,8 @@ class Extractor:
         if self.image_shape is not None and shape != self.image_shape:
             wanted = "x".join(map(str, self.image_shape))
             raise InputError(f"extractor '{self.name}': takes {wanted} images (channels x height x width), got {got}")
-        if self.rgb and shape[0] not in (1, 3):
-            raise InputError(f"extractor '{self.name}': takes images of 1 or 3 channels, got {got}; use random-conv")
+        if self.rgb:
+            check_rgb(self.name, shape)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         if images.dtype != torch.uint8 or images.dim() != 4:
@@ -114,6 +114,23 @@ class Extractor:
             features, logits = self.network(prepared.contiguous(memory_format=torch.channels_last))
         # Cloned outside inference mode, so that a caller may put them into any later computation.
         return features.float().clone(), None if logits is None else logits.float().clone()
+
+
+def check_rgb(name: str, shape: torch.Size) -> None:
+    """Raise `InputError` unless images of `shape` (C, H, W) are grey or of three channels."""
+    if shape[0] not in (1, 3):
+        raise InputError(
+            f"extractor '{name}': takes images of 1 or 3 channels, got {shape[0]} ({'x'.join(map(str, shape))}); "
+            "use classifier or random-conv"
+        )
+
+
+def place(network: nn.Module, device: torch.device, precision: str) -> None:
+    """Move a network to `device` and `precision`, its convolutions laid out as channels_last wants them."""
+    network.to(device=device, dtype=PRECISIONS[precision])
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def default_batch_size(extractor: Extractor) -> int:

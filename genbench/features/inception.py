@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.features.extractor import PRECISIONS, Extractor
+from genbench.features.extractor import Extractor, place
 from genbench.features.resize import Profile
 
 __all__ = ["Inception", "inception_extractor", "parameter_shapes"]
@@ -239,7 +239,7 @@ def inception_extractor(
 ) -> Extractor:
     """Return the extractor over tensors that fit `parameter_shapes`."""
     network = Inception(tensors).to(device)
-    network.body.to(dtype=PRECISIONS[precision], memory_format=torch.channels_last)
+    place(network.body, device, precision)
     return Extractor(
         name="inception",
         network=network,

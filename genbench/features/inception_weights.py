@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import http.client
-import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from genbench.atomic import TEMPORARY_PREFIX
+from genbench.atomic import replacing
+from genbench.datasets.locking import locked
 from genbench.errors import InputError
-from genbench.features import cache as locations
-from genbench.features.inception import parameter_shapes
+from genbench.features import inception_file
+from genbench.features.extractor import Extractor, check_rgb
+from genbench.features.inception import inception_extractor, parameter_shapes
+from genbench.features.resize import profile_named
 from genbench.features.weight_file import (
     check_shapes,
     content_sha256,
-    exclusive,
     file_sha256,
     read_metadata,
     read_tensors,
     write_tensors,
 )
 
-__all__ = ["InceptionWeights", "fetch", "find_weights"]
+__all__ = ["InceptionWeights", "fetch", "find_weights", "load_inception"]
 
 _CHUNK = 1 << 18
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 30  # to connect, and of silence after that
 _WHAT = "inception weights"
 
 
@@ -56,53 +59,99 @@ def find_weights(
         InputError: the file is missing, damaged or of another architecture; nothing is at hand and `download` is off
             or fails; a fetched file has the wrong hash.
     """
-    cached, placed = locations.inception_cached(cache), locations.inception_placed(cache)
+    cached, placed = inception_file.cached_at(cache), inception_file.placed_at(cache)
     if given is not None and given.resolve() != cached.resolve():
         return _from_user(given)
     if (found := _from_cache(cached)) is not None:
         return found
     if not placed.is_file() and not download:
         raise InputError(f"{_WHAT}: not at hand; {_by_hand(placed)}")
-    with exclusive(cached.with_suffix(".lock")):
+    with locked(cached):
         if (found := _from_cache(cached)) is not None:  # another process has fetched them meanwhile
             return found
-        if placed.is_file():
-            return _convert(placed, cached, f"{placed} (delete it or put the right one there)")
-        with tempfile.TemporaryDirectory(dir=cached.parent, prefix=TEMPORARY_PREFIX) as folder:
-            fetched, url = Path(folder) / locations.INCEPTION.file_name, locations.inception_url()
-            fetch(url, fetched, progress=progress, otherwise=_by_hand(placed))
-            return _convert(fetched, cached, f"what {url} sent (it has been deleted)")
+        by_hand = placed.is_file()
+        if not by_hand:
+            fetch(inception_file.source_url(), placed, progress)
+        found = _convert(placed, cached)
+        if not by_hand:
+            placed.unlink()
+        return found
 
 
-def fetch(
-    url: str, target: Path, *, progress: Callable[[str, int, int], None] | None = None, otherwise: str = "try again"
-) -> None:
-    """Fetch `url` into the new file `target`; `otherwise` says in an error what else the user can do."""
+def load_inception(
+    given: Path | None,
+    cache: Path,
+    image_shape: torch.Size,
+    device: torch.device,
+    profile: str | None,
+    precision: str,
+    *,
+    download: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Extractor:
+    """Return Inception with the weights that `find_weights` finds; what cannot be done is said before any download.
+
+    Raises:
+        InputError: as `find_weights`; an unknown profile; images of neither 1 nor 3 channels.
+    """
+    chosen = profile_named(profile)
+    check_rgb("inception", image_shape)
+    found = find_weights(given, cache, download=download, progress=progress)
+    return inception_extractor(
+        found.tensors,
+        weights_sha256=found.sha256,
+        official=found.official,
+        device=device,
+        profile=chosen,
+        precision=precision,
+    )
+
+
+def fetch(url: str, target: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Fetch the published file from `url` into `target`: whole and with the right SHA-256, or not at all.
+
+    Raises:
+        InputError: the network or the folder fails, the connection breaks off, or the hash is wrong.
+    """
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response, target.open("wb") as file:
-            total = int(response.headers.get("Content-Length") or 0)
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                if progress is not None:
-                    progress("fetching inception weights", file.tell(), total)
+        with replacing(target) as temporary:
+            _copy(url, temporary, progress)
+            _require_published(temporary, f"what {url} sent (deleted again)")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise InputError(f"{_WHAT}: cannot fetch {url} ({reason}); {otherwise}") from error
-    got = target.stat().st_size
-    if got < total:
-        raise InputError(f"{_WHAT}: {url} broke off after {got:,} of {total:,} bytes; try again, or {otherwise}")
+        reason = error.reason if type(error) is urllib.error.URLError else error
+        raise InputError(f"{_WHAT}: cannot fetch {url} to {target.parent} ({reason}); {_by_hand(target)}") from error
+
+
+def _copy(url: str, path: Path, progress: Callable[[str, int, int], None] | None) -> None:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer, path.open("wb") as file:
+        total = int(answer.headers.get("Content-Length") or 0)
+        while chunk := answer.read(_CHUNK):
+            file.write(chunk)
+            if progress is not None:
+                progress("fetching inception weights", file.tell(), total)
+        if file.tell() < total:
+            raise ConnectionError(f"the connection ended after {file.tell():,} of {total:,} bytes")
+
+
+def _require_published(path: Path, origin: str) -> None:
+    got, expected = file_sha256(path), inception_file.PUBLISHED.sha256
+    if got != expected:
+        raise InputError(
+            f"{_WHAT}: {origin} has SHA-256 {got}, expected {expected}; "
+            "other weights of this architecture can be given with --weights FILE"
+        )
 
 
 def _from_user(path: Path) -> InceptionWeights:
     tensors = read_tensors(path, _WHAT)
     check_shapes(tensors, parameter_shapes(), f"{_WHAT}: {path}")
-    return InceptionWeights(tensors, content_sha256(tensors), file_sha256(path) == locations.INCEPTION.sha256)
+    return InceptionWeights(tensors, content_sha256(tensors), file_sha256(path) == inception_file.PUBLISHED.sha256)
 
 
 def _from_cache(cached: Path) -> InceptionWeights | None:
     """Return the converted weights, or None where there are none that are whole."""
     recorded = read_metadata(cached)
-    if recorded.get("file_sha256") != locations.INCEPTION.sha256:
+    if recorded.get("file_sha256") != inception_file.PUBLISHED.sha256:
         return None
     try:
         tensors = read_tensors(cached, _WHAT)
@@ -112,20 +161,15 @@ def _from_cache(cached: Path) -> InceptionWeights | None:
     return InceptionWeights(tensors, content, True) if content == recorded.get("weights_sha256") else None
 
 
-def _convert(published: Path, cached: Path, origin: str) -> InceptionWeights:
-    """Check the published file's hash and keep its tensors as safetensors; `origin` names the file in an error."""
-    got, expected = file_sha256(published), locations.INCEPTION.sha256
-    if got != expected:
-        raise InputError(
-            f"{_WHAT}: {origin} has SHA-256 {got}, expected {expected}; "
-            "other weights of this architecture can be given with --weights FILE"
-        )
-    tensors = read_tensors(published, _WHAT)
-    check_shapes(tensors, parameter_shapes(), f"{_WHAT}: {published.name}")
+def _convert(placed: Path, cached: Path) -> InceptionWeights:
+    """Check the published file's hash, and keep its tensors as safetensors."""
+    _require_published(placed, f"{placed} (delete it, or put the right one there)")
+    tensors = read_tensors(placed, _WHAT)
+    check_shapes(tensors, parameter_shapes(), f"{_WHAT}: {placed}")
     content = content_sha256(tensors)
-    write_tensors(cached, tensors, {"file_sha256": got, "weights_sha256": content})
+    write_tensors(cached, tensors, {"file_sha256": inception_file.PUBLISHED.sha256, "weights_sha256": content})
     return InceptionWeights(tensors, content, True)
 
 
 def _by_hand(placed: Path) -> str:
-    return f"fetch {locations.INCEPTION.url} on a machine with a network and put it at {placed}, or give it with --weights"
+    return f"fetch {inception_file.PUBLISHED.url} elsewhere and put it at {placed}, or give its path with --weights"

@@ -32,7 +32,7 @@ class Profile:
 
 
 def resize_tensorflow(x: Tensor, side: int = SIDE) -> Tensor:
-    """Resize (B, C, H, W) float32 bilinearly as TensorFlow 1 did: output pixel i reads at i * H / side, no antialiasing.
+    """Resize (B, C, H, W) float32 bilinearly as TensorFlow 1 did: output i reads at i * H / side, no antialiasing.
 
     There is no half-pixel offset, so the picture shifts up and left; the last row and column are repeated.
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,7 +15,7 @@ from torch import Tensor
 from genbench import atomic
 from genbench.errors import InputError
 
-__all__ = ["check_shapes", "content_sha256", "exclusive", "file_sha256", "read_metadata", "read_tensors", "write_tensors"]
+__all__ = ["check_shapes", "content_sha256", "file_sha256", "read_metadata", "read_tensors", "write_tensors"]
 
 _OPTIONAL_SUFFIX = "num_batches_tracked"  # a counter of training that no evaluation reads
 
@@ -35,7 +33,8 @@ def content_sha256(tensors: Mapping[str, Tensor]) -> str:
     have one identity. `num_batches_tracked` is left out, because it changes no number.
 
     >>> import torch
-    >>> content_sha256({"a": torch.zeros(2), "b": torch.ones(1)}) == content_sha256({"b": torch.ones(1), "a": torch.zeros(2)})
+    >>> weights = {"a": torch.zeros(2), "b": torch.ones(1)}
+    >>> content_sha256(weights) == content_sha256(dict(reversed(weights.items())))
     True
     """
     digest = hashlib.sha256()
@@ -44,7 +43,7 @@ def content_sha256(tensors: Mapping[str, Tensor]) -> str:
             continue
         values = tensors[name].detach().cpu().float().contiguous().numpy().astype("<f4", copy=False)
         digest.update(f"{name} {tuple(values.shape)}\n".encode())
-        digest.update(memoryview(values.reshape(-1)).cast("B"))
+        digest.update(values.tobytes())
     return digest.hexdigest()
 
 
@@ -69,7 +68,9 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
         raise InputError(f"{what}: {path} cannot be read ({_first_line(error)})") from error
     except Exception as error:  # damaged bytes make the unpickler raise almost anything
         reason = _first_line(error)
-        raise InputError(f"{what}: {path} is no PyTorch checkpoint of plain tensors or is damaged ({reason})") from error
+        raise InputError(
+            f"{what}: {path} is no PyTorch checkpoint of plain tensors or is damaged ({reason})"
+        ) from error
     if not isinstance(loaded, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
     ):
@@ -87,10 +88,14 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a `.safetensors` file, whole or not at all."""
+    """Write a `.safetensors` file, whole or not at all; raises `InputError` where the folder cannot be written."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic.replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata=dict(metadata))
+    try:
+        with atomic.replacing(path) as temporary:
+            save_file(contiguous, temporary, metadata=dict(metadata))
+    except (OSError, SafetensorError) as error:
+        reason = _first_line(error)
+        raise InputError(f"cache: {path} cannot be written ({reason}); set GENBENCH_CACHE to another folder") from error
 
 
 def check_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
@@ -106,25 +111,6 @@ def check_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int
     faults = [_some("missing", missing), _some("unexpected", unexpected), _some("", shapes)]
     if any(faults):
         raise InputError(f"{what}: weights of another architecture: {'; '.join(filter(None, faults))}")
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` against other processes; it is let go when the block ends or the process dies.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("ab")
-    except OSError as error:
-        raise InputError(f"cache: {path.parent} cannot be written ({_first_line(error)}); choose another folder") from error
-    with lock:
-        # A file system without locks costs only that two processes do the same work: files appear whole all the same.
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _some(label: str, names: list[str], count: int = 3) -> str:

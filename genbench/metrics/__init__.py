@@ -1,0 +1,25 @@
+"""The metrics: pure functions on tensors, one method a file, and the table of them all.
+
+Names of the table come without torch, so that a report can ask which way is better; `Evidence` brings torch with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from genbench.metrics.table import DIRECTIONS, METRICS, Direction, Metric, NotMeasurable, Value
+
+if TYPE_CHECKING:
+    from genbench.metrics.evidence import Evidence as Evidence
+    from genbench.metrics.reference import ReferenceStatistics as ReferenceStatistics
+
+__all__ = ["DIRECTIONS", "METRICS", "Direction", "Evidence", "Metric", "NotMeasurable", "ReferenceStatistics", "Value"]
+
+_HOMES = {"Evidence": "genbench.metrics.evidence", "ReferenceStatistics": "genbench.metrics.reference"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'genbench.metrics' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

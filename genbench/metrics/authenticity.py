@@ -18,10 +18,10 @@ __all__ = ["authentic", "authenticity", "fewer_authentic_p", "measure"]
 def authenticity(samples: Tensor, reference: Tensor, *, byte_budget: int = BYTE_BUDGET) -> float:
     """Return the share of samples farther from their nearest training image than that one is from any other.
 
-    `A_j = 1[d(x_j, r*) > min_{r ≠ r*} d(r*, r)]` with r* the training image nearest to x_j; the mean over j. In [0, 1]. Real
-    images that nobody trained on score about a third (low dimensions) to a half (high), and not 1; so the number alone
-    flags nobody: `fewer_authentic_p` compares it with held-out images. The authors' code looks up the wrong training image
-    (it indexes the neighbour distances with indices of samples); this follows the paper.
+    `A_j = 1[d(x_j, r*) > min_{r ≠ r*} d(r*, r)]` with r* the training image nearest to x_j; the mean over j. In [0,
+    1]. Real images that nobody trained on score about a third (low dimensions) to a half (high), and not 1; so the
+    number alone flags nobody: `fewer_authentic_p` compares it with held-out images. The authors' code looks up the
+    wrong training image (it indexes the neighbour distances with indices of samples); this follows the paper.
 
     Paper: Alaa et al. 2022, "How faithful is your synthetic data? Sample-level metrics for evaluating and auditing
     generative models", section 3, https://arxiv.org/abs/2102.08921
@@ -55,9 +55,10 @@ def authentic(distances: Tensor, nearest: Tensor, radii: Tensor) -> Tensor:
 def fewer_authentic_p(samples: Tensor, held_out: Tensor) -> float:
     """Return Fisher's exact one-sided p that the samples are authentic no more rarely than held-out images are.
 
-    Given the training set, samples and held-out images are each independent draws, and so are their A_j; for samples of the
-    data's own distribution both have one chance of being authentic. Then, given how many are authentic in all, the number
-    among the samples is hypergeometric, and p is the chance of no more than were seen. Below 0.01 it flags copying.
+    Given the training set, samples and held-out images are each independent draws, and so are their A_j; for samples
+    of the data's own distribution both have one chance of being authentic. Then, given how many are authentic in all,
+    the number among the samples is hypergeometric, and p is the chance of no more than were seen. Below 0.01 it flags
+    copying.
 
     Paper: Fisher 1922, "On the interpretation of χ² from contingency tables, and the calculation of P",
     https://doi.org/10.2307/2340521

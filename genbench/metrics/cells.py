@@ -15,7 +15,8 @@ _ITERATIONS = 50
 def fit_cells(features: Tensor, cells: int, *, seed: int = 0) -> Tensor:
     """Return (cells, d) float64 centroids of k-means, the best of three starts.
 
-    Lloyd's iterations from k-means++ starts, on at most 5,000 features. A cell that loses its points keeps its centroid.
+    Lloyd's iterations from k-means++ starts, on at most 5,000 features. A cell that loses its points keeps its
+    centroid.
 
     Paper: Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding",
     https://theory.stanford.edu/~sergei/papers/kMeansPP-soda.pdf
@@ -38,7 +39,7 @@ def fit_cells(features: Tensor, cells: int, *, seed: int = 0) -> Tensor:
 
 def assign_cells(features: Tensor, centroids: Tensor) -> Tensor:
     """Return (N,) int64: the index of the nearest centroid."""
-    return torch.cat([_squared(chunk.double(), centroids).argmin(dim=1) for chunk in features.split(8192)])
+    return torch.cat([_squared(chunk.double(), centroids).argmin(dim=1) for chunk in torch.split(features, 8192)])
 
 
 def _start(points: Tensor, cells: int, generator: torch.Generator) -> Tensor:

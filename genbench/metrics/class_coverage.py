@@ -27,8 +27,9 @@ def class_coverage(samples: Tensor, reference: Tensor, *, share: float = COVERED
     """Return the share of the data's classes that the samples hold.
 
     A class counts as held when its share of the samples is at least `share` of its share of the data: a classifier that
-    errs on a few samples must not cover a class that the generator dropped. Classes that the data lack are left out. Blind
-    to anything within a class. With M samples a class of share p is missed by chance unless M p is well above 1.
+    errs on a few samples must not cover a class that the generator dropped. Classes that the data lack are left out.
+    Blind to anything within a class. With M samples a class of share p is missed by chance unless M p is well above
+    1.
 
     Args:
         samples: (C,) histogram of `class_histogram`.
@@ -47,9 +48,9 @@ def class_coverage(samples: Tensor, reference: Tensor, *, share: float = COVERED
 def class_divergence(samples: Tensor, reference: Tensor, *, uniform_share: float = UNIFORM_SHARE) -> float:
     """Return `KL(samples ‖ data)` of the class histograms in nats, each mixed with a little of the uniform one.
 
-    `Σ_c p_c ln(p_c / q_c)` with `p = (1 − u) p̂ + u/C`, and q alike: finite also where the data hold no image of a class, and
-    exactly 0 for equal histograms. At least 0; a generator that drops 3 of 10 equal classes scores ln(10/7) = 0.357, less
-    what u takes off. The sampling bias is about (C − 1)/2 · (1/M + 1/N).
+    `Σ_c p_c ln(p_c / q_c)` with `p = (1 − u) p̂ + u/C`, and q alike: finite also where the data hold no image of a
+    class, and exactly 0 for equal histograms. At least 0; a generator that drops 3 of 10 equal classes scores
+    ln(10/7) = 0.357, less what u takes off. The sampling bias is about (C − 1)/2 · (1/M + 1/N).
 
     Args:
         samples: (C,) histogram of `class_histogram`.

@@ -30,15 +30,17 @@ def data_copying(
 ) -> tuple[float, float]:
     """Return (C_T, p): the statistic of the data-copying test, and its one-sided p.
 
-    In each cell of a k-means partition of the training features, `Z_U` is the standardised Mann–Whitney statistic of the
-    samples' against the held-out images' distances to their nearest training image; `C_T = Σ w Z_U / Σ w` with w the share of
-    held-out images in the cell. Near 0 for samples of the data's own distribution; far below 0 they are copies; far above,
-    they miss the data. `p = Φ(C_T · Σw / √Σw²)`, as the cells are independent and each Z_U is standard normal then.
+    In each cell of a k-means partition of the training features, `Z_U` is the standardised Mann–Whitney statistic of
+    the samples' against the held-out images' distances to their nearest training image; `C_T = Σ w Z_U / Σ w` with w
+    the share of held-out images in the cell. Near 0 for samples of the data's own distribution; far below 0 they are
+    copies; far above, they miss the data. `p = Φ(C_T · Σw / √Σw²)`, as the cells are independent and each Z_U is
+    standard normal then.
 
-    Cells with fewer than `least` samples or held-out images are left out. The distance is to the nearest of all training
-    images (the authors' code searches the cell only), and ties take mid-ranks: copies all have distance 0.
+    Cells with fewer than `least` samples or held-out images are left out. The distance is to the nearest of all
+    training images (the authors' code searches the cell only), and ties take mid-ranks: copies all have distance 0.
 
-    Paper: Meehan, Chaudhuri & Dasgupta 2020, "A non-parametric test to detect data-copying in generative models", section 4,
+    Paper: Meehan, Chaudhuri & Dasgupta 2020, "A non-parametric test to detect data-copying in generative models",
+        section 4,
     https://arxiv.org/abs/2004.05675
 
     Args:
@@ -90,14 +92,15 @@ def in_cells(
 def mann_whitney_z(first: Tensor, second: Tensor) -> float:
     """Return the standardised Mann–Whitney U: below 0 when `first` tends to be smaller than `second`.
 
-    `z = (U − nm/2)/σ`, `U = #{first > second} + ½ #{first = second}`, σ² with the correction for ties. 0 if all are tied.
+    `z = (U − nm/2)/σ`, `U = #{first > second} + ½ #{first = second}`, σ² with the correction for ties. 0 if all are
+    tied.
 
     >>> round(mann_whitney_z(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])), 4)
     -1.5492
     """
     n, m = len(first), len(second)
     both = torch.cat([first, second])
-    values, group, ties = both.unique(return_inverse=True, return_counts=True)
+    values, group, ties = torch.unique(both, return_inverse=True, return_counts=True)
     ties = ties.double()
     ranks = (ties.cumsum(dim=0) - (ties - 1) / 2)[group]
     u = float(ranks[:n].sum()) - n * (n + 1) / 2

@@ -42,10 +42,10 @@ def density_coverage(
 ) -> tuple[float, float]:
     """Return (density, coverage) of the samples.
 
-    With balls around the reference's points, each as wide as the distance to the k-th nearest other: density is the mean
-    number of balls that a sample lies in, over k; coverage the share of balls that hold a sample. Density is not bounded
-    by 1, and is 1 in the mean for samples of the data's own distribution; coverage is then `expected_coverage`. Coverage
-    grows with the number of samples, so counts must be equal to compare.
+    With balls around the reference's points, each as wide as the distance to the k-th nearest other: density is the
+    mean number of balls that a sample lies in, over k; coverage the share of balls that hold a sample. Density is not
+    bounded by 1, and is 1 in the mean for samples of the data's own distribution; coverage is then
+    `expected_coverage`. Coverage grows with the number of samples, so counts must be equal to compare.
 
     Paper: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", equations 5 and 6,
     https://arxiv.org/abs/2002.09797
@@ -59,7 +59,7 @@ def density_coverage(
     Example:
         >>> data = torch.tensor([[0.0], [1.0], [2.0], [10.0]])
         >>> density_coverage(torch.tensor([[0.5], [1.5]]), data, k=1)
-        (2.5, 1.0)
+        (2.0, 0.75)
     """
     balls = Balls(len(samples), nearest_neighbours(reference, reference, k, byte_budget)[0][:, -1])
     sweep(samples, reference, [balls], byte_budget)

@@ -21,9 +21,9 @@ def within_class_similarity(
 ) -> float:
     """Return the MS-SSIM of random pairs of images of one class, mean over pairs, then over classes.
 
-    Near 1: the images of a class are all alike (collapse); the lower, the more diverse. Noise scores lowest of all, so it is read
-    against the data's own value (the `real` control), not as lower is better. Images under 22 pixels have one scale, so it is
-    the SSIM, and under 11 a smaller window: see `similarity`.
+    Near 1: the images of a class are all alike (collapse); the lower, the more diverse. Noise scores lowest of all,
+    so it is read against the data's own value (the `real` control), not as lower is better. Images under 22 pixels
+    have one scale, so it is the SSIM, and under 11 a smaller window: see `similarity`.
 
     Paper: Odena, Olah & Shlens 2017, "Conditional image synthesis with auxiliary classifier GANs", section 4.2,
     https://arxiv.org/abs/1610.09585
@@ -40,7 +40,7 @@ def within_class_similarity(
     if min(images.shape[2:]) < 3:
         raise NotMeasurable(f"ms_ssim: needs images of at least 3×3 pixels, got {images.shape[2]}×{images.shape[3]}")
     labels = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels.cpu()
-    members = [found for label in labels.unique() if len(found := (labels == label).nonzero().flatten()) > 1]
+    members = [found for label in torch.unique(labels) if len(found := (labels == label).nonzero().flatten()) > 1]
     if not members:
         raise NotMeasurable("ms_ssim: needs at least 2 samples of one class")
     each = max(1, pairs // len(members))

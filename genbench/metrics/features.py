@@ -38,4 +38,6 @@ def check_images(images: Tensor, what: str) -> None:
         ValueError: one line that says what is wrong.
     """
     if images.ndim != 4 or images.dtype != torch.uint8:
-        raise ValueError(f"{what}: expected uint8 images of shape (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
+        raise ValueError(
+            f"{what}: expected uint8 images of shape (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
+        )

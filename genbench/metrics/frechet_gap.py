@@ -22,10 +22,10 @@ def frechet_gap(
 ) -> float:
     """Return `FD(samples, held-out) − FD(samples, train)`, both references of one size.
 
-    The Fréchet distance grows as its reference shrinks, so a plain difference between a large training split and a small
-    held-out one says nothing; `split_reference` cuts the larger into parts as large as the smaller, and the mean over parts is
-    taken. Near 0 for samples of the data's own distribution, whatever else is wrong with them; above it, they resemble
-    the training images more than new ones. Blind to copies that are few or spread evenly.
+    The Fréchet distance grows as its reference shrinks, so a plain difference between a large training split and a
+    small held-out one says nothing; `split_reference` cuts the larger into parts as large as the smaller, and the
+    mean over parts is taken. Near 0 for samples of the data's own distribution, whatever else is wrong with them;
+    above it, they resemble the training images more than new ones. Blind to copies that are few or spread evenly.
 
     Args:
         samples: statistics of the samples.
@@ -42,13 +42,13 @@ def frechet_gap(
 def split_reference(
     train: Tensor, held_out: Tensor, *, parts: int = GAP_PARTS, seed: int = 0
 ) -> tuple[list[GaussianStatistics], list[GaussianStatistics]]:
-    """Return statistics of random disjoint parts of both splits, all of the smaller split's size, at most `parts` of each."""
+    """Return statistics of disjoint random parts of both splits, of the smaller one's size, at most `parts` of each."""
     size = min(len(train), len(held_out))
     generator = torch.Generator().manual_seed(seed)
 
     def cut(features: Tensor) -> list[GaussianStatistics]:
         order = torch.randperm(len(features), generator=generator).to(features.device)
-        chosen = order.split(size)[: min(parts, len(features) // size)]
+        chosen = torch.split(order, size)[: min(parts, len(features) // size)]
         return [GaussianStatistics.from_features(features[part]) for part in chosen]
 
     return cut(train), cut(held_out)

@@ -1,4 +1,4 @@
-"""`GaussianStatistics`: the mean and the covariance of features, in float64, and the factors that are taken from them."""
+"""`GaussianStatistics`: mean and covariance of features, in float64, and the factors taken from them."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class GaussianStatistics:
         check_features(mean[None], "mean")
         self.mean = mean.double()
         self.count = count
-        self._dense = None if covariance is None else covariance.double()
-        self._factor = None if factor is None else factor.double()
+        self._dense: Tensor | None = None if covariance is None else covariance.double()
+        self._factor: Tensor | None = None if factor is None else factor.double()
 
     @classmethod
     def from_features(cls, features: Tensor) -> GaussianStatistics:
@@ -62,7 +62,7 @@ class GaussianStatistics:
         if count <= dimension:
             return cls(mean, None, count, factor=(features.double() - mean) / (count - 1) ** 0.5)
         scatter = torch.zeros(dimension, dimension, dtype=torch.float64, device=features.device)
-        for chunk in features.split(_CHUNK):
+        for chunk in torch.split(features, _CHUNK):
             centred = chunk.double() - mean
             scatter.addmm_(centred.T, centred)
         return cls(mean, scatter / (count - 1), count)
@@ -83,7 +83,7 @@ class GaussianStatistics:
             return GaussianStatistics.from_features(features[kept])
         scatter = self.covariance * (self.count - 1)
         drift = torch.zeros_like(self.mean)
-        for chunk in removed.split(_CHUNK):
+        for chunk in torch.split(removed, _CHUNK):
             centred = features[chunk].double() - self.mean
             scatter.addmm_(centred.T, centred, alpha=-1)
             drift -= centred.sum(dim=0) / left
@@ -104,16 +104,14 @@ class GaussianStatistics:
         """(d, d) float64."""
         if self._dense is not None:
             return self._dense
-        assert self._factor is not None
-        return self._factor.T @ self._factor
+        return self.factor.T @ self.factor
 
     @cached_property
     def trace(self) -> float:
         """`tr Σ`: the sum of the variances."""
         if self._dense is not None:
             return float(self._dense.trace())
-        assert self._factor is not None
-        return float(self._factor.square().sum())
+        return float(self.factor.square().sum())
 
     @cached_property
     def cholesky(self) -> Tensor | None:
@@ -123,11 +121,13 @@ class GaussianStatistics:
 
     @cached_property
     def factor(self) -> Tensor:
-        """(r, d) with `factorᵀ factor = Σ`: the centred features, else Lᵀ of Cholesky, else `diag(√λ) Vᵀ` over λ > 0."""
+        """(r, d) with `factorᵀ factor = Σ`: the centred features, else Cholesky's Lᵀ, else `diag(√λ) Vᵀ` over λ > 0."""
         if self._factor is not None:
             return self._factor
         if self.cholesky is not None:
             return self.cholesky.T
+        values: Tensor
+        vectors: Tensor
         values, vectors = torch.linalg.eigh(self.covariance)
         kept = values > rank_tolerance(values)
         return (vectors[:, kept] * values[kept].sqrt()).T
@@ -135,9 +135,12 @@ class GaussianStatistics:
     @cached_property
     def eigenvalues(self) -> Tensor:
         """(min(N, d),) float64 eigenvalues of Σ, ascending, those below zero by rounding set to zero."""
-        if self.low_rank:
-            return torch.linalg.svdvals(self.factor).square().flip(0)
-        return torch.linalg.eigvalsh(self.covariance).clamp(min=0)
+        values: Tensor = (
+            torch.linalg.svdvals(self.factor).square().flip(0)
+            if self.low_rank
+            else torch.linalg.eigvalsh(self.covariance)
+        )
+        return values.clamp(min=0)
 
     @property
     def rank(self) -> int:

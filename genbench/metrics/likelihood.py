@@ -16,8 +16,9 @@ __all__ = ["bits_per_dimension", "measure"]
 def bits_per_dimension(nats: Tensor, dimensions: int) -> float:
     """Return `−mean(nats) / (D ln 2)`.
 
-    The code length of an image in bits, per value; 8 for a uniform guess over 256 levels, and below 0 for no valid model of 8-bit data.
-    A lower bound of the likelihood (an ELBO) gives an upper bound. Blind to the looks of samples: the two are nearly unrelated.
+    The code length of an image in bits, per value; 8 for a uniform guess over 256 levels, and below 0 for no valid
+    model of 8-bit data. A lower bound of the likelihood (an ELBO) gives an upper bound. Blind to the looks of
+    samples: the two are nearly unrelated.
 
     Paper: Theis, van den Oord & Bethge 2016, "A note on the evaluation of generative models", sections 3.1 and 3.2,
     https://arxiv.org/abs/1511.01844
@@ -31,7 +32,7 @@ def bits_per_dimension(nats: Tensor, dimensions: int) -> float:
 
     Example:
         >>> import torch
-        >>> bits_per_dimension(torch.full((5,), -64 * math.log(256)), 64)
+        >>> round(bits_per_dimension(torch.full((5,), -64 * math.log(256)), 64), 6)
         8.0
     """
     if nats.ndim != 1 or not bool(nats.isfinite().all()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ __all__ = ["measure", "mode_counts"]
 def mode_counts(modes: Tensor, mode_count: int) -> tuple[int, float]:
     """Return how many modes hold a sample, and the share of samples that lie in any mode.
 
-    What counts as in a mode is the dataset's to say. Blind to how the samples spread over the modes that they hold, and within
-    each. More samples find more modes, so counts must be equal to compare.
+    What counts as in a mode is the dataset's to say. Blind to how the samples spread over the modes that they hold,
+    and within each. More samples find more modes, so counts must be equal to compare.
 
-    Paper: Srivastava et al. 2017, "VEEGAN: reducing mode collapse in GANs using implicit variational learning", section 5.1,
+    Paper: Srivastava et al. 2017, "VEEGAN: reducing mode collapse in GANs using implicit variational learning",
+        section 5.1,
     https://arxiv.org/abs/1705.07761
 
     Args:
@@ -35,7 +37,8 @@ def mode_counts(modes: Tensor, mode_count: int) -> tuple[int, float]:
     if int(modes.max()) >= mode_count:
         raise ValueError(f"modes: index {int(modes.max())} found, but there are {mode_count} modes")
     held = modes[modes >= 0]
-    return len(held.unique()), len(held) / len(modes)
+    covered = int((torch.bincount(held, minlength=mode_count) > 0).sum())
+    return covered, len(held) / len(modes)
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import torch
-import torchmetrics
 from torch import Tensor
 
 from genbench.metrics.features import check_features
 from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.torchmetrics_import import Metric
 
 __all__ = ["FeatureMoments"]
 
 
-class FeatureMoments(torchmetrics.Metric):
+class FeatureMoments(Metric):
     """Accumulate `N`, `Σ(x − o)` and `Σ(x − o)(x − o)ᵀ` in float64, in (d² + d) numbers however many features come.
 
     All states are sums, so `torchmetrics` merges them across processes by adding, in any order. The origin `o` must be
@@ -42,11 +42,11 @@ class FeatureMoments(torchmetrics.Metric):
 
     def __init__(self, dimension: int, origin: Tensor | None = None) -> None:
         super().__init__()
-        start = torch.zeros(dimension, dtype=torch.float64)
-        self.add_state("total", default=start, dist_reduce_fx="sum")
+        self.add_state("total", default=torch.zeros(dimension, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("outer", default=torch.zeros(dimension, dimension, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", default=torch.tensor(0), dist_reduce_fx="sum")
-        self.register_buffer("origin", start if origin is None else origin.double().cpu(), persistent=False)
+        start = torch.zeros(dimension, dtype=torch.float64) if origin is None else origin.double()
+        self.register_buffer("origin", start, persistent=False)
 
     def update(self, features: Tensor) -> None:
         """Add (B, d) features.

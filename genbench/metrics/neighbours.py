@@ -64,7 +64,8 @@ def sweep(left: Tensor, right: Tensor, observers: Sequence[Observer], byte_budge
     Args:
         left: (N, d) floating point.
         right: (M, d) floating point.
-        byte_budget: what the blocks may take beside the features; 50,000 × 50,000 at 2048-d needs no more than any other.
+        byte_budget: what the blocks may take beside the features; 50,000 × 50,000 at 2048-d needs no more than any
+            other.
 
     Raises:
         ValueError: features are not finite, not (N, d), or their dimensions differ.
@@ -98,7 +99,9 @@ class Nearest:
         exclude_self: for a sweep of a set with itself: a point is no neighbour of its own.
     """
 
-    def __init__(self, count: int, k: int = 1, *, exclude_self: bool = False, device: torch.device | None = None) -> None:
+    def __init__(
+        self, count: int, k: int = 1, *, exclude_self: bool = False, device: torch.device | None = None
+    ) -> None:
         self.squared = torch.full((count, k), math.inf, dtype=torch.float64, device=device)
         self.indices = torch.full((count, k), -1, dtype=torch.int64, device=device)
         self._exclude_self = exclude_self
@@ -154,7 +157,7 @@ def _slices(count: int, size: int) -> Iterator[slice]:
 
 
 def _squared_norms(features: Tensor, size: int) -> Tensor:
-    return torch.cat([chunk.double().square().sum(dim=1) for chunk in features.split(size)])
+    return torch.cat([chunk.double().square().sum(dim=1) for chunk in torch.split(features, size)])
 
 
 def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor) -> Tensor:

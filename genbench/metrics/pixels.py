@@ -30,7 +30,7 @@ _CHUNK = 1024
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Of each channel, in 8-bit levels: (C,) mean, (C,) population variance, (C, 5) quantiles at 5, 25, 50, 75 and 95%."""
+    """Of each channel, in 8-bit levels: (C,) mean and population variance, (C, 5) quantiles at 5, 25, 50, 75, 95%."""
 
     mean: Tensor
     variance: Tensor
@@ -43,14 +43,14 @@ def intensity_histogram(images: Tensor) -> Tensor:
     channels = images.shape[1]
     counts = torch.zeros(channels * _LEVELS, dtype=torch.int64, device=images.device)
     offsets = torch.arange(channels, device=images.device)[:, None, None] * _LEVELS
-    for chunk in images.split(_CHUNK):
+    for chunk in torch.split(images, _CHUNK):
         counts += torch.bincount((chunk.long() + offsets).flatten(), minlength=len(counts))
     shares = counts.view(channels, _LEVELS).double()
     return shares / shares.sum(dim=1, keepdim=True)
 
 
 def channel_statistics(histogram: Tensor) -> ChannelStatistics:
-    """Return the statistics of each channel from its (C, 256) histogram; a quantile is the lowest level that reaches it.
+    """Return each channel's statistics from its (C, 256) histogram; a quantile is the lowest level that reaches it.
 
     >>> histogram = intensity_histogram(torch.tensor([0, 0, 0, 200], dtype=torch.uint8).view(1, 1, 2, 2))
     >>> found = channel_statistics(histogram)
@@ -68,10 +68,10 @@ def channel_statistics(histogram: Tensor) -> ChannelStatistics:
 
 
 def intensity_wasserstein(samples: Tensor, reference: Tensor) -> float:
-    """Return the Wasserstein-1 distance between the intensities of two sets of images, mean over channels, in 8-bit levels.
+    """Return the Wasserstein-1 distance between the intensities of two sets, mean over channels, in 8-bit levels.
 
-    `Σ_v |F(v) − G(v)|` over the levels v, F and G the cumulated histograms: how far a pixel's value has to move on average.
-    Blind to where in the image a value stands.
+    `Σ_v |F(v) − G(v)|` over the levels v, F and G the cumulated histograms: how far a pixel's value has to move on
+    average. Blind to where in the image a value stands.
 
     Args:
         samples: (C, 256) histogram of `intensity_histogram`.
@@ -81,10 +81,10 @@ def intensity_wasserstein(samples: Tensor, reference: Tensor) -> float:
 
 
 def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (radii, shares): the distinct spatial frequencies in cycles per pixel, ascending, and the share of power at each.
+    """Return (radii, shares): the spatial frequencies in cycles per pixel, ascending, and the share of power at each.
 
-    The power `|FFT|²` of each channel, without the constant term, summed over directions, channels and images. Images without
-    any variation put all their power at frequency 0.
+    The power `|FFT|²` of each channel, without the constant term, summed over directions, channels and images. Images
+    without any variation put all their power at frequency 0.
 
     Args:
         images: (N, C, H, W) uint8 with more than one pixel.
@@ -95,7 +95,7 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
     check_images(images, "images")
     height, width = images.shape[2:]
     power = torch.zeros(height, width, dtype=torch.float64, device=images.device)
-    for chunk in images.split(_CHUNK):
+    for chunk in torch.split(images, _CHUNK):
         power += torch.fft.fft2(chunk.float()).abs().square().sum(dim=(0, 1), dtype=torch.float64)
     power[0, 0] = 0.0
     vertical = torch.fft.fftfreq(height, dtype=torch.float64, device=images.device)
@@ -112,10 +112,11 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
 def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> float:
     """Return the Wasserstein-1 distance between two radial power spectra, in cycles per pixel (at most about 0.7).
 
-    `∫ |F(r) − G(r)| dr`, F and G the cumulated shares: how far power has to move in frequency. Rises for blur, for checkerboards
-    and for noise; blind to phase, to contrast, and to the mean.
+    `∫ |F(r) − G(r)| dr`, F and G the cumulated shares: how far power has to move in frequency. Rises for blur, for
+    checkerboards and for noise; blind to phase, to contrast, and to the mean.
 
-    Paper: Durall, Keuper & Keuper 2020, "Watch your up-convolution: CNN based generative deep neural networks are failing to
+    Paper: Durall, Keuper & Keuper 2020, "Watch your up-convolution: CNN based generative deep neural networks are
+        failing to
     reproduce spectral distributions", https://arxiv.org/abs/2003.01826 (the spectrum).
 
     Args:
@@ -128,7 +129,7 @@ def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> f
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """Largest gap over channels of mean, variance and quantiles, `pixel_w1`, and `spectrum_w1` for more than one pixel."""
+    """Largest gaps over channels, `pixel_w1`, and, for images of more than one pixel, `spectrum_w1`."""
     assert evidence.sample_images is not None
     histogram, reference = intensity_histogram(evidence.sample_images), evidence.statistics.intensities
     found, expected = channel_statistics(histogram), channel_statistics(reference)

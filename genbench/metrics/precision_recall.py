@@ -46,8 +46,8 @@ def precision_recall(
 
     The manifold of a set is the union of balls around its points, each as wide as the distance to the k-th nearest
     other point. Precision is the share of samples inside the reference's manifold, recall the share of the reference
-    inside the samples'. Both in [0, 1], and both grow with the counts, so these must be equal to compare; one outlier in a
-    set widens its manifold.
+    inside the samples'. Both in [0, 1], and both grow with the counts, so these must be equal to compare; one outlier
+    in a set widens its manifold.
 
     Paper: Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models",
     https://arxiv.org/abs/1904.06991

@@ -23,9 +23,9 @@ def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str
     """Return `reconstruction_mse`, `psnr` and `ssim` of reconstructions that were rounded to 8 bits.
 
     The error is on the [0, 1] scale (8-bit levels over 255): `MSE = mean (x − x̂)²` over images, channels and pixels;
-    `PSNR = −10 log₁₀ MSE` in dB, of that one mean; SSIM is the mean over images (window: see `similarity`). Rounding alone leaves
-    an MSE of 1.3e-6, 58.9 dB. Without any error PSNR is infinite and left out; SSIM is left out for images under 3×3. Blind to
-    everything but the pixels: blur is favoured.
+    `PSNR = −10 log₁₀ MSE` in dB, of that one mean; SSIM is the mean over images (window: see `similarity`). Rounding
+    alone leaves an MSE of 1.3e-6, 58.9 dB. Without any error PSNR is infinite and left out; SSIM is left out for
+    images under 3×3. Blind to everything but the pixels: blur is favoured.
 
     Paper: of SSIM, see `similarity`.
 
@@ -48,7 +48,7 @@ def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str
             f"reconstruction: {tuple(originals.shape)} originals, {tuple(reconstructions.shape)} reconstructions"
         )
     squared = torch.zeros((), dtype=torch.int64, device=originals.device)
-    for a, b in zip(originals.split(_CHUNK), reconstructions.split(_CHUNK), strict=True):
+    for a, b in zip(torch.split(originals, _CHUNK), torch.split(reconstructions, _CHUNK), strict=True):
         squared += (a.long() - b.long()).square().sum()
     mse = int(squared) / originals.numel() / 255**2
     values = {"reconstruction_mse": mse}

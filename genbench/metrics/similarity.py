@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import (
-    multiscale_structural_similarity_index_measure,
-    structural_similarity_index_measure,
-)
 
 from genbench.metrics.features import check_images
+from genbench.metrics.torchmetrics_import import ms_ssim, ssim
 
 __all__ = ["scales", "similarity", "window"]
 
@@ -47,14 +44,14 @@ def scales(height: int, width: int) -> int:
 def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
     """Return the SSIM or the MS-SSIM of each pair of images, (N,) float64, at most 1.
 
-    With a Gaussian window of σ = 1.5 and side 11. An image narrower than 11 takes the largest odd side that fits, with σ in
-    proportion (8×8: side 7, σ 0.95, four window positions); this is a measure of its own, comparable with nothing but itself.
-    MS-SSIM takes as many scales as fit (`scales`) with the first exponents of the five, made to sum to 1, and negative
-    structure terms count as 0.
+    With a Gaussian window of σ = 1.5 and side 11. An image narrower than 11 takes the largest odd side that fits,
+    with σ in proportion (8×8: side 7, σ 0.95, four window positions); this is a measure of its own, comparable with
+    nothing but itself. MS-SSIM takes as many scales as fit (`scales`) with the first exponents of the five, made to
+    sum to 1, and negative structure terms count as 0.
 
     Paper: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity",
-    https://doi.org/10.1109/TIP.2003.819861; Wang, Simoncelli & Bovik 2003, "Multiscale structural similarity for image quality
-    assessment", https://doi.org/10.1109/ACSSC.2003.1292216
+    https://doi.org/10.1109/TIP.2003.819861; Wang, Simoncelli & Bovik 2003, "Multiscale structural similarity for
+    image quality assessment", https://doi.org/10.1109/ACSSC.2003.1292216
 
     Args:
         first: (N, C, H, W) uint8, H and W at least 3.
@@ -71,7 +68,7 @@ def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
     height, width = first.shape[2:]
     if min(height, width) < 3:
         raise ValueError(f"similarity: images of {height}×{width} are too small for a window, at least 3×3 needed")
-    chunks = zip(first.split(_CHUNK), second.split(_CHUNK), strict=True)
+    chunks = zip(torch.split(first, _CHUNK), torch.split(second, _CHUNK), strict=True)
     return torch.cat([_pairs(a.double() / 255, b.double() / 255, multiscale) for a, b in chunks])
 
 
@@ -79,9 +76,10 @@ def _pairs(first: Tensor, second: Tensor, multiscale: bool) -> Tensor:
     height, width = first.shape[2:]
     size, count = window(height, width), scales(height, width)
     sigma = _SIGMA * size / _LARGEST_WINDOW
+    found: Tensor | tuple[Tensor, Tensor]
     if multiscale and count > 1:
         exponents = _EXPONENTS[:count]
-        values = multiscale_structural_similarity_index_measure(
+        found = ms_ssim(
             first,
             second,
             sigma=sigma,
@@ -92,6 +90,7 @@ def _pairs(first: Tensor, second: Tensor, multiscale: bool) -> Tensor:
             normalize="relu",
         )
     else:
-        values = structural_similarity_index_measure(first, second, sigma=sigma, reduction="none", data_range=1.0)
-    assert isinstance(values, Tensor)
-    return values.reshape(len(first))
+        found = ssim(first, second, sigma=sigma, reduction="none", data_range=1.0)
+    # Either function returns a pair when it is asked for more than the values.
+    assert isinstance(found, Tensor)
+    return found.reshape(len(first))

@@ -11,7 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from genbench.report.drawing import GREY, Style, axis_scale, caption, new_figure, styles
+from genbench.report.drawing import (
+    GREY,
+    Margins,
+    Style,
+    caption,
+    count_axis,
+    label_inches,
+    new_figure,
+    styles,
+    value_axis,
+)
 from genbench.report.frame import Record
 from genbench.report.rows import Row
 from genbench.report.sections import Section
@@ -21,16 +31,17 @@ __all__ = ["MOST_LINES", "MOST_PANELS", "loss_figure", "quality_figure"]
 MOST_LINES = 7
 MOST_PANELS = 12
 _MOST_THIN_LINES = 5
+_WIDTH = 11.5
 _AXES = (("images", "training images"), ("elapsed_s", "training seconds"), ("flops", "training FLOPs"))
 
 Points = NDArray[np.float64]  # (seeds, points)
 
 
-def quality_figure(section: Section, colours: Mapping[str, Style]) -> Figure | None:
+def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machine: bool = True) -> Figure | None:
     """Return the main metric against images, seconds and FLOPs, or None where no curve was recorded.
 
     One line a model: the mean over seeds, with each seed thin behind it (a band from least to greatest beyond five).
-    Only the best `MOST_LINES` models are drawn. Controls are dashed lines.
+    Only the best `MOST_LINES` models are drawn. Controls are dashed lines. Seconds of several machines are not drawn.
     """
     if not section.main or not section.quantity:
         return None
@@ -38,27 +49,33 @@ def quality_figure(section: Section, colours: Mapping[str, Style]) -> Figure | N
     drawn = [row for row in section.models if _has_curve(row, metric)][:MOST_LINES]
     if not drawn:
         return None
-    figure, axes = new_figure(11.5, 4.1, columns=3)
     levels = [(row, row.summary(section.main).mean) for row in section.controls if row.records]
     levels = [(row, level) for row, level in levels if math.isfinite(level)]
+    across = min(len(drawn), int(_WIDTH / (0.7 + label_inches(caption(row.name) for row in drawn))))
+    legend_inches = 0.25 * math.ceil(len(drawn) / across)
+    right = 0.15 + label_inches(caption(row.name) for row, _ in levels)
+    figure, axes = new_figure(
+        _WIDTH, 3.85 + legend_inches, columns=3, margins=Margins(top=0.25 + legend_inches, right=right)
+    )
     for axis, (name, label) in zip(axes, _AXES, strict=True):
         everything = [level for _, level in levels]
         distances: list[float] = []
-        for row in drawn:
+        for row in drawn if one_machine or name != "elapsed_s" else ():
             x, y = _curves(row, name, lambda point: point.get("numbers", {}).get(metric))
             if x.size:
                 everything += [float(value) for value in y[np.isfinite(y)]]
                 distances.append(float(np.nanmax(x)))
                 _line(axis, x, y, colours[row.name], caption(row.name))
         if not distances:
-            axis.text(0.5, 0.5, "not recorded", transform=axis.transAxes, ha="center", color=GREY)
+            why = "not recorded" if one_machine else "not compared:\nseveral machines"
+            axis.text(0.5, 0.5, why, transform=axis.transAxes, ha="center", color=GREY)
         _finish(axis, label, distances, everything)
         for _, level in levels:
             axis.axhline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
     axes[0].set_ylabel(section.quantity.axis)
     _name_levels(axes[-1], levels)
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 5))
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=across, borderaxespad=0.2)
     return figure
 
 
@@ -73,15 +90,21 @@ def loss_figure(section: Section) -> Figure | None:
         return None
     columns = min(4, len(drawn)) if len(drawn) != 5 else 3
     count = math.ceil(len(drawn) / columns)
-    figure, axes = new_figure(max(2.9 * columns, 4.2), 2.75 * count + 0.1, columns=columns, rows=count)
+    figure, axes = new_figure(
+        max(2.9 * columns, 4.2),
+        2.75 * count,
+        columns=columns,
+        rows=count,
+        margins=Margins(top=0.35, left=0.6, right=0.3),
+    )
     for axis, (row, names) in zip(axes, drawn, strict=False):
         everything: list[float] = []
         for name, style in styles(names[:MOST_LINES]).items():
             x, y = _curves(row, "images", lambda point, name=name: point.get("losses", {}).get(name))  # type: ignore[misc]
             everything += [float(value) for value in y[np.isfinite(y)]]
             if x.size:
-                _line(axis, x, y, (style[0], ""), caption(name))
-        axis.set_title(caption(row.name), fontweight="bold")
+                _line(axis, x, y, (style[0], ""), caption(name, most=22))
+        axis.set_title(caption(row.name, most=24), fontweight="bold")
         _finish(axis, "training images", [], everything)
         axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2)
     for axis in axes[len(drawn) :]:
@@ -129,19 +152,14 @@ def _line(axis: Axes, x: Points, y: Points, style: Style, label: str) -> None:
 
 def _finish(axis: Axes, label: str, distances: Sequence[float], values: Sequence[float]) -> None:
     axis.set_xlabel(label)
-    axis.set_yscale(axis_scale(values))
-    if axis_scale(distances) == "log":
-        # The start, at 0, has no place on this scale; the curves begin at their first point after it.
-        axis.set_xscale("log")
-    else:
-        axis.set_xlim(left=0)
-        axis.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4), useMathText=True)
+    value_axis(axis, values)
+    count_axis(axis, distances)
 
 
 def _name_levels(axis: Axes, levels: Sequence[tuple[Row, float]]) -> None:
     """Write the controls' names at the right end of their lines, pushed apart where they would overlap."""
-    axis.figure.canvas.draw()  # the layout decides where a value stands on the paper
-    to_paper = axis.transData + axis.transAxes.inverted()
+    axis.autoscale_view()
+    to_paper = axis.transData - axis.transAxes
     least, previous = 0.075, -math.inf
     for row, level in sorted(levels, key=lambda entry: entry[1]):
         height = float(to_paper.transform((1.0, level))[1])

@@ -25,7 +25,10 @@ def plain(value: float | None) -> str:
     size = math.floor(math.log10(abs(value)))
     if not -5 < size < 12:
         return f"{value:.{_DIGITS - 1}e}"
-    return f"{value:,.{max(0, _DIGITS - 1 - size)}f}"
+    shown = f"{value:,.{max(0, _DIGITS - 1 - size)}f}"
+    # 0.02 is exact, and 0.02000 would look measured.
+    short = shown.rstrip("0").rstrip(".") if "." in shown else shown
+    return short if float(short.replace(",", "")) == value else shown
 
 
 def interval(mean: float | None, half_width: float | None) -> str:
@@ -92,4 +95,4 @@ def p_value(p: float) -> str:
     """
     if p < 0.001:
         return "p < 0.001"
-    return f"p = {p:.{2 if p >= 0.1 else 3}f}"
+    return f"p = {p:.{2 if p >= 0.1 else 3}f}" if p < 0.995 else "p = 1"

@@ -12,7 +12,7 @@ from genbench.report.escape import text
 from genbench.report.formatting import NOTHING, memory
 from genbench.report.frame import Record
 
-__all__ = ["Machine", "machine_table", "machines"]
+__all__ = ["Machine", "machine_table", "machines", "ran"]
 
 # What decides how fast a cell runs. The commit does not, and memory is counted a little differently at each start.
 _SPEED_FIELDS = (
@@ -41,6 +41,12 @@ def machines(records: Iterable[Record]) -> list[Machine]:
         Machine(_letter(position), environment, frozenset(ids))
         for position, (environment, ids) in enumerate(found.values())
     ]
+
+
+def ran(known: Iterable[Machine], records: Iterable[Record]) -> list[Machine]:
+    """Return those of the machines that made any of the records."""
+    ids = {record["id"] for record in records}
+    return [machine for machine in known if machine.record_ids & ids]
 
 
 def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> str:

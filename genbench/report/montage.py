@@ -16,7 +16,7 @@ from genbench.report.sections import Section
 __all__ = ["MOST_TILES", "Tile", "artifact", "reconstruction_tiles", "sample_tiles", "write_montage"]
 
 MOST_TILES = 12
-_TILE = 300  # pixels: three or four beside each other fill a README's width
+_TILE = 300  # pixels; four beside each other fill the width of a README
 _GAP = 14
 _TEXT = 17
 
@@ -54,11 +54,11 @@ def reconstruction_tiles(section: Section, directory: Path) -> list[Tile]:
 
 
 def write_montage(tiles: Sequence[Tile], path: Path) -> bool:
-    """Write the tiles as one PNG; tiles that cannot be read are left out. Return whether there was anything to write."""
+    """Write the tiles as one PNG, without those that cannot be read. Return whether there was anything to write."""
     read = [(tile.name, image) for tile in tiles[:MOST_TILES] if (image := _read(tile.path))]
     if not read:
         return False
-    columns = _columns(len(read))
+    columns = min(2, len(read)) if _is_wide(read[0][1]) else _columns(len(read))
     font = ImageFont.truetype(str(font_file()), _TEXT)
     width = max(image.width for _, image in read)
     heights = [
@@ -101,14 +101,19 @@ def _read(path: Path) -> Image.Image | None:
             image = opened.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
-    if image.width < _TILE:
+    wanted = 2 * _TILE if _is_wide(image) else _TILE
+    if image.width < wanted:
         # Whole multiples and no smoothing: a reader must see the pixels that the model drew.
-        factor = max(1, round(_TILE / image.width))
+        factor = max(1, round(wanted / image.width))
         return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    if image.width > 2 * _TILE:
-        height = max(1, round(image.height * 2 * _TILE / image.width))
-        return image.resize((2 * _TILE, height), Image.Resampling.LANCZOS)
+    if image.width > 2 * wanted:
+        height = max(1, round(image.height * 2 * wanted / image.width))
+        return image.resize((2 * wanted, height), Image.Resampling.LANCZOS)
     return image
+
+
+def _is_wide(image: Image.Image) -> bool:
+    return image.width > 2.2 * image.height
 
 
 def _columns(count: int) -> int:

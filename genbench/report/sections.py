@@ -40,8 +40,8 @@ class Section:
 
     @property
     def slug(self) -> str:
-        """How this section's files begin."""
-        return file_slug("-".join(self.title))
+        """How this section's files begin; no other section's do."""
+        return ".".join(file_slug(part.replace(" ", "-") if place else part) for place, part in enumerate(self.title))
 
     @property
     def quantity(self) -> Quantity | None:
@@ -163,6 +163,6 @@ def _titled(made: Sequence[Section]) -> list[Section]:
         if len({other.budget for other in same_data}) > 1:
             title.append(section.budget)
         if section.main and len({other.main for other in same_data if other.budget == section.budget}) > 1:
-            title.append(f"{section.main[0]} {section.main[1]}")
+            title.append(f"{section.main[0]} recipe {section.main[1]}")
         titled.append(replace(section, title=tuple(title)))
     return titled

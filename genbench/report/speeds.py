@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genbench.comparison import Summary, summarise
-from genbench.report.drawing import GREY, Style, axis_scale, caption, new_figure
+from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, label_inches, new_figure, value_axis
 from genbench.report.formatting import amount
 from genbench.report.machines import Machine
 from genbench.report.rows import Row
@@ -32,7 +32,9 @@ def throughput_figure(section: Section, colours: Mapping[str, Style], known: Seq
     bars = _bars(section, known)[:MOST_BARS]
     if not any(cost.get(name) for _, _, costs in bars for cost in costs for name, _ in _RATES):
         return None
-    figure, axes = new_figure(11.5, 0.42 * len(bars) + 1.1, columns=2)
+    names = [f"{caption(row.name)}{machine}" for row, machine, _ in bars]
+    margins = Margins(left=0.25 + label_inches(names), across=0.4)
+    figure, axes = new_figure(11.5, 0.42 * len(bars) + 1.0, columns=2, margins=margins)
     for axis, (name, label) in zip(axes, _RATES, strict=True):
         longest = 0.0
         for place, (row, _, costs) in enumerate(bars):
@@ -53,12 +55,12 @@ def throughput_figure(section: Section, colours: Mapping[str, Style], known: Seq
                     fontsize=9.5,
                 )
                 longest = max(longest, high, middle)
-        axis.set_yticks(range(len(bars)), [f"{caption(row.name)}{machine}" for row, machine, _ in bars])
+        axis.set_yticks(range(len(bars)), names)
         axis.set_xlim(0, 1.14 * longest or 1)
         axis.set_ylim(len(bars) - 0.4, -0.6)
         axis.grid(visible=False, axis="y")
         axis.set_xlabel(label)
-        axis.ticklabel_format(axis="x", style="sci", scilimits=(-3, 5), useMathText=True)
+        count_axis(axis, [])
     axes[1].tick_params(labelleft=False)
     return figure
 
@@ -81,15 +83,15 @@ def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequ
     found = [[point for point in points if point[1].n and point[2].n] for points in found]
     if min(map(len, found)) < 2:
         return None
-    figure, axes = new_figure(11.5, 4.0, columns=2)
+    figure, axes = new_figure(11.5, 4.0, columns=2, margins=Margins(right=0.5, across=1.0))
     for axis, points, (label, _) in zip(axes, found, panels, strict=True):
         for row, cost, quality in points:
             colour, marker = colours[row.name]
             axis.errorbar(
                 cost.mean,
                 quality.mean,
-                _visible(quality),
-                _visible(cost),
+                quality.half_width,
+                _positive(cost),
                 color=colour,
                 marker=marker,
                 markersize=8,
@@ -106,24 +108,24 @@ def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequ
 
 def _bars(section: Section, known: Sequence[Machine]) -> list[Bar]:
     bars = []
-    for row in section.models:
-        for machine in known:
+    for machine in known:
+        for row in section.models:
             costs = [record["cost"] for record in row.records if record["id"] in machine.record_ids]
             if costs:
                 bars.append((row, f" ({machine.letter})" if len(known) > 1 else "", costs))
     return bars
 
 
-def _visible(value: Summary) -> float | None:
-    # An interval that reaches below zero would take a logarithmic axis with it.
-    return value.half_width if value.half_width is not None and value.half_width < value.mean else None
+def _positive(cost: Summary) -> list[list[float]] | None:
+    # Two seeds can give an interval that reaches below zero, where no cost is and a logarithmic axis has no room.
+    return None if cost.half_width is None else [[min(cost.half_width, 0.99 * cost.mean)], [cost.half_width]]
 
 
 def _scale(axis: Axes, points: Sequence[tuple[Row, Summary, Summary]]) -> None:
     across, upwards = [cost.mean for _, cost, _ in points], [quality.mean for _, _, quality in points]
-    axis.set_xscale(axis_scale(across))
-    axis.set_yscale(axis_scale(upwards))
     axis.margins(x=0.18, y=0.15)
+    value_axis(axis, upwards)
+    count_axis(axis, across)
 
 
 def _draw_floor(axis: Axes, section: Section) -> None:

@@ -12,7 +12,7 @@ from genbench.report.escape import code, text
 from genbench.report.formatting import interval, p_value, plain
 from genbench.report.quantities import quantity
 from genbench.report.sections import MOST_RANKED, Section
-from genbench.report.tables import markdown_table
+from genbench.report.tables import field_value, markdown_table
 
 __all__ = ["floor", "mixed_recipes", "resolved"]
 
@@ -63,7 +63,7 @@ def floor(section: Section) -> str:
     return f"The floor is unknown here: the control *real* was not measured under this recipe of {heading}."
 
 
-def mixed_recipes(metric: str, recipes: Mapping[str, Mapping[str, Any]]) -> str:
+def mixed_recipes(dataset: str, metric: str, recipes: Mapping[str, Mapping[str, Any]]) -> str:
     """Return that numbers of these recipes (id -> fields) are kept apart, and the fields in which they differ."""
     ids = list(recipes)
     fields: dict[str, None] = {}
@@ -71,12 +71,12 @@ def mixed_recipes(metric: str, recipes: Mapping[str, Mapping[str, Any]]) -> str:
         fields |= dict.fromkeys(differing_fields(recipes[ids[0]], recipes[other]))
     said = "; ".join(
         f"{text(field.replace('_', ' '))}: "
-        + ", ".join(f"{text(recipes[recipe].get(field))} ({code(recipe)})" for recipe in ids)
+        + ", ".join(f"{field_value(recipes[recipe].get(field))} ({code(recipe)})" for recipe in ids)
         for field in fields
     )
     return (
-        f"{text(quantity(metric).heading)} was measured under {len(ids)} recipes, so it stands in {len(ids)} tables "
-        f"that are never averaged or ranked together. They differ in {said}."
+        f"On {text(dataset)}, {text(quantity(metric).heading)} was measured under {len(ids)} recipes, so it stands in "
+        f"{len(ids)} tables that are never averaged or ranked together. They differ in {said}."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from genbench.report.quantities import HEADLINE, quantity
 from genbench.report.rows import Column, Row
 from genbench.report.sections import Section
 
-__all__ = ["cost_table", "markdown_table", "other_table", "quality_table"]
+__all__ = ["cost_table", "field_value", "markdown_table", "other_table", "quality_table"]
 
 Cost = Mapping[str, Any]
 
@@ -24,6 +25,15 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]], left: 
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines))
 
 
+def field_value(value: Any) -> str:
+    """Return a field of a recipe, escaped; a long digest by its first eight digits."""
+    if value is None:
+        return NOTHING
+    shown = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    is_digest = len(shown) > 16 and all(digit in "0123456789abcdef" for digit in shown)
+    return code(f"{shown[:8]}…") if is_digest else text(shown)
+
+
 def quality_table(section: Section) -> str:
     """Return rank, row, seeds and headline numbers: models sorted by the main metric, then controls."""
     columns = [column for column in section.columns if column[0] in HEADLINE or column == section.main]
@@ -31,7 +41,7 @@ def quality_table(section: Section) -> str:
     lines = []
     for row in section.rows:
         rank = section.ranks.get(row.name)
-        best = rank is not None and rank.best == 1
+        best = rank is not None and rank.best == 1 and rank.worst < len(section.models)
         shown = f"**{rank}**" if best else str(rank or (NOTHING if row.is_model else ""))
         name = f"**{code(row.name)}**" if best else code(row.name) if row.is_model else f"*{text(row.name)}*"
         lines.append([*([shown] if ranked else []), name, _seeds(row), *_cells(row, columns)])
@@ -53,8 +63,8 @@ def cost_table(section: Section, known: Sequence[Machine]) -> str:
     """Return speed, memory and size of the models, one line a machine; an empty text where nothing was recorded."""
     several = len(known) > 1
     found: list[tuple[list[str], list[str]]] = []
-    for row in section.models:
-        for machine in known:
+    for machine in known:
+        for row in section.models:
             costs = [record["cost"] for record in row.records if record["id"] in machine.record_ids]
             if costs:
                 cells = [

@@ -1,0 +1,89 @@
+"""Is a bare loop faster? The harness's loop against a hand-written one, same networks, same optimizers, one process.
+
+The hand-written loop indexes a resident tensor and calls the plugin's own step function with nothing in between. The two
+take turns, so that a machine whose speed drifts slows both. Prints images/s of each and the ratio harness / bare.
+
+    python benchmarks/bare_loop.py                    # gan, batch 64, images of 8×8 and 28×28
+    python benchmarks/bare_loop.py --model dcgan --turns 10
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from genbench import cost, options, plugins, seeding, training
+from genbench.config import ModelSpec
+from genbench.datasets.dataset import Split
+from genbench.model import Model
+from genbench.plugins import Plugin
+from genbench.training import Batches, Progress, Schedule
+
+
+def split_of(shape: torch.Size, count: int = 4096) -> Split:
+    """Random images: their content does not matter to the clock."""
+    images = torch.randint(256, (count, *shape), dtype=torch.uint8)
+    return Split(images, torch.randint(10, (count,)))
+
+
+def build(plugin: Plugin, shape: torch.Size, device: torch.device) -> Model:
+    seeding.seed_global(0, "build")
+    return options.build(plugin, shape, 10, {}, device)
+
+
+def bare(plugin: Plugin, model: Model, split: Split, batch_size: int, steps: int, device: torch.device) -> float:
+    """The loop that a researcher writes: everything resident as float32, the step called directly."""
+    step_function = plugin.hook.train_step.get_hookimpls()[0].function
+    names = plugin.hook.train_step.get_hookimpls()[0].argnames
+    images = (split.images.float() / 127.5 - 1).to(device)
+    read = cost.clock(device)
+    model.networks.train()
+    begin = read()
+    for step in range(steps):
+        rows = torch.randint(len(images), (batch_size,), device=device)
+        arguments = {"model": model, "images": images[rows], "labels": None, "step": step}
+        losses = step_function(**{name: arguments[name] for name in names})
+        if step % 100 == 99:
+            {name: value.item() for name, value in losses.items()}
+    return steps * batch_size / (read() - begin)
+
+
+def harness(plugin: Plugin, model: Model, split: Split, batch_size: int, steps: int, device: torch.device) -> float:
+    progress = Progress()
+    batches = Batches(split, batch_size, 0, device)
+    begin = time.perf_counter()
+    training.train(plugin, model, batches, Schedule(steps, None, 1), progress, clock=cost.clock(device))
+    return steps * batch_size / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="gan")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=200, help="in one turn")
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    plugin = plugins.load(plugins.find(ModelSpec.parse(given.model)))
+    for shape in (torch.Size((1, 8, 8)), torch.Size((1, 28, 28))):
+        split = split_of(shape)
+        rates: dict[str, list[float]] = {"harness": [], "bare": []}
+        for turn in range(given.turns + 1):
+            for name, loop in (("harness", harness), ("bare", bare)) if turn % 2 else (("bare", bare), ("harness", harness)):
+                rate = loop(plugin, build(plugin, shape, device), split, given.batch_size, given.steps, device)
+                if turn:  # the first turn warms up
+                    rates[name].append(rate)
+        ratios = [a / b for a, b in zip(rates["harness"], rates["bare"], strict=True)]
+        print(
+            f"{given.model} {'×'.join(map(str, shape))} batch {given.batch_size}: "
+            f"harness {statistics.median(rates['harness']):,.0f} images/s, bare {statistics.median(rates['bare']):,.0f}, "
+            f"ratio {statistics.median(ratios):.3f} (median of {len(ratios)} turns, {min(ratios):.3f} to {max(ratios):.3f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""`genbench metrics`: what is measured, which way is better, and where it comes from."""
+
+from __future__ import annotations
+
+import click
+
+ARROWS = {"lower": "lower is better", "higher": "higher is better", None: "neither way is better"}
+
+
+@click.command(short_help="List the metrics: direction, least sample count, paper.")
+def metrics() -> None:
+    """List every metric with its numbers, which way each is better, the least count of samples and the paper.
+
+    \b
+    Examples:
+      genbench metrics
+    """
+    from genbench.metrics.table import METRICS
+
+    for metric in METRICS.values():
+        click.echo(f"{metric.name}: {metric.summary}")
+        for value in metric.values:
+            official = f" ({value.official} with the 2015 Inception-v3)" if value.official else ""
+            click.echo(f"  {value.name}{official}: {ARROWS[value.direction]}")
+        click.echo(f"  at least {metric.least_count} images; {metric.paper}")

@@ -1,0 +1,49 @@
+"""Whether the data of a source is on this machine: looks, and reads nothing. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from genbench.datasets.source import Source
+
+__all__ = ["Presence", "presence"]
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Whether the data of a source is on this machine.
+
+    Args:
+        at_hand: whether it can be loaded without a network.
+        looked_for: the first file that is missing, or the first of those that are there; None where none is needed.
+        advice: where the data comes from, or how to get it; one line.
+    """
+
+    at_hand: bool
+    looked_for: Path | None
+    advice: str
+
+
+def presence(source: Source, argument: str | None, root: Path) -> Presence:
+    """Look for the files of a source below the data root, or for the folder that `argument` names."""
+    if source.argument_needed:
+        return _folder_presence(argument)
+    if not source.needs_download:
+        return Presence(True, None, "needs no files")
+    paths = [root / file for file in source.files]
+    missing = [path for path in paths if not path.exists()]
+    if not missing:
+        return Presence(True, paths[0], f"read from {root}")
+    advice = (
+        f"downloaded to {root} when first used; without a network, put {source.files[0]} there, "
+        "or name the folder that holds it with --data-root or $GENBENCH_DATA"
+    )
+    return Presence(False, missing[0], advice)
+
+
+def _folder_presence(argument: str | None) -> Presence:
+    if argument is None:
+        return Presence(True, None, "reads the folder that you name: folder:PATH")
+    path = Path(argument).expanduser()
+    return Presence(path.is_dir(), path, "read from there" if path.is_dir() else "no such folder")

@@ -1,0 +1,100 @@
+"""`classifier`: trained once per labelled dataset on its training split, and kept by the dataset's fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genbench.datasets.dataset import Dataset
+from genbench.datasets.locking import locked
+from genbench.errors import InputError
+from genbench.features.classifier_network import FEATURES, PROCEDURE, Classifier, scaled, train_classifier
+from genbench.features.extractor import Extractor, place
+from genbench.features.weight_file import content_sha256, read_metadata, read_tensors, write_tensors
+
+__all__ = ["classifier_extractor", "load_classifier"]
+
+
+def load_classifier(
+    dataset: Dataset,
+    cache: Path,
+    device: torch.device,
+    precision: str,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Extractor:
+    """Return the extractor for `dataset`, training it on the first use.
+
+    What is used is always read back from the file, so the first run and a later one have the same numbers. Of several
+    processes that need it at once, one trains and the others wait. A damaged file is made again.
+
+    Raises:
+        InputError: the dataset has no labels or fewer than two classes, or the cache cannot be written.
+    """
+    if dataset.train.labels is None or (dataset.classes or 0) < 2:
+        raise InputError(
+            f"extractor 'classifier': dataset '{dataset.name}' has no labels of two classes or more; use random-conv"
+        )
+    path = cache / "classifiers" / f"{PROCEDURE}-{dataset.fingerprint}.safetensors"
+    tensors = _read(path, dataset)
+    if tensors is None:
+        with locked(path):
+            tensors = _read(path, dataset)
+            if tensors is None:
+                _train(path, dataset, progress)
+                tensors = read_tensors(path, "classifier")
+    shape, classes = dataset.image_shape, dataset.classes
+    return classifier_extractor("classifier", shape, classes or 0, tensors, device, precision)
+
+
+def classifier_extractor(
+    name: str,
+    image_shape: torch.Size,
+    classes: int,
+    tensors: Mapping[str, Tensor],
+    device: torch.device,
+    precision: str,
+) -> Extractor:
+    """Return the extractor that `Classifier` with these weights makes."""
+    network = Classifier(image_shape, classes)
+    network.load_state_dict(dict(tensors))
+    network.requires_grad_(False).eval()
+    place(network, device, precision)
+    return Extractor(
+        name=name,
+        network=network,
+        prepare=scaled,
+        device=device,
+        precision=precision,
+        feature_count=FEATURES,
+        classes=classes,
+        weights_sha256=content_sha256(tensors),
+        image_shape=image_shape,
+        image_bytes=1024 * image_shape[1] * image_shape[2],
+        fields={"procedure": PROCEDURE},
+    )
+
+
+def _train(path: Path, dataset: Dataset, progress: Callable[[str, int, int], None] | None) -> None:
+    def on_step(step: int, steps: int) -> None:
+        if progress is not None:
+            progress(f"training the classifier of {dataset.name}", step, steps)
+
+    network = train_classifier(dataset.image_shape, dataset.classes or 0, dataset.train, on_step)
+    tensors = network.state_dict()
+    recorded = {"procedure": PROCEDURE, "dataset": dataset.fingerprint, "weights_sha256": content_sha256(tensors)}
+    write_tensors(path, tensors, recorded)
+
+
+def _read(path: Path, dataset: Dataset) -> dict[str, Tensor] | None:
+    """Return the weights, or None where there are none that are whole and made for this dataset."""
+    recorded = read_metadata(path)
+    if recorded.get("dataset") != dataset.fingerprint or recorded.get("procedure") != PROCEDURE:
+        return None
+    try:
+        tensors = read_tensors(path, "classifier")
+    except InputError:
+        return None
+    return tensors if content_sha256(tensors) == recorded.get("weights_sha256") else None

@@ -1,0 +1,76 @@
+"""`random-conv`: a convolutional network with fixed random weights, for images of any shape and without labels.
+
+Random features see texture and coarse layout, and need no training and no download; they rank models of one dataset,
+and know nothing of what the images mean (M. F. Naeem, S. J. Oh, Y. Uh, Y. Choi, J. Yoo, "Reliable Fidelity and
+Diversity Metrics for Generative Models", 2020, https://arxiv.org/abs/2002.09797).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genbench import seeding
+from genbench.features.classifier_network import scaled
+from genbench.features.extractor import Extractor, place
+from genbench.features.weight_file import content_sha256
+
+__all__ = ["FEATURES", "RandomConv", "load_random_conv"]
+
+FEATURES = 64
+_PROCEDURE = "random-conv-1"  # raise the number whenever a change here changes the numbers
+_WIDTHS = (32, 64, 128)
+_GRID = 4  # features keep where in the picture something is, on a grid of at most this many cells a side
+
+
+class RandomConv(nn.Module):
+    """From (B, C, H, W) in [-1, 1] to (B, 64) features: random convolutions, then a random projection."""
+
+    def __init__(self, image_shape: torch.Size) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        kernel = (min(height, 2) * 2 - 1, min(width, 2) * 2 - 1)  # 3, or 1 along a side of one pixel
+        self.padding = (kernel[0] // 2, kernel[1] // 2)
+        self.grid = (min(height, _GRID), min(width, _GRID))
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for index, wider in enumerate(_WIDTHS):
+            self.weights.append(_normal((wider, channels, *kernel), 2 / (channels * kernel[0] * kernel[1]), index, "w"))
+            self.biases.append(_normal((wider,), 0.1, index, "b"))
+            channels = wider
+        cells = channels * self.grid[0] * self.grid[1]
+        self.project = nn.Parameter(_normal((FEATURES, cells), 2 / cells, len(_WIDTHS), "w"))
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            x = F.leaky_relu(F.conv2d(x, weight, bias, padding=self.padding), 0.2)
+            if min(x.shape[2:]) >= 2 * _GRID:
+                x = F.avg_pool2d(x, 2)
+        cells = F.adaptive_avg_pool2d(x, self.grid).flatten(1)
+        return F.leaky_relu(F.linear(cells, self.project), 0.2), None
+
+
+def load_random_conv(image_shape: torch.Size, device: torch.device, precision: str) -> Extractor:
+    """Return the extractor for images of `image_shape`."""
+    network = RandomConv(image_shape)
+    sha256 = content_sha256(network.state_dict())
+    place(network, device, precision)
+    return Extractor(
+        name="random-conv",
+        network=network,
+        prepare=scaled,
+        device=device,
+        precision=precision,
+        feature_count=FEATURES,
+        classes=None,
+        weights_sha256=sha256,
+        image_shape=image_shape,
+        image_bytes=512 * image_shape[1] * image_shape[2],
+        fields={"procedure": _PROCEDURE},
+    )
+
+
+def _normal(shape: tuple[int, ...], variance: float, *use: int | str) -> Tensor:
+    """Fixed random numbers; a variance of 2 / inputs keeps activations at one scale."""
+    return torch.randn(shape, generator=seeding.generator(0, _PROCEDURE, *use)).mul(variance**0.5)

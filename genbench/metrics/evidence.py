@@ -1,0 +1,107 @@
+"""`Evidence`: what the metrics read about one model's samples, and the sweeps over pairs that they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
+
+from torch import Tensor
+
+from genbench.metrics.features import check_features, check_images
+from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
+from genbench.metrics.reference import ReferenceStatistics
+from genbench.metrics.table import BALL_K, MANIFOLD_K
+
+__all__ = ["Evidence"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Everything about one model's samples and the data that a metric may read; None where there is no such thing.
+
+    Args:
+        samples: (M, d) features of the samples.
+        reference: (N, d) features of the training split.
+        held_out: (H, d) features of held-out images; for the `real` control those that are not the samples.
+        sample_logits: (M, C) of the extractor's classifier; likewise the next two.
+        reference_logits: (N, C).
+        held_out_logits: (H, C).
+        sample_images: (M, C, H, W) uint8; likewise the next two.
+        reference_images: (N, C, H, W).
+        held_out_images: (H, C, H, W).
+        sample_labels: (M,) int64 asked of a conditional model.
+        reference_labels: (N,) int64 true labels.
+        held_out_labels: (H,) int64.
+        sample_modes: (M,) int64 mode of each sample, −1 for none.
+        mode_count: of the data.
+        originals: (K, C, H, W) uint8 held-out images, and
+        reconstructions: the same as the model restores them.
+        log_likelihoods: (K,) nats of held-out images.
+        dimensions: C·H·W.
+        seed: of everything that a metric draws.
+        statistics: of the data; made from the fields above when not given.
+
+    Raises:
+        ValueError: features or logits that hold NaN or infinity, shapes that do not fit, images that are not uint8.
+    """
+
+    samples: Tensor
+    reference: Tensor
+    held_out: Tensor | None = None
+    sample_logits: Tensor | None = None
+    reference_logits: Tensor | None = None
+    held_out_logits: Tensor | None = None
+    sample_images: Tensor | None = None
+    reference_images: Tensor | None = None
+    held_out_images: Tensor | None = None
+    sample_labels: Tensor | None = None
+    reference_labels: Tensor | None = None
+    held_out_labels: Tensor | None = None
+    sample_modes: Tensor | None = None
+    mode_count: int | None = None
+    originals: Tensor | None = None
+    reconstructions: Tensor | None = None
+    log_likelihoods: Tensor | None = None
+    dimensions: int | None = None
+    seed: int = 0
+    # Never None after construction; a default that needs the other fields can only be made there.
+    statistics: ReferenceStatistics = field(default=cast("ReferenceStatistics", None))
+
+    def __post_init__(self) -> None:
+        check_features(self.samples, "samples")
+        check_features(self.reference, "reference", dimension=self.samples.shape[1])
+        if self.held_out is not None:
+            check_features(self.held_out, "held-out features", dimension=self.samples.shape[1])
+        for name in ("sample_logits", "reference_logits", "held_out_logits"):
+            if (logits := getattr(self, name)) is not None:
+                check_features(logits, name.replace("_", " "))
+        for name in ("sample_images", "reference_images", "held_out_images", "originals", "reconstructions"):
+            if (images := getattr(self, name)) is not None:
+                check_images(images, name.replace("_", " "))
+        if cast("ReferenceStatistics | None", self.statistics) is None:
+            found = ReferenceStatistics(self.reference, self.held_out, self.reference_logits, self.reference_images)
+            object.__setattr__(self, "statistics", found)
+
+    @cached_property
+    def sample_gaussian(self) -> GaussianStatistics:
+        """Mean and covariance of the samples' features."""
+        return GaussianStatistics.from_features(self.samples)
+
+    @cached_property
+    def sample_pairs(self) -> SelfPairs:
+        """The one sweep of the samples with themselves."""
+        return self_pairs(self.samples, MANIFOLD_K)
+
+    @cached_property
+    def cross_pairs(self) -> CrossPairs:
+        """The one sweep of the samples with the reference."""
+        radii = self.statistics.neighbour_distances
+        return cross_pairs(
+            self.samples,
+            self.reference,
+            sample_radii=self.sample_pairs.distances[:, MANIFOLD_K - 1],
+            manifold_radii=radii[:, MANIFOLD_K - 1],
+            ball_radii=radii[:, BALL_K - 1],
+        )

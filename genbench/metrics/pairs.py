@@ -1,0 +1,95 @@
+"""All that metrics want to know about pairs of features, found in one sweep over the samples and one to the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from genbench.metrics.density_coverage import Balls
+from genbench.metrics.kid import KernelSums
+from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, sweep
+from genbench.metrics.precision_recall import Manifolds
+
+__all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "self_pairs"]
+
+
+@dataclass(frozen=True)
+class SelfPairs:
+    """Of a set with itself.
+
+    Args:
+        distances: (N, k) float64 to the k nearest others, ascending; infinite where there are fewer.
+        kernel_rows: (N,) float64 sums of the KID kernel with all others.
+    """
+
+    distances: Tensor
+    kernel_rows: Tensor
+
+
+@dataclass(frozen=True)
+class CrossPairs:
+    """Of the M samples with the N reference features.
+
+    Args:
+        nearest_distances: (M,) float64 to the nearest reference feature.
+        nearest_indices: (M,) int64 its index.
+        kernel_rows: (M,) float64 sums of the KID kernel with the reference.
+        sample_inside: (M,) bool, in the reference's manifold.
+        reference_inside: (N,) bool, in the samples' manifold.
+        balls: (M,) int64, how many reference balls hold each sample.
+        covered: (N,) bool, whether each reference ball holds a sample.
+    """
+
+    nearest_distances: Tensor
+    nearest_indices: Tensor
+    kernel_rows: Tensor
+    sample_inside: Tensor
+    reference_inside: Tensor
+    balls: Tensor
+    covered: Tensor
+
+
+def self_pairs(features: Tensor, k: int, *, byte_budget: int = BYTE_BUDGET) -> SelfPairs:
+    """Sweep (N, d) features with themselves."""
+    count, dimension = features.shape
+    nearest = Nearest(count, k, exclude_self=True, device=features.device)
+    kernel = KernelSums(count, dimension, features.device)
+    sweep(features, features, [nearest, kernel], byte_budget)
+    return SelfPairs(nearest.distances, kernel.rows)
+
+
+def cross_pairs(
+    samples: Tensor,
+    reference: Tensor,
+    *,
+    sample_radii: Tensor,
+    manifold_radii: Tensor,
+    ball_radii: Tensor,
+    byte_budget: int = BYTE_BUDGET,
+) -> CrossPairs:
+    """Sweep (M, d) samples with an (N, d) reference.
+
+    Args:
+        samples: features.
+        reference: features of the data.
+        sample_radii: (M,) of the samples' manifold, for recall.
+        manifold_radii: (N,) of the reference's manifold, for precision.
+        ball_radii: (N,) of the reference's balls, for density and coverage.
+        byte_budget: for the blocks.
+    """
+    count, dimension = samples.shape
+    nearest = Nearest(count, 1, device=samples.device)
+    kernel = KernelSums(count, dimension, samples.device)
+    manifolds = Manifolds(sample_radii, manifold_radii)
+    balls = Balls(count, ball_radii)
+    sweep(samples, reference, [nearest, kernel, manifolds, balls], byte_budget)
+    return CrossPairs(
+        nearest_distances=nearest.distances[:, 0],
+        nearest_indices=nearest.indices[:, 0],
+        kernel_rows=kernel.rows,
+        sample_inside=manifolds.sample_inside,
+        reference_inside=manifolds.reference_inside,
+        balls=balls.balls,
+        covered=balls.covered,
+    )

@@ -1,0 +1,161 @@
+"""`ReferenceStatistics`: what the metrics derive from the data alone, found once for all models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+from torch import Tensor
+
+from genbench.metrics import pixels
+from genbench.metrics.cells import assign_cells, fit_cells
+from genbench.metrics.class_coverage import class_histogram
+from genbench.metrics.frechet_gap import split_reference
+from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.neighbours import nearest_neighbours
+from genbench.metrics.pairs import self_pairs
+from genbench.metrics.table import BALL_K, COPYING_CELLS, MANIFOLD_K, NotMeasurable
+
+__all__ = ["ReferenceStatistics"]
+
+
+class ReferenceStatistics:
+    """All that metrics derive from the data and not from the model: each found when first asked for, then kept.
+
+    `tensors` holds what was found so far, by name; a caller stores it in a file keyed by the content of features and
+    images, and passes it in again. Whatever is in it is not computed. The names and meanings change with `VERSION`
+    alone.
+
+    Args:
+        features: (N, d) of the training split.
+        held_out: (H, d) of the held-out split, or None.
+        logits: (N, C) of the training split, or None.
+        images: (N, C, H, W) uint8 of the training split, or None.
+        tensors: what `tensors` held before.
+
+    Example:
+        >>> import torch
+        >>> data = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+        >>> first = ReferenceStatistics(data)
+        >>> _ = first.kernel_sum
+        >>> sorted(first.tensors)
+        ['kernel_sum', 'neighbour_distances']
+        >>> bool(ReferenceStatistics(data, tensors=first.tensors).kernel_sum == first.kernel_sum)
+        True
+    """
+
+    VERSION = 1
+
+    def __init__(
+        self,
+        features: Tensor,
+        held_out: Tensor | None = None,
+        logits: Tensor | None = None,
+        images: Tensor | None = None,
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.features = features
+        self.held_out = held_out
+        self.logits = logits
+        self.images = images
+        self.tensors: dict[str, Tensor] = {name: tensor.to(features.device) for name, tensor in (tensors or {}).items()}
+
+    @cached_property
+    def gaussian(self) -> GaussianStatistics:
+        """Mean and covariance of the training features."""
+        if "gaussian/mean" not in self.tensors:
+            self._store("gaussian", GaussianStatistics.from_features(self.features))
+        return self._restore("gaussian")
+
+    @property
+    def neighbour_distances(self) -> Tensor:
+        """(N, 5) float64 distances of each training feature to its nearest others, ascending."""
+        return self._pairs("neighbour_distances")
+
+    @property
+    def kernel_sum(self) -> Tensor:
+        """0-d float64 sum of the KID kernel over ordered pairs of distinct training features."""
+        return self._pairs("kernel_sum")
+
+    @property
+    def held_out_distances(self) -> Tensor:
+        """(H,) float64 distance of each held-out feature to the nearest training feature."""
+        return self._held_out("held_out_distances")
+
+    @property
+    def held_out_nearest(self) -> Tensor:
+        """(H,) int64 index of that training feature."""
+        return self._held_out("held_out_nearest")
+
+    @property
+    def centroids(self) -> Tensor:
+        """(cells, d) float64 centroids of the cells of C_T."""
+        return self._kept("centroids", lambda: fit_cells(self.features, COPYING_CELLS))
+
+    @property
+    def held_out_cells(self) -> Tensor:
+        """(H,) int64 cell of each held-out feature."""
+        return self._kept("held_out_cells", lambda: assign_cells(self._needed("held_out"), self.centroids))
+
+    @cached_property
+    def gap_parts(self) -> tuple[list[GaussianStatistics], list[GaussianStatistics]]:
+        """Statistics of equal parts of the training and the held-out features, for `fd_gap`."""
+        if "gap/train/0/mean" not in self.tensors:
+            for side, parts in zip(
+                ("train", "held_out"), split_reference(self.features, self._needed("held_out")), strict=True
+            ):
+                for index, part in enumerate(parts):
+                    self._store(f"gap/{side}/{index}", part)
+        return self._restore_all("gap/train"), self._restore_all("gap/held_out")
+
+    @property
+    def class_histogram(self) -> Tensor:
+        """(C,) float64 shares of the classes that the classifier sees in the training split."""
+        return self._kept("class_histogram", lambda: class_histogram(self._needed("logits")))
+
+    @property
+    def intensities(self) -> Tensor:
+        """(C, 256) float64 histogram of the training images' levels."""
+        return self._kept("intensities", lambda: pixels.intensity_histogram(self._needed("images")))
+
+    @property
+    def spectrum(self) -> Tensor:
+        """(R,) float64 shares of power of the training images."""
+        return self._kept("spectrum", lambda: pixels.power_spectrum(self._needed("images"))[1])
+
+    def _kept(self, name: str, find: Callable[[], Tensor]) -> Tensor:
+        if name not in self.tensors:
+            self.tensors[name] = find()
+        return self.tensors[name]
+
+    def _pairs(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            found = self_pairs(self.features, max(MANIFOLD_K, BALL_K))
+            self.tensors["neighbour_distances"] = found.distances
+            self.tensors["kernel_sum"] = found.kernel_rows.sum()
+        return self.tensors[name]
+
+    def _held_out(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            distances, indices = nearest_neighbours(self._needed("held_out"), self.features)
+            self.tensors["held_out_distances"] = distances[:, 0]
+            self.tensors["held_out_nearest"] = indices[:, 0]
+        return self.tensors[name]
+
+    def _store(self, name: str, statistics: GaussianStatistics) -> None:
+        self.tensors |= {f"{name}/{key}": tensor for key, tensor in statistics.tensors().items()}
+
+    def _restore(self, name: str) -> GaussianStatistics:
+        start = f"{name}/"
+        found = {key.removeprefix(start): tensor for key, tensor in self.tensors.items() if key.startswith(start)}
+        return GaussianStatistics.from_tensors(found)
+
+    def _restore_all(self, name: str) -> list[GaussianStatistics]:
+        count = sum(key.startswith(f"{name}/") and key.endswith("/mean") for key in self.tensors)
+        return [self._restore(f"{name}/{index}") for index in range(count)]
+
+    def _needed(self, name: str) -> Tensor:
+        tensor: Tensor | None = getattr(self, name)
+        if tensor is None:
+            raise NotMeasurable(f"reference statistics: {name} of the data needed, none given")
+        return tensor

@@ -1,0 +1,316 @@
+"""The table of metrics: what each is called, which way is better, what it needs. Imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from genbench.metrics.evidence import Evidence
+
+__all__ = ["DIRECTIONS", "METRICS", "Direction", "Metric", "NotMeasurable", "Value"]
+
+Direction = Literal["lower", "higher"]
+
+# Constants of the metrics: a function's default and the recipe's parameter are the same name, so they cannot differ.
+INFINITY_SIZES = 15
+INFINITY_SMALLEST_SHARE = 0.5
+KID_SUBSETS = 100
+KID_SUBSET_SIZE = 1000
+SCORE_SPLITS = 10
+MANIFOLD_K = 3
+BALL_K = 5
+COPYING_CELLS = 3
+COPYING_LEAST = 20
+GAP_PARTS = 2
+COVERED_SHARE = 0.1
+UNIFORM_SHARE = 0.001
+CAS_STEPS = 300
+CAS_BATCH = 128
+CAS_SIDE = 32
+DIVERSITY_PAIRS = 1000
+
+
+class NotMeasurable(ValueError):  # noqa: N818 - no error of anyone: a number that is not to be had
+    """A metric cannot be had from this evidence, for a reason that is no fault: one line says which metric and why."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number that a metric gives.
+
+    Args:
+        name: what it is called.
+        direction: which way is better; None where neither is (a test's p, a spread, a figure to read against the
+            data's own).
+        official: what it is called when the extractor is the 2015 Inception-v3; `name` by default.
+    """
+
+    name: str
+    direction: Direction | None
+    official: str | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One method: its numbers, its needs, its source, and where it is computed.
+
+    Args:
+        name: of the method.
+        values: the numbers that it gives.
+        needs: fields of `Evidence` that must not be None.
+        least_count: how many rows each tensor among the needs must have.
+        function: `module:function` under `genbench.metrics`, from `Evidence` to a dict of numbers by value name.
+        summary: one line.
+        paper: its address.
+        version: grows when the same evidence would give another number.
+        parameters: constants of the method, for the recipe.
+        curve: cheap enough for every point of a training curve.
+        default: measured unless it is asked for by name.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    needs: tuple[str, ...]
+    least_count: int
+    function: str
+    summary: str
+    paper: str
+    version: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    curve: bool = False
+    default: bool = True
+
+    def reported_names(self, official: bool) -> dict[str, str]:
+        """Return value name → the name to write: `fid` and `inception_score` only for the official Inception-v3.
+
+        >>> METRICS["frechet_distance"].reported_names(official=True)
+        {'fd': 'fid'}
+        """
+        return {value.name: (value.official or value.name) if official else value.name for value in self.values}
+
+    def compute(self, evidence: Evidence) -> dict[str, float]:
+        """Return the numbers by value name; one that has no finite value here (PSNR without error) is left out.
+
+        Raises:
+            NotMeasurable: the evidence lacks something or has too few rows.
+            ValueError: the evidence is faulty.
+        """
+        for need in self.needs:
+            found = getattr(evidence, need)
+            if found is None:
+                raise NotMeasurable(f"{self.name}: needs {need.replace('_', ' ')}, which there are none of")
+            if not isinstance(found, int) and len(found) < self.least_count:
+                raise NotMeasurable(
+                    f"{self.name}: needs at least {self.least_count} {need.replace('_', ' ')}, got {len(found)}"
+                )
+        module, _, function = self.function.partition(":")
+        numbers: dict[str, float] = getattr(importlib.import_module(f"genbench.metrics.{module}"), function)(evidence)
+        return numbers
+
+
+_ALL = (
+    Metric(
+        name="frechet_distance",
+        values=(Value("fd", "lower", "fid"),),
+        needs=("samples", "reference"),
+        least_count=2,
+        function="frechet:measure",
+        summary="distance between Gaussians fitted to the features of samples and of data",
+        paper="https://arxiv.org/abs/1706.08500",
+        parameters={"ddof": 1},
+        curve=True,
+    ),
+    Metric(
+        name="classifier_score",
+        values=(
+            Value("classifier_score", "higher", "inception_score"),
+            Value("classifier_score_std", None, "inception_score_std"),
+        ),
+        needs=("sample_logits",),
+        least_count=SCORE_SPLITS,
+        function="inception_score:measure",
+        summary="how sure a classifier is of each sample, and how evenly samples spread over its classes",
+        paper="https://arxiv.org/abs/1606.03498",
+        parameters={"splits": SCORE_SPLITS, "order": "shuffled"},
+        curve=True,
+    ),
+    Metric(
+        name="frechet_infinity",
+        values=(Value("fd_infinity", "lower", "fid_infinity"),),
+        needs=("samples", "reference"),
+        least_count=4,
+        function="fid_infinity:measure",
+        summary="the Fréchet distance extrapolated to infinitely many samples",
+        paper="https://arxiv.org/abs/1911.07023",
+        parameters={"sizes": INFINITY_SIZES, "smallest_share": INFINITY_SMALLEST_SHARE},
+    ),
+    Metric(
+        name="frechet_diagnostics",
+        values=(Value("feature_rank", None), Value("feature_condition", None), Value("fewer_than_dimensions", None)),
+        needs=("samples",),
+        least_count=2,
+        function="frechet:measure_rank",
+        summary="rank and condition of the samples' covariance, and whether samples are fewer than dimensions",
+        paper="https://arxiv.org/abs/1706.08500",
+    ),
+    Metric(
+        name="kernel_distance",
+        values=(Value("kid", "lower"),),
+        needs=("samples", "reference"),
+        least_count=2,
+        function="kid:measure",
+        summary="squared maximum mean discrepancy of features under a cubic kernel, unbiased, over all pairs",
+        paper="https://arxiv.org/abs/1801.01401",
+        parameters={"degree": 3, "offset": 1, "estimator": "u-statistic"},
+    ),
+    Metric(
+        name="kernel_distance_subsets",
+        values=(Value("kid_subsets", "lower"), Value("kid_subsets_std", None)),
+        needs=("samples", "reference"),
+        least_count=KID_SUBSET_SIZE,
+        function="kid:measure_subsets",
+        summary="the same as the mean over random subsets, as other tools report it",
+        paper="https://arxiv.org/abs/1801.01401",
+        parameters={"degree": 3, "offset": 1, "subsets": KID_SUBSETS, "subset_size": KID_SUBSET_SIZE},
+        default=False,
+    ),
+    Metric(
+        name="precision_recall",
+        values=(Value("precision", "higher"), Value("recall", "higher")),
+        needs=("samples", "reference"),
+        least_count=MANIFOLD_K + 1,
+        function="precision_recall:measure",
+        summary="share of samples inside the data's manifold, and of data inside the samples'",
+        paper="https://arxiv.org/abs/1904.06991",
+        parameters={"k": MANIFOLD_K},
+    ),
+    Metric(
+        name="density_coverage",
+        values=(Value("density", "higher"), Value("coverage", "higher")),
+        needs=("samples", "reference"),
+        least_count=BALL_K + 1,
+        function="density_coverage:measure",
+        summary="how many data neighbourhoods hold a sample, and how many hold any",
+        paper="https://arxiv.org/abs/2002.09797",
+        parameters={"k": BALL_K},
+    ),
+    Metric(
+        name="authenticity",
+        values=(Value("authenticity", "higher"), Value("authenticity_p", None)),
+        needs=("samples", "reference"),
+        least_count=2,
+        function="authenticity:measure",
+        summary="share of samples that are no near copies of training images; p < 0.01 flags copying",
+        paper="https://arxiv.org/abs/2102.08921",
+        parameters={"test": "fisher"},
+    ),
+    Metric(
+        name="data_copying",
+        values=(Value("c_t", None), Value("c_t_p", None)),
+        needs=("samples", "reference", "held_out"),
+        least_count=COPYING_LEAST,
+        function="data_copying:measure",
+        summary="whether samples lie nearer to training images than held-out images do; far below 0 they copy",
+        paper="https://arxiv.org/abs/2004.05675",
+        parameters={"cells": COPYING_CELLS, "least": COPYING_LEAST},
+    ),
+    Metric(
+        name="frechet_gap",
+        values=(Value("fd_gap", "lower", "fid_gap"),),
+        needs=("samples", "reference", "held_out"),
+        least_count=2,
+        function="frechet_gap:measure",
+        summary="Fréchet distance to held-out images minus that to as many training images",
+        paper="https://arxiv.org/abs/1706.08500",
+        parameters={"parts": GAP_PARTS},
+    ),
+    Metric(
+        name="class_coverage",
+        values=(Value("class_coverage", "higher"), Value("class_kl", "lower")),
+        needs=("sample_logits", "reference_logits"),
+        least_count=1,
+        function="class_coverage:measure",
+        summary="share of the data's classes among the samples, and the divergence of the class histograms",
+        paper="https://arxiv.org/abs/1606.03498",
+        parameters={"covered_share": COVERED_SHARE, "uniform_share": UNIFORM_SHARE},
+    ),
+    Metric(
+        name="classification_accuracy",
+        values=(Value("cas", "higher"),),
+        needs=("sample_images", "held_out_images", "held_out_labels"),
+        least_count=2,
+        function="cas:measure",
+        summary="accuracy on held-out images of a small classifier trained on samples alone",
+        paper="https://arxiv.org/abs/1905.10887",
+        parameters={"steps": CAS_STEPS, "batch": CAS_BATCH, "side": CAS_SIDE},
+    ),
+    Metric(
+        name="pixel_statistics",
+        values=(
+            Value("pixel_mean_gap", "lower"),
+            Value("pixel_variance_gap", "lower"),
+            Value("pixel_quantile_gap", "lower"),
+            Value("pixel_w1", "lower"),
+            Value("spectrum_w1", "lower"),
+        ),
+        needs=("sample_images", "reference_images"),
+        least_count=1,
+        function="pixels:measure",
+        summary="differences of brightness and of the radial power spectrum between samples and data",
+        paper="https://arxiv.org/abs/2003.01826",
+    ),
+    Metric(
+        name="within_class_similarity",
+        values=(Value("ms_ssim", None),),
+        needs=("sample_images",),
+        least_count=2,
+        function="diversity:measure",
+        summary="MS-SSIM between samples of one class: near 1 they are all alike; read against the data's own",
+        paper="https://arxiv.org/abs/1610.09585",
+        parameters={"pairs": DIVERSITY_PAIRS, "window": "11 or the largest that fits", "scales": "as many as fit"},
+    ),
+    Metric(
+        name="mode_counts",
+        values=(Value("modes_covered", "higher"), Value("high_quality_fraction", "higher")),
+        needs=("sample_modes", "mode_count"),
+        least_count=1,
+        function="modes:measure",
+        summary="known modes that hold a sample, and the share of samples in any",
+        paper="https://arxiv.org/abs/1705.07761",
+        curve=True,
+    ),
+    Metric(
+        name="reconstruction",
+        values=(Value("reconstruction_mse", "lower"), Value("psnr", "higher"), Value("ssim", "higher")),
+        needs=("originals", "reconstructions"),
+        least_count=1,
+        function="reconstruction:measure",
+        summary="error of held-out images as the model restores them, on the [0, 1] scale after rounding to 8 bits",
+        paper="https://doi.org/10.1109/TIP.2003.819861",
+        parameters={"scale": "[0, 1]", "window": "11 or the largest that fits"},
+        curve=True,
+    ),
+    Metric(
+        name="likelihood",
+        values=(Value("bits_per_dim", "lower"),),
+        needs=("log_likelihoods", "dimensions"),
+        least_count=1,
+        function="likelihood:measure",
+        summary="bits that the model needs for a value of a held-out 8-bit image",
+        paper="https://arxiv.org/abs/1511.01844",
+    ),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+# Every name that a record can hold, under either extractor → which way is better.
+DIRECTIONS: dict[str, Direction | None] = {
+    name: value.direction
+    for metric in _ALL
+    for value in metric.values
+    for name in (value.name, value.official)
+    if name is not None
+}

@@ -1,0 +1,77 @@
+"""Records in, pages out: `render` writes tables, figures and one Markdown page. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genbench.atomic import write_bytes, write_text
+from genbench.report import pages
+from genbench.report.curves import loss_figure, quality_figure
+from genbench.report.drawing import Style, plain_style, save, styles
+from genbench.report.frame import csv, curve_frame, frame, in_order
+from genbench.report.machines import Machine, machines, ran
+from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
+from genbench.report.sections import Section, sections
+from genbench.report.speeds import throughput_figure, trade_off_figure
+from genbench.report.stored import load_records, stored_records
+
+__all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
+
+
+def render_directory(directory: Path) -> Path:
+    """Render the report of a benchmark's folder from its records alone; return the report's path."""
+    records = [record.data for record in stored_records(directory)]
+    commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
+    return render(directory, records, "\n".join(commands) or None)
+
+
+def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str | None = None) -> Path:
+    """Write `report.md`, `results.csv`, `curves.csv` and `figures/*.png` into `directory`; return the report's path.
+
+    Each file is written whole or not at all. The same records give the same bytes, in whatever order they come.
+
+    Args:
+        directory: where the records' artifacts (`samples/*.png`) lie; one that is missing is left out.
+        records: as read from `records/*.json`, finished and failed.
+        command: what made them, for "How to reproduce"; built from the cells where it is not given.
+    """
+    ordered = in_order(records)
+    write_bytes(directory / "results.csv", csv(frame(ordered)))
+    write_bytes(directory / "curves.csv", csv(curve_frame(ordered)))
+    made, known = sections(ordered), machines(ordered)
+    colours = _colours(made)
+    with plain_style():
+        drawn = [(section, _draw(directory, section, colours, known)) for section in made]
+    report = directory / "report.md"
+    write_text(report, pages.page(directory, ordered, drawn, known, command))
+    return report
+
+
+def _colours(made: Sequence[Section]) -> dict[str, Style]:
+    # The best first: where colours run out, it is the last ones that are grey.
+    return styles(row.name for section in made for row in section.models)
+
+
+def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> pages.Pictures:
+    files = {}
+    for kind, tiles in (
+        ("samples", sample_tiles(section, directory)),
+        ("reconstructions", reconstruction_tiles(section, directory)),
+    ):
+        name = f"figures/{section.slug}-{kind}.png"
+        if write_montage(tiles, directory / name):
+            files[kind] = name
+    here = ran(known, (record for row in section.models for record in row.records))
+    for kind, figure in (
+        ("quality", quality_figure(section, colours, one_machine=len(here) < 2)),
+        ("throughput", throughput_figure(section, colours, here)),
+        ("trade-off", trade_off_figure(section, colours, here)),
+        ("losses", loss_figure(section)),
+    ):
+        if figure:
+            name = f"figures/{section.slug}-{kind}.png"
+            save(figure, directory / name)
+            files[kind] = name
+    return pages.Pictures(files)

@@ -1,0 +1,189 @@
+"""The parts of a report that make it traceable: failures, models, machines, recipes, data, and how to do it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from genbench.report.escape import code, fence, html, text
+from genbench.report.formatting import NOTHING
+from genbench.report.frame import Record
+from genbench.report.machines import machine_table, machines
+from genbench.report.tables import field_value, markdown_table
+
+__all__ = ["command_of", "data", "failed", "families", "machine", "recipes", "reproduce"]
+
+_MOST_TRACEBACKS = 50
+_MOST_CHARACTERS = 8000
+
+
+def failed(records: Iterable[Record]) -> str:
+    """Return every failed cell with stage and reason, and the end of its traceback and log in a fold."""
+    lost = [record for record in records if record["status"] != "finished"]
+    if not lost:
+        return ""
+    lines = []
+    folds = []
+    for record in lost:
+        cell, failure = record["cell"], record.get("failure") or {}
+        plugin = cell.get("plugin") or {}
+        origin = text(f"{plugin['distribution']} {plugin['version']}") if plugin else NOTHING
+        where = [code(cell["label"]), text(cell["dataset"]["name"]), str(cell["seed"]), origin]
+        lines.append(
+            [*where, text(failure.get("stage") or NOTHING), text(failure.get("reason") or "no reason recorded")]
+        )
+        parts = [(name, failure.get(key)) for name, key in (("Traceback", "traceback"), ("Log", "log_tail"))]
+        blocks = [f"{name}:\n\n{fence(_tail(str(content)))}" for name, content in parts if content]
+        if blocks:
+            title = f"{cell['label']} on {cell['dataset']['name']}, seed {cell['seed']}"
+            folds.append("\n\n".join([f"<details><summary>{html(title)}</summary>", *blocks, "</details>"]))
+    table = markdown_table(["cell", "dataset", "seed", "plugin", "stage", "reason"], lines, left=6)
+    more = (
+        [f"The other {len(folds) - _MOST_TRACEBACKS} tracebacks stand in the records."]
+        if len(folds) > _MOST_TRACEBACKS
+        else []
+    )
+    return "\n\n".join(["## Failed", table, *folds[:_MOST_TRACEBACKS], *more])
+
+
+def families(records: Iterable[Record]) -> str:
+    """Return what each model and control says of itself, and the distribution and source that it came from."""
+    kinds: dict[str, dict[str, None]] = {"model": {}, "control": {}}
+    for record in records:
+        cell = record["cell"]
+        plugin = cell.get("plugin")
+        source = ""
+        if plugin:
+            source = f" ({text(plugin['distribution'])} {text(plugin['version'])}"
+            source += f", source {code(str(plugin['source_sha256'])[:8])})" if plugin.get("source_sha256") else ")"
+        summary = text(cell.get("summary") or "says nothing of itself")
+        kinds["model" if cell["kind"] == "model" else "control"][f"- {code(cell['model'])}: {summary}{source}"] = None
+    parts = ["## What the families mean", "\n".join(kinds["model"])] if kinds["model"] else []
+    if kinds["control"]:
+        parts += [
+            "Controls are no models; they anchor the table, and are shown but not ranked:",
+            "\n".join(kinds["control"]),
+        ]
+    return "\n\n".join(parts)
+
+
+def machine(records: Sequence[Record]) -> str:
+    """Return the machines, and that times are not compared across several."""
+    known = machines(records)
+    if not known:
+        return ""
+    parts = ["## Machine", machine_table(known, records)]
+    if len(known) > 1:
+        parts.insert(
+            1,
+            f"The cells ran on {len(known)} machines or versions of the software. Times and speeds are averaged and "
+            "compared within one of them, never across.",
+        )
+    return "\n\n".join(parts)
+
+
+def recipes(records: Iterable[Record]) -> str:
+    """Return every recipe: the fields that all share in a sentence, the others in a table, the whole in a fold."""
+    known: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        known |= record["recipes"]
+    if not known:
+        return ""
+    ordered = dict(sorted(known.items(), key=lambda entry: (str(entry[1].get("metric")), entry[0])))
+    fields = dict.fromkeys(field for recipe in ordered.values() for field in recipe)
+    shared = [field for field in fields if len({_key(recipe.get(field)) for recipe in ordered.values()}) == 1]
+    if len(ordered) == 1:
+        shared = [field for field in shared if field != "metric"]
+    own = [field for field in fields if field not in shared]
+    lines = [[code(name), *(field_value(recipe.get(field)) for field in own)] for name, recipe in ordered.items()]
+    table = markdown_table(["recipe", *(text(field.replace("_", " ")) for field in own)], lines, left=2)
+    first = next(iter(ordered.values()))
+    parts = ["## Recipes", "Two numbers may be compared only if their recipes are equal.", table]
+    if shared:
+        said = "; ".join(f"{text(field.replace('_', ' '))} {field_value(first.get(field))}" for field in shared)
+        parts.append(f"The same for {'all' if len(ordered) > 1 else 'it'}: {said}.")
+    whole = fence(json.dumps(ordered, indent=2, sort_keys=True, ensure_ascii=False, default=str), "json")
+    parts += ["<details><summary>The recipes in full</summary>", whole, "</details>"]
+    return "\n\n".join(parts)
+
+
+def data(records: Iterable[Record]) -> str:
+    """Return the data sets with their sizes, fingerprints and licences."""
+    known = {
+        (record["cell"]["dataset"]["name"], str(record["cell"]["dataset"].get("fingerprint"))): record["cell"][
+            "dataset"
+        ]
+        for record in records
+    }
+    lines = [
+        [
+            code(name),
+            text("×".join(map(str, dataset.get("image_shape") or [])) or NOTHING),
+            *(text(NOTHING if dataset.get(field) is None else dataset[field]) for field in _COUNTS),
+            code(fingerprint[:8]),
+            text(dataset.get("licence") or NOTHING),
+        ]
+        for (name, fingerprint), dataset in known.items()
+    ]
+    header = ["dataset", "image (C×H×W)", "classes", "training images", "held out", "fingerprint", "licence"]
+    return f"## Data\n\n{markdown_table(header, lines, left=7)}"
+
+
+def reproduce(records: Sequence[Record], command: str | None) -> str:
+    """Return the command that makes these records again: the one given, else one built from the cells."""
+    built = command or "\n".join(command_of(records))
+    return "\n\n".join(
+        ["## How to reproduce", fence(built, "sh"), "The report alone is rendered again by `genbench report DIR`."]
+    )
+
+
+def command_of(records: Iterable[Record]) -> list[str]:
+    """Return the `genbench run` commands, one for each budget and setting that the cells hold."""
+    groups: dict[str, tuple[Mapping[str, Any], dict[str, None], dict[str, None], set[int]]] = {}
+    for record in records:
+        cell = record["cell"]
+        if cell["kind"] != "model":
+            continue
+        key = _key([cell.get(name) for name, _ in _FLAGS])
+        _, models, datasets, seeds = groups.setdefault(key, (cell, {}, {}, set()))
+        models[_argument(cell)] = None
+        datasets[str(cell["dataset"]["name"])] = None
+        seeds.add(cell["seed"])
+    commands = []
+    for cell, models, datasets, seeds in groups.values():
+        words = ["genbench", "run"]
+        words += [word for model in models for word in ("-m", model)]
+        words += [word for dataset in datasets for word in ("-d", dataset)]
+        words += [word for name, flag in _FLAGS if cell.get(name) is not None for word in (flag, str(cell[name]))]
+        words += ["--seeds", str(max(seeds) + 1)] + (["--compile"] if cell.get("compile") else [])
+        commands.append(shlex.join(words))
+    return commands or ["genbench run"]
+
+
+_COUNTS = ("classes", "train_count", "held_out_count")
+_FLAGS = (
+    ("budget", "--budget"),
+    ("batch_size", "--batch-size"),
+    ("evaluations", "--evaluations"),
+    ("samples", "--samples"),
+    ("precision", "--precision"),
+    ("device", "--device"),
+)
+
+
+def _argument(cell: Mapping[str, Any]) -> str:
+    options = ",".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in (cell.get("options") or {}).items()
+    )
+    return f"{cell['model']}:{options}" if options else str(cell["model"])
+
+
+def _tail(content: str) -> str:
+    return content if len(content) <= _MOST_CHARACTERS else f"…{content[-_MOST_CHARACTERS:]}"
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

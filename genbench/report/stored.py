@@ -1,0 +1,38 @@
+"""Reports of a benchmark's folder: what `genbench report DIR` and `genbench.load_records(DIR)` give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas
+
+from genbench.errors import InputError
+from genbench.record import Record, read_records
+from genbench.report.frame import frame
+
+__all__ = ["load_records", "stored_records"]
+
+
+def stored_records(directory: Path) -> list[Record]:
+    """Read the records of a folder; raise `InputError` where there are none."""
+    if not directory.is_dir():
+        raise InputError(f"{directory} does not exist; `genbench run --out {directory}` would make it")
+    records = read_records(directory)
+    if not records:
+        raise InputError(f"{directory} holds no records; `genbench run --out {directory}` would write some")
+    return records
+
+
+def load_records(directory: str | Path) -> pandas.DataFrame:
+    """Return the records of a benchmark's folder as a tidy table: one row a cell, one column a number, cost or setting.
+
+    Raises:
+        InputError: the folder does not exist, or holds no records.
+        RecordError: a record is truncated or was edited.
+
+    Example::
+
+        table = genbench.load_records("reports/digits")
+        table.groupby("label")["fd"].mean()
+    """
+    return frame([record.data for record in stored_records(Path(directory))])

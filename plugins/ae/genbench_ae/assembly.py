@@ -1,0 +1,70 @@
+"""What both autoencoders share beside their hooks: the common options, the corruption and the `Model` they form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from genbench import Model
+from torch import Tensor, nn
+
+from genbench_ae.density import CodeDensity
+
+__all__ = ["Masking", "Settings", "assemble"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options that do not depend on the architecture, checked; the README's table says what each means."""
+
+    bottleneck: int
+    denoising: float
+    density: str
+    components: int
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        if self.bottleneck < 1:
+            raise ValueError(f"bottleneck must be at least 1, not {self.bottleneck}")
+        if not 0 <= self.denoising < 1:
+            raise ValueError(f"denoising must be in [0, 1), not {self.denoising}")
+        if self.density not in ("gaussian", "mixture"):
+            raise ValueError(f"density must be 'gaussian' or 'mixture', not {self.density!r}")
+        if self.components < 1:
+            raise ValueError(f"components must be at least 1, not {self.components}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+
+class Masking(nn.Module):
+    """Masking noise: in training, each pixel value becomes black (-1) with probability `level`.
+
+    Vincent, Larochelle, Bengio, Manzagol (2008), "Extracting and composing robust features with denoising
+    autoencoders", section 2.3, https://doi.org/10.1145/1390156.1390294. They mask a fixed number of values an image;
+    here each is masked on its own, so the number is `level` times the values on average.
+    """
+
+    def __init__(self, level: float) -> None:
+        super().__init__()
+        self.level = level
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images (B, C, H, W) of the same shape; unchanged in evaluation mode."""
+        if self.level == 0 or not self.training:
+            return images
+        return images.masked_fill(torch.rand_like(images) < self.level, -1.0)
+
+
+def assemble(encoder: nn.Module, decoder: nn.Module, settings: Settings, device: torch.device) -> Model:
+    """Return the model: `encoder` maps (B, C, H, W) to codes (B, D), `decoder` maps them back, into [-1, 1]."""
+    components = settings.components if settings.density == "mixture" else 1
+    networks = nn.ModuleDict(
+        {
+            "encoder": encoder,
+            "decoder": decoder,
+            "corruption": Masking(settings.denoising),
+            "density": CodeDensity(settings.bottleneck, components),
+        }
+    ).to(device)
+    optimizer = torch.optim.Adam(networks.parameters(), settings.learning_rate, fused=True)
+    return Model(networks, {"autoencoder": optimizer})

@@ -1,0 +1,58 @@
+"""The hooks that both autoencoders share; each model's module imports them beside its own `build_model`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from genbench import Model, hookimpl
+from torch import Tensor
+
+from genbench_ae.density import CodeDensity
+
+__all__ = ["before_sampling", "encode", "reconstruct", "sample", "train_step"]
+
+
+@hookimpl
+def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
+    """Step Adam once on the mean squared error between the images and what is restored from them, corrupted or not."""
+    networks, optimizer = model.networks, model.optimizers["autoencoder"]
+    restored = networks["decoder"](networks["encoder"](networks["corruption"](images)))
+    loss = F.mse_loss(restored, images)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return {"reconstruction": loss.detach()}
+
+
+@hookimpl
+def before_sampling(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+    """Fit the density to the codes of the training images."""
+    _density(model).fit(torch.cat([encode(model, images) for images, _ in batches]))
+
+
+@hookimpl
+def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
+    """Decode codes drawn from the density: (count, C, H, W) in [-1, 1]."""
+    images: Tensor = model.networks["decoder"](_density(model).sample(count, generator))
+    return images
+
+
+@hookimpl
+def reconstruct(model: Model, images: Tensor) -> Tensor:
+    """Decode the codes of the images (B, C, H, W), same shape, in [-1, 1]; nothing is corrupted."""
+    restored: Tensor = model.networks["decoder"](encode(model, images))
+    return restored
+
+
+@hookimpl
+def encode(model: Model, images: Tensor) -> Tensor:
+    """Return the codes of the images: (B, bottleneck)."""
+    codes: Tensor = model.networks["encoder"](images)
+    return codes
+
+
+def _density(model: Model) -> CodeDensity:
+    return cast(CodeDensity, model.networks["density"])

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, make_benchmark, read_benchmark
+from genbench.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "batch_size", "flops", "steps"),
+    [
+        ("3000steps", 64, 0, 3000),
+        ("1step", 64, 0, 1),
+        ("200kimg", 64, 0, 3125),
+        ("0.001kimg", 64, 0, 1),
+        ("1e15flop", 64, 1e12, 1000),
+        ("5flop", 64, 1e12, 1),
+        ("60s", 64, 1, None),
+    ],
+)
+def test_budget_in_steps(text: str, batch_size: int, flops: float, steps: int | None) -> None:
+    assert Budget.parse(text).steps(batch_size, flops) == steps
+
+
+@pytest.mark.parametrize("text", ["3000steps", "2.5kimg", "60s", "1e+15flop", "100000000steps"])
+def test_budget_reads_what_it_writes(text: str) -> None:
+    budget = Budget.parse(text)
+    assert Budget.parse(str(budget)) == budget
+
+
+@pytest.mark.parametrize("text", ["", "3000", "steps", "-5steps", "0steps", "1.5steps", "5 minutes", "nan s", "1e400s x"])
+def test_budget_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(InputError, match="budget") as error:
+        Budget.parse(text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options", "label"),
+    [
+        ("vae", "vae", {}, "vae"),
+        ("vae:beta=4,likelihood=gaussian", "vae", {"beta": 4, "likelihood": "gaussian"}, "vae:beta=4,likelihood=gaussian"),
+        ("genbench-vae:vae", "genbench-vae:vae", {}, "genbench-vae:vae"),
+        ("genbench-vae:vae:beta=0.5", "genbench-vae:vae", {"beta": 0.5}, "genbench-vae:vae:beta=0.5"),
+        ("./a/my_model.py:deep=true", "./a/my_model.py", {"deep": True}, "my_model:deep=True"),
+        ("gan:generator_norm=none", "gan", {"generator_norm": "none"}, "gan:generator_norm=none"),
+        ("m:a='x y',b=None,c=1e-3", "m", {"a": "x y", "b": None, "c": 1e-3}, "m:a=x y,b=None,c=0.001"),
+    ],
+)
+def test_model_spec(text: str, name: str, options: dict[str, object], label: str) -> None:
+    spec = ModelSpec.parse(text)
+    assert (spec.name, dict(spec.options), spec.label) == (name, options, label)
+
+
+@pytest.mark.parametrize("text", ["", ":beta=1", "beta=1", "vae:beta=1,4", "vae:b=1,b=2", "vae:1a=2"])
+def test_model_spec_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(InputError, match="model"):
+        ModelSpec.parse(text)
+
+
+def test_cell_survives_json() -> None:
+    cell = Cell(ModelSpec.parse("vae:beta=4"), "digits", 2, Settings(budget=Budget(60, "s"), samples=100))
+    assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+
+
+def test_benchmark_has_a_cell_for_each_model_dataset_and_seed() -> None:
+    benchmark = make_benchmark({"models": ["gan", "vae"], "datasets": ["digits", "mnist"], "seeds": 3, "controls": ["real"]})
+    cells = {(cell.model.name, cell.dataset, cell.seed) for cell in benchmark.cells()}
+    assert cells == {(m, d, s) for m in ("real", "gan", "vae") for d in ("digits", "mnist") for s in range(3)}
+    assert len(benchmark.cells()) == len(cells)
+
+
+def test_a_control_named_as_a_model_is_run_once() -> None:
+    benchmark = Benchmark((ModelSpec("real"),), seeds=(0,))
+    assert sorted(cell.model.name for cell in benchmark.cells()) == ["copycat", "gaussian", "noise", "real"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"modles": ["gan"]}, "unknown key 'modles'; did you mean models"),
+        ({"seeds": 0}, "seeds must be at least 1, not 0"),
+        ({"seeds": [1, "a"]}, "seeds must be"),
+        ({"seeds": True}, "seeds must be"),
+        ({"batch_size": 0}, "batch_size must be a whole number above zero"),
+        ({"evaluations": 1.5}, "evaluations must be a whole number above zero"),
+        ({"precision": "fp8"}, "precision 'fp8' is not one of fp32, bf16"),
+        ({"device": "gpu"}, "device 'gpu' is not one of"),
+        ({"controls": ["reel"]}, "unknown control 'reel'; did you mean real?"),
+        ({"datasets": "digits"}, "datasets must be a list"),
+        ({"datasets": []}, "no dataset is named"),
+        ({"models": ["gan", "gan"]}, "model 'gan' is named twice"),
+        ({"models": [3]}, "models: 3 is neither"),
+        ({"compile": "yes"}, "compile must be true or false"),
+        ({"data_root": 3}, "data_root must be text"),
+    ],
+)
+def test_bad_values(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        make_benchmark(values)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_reads_a_file_with_options_as_text_and_as_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text('models = ["gan", {name = "vae", beta = 4.0}]\nseeds = [3, 5]\nbudget = "2kimg"\n')
+    benchmark = make_benchmark(read_benchmark(path))
+    assert [model.label for model in benchmark.models] == ["gan", "vae:beta=4.0"]
+    assert benchmark.seeds == (3, 5)
+    assert benchmark.settings.budget == Budget(2, "kimg")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('models = ["gan"]\n\nbugdet = "3steps"\n', ":3: unknown key 'bugdet'; did you mean budget?"),
+        ('models = ["gan"]\nbudget = "3"\n', ":2: budget '3' cannot be read"),
+        ("[settings]\nbatch_size = 3\n", ":1: unknown key 'settings'"),
+        ("models = [\n", "not valid TOML"),
+    ],
+)
+def test_a_fault_in_a_file_names_the_line(tmp_path: Path, text: str, where: str) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_benchmark(path)
+    assert str(error.value).startswith(str(path))
+    assert where in str(error.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"b\.toml: cannot be read: No such file"):
+        read_benchmark(tmp_path / "b.toml")

@@ -1,0 +1,34 @@
+"""The public names are listed, documented and importable, and no other name of the package is."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import genbench
+
+
+def test_the_public_names() -> None:
+    assert sorted(set(genbench.__all__) - {"__version__"}) == [
+        "Benchmark",
+        "Budget",
+        "GenbenchError",
+        "Model",
+        "Record",
+        "hookimpl",
+        "load_records",
+        "run",
+    ]
+
+
+@pytest.mark.parametrize("name", genbench.__all__)
+def test_each_can_be_had_and_is_documented(name: str) -> None:
+    value = getattr(genbench, name)
+    assert name == "__version__" or inspect.getdoc(value)
+    assert name in dir(genbench)
+
+
+def test_no_other_name_can_be_had() -> None:
+    with pytest.raises(AttributeError, match="module 'genbench' has no attribute 'missing'"):
+        genbench.missing  # noqa: B018  # the access is the test

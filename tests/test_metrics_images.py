@@ -1,0 +1,256 @@
+"""Metrics on images: pixel statistics, similarity, diversity, reconstruction, likelihood, and the accuracy score."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from genbench.metrics import METRICS, Evidence, NotMeasurable
+from genbench.metrics.cas import classification_accuracy_score
+from genbench.metrics.diversity import within_class_similarity
+from genbench.metrics.likelihood import bits_per_dimension
+from genbench.metrics.pixels import (
+    channel_statistics,
+    intensity_histogram,
+    intensity_wasserstein,
+    power_spectrum,
+    spectrum_wasserstein,
+)
+from genbench.metrics.reconstruction import reconstruction_error
+from genbench.metrics.similarity import scales, similarity, window
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+def smooth(images: Tensor) -> Tensor:
+    return torch.nn.functional.avg_pool2d(images.float(), 3, stride=1, padding=1).to(torch.uint8)
+
+
+def test_channel_statistics_are_those_of_the_pixels() -> None:
+    images = noise(20, 3, 5, 7) // torch.tensor([1, 2, 5], dtype=torch.uint8).view(3, 1, 1)
+    found = channel_statistics(intensity_histogram(images))
+    values = images.double().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(found.mean, values.mean(dim=1))
+    torch.testing.assert_close(found.variance, values.var(dim=1, correction=0))
+    wanted = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
+    expected = torch.quantile(values, wanted, dim=1, interpolation="higher").T
+    assert (
+        found.quantiles - expected
+    ).abs().max() <= 1  # at a step of the distribution two conventions are a level apart
+
+
+def test_the_distance_of_intensities_is_scipy_s() -> None:
+    samples, reference = noise(10, 2, 4, 4), noise(12, 2, 4, 4, seed=1) // 2
+    expected = [
+        stats.wasserstein_distance(samples[:, c].flatten().numpy(), reference[:, c].flatten().numpy()) for c in (0, 1)
+    ]
+    found = intensity_wasserstein(intensity_histogram(samples), intensity_histogram(reference))
+    assert found == pytest.approx(sum(expected) / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 40])
+def test_a_shift_of_brightness_is_the_distance(shift: int) -> None:
+    images = noise(10, 1, 6, 6) // 2
+    found = intensity_wasserstein(intensity_histogram(images + shift), intensity_histogram(images))
+    assert found == pytest.approx(shift, abs=1e-9)
+
+
+def test_a_wave_has_its_power_at_its_frequency() -> None:
+    columns = torch.arange(16)
+    wave = (127 + 100 * torch.cos(2 * math.pi * columns * 4 / 16)).round().to(torch.uint8)
+    radii, shares = power_spectrum(wave.expand(3, 1, 16, 16))
+    assert float(shares[(radii - 0.25).abs().argmin()]) > 0.999
+    assert float(shares.sum()) == pytest.approx(1)
+
+
+def test_the_spectrum_s_distance_rises_with_blur_and_ignores_contrast_and_place() -> None:
+    images = noise(64, 1, 16, 16) // 2
+    radii, shares = power_spectrum(images)
+    blurred = [images]
+    for _ in range(3):
+        blurred.append(smooth(blurred[-1]))
+    found = [spectrum_wasserstein(power_spectrum(blur)[1], shares, radii) for blur in blurred]
+    assert found[0] == 0.0
+    assert found == sorted(found)
+    assert found[1] > 0.05
+    moved = images.roll((3, 5), (2, 3)) * 2
+    assert spectrum_wasserstein(power_spectrum(moved)[1], shares, radii) == pytest.approx(0, abs=1e-9)
+
+
+def test_constant_images_have_all_power_at_zero() -> None:
+    radii, shares = power_spectrum(torch.full((5, 1, 8, 8), 9, dtype=torch.uint8))
+    assert float(shares[0]) == 1.0
+    assert spectrum_wasserstein(shares, power_spectrum(noise(5, 1, 8, 8))[1], radii) > 0.2
+
+
+def test_images_of_one_pixel_have_no_spectrum() -> None:
+    points = torch.zeros(9, 2)
+    evidence = Evidence(
+        samples=points, reference=points, sample_images=noise(9, 2, 1, 1), reference_images=noise(9, 2, 1, 1, seed=1)
+    )
+    numbers = METRICS["pixel_statistics"].compute(evidence)
+    assert "spectrum_w1" not in numbers
+    assert numbers["pixel_w1"] > 0
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "count"),
+    [(3, 3, 1), (8, 7, 1), (11, 11, 1), (22, 11, 2), (28, 11, 2), (64, 11, 3), (88, 11, 3), (176, 11, 5)],
+)
+def test_window_and_scales_fit_the_image(side: int, size: int, count: int) -> None:
+    assert (window(side, side), scales(side, side)) == (size, count)
+    images = noise(2, 1, side, side)
+    for multiscale in (False, True):
+        assert similarity(images, images, multiscale=multiscale).tolist() == pytest.approx([1, 1])
+        different = similarity(images, noise(2, 1, side, side, seed=1), multiscale=multiscale)
+        assert bool(different.isfinite().all())
+        assert float(different.max()) < 0.9
+
+
+def test_the_full_size_window_gives_torchmetrics_own_values() -> None:
+    from torchmetrics.functional.image import (
+        multiscale_structural_similarity_index_measure,
+        structural_similarity_index_measure,
+    )
+
+    images = noise(3, 3, 176, 176)
+    other = smooth(images)
+    a, b = images.double() / 255, other.double() / 255
+    expected = structural_similarity_index_measure(a, b, data_range=1.0)
+    assert float(similarity(images, other, multiscale=False).mean()) == pytest.approx(float(expected), rel=1e-9)
+    expected = multiscale_structural_similarity_index_measure(a, b, data_range=1.0)
+    assert float(similarity(images, other, multiscale=True).mean()) == pytest.approx(float(expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("side", [8, 28, 32])
+def test_collapsed_classes_are_similar_within(side: int) -> None:
+    labels = torch.arange(4).repeat(8)
+    patterns = smooth(noise(4, 1, side, side))
+    collapsed = patterns[labels]
+    diverse = smooth(noise(32, 1, side, side, seed=1))
+    assert within_class_similarity(collapsed, labels, pairs=40) == pytest.approx(1)
+    assert within_class_similarity(diverse, labels, pairs=40) < 0.6
+    # Blind across classes: one image a class is collapse, whatever the classes show.
+    assert within_class_similarity(collapsed, None, pairs=40) < 0.9
+
+
+def test_pairs_are_seeded_and_never_of_one_image() -> None:
+    images, labels = noise(12, 1, 8, 8), torch.arange(6).repeat(2)
+    assert within_class_similarity(images, labels, seed=4) == within_class_similarity(images, labels, seed=4)
+    assert within_class_similarity(images, labels, pairs=60) < 0.9  # a pair of one image with itself would add 1
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (noise(4, 2, 1, 1), None, "ms_ssim: needs images of at least 3×3 pixels, got 1×1"),
+        (noise(4, 1, 8, 8), torch.arange(4), "ms_ssim: needs at least 2 samples of one class"),
+    ],
+)
+def test_diversity_that_cannot_be_measured(images: Tensor, labels: Tensor | None, message: str) -> None:
+    with pytest.raises(NotMeasurable, match=message):
+        within_class_similarity(images, labels)
+
+
+def test_reconstruction_errors_follow_their_formulas() -> None:
+    originals = noise(5, 3, 16, 16) // 2
+    found = reconstruction_error(originals, originals + 10)
+    assert found["reconstruction_mse"] == pytest.approx((10 / 255) ** 2)
+    assert found["psnr"] == pytest.approx(20 * math.log10(25.5))
+    assert 0.9 < found["ssim"] < 1
+    worse = reconstruction_error(originals, smooth(originals))
+    assert worse["reconstruction_mse"] > found["reconstruction_mse"]
+    assert worse["ssim"] < found["ssim"]
+
+
+def test_numbers_without_a_finite_value_are_left_out() -> None:
+    images = noise(5, 1, 8, 8)
+    assert reconstruction_error(images, images) == pytest.approx({"reconstruction_mse": 0.0, "ssim": 1.0})
+    assert set(reconstruction_error(noise(5, 2, 1, 1), noise(5, 2, 1, 1, seed=1))) == {"reconstruction_mse", "psnr"}
+
+
+@pytest.mark.parametrize(
+    ("originals", "reconstructions", "message"),
+    [
+        (noise(2, 1, 8, 8), noise(3, 1, 8, 8), r"\(2, 1, 8, 8\) originals, \(3, 1, 8, 8\) reconstructions"),
+        (noise(2, 1, 8, 8).float(), noise(2, 1, 8, 8), "originals: expected uint8 images"),
+        (noise(2, 8, 8), noise(2, 8, 8), r"shape \(N, C, H, W\), got torch.uint8 \(2, 8, 8\)"),
+    ],
+)
+def test_faulty_images_are_refused(originals: Tensor, reconstructions: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        reconstruction_error(originals, reconstructions)
+
+
+def test_a_uniform_guess_needs_eight_bits() -> None:
+    assert bits_per_dimension(torch.full((3,), -12 * math.log(256), dtype=torch.float64), 12) == pytest.approx(8)
+    with pytest.raises(ValueError, match=r"log-likelihoods: expected \(N,\) finite numbers"):
+        bits_per_dimension(torch.tensor([0.0, -math.inf]), 12)
+
+
+def digits() -> tuple[Tensor, Tensor]:
+    bundled = load_digits()
+    order = torch.randperm(len(bundled.target), generator=torch.Generator().manual_seed(0))
+    images = torch.from_numpy(bundled.images / 16 * 255).round().to(torch.uint8)[:, None]
+    return images[order], torch.from_numpy(bundled.target).long()[order]
+
+
+def test_a_classifier_trained_on_samples_knows_what_they_hold() -> None:
+    images, labels = digits()
+    test, truth = images[1000:1400], labels[1000:1400]
+
+    def score(samples: Tensor, asked: Tensor) -> float:
+        return classification_accuracy_score(samples, asked, test, truth, 10, steps=120, batch=64)
+
+    kept = labels[:1000] < 7
+    wrong = labels[:1000].roll(1)
+    real = score(images[:1000], labels[:1000])
+    assert real > 0.9
+    assert score(images[:1000][kept], labels[:1000][kept]) == pytest.approx(0.7, abs=0.08)
+    assert score(images[:1000], wrong) < 0.3
+    before = torch.random.get_rng_state()
+    with torch.inference_mode():
+        assert score(images[:1000].clone(), labels[:1000].clone()) == real
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 33, 20), (2, 1, 1), (3, 64, 64)])
+def test_the_classifier_takes_any_size(shape: tuple[int, int, int]) -> None:
+    images, labels = noise(20, *shape), torch.arange(20) % 2
+    assert 0 <= classification_accuracy_score(images, labels, images, labels, 2, steps=2, batch=4) <= 1
+
+
+def test_labels_come_from_the_request_else_from_the_classifier() -> None:
+    images, labels = digits()
+    fields = {
+        "samples": torch.zeros(300, 2),
+        "reference": torch.zeros(300, 2),
+        "sample_images": images[:300],
+        "held_out_images": images[300:500],
+        "held_out_labels": labels[300:500],
+    }
+    seen = 9.0 * torch.nn.functional.one_hot(labels[:300], 10)
+    asked = METRICS["classification_accuracy"].compute(Evidence(**fields, sample_labels=labels[:300]))
+    predicted = METRICS["classification_accuracy"].compute(Evidence(**fields, sample_logits=seen))
+    assert asked == predicted
+    assert asked["cas"] > 0.85
+    with pytest.raises(
+        NotMeasurable, match="cas: needs labels of the samples, or a classifier of the data's 10 classes"
+    ):
+        METRICS["classification_accuracy"].compute(Evidence(**fields, sample_logits=torch.zeros(300, 1008)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(torch.tensor([0, 2]), r"labels must lie in 0..1"), (torch.tensor([0, -1]), "labels must lie")],
+)
+def test_labels_that_are_no_class_are_refused(labels: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        classification_accuracy_score(noise(2, 1, 4, 4), labels, noise(2, 1, 4, 4), torch.tensor([0, 1]), 2)

@@ -1,0 +1,134 @@
+"""KID and the classifier score: closed forms, invariances, faults."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from genbench.metrics import NotMeasurable
+from genbench.metrics.inception_score import classifier_score
+from genbench.metrics.kid import kernel_distance, subset_kernel_distance
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def shifted_gaussian_mmd(dimension: int, squared_shift: float) -> float:
+    """The squared MMD between N(0, I) and N(m, I), M = |m|²: the mean of the estimate."""
+    d, m = dimension, squared_shift
+    return 3 * m / d + 3 * m**2 / d**2 + (m**3 + 6 * m**2 + 3 * m * d + 6 * m) / d**3
+
+
+def test_the_closed_form_itself() -> None:
+    assert shifted_gaussian_mmd(64, 4.0) == pytest.approx(0.2028503, abs=5e-8)
+
+
+def test_estimates_the_closed_form_between_shifted_gaussians() -> None:
+    shift = torch.full((64,), math.sqrt(4 / 64))
+    found = torch.tensor(
+        [kernel_distance(normal(1000, 64, seed=s) + shift, normal(1000, 64, seed=s + 50)) for s in range(12)]
+    )
+    error = float(found.std()) / math.sqrt(len(found))
+    assert float(found.mean()) == pytest.approx(0.2028503, abs=4 * error)
+    assert error < 0.01
+
+
+def test_has_no_bias_at_small_counts() -> None:
+    """Over many draws of 5 samples each from one distribution the mean is 0, and the estimate is often below."""
+    found = torch.tensor([kernel_distance(normal(5, 4, seed=s), normal(5, 4, seed=s + 900)) for s in range(400)])
+    assert abs(float(found.mean())) < 4 * float(found.std()) / 20
+    assert (found < 0).any()
+
+
+def test_equals_the_sum_over_pairs() -> None:
+    samples, reference = normal(7, 3).double(), normal(5, 3, seed=1).double()
+
+    def kernel(x: Tensor, y: Tensor) -> float:
+        return (float(x @ y) / 3 + 1) ** 3
+
+    within = sum(kernel(x, y) for i, x in enumerate(samples) for j, y in enumerate(samples) if i != j) / 42
+    among = sum(kernel(x, y) for i, x in enumerate(reference) for j, y in enumerate(reference) if i != j) / 20
+    across = sum(kernel(x, y) for x in samples for y in reference) / 35
+    assert kernel_distance(samples, reference) == pytest.approx(within + among - 2 * across, rel=1e-12)
+
+
+def test_neither_blocks_nor_order_change_it() -> None:
+    samples, reference = normal(150, 6), normal(90, 6, seed=1) + 0.3
+    whole = kernel_distance(samples, reference)
+    assert kernel_distance(samples, reference, byte_budget=1) == pytest.approx(whole, rel=1e-10)
+    assert kernel_distance(samples.flip(0), reference.flip(0)) == pytest.approx(whole, rel=1e-10)
+    assert kernel_distance(reference, samples) == pytest.approx(whole, rel=1e-10)
+
+
+def test_grows_with_the_shift() -> None:
+    reference = normal(300, 8, seed=1)
+    found = [kernel_distance(normal(300, 8) + shift, reference) for shift in (0.0, 0.3, 0.6, 1.2)]
+    assert found == sorted(found)
+
+
+def test_subsets_estimate_the_same_with_more_noise() -> None:
+    samples, reference = normal(400, 8) + 0.5, normal(400, 8, seed=1)
+    mean, deviation = subset_kernel_distance(samples, reference, subsets=50, subset_size=100, seed=3)
+    assert mean == pytest.approx(kernel_distance(samples, reference), abs=4 * deviation / math.sqrt(50))
+    assert deviation > 0
+    assert subset_kernel_distance(samples, reference, subsets=5, subset_size=100, seed=3) == subset_kernel_distance(
+        samples, reference, subsets=5, subset_size=100, seed=3
+    )
+
+
+def test_subsets_need_enough_images() -> None:
+    with pytest.raises(NotMeasurable, match="kid_subsets: needs at least 1000 images on each side, got 999"):
+        subset_kernel_distance(normal(999, 2), normal(1200, 2))
+
+
+def test_one_class_probability_scores_one() -> None:
+    assert classifier_score(normal(1, 7).expand(50, 7)) == pytest.approx((1.0, 0.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_sure_and_even_scores_the_number_of_classes(classes: int) -> None:
+    sure = 1e4 * torch.eye(classes).repeat(5, 1)
+    assert classifier_score(sure, splits=1) == pytest.approx((classes, 0.0))
+
+
+def test_dropping_classes_lowers_the_score_to_those_left() -> None:
+    sure = 1e4 * torch.eye(10)[:7].repeat(10, 1)
+    assert classifier_score(sure, splits=1)[0] == pytest.approx(7)
+
+
+def test_the_spread_is_the_population_deviation_over_splits() -> None:
+    logits = normal(40, 5) * 3
+    parts = [classifier_score(part, splits=1, seed=None)[0] for part in logits.split(10)]
+    mean, deviation = classifier_score(logits, splits=4, seed=None)
+    assert mean == pytest.approx(sum(parts) / 4)
+    assert deviation == pytest.approx(float(torch.tensor(parts).std(correction=0)), rel=1e-6)
+
+
+def test_the_order_is_the_seed_s() -> None:
+    """Sorted by class, a split of the given order would hold one class and score 1."""
+    by_class = 1e4 * torch.eye(10).repeat_interleave(20, dim=0)
+    assert classifier_score(by_class, seed=None)[0] == pytest.approx(1)
+    assert classifier_score(by_class, seed=0)[0] > 6
+    assert classifier_score(by_class, seed=0) == classifier_score(by_class, seed=0)
+
+
+def test_probabilities_that_underflow_give_a_number() -> None:
+    assert math.isfinite(classifier_score(torch.tensor([[0.0, -1e30], [0.0, -1e30]]), splits=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: classifier_score(normal(9, 3)), NotMeasurable, "classifier_score: needs at least 10 samples, got 9"),
+        (lambda: classifier_score(torch.full((20, 3), math.nan)), ValueError, "logits: 20 of 20 rows hold NaN"),
+        (lambda: kernel_distance(normal(5, 3), normal(5, 2)), ValueError, "expected 3 features an image, got 2"),
+        (lambda: kernel_distance(normal(5, 3) / 0, normal(5, 3)), ValueError, "left features: 5 of 5 rows hold NaN"),
+    ],
+)
+def test_faulty_features_are_refused_in_one_line(make, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()

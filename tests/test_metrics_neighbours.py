@@ -1,0 +1,157 @@
+"""Nearest neighbours, precision and recall, density and coverage: brute force, closed forms, ties, memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from genbench.metrics.density_coverage import density_coverage, expected_coverage
+from genbench.metrics.neighbours import Block, nearest_neighbours, sweep
+from genbench.metrics.precision_recall import precision_recall
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Count:
+    """Counts how often each pair is shown."""
+
+    def __init__(self, left: int, right: int) -> None:
+        self.pairs = torch.zeros(left, right)
+        self.squared = torch.zeros(left, right, dtype=torch.float64)
+
+    def observe(self, block: Block) -> None:
+        self.pairs[block.rows, block.columns] += 1
+        self.squared[block.rows, block.columns] = block.squared
+
+
+@pytest.mark.parametrize("byte_budget", [1, 10_000, 2**29])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_sweep_shows_each_pair_once_with_its_distance(byte_budget: int, symmetric: bool) -> None:
+    left = normal(53, 4)
+    right = left if symmetric else normal(35, 4, seed=1)
+    seen = Count(len(left), len(right))
+    sweep(left, right, [seen], byte_budget)
+    assert (seen.pairs == 1).all()
+    expected = (left.double()[:, None] - right.double()).square().sum(dim=2)
+    torch.testing.assert_close(seen.squared, expected, rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(6, 60), k=st.integers(1, 5), budget=st.sampled_from([1, 2**29]), seed=st.integers(0, 50))
+def test_neighbours_are_those_of_brute_force(count: int, k: int, budget: int, seed: int) -> None:
+    points = normal(count, 3, seed=seed)
+    squared = (points.double()[:, None] - points.double()).square().sum(dim=2).fill_diagonal_(torch.inf)
+    expected = squared.sqrt().topk(k, dim=1, largest=False)
+    distances, indices = nearest_neighbours(points, points, k, budget)
+    torch.testing.assert_close(distances, expected.values, rtol=1e-6, atol=1e-9)
+    assert torch.equal(indices, expected.indices)
+
+
+def test_copies_are_at_distance_zero_though_the_product_rounds() -> None:
+    points = normal(400, 300) * 50 + 10
+    distances, indices = nearest_neighbours(points[:100].clone(), points)
+    assert torch.equal(distances, torch.zeros(100, 1, dtype=torch.float64))
+    assert torch.equal(indices[:, 0], torch.arange(100))
+
+
+def test_a_far_outlier_does_not_hide_small_distances() -> None:
+    points = torch.cat([normal(50, 4), torch.full((1, 4), 1e7)])
+    distances, _ = nearest_neighbours(points[:50], points[:50].clone() + 0.25)
+    direct, _ = nearest_neighbours(points[:50], torch.cat([points[:50] + 0.25, points[50:]]))
+    torch.testing.assert_close(distances, direct)
+    assert (direct > 0).all()
+
+
+def test_one_distribution_has_density_one_and_the_expected_coverage() -> None:
+    assert expected_coverage(1000, 1000, k=5) == pytest.approx(0.96898, abs=5e-6)
+    found = torch.tensor([density_coverage(normal(1000, 8, seed=s), normal(1000, 8, seed=s + 50)) for s in range(6)])
+    assert found.mean(dim=0).tolist() == pytest.approx([1.0, expected_coverage(1000, 1000)], abs=0.02)
+
+
+@pytest.mark.parametrize(("samples", "reference"), [(300, 100), (100, 300)])
+def test_coverage_follows_its_closed_form_at_unequal_counts(samples: int, reference: int) -> None:
+    found = [density_coverage(normal(samples, 5, seed=s), normal(reference, 5, seed=s + 90), k=3)[1] for s in range(30)]
+    assert sum(found) / 30 == pytest.approx(expected_coverage(samples, reference, k=3), abs=0.02)
+
+
+def test_disjoint_sets_share_nothing() -> None:
+    samples, reference = normal(50, 3) + 100, normal(60, 3, seed=1)
+    assert precision_recall(samples, reference) == (0.0, 0.0)
+    assert density_coverage(samples, reference) == (0.0, 0.0)
+
+
+def test_copies_of_everything_share_all() -> None:
+    points = normal(80, 5)
+    assert precision_recall(points.clone(), points) == (1.0, 1.0)
+    density, coverage = density_coverage(points.clone(), points, k=5)
+    # Each copy is inside its own ball and inside k − 1 others in the mean: the k-th lies on the surface, outside.
+    assert (density, coverage) == pytest.approx((1.0, 1.0))
+
+
+def test_ties_do_not_depend_on_the_blocks() -> None:
+    """Copies lie exactly on the surface of balls, where the last bit of a product would decide."""
+    points = normal(200, 64, seed=3) * 7 + 2
+    copies = points[torch.randperm(200, generator=torch.Generator().manual_seed(1))[:90]]
+    found = {
+        (precision_recall(copies, points, byte_budget=b), density_coverage(copies, points, byte_budget=b))
+        for b in (1, 300_000, 2**29)
+    }
+    assert len(found) == 1
+
+
+def test_precision_falls_with_noise_and_recall_with_collapse() -> None:
+    reference = normal(400, 4, seed=1)
+    noisy = [precision_recall(normal(400, 4) * scale, reference)[0] for scale in (1.0, 2.0, 4.0)]
+    assert noisy == sorted(noisy, reverse=True)
+    narrow = [precision_recall(normal(400, 4) * scale, reference)[1] for scale in (1.0, 0.5, 0.1)]
+    assert narrow == sorted(narrow, reverse=True)
+    assert precision_recall(normal(400, 4) * 0.1, reference)[0] > 0.95
+
+
+def test_one_outlier_moves_precision_and_not_density() -> None:
+    """Naeem et al. 2020, figure 1: an outlier of the data has a ball that holds the samples far from all others."""
+    reference = torch.cat([normal(200, 4, seed=1), torch.full((1, 4), 30.0)])
+    away = normal(100, 4) + 12
+    assert precision_recall(away, reference)[0] == 1.0
+    assert density_coverage(away, reference)[0] < 0.5
+
+
+@pytest.mark.parametrize("permuted", [precision_recall, density_coverage])
+def test_the_order_of_images_does_not_matter(permuted) -> None:
+    samples, reference = normal(120, 3), normal(100, 3, seed=1) * 1.5
+    assert permuted(samples.flip(0), reference.roll(7, 0)) == pytest.approx(permuted(samples, reference), abs=1e-12)
+
+
+@pytest.mark.parametrize("bad", [torch.full((9, 3), torch.nan), torch.zeros(9, 2), torch.zeros(9)])
+def test_faulty_features_are_refused(bad: Tensor) -> None:
+    for metric in (precision_recall, density_coverage):
+        with pytest.raises(ValueError, match="features: ") as caught:
+            metric(bad, normal(9, 3))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_sweep_stays_within_its_byte_budget() -> None:
+    """In a process of its own, as the peak of this one is past: 6,000² distances are 288 MB, the budget is 48."""
+    program = """
+        import resource, torch
+        from genbench.metrics.density_coverage import Balls
+        from genbench.metrics.neighbours import Nearest, sweep
+        features = torch.randn(6000, 256)
+        sweep(features[:64], features, [Nearest(64)])  # what the first product allocates for good
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        sweep(features, features.clone(), [Nearest(6000, 5), Balls(6000, torch.ones(6000).double())], 48 * 2**20)
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert float(done.stdout) < 80

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from genbench import options, plugins
+from genbench.config import ModelSpec
+from genbench.errors import InputError, OptionError, PluginError
+from genbench.plugins import Found
+
+
+def find(text: str) -> Found:
+    return plugins.find(ModelSpec.parse(text))
+
+
+def test_the_shipped_models_are_found_by_entry_point_and_not_imported() -> None:
+    code = (
+        "import sys; from genbench.plugins import installed; models = installed();"
+        "print(*models); summaries = [f[0].summary() for f in models.values()]; assert all(summaries), summaries;"
+        "[f[0].provenance() for f in models.values()];"
+        "assert not [m for m in sys.modules if m.startswith(('torch', 'genbench_'))]"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(answer.stdout.split()) >= {"gan", "dcgan", "vae", "conv-vae", "ae", "conv-ae"}
+
+
+def test_an_unknown_model_gets_the_nearest_names() -> None:
+    with pytest.raises(InputError, match="unknown model 'dcgam'; did you mean dcgan"):
+        find("dcgam")
+
+
+def test_a_distribution_chooses_and_one_that_does_not_offer_it_is_told() -> None:
+    assert find("genbench-gan:gan").distribution == "genbench-gan"
+    with pytest.raises(InputError, match="model 'gan' is not offered by 'genbench-vae'; it is by genbench-gan"):
+        find("genbench-vae:gan")
+
+
+def test_two_distributions_with_one_name_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def point(distribution: str) -> SimpleNamespace:
+        return SimpleNamespace(name="same", value="m", dist=SimpleNamespace(name=distribution, version="1"))
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point("a"), point("b"), point("a")])
+    with pytest.raises(InputError, match="model 'same' is offered by a 1 and b 1; choose a:same or b:same"):
+        find("same")
+    assert find("b:same").distribution == "b"
+
+
+def test_a_model_file(tiny: Path) -> None:
+    plugin = plugins.load(find(str(tiny)))
+    assert plugin.found.name == "tiny"
+    assert plugin.found.summary().startswith("A generator that matches the batch in energy distance")
+    assert plugin.implements("sample")
+    assert not plugin.implements("reconstruct")
+    assert plugin.implements("sample", "generator")
+    assert not plugin.implements("sample", "labels")
+
+
+def test_a_model_file_that_is_not_there() -> None:
+    with pytest.raises(InputError, match=r"model file \./none\.py does not exist"):
+        find("./none.py")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("@hookimpl\ndef sample", "def sample", r"does not implement sample; write the function"),
+        ("def sample(model, count", "def sample(model, number", r"'number'.* can not be found in the hookspec"),
+        ("def sample", "def smaple", r"unknown hook 'smaple'"),
+        ("import torch", "import torch_not_there", r"import failed: ModuleNotFoundError: No module named 'torch_not_there'"),
+        ("LATENT = 16", "LATENT = 16 +", r"import failed: SyntaxError"),
+        ("LATENT = 16", "raise ValueError('first\\nsecond')", r"import failed: ValueError: first$"),
+    ],
+)
+def test_a_plugin_that_breaks_the_contract_is_named(write_plugin, old: str, new: str, message: str) -> None:
+    with pytest.raises(PluginError, match=message) as error:
+        plugins.load(find(str(write_plugin(old, new))))
+    assert str(error.value).startswith("model 'faulty' (file)")
+    assert "\n" not in str(error.value)
+
+
+def test_the_source_hash_changes_with_the_source_and_with_nothing_else(write_plugin, tmp_path: Path) -> None:
+    first = find(str(write_plugin(name="one"))).provenance()
+    assert find(str(tmp_path / "one.py")).provenance() == first
+    write_plugin("LATENT = 16", "LATENT = 17", name="one")
+    assert find(str(tmp_path / "one.py")).provenance().source_sha256 != first.source_sha256
+
+
+def test_options_are_read_from_the_builder(tiny: Path) -> None:
+    accepted = options.accepted(plugins.load(find(str(tiny))))
+    assert accepted is not None
+    assert [options.describe(parameter) for parameter in accepted.values()] == ["width: int = 256", "rate: float = 0.001"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"widht": 3}, "unknown option 'widht'; did you mean width?; it takes width: int = 256, rate: float = 0.001"),
+        ({"zzz": 3}, "unknown option 'zzz'; it takes width: int = 256, rate: float = 0.001"),
+        ({"width": "wide"}, "option width: int = 256 cannot be 'wide'"),
+        ({"width": 2.5}, "option width: int = 256 cannot be 2.5"),
+        ({"width": True}, "option width: int = 256 cannot be True"),
+        ({"rate": None}, "option rate: float = 0.001 cannot be None"),
+    ],
+)
+def test_a_wrong_option_is_told_with_the_accepted_ones(tiny: Path, given: dict[str, object], message: str) -> None:
+    import torch
+
+    plugin = plugins.load(find(str(tiny)))
+    with pytest.raises(OptionError) as error:
+        options.build(plugin, torch.Size((1, 8, 8)), 10, given, torch.device("cpu"))
+    assert str(error.value) == f"model 'tiny' (file): {message}"
+
+
+def test_a_builder_whose_source_hides_its_options_still_names_the_unknown_one(write_plugin) -> None:
+    import torch
+
+    path = write_plugin("return build(image_shape, device, **options)", "kw = options; return build(image_shape, device, **kw)")
+    plugin = plugins.load(find(str(path)))
+    assert options.accepted(plugin) is None
+    with pytest.raises(OptionError, match=r"build\(\) got an unexpected keyword argument 'depth'"):
+        options.build(plugin, torch.Size((1, 8, 8)), 10, {"depth": 3}, torch.device("cpu"))
+
+
+def test_a_type_error_of_the_plugin_itself_is_not_taken_for_an_option(write_plugin) -> None:
+    import torch
+
+    plugin = plugins.load(find(str(write_plugin("net = nn.Sequential(", "len(3)\n    net = nn.Sequential("))))
+    with pytest.raises(TypeError, match="has no len"):
+        options.build(plugin, torch.Size((1, 8, 8)), 10, {"width": 3}, torch.device("cpu"))

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from genbench import controls, datasets, options, plugins, sampling, seeding
+from genbench.config import ModelSpec
+from genbench.datasets.dataset import Dataset
+from genbench.errors import PluginError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return datasets.load("digits")
+
+
+def draw(path: Path, dataset: Dataset, count: int = 300, seed: int = 0):
+    plugin = plugins.load(plugins.find(ModelSpec(str(path))))
+    seeding.seed_global(0, "build")
+    model = options.build(plugin, dataset.image_shape, dataset.classes, {}, CPU)
+    return sampling.draw(plugin, model, dataset, count, seed, CPU)
+
+
+def test_rounding_is_the_one_of_the_design() -> None:
+    values = torch.tensor([-1.0, -0.999, 0.0, 0.5, 1.0, 1.0005, -1.0005])
+    assert sampling.to_uint8(values).tolist() == [0, 0, 128, 191, 255, 255, 0]
+
+
+def test_samples_follow_from_the_seed_and_leave_the_global_generator_alone(tiny: Path, digits: Dataset) -> None:
+    images, labels = draw(tiny, digits)
+    state = torch.get_rng_state()
+    torch.rand(3)
+    again, labels_again = draw(tiny, digits)
+    assert images.shape == (300, 1, 8, 8)
+    assert images.dtype == torch.uint8
+    assert torch.equal(images, again)
+    assert torch.equal(labels, labels_again)
+    assert not torch.equal(draw(tiny, digits, seed=1)[0], images)
+    torch.set_rng_state(state)
+
+
+def test_labels_come_by_the_data_frequencies(digits: Dataset) -> None:
+    labels = sampling.draw_labels(digits.train, 20000, seeding.generator(0, "x"))
+    frequencies = torch.bincount(labels, minlength=10) / 20000
+    expected = torch.bincount(digits.train.labels, minlength=10) / len(digits.train)
+    assert (frequencies - expected).abs().max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        ("(noise)[:, :, :7]", r"sample returned \(250, 1, 7, 8\), expected \(250, 1, 8, 8\)"),
+        ("(noise)[:-1]", r"sample returned \(249, 1, 8, 8\), expected \(250, 1, 8, 8\)"),
+        ("(noise).to(torch.uint8)", "sample returned torch.uint8, expected a float tensor"),
+        ("(noise) * 2 + 3", r"sample returned values in \[.*\], expected values in \[-1, 1\]"),
+        ("(noise) * float('nan')", "sample returned NaN"),
+        ("(noise).log().nan_to_num(nan=float('inf'))", "sample returned values in .*inf"),
+        ("(noise).tolist()", "sample returned list, expected a tensor"),
+    ],
+)
+def test_bad_samples_are_named(write_plugin, digits: Dataset, new: str, message: str) -> None:
+    path = write_plugin('generator=generator, device=generator.device)\n    return model.networks["generator"](noise)', f'generator=generator, device=generator.device)\n    return model.networks["generator"]{new}')
+    with pytest.raises(PluginError, match=message) as error:
+        draw(path, digits)
+    assert str(error.value).startswith("model 'faulty' (file)")
+
+
+def test_one_pass_holds_each_training_image_once_in_order(digits: Dataset) -> None:
+    parts = list(sampling.passes(digits.train, 100, CPU))
+    assert torch.equal(sampling.to_uint8(torch.cat([images for images, _ in parts])), digits.train.images)
+    assert torch.equal(torch.cat([labels for _, labels in parts]), digits.train.labels)
+
+
+@pytest.mark.parametrize("name", ["real", "gaussian", "noise", "copycat"])
+def test_controls_draw_as_many_as_asked_and_repeat(digits: Dataset, name: str) -> None:
+    images = controls.draw(name, digits, 400, seeding.generator(0, name))
+    again = controls.draw(name, digits, 400, seeding.generator(0, name))
+    assert images.shape == (400, 1, 8, 8)
+    assert images.dtype == torch.uint8
+    assert torch.equal(images, again)
+
+
+def rows(images: torch.Tensor) -> set[bytes]:
+    return {bytes(image.flatten().tolist()) for image in images}
+
+
+def test_real_is_held_out_and_copycat_is_training_data(digits: Dataset) -> None:
+    real = controls.draw("real", digits, 500, seeding.generator(0, "r"))
+    copies = controls.draw("copycat", digits, 500, seeding.generator(0, "c"))
+    assert rows(real) == rows(digits.held_out.images)
+    assert rows(copies) <= rows(digits.train.images)
+    assert len(rows(copies)) == 500
+
+
+@pytest.mark.parametrize("limit", [0, 4096])
+def test_gaussian_has_the_mean_and_covariance_of_the_pixels(
+    digits: Dataset, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls, "LARGEST_COVARIANCE", limit)  # both ways to draw
+    # Pixels far from the ends, so that clamping to 0..255 does not show.
+    train = digits.train.images // 8 + 110
+    narrow = Dataset("x", type(digits.train)(train, None), digits.held_out, None, "", "")
+    images = controls.draw("gaussian", narrow, 20000, seeding.generator(0, "g"))
+    drawn, real = images.flatten(1).double(), train.flatten(1).double()
+    assert (drawn.mean(0) - real.mean(0)).abs().max() < 0.4
+    # Rounding to whole values adds 1/12 to the variances.
+    difference = drawn.T.cov() - real.T.cov() - torch.eye(64) / 12
+    assert difference.abs().max() < 0.08 * real.T.cov().abs().max()

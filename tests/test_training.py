@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from genbench import checkpoint, cost, options, plugins, sampling, seeding, training
+from genbench.config import ModelSpec
+from genbench.datasets.dataset import Split
+from genbench.errors import PluginError
+from genbench.model import Model
+from genbench.plugins import Plugin
+from genbench.training import Batches, Progress, Schedule
+
+CPU = torch.device("cpu")
+SHAPE = torch.Size((1, 8, 8))
+
+
+def toy_split(count: int = 70) -> Split:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, *SHAPE), generator=generator, dtype=torch.uint8)
+    return Split(images, torch.arange(count) % 10)
+
+
+def load(path: Path) -> Plugin:
+    return plugins.load(plugins.find(ModelSpec(str(path))))
+
+
+def build(plugin: Plugin) -> Model:
+    seeding.seed_global(0, "build")
+    model = options.build(plugin, SHAPE, 10, {"width": 16}, CPU)
+    seeding.seed_global(0, "train")
+    return model
+
+
+def ticking(step: float = 1.0):
+    """A clock that advances by `step` each time it is read."""
+    counter = itertools.count()
+    return lambda: next(counter) * step
+
+
+def test_scaling_ends_at_one_and_survives_rounding() -> None:
+    values = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1)
+    scaled = training.scale(values)
+    assert (scaled.min(), scaled.max(), scaled.dtype) == (-1.0, 1.0, torch.float32)
+    assert torch.equal(sampling.to_uint8(scaled), values)
+
+
+def test_an_epoch_has_each_image_at_most_once_and_the_next_another_order() -> None:
+    split = toy_split()
+    batches = Batches(split, 16, seed=0, device=CPU)
+    assert batches.per_epoch == 4
+    epochs = []
+    for epoch in range(2):
+        images = torch.cat([batches(epoch * 4 + index)[0] for index in range(4)])
+        rows = [int((split.images.float() == sampling.to_uint8(image)).flatten(1).all(1).nonzero()) for image in images]
+        assert len(set(rows)) == 64
+        epochs.append(rows)
+    assert epochs[0] != epochs[1]
+
+
+def test_images_and_labels_stay_together() -> None:
+    split = toy_split()
+    images, labels = Batches(split, 16, seed=0, device=CPU)(2)
+    for image, label in zip(images, labels, strict=True):
+        row = int((split.images == sampling.to_uint8(image)).flatten(1).all(1).nonzero())
+        assert split.labels is not None
+        assert split.labels[row] == label
+
+
+def test_a_batch_depends_on_step_and_seed_alone() -> None:
+    far = Batches(toy_split(), 16, seed=0, device=CPU)(9)[0]
+    walked = Batches(toy_split(), 16, seed=0, device=CPU)
+    for step in range(9):
+        walked(step)
+    assert torch.equal(walked(9)[0], far)
+    assert not torch.equal(Batches(toy_split(), 16, seed=1, device=CPU)(9)[0], far)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 99, 100, 101, 250, 3000])
+@pytest.mark.parametrize("evaluations", [1, 3, 7])
+def test_windows_end_exactly_at_the_budget_and_at_each_evaluation(steps: int, evaluations: int) -> None:
+    schedule = Schedule(steps, None, evaluations)
+    progress, evaluated = Progress(), [schedule.due(Progress())]
+    while window := schedule.window(progress):
+        progress.step += window
+        evaluated.append(schedule.due(progress))
+    assert progress.step == steps
+    assert evaluated[-1] == evaluations
+    expected = {0, *(math.ceil(steps * i / evaluations) for i in range(1, evaluations + 1))}
+    assert len(set(evaluated)) == len(expected)
+
+
+def test_a_budget_in_seconds_is_kept_to_a_hundredth(tiny: Path) -> None:
+    plugin = load(tiny)
+    model, progress = build(plugin), Progress()
+    now = 0.0
+
+    def clock() -> float:  # every training step takes a hundredth of a second, the first a whole one
+        return progress_time()
+
+    def progress_time() -> float:
+        return now
+
+    batches = Batches(toy_split(), 16, seed=0, device=CPU)
+
+    class Timed:
+        batch_size, device = 16, CPU
+
+        def __call__(self, step: int):
+            nonlocal now
+            now += 1.0 if step == 0 else 0.01
+            return batches(step)
+
+    training.train(plugin, model, Timed(), Schedule(None, 5.0, 2), progress, clock=clock)  # type: ignore[arg-type]
+    assert 5.0 <= progress.elapsed_s <= 5.06
+    assert 390 <= progress.step <= 410
+
+
+def test_evaluation_is_off_the_clock_and_leaves_training_as_it_was(tiny: Path) -> None:
+    def run(disturb: bool) -> tuple[Progress, Model]:
+        plugin = load(tiny)
+        model, progress = build(plugin), Progress()
+
+        def evaluate(_: Progress) -> dict[str, float]:
+            state = checkpoint.random_state()
+            if disturb:
+                model.networks.eval()
+                torch.rand(1000)
+            checkpoint.restore_random_state(state)
+            return {"fd": 1.0}
+
+        training.train(
+            plugin, model, Batches(toy_split(), 16, 0, CPU), Schedule(10, None, 2), progress, clock=ticking(), evaluate=evaluate
+        )
+        return progress, model
+
+    plain, plain_model = run(False)
+    disturbed, disturbed_model = run(True)
+    assert disturbed.rows == plain.rows
+    assert plain.elapsed_s == len(plain.windows)
+    for name, value in plain_model.networks.state_dict().items():
+        assert torch.equal(value, disturbed_model.networks.state_dict()[name])
+
+
+def test_the_curve_starts_before_the_first_step_and_losses_are_means(tiny: Path) -> None:
+    plugin = load(tiny)
+    progress = Progress()
+    training.train(
+        plugin,
+        build(plugin),
+        Batches(toy_split(), 16, 0, CPU),
+        Schedule(4, None, 2),
+        progress,
+        clock=ticking(),
+        flops_per_step=10.0,
+        evaluate=lambda progress: {"fd": float(progress.step)},
+    )
+    assert [(row.step, row.images, row.flops, row.numbers) for row in progress.rows] == [
+        (0, 0, 0.0, {"fd": 0.0}),
+        (1, 16, 10.0, {}),
+        (2, 32, 20.0, {"fd": 2.0}),
+        (3, 48, 30.0, {}),
+        (4, 64, 40.0, {}),
+    ]
+    assert progress.rows[1].losses["energy"] > 0
+
+
+def test_resuming_from_a_checkpoint_ends_bit_for_bit_where_an_unbroken_run_ends(tiny: Path, tmp_path: Path) -> None:
+    plugin = load(tiny)
+    path = tmp_path / "c.pt"
+
+    def run(steps: int, progress: Progress, model: Model) -> None:
+        schedule = Schedule(20, None, 4)
+
+        class Stop(Exception):
+            pass
+
+        def after_window(progress: Progress) -> None:
+            if progress.step == steps:
+                checkpoint.save(path, model, progress.to_json())
+                raise Stop
+
+        try:
+            training.train(
+                plugin,
+                model,
+                Batches(toy_split(), 16, 0, CPU),
+                schedule,
+                progress,
+                clock=ticking(),
+                evaluate=lambda progress: {"fd": float(progress.step)},
+                after_window=after_window,
+            )
+        except Stop:
+            return
+
+    whole, whole_model = Progress(), build(plugin)
+    run(-1, whole, whole_model)
+    run(7, Progress(), build(plugin))
+    torch.rand(5)  # another process would stand elsewhere in the global generator's sequence
+    resumed_model = build(plugin)
+    resumed = Progress.from_json(checkpoint.restore(path, resumed_model, CPU))
+    assert resumed.step == 7
+    run(-1, resumed, resumed_model)
+    assert resumed.rows == whole.rows
+    for name, value in whole_model.networks.state_dict().items():
+        assert torch.equal(value, resumed_model.networks.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        ("return loss.detach()", "train_step returned Tensor, expected a dict"),
+        ("return {'energy': loss}", r"returned a tensor of shape \(\) that requires grad for loss 'energy'"),
+        ("return {'energy': loss.item()}", "returned float for loss 'energy'"),
+        ("return {'energy': real.detach()}", r"returned a tensor of shape \(16, 64\) for loss 'energy'"),
+        ("return {'energy': loss.detach() / (step - 3)}", "loss 'energy' became inf at step 3"),
+        ("return {'energy': loss.detach() * (0 / step if step else 1) * float('nan')}", "became nan at step 0"),
+    ],
+)
+def test_a_bad_loss_is_named_with_its_step(write_plugin, new: str, message: str) -> None:
+    path = write_plugin('return {"energy": loss.detach()}', new)
+    path.write_text(path.read_text().replace("def train_step(model, images)", "def train_step(model, images, step)"))
+    plugin = load(path)
+    with pytest.raises(PluginError, match=message) as error:
+        training.train(
+            plugin, build(plugin), Batches(toy_split(), 16, 0, CPU), Schedule(8, None, 1), Progress(), clock=ticking()
+        )
+    assert str(error.value).startswith("model 'faulty' (file)")
+
+
+def test_bf16_steps_run_under_autocast(write_plugin) -> None:
+    path = write_plugin('return {"energy": loss.detach()}', 'return {"energy": (real @ real.T).detach().sum().float() * 0, "kind": torch.tensor(float((real @ real.T).dtype == torch.bfloat16))}')
+    plugin = load(path)
+    kinds = {}
+    for precision in ("fp32", "bf16"):
+        progress = Progress()
+        batches = Batches(toy_split(), 16, 0, CPU)
+        training.train(plugin, build(plugin), batches, Schedule(1, None, 1), progress, clock=ticking(), precision=precision)
+        kinds[precision] = progress.rows[-1].losses["kind"]
+    assert kinds == {"fp32": 0.0, "bf16": 1.0}
+
+
+def test_a_checkpoint_that_is_truncated_or_of_another_model_is_named(tiny: Path, tmp_path: Path) -> None:
+    plugin = load(tiny)
+    model = build(plugin)
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, model, {"step": 1})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(checkpoint.CheckpointError, match=r"c\.pt: cannot be restored"):
+        checkpoint.restore(path, model, CPU)
+    path.write_bytes(whole)
+    other = options.build(plugin, SHAPE, 10, {"width": 17}, CPU)
+    with pytest.raises(checkpoint.CheckpointError, match=r"c\.pt: cannot be restored"):
+        checkpoint.restore(path, other, CPU)
+
+
+def test_a_checkpoint_never_runs_code(tiny: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (Path(tmp_path / "ran").touch, ())
+
+    path = tmp_path / "c.pt"
+    torch.save({"format": 1, "model": Evil(), "random": {}, "progress": {}}, path)
+    with pytest.raises(checkpoint.CheckpointError):
+        checkpoint.restore(path, build(load(tiny)), CPU)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_throughput_leaves_the_warm_up_out() -> None:
+    windows = [(64, 100.0)] + [(64, 1.0)] * 39 + [(64, 2.0)]
+    result = cost.throughput(windows)
+    assert result is not None
+    assert (result.median, result.windows) == (64.0, 39)
+    assert result.p5 <= result.median <= result.p95
+    assert cost.throughput([]) is None
+    assert cost.throughput([(64, 2.0)]) == cost.Throughput(32.0, 32.0, 32.0, 1)
+
+
+def test_flops_of_a_linear_layer_are_its_multiply_adds() -> None:
+    layer = torch.nn.Linear(20, 30)
+    inputs = torch.randn(7, 20)
+    assert cost.count_flops(lambda: layer(inputs)) == 2 * 7 * 20 * 30
+    # Backward: the weights' gradient alone, since the inputs need none.
+    assert cost.count_flops(lambda: layer(inputs).sum().backward()) == 2 * 2 * 7 * 20 * 30
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    peak = cost.peak_memory(CPU)
+    assert peak["peak_allocated_bytes"] is None
+    assert (peak["peak_resident_bytes"] or 0) > 100 * 2**20  # torch alone takes that
