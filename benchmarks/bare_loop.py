@@ -1,4 +1,4 @@
-"""Is a bare loop faster? The harness's loop against a hand-written one, same networks, same optimizers, one process.
+"""Is a bare loop faster? The harness against a hand-written loop, same networks, same optimizers, one process.
 
 The hand-written loop indexes a resident tensor and calls the plugin's own step function with nothing in between. The two
 take turns, so that a machine whose speed drifts slows both. Prints images/s of each and the ratio harness / bare.
@@ -73,15 +73,18 @@ def main() -> None:
         split = split_of(shape)
         rates: dict[str, list[float]] = {"harness": [], "bare": []}
         for turn in range(given.turns + 1):
-            for name, loop in (("harness", harness), ("bare", bare)) if turn % 2 else (("bare", bare), ("harness", harness)):
+            for name, loop in (
+                (("harness", harness), ("bare", bare)) if turn % 2 else (("bare", bare), ("harness", harness))
+            ):
                 rate = loop(plugin, build(plugin, shape, device), split, given.batch_size, given.steps, device)
                 if turn:  # the first turn warms up
                     rates[name].append(rate)
         ratios = [a / b for a, b in zip(rates["harness"], rates["bare"], strict=True)]
+        harness_rate, bare_rate = (statistics.median(rates[name]) for name in ("harness", "bare"))
         print(
-            f"{given.model} {'×'.join(map(str, shape))} batch {given.batch_size}: "
-            f"harness {statistics.median(rates['harness']):,.0f} images/s, bare {statistics.median(rates['bare']):,.0f}, "
-            f"ratio {statistics.median(ratios):.3f} (median of {len(ratios)} turns, {min(ratios):.3f} to {max(ratios):.3f})"
+            f"{given.model} {'×'.join(map(str, shape))} batch {given.batch_size}: harness {harness_rate:,.0f} images/s, "
+            f"bare {bare_rate:,.0f}, ratio {statistics.median(ratios):.3f} "
+            f"(median of {len(ratios)} turns, {min(ratios):.3f} to {max(ratios):.3f})"
         )
 
 

@@ -25,10 +25,10 @@ from genbench import (
     training,
 )
 from genbench.config import Cell
-from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
+from genbench.evaluation import Evaluation
 from genbench.identity import slug
-from genbench.measurement import Evaluator, Number
+from genbench.measurement import Evaluator
 from genbench.model import Model
 from genbench.plugins import Plugin
 from genbench.record import SCHEMA, write_record
@@ -38,17 +38,19 @@ __all__ = ["run"]
 
 Emit = Callable[[dict[str, Any]], None]
 PICTURED = 64  # images in a grid
+COUNTED = 4  # samples whose FLOPs are counted
 EVENT_INTERVAL_S = 0.1
 CHECKPOINT_INTERVAL_S = 30.0
-CHECKPOINT_SHARE = 0.01  # of the training time, at most
-SAMPLING_S = 0.5  # how long sampling is timed beyond the images that quality needs
+CHECKPOINT_SHARE = 0.01  # of the time since the last one, at most
 
 
 def run(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
-    """Run the cell that `payload` describes, write its record under `payload["directory"]`, and return its id.
+    """Run the cell that `payload` describes, write its record, and return its id.
 
-    `payload` has the cell, its `id`, its `description` (what its record says of it), the `directory` and the
-    `command` that would run it again.
+    Args:
+        payload: the `cell`, its `id`, its `description` (what its record says of it), the `directory` of the benchmark,
+            and the `command` that would run it again.
+        emit: takes events: the stage, and progress within it.
     """
     return _CellRun(payload, emit).run()
 
@@ -62,11 +64,10 @@ class _CellRun:
         self.cell = Cell.from_json(payload["cell"])
         self.settings = self.cell.settings
         self.directory = Path(payload["directory"])
-        self.samples: int = payload["description"]["samples"]
+        self.checkpoint_path = self.directory / "checkpoints" / f"{payload['id']}.pt"
+        self.count: int = payload["description"]["samples"]
         self.device = environment.choose_device(payload["description"]["device"])
         self.started_at = _now()
-        self.evaluation_s = 0.0
-        self.before_sampling_s = 0.0
 
     def run(self) -> dict[str, Any]:
         self.stage("loading")
@@ -76,43 +77,37 @@ class _CellRun:
         self.evaluator = Evaluator(self.dataset, extractor, reference)
         outcome = self.control() if self.cell.is_control else self.model()
         self.stage("recording")
-        write_record(
-            self.directory,
-            {
-                "schema": SCHEMA,
-                "id": self.payload["id"],
-                "status": "finished",
-                "cell": self.payload["description"],
-                "command": self.payload["command"],
-                **outcome,
-                "recipes": self.evaluator.recipes,
-                "environment": environment.describe(self.device),
-                "failure": None,
-                "started_at": self.started_at,
-                "finished_at": _now(),
-            },
-        )
+        record = {
+            "schema": SCHEMA,
+            "id": self.payload["id"],
+            "status": "finished",
+            "cell": self.payload["description"],
+            "command": self.payload["command"],
+            **outcome,
+            "recipes": self.evaluator.recipes,
+            "not_measured": self.evaluator.missing,
+            "environment": environment.describe(self.device),
+            "failure": None,
+            "started_at": self.started_at,
+            "finished_at": _now(),
+        }
+        write_record(self.directory, record)
         self.checkpoint_path.unlink(missing_ok=True)
         return {"id": self.payload["id"]}
 
     def stage(self, name: str) -> None:
         self.emit({"event": "stage", "stage": name})
 
-    @property
-    def checkpoint_path(self) -> Path:
-        return self.directory / "checkpoints" / f"{self.payload['id']}.pt"
-
     def control(self) -> dict[str, Any]:
         """Draw from a control and measure; nothing is trained."""
         self.stage("sampling")
         generator = seeding.generator(self.cell.seed, "control", self.cell.model.name)
-        images = controls.draw(self.cell.model.name, self.dataset, self.samples, generator)
+        images = controls.draw(self.cell.model.name, self.dataset, self.count, generator)
         self.stage("measuring")
         begin = time.perf_counter()
-        # A control knows its labels, but it is no conditional model.
         numbers = self.evaluator.score(images, None)
         return {
-            "numbers": _plain(numbers),
+            "numbers": {name: number.to_json() for name, number in numbers.items()},
             "cost": {"evaluation_s": time.perf_counter() - begin, **cost.peak_memory(self.device)},
             "curve": [],
             "artifacts": self.picture(images, None),
@@ -127,65 +122,65 @@ class _CellRun:
         if self.settings.compile:
             for network in model.networks.values():
                 network.compile()
+        evaluation = Evaluation(
+            plugin, model, self.dataset, self.evaluator, self.device, self.cell.seed, self.count, self.emit
+        )
         seeding.seed_global(self.cell.seed, "train")
-        steps = self.settings.budget.steps(self.settings.batch_size, flops["train"])
-        seconds = None if steps is not None else self.settings.budget.amount
-        progress = self.train(plugin, model, Schedule(steps, seconds, self.settings.evaluations), flops["train"])
-        return self.measure(plugin, model, progress, flops)
+        cost.reset_peak_memory(self.device)
+        progress = self.train(plugin, model, evaluation, flops["train"])
+        self.stage("measuring")
+        final = evaluation.final()
+        on_curve = progress.rows[0].numbers
+        progress.rows[-1].numbers = {name: value.value for name, value in final.numbers.items() if name in on_curve}
+        return {
+            "numbers": {name: number.to_json() for name, number in final.numbers.items()},
+            "cost": self.costs(model, progress, evaluation, flops),
+            "curve": [dict(vars(row)) for row in progress.rows],
+            "artifacts": self.picture(final.samples, final.reconstructions),
+        }
 
     def build(self, plugin: Plugin) -> Model:
         seeding.seed_global(self.cell.seed, "build")
-        model = options.build(
-            plugin, self.dataset.image_shape, self.dataset.classes, self.cell.model.options, self.device
-        )
+        shape, classes = self.dataset.image_shape, self.dataset.classes
+        model = options.build(plugin, shape, classes, self.cell.model.options, self.device)
         if not isinstance(model, Model):
             raise PluginError(f"{plugin}: build_model returned {type(model).__name__}, expected a genbench.Model")
         return model
 
+    def batches(self) -> training.Batches:
+        return training.Batches(self.dataset.train, self.settings.batch_size, self.cell.seed, self.device)
+
     def count_flops(self, plugin: Plugin) -> dict[str, int]:
-        """Count the FLOPs of one training step and of one sampled image, on a model that is then thrown away."""
+        """Count the FLOPs of a training step and of a sampled image, on a model that is then thrown away."""
         model = self.build(plugin)
         images, labels = self.batches()(0)
         model.networks.train()
         train = cost.count_flops(lambda: plugin.hook.train_step(model=model, images=images, labels=labels, step=0))
         model.networks.eval()
-        count = 4
-        asked = None if labels is None else labels[:1].expand(count)
+        asked = None if labels is None else labels[:1].expand(COUNTED)
         generator = seeding.generator(0, "count", device=self.device)
         with torch.no_grad():
             sample = cost.count_flops(
-                lambda: plugin.hook.sample(model=model, count=count, labels=asked, generator=generator)
+                lambda: plugin.hook.sample(model=model, count=COUNTED, labels=asked, generator=generator)
             )
-        return {"train": train, "sample": sample // count}
+        return {"train": train, "sample": sample // COUNTED}
 
-    def batches(self) -> training.Batches:
-        return training.Batches(self.dataset.train, self.settings.batch_size, self.cell.seed, self.device)
-
-    def train(self, plugin: Plugin, model: Model, schedule: Schedule, flops_per_step: int) -> Progress:
+    def train(self, plugin: Plugin, model: Model, evaluation: Evaluation, flops_per_step: int) -> Progress:
         """Train to the end of the budget, from the last checkpoint where there is one."""
+        settings = self.settings
+        steps = settings.budget.steps(settings.batch_size, flops_per_step)
+        schedule = Schedule(steps, None if steps is not None else settings.budget.amount, settings.evaluations)
         progress = Progress()
         if self.checkpoint_path.exists():
             progress = Progress.from_json(checkpoint.restore(self.checkpoint_path, model, self.device))
-        self.stage("training")
-        last = {"event": 0.0, "saved": time.monotonic(), "save_s": 0.0}
 
         def evaluate(progress: Progress) -> dict[str, float]:
             self.stage("evaluating")
-            numbers = self.evaluate(plugin, model, curve=True)[0]
+            numbers = evaluation.curve_point()
             self.stage("training")
-            return {name: number.value for name, number in numbers.items()}
+            return numbers
 
-        def after_window(progress: Progress) -> None:
-            now = time.monotonic()
-            if now - last["event"] >= EVENT_INTERVAL_S or schedule.fraction(progress) >= 1:
-                last["event"] = now
-                self.emit(_training_event(progress, schedule, self.settings.batch_size))
-            since = now - last["saved"]
-            if since > CHECKPOINT_INTERVAL_S and since * CHECKPOINT_SHARE > last["save_s"]:
-                checkpoint.save(self.checkpoint_path, model, progress.to_json())
-                last["saved"] = time.monotonic()
-                last["save_s"] = last["saved"] - now
-
+        self.stage("training")
         training.train(
             plugin,
             model,
@@ -194,147 +189,75 @@ class _CellRun:
             progress,
             clock=cost.clock(self.device),
             flops_per_step=flops_per_step,
-            precision=self.settings.precision,
+            precision=settings.precision,
             evaluate=evaluate,
-            after_window=after_window,
+            after_window=self.after_window(model, schedule),
         )
         return progress
 
-    def evaluate(
-        self, plugin: Plugin, model: Model, *, curve: bool, **more: Any
-    ) -> tuple[dict[str, Number], torch.Tensor, list[tuple[int, float]]]:
-        """Sample and measure, off the clock and without a trace in the generators that training draws from.
+    def after_window(self, model: Model, schedule: Schedule) -> Callable[[Progress], None]:
+        """Return what happens between windows: an event every so often, and a checkpoint more rarely."""
+        shown = 0.0
+        saved = time.monotonic()
+        save_s = 0.0
 
-        Returns the numbers, the images, and the (images, seconds) windows of sampling.
-        """
-        begin = time.perf_counter()
-        random_state = checkpoint.random_state()
-        read = cost.clock(self.device)
-        fitted = read()
-        sampling.prepare(plugin, model, sampling.passes(self.dataset.train, sampling.BATCH, self.device))
-        self.before_sampling_s = read() - fitted
-        windows: list[tuple[int, float]] = []
-        last = read()
+        def after(progress: Progress) -> None:
+            nonlocal shown, saved, save_s
+            now = time.monotonic()
+            if now - shown >= EVENT_INTERVAL_S or schedule.fraction(progress) >= 1:
+                shown = now
+                self.emit(_training_event(progress, schedule))
+            if now - saved > CHECKPOINT_INTERVAL_S and (now - saved) * CHECKPOINT_SHARE > save_s:
+                checkpoint.save(self.checkpoint_path, model, progress.to_json())
+                saved = time.monotonic()
+                save_s = saved - now
 
-        def after_batch(count: int) -> None:
-            nonlocal last
-            windows.append((count, -last + (last := read())))
-            self.emit({"event": "progress", "stage": "sampling", "done": len(windows), "total": -(-self.samples // sampling.BATCH)})
+        return after
 
-        images, labels = sampling.draw(
-            plugin, model, self.dataset, self.samples, self.cell.seed, self.device, after_batch
-        )
-        conditional = plugin.implements("sample", "labels")
-        numbers = self.evaluator.score(images, labels if conditional else None, curve=curve, **more)
-        checkpoint.restore_random_state(random_state)
-        self.evaluation_s += time.perf_counter() - begin
-        return numbers, images, windows
-
-    def measure(self, plugin: Plugin, model: Model, progress: Progress, flops: Mapping[str, int]) -> dict[str, Any]:
-        """Take every number that stands at the end of the budget."""
-        memory = cost.peak_memory(self.device)
-        self.stage("measuring")
-        restored = self.reconstruct(plugin, model)
-        more = {"reconstructions": restored, "log_likelihoods": self.likelihood(plugin, model)}
-        if restored is not None:
-            more["originals"] = self.dataset.held_out.images
-        numbers, images, windows = self.evaluate(plugin, model, curve=False, **more)
-        on_curve = progress.rows[0].numbers
-        progress.rows[-1].numbers = {name: number.value for name, number in numbers.items() if name in on_curve}
-        windows += self.time_sampling(plugin, model, sum(seconds for _, seconds in windows))
-        memory["peak_resident_bytes"] = cost.peak_memory(self.device)["peak_resident_bytes"]
+    def costs(
+        self, model: Model, progress: Progress, evaluation: Evaluation, flops: Mapping[str, int]
+    ) -> dict[str, Any]:
+        batch_size = self.settings.batch_size
+        trained, sampled = cost.throughput(progress.windows), cost.throughput(evaluation.windows)
         return {
-            "numbers": _plain(numbers),
-            "cost": {
-                "train_images_per_s": _throughput(progress.windows),
-                "sample_images_per_s": _throughput(windows),
-                "parameters": model.parameter_count(),
-                "train_flops_per_image": flops["train"] / self.settings.batch_size,
-                "sample_flops_per_image": flops["sample"],
-                "steps": progress.step,
-                "images": progress.step * self.settings.batch_size,
-                "train_s": progress.elapsed_s,
-                "before_sampling_s": self.before_sampling_s,
-                "evaluation_s": self.evaluation_s,
-                **memory,
-            },
-            "curve": [row.__dict__ for row in progress.rows],
-            "artifacts": self.picture(images, restored),
+            "train_images_per_s": trained and trained.to_json(),
+            "sample_images_per_s": sampled and sampled.to_json(),
+            "sample_batch_size": sampling.BATCH,
+            "parameters": model.parameter_count(),
+            "train_flops_per_image": flops["train"] / batch_size,
+            "sample_flops_per_image": flops["sample"],
+            "steps": progress.step,
+            "images": progress.step * batch_size,
+            "train_s": progress.elapsed_s,
+            "before_sampling_s": evaluation.before_sampling_s,
+            "evaluation_s": evaluation.seconds,
+            **cost.peak_memory(self.device),
         }
-
-    def time_sampling(self, plugin: Plugin, model: Model, spent_s: float) -> list[tuple[int, float]]:
-        """Sample on where drawing was over too soon to time, and return the windows."""
-        windows: list[tuple[int, float]] = []
-        while spent_s < SAMPLING_S:
-            read = cost.clock(self.device)
-            begin = read()
-            sampling.draw(plugin, model, self.dataset, sampling.BATCH, self.cell.seed, self.device)
-            windows.append((sampling.BATCH, read() - begin))
-            spent_s += windows[-1][1]
-        return windows
-
-    def reconstruct(self, plugin: Plugin, model: Model) -> torch.Tensor | None:
-        """Restore the held-out images, where the plugin can: (N, C, H, W) uint8."""
-        if not plugin.implements("reconstruct"):
-            return None
-        model.networks.eval()
-        parts = []
-        with torch.no_grad():
-            for images, _ in sampling.passes(self.dataset.held_out, sampling.BATCH, self.device):
-                restored = plugin.hook.reconstruct(model=model, images=images)
-                sampling.check(plugin, "reconstruct", restored, tuple(images.shape))
-                parts.append(sampling.to_uint8(restored).cpu())
-        return torch.cat(parts)
-
-    def likelihood(self, plugin: Plugin, model: Model) -> torch.Tensor | None:
-        """Bound the log-likelihood of the held-out images, where the plugin can: (N,) nats."""
-        if not plugin.implements("log_likelihood"):
-            return None
-        model.networks.eval()
-        generator = seeding.generator(self.cell.seed, "log_likelihood", device=self.device)
-        parts = []
-        with torch.no_grad():
-            for images, _ in sampling.passes(self.dataset.held_out, sampling.BATCH, self.device):
-                nats = plugin.hook.log_likelihood(model=model, images=images, generator=generator)
-                if not isinstance(nats, torch.Tensor) or tuple(nats.shape) != (len(images),):
-                    found = tuple(nats.shape) if isinstance(nats, torch.Tensor) else type(nats).__name__
-                    raise PluginError(f"{plugin}: log_likelihood returned {found}, expected {(len(images),)}")
-                parts.append(nats.cpu().double())
-        return torch.cat(parts)
 
     def picture(self, images: torch.Tensor, restored: torch.Tensor | None) -> dict[str, str]:
         """Write the grids, and return their paths relative to the directory."""
-        stem = slug(f"{self.cell.model.label}-{self.cell.dataset}-seed{self.cell.seed}")
-        stem = f"{stem}-{self.payload['id'][:6]}"  # cells of other budgets and sources may share the folder
+        name = slug(f"{self.cell.model.label}-{self.cell.dataset}-seed{self.cell.seed}")
+        stem = f"samples/{name}-{self.payload['id'][:6]}"  # cells of other budgets and sources may share the folder
+        data = f"samples/{slug(self.cell.dataset)}-{self.dataset.fingerprint[:6]}-reference.png"
+        paths = {"samples": f"{stem}.png", "reference": data}
         shown = len(images) if self.dataset.image_shape == (2, 1, 1) else PICTURED
-        paths = {"samples": f"samples/{stem}.png"}
         pictures.save_grid(self.directory / paths["samples"], images[:shown])
-        paths["reference"] = f"samples/{slug(self.cell.dataset)}-{self.dataset.fingerprint[:6]}-reference.png"
         pictures.save_grid(self.directory / paths["reference"], self.dataset.train.images[:shown])
         if restored is not None:
-            paths["reconstructions"] = f"samples/{stem}-reconstructions.png"
-            pairs = torch.stack([self.dataset.held_out.images[:32], restored[:32]], 1).flatten(0, 1)
+            paths["reconstructions"] = f"{stem}-reconstructions.png"
+            half = PICTURED // 2
+            pairs = torch.stack([self.dataset.held_out.images[:half], restored[:half]], 1).flatten(0, 1)
             pictures.save_grid(self.directory / paths["reconstructions"], pairs)
         return paths
 
 
-def _plain(numbers: Mapping[str, Number]) -> dict[str, Any]:
-    return {name: number.to_json() for name, number in numbers.items()}
-
-
-def _throughput(windows: list[tuple[int, float]]) -> dict[str, Any] | None:
-    result = cost.throughput(windows)
-    return result.to_json() if result else None
-
-
-def _training_event(progress: Progress, schedule: Schedule, batch_size: int) -> dict[str, Any]:
+def _training_event(progress: Progress, schedule: Schedule) -> dict[str, Any]:
     images, seconds = progress.windows[-1]
-    fraction = schedule.fraction(progress)
     return {
         "event": "progress",
         "stage": "training",
         "done": progress.step,
-        "total": schedule.steps or round(progress.step / max(fraction, 1e-9)),
+        "total": schedule.steps or round(progress.step / max(schedule.fraction(progress), 1e-9)),
         "losses": progress.rows[-1].losses,
         "images_per_s": images / max(seconds, 1e-9),
     }

@@ -302,7 +302,7 @@ def _model(value: Any) -> ModelSpec:
         return ModelSpec.parse(value)
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
         return ModelSpec(value["name"], {key: option for key, option in value.items() if key != "name"})
-    raise InputError(f"models: {value!r} is neither text such as \"vae:beta=4\" nor a table with a name")
+    raise InputError(f'models: {value!r} is neither text such as "vae:beta=4" nor a table with a name')
 
 
 def _listed(value: Any, key: str) -> Iterable[Any]:

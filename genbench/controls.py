@@ -14,10 +14,11 @@ from torch import Tensor
 
 from genbench.config import CONTROLS
 from genbench.datasets.dataset import Dataset, Split
+from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.moments import FeatureMoments
 
 __all__ = ["draw"]
 
-LARGEST_COVARIANCE = 4096  # pixels; above it the covariance is never formed
 
 def draw(name: str, dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
     """Draw `count` images, (count, C, H, W) uint8."""
@@ -44,36 +45,20 @@ def _noise(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    pixels = dataset.train.images.flatten(1)
-    mean = _mean(pixels)
-    if pixels.shape[1] <= LARGEST_COVARIANCE:
-        values, vectors = torch.linalg.eigh(_covariance(pixels, mean))
-        # Constant pixels make the covariance singular: rounding may leave its least eigenvalues below zero.
-        noise = torch.randn(count, len(values), generator=generator, dtype=torch.float64)
-        drawn = noise @ (vectors * values.clamp_min(0).sqrt()).T
-    else:
-        # A sum of the centred images with independent normal weights has their covariance exactly.
-        drawn = torch.zeros(count, pixels.shape[1], dtype=torch.float64)
-        for chunk in pixels.split(1024):
-            weights = torch.randn(count, len(chunk), generator=generator, dtype=torch.float64)
-            drawn += weights @ (chunk.double() - mean) / (len(pixels) - 1) ** 0.5
-    images = (drawn + mean).round_().clamp_(0, 255).to(torch.uint8)
-    return images.view(count, *dataset.image_shape)
+    statistics = _pixel_statistics(dataset.train.images.flatten(1))
+    factor = statistics.factor  # (r, pixels), its square the covariance
+    drawn = torch.randn(count, len(factor), generator=generator, dtype=torch.float64) @ factor + statistics.mean
+    return drawn.round_().clamp_(0, 255).to(torch.uint8).view(count, *dataset.image_shape)
 
 
-def _mean(pixels: Tensor) -> Tensor:
-    total = torch.zeros(pixels.shape[1], dtype=torch.float64)
-    for chunk in pixels.split(4096):
-        total += chunk.double().sum(0)
-    return total / len(pixels)
-
-
-def _covariance(pixels: Tensor, mean: Tensor) -> Tensor:
-    total = torch.zeros(len(mean), len(mean), dtype=torch.float64)
-    for chunk in pixels.split(4096):
-        centred = chunk.double() - mean
-        total += centred.T @ centred
-    return total / (len(pixels) - 1)
+def _pixel_statistics(pixels: Tensor) -> GaussianStatistics:
+    count, size = pixels.shape
+    if count <= size:
+        return GaussianStatistics.from_features(pixels.float())
+    moments = FeatureMoments(size)
+    for chunk in pixels.split(4096):  # a memory-mapped split is never held whole
+        moments.update(chunk.float())
+    return moments.compute()
 
 
 _DRAW: dict[str, Callable[[Dataset, int, torch.Generator], Tensor]] = {

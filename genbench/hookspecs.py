@@ -5,6 +5,8 @@ An implementation may leave out arguments that it does not use. The first three 
 Images are always float (B, C, H, W) in [-1, 1].
 """
 
+# A specification is a signature and a docstring, and has no body.
+# mypy: disable-error-code="empty-body"
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -27,9 +29,7 @@ REQUIRED_HOOKS = ("build_model", "train_step", "sample")
 
 
 @hookspec(firstresult=True)
-def build_model(
-    image_shape: torch.Size, classes: int | None, options: dict[str, Any], device: torch.device
-) -> Model:
+def build_model(image_shape: torch.Size, classes: int | None, options: dict[str, Any], device: torch.device) -> Model:
     """Build the networks and optimizers, on `device`.
 
     `image_shape` is `torch.Size((C, H, W))`; `classes` the number of labels, or None for a dataset without any;
@@ -86,8 +86,8 @@ def before_sampling(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]
 def reconstruct(model: Model, images: Tensor) -> Tensor:
     """Return the images as the model restores them, same shape and range: enables MSE, PSNR and SSIM.
 
-        networks = model.networks
-        return networks["decoder"](networks["encoder"](images))
+    networks = model.networks
+    return networks["decoder"](networks["encoder"](images))
     """
 
 
@@ -95,7 +95,7 @@ def reconstruct(model: Model, images: Tensor) -> Tensor:
 def encode(model: Model, images: Tensor) -> Tensor:
     """Return the codes of the images, float (B, D); for a distribution over codes, its mean.
 
-        return model.networks["encoder"](images)
+    return model.networks["encoder"](images)
     """
 
 

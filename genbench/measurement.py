@@ -23,7 +23,8 @@ from genbench.datasets import cache_root
 from genbench.datasets.dataset import Dataset
 from genbench.features.extractor import Extractor, Features
 from genbench.identity import identity
-from genbench.metrics.evidence import Evidence, ReferenceStatistics
+from genbench.metrics.evidence import Evidence
+from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.table import METRICS, Metric, NotMeasurable
 
 __all__ = ["Evaluator", "Number", "Reference", "reference_for", "versions"]
@@ -80,7 +81,14 @@ def _cached(path: Path, count: int) -> Features | None:
 
 def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit: Emit) -> Features:
     def progress(done: int, total: int) -> None:
-        emit({"event": "progress", "stage": f"features of {split.replace('_', '-')} images", "done": done, "total": total})
+        emit(
+            {
+                "event": "progress",
+                "stage": f"features of {split.replace('_', '-')} images",
+                "done": done,
+                "total": total,
+            }
+        )
 
     extracted = features.extract(extractor, images, progress=progress)
     tensors = {"features": extracted.features}
@@ -99,7 +107,9 @@ class Evaluator:
         self.reference = reference
         self.recipes: dict[str, dict[str, Any]] = {}
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured
-        self._statistics_path = _cache_path("statistics", _reference_key(dataset, extractor))
+        self._statistics_path = _cache_path(
+            "statistics", _reference_key(dataset, extractor, version=ReferenceStatistics.VERSION)
+        )
         self._statistics = ReferenceStatistics(
             reference.train.features,
             reference.held_out.features,

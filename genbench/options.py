@@ -51,7 +51,11 @@ def build(plugin: Plugin, image_shape: Any, classes: int | None, options: Mappin
     try:
         return plugin.hook.build_model(image_shape=image_shape, classes=classes, options=dict(options), device=device)
     except TypeError as error:
-        if options and "unexpected keyword argument" in str(error) and any(repr(name) in str(error) for name in options):
+        if (
+            options
+            and "unexpected keyword argument" in str(error)
+            and any(repr(name) in str(error) for name in options)
+        ):
             raise OptionError(f"{plugin}: {error}") from error
         raise
     except ValueError as error:

@@ -9,7 +9,6 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pluggy
 
@@ -57,7 +56,10 @@ class Found:
         inner = Path(*self.target.partition(":")[0].split(".")[1:])
         if root is None or root.is_file():
             return root
-        candidates = ((root / inner).with_suffix(".py") if inner.parts else root / "__init__.py", root / inner / "__init__.py")
+        candidates = (
+            (root / inner).with_suffix(".py") if inner.parts else root / "__init__.py",
+            root / inner / "__init__.py",
+        )
         return next((path for path in candidates if path.is_file()), None)
 
     def summary(self) -> str:
@@ -153,9 +155,7 @@ def find(spec: ModelSpec) -> Found:
         raise InputError(f"unknown model {name!r}{hint}; `genbench models` lists what is installed")
     offers = [found for found in models[name] if distribution in ("", found.distribution)]
     if not offers:
-        raise InputError(
-            f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}"
-        )
+        raise InputError(f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}")
     if len(offers) > 1:
         choices = " or ".join(f"{found.distribution}:{name}" for found in offers)
         raise InputError(f"model {name!r} is offered by {_join(offers)}; choose {choices}")

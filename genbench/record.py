@@ -104,9 +104,13 @@ def read_record(path: Path) -> Record:
         body = {key: value for key, value in data.items() if key != "sha256"}
         checksum = data["sha256"]
     except (OSError, ValueError, AttributeError, KeyError) as error:
-        raise RecordError(f"record {path} cannot be read: truncated or no record; delete it to run its cell again") from error
+        raise RecordError(
+            f"record {path} cannot be read: truncated or no record; delete it to run its cell again"
+        ) from error
     if data.get("schema", 0) > SCHEMA:
-        raise RecordError(f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench")
+        raise RecordError(
+            f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench"
+        )
     if checksum != hashlib.sha256(canonical(body)).hexdigest():
         raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
     return Record(data)

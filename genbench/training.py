@@ -1,4 +1,4 @@
-"""The loop: batches, `train_step`, windows and curve rows. As fast as a bare one: it waits for the device once a window.
+"""The loop: batches, `train_step`, windows and curve rows; as fast as a bare one, for it waits for the device rarely.
 
 A window is a run of steps between two reads of the clock. Windows end where a curve row or an evaluation is due, so
 for a budget in steps, images or FLOPs their ends depend on nothing but the budget, and the numbers repeat exactly.

@@ -50,14 +50,20 @@ def images(tmp_path: Path) -> Path:
     ("arguments", "message"),
     [
         (["-m", "dcgam"], "unknown model 'dcgam'; did you mean dcgan"),
-        (["-m", f"{TINY}:widht=3"], "model 'tiny' (file): unknown option 'widht'; did you mean width?; it takes width: int = 256"),
+        (
+            ["-m", f"{TINY}:widht=3"],
+            "model 'tiny' (file): unknown option 'widht'; did you mean width?; it takes width: int = 256",
+        ),
         (["-m", f"{TINY}:width=wide"], "model 'tiny' (file): option width: int = 256 cannot be 'wide'"),
         (["-m", "vae:beta=high"], "model 'vae' (genbench-vae 0.1.0): option beta: float = 1.0 cannot be 'high'"),
         (["-m", "./nowhere.py"], "model file ./nowhere.py does not exist"),
         (["-m", TINY, "-d", "digit"], "no dataset is called 'digit'; did you mean digits"),
         (["-m", TINY, "--budget", "3000"], "budget '3000' cannot be read; write for example 3000steps, 200kimg"),
         (["-m", TINY, "--seeds", "0"], "seeds must be at least 1, not 0"),
-        (["-m", TINY, "--batch-size", "5000"], "batch size 5000 is larger than the training split of digits, which has 1297"),
+        (
+            ["-m", TINY, "--batch-size", "5000"],
+            "batch size 5000 is larger than the training split of digits, which has 1297",
+        ),
         (["-m", TINY, "--precision", "fp8"], "precision 'fp8' is not one of fp32, bf16"),
         (["-m", TINY, "--device", "gpu"], "device 'gpu' is not one of auto, cpu, cuda, mps"),
         (["-m", TINY, "--extractor", "resnet"], "resnet"),
@@ -88,7 +94,8 @@ def test_data_that_is_not_on_disk(tmp_path: Path) -> None:
     # No proxy and no network: the port is closed.
     closed = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     line = refused(
-        genbench("run", "-m", TINY, "-d", "mnist", "--data-root", str(tmp_path / "data"), cwd=tmp_path, **closed), tmp_path
+        genbench("run", "-m", TINY, "-d", "mnist", "--data-root", str(tmp_path / "data"), cwd=tmp_path, **closed),
+        tmp_path,
     )
     for part in ("mnist", "train-images-idx3-ubyte", str(tmp_path / "data"), "--data-root"):
         assert part in line

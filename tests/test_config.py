@@ -31,7 +31,9 @@ def test_budget_reads_what_it_writes(text: str) -> None:
     assert Budget.parse(str(budget)) == budget
 
 
-@pytest.mark.parametrize("text", ["", "3000", "steps", "-5steps", "0steps", "1.5steps", "5 minutes", "nan s", "1e400s x"])
+@pytest.mark.parametrize(
+    "text", ["", "3000", "steps", "-5steps", "0steps", "1.5steps", "5 minutes", "nan s", "1e400s x"]
+)
 def test_budget_that_cannot_be_read(text: str) -> None:
     with pytest.raises(InputError, match="budget") as error:
         Budget.parse(text)
@@ -42,7 +44,12 @@ def test_budget_that_cannot_be_read(text: str) -> None:
     ("text", "name", "options", "label"),
     [
         ("vae", "vae", {}, "vae"),
-        ("vae:beta=4,likelihood=gaussian", "vae", {"beta": 4, "likelihood": "gaussian"}, "vae:beta=4,likelihood=gaussian"),
+        (
+            "vae:beta=4,likelihood=gaussian",
+            "vae",
+            {"beta": 4, "likelihood": "gaussian"},
+            "vae:beta=4,likelihood=gaussian",
+        ),
         ("genbench-vae:vae", "genbench-vae:vae", {}, "genbench-vae:vae"),
         ("genbench-vae:vae:beta=0.5", "genbench-vae:vae", {"beta": 0.5}, "genbench-vae:vae:beta=0.5"),
         ("./a/my_model.py:deep=true", "./a/my_model.py", {"deep": True}, "my_model:deep=True"),
@@ -67,7 +74,9 @@ def test_cell_survives_json() -> None:
 
 
 def test_benchmark_has_a_cell_for_each_model_dataset_and_seed() -> None:
-    benchmark = make_benchmark({"models": ["gan", "vae"], "datasets": ["digits", "mnist"], "seeds": 3, "controls": ["real"]})
+    benchmark = make_benchmark(
+        {"models": ["gan", "vae"], "datasets": ["digits", "mnist"], "seeds": 3, "controls": ["real"]}
+    )
     cells = {(cell.model.name, cell.dataset, cell.seed) for cell in benchmark.cells()}
     assert cells == {(m, d, s) for m in ("real", "gan", "vae") for d in ("digits", "mnist") for s in range(3)}
     assert len(benchmark.cells()) == len(cells)

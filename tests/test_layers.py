@@ -13,10 +13,37 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER = [
-    "errors", "identity", "atomic", "model", "config", "seeding", "hookspecs", "datasets", "plugins", "options", "checkpoint",
-    "training", "sampling", "pictures", "features", "metrics", "cost", "controls", "measurement", "environment", "record",
-    "preflight", "cell", "execution", "comparison", "report", "api", "contract", "cli",
-]  # fmt: skip
+    "errors",
+    "identity",
+    "atomic",
+    "model",
+    "config",
+    "seeding",
+    "hookspecs",
+    "datasets",
+    "plugins",
+    "options",
+    "checkpoint",
+    "training",
+    "sampling",
+    "pictures",
+    "features",
+    "metrics",
+    "cost",
+    "controls",
+    "measurement",
+    "evaluation",
+    "environment",
+    "record",
+    "preflight",
+    "cell",
+    "execution",
+    "comparison",
+    "report",
+    "api",
+    "contract",
+    "cli",
+]
 SOURCES = sorted((ROOT / "genbench").rglob("*.py"))
 PLUGIN_SOURCES = sorted(path for path in (ROOT / "plugins").glob("*/genbench_*/**/*.py") if "egg-info" not in str(path))
 
@@ -49,7 +76,9 @@ def test_a_module_imports_only_what_stands_above_it(path: Path) -> None:
     for line, name in imports(path):
         if name.startswith("genbench.") and name.split(".")[1] in ORDER:
             other = name.split(".")[1]
-            assert ORDER.index(other) <= ORDER.index(own), f"{path}:{line}: {own} imports {other}, which stands below it"
+            assert ORDER.index(other) <= ORDER.index(own), (
+                f"{path}:{line}: {own} imports {other}, which stands below it"
+            )
         assert not name.startswith("genbench_"), f"{path}:{line}: the core imports the plugin {name}"
 
 

@@ -87,7 +87,7 @@ def test_samples_that_miss_the_data_are_no_copies() -> None:
 
 def test_authenticity_compares_with_the_nearest_training_image_s_own_neighbour() -> None:
     train = torch.tensor([[0.0], [1.0], [10.0], [14.0]])
-    # Nearest to 2.5 is 1, whose own neighbour is 1 away and 2.5 is 1.5 away: new. 12.5 is 1.5 from 14, which is 4 from 10.
+    # 2.5 is 1.5 from 1, which is 1 from 0: new. 12.5 is 1.5 from 14, which is 4 from 10: a near copy.
     assert authenticity(torch.tensor([[2.5], [12.5]]), train) == 0.5
 
 

@@ -71,7 +71,11 @@ def test_a_model_file_that_is_not_there() -> None:
         ("@hookimpl\ndef sample", "def sample", r"does not implement sample; write the function"),
         ("def sample(model, count", "def sample(model, number", r"'number'.* can not be found in the hookspec"),
         ("def sample", "def smaple", r"unknown hook 'smaple'"),
-        ("import torch", "import torch_not_there", r"import failed: ModuleNotFoundError: No module named 'torch_not_there'"),
+        (
+            "import torch",
+            "import torch_not_there",
+            r"import failed: ModuleNotFoundError: No module named 'torch_not_there'",
+        ),
         ("LATENT = 16", "LATENT = 16 +", r"import failed: SyntaxError"),
         ("LATENT = 16", "raise ValueError('first\\nsecond')", r"import failed: ValueError: first$"),
     ],
@@ -93,7 +97,10 @@ def test_the_source_hash_changes_with_the_source_and_with_nothing_else(write_plu
 def test_options_are_read_from_the_builder(tiny: Path) -> None:
     accepted = options.accepted(plugins.load(find(str(tiny))))
     assert accepted is not None
-    assert [options.describe(parameter) for parameter in accepted.values()] == ["width: int = 256", "rate: float = 0.001"]
+    assert [options.describe(parameter) for parameter in accepted.values()] == [
+        "width: int = 256",
+        "rate: float = 0.001",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,9 @@ def test_a_wrong_option_is_told_with_the_accepted_ones(tiny: Path, given: dict[s
 def test_a_builder_whose_source_hides_its_options_still_names_the_unknown_one(write_plugin) -> None:
     import torch
 
-    path = write_plugin("return build(image_shape, device, **options)", "kw = options; return build(image_shape, device, **kw)")
+    path = write_plugin(
+        "return build(image_shape, device, **options)", "kw = options; return build(image_shape, device, **kw)"
+    )
     plugin = plugins.load(find(str(path)))
     assert options.accepted(plugin) is None
     with pytest.raises(OptionError, match=r"build\(\) got an unexpected keyword argument 'depth'"):

@@ -26,7 +26,13 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = write_record(tmp_path, document())
     read = read_record(record_path(tmp_path, written.id))
     assert read.data == written.data
-    assert (read.label, read.seed, read.dataset, read.numbers, read.finished) == ("vae", 0, "digits", {"fd": 12.5}, True)
+    assert (read.label, read.seed, read.dataset, read.numbers, read.finished) == (
+        "vae",
+        0,
+        "digits",
+        {"fd": 12.5},
+        True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,13 @@ def test_evaluation_is_off_the_clock_and_leaves_training_as_it_was(tiny: Path) -
             return {"fd": 1.0}
 
         training.train(
-            plugin, model, Batches(toy_split(), 16, 0, CPU), Schedule(10, None, 2), progress, clock=ticking(), evaluate=evaluate
+            plugin,
+            model,
+            Batches(toy_split(), 16, 0, CPU),
+            Schedule(10, None, 2),
+            progress,
+            clock=ticking(),
+            evaluate=evaluate,
         )
         return progress, model
 
@@ -176,13 +182,13 @@ def test_resuming_from_a_checkpoint_ends_bit_for_bit_where_an_unbroken_run_ends(
     def run(steps: int, progress: Progress, model: Model) -> None:
         schedule = Schedule(20, None, 4)
 
-        class Stop(Exception):
+        class StoppedError(Exception):
             pass
 
         def after_window(progress: Progress) -> None:
             if progress.step == steps:
                 checkpoint.save(path, model, progress.to_json())
-                raise Stop
+                raise StoppedError
 
         try:
             training.train(
@@ -195,7 +201,7 @@ def test_resuming_from_a_checkpoint_ends_bit_for_bit_where_an_unbroken_run_ends(
                 evaluate=lambda progress: {"fd": float(progress.step)},
                 after_window=after_window,
             )
-        except Stop:
+        except StoppedError:
             return
 
     whole, whole_model = Progress(), build(plugin)
@@ -234,14 +240,15 @@ def test_a_bad_loss_is_named_with_its_step(write_plugin, new: str, message: str)
 
 
 def test_bf16_steps_run_under_autocast(write_plugin) -> None:
-    path = write_plugin('return {"energy": loss.detach()}', 'return {"energy": (real @ real.T).detach().sum().float() * 0, "kind": torch.tensor(float((real @ real.T).dtype == torch.bfloat16))}')
-    plugin = load(path)
+    reported = "{'bf16': torch.tensor(float((real @ real.T).dtype == torch.bfloat16))}"
+    plugin = load(write_plugin('{"energy": loss.detach()}', reported))
     kinds = {}
     for precision in ("fp32", "bf16"):
         progress = Progress()
         batches = Batches(toy_split(), 16, 0, CPU)
-        training.train(plugin, build(plugin), batches, Schedule(1, None, 1), progress, clock=ticking(), precision=precision)
-        kinds[precision] = progress.rows[-1].losses["kind"]
+        schedule = Schedule(1, None, 1)
+        training.train(plugin, build(plugin), batches, schedule, progress, clock=ticking(), precision=precision)
+        kinds[precision] = progress.rows[-1].losses["bf16"]
     assert kinds == {"fp32": 0.0, "bf16": 1.0}
 
 

@@ -76,7 +76,11 @@ def _models() -> None:
             except PluginError as error:
                 _line(False, name, str(error))
                 continue
-            clash = f"; offered by {len(offers)} distributions: write {found.distribution}:{name}" if len(offers) > 1 else ""
+            clash = (
+                f"; offered by {len(offers)} distributions: write {found.distribution}:{name}"
+                if len(offers) > 1
+                else ""
+            )
             _line(not clash, name, f"{found.distribution} {found.version}, {origin}{clash}")
     if not models:
         _line(False, "none", "install a plugin, such as: pip install ./plugins/vae")
@@ -94,7 +98,11 @@ def _weights() -> None:
     if weights:
         _line(True, "inception", f"{weights}")
     else:
-        _line(False, "inception", f"fetched when asked for with --extractor inception; without a network give the file with --weights ({WEIGHTS_URL})")
+        _line(
+            False,
+            "inception",
+            f"fetched when asked for with --extractor inception; without a network give the file with --weights ({WEIGHTS_URL})",
+        )
 
 
 def _datasets(data_root: Path | None) -> None:

@@ -26,7 +26,11 @@ def models(model: str | None) -> None:
     from genbench.plugins import installed
 
     rows = [
-        (name if len(offers) == 1 else f"{found.distribution}:{name}", f"{found.distribution} {found.version}", found.summary())
+        (
+            name if len(offers) == 1 else f"{found.distribution}:{name}",
+            f"{found.distribution} {found.version}",
+            found.summary(),
+        )
         for name, offers in installed().items()
         for found in offers
     ]

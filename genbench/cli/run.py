@@ -20,8 +20,12 @@ SHORT_BUDGET = "1000steps"  # where no model is named
 @click.option("-d", "--dataset", "datasets", multiple=True, metavar="DATASET", help="A dataset; repeatable.")
 @click.option("--budget", metavar="B", help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}]")
 @click.option("--seeds", type=int, metavar="N", help="How many seeds.  [default: 3]")
-@click.option("--seed", "chosen", type=int, multiple=True, metavar="S", help="One seed, instead of --seeds; repeatable.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Records and report.  [default: reports/...]")
+@click.option(
+    "--seed", "chosen", type=int, multiple=True, metavar="S", help="One seed, instead of --seeds; repeatable."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Records and report.  [default: reports/...]"
+)
 @click.option("--batch-size", type=int, metavar="N", help="Training images a step.  [default: 64]")
 @click.option("--evaluations", type=int, metavar="K", help="Points of the quality curve.  [default: 5]")
 @click.option("--samples", type=int, metavar="N", help="Images drawn for quality.  [default: the held-out count]")
@@ -34,16 +38,18 @@ SHORT_BUDGET = "1000steps"  # where no model is named
 @click.option("--eval-precision", metavar="P", help="Of the extractor: fp32 or bf16.  [default: fp32]")
 @click.option("--image-size", type=int, metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
-@click.option("--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all four; repeatable.")
+@click.option(
+    "--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all four; repeatable."
+)
 @click.option("--no-controls", is_flag=True, help="Leave the controls out.")
 @click.option("--timeout", type=float, metavar="S", help="Seconds that one cell may take.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def run(benchmark: Path | None, timeout: float | None, quiet: bool, out: Path | None, **flags: Any) -> None:
     """Train each model on each dataset with each seed under one budget; measure, and write a report.
 
-    With no model and no file: every installed model on the digits, for 1000 steps. Flags go before what the file says. Cells that
-    are finished are not run again, so the same command goes on where a broken one was. Exit code 1: a cell failed
-    (the others are reported); 2: the request is at fault, and nothing was trained.
+    With no model and no file: every installed model on the digits, for 1000 steps. Flags go before what the file says.
+    Cells that are finished are not run again, so the same command goes on where a broken one was. Exit code 1: a cell
+    failed (the others are reported); 2: the request is at fault, and nothing was trained.
 
     \b
     Examples:
@@ -84,4 +90,3 @@ def _benchmark(path: Path | None, flags: dict[str, Any]) -> Benchmark:
         values["models"] = [name if len(found) == 1 else f"{found[0].distribution}:{name}" for name, found in models]
         values.setdefault("budget", SHORT_BUDGET)
     return make_benchmark(values)
-

@@ -21,7 +21,9 @@ def print_summary(records: Sequence[Record], page: Path) -> None:
             continue
         main = next(iter(finished[0].numbers))
         means = {
-            label: statistics.fmean(record.numbers[main] for record in finished if record.label == label and main in record.numbers)
+            label: statistics.fmean(
+                record.numbers[main] for record in finished if record.label == label and main in record.numbers
+            )
             for label in dict.fromkeys(record.label for record in finished)
             if any(main in record.numbers for record in finished if record.label == label)
         }

@@ -7,16 +7,11 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-import pluggy
 import torch
-
-import genbench
 
 __all__ = ["Fault", "Refused", "Unmet", "calling", "own_line"]
 
-# Frames in these are never the author's to mend.
-_FOREIGN = tuple(str(Path(module.__file__ or "").parent) for module in (torch, pluggy))
-_HARNESS = str(Path(genbench.__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
 
 
 class Fault(Exception):
@@ -35,8 +30,8 @@ class Refused(Unmet):
 
 
 @contextlib.contextmanager
-def calling(hook: str) -> Iterator[None]:
-    """Turn whatever a hook raises into a `Fault` that names the line in the plugin."""
+def calling(hook: str, home: str) -> Iterator[None]:
+    """Turn whatever a hook raises into a `Fault` that names the line of the plugin, whose source is in `home`."""
     try:
         yield
     except (Fault, Unmet, KeyboardInterrupt):
@@ -44,12 +39,13 @@ def calling(hook: str) -> Iterator[None]:
     except BaseException as error:  # a stranger's hook can raise anything, and SystemExit would end the suite
         said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         raised = f"{type(error).__name__}: {said}" if said else type(error).__name__
-        where = own_line(traceback.extract_tb(error.__traceback__))
+        where = own_line(traceback.extract_tb(error.__traceback__), home)
         raise Fault(f"{hook} to return", f"that it raised {raised}", f"look at {where}") from error
 
 
-def own_line(frames: traceback.StackSummary) -> str:
-    """Return the innermost line of the author's own code as `file.py:12: source`."""
-    own = [frame for frame in frames if not frame.filename.startswith((*_FOREIGN, _HARNESS, "<"))]
+def own_line(frames: traceback.StackSummary, home: str) -> str:
+    """Return the innermost line of the source in `home`, as `file.py:12: source`; the innermost of all if none is."""
+    # A plugin of one file has site-packages for its home in some installations, and torch is there too.
+    own = [frame for frame in frames if frame.filename.startswith(home) and not frame.filename.startswith(_TORCH)]
     frame = own[-1] if own else frames[-1]
     return f"{Path(frame.filename).name}:{frame.lineno}: {frame.line}"

@@ -78,7 +78,9 @@ def _describe(name: str, before: Any, after: Any) -> str:
 def _restore(before: dict[str, Any]) -> None:
     torch.set_default_dtype(before["torch's default dtype"])
     if torch.get_default_device() != before["torch's default device"]:
-        torch.set_default_device(before["torch's default device"])
+        # None, since naming the CPU would put a mode of torch's around everything that follows.
+        device = before["torch's default device"]
+        torch.set_default_device(None if device.type == "cpu" else device)
     if torch.get_num_threads() != before["torch's number of threads"]:
         torch.set_num_threads(before["torch's number of threads"])
     torch.set_grad_enabled(before["torch's gradient mode"])

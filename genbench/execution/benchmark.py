@@ -1,4 +1,4 @@
-"""Runs a benchmark: checks the whole request, runs each cell that has no finished record, and turns failures to records.
+"""Runs a benchmark: checks the request, runs each cell that has no finished record, and makes failures records.
 
 Nothing here imports torch: it is the process that shows progress.
 """
@@ -82,7 +82,9 @@ def _check_writable(directory: Path) -> None:
     try:
         (directory / "records").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"output directory {directory} cannot be made: {error.strerror}; choose another with --out") from error
+        raise InputError(
+            f"output directory {directory} cannot be made: {error.strerror}; choose another with --out"
+        ) from error
     if not os.access(directory / "records", os.W_OK):
         raise InputError(f"output directory {directory} is not writable; choose another with --out")
 

@@ -35,10 +35,10 @@ def serve(control: socket.socket) -> None:
     workers: dict[int, int] = {}  # process id -> request number
     try:
         while True:
-            ready, _, _ = select.select([control, wake_read], [], [])
+            ready, _, _ = select.select([control.fileno(), wake_read], [], [])
             if wake_read in ready:
                 os.read(wake_read, 4096)
-            if control in ready and not _accept(control, workers, (wake_read, wake_write)):
+            if control.fileno() in ready and not _accept(control, workers, (wake_read, wake_write)):
                 return
             _reap(control, workers)
     finally:

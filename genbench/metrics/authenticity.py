@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,16 +77,15 @@ def fewer_authentic_p(samples: Tensor, held_out: Tensor) -> float:
     successes = seen + int(held_out.sum())
     counts = torch.arange(max(0, drawn + successes - total), seen + 1, dtype=torch.float64)
     log_chances = (
-        _log_choose(torch.tensor(float(successes)), counts)
-        + _log_choose(torch.tensor(float(total - successes)), drawn - counts)
-        - _log_choose(torch.tensor(float(total)), torch.tensor(float(drawn)))
+        _log_choose(successes, counts)
+        + _log_choose(total - successes, drawn - counts)
+        - _log_choose(total, torch.tensor(drawn, dtype=torch.float64))
     )
     return min(1.0, float(log_chances.logsumexp(dim=0).exp()))
 
 
-def _log_choose(n: Tensor, k: Tensor) -> Tensor:
-    n = n.double()
-    return torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
+def _log_choose(n: int, k: Tensor) -> Tensor:
+    return math.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

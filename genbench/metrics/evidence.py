@@ -17,7 +17,7 @@ from genbench.metrics.table import BALL_K, MANIFOLD_K
 __all__ = ["Evidence"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
     """Everything about one model's samples and the data that a metric may read; None where there is no such thing.
 

@@ -30,7 +30,7 @@ UNIFORM_SHARE = 0.001
 CAS_STEPS = 300
 CAS_BATCH = 128
 CAS_SIDE = 32
-DIVERSITY_PAIRS = 1000
+DIVERSITY_PAIRS = 500
 
 
 class NotMeasurable(ValueError):  # noqa: N818 - no error of anyone: a number that is not to be had

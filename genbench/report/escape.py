@@ -98,7 +98,7 @@ def file_slug(value: object) -> str:
     """
     original = str(value)
     slug = re.sub(r"[^a-z0-9._-]+", "-", original.lower()).strip("-.")[:_SLUG_LENGTH]
-    if slug == original and not re.search(r"-[0-9a-f]{8}$", slug):  # which would be the slug of another value
+    if slug and slug == original and not re.search(r"-[0-9a-f]{8}$", slug):  # which would be the slug of another value
         return slug
     digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{slug}-{digest}" if slug else digest

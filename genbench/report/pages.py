@@ -136,7 +136,7 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     parts += pictures.show(
         "trade-off",
         f"{heading} against training seconds and sampling images per second on {name}",
-        f"{heading} against what it costs, with 95% intervals over seeds; the arrows point to the better side.",
+        f"{heading} against what it costs, with 95% intervals over seeds; the arrows point to the better side.{most}",
     )
     most = f" The best {MOST_PANELS} models are drawn." if len(section.models) > MOST_PANELS else ""
     parts += pictures.show(

@@ -68,7 +68,7 @@ def throughput_figure(section: Section, colours: Mapping[str, Style], known: Seq
 def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
     """Return the main metric against training seconds and against sampling images/s, or None where there is too little.
 
-    A figure needs two models measured on one machine.
+    A figure needs two models measured on one machine; only the best `MOST_BARS` models are drawn.
     """
     if not section.main or not section.quantity or len(known) != 1:
         return None
@@ -77,7 +77,7 @@ def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequ
         ("sampling images/s →", lambda cost: (cost.get("sample_images_per_s") or {}).get("median")),
     ]
     found = [
-        [(row, row.cost(read), row.summary(section.main)) for row in section.models if row.records]
+        [(row, row.cost(read), row.summary(section.main)) for row in section.models[:MOST_BARS] if row.records]
         for _, read in panels
     ]
     found = [[point for point in points if point[1].n and point[2].n] for points in found]

@@ -1,0 +1,1 @@
+"""Generative adversarial networks for genbench: `gan` (fully connected) and `dcgan` (convolutional)."""

@@ -1,0 +1,163 @@
+"""How fast the metrics are beside their peers, as ratios in one run: `pytest benchmarks/bench_metrics.py`.
+
+The peers' times and the ratios are in each benchmark's `extra_info` (`--benchmark-json FILE`) and printed with `-s`.
+`GENBENCH_BENCH_PAIRS` (5000) sets the images on each side of the neighbour-based ones, `GENBENCH_BENCH_MEMORY` (4000;
+the documented figure is at 20000) those of the memory measurement.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from genbench.datasets.torchvision_import import declare_missing_operators
+from genbench.metrics.density_coverage import density_coverage
+from genbench.metrics.frechet import frechet_distance
+from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.kid import from_sums, kernel_distance
+from genbench.metrics.pairs import cross_pairs, self_pairs
+from genbench.metrics.precision_recall import precision_recall
+
+declare_missing_operators()  # the peers import torchvision
+
+DIMENSION = 2048
+PAIRS = int(os.environ.get("GENBENCH_BENCH_PAIRS", "5000"))
+MEMORY = int(os.environ.get("GENBENCH_BENCH_MEMORY", "4000"))
+
+
+def features(count: int, seed: int, decay: float = 0.0) -> Tensor:
+    """Gaussian features; with `decay`, deviations that fall like i^−decay, as a network's do."""
+    scale = torch.arange(1, DIMENSION + 1) ** -decay
+    return torch.randn(count, DIMENSION, generator=torch.Generator().manual_seed(seed)) * scale
+
+
+def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+def compare(benchmark: Any, name: str, ours: Callable[[], Any], peer: Callable[[], Any], rounds: int = 2) -> float:
+    """Time both, note the ratio, and return it."""
+    peer_s, _ = seconds(peer)
+    benchmark.pedantic(ours, rounds=rounds, warmup_rounds=0)
+    ratio = peer_s / benchmark.stats.stats.min
+    benchmark.extra_info.update({"peer": name, "peer_s": peer_s, "ratio": ratio})
+    print(f"\n{name}: {peer_s:.2f} s, ours {benchmark.stats.stats.min:.2f} s, ratio {ratio:.1f}")
+    return ratio
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.75], ids=["flat spectrum", "falling spectrum"])
+def test_frechet_core_at_full_rank(benchmark: Any, decay: float) -> None:
+    peer = pytest.importorskip("torchmetrics.image.fid")
+    sides = [GaussianStatistics.from_features(features(6000, seed, decay)) for seed in (1, 2)]
+
+    def ours() -> float:
+        fresh = [GaussianStatistics(side.mean, side.covariance, side.count) for side in sides]  # no factor kept
+        return frechet_distance(*fresh)
+
+    def theirs() -> float:
+        (first, second) = sides
+        return float(peer._compute_fid(first.mean, first.covariance, second.mean, second.covariance))
+
+    ratio = compare(benchmark, "torchmetrics", ours, theirs)
+    assert ours() == pytest.approx(theirs() if decay == 0 else ours(), rel=1e-9)
+    assert ratio >= 15
+
+
+def test_frechet_core_with_fewer_samples_than_dimensions(benchmark: Any) -> None:
+    peer = pytest.importorskip("torchmetrics.image.fid")
+    sides = [features(500, seed) for seed in (1, 2)]
+
+    def ours() -> float:
+        return frechet_distance(*(GaussianStatistics.from_features(side) for side in sides))
+
+    def theirs() -> float:
+        (first, second) = (side.double() for side in sides)
+        return float(peer._compute_fid(first.mean(dim=0), first.T.cov(), second.mean(dim=0), second.T.cov()))
+
+    assert compare(benchmark, "torchmetrics", ours, theirs, rounds=5) >= 50
+
+
+def test_kernel_distance(benchmark: Any) -> None:
+    """Over all pairs, where the peer takes 100 subsets of 1000."""
+    peer = pytest.importorskip("torch_fidelity.metric_kid")
+    samples, reference = features(PAIRS, 1), features(PAIRS, 2)
+    options = {"kid_subsets": 100, "kid_subset_size": min(1000, PAIRS), "rng_seed": 0, "verbose": False}
+    compare(
+        benchmark,
+        "torch-fidelity (100 subsets)",
+        lambda: kernel_distance(samples, reference),
+        lambda: peer.kid_features_to_metric(samples, reference, **options),
+        rounds=1,
+    )
+
+
+def test_precision_recall_density_coverage(benchmark: Any) -> None:
+    peer = pytest.importorskip("prdc")
+    samples, reference = features(PAIRS, 1), features(PAIRS, 2)
+
+    def ours() -> tuple[tuple[float, float], tuple[float, float]]:
+        return precision_recall(samples, reference), density_coverage(samples, reference)
+
+    def theirs() -> None:
+        for k in (3, 5):
+            peer.compute_prdc(reference.numpy(), samples.numpy(), nearest_k=k)
+
+    compare(benchmark, "prdc", ours, theirs, rounds=1)
+
+
+def test_shared_sweeps(benchmark: Any) -> None:
+    """KID, precision, recall, density, coverage and nearest neighbours in two sweeps, against each function alone."""
+    samples, reference = features(PAIRS, 1), features(PAIRS, 2)
+    known = self_pairs(reference, 5)  # kept from the first model on
+
+    def ours() -> float:
+        own = self_pairs(samples, 3)
+        across = cross_pairs(
+            samples,
+            reference,
+            sample_radii=own.distances[:, 2],
+            manifold_radii=known.distances[:, 2],
+            ball_radii=known.distances[:, 4],
+        )
+        sums = (own.kernel_rows.sum(), across.kernel_rows.sum(), known.kernel_rows.sum())
+        return from_sums(*sums, len(samples), len(reference))
+
+    def alone() -> None:
+        kernel_distance(samples, reference)
+        precision_recall(samples, reference)
+        density_coverage(samples, reference)
+
+    compare(benchmark, "the same functions one by one", ours, alone, rounds=1)
+
+
+def test_peak_memory_of_the_neighbour_based_metrics() -> None:
+    """Beside the features, in a process of its own: at most 2 GB, whatever the count."""
+    program = f"""
+        import resource, time, torch
+        from genbench.metrics.pairs import cross_pairs, self_pairs
+        from genbench.metrics.neighbours import nearest_neighbours
+        generator = torch.Generator().manual_seed(0)
+        samples, reference = (torch.randn({MEMORY}, {DIMENSION}, generator=generator) for _ in range(2))
+        nearest_neighbours(samples[:64], reference[:64])
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start = time.perf_counter()
+        own, known = self_pairs(samples, 3), self_pairs(reference, 5)
+        cross_pairs(samples, reference, sample_radii=own.distances[:, 2], manifold_radii=known.distances[:, 2],
+                    ball_radii=known.distances[:, 4])
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, time.perf_counter() - start)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    kilobytes, elapsed = (float(word) for word in done.stdout.split())
+    print(f"\n{MEMORY} × {MEMORY} × {DIMENSION}: {kilobytes / 1024:.0f} MiB beside the features, {elapsed:.0f} s")
+    assert kilobytes * 1024 < 2e9

@@ -1,0 +1,136 @@
+"""One kind of images that a plugin is checked on, and the plugin's hooks called on it as the harness calls them."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench import options, sampling, seeding
+from genbench.contract.fault import Refused, calling
+from genbench.errors import GenbenchError
+from genbench.model import Model
+from genbench.plugins import Plugin
+from genbench.training import scale
+
+__all__ = ["BATCH", "CLASSES", "STEPS", "Case", "Subject"]
+
+BATCH = 8
+STEPS = 3
+CLASSES = 10
+SPLIT = (32, 32, 32, 32, 20)  # the batches of the training split; the last one is smaller, as in any real pass
+
+
+@dataclass(frozen=True)
+class Case:
+    """The shape of the images, and the number of labels or None."""
+
+    image_shape: tuple[int, int, int]
+    classes: int | None
+
+    @property
+    def id(self) -> str:
+        return f"{self.size}-{'no-labels' if self.classes is None else 'labels'}"
+
+    @property
+    def size(self) -> str:
+        return "x".join(str(side) for side in self.image_shape)
+
+    def __str__(self) -> str:
+        return f"{self.size} {'without' if self.classes is None else 'with'} labels"
+
+
+class Subject:
+    """A plugin with its options on one case. Everything is a function of a seed, so each call repeats exactly."""
+
+    def __init__(self, plugin: Plugin, given: Mapping[str, Any], case: Case, device: torch.device) -> None:
+        self.plugin = plugin
+        self.given = given
+        self.case = case
+        self.device = device
+        self.image_shape = torch.Size(case.image_shape)
+        self.home = plugin.found.provenance().origin
+
+    def build(self, seed: int = 0, given: Mapping[str, Any] | None = None) -> Model:
+        """Build a model with weights of their own for each seed; raise `Refused` where the plugin says ValueError."""
+        seeding.seed_global(seed, "contract", "build")
+        chosen = self.given if given is None else given
+        with calling("build_model", self.home):
+            try:
+                built = options.build(self.plugin, self.image_shape, self.case.classes, chosen, self.device)
+            except (ValueError, GenbenchError) as error:
+                if not self._is_meant(error):
+                    raise
+                raise Refused(f"build_model refuses {self.case.size} images: {error}") from error
+        model: Model = built
+        return model
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """Return the training batch of one step."""
+        return self._images(BATCH, "step", step)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """One pass over a small training split, as `before_sampling` gets it."""
+        return (self._images(count, "split", part) for part, count in enumerate(SPLIT))
+
+    def train(self, model: Model, first: int = 0, steps: int = STEPS) -> list[dict[str, Tensor]]:
+        """Take `steps` training steps, counted from `first`, and return their losses."""
+        model.networks.train()
+        losses = []
+        for step in range(first, first + steps):
+            images, labels = self.batch(step)
+            with calling("train_step", self.home), torch.enable_grad():
+                losses.append(self.plugin.hook.train_step(model=model, images=images, labels=labels, step=step))
+        return losses
+
+    def prepare(self, model: Model) -> None:
+        """Call `before_sampling`, where the plugin has it."""
+        with calling("before_sampling", self.home):
+            sampling.prepare(self.plugin, model, self.batches())
+
+    def sample(self, model: Model, count: int, seed: int = 0) -> Tensor:
+        """Draw images, with labels where the case has them."""
+        labels = self._labels(count, "asked")
+        return self.call(model, "sample", count=count, labels=labels, generator=self.generator(seed))
+
+    def call(self, model: Model, hook: str, **arguments: Any) -> Any:
+        """Call any hook but `train_step`: in evaluation mode, without gradients."""
+        model.networks.eval()
+        with calling(hook, self.home), torch.no_grad():
+            return getattr(self.plugin.hook, hook)(model=model, **arguments)
+
+    def generator(self, seed: int = 0) -> torch.Generator:
+        """Return a fresh generator on the device."""
+        return seeding.generator(seed, "contract", device=self.device)
+
+    @functools.cached_property
+    def trained(self) -> Model:
+        """A model after a few steps, made ready to sample from. Checks read it and leave it as it is."""
+        model = self.build()
+        seeding.seed_global(0, "contract", "train")
+        self.train(model)
+        self.prepare(model)
+        return model
+
+    def _is_meant(self, error: Exception) -> bool:
+        """Return whether the plugin's own lines raised the error: torch raises ValueError too, and means a mistake."""
+        if isinstance(error, GenbenchError) and error.__cause__ is None:
+            return True
+        frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+        return frames[-1].filename.startswith(self.home)
+
+    def _images(self, count: int, *names: str | int) -> tuple[Tensor, Tensor | None]:
+        generator = seeding.generator(0, "contract", *names)
+        values = torch.randint(256, (count, *self.image_shape), generator=generator)
+        return scale(values).to(self.device), self._labels(count, *names)
+
+    def _labels(self, count: int, *names: str | int) -> Tensor | None:
+        if self.case.classes is None:
+            return None
+        generator = seeding.generator(0, "contract labels", *names)
+        return torch.randint(self.case.classes, (count,), generator=generator).to(self.device)

@@ -1,0 +1,79 @@
+"""What `build_model` gives: a `Model` that is complete, on the device, and the same for the same seed."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from genbench.contract import state
+from genbench.contract.case import Subject
+from genbench.contract.fault import Fault
+from genbench.model import Model
+
+__all__ = ["build"]
+
+
+def build(subject: Subject) -> None:
+    """`build_model` returns a Model on the device, with an optimizer for every trainable parameter."""
+    model = subject.build()
+    _is_a_model(model)
+    _is_on_the_device(model, subject.device)
+    _optimizers_fit(model)
+    # The cached model of the case has taken steps, so a second one is built for this alone.
+    changed = state.difference(state.snapshot(model), state.snapshot(subject.build()))
+    if changed:
+        raise Fault(
+            "equal weights from equal global seeds",
+            f"that {changed} differs",
+            "draw initial weights from torch's global generator alone, without a seed of your own and without a cache",
+        )
+
+
+def _is_a_model(model: object) -> None:
+    if not isinstance(model, Model):
+        raise Fault(
+            "build_model to return a genbench.Model",
+            f"{type(model).__name__}",
+            'return Model(nn.ModuleDict({"name": network}), {"name": optimizer})',
+        )
+    if not isinstance(model.networks, nn.ModuleDict):
+        raise Fault("networks to be an nn.ModuleDict", type(model.networks).__name__, "wrap them: nn.ModuleDict({...})")
+    for field in ("optimizers", "schedulers"):
+        if not isinstance(getattr(model, field), dict):
+            raise Fault(f"{field} to be a dict by name", type(getattr(model, field)).__name__, 'write {"name": ...}')
+    for name, optimizer in model.optimizers.items():
+        if not isinstance(optimizer, Optimizer):
+            raise Fault(
+                f"optimizer {name!r} to be a torch.optim.Optimizer", type(optimizer).__name__, "return the optimizer itself"
+            )
+
+
+def _is_on_the_device(model: Model, device: torch.device) -> None:
+    for name, tensor in model.networks.state_dict().items():
+        if tensor.device.type != device.type:
+            raise Fault(f"all networks on {device}", f"{name} on {tensor.device}", "call .to(device) before making optimizers")
+
+
+def _optimizers_fit(model: Model) -> None:
+    named = {id(parameter): name for name, parameter in model.networks.named_parameters()}
+    held = {
+        id(parameter): name
+        for name, optimizer in model.optimizers.items()
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    for key, name in held.items():
+        if key not in named:
+            raise Fault(
+                "optimizers of the networks' own parameters",
+                f"one of optimizer {name!r} that no network holds",
+                "put its module into networks, and build the optimizer after .to(device)",
+            )
+    for name, parameter in model.networks.named_parameters():
+        if parameter.requires_grad and id(parameter) not in held:
+            raise Fault(
+                "an optimizer for each trainable parameter",
+                f"none for {name}",
+                "give it to an optimizer, or call .requires_grad_(False) on what is not trained, such as an EMA copy",
+            )

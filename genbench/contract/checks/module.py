@@ -1,0 +1,72 @@
+"""What a plugin is before it builds anything: a module that imports, documented, with options that can be listed."""
+
+from __future__ import annotations
+
+import inspect
+
+from genbench import options, plugins
+from genbench.contract import world
+from genbench.contract.case import Subject
+from genbench.contract.fault import Fault, Refused
+from genbench.errors import OptionError, PluginError
+from genbench.plugins import Found, Plugin
+
+__all__ = ["docstring", "load", "takes_options"]
+
+
+def load(found: Found) -> Plugin:
+    """Import the plugin; its hooks are verified, and its import changes nothing that other programs share."""
+    before = world.snapshot()
+    with world.kept():
+        try:
+            plugin = plugins.load(found)
+        except PluginError as error:
+            raise Fault("a plugin that loads", f"this: {error}", "mend what the line names") from error
+        changed = world.changes(before, world.snapshot())
+    # Libraries set variables of their own when they are first imported, which is no fault of their user.
+    changed = [change for change in changed if not change.startswith("the environment")]
+    if changed:
+        raise Fault(
+            "the import to leave global state alone", f"that it changed {'; '.join(changed)}", "move it out of the module's top level"
+        )
+    return plugin
+
+
+def docstring(subject: Subject) -> None:
+    """The module's docstring says what the model is: its first line stands in lists and reports."""
+    if not subject.plugin.found.summary():
+        path = subject.plugin.found.path
+        raise Fault(
+            "a docstring whose first line says what the model is", "none", f'begin {path.name if path else "the module"} with """..."""'
+        )
+
+
+def takes_options(subject: Subject) -> None:
+    """The builder's signature lists the options, each with a type and a default of that type."""
+    accepted = options.accepted(subject.plugin)
+    if accepted is None:
+        raise Fault(
+            "build_model to pass **options to a builder with named, annotated arguments",
+            "a build_model whose source shows none",
+            "write `return build(image_shape, device, **options)`, with `def build(image_shape, device, width: int = 256)`",
+        )
+    for parameter in accepted.values():
+        if parameter.annotation is inspect.Parameter.empty:
+            raise Fault(
+                "a type for each option",
+                f"`{options.describe(parameter)}` without one",
+                f"write `{parameter.name}: {type(parameter.default).__name__} = {parameter.default!r}`",
+            )
+        if isinstance(parameter.annotation, str):
+            raise Fault(
+                "annotations that Python can evaluate",
+                f"{parameter.annotation!r} of option {parameter.name!r}",
+                "import the names that the builder's annotations use, and not under TYPE_CHECKING alone",
+            )
+    defaults = {name: subject.given.get(name, parameter.default) for name, parameter in accepted.items()}
+    try:
+        subject.build(given=defaults)
+    except Refused as refusal:
+        if isinstance(fault := refusal.__cause__, OptionError) and fault.__cause__ is None:
+            raise Fault("defaults of the annotated types", str(fault), "change the annotation or the default") from fault
+        raise

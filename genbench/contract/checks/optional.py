@@ -1,0 +1,92 @@
+"""What the optional hooks promise, where the plugin has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from genbench import seeding
+from genbench.contract import state
+from genbench.contract.case import BATCH, Subject
+from genbench.contract.checks.sampling import FEW, check_rows
+from genbench.contract.fault import Fault, Unmet
+from genbench.contract.images import check_images, check_tensor
+
+__all__ = ["before_sampling", "encode", "log_likelihood", "reconstruct"]
+
+
+def before_sampling(subject: Subject) -> None:
+    """`before_sampling` called twice leaves the same state as once."""
+    _implemented(subject, "before_sampling")
+    model = subject.build()
+    subject.prepare(model)
+    once = state.snapshot(model)
+    seeding.seed_global(1, "contract", "before_sampling")
+    subject.prepare(model)
+    changed = state.difference(once, state.snapshot(model))
+    if changed:
+        raise Fault(
+            "before_sampling to leave the same state when it is called again",
+            f"another {changed}",
+            "set what it finds (buffer.copy_), do not add to it, and draw nothing from the global generator",
+        )
+
+
+def reconstruct(subject: Subject) -> None:
+    """`reconstruct` returns images of the same shape, a function of each image alone."""
+    _implemented(subject, "reconstruct")
+    images, _ = subject.batch(0)
+    check_images("reconstruct", _twice(subject, "reconstruct"), tuple(images.shape), subject.device)
+    _each_by_itself(subject, "reconstruct")
+
+
+def encode(subject: Subject) -> None:
+    """`encode` returns codes (B, D), a function of each image alone."""
+    _implemented(subject, "encode")
+    check_tensor("encode", _twice(subject, "encode"), (BATCH, "D"), subject.device)
+    _each_by_itself(subject, "encode")
+
+
+def log_likelihood(subject: Subject) -> None:
+    """`log_likelihood` returns (B,) nats, at most 0, from its generator alone."""
+    _implemented(subject, "log_likelihood")
+    images, _ = subject.batch(0)
+    nats = check_tensor("log_likelihood", _twice(subject, "log_likelihood", draws=True), (BATCH,), subject.device)
+    if float(nats.max()) > 0:
+        raise Fault(
+            "log_likelihood to be at most 0, since an 8-bit image has a probability",
+            f"{float(nats.max()):.4g} nats",
+            "a density of pixels in [-1, 1] is no probability: integrate it over the bin of each 8-bit value, 2 / 255 wide",
+        )
+
+
+def _implemented(subject: Subject, hook: str) -> None:
+    if not subject.plugin.implements(hook):
+        raise Unmet(f"the plugin has no {hook}")
+
+
+def _twice(subject: Subject, hook: str, *, draws: bool = False) -> Any:
+    """Call a hook under two global seeds; raise `Fault` unless it gives the same and leaves the model as it is."""
+    images, _ = subject.batch(0)
+    before = state.snapshot(subject.trained)
+    results = []
+    for seed in (0, 1):
+        seeding.seed_global(seed, "contract", hook)
+        arguments = {"generator": subject.generator()} if draws else {}
+        results.append(subject.call(subject.trained, hook, images=images, **arguments))
+    changed = state.difference(before, state.snapshot(subject.trained))
+    if changed:
+        raise Fault(f"{hook} to change nothing", f"that it changed {changed}", "do not call .train() in it")
+    if not state.equal(*results):
+        change = "pass generator=generator to every random call" if draws else "take the mean of the code, not a draw"
+        raise Fault(f"{hook} to give the same for the same images", "others after another global seed", change)
+    return results[0]
+
+
+def _each_by_itself(subject: Subject, hook: str) -> None:
+    images, _ = subject.batch(0)
+    with torch.no_grad():
+        many = subject.call(subject.trained, hook, images=images)
+        few = subject.call(subject.trained, hook, images=images[:FEW])
+    check_rows(hook, many, few)

@@ -1,0 +1,108 @@
+"""What makes a killed benchmark go on as if nothing had happened: the `Model` is all the state there is."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from genbench import checkpoint, plugins, seeding
+from genbench.contract import state
+from genbench.contract.case import BATCH, STEPS, Subject
+from genbench.contract.fault import Fault
+from genbench.model import Model
+from genbench.errors import PluginError
+
+__all__ = ["resume", "round_trip"]
+
+
+def round_trip(subject: Subject) -> None:
+    """A model restored from its checkpoint has the same state and samples the same images."""
+    seeding.seed_global(0, "contract", "round trip")
+    first = subject.sample(subject.trained, BATCH)
+    with _folder() as folder, _imported_anew(subject) as other:
+        _save(folder / "model.pt", subject.trained)
+        restored = other.build(seed=1)
+        _restore(folder / "model.pt", restored, subject)
+        seeding.seed_global(0, "contract", "round trip")
+        second = other.sample(restored, BATCH)
+    changed = state.difference(state.snapshot(subject.trained), state.snapshot(restored))
+    if changed:
+        raise Fault("the state that was saved", f"another {changed}", "let state_dict and load_state_dict hold all of it")
+    if not state.equal(first, second):
+        raise Fault(
+            "a restored model to sample the same images",
+            "others",
+            "keep everything in parameters and buffers (register_buffer), nothing in attributes or globals",
+        )
+
+
+def resume(subject: Subject) -> None:
+    """k steps, save, load into a fresh model of a freshly imported plugin, k steps: the same as 2k steps."""
+    unbroken = subject.build()
+    with _folder() as folder:
+        seeding.seed_global(0, "contract", "resume")
+        subject.train(unbroken, 0, STEPS)
+        _save(folder / "model.pt", unbroken)
+        losses = subject.train(unbroken, STEPS, STEPS)
+        with _imported_anew(subject) as other:
+            resumed = other.build(seed=1)
+            seeding.seed_global(1, "contract", "resume")
+            _restore(folder / "model.pt", resumed, subject)
+            again = other.train(resumed, STEPS, STEPS)
+    changed = state.difference(state.snapshot(unbroken), state.snapshot(resumed))
+    differing = [name for name in losses[-1] if not state.equal(losses[-1][name], again[-1].get(name))]
+    if changed or differing:
+        what = f"another {changed}" if changed else f"another loss {differing[0]!r}"
+        raise Fault(
+            f"{STEPS} steps, a checkpoint and {STEPS} steps to end where {2 * STEPS} steps end",
+            what,
+            "keep all state in Model (not in globals, attributes or closures), and draw noise from torch's global generator alone",
+        )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="genbench-contract-") as name:
+        yield Path(name)
+
+
+def _save(path: Path, model: Model) -> None:
+    try:
+        checkpoint.save(path, model, {})
+    except Exception as error:  # a stranger's state can hold what cannot be written
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise Fault("a state that can be saved", reason, "keep only tensors and plain values in the state") from error
+
+
+def _restore(path: Path, model: Model, subject: Subject) -> None:
+    try:
+        checkpoint.restore(path, model, subject.device)
+    except checkpoint.CheckpointError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()
+        raise Fault(
+            "a freshly built model to take the state of a trained one",
+            " ".join(line.strip() for line in reason[:2]),
+            "make every network and buffer in build_model, at its final size, with tensors and plain values in the state",
+        ) from error
+
+
+@contextmanager
+def _imported_anew(subject: Subject) -> Iterator[Subject]:
+    """Import the plugin's package a second time, as a fresh process would, and put the first one back after."""
+    found = subject.plugin.found
+    module = subject.plugin.implementation.__name__ if found.file else found.target.partition(":")[0]
+    root = module.partition(".")[0]
+    first = {name: module for name, module in sys.modules.items() if name == root or name.startswith(f"{root}.")}
+    for name in first:
+        del sys.modules[name]
+    try:
+        plugin = plugins.load(found)
+    except PluginError:  # what it registers elsewhere may allow one import only: then a fresh model has to do
+        plugin = subject.plugin
+    try:
+        yield Subject(plugin, subject.given, subject.case, subject.device)
+    finally:
+        sys.modules.update(first)

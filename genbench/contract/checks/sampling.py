@@ -1,0 +1,111 @@
+"""What `sample` promises: images as asked for, from its generator alone, that change nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from genbench import seeding
+from genbench.contract import state
+from genbench.contract.case import BATCH, Subject
+from genbench.contract.fault import Fault, Unmet
+from genbench.contract.images import check_images
+from genbench.contract.watching import Replay
+
+__all__ = ["batch_size", "generator", "labels", "nothing_changed", "repeats", "sample"]
+
+FEW = 3
+
+
+def sample(subject: Subject) -> None:
+    """`sample` returns (count, C, H, W) float images in [-1, 1] on the device, before training and after."""
+    untrained = subject.build()
+    subject.prepare(untrained)
+    for model, count in ((untrained, BATCH - 1), (subject.trained, BATCH - 1), (subject.trained, 1)):
+        check_images("sample", subject.sample(model, count), (count, *subject.image_shape), subject.device)
+
+
+def repeats(subject: Subject) -> None:
+    """Equal generators give equal images, and others give others."""
+    seeding.seed_global(0, "contract", "repeats")
+    first = subject.sample(subject.trained, BATCH, seed=0)
+    seeding.seed_global(0, "contract", "repeats")
+    if not state.equal(first, subject.sample(subject.trained, BATCH, seed=0)):
+        raise Fault(
+            "equal images from equal generators",
+            "others at the second call",
+            "draw everything from `generator`, and keep no state between calls",
+        )
+    if state.equal(first, subject.sample(subject.trained, BATCH, seed=1)):
+        raise Fault(
+            "other images from another generator", "the same ones", "draw the latent with torch.randn(..., generator=generator)"
+        )
+
+
+def generator(subject: Subject) -> None:
+    """All randomness comes from the generator: the global one is neither read nor moved."""
+    change = "pass generator=generator to every random call"
+    seeding.seed_global(0, "contract", "one")
+    before = torch.get_rng_state()
+    first = subject.sample(subject.trained, BATCH)
+    if not torch.equal(before, torch.get_rng_state()):
+        raise Fault("sample to leave torch's global generator alone", "that it draws from it", change)
+    seeding.seed_global(0, "contract", "other")
+    if not state.equal(first, subject.sample(subject.trained, BATCH)):
+        raise Fault("images that do not depend on the global seed", "others after another seed", change)
+
+
+def nothing_changed(subject: Subject) -> None:
+    """`sample` leaves networks and optimizers as they are."""
+    before = state.snapshot(subject.trained)
+    subject.sample(subject.trained, BATCH)
+    changed = state.difference(before, state.snapshot(subject.trained))
+    if changed:
+        raise Fault(
+            "sample to change nothing",
+            f"that it changed {changed}",
+            "do not call .train() in it, and move what it computes once into before_sampling",
+        )
+
+
+def batch_size(subject: Subject) -> None:
+    """An image does not depend on how many are drawn beside it, where each has random numbers of its own."""
+    replay = Replay(BATCH)
+    with replay:
+        many = subject.sample(subject.trained, BATCH)
+    with replay.for_fewer(FEW):
+        few = subject.sample(subject.trained, FEW)
+    check_rows("sample", many, few)
+
+
+def check_rows(hook: str, many: Tensor, few: Tensor) -> None:
+    """Raise `Fault` unless the first rows of a large batch are those of a small one."""
+    if not torch.allclose(many[: len(few)].float(), few.float(), rtol=state.TOLERANCE, atol=state.TOLERANCE):
+        gap = float((many[: len(few)].float() - few.float()).abs().max())
+        raise Fault(
+            f"{hook} to treat each image by itself",
+            f"values that differ by {gap:.3g} in a batch of {len(few)} from those in a batch of {len(many)}",
+            "take no statistics over the batch: the networks are in evaluation mode, keep them so",
+        )
+
+
+def labels(subject: Subject) -> None:
+    """An implementation of `sample` that declares `labels` uses them."""
+    if not subject.plugin.implements("sample", "labels"):
+        raise Unmet("sample takes no labels")
+    if subject.case.classes is None:
+        raise Unmet("the images have no labels")
+    first, last = (
+        subject.call(
+            subject.trained,
+            "sample",
+            count=BATCH,
+            labels=torch.full((BATCH,), label, device=subject.device),
+            generator=subject.generator(),
+        )
+        for label in (0, subject.case.classes - 1)
+    )
+    if torch.equal(first, last):
+        raise Fault(
+            "other images for another label", "the same ones", "feed the labels to the network, or leave `labels` out of sample's arguments"
+        )

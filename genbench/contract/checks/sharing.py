@@ -1,0 +1,48 @@
+"""What a plugin shares with the other programs of the machine, and leaves alone."""
+
+from __future__ import annotations
+
+from genbench.contract import world
+from genbench.contract.case import BATCH, Subject
+from genbench.contract.fault import Fault
+
+__all__ = ["global_state", "network"]
+
+
+def global_state(subject: Subject) -> None:
+    """No hook changes global settings, the working directory, the environment or others' random state."""
+    before = world.snapshot()
+    _call_every_hook(subject)
+    changed = world.changes(before, world.snapshot())
+    if changed:
+        raise Fault(
+            "hooks that leave global state alone",
+            f"that they changed {'; '.join(changed)}",
+            "set what you need on your own tensors, and draw randomness from torch alone",
+        )
+
+
+def network(subject: Subject) -> None:
+    """No hook opens a network connection: a cell's numbers depend on nothing but what its record says."""
+    with world.network_watched() as asked:
+        try:
+            _call_every_hook(subject)
+        except Fault:
+            if not asked:
+                raise
+    if asked:
+        raise Fault(
+            "hooks that open no network connection", f"one to {asked[0]}", "ship weights with the distribution, or train from scratch"
+        )
+
+
+def _call_every_hook(subject: Subject) -> None:
+    model = subject.build()
+    subject.train(model, 0, 1)
+    subject.prepare(model)
+    subject.sample(model, BATCH)
+    images, _ = subject.batch(0)
+    for hook in ("reconstruct", "encode", "log_likelihood"):
+        if subject.plugin.implements(hook):
+            arguments = {"generator": subject.generator()} if hook == "log_likelihood" else {}
+            subject.call(model, hook, images=images, **arguments)

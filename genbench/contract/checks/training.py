@@ -1,0 +1,157 @@
+"""What `train_step` promises: losses that can be read later, parameters that move, no waiting, no growth."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from genbench import seeding
+from genbench.contract.case import STEPS, Subject
+from genbench.contract.fault import Fault
+from genbench.contract.watching import Readings, Survivors, Transfers
+
+__all__ = ["losses", "memory", "movement", "waiting"]
+
+PATIENCE = 12  # steps in which every parameter must have moved: a generator may be stepped only every fifth time
+MEMORY_STEPS = 200
+WATCHED = range(20, 110, 10)  # early steps: a plugin that holds on to the last few tensors does not grow
+COUNTED = (50, 125, 200)
+
+
+def losses(subject: Subject) -> None:
+    """`train_step` returns a dict of detached, finite 0-d tensors by name."""
+    model = subject.build()
+    seeding.seed_global(0, "contract", "losses")
+    for step, returned in enumerate(subject.train(model)):
+        if not isinstance(returned, dict) or not returned:
+            found = "an empty dict" if isinstance(returned, dict) else f"{type(returned).__name__}"
+            raise Fault("train_step to return a dict of losses", found, 'return {"loss": loss.detach()}')
+        _check_losses(returned, step)
+
+
+def _check_losses(returned: Mapping[str, Tensor], step: int) -> None:
+    for name, value in returned.items():
+        if not isinstance(name, str):
+            raise Fault("losses named by text", f"the name {name!r}", 'return {"loss": loss.detach()}')
+        if not isinstance(value, Tensor):
+            raise Fault(
+                f"loss {name!r} to be a tensor", type(value).__name__, "return loss.detach(): genbench reads it when there is time"
+            )
+        if value.dim() != 0:
+            raise Fault(f"loss {name!r} to be a 0-d tensor", f"one of shape {tuple(value.shape)}", "take its .mean()")
+        if value.requires_grad:
+            raise Fault(f"loss {name!r} to be detached", "one that requires grad", "return loss.detach()")
+        if not bool(value.isfinite()):
+            raise Fault(
+                f"loss {name!r} to be finite", f"{float(value)} at step {step}", "mend the formula, or take a smaller learning rate"
+            )
+
+
+def movement(subject: Subject) -> None:
+    """Every trainable parameter has changed after a few steps."""
+    model = subject.build()
+    seeding.seed_global(0, "contract", "movement")
+    still = {
+        name: (parameter, parameter.detach().clone())
+        for name, parameter in model.networks.named_parameters()
+        if parameter.requires_grad
+    }
+    step = 0
+    while still and step < PATIENCE:
+        subject.train(model, step, STEPS)
+        step += STEPS
+        still = {name: pair for name, pair in still.items() if torch.equal(*pair)}
+    if still:
+        more = f" and {len(still) - 1} more" if len(still) > 1 else ""
+        raise Fault(
+            f"every trainable parameter to move in {PATIENCE} steps",
+            f"{next(iter(still))}{more} unchanged",
+            "step its optimizer after loss.backward(), and see that the loss depends on it; else .requires_grad_(False)",
+        )
+
+
+def waiting(subject: Subject) -> None:
+    """`train_step` never waits for the device."""
+    model = subject.build()
+    subject.train(model, 0, 1)  # the first step makes the optimizers' state
+    with _waits(subject) as lines:
+        subject.train(model, 1, 2)
+    if lines:
+        raise Fault(
+            "train_step never to wait for the device",
+            f"a value read at {lines[0]}",
+            "keep it a tensor: no .item(), float(), bool(), `if tensor`, .cpu() or boolean mask (distributions: validate_args=False)",
+        )
+
+
+@contextlib.contextmanager
+def _waits(subject: Subject) -> Iterator[list[str]]:
+    lines: list[str] = []
+    if subject.device.type == "cuda":
+        before = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield lines
+        except Fault as fault:
+            if "synchronizing CUDA operation" not in str(fault):
+                raise
+            lines.append(str(fault).rpartition("look at ")[2])
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+        return
+    readings, transfers = Readings(subject.home), Transfers(subject.home)
+    with transfers, readings:
+        yield lines
+    lines += readings.lines + transfers.lines
+
+
+def memory(subject: Subject) -> None:
+    """200 training steps hold on to no memory."""
+    model = subject.build()
+    watches, blocks = [], []
+    with _quick_collection():
+        for step in range(MEMORY_STEPS + 1):
+            if step in COUNTED:
+                gc.collect()
+                blocks.append(sys.getallocatedblocks())
+            watch = Survivors() if step in WATCHED else None
+            with watch or contextlib.nullcontext():
+                subject.train(model, step, 1)
+            if watch is not None:
+                watches.append(watch)
+        gc.collect()
+    alive = [watch.bytes_alive() for watch in watches]
+    if sum(size > 0 for size in alive) > len(alive) / 2:
+        raise Fault(
+            f"no tensor of a training step to outlive {MEMORY_STEPS} steps",
+            f"{max(alive):,} bytes kept at each step",
+            "do not collect losses or images between calls, and detach() what is kept in a buffer",
+        )
+    early, late = (
+        (after - before) / (end - begin)
+        for before, after, begin, end in zip(blocks, blocks[1:], COUNTED, COUNTED[1:], strict=False)
+    )
+    if min(early, late) >= 1:
+        raise Fault(
+            f"no growth of memory over {MEMORY_STEPS} steps",
+            f"{min(early, late):.1f} new Python objects a step that are never freed",
+            "do not append to a list, a dict or a cache that outlives the call",
+        )
+
+
+@contextlib.contextmanager
+def _quick_collection() -> Iterator[None]:
+    """Leave what is there already out of garbage collection: it is most of the objects, and most of the time."""
+    own = gc.get_freeze_count() == 0
+    if own:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if own:
+            gc.unfreeze()

@@ -1,0 +1,94 @@
+"""Runs the contract through pytest, quietly and apart from the settings of whoever calls, and returns what came out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from unittest import mock
+
+import pytest
+
+from genbench.contract.case import Case
+from genbench.contract.fault import Fault
+from genbench.contract.suite import parameters
+from genbench.contract.table import Check
+from genbench.contract.verification import Contract
+from genbench.errors import GenbenchError
+
+__all__ = ["Outcome", "run_contract"]
+
+Status = Literal["ok", "failed", "skipped"]
+MODULE = Path(__file__).with_name("session_module.py")
+# Neither files nor settings of the caller's project, nor anything printed.
+ARGUMENTS = (
+    *("-c", os.devnull, f"--rootdir={MODULE.parent}", "--noconftest", "--import-mode=importlib"),
+    *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler", "-p", "no:logging"),
+    *("-p", "no:unraisableexception", "-p", "no:threadexception"),  # each ends in a second of garbage collection
+    *("-W", "ignore::pytest.PytestConfigWarning"),
+)
+ENVIRONMENT = {"PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one check ended on one case (None: it runs once), and the fault or the reason."""
+
+    check: Check
+    case: Case | None
+    status: Status
+    text: str = ""
+
+
+def run_contract(contract: Contract, after_each: Callable[[Outcome], None] | None = None) -> list[Outcome]:
+    """Put a model under the whole contract; `after_each` hears of each outcome as it comes.
+
+    Raises:
+        InputError: the model, an option or the device is not there.
+        GenbenchError: pytest itself stopped.
+    """
+    contract.refuse_bad_input()
+    listener = _Listener(contract, after_each)
+    with mock.patch.dict(os.environ, ENVIRONMENT):
+        code = pytest.main([*ARGUMENTS, str(MODULE)], plugins=[listener])
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise GenbenchError(f"the contract suite stopped: pytest ended with {pytest.ExitCode(code).name}")
+    return listener.outcomes
+
+
+class _Listener:
+    """A pytest plugin that gives the test its arguments and gathers outcomes."""
+
+    def __init__(self, contract: Contract, after_each: Callable[[Outcome], None] | None) -> None:
+        self.contract = contract
+        self.after_each = after_each
+        self.outcomes: list[Outcome] = []
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        rows = [
+            pytest.param(self.contract, *row.values, id=row.id)  # type: ignore[attr-defined]
+            for row in parameters(self.contract)
+        ]
+        metafunc.parametrize(("contract", "check", "case"), rows)
+
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        if call.when != "call":
+            return
+        outcome = self._outcome(item, call)
+        self.outcomes.append(outcome)
+        if self.after_each is not None:
+            self.after_each(outcome)
+
+    def _outcome(self, item: Any, call: pytest.CallInfo[Any]) -> Outcome:
+        check, case = item.callspec.params["check"], item.callspec.params["case"]
+        if call.excinfo is None:
+            return Outcome(check, case, "ok")
+        result = self.contract.result(check, case)
+        if isinstance(result, Fault) or result is None:
+            crash = f"the check itself stopped: {call.excinfo.exconly()} ({call.excinfo.traceback[-1]})"
+            return Outcome(check, case, "failed", str(result) if result else crash)
+        return Outcome(check, case, "skipped", str(result))

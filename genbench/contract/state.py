@@ -1,0 +1,48 @@
+"""Snapshots of a model's state, and what differs between two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench.model import Model
+
+__all__ = ["difference", "equal", "snapshot"]
+
+TOLERANCE = 1e-3  # of numbers that go through other kernels; an 8-bit step is 8e-3
+
+
+def snapshot(model: Model) -> dict[str, Any]:
+    """Return a copy of the whole state of a model, flat: `networks.generator.0.weight` -> tensor."""
+    return dict(_flatten("", model.state_dict()))
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
+    """Return the name of the first entry that differs between two snapshots, or None."""
+    for name in {**before, **after}:
+        if name not in before or name not in after:
+            return f"{name} (in one of them only)"
+        if not equal(before[name], after[name]):
+            return name
+    return None
+
+
+def equal(first: Any, second: Any) -> bool:
+    """Return whether two values are the same: bit for bit on the CPU, nearly on a device whose sums have no order."""
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+        return type(first) is type(second) and bool(first == second)
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    if first.device.type == "cpu":
+        return torch.equal(first, second) or bool(((first == second) | (first.isnan() & second.isnan())).all())
+    return torch.allclose(first, second, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+
+
+def _flatten(name: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [pair for key, inner in value.items() for pair in _flatten(f"{name}.{key}".lstrip("."), inner)]
+    if isinstance(value, list | tuple):
+        return [pair for index, inner in enumerate(value) for pair in _flatten(f"{name}.{index}", inner)]
+    return [(name, value.detach().clone() if isinstance(value, Tensor) else value)]

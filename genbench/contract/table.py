@@ -1,0 +1,69 @@
+"""The table of checks: name, function, what must hold before, and how often it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from genbench.contract.case import Subject
+from genbench.contract.checks import building, likelihood, module, optional, persistence, sampling, sharing, training
+
+__all__ = ["CHECKS", "Check"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise of the contract.
+
+    Args:
+        name: what lists call it.
+        function: raises `Fault` where the promise is broken.
+        needs: checks that must hold first, so that one mistake fails one check.
+        once: whether it runs for the smallest images only, and not for each case.
+    """
+
+    name: str
+    function: Callable[[Subject], None]
+    needs: tuple[str, ...] = ("build",)
+    once: bool = False
+
+    @property
+    def promise(self) -> str:
+        """What holds, in one line: the first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def loads(subject: Subject) -> None:
+    """The module imports, has the required hooks, and changes no global state on import."""
+
+
+_TRAINS = ("build", "losses")
+_SAMPLES = ("build", "losses", "before_sampling", "sample")
+_ALL = (
+    Check("loads", loads, needs=(), once=True),
+    Check("docstring", module.docstring, needs=("loads",), once=True),
+    Check("build", building.build, needs=("loads",)),
+    Check("options", module.takes_options, once=True),
+    Check("losses", training.losses),
+    Check("movement", training.movement, needs=_TRAINS),
+    Check("waiting", training.waiting, needs=_TRAINS),
+    Check("before_sampling", optional.before_sampling),
+    Check("sample", sampling.sample, needs=("build", "losses", "before_sampling")),
+    Check("sample_repeats", sampling.repeats, needs=_SAMPLES),
+    Check("sample_generator", sampling.generator, needs=_SAMPLES),
+    Check("sample_changes_nothing", sampling.nothing_changed, needs=_SAMPLES),
+    Check("sample_batch_size", sampling.batch_size, needs=_SAMPLES),
+    Check("sample_labels", sampling.labels, needs=_SAMPLES),
+    Check("reconstruct", optional.reconstruct, needs=_TRAINS),
+    Check("encode", optional.encode, needs=_TRAINS),
+    Check("log_likelihood", optional.log_likelihood, needs=_TRAINS),
+    Check("checkpoint", persistence.round_trip, needs=_SAMPLES),
+    Check("resume", persistence.resume, needs=(*_TRAINS, "checkpoint")),
+    Check("global_state", sharing.global_state, needs=_SAMPLES),
+    Check("network", sharing.network, needs=_SAMPLES),
+    Check("memory", training.memory, needs=_TRAINS, once=True),
+    Check("likelihood_bound", likelihood.bound, needs=("log_likelihood",), once=True),
+)
+
+CHECKS = {check.name: check for check in _ALL}

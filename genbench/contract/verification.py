@@ -1,0 +1,130 @@
+"""`Contract`: one plugin under every check and case, each examined once, one mistake failing one check."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+
+from genbench import environment, plugins
+from genbench.config import ModelSpec
+from genbench.contract import world
+from genbench.contract.case import CLASSES, Case, Subject
+from genbench.contract.checks import module
+from genbench.contract.fault import Fault, Refused, Unmet
+from genbench.contract.table import CHECKS, Check
+from genbench.errors import InputError, OptionError
+from genbench.plugins import Plugin
+
+__all__ = ["SHAPES", "Contract"]
+
+SHAPES: tuple[tuple[int, int, int], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
+
+
+class Contract:
+    """The checks of one model.
+
+    Args:
+        model: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
+        shapes: (C, H, W) of the images, each checked with labels and without.
+        device: `cpu`, `cuda`, `mps` or `auto`. On the CPU repetitions are compared bit for bit.
+    """
+
+    def __init__(self, model: str, shapes: Sequence[tuple[int, int, int]] = SHAPES, device: str = "cpu") -> None:
+        self.spec = ModelSpec.parse(model)
+        self.device_name = device
+        self.cases = tuple(Case(tuple(shape), classes) for shape in dict.fromkeys(shapes) for classes in (CLASSES, None))
+        self._plugin: Plugin | None = None
+        self._subject: Subject | None = None
+        self._refusals: dict[Case, Refused | None] = {}
+        self._results: dict[tuple[str, Case], Fault | Unmet | None] = {}
+
+    def items(self) -> list[tuple[Check, Case | None]]:
+        """Return every check with every case, case by case, so that the models of one case at a time are in memory."""
+        once: list[tuple[Check, Case | None]] = [(check, None) for check in CHECKS.values() if check.once]
+        return once + [(check, case) for case in self.cases for check in CHECKS.values() if not check.once]
+
+    def refuse_bad_input(self) -> None:
+        """Raise `InputError` for a model, an option or a device that is not there: the request's fault, not the plugin's."""
+        plugins.find(self.spec)
+        environment.choose_device(self.device_name)
+        if self.spec.options:
+            try:
+                refusals = [self._refusal(case) for case in self.cases]
+            except Fault:  # a plugin that does not load or build is for the checks to tell
+                return
+            for refusal in refusals:
+                if refusal is not None and None not in refusals and isinstance(refusal.__cause__, OptionError):
+                    raise refusal.__cause__
+
+    def verify(self, check: Check, case: Case | None) -> None:
+        """Examine one check; raise `Fault` where it does not hold, and `Unmet` where it does not apply."""
+        result = self.result(check, case)
+        if result is not None:
+            raise result.with_traceback(None)
+
+    def result(self, check: Check, case: Case | None) -> Fault | Unmet | None:
+        """Return how one check came out; it is examined once."""
+        case = case or self._smallest(check)
+        key = (check.name, case)
+        if key not in self._results:
+            self._results[key] = self._examine(check, case)
+        return self._results[key]
+
+    def subject(self, case: Case) -> Subject:
+        """Return the plugin on one case; the models of the case before are let go."""
+        if self._subject is None or self._subject.case != case:
+            self._subject = Subject(self._load(), self.spec.options, case, environment.choose_device(self.device_name))
+        return self._subject
+
+    def _load(self) -> Plugin:
+        if self._plugin is None:
+            try:
+                found = plugins.find(self.spec)
+            except InputError as error:
+                raise Fault("a model that can be found", str(error), "install its distribution, or name its file") from error
+            self._plugin = module.load(found)
+        return self._plugin
+
+    def _examine(self, check: Check, case: Case) -> Fault | Unmet | None:
+        for name in check.needs:
+            try:
+                self.verify(CHECKS[name], None if CHECKS[name].once else case)
+            except Fault:
+                return Unmet(f"needs {name}, which failed")
+            except Unmet as unmet:
+                # A hook that is not there stands in nobody's way; images that are refused, or a fault before, do.
+                if isinstance(unmet, Refused) or str(unmet).startswith("needs "):
+                    return unmet
+        try:
+            with world.kept():
+                check.function(self.subject(case))
+        except Refused as refusal:
+            return refusal if any(self._refusal(other) is None for other in self.cases) else _refused_all(refusal)
+        except (Fault, Unmet) as outcome:
+            return outcome
+        return None
+
+    def _refusal(self, case: Case) -> Refused | None:
+        """Return how `build_model` refuses a case, or None when it does not."""
+        if case not in self._refusals:
+            self._refusals[case] = None
+            try:
+                with world.kept():
+                    Subject(self._load(), self.spec.options, case, environment.choose_device(self.device_name)).build()
+            except Refused as refusal:
+                self._refusals[case] = refusal
+        return self._refusals[case]
+
+    def _smallest(self, check: Check) -> Case:
+        """Return the case of the smallest images; for a check that builds, of those that the model takes."""
+        ordered = sorted(self.cases, key=lambda case: math.prod(case.image_shape))
+        if check.needs in ((), ("loads",)):
+            return ordered[0]
+        with contextlib.suppress(Fault):
+            return next((case for case in ordered if self._refusal(case) is None), ordered[0])
+        return ordered[0]
+
+
+def _refused_all(refusal: Refused) -> Fault:
+    return Fault("a model for at least one of the shapes", f"that {refusal}", "take any image_shape, or name another with --shape")

@@ -1,0 +1,146 @@
+"""Modes that watch what a plugin asks of torch: waits for the device, tensors kept alive, random numbers drawn."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from genbench.contract.fault import Unmet, own_line
+
+__all__ = ["Readings", "Replay", "Survivors", "Transfers"]
+
+_aten = torch.ops.aten
+# What hands a value of a tensor, or a shape that depends on one, to Python: on an accelerator each waits for it.
+_READING = {
+    _aten._local_scalar_dense.default,
+    _aten.equal.default,
+    _aten.masked_select.default,
+    _aten.nonzero.default,
+    _aten._unique2.default,
+    _aten.unique_dim.default,
+    _aten.unique_consecutive.default,
+}
+_TRANSFERS = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__}
+
+
+class Readings(TorchDispatchMode):
+    """Notes the plugin's line at each operation that waits for an accelerator; so it finds them on the CPU too."""
+
+    def __init__(self, home: str) -> None:
+        super().__init__()
+        self.home = home
+        self.lines: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        by_mask = func is _aten.index.Tensor and any(
+            index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
+        )
+        if func in _READING or by_mask:
+            note(self.lines, self.home)
+        return func(*args, **(kwargs or {}))
+
+
+class Transfers(TorchFunctionMode):
+    """Notes the plugin's line at each call that copies a tensor to the host, which the CPU does without an operation."""
+
+    def __init__(self, home: str) -> None:
+        super().__init__()
+        self.home = home
+        self.lines: list[str] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _TRANSFERS:
+            note(self.lines, self.home)
+        return func(*args, **(kwargs or {}))
+
+
+def note(lines: list[str], home: str) -> None:
+    """Add the line of the plugin that is being run, unless it is an optimizer that reads its own step counter."""
+    # The counter lives on the CPU whatever the device, so reading it waits for nothing. The stack is walked by hand,
+    # since an optimizer does this for each parameter and a formatted stack takes a millisecond.
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "_get_value" and frame.f_code.co_filename.endswith("optimizer.py"):
+            return
+        frame = frame.f_back
+    lines.append(own_line(traceback.extract_stack(), home))
+
+
+class Survivors(TorchDispatchMode):
+    """Remembers, without holding them, the memory of every tensor made within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: list[tuple[StorageWeakRef, int]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = {leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        for leaf in tree_leaves(result):
+            # What an operation changes in place, it gives back: that memory is not new.
+            if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in given:
+                storage = leaf.untyped_storage()
+                self._made.append((StorageWeakRef(storage), storage.nbytes()))
+        return result
+
+    def bytes_alive(self) -> int:
+        """Return how many bytes of what was made are still there."""
+        return sum(size for reference, size in self._made if not reference.expired())
+
+
+class Replay(TorchDispatchMode):
+    """Records the random numbers of a call, then hands the rows of the first few images to a call for fewer.
+
+    Raises:
+        Unmet: the two calls do not draw alike, one row an image, so nothing can be said.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+        self._fewer: int | None = None
+        self._drawn: list[Tensor] = []
+        self._next = 0
+
+    def for_fewer(self, count: int) -> Replay:
+        """Return this, set to replay for `count` images."""
+        self._fewer, self._next = count, 0
+        return self
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if torch.Tag.nondeterministic_seeded not in func.tags or not isinstance(result, Tensor):
+            return result
+        if self._fewer is None:
+            self._drawn.append(result.detach().clone())
+            return result
+        return result.copy_(self._recorded(result.shape))
+
+    def _recorded(self, shape: torch.Size) -> Tensor:
+        reason = "sample draws randomness that is not one row an image"
+        if self._next == len(self._drawn):
+            raise Unmet(reason)
+        drawn = self._drawn[self._next]
+        self._next += 1
+        if drawn.shape == shape:
+            return drawn
+        if drawn.dim() == 0 or drawn.shape[0] != self._count or drawn.shape[1:] != shape[1:] or shape[0] != self._fewer:
+            raise Unmet(reason)
+        return drawn[: self._fewer]

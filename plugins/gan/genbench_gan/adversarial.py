@@ -1,0 +1,119 @@
+"""The game that both models play: how two networks become a `Model`, one training step, and sampling."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from genbench import Model
+from genbench_gan.average import Average
+from genbench_gan.losses import discriminator_loss, generator_loss
+
+__all__ = ["Generator", "assemble", "check", "sample", "train_step"]
+
+BETA2 = 0.999
+
+
+class Generator(nn.Sequential):
+    """The layers from latents (B, latent) to images (B, C, H, W) in [-1, 1]."""
+
+    def __init__(self, latent: int, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.latent = latent
+
+
+def check(name: str, value: float, lowest: float, below: float = math.inf) -> None:
+    """Raise `ValueError` where an option's value is not in [lowest, below)."""
+    if not lowest <= value < below:  # so written that a NaN is refused
+        domain = f"at least {lowest}" if below == math.inf else f"at least {lowest} and below {below}"
+        raise ValueError(f"{name} must be {domain}, got {value}")
+
+
+def assemble(
+    generator: Generator,
+    discriminator: nn.Module,
+    device: torch.device,
+    learning_rate: float,
+    beta1: float,
+    ema: float,
+) -> Model:
+    """Return the `Model` of a generator and a discriminator, each with an Adam of its own, on `device`.
+
+    Args:
+        generator: latents to images.
+        discriminator: images (B, C, H, W) to logits (B, 1).
+        device: where the model lives.
+        learning_rate: Adam's, of both.
+        beta1: Adam's decay of the first moment, of both; that of the second is 0.999.
+        ema: decay of the generator's `Average`, the network that samples are drawn from; 0 leaves it out.
+
+    Raises:
+        ValueError: a learning rate, beta1 or ema out of its domain.
+    """
+    check("learning_rate", learning_rate, 0.0)
+    check("beta1", beta1, 0.0, 1.0)
+    check("ema", ema, 0.0, 1.0)
+    networks = nn.ModuleDict({"generator": generator, "discriminator": discriminator}).to(device)
+    # One kernel updates all weights, where there is one.
+    fused = device.type in ("cpu", "cuda")
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        name: torch.optim.Adam(network.parameters(), learning_rate, betas=(beta1, BETA2), fused=fused)
+        for name, network in networks.items()
+    }
+    if ema > 0:
+        networks["average"] = Average(generator, ema)
+    return Model(networks, optimizers)
+
+
+def train_step(model: Model, images: Tensor, step: int, joint: bool) -> dict[str, Tensor]:
+    """Update the discriminator, then the generator, on one batch, and return both losses.
+
+    One generator pass serves both updates: the samples that the discriminator has just learned to reject are judged
+    again, by the updated discriminator, for the generator's loss.
+
+    Args:
+        model: from `assemble`, in training mode.
+        images: (B, C, H, W) in [-1, 1].
+        step: counts from 0.
+        joint: judge images and samples in one pass of 2B, which is faster; only for a discriminator that treats each
+            image on its own, as one with BatchNorm does not.
+
+    Returns:
+        Detached 0-d tensors under "discriminator" and "generator".
+    """
+    generator = cast(Generator, model.networks["generator"])
+    discriminator = model.networks["discriminator"]
+    samples = generator(torch.randn(len(images), generator.latent, device=images.device))
+
+    if joint:
+        real_logits, fake_logits = discriminator(torch.cat([images, samples.detach()])).chunk(2)
+    else:
+        real_logits, fake_logits = discriminator(images), discriminator(samples.detach())
+    told_apart = discriminator_loss(real_logits, fake_logits)
+    _update(model, "discriminator", told_apart)
+
+    passed_off = generator_loss(discriminator(samples))
+    _update(model, "generator", passed_off)
+
+    if "average" in model.networks:
+        cast(Average, model.networks["average"]).update(generator, step)
+    return {"discriminator": told_apart.detach(), "generator": passed_off.detach()}
+
+
+def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
+    """Return G(z) for `count` latents z ~ N(0, I), (count, C, H, W), with the averaged weights where they are kept."""
+    latent = cast(Generator, model.networks["generator"]).latent
+    latents = torch.randn(count, latent, generator=generator, device=generator.device)
+    images: Tensor = model.networks["average" if "average" in model.networks else "generator"](latents)
+    return images
+
+
+def _update(model: Model, name: str, loss: Tensor) -> None:
+    optimizer = model.optimizers[name]
+    # Only this network's gradients: the generator's loss runs through the discriminator, whose are not wanted.
+    torch.autograd.backward(loss, inputs=list(model.networks[name].parameters()))
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)

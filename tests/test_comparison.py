@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from genbench.comparison import (
+    Rank,
+    RecipeMismatch,
+    check_comparable,
+    difference,
+    holm,
+    pairwise,
+    ranks,
+    seed_values,
+    summarise,
+)
+from genbench.errors import InputError
+
+# Values as coarse as measured ones: SciPy, the reference, loses what is smaller than its rounding.
+numbers = st.lists(st.integers(-(10**9), 10**9).map(lambda whole: whole / 1000), min_size=2, max_size=8)
+
+
+def by_seed(*values: float, first: int = 0) -> dict[int, float]:
+    return dict(enumerate(values, start=first))
+
+
+@given(numbers)
+def test_the_interval_is_students(values: list[float]) -> None:
+    summary = summarise(values)
+    assert summary.half_width is not None
+    if len(set(values)) > 1:
+        low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+        assert (summary.mean, summary.half_width) == pytest.approx(
+            ((low + high) / 2, (high - low) / 2), rel=1e-6, abs=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "half_width", "n", "missing"),
+    [
+        ([], math.nan, None, 0, 0),
+        ([3.5], 3.5, None, 1, 0),
+        ([0.1, 0.1, 0.1], 0.1, 0.0, 3, 0),  # the mean of equal values is that value, to the last digit
+        ([2.0, None, math.nan, math.inf], 2.0, None, 1, 3),
+        ([math.nan], math.nan, None, 0, 1),
+    ],
+)
+def test_a_summary_counts_what_is_no_number_and_claims_no_interval_for_one_seed(
+    values: list[float | None], mean: float, half_width: float | None, n: int, missing: int
+) -> None:
+    summary = summarise(values)
+    assert (summary.half_width, summary.n, summary.missing) == (half_width, n, missing)
+    assert summary.mean == mean or (math.isnan(summary.mean) and math.isnan(mean))
+
+
+def test_equal_seeds_are_compared_seed_by_seed() -> None:
+    one, other = by_seed(3.0, 4.0, 6.0), by_seed(1.0, 2.0, 2.5)
+    found = difference(one, other)
+    reference = stats.ttest_rel(list(one.values()), list(other.values()))
+    low, high = reference.confidence_interval(0.95)
+    assert found.paired
+    assert (found.mean, found.p) == pytest.approx((2.5, reference.pvalue))
+    assert found.half_width == pytest.approx((high - low) / 2)
+
+
+def test_pairing_goes_by_seed_and_not_by_position() -> None:
+    one = {0: 1.0, 1: 5.0, 2: 9.0}
+    assert difference(one, {2: 8.0, 0: 0.5, 1: 4.0}).p == difference(one, {0: 0.5, 1: 4.0, 2: 8.0}).p
+
+
+def test_other_seeds_are_compared_by_welch() -> None:
+    one, other = by_seed(3.0, 4.0, 6.0), by_seed(1.0, 2.0, 2.5, 3.0, first=5)
+    found = difference(one, other)
+    reference = stats.ttest_ind(list(one.values()), list(other.values()), equal_var=False)
+    low, high = reference.confidence_interval(0.95)
+    assert not found.paired
+    assert (found.p, found.half_width) == pytest.approx((reference.pvalue, (high - low) / 2))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "p", "half_width"),
+    [
+        (by_seed(1.0, 1.0), by_seed(1.0, 1.0), 1.0, 0.0),
+        (by_seed(1.0, 1.0), by_seed(2.0, 2.0), 0.0, 0.0),
+        (by_seed(1.0, 1.0), by_seed(2.0, 2.0, first=7), 0.0, 0.0),
+        (by_seed(1.0), by_seed(2.0), None, None),
+        (by_seed(1.0, math.nan), by_seed(2.0, 3.0), None, None),
+        ({}, by_seed(2.0, 3.0), None, None),
+    ],
+)
+def test_differences_without_variance_or_without_seeds(
+    one: dict[int, float], other: dict[int, float], p: float | None, half_width: float | None
+) -> None:
+    found = difference(one, other)
+    assert (found.p, found.half_width) == (p, half_width)
+    assert not found.resolved or p == 0.0
+
+
+def test_holm_gives_the_textbook_values_and_never_falls_with_p() -> None:
+    # Holm (1979) by hand: 4 × 0.005, 3 × 0.01, 2 × 0.03, and 0.04 raised to the value before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_the_family_is_all_pairs_that_can_be_tested() -> None:
+    values = {"a": by_seed(1.0, 1.1, 1.3), "b": by_seed(2.0, 2.2, 2.1), "c": by_seed(9.0)}
+    found = {(pair.first, pair.second): pair for pair in pairwise(values)}
+    assert found["a", "c"].p_holm is None
+    assert found["b", "c"].p_holm is None
+    assert found["a", "b"].p_holm == found["a", "b"].p  # a family of one
+    larger = pairwise(values | {"d": by_seed(5.0, 5.1, 5.2)})
+    assert sum(pair.p_holm is not None for pair in larger) == 3
+
+
+def test_models_that_no_pair_tells_apart_share_their_ranks() -> None:
+    values = {"a": by_seed(10.0, 11.0, 12.0), "b": by_seed(10.5, 11.4, 11.3), "c": by_seed(90.0, 91.0, 92.1)}
+    assert ranks(values, "lower") == {"a": Rank(1, 2), "b": Rank(1, 2), "c": Rank(3, 3)}
+    assert ranks(values, "higher") == {"a": Rank(2, 3), "b": Rank(2, 3), "c": Rank(1, 1)}
+    assert str(Rank(1, 2)) == "1–2"
+
+
+def test_a_middle_that_neither_end_is_resolved_from_keeps_every_rank() -> None:
+    values = {
+        "low": by_seed(10.0, 10.1, 9.9, 10.0),
+        "middle": by_seed(5.0, 22.0, 17.0, 12.0),
+        "high": by_seed(20.0, 20.1, 20.1, 19.9),
+    }
+    assert ranks(values, "lower") == {"low": Rank(1, 2), "middle": Rank(1, 3), "high": Rank(2, 3)}
+
+
+@pytest.mark.parametrize(
+    "values", [{"a": by_seed(1.0, 2.0)}, {"a": by_seed(1.0), "b": by_seed(5.0)}, {"a": {}, "b": by_seed(1.0, 1.1)}, {}]
+)
+def test_one_seed_or_one_model_is_not_ranked(values: dict[str, dict[int, float]]) -> None:
+    assert ranks(values, "lower") == dict.fromkeys(values)
+
+
+def test_a_model_with_one_seed_is_left_out_and_the_others_are_ranked() -> None:
+    values = {"a": by_seed(1.0, 1.1, 1.2), "lost": by_seed(3.0), "b": by_seed(9.0, 9.1, 9.2)}
+    assert ranks(values, "lower") == {"a": Rank(1, 1), "lost": None, "b": Rank(2, 2)}
+
+
+def test_ranks_hold_family_wise() -> None:
+    # Six equal models: a claim of any order is false. At 5% a run of 200 has more than 20 by chance once in 2,000.
+    draw = np.random.default_rng(0)
+    false = 0
+    for _ in range(200):
+        values = {f"m{k}": by_seed(*draw.normal(size=4), first=10 * k) for k in range(6)}
+        false += any(rank != Rank(1, 6) for rank in ranks(values, "lower").values())
+    assert false <= 20
+
+
+def record(label: str, seed: int, recipe: dict[str, Any], value: float | None = 1.0) -> dict[str, Any]:
+    name = "-".join(map(str, recipe.values()))
+    return {
+        "status": "finished",
+        "cell": {"label": label, "seed": seed},
+        "numbers": {"fd": {"value": value, "recipe": name}},
+        "recipes": {name: recipe},
+    }
+
+
+CNN = {"extractor": "digits-cnn", "samples": 500}
+
+
+def test_recipes_that_differ_are_refused_with_fields_and_both_values() -> None:
+    other = {"extractor": "inception", "samples": 500, "resizer": "tf1"}
+    with pytest.raises(RecipeMismatch) as caught:
+        check_comparable({"gan": CNN, "vae": CNN, "ae": other})
+    assert str(caught.value) == (
+        "vae and ae: recipes differ: extractor is 'digits-cnn' and 'inception'; resizer is None and 'tf1'; "
+        "measure both under one recipe"
+    )
+    assert caught.value.fields == {"extractor": ("digits-cnn", "inception"), "resizer": (None, "tf1")}
+    check_comparable({"gan": CNN, "vae": dict(CNN)})
+
+
+def test_seed_values_gathers_seeds_and_refuses_to_mix() -> None:
+    records = [record("gan", 0, CNN, 3.0), record("gan", 1, CNN, None), record("vae", 0, CNN, 5.0)]
+    found = seed_values([*records, record("ae", 0, CNN) | {"status": "failed"}], "fd")
+    assert found["vae"] == {0: 5.0}
+    assert found["gan"][0] == 3.0
+    assert math.isnan(found["gan"][1])
+    assert "ae" not in found
+    assert seed_values(records, "psnr") == {}
+    with pytest.raises(
+        RecipeMismatch, match=r"fd of gan \(seed 0\) and fd of gan \(seed 2\): .*samples is 500 and 100"
+    ):
+        seed_values([*records, record("gan", 2, CNN | {"samples": 100})], "fd")
+    with pytest.raises(InputError, match=r"gan \(seed 0\): stands in two of the records"):
+        seed_values([*records, record("gan", 0, CNN)], "fd")

@@ -1,0 +1,120 @@
+"""Worker processes: events, failures, crashes and time limits all come back as an outcome."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from genbench.config import Cell, ModelSpec, Settings
+from genbench.execution.local import ForkServer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with ForkServer() as running:
+        yield running
+
+
+DATA = {"dataset": {"image_shape": [1, 8, 8], "classes": 10}}
+
+
+def check_model(server: ForkServer, path: Path, timeout: float | None = 60.0):
+    cell = Cell(ModelSpec(str(path)), "digits", 0, Settings())
+    return server.run("check_model", {"cell": cell.to_json(), "data": DATA}, timeout=timeout)
+
+
+def test_a_task_returns_its_value(server: ForkServer, tiny: Path) -> None:
+    outcome = check_model(server, tiny)
+    assert outcome.value == {"built": True}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise ValueError('bad luck')", "import failed: ValueError: bad luck"),
+        ("import sys; sys.exit(7)", "called sys.exit(7)"),
+        ("import os; os._exit(3)", "the process ended with exit code 3 and said nothing"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "the process was killed by SIGKILL; out of memory?",
+        ),
+        ("import ctypes; ctypes.string_at(0)", "the process was killed by SIGSEGV"),
+    ],
+)
+def test_whatever_a_plugin_does_is_an_outcome(server: ForkServer, write_plugin, code: str, reason: str) -> None:
+    outcome = check_model(server, write_plugin("LATENT = 16", f"LATENT = 16\n{code}"))
+    assert not outcome.ok
+    assert reason in outcome.reason
+    assert outcome.kind == "failure"
+
+
+def test_the_server_lives_on_after_a_crash(server: ForkServer, tiny: Path) -> None:
+    assert check_model(server, tiny).ok
+
+
+def test_a_hang_is_ended_with_everything_it_started(server: ForkServer, write_plugin, tmp_path: Path) -> None:
+    code = f"""
+import subprocess, time, pathlib
+child = subprocess.Popen(["sleep", "60"])
+pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(child.pid))
+time.sleep(60)
+"""
+    begin = time.monotonic()
+    outcome = check_model(server, write_plugin("LATENT = 16", f"LATENT = 16{code}"), timeout=3.0)
+    assert time.monotonic() - begin < 20
+    assert outcome.reason == "timed out"
+    time.sleep(0.2)
+    pid = int((tmp_path / "pid").read_text())
+    alive = Path(f"/proc/{pid}/status")
+    assert not alive.exists() or "Z (zombie)" in alive.read_text()
+
+
+def test_what_a_plugin_prints_is_kept_as_a_tail(server: ForkServer, write_plugin) -> None:
+    noise = "print('x' * 79 + '\\n' * 1, end='')"
+    code = f"for _ in range(30000): {noise}\nprint('the end')\nraise RuntimeError('after much noise')"
+    outcome = check_model(server, write_plugin("LATENT = 16", f"LATENT = 16\n{code}"))
+    assert "the end" in outcome.log_tail
+    assert len(outcome.log_tail) <= 4000
+    assert "after much noise" in outcome.reason
+    assert 'raise RuntimeError("after much noise")' in outcome.traceback or "after much noise" in outcome.traceback
+
+
+def test_an_option_at_fault_is_the_users(server: ForkServer, tiny: Path) -> None:
+    cell = Cell(ModelSpec(str(tiny), {"depth": 3}), "digits", 0, Settings())
+    outcome = server.run("check_model", {"cell": cell.to_json(), "data": DATA})
+    assert outcome.kind == "input"
+    assert outcome.reason.startswith("model 'tiny' (file): unknown option 'depth'")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_with_their_parent(write_plugin, tmp_path: Path) -> None:
+    """A parent that is killed leaves no worker behind, though workers have process groups of their own."""
+    import signal
+    import subprocess
+
+    marker = tmp_path / "pid"
+    path = write_plugin(
+        "LATENT = 16",
+        f"LATENT = 16\nimport os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)",
+    )
+    program = (
+        "from genbench.execution.local import ForkServer\nfrom genbench.config import *\n"
+        f"cell = Cell(ModelSpec({str(path)!r}), 'digits', 0, Settings())\n"
+        "with ForkServer() as server:\n"
+        f"    server.run('check_model', {{'cell': cell.to_json(), 'data': {DATA!r}}})\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + 60
+    while not (marker.exists() and marker.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    worker = int(marker.read_text())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import json
+import random
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from genbench.atomic import TEMPORARY_PREFIX
+from genbench.report import render
+
+Record = dict[str, Any]
+Make = Callable[..., Record]
+Grids = Callable[[Path, Iterable[Record]], None]
+
+markdown = MarkdownIt("commonmark").enable("table")
+
+
+def tokens(report: str) -> list[Token]:
+    return [inner for token in markdown.parse(report) for inner in (token, *(token.children or []))]
+
+
+def tables(report: str) -> list[list[list[str]]]:
+    """Return the cells of every table, as Markdown."""
+    blocks = re.findall(r"(?:^\|.*\|\n)+", report, re.MULTILINE)
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()] for block in blocks]
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory, benchmark_records: list[Record]) -> Path:
+    directory = tmp_path_factory.mktemp("rendered")
+    render(directory, benchmark_records)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def report(rendered: Path) -> str:
+    return (rendered / "report.md").read_text()
+
+
+def test_it_writes_tables_figures_and_the_page(rendered: Path) -> None:
+    kinds = ("quality", "throughput", "trade-off", "losses")
+    expected = {"report.md", "results.csv", "curves.csv", *(f"figures/digits-{kind}.png" for kind in kinds)}
+    assert contents(rendered).keys() == expected
+
+
+def test_every_local_link_and_picture_is_there(tmp_path: Path, benchmark_records: list[Record], grids: Grids) -> None:
+    grids(tmp_path, benchmark_records)
+    text = render(tmp_path, benchmark_records).read_text()
+    targets = [str(token.attrs.get("href") or token.attrs.get("src")) for token in tokens(text) if token.attrs]
+    links = [target for target in targets if "/" in target or target.endswith(".csv")]
+    assert [link for link in links if not (tmp_path / link).is_file()] == []
+    assert {"figures/digits-samples.png", "figures/digits-reconstructions.png"} <= set(links)
+    assert sum("seed2.png" in link for link in links) == 8
+    assert text.index("digits-samples.png") < text.index("is better than") < text.index("digits-quality.png")
+
+
+def test_the_same_records_give_the_same_bytes_in_any_order(
+    rendered: Path, tmp_path: Path, benchmark_records: list[Record]
+) -> None:
+    shuffled = json.loads(json.dumps(benchmark_records))
+    random.Random(0).shuffle(shuffled)
+    render(tmp_path, shuffled)
+    once = contents(tmp_path)
+    render(tmp_path, shuffled)
+    assert contents(tmp_path) == once == contents(rendered)
+    assert not [name for name in once if TEMPORARY_PREFIX in name]
+
+
+def test_the_table_ranks_models_and_shows_controls_below(report: str) -> None:
+    header, _, *rows = tables(report)[0]
+    assert header[:5] == ["rank", "model", "seeds", "fd ↓", "classifier score ↑"]
+    assert [row[:3] for row in rows[:4]] == [
+        ["**1**", "**`gan`**", "3"],
+        ["2", "`ae`", "3"],
+        ["3", "`dcgan`", "3"],
+        ["4", "`vae`", "3"],
+    ]
+    assert [row[:2] for row in rows[4:]] == [["", f"*{name}*"] for name in ("copycat", "real", "gaussian", "noise")]
+    assert all(re.fullmatch(r"\d+(\.\d+)? ± \d+(\.\d+)?", row[3]) for row in rows)
+    assert [row[header.index("bits/dim ↓")] == "–" for row in rows] == [True] * 3 + [False] + [True] * 4
+
+
+def test_the_page_says_what_is_resolved_and_how_sure(report: str) -> None:
+    assert re.search(
+        r"- `gan` is better than `ae` in fd by \d+(\.\d+)? ± \d+(\.\d+)? \(p [=<] 0\.\d+, Holm\)\.", report
+    )
+    assert "p is corrected for the 6 pairs compared" in report
+    assert re.search(r"Held-out images of the data themselves have fd 1\d\.\d+ ± 0\.\d+ \(control \*real\*\)", report)
+
+
+def test_an_unresolved_difference_is_called_so_and_shares_ranks(tmp_path: Path, make: Make) -> None:
+    records = [make(label, seed) for label in ("gan", "ae") for seed in range(3)]
+    for record, value in zip(records, (20, 30, 25, 26, 22, 29), strict=True):
+        record["numbers"]["fd"]["value"] = float(value)
+    text = render(tmp_path, records).read_text()
+    assert re.search(r"`gan` and `ae` are not resolved in fd: they differ by 1 ± \d+ \(p = 0\.\d+, Holm\)", text)
+    assert [row[0] for row in tables(text)[0][2:]] == ["1–2", "1–2"]
+    assert "better than" not in text
+
+
+def test_one_seed_has_no_interval_and_no_rank(tmp_path: Path, make: Make) -> None:
+    text = render(tmp_path, [make(label) for label in ("gan", "vae", "real")]).read_text()
+    assert tables(text)[0][0][:2] == ["model", "seeds"]
+    assert not re.search(r"\d ± \d", text)
+    assert "With one training seed there is no interval, so nothing is ranked" in text
+    assert "is better than" not in text
+
+
+def test_recipes_that_differ_have_tables_of_their_own_and_a_sentence(tmp_path: Path, make: Make) -> None:
+    change = {"extractor": "random-conv", "samples": 100}
+    records = [make("gan", seed) for seed in range(2)] + [make("gan", seed, recipe_changes=change) for seed in (2, 3)]
+    text = render(tmp_path, records).read_text()
+    first, second = (record["numbers"]["fd"]["recipe"] for record in (records[0], records[2]))
+    assert "fd was measured under 2 recipes, so it stands in 2 tables that are never averaged or ranked" in text
+    (sentence,) = re.findall("They differ in (.*)", text)
+    for recipe, extractor, samples in ((first, "digits-cnn", 500), (second, "random-conv", 100)):
+        assert f"{extractor} (`{recipe}`)" in sentence
+        assert f"{samples} (`{recipe}`)" in sentence
+        assert f"## digits / fd recipe {recipe}" in text
+    assert "dtype" not in sentence
+    assert [row[1] for table in tables(text) if table[0][0] == "model" and "fd ↓" in table[0] for row in table[2:]] == [
+        "2",
+        "2",
+    ]
+    assert "The floor is unknown here" in text
+
+
+def test_failures_stand_with_stage_reason_and_traceback(tmp_path: Path, make: Make, failed: Make) -> None:
+    records = [make("gan", 0), failed(make("gan", 1), traceback="Traceback:\n```\nboom\n```", log_tail="last words")]
+    text = render(tmp_path, records).read_text()
+    assert "**1 of 2 cells failed**" in text
+    (table,) = [table for table in tables(text) if "reason" in table[0]]
+    assert table[2] == ["`gan`", "digits", "1", "genbench-gan 0.1.0", "training", "loss is not finite"]
+    fences = [token.content for token in tokens(text) if token.type == "fence"]
+    assert "Traceback:\n```\nboom\n```\n" in fences
+    assert "last words\n" in fences
+    assert tables(text)[0][2][1] == "1 of 2"
+
+
+def test_a_log_of_megabytes_does_not_fill_the_page(tmp_path: Path, make: Make, failed: Make) -> None:
+    records = [failed(make("gan", seed), log_tail="noise " * 10**6 + "the end") for seed in range(60)]
+    text = render(tmp_path, records).read_text()
+    assert len(text) < 700_000
+    assert text.count("the end") == 50
+    assert "The other 10 tracebacks stand in the records." in text
+
+
+EVIL = "x|y <script>alert(1)</script> `a` [l](http://e.vil) ![i](http://e.vil/i.png) $m$ www.e.vil\n\n# h"
+
+
+def test_nothing_a_plugin_says_becomes_markup(tmp_path: Path, make: Make, failed: Make) -> None:
+    records = []
+    for seed in range(3):
+        record = make("gan", seed, label=f"gan:{EVIL}", summary=EVIL, options={EVIL: EVIL}, model=EVIL)
+        record["cell"]["plugin"] |= {"distribution": EVIL, "version": EVIL}
+        record["cell"]["dataset"] |= {"name": EVIL, "licence": EVIL}
+        for point in record["curve"]:
+            point["losses"] = {EVIL: 1.0}
+        records.append(record)
+    broken = make("vae", 0, label=EVIL)
+    broken["cell"]["dataset"] |= {"name": EVIL}
+    records += [failed(broken, stage=EVIL, reason=EVIL, traceback=EVIL, log_tail=EVIL)]
+    text = render(tmp_path, records).read_text()
+    found = tokens(text)
+    tags = {tag for token in found if token.type.startswith("html") for tag in re.findall(r"<[^>]*>", token.content)}
+    assert tags == {"<code>", "</code>", "<details>", "</details>", "<summary>", "</summary>"}
+    targets = {str(token.attrs.get("href") or token.attrs.get("src")) for token in found if token.attrs} - {
+        "sh",
+        "json",
+    }
+    assert all(re.match(r"figures/|results\.csv|curves\.csv|#|text-align", target) for target in targets - {"None"}), (
+        targets
+    )
+    headings = [after.content for token, after in zip(found, found[1:], strict=False) if token.type == "heading_open"]
+    assert "h" not in headings
+    assert all(len(row) == len(table[0]) for table in tables(text) for row in table)
+    for path in tmp_path.rglob("*"):
+        assert re.fullmatch(r"[a-z0-9._-]+", path.name)
+        assert path.parent in {tmp_path, tmp_path / "figures"}
+
+
+def test_several_machines_are_told_apart_and_their_times_not_averaged(tmp_path: Path, make: Make) -> None:
+    records = [make("gan", seed) for seed in range(4)]
+    for record in records[2:]:
+        record["environment"] |= {"processor": "another", "commit": "fedcba"}
+        record["cost"]["train_images_per_s"] = {"median": 1.0, "p5": 1.0, "p95": 1.0, "windows": 1}
+    text = render(tmp_path, records).read_text()
+    (cost,) = [table for table in tables(text) if "machine" in table[0]]
+    assert [row[:2] for row in cost[2:]] == [["`gan`", "A"], ["`gan`", "B"]]
+    assert cost[3][2] == "1 ± 0"
+    assert "The cells ran on 2 machines" in text
+    assert "| processor | AMD EPYC 7B13 | another |" in text
+    assert tables(text)[0][2][1:3] == ["**`gan`**", "4"] or tables(text)[0][2][:2] == ["`gan`", "4"]
+
+
+def test_a_commit_alone_makes_no_second_machine(tmp_path: Path, make: Make) -> None:
+    records = [make("gan", seed) for seed in range(2)]
+    records[1]["environment"]["commit"] = "fedcba98"
+    text = render(tmp_path, records).read_text()
+    assert "| commit | 0123abcd, fedcba98 |" in text
+    assert "machines" not in text
+
+
+def test_the_command_is_the_given_one_or_is_built_from_the_cells(tmp_path: Path, make: Make) -> None:
+    records = [make("vae:beta=4", seed) for seed in range(2)] + [make("gan", 0), make("real", 0)]
+    assert (
+        "```sh\ngenbench run benchmarks/digits.toml\n```"
+        in render(tmp_path, records, "genbench run benchmarks/digits.toml").read_text()
+    )
+    (line,) = re.findall("^genbench run .*", render(tmp_path, records).read_text(), re.MULTILINE)
+    assert shlex.split(line)[2:] == [
+        *("-m", "gan", "-m", "vae:beta=4", "-d", "digits", "--budget", "3000steps", "--batch-size", "64"),
+        *("--evaluations", "5", "--samples", "500", "--precision", "fp32", "--device", "cpu", "--seeds", "2"),
+    ]
+
+
+def test_a_built_command_is_quoted_for_the_shell(tmp_path: Path, make: Make) -> None:
+    text = render(tmp_path, [make("gan", 0, options={"name": "a; rm -rf ~"})]).read_text()
+    assert "'gan:name=a; rm -rf ~'" in text
+
+
+def test_recipes_stand_whole_and_shared_fields_once(report: str, benchmark_records: list[Record]) -> None:
+    (whole,) = [json.loads(token.content) for token in tokens(report) if token.type == "fence" and token.info == "json"]
+    known: Record = {}
+    for record in benchmark_records:
+        known |= record["recipes"]
+    assert whole == known
+    (table,) = [table for table in tables(report) if table[0][0] == "recipe"]
+    assert table[0] == ["recipe", "metric", "extractor", "weights sha256", "reference split", "reference count"]
+    assert len(table) == 2 + len(known)
+    assert "samples 500" in report
+
+
+def test_the_page_says_what_models_are_and_where_data_and_numbers_come_from(report: str) -> None:
+    assert "- `vae`: What vae says of itself in one line. (genbench-vae 0.1.0, source `abababab`)" in report
+    assert "CC BY 4.0, E. Alpaydin and C. Kaynak" in report
+    assert "| device name | AMD EPYC 7B13 |" in report
+    assert "each from 3 training seeds (0, 1 and 2)" in report
+
+
+def _bare(record: Record) -> Record:
+    return record | {"curve": [], "cost": {}, "artifacts": {}, "numbers": {}, "recipes": {}}
+
+
+@pytest.mark.parametrize(
+    "case", ["nothing", "one model", "controls", "failed", "bare", "not a number", "two data sets"]
+)
+def test_thin_benchmarks_render(tmp_path: Path, make: Make, failed: Make, case: str) -> None:
+    blank = make("gan", 0)
+    blank["numbers"]["fd"]["value"] = float("nan")
+    other = make("gan", 0, dataset=make("gan")["cell"]["dataset"] | {"name": "shapes", "fingerprint": "ee"})
+    records, said = {
+        "nothing": ([], "# An empty benchmark"),
+        "one model": ([make("gan", seed) for seed in range(3)], "# gan on digits"),
+        "controls": ([make("real", 0), make("noise", 0)], "# controls on digits"),
+        "failed": ([failed(make("gan", 0))], "**1 of 1 cells failed**"),
+        "bare": ([_bare(make("gan", 0))], "No cell has a number yet."),
+        "not a number": ([blank, make("gan", 1), make("vae", 0), make("vae", 1)], "(n = 1)"),
+        "two data sets": ([make("gan", 0), other], "# gan on digits and shapes"),
+    }[case]
+    text = render(tmp_path, records).read_text()
+    assert said in text
+    assert not re.search(r"\bnan\b|None", text)
+    assert all(len(row) == len(table[0]) for table in tables(text) for row in table)
+
+
+def test_a_hundred_models_are_cut_in_figures_and_whole_in_tables(tmp_path: Path, make: Make) -> None:
+    records = [make("gan", seed, label=f"gan:latent={model}") for model in range(40) for seed in range(2)]
+    text = render(tmp_path, records).read_text()
+    assert len(tables(text)[0]) == 42
+    assert "The best 7 models are drawn." in text
+    assert "All 780 pairs" in text
+
+
+def test_old_records_render_where_torch_is_not_installed(tmp_path: Path, benchmark_records: list[Record]) -> None:
+    (tmp_path / "records.json").write_text(json.dumps(benchmark_records[:3]))
+    program = (
+        "import json, pathlib, sys; sys.modules['torch'] = None\n"
+        "from genbench.report import render\n"
+        "render(pathlib.Path('.'), json.loads(pathlib.Path('records.json').read_text()))\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    assert (tmp_path / "report.md").is_file()
