@@ -1,6 +1,6 @@
 """Make the weights of the extractor `digits-cnn`, which ship with genbench.
 
-Trains genbench's classifier on the training split of `digits` and writes `genbench/features/weights/digits-cnn.safetensors`.
+Trains the classifier on the training split of `digits` and writes `genbench/features/weights/digits-cnn.safetensors`.
 The same processor and torch give the same bits; others may not, and new weights are a new extractor: numbers made with
 the old ones cannot be compared with numbers made with these. So run it only when the classifier itself has changed.
 

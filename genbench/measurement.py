@@ -17,11 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genbench import features
 from genbench.atomic import replacing
 from genbench.datasets import cache_root
 from genbench.datasets.dataset import Dataset
-from genbench.features.extractor import Extractor, Features
+from genbench.features.extractor import Extractor, Features, extract
 from genbench.identity import identity
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.reference import ReferenceStatistics
@@ -90,7 +89,7 @@ def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit:
             }
         )
 
-    extracted = features.extract(extractor, images, progress=progress)
+    extracted = extract(extractor, images, progress=progress)
     tensors = {"features": extracted.features}
     if extracted.logits is not None:
         tensors["logits"] = extracted.logits
@@ -122,18 +121,27 @@ class Evaluator:
     def _reference_images(self) -> Tensor:
         return self.dataset.train.images[:REFERENCE_LIMIT]
 
-    def score(self, images: Tensor, labels: Tensor | None, *, curve: bool = False, **more: Any) -> dict[str, Number]:
+    def score(
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        *,
+        curve: bool = False,
+        features: Features | None = None,
+        **more: Any,
+    ) -> dict[str, Number]:
         """Return every number that can be had of these images, or with `curve` those that make a curve.
 
         Args:
             images: (N, C, H, W) uint8.
             labels: (N,) int64 that a conditional model was asked for, or None.
+            features: of the images, where they have been extracted.
             more: further fields of `Evidence`: originals and reconstructions, log_likelihoods, held_out.
 
         A number that the images are too few for is left out; `missing` says why.
         """
         known = set(self._statistics.tensors)
-        evidence = self._evidence(images, labels, **more)
+        evidence = self._evidence(images, labels, features or extract(self.extractor, images), **more)
         numbers: dict[str, Number] = {}
         for metric in METRICS.values():
             if not metric.default or (curve and not metric.curve):
@@ -150,9 +158,8 @@ class Evaluator:
             _write_tensors(self._statistics_path, self._statistics.tensors)
         return numbers
 
-    def _evidence(self, images: Tensor, labels: Tensor | None, **more: Any) -> Evidence:
+    def _evidence(self, images: Tensor, labels: Tensor | None, samples: Features, **more: Any) -> Evidence:
         dataset, reference = self.dataset, self.reference
-        samples = features.extract(self.extractor, images)
         fields: dict[str, Any] = {
             "samples": samples.features,
             "sample_logits": samples.logits,

@@ -155,7 +155,7 @@ def test_load_records_gives_a_tidy_table(finished: Path) -> None:
     assert isinstance(table, pandas.DataFrame)
     assert len(table) == 10
     means = table.groupby("label")["fd"].mean()
-    assert means["copycat"] <= means["real"] < means["tiny"] < means["noise"]
+    assert means["copycat"] <= means["real"] < means["gaussian"] < means["noise"]
 
 
 def test_quiet_prints_nothing(tmp_path: Path) -> None:

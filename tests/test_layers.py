@@ -87,6 +87,8 @@ def test_metrics_import_torch_and_torchmetrics_alone() -> None:
         for line, name in imports(path):
             top = name.split(".")[0]
             allowed = top in ("torch", "torchmetrics", "__future__") or top in sys.stdlib_module_names
+            # Importing torchmetrics imports torchvision, which fails beside a CPU torch unless operators are declared.
+            allowed |= path.stem == "torchmetrics_import" and name.startswith("genbench.datasets.torchvision_import")
             assert allowed or name.startswith("genbench.metrics"), f"{path}:{line}: imports {name}"
 
 

@@ -146,6 +146,27 @@ def test_the_gap_compares_references_of_one_size() -> None:
     assert (len(train), len(held_out)) == (4, 1)
 
 
+def test_held_out_images_that_are_the_samples_are_left_out_of_the_comparison() -> None:
+    """The `real` control draws from the held-out split: against itself its gap would be far below zero."""
+    train, held_out, fresh = splits("digits")
+    pool = torch.cat([fresh, held_out])
+    shared = Evidence(samples=fresh, reference=train, held_out=pool, held_out_drawn=torch.arange(len(fresh)))
+    apart = Evidence(samples=fresh, reference=train, held_out=held_out)
+    for name in ("authenticity", "data_copying", "frechet_gap"):
+        assert METRICS[name].compute(shared) == pytest.approx(METRICS[name].compute(apart), rel=1e-9), name
+    against_itself = METRICS["frechet_gap"].compute(Evidence(samples=fresh, reference=train, held_out=fresh))
+    assert against_itself["fd_gap"] < -5 * abs(METRICS["frechet_gap"].compute(shared)["fd_gap"])
+
+
+def test_a_control_that_draws_all_held_out_images_cannot_be_tested() -> None:
+    train, held_out, _ = splits("mixture")
+    all_drawn = Evidence(samples=held_out, reference=train, held_out=held_out, held_out_drawn=torch.arange(300))
+    assert set(METRICS["authenticity"].compute(all_drawn)) == {"authenticity"}
+    for name, message in (("data_copying", "c_t: no cell"), ("frechet_gap", "fd_gap: needs at least 2 held-out")):
+        with pytest.raises(NotMeasurable, match=message):
+            METRICS[name].compute(all_drawn)
+
+
 def one_hot(labels: Tensor, classes: int = 10) -> Tensor:
     return 9.0 * torch.nn.functional.one_hot(labels, classes)
 

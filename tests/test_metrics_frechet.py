@@ -82,6 +82,11 @@ def test_agrees_with_the_definition_at_any_count_and_dimension(count: int, dimen
     assert distance(samples, reference) == pytest.approx(definition(samples, reference), rel=1e-5)
 
 
+def test_agrees_with_the_definition_beyond_one_block_of_columns() -> None:
+    samples, reference = normal(1000, 530, seed=3) * torch.linspace(0.1, 1, 530), normal(900, 530, seed=4)
+    assert distance(samples, reference) == pytest.approx(definition(samples, reference), rel=1e-9)
+
+
 @pytest.mark.parametrize("dimension", [2, 16, 256])
 @pytest.mark.parametrize("count", [2, 17, 300])
 @pytest.mark.parametrize("offset", [0.0, 1e4])

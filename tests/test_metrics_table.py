@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -92,6 +93,15 @@ def test_official_names_are_for_the_official_extractor_alone() -> None:
     assert {"fid", "fid_infinity", "inception_score"} <= official - other
     assert {"fd", "fd_infinity", "classifier_score"} <= other - official
     assert {"kid", "precision", "psnr"} <= official & other
+
+
+def test_the_page_on_metrics_names_every_value_and_parameter() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
+    for metric in METRICS.values():
+        for name in [value.name for value in metric.values if not value.name.endswith("_score_std")]:
+            assert f"`{name}`" in page, name
+        for parameter in metric.parameters:
+            assert f"`{parameter}`" in page, parameter
 
 
 def test_the_curve_holds_cheap_metrics_alone() -> None:

@@ -99,6 +99,14 @@ def test_real_is_held_out_and_copycat_is_training_data(digits: Dataset) -> None:
     assert len(rows(copies)) == 500
 
 
+def test_copycat_keeps_the_proportions_of_the_classes(digits: Dataset) -> None:
+    labels = digits.train.labels
+    assert labels is not None
+    drawn = labels[controls._order(digits.train, seeding.generator(3, "c"))[:500]]
+    shares = torch.bincount(drawn) / 500 - torch.bincount(labels) / len(labels)
+    assert shares.abs().max() <= 1 / 500
+
+
 @pytest.mark.parametrize("count", [50, 1297])  # fewer images than pixels, and more
 def test_gaussian_has_the_mean_and_covariance_of_the_pixels(digits: Dataset, count: int) -> None:
     # Pixels far from the ends, so that clamping to 0..255 does not show.

@@ -9,6 +9,7 @@ import click
 from genbench import __version__
 from genbench.cli.datasets import datasets
 from genbench.cli.doctor import doctor
+from genbench.cli.evaluate import evaluate
 from genbench.cli.metrics import metrics
 from genbench.cli.models import models
 from genbench.cli.report import report
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (run, report, models, datasets, metrics, doctor):
+for command in (run, report, evaluate, models, datasets, metrics, doctor):
     cli.add_command(command)
 
 

@@ -98,11 +98,8 @@ def _weights() -> None:
     if weights:
         _line(True, "inception", f"{weights}")
     else:
-        _line(
-            False,
-            "inception",
-            f"fetched when asked for with --extractor inception; without a network give the file with --weights ({WEIGHTS_URL})",
-        )
+        _line(False, "inception", "fetched when asked for with --extractor inception; without a network get the file")
+        click.echo(f"{'':23}{WEIGHTS_URL}\n{'':23}and give it with --weights FILE")
 
 
 def _datasets(data_root: Path | None) -> None:

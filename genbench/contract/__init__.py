@@ -12,7 +12,7 @@ and `genbench plugin check my-model` runs the same tests and prints them as a li
 from __future__ import annotations
 
 try:
-    import pytest as _pytest  # noqa: F401  # asked for first, so that its absence is told in one line
+    import pytest  # noqa: F401  # asked for first, so that its absence is told in one line
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("genbench.contract needs pytest: pip install pytest") from error
 

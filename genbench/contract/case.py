@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import options, sampling, seeding
+from genbench import checkpoint, options, sampling, seeding
+from genbench.contract import state
 from genbench.contract.fault import Refused, calling
 from genbench.errors import GenbenchError
 from genbench.model import Model
@@ -21,7 +22,7 @@ from genbench.training import scale
 __all__ = ["BATCH", "CLASSES", "STEPS", "Case", "Subject"]
 
 BATCH = 8
-STEPS = 3
+STEPS = 2
 CLASSES = 10
 SPLIT = (32, 32, 32, 32, 20)  # the batches of the training split; the last one is smaller, as in any real pass
 
@@ -43,6 +44,23 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.size} {'without' if self.classes is None else 'with'} labels"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model, and its state when it was built."""
+
+    model: Model
+    initial: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FirstSteps:
+    """A model after its first steps, their losses, and torch's global generators at their end."""
+
+    model: Model
+    losses: list[dict[str, Tensor]]
+    random_state: dict[str, Any]
 
 
 class Subject:
@@ -96,7 +114,8 @@ class Subject:
     def sample(self, model: Model, count: int, seed: int = 0) -> Tensor:
         """Draw images, with labels where the case has them."""
         labels = self._labels(count, "asked")
-        return self.call(model, "sample", count=count, labels=labels, generator=self.generator(seed))
+        images: Tensor = self.call(model, "sample", count=count, labels=labels, generator=self.generator(seed))
+        return images
 
     def call(self, model: Model, hook: str, **arguments: Any) -> Any:
         """Call any hook but `train_step`: in evaluation mode, without gradients."""
@@ -108,14 +127,31 @@ class Subject:
         """Return a fresh generator on the device."""
         return seeding.generator(seed, "contract", device=self.device)
 
+    # The models below are built once and shared, since building and stepping is what a check costs.
+
+    @functools.cached_property
+    def untrained(self) -> Model:
+        """A model that no check trains."""
+        return self.build()
+
+    @functools.cached_property
+    def built(self) -> Built:
+        """The model that `trained` becomes, and its state before."""
+        model = self.build()
+        return Built(model, state.snapshot(model))
+
+    @functools.cached_property
+    def first_steps(self) -> FirstSteps:
+        """The same model after its first steps, with their losses."""
+        seeding.seed_global(0, "contract", "train")
+        losses = self.train(self.built.model, 0)
+        return FirstSteps(self.built.model, losses, checkpoint.random_state())
+
     @functools.cached_property
     def trained(self) -> Model:
-        """A model after a few steps, made ready to sample from. Checks read it and leave it as it is."""
-        model = self.build()
-        seeding.seed_global(0, "contract", "train")
-        self.train(model)
-        self.prepare(model)
-        return model
+        """The same model made ready to sample from. Checks leave it as it is, but for those that train it further."""
+        self.prepare(self.first_steps.model)
+        return self.first_steps.model
 
     def _is_meant(self, error: Exception) -> bool:
         """Return whether the plugin's own lines raised the error: torch raises ValueError too, and means a mistake."""

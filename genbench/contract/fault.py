@@ -14,14 +14,14 @@ __all__ = ["Fault", "Refused", "Unmet", "calling", "own_line"]
 _TORCH = str(Path(torch.__file__).parent)
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818  # it is the plugin's error, and a result here
     """A promise that the plugin broke: what was expected, what came, and what to change."""
 
     def __init__(self, expected: str, found: str, change: str) -> None:
         super().__init__(f"expected {expected}, found {found}\nto mend it: {change}")
 
 
-class Unmet(Exception):
+class Unmet(Exception):  # noqa: N818  # no error at all
     """A check that does not apply here; the text is the reason."""
 
 

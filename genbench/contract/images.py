@@ -24,17 +24,23 @@ def check_tensor(hook: str, value: object, expected: tuple[int | str, ...], devi
     if not fits:
         shape = f"({', '.join(map(str, expected))}{',' * (len(expected) == 1)})"
         raise Fault(
-            f"{hook} to return {shape}", f"{tuple(value.shape)}", "take sizes from image_shape and count; see nn.Unflatten"
+            f"{hook} to return {shape}",
+            f"{tuple(value.shape)}",
+            "take sizes from image_shape and count; see nn.Unflatten",
         )
     if not value.is_floating_point():
         raise Fault(f"{hook} to return floats", str(value.dtype), "do not round: genbench does")
     if value.device.type != device.type:
         raise Fault(f"{hook} to return a tensor on {device}", f"one on {value.device}", "leave out .cpu()")
     if value.requires_grad:
-        raise Fault(f"{hook} to return a tensor without gradient", "one that requires grad", "leave enable_grad out of it")
+        raise Fault(
+            f"{hook} to return a tensor without gradient", "one that requires grad", "leave enable_grad out of it"
+        )
     if not bool(value.isfinite().all()):
         bad = int((~value.isfinite()).sum())
-        raise Fault(f"{hook} to return finite values", f"{bad} that are NaN or infinite", "see where it divides or takes a log")
+        raise Fault(
+            f"{hook} to return finite values", f"{bad} that are NaN or infinite", "see where it divides or takes a log"
+        )
     return value
 
 

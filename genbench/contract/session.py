@@ -27,7 +27,7 @@ ARGUMENTS = (
     *("-c", os.devnull, f"--rootdir={MODULE.parent}", "--noconftest", "--import-mode=importlib"),
     *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler", "-p", "no:logging"),
     *("-p", "no:unraisableexception", "-p", "no:threadexception"),  # each ends in a second of garbage collection
-    *("-W", "ignore::pytest.PytestConfigWarning"),
+    *("-W", "default"),  # a warning that the caller has made an error is none of the plugin's
 )
 ENVIRONMENT = {"PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 

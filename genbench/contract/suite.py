@@ -48,7 +48,7 @@ def parameters(contract: Contract) -> list[object]:
 
 
 def examine(contract: Contract, check: Check, case: Case | None) -> None:
-    """Fail or skip the running test as one check says, in its words alone, without what pytest would show of the code."""
+    """Fail or skip the running test as one check says, in its own words, without pytest's view of the code."""
     __tracebackhide__ = True
     try:
         contract.verify(check, case)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from genbench.contract.case import Subject
 from genbench.contract.checks import building, likelihood, module, optional, persistence, sampling, sharing, training
@@ -39,7 +38,8 @@ def loads(subject: Subject) -> None:
 
 
 _TRAINS = ("build", "losses")
-_SAMPLES = ("build", "losses", "before_sampling", "sample")
+_PREPARES = (*_TRAINS, "before_sampling")
+_SAMPLES = (*_PREPARES, "sample")
 _ALL = (
     Check("loads", loads, needs=(), once=True),
     Check("docstring", module.docstring, needs=("loads",), once=True),
@@ -49,16 +49,16 @@ _ALL = (
     Check("movement", training.movement, needs=_TRAINS),
     Check("waiting", training.waiting, needs=_TRAINS),
     Check("before_sampling", optional.before_sampling),
-    Check("sample", sampling.sample, needs=("build", "losses", "before_sampling")),
+    Check("sample", sampling.sample, needs=_PREPARES),
     Check("sample_repeats", sampling.repeats, needs=_SAMPLES),
-    Check("sample_generator", sampling.generator, needs=_SAMPLES),
+    Check("sample_generator", sampling.generator, needs=(*_SAMPLES, "sample_repeats")),
     Check("sample_changes_nothing", sampling.nothing_changed, needs=_SAMPLES),
-    Check("sample_batch_size", sampling.batch_size, needs=_SAMPLES),
+    Check("sample_batch_size", sampling.batch_size, needs=(*_SAMPLES, "sample_repeats")),
     Check("sample_labels", sampling.labels, needs=_SAMPLES),
-    Check("reconstruct", optional.reconstruct, needs=_TRAINS),
-    Check("encode", optional.encode, needs=_TRAINS),
-    Check("log_likelihood", optional.log_likelihood, needs=_TRAINS),
-    Check("checkpoint", persistence.round_trip, needs=_SAMPLES),
+    Check("reconstruct", optional.reconstruct, needs=_PREPARES),
+    Check("encode", optional.encode, needs=_PREPARES),
+    Check("log_likelihood", optional.log_likelihood, needs=_PREPARES),
+    Check("checkpoint", persistence.round_trip, needs=(*_SAMPLES, "sample_repeats")),
     Check("resume", persistence.resume, needs=(*_TRAINS, "checkpoint")),
     Check("global_state", sharing.global_state, needs=_SAMPLES),
     Check("network", sharing.network, needs=_SAMPLES),

@@ -33,7 +33,9 @@ class Contract:
     def __init__(self, model: str, shapes: Sequence[tuple[int, int, int]] = SHAPES, device: str = "cpu") -> None:
         self.spec = ModelSpec.parse(model)
         self.device_name = device
-        self.cases = tuple(Case(tuple(shape), classes) for shape in dict.fromkeys(shapes) for classes in (CLASSES, None))
+        distinct = sorted(dict.fromkeys(shapes), key=math.prod)
+        # Whether there are labels and how large the images are have nothing to do with each other: one shape says it.
+        self.cases = (Case(distinct[0], None), *(Case(shape, CLASSES) for shape in distinct))
         self._plugin: Plugin | None = None
         self._subject: Subject | None = None
         self._refusals: dict[Case, Refused | None] = {}
@@ -45,7 +47,7 @@ class Contract:
         return once + [(check, case) for case in self.cases for check in CHECKS.values() if not check.once]
 
     def refuse_bad_input(self) -> None:
-        """Raise `InputError` for a model, an option or a device that is not there: the request's fault, not the plugin's."""
+        """Raise `InputError` for a model, an option or a device that is not there: no fault of the plugin."""
         plugins.find(self.spec)
         environment.choose_device(self.device_name)
         if self.spec.options:
@@ -82,7 +84,9 @@ class Contract:
             try:
                 found = plugins.find(self.spec)
             except InputError as error:
-                raise Fault("a model that can be found", str(error), "install its distribution, or name its file") from error
+                raise Fault(
+                    "a model that can be found", str(error), "install its distribution, or name its file"
+                ) from error
             self._plugin = module.load(found)
         return self._plugin
 
@@ -118,13 +122,15 @@ class Contract:
 
     def _smallest(self, check: Check) -> Case:
         """Return the case of the smallest images; for a check that builds, of those that the model takes."""
-        ordered = sorted(self.cases, key=lambda case: math.prod(case.image_shape))
-        if check.needs in ((), ("loads",)):
-            return ordered[0]
-        with contextlib.suppress(Fault):
-            return next((case for case in ordered if self._refusal(case) is None), ordered[0])
-        return ordered[0]
+        if check.needs not in ((), ("loads",)):
+            with contextlib.suppress(Fault):
+                return next((case for case in self.cases if self._refusal(case) is None), self.cases[0])
+        return self.cases[0]
 
 
 def _refused_all(refusal: Refused) -> Fault:
-    return Fault("a model for at least one of the shapes", f"that {refusal}", "take any image_shape, or name another with --shape")
+    return Fault(
+        "a model for at least one of the shapes",
+        f"that {refusal}",
+        "take any image_shape, or name another with --shape",
+    )

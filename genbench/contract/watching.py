@@ -29,6 +29,7 @@ _READING = {
     _aten.unique_dim.default,
     _aten.unique_consecutive.default,
 }
+_UNLIKE = "sample draws randomness that is not one row an image"
 _TRANSFERS = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__}
 
 
@@ -36,7 +37,7 @@ class Readings(TorchDispatchMode):
     """Notes the plugin's line at each operation that waits for an accelerator; so it finds them on the CPU too."""
 
     def __init__(self, home: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
         self.home = home
         self.lines: list[str] = []
 
@@ -52,7 +53,7 @@ class Readings(TorchDispatchMode):
 
 
 class Transfers(TorchFunctionMode):
-    """Notes the plugin's line at each call that copies a tensor to the host, which the CPU does without an operation."""
+    """Notes the plugin's line at each call that copies a tensor to the host; on the CPU that is no operation."""
 
     def __init__(self, home: str) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class Survivors(TorchDispatchMode):
     """Remembers, without holding them, the memory of every tensor made within it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
         self._made: list[tuple[StorageWeakRef, int]] = []
 
     def __torch_dispatch__(
@@ -111,7 +112,7 @@ class Replay(TorchDispatchMode):
     """
 
     def __init__(self, count: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
         self._count = count
         self._fewer: int | None = None
         self._drawn: list[Tensor] = []
@@ -128,19 +129,20 @@ class Replay(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if torch.Tag.nondeterministic_seeded not in func.tags or not isinstance(result, Tensor):
             return result
+        if func.overloadpacket is _aten.randperm:  # rows of a permutation are no permutation of fewer
+            raise Unmet(_UNLIKE)
         if self._fewer is None:
             self._drawn.append(result.detach().clone())
             return result
         return result.copy_(self._recorded(result.shape))
 
     def _recorded(self, shape: torch.Size) -> Tensor:
-        reason = "sample draws randomness that is not one row an image"
         if self._next == len(self._drawn):
-            raise Unmet(reason)
+            raise Unmet(_UNLIKE)
         drawn = self._drawn[self._next]
         self._next += 1
         if drawn.shape == shape:
             return drawn
         if drawn.dim() == 0 or drawn.shape[0] != self._count or drawn.shape[1:] != shape[1:] or shape[0] != self._fewer:
-            raise Unmet(reason)
+            raise Unmet(_UNLIKE)
         return drawn[: self._fewer]

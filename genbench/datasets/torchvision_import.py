@@ -35,9 +35,9 @@ def declare_missing_operators() -> None:
     _load_compiled_operators()
     missing = [name for name in _OPERATORS if not hasattr(torch.ops.torchvision, name)]
     if missing:
-        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]  # torch's gap
+        library = torch.library.Library("torchvision", "FRAGMENT")
         for name in missing:
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _libraries.append(library)
 
 
@@ -49,4 +49,4 @@ def _load_compiled_operators() -> None:
     compiled = PathFinder.find_spec("_C", list(package.submodule_search_locations))
     if compiled is not None and compiled.origin is not None:
         with contextlib.suppress(OSError):
-            torch.ops.load_library(compiled.origin)  # type: ignore[no-untyped-call]
+            torch.ops.load_library(compiled.origin)

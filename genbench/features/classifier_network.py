@@ -105,7 +105,7 @@ def train_classifier(
             images = _shifted(scaled(split.images[chosen]), randomness)
             loss = F.cross_entropy(network(images)[1], split.labels[chosen])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            loss.backward()
             optimizer.step()
             schedule.step()
             if progress is not None:

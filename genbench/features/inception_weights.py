@@ -118,6 +118,8 @@ def fetch(url: str, target: Path, progress: Callable[[str, int, int], None] | No
             _copy(url, temporary, progress)
             _require_published(temporary, f"what {url} sent (deleted again)")
     except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         reason = error.reason if type(error) is urllib.error.URLError else error
         raise InputError(f"{_WHAT}: cannot fetch {url} to {target.parent} ({reason}); {_by_hand(target)}") from error
 

@@ -30,11 +30,12 @@ class RandomConv(nn.Module):
     def __init__(self, image_shape: torch.Size) -> None:
         super().__init__()
         channels, height, width = image_shape
-        kernel = (min(height, 2) * 2 - 1, min(width, 2) * 2 - 1)  # 3, or 1 along a side of one pixel
-        self.padding = (kernel[0] // 2, kernel[1] // 2)
+        self.stride = max(1, round(min(height, width) / 32))  # a wide first layer brings large images down
         self.grid = (min(height, _GRID), min(width, _GRID))
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for index, wider in enumerate(_WIDTHS):
+            reach = 2 * (self.stride if index == 0 else 1) + 1
+            kernel = (1 if height == 1 else reach, 1 if width == 1 else reach)
             self.weights.append(_normal((wider, channels, *kernel), 2 / (channels * kernel[0] * kernel[1]), index, "w"))
             self.biases.append(_normal((wider,), 0.1, index, "b"))
             channels = wider
@@ -43,8 +44,11 @@ class RandomConv(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        stride = self.stride
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            x = F.leaky_relu(F.conv2d(x, weight, bias, padding=self.padding), 0.2)
+            padding = (weight.shape[2] // 2, weight.shape[3] // 2)
+            x = F.leaky_relu(F.conv2d(x, weight, bias, stride=stride, padding=padding), 0.2)
+            stride = 1
             if min(x.shape[2:]) >= 2 * _GRID:
                 x = F.avg_pool2d(x, 2)
         cells = F.adaptive_avg_pool2d(x, self.grid).flatten(1)

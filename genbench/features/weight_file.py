@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from genbench.errors import InputError
 
 __all__ = ["check_shapes", "content_sha256", "file_sha256", "read_metadata", "read_tensors", "write_tensors"]
 
+_RECORD = "genbench"
 _OPTIONAL_SUFFIX = "num_batches_tracked"  # a counter of training that no evaluation reads
 
 
@@ -79,20 +81,25 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a `.safetensors` file; none when it is missing or damaged."""
+    """Return what `write_tensors` recorded; nothing when the file is missing, damaged or from elsewhere."""
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError):
+            recorded = json.loads((file.metadata() or {}).get(_RECORD, "{}"))
+    except (SafetensorError, OSError, ValueError):
         return {}
+    return recorded if isinstance(recorded, dict) else {}
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a `.safetensors` file, whole or not at all; raises `InputError` where the folder cannot be written."""
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a `.safetensors` file, whole or not at all; raises `InputError` where the folder cannot be written.
+
+    Equal tensors and metadata give equal bytes: safetensors orders several metadata entries at random, so they go into
+    one.
+    """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         with atomic.replacing(path) as temporary:
-            save_file(contiguous, temporary, metadata=dict(metadata))
+            save_file(contiguous, temporary, metadata={_RECORD: json.dumps(metadata, sort_keys=True)})
     except (OSError, SafetensorError) as error:
         reason = _first_line(error)
         raise InputError(f"cache: {path} cannot be written ({reason}); set GENBENCH_CACHE to another folder") from error

@@ -25,7 +25,7 @@ def authenticity(samples: Tensor, reference: Tensor, *, byte_budget: int = BYTE_
     wrong training image (it indexes the neighbour distances with indices of samples); this follows the paper.
 
     Paper: Alaa et al. 2022, "How faithful is your synthetic data? Sample-level metrics for evaluating and auditing
-    generative models", section 3, https://arxiv.org/abs/2102.08921
+    generative models", https://arxiv.org/abs/2102.08921
 
     Args:
         samples: (M, d) features, M ≥ 1.
@@ -96,6 +96,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
     samples = authentic(pairs.nearest_distances, pairs.nearest_indices, radii)
     values = {"authenticity": float(samples.double().mean())}
     if evidence.held_out is not None:
-        held_out = authentic(statistics.held_out_distances, statistics.held_out_nearest, radii)
-        values["authenticity_p"] = fewer_authentic_p(samples, held_out)
+        held_out = evidence.fresh(authentic(statistics.held_out_distances, statistics.held_out_nearest, radii))
+        if len(held_out):
+            values["authenticity_p"] = fewer_authentic_p(samples, held_out)
     return values

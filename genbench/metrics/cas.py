@@ -121,7 +121,7 @@ def _train(
         chosen = torch.randint(len(images), (batch,), generator=generator).to(images.device)
         loss = F.cross_entropy(_logits(images[chosen], weights), labels[chosen])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     return weights
 
@@ -138,11 +138,14 @@ def measure(evidence: Evidence) -> dict[str, float]:
         if evidence.sample_logits is None or evidence.sample_logits.shape[1] != classes:
             raise NotMeasurable(f"cas: needs labels of the samples, or a classifier of the data's {classes} classes")
         labels = evidence.sample_logits.argmax(dim=1)
+    test_images = evidence.fresh(evidence.held_out_images)
+    if not len(test_images):
+        raise NotMeasurable("cas: needs held-out images that are no samples")
     value = classification_accuracy_score(
         evidence.sample_images,
         labels,
-        evidence.held_out_images,
-        evidence.held_out_labels,
+        test_images,
+        evidence.fresh(evidence.held_out_labels),
         classes,
         seed=evidence.seed,
     )

@@ -40,7 +40,6 @@ def data_copying(
     training images (the authors' code searches the cell only), and ties take mid-ranks: copies all have distance 0.
 
     Paper: Meehan, Chaudhuri & Dasgupta 2020, "A non-parametric test to detect data-copying in generative models",
-        section 4,
     https://arxiv.org/abs/2004.05675
 
     Args:
@@ -115,7 +114,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
     statistic, p = in_cells(
         evidence.cross_pairs.nearest_distances,
         assign_cells(evidence.samples, statistics.centroids),
-        statistics.held_out_distances,
-        statistics.held_out_cells,
+        evidence.fresh(statistics.held_out_distances),
+        evidence.fresh(statistics.held_out_cells),
     )
     return {"c_t": statistic, "c_t_p": p}

@@ -47,7 +47,7 @@ def density_coverage(
     bounded by 1, and is 1 in the mean for samples of the data's own distribution; coverage is then
     `expected_coverage`. Coverage grows with the number of samples, so counts must be equal to compare.
 
-    Paper: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", equations 5 and 6,
+    Paper: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models",
     https://arxiv.org/abs/2002.09797
 
     Args:

@@ -25,7 +25,7 @@ def within_class_similarity(
     so it is read against the data's own value (the `real` control), not as lower is better. Images under 22 pixels
     have one scale, so it is the SSIM, and under 11 a smaller window: see `similarity`.
 
-    Paper: Odena, Olah & Shlens 2017, "Conditional image synthesis with auxiliary classifier GANs", section 4.2,
+    Paper: Odena, Olah & Shlens 2017, "Conditional image synthesis with auxiliary classifier GANs",
     https://arxiv.org/abs/1610.09585
 
     Args:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
+import torch
 from torch import Tensor
 
 from genbench.metrics.features import check_features, check_images
@@ -24,7 +25,7 @@ class Evidence:
     Args:
         samples: (M, d) features of the samples.
         reference: (N, d) features of the training split.
-        held_out: (H, d) features of held-out images; for the `real` control those that are not the samples.
+        held_out: (H, d) features of held-out images.
         sample_logits: (M, C) of the extractor's classifier; likewise the next two.
         reference_logits: (N, C).
         held_out_logits: (H, C).
@@ -40,6 +41,8 @@ class Evidence:
         reconstructions: the same as the model restores them.
         log_likelihoods: (K,) nats of held-out images.
         dimensions: C·H·W.
+        held_out_drawn: (K,) int64 indices of held-out images that are the samples, as those of the `real` control are;
+            tests of samples against held-out images leave them out.
         seed: of everything that a metric draws.
         statistics: of the data; made from the fields above when not given.
 
@@ -65,6 +68,7 @@ class Evidence:
     reconstructions: Tensor | None = None
     log_likelihoods: Tensor | None = None
     dimensions: int | None = None
+    held_out_drawn: Tensor | None = None
     seed: int = 0
     # Never None after construction; a default that needs the other fields can only be made there.
     statistics: ReferenceStatistics = field(default=cast("ReferenceStatistics", None))
@@ -83,6 +87,14 @@ class Evidence:
         if cast("ReferenceStatistics | None", self.statistics) is None:
             found = ReferenceStatistics(self.reference, self.held_out, self.reference_logits, self.reference_images)
             object.__setattr__(self, "statistics", found)
+
+    def fresh(self, held_out: Tensor) -> Tensor:
+        """Return the rows of a tensor about held-out images that are not of samples."""
+        if self.held_out_drawn is None:
+            return held_out
+        kept = torch.ones(len(held_out), dtype=torch.bool, device=held_out.device)
+        kept[self.held_out_drawn.to(held_out.device)] = False
+        return held_out[kept]
 
     @cached_property
     def sample_gaussian(self) -> GaussianStatistics:

@@ -35,7 +35,7 @@ def frechet_infinity(
     The smallest n is N/2, where the paper's code takes N/10: for 2048 isotropic Gaussian features of 64 dimensions the
     latter is 7% low and the former unbiased, with the same spread, as the terms in 1/n² die out.
 
-    Paper: Chong & Forsyth 2020, "Effectively unbiased FID and Inception score and where to find them", section 4,
+    Paper: Chong & Forsyth 2020, "Effectively unbiased FID and Inception score and where to find them",
     https://arxiv.org/abs/1911.07023
 
     Args:

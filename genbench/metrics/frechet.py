@@ -17,6 +17,7 @@ __all__ = ["frechet_distance", "measure", "measure_rank", "root_product_trace"]
 # The eigenvalue path is left when its rounding could reach this share of the traces. The estimate is a worst case: over
 # spectra that fall like i⁻ᵃ, a up to 4, and over covariances with null spaces, the error stayed below 6% of it.
 _TOLERANCE = 1e-7
+_BLOCK = 256
 
 
 def frechet_distance(samples: GaussianStatistics, reference: GaussianStatistics) -> float:
@@ -64,12 +65,23 @@ def root_product_trace(samples: GaussianStatistics, reference: GaussianStatistic
     computed, which keep all their digits.
     """
     if not (samples.low_rank or reference.low_rank) and reference.cholesky is not None:
-        lower = reference.cholesky
-        product = lower.T @ samples.covariance @ lower
-        eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0)
+        product = _congruence(reference.cholesky, samples.covariance)
+        eigenvalues = torch.linalg.eigvalsh(product, UPLO="L").clamp(min=0)
         if _rounding(eigenvalues) <= _TOLERANCE * (samples.trace + reference.trace):
             return float(eigenvalues.sqrt().sum())
     return float(torch.linalg.svdvals(samples.factor @ reference.factor.T).sum())
+
+
+def _congruence(lower: Tensor, matrix: Tensor) -> Tensor:
+    """Return `Lᵀ A L` in its lower triangle alone, block of columns by block, skipping most of the zeros of L.
+
+    Two fifths of the work of two whole products, which would be half the time of the distance.
+    """
+    product = torch.zeros_like(matrix)
+    for start in range(0, len(matrix), _BLOCK):
+        rest, columns = slice(start, None), slice(start, start + _BLOCK)
+        product[rest, columns] = lower[rest, rest].T @ (matrix[rest, rest] @ lower[rest, columns])
+    return product
 
 
 def _rounding(eigenvalues: Tensor) -> float:

@@ -23,7 +23,7 @@ def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | 
     class probabilities) and the number of classes. It is the Inception score when the classifier is the 2015
     Inception-v3. A split of n samples biases it downwards, so counts must be equal to compare.
 
-    Paper: Salimans et al. 2016, "Improved techniques for training GANs", section 4, https://arxiv.org/abs/1606.03498;
+    Paper: Salimans et al. 2016, "Improved techniques for training GANs", https://arxiv.org/abs/1606.03498;
     Barratt & Sharma 2018, "A note on the Inception score", https://arxiv.org/abs/1801.01973
 
     Args:

@@ -42,7 +42,7 @@ def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BY
     `k(x, y) = (x·y/d + 1)³`. Its mean does not depend on the counts; for equal distributions it is 0, so half of the
     time the estimate is below. Valid from 2 samples on.
 
-    Paper: Bińkowski et al. 2018, "Demystifying MMD GANs", section 4, https://arxiv.org/abs/1801.01401; Gretton et al.
+    Paper: Bińkowski et al. 2018, "Demystifying MMD GANs", https://arxiv.org/abs/1801.01401; Gretton et al.
     2012, "A kernel two-sample test", equation 3, https://jmlr.org/papers/v13/gretton12a.html
 
     Args:

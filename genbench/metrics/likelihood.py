@@ -20,7 +20,7 @@ def bits_per_dimension(nats: Tensor, dimensions: int) -> float:
     model of 8-bit data. A lower bound of the likelihood (an ELBO) gives an upper bound. Blind to the looks of
     samples: the two are nearly unrelated.
 
-    Paper: Theis, van den Oord & Bethge 2016, "A note on the evaluation of generative models", sections 3.1 and 3.2,
+    Paper: Theis, van den Oord & Bethge 2016, "A note on the evaluation of generative models",
     https://arxiv.org/abs/1511.01844
 
     Args:

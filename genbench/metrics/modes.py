@@ -20,7 +20,6 @@ def mode_counts(modes: Tensor, mode_count: int) -> tuple[int, float]:
     and within each. More samples find more modes, so counts must be equal to compare.
 
     Paper: Srivastava et al. 2017, "VEEGAN: reducing mode collapse in GANs using implicit variational learning",
-        section 5.1,
     https://arxiv.org/abs/1705.07761
 
     Args:

@@ -1,4 +1,4 @@
-"""The parts of a report that make it traceable: failures, models, machines, recipes, data, and how to do it again."""
+"""The parts of a report that make it traceable: failures, models, machines, data, and how to do it again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from genbench.report.escape import code, fence, html, text
 from genbench.report.formatting import NOTHING
 from genbench.report.frame import Record
 from genbench.report.machines import machine_table, machines
-from genbench.report.tables import field_value, markdown_table
+from genbench.report.tables import markdown_table
 
-__all__ = ["command_of", "data", "failed", "families", "machine", "recipes", "reproduce"]
+__all__ = ["command_of", "data", "failed", "families", "machine", "reproduce"]
 
 _MOST_TRACEBACKS = 50
 _MOST_CHARACTERS = 8000
@@ -25,27 +25,17 @@ def failed(records: Iterable[Record]) -> str:
     if not lost:
         return ""
     lines = []
-    folds = []
     for record in lost:
         cell, failure = record["cell"], record.get("failure") or {}
-        plugin = cell.get("plugin") or {}
-        origin = text(f"{plugin['distribution']} {plugin['version']}") if plugin else NOTHING
-        where = [code(cell["label"]), text(cell["dataset"]["name"]), str(cell["seed"]), origin]
-        lines.append(
-            [*where, text(failure.get("stage") or NOTHING), text(failure.get("reason") or "no reason recorded")]
-        )
-        parts = [(name, failure.get(key)) for name, key in (("Traceback", "traceback"), ("Log", "log_tail"))]
-        blocks = [f"{name}:\n\n{fence(_tail(str(content)))}" for name, content in parts if content]
-        if blocks:
-            title = f"{cell['label']} on {cell['dataset']['name']}, seed {cell['seed']}"
-            folds.append("\n\n".join([f"<details><summary>{html(title)}</summary>", *blocks, "</details>"]))
+        reason = text(failure.get("reason") or "no reason recorded")
+        where = [code(cell["label"]), text(cell["dataset"]["name"]), str(cell["seed"]), _origin(cell) or NOTHING]
+        lines.append([*where, text(failure.get("stage") or NOTHING), reason])
     table = markdown_table(["cell", "dataset", "seed", "plugin", "stage", "reason"], lines, left=6)
-    more = (
-        [f"The other {len(folds) - _MOST_TRACEBACKS} tracebacks stand in the records."]
-        if len(folds) > _MOST_TRACEBACKS
-        else []
+    folds = [fold for record in lost if (fold := _last_words(record))]
+    more = f"The other {len(folds) - _MOST_TRACEBACKS} tracebacks stand in the records."
+    return "\n\n".join(
+        ["## Failed", table, *folds[:_MOST_TRACEBACKS], *([more] if len(folds) > _MOST_TRACEBACKS else [])]
     )
-    return "\n\n".join(["## Failed", table, *folds[:_MOST_TRACEBACKS], *more])
 
 
 def families(records: Iterable[Record]) -> str:
@@ -53,11 +43,9 @@ def families(records: Iterable[Record]) -> str:
     kinds: dict[str, dict[str, None]] = {"model": {}, "control": {}}
     for record in records:
         cell = record["cell"]
-        plugin = cell.get("plugin")
-        source = ""
-        if plugin:
-            source = f" ({text(plugin['distribution'])} {text(plugin['version'])}"
-            source += f", source {code(str(plugin['source_sha256'])[:8])})" if plugin.get("source_sha256") else ")"
+        origin = _origin(cell)
+        digest = (cell.get("plugin") or {}).get("source_sha256")
+        source = f" ({origin}{f', source {code(str(digest)[:8])}' if digest else ''})" if origin else ""
         summary = text(cell.get("summary") or "says nothing of itself")
         kinds["model" if cell["kind"] == "model" else "control"][f"- {code(cell['model'])}: {summary}{source}"] = None
     parts = ["## What the families mean", "\n".join(kinds["model"])] if kinds["model"] else []
@@ -81,31 +69,6 @@ def machine(records: Sequence[Record]) -> str:
             f"The cells ran on {len(known)} machines or versions of the software. Times and speeds are averaged and "
             "compared within one of them, never across.",
         )
-    return "\n\n".join(parts)
-
-
-def recipes(records: Iterable[Record]) -> str:
-    """Return every recipe: the fields that all share in a sentence, the others in a table, the whole in a fold."""
-    known: dict[str, Mapping[str, Any]] = {}
-    for record in records:
-        known |= record["recipes"]
-    if not known:
-        return ""
-    ordered = dict(sorted(known.items(), key=lambda entry: (str(entry[1].get("metric")), entry[0])))
-    fields = dict.fromkeys(field for recipe in ordered.values() for field in recipe)
-    shared = [field for field in fields if len({_key(recipe.get(field)) for recipe in ordered.values()}) == 1]
-    if len(ordered) == 1:
-        shared = [field for field in shared if field != "metric"]
-    own = [field for field in fields if field not in shared]
-    lines = [[code(name), *(field_value(recipe.get(field)) for field in own)] for name, recipe in ordered.items()]
-    table = markdown_table(["recipe", *(text(field.replace("_", " ")) for field in own)], lines, left=2)
-    first = next(iter(ordered.values()))
-    parts = ["## Recipes", "Two numbers may be compared only if their recipes are equal.", table]
-    if shared:
-        said = "; ".join(f"{text(field.replace('_', ' '))} {field_value(first.get(field))}" for field in shared)
-        parts.append(f"The same for {'all' if len(ordered) > 1 else 'it'}: {said}.")
-    whole = fence(json.dumps(ordered, indent=2, sort_keys=True, ensure_ascii=False, default=str), "json")
-    parts += ["<details><summary>The recipes in full</summary>", whole, "</details>"]
     return "\n\n".join(parts)
 
 
@@ -179,6 +142,20 @@ def _argument(cell: Mapping[str, Any]) -> str:
         for name, value in (cell.get("options") or {}).items()
     )
     return f"{cell['model']}:{options}" if options else str(cell["model"])
+
+
+def _origin(cell: Mapping[str, Any]) -> str:
+    # A plugin that failed before it was loaded may not have got as far as a version.
+    plugin = cell.get("plugin") or {}
+    return text(" ".join(str(plugin[name]) for name in ("distribution", "version") if plugin.get(name)))
+
+
+def _last_words(record: Record) -> str:
+    cell, failure = record["cell"], record.get("failure") or {}
+    parts = [(name, failure.get(key)) for name, key in (("Traceback", "traceback"), ("Log", "log_tail"))]
+    blocks = [f"{name}:\n\n{fence(_tail(str(content)))}" for name, content in parts if content]
+    title = html(f"{cell['label']} on {cell['dataset']['name']}, seed {cell['seed']}")
+    return "\n\n".join([f"<details><summary>{title}</summary>", *blocks, "</details>"]) if blocks else ""
 
 
 def _tail(content: str) -> str:

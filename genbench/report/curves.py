@@ -106,7 +106,7 @@ def loss_figure(section: Section) -> Figure | None:
                 _line(axis, x, y, (style[0], ""), caption(name, most=22))
         axis.set_title(caption(row.name, most=24), fontweight="bold")
         _finish(axis, "training images", [], everything)
-        axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2)
+        axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2, frameon=True, framealpha=0.8, edgecolor="none")
     for axis in axes[len(drawn) :]:
         axis.set_visible(False)
     return figure
@@ -160,7 +160,7 @@ def _name_levels(axis: Axes, levels: Sequence[tuple[Row, float]]) -> None:
     """Write the controls' names at the right end of their lines, pushed apart where they would overlap."""
     axis.autoscale_view()
     to_paper = axis.transData - axis.transAxes
-    least, previous = 0.075, -math.inf
+    least, previous = 0.06, -math.inf
     for row, level in sorted(levels, key=lambda entry: entry[1]):
         height = float(to_paper.transform((1.0, level))[1])
         previous = max(height, previous + least)

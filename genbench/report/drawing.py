@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font
@@ -137,20 +138,17 @@ def count_axis(axis: Axes, across: Sequence[float]) -> None:
     if _scale(across, factor=8.0) == "log":
         # The start of training, at zero, has no place on this scale: curves begin at their first point after it.
         axis.set_xscale("log", nonpositive="mask")
-        if max(across) < 30 * min(across):  # powers of ten alone would leave one or two ticks
-            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.xaxis.set_minor_formatter(NullFormatter())
+        _name_powers(axis.xaxis, across)
     else:
         axis.set_xlim(left=0)
-    axis.xaxis.set_major_formatter(_tick)
+        axis.xaxis.set_major_formatter(_tick)
 
 
 def value_axis(axis: Axes, values: Sequence[float]) -> None:
     """Lay out a y axis for these values: logarithmic where they are positive and span more than a factor of 20."""
     axis.set_yscale(_scale(values))
     if axis.get_yscale() == "log":
-        axis.yaxis.set_major_formatter(_tick)
-        axis.yaxis.set_minor_formatter(NullFormatter())
+        _name_powers(axis.yaxis, values)
 
 
 def caption(value: Any, most: int = 36) -> str:
@@ -166,6 +164,13 @@ def caption(value: Any, most: int = 36) -> str:
 def _scale(values: Sequence[float], factor: float = 20.0) -> str:
     """Return `log` where all values are positive and span more than `factor`, else `linear`."""
     return "log" if values and min(values) > 0 and max(values) / min(values) > factor else "linear"
+
+
+def _name_powers(axis: Axis, values: Sequence[float]) -> None:
+    if max(values) < 300 * min(values):  # powers of ten alone would leave one or two ticks
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(_tick)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _tick(value: float, _: float | None = None) -> str:

@@ -22,7 +22,7 @@ def plain(value: float | None) -> str:
         return "∞" if value > 0 else "-∞"
     if value == 0:
         return "0"
-    size = math.floor(math.log10(abs(value)))
+    size = int(f"{value:.{_DIGITS - 1}e}".partition("e")[2])  # of the rounded value: 0.99999 is 1
     if not -5 < size < 12:
         return f"{value:.{_DIGITS - 1}e}"
     shown = f"{value:,.{max(0, _DIGITS - 1 - size)}f}"

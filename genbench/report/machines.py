@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,14 +55,12 @@ def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> str:
         "| | " + " | ".join(f"machine {machine.letter}" if len(known) > 1 else "machine" for machine in known) + " |",
         "| :--- |" + " :--- |" * len(known),
     ]
-    by_id = {record["id"]: record for record in records}
+    made = [[record["environment"] for record in records if record["id"] in machine.record_ids] for machine in known]
     for name in names:
-        cells = []
-        for machine in known:
-            values = dict.fromkeys(
-                _shown(name, by_id[record_id]["environment"].get(name)) for record_id in sorted(machine.record_ids)
-            )
-            cells.append(", ".join(values))
+        cells = [
+            ", ".join(dict.fromkeys(_shown(name, environment.get(name)) for environment in environments))
+            for environments in made
+        ]
         lines.append(f"| {_heading(name)} | " + " | ".join(cells) + " |")
     lines.append("| cells | " + " | ".join(str(len(machine.record_ids)) for machine in known) + " |")
     return "\n".join(lines)
@@ -83,7 +80,6 @@ def _heading(name: str) -> str:
     return text({"memory_bytes": "memory", "genbench": "genbench version"}.get(name, name.replace("_", " ")))
 
 
-@functools.lru_cache(maxsize=1024)
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return NOTHING

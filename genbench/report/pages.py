@@ -12,13 +12,15 @@ from genbench.report.curves import MOST_LINES, MOST_PANELS
 from genbench.report.escape import code, link_target, text
 from genbench.report.frame import Record
 from genbench.report.machines import Machine, ran
+from genbench.report.measures import meanings, recipes
 from genbench.report.montage import MOST_TILES, artifact
+from genbench.report.opening import opening, title
 from genbench.report.quantities import quantity
 from genbench.report.rows import Row
 from genbench.report.sections import Section
 from genbench.report.speeds import MOST_BARS
 from genbench.report.statements import floor, mixed_recipes, resolved
-from genbench.report.tables import cost_table, other_table, quality_table
+from genbench.report.tables import cost_table, headline_columns, other_table, quality_table
 
 __all__ = ["Pictures", "page"]
 
@@ -44,7 +46,7 @@ def page(
     command: str | None,
 ) -> str:
     """Return the whole report; `records` are `in_order`."""
-    parts = [f"# {_title(records)}", _opening(records)]
+    parts = [f"# {title(records)}", opening(records)]
     lost = sum(record["status"] != "finished" for record in records)
     if lost:
         parts.append(f"**{lost} of {len(records)} cells failed**: see [Failed](#failed).")
@@ -57,57 +59,23 @@ def page(
     parts += [
         appendix.failed(records),
         appendix.families(records),
+        meanings(records),
         appendix.machine(records),
-        appendix.recipes(records),
+        recipes(records),
     ]
     parts += [appendix.data(records), appendix.reproduce(records, command), _files()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _title(records: Sequence[Record]) -> str:
-    models = _distinct(record["cell"]["label"] for record in records if record["cell"]["kind"] == "model")
-    datasets = _distinct(record["cell"]["dataset"]["name"] for record in records)
-    who = _list([text(model) for model in models], most=6) if models else "controls"
-    return f"{who} on {_list([text(dataset) for dataset in datasets], most=6)}" if records else "An empty benchmark"
-
-
-def _opening(records: Sequence[Record]) -> str:
-    models = [record["cell"] for record in records if record["cell"]["kind"] == "model"]
-    controls = _distinct(record["cell"]["label"] for record in records if record["cell"]["kind"] != "model")
-    said = []
-    if models:
-        budgets = _list([code(budget) for budget in _distinct(str(cell.get("budget")) for cell in models)])
-        batches = _list([str(size) for size in _distinct(cell.get("batch_size") for cell in models)])
-        seeds = sorted({cell["seed"] for cell in models})
-        count = len(_distinct(cell["label"] for cell in models))
-        said.append(
-            f"{_count(count, 'model')} trained for {budgets} with batches of {batches} images, each from "
-            f"{_count(len(seeds), 'training seed')} ({_list([str(seed) for seed in seeds], most=8)})."
-        )
-    if controls:
-        said.append(
-            f"Beside {'them' if models else 'no model'} stand the controls {_list([f'*{text(c)}*' for c in controls])}."
-        )
-    counts = [
-        f"{count:,}" if isinstance(count, int) else text(count)
-        for count in _distinct(record["cell"].get("samples") for record in records)
-    ]
-    said.append(
-        f"Quality is measured on {_list(counts)} samples a row, at the end of the budget, never at the best moment of "
-        "the training. Numbers are means over training seeds ± the half-width of the 95% interval (t); ↓ lower is "
-        "better, ↑ higher is better. Models whose difference is not resolved share ranks."
-    )
-    return "genbench: " + " ".join(said)
-
-
 def _mixed(section: Section, others: Sequence[Section]) -> list[str]:
-    recipes: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for other in others:
         if other.title[0] == section.title[0] and other.main:
             metric, recipe = other.main
-            whole = next(r["recipes"].get(recipe) for row in other.rows for r in row.records if recipe in r["recipes"])
-            recipes.setdefault(metric, {})[recipe] = whole
-    return [mixed_recipes(section.title[0], metric, found) for metric, found in recipes.items() if len(found) > 1]
+            held = (r["recipes"] for row in other.rows for r in row.records)
+            whole: Mapping[str, Any] = next((recipes_of[recipe] for recipes_of in held if recipe in recipes_of), {})
+            found.setdefault(metric, {})[recipe] = whole
+    return [mixed_recipes(section.title[0], metric, known) for metric, known in found.items() if len(known) > 1]
 
 
 def _section(directory: Path, section: Section, pictures: Pictures, known: Sequence[Machine]) -> list[str]:
@@ -115,8 +83,12 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     name = " / ".join(section.title)
     parts = [f"## {text(name)}", quality_table(section), _recipe_line(section)]
     parts += pictures.show("samples", f"samples of each model on {name}", _samples_note(section))
-    parts += [_links(directory, section), resolved(section), floor(section), other_table(section)]
-    parts += pictures.show("reconstructions", f"reconstructions on {name}", "Reconstructions of held-out images.")
+    parts += [_links(directory, section), resolved(section), floor(section)]
+    parts += pictures.show(
+        "reconstructions",
+        f"reconstructions on {name}",
+        "Held-out images, and beside each what the model restores of it.",
+    )
     most = f" The best {MOST_LINES} models are drawn." if len(section.models) > MOST_LINES else ""
     parts += pictures.show(
         "quality",
@@ -124,6 +96,9 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
         f"{heading} along the training: thick, the mean over seeds; thin, each seed (beyond five seeds a band from the "
         f"least to the greatest); dashed, the controls.{most}",
     )
+    others = other_table(section)
+    if others:
+        parts += ["### Other numbers", others]
     cost = cost_table(section, ran(known, (record for row in section.models for record in row.records)))
     if cost:
         parts += ["### What it cost", cost, _COST_NOTE]
@@ -157,7 +132,7 @@ def _recipe_line(section: Section) -> str:
     if not section.columns:
         return "No cell has a number yet."
     ids: dict[str, list[str]] = {}
-    for metric, recipe in section.columns:
+    for metric, recipe in headline_columns(section):
         ids.setdefault(recipe, []).append(text(quantity(metric).heading))
     said = ", ".join(f"{' and '.join(headings)} {code(recipe)}" for recipe, headings in ids.items())
     return f"[Recipes](#recipes): {said}."
@@ -199,17 +174,3 @@ def _files() -> str:
         "- [`curves.csv`](curves.csv): one row a point of a curve: losses and numbers along the training.\n"
         "- `records/`: one JSON file a cell, from which all of this is rendered."
     )
-
-
-def _distinct(values: Any) -> list[Any]:
-    return list(dict.fromkeys(values))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _list(words: Sequence[str], most: int = 12) -> str:
-    if len(words) > most:
-        return f"{', '.join(words[:most])} and {len(words) - most} more"
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -1,4 +1,4 @@
-"""What each number is called in tables and figures, and which way is better: the words of a report in one place."""
+"""What each number is called in tables and figures, and in which order they stand: a report's words in one place."""
 
 from __future__ import annotations
 
@@ -6,69 +6,77 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from genbench.comparison import Direction
+from genbench.metrics import DIRECTIONS
 
-__all__ = ["HEADLINE", "MAIN", "Quantity", "in_reading_order", "main_metric", "quantity"]
+__all__ = ["HEADLINE", "Quantity", "in_reading_order", "main_metric", "quantity"]
+
+HEADLINE = (
+    *("fid", "fd", "inception_score", "classifier_score"),
+    *("reconstruction_mse", "psnr", "ssim", "bits_per_dim"),
+)
+"""The numbers of the first table, in its order; the others stand in a table of their own."""
+
+_MAIN = ("fid", "fd")
+_HEADINGS = {
+    "fid": "FID",
+    "inception_score": "Inception score",
+    "inception_score_std": "Inception score's deviation",
+    "classifier_score_std": "classifier score's deviation",
+    "fid_infinity": "FID∞",
+    "fd_infinity": "fd∞",
+    "fid_gap": "FID gap, held out − train",
+    "fd_gap": "fd gap, held out − train",
+    "kid": "KID",
+    "kid_subsets": "KID of subsets",
+    "kid_subsets_std": "KID of subsets' deviation",
+    "authenticity_p": "authenticity's p",
+    "c_t": "C_T",
+    "c_t_p": "C_T's p",
+    "class_kl": "class KL",
+    "cas": "CAS",
+    "pixel_w1": "pixel W1",
+    "spectrum_w1": "spectrum W1",
+    "ms_ssim": "MS-SSIM",
+    "reconstruction_mse": "reconstruction MSE",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "bits_per_dim": "bits/dim",
+}
+_ORDER = (*HEADLINE, *(name for name in DIRECTIONS if name not in HEADLINE))
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number's name in records, its heading, the better direction (None: neither), and what it is in one phrase."""
+    """A number's name in records, its heading, and the better direction (None: neither)."""
 
     name: str
     heading: str
     direction: Direction | None
-    meaning: str
-
-    @property
-    def arrow(self) -> str:
-        """`↓` where lower is better, `↑` where higher is, else nothing."""
-        return {"lower": "↓", "higher": "↑", None: ""}[self.direction]
 
     @property
     def axis(self) -> str:
-        """The heading with its arrow."""
-        return f"{self.heading} {self.arrow}".rstrip()
-
-
-# The names are those that genbench.metrics writes. That package cannot be asked: it imports torch, and an old record
-# renders without it. A test holds the two together.
-_KNOWN = (
-    Quantity("fid", "FID", "lower", "Fréchet distance of Inception features"),
-    Quantity("fd", "fd", "lower", "Fréchet distance of the extractor's features"),
-    Quantity("inception_score", "Inception score", "higher", "how sure and how varied Inception's labels are"),
-    Quantity("classifier_score", "classifier score", "higher", "how sure and how varied the classifier's labels are"),
-    Quantity("reconstruction_mse", "reconstruction MSE", "lower", "mean squared error of held-out images restored"),
-    Quantity("psnr", "PSNR (dB)", "higher", "peak signal-to-noise ratio of held-out images restored"),
-    Quantity("ssim", "SSIM", "higher", "structural similarity of held-out images restored"),
-    Quantity("bits_per_dim", "bits/dim", "lower", "negative log-likelihood (or its bound) of held-out images"),
-    Quantity("kid", "KID", "lower", "kernel distance of the extractor's features"),
-    Quantity("precision", "precision", "higher", "share of samples on the data's manifold"),
-    Quantity("recall", "recall", "higher", "share of the data on the samples' manifold"),
-    Quantity("density", "density", "higher", "how densely the data surround the samples"),
-    Quantity("coverage", "coverage", "higher", "share of the data with a sample near"),
-)
-_BY_NAME = {quantity.name: quantity for quantity in _KNOWN}
-
-MAIN = ("fid", "fd")
-"""What a table is sorted and ranked by: the first of these that was measured."""
-
-HEADLINE = frozenset(quantity.name for quantity in _KNOWN[:8])
-"""The numbers of the first table; others stand in a table of their own."""
+        """The heading with `↓` where lower is better, `↑` where higher is."""
+        arrow = {"lower": " ↓", "higher": " ↑", None: ""}[self.direction]
+        return self.heading + arrow
 
 
 def quantity(name: str) -> Quantity:
-    """Return what is known of the number `name`; one that is not known has its name as heading and no direction."""
-    return _BY_NAME.get(name) or Quantity(name, name.replace("_", " "), None, "")
+    """Return what is known of the number `name`; one of another version of genbench is shown without a direction.
+
+    >>> quantity("fd").axis, quantity("of_the_future").axis
+    ('fd ↓', 'of the future')
+    """
+    return Quantity(name, _HEADINGS.get(name, name.replace("_", " ")), DIRECTIONS.get(name))
 
 
 def main_metric(names: Iterable[str]) -> str | None:
-    """Return what to rank by: `fid`, else `fd`, else the first known number with a direction, else None."""
-    there = set(names)
-    candidates = [*MAIN, *(known.name for known in _KNOWN if known.direction)]
-    return next((name for name in candidates if name in there), None)
+    """Return what to rank by: `fid`, else `fd`, else the first number in reading order that has a direction."""
+    ordered = in_reading_order(names)
+    candidates = [*(name for name in _MAIN if name in ordered), *(name for name in ordered if quantity(name).direction)]
+    return candidates[0] if candidates else None
 
 
 def in_reading_order(names: Iterable[str]) -> list[str]:
-    """Return the names, known ones in the order of the tables, then the others by letter."""
+    """Return the names: those of the first table, then the others as the metrics list them, unknown ones by letter."""
     there = set(names)
-    return [name for name in _BY_NAME if name in there] + sorted(there - _BY_NAME.keys())
+    return [name for name in _ORDER if name in there] + sorted(there.difference(_ORDER))

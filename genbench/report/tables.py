@@ -14,9 +14,12 @@ from genbench.report.quantities import HEADLINE, quantity
 from genbench.report.rows import Column, Row
 from genbench.report.sections import Section
 
-__all__ = ["cost_table", "field_value", "markdown_table", "other_table", "quality_table"]
+__all__ = ["cost_table", "field_value", "headline_columns", "markdown_table", "other_table", "quality_table"]
 
 Cost = Mapping[str, Any]
+
+_MOST_ACROSS = 10
+_LEAST_SHOWN_S = 1e-3  # less is the cost of finding out that there is nothing to do
 
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -34,9 +37,14 @@ def field_value(value: Any) -> str:
     return code(f"{shown[:8]}…") if is_digest else text(shown)
 
 
+def headline_columns(section: Section) -> list[Column]:
+    """Return the columns of the first table: the headline numbers, and what the section is sorted by."""
+    return [column for column in section.columns if column[0] in HEADLINE or column == section.main]
+
+
 def quality_table(section: Section) -> str:
     """Return rank, row, seeds and headline numbers: models sorted by the main metric, then controls."""
-    columns = [column for column in section.columns if column[0] in HEADLINE or column == section.main]
+    columns = headline_columns(section)
     ranked = any(section.ranks.values())
     lines = []
     for row in section.rows:
@@ -50,13 +58,25 @@ def quality_table(section: Section) -> str:
 
 
 def other_table(section: Section) -> str:
-    """Return the numbers that the first table leaves out; an empty text where there are none."""
-    columns = [column for column in section.columns if column[0] not in HEADLINE and column != section.main]
+    """Return the numbers that the first table leaves out, one a line; an empty text where there are none.
+
+    Where more rows than fit beside each other were measured, a line is a row of the first table instead.
+    """
+    columns = [column for column in section.columns if column not in headline_columns(section)]
     if not columns:
         return ""
-    return markdown_table(
-        ["model", *_headings(columns)], [[code(row.name), *_cells(row, columns)] for row in section.rows]
-    )
+    measured = [row for row in section.rows if row.records]
+    if len(measured) > _MOST_ACROSS:
+        lines = [[code(row.name), *_cells(row, columns)] for row in measured]
+        return markdown_table(["model", *_headings(columns)], lines)
+    header = ["number", *(code(row.name) if row.is_model else f"*{text(row.name)}*" for row in measured), "recipe"]
+    cells = [_cells(row, columns) for row in measured]
+    headings = [text(quantity(metric).axis) for metric, _ in columns]
+    lines = [
+        [heading, *(of_row[place] for of_row in cells), code(columns[place][1])]
+        for place, heading in enumerate(headings)
+    ]
+    return markdown_table(header, lines)
 
 
 def cost_table(section: Section, known: Sequence[Machine]) -> str:
@@ -114,8 +134,12 @@ def _rate(name: str) -> Callable[[Cost], float | None]:
     return read
 
 
-def _field(name: str) -> Callable[[Cost], float | None]:
-    return lambda cost: cost.get(name)
+def _field(name: str, least: float = 0.0) -> Callable[[Cost], float | None]:
+    def read(cost: Cost) -> float | None:
+        value: float | None = cost.get(name)
+        return value if value is not None and value >= least else None
+
+    return read
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -131,7 +155,7 @@ _COSTS: tuple[tuple[str, Callable[[Cost], float | None], Callable[[Sequence[floa
     ("training images/s ↑", _rate("train_images_per_s"), _mean),
     ("sampling images/s ↑", _rate("sample_images_per_s"), _mean),
     ("training (s)", _field("train_s"), _mean),
-    ("before sampling (s)", _field("before_sampling_s"), _mean),
+    ("before sampling (s)", _field("before_sampling_s", least=_LEAST_SHOWN_S), _mean),
     ("device memory, allocated ↓", _field("peak_allocated_bytes"), _largest(memory)),
     ("device memory, reserved ↓", _field("peak_reserved_bytes"), _largest(memory)),
     ("process memory ↓", _field("peak_resident_bytes"), _largest(memory)),

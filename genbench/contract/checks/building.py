@@ -16,12 +16,11 @@ __all__ = ["build"]
 
 def build(subject: Subject) -> None:
     """`build_model` returns a Model on the device, with an optimizer for every trainable parameter."""
-    model = subject.build()
+    model = subject.untrained
     _is_a_model(model)
     _is_on_the_device(model, subject.device)
     _optimizers_fit(model)
-    # The cached model of the case has taken steps, so a second one is built for this alone.
-    changed = state.difference(state.snapshot(model), state.snapshot(subject.build()))
+    changed = state.difference(state.snapshot(model), subject.built.initial)
     if changed:
         raise Fault(
             "equal weights from equal global seeds",
@@ -45,14 +44,18 @@ def _is_a_model(model: object) -> None:
     for name, optimizer in model.optimizers.items():
         if not isinstance(optimizer, Optimizer):
             raise Fault(
-                f"optimizer {name!r} to be a torch.optim.Optimizer", type(optimizer).__name__, "return the optimizer itself"
+                f"optimizer {name!r} to be a torch.optim.Optimizer",
+                type(optimizer).__name__,
+                "return the optimizer itself",
             )
 
 
 def _is_on_the_device(model: Model, device: torch.device) -> None:
     for name, tensor in model.networks.state_dict().items():
         if tensor.device.type != device.type:
-            raise Fault(f"all networks on {device}", f"{name} on {tensor.device}", "call .to(device) before making optimizers")
+            raise Fault(
+                f"all networks on {device}", f"{name} on {tensor.device}", "call .to(device) before making optimizers"
+            )
 
 
 def _optimizers_fit(model: Model) -> None:

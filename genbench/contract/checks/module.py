@@ -27,7 +27,9 @@ def load(found: Found) -> Plugin:
     changed = [change for change in changed if not change.startswith("the environment")]
     if changed:
         raise Fault(
-            "the import to leave global state alone", f"that it changed {'; '.join(changed)}", "move it out of the module's top level"
+            "the import to leave global state alone",
+            f"that it changed {'; '.join(changed)}",
+            "move it out of the module's top level",
         )
     return plugin
 
@@ -37,7 +39,9 @@ def docstring(subject: Subject) -> None:
     if not subject.plugin.found.summary():
         path = subject.plugin.found.path
         raise Fault(
-            "a docstring whose first line says what the model is", "none", f'begin {path.name if path else "the module"} with """..."""'
+            "a docstring whose first line says what the model is",
+            "none",
+            f'begin {path.name if path else "the module"} with """..."""',
         )
 
 
@@ -48,7 +52,7 @@ def takes_options(subject: Subject) -> None:
         raise Fault(
             "build_model to pass **options to a builder with named, annotated arguments",
             "a build_model whose source shows none",
-            "write `return build(image_shape, device, **options)`, with `def build(image_shape, device, width: int = 256)`",
+            "write `return build(image_shape, device, **options)`, where `def build(..., width: int = 256)`",
         )
     for parameter in accepted.values():
         if parameter.annotation is inspect.Parameter.empty:
@@ -68,5 +72,7 @@ def takes_options(subject: Subject) -> None:
         subject.build(given=defaults)
     except Refused as refusal:
         if isinstance(fault := refusal.__cause__, OptionError) and fault.__cause__ is None:
-            raise Fault("defaults of the annotated types", str(fault), "change the annotation or the default") from fault
+            raise Fault(
+                "defaults of the annotated types", str(fault), "change the annotation or the default"
+            ) from fault
         raise

@@ -19,8 +19,7 @@ __all__ = ["before_sampling", "encode", "log_likelihood", "reconstruct"]
 def before_sampling(subject: Subject) -> None:
     """`before_sampling` called twice leaves the same state as once."""
     _implemented(subject, "before_sampling")
-    model = subject.build()
-    subject.prepare(model)
+    model = subject.trained
     once = state.snapshot(model)
     seeding.seed_global(1, "contract", "before_sampling")
     subject.prepare(model)
@@ -51,13 +50,12 @@ def encode(subject: Subject) -> None:
 def log_likelihood(subject: Subject) -> None:
     """`log_likelihood` returns (B,) nats, at most 0, from its generator alone."""
     _implemented(subject, "log_likelihood")
-    images, _ = subject.batch(0)
     nats = check_tensor("log_likelihood", _twice(subject, "log_likelihood", draws=True), (BATCH,), subject.device)
     if float(nats.max()) > 0:
         raise Fault(
             "log_likelihood to be at most 0, since an 8-bit image has a probability",
             f"{float(nats.max()):.4g} nats",
-            "a density of pixels in [-1, 1] is no probability: integrate it over the bin of each 8-bit value, 2 / 255 wide",
+            "a density is no probability: integrate it over the bin of each 8-bit value, 2 / 255 wide in [-1, 1]",
         )
 
 

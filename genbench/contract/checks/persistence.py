@@ -12,25 +12,25 @@ from genbench import checkpoint, plugins, seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, STEPS, Subject
 from genbench.contract.fault import Fault
-from genbench.model import Model
 from genbench.errors import PluginError
+from genbench.model import Model
 
 __all__ = ["resume", "round_trip"]
 
 
 def round_trip(subject: Subject) -> None:
-    """A model restored from its checkpoint has the same state and samples the same images."""
+    """A model restored from its checkpoint in a fresh program has the same state and samples the same images."""
     seeding.seed_global(0, "contract", "round trip")
     first = subject.sample(subject.trained, BATCH)
-    with _folder() as folder, _imported_anew(subject) as other:
-        _save(folder / "model.pt", subject.trained)
-        restored = other.build(seed=1)
-        _restore(folder / "model.pt", restored, subject)
+    saved = state.snapshot(subject.trained)
+    with _restored(subject) as (other, model):
+        changed = state.difference(saved, state.snapshot(model))
         seeding.seed_global(0, "contract", "round trip")
-        second = other.sample(restored, BATCH)
-    changed = state.difference(state.snapshot(subject.trained), state.snapshot(restored))
+        second = other.sample(model, BATCH)
     if changed:
-        raise Fault("the state that was saved", f"another {changed}", "let state_dict and load_state_dict hold all of it")
+        raise Fault(
+            "the state that was saved", f"another {changed}", "let state_dict and load_state_dict hold all of it"
+        )
     if not state.equal(first, second):
         raise Fault(
             "a restored model to sample the same images",
@@ -40,27 +40,31 @@ def round_trip(subject: Subject) -> None:
 
 
 def resume(subject: Subject) -> None:
-    """k steps, save, load into a fresh model of a freshly imported plugin, k steps: the same as 2k steps."""
-    unbroken = subject.build()
-    with _folder() as folder:
-        seeding.seed_global(0, "contract", "resume")
-        subject.train(unbroken, 0, STEPS)
-        _save(folder / "model.pt", unbroken)
-        losses = subject.train(unbroken, STEPS, STEPS)
-        with _imported_anew(subject) as other:
-            resumed = other.build(seed=1)
-            seeding.seed_global(1, "contract", "resume")
-            _restore(folder / "model.pt", resumed, subject)
-            again = other.train(resumed, STEPS, STEPS)
+    """A few steps, save, load in a fresh program, a few steps: the same as all steps at once."""
+    with _restored(subject) as (other, resumed):
+        losses = other.train(resumed, STEPS)
+    unbroken = subject.trained
+    checkpoint.restore_random_state(subject.first_steps.random_state)
+    expected = subject.train(unbroken, STEPS)
     changed = state.difference(state.snapshot(unbroken), state.snapshot(resumed))
-    differing = [name for name in losses[-1] if not state.equal(losses[-1][name], again[-1].get(name))]
+    differing = [name for name in expected[-1] if not state.equal(expected[-1][name], losses[-1].get(name))]
     if changed or differing:
-        what = f"another {changed}" if changed else f"another loss {differing[0]!r}"
         raise Fault(
             f"{STEPS} steps, a checkpoint and {STEPS} steps to end where {2 * STEPS} steps end",
-            what,
-            "keep all state in Model (not in globals, attributes or closures), and draw noise from torch's global generator alone",
+            f"another {changed}" if changed else f"another loss {differing[0]!r}",
+            "keep all state in Model and none in globals or attributes; draw noise from torch's global generator",
         )
+
+
+@contextmanager
+def _restored(subject: Subject) -> Iterator[tuple[Subject, Model]]:
+    """Save the trained model, import the plugin anew, build with other weights, and restore."""
+    with _folder() as folder, _imported_anew(subject) as other:
+        checkpoint.restore_random_state(subject.first_steps.random_state)
+        _save(folder / "model.pt", subject.trained)
+        model = other.build(seed=1)
+        _restore(folder / "model.pt", model, subject)
+        yield other, model
 
 
 @contextmanager
@@ -85,7 +89,7 @@ def _restore(path: Path, model: Model, subject: Subject) -> None:
         raise Fault(
             "a freshly built model to take the state of a trained one",
             " ".join(line.strip() for line in reason[:2]),
-            "make every network and buffer in build_model, at its final size, with tensors and plain values in the state",
+            "make every network and buffer in build_model, at its final size; keep tensors and plain values alone",
         ) from error
 
 
@@ -93,7 +97,7 @@ def _restore(path: Path, model: Model, subject: Subject) -> None:
 def _imported_anew(subject: Subject) -> Iterator[Subject]:
     """Import the plugin's package a second time, as a fresh process would, and put the first one back after."""
     found = subject.plugin.found
-    module = subject.plugin.implementation.__name__ if found.file else found.target.partition(":")[0]
+    module = getattr(subject.plugin.implementation, "__name__", "") if found.file else found.target.partition(":")[0]
     root = module.partition(".")[0]
     first = {name: module for name, module in sys.modules.items() if name == root or name.startswith(f"{root}.")}
     for name in first:

@@ -19,9 +19,8 @@ FEW = 3
 
 def sample(subject: Subject) -> None:
     """`sample` returns (count, C, H, W) float images in [-1, 1] on the device, before training and after."""
-    untrained = subject.build()
-    subject.prepare(untrained)
-    for model, count in ((untrained, BATCH - 1), (subject.trained, BATCH - 1), (subject.trained, 1)):
+    subject.prepare(subject.untrained)
+    for model, count in ((subject.untrained, BATCH - 1), (subject.trained, BATCH - 1), (subject.trained, 1)):
         check_images("sample", subject.sample(model, count), (count, *subject.image_shape), subject.device)
 
 
@@ -38,7 +37,9 @@ def repeats(subject: Subject) -> None:
         )
     if state.equal(first, subject.sample(subject.trained, BATCH, seed=1)):
         raise Fault(
-            "other images from another generator", "the same ones", "draw the latent with torch.randn(..., generator=generator)"
+            "other images from another generator",
+            "the same ones",
+            "draw the latent with torch.randn(..., generator=generator)",
         )
 
 
@@ -107,5 +108,7 @@ def labels(subject: Subject) -> None:
     )
     if torch.equal(first, last):
         raise Fault(
-            "other images for another label", "the same ones", "feed the labels to the network, or leave `labels` out of sample's arguments"
+            "other images for another label",
+            "the same ones",
+            "feed the labels to the network, or leave `labels` out of sample's arguments",
         )

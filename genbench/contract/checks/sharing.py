@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
 from genbench.contract import world
 from genbench.contract.case import BATCH, Subject
 from genbench.contract.fault import Fault
@@ -11,9 +14,7 @@ __all__ = ["global_state", "network"]
 
 def global_state(subject: Subject) -> None:
     """No hook changes global settings, the working directory, the environment or others' random state."""
-    before = world.snapshot()
-    _call_every_hook(subject)
-    changed = world.changes(before, world.snapshot())
+    changed = observe(subject).changed
     if changed:
         raise Fault(
             "hooks that leave global state alone",
@@ -24,16 +25,38 @@ def global_state(subject: Subject) -> None:
 
 def network(subject: Subject) -> None:
     """No hook opens a network connection: a cell's numbers depend on nothing but what its record says."""
-    with world.network_watched() as asked:
-        try:
-            _call_every_hook(subject)
-        except Fault:
-            if not asked:
-                raise
+    asked = observe(subject).asked
     if asked:
         raise Fault(
-            "hooks that open no network connection", f"one to {asked[0]}", "ship weights with the distribution, or train from scratch"
+            "hooks that open no network connection",
+            f"one to {asked[0]}",
+            "ship weights with the distribution, or train from scratch",
         )
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the hooks changed of the global state, and the addresses that they asked the network for."""
+
+    changed: list[str]
+    asked: list[str]
+
+
+_observed: WeakKeyDictionary[Subject, Observation] = WeakKeyDictionary()  # both checks read one round of calls
+
+
+def observe(subject: Subject) -> Observation:
+    """Build a model and call every hook once, and return what that did to the rest of the program."""
+    if subject not in _observed:
+        before = world.snapshot()
+        with world.network_watched() as asked:
+            try:
+                _call_every_hook(subject)
+            except Fault:
+                if not asked:
+                    raise
+        _observed[subject] = Observation(world.changes(before, world.snapshot()), asked)
+    return _observed[subject]
 
 
 def _call_every_hook(subject: Subject) -> None:

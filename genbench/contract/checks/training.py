@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from genbench import seeding
 from genbench.contract.case import STEPS, Subject
 from genbench.contract.fault import Fault
 from genbench.contract.watching import Readings, Survivors, Transfers
@@ -25,9 +24,7 @@ COUNTED = (50, 125, 200)
 
 def losses(subject: Subject) -> None:
     """`train_step` returns a dict of detached, finite 0-d tensors by name."""
-    model = subject.build()
-    seeding.seed_global(0, "contract", "losses")
-    for step, returned in enumerate(subject.train(model)):
+    for step, returned in enumerate(subject.first_steps.losses):
         if not isinstance(returned, dict) or not returned:
             found = "an empty dict" if isinstance(returned, dict) else f"{type(returned).__name__}"
             raise Fault("train_step to return a dict of losses", found, 'return {"loss": loss.detach()}')
@@ -40,7 +37,9 @@ def _check_losses(returned: Mapping[str, Tensor], step: int) -> None:
             raise Fault("losses named by text", f"the name {name!r}", 'return {"loss": loss.detach()}')
         if not isinstance(value, Tensor):
             raise Fault(
-                f"loss {name!r} to be a tensor", type(value).__name__, "return loss.detach(): genbench reads it when there is time"
+                f"loss {name!r} to be a tensor",
+                type(value).__name__,
+                "return loss.detach(): genbench reads it when there is time",
             )
         if value.dim() != 0:
             raise Fault(f"loss {name!r} to be a 0-d tensor", f"one of shape {tuple(value.shape)}", "take its .mean()")
@@ -48,44 +47,43 @@ def _check_losses(returned: Mapping[str, Tensor], step: int) -> None:
             raise Fault(f"loss {name!r} to be detached", "one that requires grad", "return loss.detach()")
         if not bool(value.isfinite()):
             raise Fault(
-                f"loss {name!r} to be finite", f"{float(value)} at step {step}", "mend the formula, or take a smaller learning rate"
+                f"loss {name!r} to be finite",
+                f"{float(value)} at step {step}",
+                "mend the formula, or take a smaller learning rate",
             )
 
 
 def movement(subject: Subject) -> None:
     """Every trainable parameter has changed after a few steps."""
-    model = subject.build()
-    seeding.seed_global(0, "contract", "movement")
-    still = {
-        name: (parameter, parameter.detach().clone())
-        for name, parameter in model.networks.named_parameters()
-        if parameter.requires_grad
-    }
-    step = 0
-    while still and step < PATIENCE:
-        subject.train(model, step, STEPS)
+    model, initial = subject.first_steps.model, subject.built.initial
+    still = {name: value for name, value in model.networks.named_parameters() if value.requires_grad}
+    step = STEPS
+    while True:
+        still = {name: value for name, value in still.items() if torch.equal(value, initial[f"networks.{name}"])}
+        if not still or step >= PATIENCE:
+            break
+        subject.train(model, step)
         step += STEPS
-        still = {name: pair for name, pair in still.items() if torch.equal(*pair)}
     if still:
         more = f" and {len(still) - 1} more" if len(still) > 1 else ""
         raise Fault(
             f"every trainable parameter to move in {PATIENCE} steps",
             f"{next(iter(still))}{more} unchanged",
-            "step its optimizer after loss.backward(), and see that the loss depends on it; else .requires_grad_(False)",
+            "see that the loss depends on it and that its optimizer steps; freeze the rest by .requires_grad_(False)",
         )
 
 
 def waiting(subject: Subject) -> None:
     """`train_step` never waits for the device."""
     model = subject.build()
-    subject.train(model, 0, 1)  # the first step makes the optimizers' state
+    subject.train(model, 0, 1)  # the first step makes the optimizers' state, and on CUDA starts its libraries
     with _waits(subject) as lines:
-        subject.train(model, 1, 2)
+        subject.train(model, 1, 1)
     if lines:
         raise Fault(
             "train_step never to wait for the device",
             f"a value read at {lines[0]}",
-            "keep it a tensor: no .item(), float(), bool(), `if tensor`, .cpu() or boolean mask (distributions: validate_args=False)",
+            "no .item(), float(), `if tensor`, .cpu() or boolean mask; give distributions validate_args=False",
         )
 
 

@@ -26,7 +26,7 @@ class Mixture(NamedTuple):
     factors: Tensor
 
 
-def fit_mixture(codes: Tensor, components: int, iterations: int = 100, tolerance: float = 1e-5) -> tuple[Mixture, list[float]]:
+def fit_mixture(codes: Tensor, components: int, iterations: int = 100, tolerance: float = 1e-3) -> tuple[Mixture, list[float]]:
     """Fit a mixture of full-covariance Gaussians; one component gives the mean and covariance of the codes.
 
     Each covariance is the weighted one (divided by the count, not by the count less one) plus `jitter(codes)` times
@@ -84,10 +84,11 @@ def responsibilities(codes: Tensor, mixture: Mixture, floor: float) -> tuple[Ten
     identity = torch.eye(dimensions, dtype=codes.dtype)
     columns = []
     for weight, mean, factor in zip(*mixture, strict=True):  # one component at a time keeps the memory at N times D
-        whitened = torch.linalg.solve_triangular(factor, (codes - mean).T, upper=False)
-        price = floor * torch.linalg.solve_triangular(factor, identity, upper=False).square().sum()
+        whitening = torch.linalg.solve_triangular(factor, identity, upper=False)
+        distances = ((codes - mean) @ whitening.T).square().sum(1)  # squared Mahalanobis, (N,)
+        price = floor * whitening.square().sum()  # floor * trace(C^-1)
         log_volume = factor.diagonal().log().sum() + dimensions / 2 * math.log(2 * math.pi)
-        columns.append(weight.log() - log_volume - (whitened.square().sum(0) + price) / 2)
+        columns.append(weight.log() - log_volume - (distances + price) / 2)
     joint = torch.stack(columns, dim=1)  # (N, K)
     evidence = joint.logsumexp(dim=1, keepdim=True)
     return (joint - evidence).exp(), float(evidence.mean())

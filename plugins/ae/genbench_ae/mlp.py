@@ -31,28 +31,31 @@ def build(
     *,
     bottleneck: int = 32,
     hidden: int = 512,
+    layers: int = 1,
     denoising: float = 0.0,
     density: Literal["gaussian", "mixture"] = "gaussian",
     components: int = 10,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return an autoencoder of images (C, H, W) of any size: pixels, `hidden`, `hidden` / 2, `bottleneck`, and back.
+    """Return an autoencoder of images (C, H, W) of any size, with `layers` hidden layers of `hidden` units a side.
 
     Raises:
         ValueError: for a value out of its domain, in one line.
     """
     settings = Settings(bottleneck, denoising, density, components, learning_rate)
-    if hidden < 2:
-        raise ValueError(f"hidden must be at least 2, not {hidden}")
-    widths = [math.prod(image_shape), hidden, hidden // 2, bottleneck]
-    encoder = nn.Sequential(nn.Flatten(), *_layers(widths))
-    decoder = nn.Sequential(*_layers(widths[::-1]), nn.Tanh(), nn.Unflatten(1, image_shape))
+    if hidden < 1:
+        raise ValueError(f"hidden must be at least 1, not {hidden}")
+    if layers < 1:
+        raise ValueError(f"layers must be at least 1, not {layers}")
+    widths = [math.prod(image_shape), *[hidden] * layers, bottleneck]
+    encoder = nn.Sequential(nn.Flatten(), *_linear_stack(widths))
+    decoder = nn.Sequential(*_linear_stack(widths[::-1]), nn.Tanh(), nn.Unflatten(1, image_shape))
     return assemble(encoder, decoder, settings, device)
 
 
-def _layers(widths: list[int]) -> list[nn.Module]:
+def _linear_stack(widths: list[int]) -> list[nn.Module]:
     """Return linear layers of these widths with an ELU between each two."""
-    layers: list[nn.Module] = []
+    stack: list[nn.Module] = []
     for inputs, outputs in zip(widths, widths[1:], strict=False):
-        layers += [nn.Linear(inputs, outputs), nn.ELU()]
-    return layers[:-1]
+        stack += [nn.Linear(inputs, outputs), nn.ELU()]
+    return stack[:-1]

@@ -46,7 +46,7 @@ class Average(nn.Module):
         newest = network.state_dict()
         pairs = [(mean, newest[name]) for name, mean in self.network.named_buffers() if mean.is_floating_point()]
         decay = min(self.decay, (1 + step) / (10 + step))
-        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's own is not annotated
+        average = get_ema_multi_avg_fn(decay)
         average([mean for mean, _ in pairs], [new for _, new in pairs], 0)
 
 

@@ -19,7 +19,7 @@ def build(
     device: torch.device,
     latent: int = 100,
     channels: int = 32,
-    learning_rate: float = 2e-4,
+    learning_rate: float = 1e-3,
     beta1: float = 0.5,
     ema: float = 0.999,
 ) -> Model:

@@ -1,0 +1,120 @@
+"""`genbench evaluate`: score images that another program made."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genbench.errors import InputError
+
+if TYPE_CHECKING:
+    from genbench.datasets.dataset import Dataset
+    from genbench.measurement import Evaluator, Number
+
+
+@click.command(short_help="Score images that another program made, against a dataset or other images.")
+@click.argument("images", type=click.Path(path_type=Path), metavar="IMAGES")
+@click.option("-d", "--dataset", metavar="DATASET", help="What to compare with: a dataset's training split.")
+@click.option("--reference", type=click.Path(path_type=Path), metavar="PATH", help="Or a folder, .npz or .npy file.")
+@click.option("--extractor", default="auto", metavar="E", help="auto, inception, digits-cnn, classifier, random-conv.")
+@click.option("--weights", metavar="FILE", help="Inception's weights.")
+@click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
+@click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
+@click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
+@click.option("--image-size", type=int, metavar="N", help="Resize and crop images to N × N.")
+@click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
+@click.option("--skip-corrupt", is_flag=True, help="Pass over image files that cannot be decoded, and count them.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers with their whole recipes as JSON.")
+def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags: Any) -> None:
+    """Score IMAGES: a folder of image files, or an .npy or .npz of (N, H, W, C) uint8.
+
+    The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`.
+
+    \b
+    Examples:
+      genbench evaluate samples/ -d cifar10 --extractor inception
+      genbench evaluate samples.npz --reference real_images/ --extractor inception --profile clean-fid
+      genbench evaluate digits.npy -d digits --json
+    """
+    from genbench import environment, measurement, preflight
+    from genbench.config import Settings
+    from genbench.datasets.external import read_images
+    from genbench.features.extractor import extract
+
+    if (dataset is None) == (reference is None):
+        raise InputError("name what to compare with: either a dataset with -d, or images with --reference")
+    as_json, skip_corrupt = flags.pop("as_json"), flags.pop("skip_corrupt")
+    settings = Settings(**flags)
+    device = environment.choose_device(settings.device)
+    show = _Progress()
+    size = settings.image_size
+    found = read_images(images, image_size=size, skip_corrupt=skip_corrupt, progress=show.step("reading"))
+    data = _data(dataset, reference, settings, skip_corrupt, show)
+    extractor = preflight.load_extractor(data, settings, device, show.event)
+    extractor.check_shape(found.images.shape[1:])
+    evaluator = measurement.Evaluator(data, extractor, measurement.reference_for(data, extractor, show.event))
+    begin = time.perf_counter()
+    features = extract(extractor, found.images, progress=show.step("features"))
+    rate = len(found.images) / (time.perf_counter() - begin)
+    numbers = evaluator.score(found.images, None, features=features)
+    show.end()
+    (_print_json if as_json else _print_table)(numbers, evaluator)
+    click.echo(f"{len(found.images)} images, {rate:,.1f} images/s through {extractor.name}", err=True)
+    if found.skipped:
+        click.echo(f"{len(found.skipped)} passed over: {found.skipped[0]}", err=True)
+
+
+def _data(dataset: str | None, reference: Path | None, settings: Any, skip_corrupt: bool, show: _Progress) -> Dataset:
+    from genbench import preflight
+    from genbench.datasets.external import as_reference, read_images
+
+    if dataset is not None:
+        return preflight.load_dataset(dataset, settings)
+    assert reference is not None
+    found = read_images(
+        reference, image_size=settings.image_size, skip_corrupt=skip_corrupt, progress=show.step("reading reference")
+    )
+    return as_reference(reference, found.images)
+
+
+def _print_table(numbers: dict[str, Number], evaluator: Evaluator) -> None:
+    width = max(map(len, numbers))
+    for name, number in numbers.items():
+        click.echo(f"{name:<{width}}  {number.value:<12.6g}  recipe {number.recipe}")
+    for why in evaluator.missing.values():
+        click.echo(f"not measured: {why}", err=True)
+
+
+def _print_json(numbers: dict[str, Number], evaluator: Evaluator) -> None:
+    document = {
+        "numbers": {name: number.to_json() for name, number in numbers.items()},
+        "recipes": evaluator.recipes,
+        "not_measured": evaluator.missing,
+    }
+    click.echo(json.dumps(document, indent=1))
+
+
+class _Progress:
+    """One line on standard error that says how far the work is, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._shown = 0.0
+        self._terminal = sys.stderr.isatty()
+
+    def step(self, stage: str) -> Any:
+        return lambda done, total: self.event({"event": "progress", "stage": stage, "done": done, "total": total})
+
+    def event(self, event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if self._terminal and event["event"] == "progress" and now - self._shown > 0.1:
+            self._shown = now
+            click.echo(f"\r\x1b[K{event['stage']}: {event['done']} of {event['total']}", nl=False, err=True)
+
+    def end(self) -> None:
+        if self._terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)

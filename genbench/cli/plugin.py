@@ -1,0 +1,122 @@
+"""`genbench plugin`: write a plugin, and check one."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from genbench.errors import InputError
+from genbench.scaffold import FAMILIES, write_distribution
+
+if TYPE_CHECKING:
+    from genbench.contract import Outcome
+
+DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32")
+
+
+@click.group(short_help="Write a plugin, or check one.")
+def plugin() -> None:
+    """Write a new plugin, or put one under the contract that every plugin promises."""
+
+
+@plugin.command(short_help="Write an installable plugin with a small model that works.")
+@click.argument("name")
+@click.option(
+    "--family", type=click.Choice(sorted(FAMILIES)), default="vae", show_default=True, help="The model to start from."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.  [default: NAME]")
+def new(name: str, family: str, out: Path | None) -> None:
+    """Write a distribution called NAME: a package with one small model, its entry point, a README and a test.
+
+    It can be installed, passes `genbench plugin check` and learns digits as it is; change it from there.
+
+    \b
+    Examples:
+      genbench plugin new my-model
+      genbench plugin new my-model --family gan --out ~/code/my-model
+    """
+    folder = out or Path(name)
+    for path in write_distribution(name, family, folder):
+        click.echo(f"wrote {path}")
+    click.echo(f"next: pip install -e {folder} && genbench plugin check {name}")
+
+
+@plugin.command(short_help="Put a model under the contract and list what holds.")
+@click.argument("model", metavar="MODEL[:OPT=VALUE,...]")
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="CxHxW",
+    help=f"Image shape; repeatable.  [default: {', '.join(DEFAULT_SHAPES)}]",
+)
+@click.option("--device", default="cpu", show_default=True, metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")
+def check(model: str, shapes: tuple[str, ...], device: str) -> None:
+    """Put MODEL, a name or a file, under every check of the contract: small images, with labels and without.
+
+    Exit code 0: all that applies holds; 1: something does not, with what was expected, what came and what to change;
+    2: there is no such model, option or device. The same as tests of your own: genbench.contract.contract_tests.
+
+    \b
+    Examples:
+      genbench plugin check my-model
+      genbench plugin check ./my_model.py --shape 1x28x28
+      genbench plugin check vae:beta=4 --device cuda
+    """
+    sizes = [_shape(text) for text in shapes or DEFAULT_SHAPES]
+    try:
+        from genbench.contract import Contract, run_contract
+    except ModuleNotFoundError as error:
+        raise InputError(str(error)) from error
+    contract = Contract(model, sizes, device)
+    begin = time.perf_counter()
+    outcomes = run_contract(contract, _show_progress if sys.stderr.isatty() else None)
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    counts = _print(outcomes)
+    click.echo(f"{model}: {', '.join(counts)} in {time.perf_counter() - begin:.1f} s")
+    if any(outcome.status == "failed" for outcome in outcomes):
+        sys.exit(1)
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})x([1-9]\d{0,3})", text.strip().lower())
+    if match is None:
+        raise InputError(f"shape {text!r} cannot be read; write channels x height x width, for example 1x28x28")
+    channels, height, width = (int(side) for side in match.groups())
+    return channels, height, width
+
+
+def _show_progress(outcome: Outcome) -> None:
+    where = f" on {outcome.case}" if outcome.case else ""
+    click.echo(f"\r\033[K{outcome.check.name}{where}", nl=False, err=True)
+
+
+def _print(outcomes: list[Outcome]) -> list[str]:
+    """Print one entry a check, whatever the number of cases, and return how many ended how."""
+    counts = {"ok": 0, "failed": 0, "skipped": 0}
+    for name in dict.fromkeys(outcome.check.name for outcome in outcomes):
+        own = [outcome for outcome in outcomes if outcome.check.name == name]
+        status = next(status for status in ("failed", "ok", "skipped") if any(o.status == status for o in own))
+        counts[status] += 1
+        texts = dict.fromkeys(outcome.text for outcome in own if outcome.status == status)
+        for text in texts:
+            cases = [str(outcome.case) for outcome in own if outcome.text == text and outcome.case]
+            where = f"{', '.join(cases)}: " if status == "failed" and cases else ""
+            _print_entry(status, name, where + text if text else own[0].check.promise)
+        refused = dict.fromkeys(o.text for o in own if o.status == "skipped" and name == "build" != status)
+        for text in refused if status == "ok" else ():
+            _print_entry("skipped", name, text)
+    return [f"{count} {status}" for status, count in counts.items() if count]
+
+
+def _print_entry(status: str, name: str, text: str) -> None:
+    shown = "FAILED" if status == "failed" else status
+    for line in text.splitlines():
+        click.echo(f"{shown:<8} {name:<23} {line}".rstrip())
+        shown = name = ""

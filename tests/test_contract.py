@@ -1,0 +1,123 @@
+"""The contract passes every installed model, skips what does not apply, and leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genbench import plugins
+from genbench.contract import CHECKS, SHAPES, Contract, Outcome, contract_tests, run_contract
+from genbench.errors import InputError
+
+SMALL = [(1, 8, 8)]
+# What a plugin without optional hooks leaves unchecked.
+OPTIONAL = {"before_sampling", "sample_labels", "reconstruct", "encode", "log_likelihood", "likelihood_bound"}
+DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
+SAMPLE = 'return model.networks["generator"](noise)'
+
+
+def failed(outcomes: list[Outcome]) -> dict[str, str]:
+    return {outcome.check.name: outcome.text for outcome in outcomes if outcome.status == "failed"}
+
+
+def test_a_good_model_passes_all_that_applies(tiny: Path) -> None:
+    outcomes = run_contract(Contract(f"{tiny}:width=16"))
+    assert failed(outcomes) == {}
+    assert {outcome.check.name for outcome in outcomes if outcome.status == "ok"} == set(CHECKS) - OPTIONAL
+    reasons = {outcome.text for outcome in outcomes if outcome.status == "skipped"}
+    assert reasons == {
+        "sample takes no labels",
+        *(f"the plugin has no {hook}" for hook in OPTIONAL & set(plugins.hook_names())),
+    }
+
+
+@pytest.mark.parametrize("model", plugins.installed())
+def test_each_installed_model(model: str) -> None:
+    outcomes = run_contract(Contract(model, SHAPES))
+    assert failed(outcomes) == {}
+    built = [str(outcome.case) for outcome in outcomes if outcome.check.name == "build" and outcome.status == "ok"]
+    assert built == ["1x8x8 without labels", "1x8x8 with labels", "1x28x28 with labels", "3x32x32 with labels"]
+
+
+def test_shapes_that_a_model_refuses_are_skipped_with_its_reason(write_plugin) -> None:
+    path = write_plugin(
+        "    net = nn", '    if image_shape[1] < 16:\n        raise ValueError("sides from 16")\n    net = nn'
+    )
+    outcomes = run_contract(Contract(str(path), [(1, 8, 8), (1, 16, 16)]))
+    assert failed(outcomes) == {}
+    refused = [outcome for outcome in outcomes if outcome.case and outcome.case.image_shape == (1, 8, 8)]
+    assert {(outcome.status, outcome.text) for outcome in refused} == {
+        ("skipped", "build_model refuses 1x8x8 images: sides from 16")
+    }
+    assert {outcome.status for outcome in outcomes if outcome.check.name in ("memory", "options")} == {"ok"}
+
+
+def test_randomness_that_cannot_be_told_apart_by_image_is_no_fault(write_plugin) -> None:
+    path = write_plugin(DRAW, f"{DRAW}    torch.randperm(count, generator=generator)\n")
+    outcomes = run_contract(Contract(str(path), SMALL))
+    assert failed(outcomes) == {}
+    reasons = {outcome.text for outcome in outcomes if outcome.check.name == "sample_batch_size"}
+    assert reasons == {"sample draws randomness that is not one row an image"}
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "message"),
+    [
+        ("dcgam", "cpu", "unknown model 'dcgam'; did you mean dcgan"),
+        ("./none.py", "cpu", "model file ./none.py does not exist"),
+        ("{tiny}:widht=3", "cpu", "model 'tiny' (file): unknown option 'widht'; did you mean width?"),
+        ("{tiny}:width=0.5", "cpu", "option width: int = 256 cannot be 0.5"),
+        ("{tiny}", "abacus", "device 'abacus'"),
+    ],
+)
+def test_bad_input_is_no_fault_of_the_plugin(tiny: Path, model: str, device: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        run_contract(Contract(model.format(tiny=tiny), SMALL, device))
+    assert message in str(error.value)
+
+
+def test_global_state_is_as_before_whatever_a_plugin_does(write_plugin) -> None:
+    mess = ["import os, random", "os.environ['GENBENCH_X'] = '1'", "os.chdir('/')", "random.seed(0)"]
+    mess += ["torch.set_num_threads(3)", "torch.set_default_dtype(torch.float64)", "torch.manual_seed(0)"]
+    path = write_plugin("    loss.backward()\n", "".join(f"    {line}\n" for line in ["loss.backward()", *mess]))
+    before = shared_state()
+    assert failed(run_contract(Contract(str(path), SMALL)))
+    assert shared_state() == before
+
+
+def shared_state() -> list[object]:
+    generators = [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]
+    return [dict(os.environ), Path.cwd(), torch.get_num_threads(), torch.get_default_dtype(), *generators]
+
+
+def test_the_pytest_function_of_an_author(write_plugin) -> None:
+    path = write_plugin(SAMPLE, f"{SAMPLE} * 3")
+    test_contract = contract_tests(str(path), shapes=SMALL)
+    assert test_contract.__name__ == "test_contract"
+    rows = {row.id: row.values for row in test_contract.pytestmark[0].args[1]}
+    assert len(rows) == sum(1 if check.once else 2 for check in CHECKS.values())
+    test_contract(*rows["loads"])
+    with pytest.raises(pytest.skip.Exception, match="needs sample, which failed"):
+        test_contract(*rows["resume-1x8x8-no-labels"])
+    with pytest.raises(pytest.fail.Exception) as failure:
+        test_contract(*rows["sample-1x8x8-labels"])
+    assert not failure.value.pytrace
+    expected, change = failure.value.msg.splitlines()
+    assert re.fullmatch(
+        r"faulty, 1x8x8 with labels: expected sample to return values in \[-1, 1\], found \[.*\]", expected
+    )
+    assert change == "to mend it: end the network with nn.Tanh(), or map its output from [0, 1] by 2 * x - 1"
+
+
+def test_without_pytest_one_line_says_so() -> None:
+    code = "import sys; sys.modules['pytest'] = None; import genbench.contract"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.stderr.splitlines()[-1] == "ModuleNotFoundError: genbench.contract needs pytest: pip install pytest"

@@ -1,0 +1,422 @@
+"""Each fault that the contract is there for fails the one check that is for it, in words that help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench.contract import CHECKS, Contract, run_contract
+
+# Pieces of the small model, tests/models/tiny.py, that edits replace.
+BUILD = 'return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})'
+NET = "    net = nn"
+STEP = "    loss.backward()\n"
+LOSSES = 'return {"energy": loss.detach()}'
+DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
+SAMPLE = 'return model.networks["generator"](noise)'
+FIRST = 'model.networks["generator"][0]'
+
+
+def hook(signature: str, *lines: str) -> tuple[str, str]:
+    """The edit that gives the small model one more hook."""
+    body = "\n    ".join(lines)
+    return "@hookimpl\ndef sample", f"@hookimpl\ndef {signature}:\n    {body}\n\n\n@hookimpl\ndef sample"
+
+
+def fault(name: str, check: str, message: str, *edits: tuple[str, str]) -> Any:
+    """A fault: what it is, the one check that fails, what that says, and the edits of the small model that make it."""
+    return pytest.param(check, message, edits, id=name)
+
+
+FAULTS = [
+    fault(
+        "missing import",
+        "loads",
+        "import failed: ModuleNotFoundError",
+        ("import torch\n", "import torch_missing\n"),
+    ),
+    fault(
+        "missing hook",
+        "loads",
+        "does not implement sample; write the function",
+        ("@hookimpl\ndef sample", "def sample"),
+    ),
+    fault(
+        "global state on import",
+        "loads",
+        "that it changed the state of Python's random\nto mend it: move it out of the module's top level",
+        ("LATENT = 16", "import random\n\nrandom.seed(0)\nLATENT = 16"),
+    ),
+    fault(
+        "no docstring",
+        "docstring",
+        "faulty.py with",
+        ('"""A generator', '""""""  # "A generator'),
+        ('learns."""', 'learns."'),
+    ),
+    fault(
+        "option without type",
+        "options",
+        "write `width: int = 16`",
+        ("width: int = 16", "width=16"),
+    ),
+    fault(
+        "option of another type",
+        "options",
+        "rate: str = 0.001 cannot be 0.001",
+        ("rate: float = 1e-3", "rate: str = 1e-3"),
+    ),
+    fault(
+        "hidden options",
+        "options",
+        "named, annotated arguments",
+        ("device, **options)", "device, **dict(options))"),
+    ),
+    fault(
+        "no Model",
+        "build",
+        "to return a genbench.Model, found dict",
+        (BUILD, 'return {"generator": net}'),
+    ),
+    fault(
+        "another device",
+        "build",
+        "generator.far on meta",
+        (BUILD, f'net.register_buffer("far", torch.zeros(1, device="meta"))\n    {BUILD}'),
+    ),
+    fault(
+        "untrained parameter",
+        "build",
+        "found none for generator.2.weight",
+        ("(net.parameters(), rate)", "(net[0].parameters(), rate)"),
+    ),
+    fault(
+        "foreign parameter",
+        "build",
+        "one of optimizer 'generator'",
+        (BUILD, BUILD.replace('{"generator": net}', "{}")),
+    ),
+    fault(
+        "own seed",
+        "build",
+        "that networks.generator.0.weight differs",
+        (NET, "    torch.seed()\n    net = nn"),
+    ),
+    fault(
+        "any shape refused",
+        "build",
+        "refuses 1x8x8 images: too small",
+        (NET, '    raise ValueError("too small")\n    net = nn'),
+    ),
+    fault(
+        "build raises",
+        "build",
+        "raised ZeroDivisionError: division by zero\nto mend it: look at faulty.py:N: 1 / 0",
+        (NET, "    1 / 0\n    net = nn"),
+    ),
+    fault(
+        "torch refuses",
+        "build",
+        "build_model to return, found that it raised",
+        (NET, "    nn.Fold(2, 2)(torch.rand(0))\n    net = nn"),
+    ),
+    fault(
+        "attached loss",
+        "losses",
+        "'energy' to be detached, found one that requires grad",
+        (LOSSES, 'return {"energy": loss}'),
+    ),
+    fault(
+        "number as loss",
+        "losses",
+        "'energy' to be a tensor, found float",
+        (LOSSES, 'return {"energy": loss.item()}'),
+    ),
+    fault(
+        "vector as loss",
+        "losses",
+        "one of shape (1,)\nto mend it: take its .mean()",
+        (LOSSES, 'return {"energy": loss.detach()[None]}'),
+    ),
+    fault(
+        "NaN as loss",
+        "losses",
+        "found nan at step 0",
+        (LOSSES, 'return {"energy": loss.detach() * float("nan")}'),
+    ),
+    fault(
+        "nameless loss",
+        "losses",
+        "named by text, found the name 0",
+        (LOSSES, "return {0: loss.detach()}"),
+    ),
+    fault(
+        "no losses",
+        "losses",
+        "found an empty dict",
+        (LOSSES, "return {}"),
+    ),
+    fault(
+        "step exits",
+        "losses",
+        "raised SystemExit: 3\nto mend it: look at faulty.py:N: raise SystemExit(3)",
+        (STEP, "    raise SystemExit(3)\n"),
+    ),
+    fault(
+        "no step",
+        "movement",
+        "generator.0.weight and 5 more unchanged",
+        ('    model.optimizers["generator"].step()\n', ""),
+    ),
+    fault(
+        "reads the loss",
+        "waiting",
+        "a value read at faulty.py:N: float(loss)",
+        (STEP, f"{STEP}    float(loss)\n"),
+    ),
+    fault(
+        "decides by the loss",
+        "waiting",
+        "faulty.py:N: assert loss > -9e9",
+        (STEP, f"{STEP}    assert loss > -9e9\n"),
+    ),
+    fault(
+        "lists the loss",
+        "waiting",
+        "faulty.py:N: loss.tolist()",
+        (STEP, f"{STEP}    loss.tolist()\n"),
+    ),
+    fault(
+        "picks by a mask",
+        "waiting",
+        "faulty.py:N: real[real > 0]",
+        (STEP, f"{STEP}    real[real > 0]\n"),
+    ),
+    fault(
+        "keeps tensors",
+        "memory",
+        "4 bytes kept at each step",
+        (STEP, f'{STEP}    globals().setdefault("KEPT", []).append(loss.detach())\n'),
+    ),
+    fault(
+        "keeps objects",
+        "memory",
+        "new Python objects a step",
+        (STEP, f'{STEP}    globals().setdefault("KEPT", []).append(object())\n'),
+    ),
+    fault(
+        "prepares by adding",
+        "before_sampling",
+        "another networks.generator.0.bias",
+        hook("before_sampling(model, batches)", f"{FIRST}.bias += next(iter(batches))[0].mean()"),
+    ),
+    fault(
+        "counts the batches",
+        "before_sampling",
+        "raised TypeError: object of type 'generator' has no len()\nto mend it: look at faulty.py:N: len(batches)",
+        hook("before_sampling(model, batches)", "len(batches)"),
+    ),
+    fault(
+        "wrong width",
+        "sample",
+        "to return (7, 1, 8, 8), found (7, 1, 8, 7)",
+        (SAMPLE, f"{SAMPLE}[..., 1:]"),
+    ),
+    fault(
+        "wrong count",
+        "sample",
+        "to return (1, 1, 8, 8), found (7, 1, 8, 8)",
+        (SAMPLE, f"{SAMPLE}[:7]"),
+        (DRAW, DRAW.replace("(count", "(8")),
+    ),
+    fault(
+        "wrong range",
+        "sample",
+        "in [-1, 1], found [-",
+        (SAMPLE, f"{SAMPLE} * 3"),
+    ),
+    fault(
+        "bytes",
+        "sample",
+        "sample to return floats, found torch.uint8",
+        (SAMPLE, f"{SAMPLE}.byte()"),
+    ),
+    fault(
+        "NaN in an image",
+        "sample",
+        "448 that are NaN or infinite",
+        (SAMPLE, f"{SAMPLE}.div(0).mul(0)"),
+    ),
+    fault(
+        "array",
+        "sample",
+        "to return a tensor, found ndarray",
+        (SAMPLE, f"{SAMPLE}.numpy()"),
+    ),
+    fault(
+        "clock",
+        "sample_repeats",
+        "others at the second call",
+        (DRAW, f"    import time\n{DRAW}    noise += time.perf_counter() % 1\n"),
+    ),
+    fault(
+        "one image",
+        "sample_repeats",
+        "other images from another generator, found the same",
+        (DRAW, "    noise = torch.ones(count, LATENT)\n"),
+    ),
+    fault(
+        "global noise",
+        "sample_generator",
+        "global generator alone, found that it draws from it",
+        ("generator=generator, ", ""),
+    ),
+    fault(
+        "global seed",
+        "sample_generator",
+        "do not depend on the global seed, found others",
+        (DRAW, f"{DRAW}    noise = noise + torch.initial_seed() % 7\n"),
+    ),
+    fault(
+        "slower by sampling",
+        "sample_changes_nothing",
+        "that it changed optimizers.generator.param_groups.0.lr",
+        (DRAW, f'{DRAW}    model.optimizers["generator"].param_groups[0]["lr"] *= 0.5\n'),
+    ),
+    fault(
+        "whitened batch",
+        "sample_batch_size",
+        "in a batch of 3 from those in a batch of 8",
+        (DRAW, f"{DRAW}    noise = noise - noise.mean(0)\n"),
+    ),
+    fault(
+        "labels unused",
+        "sample_labels",
+        "other images for another label, found the same",
+        ("sample(model, count,", "sample(model, count, labels,"),
+    ),
+    fault(
+        "crop",
+        "reconstruct",
+        "to return (8, 1, 8, 8), found (8, 1, 8, 7)",
+        hook("reconstruct(model, images)", "return images[..., 1:]"),
+    ),
+    fault(
+        "noisy",
+        "reconstruct",
+        "take the mean of the code, not a draw",
+        hook("reconstruct(model, images)", "return torch.rand_like(images)"),
+    ),
+    fault(
+        "average",
+        "reconstruct",
+        "to treat each image by itself",
+        hook("reconstruct(model, images)", "return (images + images.mean(0)) / 2"),
+    ),
+    fault(
+        "map",
+        "encode",
+        "encode to return (8, D), found (8, 1, 8, 8)",
+        hook("encode(model, images)", "return images"),
+    ),
+    fault(
+        "column",
+        "log_likelihood",
+        "log_likelihood to return (8,), found (8, 1)",
+        hook("log_likelihood(model, images)", "return -images.flatten(1).square().sum(1, keepdim=True)"),
+    ),
+    fault(
+        "density",
+        "log_likelihood",
+        "to be at most 0, since an 8-bit image has a probability",
+        hook("log_likelihood(model, images)", "return 64 - images.flatten(1).square().sum(1)"),
+    ),
+    fault(
+        "density of few pixels",
+        "likelihood_bound",
+        "to sum to at most 1, found 190.8 ± 0 before training",
+        hook("log_likelihood(model, images)", "return -images.flatten(1).square().sum(1)"),
+    ),
+    fault(
+        "attribute",
+        "checkpoint",
+        "sample the same images, found others",
+        (LOSSES, f"{FIRST}.shift = 0.5\n    {LOSSES}"),
+        (DRAW, f'{DRAW}    noise = noise + getattr({FIRST}, "shift", 0)\n'),
+    ),
+    fault(
+        "late buffer",
+        "checkpoint",
+        'Unexpected key(s) in state_dict: "generator.mean"',
+        (LOSSES, f'model.networks["generator"].register_buffer("mean", images.mean(0))\n    {LOSSES}'),
+    ),
+    fault(
+        "object in the state",
+        "checkpoint",
+        "keep tensors and plain values alone",
+        (LOSSES, f'model.optimizers["generator"].param_groups[0]["note"] = Model\n    {LOSSES}'),
+    ),
+    fault(
+        "hidden counter",
+        "resume",
+        "a checkpoint and 2 steps to end where 4 steps end, found another",
+        ("LATENT = 16", "LATENT = 16\nSTEPS = []"),
+        (STEP, f"    STEPS[:] = [len(STEPS) + 1]\n    loss = loss + {FIRST}.bias.sum() * STEPS[0]\n{STEP}"),
+    ),
+    fault(
+        "environment",
+        "global_state",
+        "the environment (GENBENCH_X)",
+        (NET, '    import os\n    os.environ["GENBENCH_X"] = "1"\n    net = nn'),
+    ),
+    fault(
+        "directory",
+        "global_state",
+        "the working directory (",
+        (STEP, f'{STEP}    import os\n    os.chdir("/")\n'),
+    ),
+    fault(
+        "numpy's random",
+        "global_state",
+        "the state of numpy's random",
+        (DRAW, f"{DRAW}    import numpy\n    numpy.random.rand()\n"),
+    ),
+    fault(
+        "connection",
+        "network",
+        "found one to 127.0.0.1",
+        (
+            DRAW,
+            "    import contextlib, socket\n    with contextlib.suppress(OSError):\n"
+            f'        socket.create_connection(("127.0.0.1", 9))\n{DRAW}',
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "message", "edits"), FAULTS)
+def test_a_fault_fails_its_own_check_alone(
+    write_plugin: Callable[..., Path], check: str, message: str, edits: tuple[tuple[str, str], ...]
+) -> None:
+    path = write_plugin("width: int = 256", "width: int = 16")  # quicker
+    source = path.read_text()
+    for old, new in edits:
+        assert old in source, f"{old!r} is not in the source"
+        source = source.replace(old, new, 1)
+    path.write_text(source)
+    outcomes = run_contract(Contract(str(path), [(1, 8, 8)]))
+    failed = {outcome.check.name: outcome.text for outcome in outcomes if outcome.status == "failed"}
+    assert list(failed) == [check]
+    text = failed[check]
+    for number, line in re.findall(r"faulty\.py:(\d+): (.*)", text):
+        assert source.splitlines()[int(number) - 1].strip() == line
+    assert message in re.sub(r"faulty\.py:\d+", "faulty.py:N", text)
+    assert len(text.splitlines()) == 2
+
+
+def test_each_check_has_a_fault() -> None:
+    assert {case.values[0] for case in FAULTS} == set(CHECKS)

@@ -1,0 +1,119 @@
+"""`genbench evaluate`: images of another program, scored as a run would score them, and every bad input in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from genbench import datasets
+from genbench.cli.evaluate import evaluate
+from genbench.errors import GenbenchError
+
+
+def score(*arguments: object) -> dict[str, float]:
+    answer = CliRunner().invoke(evaluate, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert answer.exit_code == 0
+    return {name: number["value"] for name, number in json.loads(answer.stdout)["numbers"].items()}
+
+
+def refused(*arguments: object) -> str:
+    with pytest.raises(GenbenchError) as error:
+        CliRunner().invoke(evaluate, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture(scope="module")
+def digits() -> torch.Tensor:
+    return datasets.load("digits").held_out.images
+
+
+def test_a_folder_an_npy_and_an_npz_of_the_same_images_score_the_same(tmp_path: Path, digits: torch.Tensor) -> None:
+    array = digits.permute(0, 2, 3, 1).numpy()
+    np.save(tmp_path / "a.npy", array[..., 0])
+    np.savez(tmp_path / "a.npz", array, np.arange(len(array)))
+    (tmp_path / "images").mkdir()
+    for index, image in enumerate(array):
+        Image.fromarray(image[..., 0]).save(tmp_path / "images" / f"{index:04}.png")
+    scores = [score(tmp_path / name, "-d", "digits") for name in ("a.npy", "a.npz", "images")]
+    assert scores[0] == scores[1] == scores[2]
+    assert scores[0]["fd"] < 1
+
+
+def test_images_of_the_reference_itself_are_at_distance_zero(tmp_path: Path, digits: torch.Tensor) -> None:
+    np.save(tmp_path / "a.npy", digits[:, 0].numpy())
+    found = score(tmp_path / "a.npy", "--reference", tmp_path / "a.npy", "--extractor", "random-conv")
+    assert abs(found["fd"]) < 1e-6
+    assert found["precision"] == found["recall"] == 1.0
+
+
+def test_what_cannot_be_measured_is_said_and_the_rest_still_comes(tmp_path: Path, digits: torch.Tensor) -> None:
+    np.save(tmp_path / "a.npy", digits[:5, 0].numpy())
+    answer = CliRunner().invoke(evaluate, [str(tmp_path / "a.npy"), "-d", "digits"], catch_exceptions=False)
+    assert answer.stdout.startswith("fd ")
+    assert "not measured: classifier_score: needs at least 10 sample logits, got 5" in answer.stderr
+    assert "5 images" in answer.stderr
+
+
+def test_a_corrupt_image_is_named_or_passed_over_and_counted(tmp_path: Path, digits: torch.Tensor) -> None:
+    for index in range(30):
+        Image.fromarray(digits[index, 0].numpy()).save(tmp_path / f"{index:02}.png")
+    (tmp_path / "07.png").write_bytes(b"no picture")
+    whole = (tmp_path / "08.png").read_bytes()
+    (tmp_path / "08.png").write_bytes(whole[: len(whole) - 40])
+    assert refused(tmp_path, "-d", "digits").startswith(f"{tmp_path / '07.png'}: cannot be decoded: it is not an image")
+    answer = CliRunner().invoke(evaluate, [str(tmp_path), "-d", "digits", "--skip-corrupt"], catch_exceptions=False)
+    assert "28 images" in answer.stderr
+    assert "2 passed over" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([object()], dtype=object), "holds Python objects, which genbench never unpickles"),
+        (np.zeros((4, 8, 8, 1), np.float32), "holds float32, expected uint8 in 0..255"),
+        (np.full((4, 8, 8, 1), np.nan), "holds float64, expected uint8"),
+        (np.zeros((4, 8), np.uint8), "is of shape (4, 8), expected (N, H, W, C)"),
+        (np.zeros((4, 3, 8, 8), np.uint8), "is of shape (4, 3, 8, 8), expected (N, H, W, C) with C of 1 or 3"),
+        (np.zeros((0, 8, 8, 1), np.uint8), "is of shape (0, 8, 8, 1)"),
+        (np.zeros((4, 9, 9, 1), np.uint8), "extractor 'digits-cnn': takes 1x8x8 images"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_that_are_no_images(tmp_path: Path, array: np.ndarray, message: str, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    np.save(path, array) if suffix == ".npy" else np.savez(path, array)
+    assert message in refused(path, "-d", "digits")
+
+
+def test_a_pickle_is_never_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (Path(tmp_path / "ran").touch, ())
+
+    np.save(tmp_path / "a.npy", np.array([Evil()], dtype=object))
+    refused(tmp_path / "a.npy", "-d", "digits")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, digits: torch.Tensor) -> None:
+    path = tmp_path / f"a{suffix}"
+    np.save(path, digits.numpy()) if suffix == ".npy" else np.savez(path, digits.numpy())
+    path.write_bytes(path.read_bytes()[:100])
+    assert refused(path, "-d", "digits").startswith(f"{path}: ")
+
+
+def test_paths_and_flags_that_make_no_sense(tmp_path: Path) -> None:
+    assert refused(tmp_path / "none", "-d", "digits") == f"{tmp_path / 'none'}: no such folder or file"
+    assert "no images in it" in refused(tmp_path, "-d", "digits")
+    (tmp_path / "a.txt").write_text("")
+    assert "neither a folder of images nor an .npy" in refused(tmp_path / "a.txt", "-d", "digits")
+    assert "either a dataset with -d, or images with --reference" in refused(tmp_path)
+    assert "either a dataset with -d, or images with --reference" in refused(tmp_path, "-d", "digits", "--reference", "x")
