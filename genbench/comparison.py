@@ -168,12 +168,17 @@ def seed_values(records: Iterable[Mapping[str, Any]], metric: str) -> dict[str, 
 
 
 def difference(
-    first: Mapping[int, float], second: Mapping[int, float], names: tuple[str, str] = ("first", "second")
+    first: Mapping[int, float],
+    second: Mapping[int, float],
+    names: tuple[str, str] = ("first", "second"),
+    *,
+    same_model: bool = True,
 ) -> Difference:
     r"""Return first minus second over training seeds, with its 95% interval and two-sided p-value.
 
-    The same seeds on both sides are compared seed by seed (paired t, n − 1 degrees of freedom), which takes out what
-    a seed does to both; other seeds by Welch's t, with
+    The same seeds of the same model are compared seed by seed (paired t, n − 1 degrees of freedom), which takes out
+    what a seed does to both. All else goes by Welch's t: a seed has nothing in common between two models but the order
+    of batches, so pairing them would only lose degrees of freedom. Welch's has
     :math:`\nu = (a + b)^2 / (a^2/(n_1-1) + b^2/(n_2-1))` degrees of freedom, :math:`a = s_1^2/n_1, b = s_2^2/n_2`.
     Values that are no number are left out. Where nothing varies, a difference of exactly 0 has p = 1, any other p = 0.
 
@@ -185,7 +190,7 @@ def difference(
     """
     one = {seed: value for seed, value in first.items() if math.isfinite(value)}
     other = {seed: value for seed, value in second.items() if math.isfinite(value)}
-    paired = one.keys() == other.keys()
+    paired = same_model and one.keys() == other.keys()
     if not one or not other:
         return Difference(*names, math.nan, None, None, None, paired)
     x, y = list(one.values()), list(other.values())
@@ -225,7 +230,7 @@ def pairwise(values: Mapping[str, Mapping[int, float]]) -> list[Difference]:
     Args:
         values: model -> training seed -> number. All of one recipe: `seed_values` sees to that.
     """
-    pairs = [difference(values[a], values[b], (a, b)) for a, b in itertools.combinations(values, 2)]
+    pairs = [difference(values[a], values[b], (a, b), same_model=False) for a, b in itertools.combinations(values, 2)]
     corrected = iter(holm([pair.p for pair in pairs if pair.p is not None]))
     return [pair if pair.p is None else replace(pair, p_holm=next(corrected)) for pair in pairs]
 

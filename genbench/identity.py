@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+_SLUG_LENGTH = 60
+
 __all__ = ["canonical", "identity", "slug"]
 
 
@@ -25,13 +27,22 @@ def identity(parts: Mapping[str, Any], length: int = 16) -> str:
     return hashlib.sha256(canonical(parts)).hexdigest()[:length]
 
 
-def slug(text: str) -> str:
-    """Return a name that is safe in a path, and different for different texts.
+def slug(value: object) -> str:
+    """Return a file name for `value`: lower-case letters, digits, `.`, `_` and `-` only, and no other value's.
+
+    Where anything had to change, eight digits of the value's SHA-256 are added, so that two values never share a name,
+    on file systems that ignore case too.
 
     >>> slug("conv-vae")
     'conv-vae'
-    >>> slug("../vae:beta=4")
-    'vae-beta-4-baa912'
+    >>> slug("vae:beta=4")
+    'vae-beta-4-456d0146'
     """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:80]
-    return plain if plain and plain == text else f"{plain}-{identity({'text': text}, 6)}"
+    original = str(value)
+    plain = re.sub(r"[^a-z0-9._-]+", "-", original.lower()).strip("-.")[:_SLUG_LENGTH]
+    if (
+        plain and plain == original and not re.search(r"-[0-9a-f]{8}$", plain)
+    ):  # which would be the slug of another value
+        return plain
+    digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain}-{digest}" if plain else digest

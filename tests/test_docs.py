@@ -47,7 +47,9 @@ def test_the_smallest_plugin_is_the_one_that_the_tests_run_and_it_is_small() -> 
     assert tomllib.loads(packaging)["project"]["entry-points"]["genbench"] == {"tiny": "tiny"}
 
 
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     example = next(block for block in blocks(README, "python") if "genbench.run(" in block)
     assert len(example.strip().splitlines()) <= 5
     monkeypatch.chdir(tmp_path)

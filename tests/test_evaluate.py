@@ -116,4 +116,6 @@ def test_paths_and_flags_that_make_no_sense(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
     assert "neither a folder of images nor an .npy" in refused(tmp_path / "a.txt", "-d", "digits")
     assert "either a dataset with -d, or images with --reference" in refused(tmp_path)
-    assert "either a dataset with -d, or images with --reference" in refused(tmp_path, "-d", "digits", "--reference", "x")
+    assert "either a dataset with -d, or images with --reference" in refused(
+        tmp_path, "-d", "digits", "--reference", "x"
+    )

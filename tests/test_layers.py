@@ -42,6 +42,7 @@ ORDER = [
     "report",
     "api",
     "contract",
+    "scaffold",
     "cli",
 ]
 SOURCES = sorted((ROOT / "genbench").rglob("*.py"))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import html as html_module
 import re
 import unicodedata
 
-__all__ = ["code", "fence", "file_slug", "html", "link_target", "one_line", "printable", "text"]
+__all__ = ["code", "fence", "html", "link_target", "one_line", "printable", "text"]
 
 # Backslashes serve where GitHub and CommonMark agree on them; entities where they do not: in a table a backslash
 # before a pipe, in GitHub's mathematics a dollar, in its bare links the colon, "www." and "@".
 _MARKUP = re.compile(r"[\\`*_\[\]~#<>&|$@]|://|www\.", re.IGNORECASE)
 _BACKSLASHED = frozenset("*_[]~#")
 _SAFE_IN_CODE = re.compile(r"[^`|\\]+")
-_SLUG_LENGTH = 60
 
 
 def printable(value: object, keep: str = "") -> str:
@@ -83,25 +81,6 @@ def fence(value: object, language: str = "") -> str:
     longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}{language}\n{content}\n{ticks}"
-
-
-def file_slug(value: object) -> str:
-    """Return a file name for `value`: lower-case letters, digits, `.`, `_` and `-` only, and no other value's.
-
-    Where anything had to change, eight digits of the value's SHA-256 are added, so that two values never share a name,
-    on file systems that ignore case too.
-
-    >>> file_slug("conv-vae")
-    'conv-vae'
-    >>> file_slug("vae:beta=4")
-    'vae-beta-4-456d0146'
-    """
-    original = str(value)
-    slug = re.sub(r"[^a-z0-9._-]+", "-", original.lower()).strip("-.")[:_SLUG_LENGTH]
-    if slug and slug == original and not re.search(r"-[0-9a-f]{8}$", slug):  # which would be the slug of another value
-        return slug
-    digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{slug}-{digest}" if slug else digest
 
 
 def link_target(path: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from genbench.comparison import Difference, Rank, pairwise, ranks
-from genbench.report.escape import file_slug
+from genbench.identity import slug
 from genbench.report.frame import Record
 from genbench.report.quantities import Quantity, in_reading_order, main_metric, quantity
 from genbench.report.rows import Column, Row, rows
@@ -41,7 +41,7 @@ class Section:
     @property
     def slug(self) -> str:
         """How this section's files begin; no other section's do."""
-        return ".".join(file_slug(part.replace(" ", "-") if place else part) for place, part in enumerate(self.title))
+        return ".".join(slug(part.replace(" ", "-") if place else part) for place, part in enumerate(self.title))
 
     @property
     def quantity(self) -> Quantity | None:

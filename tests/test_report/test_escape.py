@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from genbench.report.escape import code, fence, file_slug, html, link_target, one_line, text
+from genbench.identity import slug as slugged
+from genbench.report.escape import code, fence, html, link_target, one_line, text
 
 markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -101,17 +102,17 @@ def test_characters_that_reorder_or_cannot_be_written_are_replaced() -> None:
 
 @given(st.text())
 def test_a_slug_is_a_safe_file_name(value: str) -> None:
-    slug = file_slug(value)
+    slug = slugged(value)
     assert re.fullmatch(r"[a-z0-9_][a-z0-9._-]*", slug)
     assert len(slug) <= 80
 
 
 def test_slugs_tell_apart_what_they_had_to_change() -> None:
     values = ["gan", "GAN", "Gan", "vae:beta=4", "vae:beta:4", "vae beta 4", "../x", "x", "", ".", "a/b", "a-b"]
-    assert len({file_slug(value) for value in values}) == len(values)
-    assert file_slug("gan") == "gan"
-    changed = file_slug("vae:beta=4")
-    assert file_slug(changed) != changed, "a plugin could name itself like another's slug"
+    assert len({slugged(value) for value in values}) == len(values)
+    assert slugged("gan") == "gan"
+    changed = slugged("vae:beta=4")
+    assert slugged(changed) != changed, "a plugin could name itself like another's slug"
 
 
 def test_a_link_target_cannot_leave_its_brackets_or_its_folder_of_schemes() -> None:
