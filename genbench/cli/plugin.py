@@ -99,9 +99,13 @@ def _show_progress(outcome: Outcome) -> None:
 
 def _print(outcomes: list[Outcome]) -> list[str]:
     """Print one entry a check, whatever the number of cases, and return how many ended how."""
+    from genbench.contract import CHECKS
+
     counts = {"ok": 0, "failed": 0, "skipped": 0}
-    for name in dict.fromkeys(outcome.check.name for outcome in outcomes):
-        own = [outcome for outcome in outcomes if outcome.check.name == name]
+    by_name: dict[str, list[Outcome]] = {name: [] for name in CHECKS}
+    for outcome in outcomes:
+        by_name[outcome.check.name].append(outcome)
+    for name, own in by_name.items():
         status = next(status for status in ("failed", "ok", "skipped") if any(o.status == status for o in own))
         counts[status] += 1
         texts = dict.fromkeys(outcome.text for outcome in own if outcome.status == status)

@@ -34,7 +34,7 @@ class Check:
 
 
 def loads(subject: Subject) -> None:
-    """The module imports, has the required hooks, and changes no global state on import."""
+    """The module imports, has the required hooks and changes no global state."""
 
 
 _TRAINS = ("build", "losses")

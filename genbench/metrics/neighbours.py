@@ -24,6 +24,9 @@ BYTE_BUDGET = 2**29
 # the others as the original, but the two are computed in different blocks and differ in their last bits.
 TIE = 1e-9
 
+# A matrix product is no faster on larger blocks, and with more blocks a symmetric sweep skips more.
+_LARGEST_BLOCK = 1024
+
 # Of a squared norm; below it a squared distance is rounding noise of the matrix product, and the two are one point.
 _NOISE = 2e-13
 
@@ -148,7 +151,7 @@ def _block_size(dimension: int, byte_budget: int) -> int:
     # At the peak there are about six (size, size) float64 matrices (products, distances, what observers derive from
     # them) and two (size, d) ones; the size solves 48 s² + 16 s d = budget.
     size = (math.sqrt(256 * dimension**2 + 192 * byte_budget) - 16 * dimension) / 96
-    return max(16, int(size))
+    return max(16, min(int(size), _LARGEST_BLOCK))
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

@@ -15,7 +15,7 @@ __all__ = ["build"]
 
 
 def build(subject: Subject) -> None:
-    """`build_model` returns a Model on the device, with an optimizer for every trainable parameter."""
+    """`build_model` gives a Model on the device, with an optimizer for each trainable parameter."""
     model = subject.untrained
     _is_a_model(model)
     _is_on_the_device(model, subject.device)

@@ -23,9 +23,10 @@ DEVIATIONS = 5.0
 
 
 def bound(subject: Subject) -> None:
-    """Over all 256 images of one pixel, exp(log_likelihood) sums to at most 1, before training and after.
+    """exp(log_likelihood) of all 256 images of one pixel sums to at most 1.
 
-    It is trained on the values 0 and 255, on which a model that learns codes gains most from leaving out their cost.
+    Before training and after. It is trained on the values 0 and 255, on which a model that learns codes gains most from
+    leaving out their cost.
     """
     if not subject.plugin.implements("log_likelihood"):
         raise Unmet("the plugin has no log_likelihood")

@@ -35,7 +35,10 @@ def load(found: Found) -> Plugin:
 
 
 def docstring(subject: Subject) -> None:
-    """The module's docstring says what the model is: its first line stands in lists and reports."""
+    """The module's docstring begins with a line that says what the model is.
+
+    The line stands in lists and reports.
+    """
     if not subject.plugin.found.summary():
         path = subject.plugin.found.path
         raise Fault(
@@ -46,7 +49,7 @@ def docstring(subject: Subject) -> None:
 
 
 def takes_options(subject: Subject) -> None:
-    """The builder's signature lists the options, each with a type and a default of that type."""
+    """The builder's signature lists the options, each with a type and a fitting default."""
     accepted = options.accepted(subject.plugin)
     if accepted is None:
         raise Fault(

@@ -33,7 +33,7 @@ def before_sampling(subject: Subject) -> None:
 
 
 def reconstruct(subject: Subject) -> None:
-    """`reconstruct` returns images of the same shape, a function of each image alone."""
+    """`reconstruct` gives images of the same shape, each from its own image alone."""
     _implemented(subject, "reconstruct")
     images, _ = subject.batch(0)
     check_images("reconstruct", _twice(subject, "reconstruct"), tuple(images.shape), subject.device)
@@ -41,14 +41,14 @@ def reconstruct(subject: Subject) -> None:
 
 
 def encode(subject: Subject) -> None:
-    """`encode` returns codes (B, D), a function of each image alone."""
+    """`encode` gives codes (B, D), each from its own image alone."""
     _implemented(subject, "encode")
     check_tensor("encode", _twice(subject, "encode"), (BATCH, "D"), subject.device)
     _each_by_itself(subject, "encode")
 
 
 def log_likelihood(subject: Subject) -> None:
-    """`log_likelihood` returns (B,) nats, at most 0, from its generator alone."""
+    """`log_likelihood` gives (B,) nats, at most 0, from its generator alone."""
     _implemented(subject, "log_likelihood")
     nats = check_tensor("log_likelihood", _twice(subject, "log_likelihood", draws=True), (BATCH,), subject.device)
     if float(nats.max()) > 0:

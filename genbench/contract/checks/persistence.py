@@ -19,7 +19,7 @@ __all__ = ["resume", "round_trip"]
 
 
 def round_trip(subject: Subject) -> None:
-    """A model restored from its checkpoint in a fresh program has the same state and samples the same images."""
+    """A model restored in a fresh program has the same state and samples the same images."""
     seeding.seed_global(0, "contract", "round trip")
     first = subject.sample(subject.trained, BATCH)
     saved = state.snapshot(subject.trained)
@@ -40,7 +40,7 @@ def round_trip(subject: Subject) -> None:
 
 
 def resume(subject: Subject) -> None:
-    """A few steps, save, load in a fresh program, a few steps: the same as all steps at once."""
+    """Training that is broken off and resumed in a fresh program ends where unbroken training ends."""
     with _restored(subject) as (other, resumed):
         losses = other.train(resumed, STEPS)
     unbroken = subject.trained

@@ -18,14 +18,14 @@ FEW = 3
 
 
 def sample(subject: Subject) -> None:
-    """`sample` returns (count, C, H, W) float images in [-1, 1] on the device, before training and after."""
+    """`sample` gives (count, C, H, W) floats in [-1, 1] on the device."""
     subject.prepare(subject.untrained)
     for model, count in ((subject.untrained, BATCH - 1), (subject.trained, BATCH - 1), (subject.trained, 1)):
         check_images("sample", subject.sample(model, count), (count, *subject.image_shape), subject.device)
 
 
 def repeats(subject: Subject) -> None:
-    """Equal generators give equal images, and others give others."""
+    """`sample` gives the same images for the same generator, and others for another."""
     seeding.seed_global(0, "contract", "repeats")
     first = subject.sample(subject.trained, BATCH, seed=0)
     seeding.seed_global(0, "contract", "repeats")
@@ -44,7 +44,7 @@ def repeats(subject: Subject) -> None:
 
 
 def generator(subject: Subject) -> None:
-    """All randomness comes from the generator: the global one is neither read nor moved."""
+    """`sample` neither reads nor moves torch's global generator."""
     change = "pass generator=generator to every random call"
     seeding.seed_global(0, "contract", "one")
     before = torch.get_rng_state()
@@ -70,7 +70,10 @@ def nothing_changed(subject: Subject) -> None:
 
 
 def batch_size(subject: Subject) -> None:
-    """An image does not depend on how many are drawn beside it, where each has random numbers of its own."""
+    """An image does not depend on how many are drawn beside it.
+
+    It can be told where each image has random numbers of its own.
+    """
     replay = Replay(BATCH)
     with replay:
         many = subject.sample(subject.trained, BATCH)
@@ -91,7 +94,7 @@ def check_rows(hook: str, many: Tensor, few: Tensor) -> None:
 
 
 def labels(subject: Subject) -> None:
-    """An implementation of `sample` that declares `labels` uses them."""
+    """A `sample` that declares `labels` uses them."""
     if not subject.plugin.implements("sample", "labels"):
         raise Unmet("sample takes no labels")
     if subject.case.classes is None:

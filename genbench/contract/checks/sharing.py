@@ -13,7 +13,7 @@ __all__ = ["global_state", "network"]
 
 
 def global_state(subject: Subject) -> None:
-    """No hook changes global settings, the working directory, the environment or others' random state."""
+    """Hooks leave settings, directory, environment and others' random state alone."""
     changed = observe(subject).changed
     if changed:
         raise Fault(
@@ -24,7 +24,10 @@ def global_state(subject: Subject) -> None:
 
 
 def network(subject: Subject) -> None:
-    """No hook opens a network connection: a cell's numbers depend on nothing but what its record says."""
+    """Hooks open no network connection.
+
+    So a cell's numbers depend on nothing but what its record says.
+    """
     asked = observe(subject).asked
     if asked:
         raise Fault(

@@ -23,7 +23,7 @@ COUNTED = (50, 125, 200)
 
 
 def losses(subject: Subject) -> None:
-    """`train_step` returns a dict of detached, finite 0-d tensors by name."""
+    """`train_step` gives a dict of detached, finite 0-d tensors by name."""
     for step, returned in enumerate(subject.first_steps.losses):
         if not isinstance(returned, dict) or not returned:
             found = "an empty dict" if isinstance(returned, dict) else f"{type(returned).__name__}"
@@ -54,7 +54,7 @@ def _check_losses(returned: Mapping[str, Tensor], step: int) -> None:
 
 
 def movement(subject: Subject) -> None:
-    """Every trainable parameter has changed after a few steps."""
+    """Every trainable parameter changes within a few steps."""
     model, initial = subject.first_steps.model, subject.built.initial
     still = {name: value for name, value in model.networks.named_parameters() if value.requires_grad}
     step = STEPS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from genbench import Model
 from torch import Tensor, nn
 
+from genbench import Model
 from genbench_ae.density import CodeDensity
 
 __all__ = ["Masking", "Settings", "assemble"]
@@ -37,7 +37,7 @@ class Settings:
 
 
 class Masking(nn.Module):
-    """Masking noise: in training, each pixel value becomes black (-1) with probability `level`.
+    """Masking noise, for training: each pixel value becomes black (-1) with probability `level`.
 
     Vincent, Larochelle, Bengio, Manzagol (2008), "Extracting and composing robust features with denoising
     autoencoders", section 2.3, https://doi.org/10.1145/1390156.1390294. They mask a fixed number of values an image;
@@ -49,8 +49,8 @@ class Masking(nn.Module):
         self.level = level
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return images (B, C, H, W) of the same shape; unchanged in evaluation mode."""
-        if self.level == 0 or not self.training:
+        """Return the images (B, C, H, W), masked; the mask comes from the global generator."""
+        if self.level == 0:
             return images
         return images.masked_fill(torch.rand_like(images) < self.level, -1.0)
 

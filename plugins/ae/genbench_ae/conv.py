@@ -6,12 +6,13 @@ https://doi.org/10.1007/978-3-642-21735-7_7
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
-from genbench import Model, hookimpl
 from torch import nn
 
+from genbench import Model, hookimpl
 from genbench_ae.assembly import Settings, assemble
 from genbench_ae.hooks import before_sampling, encode, reconstruct, sample, train_step
 
@@ -35,7 +36,7 @@ def build(
     components: int = 10,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return an autoencoder of images (C, H, W) whose sides are 8 to 128: strided convolutions to `bottleneck`, and back.
+    """Return an autoencoder of images (C, H, W) with sides of 8 to 128: strided convolutions to `bottleneck`, and back.
 
     Raises:
         ValueError: for a value out of its domain, or another size, in one line.
@@ -64,7 +65,7 @@ def _sizes(height: int, width: int) -> list[tuple[int, int]]:
 def _encoder(widths: list[int], sizes: list[tuple[int, int]], bottleneck: int) -> nn.Sequential:
     """Return a 4 x 4 convolution of stride 2 and an ELU a stage, and a linear layer to the code."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         layers += [nn.Conv2d(inputs, outputs, kernel_size=4, stride=2, padding=1), nn.ELU()]
     height, width = sizes[-1]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * height * width, bottleneck))

@@ -7,9 +7,9 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from genbench import Model, hookimpl
 from torch import Tensor
 
+from genbench import Model, hookimpl
 from genbench_ae.density import CodeDensity
 
 __all__ = ["before_sampling", "encode", "reconstruct", "sample", "train_step"]

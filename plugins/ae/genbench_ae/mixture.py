@@ -26,7 +26,9 @@ class Mixture(NamedTuple):
     factors: Tensor
 
 
-def fit_mixture(codes: Tensor, components: int, iterations: int = 100, tolerance: float = 1e-3) -> tuple[Mixture, list[float]]:
+def fit_mixture(
+    codes: Tensor, components: int, iterations: int = 100, tolerance: float = 1e-3
+) -> tuple[Mixture, list[float]]:
     """Fit a mixture of full-covariance Gaussians; one component gives the mean and covariance of the codes.
 
     Each covariance is the weighted one (divided by the count, not by the count less one) plus `jitter(codes)` times

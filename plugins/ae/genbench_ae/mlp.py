@@ -7,12 +7,13 @@ https://doi.org/10.1126/science.1127647
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
-from genbench import Model, hookimpl
 from torch import nn
 
+from genbench import Model, hookimpl
 from genbench_ae.assembly import Settings, assemble
 from genbench_ae.hooks import before_sampling, encode, reconstruct, sample, train_step
 
@@ -56,6 +57,6 @@ def build(
 def _linear_stack(widths: list[int]) -> list[nn.Module]:
     """Return linear layers of these widths with an ELU between each two."""
     stack: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         stack += [nn.Linear(inputs, outputs), nn.ELU()]
     return stack[:-1]

@@ -1,0 +1,74 @@
+"""What both models share beside their hooks: the common options, the encoder's two heads and the `Model` they form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from genbench import Model
+from genbench_vae.likelihoods import LIKELIHOODS
+from genbench_vae.objective import Objective
+
+__all__ = ["Encoder", "Settings", "assemble", "check_positive"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options that do not depend on the architecture, checked; the README's table says what each means."""
+
+    latent: int
+    beta: float
+    likelihood: str
+    importance_samples: int
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        check_positive(latent=self.latent, importance_samples=self.importance_samples)
+        if not 0 <= self.beta < math.inf:
+            raise ValueError(f"beta must be at least 0 and finite, not {self.beta}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be above 0 and finite, not {self.learning_rate}")
+        if self.likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, not {self.likelihood!r}")
+
+
+def check_positive(**counts: int) -> None:
+    """Raise `ValueError` naming the first count that is below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, not {count}")
+
+
+class Encoder(nn.Module):
+    """q(z | x): a trunk from images to features, and two linear heads, for the mean and the log-variance.
+
+    Args:
+        trunk: (B, C, H, W) to (B, features).
+        features: how many the trunk gives.
+        latent: how long a code is.
+    """
+
+    def __init__(self, trunk: nn.Module, features: int, latent: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.trunk = trunk
+        self.mean = nn.Linear(features, latent)
+        self.log_variance = nn.Linear(features, latent)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, (B, latent) each, in float32 also where the layers run in less."""
+        features = self.trunk(images)
+        return self.mean(features).float(), self.log_variance(features).float()
+
+
+def assemble(trunk: nn.Module, features: int, decoder: nn.Module, settings: Settings, device: torch.device) -> Model:
+    """Return the model on `device`; `decoder` maps codes (B, latent) to (B, C, H, W), unbounded."""
+    objective = Objective(LIKELIHOODS[settings.likelihood](), settings.beta, settings.importance_samples)
+    networks = nn.ModuleDict(
+        {"encoder": Encoder(trunk, features, settings.latent), "decoder": decoder, "objective": objective}
+    ).to(device)
+    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, where there is one
+    return Model(networks, {"vae": torch.optim.Adam(networks.parameters(), settings.learning_rate, fused=fused)})

@@ -1,0 +1,59 @@
+"""A fully connected variational autoencoder; samples are decoded from its prior.
+
+D. P. Kingma, M. Welling (2014), "Auto-Encoding Variational Bayes", https://arxiv.org/abs/1312.6114
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from genbench import Model, hookimpl
+from genbench_vae.assembly import Settings, assemble, check_positive
+from genbench_vae.hooks import encode, log_likelihood, reconstruct, sample, train_step
+
+__all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "sample", "train_step"]
+
+
+@hookimpl
+def build_model(image_shape: torch.Size, options: dict[str, Any], device: torch.device) -> Model:
+    """Build the autoencoder; `options` are the keyword arguments of `build`."""
+    return build(image_shape, device, **options)
+
+
+def build(
+    image_shape: torch.Size,
+    device: torch.device,
+    *,
+    latent: int = 16,
+    hidden: int = 256,
+    layers: int = 2,
+    beta: float = 1.0,
+    likelihood: Literal["logistic", "gaussian", "bernoulli"] = "logistic",
+    importance_samples: int = 1,
+    learning_rate: float = 1e-3,
+) -> Model:
+    """Return a VAE of images (C, H, W) of any size, with `layers` hidden layers of `hidden` units a side.
+
+    Raises:
+        ValueError: for a value out of its domain, in one line.
+    """
+    settings = Settings(latent, beta, likelihood, importance_samples, learning_rate)
+    check_positive(hidden=hidden, layers=layers)
+    pixels = math.prod(image_shape)
+    trunk = nn.Sequential(nn.Flatten(), *_hidden([pixels, *[hidden] * layers]))
+    decoder = nn.Sequential(
+        *_hidden([latent, *[hidden] * layers]), nn.Linear(hidden, pixels), nn.Unflatten(1, image_shape)
+    )
+    return assemble(trunk, hidden, decoder, settings, device)
+
+
+def _hidden(widths: list[int]) -> list[nn.Module]:
+    """Return a linear layer, LayerNorm and SiLU from each width to the next."""
+    stack: list[nn.Module] = []
+    for inputs, outputs in zip(widths, widths[1:], strict=False):
+        stack += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.SiLU()]
+    return stack
