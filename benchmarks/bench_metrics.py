@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from genbench.datasets.torchvision_import import declare_missing_operators
+from genbench.metrics import METRICS, Evidence, ReferenceStatistics
 from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
@@ -138,6 +139,30 @@ def test_shared_sweeps(benchmark: Any) -> None:
         density_coverage(samples, reference)
 
     compare(benchmark, "the same functions one by one", ours, alone, rounds=1)
+
+
+def test_the_suite_against_peers_one_by_one(benchmark: Any) -> None:
+    """FD, score, KID, precision and recall of a second model, on features: torchmetrics' FID, torch-fidelity's rest."""
+    fid = pytest.importorskip("torchmetrics.image.fid")
+    score, kernel, manifold = (pytest.importorskip(f"torch_fidelity.metric_{name}") for name in ("isc", "kid", "prc"))
+    samples, reference, logits = features(PAIRS, 1), features(PAIRS, 2), features(PAIRS, 3)[:, :1008]
+    statistics = ReferenceStatistics(reference)
+
+    def ours() -> None:
+        evidence = Evidence(samples=samples, reference=reference, sample_logits=logits, statistics=statistics)
+        for name in ("frechet_distance", "classifier_score", "kernel_distance", "precision_recall"):
+            METRICS[name].compute(evidence)
+
+    def theirs() -> None:
+        first, second = samples.double(), reference.double()
+        fid._compute_fid(first.mean(dim=0), first.T.cov(), second.mean(dim=0), second.T.cov())
+        score.isc_features_to_metric(logits)
+        options = {"kid_subsets": 100, "kid_subset_size": min(1000, PAIRS), "rng_seed": 0, "verbose": False}
+        kernel.kid_features_to_metric(samples, reference, **options)
+        manifold.prc_features_to_metric(samples, reference, prc_neighborhood=3, verbose=False)
+
+    ours()  # the first model pays for the reference
+    compare(benchmark, "torchmetrics and torch-fidelity", ours, theirs, rounds=1)
 
 
 def test_peak_memory_of_the_neighbour_based_metrics() -> None:

@@ -86,8 +86,10 @@ def before_sampling(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]
 def reconstruct(model: Model, images: Tensor) -> Tensor:
     """Return the images as the model restores them, same shape and range: enables MSE, PSNR and SSIM.
 
-    networks = model.networks
-    return networks["decoder"](networks["encoder"](images))
+    `images` is float32 (B, C, H, W) in [-1, 1], of the held-out split.
+
+        networks = model.networks
+        return networks["decoder"](networks["encoder"](images))
     """
 
 
@@ -95,7 +97,9 @@ def reconstruct(model: Model, images: Tensor) -> Tensor:
 def encode(model: Model, images: Tensor) -> Tensor:
     """Return the codes of the images, float (B, D); for a distribution over codes, its mean.
 
-    return model.networks["encoder"](images)
+    `images` is float32 (B, C, H, W) in [-1, 1].
+
+        return model.networks["encoder"](images)
     """
 
 

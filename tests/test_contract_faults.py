@@ -89,6 +89,12 @@ FAULTS = [
         (BUILD, f'net.register_buffer("far", torch.zeros(1, device="meta"))\n    {BUILD}'),
     ),
     fault(
+        "lazy layer",
+        "build",
+        "found generator.0.weight of a lazy module",
+        ("nn.Linear(LATENT, width)", "nn.LazyLinear(width)"),
+    ),
+    fault(
         "untrained parameter",
         "build",
         "found none for generator.2.weight",
@@ -240,6 +246,12 @@ FAULTS = [
         (SAMPLE, f"{SAMPLE} * 3"),
     ),
     fault(
+        "no bound",
+        "sample",
+        "once the weights are 10 times as large\nto mend it: end the network with nn.Tanh()",
+        ("nn.Tanh()", "nn.Identity()"),
+    ),
+    fault(
         "bytes",
         "sample",
         "sample to return floats, found torch.uint8",
@@ -304,6 +316,12 @@ FAULTS = [
         "reconstruct",
         "to return (8, 1, 8, 8), found (8, 1, 8, 7)",
         hook("reconstruct(model, images)", "return images[..., 1:]"),
+    ),
+    fault(
+        "unbounded",
+        "reconstruct",
+        "found [-2, 2] once the weights are 10 times as large",
+        hook("reconstruct(model, images)", f"return images * (1 + ({FIRST}.weight.abs().mean() > 1))"),
     ),
     fault(
         "noisy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -164,6 +165,12 @@ def test_torch_is_left_as_it_was(extractor: Extractor) -> None:
     assert torch.isfinite(weight.grad).all()  # type: ignore[arg-type]
 
 
+def test_loading_draws_no_random_numbers(extractor: Extractor, tmp_path: Path) -> None:
+    state = torch.get_rng_state()
+    load(extractor.name, dataset_of((1, 8, 8), 10), tmp_path)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
@@ -198,9 +205,13 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
     assert torch.equal(found.features, images.flatten(1).float())
 
 
-def test_batches_are_chosen_by_memory() -> None:
-    small, large = default_batch_size(greedy(image_bytes=1)), default_batch_size(greedy(image_bytes=1 << 50))
-    assert (small, large) == (64, 1)
+def test_batches_are_chosen_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = SimpleNamespace(total=16 << 30)
+    monkeypatch.setattr("genbench.features.extractor.psutil.virtual_memory", lambda: memory)
+    sizes = [default_batch_size(greedy(image_bytes=need)) for need in (1, 30 << 20, 1 << 50)]
+    assert sizes == [4096, 8, 1]
+    memory.total = 1 << 30
+    assert default_batch_size(greedy(image_bytes=30 << 20)) == 2
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1), (1, 8, 8), (1, 28, 28), (4, 24, 40), (3, 128, 128), (1, 1, 9)])

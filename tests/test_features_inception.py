@@ -172,6 +172,12 @@ def test_random_weights_are_never_official(load: Callable[..., Extractor]) -> No
     assert (load().official, load().feature_count, load().classes) == (False, 2048, 1008)
 
 
+def test_loading_draws_no_random_numbers(weights_file: Path, dataset: Dataset) -> None:
+    state = torch.get_rng_state()
+    features.load("inception", dataset=dataset, device=CPU, weights=weights_file)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_a_safetensors_file_of_the_same_weights_is_the_same_extractor(
     weights_file: Path, dataset: Dataset, load: Callable[..., Extractor], tmp_path: Path
 ) -> None:

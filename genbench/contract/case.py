@@ -24,6 +24,7 @@ __all__ = ["BATCH", "CLASSES", "STEPS", "Case", "Subject"]
 BATCH = 8
 STEPS = 2
 CLASSES = 10
+STRETCH = 10.0
 SPLIT = (32, 32, 32, 32, 20)  # the batches of the training split; the last one is smaller, as in any real pass
 
 
@@ -98,12 +99,15 @@ class Subject:
 
     def train(self, model: Model, first: int = 0, steps: int = STEPS) -> list[dict[str, Tensor]]:
         """Take `steps` training steps, counted from `first`, and return their losses."""
+        return [self.step(model, *self.batch(step), step) for step in range(first, first + steps)]
+
+    def step(self, model: Model, images: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
+        """Take one training step, in training mode, and return its losses."""
         model.networks.train()
-        losses = []
-        for step in range(first, first + steps):
-            images, labels = self.batch(step)
-            with calling("train_step", self.home), torch.enable_grad():
-                losses.append(self.plugin.hook.train_step(model=model, images=images, labels=labels, step=step))
+        with calling("train_step", self.home), torch.enable_grad():
+            losses: dict[str, Tensor] = self.plugin.hook.train_step(
+                model=model, images=images, labels=labels, step=step
+            )
         return losses
 
     def prepare(self, model: Model) -> None:
@@ -152,6 +156,16 @@ class Subject:
         """The same model made ready to sample from. Checks leave it as it is, but for those that train it further."""
         self.prepare(self.first_steps.model)
         return self.first_steps.model
+
+    @functools.cached_property
+    def stretched(self) -> Model:
+        """An untrained model with weights ten times too large: what keeps images in range then, keeps them there."""
+        model = self.build()
+        for name, value in model.networks.state_dict().items():
+            # By name, since an average of weights may be kept in buffers; the state refers to the tensors themselves.
+            if name.endswith(("weight", "bias")) and value.is_floating_point():
+                value.mul_(STRETCH)
+        return model
 
     def _is_meant(self, error: Exception) -> bool:
         """Return whether the plugin's own lines raised the error: torch raises ValueError too, and means a mistake."""

@@ -1,14 +1,18 @@
-"""Checks on a tensor of images that a hook returned."""
+"""Checks on what a hook returned: a tensor of the right shape and kind, images in range."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from genbench.contract.case import STRETCH, Subject
 from genbench.contract.fault import Fault
+from genbench.model import Model
 from genbench.sampling import TOLERANCE
 
-__all__ = ["check_images", "check_tensor"]
+__all__ = ["check_images", "check_images_stay_in_range", "check_tensor"]
 
 
 def check_tensor(hook: str, value: object, expected: tuple[int | str, ...], device: torch.device) -> Tensor:
@@ -46,11 +50,29 @@ def check_tensor(hook: str, value: object, expected: tuple[int | str, ...], devi
 
 def check_images(hook: str, value: object, expected: tuple[int, ...], device: torch.device) -> None:
     """Raise `Fault` unless `value` holds float images of the expected shape with values in [-1, 1]."""
-    images = check_tensor(hook, value, expected, device)
-    low, high = (float(bound) for bound in images.aminmax())
+    _check_range(hook, check_tensor(hook, value, expected, device), "")
+
+
+def check_images_stay_in_range(hook: str, subject: Subject, call: Callable[[Model], Tensor]) -> None:
+    """Raise `Fault` if images leave [-1, 1] once the weights are larger than those that training starts from.
+
+    A network without a bound stays inside for its first steps, and would end a benchmark after an hour.
+    """
+    try:
+        subject.prepare(subject.stretched)
+        images = call(subject.stretched)
+    except Fault:  # weights like these may be beyond what the plugin's arithmetic can do, which is no fault
+        return
+    _check_range(hook, images[images.isfinite()], f" once the weights are {STRETCH:.0f} times as large")
+
+
+def _check_range(hook: str, values: Tensor, when: str) -> None:
+    if not values.numel():
+        return
+    low, high = (float(bound) for bound in values.aminmax())
     if low < -1 - TOLERANCE or high > 1 + TOLERANCE:
         raise Fault(
             f"{hook} to return values in [-1, 1]",
-            f"[{low:.4g}, {high:.4g}]",
-            "end the network with nn.Tanh(), or map its output from [0, 1] by 2 * x - 1",
+            f"[{low:.4g}, {high:.4g}]{when}",
+            "end the network with nn.Tanh(), or with .clamp(-1, 1) in the hook",
         )

@@ -21,7 +21,7 @@ def contract_tests(
 
     Args:
         model: as for `genbench run -m`: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
-        shapes: (C, H, W) of the images; each is checked with labels and without.
+        shapes: (C, H, W) of the images; each is checked with labels, the smallest without them too.
         device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, what must repeat is compared bit for bit.
 
     Example:

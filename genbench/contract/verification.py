@@ -26,7 +26,7 @@ class Contract:
 
     Args:
         model: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
-        shapes: (C, H, W) of the images, each checked with labels and without.
+        shapes: (C, H, W) of the images; each is checked with labels, the smallest without them too.
         device: `cpu`, `cuda`, `mps` or `auto`. On the CPU repetitions are compared bit for bit.
     """
 

@@ -84,7 +84,13 @@ def _checked(path: Path, array: npt.NDArray[np.generic]) -> Tensor:
         array = array[..., None]
     if array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size:
         raise InputError(f"{path}: is of shape {array.shape}, expected (N, H, W, C) with C of 1 or 3")
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+    return _plain(array.transpose(0, 3, 1, 2))
+
+
+def _plain(array: npt.NDArray[np.generic]) -> Tensor:
+    """Copy an array into a fresh tensor: with one channel numpy's strides can pass for another memory format, for which
+    torch takes another kernel, and the features of equal images would differ in the last digits."""
+    return torch.empty(array.shape, dtype=torch.uint8).copy_(torch.from_numpy(np.ascontiguousarray(array)))
 
 
 def _read_folder(root: Path, size: int | None, skip_corrupt: bool, progress: Progress | None) -> External:
@@ -118,7 +124,7 @@ def _read_folder(root: Path, size: int | None, skip_corrupt: bool, progress: Pro
 
     in_parallel(range(len(good)), decode, progress)
     whole = [index for index, path in enumerate(good) if path not in faults]
-    return External(torch.from_numpy(target[whole]), tuple(f"{path}: {fault}" for path, fault in faults.items()))
+    return External(_plain(target[whole]), tuple(f"{path}: {fault}" for path, fault in faults.items()))
 
 
 def _note(faults: dict[Path, str], path: Path, error: Exception, skip_corrupt: bool) -> None:

@@ -58,8 +58,9 @@ def classifier_extractor(
     precision: str,
 ) -> Extractor:
     """Return the extractor that `Classifier` with these weights makes."""
-    network = Classifier(image_shape, classes)
-    network.load_state_dict(dict(tensors))
+    with torch.device("meta"):  # neither time nor random numbers for weights that are replaced at once
+        network = Classifier(image_shape, classes)
+    network.load_state_dict(dict(tensors), assign=True)
     network.requires_grad_(False).eval()
     place(network, device, precision)
     return Extractor(

@@ -18,8 +18,11 @@ RecipeValue = str | int | float | bool | None
 
 PRECISIONS: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
-_LARGEST_BATCH = {"cpu": 64, "cuda": 512}  # beyond these, images/s grow no more
+# What a batch may need on its way through the network. On the CPU more costs speed, because activations leave the
+# caches: Inception does 16 images at a time 8% faster than 64.
+_WORKING_BYTES = {"cpu": 320 << 20, "cuda": 10 << 30}
 _MEMORY_SHARE = {"cpu": 1 / 16, "cuda": 1 / 4}  # on the CPU several cells may extract at once
+_LARGEST_BATCH = 4096
 _TRANSFER_BYTES = 1 << 30
 
 
@@ -143,11 +146,9 @@ def default_batch_size(extractor: Extractor) -> int:
         total = torch.cuda.get_device_properties(extractor.device).total_memory
     else:
         total = psutil.virtual_memory().total
-    fitting = int(total * _MEMORY_SHARE[kind] / extractor.image_bytes)
-    size = _LARGEST_BATCH[kind]
-    while size > max(1, fitting):
-        size //= 2
-    return size
+    usable = min(_WORKING_BYTES[kind], total * _MEMORY_SHARE[kind])
+    fitting = max(1, min(_LARGEST_BATCH, int(usable / extractor.image_bytes)))
+    return 1 << (fitting.bit_length() - 1)
 
 
 def extract(

@@ -25,7 +25,7 @@ __all__ = ["Inception", "inception_extractor", "parameter_shapes"]
 FEATURES = 2048
 CLASSES = 1008
 _BATCH_NORM_EPSILON = 1e-3
-_IMAGE_BYTES = 20 << 20  # the widest pair of activations, 147 x 147 x (32 + 64) float32, twice over
+_IMAGE_BYTES = 20 << 20  # the widest activations, 147 x 147 x (32 + 64 + 64) float32, and what copies they need
 
 
 @dataclass(frozen=True)

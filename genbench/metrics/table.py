@@ -246,6 +246,7 @@ _ALL = (
         summary="accuracy on held-out images of a small classifier trained on samples alone",
         paper="https://arxiv.org/abs/1905.10887",
         parameters={"steps": CAS_STEPS, "batch": CAS_BATCH, "side": CAS_SIDE},
+        default=False,
     ),
     Metric(
         name="pixel_statistics",

@@ -45,7 +45,7 @@ def interval(mean: float | None, half_width: float | None) -> str:
     """
     if mean is None or half_width is None or not (math.isfinite(mean) and math.isfinite(half_width)):
         return plain(mean)
-    if half_width <= 1e-12 * abs(mean):
+    if half_width <= 1e-9 * abs(mean):  # what varies is the rounding of sums
         return f"{plain(mean)} ± 0"
     size = math.floor(math.log10(half_width))
     # 0.0996 rounds to 0.10: one digit more before the point leaves one less behind it.

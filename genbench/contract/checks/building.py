@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from genbench.contract import state
@@ -52,6 +53,8 @@ def _is_a_model(model: object) -> None:
 
 def _is_on_the_device(model: Model, device: torch.device) -> None:
     for name, tensor in model.networks.state_dict().items():
+        if is_lazy(tensor):
+            raise Fault("parameters of known sizes", f"{name} of a lazy module", "take its size from image_shape")
         if tensor.device.type != device.type:
             raise Fault(
                 f"all networks on {device}", f"{name} on {tensor.device}", "call .to(device) before making optimizers"

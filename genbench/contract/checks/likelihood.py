@@ -10,6 +10,7 @@ from torch import Tensor
 from genbench import seeding
 from genbench.contract.case import Case, Subject
 from genbench.contract.fault import Fault, Unmet
+from genbench.model import Model
 from genbench.training import scale
 
 __all__ = ["bound"]
@@ -38,13 +39,12 @@ def bound(subject: Subject) -> None:
         raise Unmet("needs images of one pixel, which the model does not take") from error
     _check(total, deviation, "before training")
     seeding.seed_global(0, "contract", "bound")
-    model.networks.train()
     for step in range(STEPS):
         levels = torch.randint(2, (BATCH, 1, 1, 1)) * 255
         images = scale(levels).to(subject.device)
         try:
-            subject.plugin.hook.train_step(model=model, images=images, labels=None, step=step)
-        except Exception as error:
+            pixel.step(model, images, None, step)
+        except Fault as error:
             raise Unmet("needs images of one pixel, on which the model does not train") from error
     _check(*_total(pixel, model), f"after {STEPS} steps on the values 0 and 255")
 
@@ -58,10 +58,10 @@ def _check(total: float, deviation: float, when: str) -> None:
         )
 
 
-def _total(pixel: Subject, model: object) -> tuple[float, float]:
+def _total(pixel: Subject, model: Model) -> tuple[float, float]:
     """Return the sum over all values of exp of the bound's mean, and its standard deviation."""
     images = scale(torch.arange(VALUES).repeat(DRAWS).view(-1, 1, 1, 1)).to(pixel.device)
-    nats: Tensor = pixel.call(model, "log_likelihood", images=images, generator=pixel.generator())  # type: ignore[arg-type]
+    nats: Tensor = pixel.call(model, "log_likelihood", images=images, generator=pixel.generator())
     if nats.shape != (len(images),):
         raise Unmet("log_likelihood returned another shape")
     nats = nats.double().view(DRAWS, VALUES)

@@ -11,7 +11,7 @@ from genbench.contract import state
 from genbench.contract.case import BATCH, Subject
 from genbench.contract.checks.sampling import FEW, check_rows
 from genbench.contract.fault import Fault, Unmet
-from genbench.contract.images import check_images, check_tensor
+from genbench.contract.images import check_images, check_images_stay_in_range, check_tensor
 
 __all__ = ["before_sampling", "encode", "log_likelihood", "reconstruct"]
 
@@ -37,6 +37,7 @@ def reconstruct(subject: Subject) -> None:
     _implemented(subject, "reconstruct")
     images, _ = subject.batch(0)
     check_images("reconstruct", _twice(subject, "reconstruct"), tuple(images.shape), subject.device)
+    check_images_stay_in_range("reconstruct", subject, lambda model: subject.call(model, "reconstruct", images=images))
     _each_by_itself(subject, "reconstruct")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genbench import seeding
+from genbench import checkpoint, seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, Subject
 from genbench.contract.fault import Fault, Unmet
-from genbench.contract.images import check_images
+from genbench.contract.images import check_images, check_images_stay_in_range
 from genbench.contract.watching import Replay
 
 __all__ = ["batch_size", "generator", "labels", "nothing_changed", "repeats", "sample"]
@@ -22,6 +22,7 @@ def sample(subject: Subject) -> None:
     subject.prepare(subject.untrained)
     for model, count in ((subject.untrained, BATCH - 1), (subject.trained, BATCH - 1), (subject.trained, 1)):
         check_images("sample", subject.sample(model, count), (count, *subject.image_shape), subject.device)
+    check_images_stay_in_range("sample", subject, lambda model: subject.sample(model, BATCH))
 
 
 def repeats(subject: Subject) -> None:
@@ -47,13 +48,18 @@ def generator(subject: Subject) -> None:
     """`sample` neither reads nor moves torch's global generator."""
     change = "pass generator=generator to every random call"
     seeding.seed_global(0, "contract", "one")
-    before = torch.get_rng_state()
+    before = _global_state()
     first = subject.sample(subject.trained, BATCH)
-    if not torch.equal(before, torch.get_rng_state()):
+    if not all(torch.equal(*pair) for pair in zip(before, _global_state(), strict=True)):
         raise Fault("sample to leave torch's global generator alone", "that it draws from it", change)
     seeding.seed_global(0, "contract", "other")
     if not state.equal(first, subject.sample(subject.trained, BATCH)):
         raise Fault("images that do not depend on the global seed", "others after another seed", change)
+
+
+def _global_state() -> list[Tensor]:
+    generators = checkpoint.random_state()
+    return [generators["cpu"], *generators["cuda"]]
 
 
 def nothing_changed(subject: Subject) -> None:

@@ -77,8 +77,9 @@ def waiting(subject: Subject) -> None:
     """`train_step` never waits for the device."""
     model = subject.build()
     subject.train(model, 0, 1)  # the first step makes the optimizers' state, and on CUDA starts its libraries
+    images, labels = subject.batch(1)
     with _waits(subject) as lines:
-        subject.train(model, 1, 1)
+        subject.step(model, images, labels, 1)
     if lines:
         raise Fault(
             "train_step never to wait for the device",
