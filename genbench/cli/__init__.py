@@ -12,6 +12,7 @@ from genbench.cli.doctor import doctor
 from genbench.cli.evaluate import evaluate
 from genbench.cli.metrics import metrics
 from genbench.cli.models import models
+from genbench.cli.plugin import plugin
 from genbench.cli.report import report
 from genbench.cli.run import run
 from genbench.errors import GenbenchError, InputError
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (run, report, evaluate, models, datasets, metrics, doctor):
+for command in (run, report, evaluate, models, datasets, metrics, doctor, plugin):
     cli.add_command(command)
 
 
