@@ -47,9 +47,7 @@ def build(
     sizes = _sizes(height, width)
     widths = [image_shape[0], *(channels * 2 ** min(stage, 2) for stage in range(len(sizes) - 1))]
     features = widths[-1] * sizes[-1][0] * sizes[-1][1]
-    decoder = nn.Sequential(
-        nn.Linear(latent, features), nn.Unflatten(1, (widths[-1], *sizes[-1])), *_up(widths, sizes)
-    )
+    decoder = nn.Sequential(nn.Linear(latent, features), nn.Unflatten(1, (widths[-1], *sizes[-1])), *_up(widths, sizes))
     return assemble(nn.Sequential(*_down(widths), nn.Flatten()), features, decoder, settings, device)
 
 

@@ -62,7 +62,9 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
 
 
-def log_weights(likelihood: Likelihood, decoder: nn.Module, levels: Tensor, mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+def log_weights(
+    likelihood: Likelihood, decoder: nn.Module, levels: Tensor, mean: Tensor, log_variance: Tensor, noise: Tensor
+) -> Tensor:
     r"""Return log p(x | z) + log p(z) - log q(z | x) in nats for one code an image, z = mean + sigma noise: (B,).
 
     Its mean over standard normal noise is the ELBO, and the logarithm of the mean of its exponential over K draws the

@@ -208,7 +208,9 @@ def test_a_network_without_units_is_refused(module: ModuleType, option: str) -> 
 
 @pytest.mark.parametrize("shape", [(1, 7, 28), (1, 28, 129)], ids=str)
 def test_conv_vae_refuses_other_sizes(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=f"^conv-vae takes images whose sides are 8 to 128, not {shape[1]} x {shape[2]}$"):
+    with pytest.raises(
+        ValueError, match=f"^conv-vae takes images whose sides are 8 to 128, not {shape[1]} x {shape[2]}$"
+    ):
         _build(conv, shape)
 
 
