@@ -1,7 +1,7 @@
 """Is a bare loop faster? The harness against a hand-written loop, same networks, same optimizers, one process.
 
-The hand-written loop indexes a resident tensor and calls the plugin's own step function with nothing in between. The two
-take turns, so that a machine whose speed drifts slows both. Prints images/s of each and the ratio harness / bare.
+The hand-written loop indexes a resident tensor and calls the plugin's own step function with nothing in between. The
+two take turns, so that a machine whose speed drifts slows both. Prints images/s of each and the ratio harness / bare.
 
     python benchmarks/bare_loop.py                    # gan, batch 64, images of 8×8 and 28×28
     python benchmarks/bare_loop.py --model dcgan --turns 10
@@ -81,8 +81,9 @@ def main() -> None:
                     rates[name].append(rate)
         ratios = [a / b for a, b in zip(rates["harness"], rates["bare"], strict=True)]
         harness_rate, bare_rate = (statistics.median(rates[name]) for name in ("harness", "bare"))
+        size = "×".join(map(str, shape))
         print(
-            f"{given.model} {'×'.join(map(str, shape))} batch {given.batch_size}: harness {harness_rate:,.0f} images/s, "
+            f"{given.model} {size} batch {given.batch_size}: harness {harness_rate:,.0f} images/s, "
             f"bare {bare_rate:,.0f}, ratio {statistics.median(ratios):.3f} "
             f"(median of {len(ratios)} turns, {min(ratios):.3f} to {max(ratios):.3f})"
         )

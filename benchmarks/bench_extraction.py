@@ -24,7 +24,7 @@ from genbench.features.inception import parameter_shapes
 declare_missing_operators()  # the peer imports torchvision
 
 COUNT = int(os.environ.get("GENBENCH_BENCH_IMAGES", "64"))
-ROUNDS = 5
+ROUNDS = 3
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

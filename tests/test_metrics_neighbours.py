@@ -140,18 +140,16 @@ def test_faulty_features_are_refused(bad: Tensor) -> None:
 
 
 def test_a_sweep_stays_within_its_byte_budget() -> None:
-    """In a process of its own, as the peak of this one is past: 6,000² distances are 288 MB, the budget is 48."""
+    """In a process of its own, as the peak of this one is past: 4,000² distances are 122 MiB, the budget is 16."""
     program = """
         import resource, torch
         from genbench.metrics.density_coverage import Balls
         from genbench.metrics.neighbours import Nearest, sweep
-        features = torch.randn(6000, 256)
+        features = torch.randn(4000, 64)
         sweep(features[:64], features, [Nearest(64)])  # what the first product allocates for good
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        sweep(features, features.clone(), [Nearest(6000, 5), Balls(6000, torch.ones(6000).double())], 48 * 2**20)
+        sweep(features, features.clone(), [Nearest(4000, 5), Balls(4000, torch.ones(4000).double())], 16 * 2**20)
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert float(done.stdout) < 80
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 40

@@ -195,6 +195,15 @@ def test_gan_without_norm_is_the_plain_net() -> None:
     assert all(layer.bias is not None for layer in generator.modules() if isinstance(layer, nn.Linear))
 
 
+def test_gan_starts_with_contrast() -> None:
+    """Before the first step the pixels are spread over the tanh's range, as those of images are, not all grey."""
+    model = build(mlp, (1, 28, 28))
+    with torch.no_grad():
+        images = model.networks["generator"](torch.randn(64, 100))
+
+    assert images.std() > 0.6
+
+
 def convolutions(network: nn.Module) -> list[tuple[int, int]]:
     return [
         (layer.in_channels, layer.out_channels)

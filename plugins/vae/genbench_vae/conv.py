@@ -5,6 +5,7 @@ D. P. Kingma, M. Welling (2014), "Auto-Encoding Variational Bayes", https://arxi
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 import torch
@@ -66,7 +67,7 @@ def _sizes(height: int, width: int) -> list[tuple[int, int]]:
 def _down(widths: list[int]) -> list[nn.Module]:
     """Return a stage of stride 2 from each width to the next: 4 x 4, so that odd sizes lose no pixel either."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(widths):
         layers += [nn.Conv2d(inputs, outputs, kernel_size=4, stride=2, padding=1), *_activation(outputs)]
     return layers
 

@@ -43,7 +43,8 @@ def reconstruct(model: Model, images: Tensor) -> Tensor:
 @hookimpl
 def encode(model: Model, images: Tensor) -> Tensor:
     """Return the posterior means of the images: (B, latent)."""
-    return _encoder(model)(images)[0]
+    mean: Tensor = _encoder(model)(images)[0]
+    return mean
 
 
 @hookimpl

@@ -114,7 +114,8 @@ class Gaussian(Likelihood):
         above = centre > 0
         near = torch.special.log_ndtr(torch.where(above, -lower, upper))
         far = torch.special.log_ndtr(torch.where(above, -upper, lower))
-        return near + torch.log(-torch.expm1(far - near))
+        mass: Tensor = near + torch.log(-torch.expm1(far - near))
+        return mass
 
 
 class Logistic(Likelihood):

@@ -5,6 +5,7 @@ D. P. Kingma, M. Welling (2014), "Auto-Encoding Variational Bayes", https://arxi
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, Literal
 
@@ -54,6 +55,6 @@ def build(
 def _hidden(widths: list[int]) -> list[nn.Module]:
     """Return a linear layer, LayerNorm and SiLU from each width to the next."""
     stack: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(widths):
         stack += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.SiLU()]
     return stack
