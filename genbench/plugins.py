@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,10 +70,29 @@ class Found:
 
     def provenance(self) -> Provenance:
         """Hash the source: every Python file of the package that holds the model, or the one file."""
-        root = self.file or self._root()
+        root = self.root()
         if root is None:
             raise PluginError(f"{self}: its module {self.target!r} is not installed; reinstall {self.distribution}")
-        return Provenance(self.distribution, self.version, str(root), _source_hash(root))
+        return Provenance(self.distribution, self.version, self._origin(), _source_hash(root))
+
+    def _origin(self) -> str:
+        """Say how it came here: a file's name, `editable`, an address, or `index`; never a path, which is private."""
+        if self.file is not None:
+            return self.file.name
+        try:
+            text = importlib.metadata.distribution(self.distribution).read_text("direct_url.json")
+        except importlib.metadata.PackageNotFoundError:
+            text = None
+        if not text:
+            return "index"
+        source = json.loads(text)
+        if source["url"].startswith("file:"):
+            return "editable" if source.get("dir_info", {}).get("editable") else "local"
+        return "@".join(filter(None, (source["url"], source.get("vcs_info", {}).get("commit_id"))))
+
+    def root(self) -> Path | None:
+        """The file, or the folder of the top-level package, that is hashed."""
+        return self.file or self._root()
 
     def _root(self) -> Path | None:
         # Only the top-level name is looked up: finding `a.b` would import `a`.

@@ -84,6 +84,29 @@ def test_bad_input_is_no_fault_of_the_plugin(tiny: Path, model: str, device: str
     assert message in str(error.value)
 
 
+def test_state_in_another_module_of_a_package_is_found(
+    write_plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = "    loss.backward()\n"
+    count = "    counter.STEPS += 1\n    loss = loss * counter.STEPS\n"
+    source = write_plugin(step, count + step).read_text()
+    for name, text in {
+        "hidden_package/__init__.py": "",
+        "hidden_package/counter.py": "STEPS = 0\n",
+        "hidden_package/model.py": source.replace(
+            "import torch\n", "import torch\nfrom hidden_package import counter\n", 1
+        ),
+        "hidden-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: hidden\nVersion: 1\n",
+        "hidden-1.dist-info/entry_points.txt": "[genbench]\nhidden = hidden_package.model\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    outcomes = failed(run_contract(Contract("hidden", SMALL)))
+    assert list(outcomes) == ["resume"]
+    assert "keep all state in Model and none in globals" in outcomes["resume"]
+
+
 def test_global_state_is_as_before_whatever_a_plugin_does(write_plugin) -> None:
     mess = ["import os, random", "os.environ['GENBENCH_X'] = '1'", "os.chdir('/')", "random.seed(0)"]
     mess += ["torch.set_num_threads(3)", "torch.set_default_dtype(torch.float64)", "torch.manual_seed(0)"]

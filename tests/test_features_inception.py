@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from genbench.datasets.torchvision_import import declare_missing_operators
 from genbench.errors import InputError
 from genbench.features.extractor import Extractor, extract
 from genbench.features.inception import parameter_shapes
+from genbench.features.inception_file import PUBLISHED
 from genbench.features.resize import PROFILES
 
 declare_missing_operators()  # the peers import torchvision
@@ -223,3 +225,38 @@ def test_cuda_gives_the_features_of_the_cpu(load: Callable[..., Extractor]) -> N
     images = pictures(32, count=4)
     on_device = extract(load(device=torch.device("cuda")), images).features
     assert_same(on_device, extract(load(), images).features)
+
+
+def test_a_run_with_weights_of_another_training_gives_fd_under_their_own_hash(
+    weights_file: Path, tmp_path: Path, tiny: Path
+) -> None:
+    """The whole way, as with the published file: only that file's numbers are called fid and inception_score."""
+    import genbench
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(0)
+    for index in range(24):
+        pixels = torch.randint(256, (8, 8, 3), generator=generator, dtype=torch.uint8).numpy()
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    records = genbench.run(
+        [str(tiny)],
+        f"folder:{folder}",
+        budget="2steps",
+        seeds=1,
+        evaluations=1,
+        samples=12,
+        batch_size=8,
+        controls=["noise"],
+        extractor="inception",
+        weights=str(weights_file),
+        out=tmp_path / "out",
+    )
+    for record in records:
+        assert record.finished, record.failure
+        assert record.numbers["fd"] > 0
+        assert record.numbers["classifier_score"] >= 1
+        assert not {"fid", "inception_score"} & set(record.numbers)
+        recipe = record.data["recipes"][record.data["numbers"]["fd"]["recipe"]]
+        assert (recipe["extractor"], recipe["profile"]) == ("inception", "torch-fidelity")
+        assert recipe["weights_sha256"] != PUBLISHED.sha256

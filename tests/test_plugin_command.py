@@ -100,7 +100,7 @@ def test_it_learns_digits(written: Path) -> None:
 
     before = distance()
     batches = training.Batches(dataset.train, 64, 0, device)
-    schedule = training.Schedule(steps=400, seconds=None, evaluations=1)
+    schedule = training.Schedule(steps=250, seconds=None, evaluations=1)
     training.train(loaded, model, batches, schedule, training.Progress(), clock=cost.clock(device))
     assert distance() < before / 3
 

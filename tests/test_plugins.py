@@ -94,6 +94,11 @@ def test_the_source_hash_changes_with_the_source_and_with_nothing_else(write_plu
     assert find(str(tmp_path / "one.py")).provenance().source_sha256 != first.source_sha256
 
 
+def test_an_origin_says_how_a_plugin_came_here_and_never_where_it_lies(tiny: Path) -> None:
+    assert find(str(tiny)).provenance().origin == "tiny.py"
+    assert find("gan").provenance().origin in ("editable", "local", "index")
+
+
 def test_options_are_read_from_the_builder(tiny: Path) -> None:
     accepted = options.accepted(plugins.load(find(str(tiny))))
     assert accepted is not None

@@ -64,24 +64,22 @@ def _devices() -> None:
 
 
 def _models() -> None:
-    from genbench.errors import PluginError
     from genbench.plugins import installed
 
     _title("Models")
     models = installed()
     for name, offers in models.items():
         for found in offers:
-            try:
-                origin = found.provenance().origin
-            except PluginError as error:
-                _line(False, name, str(error))
+            root = found.root()
+            if root is None:
+                _line(False, name, f"its module {found.target!r} is gone; reinstall {found.distribution}")
                 continue
             clash = (
                 f"; offered by {len(offers)} distributions: write {found.distribution}:{name}"
                 if len(offers) > 1
                 else ""
             )
-            _line(not clash, name, f"{found.distribution} {found.version}, {origin}{clash}")
+            _line(not clash, name, f"{found.distribution} {found.version}, {root}{clash}")
     if not models:
         _line(False, "none", "install a plugin, such as: pip install ./plugins/vae")
 

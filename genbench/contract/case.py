@@ -73,7 +73,7 @@ class Subject:
         self.case = case
         self.device = device
         self.image_shape = torch.Size(case.image_shape)
-        self.home = plugin.found.provenance().origin
+        self.home = str(plugin.found.root())
 
     def build(self, seed: int = 0, given: Mapping[str, Any] | None = None) -> Model:
         """Build a model with weights of their own for each seed; raise `Refused` where the plugin says ValueError."""

@@ -21,6 +21,7 @@ BOTH = pytest.mark.parametrize("module", [mlp, dcgan], ids=["gan", "dcgan"])
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)]
 SHAPE = (1, 8, 8)
 BATCH = 8
+LEARNING_RATE = 2e-4
 # Widths do not change what these tests look at; small ones keep them quick.
 NARROW: dict[ModuleType, dict[str, Any]] = {mlp: {}, dcgan: {"channels": 16}}
 
@@ -141,7 +142,9 @@ def test_training_goes_on_bit_for_bit_from_a_saved_state(module: ModuleType) -> 
 @BOTH
 def test_a_step_is_the_alternating_game_on_one_set_of_samples(module: ModuleType) -> None:
     """Against the game written out plainly, both networks end a step with the same weights."""
-    options: dict[str, Any] = {"dropout": 0.0} if module is mlp else {}  # as the two would draw different masks
+    options: dict[str, Any] = {"learning_rate": LEARNING_RATE}
+    if module is mlp:
+        options["dropout"] = 0.0  # as the two would draw different masks
     ours, plain = build(module, **options), build(module, **options)
     train(module, ours, 1)
 
@@ -155,11 +158,13 @@ def test_a_step_is_the_alternating_game_on_one_set_of_samples(module: ModuleType
 
     for name in ("generator", "discriminator"):
         for key, value in plain.networks[name].named_parameters():
-            torch.testing.assert_close(ours.networks[name].get_parameter(key), value, rtol=1e-3, atol=2e-5, msg=key)
+            apart = (ours.networks[name].get_parameter(key) - value).abs() > LEARNING_RATE / 10
+            # Adam's first step has the gradient's sign, which rounding decides where it is next to 0.
+            assert apart.double().mean() < 1e-3, key
 
 
 def step_adam(network: nn.Module, loss: Tensor) -> None:
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), foreach=False, fused=False)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.999), foreach=False, fused=False)
     network.zero_grad()
     loss.backward()
     optimizer.step()
