@@ -23,7 +23,7 @@ FILES = {name: text for _, name, text in BLOCKS if name}
 # `pip install -e` becomes an installation into a folder, without dependencies and without a network; it makes the same
 # modules and metadata. The other two are the commands of this environment, whichever it is.
 SHIMS = {
-    "pip": '{python} -m pip install --quiet --no-deps --no-build-isolation --target {site} "${{@: -1}}"',
+    "pip": '{python} -m pip install --quiet --no-deps --no-build-isolation --no-index --target {site} "./${{@: -1}}"',
     "pytest": '{python} -m pytest "$@"',
     "genbench": """{python} -c 'import sys; sys.argv[0] = "genbench"; from genbench.cli import main; main()' "$@" """,
 }

@@ -61,10 +61,11 @@ def as_reference(path: Path, images: Tensor) -> Dataset:
 
 def _read_array(path: Path) -> npt.NDArray[np.generic]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if path.suffix == ".npy":
-            return np.asarray(loaded)
-        with loaded:
+        # Opened here: numpy leaves a file open that it opened and found to be damaged.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if path.suffix == ".npy":
+                return np.asarray(loaded)
             named = [name for name in PREFERRED if name in loaded.files] or loaded.files
             if len(named) != 1 and named[0] not in PREFERRED:
                 raise InputError(f"{path}: holds {', '.join(loaded.files)}; name the images arr_0, images or samples")

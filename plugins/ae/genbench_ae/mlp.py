@@ -55,8 +55,8 @@ def build(
 
 
 def _linear_stack(widths: list[int]) -> list[nn.Module]:
-    """Return linear layers of these widths with an ELU between each two."""
+    """Return linear layers of these widths with layer normalisation and a SiLU between each two."""
     stack: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        stack += [nn.Linear(inputs, outputs), nn.ELU()]
-    return stack[:-1]
+        stack += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.SiLU()]
+    return stack[:-2]
