@@ -95,7 +95,7 @@ def test_training_puts_what_tells_images_apart_into_the_codes(module: ModuleType
     with torch.no_grad():
         own = (module.reconstruct(model=model, images=images) - images).square().mean()
         anothers = (module.reconstruct(model=model, images=images.roll(3, 0)) - images).square().mean()
-    assert own < 0.15  # 0.44 for the mean image
+    assert own < 0.22  # half of what the mean image gets, 0.44
     assert anothers > 0.5
 
 
