@@ -19,7 +19,8 @@ from genbench.contract import Contract, run_contract
 from genbench.errors import InputError
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.scaffold import FAMILIES, write_distribution
+from genbench.scaffold import FAMILIES
+from genbench.scaffold.distribution import write_distribution
 
 FILES = ["README.md", "my_model/__init__.py", "my_model/model.py", "pyproject.toml", "tests/test_contract.py"]
 RUFF = (sys.executable, "-m", "ruff")
@@ -176,6 +177,13 @@ def test_what_a_plugin_prints_is_not_in_the_list(write_plugin) -> None:
     result = genbench_plugin("check", str(path), "--shape", "1x8x8")
     assert result.exit_code == 0
     assert "chatter" not in result.output
+
+
+def test_without_pytest_check_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    monkeypatch.delitem(sys.modules, "genbench.contract")
+    with pytest.raises(InputError, match=r"^genbench.contract needs pytest: pip install pytest$"):
+        genbench_plugin("check", "gan")
 
 
 @pytest.mark.parametrize(

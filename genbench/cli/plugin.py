@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genbench.errors import InputError
-from genbench.scaffold import FAMILIES, write_distribution
+from genbench.scaffold import FAMILIES
 
 if TYPE_CHECKING:
     from genbench.contract import Outcome
@@ -27,7 +27,7 @@ def plugin() -> None:
 @plugin.command(short_help="Write an installable plugin with a small model that works.")
 @click.argument("name")
 @click.option(
-    "--family", type=click.Choice(sorted(FAMILIES)), default="vae", show_default=True, help="The model to start from."
+    "--family", type=click.Choice(FAMILIES), default="vae", show_default=True, help="The model to start from."
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.  [default: NAME]")
 def new(name: str, family: str, out: Path | None) -> None:
@@ -40,6 +40,8 @@ def new(name: str, family: str, out: Path | None) -> None:
       genbench plugin new my-model
       genbench plugin new my-model --family gan --out ~/code/my-model
     """
+    from genbench.scaffold.distribution import write_distribution
+
     folder = out or Path(name)
     for path in write_distribution(name, family, folder):
         click.echo(f"wrote {path}")

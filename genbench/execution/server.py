@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import select
@@ -22,7 +23,9 @@ from typing import Any
 from genbench.errors import InputError
 from genbench.execution.tasks import TASKS
 
-PRELOAD = ("torch", "torch.utils.flop_counter", "genbench.cell", "genbench.preflight")
+PRELOAD = ("torch", "genbench.preflight")
+# What cells need beside it, imported before the first of them: a request that is refused never waits for it.
+PRELOAD_FOR_CELLS = ("genbench.cell", "genbench.metrics.torchmetrics_import")
 PR_SET_PDEATHSIG = 1
 
 
@@ -55,6 +58,9 @@ def _accept(control: socket.socket, workers: dict[int, int], own: tuple[int, int
     events, log = descriptors
     text = _receive(control, struct.unpack("!I", header)[0])
     request = json.loads(text)
+    if request["task"] == "run_cell":
+        for name in PRELOAD_FOR_CELLS:
+            importlib.import_module(name)
     pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
@@ -151,8 +157,6 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    import importlib
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     for name in PRELOAD:
         importlib.import_module(name)

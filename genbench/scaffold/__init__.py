@@ -1,82 +1,11 @@
-"""Writes a new plugin: an installable distribution around one of the small models beside this file.
+"""A start for a new plugin: three small models, and what makes a distribution around one of them.
 
-The models are modules that run, so they are checked like any other code; their text is copied as it is. They are
-formatted to read the same at 88 columns and at 120.
+The models are modules that run, so they are checked like any other code; `distribution` copies their text as it is.
+They are formatted to read the same at 88 columns, which is ruff's default, and at this project's 120.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import keyword
-import re
-import sys
-from pathlib import Path
+__all__ = ["FAMILIES"]
 
-from genbench.atomic import write_text
-from genbench.config import CONTROLS
-from genbench.errors import InputError
-from genbench.plugins import docstring_line, installed
-from genbench.scaffold.texts import INIT, PYPROJECT, README, SAMPLING, TEST
-
-__all__ = ["FAMILIES", "write_distribution"]
-
-HERE = Path(__file__).parent
-FAMILIES = tuple(SAMPLING)
-
-
-def write_distribution(name: str, family: str, folder: Path) -> list[Path]:
-    """Write a distribution called `name` to `folder`, and return the files.
-
-    Args:
-        name: of the distribution and of its model: small letters, digits and single dashes.
-        family: a key of `FAMILIES`.
-        folder: must not exist.
-
-    Raises:
-        InputError: a name that cannot be used, or a folder that is there.
-    """
-    package = _package(name)
-    if folder.exists():
-        raise InputError(f"{folder} already exists; choose another name, or another folder with --out")
-    model = HERE / f"{family}.py"
-    values = {
-        "name": name,
-        "package": package,
-        "summary": docstring_line(model).rstrip("."),
-        "sampling": SAMPLING[family],
-    }
-    files = {
-        "pyproject.toml": PYPROJECT,
-        "README.md": README,
-        f"{package}/__init__.py": INIT,
-        f"{package}/model.py": None,
-        "tests/test_contract.py": TEST,
-    }
-    for path, text in files.items():
-        content = model.read_text(encoding="utf-8") if text is None else text.format(**values)
-        try:
-            write_text(folder / path, content)
-        except OSError as error:
-            raise InputError(f"{folder / path} cannot be written: {error.strerror}") from error
-    return [folder / path for path in files]
-
-
-def _package(name: str) -> str:
-    """Return the package's name for a distribution's; raise `InputError` where one of them cannot be used."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        hint = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
-        raise InputError(
-            f"name {name!r} cannot be used: write small letters, digits and single dashes, as in {hint or 'my-model'}"
-        )
-    package = name.replace("-", "_")
-    if keyword.iskeyword(package) or package in sys.stdlib_module_names:
-        raise InputError(f"name {name!r} cannot be used: {package} is Python's own; choose another")
-    if name in CONTROLS:
-        raise InputError(f"name {name!r} cannot be used: it is a control; choose another")
-    others = [found for found in installed().get(name, ()) if found.distribution != name]
-    if others:
-        offer = f"{others[0].distribution} {others[0].version}"
-        raise InputError(f"name {name!r} cannot be used: {offer} offers a model of that name; choose another")
-    if package in ("tests", "test") or (importlib.util.find_spec(package) and name not in installed()):
-        raise InputError(f"name {name!r} cannot be used: a module {package} is already there; choose another")
-    return package
+FAMILIES = ("ae", "gan", "vae")  # here and not read from the folder, since the command line shows them in its help

@@ -90,7 +90,7 @@ def batch_size(subject: Subject) -> None:
 
 def check_rows(hook: str, many: Tensor, few: Tensor) -> None:
     """Raise `Fault` unless the first rows of a large batch are those of a small one."""
-    if not torch.allclose(many[: len(few)].float(), few.float(), rtol=state.TOLERANCE, atol=state.TOLERANCE):
+    if not state.near(many[: len(few)], few):
         gap = float((many[: len(few)].float() - few.float()).abs().max())
         raise Fault(
             f"{hook} to treat each image by itself",

@@ -63,10 +63,10 @@ def _sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def _encoder(widths: list[int], sizes: list[tuple[int, int]], bottleneck: int) -> nn.Sequential:
-    """Return a 4 x 4 convolution of stride 2 and an ELU a stage, and a linear layer to the code."""
+    """Return a 4 x 4 convolution of stride 2 and a SiLU a stage, and a linear layer to the code."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Conv2d(inputs, outputs, kernel_size=4, stride=2, padding=1), nn.ELU()]
+        layers += [nn.Conv2d(inputs, outputs, kernel_size=4, stride=2, padding=1), nn.SiLU()]
     height, width = sizes[-1]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * height * width, bottleneck))
 
@@ -80,5 +80,5 @@ def _decoder(widths: list[int], sizes: list[tuple[int, int]], bottleneck: int) -
     ]
     for stage in reversed(range(len(sizes) - 1)):
         odd = (sizes[stage][0] % 2, sizes[stage][1] % 2)  # an odd side was rounded down on the way in
-        layers += [nn.ELU(), nn.ConvTranspose2d(widths[stage + 1], widths[stage], 4, 2, 1, output_padding=odd)]
+        layers += [nn.SiLU(), nn.ConvTranspose2d(widths[stage + 1], widths[stage], 4, 2, 1, output_padding=odd)]
     return nn.Sequential(*layers, nn.Tanh())
