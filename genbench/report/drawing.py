@@ -138,7 +138,7 @@ def count_axis(axis: Axes, across: Sequence[float]) -> None:
     if _scale(across, factor=8.0) == "log":
         # The start of training, at zero, has no place on this scale: curves begin at their first point after it.
         axis.set_xscale("log", nonpositive="mask")
-        _name_powers(axis.xaxis, across)
+        _name_powers(axis.xaxis)
     else:
         axis.set_xlim(left=0)
         axis.xaxis.set_major_formatter(_tick)
@@ -148,7 +148,7 @@ def value_axis(axis: Axes, values: Sequence[float]) -> None:
     """Lay out a y axis for these values: logarithmic where they are positive and span more than a factor of 20."""
     axis.set_yscale(_scale(values))
     if axis.get_yscale() == "log":
-        _name_powers(axis.yaxis, values)
+        _name_powers(axis.yaxis)
 
 
 def caption(value: Any, most: int = 36) -> str:
@@ -166,9 +166,10 @@ def _scale(values: Sequence[float], factor: float = 20.0) -> str:
     return "log" if values and min(values) > 0 and max(values) / min(values) > factor else "linear"
 
 
-def _name_powers(axis: Axis, values: Sequence[float]) -> None:
-    if max(values) < 300 * min(values):  # powers of ten alone would leave one or two ticks
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+def _name_powers(axis: Axis) -> None:
+    low, high = axis.get_view_interval()
+    if high < 1000 * low:  # powers of ten alone would leave one or two ticks, and many names run into each other
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 60 * low else (1.0, 3.0)))
     axis.set_major_formatter(_tick)
     axis.set_minor_formatter(NullFormatter())
 
