@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from genbench.config import CONTROLS, Benchmark, Budget, Settings, make_benchmark
 from genbench.execution.benchmark import Listener, Planned, run_benchmark
+from genbench.execution.conditions import Conditions
 from genbench.record import Record
 
 __all__ = ["command_for", "default_directory", "run"]
+
+CONDITIONS = frozenset(field.name for field in fields(Conditions))
 
 
 class Silence:
@@ -19,11 +23,13 @@ class Silence:
 
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None: ...
 
-    def started(self, number: int, total: int, planned: Planned) -> None: ...
+    def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None: ...
 
     def event(self, planned: Planned, event: Mapping[str, Any]) -> None: ...
 
     def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None: ...
+
+    def waiting(self, count: int) -> None: ...
 
 
 def run(
@@ -48,7 +54,8 @@ def run(
         seeds: how many, or which.
         out: the folder of records and report; `reports/<dataset>-<budget>` if not given.
         controls: which controls stand beside the models.
-        settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`.
+        settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`, and of
+            `genbench.execution.conditions.Conditions`, such as `jobs=2` or `timeout=600`.
 
     Raises:
         GenbenchError: the request is at fault. A cell that fails raises nothing: its record says so.
@@ -65,11 +72,12 @@ def run(
         "seeds": seeds,
         "budget": budget,
         "controls": list(controls),
-        **settings,
+        **{name: value for name, value in settings.items() if name not in CONDITIONS},
     }
     benchmark = make_benchmark(values)
+    conditions = Conditions(**{name: value for name, value in settings.items() if name in CONDITIONS})
     directory = Path(out) if out is not None else default_directory(benchmark)
-    records = run_benchmark(benchmark, directory, listener or Silence(), command_for(benchmark))
+    records = run_benchmark(benchmark, directory, listener or Silence(), command_for(benchmark), conditions)
     report.render_directory(directory)
     return records
 

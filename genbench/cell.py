@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from genbench import (
     sampling,
     seeding,
     training,
+    world,
 )
 from genbench.config import Cell
 from genbench.errors import PluginError
@@ -40,16 +42,15 @@ Emit = Callable[[dict[str, Any]], None]
 PICTURED = 64  # images in a grid
 COUNTED = 4  # samples whose FLOPs are counted
 EVENT_INTERVAL_S = 0.1
-CHECKPOINT_INTERVAL_S = 30.0
-CHECKPOINT_SHARE = 0.01  # of the time since the last one, at most
 
 
 def run(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     """Run the cell that `payload` describes, write its record, and return its id.
 
     Args:
-        payload: the `cell`, its `id`, its `description` (what its record says of it), the `directory` of the benchmark,
-            and the `command` that would run it again.
+        payload: the `cell`, its `id`, its `description` (what its record says of it), the `distribution` of its plugin,
+            the `directory` of the benchmark, the `command` that would run it again, `checkpoint_interval` in seconds or
+            None, how many `jobs` run side by side and the `slot` of this one among them.
         emit: takes events: the stage, and progress within it.
     """
     return _CellRun(payload, emit).run()
@@ -65,8 +66,9 @@ class _CellRun:
         self.settings = self.cell.settings
         self.directory = Path(payload["directory"])
         self.checkpoint_path = self.directory / "checkpoints" / f"{payload['id']}.pt"
+        self.threads_before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
         self.count: int = payload["description"]["samples"]
-        self.device = environment.choose_device(payload["description"]["device"])
+        self.device = environment.share(payload["description"]["device"], payload["slot"], payload["jobs"])
         self.started_at = _now()
 
     def run(self) -> dict[str, Any]:
@@ -86,7 +88,7 @@ class _CellRun:
             **outcome,
             "recipes": self.evaluator.recipes,
             "not_measured": self.evaluator.missing,
-            "environment": environment.describe(self.device),
+            "environment": {**environment.describe(self.device), "jobs": self.payload["jobs"]},
             "failure": None,
             "started_at": self.started_at,
             "finished_at": _now(),
@@ -116,20 +118,26 @@ class _CellRun:
     def model(self) -> dict[str, Any]:
         """Build, train, sample and measure."""
         self.stage("building")
-        plugin = plugins.load(plugins.find(self.cell.model))
+        before = world.snapshot()
+        plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
+        # Libraries set variables of their own while they are imported: those are not held against a plugin.
+        before["the environment"] = world.snapshot()["the environment"]
         flops = self.count_flops(plugin)
-        model = self.build(plugin)
+        model, progress = self.begin(plugin)
+        self.check_world(plugin, before)
         if self.settings.compile:
             for network in model.networks.values():
                 network.compile()
         evaluation = Evaluation(
             plugin, model, self.dataset, self.evaluator, self.device, self.cell.seed, self.count, self.emit
         )
-        seeding.seed_global(self.cell.seed, "train")
         cost.reset_peak_memory(self.device)
-        progress = self.train(plugin, model, evaluation, flops["train"])
+        self.train(plugin, model, progress, evaluation, flops["train"])
+        self.check_world(plugin, before, "train")
         self.stage("measuring")
         final = evaluation.final()
+        self.check_world(plugin, before, "train")
+        self.check_leftovers(plugin)
         on_curve = progress.rows[0].numbers
         progress.rows[-1].numbers = {name: value.value for name, value in final.numbers.items() if name in on_curve}
         return {
@@ -138,6 +146,33 @@ class _CellRun:
             "curve": [dict(vars(row)) for row in progress.rows],
             "artifacts": self.picture(final.samples, final.reconstructions),
         }
+
+    def check_world(self, plugin: Plugin, before: dict[str, Any], seeded: str | None = None) -> None:
+        """Raise `PluginError` if the plugin has changed what it shares with genbench, or seeded its generators anew."""
+        changed = world.changes(before, world.snapshot())
+        if seeded is not None and torch.initial_seed() != seeding.derive(self.cell.seed, seeded):
+            changed.append("the seed of torch's global generator")
+        if changed:
+            raise PluginError(f"{plugin}: changed {'; '.join(changed)}; what a hook changes it must put back")
+
+    def check_leftovers(self, plugin: Plugin) -> None:
+        """Raise `PluginError` if the plugin has left threads or processes running."""
+        found = world.leftovers(self.threads_before)
+        if found:
+            raise PluginError(f"{plugin}: left {', '.join(found)} running; end what you start before the hook returns")
+
+    def begin(self, plugin: Plugin) -> tuple[Model, Progress]:
+        """Build the model and seed its training, or take both up where the last checkpoint left them."""
+        model = self.build(plugin)
+        seeding.seed_global(self.cell.seed, "train")
+        if not self.checkpoint_path.exists():
+            return model, Progress()
+        try:
+            return model, Progress.from_json(checkpoint.restore(self.checkpoint_path, model, self.device))
+        except checkpoint.CheckpointError as error:
+            self.notice(f"{error}; training begins anew")
+            self.checkpoint_path.unlink()
+            return self.begin(plugin)
 
     def build(self, plugin: Plugin) -> Model:
         seeding.seed_global(self.cell.seed, "build")
@@ -165,14 +200,16 @@ class _CellRun:
             )
         return {"train": train, "sample": sample // COUNTED}
 
-    def train(self, plugin: Plugin, model: Model, evaluation: Evaluation, flops_per_step: int) -> Progress:
-        """Train to the end of the budget, from the last checkpoint where there is one."""
+    def train(
+        self, plugin: Plugin, model: Model, progress: Progress, evaluation: Evaluation, flops_per_step: int
+    ) -> None:
+        """Train to the end of the budget."""
         settings = self.settings
         steps = settings.budget.steps(settings.batch_size, flops_per_step)
         schedule = Schedule(steps, None if steps is not None else settings.budget.amount, settings.evaluations)
-        progress = Progress()
-        if self.checkpoint_path.exists():
-            progress = Progress.from_json(checkpoint.restore(self.checkpoint_path, model, self.device))
+        autosave = checkpoint.Autosave(
+            self.checkpoint_path, model, self.payload["checkpoint_interval"], time.monotonic, self.notice
+        )
 
         def evaluate(progress: Progress) -> dict[str, float]:
             self.stage("evaluating")
@@ -191,26 +228,26 @@ class _CellRun:
             flops_per_step=flops_per_step,
             precision=settings.precision,
             evaluate=evaluate,
-            after_window=self.after_window(model, schedule),
+            after_window=self.after_window(autosave, schedule),
         )
-        return progress
+        if autosave.is_worth_it():
+            autosave.save(progress.to_json())  # the last evaluation may take long, and may fail
 
-    def after_window(self, model: Model, schedule: Schedule) -> Callable[[Progress], None]:
+    def notice(self, text: str) -> None:
+        self.emit({"event": "notice", "text": text})
+
+    def after_window(self, autosave: checkpoint.Autosave, schedule: Schedule) -> Callable[[Progress], None]:
         """Return what happens between windows: an event every so often, and a checkpoint more rarely."""
         shown = 0.0
-        saved = time.monotonic()
-        save_s = 0.0
 
         def after(progress: Progress) -> None:
-            nonlocal shown, saved, save_s
+            nonlocal shown
             now = time.monotonic()
             if now - shown >= EVENT_INTERVAL_S or schedule.fraction(progress) >= 1:
                 shown = now
                 self.emit(_training_event(progress, schedule))
-            if now - saved > CHECKPOINT_INTERVAL_S and (now - saved) * CHECKPOINT_SHARE > save_s:
-                checkpoint.save(self.checkpoint_path, model, progress.to_json())
-                saved = time.monotonic()
-                save_s = saved - now
+            if autosave.is_due():
+                autosave.save(progress.to_json())
 
         return after
 

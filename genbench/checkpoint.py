@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from genbench.atomic import replacing
 from genbench.errors import GenbenchError
 from genbench.model import Model
 
-__all__ = ["CheckpointError", "random_state", "restore", "restore_random_state", "save"]
+__all__ = ["Autosave", "CheckpointError", "random_state", "restore", "restore_random_state", "save"]
 
 FORMAT = 1
+INTERVAL_S = 30.0
+SHARE = 0.01  # of the time between two checkpoints that writing one may take
 
 
 class CheckpointError(GenbenchError):
@@ -26,6 +29,51 @@ def save(path: Path, model: Model, progress: dict[str, Any]) -> None:
     state = {"format": FORMAT, "model": model.state_dict(), "random": random_state(), "progress": progress}
     with replacing(path) as temporary:
         torch.save(state, temporary)
+
+
+class Autosave:
+    """Saves a training every so often, at less than a hundredth of its time.
+
+    Args:
+        interval: seconds between two checkpoints, kept to whatever it costs; None takes `INTERVAL_S`, or longer where
+            writing takes more than `SHARE` of it.
+        clock: seconds, monotonic.
+        warn: is told, once, where a checkpoint cannot be written, such as on a full disk. The training goes on, and the
+            checkpoint before stays as it was.
+    """
+
+    def __init__(
+        self, path: Path, model: Model, interval: float | None, clock: Callable[[], float], warn: Callable[[str], None]
+    ) -> None:
+        self._path = path
+        self._model = model
+        self._interval = interval
+        self._clock = clock
+        self._warn = warn
+        self._saved_at = clock()
+        self._cost_s = 0.0
+        self._warned = False
+
+    def is_due(self) -> bool:
+        """Whether the interval has passed."""
+        since = self._clock() - self._saved_at
+        return since > (max(INTERVAL_S, self._cost_s / SHARE) if self._interval is None else self._interval)
+
+    def is_worth_it(self) -> bool:
+        """Whether a checkpoint now, out of turn, would cost less than `SHARE` of the time since the last one."""
+        return self._cost_s < SHARE * (self._clock() - self._saved_at)
+
+    def save(self, progress: dict[str, Any]) -> None:
+        """Write a checkpoint."""
+        begin = self._clock()
+        try:
+            save(self._path, self._model, progress)
+        except OSError as error:
+            if not self._warned:
+                self._warn(f"checkpoint not written: {error.strerror}; training goes on without")
+            self._warned = True
+        self._saved_at = self._clock()
+        self._cost_s = self._saved_at - begin
 
 
 def restore(path: Path, model: Model, device: torch.device) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 import genbench
 from genbench.errors import InputError
 
-__all__ = ["choose_device", "describe"]
+__all__ = ["choose_device", "describe", "share"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -40,6 +40,16 @@ def choose_device(name: str) -> torch.device:
             raise InputError(f"device {name!r} is not there: this machine has cuda:0 to cuda:{count - 1}")
     if device.type == "mps" and not mps:
         raise InputError(f"device {name!r} is not there; use --device cpu")
+    return device
+
+
+def share(name: str, slot: int, jobs: int) -> torch.device:
+    """Return the device of one of several jobs side by side: GPUs are taken in turn, the CPU's cores are shared out."""
+    if jobs > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+    device = choose_device(name)
+    if jobs > 1 and device.type == "cuda" and ":" not in name:
+        return torch.device("cuda", slot % torch.cuda.device_count())
     return device
 
 

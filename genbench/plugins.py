@@ -6,7 +6,9 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -70,10 +72,8 @@ class Found:
 
     def provenance(self) -> Provenance:
         """Hash the source: every Python file of the package that holds the model, or the one file."""
-        root = self.root()
-        if root is None:
-            raise PluginError(f"{self}: its module {self.target!r} is not installed; reinstall {self.distribution}")
-        return Provenance(self.distribution, self.version, self._origin(), _source_hash(root))
+        root = self.root()  # there is none where the module is gone: its cell says so when it is loaded
+        return Provenance(self.distribution, self.version, self._origin(), _source_hash(root) if root else "")
 
     def _origin(self) -> str:
         """Say how it came here: a file's name, `editable`, an address, or `index`; never a path, which is private."""
@@ -147,26 +147,38 @@ def hook_names() -> list[str]:
     return [name for name, value in vars(hookspecs).items() if hasattr(value, "genbench_spec")]
 
 
-def installed() -> dict[str, list[Found]]:
-    """Return the installed models by name, each with every distribution that offers it, importing none of them."""
+def installed(allowed: Sequence[str] | None = None) -> dict[str, list[Found]]:
+    """Return the installed models by name, each with every distribution that offers it, importing none of them.
+
+    Args:
+        allowed: the only distributions that count; None for all.
+    """
     models: dict[str, list[Found]] = {}
+    names = None if allowed is None else {_canonical(name) for name in allowed}
     # An editable install can be seen twice (its finder, and the folder itself when it is on the path).
     seen: set[tuple[str, str]] = set()
     for point in importlib.metadata.entry_points(group=GROUP):
         distribution = point.dist.name if point.dist else "unknown"
-        if (point.name, distribution) not in seen:
+        if (point.name, distribution) not in seen and (names is None or _canonical(distribution) in names):
             seen.add((point.name, distribution))
             version = point.dist.version if point.dist else "unknown"
             models.setdefault(point.name, []).append(Found(point.name, distribution, version, point.value))
     return dict(sorted(models.items()))
 
 
-def find(spec: ModelSpec) -> Found:
-    """Find the one model that `spec` names; raise `InputError` when there is none, or more than one."""
+def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
+    """Find the one model that `spec` names among the `allowed` distributions (`file` for model files; None for all).
+
+    Raises:
+        InputError: there is none, or more than one, or it is from a distribution that is not allowed.
+    """
     if spec.is_file:
         path = Path(spec.name).expanduser().resolve()
         if not path.is_file():
             raise InputError(f"model file {spec.name} does not exist")
+        if allowed is not None and "file" not in allowed:
+            listed = ", ".join(allowed) or "none"
+            raise InputError(f"model file {spec.name}: --plugins-from does not list `file` (it lists {listed})")
         return Found(path.stem, "file", "", path.stem, path)
     distribution, _, name = spec.name.rpartition(":")
     models = installed()
@@ -176,10 +188,21 @@ def find(spec: ModelSpec) -> Found:
     offers = [found for found in models[name] if distribution in ("", found.distribution)]
     if not offers:
         raise InputError(f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}")
+    if allowed is not None:
+        refused = _join(offers)
+        offers = [found for found in offers if found in installed(allowed).get(name, [])]
+        if not offers:
+            listed = ", ".join(allowed) or "none"
+            raise InputError(f"model {name!r} is of {refused}, which --plugins-from does not list (it lists {listed})")
     if len(offers) > 1:
         choices = " or ".join(f"{found.distribution}:{name}" for found in offers)
         raise InputError(f"model {name!r} is offered by {_join(offers)}; choose {choices}")
     return offers[0]
+
+
+def _canonical(distribution: str) -> str:
+    """Return a distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def load(found: Found) -> Plugin:

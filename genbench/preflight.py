@@ -79,13 +79,13 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
     }
 
 
-def check_model(cell: Cell, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Load the plugin and build the model once, so that a mistyped option is found before anything is trained.
+def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[str, Any]:
+    """Load the plugin from its distribution and build once: a mistyped option is found before anything is trained.
 
     Raises:
         InputError: an option is at fault. Any other failure is the plugin's own, and is left to its cell.
     """
-    plugin = plugins.load(plugins.find(cell.model))
+    plugin = plugins.load(plugins.find(cell.model, [distribution]))
     shape = torch.Size(data["dataset"]["image_shape"])
     model = options.build(plugin, shape, data["dataset"]["classes"], cell.model.options, torch.device("cpu"))
     return {"built": isinstance(model, Model)}

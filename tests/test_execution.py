@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from genbench.config import Cell, ModelSpec, Settings
+from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer
 
 
@@ -21,11 +22,12 @@ def server() -> Iterator[ForkServer]:
 
 
 DATA = {"dataset": {"image_shape": [1, 8, 8], "classes": 10}}
+PAYLOAD = {"data": DATA, "distribution": "file"}
 
 
-def check_model(server: ForkServer, path: Path, timeout: float | None = 60.0):
+def check_model(server: ForkServer, path: Path, seconds: float = 60.0):
     cell = Cell(ModelSpec(str(path)), "digits", 0, Settings())
-    return server.run("check_model", {"cell": cell.to_json(), "data": DATA}, timeout=timeout)
+    return server.run("check_model", {"cell": cell.to_json(), **PAYLOAD}, limits=Limits(seconds))
 
 
 def test_a_task_returns_its_value(server: ForkServer, tiny: Path) -> None:
@@ -65,9 +67,10 @@ pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(child.pid))
 time.sleep(60)
 """
     begin = time.monotonic()
-    outcome = check_model(server, write_plugin("LATENT = 16", f"LATENT = 16{code}"), timeout=3.0)
+    outcome = check_model(server, write_plugin("LATENT = 16", f"LATENT = 16{code}"), seconds=3.0)
     assert time.monotonic() - begin < 20
-    assert outcome.reason == "timed out"
+    assert outcome.reason == "timed out after 3 s"
+    assert "faulty.py" in outcome.log_tail  # where it stood
     time.sleep(0.2)
     pid = int((tmp_path / "pid").read_text())
     alive = Path(f"/proc/{pid}/status")
@@ -79,14 +82,14 @@ def test_what_a_plugin_prints_is_kept_as_a_tail(server: ForkServer, write_plugin
     code = f"for _ in range(30000): {noise}\nprint('the end')\nraise RuntimeError('after much noise')"
     outcome = check_model(server, write_plugin("LATENT = 16", f"LATENT = 16\n{code}"))
     assert "the end" in outcome.log_tail
-    assert len(outcome.log_tail) <= 4000
+    assert len(outcome.log_tail) <= 8000
     assert "after much noise" in outcome.reason
     assert 'raise RuntimeError("after much noise")' in outcome.traceback or "after much noise" in outcome.traceback
 
 
 def test_an_option_at_fault_is_the_users(server: ForkServer, tiny: Path) -> None:
     cell = Cell(ModelSpec(str(tiny), {"depth": 3}), "digits", 0, Settings())
-    outcome = server.run("check_model", {"cell": cell.to_json(), "data": DATA})
+    outcome = server.run("check_model", {"cell": cell.to_json(), **PAYLOAD})
     assert outcome.kind == "input"
     assert outcome.reason.startswith("model 'tiny' (file): unknown option 'depth'")
 
@@ -106,7 +109,7 @@ def test_workers_end_with_their_parent(write_plugin, tmp_path: Path) -> None:
         "from genbench.execution.local import ForkServer\nfrom genbench.config import *\n"
         f"cell = Cell(ModelSpec({str(path)!r}), 'digits', 0, Settings())\n"
         "with ForkServer() as server:\n"
-        f"    server.run('check_model', {{'cell': cell.to_json(), 'data': {DATA!r}}})\n"
+        f"    server.run('check_model', {{'cell': cell.to_json(), **{PAYLOAD!r}}})\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program])
     deadline = time.monotonic() + 60

@@ -24,6 +24,7 @@ ORDER = [
     "plugins",
     "options",
     "checkpoint",
+    "world",
     "training",
     "sampling",
     "pictures",

@@ -6,13 +6,16 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from genbench.api import Silence
 from genbench.execution.benchmark import Listener, Planned
 from genbench.record import Record
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 __all__ = ["listener_for"]
 
@@ -54,45 +57,68 @@ def cell_name(planned: Planned) -> str:
     return f"{planned.cell.model.label} on {planned.cell.dataset}, seed {planned.cell.seed}"
 
 
+def attempt(before: Record | None) -> str:
+    """Return what to say of an attempt before that failed; empty where there was none."""
+    if before is None or before.finished or not before.failure:
+        return ""
+    return f" (failed before: {before.failure['reason']})"
+
+
 class Lines:
-    """Plain lines on standard error, at most one every few seconds while a cell runs."""
+    """Plain lines on standard error, at most one every few seconds a cell."""
 
     def __init__(self) -> None:
-        self._last = 0.0
-        self._checked = ""
+        self._last: dict[str, float] = {}
 
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
         if event is None:
             click.echo(f"checking {what}", err=True)
-        elif event["event"] == "progress" and self._due():
+        elif event["event"] == "progress" and self._due(what):
             click.echo(f"  {event['stage']}: {event['done']} of {event['total']}", err=True)
 
-    def started(self, number: int, total: int, planned: Planned) -> None:
-        self._last = time.monotonic()
-        if not planned.cell.is_control:
-            click.echo(f"[{number}/{total}] {cell_name(planned)} ...", err=True)
+    def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
+        self._last[planned.id] = time.monotonic()
+        if not planned.cell.is_control or attempt(before):
+            click.echo(f"[{number}/{total}] {cell_name(planned)} ...{attempt(before)}", err=True)
 
     def event(self, planned: Planned, event: Mapping[str, Any]) -> None:
-        if event["event"] != "progress" or not self._due():
-            return
-        line = f"  {event['stage']}: {event['done']} of {event['total']}"
-        if "images_per_s" in event:
-            line += f", {event['images_per_s']:,.0f} images/s, {losses_text(event)}"
-        click.echo(line, err=True)
+        match event["event"]:
+            case "progress" if self._due(planned.id):
+                line = f"  {cell_name(planned)}: {event['stage']}: {event['done']} of {event['total']}"
+                if "images_per_s" in event:
+                    line += f", {event['images_per_s']:,.0f} images/s, {losses_text(event)}"
+                click.echo(line, err=True)
+            case "notice" | "silence":
+                click.echo(f"  {cell_name(planned)}: {remark(event)}", err=True)
 
     def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None:
         click.echo(f"[{number}/{total}] {cell_name(planned)}: {outcome(record, kept)}", err=True)
 
-    def _due(self) -> bool:
+    def waiting(self, count: int) -> None:
+        click.echo(waiting_text(count), err=True)
+
+    def _due(self, what: str) -> bool:
         now = time.monotonic()
-        if now - self._last < LINE_INTERVAL_S:
+        if now - self._last.setdefault(what, now) < LINE_INTERVAL_S:
             return False
-        self._last = now
+        self._last[what] = now
         return True
 
 
+def remark(event: Mapping[str, Any]) -> str:
+    """Return what a notice says, or that nothing has been reported for long though the process works."""
+    if event["event"] == "notice":
+        return str(event["text"])
+    return f"no news for {event['seconds']:.0f} s; it is at work"
+
+
+def waiting_text(count: int) -> str:
+    """Return the line that says what another process still runs."""
+    return f"waiting for {count} cell{'s' * (count > 1)} that another genbench run is at"
+
+
 class Bars:
-    """A bar for all cells and one for the cell that runs, on a terminal."""
+    """A bar for all cells and one for each that runs, on a terminal."""
 
     def __enter__(self) -> Bars:
         from rich.console import Console
@@ -109,8 +135,9 @@ class Bars:
         )
         self._progress.start()
         self._all = self._progress.add_task("cells", total=None, detail="", visible=False)
-        self._one = self._progress.add_task("", total=None, detail="")
-        self._stage = ""
+        self._bars: dict[str, TaskID] = {}
+        self._titles: dict[str, str] = {}
+        self._ended = 0
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,35 +145,56 @@ class Bars:
 
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
         if event is None:
-            self._begin(f"checking {what}")
+            self._begin("checks", f"checking {what}")
         elif event["event"] == "stage":
-            self._begin(event["stage"])
+            self._begin("checks", event["stage"])
         else:
-            self._move(event)
+            self._move("checks", event)
 
-    def started(self, number: int, total: int, planned: Planned) -> None:
-        self._progress.update(self._all, total=total, completed=number - 1, visible=True)
-        self._begin(cell_name(planned))
+    def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
+        self._end("checks")
+        self._progress.update(self._all, total=total, completed=self._ended, visible=True)
+        self._begin(planned.id, cell_name(planned))
+        if attempt(before):
+            self._say(f"[{number}/{total}] {cell_name(planned)}{attempt(before)}")
 
     def event(self, planned: Planned, event: Mapping[str, Any]) -> None:
-        if event["event"] == "stage":
-            self._begin(f"{cell_name(planned)}: {event['stage']}")
-        else:
-            self._move(event)
+        match event["event"]:
+            case "stage":
+                self._begin(planned.id, f"{cell_name(planned)}: {event['stage']}")
+            case "progress":
+                self._move(planned.id, event)
+            case "silence":
+                self._progress.update(self._bars[planned.id], detail=remark(event))
+            case "notice":
+                self._say(f"{cell_name(planned)}: {remark(event)}")
 
     def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None:
-        self._progress.update(self._all, total=total, completed=number, visible=True)
-        self._progress.console.print(
-            f"[{number}/{total}] {cell_name(planned)}: {outcome(record, kept)}", markup=False, highlight=False
-        )
+        self._end("checks")
+        self._end(planned.id)
+        self._ended += 1
+        self._progress.update(self._all, total=total, completed=self._ended, visible=True)
+        self._say(f"[{number}/{total}] {cell_name(planned)}: {outcome(record, kept)}")
 
-    def _begin(self, description: str) -> None:
-        if description != self._stage:
-            self._stage = description
-            self._progress.reset(self._one, description=description, total=None, completed=0, detail="")
+    def waiting(self, count: int) -> None:
+        self._say(waiting_text(count))
 
-    def _move(self, event: Mapping[str, Any]) -> None:
+    def _say(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def _begin(self, key: str, title: str) -> None:
+        if key not in self._bars:
+            self._bars[key] = self._progress.add_task(title, total=None, detail="")
+        elif self._titles[key] != title:
+            self._progress.reset(self._bars[key], description=title, total=None, completed=0, detail="")
+        self._titles[key] = title
+
+    def _end(self, key: str) -> None:
+        if key in self._bars:
+            self._progress.remove_task(self._bars.pop(key))
+
+    def _move(self, key: str, event: Mapping[str, Any]) -> None:
         detail = losses_text(event)
         if "images_per_s" in event:
             detail = f"{event['images_per_s']:,.0f} images/s  {detail}"
-        self._progress.update(self._one, total=event["total"], completed=event["done"], detail=detail)
+        self._progress.update(self._bars[key], total=event["total"], completed=event["done"], detail=detail)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from genbench.config import Benchmark, make_benchmark, read_benchmark
+
+if TYPE_CHECKING:
+    from genbench.execution.conditions import Conditions
 
 DEFAULT_BUDGET = "3000steps"
 SHORT_BUDGET = "1000steps"  # where no model is named
@@ -42,14 +45,21 @@ SHORT_BUDGET = "1000steps"  # where no model is named
     "--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all four; repeatable."
 )
 @click.option("--no-controls", is_flag=True, help="Leave the controls out.")
+@click.option("--jobs", type=int, default=1, metavar="N", help="Cells side by side.  [default: 1]")
 @click.option("--timeout", type=float, metavar="S", help="Seconds that one cell may take.")
+@click.option("--memory-limit", metavar="M", help="Memory that one cell may take, such as 4GB.")
+@click.option("--hang-timeout", type=float, metavar="S", help="Seconds without a sign of life.  [default: 600]")
+@click.option("--checkpoint-interval", type=float, metavar="S", help="Seconds.  [default: under 1% of training]")
+@click.option("--fresh", is_flag=True, help="Run finished cells again; what was there moves to replaced/.")
+@click.option("--plugins-from", metavar="LIST", help="The only distributions to load models from; `file` for files.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def run(benchmark: Path | None, timeout: float | None, quiet: bool, out: Path | None, **flags: Any) -> None:
+def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> None:
     """Train each model on each dataset with each seed under one budget; measure, and write a report.
 
     With no model and no file: every installed model on the digits, for 1000 steps. Flags go before what the file says.
-    Cells that are finished are not run again, so the same command goes on where a broken one was. Exit code 1: a cell
-    failed (the others are reported); 2: the request is at fault, and nothing was trained.
+    Cells that are finished are not run again, so the same command goes on where a broken one was, and several at once
+    on one folder share the work. With --jobs the cores are shared out, and the report marks the throughput as shared.
+    Exit code 1: a cell failed (the others are reported); 2: the request is at fault, and nothing was trained.
 
     \b
     Examples:
@@ -57,16 +67,18 @@ def run(benchmark: Path | None, timeout: float | None, quiet: bool, out: Path | 
       genbench run benchmarks/digits.toml
       genbench run -m gan -m vae:beta=4 -d mnist --data-root ~/data --budget 200kimg --seeds 5
       genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
+      genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
     """
     from genbench import api, report
     from genbench.cli.progress import listener_for
     from genbench.cli.summary import print_summary
     from genbench.execution.benchmark import run_benchmark
 
-    wanted = _benchmark(benchmark, flags)
+    conditions = _conditions(flags)
+    wanted = _benchmark(benchmark, flags, conditions)
     directory = out or (Path("reports") / benchmark.stem if benchmark else api.default_directory(wanted))
     with listener_for(quiet) as listener:
-        records = run_benchmark(wanted, directory, listener, api.command_for(wanted), timeout)
+        records = run_benchmark(wanted, directory, listener, api.command_for(wanted), conditions)
     page = report.render_directory(directory)
     if not quiet:
         print_summary(records, page)
@@ -74,7 +86,22 @@ def run(benchmark: Path | None, timeout: float | None, quiet: bool, out: Path | 
         sys.exit(1)
 
 
-def _benchmark(path: Path | None, flags: dict[str, Any]) -> Benchmark:
+def _conditions(flags: dict[str, Any]) -> Conditions:
+    """Take from the flags how cells run."""
+    from genbench.execution.conditions import Conditions
+    from genbench.execution.limits import parse_bytes
+
+    names = ("jobs", "timeout", "hang_timeout", "checkpoint_interval", "fresh")
+    given = {name: value for name in names if (value := flags.pop(name)) is not None}
+    memory, listed = flags.pop("memory_limit"), flags.pop("plugins_from")
+    if memory is not None:
+        given["memory_limit"] = parse_bytes(memory)
+    if listed is not None:
+        given["plugins_from"] = tuple(filter(None, (name.strip() for name in listed.split(","))))
+    return Conditions(**given)
+
+
+def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions) -> Benchmark:
     """Join the file and the flags, which go first."""
     values = read_benchmark(path) if path else {}
     chosen = flags.pop("chosen")
@@ -86,7 +113,7 @@ def _benchmark(path: Path | None, flags: dict[str, Any]) -> Benchmark:
     if "models" not in values:
         from genbench.plugins import installed
 
-        models = installed().items()
+        models = installed(conditions.plugins_from).items()
         values["models"] = [name if len(found) == 1 else f"{found[0].distribution}:{name}" for name, found in models]
         values.setdefault("budget", SHORT_BUDGET)
     return make_benchmark(values)

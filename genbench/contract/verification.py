@@ -6,9 +6,8 @@ import contextlib
 import math
 from collections.abc import Sequence
 
-from genbench import environment, plugins
+from genbench import environment, plugins, world
 from genbench.config import ModelSpec
-from genbench.contract import world
 from genbench.contract.case import CLASSES, Case, Subject
 from genbench.contract.checks import module
 from genbench.contract.fault import Fault, Refused, Unmet

@@ -7,75 +7,52 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping
+import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from genbench import datasets, plugins
-from genbench.config import CONTROLS, Benchmark, Cell
+from genbench.config import CONTROLS, Benchmark
 from genbench.errors import GenbenchError, InputError
+from genbench.execution.cell_lock import CellLock
+from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
-from genbench.identity import identity
+from genbench.execution.planning import Listener, Planned, plan
 from genbench.record import SCHEMA, Record, read_record, record_path, write_record
 
 __all__ = ["Listener", "Planned", "run_benchmark"]
 
-CHECK_TIMEOUT_S = 120.0  # a plugin that takes longer to import is left to its cell
-
-
-class Listener(Protocol):
-    """Who is told how a benchmark goes on; the command line shows it."""
-
-    def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
-        """Something is being checked, and how far that is."""
-
-    def started(self, number: int, total: int, planned: Planned) -> None:
-        """A cell begins; `number` counts from 1."""
-
-    def event(self, planned: Planned, event: Mapping[str, Any]) -> None:
-        """A cell has come further: a stage, or progress within one."""
-
-    def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None:
-        """A cell has a record; `kept` where it had been finished before."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A cell, its identity, and what its record says of it."""
-
-    cell: Cell
-    id: str
-    description: dict[str, Any]
+OTHERS_INTERVAL_S = 0.5  # between looks at cells that another process runs
 
 
 def run_benchmark(
-    benchmark: Benchmark, directory: Path, listener: Listener, command: str, timeout: float | None = None
+    benchmark: Benchmark,
+    directory: Path,
+    listener: Listener,
+    command: str,
+    conditions: Conditions = DEFAULT,
 ) -> list[Record]:
     """Run every cell of the benchmark that `directory` has no finished record of; return the records of all.
 
+    Other processes may run the same benchmark in the same directory: they share the cells.
+
     Args:
         command: what would run it again, for the report.
-        timeout: seconds that a cell may take, or None.
 
     Raises:
         InputError: the request is at fault; nothing has been trained.
+        GenbenchError: a record is damaged, or cannot be written.
     """
-    found = {model.label: plugins.find(model) for model in benchmark.models if model.name not in CONTROLS}
+    named = [model for model in benchmark.models if model.name not in CONTROLS]
+    found = {model.label: plugins.find(model, conditions.plugins_from) for model in named}
     for dataset in benchmark.datasets:
         datasets.is_at_hand(dataset)  # an unknown name is told before a server is started
     _check_writable(directory)
-    records = []
     with ForkServer() as server:
-        planned = _plan(benchmark, found, server, listener)
-        for number, plan in enumerate(planned, 1):
-            kept = _finished(directory, plan.id)
-            if kept is None:
-                listener.started(number, len(planned), plan)
-            record = kept or _run_cell(server, plan, directory, listener, command, timeout)
-            listener.ended(number, len(planned), plan, record, kept is not None)
-            records.append(record)
-    return records
+        planned = plan(benchmark, found, server, listener, conditions.timeout)
+        return _Runner(server, planned, directory, listener, command, conditions).run()
 
 
 def _check_writable(directory: Path) -> None:
@@ -89,121 +66,155 @@ def _check_writable(directory: Path) -> None:
         raise InputError(f"output directory {directory} is not writable; choose another with --out")
 
 
-def _plan(
-    benchmark: Benchmark, found: Mapping[str, plugins.Found], server: ForkServer, listener: Listener
-) -> list[Planned]:
-    """Check data and models in worker processes, and give each cell its identity."""
-    planned = []
-    provenance = {model: each.provenance().to_json() for model, each in found.items()}
-    cells = benchmark.cells()
-    for dataset in benchmark.datasets:
-        own = [cell for cell in cells if cell.dataset == dataset]
-        data = _check(server, "check_data", own[0].to_json(), dataset, listener)
-        assert data is not None, "check_data gives a value or raises"
-        for cell in own:
-            label = cell.model.label
-            if label in found and cell.seed == benchmark.seeds[0]:
-                _check(server, "check_model", {"cell": cell.to_json(), "data": data}, label, listener)
-        for cell in own:
-            label = cell.model.label
-            summary = found[label].summary() if label in found else CONTROLS[label]
-            planned.append(_identify(cell, data, provenance.get(label), summary))
-    return planned
+@dataclass
+class _Place:
+    """One cell of the list that a benchmark is."""
+
+    number: int
+    planned: Planned
+    before: Record | None  # of an attempt that failed, before this run
+    lock: CellLock
+    slot: int = 0
+    started_at: str = ""
+    record: Record | None = None
 
 
-def _check(
-    server: ForkServer, task: str, payload: dict[str, Any], what: str, listener: Listener
-) -> dict[str, Any] | None:
-    listener.checking(what, None)
-    timeout = CHECK_TIMEOUT_S if task == "check_model" else None
-    outcome = server.run(task, payload, lambda event: listener.checking(what, event), timeout=timeout)
-    if not outcome.ok and outcome.kind == "input":
-        raise InputError(outcome.reason)
-    if not outcome.ok and task == "check_data":
-        tail = (outcome.traceback or outcome.log_tail).strip()
-        raise GenbenchError(f"{what}: {outcome.reason}" + (f"\n{tail}" if tail else ""))
-    return outcome.value
+class _Runner:
+    """The cells of one benchmark: what waits, what runs here, what another process runs."""
 
+    def __init__(
+        self,
+        server: ForkServer,
+        planned: list[Planned],
+        directory: Path,
+        listener: Listener,
+        command: str,
+        conditions: Conditions,
+    ) -> None:
+        self.server = server
+        self.directory = directory
+        self.listener = listener
+        self.command = command
+        self.conditions = conditions
+        # All are read before anything runs, so a damaged one is told at once and not in the middle of the night.
+        self.places = [
+            _Place(number, each, self._recorded(each.id), CellLock(directory, each.id))
+            for number, each in enumerate(planned, 1)
+        ]
+        self.waiting = deque(self.places)
+        self.elsewhere: list[_Place] = []
+        self.running: dict[int, _Place] = {}
 
-def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> Planned:
-    """Hash everything that can change the cell's numbers, and describe the cell for its record."""
-    settings = cell.settings
-    # Where a file lies does not matter: its source is hashed.
-    name = Path(cell.model.name).stem if cell.model.is_file else cell.model.name.rpartition(":")[2]
-    decisive = {
-        "schema": SCHEMA,
-        "model": name,
-        "options": dict(cell.model.options),
-        "plugin": plugin and {key: plugin[key] for key in ("distribution", "version", "source_sha256")},
-        "dataset_fingerprint": data["dataset"]["fingerprint"],
-        "seed": cell.seed,
-        "extractor": data["extractor"],
-        "metrics": data["metrics"],
-        "samples": data["samples"],
-        "device": data["device"].partition(":")[0],
-    }
-    if not cell.is_control:
-        decisive |= {
-            "budget": str(settings.budget),
-            "batch_size": settings.batch_size,
-            "precision": settings.precision,
-            "compile": settings.compile,
-            "evaluations": settings.evaluations,
+    def run(self) -> list[Record]:
+        told = False
+        while any(place.record is None for place in self.places):
+            self._fill()
+            if self.running:
+                for task in self.server.wait(OTHERS_INTERVAL_S if self.elsewhere else None):
+                    self._end(self.running.pop(task.number), task.outcome)
+            elif self.elsewhere:
+                if not told:
+                    self.listener.waiting(len(self.elsewhere))
+                    told = True
+                time.sleep(OTHERS_INTERVAL_S)
+            self.waiting.extend(self.elsewhere)
+            self.elsewhere.clear()
+        return [place.record for place in self.places if place.record is not None]
+
+    def _fill(self) -> None:
+        """Start cells until every job has one, passing over those that are finished or run elsewhere."""
+        while self.waiting and len(self.running) < self.conditions.jobs:
+            place = self.waiting.popleft()
+            if not place.lock.acquire():
+                self.elsewhere.append(place)
+                continue
+            kept = self._kept(place)
+            if kept is None:
+                self._start(place)
+            else:
+                place.lock.release()
+                self._tell(place, kept, True)
+
+    def _kept(self, place: _Place) -> Record | None:
+        """Return the record that makes a run of this cell needless."""
+        record = self._recorded(place.planned.id)
+        if record is None or record.data == (place.before and place.before.data):
+            # It was there before: only a finished one counts, and none where a fresh start was asked for.
+            return record if record is not None and record.finished and not self.conditions.fresh else None
+        return record  # another process has made it meanwhile, finished or failed
+
+    def _recorded(self, cell_id: str) -> Record | None:
+        path = record_path(self.directory, cell_id)
+        return read_record(path) if path.exists() else None
+
+    def _start(self, place: _Place) -> None:
+        planned = place.planned
+        if self.conditions.fresh:
+            _set_aside(self.directory, planned.id)
+        place.started_at = _now()
+        place.slot = min(set(range(self.conditions.jobs)) - {other.slot for other in self.running.values()})
+        self.listener.started(place.number, len(self.places), planned, place.before)
+        task = self.server.start(
+            "run_cell",
+            self._payload(place),
+            lambda event: self.listener.event(planned, event),
+            self.directory / "logs" / f"{planned.id}.log",
+            self.conditions.limits,
+            [place.lock.descriptor],
+        )
+        self.running[task.number] = place
+
+    def _payload(self, place: _Place) -> dict[str, Any]:
+        plugin = place.planned.description["plugin"]
+        return {
+            "cell": place.planned.cell.to_json(),
+            "id": place.planned.id,
+            "description": place.planned.description,
+            "distribution": plugin and plugin["distribution"],
+            "directory": str(self.directory.resolve()),
+            "command": self.command,
+            "checkpoint_interval": self.conditions.checkpoint_interval,
+            "jobs": self.conditions.jobs,
+            "slot": place.slot,
         }
-    description = {
-        "model": name,
-        "label": cell.model.label,
-        "options": dict(cell.model.options),
-        "kind": "control" if cell.is_control else "model",
-        "summary": summary,
-        "plugin": plugin,
-        "dataset": data["dataset"],
-        "seed": cell.seed,
-        "budget": str(settings.budget),
-        "batch_size": settings.batch_size,
-        "precision": settings.precision,
-        "compile": settings.compile,
-        "device": data["device"],
-        "evaluations": settings.evaluations,
-        "samples": data["samples"],
-        "extractor": data["extractor"],
-    }
-    return Planned(cell, identity(decisive), description)
+
+    def _end(self, place: _Place, outcome: Outcome) -> None:
+        if outcome.ok:
+            record = read_record(record_path(self.directory, place.planned.id))
+        else:
+            record = self._write_failed(place, outcome)
+        place.lock.release()
+        self._tell(place, record, False)
+
+    def _write_failed(self, place: _Place, outcome: Outcome) -> Record:
+        try:
+            return write_record(self.directory, _failed(place, outcome, self.command))
+        except OSError as error:
+            raise GenbenchError(
+                f"{place.planned.cell.model.label}: {outcome.reason}; and its record cannot be written to "
+                f"{self.directory}: {error.strerror}; what is finished is safe: mend that, and the same command goes on"
+            ) from error
+
+    def _tell(self, place: _Place, record: Record, kept: bool) -> None:
+        place.record = record
+        self.listener.ended(place.number, len(self.places), place.planned, record, kept)
 
 
-def _finished(directory: Path, cell_id: str) -> Record | None:
-    path = record_path(directory, cell_id)
-    if not path.exists():
-        return None
-    record = read_record(path)
-    return record if record.finished else None
+def _set_aside(directory: Path, cell_id: str) -> None:
+    """Move what a cell has left to `replaced/`, so that a fresh start overwrites nothing."""
+    there = [directory / "records" / f"{cell_id}.json", directory / "checkpoints" / f"{cell_id}.pt"]
+    for path in (path for path in there if path.exists()):
+        target = directory / "replaced" / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
 
 
-def _run_cell(
-    server: ForkServer, planned: Planned, directory: Path, listener: Listener, command: str, timeout: float | None
-) -> Record:
-    """Run one cell; whatever happens to its process, there is a record in the end."""
-    started = _now()
-    payload = {
-        "cell": planned.cell.to_json(),
-        "id": planned.id,
-        "description": planned.description,
-        "directory": str(directory.resolve()),
-        "command": command,
-    }
-    log = directory / "logs" / f"{planned.id}.log"
-    outcome = server.run("run_cell", payload, lambda event: listener.event(planned, event), log, timeout)
-    if outcome.ok:
-        return read_record(record_path(directory, planned.id))
-    return write_record(directory, _failed(planned, outcome, command, started))
-
-
-def _failed(planned: Planned, outcome: Outcome, command: str, started: str) -> dict[str, Any]:
+def _failed(place: _Place, outcome: Outcome, command: str) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "id": planned.id,
+        "id": place.planned.id,
         "status": "failed",
-        "cell": planned.description,
+        "cell": place.planned.description,
         "command": command,
         "numbers": {},
         "cost": {},
@@ -217,7 +228,7 @@ def _failed(planned: Planned, outcome: Outcome, command: str, started: str) -> d
             "traceback": outcome.traceback,
             "log_tail": outcome.log_tail,
         },
-        "started_at": started,
+        "started_at": place.started_at,
         "finished_at": _now(),
     }
 

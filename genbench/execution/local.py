@@ -2,66 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
 import selectors
-import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from genbench.errors import GenbenchError
+from genbench.execution.limits import UNLIMITED, Limits, Watch
+from genbench.execution.running import Outcome, Running
 
-__all__ = ["ForkServer", "Outcome", "ServerError"]
+__all__ = ["ForkServer", "Outcome", "Running", "ServerError"]
 
-LOG_TAIL_BYTES = 4000
+PATIENCE_S = 0.1  # between looks at the limits
 
 
 class ServerError(GenbenchError):
     """The fork server could not be started or has died."""
-
-
-@dataclass
-class Outcome:
-    """How a task ended: with a value, or with a failure that says at which stage and why."""
-
-    value: dict[str, Any] | None = None
-    stage: str = "start"
-    kind: str = "failure"  # "input" where the user's request is at fault
-    reason: str = ""
-    traceback: str = ""
-    log_tail: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the task returned."""
-        return self.value is not None
-
-
-@dataclass
-class _Task:
-    """A task under way."""
-
-    number: int
-    events: int
-    log: BinaryIO
-    on_event: Callable[[dict[str, Any]], None]
-    deadline: float | None
-    outcome: Outcome = field(default_factory=Outcome)
-    pid: int | None = None
-    status: int | None = None
-    buffer: bytes = b""
-    timed_out: bool = False
-    open: bool = True
 
 
 class ForkServer:
@@ -72,6 +37,8 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._answers = b""
+        self._running: dict[int, Running] = {}
+        self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> ForkServer:
         own, theirs = socket.socketpair()
@@ -84,9 +51,15 @@ class ForkServer:
                 stdin=subprocess.DEVNULL,
             )
         self._control = own
+        self._selector.register(own, selectors.EVENT_READ)
         return self
 
     def __exit__(self, *_: object) -> None:
+        for task in self._running.values():
+            task.kill()
+            task.close()
+            task.log.close()
+        self._running.clear()
         if self._control is not None:
             self._control.close()  # the server sees it, ends its workers, and leaves
         if self._process is not None:
@@ -95,6 +68,7 @@ class ForkServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._selector.close()
 
     def run(
         self,
@@ -102,128 +76,93 @@ class ForkServer:
         payload: dict[str, Any],
         on_event: Callable[[dict[str, Any]], None] = lambda event: None,
         log: Path | None = None,
-        timeout: float | None = None,
+        limits: Limits = UNLIMITED,
     ) -> Outcome:
         """Run one task in a worker, hand its events to `on_event`, and return how it ended; never raises for it."""
-        running = self._start(task, payload, on_event, log, timeout)
-        try:
-            self._follow(running)
-        except BaseException:
-            self._kill(running)
-            raise
-        finally:
-            if running.open:
-                os.close(running.events)
-            running.log.close()
+        running = self.start(task, payload, on_event, log, limits)
+        while not running.ended:
+            self.wait()
         return running.outcome
 
-    def _start(
+    def start(
         self,
         task: str,
         payload: dict[str, Any],
-        on_event: Callable[[dict[str, Any]], None],
-        log: Path | None,
-        timeout: float | None,
-    ) -> _Task:
+        on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+        log: Path | None = None,
+        limits: Limits = UNLIMITED,
+        held: Sequence[int] = (),
+    ) -> Running:
+        """Start one task; `wait` follows it.
+
+        Args:
+            log: where what the worker prints goes; a temporary file if not given.
+            held: file descriptors that the worker keeps open as long as it lives, such as a lock's.
+        """
         assert self._control is not None, "enter the context first"
         number = next(self._numbers)
-        if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-        output: BinaryIO = open(log, "w+b") if log else tempfile.TemporaryFile()  # noqa: SIM115  # closed by run
+        output = _open_log(log)
         read, write = os.pipe()
         text = json.dumps({"number": number, "task": task, "payload": payload}).encode()
         try:
-            socket.send_fds(self._control, [struct.pack("!I", len(text))], [write, output.fileno()])
+            socket.send_fds(self._control, [struct.pack("!I", len(text))], [write, output.fileno(), *held])
             self._control.sendall(text)
         except OSError as error:
+            os.close(read)
+            output.close()
             raise ServerError(self._epitaph()) from error
         finally:
             os.close(write)
+        running = Running(number, read, output, on_event, Watch(limits, time.monotonic()))
+        self._running[number] = running
+        self._selector.register(read, selectors.EVENT_READ, running)
+        return running
+
+    def wait(self, timeout: float | None = None) -> list[Running]:
+        """Follow what runs until at least one task has ended, or `timeout` seconds have passed; return what ended."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        return _Task(number, read, output, on_event, deadline)
+        ended: list[Running] = []
+        while not ended and self._running and (deadline is None or time.monotonic() < deadline):
+            for key, _ in self._selector.select(PATIENCE_S):
+                if key.data is None:
+                    self._read_answers()
+                    continue
+                task: Running = key.data
+                if not task.read_events(time.monotonic()):
+                    self._selector.unregister(key.fd)
+            for task in list(self._running.values()):
+                task.look(time.monotonic())
+                if task.is_over():
+                    self._conclude(task)
+                    ended.append(task)
+        return ended
 
-    def _follow(self, task: _Task) -> None:
-        """Read events and answers until the worker has ended and its pipe is empty."""
-        assert self._control is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(task.events, selectors.EVENT_READ, "events")
-            selector.register(self._control, selectors.EVENT_READ, "answers")
-            while task.status is None or task.open:
-                for key, _ in selector.select(timeout=0.5):
-                    if key.data == "answers":
-                        self._read_answers(task)
-                    elif not self._read_events(task):
-                        selector.unregister(task.events)
-                if task.status is not None and task.open and not _readable(task.events):
-                    break  # a grandchild holds the pipe open: what the worker had to say has been read
-                if task.deadline is not None and time.monotonic() > task.deadline and not task.timed_out:
-                    task.timed_out = True
-                    self._kill(task)
-        self._conclude(task)
+    def _conclude(self, task: Running) -> None:
+        if task.is_open:
+            self._selector.unregister(task.events)
+        task.conclude()
+        del self._running[task.number]
 
-    def _read_answers(self, task: _Task) -> None:
+    def _read_answers(self) -> None:
         assert self._control is not None
         data = self._control.recv(65536)
         if not data:
             raise ServerError(self._epitaph())
         *lines, self._answers = (self._answers + data).split(b"\n")
         for line in lines:
-            answer = json.loads(line)
-            if answer["number"] == task.number:
-                task.pid = answer.get("pid", task.pid)
-                task.status = answer.get("status", task.status)
-
-    def _read_events(self, task: _Task) -> bool:
-        """Read what the worker wrote; False when it has closed its end."""
-        data = os.read(task.events, 65536)
-        *lines, task.buffer = (task.buffer + data).split(b"\n")
-        for line in lines:
-            event = json.loads(line)
-            match event["event"]:
-                case "result":
-                    task.outcome.value = event["value"]
-                case "error":
-                    task.outcome.kind, task.outcome.traceback = event["kind"], event["traceback"]
-                    plain = event["type"] in ("InputError", "OptionError", "PluginError", "SystemExit")
-                    task.outcome.reason = event["reason"] if plain else f"{event['type']}: {event['reason']}"
-                case "stage":
-                    task.outcome.stage = event["stage"]
-                    task.on_event(event)
-                case _:
-                    task.on_event(event)
-        if not data:
-            os.close(task.events)
-            task.open = False
-        return task.open
-
-    def _conclude(self, task: _Task) -> None:
-        outcome = task.outcome
-        if task.timed_out:
-            outcome.value, outcome.reason = None, "timed out"
-        elif not outcome.ok and not outcome.reason:
-            outcome.reason = _death(task.status)
-        task.log.seek(max(0, task.log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
-        outcome.log_tail = task.log.read().decode(errors="replace")
-
-    def _kill(self, task: _Task) -> None:
-        if task.pid is not None and task.status is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(task.pid, signal.SIGKILL)
+            message = json.loads(line)
+            if message["number"] in self._running:
+                self._running[message["number"]].answer(message, time.monotonic())
 
     def _epitaph(self) -> str:
         code = self._process.poll() if self._process else None
         return f"the worker server has died (exit code {code}); its message stands above"
 
 
-def _readable(descriptor: int) -> bool:
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        return bool(selector.select(timeout=0))
-
-
-def _death(status: int | None) -> str:
-    if status is None or status >= 0:
-        return f"the process ended with exit code {status} and said nothing"
-    name = signal.Signals(-status).name
-    hint = "; out of memory?" if name == "SIGKILL" else ""
-    return f"the process was killed by {name}{hint}"
+def _open_log(path: Path | None) -> BinaryIO:
+    """Open a log for appending, so that either side may shorten it; what an earlier attempt wrote is dropped."""
+    if path is None:
+        return tempfile.TemporaryFile("a+b")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return open(path, "a+b")

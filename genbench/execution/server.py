@@ -1,14 +1,15 @@
 """The fork server: imports torch once, then forks a worker for each task. `python -m genbench.execution.server FD`.
 
-The parent sends a four-byte length with two file descriptors (the worker's event pipe and its log), then a JSON
-request. The server answers a line of JSON when a worker has started and when it has ended. When the parent is gone,
-it ends every worker, and itself.
+The parent sends a four-byte length with file descriptors (the worker's event pipe, its log, and locks that it is to
+hold), then a JSON request. The server answers a line of JSON when a worker has started and when it has ended. When the
+parent is gone, it ends every worker, and itself.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import importlib
 import json
 import os
@@ -20,6 +21,8 @@ import sys
 import traceback
 from typing import Any
 
+import psutil
+
 from genbench.errors import InputError
 from genbench.execution.tasks import TASKS
 
@@ -27,6 +30,7 @@ PRELOAD = ("torch", "genbench.preflight")
 # What cells need beside it, imported before the first of them: a request that is refused never waits for it.
 PRELOAD_FOR_CELLS = ("genbench.cell", "genbench.metrics.torchmetrics_import")
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def serve(control: socket.socket) -> None:
@@ -48,14 +52,17 @@ def serve(control: socket.socket) -> None:
         for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def _accept(control: socket.socket, workers: dict[int, int], own: tuple[int, int]) -> bool:
     """Take one request and fork its worker; False when the parent is gone."""
-    header, descriptors, _, _ = socket.recv_fds(control, 4, 2)
+    header, descriptors, _, _ = socket.recv_fds(control, 4, 8)
     if len(header) < 4:
         return False
-    events, log = descriptors
+    events, log, *_ = descriptors  # the others only have to stay open as long as the worker lives
     text = _receive(control, struct.unpack("!I", header)[0])
     request = json.loads(text)
     if request["task"] == "run_cell":
@@ -72,8 +79,8 @@ def _accept(control: socket.socket, workers: dict[int, int], own: tuple[int, int
     # Also set here: whichever of the two comes first, the group exists before the parent may want to end it.
     with contextlib.suppress(PermissionError, ProcessLookupError):
         os.setpgid(pid, pid)
-    os.close(events)
-    os.close(log)
+    for descriptor in descriptors:
+        os.close(descriptor)
     workers[pid] = request["number"]
     _answer(control, {"number": request["number"], "pid": pid})
     return True
@@ -102,6 +109,7 @@ def _reap(control: socket.socket, workers: dict[int, int]) -> None:
             # Whatever the worker left running ends with it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
+            _end_orphans(workers)
             _answer(control, {"number": number, "status": os.waitstatus_to_exitcode(status)})
 
 
@@ -113,19 +121,23 @@ def _answer(control: socket.socket, message: dict[str, Any]) -> None:
 def _work(request: dict[str, Any], events: int, log: int) -> None:
     """Run one task in the forked worker and end the process; never returns."""
     code = 1
-    pipe = os.fdopen(events, "wb", buffering=0)
+    pipe = os.fdopen(events, "wb")
 
     def emit(event: dict[str, Any]) -> None:
         pipe.write(json.dumps(event).encode() + b"\n")
+        pipe.flush()
 
     try:
         with contextlib.suppress(PermissionError):
             os.setpgid(0, 0)
-        _die_with_parent()
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # even if the server is killed itself
         with open(os.devnull, "rb") as null:
             os.dup2(null.fileno(), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        # A crash within C writes each thread's stack to the log; and so does the parent's request before it kills.
+        faulthandler.enable(file=2)
+        faulthandler.register(signal.SIGUSR1, file=2)
         emit({"event": "result", "value": TASKS[request["task"]](request["payload"], emit)})
         code = 0
     except BaseException as error:  # a stranger's code runs here: whatever it raises becomes a reported failure
@@ -150,14 +162,22 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"event": "error", "kind": kind, "type": name, "reason": reason or name, "traceback": trace}
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to kill this worker when the server dies, even if it is killed itself."""
+def _end_orphans(workers: dict[int, int]) -> None:
+    """End what a worker started in a session of its own, and so outside its process group."""
+    if not workers:  # else it may belong to one that still runs
+        for orphan in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                orphan.kill()
+
+
+def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)  # what outlives a worker becomes a child of this process, which ends it
     for name in PRELOAD:
         importlib.import_module(name)
     with socket.socket(fileno=int(sys.argv[1])) as connection:

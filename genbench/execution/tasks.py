@@ -21,7 +21,7 @@ def check_model(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     from genbench import preflight
     from genbench.config import Cell
 
-    return preflight.check_model(Cell.from_json(payload["cell"]), payload["data"])
+    return preflight.check_model(Cell.from_json(payload["cell"]), payload["data"], payload["distribution"])
 
 
 def run_cell(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:

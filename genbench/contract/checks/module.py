@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from genbench import options, plugins
-from genbench.contract import world
+from genbench import options, plugins, world
 from genbench.contract.case import Subject
 from genbench.contract.fault import Fault, Refused
 from genbench.errors import OptionError, PluginError

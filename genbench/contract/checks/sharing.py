@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from genbench.contract import world
+from genbench import world
 from genbench.contract.case import BATCH, Subject
 from genbench.contract.fault import Fault
+from genbench.contract.network import network_watched
 
 __all__ = ["global_state", "network"]
 
@@ -52,7 +53,7 @@ def observe(subject: Subject) -> Observation:
     """Build a model and call every hook once, and return what that did to the rest of the program."""
     if subject not in _observed:
         before = world.snapshot()
-        with world.network_watched() as asked:
+        with network_watched() as asked:
             try:
                 _call_every_hook(subject)
             except Fault:

@@ -1,21 +1,26 @@
-"""What a plugin shares with every other program: global settings, the environment, the network."""
+"""What a plugin shares with every other program: global settings, the environment, threads, child processes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import random
-import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 import numpy as np
+import psutil
 import torch
 
 from genbench import checkpoint
 
-__all__ = ["changes", "kept", "network_watched", "snapshot"]
+__all__ = ["changes", "kept", "leftovers", "snapshot"]
+
+# Compiling networks sets these, and leaves a pool of compilers running: no plugin's doing.
+_COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
+_COMPILERS_COMMAND = "torch/_inductor/"
+_LIBRARIES_THREADS = ("tqdm.", "torch.")
 
 
 def snapshot() -> dict[str, Any]:
@@ -28,7 +33,7 @@ def snapshot() -> dict[str, Any]:
         "the working directory": os.getcwd(),
         "the state of Python's random": random.getstate(),
         "the state of numpy's random": _plain(np.random.get_state()),
-        "the environment": dict(os.environ),
+        "the environment": _environment(),
     }
 
 
@@ -48,22 +53,34 @@ def kept() -> Iterator[None]:
         checkpoint.restore_random_state(generators)
 
 
-@contextlib.contextmanager
-def network_watched() -> Iterator[list[str]]:
-    """Refuse every network connection within the block; the list fills with the addresses that were asked for."""
-    asked: list[str] = []
+def leftovers(before: set[int]) -> list[str]:
+    """Return the threads that were not there `before` (their identifiers) and the child processes, in words.
 
-    def refuse(*where: Any, **_: Any) -> Any:
-        address = next((part for part in where if not isinstance(part, socket.socket)), "?")
-        asked.append(":".join(str(part) for part in address) if isinstance(address, tuple) else str(address))
-        raise OSError(f"genbench's contract allows no network connection, asked for {asked[-1]}")
+    Left out are what torch's compiler and a progress bar keep running.
+    """
+    threads = [
+        f"thread {thread.name!r}"
+        for thread in threading.enumerate()
+        if thread.ident not in before and not type(thread).__module__.startswith(_LIBRARIES_THREADS)
+    ]
+    return threads + [
+        f"process {child.pid} ({name})" for child in psutil.Process().children() if (name := _name(child))
+    ]
 
-    with (
-        mock.patch.object(socket, "getaddrinfo", refuse),
-        mock.patch.object(socket.socket, "connect", refuse),
-        mock.patch.object(socket.socket, "connect_ex", refuse),
-    ):
-        yield asked
+
+def _name(process: psutil.Process) -> str:
+    """Return what a process runs; empty where it has ended meanwhile, or is the compiler's."""
+    try:
+        command = process.cmdline()
+        ended = process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return ""
+    compilers = any(_COMPILERS_COMMAND in part for part in command)
+    return "" if ended or compilers else os.path.basename(command[0] if command else process.name())
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_COMPILERS_VARIABLES)}
 
 
 def _describe(name: str, before: Any, after: Any) -> str:
@@ -88,9 +105,10 @@ def _restore(before: dict[str, Any]) -> None:
     random.setstate(before["the state of Python's random"])
     name, keys, *rest = before["the state of numpy's random"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
-    if dict(os.environ) != before["the environment"]:
-        os.environ.clear()
-        os.environ.update(before["the environment"])
+    now, then = _environment(), before["the environment"]
+    for name in now.keys() - then.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in then.items() if now.get(name) != value})
 
 
 def _plain(state: Any) -> tuple[Any, ...]:

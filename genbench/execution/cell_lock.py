@@ -1,0 +1,57 @@
+"""A lock for each cell, so that two `genbench run` on one directory share the work and never both write a cell."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+__all__ = ["CellLock"]
+
+
+class CellLock:
+    """The lock of one cell: `DIR/locks/ID`, there while it is held.
+
+    A worker that inherits the descriptor holds the lock too, so it outlives a parent that is killed until the worker
+    has ended as well.
+    """
+
+    def __init__(self, directory: Path, cell_id: str) -> None:
+        self._path = directory / "locks" / cell_id
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock unless another process holds it; return whether it was taken."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            # Its holder removes the file before it lets go: then this lock is on a file that nobody will find.
+            if self._is_current(descriptor):
+                self._descriptor = descriptor
+                return True
+            os.close(descriptor)
+
+    def _is_current(self, descriptor: int) -> bool:
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        own = os.fstat(descriptor)
+        return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor that holds the lock."""
+        assert self._descriptor is not None, "acquire first"
+        return self._descriptor
+
+    def release(self) -> None:
+        """Remove the file and let go."""
+        self._path.unlink(missing_ok=True)
+        os.close(self.descriptor)
+        self._descriptor = None

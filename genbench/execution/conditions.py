@@ -1,0 +1,52 @@
+"""How cells run: side by side, within which limits. Nothing here is part of a cell's identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genbench.errors import InputError
+from genbench.execution.limits import Limits
+
+__all__ = ["DEFAULT", "Conditions"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How the cells of a benchmark run.
+
+    Args:
+        jobs: cells side by side, each with its share of the cores, or a GPU in turn.
+        timeout: seconds that one cell may take, or None.
+        memory_limit: resident bytes that one cell may take, with all that it starts, or None.
+        hang_timeout: seconds without a step, a message or use of the processor after which a cell counts as hung.
+        checkpoint_interval: seconds between checkpoints; None takes an interval that costs less than 1% of training.
+        fresh: whether cells that have a record run again; what was there is moved to `replaced/`.
+        plugins_from: distributions whose models may be loaded (`file` for model files), or None for all.
+
+    Raises:
+        InputError: a value that cannot be.
+    """
+
+    jobs: int = 1
+    timeout: float | None = None
+    memory_limit: int | None = None
+    hang_timeout: float | None = 600.0
+    checkpoint_interval: float | None = None
+    fresh: bool = False
+    plugins_from: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.jobs, int) or self.jobs < 1:
+            raise InputError(f"jobs must be a whole number above zero, not {self.jobs!r}")
+        for name in ("timeout", "memory_limit", "hang_timeout", "checkpoint_interval"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name.replace('_', ' ')} must be above zero, not {value!r}")
+
+    @property
+    def limits(self) -> Limits:
+        """What one cell may take."""
+        return Limits(self.timeout, self.memory_limit, self.hang_timeout)
+
+
+DEFAULT = Conditions()

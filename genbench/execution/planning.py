@@ -1,0 +1,139 @@
+"""Checks a request in worker processes, and gives each of its cells an identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from genbench import plugins
+from genbench.config import CONTROLS, Benchmark, Cell
+from genbench.errors import GenbenchError, InputError
+from genbench.execution.limits import Limits
+from genbench.execution.local import ForkServer
+from genbench.identity import identity
+from genbench.record import SCHEMA, Record
+
+__all__ = ["Listener", "Planned", "plan"]
+
+CHECK_TIMEOUT_S = 120.0  # a plugin that takes longer to import is left to its cell
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell, its identity, and what its record says of it."""
+
+    cell: Cell
+    id: str
+    description: dict[str, Any]
+
+
+class Listener(Protocol):
+    """Who is told how a benchmark goes on; the command line shows it."""
+
+    def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
+        """Something is being checked, and how far that is."""
+
+    def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
+        """A cell begins; `number` counts from 1, and `before` is the record of an attempt that failed."""
+
+    def event(self, planned: Planned, event: Mapping[str, Any]) -> None:
+        """A cell has come further: a stage, progress within one, a notice, or nothing for a long time."""
+
+    def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None:
+        """A cell has a record; `kept` where it had been finished before, or by another run meanwhile."""
+
+    def waiting(self, count: int) -> None:
+        """All that is left, `count` cells, is being run by another process on the same directory."""
+
+
+def plan(
+    benchmark: Benchmark,
+    found: Mapping[str, plugins.Found],
+    server: ForkServer,
+    listener: Listener,
+    timeout: float | None,
+) -> list[Planned]:
+    """Check data and models in worker processes, and give each cell its identity.
+
+    Raises:
+        InputError: the request is at fault.
+    """
+    planned = []
+    provenance = {model: each.provenance().to_json() for model, each in found.items()}
+    model_limits = Limits(seconds=min(timeout or CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
+    cells = benchmark.cells()
+    for dataset in benchmark.datasets:
+        own = [cell for cell in cells if cell.dataset == dataset]
+        data = _check(server, "check_data", own[0].to_json(), dataset, listener, Limits())
+        assert data is not None, "check_data gives a value or raises"
+        for cell in own:
+            label = cell.model.label
+            if label in found and cell.seed == benchmark.seeds[0]:
+                payload = {"cell": cell.to_json(), "data": data, "distribution": found[label].distribution}
+                _check(server, "check_model", payload, label, listener, model_limits)
+        for cell in own:
+            label = cell.model.label
+            summary = found[label].summary() if label in found else CONTROLS[label]
+            planned.append(_identify(cell, data, provenance.get(label), summary))
+    return planned
+
+
+def _check(
+    server: ForkServer, task: str, payload: dict[str, Any], what: str, listener: Listener, limits: Limits
+) -> dict[str, Any] | None:
+    listener.checking(what, None)
+    outcome = server.run(task, payload, lambda event: listener.checking(what, event), limits=limits)
+    if not outcome.ok and outcome.kind == "input":
+        raise InputError(outcome.reason)
+    if not outcome.ok and task == "check_data":
+        tail = (outcome.traceback or outcome.log_tail).strip()
+        raise GenbenchError(f"{what}: {outcome.reason}" + (f"\n{tail}" if tail else ""))
+    return outcome.value
+
+
+def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> Planned:
+    """Hash everything that can change the cell's numbers, and describe the cell for its record."""
+    settings = cell.settings
+    # Where a file lies does not matter: its source is hashed.
+    name = Path(cell.model.name).stem if cell.model.is_file else cell.model.name.rpartition(":")[2]
+    decisive = {
+        "schema": SCHEMA,
+        "model": name,
+        "options": dict(cell.model.options),
+        "plugin": plugin and {key: plugin[key] for key in ("distribution", "version", "source_sha256")},
+        "dataset_fingerprint": data["dataset"]["fingerprint"],
+        "seed": cell.seed,
+        "extractor": data["extractor"],
+        "metrics": data["metrics"],
+        "samples": data["samples"],
+        "device": data["device"].partition(":")[0],
+    }
+    if not cell.is_control:
+        decisive |= {
+            "budget": str(settings.budget),
+            "batch_size": settings.batch_size,
+            "precision": settings.precision,
+            "compile": settings.compile,
+            "evaluations": settings.evaluations,
+        }
+    description = {
+        "model": name,
+        "label": cell.model.label,
+        "options": dict(cell.model.options),
+        "kind": "control" if cell.is_control else "model",
+        "summary": summary,
+        "plugin": plugin,
+        "dataset": data["dataset"],
+        "seed": cell.seed,
+        "budget": str(settings.budget),
+        "batch_size": settings.batch_size,
+        "precision": settings.precision,
+        "compile": settings.compile,
+        "device": data["device"],
+        "evaluations": settings.evaluations,
+        "samples": data["samples"],
+        "extractor": data["extractor"],
+    }
+    return Planned(cell, identity(decisive), description)

@@ -1,0 +1,183 @@
+"""A task that runs in a worker, as the parent sees it: its events, its limits, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from genbench.execution.limits import Watch
+
+__all__ = ["Outcome", "Running"]
+
+LOG_TAIL_BYTES = 8000
+LOG_LIMIT_BYTES = 4 * 2**20  # of a log on the disk; what is older is dropped
+DUMP_S = 0.5  # for a process that is to be killed to write down where it stands
+SILENCE_INTERVAL_S = 30.0  # between messages that nothing has been reported
+_SPEAK_FOR_THEMSELVES = ("InputError", "OptionError", "PluginError", "SystemExit")
+
+
+@dataclass
+class Outcome:
+    """How a task ended: with a value, or with a failure that says at which stage and why."""
+
+    value: dict[str, Any] | None = None
+    stage: str = "start"
+    kind: str = "failure"  # "input" where the user's request is at fault
+    reason: str = ""
+    traceback: str = ""
+    log_tail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the task returned."""
+        return self.value is not None
+
+
+@dataclass
+class Running:
+    """One task under way; `outcome` is complete once `ended`."""
+
+    number: int
+    events: int
+    log: BinaryIO
+    on_event: Callable[[dict[str, Any]], None]
+    watch: Watch
+    outcome: Outcome = field(default_factory=Outcome)
+    ended: bool = False
+    _pid: int | None = None
+    _status: int | None = None
+    _buffer: bytes = b""
+    _open: bool = True
+    _stopped: str = ""  # why it is being ended from here
+    _kill_at: float | None = None
+    _told: float = 0.0
+
+    def answer(self, message: dict[str, Any], now: float) -> None:
+        """Take what the server says: that the worker has started, or how it ended."""
+        if "pid" in message:
+            self._pid = message["pid"]
+            self.watch.follow(message["pid"], now)
+        self._status = message.get("status", self._status)
+
+    def read_events(self, now: float) -> bool:
+        """Read what the worker wrote; False when it has closed its end."""
+        data = os.read(self.events, 65536)
+        self.watch.heard(now)
+        self._told = 0.0
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            try:
+                event = json.loads(line)
+                kind = event["event"]
+            except (ValueError, TypeError, KeyError):
+                # A stranger's code has the descriptor too. Nothing that comes after can be believed.
+                self._stopped = "something else than genbench wrote to genbench's own pipe"
+                self.kill()
+                break
+            self._take(kind, event)
+        if not data:
+            self.close()
+        return self._open
+
+    def _take(self, kind: str, event: dict[str, Any]) -> None:
+        match kind:
+            case "result":
+                self.outcome.value = event["value"]
+            case "error":
+                self.outcome.kind, self.outcome.traceback = event["kind"], event["traceback"]
+                plain = event["type"] in _SPEAK_FOR_THEMSELVES
+                self.outcome.reason = event["reason"] if plain else f"{event['type']}: {event['reason']}"
+            case "stage":
+                self.outcome.stage = event["stage"]
+                self.on_event(event)
+            case _:
+                self.on_event(event)
+
+    def look(self, now: float) -> None:
+        """Enforce the limits, and say so where nothing has been reported for long."""
+        if self._kill_at is not None:
+            if now > self._kill_at:
+                self.kill()
+            return
+        reason = None if self._status is not None else self.watch.breach(now)
+        if reason is not None:
+            self._stopped = reason
+            self._kill_at = now + DUMP_S
+            self._signal_worker(signal.SIGUSR1)  # it writes each thread's stack to its log
+            return
+        silence = self.watch.silence(now)
+        if silence - self._told > SILENCE_INTERVAL_S:
+            self._told = silence
+            self.on_event({"event": "silence", "seconds": silence})
+        self._shorten_log()
+
+    def is_over(self) -> bool:
+        """Whether the worker has ended and all that it had to say has been read."""
+        if self._status is None:
+            return False
+        # A grandchild may hold the pipe open: then what is in it now is all that the worker wrote.
+        return not self._open or not _readable(self.events)
+
+    def conclude(self) -> None:
+        """Complete the outcome, and let go of pipe and log."""
+        outcome = self.outcome
+        if self._stopped:
+            outcome.value, outcome.reason = None, self._stopped
+        elif not outcome.ok and not outcome.reason:
+            outcome.reason = _death(self._status)
+        self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+        outcome.log_tail = self.log.read().decode(errors="replace")
+        self.close()
+        self.log.close()
+        self.ended = True
+
+    def close(self) -> None:
+        """Close the pipe of events."""
+        if self._open:
+            os.close(self.events)
+            self._open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether events may still come."""
+        return self._open
+
+    def kill(self) -> None:
+        """End the worker and everything in its process group."""
+        if self._pid is not None and self._status is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, signal.SIGKILL)
+
+    def _signal_worker(self, number: signal.Signals) -> None:
+        if self._pid is not None and self._status is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._pid, number)
+
+    def _shorten_log(self) -> None:
+        """Keep the end of a log that a plugin fills, so that it cannot fill the disk."""
+        descriptor = self.log.fileno()
+        size = os.fstat(descriptor).st_size
+        if size > LOG_LIMIT_BYTES:
+            tail = os.pread(descriptor, LOG_TAIL_BYTES, size - LOG_TAIL_BYTES)
+            os.ftruncate(descriptor, 0)  # both sides append, so the worker goes on after what is written here
+            os.write(descriptor, f"[{size - len(tail)} bytes dropped]\n".encode() + tail)
+
+
+def _readable(descriptor: int) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        return bool(selector.select(timeout=0))
+
+
+def _death(status: int | None) -> str:
+    if status is None or status >= 0:
+        return f"the process ended with exit code {status} and said nothing"
+    name = signal.Signals(-status).name
+    hint = "; out of memory?" if name == "SIGKILL" else ""
+    return f"the process was killed by {name}{hint}"
