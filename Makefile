@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := plugins/gan plugins/vae plugins/ae
 SOURCES := pyproject.toml constraints.txt $(PLUGINS:=/pyproject.toml)
-DEMO := reports/digits
+DEMO := reports/demo
 
 .PHONY: demo test check lint types bench clean help
 

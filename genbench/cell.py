@@ -61,7 +61,8 @@ class _CellRun:
 
     def __init__(self, payload: Mapping[str, Any], emit: Emit) -> None:
         self.payload = payload
-        self.emit = emit
+        self._emit = emit
+        self._shown = 0.0
         self.cell = Cell.from_json(payload["cell"])
         self.settings = self.cell.settings
         self.directory = Path(payload["directory"])
@@ -96,6 +97,15 @@ class _CellRun:
         write_record(self.directory, record)
         self.checkpoint_path.unlink(missing_ok=True)
         return {"id": self.payload["id"]}
+
+    def emit(self, event: dict[str, Any]) -> None:
+        """Pass an event on; of progress no more than an eye can follow."""
+        now = time.monotonic()
+        if event["event"] == "progress":
+            if now - self._shown < EVENT_INTERVAL_S:
+                return
+            self._shown = now
+        self._emit(event)
 
     def stage(self, name: str) -> None:
         self.emit({"event": "stage", "stage": name})
@@ -237,15 +247,10 @@ class _CellRun:
         self.emit({"event": "notice", "text": text})
 
     def after_window(self, autosave: checkpoint.Autosave, schedule: Schedule) -> Callable[[Progress], None]:
-        """Return what happens between windows: an event every so often, and a checkpoint more rarely."""
-        shown = 0.0
+        """Return what happens between windows: it is told, and saved every so often."""
 
         def after(progress: Progress) -> None:
-            nonlocal shown
-            now = time.monotonic()
-            if now - shown >= EVENT_INTERVAL_S or schedule.fraction(progress) >= 1:
-                shown = now
-                self.emit(_training_event(progress, schedule))
+            self.emit(_training_event(progress, schedule))
             if autosave.is_due():
                 autosave.save(progress.to_json())
 

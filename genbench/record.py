@@ -15,11 +15,20 @@ from genbench.identity import canonical
 
 __all__ = ["SCHEMA", "Record", "RecordError", "read_record", "read_records", "record_path", "write_record"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class RecordError(GenbenchError):
     """A record that cannot be trusted: truncated, edited, or written by a newer genbench."""
+
+
+def _from_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Read schema 1, whose cells ran one at a time, and which did not say of a failed one what was not measured."""
+    environment = data["environment"] and {"jobs": 1, **data["environment"]}
+    return {"not_measured": {}, **data, "schema": 2, "environment": environment}
+
+
+_UPGRADES = {1: _from_1}  # from each older schema to the next
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,8 @@ def read_record(path: Path) -> Record:
         )
     if checksum != hashlib.sha256(canonical(body)).hexdigest():
         raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
+    while data["schema"] < SCHEMA:
+        data = _UPGRADES[data["schema"]](data)
     return Record(data)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genbench import atomic
+from genbench import atomic, report
 from genbench.identity import identity, slug
 from genbench.record import SCHEMA, RecordError, read_record, read_records, record_path, write_record
 
@@ -19,6 +19,7 @@ def document(cell_id: str = "0f" * 8, label: str = "vae", seed: int = 0) -> dict
         "cell": {"label": label, "seed": seed, "dataset": {"name": "digits"}},
         "numbers": {"fd": {"value": 12.5, "recipe": "a1"}},
         "cost": {},
+        "environment": {},
     }
 
 
@@ -100,3 +101,18 @@ def test_a_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
 def test_a_record_is_plain_json(tmp_path: Path) -> None:
     path = record_path(tmp_path, write_record(tmp_path, document()).id)
     assert json.loads(path.read_text())["numbers"]["fd"]["value"] == 12.5
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
+def test_records_of_every_schema_so_far_are_read_and_reported(tmp_path: Path, schema: int) -> None:
+    """`tests/records` keeps one record of each schema, as that version of genbench wrote it."""
+    source = Path(__file__).parent / "records" / f"schema-{schema}.json"
+    assert json.loads(source.read_text())["schema"] == schema
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "0.json").write_bytes(source.read_bytes())
+    (record,) = read_records(tmp_path)
+    assert record.data["schema"] == SCHEMA
+    assert record.data["environment"]["jobs"] >= 1
+    assert record.numbers["fd"] > 0
+    page = report.render_directory(tmp_path).read_text()
+    assert record.label in page

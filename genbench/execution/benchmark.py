@@ -51,7 +51,7 @@ def run_benchmark(
         datasets.is_at_hand(dataset)  # an unknown name is told before a server is started
     _check_writable(directory)
     with ForkServer() as server:
-        planned = plan(benchmark, found, server, listener, conditions.timeout)
+        planned = plan(benchmark, found, server, listener, conditions.limits)
         return _Runner(server, planned, directory, listener, command, conditions).run()
 
 

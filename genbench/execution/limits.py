@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -24,8 +25,8 @@ class Limits:
     Args:
         seconds: from its start.
         memory_bytes: resident, of the process and all that it has started.
-        silent_s: without a sign of life: nothing reported, and next to no processor time used. A slow step uses the
-            processor, or spins on a core while it waits for a GPU; a deadlock or an endless sleep does neither.
+        silent_s: without a sign of life: nothing reported, next to no processor time used, the disk not waited for. A
+            slow step uses the processor, or spins on a core while it waits for a GPU; a deadlock does neither.
     """
 
     seconds: float | None = None
@@ -51,9 +52,9 @@ def parse_bytes(text: str) -> int:
 class Watch:
     """Watches one process and all that it has started, by the clock that its caller reads (seconds, monotonic)."""
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._begin = self._heard = self._alive = self._looked = now
+        self._begin = self._heard = self._alive = self._looked = math.inf
         self._process: psutil.Process | None = None
         self._processor_s = 0.0
         self._interval = LOOK_INTERVAL_S if limits.memory_bytes is None else LOOK_INTERVAL_WITH_MEMORY_S
@@ -81,10 +82,10 @@ class Watch:
             return f"timed out after {limits.seconds:g} s"
         if now - self._looked < self._interval:
             return None
-        resident, processor_s = self._look()
+        resident, processor_s, reading = self._look()
         # Less than before: something that it had started has ended, which is a sign of life too.
         used = processor_s - self._processor_s
-        if used < 0 or used > BUSY_SHARE * (now - self._looked):
+        if reading or used < 0 or used > BUSY_SHARE * (now - self._looked):
             self._alive = now
         self._processor_s, self._looked = processor_s, now
         if limits.memory_bytes is not None and resident > limits.memory_bytes:
@@ -94,21 +95,22 @@ class Watch:
             return f"hung: no step, no message and no use of the processor for {limits.silent_s:g} s"
         return None
 
-    def _look(self) -> tuple[int, float]:
-        """Return resident bytes and processor seconds so far."""
-        resident, processor_s = 0, 0.0
+    def _look(self) -> tuple[int, float, bool]:
+        """Return resident bytes, processor seconds so far, and whether the disk is waited for."""
+        resident, processor_s, reading = 0, 0.0, False
         if self._process is None:
-            return resident, processor_s
+            return resident, processor_s, reading
         try:
             family = [self._process, *self._process.children(recursive=True)]
         except psutil.Error:
-            return resident, processor_s
+            return resident, processor_s, reading
         for member in family:
             try:
                 times = member.cpu_times()
                 # What a child shares with the process that it was forked from is counted there.
                 resident += member.memory_info().rss if member is self._process else member.memory_full_info().uss
                 processor_s += times.user + times.system
+                reading |= member.status() == psutil.STATUS_DISK_SLEEP
             except psutil.Error:
                 continue  # ended meanwhile
-        return resident, processor_s
+        return resident, processor_s, reading

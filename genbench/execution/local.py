@@ -113,7 +113,7 @@ class ForkServer:
             raise ServerError(self._epitaph()) from error
         finally:
             os.close(write)
-        running = Running(number, read, output, on_event, Watch(limits, time.monotonic()))
+        running = Running(number, read, output, on_event, Watch(limits))
         self._running[number] = running
         self._selector.register(read, selectors.EVENT_READ, running)
         return running

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,7 +53,7 @@ def plan(
     found: Mapping[str, plugins.Found],
     server: ForkServer,
     listener: Listener,
-    timeout: float | None,
+    limits: Limits,
 ) -> list[Planned]:
     """Check data and models in worker processes, and give each cell its identity.
 
@@ -62,7 +62,7 @@ def plan(
     """
     planned = []
     provenance = {model: each.provenance().to_json() for model, each in found.items()}
-    model_limits = Limits(seconds=min(timeout or CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
+    model_limits = replace(limits, seconds=min(limits.seconds or CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
     cells = benchmark.cells()
     for dataset in benchmark.datasets:
         own = [cell for cell in cells if cell.dataset == dataset]

@@ -11,11 +11,11 @@ from genbench.report.escape import text
 from genbench.report.formatting import NOTHING, memory
 from genbench.report.frame import Record
 
-__all__ = ["Machine", "machine_table", "machines", "ran"]
+__all__ = ["Machine", "machine_table", "machines", "ran", "shared"]
 
 # What decides how fast a cell runs. The commit does not, and memory is counted a little differently at each start.
 _SPEED_FIELDS = (
-    *("device", "device_name", "processor", "cores", "threads", "platform"),
+    *("device", "device_name", "processor", "cores", "threads", "jobs", "platform"),
     *("python", "torch", "genbench"),
 )
 
@@ -48,6 +48,18 @@ def ran(known: Iterable[Machine], records: Iterable[Record]) -> list[Machine]:
     return [machine for machine in known if machine.record_ids & ids]
 
 
+def shared(known: Iterable[Machine]) -> str:
+    """Return that speeds were measured while other cells ran beside, or an empty text where each ran alone."""
+    together = {machine.letter: int(machine.environment.get("jobs", 1)) for machine in known}
+    most = max(together.values(), default=1)
+    if most == 1:
+        return ""
+    return (
+        f"**Shared:** up to {most} cells ran side by side, each with its share of the machine, so these speeds are "
+        "lower than those of a cell that runs alone, and comparable only with others measured so."
+    )
+
+
 def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> str:
     """Return the machines as a Markdown table, one column each."""
     names = dict.fromkeys(name for machine in known for name in machine.environment)
@@ -77,7 +89,8 @@ def _letter(position: int) -> str:
 
 
 def _heading(name: str) -> str:
-    return text({"memory_bytes": "memory", "genbench": "genbench version"}.get(name, name.replace("_", " ")))
+    names = {"memory_bytes": "memory", "genbench": "genbench version", "jobs": "cells side by side"}
+    return text(names.get(name, name.replace("_", " ")))
 
 
 def _shown(name: str, value: Any) -> str:

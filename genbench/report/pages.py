@@ -11,7 +11,7 @@ from genbench.report import appendix
 from genbench.report.curves import MOST_LINES, MOST_PANELS
 from genbench.report.escape import code, link_target, text
 from genbench.report.frame import Record
-from genbench.report.machines import Machine, ran
+from genbench.report.machines import Machine, ran, shared
 from genbench.report.measures import meanings, recipes
 from genbench.report.montage import MOST_TILES, artifact
 from genbench.report.opening import opening, title
@@ -99,9 +99,10 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     others = other_table(section)
     if others:
         parts += ["### Other numbers", others]
-    cost = cost_table(section, ran(known, (record for row in section.models for record in row.records)))
+    own = ran(known, (record for row in section.models for record in row.records))
+    cost = cost_table(section, own)
     if cost:
-        parts += ["### What it cost", cost, _COST_NOTE]
+        parts += ["### What it cost", shared(own), cost, _COST_NOTE]
     most = f" The best {MOST_BARS} models are drawn." if len(section.models) > MOST_BARS else ""
     parts += pictures.show(
         "throughput",
