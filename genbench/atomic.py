@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replacing", "write_bytes", "write_text", "TEMPORARY_PREFIX"]
+__all__ = ["TEMPORARY_PREFIX", "replacing", "sweep", "write_bytes", "write_text"]
 
 TEMPORARY_PREFIX = ".partial-"
 
@@ -21,10 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     every moment a reader finds either the old file or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept because writers such as matplotlib and PIL take the format from it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    handle, temporary = _temporary(path)
     try:
         yield temporary
         # mkstemp makes files private; a result is as readable as any other file that the user writes.
@@ -36,6 +34,30 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def sweep(directory: Path) -> None:
+    """Remove the temporary files that killed processes have left in `directory` and the folders in it."""
+    for path in (*directory.glob(f"{TEMPORARY_PREFIX}*"), *directory.glob(f"*/{TEMPORARY_PREFIX}*")):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):  # renamed meanwhile; or its writer is alive
+            handle = os.open(path, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(handle)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """Make a temporary file beside `path`, with a lock on it that says that its writer is alive."""
+    while True:
+        # The suffix is kept because writers such as matplotlib and PIL take the format from it.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(name):  # else it was swept away before it was locked
+            return handle, Path(name)
+        os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

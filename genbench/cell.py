@@ -33,7 +33,7 @@ from genbench.identity import slug
 from genbench.measurement import Evaluator
 from genbench.model import Model
 from genbench.plugins import Plugin
-from genbench.record import SCHEMA, write_record
+from genbench.record import SCHEMA, checkpoint_path, write_record
 from genbench.training import Progress, Schedule
 
 __all__ = ["run"]
@@ -66,7 +66,7 @@ class _CellRun:
         self.cell = Cell.from_json(payload["cell"])
         self.settings = self.cell.settings
         self.directory = Path(payload["directory"])
-        self.checkpoint_path = self.directory / "checkpoints" / f"{payload['id']}.pt"
+        self.checkpoint_path = checkpoint_path(self.directory, payload["id"])
         self.threads_before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
         self.count: int = payload["description"]["samples"]
         self.device = environment.share(payload["description"]["device"], payload["slot"], payload["jobs"])

@@ -13,7 +13,16 @@ from genbench import atomic
 from genbench.errors import GenbenchError
 from genbench.identity import canonical
 
-__all__ = ["SCHEMA", "Record", "RecordError", "read_record", "read_records", "record_path", "write_record"]
+__all__ = [
+    "SCHEMA",
+    "Record",
+    "RecordError",
+    "checkpoint_path",
+    "read_record",
+    "read_records",
+    "record_path",
+    "write_record",
+]
 
 SCHEMA = 2
 
@@ -92,6 +101,11 @@ class Record:
 def record_path(directory: Path, cell_id: str) -> Path:
     """Return where the record of a cell lies."""
     return directory / "records" / f"{cell_id}.json"
+
+
+def checkpoint_path(directory: Path, cell_id: str) -> Path:
+    """Return where the checkpoint of a cell in training lies."""
+    return directory / "checkpoints" / f"{cell_id}.pt"
 
 
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:

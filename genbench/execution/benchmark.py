@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench import datasets, plugins
+from genbench import atomic, datasets, plugins
 from genbench.config import CONTROLS, Benchmark
 from genbench.errors import GenbenchError, InputError
 from genbench.execution.cell_lock import CellLock
 from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
 from genbench.execution.planning import Listener, Planned, plan
-from genbench.record import SCHEMA, Record, read_record, record_path, write_record
+from genbench.record import SCHEMA, Record, checkpoint_path, read_record, record_path, write_record
 
 __all__ = ["Listener", "Planned", "run_benchmark"]
 
@@ -50,6 +50,7 @@ def run_benchmark(
     for dataset in benchmark.datasets:
         datasets.is_at_hand(dataset)  # an unknown name is told before a server is started
     _check_writable(directory)
+    atomic.sweep(directory)
     with ForkServer() as server:
         planned = plan(benchmark, found, server, listener, conditions.limits)
         return _Runner(server, planned, directory, listener, command, conditions).run()
@@ -132,6 +133,8 @@ class _Runner:
             if kept is None:
                 self._start(place)
             else:
+                if kept.finished:  # a process may be killed between its record and this
+                    checkpoint_path(self.directory, kept.id).unlink(missing_ok=True)
                 place.lock.release()
                 self._tell(place, kept, True)
 
@@ -202,7 +205,7 @@ class _Runner:
 
 def _set_aside(directory: Path, cell_id: str) -> None:
     """Move what a cell has left to `replaced/`, so that a fresh start overwrites nothing."""
-    there = [directory / "records" / f"{cell_id}.json", directory / "checkpoints" / f"{cell_id}.pt"]
+    there = (record_path(directory, cell_id), checkpoint_path(directory, cell_id))
     for path in (path for path in there if path.exists()):
         target = directory / "replaced" / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}" / path.name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,136 @@
+"""Is anything ever lost? Kills a benchmark at random moments, then lets it end, and compares it with an unbroken one.
+
+Each kill is SIGKILL to every process of the run at once: one in four at a moment drawn from its first seconds, which go
+into imports and checks, the others at a moment drawn from the seconds after its first cell has begun. After each, every
+checkpoint and record that is there must be readable. In the end every cell must have one finished record equal
+to that of the unbroken run in everything but times, its pictures byte for byte, and no temporary file may be left.
+
+    python benchmarks/crash_trial.py                # 50 kills, about 10 minutes
+    python benchmarks/crash_trial.py --kills 5 --steps 400
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from genbench.record import read_record
+
+MODELS = ("vae", "ae")
+LONGEST_S = 5.0  # of a run, or of its cells, before it is killed
+
+
+def command(out: Path, steps: int) -> list[str]:
+    models = [part for model in MODELS for part in ("-m", model)]
+    budget = ["--budget", f"{steps}steps", "--seeds", "2", "--evaluations", "4", "--control", "real"]
+    program = "from genbench.cli import main; main()"
+    return [
+        *(sys.executable, "-c", program, "run", *models, *budget),
+        *("--checkpoint-interval", "0.3", "--out", str(out), "--quiet"),
+    ]
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    """Stop every process of the run first, so that none sees another end, then kill them."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for member in family:
+            if member.is_running():
+                member.send_signal(number)
+    process.wait()
+    psutil.wait_procs(family, timeout=10)
+
+
+def lasting(path: Path) -> dict[str, Any]:
+    """What of a record must not depend on how often its cell was broken off: all but times, memory and the machine."""
+    data = dict(read_record(path).data)
+    curve = [{key: value for key, value in row.items() if key != "elapsed_s"} for row in data["curve"]]
+    kept = ("id", "status", "cell", "numbers", "recipes", "not_measured", "artifacts", "failure")
+    return {"curve": curve, **{key: data[key] for key in kept}}
+
+
+def unreadable(out: Path) -> list[str]:
+    """Every record and checkpoint that cannot be read."""
+    found = []
+    for path in out.glob("checkpoints/[!.]*"):
+        try:
+            torch.load(path, weights_only=True)
+        except Exception as error:  # whatever it is, it is what the trial looks for
+            found.append(f"{path.name}: {error}")
+    for path in out.glob("records/[!.]*"):
+        read_record(path)
+    return found
+
+
+def compare(unbroken: Path, broken: Path) -> list[str]:
+    """Every difference between the two runs that must not be."""
+    names = sorted(path.name for path in unbroken.glob("records/*.json"))
+    found = []
+    if sorted(path.name for path in broken.glob("records/*.json")) != names:
+        found.append("the cells differ")
+    for name in names:
+        first, second = lasting(unbroken / "records" / name), lasting(broken / "records" / name)
+        found += [f"{name}: {key} differs" for key in first if json.dumps(first[key]) != json.dumps(second[key])]
+        for picture in first["artifacts"].values():
+            if (unbroken / picture).read_bytes() != (broken / picture).read_bytes():
+                found.append(f"{picture} differs")
+    return found + [f"left: {path.relative_to(broken)}" for path in leftovers(broken)]
+
+
+def leftovers(out: Path) -> list[Path]:
+    return [*out.rglob(".partial-*"), *out.glob("checkpoints/*"), *out.glob("locks/*")]
+
+
+def trial(folder: Path, kills: int, steps: int, seed: int) -> list[str]:
+    moments = random.Random(seed)
+    subprocess.run(command(folder / "unbroken", steps), check=True)
+    broken, faults, done = folder / "broken", [], 0
+    progress = {"before cells": 0, "with a checkpoint": 0, "records": 0}
+    while done < kills:
+        process = subprocess.Popen(command(broken, steps))
+        while done % 4 and process.poll() is None and not list(broken.glob("locks/*")):
+            time.sleep(0.02)
+        try:
+            process.wait(timeout=moments.uniform(0, LONGEST_S))
+            print(f"the benchmark ended after {done} kills: give it more steps")
+            break
+        except subprocess.TimeoutExpired:
+            kill_all(process)
+        done += 1
+        faults += unreadable(broken)
+        checkpoints = len(list(broken.glob("checkpoints/[!.]*")))
+        records = len(list(broken.glob("records/[!.]*")))
+        progress["with a checkpoint" if checkpoints else "before cells" if not records else "records"] += 1
+        print(f"kill {done}: {records} records, {checkpoints} checkpoints, {len(faults)} faults", flush=True)
+    subprocess.run(command(broken, steps), check=True)
+    print(f"{done} kills: {progress}")
+    return faults + compare(folder / "unbroken", broken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.monotonic()
+        faults = trial(Path(folder), arguments.kills, arguments.steps, arguments.seed)
+    print("\n".join(faults) or "nothing lost: every record, curve and picture equals the unbroken run's")
+    print(f"{time.monotonic() - begin:.0f} s")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
