@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from genbench.cli import main
+from genbench.record import write_record
+
+
+@pytest.fixture
+def genbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run the command in this process; give its exit code, output and errors."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["genbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        shown = capsys.readouterr()
+        return int(end.value.code or 0), shown.out, shown.err
+
+    return run
+
+
+@pytest.fixture
+def folders(make, tmp_path: Path) -> tuple[Path, Path]:
+    """BASE and NEW: a model that got worse, one that did not, and a control."""
+    for name, worse, rate in (("base", 0.0, 100.0), ("new", 3.0, 99.0)):
+        records = [
+            *make(
+                "gan", {"fd": [10 + worse, 11.02 + worse, 12 + 1.01 * worse]}, {"train_images_per_s": [rate, 102, 98]}
+            ),
+            *make("vae:beta=4", {"fd": [5.0, 6.0, 7.0], "coverage": [0.4, 0.5, 0.6]}, {"parameters": [7, 7, 7]}),
+            *make("real", {"fd": [0.5] * 3}, kind="control", budget=None),
+        ]
+        for place, record in enumerate(records):
+            write_record(tmp_path / name, record | {"id": f"{place:016x}"})
+    return tmp_path / "base", tmp_path / "new"
+
+
+def test_the_table_says_what_changed_and_ends_with_the_verdict(genbench, folders) -> None:
+    code, out, err = genbench("compare", *folders, "--fail-on", "fd>5%,train_images_per_s<-10%")
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    (gan,) = (line for line in lines if line.startswith("gan") and " fd ↓ " in line)
+    assert "+27.3% (+27.0% to +27.7%)" in gan
+    assert "worse, p < 0.001" in gan
+    assert "REGRESSION: fd>5%: gan on digits: +27.3% (+27.0% to +27.7%); p < 0.001, Holm" in lines
+    assert lines[-1] == "regression: 1 of 3 checks failed"
+    assert not any(line.startswith("real") for line in lines)
+
+
+def test_without_a_gate_a_worse_number_is_no_failure(genbench, folders) -> None:
+    code, out, _ = genbench("compare", *folders)
+    assert code == 0
+    assert out.endswith("compared; nothing was gated\n")
+
+
+def test_markdown_begins_with_the_verdict_and_escapes_names(genbench, folders, tmp_path: Path) -> None:
+    page = tmp_path / "summary.md"
+    code, out, _ = genbench("compare", *folders, "--fail-on", "fd>5%", "--format", "markdown", "--out", page)
+    assert code == 1
+    assert "| :--- |" not in out  # the table for the log
+    text = page.read_text()
+    assert text.startswith("## genbench compare: regression: 1 of 2 checks failed\n")
+    assert "| `gan` | **fd ↓** |" in text
+    assert "| `vae:beta=4` | fd ↓ |" in text
+    assert "<details><summary>Other numbers</summary>" in text
+
+
+def test_json_has_every_number_and_is_strict(genbench, folders) -> None:
+    code, out, _ = genbench("compare", *folders, "--fail-on", "fd>5%", "--format", "json")
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    document = json.loads(out, parse_constant=refuse)
+    assert (code, document["exit_code"]) == (1, 1)
+    assert [check["outcome"] for check in document["checks"]] == ["regression", "ok"]
+    change = next(entry for entry in document["changes"] if entry["model"] == "gan" and entry["name"] == "fd")
+    assert change["relative_low"] < change["relative"] < change["relative_high"]
+    assert {entry["name"] for entry in document["changes"]} == {"fd", "coverage", "parameters", "train_images_per_s"}
+    assert {entry["model"] for entry in document["changes"] if entry["control"]} == {"real"}
+
+
+def test_another_machine_leaves_quality_and_says_which_field_differs(genbench, folders) -> None:
+    base, new = folders
+    for path in (new / "records").iterdir():
+        record = json.loads(path.read_text())
+        write_record(new, record | {"environment": record["environment"] | {"processor": "Xeon"}})
+    code, out, _ = genbench("compare", base, new, "--fail-on", "fd>50%")
+    assert code == 0
+    assert (
+        "not compared: gan on digits: train_images_per_s: machines differ: "
+        "processor is AMD EPYC in BASE and Xeon in NEW\n"
+    ) in out
+    assert genbench("compare", base, new, "--fail-on", "train_images_per_s<-10%")[0] == 2
+
+
+def test_an_expression_that_cannot_be_read_is_pointed_at(genbench, folders) -> None:
+    code, out, err = genbench("compare", *folders, "--fail-on", "fd>5%,kid")
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        "  fd>5%,kid",
+        "           ^",
+        "genbench: --fail-on, at character 10: expected > or < after 'kid', but it ends there",
+    ]
+    code, out, err = genbench("compare", *folders, "--fail-on", "fdd>5%")
+    assert (code, out) == (2, "")
+    assert err.endswith("at character 1: no record of either set has 'fdd'; did you mean fd?\n")
+
+
+def test_a_baseline_says_the_same_as_the_records_that_it_was_made_of(genbench, folders, tmp_path: Path) -> None:
+    base, new = folders
+    code, out, _ = genbench("baseline", base, "--out", tmp_path / "baseline.json")
+    assert (code, out) == (0, f"{tmp_path / 'baseline.json'}: 9 cells\n")
+    documents = [
+        json.loads(genbench("compare", one, new, "--fail-on", "fd>5%", "--format", "json")[1]) | {"base": ""}
+        for one in (base, tmp_path / "baseline.json")
+    ]
+    assert documents[0] == documents[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace('"value": 10', '"value": 99', 1), "was edited: its checksum does not fit"),
+        (
+            lambda text: text.replace('_baseline": 1', '_baseline": 2'),
+            "has baseline schema 2, this version reads up to 1",
+        ),
+        (lambda text: text.replace('_schema": 1', '_schema": 99'), "has record schema 99, this version reads up to"),
+        (lambda text: text[:100], "is no baseline; `genbench baseline DIR --out"),
+        (lambda text: "[]", "is no baseline"),
+    ],
+)
+def test_a_baseline_that_cannot_be_trusted_is_refused(genbench, folders, tmp_path: Path, change, message: str) -> None:
+    path = tmp_path / "baseline.json"
+    genbench("baseline", folders[0], "--out", path)
+    text = change(path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
+    code, out, err = genbench("compare", path, folders[1])
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert message in err
+
+
+def test_a_folder_without_records_or_with_a_damaged_one_is_refused(genbench, folders, tmp_path: Path) -> None:
+    assert genbench("compare", tmp_path / "none", folders[1])[0] == 2
+    (tmp_path / "empty").mkdir()
+    code, _, err = genbench("compare", folders[0], tmp_path / "empty")
+    assert code == 2
+    assert "holds no records" in err
+    next((folders[1] / "records").iterdir()).write_text("{")
+    code, _, err = genbench("compare", *folders)
+    assert code == 2  # not 1, which would say that something got worse
+    assert "truncated" in err
