@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from genbench.changes.change import Change, cost_change, quality_change
+from genbench.changes.losses import Loss, losses
 from genbench.changes.measures import Measure, cost_value, measures
 from genbench.changes.pairing import Pair, Pairing, Refusal, pairing
 from genbench.comparison import differing_fields, holm
 from genbench.report.quantities import main_metric
 from genbench.report.rows import Row
 
-__all__ = ["Comparison", "Loss", "compare"]
+__all__ = ["Comparison", "compare"]
 
 Record = Mapping[str, Any]
 
@@ -22,17 +22,6 @@ Record = Mapping[str, Any]
 _MACHINE = ("device", "device_name", "processor", "cores", "threads", "platform")
 _SOFTWARE = ("genbench", "commit", "torch", "python", "cuda", "tf32")
 _ROUNDING = 1e-3  # as a share: what another processor's rounding may do to a control's number
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Seeds of a pair that BASE has finished and NEW has not: `number` is None where the whole cell failed, else the
-    number that is no finite one in NEW. `why` is the first failure's reason."""
-
-    pair: Pair
-    number: str | None
-    seeds: tuple[int, ...]
-    why: str
 
 
 @dataclass(frozen=True)
@@ -94,7 +83,7 @@ def compare(base: Sequence[Record], new: Sequence[Record], gated: Collection[str
         paired,
         tuple(_corrected(changes, gated)),
         tuple(_merged(refused)),
-        tuple(loss for pair in paired.pairs for loss in _losses(pair)),
+        tuple(loss for pair in paired.pairs for loss in losses(pair)),
         tuple(one_sided),
         frozenset(measure.name for measure in measures([*base, *new])),
         _differing(base, new, _SOFTWARE),
@@ -149,32 +138,6 @@ def _differing(base: Iterable[Record], new: Iterable[Record], names: Iterable[st
 
 def _said(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else ", ".join(map(str, values)) or None
-
-
-def _losses(pair: Pair) -> Iterator[Loss]:
-    before = {record["cell"]["seed"]: record for record in pair.base.records}
-    after = {record["cell"]["seed"]: record for record in pair.new.records}
-    failed = {record["cell"]["seed"]: record["failure"] for record in pair.new.failed}
-    seeds = sorted(seed for seed in before if seed in failed and seed not in after)
-    if seeds:
-        failure = failed[seeds[0]] or {}
-        yield Loss(pair, None, tuple(seeds), f"{failure.get('stage')}: {failure.get('reason')}")
-    for measure in measures([*pair.base.records, *pair.new.records]):
-        name = measure.name
-        gone = tuple(
-            sorted(
-                seed
-                for seed in before.keys() & after.keys()
-                if _finite(before[seed]["numbers"].get(name)) and name in after[seed]["numbers"]
-                if not _finite(after[seed]["numbers"][name])
-            )
-        )
-        if gone:
-            yield Loss(pair, name, gone, "no finite number")
-
-
-def _finite(number: Mapping[str, Any] | None) -> bool:
-    return number is not None and number["value"] is not None and math.isfinite(number["value"])
 
 
 def _merged(refused: Iterable[Refusal]) -> list[Refusal]:

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from genbench.changes.change import Change
-from genbench.changes.wording import HEADER, Shown, cells, headline, judgement_text, notes, split
+from genbench.changes.remarks import remarks
+from genbench.changes.wording import HEADER, Shown, cells, headline, judgement_text, split
 from genbench.comparison import Summary
 from genbench.report.escape import code, printable, text
 from genbench.report.tables import markdown_table
@@ -34,8 +35,8 @@ def as_table(shown: Shown) -> str:
         lines += ["", f"{len(others)} other numbers, none of a model resolved, are in --format json"]
     if first:
         lines += ["", _foot(shown)]
-    if remarks := notes(shown):
-        lines += ["", *(printable(line) for line in remarks)]
+    if said := remarks(shown.comparison):
+        lines += ["", *(printable(line) for line in said)]
     if shown.verdict.judgements:
         lines += ["", *(printable(judgement_text(judgement)) for judgement in shown.verdict.judgements)]
     return "\n".join([*lines, "", headline(shown)]) + "\n"
@@ -50,8 +51,8 @@ def as_markdown(shown: Shown) -> str:
     parts += ["\n".join(f"- {text(judgement_text(judgement))}" for judgement in urgent)] if urgent else []
     parts += [f"**{text(title)}**\n\n{_markdown_rows(changes, shown)}" for title, changes in _by_place(first).items()]
     parts += [text(_foot(shown))] if first else []
-    if remarks := notes(shown):
-        parts.append("\n".join(f"- {text(line)}" for line in remarks))
+    if said := remarks(shown.comparison):
+        parts.append("\n".join(f"- {text(line)}" for line in said))
     if passed := verdict.of("ok"):
         parts.append(_fold("Checks that passed", "\n".join(f"- {text(judgement_text(each))}" for each in passed)))
     if others:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from genbench.changes.change import Change
-from genbench.changes.comparing import Comparison, Loss
+from genbench.changes.comparing import Comparison
 from genbench.changes.expression import Term
+from genbench.changes.losses import Loss
 from genbench.changes.pairing import Pair
 
 __all__ = ["Judgement", "Verdict", "judge"]
@@ -27,7 +28,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All judgements, the cells that NEW lost, and what follows from them."""
+    """All judgements, the cells that NEW lost, whether no number of a model could be compared, and what follows."""
 
     judgements: tuple[Judgement, ...]
     lost_cells: tuple[Loss, ...]
@@ -57,7 +58,7 @@ def judge(comparison: Comparison, terms: Sequence[Term]) -> Verdict:
     """
     judgements = [judgement for term in terms for judgement in _judged(comparison, term)]
     lost = tuple(loss for loss in comparison.losses if loss.number is None)
-    return Verdict(tuple(judgements), lost, not comparison.changes)
+    return Verdict(tuple(judgements), lost, not any(change.pair.is_model for change in comparison.changes))
 
 
 def _judged(comparison: Comparison, term: Term) -> Iterator[Judgement]:

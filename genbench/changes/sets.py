@@ -20,6 +20,8 @@ def read_set(path: Path) -> list[Record]:
     """
     if path.is_file():
         return read_baseline(path)
+    if path.suffix == ".json" and not path.exists():
+        raise InputError(f"{path} does not exist; `genbench baseline DIR --out {path}` would write it")
     try:
         return stored_records(path)
     except RecordError as error:

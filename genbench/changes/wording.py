@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from genbench.changes.change import Change
 from genbench.changes.comparing import Comparison
 from genbench.changes.expression import Term
-from genbench.changes.gate import Judgement, Verdict, seeds
+from genbench.changes.gate import Judgement, Verdict
 from genbench.changes.measures import Measure
-from genbench.changes.pairing import Refusal
 from genbench.comparison import Summary
 from genbench.report.formatting import NOTHING, amount, interval, memory, p_value, percent, plain
 from genbench.report.quantities import HEADLINE
 
-__all__ = ["Shown", "change_text", "cells", "headline", "judgement_text", "notes", "refusal_text", "split", "HEADER"]
+__all__ = ["Shown", "change_text", "cells", "headline", "judgement_text", "split", "HEADER"]
 
 HEADER = ("model", "number", "seeds", "BASE", "NEW", "change, 95% interval", "outcome")
-_MOST_ROWS = 6
-_MOST_NUMBERS = 8
 _WORDS = {"regression": "REGRESSION", "undecided": "NOT DECIDED", "ok": "ok"}
-_LONG = 16
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ def headline(shown: Shown) -> str:
     if undecided:
         parts.append(f"{undecided} of {len(verdict.judgements)} checks could not be decided")
     if verdict.nothing_compared:
-        parts.append("nothing could be compared")
+        parts.append("no number of a model could be compared")
     if verdict.exit_code == 1:
         return f"regression: {'; '.join(parts)}"
     if verdict.exit_code == 2:
@@ -112,46 +106,6 @@ def judgement_text(judgement: Judgement) -> str:
     return f"{word}: {judgement.term.text}: {judgement.subject}: {'; '.join(said)}"
 
 
-def refusal_text(refusal: Refusal) -> str:
-    """Return what was not compared, and the fields that differ with both values."""
-    rows = _listed(refusal.rows, _MOST_ROWS, "rows")
-    numbers = f": {_listed(refusal.numbers, _MOST_NUMBERS, 'numbers')}" if refusal.numbers else ""
-    fields = f": {_fields(refusal.fields)}" if refusal.fields else ""
-    return f"not compared: {rows}{numbers}: {refusal.what}{fields}"
-
-
-def notes(shown: Shown) -> list[str]:
-    """Return what else a reader must know, one line each."""
-    comparison = shown.comparison
-    lines = [f"failed in NEW: {loss.pair}, {seeds(loss.seeds)}: {loss.why}" for loss in shown.verdict.lost_cells]
-    lines += [
-        f"{loss.number} of {loss.pair} is no finite number in NEW, {seeds(loss.seeds)}"
-        for loss in comparison.losses
-        if loss.number
-    ]
-    lines += [refusal_text(refusal) for refusal in comparison.refused]
-    for side, names in (("BASE", comparison.pairing.only_base), ("NEW", comparison.pairing.only_new)):
-        if names:
-            lines.append(f"only in {side}: {_listed(names, _MOST_ROWS, 'rows')}")
-    for side in ("BASE", "NEW"):
-        alone = [measure.name for _, measure, owner in comparison.one_sided if owner == side]
-        if alone:
-            lines.append(f"measured only in {side}: {_listed(tuple(dict.fromkeys(alone)), _MOST_NUMBERS, 'numbers')}")
-    settings: dict[str, list[str]] = {}
-    for pair in comparison.pairing.pairs:
-        if pair.settings:
-            settings.setdefault(_fields(pair.settings), []).append(pair.name)
-    lines += [f"settings of {_listed(tuple(names), _MOST_ROWS, 'rows')}: {said}" for said, names in settings.items()]
-    if comparison.software:
-        lines.append(f"software: {_fields(comparison.software)}")
-    lines += [
-        f"the control {change.pair.name} has {change.measure.name} {plain(change.base.mean)} in BASE and "
-        f"{plain(change.new.mean)} in NEW: measuring itself has changed, so no change is the model's alone"
-        for change in comparison.altered_controls
-    ]
-    return lines
-
-
 def _wanted(change: Change, gated: Collection[str]) -> bool:
     name, kind = change.measure.name, change.measure.kind
     return (
@@ -188,23 +142,3 @@ def _outcome(change: Change) -> str:
     if change.p_holm is None or change.outcome == "equal" or change.measure.kind == "size":
         return change.outcome
     return f"{change.outcome}, {p_value(change.p_holm)}"
-
-
-def _fields(fields: Mapping[str, tuple[Any, Any]]) -> str:
-    return "; ".join(
-        f"{name.replace('_', ' ')} is {_short(base)} in BASE and {_short(new)} in NEW"
-        for name, (base, new) in fields.items()
-    )
-
-
-def _short(value: Any) -> str:
-    shown = value if isinstance(value, str) else NOTHING if value is None else json.dumps(value, default=str)
-    is_digest = len(shown) > _LONG and all(digit in "0123456789abcdef" for digit in shown)
-    return f"{shown[:8]}…" if is_digest else shown
-
-
-def _listed(names: Iterable[str], most: int, what: str) -> str:
-    known = tuple(names)
-    if len(known) <= most:
-        return ", ".join(known)
-    return f"{', '.join(known[:most])} and {len(known) - most} more {what}"

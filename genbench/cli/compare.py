@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from genbench.errors import InputError
+
 
 @click.command(short_help="Compare two sets of records; --fail-on gates with exit code 1.")
 @click.argument("base", type=click.Path(path_type=Path), metavar="BASE")
@@ -23,7 +25,10 @@ import click
     help="Of what is printed, or of FILE.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it to FILE; the table is printed anyway."
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write it to FILE; the table is printed anyway.",
 )
 def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | None) -> None:
     """Compare BASE with NEW: quality, speed and memory of each model that both hold, each with an interval.
@@ -60,7 +65,10 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
         changes.check_names(fail_on or "", terms, comparison.names)
     shown = changes.Shown(base, new, comparison, terms, changes.judge(comparison, terms))
     if out is not None:
-        write_text(out, changes.FORMATS[style](shown))
+        try:
+            write_text(out, changes.FORMATS[style](shown))
+        except OSError as error:  # exit code 1 would say that something got worse
+            raise InputError(f"{out} cannot be written: {error.strerror}") from error
     click.echo(changes.FORMATS["table" if out is not None else style](shown), nl=False)
     sys.exit(shown.verdict.exit_code)
 
