@@ -85,6 +85,42 @@ def test_json_has_every_number_and_is_strict(genbench, folders) -> None:
     assert {entry["model"] for entry in document["changes"] if entry["control"]} == {"real"}
 
 
+def test_json_writes_null_for_what_is_no_number(genbench, make, tmp_path: Path) -> None:
+    for name, value in (("base", 1.0), ("new", float("nan"))):
+        for record in make(numbers={"fd": [1.0, 2.0], "kid": [value, value]}):
+            seed = record["cell"]["seed"]
+            write_record(tmp_path / name, record | {"id": f"{seed:016x}"})
+    _, out, _ = genbench("compare", tmp_path / "base", tmp_path / "new", "--format", "json")
+    assert "NaN" not in out
+    document = json.loads(out)
+    assert [(lost["number"], lost["seeds"]) for lost in document["lost"]] == [("kid", [0, 1])]
+    assert next(change for change in document["changes"] if change["name"] == "kid")["new"]["mean"] is None
+
+
+def test_what_the_interval_leaves_open_is_said_of_a_term_that_passes(genbench, folders) -> None:
+    _, out, _ = genbench("compare", *folders, "--fail-on", "coverage<-10%,fd>27.5%,train_images_per_s<-2")
+    lines = out.splitlines()
+    assert "ok: fd>27.5%: gan on digits: +27.3% (+27.0% to +27.7%); p < 0.001, Holm; +27.7% is not excluded" in lines
+    assert "ok: coverage<-10%: vae:beta=4 on digits: 0; p = 1, Holm" in lines
+
+
+def test_other_software_is_told_and_its_times_are_compared(genbench, folders) -> None:
+    base, new = folders
+    for path in (new / "records").iterdir():
+        record = json.loads(path.read_text())
+        write_record(new, record | {"environment": record["environment"] | {"torch": "2.14.0"}})
+    code, out, _ = genbench("compare", base, new, "--fail-on", "train_images_per_s<-50%")
+    assert code == 0
+    assert "software: torch is 2.13.0 in BASE and 2.14.0 in NEW\n" in out
+
+
+def test_a_file_that_cannot_be_written_is_no_regression(genbench, folders, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = genbench("compare", *folders, "--out", tmp_path / "file" / "summary.md")
+    assert code == 2
+    assert "cannot be written" in err
+
+
 def test_another_machine_leaves_quality_and_says_which_field_differs(genbench, folders) -> None:
     base, new = folders
     for path in (new / "records").iterdir():
