@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from genbench.changes.comparing import Comparison
 from genbench.changes.gate import seeds
-from genbench.changes.pairing import Refusal
+from genbench.changes.pairing import Pair, Refusal
 from genbench.report.formatting import NOTHING, plain
 
 __all__ = ["remarks"]
@@ -38,11 +38,8 @@ def remarks(comparison: Comparison) -> list[str]:
         alone = [measure.name for _, measure, owner in comparison.one_sided if owner == side]
         if alone:
             lines.append(f"measured only in {side}: {_listed(tuple(dict.fromkeys(alone)), _MOST_NUMBERS, 'numbers')}")
-    settings: dict[str, list[str]] = {}
-    for pair in comparison.pairing.pairs:
-        if pair.settings:
-            settings.setdefault(_fields(pair.settings), []).append(pair.name)
-    lines += [f"settings of {_listed(tuple(names), _MOST_ROWS, 'rows')}: {said}" for said, names in settings.items()]
+    lines += _shared("not compared seed by seed", comparison, _other_seeds)
+    lines += _shared("settings", comparison, lambda pair: _fields(pair.settings))
     if comparison.software:
         lines.append(f"software: {_fields(comparison.software)}")
     lines += [
@@ -51,6 +48,22 @@ def remarks(comparison: Comparison) -> list[str]:
         for change in comparison.altered_controls
     ]
     return lines
+
+
+def _shared(title: str, comparison: Comparison, say: Callable[[Pair], str]) -> list[str]:
+    """Return one line for each thing that is said of several pairs."""
+    owners: dict[str, list[str]] = {}
+    for pair in comparison.pairing.pairs:
+        if said := say(pair):
+            owners.setdefault(said, []).append(pair.name)
+    return [f"{title}: {_listed(tuple(names), _MOST_ROWS, 'rows')}: {said}" for said, names in owners.items()]
+
+
+def _other_seeds(pair: Pair) -> str:
+    ours, theirs = ([record["cell"]["seed"] for record in row.records] for row in (pair.base, pair.new))
+    if not ours or not theirs or set(ours) == set(theirs):
+        return ""
+    return f"BASE has {seeds(ours)}, NEW has {seeds(theirs)}"
 
 
 def _refused(refusal: Refusal) -> str:

@@ -114,6 +114,13 @@ def test_other_software_is_told_and_its_times_are_compared(genbench, folders) ->
     assert "software: torch is 2.13.0 in BASE and 2.14.0 in NEW\n" in out
 
 
+def test_seeds_that_are_missing_are_told(genbench, folders) -> None:
+    base, new = folders
+    (new / "records" / f"{2:016x}.json").unlink()
+    _, out, _ = genbench("compare", base, new)
+    assert "not compared seed by seed: gan: BASE has seeds 0, 1, 2, NEW has seeds 0, 1\n" in out
+
+
 def test_a_file_that_cannot_be_written_is_no_regression(genbench, folders, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     code, _, err = genbench("compare", *folders, "--out", tmp_path / "file" / "summary.md")
