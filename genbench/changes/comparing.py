@@ -19,7 +19,7 @@ __all__ = ["Comparison", "compare"]
 Record = Mapping[str, Any]
 
 # What decides how fast a machine is. Its software is what a comparison may be about, so it is told, not refused.
-_MACHINE = ("device", "device_name", "processor", "cores", "threads", "platform")
+_MACHINE = ("device", "device_name", "processor", "cores", "threads", "jobs", "platform")
 _SOFTWARE = ("genbench", "commit", "torch", "python", "cuda", "tf32")
 _ROUNDING = 1e-3  # as a share: what another processor's rounding may do to a control's number
 
@@ -129,11 +129,17 @@ def _differing(base: Iterable[Record], new: Iterable[Record], names: Iterable[st
     environments = [[record["environment"] for record in side if record.get("environment")] for side in (base, new)]
     found: dict[str, tuple[Any, Any]] = {}
     for name in names:
-        ours, theirs = ([environment.get(name) for environment in side] for side in environments)
+        ours, theirs = ([_field(environment, name) for environment in side] for side in environments)
         values = [*dict.fromkeys(ours)], [*dict.fromkeys(theirs)]
         if len({*values[0], *values[1]}) > 1:
             found[name] = (_said(values[0]), _said(values[1]))
     return found
+
+
+def _field(environment: Mapping[str, Any], name: str) -> Any:
+    if name == "device":  # which of several equal GPUs it was decides nothing
+        return str(environment.get(name)).partition(":")[0]
+    return environment.get(name, 1) if name == "jobs" else environment.get(name)  # there was one before it was told
 
 
 def _said(values: Sequence[Any]) -> Any:

@@ -100,6 +100,17 @@ def test_times_and_memory_of_two_machines_are_refused_and_quality_compared(make)
     assert comparison.software == {"torch": ("2.13.0", "2.12.0")}
 
 
+def test_cells_side_by_side_are_slower_and_equal_gpus_are_one_device(make) -> None:
+    def records(**fields) -> list:
+        return make(costs={"train_s": [1.0, 2.0, 3.0]}, machine={"processor": "Xeon", **fields})
+
+    (refusal,) = compare(records(), records(jobs=4)).refused
+    assert refusal.fields == {"jobs": (1, 4)}
+    assert not compare(records(), records(jobs=1)).refused
+    assert not compare(records(device="cuda:0"), records(device="cuda:1")).refused
+    assert compare(records(device="cuda:0"), records(device="cpu")).refused
+
+
 def test_seeds_of_two_machines_have_no_one_speed(make) -> None:
     costs = {"train_images_per_s": [1.0, 2.0]}
     mixed = make(numbers={"fd": [1.0, 2.0]}, costs=costs)
