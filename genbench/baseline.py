@@ -15,7 +15,7 @@ from typing import Any
 from genbench import atomic
 from genbench.errors import InputError
 from genbench.identity import canonical
-from genbench.record import SCHEMA, Record
+from genbench.record import SCHEMA, Record, upgraded
 
 __all__ = ["BASELINE_SCHEMA", "read_baseline", "write_baseline"]
 
@@ -34,7 +34,7 @@ def write_baseline(path: Path, records: Sequence[Record]) -> None:
     shared = _shared([record.data["cell"] for record in records])
     body = {
         _KIND: BASELINE_SCHEMA,
-        "record_schema": max(int(record.data["schema"]) for record in records),
+        "record_schema": SCHEMA,
         "shared_cell": shared,
         "environments": environments,
         "recipes": dict(sorted(recipes.items())),
@@ -65,7 +65,7 @@ def read_baseline(path: Path) -> list[Record]:
         raise InputError(
             f"{path} was edited: its checksum does not fit; write it again with `genbench baseline DIR --out {path}`"
         )
-    return [Record(_restored(entry, document)) for entry in document["records"]]
+    return [Record(upgraded(_restored(entry, document))) for entry in document["records"]]
 
 
 def _shared(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

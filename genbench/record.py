@@ -13,7 +13,7 @@ from genbench import atomic
 from genbench.errors import GenbenchError
 from genbench.identity import canonical
 
-__all__ = ["SCHEMA", "Record", "RecordError", "read_record", "read_records", "record_path", "write_record"]
+__all__ = ["SCHEMA", "Record", "RecordError", "read_record", "read_records", "record_path", "upgraded", "write_record"]
 
 SCHEMA = 2
 
@@ -122,9 +122,14 @@ def read_record(path: Path) -> Record:
         )
     if checksum != hashlib.sha256(canonical(body)).hexdigest():
         raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
+    return Record(upgraded(data))
+
+
+def upgraded(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's document as this version's schema has it."""
     while data["schema"] < SCHEMA:
         data = _UPGRADES[data["schema"]](data)
-    return Record(data)
+    return data
 
 
 def read_records(directory: Path) -> list[Record]:

@@ -139,7 +139,7 @@ def _differing(base: Iterable[Record], new: Iterable[Record], names: Iterable[st
 def _field(environment: Mapping[str, Any], name: str) -> Any:
     if name == "device":  # which of several equal GPUs it was decides nothing
         return str(environment.get(name)).partition(":")[0]
-    return environment.get(name, 1) if name == "jobs" else environment.get(name)  # there was one before it was told
+    return environment.get(name)
 
 
 def _said(values: Sequence[Any]) -> Any:
