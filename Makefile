@@ -5,11 +5,16 @@ BIN := $(VENV)/bin
 PLUGINS := plugins/gan plugins/vae plugins/ae
 SOURCES := pyproject.toml constraints.txt $(PLUGINS:=/pyproject.toml)
 DEMO := reports/demo
+COMPARED := reports/compared
+BASELINE := benchmarks/baselines/digits.json
+# Quality alone: times and memory of another machine than the baseline's are refused. Few numbers, because each takes power
+# from the others; docs/ci.md has what such a gate sees.
+FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 
-.PHONY: demo test check lint types bench clean help
+.PHONY: demo test check lint types bench compare baseline clean help
 
 help:  ## Show what can be made.
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## Train gan, dcgan, vae and ae on the digits and write a report (about 5 minutes).
 	$(BIN)/genbench run benchmarks/digits.toml --out $(DEMO)
@@ -32,6 +37,15 @@ types: $(VENV)/.installed
 
 bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark).
 	$(BIN)/pytest benchmarks --benchmark-only
+
+compare: $(VENV)/.installed  ## Run the digits afresh and compare their quality with the committed baseline (about 5 minutes).
+	rm -rf $(COMPARED)
+	@# A cell that fails is the comparison's to judge.
+	-$(BIN)/genbench run benchmarks/digits.toml --out $(COMPARED)
+	$(BIN)/genbench compare $(BASELINE) $(COMPARED) --fail-on '$(FAIL_ON)' --format markdown --out $(COMPARED)/comparison.md
+
+baseline: $(VENV)/.installed  ## Make what `make compare` measured the new baseline: commit it with the change that explains it.
+	$(BIN)/genbench baseline $(COMPARED) --out $(BASELINE)
 
 # The stamp is written last, so an interrupted installation is taken up again; and nothing that is there is reinstalled
 # until a list of requirements changes. An unpinned torch would bring gigabytes of CUDA packages: hence the constraints.

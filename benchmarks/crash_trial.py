@@ -12,6 +12,7 @@ to that of the unbroken run in everything but times, its pictures byte for byte,
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import random
 import signal
@@ -39,6 +40,18 @@ def command(out: Path, steps: int) -> list[str]:
         *(sys.executable, "-c", program, "run", *models, *budget),
         *("--checkpoint-interval", "0.3", "--out", str(out), "--quiet"),
     ]
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process is at the cell whose lock this is."""
+    try:
+        with path.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:
@@ -99,7 +112,7 @@ def trial(folder: Path, kills: int, steps: int, seed: int) -> list[str]:
     progress = {"before cells": 0, "with a checkpoint": 0, "records": 0}
     while done < kills:
         process = subprocess.Popen(command(broken, steps))
-        while done % 4 and process.poll() is None and not list(broken.glob("locks/*")):
+        while done % 4 and process.poll() is None and not any(map(is_held, broken.glob("locks/*"))):
             time.sleep(0.02)
         try:
             process.wait(timeout=moments.uniform(0, LONGEST_S))

@@ -21,6 +21,7 @@ __all__ = [
     "read_record",
     "read_records",
     "record_path",
+    "upgraded",
     "write_record",
 ]
 
@@ -136,9 +137,14 @@ def read_record(path: Path) -> Record:
         )
     if checksum != hashlib.sha256(canonical(body)).hexdigest():
         raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
+    return Record(upgraded(data))
+
+
+def upgraded(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's document as this version's schema has it."""
     while data["schema"] < SCHEMA:
         data = _UPGRADES[data["schema"]](data)
-    return Record(data)
+    return data
 
 
 def read_records(directory: Path) -> list[Record]:

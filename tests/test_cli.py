@@ -202,7 +202,7 @@ def test_the_command_in_a_record_runs_it_again(finished: Path) -> None:
     assert line == f"genbench run -m {TINY} -d digits --seeds 2 --budget 20steps --evaluations 2"
 
 
-@pytest.mark.parametrize("name", ["run", "report", "models", "datasets", "metrics", "doctor"])
+@pytest.mark.parametrize("name", ["run", "report", "compare", "baseline", "models", "datasets", "metrics", "doctor"])
 def test_every_command_has_an_example(name: str, tmp_path: Path) -> None:
     text = command(name, "--help", cwd=tmp_path).stdout
     assert f"genbench {name}" in text.split("Examples:")[1]

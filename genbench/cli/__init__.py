@@ -7,6 +7,8 @@ import sys
 import click
 
 from genbench import __version__
+from genbench.cli.baseline import baseline
+from genbench.cli.compare import compare
 from genbench.cli.datasets import datasets
 from genbench.cli.doctor import doctor
 from genbench.cli.evaluate import evaluate
@@ -30,11 +32,12 @@ def cli() -> None:
       genbench run                                   every installed model on the digits, a short budget
       genbench run -m vae -m vae:beta=4 --seeds 5    two versions of a model, five seeds each
       genbench run -m ./my_model.py -d mnist         a model from a file
+      genbench compare reports/before reports/after  what changed, with intervals
       genbench doctor                                what is installed, and what is missing
     """
 
 
-for command in (run, report, evaluate, models, datasets, metrics, doctor, plugin):
+for command in (run, report, compare, baseline, evaluate, models, datasets, metrics, doctor, plugin):
     cli.add_command(command)
 
 

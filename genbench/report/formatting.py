@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["NOTHING", "amount", "interval", "memory", "p_value", "plain"]
+__all__ = ["NOTHING", "amount", "interval", "memory", "p_value", "percent", "plain"]
 
 NOTHING = "–"
 _DIGITS = 4
@@ -96,3 +96,17 @@ def p_value(p: float) -> str:
     if p < 0.001:
         return "p < 0.001"
     return f"p = {p:.{2 if p >= 0.1 else 3}f}" if p < 0.995 else "p = 1"
+
+
+def percent(share: float) -> str:
+    """Return a change as a signed percentage: to one decimal, whole from 100% on, to two digits below 1%.
+
+    >>> [percent(share) for share in (0.1234, -0.05, 1.5, 0.00123, 0)]
+    ['+12.3%', '-5.0%', '+150%', '+0.12%', '0%']
+    """
+    if not math.isfinite(share):
+        return NOTHING
+    size = abs(100 * share)
+    if size < 0.005:
+        return "0%"
+    return f"{100 * share:+,.{0 if size >= 99.95 else 1 if size >= 0.995 else 2}f}%"

@@ -43,6 +43,11 @@ class Row:
         """Whether the row competes; a control does not."""
         return bool(self.cell["kind"] == "model")
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What, beside the training seed, dataset and budget, tells this row's cells from others."""
+        return _fields(self.cell)
+
     def values(self, column: Column) -> dict[int, float]:
         """Return training seed -> number, of this recipe alone; NaN where it is no number."""
         metric, recipe = column

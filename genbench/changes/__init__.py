@@ -1,0 +1,30 @@
+"""What changed between two sets of records, and whether it is a regression. Nothing here imports torch.
+
+The statistics are those of `genbench.comparison`; this package decides what may be compared with what.
+"""
+
+from __future__ import annotations
+
+from genbench.changes.change import Change
+from genbench.changes.comparing import Comparison, compare
+from genbench.changes.documents import FORMATS
+from genbench.changes.expression import ExpressionError, Term, check_names, parse
+from genbench.changes.gate import Verdict, judge
+from genbench.changes.sets import read_set
+from genbench.changes.wording import Shown, headline
+
+__all__ = [
+    "FORMATS",
+    "Change",
+    "Comparison",
+    "ExpressionError",
+    "Shown",
+    "Term",
+    "Verdict",
+    "check_names",
+    "compare",
+    "headline",
+    "judge",
+    "parse",
+    "read_set",
+]

@@ -1,0 +1,175 @@
+"""Every number of every pair: compared, or refused with what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from genbench.changes.change import Change, cost_change, quality_change
+from genbench.changes.losses import Loss, losses
+from genbench.changes.measures import Measure, cost_value, measures
+from genbench.changes.pairing import Pair, Pairing, Refusal, pairing
+from genbench.comparison import differing_fields, holm
+from genbench.report.quantities import main_metric
+from genbench.report.rows import Row
+
+__all__ = ["Comparison", "compare"]
+
+Record = Mapping[str, Any]
+
+# What decides how fast a machine is. Its software is what a comparison may be about, so it is told, not refused.
+_MACHINE = ("device", "device_name", "processor", "cores", "threads", "jobs", "platform")
+_SOFTWARE = ("genbench", "commit", "torch", "python", "cuda", "tf32")
+_ROUNDING = 1e-3  # as a share: what another processor's rounding may do to a control's number
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two sets of records say of each other.
+
+    `one_sided` maps a pair to the names that only one of its sides measured, `names` holds every name of either set,
+    `software` the versions that differ.
+    """
+
+    pairing: Pairing
+    changes: tuple[Change, ...]
+    refused: tuple[Refusal, ...]
+    losses: tuple[Loss, ...]
+    one_sided: tuple[tuple[Pair, Measure, str], ...]
+    names: frozenset[str]
+    software: Mapping[str, tuple[Any, Any]]
+
+    @property
+    def altered_controls(self) -> list[Change]:
+        """Controls whose main number is another one under the same recipe: measuring itself has changed."""
+        return [
+            change
+            for change in self.changes
+            if not change.pair.is_model
+            and change.measure.name
+            == main_metric(name for record in change.pair.base.records for name in record["numbers"])
+            and change.resolved
+            and abs(change.relative or 0.0) > _ROUNDING
+        ]
+
+
+def compare(base: Sequence[Record], new: Sequence[Record], gated: Collection[str] = ()) -> Comparison:
+    """Compare two sets of records.
+
+    The p-values of `gated` numbers are corrected (Holm) over all of them and all models: they are the tests of one
+    decision. Those of any other number are corrected over the models that have it.
+
+    Args:
+        base: the records' data, finished and failed, of what was before.
+        new: of what is now.
+        gated: the names that `--fail-on` decides by.
+    """
+    paired = pairing(base, new)
+    changes: list[Change] = []
+    refused = list(paired.refused)
+    one_sided = []
+    for pair in paired.pairs:
+        other_machine = _machines(pair)
+        for measure in measures([*pair.base.records, *pair.new.records]):
+            found = _one(pair, measure, other_machine)
+            if isinstance(found, Change):
+                changes.append(found)
+            elif isinstance(found, Refusal):
+                refused.append(found)
+            elif found:
+                one_sided.append((pair, measure, found))
+    return Comparison(
+        paired,
+        tuple(_corrected(changes, gated)),
+        tuple(_merged(refused)),
+        tuple(loss for pair in paired.pairs for loss in losses(pair)),
+        tuple(one_sided),
+        frozenset(measure.name for measure in measures([*base, *new])),
+        _differing(base, new, _SOFTWARE),
+    )
+
+
+def _one(pair: Pair, measure: Measure, other_machine: Mapping[str, tuple[Any, Any]]) -> Change | Refusal | str | None:
+    """Return the change; or why there is none; or the side that alone has the number; None where it tells nothing."""
+    if not pair.base.records or not pair.new.records:
+        return None  # the losses say it
+    has = [_has(row, measure) for row in (pair.base, pair.new)]
+    if not all(has):
+        return "BASE" if has[0] else "NEW"
+    if measure.kind == "quality":
+        ours, theirs = _recipes(pair.base, measure.name), _recipes(pair.new, measure.name)
+        shared = sorted(ours.keys() & theirs.keys())
+        if shared:
+            return quality_change(pair, measure, (measure.name, shared[0]))
+        fields = differing_fields(next(iter(ours.values())), next(iter(theirs.values())))
+        return Refusal((str(pair),), (measure.name,), "recipes differ", fields)
+    if measure.of_machine and other_machine:
+        return Refusal((str(pair),), (measure.name,), "machines differ", other_machine)
+    return cost_change(pair, measure)
+
+
+def _has(row: Row, measure: Measure) -> bool:
+    if measure.kind == "quality":
+        return any(measure.name in record["numbers"] for record in row.records)
+    return any(cost_value(record["cost"], measure.name) is not None for record in row.records)
+
+
+def _recipes(row: Row, metric: str) -> dict[str, Mapping[str, Any]]:
+    numbers = [(record, record["numbers"].get(metric)) for record in row.records]
+    return {number["recipe"]: record["recipes"][number["recipe"]] for record, number in numbers if number}
+
+
+def _machines(pair: Pair) -> dict[str, tuple[Any, Any]]:
+    """Return the fields in which the machines differ, within a side too: seeds of two machines have no one speed."""
+    return _differing(pair.base.records, pair.new.records, _MACHINE)
+
+
+def _differing(base: Iterable[Record], new: Iterable[Record], names: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+    environments = [[record["environment"] for record in side if record.get("environment")] for side in (base, new)]
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in names:
+        ours, theirs = ([_field(environment, name) for environment in side] for side in environments)
+        values = [*dict.fromkeys(ours)], [*dict.fromkeys(theirs)]
+        if len({*values[0], *values[1]}) > 1:
+            found[name] = (_said(values[0]), _said(values[1]))
+    return found
+
+
+def _field(environment: Mapping[str, Any], name: str) -> Any:
+    if name == "device":  # which of several equal GPUs it was decides nothing
+        return str(environment.get(name)).partition(":")[0]
+    return environment.get(name)
+
+
+def _said(values: Sequence[Any]) -> Any:
+    return values[0] if len(values) == 1 else ", ".join(map(str, values)) or None
+
+
+def _merged(refused: Iterable[Refusal]) -> list[Refusal]:
+    """Join refusals that say the same of several numbers or rows."""
+    by_cause: dict[str, list[Refusal]] = {}
+    for refusal in refused:
+        by_cause.setdefault(f"{refusal.what} {refusal.fields!r}", []).append(refusal)
+    return [
+        replace(
+            same[0],
+            rows=tuple(dict.fromkeys(row for refusal in same for row in refusal.rows)),
+            numbers=tuple(dict.fromkeys(name for refusal in same for name in refusal.numbers)),
+        )
+        for same in by_cause.values()
+    ]
+
+
+def _corrected(changes: Sequence[Change], gated: Collection[str]) -> list[Change]:
+    families: dict[tuple[bool, str], list[int]] = {}
+    for position, change in enumerate(changes):
+        if change.p is not None:
+            name = change.measure.name
+            decides = change.pair.is_model and name in gated
+            families.setdefault((change.pair.is_model, "" if decides else name), []).append(position)
+    corrected = list(changes)
+    for family in families.values():
+        for position, p in zip(family, holm([changes[place].p or 0.0 for place in family]), strict=True):
+            corrected[position] = replace(changes[position], p_holm=p)
+    return corrected

@@ -1,0 +1,134 @@
+"""The language of `--fail-on`: `fd>5%,train_images_per_s<-10%`.
+
+    expression = term {"," term}
+    term       = NAME (">" | "<") NUMBER ["%"]
+    NAME       = a number or a cost as records name it: letters, digits and "_", not beginning with a digit
+    NUMBER     = decimal, with a sign and an exponent if wanted
+
+Blanks between the parts are passed over.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from genbench.errors import InputError, nearest
+
+__all__ = ["ExpressionError", "Term", "check_names", "parse"]
+
+_BLANKS = re.compile(r"\s*")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+class ExpressionError(InputError):
+    """An expression that cannot be read. `position` counts its characters from 1; `pointer` is two lines to show."""
+
+    def __init__(self, expression: str, offset: int, fault: str) -> None:
+        self.position = offset + 1
+        self.pointer = f"  {expression}\n  {' ' * offset}^"
+        super().__init__(f"--fail-on, at character {self.position}: {fault}")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term: a change of `name` beyond `bound` fails.
+
+    Args:
+        name: as records name it.
+        sign: `>` fails above the bound, `<` below it.
+        bound: a share of BASE's mean where `relative` (5% is 0.05), else in the number's own unit.
+        relative: whether the term has a percent sign.
+        text: the term as it was written, without blanks.
+        offset: where it begins in the expression, from 0.
+    """
+
+    name: str
+    sign: str
+    bound: float
+    relative: bool
+    text: str
+    offset: int
+
+    def passed_by(self, change: float) -> bool:
+        """Whether `change`, a share of BASE's mean where the term is relative, lies beyond the bound."""
+        return change > self.bound if self.sign == ">" else change < self.bound
+
+
+def parse(expression: str) -> list[Term]:
+    """Read an expression.
+
+    Raises:
+        ExpressionError: it cannot be read, or a bound is one that no change at all would already pass.
+
+    Example:
+        >>> [(term.name, term.sign, term.bound, term.relative) for term in parse("fd > 5%, ssim<-0.02")]
+        [('fd', '>', 0.05, True), ('ssim', '<', -0.02, False)]
+    """
+    terms = []
+    offset = 0
+    while True:
+        term, offset = _term(expression, offset)
+        terms.append(term)
+        if offset == len(expression):
+            return terms
+        if expression[offset] != ",":
+            raise ExpressionError(
+                expression, offset, f"found {expression[offset]!r} after {term.text!r}; put a comma between terms"
+            )
+        offset += 1
+
+
+def check_names(expression: str, terms: Collection[Term], known: Collection[str]) -> None:
+    """Refuse terms whose name neither set of records has.
+
+    Raises:
+        ExpressionError: with the names nearest to it.
+    """
+    for term in terms:
+        if term.name not in known:
+            fault = f"no record of either set has {term.name!r}{nearest(term.name, known)}"
+            raise ExpressionError(expression, term.offset, fault)
+
+
+def _term(expression: str, offset: int) -> tuple[Term, int]:
+    start = _skip(expression, offset)
+    name, offset = _part(_NAME, expression, start, "a name, such as fd")
+    place = _skip(expression, offset)
+    sign = expression[place : place + 1]
+    if sign not in (">", "<"):
+        raise ExpressionError(expression, place, f"expected > or < after {name!r}{_found(expression, place)}")
+    place = _skip(expression, place + 1)
+    number, offset = _part(_NUMBER, expression, place, f"a number after {name + sign!r}, such as 5% or -0.1")
+    relative = expression[_skip(expression, offset) :].startswith("%")
+    if relative:
+        offset = _skip(expression, offset) + 1
+    text = f"{name}{sign}{number}{'%' if relative else ''}"
+    term = Term(name, sign, float(number) / (100 if relative else 1), relative, text, start)
+    if not math.isfinite(term.bound):
+        raise ExpressionError(expression, place, f"{number!r} is too large for a bound")
+    if term.passed_by(0.0):
+        size = number.lstrip("+-") + ("%" if relative else "")
+        fault = f"{text!r} would fail without any change; write '{name}>{size}' or '{name}<-{size}'"
+        raise ExpressionError(expression, place, fault)
+    return term, _skip(expression, offset)
+
+
+def _skip(expression: str, offset: int) -> int:
+    blanks = _BLANKS.match(expression, offset)
+    assert blanks is not None  # it matches nothing too
+    return blanks.end()
+
+
+def _part(pattern: re.Pattern[str], expression: str, offset: int, wanted: str) -> tuple[str, int]:
+    match = pattern.match(expression, offset)
+    if match is None:
+        raise ExpressionError(expression, offset, f"expected {wanted}{_found(expression, offset)}")
+    return match[0], match.end()
+
+
+def _found(expression: str, offset: int) -> str:
+    return f", found {expression[offset]!r}" if offset < len(expression) else ", but it ends there"

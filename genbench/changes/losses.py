@@ -1,0 +1,44 @@
+"""What BASE finished and NEW did not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.changes.pairing import Pair
+
+__all__ = ["Loss", "losses"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Seeds of a pair that BASE has finished and NEW has not: `number` is None where the whole cell failed, else the
+    number that is no finite one in NEW. `why` is the first failure's reason."""
+
+    pair: Pair
+    number: str | None
+    seeds: tuple[int, ...]
+    why: str
+
+
+def losses(pair: Pair) -> Iterator[Loss]:
+    """Give the cells of a pair that failed in NEW alone, and the numbers that are finite in BASE alone, by seed."""
+    before = {record["cell"]["seed"]: record for record in pair.base.records}
+    after = {record["cell"]["seed"]: record for record in pair.new.records}
+    failed = {record["cell"]["seed"]: record["failure"] or {} for record in pair.new.failed}
+    if seeds := sorted((before.keys() & failed.keys()) - after.keys()):
+        failure = failed[seeds[0]]
+        yield Loss(pair, None, tuple(seeds), f"{failure.get('stage')}: {failure.get('reason')}")
+    gone: dict[str, list[int]] = {}
+    for seed in sorted(before.keys() & after.keys()):
+        for name, number in after[seed]["numbers"].items():
+            if _finite(before[seed]["numbers"].get(name)) and not _finite(number):
+                gone.setdefault(name, []).append(seed)
+    for name, seeds in gone.items():
+        yield Loss(pair, name, tuple(seeds), "no finite number")
+
+
+def _finite(number: Mapping[str, Any] | None) -> bool:
+    return number is not None and number["value"] is not None and math.isfinite(number["value"])

@@ -1,0 +1,28 @@
+"""`genbench baseline`: a set of records as one small file to commit and compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Write a set of records as one small file that `compare` reads.")
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file to write.")
+def baseline(directory: Path, out: Path) -> None:
+    """Write what `genbench compare` needs of DIR's records to FILE: numbers, recipes, costs and environment.
+
+    The file is small and has one line a cell, so it can be committed, and a change of it reads as what changed.
+
+    \b
+    Examples:
+      genbench baseline reports/digits --out benchmarks/baselines/digits.json
+    """
+    from genbench.baseline import write_baseline
+    from genbench.changes import read_set
+
+    records = read_set(directory)
+    write_baseline(out, records)
+    failed = sum(not record.finished for record in records)
+    click.echo(f"{out}: {len(records)} cells{f', {failed} of them failed' if failed else ''}")

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from genbench.changes import Change, compare
+from genbench.comparison import difference, holm
+
+
+def the(comparison, name: str, model: str = "gan") -> Change:
+    return next(c for c in comparison.changes if c.measure.name == name and c.pair.name == model)
+
+
+def test_quality_is_paired_over_seeds_and_relative_to_the_mean_of_base(make) -> None:
+    old, new = [18.0, 20.0, 22.0], [19.0, 22.0, 25.0]
+    change = the(compare(make(numbers={"fd": old}), make(numbers={"fd": new})), "fd")
+    expected = difference(dict(enumerate(new)), dict(enumerate(old)))
+    assert (change.paired, change.absolute, change.half_width, change.p) == (
+        True,
+        expected.mean,
+        expected.half_width,
+        expected.p,
+    )
+    assert change.relative == pytest.approx(0.1)
+    assert (change.low, change.high) == pytest.approx((0.1 - expected.half_width / 20, 0.1 + expected.half_width / 20))
+
+
+def test_other_seeds_go_by_welch(make) -> None:
+    change = the(compare(make(), make(first_seed=5)), "fd")
+    assert not change.paired
+    assert change.p == 1.0
+    assert change.outcome == "not resolved"
+
+
+def test_speed_is_a_ratio_with_the_interval_of_its_logarithm(make) -> None:
+    old, new = [100.0, 110.0, 121.0], [50.0, 55.0, 60.5]
+    costs = {"train_images_per_s": old}, {"train_images_per_s": new}
+    change = the(compare(make(costs=costs[0]), make(costs=costs[1])), "train_images_per_s")
+    assert change.relative == pytest.approx(-0.5)
+    # Halving every seed is a shift of the logarithms, whose spread is log 1.1 on both sides: Welch's nu is 4.
+    half_width = 2.7764451 * math.log(1.1) * math.sqrt(2 / 3)
+    assert (change.low, change.high) == pytest.approx((0.5 * math.exp(-half_width) - 1, 0.5 * math.exp(half_width) - 1))
+    assert not change.paired
+    assert change.outcome == "worse"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "direction"),
+    [
+        ("sample_images_per_s", "speed", "higher"),
+        ("train_s", "speed", "lower"),
+        ("peak_resident_bytes", "memory", "lower"),
+        ("parameters", "size", "lower"),
+        ("train_joules", "cost", None),
+    ],
+)
+def test_a_costs_name_says_what_it_is(make, name: str, kind: str, direction: str | None) -> None:
+    found = the(compare(make(costs={name: [5, 6, 7]}), make(costs={name: [5, 6, 7]})), name)
+    assert (found.measure.kind, found.measure.direction) == (kind, direction)
+
+
+def test_what_is_counted_changed_if_it_differs_with_one_seed_too(make) -> None:
+    one, other = (make(numbers={"fd": [1.0]}, costs={"parameters": [count]}) for count in (100, 101))
+    change = the(compare(one, other), "parameters")
+    assert (change.resolved, change.relative, change.p) == (True, 0.01, 0.0)
+    assert the(compare(one, one), "parameters").outcome == "equal"
+
+
+def test_one_seed_has_no_interval(make) -> None:
+    change = the(compare(make(numbers={"fd": [1.0]}), make(numbers={"fd": [9.0]})), "fd")
+    assert (change.p, change.low, change.resolved, change.outcome) == (None, None, False, "no interval")
+
+
+def test_a_mean_that_cannot_be_told_from_0_has_no_percents(make) -> None:
+    change = the(compare(make(numbers={"kid": [-1.0, 0.5, 1.0]}), make(numbers={"kid": [2.0, 3.0, 4.0]})), "kid")
+    assert change.relative is None
+    assert change.absolute == pytest.approx(3 - 1 / 6)
+
+
+def test_numbers_of_two_recipes_are_refused_and_the_others_compared(make) -> None:
+    numbers = {"fd": [1.0, 2.0], "kid": [1.0, 2.0]}
+    costs = {"train_images_per_s": [1.0, 2.0]}
+    other = {"metric": "frechet_distance", "extractor": "inception", "samples": 1000}
+    comparison = compare(make(numbers=numbers, costs=costs), make(numbers=numbers, costs=costs, recipe=other))
+    (refusal,) = comparison.refused
+    assert refusal.numbers == ("fd", "kid")
+    assert refusal.fields == {"extractor": ("digits-cnn", "inception"), "samples": (500, 1000)}
+    assert [change.measure.name for change in comparison.changes] == ["train_images_per_s"]
+
+
+def test_times_and_memory_of_two_machines_are_refused_and_quality_compared(make) -> None:
+    costs = {"train_images_per_s": [1.0, 2.0, 3.0], "peak_resident_bytes": [1, 2, 3], "parameters": [7, 7, 7]}
+    machine = {"processor": "Xeon", "cores": 2, "device": "cpu", "torch": "2.12.0", "genbench": "0.1.0"}
+    comparison = compare(make(costs=costs), make(costs=costs, machine=machine))
+    (refusal,) = comparison.refused
+    assert refusal.numbers == ("train_images_per_s", "peak_resident_bytes")
+    assert refusal.fields == {"processor": ("AMD EPYC", "Xeon")}
+    assert {change.measure.name for change in comparison.changes} == {"fd", "parameters"}
+    assert comparison.software == {"torch": ("2.13.0", "2.12.0")}
+
+
+def test_cells_side_by_side_are_slower_and_equal_gpus_are_one_device(make) -> None:
+    def records(**fields) -> list:
+        return make(costs={"train_s": [1.0, 2.0, 3.0]}, machine={"processor": "Xeon", **fields})
+
+    (refusal,) = compare(records(jobs=1), records(jobs=4)).refused
+    assert refusal.fields == {"jobs": (1, 4)}
+    assert not compare(records(device="cuda:0"), records(device="cuda:1")).refused
+    assert compare(records(device="cuda:0"), records(device="cpu")).refused
+
+
+def test_seeds_of_two_machines_have_no_one_speed(make) -> None:
+    costs = {"train_images_per_s": [1.0, 2.0]}
+    mixed = make(numbers={"fd": [1.0, 2.0]}, costs=costs)
+    mixed[1]["environment"] = {**mixed[1]["environment"], "cores": 64}
+    (refusal,) = compare(mixed, mixed).refused
+    assert refusal.fields == {"cores": ("2, 64", "2, 64")}
+
+
+def test_unequal_budgets_are_refused_and_other_settings_told(make) -> None:
+    refused = compare(make(), make(budget="3000steps"))
+    assert refused.refused[0].fields == {"budget": ("1500steps", "3000steps")}
+    assert not refused.changes
+    told = compare(make(), make(batch_size=128, plugin={"source_sha256": "cd" * 32}))
+    (pair,) = told.pairing.pairs
+    assert pair.settings == {"batch_size": (None, 128), "plugin source_sha256": ("ab" * 32, "cd" * 32)}
+    assert told.changes
+
+
+def test_a_label_that_stands_twice_is_refused_unless_the_other_set_holds_the_same(make) -> None:
+    twice = [*make(batch_size=64), *make(batch_size=128)]
+    (refusal,) = compare(twice, make(batch_size=64)).refused
+    assert "stands 2 times in BASE and once in NEW" in refusal.what
+    assert "apart in batch size;" in refusal.what
+    assert {pair.name for pair in compare(twice, twice).pairing.pairs} == {
+        "gan (batch size 64)",
+        "gan (batch size 128)",
+    }
+
+
+def test_what_only_one_set_holds_is_named(make) -> None:
+    base = [*make("gan"), *make("old"), *make("gan", budget="9steps")]
+    comparison = compare(base, [*make("gan", {"fd": [1.0, 2.0], "kid": [1.0, 2.0]}), *make("new")])
+    assert comparison.pairing.only_base == ("gan on digits, 9steps", "old on digits")
+    assert comparison.pairing.only_new == ("new on digits",)
+    assert [(measure.name, side) for _, measure, side in comparison.one_sided] == [("kid", "NEW")]
+
+
+def test_p_values_are_corrected_over_the_gate_and_others_over_the_models(make) -> None:
+    def records(shift: float) -> list:
+        return [
+            record
+            for place, label in enumerate(("a", "b"))
+            for record in make(
+                label,
+                {
+                    name: [shift * (1 + 0.1 * place), 1 + shift, 2 + shift * (1.3 + place)]
+                    for name in ("fd", "kid", "ssim")
+                },
+            )
+        ]
+
+    comparison = compare(records(0.0), records(1.0), gated={"fd", "kid"})
+    gated = [change for change in comparison.changes if change.measure.name != "ssim"]
+    assert [change.p_holm for change in gated] == holm([change.p for change in gated])
+    alone = [change for change in comparison.changes if change.measure.name == "ssim"]
+    assert [change.p_holm for change in alone] == holm([change.p for change in alone])
+    assert gated[0].p_holm != alone[0].p_holm
+
+
+def test_a_control_that_changed_says_that_measuring_did(make) -> None:
+    def control(value: float) -> list:
+        return [*make(), *make("real", {"fd": [value] * 3}, kind="control", budget=None)]
+
+    assert not compare(control(0.5), control(0.5 + 1e-9)).altered_controls
+    (change,) = compare(control(0.5), control(0.6)).altered_controls
+    assert change.pair.name == "real"

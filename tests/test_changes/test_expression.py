@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genbench.changes import ExpressionError, check_names, parse
+
+
+def test_terms_are_read_with_percents_signs_exponents_and_blanks() -> None:
+    terms = parse(" fd>5% ,train_images_per_s < -10 %,kid>1e-3,ssim<-.02,x>0,y<-0%")
+    assert [(term.name, term.sign, term.bound, term.relative) for term in terms] == [
+        ("fd", ">", 0.05, True),
+        ("train_images_per_s", "<", -0.1, True),
+        ("kid", ">", 0.001, False),
+        ("ssim", "<", -0.02, False),
+        ("x", ">", 0.0, False),
+        ("y", "<", 0.0, True),
+    ]
+    assert terms[1].text == "train_images_per_s<-10%"
+
+
+@pytest.mark.parametrize(
+    ("expression", "position", "fault"),
+    [
+        ("", 1, "expected a name"),
+        ("fd", 3, "expected > or < after 'fd', but it ends there"),
+        ("fd=5%", 3, "expected > or < after 'fd', found '='"),
+        ("fd>=5%", 4, "expected a number after 'fd>'"),
+        ("fd>", 4, "but it ends there"),
+        ("fd>5%,", 7, "expected a name"),
+        ("fd>5%%", 6, "put a comma between terms"),
+        ("fd>5%; kid>1", 6, "put a comma between terms"),
+        ("fd>nan", 4, "expected a number"),
+        ("fd>1e999", 4, "too large"),
+        ("5%<fd", 1, "expected a name"),
+        ("fd>5%,ssim<2%", 12, "would fail without any change; write 'ssim>2%' or 'ssim<-2%'"),
+        ("fd>-5%", 4, "would fail without any change; write 'fd>5%' or 'fd<-5%'"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_its_position(expression: str, position: int, fault: str) -> None:
+    with pytest.raises(ExpressionError) as error:
+        parse(expression)
+    assert error.value.position == position
+    assert fault in str(error.value)
+    assert f"at character {position}" in str(error.value)
+    assert "\n" not in str(error.value)
+    shown, caret = error.value.pointer.splitlines()
+    assert shown == f"  {expression}"
+    assert caret.index("^") == 2 + position - 1
+
+
+@given(st.text(alphabet="fd_5.%<>,-+e \t\n", max_size=20))
+def test_any_text_is_read_or_refused_at_a_place_within_it(expression: str) -> None:
+    try:
+        terms = parse(expression)
+    except ExpressionError as refused:
+        place = refused.position
+    else:
+        place = terms[-1].offset + 1
+    assert 1 <= place <= len(expression) + 1
+
+
+def test_a_name_that_no_record_has_is_refused_with_the_nearest() -> None:
+    expression = "fd>5%, train_image_per_s<-10%"
+    with pytest.raises(ExpressionError, match=r"did you mean train_images_per_s\?") as error:
+        check_names(expression, parse(expression), {"fd", "train_images_per_s"})
+    assert error.value.position == 8

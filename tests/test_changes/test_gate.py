@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from genbench.changes import Verdict, compare, judge, parse
+
+
+def verdict(base: list, new: list, expression: str = "") -> Verdict:
+    terms = parse(expression) if expression else []
+    return judge(compare(base, new, {term.name for term in terms}), terms)
+
+
+def outcomes(found: Verdict) -> list[str]:
+    return [judgement.outcome for judgement in found.judgements]
+
+
+BASE, WORSE = [10.0, 11.0, 12.0], [15.0, 16.1, 17.0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "new", "outcome", "code"),
+    [
+        ("fd>5%", WORSE, "regression", 1),
+        ("fd>60%", WORSE, "ok", 0),
+        ("fd>2", WORSE, "regression", 1),
+        ("fd>6", WORSE, "ok", 0),
+        ("fd<-5%", WORSE, "ok", 0),
+        ("fd>0", BASE, "ok", 0),
+        ("fd>5%", [30.0, 1.0, 12.0], "ok", 0),  # +30%, but not resolved
+        ("fd<-5%", [1.0, 1.0, 1.0], "regression", 1),
+    ],
+)
+def test_a_term_fails_beyond_its_bound_if_the_change_is_resolved(make, expression, new, outcome, code) -> None:
+    found = verdict(make(numbers={"fd": BASE}), make(numbers={"fd": new}), expression)
+    assert (outcomes(found), found.exit_code) == ([outcome], code)
+
+
+def test_beyond_the_bound_but_not_resolved_is_said(make) -> None:
+    found = verdict(make(numbers={"fd": BASE}), make(numbers={"fd": [30.0, 1.0, 12.0]}), "fd>5%")
+    assert found.judgements[0].why == "beyond the bound, but not resolved"
+
+
+def test_a_speed_that_fell_fails(make) -> None:
+    base, new = (make(costs={"train_images_per_s": [rate, 1.01 * rate, 1.02 * rate]}) for rate in (100.0, 80.0))
+    assert verdict(base, new, "train_images_per_s<-10%").exit_code == 1
+    assert verdict(base, new, "train_images_per_s<-30%").exit_code == 0
+    assert verdict(base, new, "train_images_per_s<-15").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("expression", "changes", "why"),
+    [
+        ("fd>5%", {"numbers": {"fd": [1.0]}}, "one seed has no interval"),
+        ("fd>5%", {"recipe": {"metric": "other"}}, "recipes differ"),
+        ("fd>5%", {"budget": "9steps"}, "budgets differ"),
+        ("train_s>5%", {"machine": {"cores": 64}}, "machines differ"),
+        ("ssim>5%", {}, "only BASE has ssim"),
+        ("bits_per_dim>5%", {}, "no model that both sets finished has bits_per_dim"),
+        ("kid>5%", {}, "cannot be told from 0"),
+    ],
+)
+def test_a_gate_that_cannot_see_does_not_pass(make, expression: str, changes: dict, why: str) -> None:
+    costs = {"train_s": [1.0, 2.0, 3.0]}
+    base = make(numbers={"fd": BASE, "ssim": BASE, "kid": [-1.0, 0.0, 1.0]}, costs=costs)
+    new = make(**({"numbers": {"fd": WORSE, "kid": [5.0, 6.0, 7.0]}, "costs": costs} | changes))
+    found = verdict(base, new, expression)
+    assert (outcomes(found), found.exit_code) == (["undecided"], 2)
+    assert why in found.judgements[0].why
+
+
+def test_a_regression_goes_before_what_is_undecided(make) -> None:
+    base = [*make("gan", {"fd": BASE}), *make("vae", {"fd": [1.0]})]
+    new = [*make("gan", {"fd": WORSE}), *make("vae", {"fd": [1.0]})]
+    found = verdict(base, new, "fd>5%")
+    assert (outcomes(found), found.exit_code) == (["regression", "undecided"], 1)
+
+
+def test_a_cell_that_failed_where_it_was_finished_is_a_regression_without_any_term(make, fail) -> None:
+    base = make()
+    one = [*base[:2], fail(base[2])]
+    found = verdict(base, one)
+    assert found.exit_code == 1
+    assert (found.lost_cells[0].seeds, found.lost_cells[0].why) == ((2,), "training: loss became nan")
+    # A later record of the same cell that is finished makes good for it; and what failed before may fail again.
+    assert verdict(base, [*base, fail(base[2])]).exit_code == 0
+    assert verdict(one, one).exit_code == 0
+    every = verdict(base, [fail(record) for record in base], "fd>5%")
+    assert (every.lost_cells[0].seeds, every.exit_code) == ((0, 1, 2), 1)
+
+
+def test_a_number_that_is_none_any_more_fails_its_term(make) -> None:
+    base = make(numbers={"fd": BASE, "kid": BASE})
+    new = make(numbers={"fd": BASE, "kid": [10.0, None, float("nan")]})
+    assert verdict(base, new, "kid>5%").exit_code == 1
+    assert verdict(base, new, "fd>5%").exit_code == 0
+
+
+def test_controls_gate_nothing(make) -> None:
+    base, new = ([*make(), *make("noise", {"fd": values}, kind="control", budget=None)] for values in (BASE, WORSE))
+    assert verdict(base, new, "fd>5%").exit_code == 0
+
+
+def test_nothing_in_common_is_not_comparable(make) -> None:
+    assert verdict(make("gan"), make("vae")).exit_code == 2
+
+
+def test_a_change_of_nothing_rarely_fails_and_a_large_one_always_does(make) -> None:
+    draw = random.Random(0)
+
+    def records(worse: float) -> list:
+        return [
+            record
+            for label in ("a", "b", "c")
+            for record in make(label, {"fd": [draw.gauss(1 + worse, 0.05) for _ in range(5)]})
+        ]
+
+    alarms = sum(verdict(records(0), records(0), "fd>1%").exit_code for _ in range(200))
+    assert alarms <= 0.05 * 200
+    assert all(verdict(records(0), records(0.5), "fd>1%").exit_code == 1 for _ in range(20))
