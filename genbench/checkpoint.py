@@ -25,10 +25,18 @@ class CheckpointError(GenbenchError):
 
 
 def save(path: Path, model: Model, progress: dict[str, Any]) -> None:
-    """Write the model, the state of the global generators and `progress` (plain values) to `path`."""
+    """Write the model, the state of the global generators and `progress` (plain values) to `path`.
+
+    Raises:
+        OSError: the file cannot be written; what was at `path` is as it was.
+    """
     state = {"format": FORMAT, "model": model.state_dict(), "random": random_state(), "progress": progress}
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            # torch's writer raises one of its own over the reason.
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 class Autosave:

@@ -71,6 +71,10 @@ def images(tmp_path: Path) -> Path:
         (["-m", TINY, "-d", "folder:nowhere"], "nowhere"),
         (["none.toml"], "none.toml: cannot be read: No such file or directory"),
         (["-m", TINY, "-m", TINY], "model 'tiny' is named twice"),
+        (["-m", TINY, "--jobs", "0"], "jobs must be a whole number above zero, not 0"),
+        (["-m", TINY, "--timeout", "-1"], "timeout must be above zero, not -1.0"),
+        (["-m", TINY, "--memory-limit", "much"], "memory limit 'much' cannot be read; write for example 2GB or 800MB"),
+        (["-m", "gan", "--plugins-from", "genbench-vae"], "which --plugins-from does not list (it lists genbench-vae)"),
     ],
 )
 def test_refused(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -50,6 +50,29 @@ def test_two_distributions_with_one_name_are_both_named(monkeypatch: pytest.Monk
     assert find("b:same").distribution == "b"
 
 
+def test_only_listed_distributions_are_loaded_from() -> None:
+    allowed = ["genbench_VAE", "genbench-ae"]  # as package indexes compare names
+    assert plugins.find(ModelSpec("vae"), allowed).distribution == "genbench-vae"
+    assert set(plugins.installed(allowed)) == {"vae", "conv-vae", "ae", "conv-ae"}
+    listed = r"which --plugins-from does not list \(it lists genbench_VAE, genbench-ae\)"
+    with pytest.raises(InputError, match=rf"model 'gan' is of genbench-gan \S+, {listed}"):
+        plugins.find(ModelSpec("gan"), allowed)
+
+
+def test_a_listed_distribution_decides_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    def point(distribution: str) -> SimpleNamespace:
+        return SimpleNamespace(name="same", value="m", dist=SimpleNamespace(name=distribution, version="1"))
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point("a"), point("b")])
+    assert plugins.find(ModelSpec("same"), ["b"]).distribution == "b"
+
+
+def test_model_files_have_to_be_listed_too(tiny: Path) -> None:
+    assert plugins.find(ModelSpec(str(tiny)), ["file"]).distribution == "file"
+    with pytest.raises(InputError, match="--plugins-from does not list `file`"):
+        plugins.find(ModelSpec(str(tiny)), ["genbench-vae"])
+
+
 def test_a_model_file(tiny: Path) -> None:
     plugin = plugins.load(find(str(tiny)))
     assert plugin.found.name == "tiny"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import click
@@ -50,6 +51,13 @@ def main() -> None:
         sys.exit(2)
     except GenbenchError as error:
         click.echo(f"genbench: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        click.echo(
+            f"genbench: {error.strerror}; what is finished is safe: make room and give the same command", err=True
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         click.echo("genbench: interrupted; the same command goes on where it was", err=True)
