@@ -1,0 +1,57 @@
+"""genbench running pythae's own VAE, through the adapter, against pythae's BaseTrainer: same class, same settings.
+
+Needs `pip install -e plugins/pythae` beside pythae.
+
+    python benchmarks/peers/pythae_trainer.py --data-root DIR
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections.abc import Callable
+
+from genbench.datasets.torchvision_import import declare_missing_operators
+
+declare_missing_operators()  # a torchvision built for CUDA beside a torch for the CPU cannot be imported otherwise
+
+from pythae.data.datasets import BaseDataset
+from pythae.models import VAE, VAEConfig
+from pythae.trainers import BaseTrainer, BaseTrainerConfig
+from turns import BATCH, arguments, compare, harness, mnist
+
+from genbench.datasets.dataset import Dataset
+
+LATENT = 16
+MODEL = f"pythae:model=VAE,latent_dim={LATENT}"
+
+
+def trainer(data: Dataset, folder: str) -> Callable[[], int]:
+    images = data.train.images[: len(data.train) // BATCH * BATCH].float() / 255
+    config = VAEConfig(input_dim=tuple(data.image_shape), latent_dim=LATENT)
+    model = VAE(config)
+    settings = BaseTrainerConfig(
+        output_dir=folder, num_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-3, steps_saving=None
+    )
+
+    def epoch() -> int:
+        # Its bars would be drawn into what this prints, and cost next to nothing without a terminal.
+        with contextlib.redirect_stderr(io.StringIO()):
+            BaseTrainer(model, BaseDataset(images, images[:, 0, 0, 0]), training_config=settings).train()
+        return len(images)
+
+    return epoch
+
+
+def main() -> None:
+    given = arguments(__doc__)
+    logging.disable(logging.WARNING)
+    data = mnist(given.data_root)
+    with tempfile.TemporaryDirectory() as folder:
+        compare(f"pythae's VAE, batch {BATCH}", harness(MODEL, data), trainer(data, folder), given.turns)
+
+
+if __name__ == "__main__":
+    main()
