@@ -1,0 +1,88 @@
+"""Which metrics are measured: by name, added to the default, part of a cell's identity; a typo is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import genbench
+from genbench.api import command_for
+from genbench.cli.evaluate import evaluate
+from genbench.cli.run import run
+from genbench.config import make_benchmark, read_benchmark
+from genbench.errors import InputError
+from genbench.metrics.table import METRICS
+from genbench.selection import names_in, select
+
+DEFAULT = [name for name, metric in METRICS.items() if metric.default]
+
+
+def names(*wanted: str) -> list[str]:
+    return [metric.name for metric in select(wanted)]
+
+
+def test_none_is_the_default_and_a_plus_adds_to_it() -> None:
+    assert names() == DEFAULT
+    assert names("fid", "kernel_distance", "recall") == ["frechet_distance", "kernel_distance", "precision_recall"]
+    assert set(names("+cas", "+kid_subsets")) == {*DEFAULT, "classification_accuracy", "kernel_distance_subsets"}
+    assert names_in(" +cas,fd ,") == ("+cas", "fd")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (["precison"], "unknown metric 'precison'; did you mean precision"),
+        (["+cass"], "unknown metric 'cass'; did you mean cas or class_kl? (`genbench metrics` lists them)"),
+        (["fd", "+cas"], "metrics 'fd,+cas': put a plus before every name"),
+    ],
+)
+def test_a_name_that_is_none_is_one_line_wherever_it_stands(
+    wanted: list[str], message: str, tmp_path: Path, tiny: Path
+) -> None:
+    with pytest.raises(InputError) as direct:
+        select(wanted)
+    assert str(direct.value).startswith(message)
+    for command, arguments in (
+        (run, ["-m", str(tiny), "--out", str(tmp_path / "out")]),
+        (evaluate, [str(tmp_path), "-d", "digits"]),
+    ):
+        with pytest.raises(InputError) as error:
+            CliRunner().invoke(command, [*arguments, "--metrics", ",".join(wanted)], catch_exceptions=False)
+        assert str(error.value) == str(direct.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_and_the_command_that_repeats_it_name_them(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text('models = ["vae"]\nmetrics = ["+cas"]\n')
+    benchmark = make_benchmark(read_benchmark(path))
+    assert benchmark.settings.metrics == ("+cas",)
+    assert "--metrics +cas" in command_for(benchmark)
+    assert (
+        genbench.config.Cell.from_json(json.loads(json.dumps(benchmark.cells()[0].to_json()))) == benchmark.cells()[0]
+    )
+    path.write_text('metrics = "fd"\n')
+    with pytest.raises(InputError, match=r"b\.toml:1: metrics must be a list"):
+        read_benchmark(path)
+
+
+def test_they_are_part_of_a_cell_s_identity_and_its_record(tmp_path: Path) -> None:
+    def record(*wanted: str) -> genbench.Record:
+        (found,) = genbench.run([], seeds=1, controls=["real"], metrics=wanted, out=tmp_path)
+        assert found.finished, found.failure
+        return found
+
+    few, more, again = record("fd", "kid"), record("+cas"), record("kernel_distance", "frechet_distance")
+    assert set(few.numbers) == {"fd", "kid"}
+    assert few.data["cell"]["metrics"] == ["frechet_distance", "kernel_distance"]
+    assert few.data["numbers"]["fd"]["standard_error"] > 0
+    assert {"cas", "precision", "fd"} <= set(more.numbers)
+    assert few.id != more.id
+    assert few.id == again.id
+    table = genbench.load_records(tmp_path)
+    assert (table["fd_standard_error"] > 0).all()
+    assert (tmp_path / "results.csv").read_text().splitlines()[0].count("fd_standard_error") == 1
+    assert "How exact one evaluation is" in (tmp_path / "report.md").read_text()
