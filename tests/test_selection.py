@@ -9,11 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 import genbench
+from genbench import preflight
 from genbench.api import command_for
 from genbench.cli.evaluate import evaluate
 from genbench.cli.run import run
-from genbench.config import make_benchmark, read_benchmark
+from genbench.config import Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
+from genbench.execution.planning import _identify
 from genbench.metrics.table import METRICS
 from genbench.selection import names_in, select
 
@@ -70,19 +72,22 @@ def test_a_file_and_the_command_that_repeats_it_name_them(tmp_path: Path) -> Non
         read_benchmark(path)
 
 
-def test_they_are_part_of_a_cell_s_identity_and_its_record(tmp_path: Path) -> None:
-    def record(*wanted: str) -> genbench.Record:
-        (found,) = genbench.run([], seeds=1, controls=["real"], metrics=wanted, out=tmp_path)
-        assert found.finished, found.failure
-        return found
+def test_they_are_part_of_a_cell_s_identity() -> None:
+    def cell_id(*wanted: str) -> str:
+        cell = Cell(ModelSpec("real"), "digits", 0, Settings(metrics=wanted))
+        data = preflight.check_data(cell, lambda event: None)
+        assert set(data["metrics"]) == set(names(*wanted))
+        return _identify(cell, data, None, "").id
 
-    few, more = record("fd", "kid"), record("+cas")
-    assert set(few.numbers) == {"fd", "kid"}
-    assert few.data["cell"]["metrics"] == ["frechet_distance", "kernel_distance"]
-    assert few.data["numbers"]["fd"]["standard_error"] > 0
-    assert {"cas", "precision", "fd"} <= set(more.numbers)
-    assert few.id != more.id
-    table = genbench.load_records(tmp_path)
-    assert (table["fd_standard_error"] > 0).all()
+    assert len({cell_id(), cell_id("fd", "kid"), cell_id("+cas")}) == 3
+    assert cell_id("fd", "kid") == cell_id("kernel_distance", "frechet_distance")
+
+
+def test_a_run_measures_them_alone_and_writes_their_errors(tmp_path: Path) -> None:
+    (record,) = genbench.run([], seeds=1, controls=["real"], metrics=["fd", "kid"], out=tmp_path)
+    assert set(record.numbers) == {"fd", "kid"}
+    assert record.data["cell"]["metrics"] == ["frechet_distance", "kernel_distance"]
+    assert record.data["numbers"]["fd"]["standard_error"] > 0
+    assert (genbench.load_records(tmp_path)["fd_standard_error"] > 0).all()
     assert (tmp_path / "results.csv").read_text().splitlines()[0].count("fd_standard_error") == 1
     assert "How exact one evaluation is" in (tmp_path / "report.md").read_text()
