@@ -13,6 +13,7 @@ from genbench import preflight
 from genbench.api import command_for
 from genbench.cli.evaluate import evaluate
 from genbench.cli.run import run
+from genbench.cli.summary import print_summary
 from genbench.config import Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
 from genbench.execution.planning import _identify
@@ -91,3 +92,17 @@ def test_a_run_measures_them_alone_and_writes_their_errors(tmp_path: Path) -> No
     assert (genbench.load_records(tmp_path)["fd_standard_error"] > 0).all()
     assert (tmp_path / "results.csv").read_text().splitlines()[0].count("fd_standard_error") == 1
     assert "How exact one evaluation is" in (tmp_path / "report.md").read_text()
+
+
+def test_the_summary_puts_the_best_first_whichever_way_the_number_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def record(label: str, recall: float) -> genbench.Record:
+        cell = {"label": label, "seed": 0, "dataset": {"name": "digits"}}
+        numbers = {"recall": {"value": recall, "recipe": "a"}}
+        return genbench.Record({"id": label, "status": "finished", "cell": cell, "numbers": numbers})
+
+    print_summary([record("worse", 0.1), record("better", 0.9)], tmp_path / "report.md")
+    shown = capsys.readouterr().out
+    assert "mean recall over seeds, best first" in shown
+    assert shown.index("better") < shown.index("worse")
