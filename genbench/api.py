@@ -108,5 +108,6 @@ def command_for(benchmark: Benchmark) -> str:
     for name, value in vars(benchmark.settings).items():
         if name != "budget" and value != getattr(defaults, name):
             flag = f"--{name.replace('_', '-')}"
-            parts += [flag] if value is True else [flag, str(value)]
+            shown = ",".join(value) if isinstance(value, tuple) else str(value)
+            parts += [flag] if value is True else [flag, shown]
     return shlex.join(parts)

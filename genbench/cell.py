@@ -34,6 +34,7 @@ from genbench.measurement import Evaluator
 from genbench.model import Model
 from genbench.plugins import Plugin
 from genbench.record import SCHEMA, checkpoint_path, write_record
+from genbench.selection import select
 from genbench.training import Progress, Schedule
 
 __all__ = ["run"]
@@ -77,7 +78,7 @@ class _CellRun:
         self.dataset = preflight.load_dataset(self.cell.dataset, self.settings)
         extractor = preflight.load_extractor(self.dataset, self.settings, self.device, self.emit)
         reference = measurement.reference_for(self.dataset, extractor, self.emit)
-        self.evaluator = Evaluator(self.dataset, extractor, reference)
+        self.evaluator = Evaluator(self.dataset, extractor, reference, select(self.settings.metrics))
         outcome = self.control() if self.cell.is_control else self.model()
         self.stage("recording")
         record = {
@@ -117,7 +118,7 @@ class _CellRun:
         images = controls.draw(self.cell.model.name, self.dataset, self.count, generator)
         self.stage("measuring")
         begin = time.perf_counter()
-        numbers = self.evaluator.score(images, None)
+        numbers = self.evaluator.score(images, None, samples_held_out=self.cell.model.name == "real")
         return {
             "numbers": {name: number.to_json() for name, number in numbers.items()},
             "cost": {"evaluation_s": time.perf_counter() - begin, **cost.peak_memory(self.device)},

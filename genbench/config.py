@@ -145,6 +145,7 @@ class Settings:
         profile: which published tool's resizing the extractor follows.
         image_size: what images are resized to, or None to take them as they are.
         data_root: where datasets are kept.
+        metrics: names that `genbench.selection.select` reads; none is the default.
     """
 
     budget: Budget = Budget(3000, "steps")
@@ -160,6 +161,7 @@ class Settings:
     eval_precision: Precision = "fp32"
     image_size: int | None = None
     data_root: str | None = None
+    metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "evaluations", "samples", "image_size"):
@@ -196,6 +198,7 @@ class Cell:
         """Read what `to_json` returned."""
         settings = dict(data["settings"])
         settings["budget"] = Budget(**settings["budget"])
+        settings["metrics"] = tuple(settings["metrics"])  # JSON knows lists alone
         return cls(ModelSpec(**data["model"]), data["dataset"], data["seed"], Settings(**settings))
 
 
@@ -258,6 +261,8 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
     if "seeds" in values:
         own["seeds"] = seeds_from(values["seeds"])
     settings = {key: value for key, value in values.items() if key in {field.name for field in fields(Settings)}}
+    if "metrics" in settings:
+        settings["metrics"] = tuple(_texts(settings["metrics"], "metrics"))
     if "budget" in settings and not isinstance(settings["budget"], Budget):
         settings["budget"] = Budget.parse(settings["budget"])
     for key in ("device", "extractor", "weights", "profile", "data_root", "precision", "eval_precision"):

@@ -7,7 +7,7 @@ cached by content, so a second model on the same data pays nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from genbench.features.extractor import Extractor, Features, extract
 from genbench.identity import identity
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.reference import ReferenceStatistics
-from genbench.metrics.table import METRICS, Metric, NotMeasurable
+from genbench.metrics.resampling import standard_error
+from genbench.metrics.table import Metric, NotMeasurable
+from genbench.selection import select
 
-__all__ = ["Evaluator", "Number", "Reference", "reference_for", "versions"]
+__all__ = ["Evaluator", "Number", "Reference", "reference_for"]
 
 Emit = Callable[[dict[str, Any]], None]
 REFERENCE_LIMIT = 50_000  # images of the training split that stand for it, as the field has it
@@ -37,13 +39,14 @@ READS_FEATURES = {"samples", "sample_logits"}
 
 @dataclass(frozen=True)
 class Number:
-    """A value and the short id of its recipe."""
+    """A value, the short id of its recipe, and how far it would move were other samples drawn, where that is known."""
 
     value: float
     recipe: str
+    standard_error: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"value": self.value, "recipe": self.recipe}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,6 @@ class Reference:
 
     train: Features
     held_out: Features
-
-
-def versions() -> dict[str, int]:
-    """Return the version of each metric: part of a cell's identity."""
-    return {name: metric.version for name, metric in METRICS.items()}
 
 
 def reference_for(dataset: Dataset, extractor: Extractor, emit: Emit = lambda event: None) -> Reference:
@@ -100,7 +98,10 @@ def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit:
 class Evaluator:
     """Scores sets of images against one dataset, and keeps the recipe of every number it has given."""
 
-    def __init__(self, dataset: Dataset, extractor: Extractor, reference: Reference) -> None:
+    def __init__(
+        self, dataset: Dataset, extractor: Extractor, reference: Reference, metrics: Sequence[Metric] | None = None
+    ) -> None:
+        self.metrics = select() if metrics is None else metrics
         self.dataset = dataset
         self.extractor = extractor
         self.reference = reference
@@ -130,21 +131,21 @@ class Evaluator:
         features: Features | None = None,
         **more: Any,
     ) -> dict[str, Number]:
-        """Return every number that can be had of these images, or with `curve` those that make a curve.
+        """Return every number that can be had of these images, or with `curve` those that make a curve, without errors.
 
         Args:
             images: (N, C, H, W) uint8.
             labels: (N,) int64 that a conditional model was asked for, or None.
             features: of the images, where they have been extracted.
-            more: further fields of `Evidence`: originals and reconstructions, log_likelihoods, held_out.
+            more: further fields of `Evidence`: originals and reconstructions, log_likelihoods, samples_held_out.
 
         A number that the images are too few for is left out; `missing` says why.
         """
         known = set(self._statistics.tensors)
         evidence = self._evidence(images, labels, features or extract(self.extractor, images), **more)
         numbers: dict[str, Number] = {}
-        for metric in METRICS.values():
-            if not metric.default or (curve and not metric.curve):
+        for metric in self.metrics:
+            if curve and not metric.curve:
                 continue
             try:
                 values = metric.compute(evidence)
@@ -153,7 +154,8 @@ class Evaluator:
                 continue
             recipe = self._recipe(metric, evidence)
             names = metric.reported_names(self.extractor.official)
-            numbers |= {names[name]: Number(value, recipe) for name, value in values.items()}
+            errors = {} if curve else {name: standard_error(name, evidence) for name in values}
+            numbers |= {names[name]: Number(value, recipe, errors.get(name)) for name, value in values.items()}
         if set(self._statistics.tensors) != known:
             _write_tensors(self._statistics_path, self._statistics.tensors)
         return numbers

@@ -13,6 +13,7 @@ from genbench.config import Cell, Settings
 from genbench.datasets.dataset import Dataset
 from genbench.errors import InputError
 from genbench.model import Model
+from genbench.selection import select
 
 __all__ = ["check_data", "check_model", "load_dataset", "load_extractor"]
 
@@ -66,7 +67,7 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
         "device": str(device),
         "samples": settings.samples or min(len(dataset.held_out), LARGEST_DEFAULT_SAMPLES),
         "extractor": extractor.recipe(),
-        "metrics": measurement.versions(),
+        "metrics": {metric.name: metric.version for metric in select(settings.metrics)},
         "dataset": {
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,

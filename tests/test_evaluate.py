@@ -46,6 +46,19 @@ def test_a_folder_an_npy_and_an_npz_of_the_same_images_score_the_same(tmp_path: 
     assert scores[0]["fd"] < 1
 
 
+def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: Path, digits: torch.Tensor) -> None:
+    np.save(tmp_path / "a.npy", digits[:, 0].numpy())
+    arguments = [str(tmp_path / "a.npy"), "-d", "digits", "--metrics", "fid,recall"]
+    answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
+    lines = {line.split()[0]: line.split()[1:] for line in answer.stdout.splitlines()}
+    assert set(lines) == {"fd", "precision", "recall"}
+    assert lines["fd"][1] == "±"
+    assert 0 < float(lines["fd"][2]) < 1
+    assert "±" not in lines["recall"]
+    assert "±: one standard error" in answer.stderr
+    assert "not measured" not in answer.stderr
+
+
 def test_images_of_the_reference_itself_are_at_distance_zero(tmp_path: Path, digits: torch.Tensor) -> None:
     np.save(tmp_path / "a.npy", digits[:, 0].numpy())
     found = score(tmp_path / "a.npy", "--reference", tmp_path / "a.npy", "--extractor", "random-conv")
@@ -81,7 +94,7 @@ def test_a_corrupt_image_is_named_or_passed_over_and_counted(tmp_path: Path, dig
         (np.full((4, 8, 8, 1), np.nan), "holds float64, expected uint8"),
         (np.zeros((4, 8), np.uint8), "is of shape (4, 8), expected (N, H, W, C)"),
         (np.zeros((4, 3, 8, 8), np.uint8), "is of shape (4, 3, 8, 8), expected (N, H, W, C) with C of 1 or 3"),
-        (np.zeros((0, 8, 8, 1), np.uint8), "is of shape (0, 8, 8, 1)"),
+        (np.zeros((0, 8, 8, 1), np.uint8), "holds no images: it is of shape (0, 8, 8, 1)"),
         (np.zeros((4, 9, 9, 1), np.uint8), "extractor 'digits-cnn': takes 1x8x8 images"),
     ],
 )
@@ -100,6 +113,11 @@ def test_a_pickle_is_never_run(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([Evil()], dtype=object))
     refused(tmp_path / "a.npy", "-d", "digits")
     assert not (tmp_path / "ran").exists()
+
+
+def test_an_archive_without_an_array_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz")
+    assert refused(tmp_path / "a.npz", "-d", "digits").startswith(f"{tmp_path / 'a.npz'}: holds no array")
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -22,6 +24,8 @@ from genbench.features.extractor import Extractor, extract
 from genbench.features.inception import parameter_shapes
 from genbench.features.inception_file import PUBLISHED
 from genbench.features.resize import PROFILES
+from genbench.metrics.frechet import frechet_distance
+from genbench.metrics.gaussian import GaussianStatistics
 
 declare_missing_operators()  # the peers import torchvision
 
@@ -133,6 +137,48 @@ def test_features_of_pytorch_fid(side: int, load: Callable[..., Extractor], pyto
     with torch.inference_mode():
         theirs = pytorch_fid(images.float() / 255)[0].flatten(1)
     assert_same(load("pytorch-fid")(images)[0], theirs)
+
+
+PARTS = 2  # of the 2048 features: a distance on all of them needs more images than a test has time for
+IMAGES = 4
+
+
+@pytest.fixture(params=SIZES, scope="module")
+def two_sets(request: pytest.FixtureRequest) -> tuple[Tensor, Tensor]:
+    images = pictures(request.param, count=2 * IMAGES)
+    return images[:IMAGES], images[IMAGES:]
+
+
+def our_distance(extractor: Extractor, sets: tuple[Tensor, Tensor]) -> float:
+    sides = [extract(extractor, images).features[:, :PARTS] for images in sets]
+    return frechet_distance(*(GaussianStatistics.from_features(side) for side in sides))
+
+
+def test_frechet_distance_of_torch_fidelity(
+    two_sets: tuple[Tensor, Tensor], load: Callable[..., Extractor], torch_fidelity: Any
+) -> None:
+    """From images to the number, each side with its own resizing, network and formula."""
+    metric = peer_module("torch_fidelity.metric_fid")
+    with torch.inference_mode():
+        sides = [torch_fidelity(images)[0][:, :PARTS].double() for images in two_sets]
+    statistics = [metric.fid_features_to_statistics(side) for side in sides]
+    expected = metric.fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert our_distance(load(), two_sets) == pytest.approx(expected, rel=1e-3)
+
+
+def test_frechet_distance_of_pytorch_fid(
+    two_sets: tuple[Tensor, Tensor], load: Callable[..., Extractor], pytorch_fid: Any
+) -> None:
+    formula = peer_module("pytorch_fid.fid_score").calculate_frechet_distance
+    with torch.inference_mode():
+        sides = [pytorch_fid(images.float() / 255)[0].flatten(1)[:, :PARTS].double().numpy() for images in two_sets]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SciPy, of the argument `disp`
+        try:
+            expected = formula(*(part for side in sides for part in (side.mean(axis=0), np.cov(side, rowvar=False))))
+        except TypeError as error:
+            pytest.skip(f"pytorch-fid is broken with SciPy {version('scipy')}: it calls sqrtm(disp=False) ({error})")
+    assert our_distance(load("pytorch-fid"), two_sets) == pytest.approx(float(expected), rel=1e-3)
 
 
 @pytest.mark.parametrize("side", [*SIZES, 300, 512])

@@ -30,6 +30,7 @@ ORDER = [
     "pictures",
     "features",
     "metrics",
+    "selection",
     "cost",
     "controls",
     "measurement",
@@ -120,7 +121,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("import genbench.report, genbench.comparison", ("torch", "genbench_")),
         ("import genbench.changes, genbench.cli.compare", ("torch", "genbench_")),
         ("import genbench.datasets", ("torch", "numpy")),
-        ("import genbench.metrics.table", ("torch", "numpy")),
+        ("import genbench.metrics.table, genbench.selection", ("torch", "numpy")),
     ],
 )
 def test_what_is_not_imported(code: str, forbidden: tuple[str, ...]) -> None:

@@ -11,24 +11,24 @@ from torch import Tensor
 from genbench.metrics import Evidence
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.inception_score import classifier_score
 from genbench.metrics.kid import kernel_distance
 from genbench.metrics.pairs import self_pairs
 from genbench.metrics.resampling import (
-    delete_group_jackknife,
     frechet_standard_error,
     kernel_standard_error,
     mean_standard_error,
-    standard_errors,
+    score_standard_error,
+    standard_error,
 )
 
 DIMENSION, COUNT = 8, 300
 REFERENCE = GaussianStatistics(torch.zeros(DIMENSION), 1.3 * torch.eye(DIMENSION), count=10**6)
-T_19 = 2.093  # of 19 degrees of freedom, two-sided 95%
 
 
-def draw(seed: int, count: int = COUNT) -> Tensor:
+def draw(seed: int, count: int = COUNT, dimension: int = DIMENSION) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(count, DIMENSION, generator=generator, dtype=torch.float64) + 0.1
+    return torch.randn(count, dimension, generator=generator, dtype=torch.float64) + 0.1
 
 
 def distance(features: Tensor) -> float:
@@ -43,8 +43,7 @@ def truth() -> float:
 
 def test_the_interval_of_the_frechet_distance_holds_its_mean_95_times_in_100(truth: float) -> None:
     held = sum(
-        abs(distance(draw(seed)) - truth) <= T_19 * frechet_standard_error(draw(seed), REFERENCE, seed=seed)
-        for seed in range(150)
+        abs(distance(draw(seed)) - truth) <= 1.96 * frechet_standard_error(draw(seed), REFERENCE) for seed in range(150)
     )
     assert 133 <= held <= 149  # P outside is under 0.01 for 0.95
 
@@ -64,6 +63,35 @@ def test_the_percentile_bootstrap_does_not(truth: float) -> None:
     assert sum(shifts) / 40 == pytest.approx(truth - limit, rel=0.3)
 
 
+@pytest.mark.parametrize("references", [500, 12], ids=["full rank", "reference of low rank"])
+def test_the_error_of_the_distance_is_that_of_leaving_out_one_after_the_other(references: int) -> None:
+    """The delete-one jackknife by its definition, where it can be afforded."""
+    samples, reference = draw(3, 400, 16), GaussianStatistics.from_features(1.2 * draw(4, references, 16))
+
+    def without(index: int) -> float:
+        kept = torch.cat([samples[:index], samples[index + 1 :]])
+        return frechet_distance(GaussianStatistics.from_features(kept), reference)
+
+    values = torch.tensor([without(index) for index in range(400)], dtype=torch.float64)
+    slow = math.sqrt(399 / 400 * float((values - values.mean()).square().sum()))
+    assert frechet_standard_error(samples, reference) == pytest.approx(slow, rel=0.1)
+
+
+def test_with_fewer_samples_than_features_the_error_is_on_the_safe_side() -> None:
+    reference = GaussianStatistics.from_features(draw(999, 2000, 64))
+    draws = [draw(seed, 40, 64) for seed in range(60)]
+    spread = torch.tensor([frechet_distance(GaussianStatistics.from_features(x), reference) for x in draws]).std()
+    errors = torch.tensor([frechet_standard_error(x, reference) for x in draws])
+    assert spread < errors.mean() < 2 * spread
+
+
+def test_the_error_of_a_score_is_the_spread_of_repeated_draws() -> None:
+    draws = [3 * draw(seed, 200) for seed in range(200)]
+    spread = float(torch.tensor([classifier_score(logits)[0] for logits in draws]).std())
+    errors = [score_standard_error(logits) for logits in draws[:40]]
+    assert sum(errors) / 40 == pytest.approx(spread, rel=0.2)
+
+
 def test_the_error_of_kid_is_the_spread_of_repeated_draws() -> None:
     reference = draw(999, count=200) - 0.4
     values, errors = [], []
@@ -80,48 +108,54 @@ def test_the_fast_jackknife_of_kid_leaves_out_one_after_the_other() -> None:
     samples, reference = draw(1, count=12), draw(2, count=15)
     within = self_pairs(samples, 1).kernel_rows
     across = ((samples @ reference.T / DIMENSION + 1) ** 3).sum(dim=1)
-    slow = delete_group_jackknife(
-        lambda removed: kernel_distance(
-            samples[[i for i in range(12) if i not in removed.tolist()]],
-            reference,
-        ),
-        12,
-        groups=12,
+    values = torch.tensor(
+        [kernel_distance(samples[torch.arange(12) != left_out], reference) for left_out in range(12)],
+        dtype=torch.float64,
     )
+    slow = math.sqrt(11 / 12 * float((values - values.mean()).square().sum()))
     assert kernel_standard_error(within, across, 15) == pytest.approx(slow, rel=1e-9)
 
 
-def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
-    values = draw(3, count=400)[:, 0]
-
-    def without(removed: Tensor) -> float:
-        return float((values.sum() - values[removed].sum()) / (400 - len(removed)))
-
-    single = delete_group_jackknife(without, 400, groups=400)
-    assert single == pytest.approx(mean_standard_error(values), rel=1e-9)
-    assert delete_group_jackknife(without, 400) == pytest.approx(single, rel=0.5)
-    assert delete_group_jackknife(without, 400, seed=1) == delete_group_jackknife(without, 400, seed=1)
-
-
-def test_errors_come_for_what_was_measured_and_shrink_with_the_count() -> None:
-    def errors(count: int) -> dict[str, float]:
-        evidence = Evidence(
-            samples=draw(4, count),
-            reference=draw(5, 400),
-            sample_logits=draw(6, count) * 3,
-            log_likelihoods=draw(7, count)[:, 0],
-            dimensions=16,
-        )
-        return standard_errors(evidence)
-
-    few, many = errors(100), errors(1600)
-    assert set(few) == {
-        "fd", "kid", "precision", "density", "authenticity", "classifier_score", "bits_per_dim",
-    }  # fmt: skip
-    for name in few:
-        assert 0 < many[name] < 0.7 * few[name], name
+def test_the_error_of_a_decibel_is_that_of_its_mean_square() -> None:
+    generator = torch.Generator().manual_seed(1)
+    originals = torch.randint(256, (400, 1, 4, 4), generator=generator, dtype=torch.uint8)
+    noise = torch.randint(-20, 21, originals.shape, generator=generator)
+    restored = (originals + noise).clamp(0, 255).to(torch.uint8)
+    evidence = Evidence(samples=draw(1), reference=draw(2), originals=originals, reconstructions=restored)
+    errors = (originals.double() - restored.double()).div(255).square().mean(dim=(1, 2, 3))
+    mse_error = standard_error("reconstruction_mse", evidence)
+    assert mse_error == pytest.approx(mean_standard_error(errors), rel=1e-9)
+    moved = -10 * math.log10(float(errors.mean()) + mse_error) + 10 * math.log10(float(errors.mean()))
+    assert standard_error("psnr", evidence) == pytest.approx(-moved, rel=0.05)
 
 
-def test_too_few_samples_for_the_groups() -> None:
-    with pytest.raises(ValueError, match="jackknife: needs at least 20 samples, got 19"):
-        frechet_standard_error(draw(1, count=19), REFERENCE)
+NAMES = ("fd", "kid", "precision", "density", "authenticity", "classifier_score", "bits_per_dim", "ssim", "psnr")
+
+
+def evidence_of(count: int) -> Evidence:
+    generator = torch.Generator().manual_seed(8)
+    images = torch.randint(256, (count, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    return Evidence(
+        samples=draw(4, count),
+        reference=draw(5, 400),
+        sample_logits=draw(6, count) * 3,
+        log_likelihoods=draw(7, count)[:, 0],
+        dimensions=16,
+        originals=images,
+        reconstructions=images // 2,
+    )
+
+
+def test_errors_shrink_with_the_count() -> None:
+    few, many = evidence_of(100), evidence_of(1600)
+    for name in NAMES:
+        small, large = standard_error(name, many), standard_error(name, few)
+        assert small is not None
+        assert large is not None
+        assert 0 < small < 0.7 * large, name
+
+
+def test_a_number_without_an_error_and_too_few_images_have_none() -> None:
+    assert standard_error("recall", evidence_of(100)) is None
+    assert standard_error("c_t_p", evidence_of(100)) is None
+    assert [standard_error(name, evidence_of(19)) for name in NAMES] == [None] * len(NAMES)

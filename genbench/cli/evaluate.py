@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--extractor", default="auto", metavar="E", help="auto, inception, digits-cnn, classifier, random-conv.")
 @click.option("--weights", metavar="FILE", help="Inception's weights.")
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
+@click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
 @click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--image-size", type=int, metavar="N", help="Resize and crop images to N × N.")
@@ -34,22 +35,26 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     """Score IMAGES: a folder of image files, or an .npy or .npz of (N, H, W, C) uint8.
 
     The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`.
+    After ± stands the standard error of one evaluation: how far a number moves when the same model draws other samples.
 
     \b
     Examples:
       genbench evaluate samples/ -d cifar10 --extractor inception
       genbench evaluate samples.npz --reference real_images/ --extractor inception --profile clean-fid
-      genbench evaluate digits.npy -d digits --json
+      genbench evaluate samples/ -d mnist --metrics fd,kid,precision
+      genbench evaluate digits.npy -d digits --metrics +cas --json
     """
     from genbench import environment, measurement, preflight
     from genbench.config import Settings
     from genbench.datasets.external import read_images
     from genbench.features.extractor import extract
+    from genbench.selection import names_in, select
 
     if (dataset is None) == (reference is None):
         raise InputError("name what to compare with: either a dataset with -d, or images with --reference")
     as_json, skip_corrupt = flags.pop("as_json"), flags.pop("skip_corrupt")
-    settings = Settings(**flags)
+    settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
+    metrics = select(settings.metrics)
     device = environment.choose_device(settings.device)
     show = _Progress()
     size = settings.image_size
@@ -57,7 +62,8 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     data = _data(dataset, reference, settings, skip_corrupt, show)
     extractor = preflight.load_extractor(data, settings, device, show.event)
     extractor.check_shape(found.images.shape[1:])
-    evaluator = measurement.Evaluator(data, extractor, measurement.reference_for(data, extractor, show.event))
+    reference_features = measurement.reference_for(data, extractor, show.event)
+    evaluator = measurement.Evaluator(data, extractor, reference_features, metrics)
     begin = time.perf_counter()
     features = extract(extractor, found.images, progress=show.step("features"))
     rate = len(found.images) / (time.perf_counter() - begin)
@@ -83,9 +89,12 @@ def _data(dataset: str | None, reference: Path | None, settings: Any, skip_corru
 
 
 def _print_table(numbers: dict[str, Number], evaluator: Evaluator) -> None:
-    width = max(map(len, numbers))
+    width = max(map(len, numbers), default=0)
     for name, number in numbers.items():
-        click.echo(f"{name:<{width}}  {number.value:<12.6g}  recipe {number.recipe}")
+        error = "" if number.standard_error is None else f"± {number.standard_error:.2g}"
+        click.echo(f"{name:<{width}}  {number.value:<12.6g}  {error:<10}  recipe {number.recipe}")
+    if any(number.standard_error is not None for number in numbers.values()):
+        click.echo("±: one standard error over draws of as many samples; the reference stays as it is", err=True)
     for why in evaluator.missing.values():
         click.echo(f"not measured: {why}", err=True)
 

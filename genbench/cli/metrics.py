@@ -18,7 +18,8 @@ def metrics() -> None:
     from genbench.metrics.table import METRICS
 
     for metric in METRICS.values():
-        click.echo(f"{metric.name}: {metric.summary}")
+        asked = "" if metric.default else f" (asked for with --metrics +{metric.values[0].name})"
+        click.echo(f"{metric.name}: {metric.summary}{asked}")
         for value in metric.values:
             official = f" ({value.official} with the 2015 Inception-v3)" if value.official else ""
             click.echo(f"  {value.name}{official}: {ARROWS[value.direction]}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genbench.config import Benchmark, make_benchmark, read_benchmark
+from genbench.selection import names_in
 
 if TYPE_CHECKING:
     from genbench.execution.conditions import Conditions
@@ -39,6 +40,7 @@ SHORT_BUDGET = "1000steps"  # where no model is named
 @click.option("--weights", metavar="FILE", help="Inception's weights.")
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
 @click.option("--eval-precision", metavar="P", help="Of the extractor: fp32 or bf16.  [default: fp32]")
+@click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
 @click.option("--image-size", type=int, metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
 @click.option(
@@ -66,6 +68,7 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
       genbench run
       genbench run benchmarks/digits.toml
       genbench run -m gan -m vae:beta=4 -d mnist --data-root ~/data --budget 200kimg --seeds 5
+      genbench run -m vae -d digits --metrics +cas,+kid_subsets
       genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
     """
@@ -109,6 +112,8 @@ def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions)
         flags["seeds"] = list(chosen)
     if flags.pop("no_controls"):
         values["controls"] = []
+    if flags["metrics"] is not None:
+        flags["metrics"] = names_in(flags["metrics"])
     values |= {key: value for key, value in flags.items() if value is not None and value != ()}
     if "models" not in values:
         from genbench.plugins import installed

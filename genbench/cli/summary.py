@@ -15,11 +15,15 @@ __all__ = ["print_summary"]
 
 def print_summary(records: Sequence[Record], page: Path) -> None:
     """Print each model's main number, mean over seeds, per dataset; then the failures, and the path of the report."""
+    from genbench.report.quantities import main_metric, quantity
+
     for dataset in dict.fromkeys(record.dataset for record in records):
         finished = [record for record in records if record.dataset == dataset and record.finished and record.numbers]
         if not finished:
             continue
-        main = next(iter(finished[0].numbers))
+        main = main_metric(finished[0].numbers)
+        if main is None:
+            continue
         means = {
             label: statistics.fmean(
                 record.numbers[main] for record in finished if record.label == label and main in record.numbers
@@ -29,7 +33,8 @@ def print_summary(records: Sequence[Record], page: Path) -> None:
         }
         click.echo(f"{dataset}: mean {main} over seeds, best first")
         width = max(map(len, means))
-        for label, mean in sorted(means.items(), key=lambda pair: pair[1]):
+        upwards = quantity(main).direction == "higher"
+        for label, mean in sorted(means.items(), key=lambda pair: pair[1], reverse=upwards):
             click.echo(f"  {label:<{width}}  {mean:.4g}")
     failed = [record for record in records if not record.finished]
     if failed:

@@ -67,12 +67,17 @@ def _read_array(path: Path) -> npt.NDArray[np.generic]:
             if path.suffix == ".npy":
                 return np.asarray(loaded)
             named = [name for name in PREFERRED if name in loaded.files] or loaded.files
+            if not named:
+                raise InputError(f"{path}: holds no array; save one of uint8 (N, H, W, C) in it")
             if len(named) != 1 and named[0] not in PREFERRED:
                 raise InputError(f"{path}: holds {', '.join(loaded.files)}; name the images arr_0, images or samples")
             return np.asarray(loaded[named[0]])
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, IndexError) as error:
         if "allow_pickle" in str(error) or "Object arrays" in str(error):
-            fault = "holds Python objects, which genbench never unpickles; save an array of uint8 (N, H, W, C)"
+            fault = (
+                f"holds Python objects, which genbench never unpickles, or is no {path.suffix} file; "
+                "save an array of uint8 (N, H, W, C)"
+            )
         else:
             fault = f"is damaged or no {path.suffix} file: {' '.join(str(error).split()) or type(error).__name__}"
         raise InputError(f"{path}: {fault}") from error
@@ -83,6 +88,8 @@ def _checked(path: Path, array: npt.NDArray[np.generic]) -> Tensor:
         raise InputError(f"{path}: holds {array.dtype}, expected uint8 in 0..255; round and clip before saving")
     if array.ndim == 3:
         array = array[..., None]
+    if array.ndim == 4 and not len(array):
+        raise InputError(f"{path}: holds no images: it is of shape {array.shape}")
     if array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size:
         raise InputError(f"{path}: is of shape {array.shape}, expected (N, H, W, C) with C of 1 or 3")
     return _plain(array.transpose(0, 3, 1, 2))

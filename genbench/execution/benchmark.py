@@ -21,6 +21,7 @@ from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
 from genbench.execution.planning import Listener, Planned, plan
 from genbench.record import SCHEMA, Record, checkpoint_path, read_record, record_path, write_record
+from genbench.selection import select
 
 __all__ = ["Listener", "Planned", "run_benchmark"]
 
@@ -49,6 +50,7 @@ def run_benchmark(
     found = {model.label: plugins.find(model, conditions.plugins_from) for model in named}
     for dataset in benchmark.datasets:
         datasets.is_at_hand(dataset)  # an unknown name is told before a server is started
+    select(benchmark.settings.metrics)  # likewise
     _check_writable(directory)
     atomic.sweep(directory)
     with ForkServer() as server:

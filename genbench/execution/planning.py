@@ -135,5 +135,6 @@ def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None
         "evaluations": settings.evaluations,
         "samples": data["samples"],
         "extractor": data["extractor"],
+        "metrics": sorted(data["metrics"]),
     }
     return Planned(cell, identity(decisive), description)

@@ -96,7 +96,6 @@ def measure(evidence: Evidence) -> dict[str, float]:
     samples = authentic(pairs.nearest_distances, pairs.nearest_indices, radii)
     values = {"authenticity": float(samples.double().mean())}
     if evidence.held_out is not None:
-        held_out = evidence.fresh(authentic(statistics.held_out_distances, statistics.held_out_nearest, radii))
-        if len(held_out):
-            values["authenticity_p"] = fewer_authentic_p(samples, held_out)
+        held_out = authentic(statistics.held_out_distances, statistics.held_out_nearest, radii)
+        values["authenticity_p"] = fewer_authentic_p(*evidence.sides(samples, held_out))
     return values

@@ -133,20 +133,14 @@ def measure(evidence: Evidence) -> dict[str, float]:
     assert evidence.held_out_labels is not None
     known = [evidence.held_out_labels] + ([] if evidence.reference_labels is None else [evidence.reference_labels])
     classes = 1 + max(int(labels.max()) for labels in known)
-    labels = evidence.sample_labels
+    labels, held_out_labels = evidence.sample_labels, evidence.held_out_labels
     if labels is None:
         if evidence.sample_logits is None or evidence.sample_logits.shape[1] != classes:
             raise NotMeasurable(f"cas: needs labels of the samples, or a classifier of the data's {classes} classes")
         labels = evidence.sample_logits.argmax(dim=1)
-    test_images = evidence.fresh(evidence.held_out_images)
-    if not len(test_images):
-        raise NotMeasurable("cas: needs held-out images that are no samples")
-    value = classification_accuracy_score(
-        evidence.sample_images,
-        labels,
-        test_images,
-        evidence.fresh(evidence.held_out_labels),
-        classes,
-        seed=evidence.seed,
-    )
+    images, test_images = evidence.sides(evidence.sample_images, evidence.held_out_images)
+    labels, test_labels = evidence.sides(labels, held_out_labels)
+    if not len(images) or not len(test_images):
+        raise NotMeasurable(f"cas: needs at least 2 held-out images to halve, got {len(test_images)}")
+    value = classification_accuracy_score(images, labels, test_images, test_labels, classes, seed=evidence.seed)
     return {"cas": value}

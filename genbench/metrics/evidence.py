@@ -12,6 +12,7 @@ from torch import Tensor
 from genbench.metrics.features import check_features, check_images
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
+from genbench.metrics.reconstruction import RestoredImages, restored_images
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.table import BALL_K, MANIFOLD_K
 
@@ -41,8 +42,7 @@ class Evidence:
         reconstructions: the same as the model restores them.
         log_likelihoods: (K,) nats of held-out images.
         dimensions: C·H·W.
-        held_out_drawn: (K,) int64 indices of held-out images that are the samples, as those of the `real` control are;
-            tests of samples against held-out images leave them out.
+        samples_held_out: whether the samples are held-out images, as those of the `real` control are: see `sides`.
         seed: of everything that a metric draws.
         statistics: of the data; made from the fields above when not given.
 
@@ -68,7 +68,7 @@ class Evidence:
     reconstructions: Tensor | None = None
     log_likelihoods: Tensor | None = None
     dimensions: int | None = None
-    held_out_drawn: Tensor | None = None
+    samples_held_out: bool = False
     seed: int = 0
     # Never None after construction; a default that needs the other fields can only be made there.
     statistics: ReferenceStatistics = field(default=cast("ReferenceStatistics", None))
@@ -88,18 +88,34 @@ class Evidence:
             found = ReferenceStatistics(self.reference, self.held_out, self.reference_logits, self.reference_images)
             object.__setattr__(self, "statistics", found)
 
-    def fresh(self, held_out: Tensor) -> Tensor:
-        """Return the rows of a tensor about held-out images that are not of samples."""
-        if self.held_out_drawn is None:
-            return held_out
-        kept = torch.ones(len(held_out), dtype=torch.bool, device=held_out.device)
-        kept[self.held_out_drawn.to(held_out.device)] = False
-        return held_out[kept]
+    def sides(self, of_samples: Tensor, of_held_out: Tensor, halving: int = 0) -> tuple[Tensor, Tensor]:
+        """Return the rows that stand on the two sides of a test of samples against held-out images.
+
+        Where the samples are held-out images themselves, no image may stand on both: then one random half of the
+        held-out images is tested against the other.
+
+        Args:
+            of_samples: (M, ...) anything about the samples.
+            of_held_out: (H, ...) the same about the held-out images.
+            halving: which of the many ways to halve.
+        """
+        if not self.samples_held_out:
+            return of_samples, of_held_out
+        order = torch.randperm(len(of_held_out), generator=torch.Generator().manual_seed(self.seed + halving))
+        first, second = order.to(of_held_out.device).tensor_split(2)
+        return of_held_out[first], of_held_out[second]
 
     @cached_property
     def sample_gaussian(self) -> GaussianStatistics:
         """Mean and covariance of the samples' features."""
         return GaussianStatistics.from_features(self.samples)
+
+    @cached_property
+    def restored(self) -> RestoredImages:
+        """What is wrong with each reconstruction."""
+        assert self.originals is not None
+        assert self.reconstructions is not None
+        return restored_images(self.originals, self.reconstructions)
 
     @cached_property
     def sample_pairs(self) -> SelfPairs:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.table import GAP_PARTS, NotMeasurable
+from genbench.metrics.table import GAP_HALVINGS, GAP_PARTS, NotMeasurable
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -56,10 +56,14 @@ def split_reference(
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """`fd_gap` of the samples."""
-    if evidence.held_out_drawn is None:
+    if not evidence.samples_held_out:
         return {"fd_gap": frechet_gap(evidence.sample_gaussian, *evidence.statistics.gap_parts)}
     assert evidence.held_out is not None
-    held_out = evidence.fresh(evidence.held_out)
-    if len(held_out) < 2:
-        raise NotMeasurable(f"fd_gap: needs at least 2 held-out images that are no samples, got {len(held_out)}")
-    return {"fd_gap": frechet_gap(evidence.sample_gaussian, *split_reference(evidence.reference, held_out))}
+    if len(evidence.held_out) < 4:
+        raise NotMeasurable(f"fd_gap: needs at least 4 held-out images to halve, got {len(evidence.held_out)}")
+    gaps = []
+    for halving in range(GAP_HALVINGS):
+        samples, held_out = evidence.sides(evidence.samples, evidence.held_out, halving)
+        parts = split_reference(evidence.reference, held_out, seed=halving)
+        gaps.append(frechet_gap(GaussianStatistics.from_features(samples), *parts))
+    return {"fd_gap": sum(gaps) / len(gaps)}

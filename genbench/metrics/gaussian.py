@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genbench.metrics.features import check_features
 
-__all__ = ["GaussianStatistics"]
+__all__ = ["GaussianStatistics", "rank_tolerance"]
 
 _CHUNK = 8192
 

@@ -13,7 +13,7 @@ from genbench.metrics.table import SCORE_SPLITS, NotMeasurable
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["classifier_score", "measure"]
+__all__ = ["classifier_score", "divergences", "measure"]
 
 
 def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> tuple[float, float]:
@@ -40,6 +40,12 @@ def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | 
         >>> classifier_score(sure, splits=1)
         (4.0, 0.0)
     """
+    scores = torch.stack([terms.mean().exp() for terms in divergences(logits, splits=splits, seed=seed)])
+    return float(scores.mean()), float(scores.std(correction=0))
+
+
+def divergences(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> list[Tensor]:
+    """Return `KL(p(y|x) ‖ p(y))` of each sample in nats, float64, split by split; arguments as `classifier_score`."""
     check_features(logits, "logits")
     count = len(logits)
     if count < splits:
@@ -49,15 +55,14 @@ def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | 
         logits = logits[order.to(logits.device)]
     log_p = logits.double().log_softmax(dim=1)
     p = log_p.exp()
-    scores = []
+    found = []
     for part in range(splits):
         chosen = slice(part * count // splits, (part + 1) * count // splits)
         marginal = p[chosen].mean(dim=0)
         # Where p underflows to zero its term is zero: log_p stays finite, only log(marginal) may not.
         terms = p[chosen] * (log_p[chosen] - marginal.clamp(min=torch.finfo(torch.float64).tiny).log())
-        scores.append(terms.sum(dim=1).mean().exp())
-    values = torch.stack(scores)
-    return float(values.mean()), float(values.std(correction=0))
+        found.append(terms.sum(dim=1))
+    return found
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

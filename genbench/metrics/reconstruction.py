@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,9 +15,26 @@ from genbench.metrics.similarity import similarity
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["measure", "reconstruction_error"]
+__all__ = ["RestoredImages", "measure", "reconstruction_error", "restored_images"]
 
 _CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class RestoredImages:
+    """Of each reconstruction: (N,) int64 sum of squared errors in 8-bit levels, and (N,) SSIM, None under 3×3.
+
+    `values` counts the values of one image, C·H·W.
+    """
+
+    squared: Tensor
+    similarity: Tensor | None
+    values: int
+
+    @property
+    def errors(self) -> Tensor:
+        """(N,) float64 mean squared error of each image on the [0, 1] scale."""
+        return self.squared.double() / self.values / 255**2
 
 
 def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str, float]:
@@ -41,26 +59,34 @@ def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str
         >>> reconstruction_error(black, black + 51)
         {'reconstruction_mse': 0.04, 'psnr': 13.979400086720375}
     """
+    return _numbers(restored_images(originals, reconstructions))
+
+
+def restored_images(originals: Tensor, reconstructions: Tensor) -> RestoredImages:
+    """Compare (N, C, H, W) uint8 images with their reconstructions, one by one; errors as `reconstruction_error`."""
     check_images(originals, "originals")
     check_images(reconstructions, "reconstructions")
     if originals.shape != reconstructions.shape:
         raise ValueError(
             f"reconstruction: {tuple(originals.shape)} originals, {tuple(reconstructions.shape)} reconstructions"
         )
-    squared = torch.zeros((), dtype=torch.int64, device=originals.device)
-    for a, b in zip(torch.split(originals, _CHUNK), torch.split(reconstructions, _CHUNK), strict=True):
-        squared += (a.long() - b.long()).square().sum()
-    mse = int(squared) / originals.numel() / 255**2
+    chunks = zip(torch.split(originals, _CHUNK), torch.split(reconstructions, _CHUNK), strict=True)
+    squared = torch.cat([(a.long() - b.long()).square().flatten(1).sum(dim=1) for a, b in chunks])
+    found = similarity(originals, reconstructions, multiscale=False) if min(originals.shape[2:]) >= 3 else None
+    return RestoredImages(squared, found, originals[0].numel())
+
+
+def _numbers(restored: RestoredImages) -> dict[str, float]:
+    # The sum of whole numbers is exact, so the number does not depend on the order of the images.
+    mse = int(restored.squared.sum()) / (len(restored.squared) * restored.values) / 255**2
     values = {"reconstruction_mse": mse}
     if mse > 0:
         values["psnr"] = -10 * math.log10(mse)
-    if min(originals.shape[2:]) >= 3:
-        values["ssim"] = float(similarity(originals, reconstructions, multiscale=False).mean())
+    if restored.similarity is not None:
+        values["ssim"] = float(restored.similarity.mean())
     return values
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """`reconstruction_mse`, `psnr` and `ssim` of held-out images."""
-    assert evidence.originals is not None
-    assert evidence.reconstructions is not None
-    return reconstruction_error(evidence.originals, evidence.reconstructions)
+    return _numbers(evidence.restored)

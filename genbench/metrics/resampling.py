@@ -1,10 +1,12 @@
 """Standard errors from the samples: how far a number would move, were the same model to draw other samples.
 
 This is the uncertainty of the evaluation, apart from that of training: the reference and the model stay as they are.
+Each is a jackknife that needs no second evaluation: exact for means and for KID, of first order for the others.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,81 +14,85 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.authenticity import authentic
-from genbench.metrics.frechet import frechet_distance
-from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.inception_score import classifier_score
+from genbench.metrics.frechet import congruence
+from genbench.metrics.gaussian import GaussianStatistics, rank_tolerance
+from genbench.metrics.inception_score import divergences
 from genbench.metrics.table import BALL_K
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
 __all__ = [
-    "delete_group_jackknife",
+    "LEAST",
     "frechet_standard_error",
     "kernel_standard_error",
     "mean_standard_error",
-    "standard_errors",
+    "score_standard_error",
+    "standard_error",
 ]
 
-GROUPS = 20
-
-
-def delete_group_jackknife(
-    statistic: Callable[[Tensor], float], count: int, *, groups: int = GROUPS, seed: int = 0
-) -> float:
-    """Return the standard error of a statistic of `count` samples by leaving out one random group after the other.
-
-    `s² = (G − 1)/G Σ_g (θ₍g₎ − θ̄)²`. An interval is θ ± t s with t of G − 1 degrees of freedom (2.09 for 20), around
-    the statistic's mean *at this count*: where the statistic is biased by its count (FD, recall), the interval does
-    not hold the limit of infinitely many samples.
-
-    Why not the bootstrap: a resample with replacement holds 63% of the samples, some several times, so its covariance
-    has the spread of a smaller set. The Fréchet distance of bootstrap resamples is therefore shifted up by about its
-    whole bias once more, and percentile intervals miss the number itself. Leaving out a twentieth keeps all distinct,
-    moves the bias by a twentieth only, and the same for each group, so that it cancels from the spread.
-
-    Paper: Kott 2001, "The delete-a-group jackknife", Journal of Official Statistics 17(4); Efron & Stein 1981, "The
-        jackknife
-    estimate of variance", https://doi.org/10.1214/aos/1176345462
-
-    Args:
-        statistic: from the indices to leave out, int64, to a number.
-        count: of samples, at least `groups`.
-        groups: G.
-        seed: of the groups.
-
-    Raises:
-        ValueError: fewer samples than groups.
-
-    Example:
-        >>> values = torch.arange(100, dtype=torch.float64)
-        >>> def mean_without(removed):
-        ...     return float((values.sum() - values[removed].sum()) / (100 - len(removed)))
-        >>> 1.5 < delete_group_jackknife(mean_without, 100) < 4.5  # 2.9 is the standard error of this mean
-        True
-    """
-    if count < groups:
-        raise ValueError(f"jackknife: needs at least {groups} samples, got {count}")
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    left_out = torch.tensor([statistic(part) for part in order.tensor_split(groups)], dtype=torch.float64)
-    return float(((groups - 1) / groups * (left_out - left_out.mean()).square().sum()).sqrt())
+LEAST = 20  # images; of fewer, a spread says next to nothing
+_CHUNK = 4096
 
 
 def frechet_standard_error(
-    samples: Tensor,
-    reference: GaussianStatistics,
-    *,
-    total: GaussianStatistics | None = None,
-    groups: int = GROUPS,
-    seed: int = 0,
+    samples: Tensor, reference: GaussianStatistics, *, total: GaussianStatistics | None = None
 ) -> float:
-    """Return the delete-group jackknife's standard error of the Fréchet distance of (N, d) samples."""
+    """Return the standard error of the Fréchet distance of (N, d) samples, by the infinitesimal jackknife.
+
+    `s² = Σ ψ_i² / (N (N − 1))` with ψ_i the derivative of the distance by the weight of sample i. With `z_i = x_i − μ₁`
+    and rows `b_i = z_i Fᵀ/√(N − 1)`, FᵀF = Σ₂, the root's trace is the nuclear norm of B, whose derivative by the
+    weight is half of the diagonal of `(BBᵀ)^½`; so `ψ_i = 2 (μ₁ − μ₂)·z_i + |z_i|² − N [(BBᵀ)^½]_ii`, less its mean.
+    It costs one eigendecomposition of BᵀB or BBᵀ, the smaller, where leaving out 20 groups costs 20 distances and has
+    a sixth of scatter of its own: with 64 features and 1,000 samples whose distance has a deviation of 0.0231 over
+    repeated draws, it gives 0.0216 ± 0.0012 and twenty groups 0.0246 ± 0.0051 (deviation over 20 draws).
+
+    An interval is θ ± 1.96 s, around the distance's mean *at this count*: its bias by the count stays. With fewer
+    samples than features it is up to half too wide.
+
+    Why not the bootstrap: a resample with replacement holds 63% of the samples, some several times, so its covariance
+    has the spread of a smaller set. The Fréchet distance of bootstrap resamples is therefore shifted up by about its
+    whole bias once more, and percentile intervals miss the number itself.
+
+    Paper: Jaeckel 1972, "The infinitesimal jackknife", Bell Laboratories memorandum MM 72-1215-11; Efron 1982, "The
+    jackknife, the bootstrap and other resampling plans", chapter 6, https://doi.org/10.1137/1.9781611970319
+
+    Args:
+        samples: features, N ≥ 3.
+        reference: of the data.
+        total: the statistics of `samples`, where they are at hand.
+    """
     total = total or GaussianStatistics.from_features(samples)
+    if total.low_rank:
+        projected = total.factor @ reference.factor.T
+        values, vectors = torch.linalg.eigh(projected @ projected.T)
+        roots = vectors.square() @ values.clamp(min=0).sqrt()  # (N,) diagonal of (BBᵀ)^½
+    else:
+        roots = _root_diagonal(samples, total, reference)
+    count = len(samples)
+    influences = torch.cat(
+        [
+            2 * centred @ (total.mean - reference.mean) + centred.square().sum(dim=1)
+            for centred in (chunk.double() - total.mean for chunk in torch.split(samples, _CHUNK))
+        ]
+    )
+    influences -= count * roots
+    return mean_standard_error(influences)
 
-    def without(removed: Tensor) -> float:
-        return frechet_distance(total.without(samples, removed.to(samples.device)), reference)
 
-    return delete_group_jackknife(without, len(samples), groups=groups, seed=seed)
+def _root_diagonal(samples: Tensor, total: GaussianStatistics, reference: GaussianStatistics) -> Tensor:
+    """Return (N,) `[(BBᵀ)^½]_ii = Σ_k (b_i·v_k)²/√λ_k` from the eigenvectors of `BᵀB = F Σ₁ Fᵀ`."""
+    if not reference.low_rank and reference.cholesky is not None:
+        product = congruence(reference.cholesky, total.covariance)
+    else:
+        product = reference.factor @ total.covariance @ reference.factor.T
+    values: Tensor
+    vectors: Tensor
+    values, vectors = torch.linalg.eigh(product, UPLO="L")
+    kept = values > rank_tolerance(values)  # (b_i·v_k)² is at most λ_k, so what is left out is nothing
+    weighted = reference.factor.T @ (vectors[:, kept] * values[kept].pow(-0.25))
+    found = [(chunk.double() - total.mean) @ weighted for chunk in torch.split(samples, _CHUNK)]
+    return torch.cat([part.square().sum(dim=1) for part in found]) / (len(samples) - 1)
 
 
 def kernel_standard_error(within: Tensor, across: Tensor, reference: int) -> float:
@@ -94,6 +100,8 @@ def kernel_standard_error(within: Tensor, across: Tensor, reference: int) -> flo
 
     Without sample i the sums lose its row (twice within, as the kernel is symmetric), so all M leave-one-out values
     are had at once: `s² = (M − 1)/M Σ_i (θ₍i₎ − θ̄)²`.
+
+    Paper: Efron & Stein 1981, "The jackknife estimate of variance", https://doi.org/10.1214/aos/1176345462
 
     Args:
         within: (M,) sums of each sample's kernel with the others, M ≥ 3.
@@ -106,53 +114,95 @@ def kernel_standard_error(within: Tensor, across: Tensor, reference: int) -> flo
     return float((left / count * (values - values.mean()).square().sum()).sqrt())
 
 
+def score_standard_error(logits: Tensor, *, seed: int = 0) -> float:
+    """Return the standard error of the classifier score of (N, C) logits, by the infinitesimal jackknife.
+
+    The derivative of a split's divergence by the weight of a sample is that sample's own divergence less the mean, so
+    a split of n samples has the variance `exp(2 KL) s²/n`, s² that of its divergences; splits are independent.
+
+    Paper: see `frechet_standard_error`.
+    """
+    parts = [part for part in divergences(logits, seed=seed) if len(part) > 1]
+    variances = [math.exp(2 * float(part.mean())) * float(part.var()) / len(part) for part in parts]
+    return math.sqrt(sum(variances)) / len(parts)
+
+
 def mean_standard_error(values: Tensor) -> float:
-    """Return `s/√N` of (N,) values whose mean is the number."""
+    """Return `s/√N` of (N,) values whose mean is the number.
+
+    >>> round(mean_standard_error(torch.tensor([1.0, 2.0, 3.0, 4.0])), 4)
+    0.6455
+    """
     return float(values.double().std() / len(values) ** 0.5)
 
 
-def standard_errors(evidence: Evidence, *, groups: int = GROUPS) -> dict[str, float]:
-    """Return the standard errors by value name of the numbers that have one here.
+def standard_error(name: str, evidence: Evidence) -> float | None:
+    """Return the standard error of a number that this evidence gave; None where it has none here, or too few images.
 
-    `fd` by groups, `kid` by single samples, `classifier_score` by groups, `precision`, `density`, `authenticity` and
-    `bits_per_dim` as means over independent images. Recall and coverage are no means over samples; theirs are not
-    given.
+    Numbers that are no means over images and have no derivative by an image's weight (recall, coverage, the class and
+    mode counts) have none, nor do tests.
 
     Args:
-        evidence: at least `groups` samples.
-        groups: of the jackknife.
-
-    Raises:
-        ValueError: fewer samples than groups.
+        name: of the value, as in the table of metrics.
+        evidence: from which the number was measured.
     """
-    errors = {
-        "fd": frechet_standard_error(
-            evidence.samples,
-            evidence.statistics.gaussian,
-            total=evidence.sample_gaussian,
-            groups=groups,
-            seed=evidence.seed,
-        )
-    }
-    pairs, statistics = evidence.cross_pairs, evidence.statistics
-    errors["kid"] = kernel_standard_error(evidence.sample_pairs.kernel_rows, pairs.kernel_rows, len(evidence.reference))
-    errors["precision"] = mean_standard_error(pairs.sample_inside)
-    errors["density"] = mean_standard_error(pairs.balls / BALL_K)
-    fresh = authentic(pairs.nearest_distances, pairs.nearest_indices, statistics.neighbour_distances[:, 0])
-    errors["authenticity"] = mean_standard_error(fresh)
-    if evidence.sample_logits is not None:
-        errors["classifier_score"] = _score_standard_error(evidence.sample_logits, groups, evidence.seed)
-    if evidence.log_likelihoods is not None and evidence.dimensions is not None:
-        # Divided by ln 2 and by the dimensions, as the number is.
-        nats = mean_standard_error(evidence.log_likelihoods)
-        errors["bits_per_dim"] = nats / evidence.dimensions / torch.log(torch.tensor(2.0, dtype=torch.float64)).item()
-    return errors
+    find, image_field = _FOUND.get(name, (None, ""))
+    if find is None or len(getattr(evidence, image_field)) < LEAST:
+        return None
+    return find(evidence)
 
 
-def _score_standard_error(logits: Tensor, groups: int, seed: int) -> float:
-    def without(removed: Tensor) -> float:
-        kept = torch.ones(len(logits), dtype=torch.bool)
-        kept[removed] = False
-        return classifier_score(logits[kept.to(logits.device)], seed=seed)[0]
+def _of_frechet(evidence: Evidence) -> float:
+    return frechet_standard_error(evidence.samples, evidence.statistics.gaussian, total=evidence.sample_gaussian)
 
-    return delete_group_jackknife(without, len(logits), groups=groups, seed=seed)
+
+def _of_kernel(evidence: Evidence) -> float:
+    within, across = evidence.sample_pairs.kernel_rows, evidence.cross_pairs.kernel_rows
+    return kernel_standard_error(within, across, len(evidence.reference))
+
+
+def _of_score(evidence: Evidence) -> float:
+    assert evidence.sample_logits is not None
+    return score_standard_error(evidence.sample_logits, seed=evidence.seed)
+
+
+def _of_authenticity(evidence: Evidence) -> float:
+    pairs, radii = evidence.cross_pairs, evidence.statistics.neighbour_distances[:, 0]
+    return mean_standard_error(authentic(pairs.nearest_distances, pairs.nearest_indices, radii))
+
+
+def _of_quality(evidence: Evidence) -> float:
+    assert evidence.sample_modes is not None
+    return mean_standard_error(evidence.sample_modes >= 0)
+
+
+def _of_psnr(evidence: Evidence) -> float:
+    errors = evidence.restored.errors  # d(−10 log₁₀ m)/dm = −10/(m ln 10)
+    return 10 / math.log(10) * mean_standard_error(errors) / float(errors.mean())
+
+
+def _of_similarity(evidence: Evidence) -> float:
+    assert evidence.restored.similarity is not None
+    return mean_standard_error(evidence.restored.similarity)
+
+
+def _of_likelihood(evidence: Evidence) -> float:
+    assert evidence.log_likelihoods is not None
+    assert evidence.dimensions is not None
+    return mean_standard_error(evidence.log_likelihoods) / evidence.dimensions / math.log(2)
+
+
+# Value -> how its error is found, and the field of `Evidence` whose images it is over.
+_FOUND: dict[str, tuple[Callable[[Evidence], float], str]] = {
+    "fd": (_of_frechet, "samples"),
+    "kid": (_of_kernel, "samples"),
+    "classifier_score": (_of_score, "samples"),
+    "precision": (lambda evidence: mean_standard_error(evidence.cross_pairs.sample_inside), "samples"),
+    "density": (lambda evidence: mean_standard_error(evidence.cross_pairs.balls / BALL_K), "samples"),
+    "authenticity": (_of_authenticity, "samples"),
+    "high_quality_fraction": (_of_quality, "samples"),
+    "reconstruction_mse": (lambda evidence: mean_standard_error(evidence.restored.errors), "originals"),
+    "psnr": (_of_psnr, "originals"),
+    "ssim": (_of_similarity, "originals"),
+    "bits_per_dim": (_of_likelihood, "log_likelihoods"),
+}

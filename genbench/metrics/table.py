@@ -25,12 +25,14 @@ BALL_K = 5
 COPYING_CELLS = 3
 COPYING_LEAST = 20
 GAP_PARTS = 2
+GAP_HALVINGS = 4
 COVERED_SHARE = 0.1
 UNIFORM_SHARE = 0.001
 CAS_STEPS = 300
 CAS_BATCH = 128
 CAS_SIDE = 32
 DIVERSITY_PAIRS = 500
+REAL_TEST = "one half of the held-out images against the other"
 
 
 class NotMeasurable(ValueError):  # noqa: N818 - no error of anyone: a number that is not to be had
@@ -205,7 +207,8 @@ _ALL = (
         function="authenticity:measure",
         summary="share of samples that are no near copies of training images; p < 0.01 flags copying",
         paper="https://arxiv.org/abs/2102.08921",
-        parameters={"test": "fisher"},
+        version=2,
+        parameters={"test": "fisher", "real": REAL_TEST},
     ),
     Metric(
         name="data_copying",
@@ -215,7 +218,8 @@ _ALL = (
         function="data_copying:measure",
         summary="whether samples lie nearer to training images than held-out images do; far below 0 they copy",
         paper="https://arxiv.org/abs/2004.05675",
-        parameters={"cells": COPYING_CELLS, "least": COPYING_LEAST},
+        version=2,
+        parameters={"cells": COPYING_CELLS, "least": COPYING_LEAST, "real": REAL_TEST},
     ),
     Metric(
         name="frechet_gap",
@@ -225,7 +229,8 @@ _ALL = (
         function="frechet_gap:measure",
         summary="Fréchet distance to held-out images minus that to as many training images",
         paper="https://arxiv.org/abs/1706.08500",
-        parameters={"parts": GAP_PARTS},
+        version=2,
+        parameters={"parts": GAP_PARTS, "halvings": GAP_HALVINGS, "real": REAL_TEST},
     ),
     Metric(
         name="class_coverage",
@@ -245,7 +250,8 @@ _ALL = (
         function="cas:measure",
         summary="accuracy on held-out images of a small classifier trained on samples alone",
         paper="https://arxiv.org/abs/1905.10887",
-        parameters={"steps": CAS_STEPS, "batch": CAS_BATCH, "side": CAS_SIDE},
+        version=2,
+        parameters={"steps": CAS_STEPS, "batch": CAS_BATCH, "side": CAS_SIDE, "real": REAL_TEST},
         default=False,
     ),
     Metric(

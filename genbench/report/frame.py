@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import pandas as pd
@@ -34,13 +34,16 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row a cell, in `in_order`.
 
     The columns: what the cell is (`model`, `label`, `dataset`, `seed`, `budget`, the plugin's `plugin_version`, …);
-    each number, such as `fd`, with its `fd_recipe`; each cost with its unit in the name, such as
-    `train_images_per_s_median` and `peak_resident_bytes`; the machine (`environment_…`); `failure_stage` and
-    `failure_reason`. A value that a cell lacks is missing (NaN, NA or None by the column's type).
+    each number, such as `fd`, with its `fd_recipe` and, where it is known, the `fd_standard_error` of its evaluation;
+    each cost with its unit in the name, such as `train_images_per_s_median` and `peak_resident_bytes`; the machine
+    (`environment_…`); `failure_stage` and `failure_reason`. A value that a cell lacks is missing (NaN, NA or None by
+    the column's type).
     """
     ordered = in_order(records)
     numbers = in_reading_order({name for record in ordered for name in record["numbers"]})
-    rows = [_row(record, numbers) for record in ordered]
+    held = [(name, number) for record in ordered for name, number in record["numbers"].items()]
+    estimated = {name for name, number in held if number.get("standard_error") is not None}
+    rows = [_row(record, numbers, estimated) for record in ordered]
     columns = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in columns})
 
@@ -69,7 +72,7 @@ def csv(table: pd.DataFrame) -> bytes:
     return table.to_csv(index=False, lineterminator="\n").encode("utf-8", "replace")
 
 
-def _row(record: Record, numbers: Sequence[str]) -> dict[str, Any]:
+def _row(record: Record, numbers: Sequence[str], estimated: Set[str]) -> dict[str, Any]:
     cell = record["cell"]
     dataset, plugin, failure = cell["dataset"], cell.get("plugin") or {}, record.get("failure") or {}
     row: dict[str, Any] = {"id": record["id"], "status": record["status"]}
@@ -80,6 +83,8 @@ def _row(record: Record, numbers: Sequence[str]) -> dict[str, Any]:
     for name in numbers:
         number = record["numbers"].get(name) or {}
         row |= {name: _number(number.get("value")), f"{name}_recipe": number.get("recipe")}
+        if name in estimated:
+            row[f"{name}_standard_error"] = _number(number.get("standard_error"))
     for name, value in record["cost"].items():
         row |= (
             {f"{name}_{part}": entry for part, entry in value.items()} if isinstance(value, Mapping) else {name: value}

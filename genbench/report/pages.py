@@ -20,7 +20,7 @@ from genbench.report.rows import Row
 from genbench.report.sections import Section
 from genbench.report.speeds import MOST_BARS
 from genbench.report.statements import floor, mixed_recipes, resolved
-from genbench.report.tables import cost_table, headline_columns, other_table, quality_table
+from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
 
 __all__ = ["Pictures", "page"]
 
@@ -99,6 +99,9 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     others = other_table(section)
     if others:
         parts += ["### Other numbers", others]
+    errors = evaluation_table(section)
+    if errors:
+        parts += ["### How exact one evaluation is", _ERROR_NOTE, errors]
     own = ran(known, (record for row in section.models for record in row.records))
     cost = cost_table(section, own)
     if cost:
@@ -123,6 +126,11 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     return parts
 
 
+_ERROR_NOTE = (
+    "The ± of the tables above is the 95% interval over training seeds: train again, and the numbers move so. Below is "
+    "the standard error of one evaluation: draw as many samples from the same model again, or take other held-out "
+    "images. It is a part of the spread between seeds, so the two are never added."
+)
 _COST_NOTE = (
     "Means over seeds ± 95%; memory is the largest of the seeds. Evaluation stands outside every clock. "
     "Each seed's median and 5th and 95th percentile of the windows are in `results.csv`."

@@ -17,7 +17,7 @@ Column = tuple[str, str]
 """A metric's name and the id of its recipe: what a column of a table holds."""
 
 # A row's table says these already, or they cannot change a number.
-_NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "kind", "model"})
+_NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "kind", "model", "metrics"})
 _OF_PLUGIN = ("distribution", "version", "source_sha256")
 
 
@@ -62,6 +62,16 @@ class Row:
         """Return mean and interval over the seeds."""
         return summarise(self.values(column).values())
 
+    def standard_error(self, column: Column) -> float | None:
+        """Return the standard error of one evaluation of this number, the root mean square over the seeds that have it.
+
+        It says nothing of training: the spread between seeds holds both.
+        """
+        metric, recipe = column
+        held = [number for record in self.records if (number := record["numbers"].get(metric))]
+        errors = [number["standard_error"] for number in held if number["recipe"] == recipe and _has_error(number)]
+        return math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else None
+
     def cost(self, read: Callable[[Mapping[str, Any]], float | None]) -> Summary:
         """Return mean and interval, over the seeds that have it, of what `read` takes from a record's cost."""
         return summarise(value for record in self.records if (value := read(record["cost"])) is not None)
@@ -94,6 +104,10 @@ def rows(finished: Iterable[Record], failed: Iterable[Record], *, admit_failed: 
     ]
     names = _names([(kept or lost)[0]["cell"] for kept, lost in members])
     return [Row(name, kept, lost) for name, (kept, lost) in zip(names, members, strict=True)]
+
+
+def _has_error(number: Mapping[str, Any]) -> bool:
+    return number.get("standard_error") is not None
 
 
 def _identity(cell: Mapping[str, Any]) -> str:

@@ -8,13 +8,21 @@ from typing import Any
 
 from genbench.comparison import Summary, summarise
 from genbench.report.escape import code, text
-from genbench.report.formatting import NOTHING, amount, interval, memory
+from genbench.report.formatting import NOTHING, amount, interval, memory, plain
 from genbench.report.machines import Machine
 from genbench.report.quantities import HEADLINE, quantity
 from genbench.report.rows import Column, Row
 from genbench.report.sections import Section
 
-__all__ = ["cost_table", "field_value", "headline_columns", "markdown_table", "other_table", "quality_table"]
+__all__ = [
+    "cost_table",
+    "evaluation_table",
+    "field_value",
+    "headline_columns",
+    "markdown_table",
+    "other_table",
+    "quality_table",
+]
 
 Cost = Mapping[str, Any]
 
@@ -63,14 +71,30 @@ def other_table(section: Section) -> str:
     Where more rows than fit beside each other were measured, a line is a row of the first table instead.
     """
     columns = [column for column in section.columns if column not in headline_columns(section)]
+    return _across(section, columns, lambda row: _cells(row, columns))
+
+
+def evaluation_table(section: Section) -> str:
+    """Return the standard error of one evaluation of each number that has one; an empty text where there are none."""
+    columns = [column for column in section.columns if any(row.standard_error(column) for row in section.rows)]
+
+    def cells(row: Row) -> list[str]:
+        errors = [row.standard_error(column) for column in columns]
+        return [NOTHING if error is None else plain(float(f"{error:.2g}")) for error in errors]
+
+    return _across(section, columns, cells)
+
+
+def _across(section: Section, columns: Sequence[Column], cells_of: Callable[[Row], list[str]]) -> str:
+    """Return a table of one line a number, or of one line a model where more than fit stand beside each other."""
     if not columns:
         return ""
     measured = [row for row in section.rows if row.records]
     if len(measured) > _MOST_ACROSS:
-        lines = [[code(row.name), *_cells(row, columns)] for row in measured]
+        lines = [[code(row.name), *cells_of(row)] for row in measured]
         return markdown_table(["model", *_headings(columns)], lines)
     header = ["number", *(code(row.name) if row.is_model else f"*{text(row.name)}*" for row in measured), "recipe"]
-    cells = [_cells(row, columns) for row in measured]
+    cells = [cells_of(row) for row in measured]
     headings = [text(quantity(metric).axis) for metric, _ in columns]
     lines = [
         [heading, *(of_row[place] for of_row in cells), code(columns[place][1])]

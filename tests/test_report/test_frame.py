@@ -94,3 +94,15 @@ def test_the_curve_is_long_and_tidy(make: Make) -> None:
 def test_no_records_give_an_empty_table(build: Callable[[list[Any]], pd.DataFrame]) -> None:
     assert build([]).empty
     assert csv(build([])).endswith(b"\n")
+
+
+def test_a_column_of_standard_errors_stands_beside_the_number_where_any_record_has_it(make: Make) -> None:
+    old, new = make("gan", 0), make("gan", 1)
+    assert not [name for name in frame([old]) if name.endswith("standard_error")]
+    new["numbers"]["fd"]["standard_error"] = 0.25
+    table = frame([old, new])
+    columns = list(table)
+    assert columns.index("fd_standard_error") == columns.index("fd_recipe") + 1
+    assert math.isnan(table["fd_standard_error"][0])
+    assert table["fd_standard_error"][1] == 0.25
+    assert "classifier_score_standard_error" not in columns

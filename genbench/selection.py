@@ -1,0 +1,57 @@
+"""Which metrics are measured: the names that a user gives, found in the table. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from genbench.errors import InputError, nearest
+from genbench.metrics.table import METRICS, Metric
+
+__all__ = ["names_in", "select"]
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names of a list with commas.
+
+    >>> names_in("fd, kid")
+    ('fd', 'kid')
+    """
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def select(names: Sequence[str] = ()) -> tuple[Metric, ...]:
+    """Return the metrics that are asked for, in the table's order.
+
+    Args:
+        names: of methods (`kernel_distance`) or of their numbers (`kid`, `fid`): these alone are measured. With a plus
+            before each (`+cas`) they are added to the default. None at all is the default.
+
+    Raises:
+        InputError: a name that no method or number has, or names with and without a plus.
+
+    Example:
+        >>> [metric.name for metric in select(["kid", "fid"])]
+        ['frechet_distance', 'kernel_distance']
+    """
+    added = [name.startswith("+") for name in names]
+    if any(added) and not all(added):
+        raise InputError(
+            f"metrics {','.join(names)!r}: put a plus before every name to add to the default, or before none"
+        )
+    wanted = {_method(name.removeprefix("+")) for name in names}
+    if all(added):
+        wanted |= {metric.name for metric in METRICS.values() if metric.default}
+    return tuple(metric for metric in METRICS.values() if metric.name in wanted)
+
+
+def _method(name: str) -> str:
+    for metric in METRICS.values():
+        if name in _names(metric):
+            return metric.name
+    known: Iterable[str] = (known for metric in METRICS.values() for known in _names(metric))
+    raise InputError(f"unknown metric {name!r}{nearest(name, known)} (`genbench metrics` lists them)")
+
+
+def _names(metric: Metric) -> list[str]:
+    """The method's name and those of its numbers."""
+    return [metric.name, *(name for value in metric.values for name in (value.name, value.official) if name)]

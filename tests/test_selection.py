@@ -1,0 +1,108 @@
+"""Which metrics are measured: by name, added to the default, part of a cell's identity; a typo is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import genbench
+from genbench import preflight
+from genbench.api import command_for
+from genbench.cli.evaluate import evaluate
+from genbench.cli.run import run
+from genbench.cli.summary import print_summary
+from genbench.config import Cell, ModelSpec, Settings, make_benchmark, read_benchmark
+from genbench.errors import InputError
+from genbench.execution.planning import _identify
+from genbench.metrics.table import METRICS
+from genbench.selection import names_in, select
+
+DEFAULT = [name for name, metric in METRICS.items() if metric.default]
+
+
+def names(*wanted: str) -> list[str]:
+    return [metric.name for metric in select(wanted)]
+
+
+def test_none_is_the_default_and_a_plus_adds_to_it() -> None:
+    assert names() == DEFAULT
+    assert names("fid", "kernel_distance", "recall") == ["frechet_distance", "kernel_distance", "precision_recall"]
+    assert set(names("+cas", "+kid_subsets")) == {*DEFAULT, "classification_accuracy", "kernel_distance_subsets"}
+    assert select(["kid", "fd"]) == select(["frechet_distance", "kernel_distance"])  # and so one identity
+    assert names_in(" +cas,fd ,") == ("+cas", "fd")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (["precison"], "unknown metric 'precison'; did you mean precision"),
+        (["+cass"], "unknown metric 'cass'; did you mean cas or class_kl? (`genbench metrics` lists them)"),
+        (["fd", "+cas"], "metrics 'fd,+cas': put a plus before every name"),
+    ],
+)
+def test_a_name_that_is_none_is_one_line_wherever_it_stands(
+    wanted: list[str], message: str, tmp_path: Path, tiny: Path
+) -> None:
+    with pytest.raises(InputError) as direct:
+        select(wanted)
+    assert str(direct.value).startswith(message)
+    for command, arguments in (
+        (run, ["-m", str(tiny), "--out", str(tmp_path / "out")]),
+        (evaluate, [str(tmp_path), "-d", "digits"]),
+    ):
+        with pytest.raises(InputError) as error:
+            CliRunner().invoke(command, [*arguments, "--metrics", ",".join(wanted)], catch_exceptions=False)
+        assert str(error.value) == str(direct.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_and_the_command_that_repeats_it_name_them(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text('models = ["vae"]\nmetrics = ["+cas"]\n')
+    benchmark = make_benchmark(read_benchmark(path))
+    assert benchmark.settings.metrics == ("+cas",)
+    assert "--metrics +cas" in command_for(benchmark)
+    assert (
+        genbench.config.Cell.from_json(json.loads(json.dumps(benchmark.cells()[0].to_json()))) == benchmark.cells()[0]
+    )
+    path.write_text('metrics = "fd"\n')
+    with pytest.raises(InputError, match=r"b\.toml:1: metrics must be a list"):
+        read_benchmark(path)
+
+
+def test_they_are_part_of_a_cell_s_identity() -> None:
+    def cell_id(*wanted: str) -> str:
+        cell = Cell(ModelSpec("real"), "digits", 0, Settings(metrics=wanted))
+        data = preflight.check_data(cell, lambda event: None)
+        assert set(data["metrics"]) == set(names(*wanted))
+        return _identify(cell, data, None, "").id
+
+    assert len({cell_id(), cell_id("fd", "kid"), cell_id("+cas")}) == 3
+    assert cell_id("fd", "kid") == cell_id("kernel_distance", "frechet_distance")
+
+
+def test_a_run_measures_them_alone_and_writes_their_errors(tmp_path: Path) -> None:
+    (record,) = genbench.run([], seeds=1, controls=["real"], metrics=["fd", "kid"], out=tmp_path)
+    assert set(record.numbers) == {"fd", "kid"}
+    assert record.data["cell"]["metrics"] == ["frechet_distance", "kernel_distance"]
+    assert record.data["numbers"]["fd"]["standard_error"] > 0
+    assert (genbench.load_records(tmp_path)["fd_standard_error"] > 0).all()
+    assert (tmp_path / "results.csv").read_text().splitlines()[0].count("fd_standard_error") == 1
+    assert "How exact one evaluation is" in (tmp_path / "report.md").read_text()
+
+
+def test_the_summary_puts_the_best_first_whichever_way_the_number_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def record(label: str, recall: float) -> genbench.Record:
+        cell = {"label": label, "seed": 0, "dataset": {"name": "digits"}}
+        numbers = {"recall": {"value": recall, "recipe": "a"}}
+        return genbench.Record({"id": label, "status": "finished", "cell": cell, "numbers": numbers})
+
+    print_summary([record("worse", 0.1), record("better", 0.9)], tmp_path / "report.md")
+    shown = capsys.readouterr().out
+    assert "mean recall over seeds, best first" in shown
+    assert shown.index("better") < shown.index("worse")
