@@ -10,8 +10,11 @@ BASELINE := benchmarks/baselines/digits.json
 # Quality alone: times and memory of another machine than the baseline's are refused. Few numbers, because each takes power
 # from the others; docs/ci.md has what such a gate sees.
 FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
+# Plugins over other people's libraries: examples, with an environment of their own, so that no test depends on those.
+ADAPTERS := plugins/pythae plugins/diffusers
+ADAPTED := .venv-adapters
 
-.PHONY: demo test check lint types bench compare baseline clean help
+.PHONY: demo test check lint types bench compare baseline adapters clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +50,16 @@ compare: $(VENV)/.installed  ## Run the digits afresh and compare their quality 
 baseline: $(VENV)/.installed  ## Make what `make compare` measured the new baseline: commit it with the change that explains it.
 	$(BIN)/genbench baseline $(COMPARED) --out $(BASELINE)
 
+adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae and diffusers apart, and run their tests and types.
+	OMP_NUM_THREADS=1 $(ADAPTED)/bin/pytest $(ADAPTERS:=/tests)
+	MYPYPATH=$(subst $(eval) ,:,plugins/ae $(ADAPTERS)) $(ADAPTED)/bin/mypy $(foreach plugin,$(ADAPTERS),-p genbench_$(notdir $(plugin)))
+
+$(ADAPTED)/.installed: $(SOURCES) $(ADAPTERS:=/pyproject.toml)
+	test -x $(ADAPTED)/bin/python || $(PYTHON) -m venv $(ADAPTED)
+	$(ADAPTED)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[test]' -e plugins/ae $(ADAPTERS:%=-e %)
+	@touch $@
+
 # The stamp is written last, so an interrupted installation is taken up again; and nothing that is there is reinstalled
 # until a list of requirements changes. An unpinned torch would bring gigabytes of CUDA packages: hence the constraints.
 $(VENV)/.installed: $(SOURCES)
@@ -57,4 +70,4 @@ $(VENV)/.installed: $(SOURCES)
 	@touch $@
 
 clean:  ## Remove .venv and what tests left behind.
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(ADAPTED) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

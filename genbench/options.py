@@ -13,7 +13,7 @@ from typing import Any, Literal, Union
 from genbench.errors import OptionError, nearest
 from genbench.plugins import Plugin
 
-__all__ = ["accepted", "build"]
+__all__ = ["accepted", "build", "describe", "is_open"]
 
 
 def accepted(plugin: Plugin) -> dict[str, inspect.Parameter] | None:
@@ -37,6 +37,13 @@ def accepted(plugin: Plugin) -> dict[str, inspect.Parameter] | None:
         for name, parameter in signature.parameters.items()
         if parameter.default is not parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
     }
+
+
+def is_open(plugin: Plugin) -> bool:
+    """Return whether the plugin's builder takes further options as `**name`, and refuses unknown ones itself."""
+    builder = _builder(_hook_function(plugin))
+    kinds = [] if builder is None else [each.kind for each in inspect.signature(builder).parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds
 
 
 def build(plugin: Plugin, image_shape: Any, classes: int | None, options: Mapping[str, Any], device: Any) -> Any:
@@ -67,6 +74,8 @@ def build(plugin: Plugin, image_shape: Any, classes: int | None, options: Mappin
 
 def _check(plugin: Plugin, parameters: Mapping[str, inspect.Parameter], options: Mapping[str, Any]) -> None:
     for name, value in options.items():
+        if name not in parameters and is_open(plugin):
+            continue
         if name not in parameters:
             takes = ", ".join(describe(parameter) for parameter in parameters.values()) or "no options"
             close = nearest(name, parameters) if parameters else ""
@@ -74,7 +83,15 @@ def _check(plugin: Plugin, parameters: Mapping[str, inspect.Parameter], options:
             raise OptionError(f"{plugin}: unknown option {name!r}{hint}; it takes {takes}")
         annotation = parameters[name].annotation
         if annotation is not inspect.Parameter.empty and not _fits(value, annotation):
-            raise OptionError(f"{plugin}: option {describe(parameters[name])} cannot be {value!r}")
+            raise OptionError(f"{plugin}: {_misfit(parameters[name], value)}")
+
+
+def _misfit(parameter: inspect.Parameter, value: object) -> str:
+    """Say what an option is and what it cannot be; of two names that are much alike, name the one meant."""
+    choices = typing.get_args(parameter.annotation) if typing.get_origin(parameter.annotation) is Literal else ()
+    close = nearest(str(value), [str(choice) for choice in choices])
+    hint = close if close.startswith("; did") else ""
+    return f"option {describe(parameter)} cannot be {value!r}{hint}"
 
 
 def describe(parameter: inspect.Parameter) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +16,7 @@ import pluggy
 from genbench import hookspecs
 from genbench.config import CONTROLS, ModelSpec
 from genbench.errors import InputError, PluginError, nearest
+from genbench.source_hash import canonical, source_hash, wrapped_versions
 
 __all__ = ["Found", "Plugin", "Provenance", "find", "installed", "load"]
 
@@ -71,9 +70,14 @@ class Found:
         return docstring_line(path) if path else ""
 
     def provenance(self) -> Provenance:
-        """Hash the source: every Python file of the package that holds the model, or the one file."""
+        """Hash the source: every Python file of the package that holds the model, or the one file.
+
+        The versions of the libraries that its distribution requires beside genbench's own count as source too, since
+        for an adapter the model is in them.
+        """
         root = self.root()  # there is none where the module is gone: its cell says so when it is loaded
-        return Provenance(self.distribution, self.version, self._origin(), _source_hash(root) if root else "")
+        wrapped = [] if self.file else wrapped_versions(self.distribution)
+        return Provenance(self.distribution, self.version, self._origin(), source_hash(root, wrapped) if root else "")
 
     def _origin(self) -> str:
         """Say how it came here: a file's name, `editable`, an address, or `index`; never a path, which is private."""
@@ -154,12 +158,12 @@ def installed(allowed: Sequence[str] | None = None) -> dict[str, list[Found]]:
         allowed: the only distributions that count; None for all.
     """
     models: dict[str, list[Found]] = {}
-    names = None if allowed is None else {_canonical(name) for name in allowed}
+    names = None if allowed is None else {canonical(name) for name in allowed}
     # An editable install can be seen twice (its finder, and the folder itself when it is on the path).
     seen: set[tuple[str, str]] = set()
     for point in importlib.metadata.entry_points(group=GROUP):
         distribution = point.dist.name if point.dist else "unknown"
-        if (point.name, distribution) not in seen and (names is None or _canonical(distribution) in names):
+        if (point.name, distribution) not in seen and (names is None or canonical(distribution) in names):
             seen.add((point.name, distribution))
             version = point.dist.version if point.dist else "unknown"
             models.setdefault(point.name, []).append(Found(point.name, distribution, version, point.value))
@@ -200,13 +204,11 @@ def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
     return offers[0]
 
 
-def _canonical(distribution: str) -> str:
-    """Return a distribution's name as package indexes compare it."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
 def load(found: Found) -> Plugin:
     """Import the model and verify it; raise `PluginError` in one line for whatever its import raises."""
+    from genbench.datasets.torchvision_import import declare_missing_operators
+
+    declare_missing_operators()  # a plugin, or a library that it wraps, may import torchvision by itself
     try:
         if found.file is not None:
             implementation: object = _import_file(found.file)
@@ -237,15 +239,6 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickling look their module up here
     spec.loader.exec_module(module)
     return module
-
-
-def _source_hash(root: Path) -> str:
-    digest = hashlib.sha256()
-    files = [root] if root.is_file() else sorted(root.rglob("*.py"))
-    for path in files:
-        digest.update(f"{path.name if root.is_file() else path.relative_to(root).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _join(offers: list[Found]) -> str:

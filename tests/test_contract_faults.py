@@ -439,5 +439,29 @@ def test_a_fault_fails_its_own_check_alone(
     assert len(text.splitlines()) == 2
 
 
+def test_a_fault_within_a_wrapped_library_names_both_lines(
+    write_plugin: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "wrapped.py").write_text("def read(loss):\n    return loss.item()\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "library"))
+    (tmp_path / "plugin").mkdir()
+    path = write_plugin(STEP, f"{STEP}    __import__('wrapped').read(loss)\n")
+    path = path.rename(tmp_path / "plugin" / path.name)
+    contract = Contract(str(path), [(1, 8, 8)])
+    text = str(contract.result(CHECKS["waiting"], contract.cases[0]))
+    assert "read(loss) (within wrapped.py:2: return loss.item())\nto mend it" in re.sub(
+        r"\S*__\('wrapped'\)\.", "", text
+    )
+
+
+def test_a_cache_that_is_full_after_some_hundred_steps_is_no_leak(write_plugin: Callable[..., Path]) -> None:
+    filling = (
+        f'{STEP}    kept = globals().setdefault("KEPT", [])\n    kept.append(object()) if len(kept) < 300 else None\n'
+    )
+    contract = Contract(str(write_plugin(STEP, filling)) + ":width=16", [(1, 8, 8)])
+    assert contract.result(CHECKS["memory"], None) is None
+
+
 def test_each_check_has_a_fault() -> None:
     assert {case.values[0] for case in FAULTS} == set(CHECKS)

@@ -21,6 +21,7 @@ ORDER = [
     "seeding",
     "hookspecs",
     "datasets",
+    "source_hash",
     "plugins",
     "options",
     "checkpoint",

@@ -12,6 +12,7 @@ from genbench import options, plugins
 from genbench.config import ModelSpec
 from genbench.errors import InputError, OptionError, PluginError
 from genbench.plugins import Found
+from genbench.source_hash import source_hash, wrapped_versions
 
 
 def find(text: str) -> Found:
@@ -117,6 +118,37 @@ def test_the_source_hash_changes_with_the_source_and_with_nothing_else(write_plu
     assert find(str(tmp_path / "one.py")).provenance().source_sha256 != first.source_sha256
 
 
+def test_the_source_hash_changes_with_the_version_of_a_library_that_the_plugin_wraps(
+    monkeypatch: pytest.MonkeyPatch, write_plugin
+) -> None:
+    root = write_plugin(name="one")
+    required = {"genbench": ["torch>=2"], "adapter": ["genbench", "torch", "Some_Library>=1; extra == ''", "absent"]}
+    versions = {"torch": "2.0", "some-library": "1.0"}
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: required[name])
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    assert wrapped_versions("adapter") == ["some-library==1.0"]
+    first = source_hash(root, wrapped_versions("adapter"))
+    versions["torch"] = "3.0"
+    assert source_hash(root, wrapped_versions("adapter")) == first
+    versions["some-library"] = "1.1"
+    assert source_hash(root, wrapped_versions("adapter")) != first
+    assert source_hash(root, []) == find(str(root)).provenance().source_sha256
+
+
+def test_a_plugin_may_import_torchvision_whatever_its_build(write_plugin) -> None:
+    path = write_plugin("import torch\n", "import torch\nimport torchvision\n")
+    code = "import sys; from genbench.config import ModelSpec; from genbench import plugins;"
+    code += "plugins.load(plugins.find(ModelSpec.parse(sys.argv[1])))"
+    ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_an_origin_says_how_a_plugin_came_here_and_never_where_it_lies(tiny: Path) -> None:
     assert find(str(tiny)).provenance().origin == "tiny.py"
     assert find("gan").provenance().origin in ("editable", "local", "index")
@@ -149,6 +181,39 @@ def test_a_wrong_option_is_told_with_the_accepted_ones(tiny: Path, given: dict[s
     with pytest.raises(OptionError) as error:
         options.build(plugin, torch.Size((1, 8, 8)), 10, given, torch.device("cpu"))
     assert str(error.value) == f"model 'tiny' (file): {message}"
+
+
+OPEN = ("rate: float = 1e-3):", 'rate: float = 1e-3, kind: Literal["round", "square"] = "round", **more):\n')
+REFUSES = '    if set(more) - {"depth"}:\n        raise ValueError(f"no {sorted(more)}; did you mean depth?")\n'
+
+
+def test_a_builder_that_takes_any_option_refuses_unknown_ones_itself(write_plugin, tmp_path: Path) -> None:
+    import torch
+
+    path = write_plugin(OPEN[0], OPEN[1] + REFUSES)
+    path.write_text(path.read_text().replace("import torch\n", "from typing import Literal\n\nimport torch\n", 1))
+    plugin = plugins.load(find(str(path)))
+    assert options.is_open(plugin)
+    assert [*(options.accepted(plugin) or {})] == ["width", "rate", "kind"]
+
+    def build(**given: object) -> object:
+        return options.build(plugin, torch.Size((1, 8, 8)), 10, given, torch.device("cpu"))
+
+    build(depth=3)
+    with pytest.raises(OptionError, match=r"^model 'faulty' \(file\): no \['detph'\]; did you mean depth\?$"):
+        build(detph=3)
+    with pytest.raises(OptionError, match=r"option width: int = 256 cannot be 'wide'$"):
+        build(width="wide")
+    with pytest.raises(
+        OptionError, match=r"kind: 'round' \| 'square' = 'round' cannot be 'sqare'; did you mean square\?$"
+    ):
+        build(kind="sqare")
+    with pytest.raises(OptionError, match=r"kind: 'round' \| 'square' = 'round' cannot be 'zzz'$"):
+        build(kind="zzz")
+
+
+def test_a_builder_of_named_options_is_not_open(tiny: Path) -> None:
+    assert not options.is_open(plugins.load(find(str(tiny))))
 
 
 def test_a_builder_whose_source_hides_its_options_still_names_the_unknown_one(write_plugin) -> None:

@@ -55,3 +55,5 @@ def _show(name: str) -> None:
     click.echo("  options:" if accepted else "  options: none")
     for parameter in accepted.values():
         click.echo(f"    {options.describe(parameter)}")
+    if options.is_open(plugin):
+        click.echo("    further ones, which the model checks itself")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 __all__ = ["Fault", "Refused", "Unmet", "calling", "own_line"]
 
 _TORCH = str(Path(torch.__file__).parent)
+_GENBENCH = str(Path(__file__).parent.parent)
+_PYTHON = str(Path(contextlib.__file__).parent) + os.sep
 
 
 class Fault(Exception):  # noqa: N818  # it is the plugin's error, and a result here
@@ -44,8 +47,27 @@ def calling(hook: str, home: str) -> Iterator[None]:
 
 
 def own_line(frames: traceback.StackSummary, home: str) -> str:
-    """Return the innermost line of the source in `home`, as `file.py:12: source`; the innermost of all if none is."""
+    """Return the innermost line of the source in `home`, as `file.py:12: source`; the innermost of all if none is.
+
+    Where that line calls a library that the plugin wraps, the library's innermost line is named after it.
+    """
     # A plugin of one file has site-packages for its home in some installations, and torch is there too.
-    own = [frame for frame in frames if frame.filename.startswith(home) and not frame.filename.startswith(_TORCH)]
-    frame = own[-1] if own else frames[-1]
+    called = [index for index, frame in enumerate(frames) if _is_of(frame, home)]
+    if not called:
+        return _line(frames[-1])
+    wrapped = [frame for frame in frames[called[-1] + 1 :] if _is_of_a_library(frame)]
+    return _line(frames[called[-1]]) + (f" (within {_line(wrapped[-1])})" if wrapped else "")
+
+
+def _is_of(frame: traceback.FrameSummary, home: str) -> bool:
+    return frame.filename.startswith(home) and not frame.filename.startswith(_TORCH)
+
+
+def _is_of_a_library(frame: traceback.FrameSummary) -> bool:
+    """Whether the code is neither torch's, nor the suite's that watches it, nor Python's own."""
+    pythons_own = frame.filename.startswith(_PYTHON) and "-packages" not in frame.filename  # site- or dist-packages
+    return not pythons_own and not frame.filename.startswith((_TORCH, _GENBENCH, "<"))
+
+
+def _line(frame: traceback.FrameSummary) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno}: {frame.line}"

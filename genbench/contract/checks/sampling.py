@@ -95,7 +95,8 @@ def check_rows(hook: str, many: Tensor, few: Tensor) -> None:
         raise Fault(
             f"{hook} to treat each image by itself",
             f"values that differ by {gap:.3g} in a batch of {len(few)} from those in a batch of {len(many)}",
-            "take no statistics over the batch: the networks are in evaluation mode, keep them so",
+            "take no statistics over the batch: the networks are in evaluation mode, keep them so; "
+            "and divide by nothing near zero, which makes rounding visible",
         )
 
 

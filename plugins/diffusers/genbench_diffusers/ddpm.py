@@ -1,0 +1,34 @@
+"""A denoising diffusion model: diffusers' U-Net, trained to predict noise and sampled by DDIM or DDPM.
+
+J. Ho, A. Jain, P. Abbeel (2020), "Denoising Diffusion Probabilistic Models", https://arxiv.org/abs/2006.11239
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench import Model, hookimpl
+from genbench_diffusers.assembly import build, denoise, draw
+
+__all__ = ["build_model", "sample", "train_step"]
+
+
+@hookimpl
+def build_model(image_shape: torch.Size, options: dict[str, Any], device: torch.device) -> Model:
+    """Build the model; `options` are the keyword arguments of `build`."""
+    return build(image_shape, None, device, **options)
+
+
+@hookimpl
+def train_step(model: Model, images: Tensor, step: int) -> dict[str, Tensor]:
+    """Step Adam once on the error of the predicted noise, and take the new weights into the average."""
+    return denoise(model, images, None, step)
+
+
+@hookimpl
+def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
+    """Take noise back to images, with the averaged weights: (count, C, H, W) in [-1, 1]."""
+    return draw(model, count, None, generator)
