@@ -14,7 +14,7 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
 
-.PHONY: demo test check lint types bench compare baseline adapters clean help
+.PHONY: demo test check lint types bench counters compare baseline adapters clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +38,12 @@ types: $(VENV)/.installed
 	@# mypy does not follow the import hooks of editable installs, so it is told where the plugins lie.
 	MYPYPATH=$(subst $(eval) ,:,$(PLUGINS)) $(BIN)/mypy -p genbench $(foreach plugin,$(PLUGINS),-p genbench_$(notdir $(plugin)))
 
-bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark).
-	$(BIN)/pytest benchmarks --benchmark-only
+bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark) into .benchmarks/latest.json.
+	@mkdir -p .benchmarks
+	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json --benchmark-columns=median,iqr,rounds
+
+counters: $(VENV)/.installed  ## Count every model's step again into benchmarks/counters.json.
+	$(BIN)/genbench regress --update-counters
 
 compare: $(VENV)/.installed  ## Run the digits afresh and compare their quality with the committed baseline (about 5 minutes).
 	rm -rf $(COMPARED)

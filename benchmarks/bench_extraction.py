@@ -81,7 +81,17 @@ def test_extraction(benchmark: Any, precision: str, side: int, weights_file: Pat
         f"\n{precision}, {side} x {side}, {torch.get_num_threads()} threads on {DEVICE}: "
         f"ours {COUNT / own_s:.1f} images/s, torch-fidelity {COUNT / min(peer_s):.1f}, ratio {ratio:.2f}"
     )
+    benchmark.extra_info["images_per_s"] = COUNT / own_s
     if precision == "fp32":
         assert ratio >= 1.5
     elif DEVICE.type == "cuda" or torch.cpu._is_amx_tile_supported():
         assert ratio >= 3  # promised only where the processor multiplies bf16 matrices in hardware
+
+
+@pytest.mark.parametrize(("name", "shape"), [("digits-cnn", (1, 8, 8)), ("random-conv", (1, 28, 28))])
+def test_small_extractors(timed: Any, name: str, shape: tuple[int, int, int]) -> None:
+    images = torch.randint(256, (20 * COUNT, *shape), dtype=torch.uint8)
+    split = Split(images, None)
+    dataset = Dataset("random", split, split, None, "none", "none")
+    ours = features.load(name, dataset=dataset, device=DEVICE)
+    timed(lambda: extract(ours, images), images=len(images))

@@ -16,6 +16,7 @@ from genbench.cli.evaluate import evaluate
 from genbench.cli.metrics import metrics
 from genbench.cli.models import models
 from genbench.cli.plugin import plugin
+from genbench.cli.regress import regress
 from genbench.cli.report import report
 from genbench.cli.run import run
 from genbench.errors import GenbenchError, InputError
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (run, report, compare, baseline, evaluate, models, datasets, metrics, doctor, plugin):
+for command in (run, report, compare, baseline, regress, evaluate, models, datasets, metrics, doctor, plugin):
     cli.add_command(command)
 
 

@@ -1,0 +1,117 @@
+"""`genbench regress`: is one revision slower than another?"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from genbench.errors import InputError
+
+LINE_INTERVAL_S = 10.0  # between plain lines
+
+
+@click.command(short_help="Count and time two revisions side by side; exit code 1 where one is slower.")
+@click.option("--base", metavar="REF", help="A branch, tag or commit to compare with.")
+@click.option("--head", metavar="REF", help="What is compared.  [default: the working tree as it is]")
+@click.option(
+    "-m", "--model", "models", multiple=True, metavar="MODEL", help="Repeatable.  [default: the repository's]"
+)
+@click.option(
+    "--pairs", type=int, default=8, show_default=True, metavar="N", help="Pairs of fresh processes, 8 or more."
+)
+@click.option("--threshold", default="5%", show_default=True, metavar="P%", help="The slow-down that matters.")
+@click.option(
+    "--seconds", type=float, default=1.2, show_default=True, metavar="S", help="Of steps, a model and process."
+)
+@click.option("--shape", default="1x28x28", show_default=True, metavar="CxHxW", help="The images that are timed.")
+@click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", show_default=True)
+@click.option(
+    "--update-counters", is_flag=True, help="Only count what is installed, and write benchmarks/counters.json."
+)
+def regress(
+    base: str | None,
+    head: str | None,
+    models: tuple[str, ...],
+    pairs: int,
+    threshold: str,
+    seconds: float,
+    shape: str,
+    form: str,
+    update_counters: bool,
+) -> None:
+    """Install two revisions of this repository side by side and compare the training step of every model.
+
+    First what repeats exactly: operator calls, FLOPs, bytes, the interpreter's calls, graph breaks. A counter that
+    moved fails, unless benchmarks/counters.json of the head says the same. Then the times: fresh processes take turns,
+    and a model fails where the interval's lower bound of its slow-down passes the threshold, corrected for the number
+    of models, and a second run agrees. A base process beside the base shows the machine's noise; where that is above
+    the threshold, the times decide nothing. docs/regression.md has the rule and its false-alarm rate.
+
+    Exit code 0: no regression; 1: one; 2: bad input.
+
+    \b
+    Examples:
+      genbench regress --base main                    the working tree against main
+      genbench regress --base v0.1.0 --head HEAD -m gan -m vae --pairs 12
+      genbench regress --base origin/main --format markdown >> "$GITHUB_STEP_SUMMARY"
+      genbench regress --update-counters              after a change that is meant to move them
+    """
+    from genbench.regression import checkout, gate, rendering, updating
+
+    show = _Progress()
+    root = checkout.repository(Path.cwd())
+    if update_counters:
+        for line in updating.update(root, show):
+            click.echo(line)
+        show.end()
+        return
+    if base is None:
+        raise InputError("name the revision to compare with, for example --base main")
+    request = gate.Request(root, base, head, models, pairs, _share(threshold), seconds, _shape(shape))
+    result = gate.regress(request, show)
+    show.end()
+    if form == "json":
+        click.echo(json.dumps(rendering.as_json(result), indent=1, ensure_ascii=False))
+    else:
+        click.echo(rendering.as_markdown(result) if form == "markdown" else rendering.as_table(result))
+    sys.exit(1 if result.regressed else 0)
+
+
+def _share(text: str) -> float:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
+    if match is None:
+        raise InputError(f"--threshold {text!r} cannot be read; write a percentage, for example 5%")
+    return float(match[1]) / 100
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})x([1-9]\d{0,3})", text.strip().lower())
+    if match is None:
+        raise InputError(f"--shape {text!r} cannot be read; write channels x height x width, for example 1x28x28")
+    channels, height, width = (int(side) for side in match.groups())
+    return channels, height, width
+
+
+class _Progress:
+    """One line on standard error that says how far the work is: rewritten on a terminal, else one now and then."""
+
+    def __init__(self) -> None:
+        self._shown = -LINE_INTERVAL_S
+        self._terminal = sys.stderr.isatty()
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if self._terminal:
+            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+        elif now - self._shown >= LINE_INTERVAL_S:
+            self._shown = now
+            click.echo(text, err=True)
+
+    def end(self) -> None:
+        if self._terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)

@@ -1,0 +1,199 @@
+"""What one training step does, counted: numbers that repeat exactly, so that a gate on them never cries wolf.
+
+    from genbench.counters import count
+    count(lambda step: train_step(model, images, step), torch.device("cpu"))["operator_calls"]
+
+It needs torch alone, so any loop can be counted, and `regress` can count revisions that have no counters of their own.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import sys
+import tracemalloc
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["COUNTERS", "PYTHON_BYTES_ROUNDING", "count", "count_compilation"]
+
+COUNTERS = {
+    "operator_calls": "ATen operators that are called",
+    "flops": "floating-point operations of products, convolutions and attention",
+    "peak_bytes": "bytes of the tensors made in the step that are alive at one time, at most",
+    "python_calls": "calls of Python and C functions by the interpreter",
+    "python_bytes": "bytes that Python's own objects take at one time, at most",
+    "kernels": "kernels launched (CUDA)",
+    "synchronisations": "waits of the host for the device (CUDA)",
+    "graphs": "graphs that --compile makes in the first steps",
+    "graph_breaks": "breaks between them",
+    "recompilations": "times a compiled function had to be compiled again",
+}
+WARM_UP_STEPS = 2  # an optimizer makes its state in the first
+PYTHON_STEPS = 3
+COMPILED_STEPS = 4
+PYTHON_BYTES_ROUNDING = 1024  # object sizes hang on reference counts and free lists: ±200 bytes between runs
+_LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch")
+_WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+
+Step = Callable[[int], object]
+
+
+def count(step: Step, device: torch.device) -> dict[str, Any]:
+    """Return the counters of one training step, after a few to warm up, and `operators`: calls by operator.
+
+    The numbers are functions of the code, torch's and Python's version and, on CUDA, of the GPU; not of the machine's
+    speed or load. `python_bytes` alone varies, by less than `PYTHON_BYTES_ROUNDING`. `kernels` and `synchronisations`
+    are None without CUDA.
+
+    Args:
+        step: runs the training step with the number that it is given.
+        device: where it runs.
+    """
+    for number in range(WARM_UP_STEPS):
+        step(number)
+    with _without_collector():
+        operators = _Operators()
+        with operators:
+            step(WARM_UP_STEPS)
+        with FlopCounterMode(display=False) as flops:
+            step(WARM_UP_STEPS + 1)
+        python_calls = _python_calls(lambda: step(WARM_UP_STEPS + 2))
+        first = WARM_UP_STEPS + 3
+        python_bytes = _python_bytes(step, range(first, first + PYTHON_STEPS))
+        kernels, waits = _launches(lambda: step(first + PYTHON_STEPS), device)
+    return {
+        "operator_calls": sum(operators.calls.values()),
+        "flops": int(flops.get_total_flops()),
+        "peak_bytes": operators.peak_bytes,
+        "python_calls": python_calls,
+        "python_bytes": python_bytes,
+        "kernels": kernels,
+        "synchronisations": waits,
+        "operators": dict(sorted(operators.calls.items())),
+    }
+
+
+def count_compilation(step: Step) -> dict[str, int]:
+    """Return `graphs`, `graph_breaks` and `recompilations` of the first steps of compiled networks.
+
+    The networks are to be freshly compiled. With the backend "eager" the counts are those of any other, for they are
+    made before a backend is asked, and no C++ compiler is needed. What was compiled before is forgotten, and the
+    interpreter's calls of any later step are not those of a process that compiles nothing: count those first.
+    """
+    import torch._dynamo
+    from torch._dynamo import utils  # imports for a second, so only here
+
+    torch._dynamo.reset()
+    utils.counters.clear()
+    utils.clear_compilation_metrics()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing reads what warns when it is read: torch's own doing
+        for number in range(COMPILED_STEPS):
+            step(number)
+    compiled = [str(metrics.compile_id) for metrics in utils.get_compilation_metrics()]
+    return {
+        "graphs": int(utils.counters["stats"]["unique_graphs"]),
+        "graph_breaks": int(sum(utils.counters["graph_break"].values())),
+        "recompilations": sum(not identity.endswith("/0") for identity in compiled),  # frame / how often before
+    }
+
+
+class _Operators(TorchDispatchMode):
+    """Counts operators, and follows the memory of the tensors that they make."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
+        self.calls: Counter[str] = Counter()
+        self.peak_bytes = 0
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.namespace == "profiler":  # marks that the optimizers set for a profiler: no work
+            return result
+        self.calls[str(func)] += 1
+        given = {id_ for id_, _ in _storages((args, kwargs))}
+        made = [(id_, storage) for id_, storage in _storages(result) if id_ not in given]
+        self._alive = {id_: entry for id_, entry in self._alive.items() if not entry[0].expired()}
+        self._alive |= {id_: (StorageWeakRef(storage), storage.nbytes()) for id_, storage in made}
+        self.peak_bytes = max(self.peak_bytes, sum(size for _, size in self._alive.values()))
+        return result
+
+
+def _storages(tree: Any) -> Iterator[tuple[int, Any]]:
+    for leaf in tree_leaves(tree):
+        if isinstance(leaf, Tensor):
+            storage = leaf.untyped_storage()
+            yield storage._cdata, storage
+
+
+def _python_calls(call: Callable[[], object]) -> int:
+    calls = 0
+
+    def profile(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return calls - 2  # `call` itself, and the call that ends the counting
+
+
+def _python_bytes(step: Step, numbers: range) -> int:
+    peaks = []
+    tracemalloc.start()
+    try:
+        step(numbers.start)  # the first makes what tracing itself needs
+        for number in numbers:
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            step(number)
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    finally:
+        tracemalloc.stop()
+    return round(statistics.median(peaks))
+
+
+def _launches(call: Callable[[], object], device: torch.device) -> tuple[int | None, int | None]:
+    """Return the kernels that a call launches and the times that it waits for the device; None without CUDA."""
+    if device.type != "cuda":
+        return None, None
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    torch.cuda.synchronize(device)
+    with torch.profiler.profile(activities=activities) as profile:
+        call()
+    names = Counter({event.key: event.count for event in profile.key_averages()})
+    launched = sum(number for name, number in names.items() if name.startswith(_LAUNCHES))
+    waited = sum(number for name, number in names.items() if name.startswith(_WAITS))
+    # The profiler itself waits once, for the device's events, when it ends.
+    return launched, max(0, waited - 1)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the cycle collector from running at a moment that hangs on what ran before."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,172 @@
+"""Counters of models at fixed shapes: counted in a fresh process, kept in a file, compared with exact words."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genbench import atomic
+from genbench.errors import InputError
+from genbench.regression.process import Process
+
+__all__ = [
+    "BASELINE",
+    "UPDATE",
+    "Counts",
+    "Moved",
+    "compare",
+    "count_models",
+    "not_compared",
+    "read",
+    "steady",
+    "write",
+]
+
+BASELINE = Path("benchmarks/counters.json")  # from the root of the repository
+UPDATE = "genbench regress --update-counters"
+SCHEMA = 1
+SHAPES = ((1, 8, 8), (1, 28, 28))
+BATCH = 16  # what a step calls does not hang on it, and how long the counting takes does
+ROUNDING = {"python_bytes": 1024}  # closer than this is equal: the sizes of objects vary that much between runs
+# Which versions a counter hangs on beside the code; where they differ from the baseline's it is not compared.
+ON_TORCH = ("operator_calls", "peak_bytes", "kernels", "synchronisations", "graphs", "graph_breaks", "recompilations")
+ON_PYTHON = ("python_calls", "python_bytes")  # and on torch
+
+Counts = dict[str, dict[str, dict[str, Any]]]  # model -> shape -> counter -> value
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One counter of one model that is not what it was; None where a side lacks it."""
+
+    model: str
+    shape: str
+    counter: str
+    was: int | None
+    now: int | None
+    detail: str = ""
+
+    def __str__(self) -> str:
+        was, now = ("none" if value is None else f"{value:,}" for value in (self.was, self.now))
+        return f"{self.model} at {self.shape}: {self.counter} {was} → {now}{self.detail}"
+
+
+def versions(process: Process) -> dict[str, str]:
+    """Return the versions that counters hang on: torch's without a build's suffix, Python's without the last part."""
+    torch = str(process.ask("hello")["torch"]).partition("+")[0]
+    return {"torch": torch, "python": ".".join(platform.python_version_tuple()[:2])}
+
+
+def count_models(process: Process, models: Sequence[str], show: Callable[[str], None]) -> Counts:
+    """Count a training step of each model at each of the shapes that it takes.
+
+    Raises:
+        InputError: a model is not there, does not run, or takes none of the shapes.
+    """
+    counts: Counts = {model: {} for model in models}
+    # All plain ones first: what compiling leaves in a process changes the interpreter's calls of later steps.
+    for compiled in (False, True):
+        for model in models:
+            refusal = ""
+            for shape in SHAPES[:1] if compiled else SHAPES:  # what is compiled hangs little on the shape
+                show(f"counting {process.name}: {model}{' compiled' if compiled else ''}")
+                answer = process.ask("count", model=model, shape=shape, batch=BATCH, compiled=compiled)
+                refusal = answer.get("refused", refusal)
+                if "counts" in answer:
+                    counts[model].setdefault("x".join(map(str, shape)), {}).update(answer["counts"])
+            if not counts[model]:
+                raise InputError(f"{process.name}: {model} takes none of the shapes that are counted: {refusal}")
+    return counts
+
+
+def compare(was: Counts, now: Counts, skip: Sequence[str] = ()) -> list[Moved]:
+    """Return every counter that moved, models and shapes that only one side has among them.
+
+    Args:
+        skip: counters that are not compared.
+    """
+    moved = []
+    for model in sorted({*was, *now}):
+        for shape in sorted({*was.get(model, {}), *now.get(model, {})}):
+            before, after = (counts.get(model, {}).get(shape, {}) for counts in (was, now))
+            for counter in (*dict.fromkeys([*before, *after]),):
+                if counter == "operators" or counter in skip:
+                    continue
+                one, other = before.get(counter), after.get(counter)
+                if not _equal(counter, one, other):
+                    detail = _operators(before, after) if counter == "operator_calls" else ""
+                    moved.append(Moved(model, shape, counter, one, other, detail))
+    return moved
+
+
+def not_compared(baseline: Mapping[str, Any], here: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
+    """Return the counters that a baseline of other versions says nothing of, and a line that says so, or ""."""
+    stored = {name: baseline[name] for name in here}
+    skip: tuple[str, ...]
+    if stored["torch"] != here["torch"]:
+        skip, what = (*ON_TORCH, *ON_PYTHON), "torch"
+    elif stored["python"] != here["python"]:
+        skip, what = ON_PYTHON, "python"
+    else:
+        return (), ""
+    return skip, (
+        f"the baseline is of {what} {stored[what]} and this is {what} {here[what]}: not compared: {', '.join(skip)}"
+    )
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a baseline file; raise `InputError` where it is none, or of a schema that this version does not know."""
+    try:
+        baseline: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if baseline["schema"] == SCHEMA and {"torch", "python", "counts"} <= baseline.keys():
+            return baseline
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; make it with: {UPDATE}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no baseline of counters; make it again with: {UPDATE}") from error
+    raise InputError(f"{path} has schema {baseline['schema']}, this version reads {SCHEMA}; make it with: {UPDATE}")
+
+
+def write(path: Path, counts: Counts, here: Mapping[str, str]) -> None:
+    """Write a baseline file, the same bytes for the same counts."""
+    document = {"schema": SCHEMA, **here, "batch": BATCH, "counts": counts}
+    atomic.write_text(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def steady(before: Counts, now: Counts) -> Counts:
+    """Return `now` with what varies between runs as it was `before`, so that a file's diff shows only what moved."""
+    return {
+        model: {
+            shape: {
+                counter: was
+                if counter in ROUNDING
+                and (was := before.get(model, {}).get(shape, {}).get(counter)) is not None
+                and _equal(counter, was, value)
+                else value
+                for counter, value in counters.items()
+            }
+            for shape, counters in shapes.items()
+        }
+        for model, shapes in now.items()
+    }
+
+
+def _equal(counter: str, one: int | None, other: int | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) < ROUNDING.get(counter, 1)
+
+
+def _operators(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return which operators are called more or less often, as ` (aten.mul.Tensor 3 → 4)`."""
+    one, other = before.get("operators", {}), after.get("operators", {})
+    changed = [
+        f"{name} {one.get(name, 0)} → {other.get(name, 0)}"
+        for name in sorted({*one, *other})
+        if one.get(name) != other.get(name)
+    ]
+    return f" ({', '.join(changed)})" if one and other and changed else ""

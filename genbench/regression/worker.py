@@ -1,0 +1,119 @@
+"""The process that times and counts one revision: run by its path, with that revision's genbench on the path.
+
+It reads one JSON command a line on standard input and answers with one JSON line: what the parent asked for, or an
+`error`. `workload` and `counters` are those beside this file, whatever the revision, so both sides are measured alike.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+WARM_UP_STEPS = 5
+
+
+def _beside(name: str) -> ModuleType:
+    """Import a module of the genbench that this file belongs to, under a name that no revision has."""
+    path = Path(__file__).parent.parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"genbench_measuring_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up here
+    spec.loader.exec_module(module)
+    return module
+
+
+def clocks() -> dict[str, Callable[[], float]]:
+    """Return clocks in seconds: the processor's time that this process took, and the wall's."""
+    return {"cpu": time.process_time, "wall": time.perf_counter}
+
+
+class Worker:
+    """Answers the commands; prepared workloads stay until they are dropped."""
+
+    def __init__(self) -> None:
+        self.workload = _beside("workload")
+        self.counters = _beside("counters")
+        self.prepared: dict[str, Any] = {}
+
+    def answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        operation = command.pop("do")
+        found: dict[str, Any] = getattr(self, f"do_{operation}")(**command)
+        return found
+
+    def do_hello(self) -> dict[str, Any]:
+        import genbench
+
+        return {
+            "genbench": str(Path(genbench.__file__).parent),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "clocks": list(clocks()),
+        }
+
+    def do_pin(self, core: int | None) -> dict[str, Any]:
+        """Stay on one core, where the system lets a process choose."""
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+        return {}
+
+    def do_prepare(self, key: str, model: str, shape: list[int], batch: int) -> dict[str, Any]:
+        """Build and warm up a workload, and tell its seconds a step."""
+        workload = self.workload.workload_for(model, shape, batch)
+        timer = self.workload.Timer(clocks(), workload.device)
+        workload.train(1, WARM_UP_STEPS, timer)
+        workload.train(2, WARM_UP_STEPS, timer)
+        self.prepared[key] = workload
+        seconds = next(iter(timer.windows.values()))
+        return {"seconds_per_step": min(seconds[1:]) / WARM_UP_STEPS, "root": str(workload.plugin.found.root())}
+
+    def do_time(self, key: str, windows: int, steps: int, settle: int) -> dict[str, Any]:
+        """Run the training loop for some windows, and give each one's seconds by each clock, after steps to settle."""
+        workload = self.prepared[key]
+        workload.train(1 if settle else 0, settle, time.perf_counter)  # finds the caches full of another's data
+        timer = self.workload.Timer(clocks(), workload.device)
+        workload.train(windows, steps, timer)
+        return {"seconds": timer.windows}
+
+    def do_drop(self, key: str) -> dict[str, Any]:
+        del self.prepared[key]
+        return {}
+
+    def do_count(self, model: str, shape: list[int], batch: int, compiled: bool) -> dict[str, Any]:
+        """Count a training step; of a compiled model, what compilation came to. A model may refuse the shape."""
+        try:
+            workload = self.workload.workload_for(model, shape, batch, compile_backend="eager" if compiled else None)
+        except ValueError as refusal:
+            return {"refused": str(refusal)}
+        if compiled:
+            return {"counts": self.counters.count_compilation(workload.step)}
+        return {"counts": self.counters.count(workload.step, workload.device)}
+
+
+def main() -> None:
+    # What a plugin prints goes to the log; only answers go to the parent.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    worker = Worker()
+    for line in sys.stdin:
+        try:
+            found = worker.answer(json.loads(line))
+        except Exception as error:  # the parent tells what became of any of them
+            traceback.print_exc()
+            found = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
