@@ -26,6 +26,7 @@ from genbench import (
     training,
     world,
 )
+from genbench.compilation import compile_networks
 from genbench.config import Cell
 from genbench.errors import PluginError
 from genbench.evaluation import Evaluation
@@ -137,8 +138,7 @@ class _CellRun:
         model, progress = self.begin(plugin)
         self.check_world(plugin, before)
         if self.settings.compile:
-            for network in model.networks.values():
-                network.compile()
+            compile_networks(model)
         evaluation = Evaluation(
             plugin, model, self.dataset, self.evaluator, self.device, self.cell.seed, self.count, self.emit
         )

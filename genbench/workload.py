@@ -121,8 +121,9 @@ def workload_for(
     seeding.seed_global(0, "build")
     built: Model = options.build(plugin, torch.Size(shape), CLASSES, spec.options, device)
     if compile_backend is not None:
-        for network in built.networks.values():
-            network.compile(backend=compile_backend)
+        from genbench.compilation import compile_networks  # only here: an older revision may not have it
+
+        compile_networks(built, compile_backend)
     seeding.seed_global(0, "train")
     built.networks.train()
     return Workload(plugin, built, Batches(random_split(shape), batch_size, 0, device), device)

@@ -17,6 +17,7 @@ ORDER = [
     "identity",
     "atomic",
     "model",
+    "compilation",
     "config",
     "seeding",
     "hookspecs",

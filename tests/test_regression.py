@@ -343,6 +343,15 @@ def test_outside_a_repository_the_command_says_so_in_one_line(tmp_path: Path) ->
     assert "is not in a git repository" in answer.stderr
 
 
+def test_folders_that_the_root_excludes_are_left_out(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folder = tmp_path / "plugins" / name
+        folder.mkdir(parents=True)
+        (folder / "pyproject.toml").write_text(PYPROJECT.replace("trial =", f"{name} ="))
+    (tmp_path / "pyproject.toml").write_text('[tool.genbench]\nregress-exclude = ["plugins/two"]\n')
+    assert checkout.models_of(tmp_path) == ["one"]
+
+
 def test_a_tree_without_a_distribution_of_ours_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no pyproject\.toml here"):
         checkout.distributions(tmp_path)

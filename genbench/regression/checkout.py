@@ -72,15 +72,24 @@ class Distribution:
 def distributions(folder: Path) -> list[Distribution]:
     """Return the distributions in a source tree, genbench's own first: at its root, or up to two folders down.
 
+    Folders that `[tool.genbench] regress-exclude` in the root's pyproject.toml lists are left out: plugins that need
+    what is not installed everywhere.
+
     Raises:
         InputError: a pyproject.toml cannot be read, or none holds genbench or a model.
     """
     found = []
-    for path in sorted(path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}pyproject.toml")):
+    excluded: set[Path] = set()
+    for path in (path for depth in ("", "*/", "*/*/") for path in sorted(folder.glob(f"{depth}pyproject.toml"))):
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path.relative_to(folder)}: not valid TOML: {error}") from error
+        if path.parent == folder:
+            listed = content.get("tool", {}).get("genbench", {}).get("regress-exclude", [])
+            excluded = {folder / name for name in listed}
+        if path.parent in excluded:
+            continue
         project = content.get("project", {})
         if project.get("name") == GROUP or GROUP in project.get("entry-points", {}):
             backend = content.get("build-system", {}).get("build-backend", "setuptools.build_meta")

@@ -1,0 +1,54 @@
+"""`--compile` compiles every network, computes the same, and leaves the checkpoint's names alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genbench import Model
+from genbench.compilation import compile_networks
+
+
+class Backend:
+    """A compiler that only counts what it is given."""
+
+    def __init__(self) -> None:
+        self.graphs = 0
+
+    def __call__(self, graph: Any, inputs: list[Tensor]) -> Any:
+        self.graphs += 1
+        return graph.forward
+
+
+def stack() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+class Own(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = stack()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        result: Tensor = self.stack(inputs) * 2
+        return result
+
+
+@pytest.mark.parametrize("make", [stack, Own])
+def test_every_network_is_one_graph_and_gives_the_same(make: Any) -> None:
+    torch._dynamo.reset()
+    model = Model(nn.ModuleDict({"first": make(), "second": make()}), {})
+    inputs = torch.randn(5, 3)
+    before = [network(inputs) for network in model.networks.values()]
+    names = list(model.state_dict()["networks"])
+    backend = Backend()
+    compile_networks(model, backend)  # type: ignore[arg-type]  # torch takes a function as well as a name
+    after = [network(inputs) for network in model.networks.values()]
+    [network(inputs) for network in model.networks.values()]
+    assert backend.graphs == 2  # one each, and none again for the second call
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other)
+    assert list(model.state_dict()["networks"]) == names
