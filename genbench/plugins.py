@@ -77,9 +77,9 @@ class Found:
         """
         root = self.root()  # there is none where the module is gone: its cell says so when it is loaded
         wrapped = [] if self.file else wrapped_versions(self.distribution)
-        return Provenance(self.distribution, self.version, self._origin(), source_hash(root, wrapped) if root else "")
+        return Provenance(self.distribution, self.version, self.origin(), source_hash(root, wrapped) if root else "")
 
-    def _origin(self) -> str:
+    def origin(self) -> str:
         """Say how it came here: a file's name, `editable`, an address, or `index`; never a path, which is private."""
         if self.file is not None:
             return self.file.name

@@ -219,7 +219,7 @@ def test_models_lists_what_is_installed_and_one_models_options(tmp_path: Path) -
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
     text = command("doctor", "--data-root", str(tmp_path), cwd=tmp_path).stdout
-    for part in ("torch ", "genbench-gan 0.1.0", "--weights", "mnist", "digits-cnn", str(tmp_path)):
+    for part in ("torch ", "genbench-gan 0.1.0, editable", "--weights", "mnist", "digits-cnn", str(tmp_path)):
         assert part in text
 
 

@@ -79,7 +79,7 @@ def _models() -> None:
                 if len(offers) > 1
                 else ""
             )
-            _line(not clash, name, f"{found.distribution} {found.version}, {root}{clash}")
+            _line(not clash, name, f"{found.distribution} {found.version}, {found.origin()}, {root}{clash}")
     if not models:
         _line(False, "none", "install a plugin, such as: pip install ./plugins/vae")
 
