@@ -15,7 +15,6 @@ from torch import Tensor
 from genbench.config import CONTROLS
 from genbench.datasets.dataset import Dataset, Split
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.moments import FeatureMoments
 
 __all__ = ["draw"]
 
@@ -68,6 +67,8 @@ def _pixel_statistics(pixels: Tensor) -> GaussianStatistics:
     count, size = pixels.shape
     if count <= size:
         return GaussianStatistics.from_features(pixels.float())
+    from genbench.metrics.moments import FeatureMoments  # imports torchmetrics, for four seconds
+
     moments = FeatureMoments(size)
     for chunk in pixels.split(4096):  # a memory-mapped split is never held whole
         moments.update(chunk.float())

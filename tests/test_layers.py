@@ -127,6 +127,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("import genbench.changes, genbench.cli.compare", ("torch", "genbench_")),
         ("import genbench.datasets", ("torch", "numpy")),
         ("import genbench.metrics.table, genbench.selection", ("torch", "numpy")),
+        ("import genbench.preflight, genbench.cell", ("torchmetrics", "torchvision", "matplotlib", "genbench_")),
     ],
 )
 def test_what_is_not_imported(code: str, forbidden: tuple[str, ...]) -> None:

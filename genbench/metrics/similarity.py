@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.features import check_images
-from genbench.metrics.torchmetrics_import import ms_ssim, ssim
 
 __all__ = ["scales", "similarity", "window"]
 
@@ -73,6 +72,9 @@ def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
 
 
 def _pairs(first: Tensor, second: Tensor, multiscale: bool) -> Tensor:
+    # Four seconds of imports, which a request that is refused need not wait for.
+    from genbench.metrics.torchmetrics_import import ms_ssim, ssim
+
     height, width = first.shape[2:]
     size, count = window(height, width), scales(height, width)
     sigma = _SIGMA * size / _LARGEST_WINDOW
