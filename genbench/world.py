@@ -80,7 +80,7 @@ def _name(process: psutil.Process) -> str:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(_COMPILERS_VARIABLES)}
+    return {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(_COMPILERS_VARIABLES)}
 
 
 def _describe(name: str, before: Any, after: Any) -> str:
