@@ -168,7 +168,7 @@ class _CellRun:
 
     def check_leftovers(self, plugin: Plugin) -> None:
         """Raise `PluginError` if the plugin has left threads or processes running."""
-        found = world.leftovers(self.threads_before)
+        found = world.leftovers(self.threads_before, self.settings.compile)
         if found:
             raise PluginError(f"{plugin}: left {', '.join(found)} running; end what you start before the hook returns")
 

@@ -20,6 +20,7 @@ __all__ = ["changes", "kept", "leftovers", "snapshot"]
 # Compiling networks sets these, and leaves a pool of compilers running: no plugin's doing.
 _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
 _COMPILERS_COMMAND = "torch/_inductor/"
+_POOLS_THREADS = "ThreadPoolExecutor"
 _LIBRARIES_THREADS = ("tqdm.", "torch.")
 
 
@@ -53,15 +54,18 @@ def kept() -> Iterator[None]:
         checkpoint.restore_random_state(generators)
 
 
-def leftovers(before: set[int]) -> list[str]:
+def leftovers(before: set[int], compiled: bool = False) -> list[str]:
     """Return the threads that were not there `before` (their identifiers) and the child processes, in words.
 
-    Left out are what torch's compiler and a progress bar keep running.
+    Left out are what torch's compiler and a progress bar keep running; where networks were `compiled` also the threads
+    of pools without a name, since the compiler has such.
     """
     threads = [
         f"thread {thread.name!r}"
         for thread in threading.enumerate()
-        if thread.ident not in before and not type(thread).__module__.startswith(_LIBRARIES_THREADS)
+        if thread.ident not in before
+        and not type(thread).__module__.startswith(_LIBRARIES_THREADS)
+        and not (compiled and thread.name.startswith(_POOLS_THREADS))
     ]
     return threads + [
         f"process {child.pid} ({name})" for child in psutil.Process().children() if (name := _name(child))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import random
 import subprocess
@@ -40,6 +41,15 @@ def test_variables_of_the_compiler_are_no_change(monkeypatch: pytest.MonkeyPatch
     before = world.snapshot()
     monkeypatch.setenv(name, "another")
     assert world.changes(before, world.snapshot()) == []
+
+
+def test_pools_of_the_compiler_are_not_held_against_a_plugin() -> None:
+    before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        assert world.leftovers(before, compiled=True) == []
+        (found,) = world.leftovers(before)
+        assert found.startswith("thread 'ThreadPoolExecutor-")
 
 
 def test_threads_and_processes_that_are_left_are_named() -> None:
