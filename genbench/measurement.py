@@ -106,7 +106,7 @@ class Evaluator:
         self.extractor = extractor
         self.reference = reference
         self.recipes: dict[str, dict[str, Any]] = {}
-        self.missing: dict[str, str] = {}  # metric -> why it could not be measured
+        self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
         self._statistics_path = _cache_path(
             "statistics", _reference_key(dataset, extractor, version=ReferenceStatistics.VERSION)
         )
@@ -141,6 +141,7 @@ class Evaluator:
 
         A number that the images are too few for is left out; `missing` says why.
         """
+        self.missing.clear()
         known = set(self._statistics.tensors)
         evidence = self._evidence(images, labels, features or extract(self.extractor, images), **more)
         numbers: dict[str, Number] = {}

@@ -84,3 +84,13 @@ def test_only_what_is_asked_for_is_measured(evaluator: Evaluator, digits: Datase
     found = score(Evaluator(digits, evaluator.extractor, evaluator.reference, select(["cas", "kid"])), "real")
     assert set(found) == {"kid", "cas"}
     assert found["cas"].value > 0.85  # of one half of the held-out images, learnt from the other
+
+
+def test_what_is_missing_is_that_of_the_last_images(evaluator: Evaluator) -> None:
+    """A curve's evaluations leave no trace in a record: a cell that goes on from a checkpoint has not made them."""
+    score(evaluator, "noise", 3)
+    few = dict(evaluator.missing)
+    score(evaluator, "noise")
+    assert few.items() - evaluator.missing.items()
+    score(evaluator, "noise", 3)
+    assert evaluator.missing == few

@@ -78,7 +78,8 @@ def step_of(path: Path) -> int:
 def lasting(record: genbench.Record) -> dict[str, Any]:
     data = record.data
     curve = [{key: value for key, value in row.items() if key != "elapsed_s"} for row in data["curve"]]
-    return {"id": record.id, "numbers": data["numbers"], "curve": curve, "artifacts": data["artifacts"]}
+    kept = ("id", "cell", "numbers", "recipes", "not_measured", "artifacts")
+    return {"curve": curve, **{key: data[key] for key in kept}}
 
 
 def test_a_run_that_is_killed_twice_ends_where_an_unbroken_one_ends(
