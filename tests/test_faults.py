@@ -81,9 +81,9 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
         "changed torch's default dtype",
     ),
     "sets_threads": (
-        in_step("torch.set_num_threads(3)"),
+        in_step("torch.set_num_threads(torch.get_num_threads() + 1)"),
         "training",
-        "changed torch's number of threads (1 became 3)",
+        "changed torch's number of threads (",
     ),
     "sets_folder": (in_step("import os; os.chdir('/')"), "training", "changed the working directory"),
     "sets_variable": (in_step("import os; os.environ['MINE'] = '1'"), "training", "changed the environment (MINE)"),
