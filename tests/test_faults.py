@@ -109,6 +109,27 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
         "training",
         "something else than genbench wrote to genbench's own pipe",
     ),
+    "forges_an_error": (
+        in_step(
+            "import os",
+            "for n in range(3, 20):",
+            '    try: os.write(n, b\'{"event": "error"}\\n\')',
+            "    except OSError: pass",
+        ),
+        "training",
+        "something else than genbench wrote to genbench's own pipe",
+    ),
+    "forges_a_result": (
+        in_step(
+            "import os",
+            "for n in range(3, 20):",
+            '    try: os.write(n, b\'{"event": "result", "value": {}}\\n\')',
+            "    except OSError: pass",
+            "os._exit(0)",
+        ),
+        "training",
+        "the process said that it had finished, and left no record",
+    ),
 }
 PRINTS = at(STEP, "print('x' * 2**21, flush=True)")  # 8 MiB in four steps: a nuisance, and no failure
 

@@ -184,9 +184,9 @@ class _Runner:
         }
 
     def _end(self, place: _Place, outcome: Outcome) -> None:
-        if outcome.ok:
-            record = read_record(record_path(self.directory, place.planned.id))
-        else:
+        record = self._recorded(place.planned.id) if outcome.ok else None
+        if record is None or not record.finished:
+            outcome.reason = outcome.reason or "the process said that it had finished, and left no record"
             record = self._write_failed(place, outcome)
         place.lock.release()
         self._tell(place, record, False)

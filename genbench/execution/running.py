@@ -19,6 +19,13 @@ LOG_TAIL_BYTES = 8000
 LOG_LIMIT_BYTES = 4 * 2**20  # of a log on the disk; what is older is dropped
 DUMP_S = 0.5  # for a process that is to be killed to write down where it stands
 SILENCE_INTERVAL_S = 30.0  # between messages that nothing has been reported
+_KEYS = {  # of each kind of event
+    "result": {"value"},
+    "error": {"kind", "type", "reason", "traceback"},
+    "stage": {"stage"},
+    "progress": {"stage", "done", "total"},
+    "notice": {"text"},
+}
 _SPEAK_FOR_THEMSELVES = ("InputError", "OptionError", "PluginError", "SystemExit")
 
 
@@ -72,21 +79,19 @@ class Running:
         self._told = 0.0
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            try:
-                event = json.loads(line)
-                kind = event["event"]
-            except (ValueError, TypeError, KeyError):
+            event = _message(line)
+            if event is None:
                 # A stranger's code has the descriptor too. Nothing that comes after can be believed.
                 self._stopped = "something else than genbench wrote to genbench's own pipe"
                 self.kill()
                 break
-            self._take(kind, event)
+            self._take(event)
         if not data:
             self.close()
         return self._open
 
-    def _take(self, kind: str, event: dict[str, Any]) -> None:
-        match kind:
+    def _take(self, event: dict[str, Any]) -> None:
+        match event["event"]:
             case "result":
                 self.outcome.value = event["value"]
             case "error":
@@ -167,6 +172,18 @@ class Running:
             tail = os.pread(descriptor, LOG_TAIL_BYTES, size - LOG_TAIL_BYTES)
             os.ftruncate(descriptor, 0)  # both sides append, so the worker goes on after what is written here
             os.write(descriptor, f"[{size - len(tail)} bytes dropped]\n".encode() + tail)
+
+
+def _message(line: bytes) -> dict[str, Any] | None:
+    """Return the event that a line holds; None where it holds none."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return None
+    keys = _KEYS.get(event["event"])
+    return event if keys is not None and keys <= event.keys() else None
 
 
 def _readable(descriptor: int) -> bool:
