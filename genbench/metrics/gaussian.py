@@ -60,7 +60,9 @@ class GaussianStatistics:
             raise ValueError(f"Gaussian statistics: a covariance needs at least 2 features, got {count}")
         mean = features.mean(dim=0, dtype=torch.float64)
         if count <= dimension:
-            return cls(mean, None, count, factor=(features.double() - mean) / (count - 1) ** 0.5)
+            # One new tensor, worked on in place: fresh pages cost more than the arithmetic here.
+            factor = features.to(torch.float64, copy=True).sub_(mean).div_((count - 1) ** 0.5)
+            return cls(mean, None, count, factor=factor)
         scatter = torch.zeros(dimension, dimension, dtype=torch.float64, device=features.device)
         for chunk in torch.split(features, _CHUNK):
             centred = chunk.double() - mean
@@ -111,7 +113,7 @@ class GaussianStatistics:
         """`tr Σ`: the sum of the variances."""
         if self._dense is not None:
             return float(self._dense.trace())
-        return float(self.factor.square().sum())
+        return float(torch.linalg.vector_norm(self.factor)) ** 2
 
     @cached_property
     def cholesky(self) -> Tensor | None:

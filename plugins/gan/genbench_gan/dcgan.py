@@ -51,6 +51,8 @@ def build(
     discriminator = nn.Sequential(*_discriminator_layers(sizes, widths))
     for network in (generator, discriminator):
         network.apply(_initialise)
+        # A tenth faster on a CPU at 28 pixels a side, a quarter at 8: docs/performance.md.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return adversarial.assemble(generator, discriminator, device, learning_rate, beta1, ema)
 
 
@@ -115,6 +117,7 @@ def build_model(image_shape: torch.Size, options: dict[str, object], device: tor
 
 @hookimpl
 def train_step(model: Model, images: Tensor, step: int) -> dict[str, Tensor]:
+    images = images.contiguous(memory_format=torch.channels_last)
     # BatchNorm in the discriminator must see images and samples apart, each with statistics of their own.
     return adversarial.train_step(model, images, step, joint=False)
 
