@@ -17,7 +17,7 @@ import torch
 
 from genbench import workload
 from genbench.metrics import METRICS, Evidence, ReferenceStatistics
-from genbench.metrics.table import NotMeasurable
+from genbench.metrics.metric import NotMeasurable
 
 SAMPLES = int(os.environ.get("GENBENCH_BENCH_SAMPLES", "2000"))
 DIMENSION = int(os.environ.get("GENBENCH_BENCH_DIMENSION", "512"))

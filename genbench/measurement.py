@@ -23,9 +23,9 @@ from genbench.datasets.dataset import Dataset
 from genbench.features.extractor import Extractor, Features, extract
 from genbench.identity import identity
 from genbench.metrics.evidence import Evidence
+from genbench.metrics.metric import Metric, NotMeasurable
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.resampling import standard_error
-from genbench.metrics.table import Metric, NotMeasurable
 from genbench.selection import select
 
 __all__ = ["Evaluator", "Number", "Reference", "reference_for"]

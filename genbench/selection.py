@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from genbench.errors import InputError, nearest
-from genbench.metrics.table import METRICS, Metric
+from genbench.metrics.metric import Metric
+from genbench.metrics.table import METRICS
 
 __all__ = ["names_in", "select"]
 

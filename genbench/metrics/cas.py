@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.features import check_images
-from genbench.metrics.table import CAS_BATCH, CAS_SIDE, CAS_STEPS, NotMeasurable
+from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.table import CAS_BATCH, CAS_SIDE, CAS_STEPS
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

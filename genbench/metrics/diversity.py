@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genbench.metrics.metric import NotMeasurable
 from genbench.metrics.similarity import similarity
-from genbench.metrics.table import DIVERSITY_PAIRS, NotMeasurable
+from genbench.metrics.table import DIVERSITY_PAIRS
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

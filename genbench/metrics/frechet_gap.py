@@ -9,7 +9,8 @@ from torch import Tensor
 
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.table import GAP_HALVINGS, GAP_PARTS, NotMeasurable
+from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.table import GAP_HALVINGS, GAP_PARTS
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

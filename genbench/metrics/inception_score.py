@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.features import check_features
-from genbench.metrics.table import SCORE_SPLITS, NotMeasurable
+from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.table import SCORE_SPLITS
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

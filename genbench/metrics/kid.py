@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genbench.metrics.metric import NotMeasurable
 from genbench.metrics.neighbours import BYTE_BUDGET, Block, sweep
-from genbench.metrics.table import KID_SUBSET_SIZE, KID_SUBSETS, NotMeasurable
+from genbench.metrics.table import KID_SUBSET_SIZE, KID_SUBSETS
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

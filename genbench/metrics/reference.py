@@ -12,9 +12,10 @@ from genbench.metrics.cells import assign_cells, fit_cells
 from genbench.metrics.class_coverage import class_histogram
 from genbench.metrics.frechet_gap import split_reference
 from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.metric import NotMeasurable
 from genbench.metrics.neighbours import nearest_neighbours
 from genbench.metrics.pairs import self_pairs
-from genbench.metrics.table import BALL_K, COPYING_CELLS, MANIFOLD_K, NotMeasurable
+from genbench.metrics.table import BALL_K, COPYING_CELLS, MANIFOLD_K
 
 __all__ = ["ReferenceStatistics"]
 
