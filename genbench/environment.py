@@ -12,6 +12,7 @@ import psutil
 import torch
 
 import genbench
+from genbench import processors
 from genbench.errors import InputError
 
 __all__ = ["choose_device", "describe", "share"]
@@ -43,10 +44,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def share(name: str, slot: int, jobs: int) -> torch.device:
-    """Return the device of one of several jobs side by side: GPUs are taken in turn, the CPU's cores are shared out."""
-    if jobs > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+def share(name: str, slot: int = 0, jobs: int = 1) -> torch.device:
+    """Return the device of one of several jobs side by side: GPUs are taken in turn, the CPU's cores are shared out.
+
+    torch gets no more threads than the process may keep busy, unless `OMP_NUM_THREADS` says how many.
+    """
+    threads = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        threads = min(threads, processors.allowed())
+    threads = max(1, threads // jobs)
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
     device = choose_device(name)
     if jobs > 1 and device.type == "cuda" and ":" not in name:
         return torch.device("cuda", slot % torch.cuda.device_count())

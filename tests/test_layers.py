@@ -39,6 +39,7 @@ ORDER = [
     "controls",
     "measurement",
     "evaluation",
+    "processors",
     "environment",
     "record",
     "baseline",

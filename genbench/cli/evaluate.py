@@ -55,7 +55,7 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     as_json, skip_corrupt = flags.pop("as_json"), flags.pop("skip_corrupt")
     settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
     metrics = select(settings.metrics)
-    device = environment.choose_device(settings.device)
+    device = environment.share(settings.device)
     show = _Progress()
     size = settings.image_size
     found = read_images(images, image_size=size, skip_corrupt=skip_corrupt, progress=show.step("reading"))

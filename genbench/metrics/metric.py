@@ -1,0 +1,94 @@
+"""What a metric is: its numbers, its needs, its source, and where it is computed. Imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from genbench.metrics.evidence import Evidence
+
+__all__ = ["Direction", "Metric", "NotMeasurable", "Value"]
+
+Direction = Literal["lower", "higher"]
+
+
+class NotMeasurable(ValueError):  # noqa: N818 - no error of anyone: a number that is not to be had
+    """A metric cannot be had from this evidence, for a reason that is no fault: one line says which metric and why."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number that a metric gives.
+
+    Args:
+        name: what it is called.
+        direction: which way is better; None where neither is (a test's p, a spread, a figure to read against the
+            data's own).
+        official: what it is called when the extractor is the 2015 Inception-v3; `name` by default.
+    """
+
+    name: str
+    direction: Direction | None
+    official: str | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One method: its numbers, its needs, its source, and where it is computed.
+
+    Args:
+        name: of the method.
+        values: the numbers that it gives.
+        needs: fields of `Evidence` that must not be None.
+        least_count: how many rows each tensor among the needs must have.
+        function: `module:function` under `genbench.metrics`, from `Evidence` to a dict of numbers by value name.
+        summary: one line.
+        paper: its address.
+        version: grows when the same evidence would give another number.
+        parameters: constants of the method, for the recipe.
+        curve: cheap enough for every point of a training curve.
+        default: measured unless it is asked for by name.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    needs: tuple[str, ...]
+    least_count: int
+    function: str
+    summary: str
+    paper: str
+    version: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    curve: bool = False
+    default: bool = True
+
+    def reported_names(self, official: bool) -> dict[str, str]:
+        """Return value name → the name to write: `fid` and `inception_score` only for the official Inception-v3.
+
+        >>> from genbench.metrics import METRICS
+        >>> METRICS["frechet_distance"].reported_names(official=True)
+        {'fd': 'fid'}
+        """
+        return {value.name: (value.official or value.name) if official else value.name for value in self.values}
+
+    def compute(self, evidence: Evidence) -> dict[str, float]:
+        """Return the numbers by value name; one that has no finite value here (PSNR without error) is left out.
+
+        Raises:
+            NotMeasurable: the evidence lacks something or has too few rows.
+            ValueError: the evidence is faulty.
+        """
+        for need in self.needs:
+            found = getattr(evidence, need)
+            if found is None:
+                raise NotMeasurable(f"{self.name}: needs {need.replace('_', ' ')}, which there are none of")
+            if not isinstance(found, int) and len(found) < self.least_count:
+                raise NotMeasurable(
+                    f"{self.name}: needs at least {self.least_count} {need.replace('_', ' ')}, got {len(found)}"
+                )
+        module, _, function = self.function.partition(":")
+        numbers: dict[str, float] = getattr(importlib.import_module(f"genbench.metrics.{module}"), function)(evidence)
+        return numbers
