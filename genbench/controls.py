@@ -16,7 +16,7 @@ from genbench.config import CONTROLS
 from genbench.datasets.dataset import Dataset, Split
 from genbench.metrics.gaussian import GaussianStatistics
 
-__all__ = ["draw"]
+__all__ = ["draw", "rows"]
 
 
 def draw(name: str, dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
@@ -25,18 +25,17 @@ def draw(name: str, dataset: Dataset, count: int, generator: torch.Generator) ->
 
 
 def _real(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    return _choose(dataset.held_out, count, generator)
+    return dataset.held_out.images[rows(dataset.held_out, count, generator)]
 
 
 def _copycat(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    return _choose(dataset.train, count, generator)
+    return dataset.train.images[rows(dataset.train, count, generator)]
 
 
-def _choose(split: Split, count: int, generator: torch.Generator) -> Tensor:
-    """Draw without replacement as far as the split goes, then start over."""
+def rows(split: Split, count: int, generator: torch.Generator) -> Tensor:
+    """Draw rows of a split, (count,) int64, without replacement as far as it goes, then start over."""
     rounds = -(-count // len(split))
-    rows = torch.cat([_order(split, generator) for _ in range(rounds)])[:count]
-    return split.images[rows]
+    return torch.cat([_order(split, generator) for _ in range(rounds)])[:count]
 
 
 def _order(split: Split, generator: torch.Generator) -> Tensor:

@@ -17,21 +17,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from genbench import controls
 from genbench.atomic import replacing
 from genbench.datasets import cache_root
-from genbench.datasets.dataset import Dataset
+from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
 from genbench.features.extractor import Extractor, Features, extract
 from genbench.identity import identity
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.metric import Metric, NotMeasurable
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.resampling import standard_error
+from genbench.seeding import generator
 from genbench.selection import select
 
 __all__ = ["Evaluator", "Number", "Reference", "reference_for"]
 
 Emit = Callable[[dict[str, Any]], None]
-REFERENCE_LIMIT = 50_000  # images of the training split that stand for it, as the field has it
 SEED = 0  # of subsets and splits within metrics: one for all, so that it never tells two recipes apart
 ROUNDING = "((x+1)*127.5).round().clamp(0,255)"
 READS_FEATURES = {"samples", "sample_logits"}
@@ -57,12 +58,22 @@ class Reference:
     held_out: Features
 
 
-def reference_for(dataset: Dataset, extractor: Extractor, emit: Emit = lambda event: None) -> Reference:
-    """Return the reference features, from the cache where they are, else extracted and cached."""
+def reference_for(
+    dataset: Dataset, extractor: Extractor, emit: Emit = lambda event: None, limit: int | None = None
+) -> Reference:
+    """Return the reference features, from the cache where they are, else extracted and cached.
+
+    Args:
+        dataset: whose first images of either split are the reference.
+        extractor: what extracts their features.
+        emit: called with progress events.
+        limit: how many images of a split, at most; None is `REFERENCE_LIMIT`.
+    """
+    limit = REFERENCE_LIMIT if limit is None else limit
     parts = {}
     for split, images in (("train", dataset.train.images), ("held_out", dataset.held_out.images)):
-        images = images[:REFERENCE_LIMIT]
-        path = _cache_path("features", _reference_key(dataset, extractor, split=split))
+        images = images[:limit]
+        path = _cache_path("features", _reference_key(dataset, extractor, limit, split=split))
         parts[split] = _cached(path, len(images)) or _extract(path, images, extractor, split, emit)
     return Reference(**parts)
 
@@ -107,8 +118,9 @@ class Evaluator:
         self.reference = reference
         self.recipes: dict[str, dict[str, Any]] = {}
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
+        self._limit = max(REFERENCE_LIMIT, len(reference.train.features))
         self._statistics_path = _cache_path(
-            "statistics", _reference_key(dataset, extractor, version=ReferenceStatistics.VERSION)
+            "statistics", _reference_key(dataset, extractor, self._limit, version=ReferenceStatistics.VERSION)
         )
         self._statistics = ReferenceStatistics(
             reference.train.features,
@@ -120,7 +132,7 @@ class Evaluator:
 
     @property
     def _reference_images(self) -> Tensor:
-        return self.dataset.train.images[:REFERENCE_LIMIT]
+        return self.dataset.train.images[: self._limit]
 
     def score(
         self,
@@ -161,6 +173,20 @@ class Evaluator:
             _write_tensors(self._statistics_path, self._statistics.tensors)
         return numbers
 
+    def floor(self, count: int) -> dict[str, Number]:
+        """Return the numbers of as many held-out images, from their cached features; none where none are held out.
+
+        They are drawn and tested as those of the control `real` are, repeated where there are fewer than `count`.
+        """
+        features, split = self.reference.held_out, self.dataset.held_out
+        known = len(features.features)
+        if not known:
+            return {}
+        split = Split(split.images[:known], None if split.labels is None else split.labels[:known])
+        rows = controls.rows(split, count, generator(SEED, "control", "real"))
+        chosen = Features(features.features[rows], None if features.logits is None else features.logits[rows])
+        return self.score(split.images[rows], None, features=chosen, samples_held_out=True)
+
     def _evidence(self, images: Tensor, labels: Tensor | None, samples: Features, **more: Any) -> Evidence:
         dataset, reference = self.dataset, self.reference
         fields: dict[str, Any] = {
@@ -173,7 +199,7 @@ class Evaluator:
             "reference": reference.train.features,
             "reference_logits": reference.train.logits,
             "reference_images": self._reference_images,
-            "reference_labels": None if dataset.train.labels is None else dataset.train.labels[:REFERENCE_LIMIT],
+            "reference_labels": None if dataset.train.labels is None else dataset.train.labels[: self._limit],
             "held_out": reference.held_out.features,
             "held_out_logits": reference.held_out.logits,
             "held_out_images": dataset.held_out.images,
@@ -210,8 +236,8 @@ class Evaluator:
         return key
 
 
-def _reference_key(dataset: Dataset, extractor: Extractor, **more: Any) -> str:
-    return identity({"fingerprint": dataset.fingerprint, "limit": REFERENCE_LIMIT, **extractor.recipe(), **more}, 32)
+def _reference_key(dataset: Dataset, extractor: Extractor, limit: int, **more: Any) -> str:
+    return identity({"fingerprint": dataset.fingerprint, "limit": limit, **extractor.recipe(), **more}, 32)
 
 
 def _cache_path(kind: str, key: str) -> Path:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.datasets import load, storage
+from genbench.datasets import folder, load, storage
 from genbench.errors import InputError
 
 
@@ -142,6 +142,15 @@ def test_classes_within_split_folders_have_the_same_numbers(root):
     assert dataset.class_names == ("a", "b")
     assert dataset.train.labels.tolist() == [0] * 4 + [1] * 5
     assert dataset.held_out.labels.tolist() == [1, 1]
+
+
+def test_the_first_of_more_images_than_the_reference_takes_are_of_every_class(root, monkeypatch):
+    """Sorted by name, the first would be all of one class, and they stand for the whole."""
+    monkeypatch.setattr(folder, "REFERENCE_LIMIT", 50)
+    for name in ("a", "b"):
+        fill(root, 40, name)
+    first = load(f"folder:{root}").train.labels[:36].double()
+    assert 0.25 < first.mean() < 0.75
 
 
 @pytest.mark.parametrize("extra", ["", "only"])

@@ -11,9 +11,11 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from genbench import datasets
+from genbench import controls, datasets, features, measurement, seeding
 from genbench.cli.evaluate import evaluate
 from genbench.errors import GenbenchError
+from genbench.measurement import Evaluator, reference_for
+from genbench.selection import select
 
 
 def score(*arguments: object) -> dict[str, float]:
@@ -59,6 +61,42 @@ def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: 
     assert "not measured" not in answer.stderr
 
 
+def test_the_floor_stands_beside_each_number_and_is_that_of_the_control(tmp_path: Path, digits: torch.Tensor) -> None:
+    np.save(tmp_path / "a.npy", digits[:300, 0].numpy())
+    arguments = [str(tmp_path / "a.npy"), "-d", "digits", "--metrics", "fd,authenticity"]
+    answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
+    assert all(" real 0." in line for line in answer.stdout.splitlines())
+    assert "what 300 held-out images score in the place of yours" in answer.stderr
+    found = json.loads(CliRunner().invoke(evaluate, [*arguments, "--json"], catch_exceptions=False).stdout)
+    dataset = datasets.load("digits")
+    extractor = features.load("digits-cnn", dataset=dataset, device=torch.device("cpu"))
+    images = controls.draw("real", dataset, 300, seeding.generator(0, "control", "real"))
+    evaluator = Evaluator(dataset, extractor, reference_for(dataset, extractor), select(("fd", "authenticity")))
+    expected = evaluator.score(images, None, samples_held_out=True)
+    assert found["real"].keys() == found["numbers"].keys() == expected.keys()
+    for name, number in expected.items():
+        assert found["real"][name]["value"] == pytest.approx(number.value, rel=1e-4)
+        assert found["real"][name]["recipe"] == found["numbers"][name]["recipe"] == number.recipe
+
+
+def test_a_reference_of_files_is_one_wherever_it_lies_and_claims_nothing_of_held_out_images(
+    tmp_path: Path, digits: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is the reference, however many a dataset's training split would be cut to."""
+    monkeypatch.setattr(measurement, "REFERENCE_LIMIT", 100)
+    np.save(tmp_path / "a.npy", digits[:200, 0].numpy())
+    np.savez(tmp_path / "b.npz", digits[:200, 0].numpy())
+    documents = []
+    for reference in ("a.npy", "b.npz"):
+        arguments = [str(tmp_path / "a.npy"), "--reference", str(tmp_path / reference), "--json"]
+        documents.append(json.loads(CliRunner().invoke(evaluate, arguments, catch_exceptions=False).stdout))
+    assert documents[0] == documents[1]
+    assert {recipe["reference_count"] for recipe in documents[0]["recipes"].values()} == {200}
+    assert "authenticity" in documents[0]["numbers"]
+    assert "authenticity_p" not in documents[0]["numbers"]
+    assert documents[0]["real"] == {}
+
+
 def test_images_of_the_reference_itself_are_at_distance_zero(tmp_path: Path, digits: torch.Tensor) -> None:
     np.save(tmp_path / "a.npy", digits[:, 0].numpy())
     found = score(tmp_path / "a.npy", "--reference", tmp_path / "a.npy", "--extractor", "random-conv")
@@ -83,7 +121,11 @@ def test_a_corrupt_image_is_named_or_passed_over_and_counted(tmp_path: Path, dig
     assert refused(tmp_path, "-d", "digits").startswith(f"{tmp_path / '07.png'}: cannot be decoded: it is not an image")
     answer = CliRunner().invoke(evaluate, [str(tmp_path), "-d", "digits", "--skip-corrupt"], catch_exceptions=False)
     assert "28 images" in answer.stderr
-    assert "2 passed over" in answer.stderr
+    assert f"{tmp_path}: 2 passed over: {tmp_path / '07.png'}: it is not an image" in answer.stderr
+    np.save(tmp_path / "a.npy", digits[:40, 0].numpy())
+    arguments = [str(tmp_path / "a.npy"), "--reference", str(tmp_path), "--skip-corrupt", "--metrics", "fd"]
+    answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
+    assert f"{tmp_path}: 2 passed over" in answer.stderr
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,9 @@ def test_the_p_of_authenticity_is_fisher_s(table: tuple[int, int, int, int]) -> 
 
 
 def test_without_held_out_images_authenticity_has_no_p() -> None:
-    evidence = Evidence(samples=mixture(50, 1), reference=mixture(50, 2))
-    assert set(METRICS["authenticity"].compute(evidence)) == {"authenticity"}
+    for held_out in (None, mixture(50, 3)[:0]):
+        evidence = Evidence(samples=mixture(50, 1), reference=mixture(50, 2), held_out=held_out)
+        assert set(METRICS["authenticity"].compute(evidence)) == {"authenticity"}
 
 
 @pytest.mark.parametrize("ties", [False, True])

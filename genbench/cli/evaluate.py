@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ import click
 from genbench.errors import InputError
 
 if TYPE_CHECKING:
-    from genbench.datasets.dataset import Dataset
-    from genbench.measurement import Evaluator, Number
+    from genbench.measurement import Number
+
+MOST_NAMED = 5  # of the files that were passed over
 
 
 @click.command(short_help="Score images that another program made, against a dataset or other images.")
@@ -36,6 +38,7 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
 
     The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`.
     After ± stands the standard error of one evaluation: how far a number moves when the same model draws other samples.
+    After `real` stands what as many held-out images of DATASET score: the floor. With --reference none are held out.
 
     \b
     Examples:
@@ -46,7 +49,7 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     """
     from genbench import environment, measurement, preflight
     from genbench.config import Settings
-    from genbench.datasets.external import read_images
+    from genbench.datasets.external import as_reference, read_images
     from genbench.features.extractor import extract
     from genbench.selection import names_in, select
 
@@ -57,53 +60,62 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     metrics = select(settings.metrics)
     device = environment.share(settings.device)
     show = _Progress()
-    size = settings.image_size
-    found = read_images(images, image_size=size, skip_corrupt=skip_corrupt, progress=show.step("reading"))
-    data = _data(dataset, reference, settings, skip_corrupt, show)
+    read = partial(read_images, image_size=settings.image_size, skip_corrupt=skip_corrupt)
+    found = read(images, progress=show.step("reading"))
+    given = None if reference is None else read(reference, progress=show.step("reading reference"))
+    data = preflight.load_dataset(str(dataset), settings) if given is None else as_reference(given.images)
     extractor = preflight.load_extractor(data, settings, device, show.event)
     extractor.check_shape(found.images.shape[1:])
-    reference_features = measurement.reference_for(data, extractor, show.event)
-    evaluator = measurement.Evaluator(data, extractor, reference_features, metrics)
+    # Images that the user names are all the reference, as other tools have it.
+    limit = None if given is None else len(data.train)
+    evaluator = measurement.Evaluator(
+        data, extractor, measurement.reference_for(data, extractor, show.event, limit), metrics
+    )
     begin = time.perf_counter()
     features = extract(extractor, found.images, progress=show.step("features"))
     rate = len(found.images) / (time.perf_counter() - begin)
     numbers = evaluator.score(found.images, None, features=features)
+    missing = dict(evaluator.missing)
+    floor = evaluator.floor(len(found.images))
     show.end()
-    (_print_json if as_json else _print_table)(numbers, evaluator)
+    if as_json:
+        _print_json(numbers, floor, evaluator.recipes, missing)
+    else:
+        _print_table(numbers, floor, missing)
+        if floor:
+            _print_floor(len(found.images), len(data.held_out))
     click.echo(f"{len(found.images)} images, {rate:,.1f} images/s through {extractor.name}", err=True)
-    if found.skipped:
-        click.echo(f"{len(found.skipped)} passed over: {found.skipped[0]}", err=True)
+    for path, part in ((images, found), (reference, given)):
+        if part is not None and part.skipped:
+            click.echo(f"{path}: {len(part.skipped)} passed over: {'; '.join(part.skipped[:MOST_NAMED])}", err=True)
 
 
-def _data(dataset: str | None, reference: Path | None, settings: Any, skip_corrupt: bool, show: _Progress) -> Dataset:
-    from genbench import preflight
-    from genbench.datasets.external import as_reference, read_images
-
-    if dataset is not None:
-        return preflight.load_dataset(dataset, settings)
-    assert reference is not None
-    found = read_images(
-        reference, image_size=settings.image_size, skip_corrupt=skip_corrupt, progress=show.step("reading reference")
-    )
-    return as_reference(reference, found.images)
-
-
-def _print_table(numbers: dict[str, Number], evaluator: Evaluator) -> None:
+def _print_table(numbers: dict[str, Number], floor: dict[str, Number], missing: dict[str, str]) -> None:
     width = max(map(len, numbers), default=0)
     for name, number in numbers.items():
         error = "" if number.standard_error is None else f"± {number.standard_error:.2g}"
-        click.echo(f"{name:<{width}}  {number.value:<12.6g}  {error:<10}  recipe {number.recipe}")
+        real = f"real {floor[name].value:.4g}" if name in floor else ""
+        beside = f"  {real:<15}" if floor else ""
+        click.echo(f"{name:<{width}}  {number.value:<12.6g}  {error:<10}{beside}  recipe {number.recipe}")
     if any(number.standard_error is not None for number in numbers.values()):
         click.echo("±: one standard error over draws of as many samples; the reference stays as it is", err=True)
-    for why in evaluator.missing.values():
+    for why in missing.values():
         click.echo(f"not measured: {why}", err=True)
 
 
-def _print_json(numbers: dict[str, Number], evaluator: Evaluator) -> None:
+def _print_floor(count: int, held_out: int) -> None:
+    few = f", of which there are {held_out:,}, so some stand more than once" if held_out < count else ""
+    click.echo(f"real: what {count:,} held-out images score in the place of yours, the floor{few}", err=True)
+
+
+def _print_json(
+    numbers: dict[str, Number], floor: dict[str, Number], recipes: dict[str, Any], missing: dict[str, str]
+) -> None:
     document = {
         "numbers": {name: number.to_json() for name, number in numbers.items()},
-        "recipes": evaluator.recipes,
-        "not_measured": evaluator.missing,
+        "real": {name: number.to_json() for name, number in floor.items()},
+        "recipes": recipes,
+        "not_measured": missing,
     }
     click.echo(json.dumps(document, indent=1))
 

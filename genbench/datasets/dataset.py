@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Dataset", "Split", "fingerprint"]
+__all__ = ["REFERENCE_LIMIT", "Dataset", "Split", "fingerprint"]
+
+REFERENCE_LIMIT = 50_000  # images of the training split that stand for it, as the field has it: the first ones
 
 _CHUNK = 4096  # images hashed at once, so that a memory-mapped set is never read whole
 

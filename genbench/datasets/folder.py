@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from genbench.datasets.dataset import Dataset
+from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset
 from genbench.datasets.decoding import SUFFIXES, Header, fit_square, in_parallel, read_header, read_pixels
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, digest, file_stamps, keep
@@ -38,6 +38,7 @@ def load(request: Request) -> Dataset:
     The split is that of the sub-folders `train` and one of `HELD_OUT_FOLDERS`, where both are there; otherwise a tenth
     of the images, chosen by a hash of their names, is held out, so that it stays the same when images are added nearby.
     Sub-folders are classes where every image lies in one and there are at least two. Hidden files are passed over.
+    More images to train on than `REFERENCE_LIMIT` are stored in an order that is a hash of their names, others sorted.
     Images are grey where all of them are, else RGB; upright as their EXIF orientation says; laid on white where they
     are transparent; all of one size, or brought to one by `image_size`.
     """
@@ -67,6 +68,8 @@ def _list(request: Request, root: Path) -> _Listing:
         lacking, depth = f"{root} holds 1 image", 0
     if not train or not held_out:
         raise request.fault(f"{lacking}; at least one to train on and one to hold out are needed")
+    if len(train) > REFERENCE_LIMIT:  # the first of them stand for all, and sorted by name they are of a few classes
+        train = sorted(train, key=lambda name: derive(0, "order", digest(name)))
     return _Listing(root, (*train, *held_out), len(train), _classes(request, train, held_out, depth))
 
 

@@ -95,7 +95,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
     radii = statistics.neighbour_distances[:, 0]
     samples = authentic(pairs.nearest_distances, pairs.nearest_indices, radii)
     values = {"authenticity": float(samples.double().mean())}
-    if evidence.held_out is not None:
+    if evidence.held_out is not None and len(evidence.held_out):
         held_out = authentic(statistics.held_out_distances, statistics.held_out_nearest, radii)
         values["authenticity_p"] = fewer_authentic_p(*evidence.sides(samples, held_out))
     return values
