@@ -23,6 +23,7 @@ __all__ = [
     "difference",
     "differing_fields",
     "holm",
+    "is_resolved",
     "pairwise",
     "ranks",
     "seed_values",
@@ -77,7 +78,12 @@ class Difference:
     @property
     def resolved(self) -> bool:
         """Whether the two differ at the 5% level, family-wise."""
-        return self.p_holm is not None and self.p_holm < 1 - LEVEL
+        return is_resolved(self.p_holm)
+
+
+def is_resolved(p_holm: float | None) -> bool:
+    """Return whether a corrected p-value tells two apart at the 5% level; None, of no test, does not."""
+    return p_holm is not None and p_holm < 1 - LEVEL
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from genbench.config import Cell, ModelSpec, Settings
+from genbench.execution.cell_lock import CellLock
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer
 
@@ -121,3 +122,21 @@ def test_workers_end_with_their_parent(write_plugin, tmp_path: Path) -> None:
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{worker}").exists()
+
+
+def test_a_lock_is_taken_though_a_run_that_ends_removes_the_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, open_file = [], os.open
+
+    def after_removal(path, *arguments):
+        if not opened:
+            Path(path).parent.rmdir()
+        opened.append(path)
+        return open_file(path, *arguments)
+
+    monkeypatch.setattr(os, "open", after_removal)
+    lock = CellLock(tmp_path, "cell")
+    assert lock.acquire()
+    assert len(opened) == 2
+    lock.release()

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
 
+from genbench.cli.metrics import metrics as listing
 from genbench.metrics import DIRECTIONS, METRICS, Evidence, NotMeasurable, ReferenceStatistics
 from genbench.metrics import reference as reference_module
 from genbench.metrics.density_coverage import density_coverage
@@ -183,3 +185,15 @@ def test_a_second_model_pays_nothing_for_the_reference(monkeypatch: pytest.Monke
 def test_statistics_say_what_of_the_data_they_lack() -> None:
     with pytest.raises(NotMeasurable, match="reference statistics: held_out of the data needed, none given"):
         _ = ReferenceStatistics(normal(20, 3)).held_out_distances
+
+
+def test_the_listed_least_count_is_per_feature_where_the_function_asks_for_so_many() -> None:
+    lines = CliRunner().invoke(listing, [], catch_exceptions=False).stdout.splitlines()
+    counts = {name: next(line for line in lines[at:] if "at least" in line) for at, name in enumerate(lines)}
+    found = {name.partition(":")[0]: count for name, count in counts.items() if not name.startswith(" ")}
+    assert "at least 4 images a feature;" in found["frechet_infinity"]
+    assert "at least 4 images;" in found["precision_recall"]
+    features = torch.randn(64, 16, generator=torch.Generator().manual_seed(0))
+    METRICS["frechet_infinity"].compute(Evidence(samples=features, reference=features))
+    with pytest.raises(NotMeasurable, match="needs at least 64 samples for 16 features, got 63"):
+        METRICS["frechet_infinity"].compute(Evidence(samples=features[:63], reference=features))

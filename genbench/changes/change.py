@@ -9,7 +9,7 @@ from typing import Literal
 
 from genbench.changes.measures import Measure, cost_value
 from genbench.changes.pairing import Pair
-from genbench.comparison import LEVEL, Difference, Summary, difference, summarise
+from genbench.comparison import Difference, Summary, difference, is_resolved, summarise
 from genbench.report.rows import Column, Row
 
 __all__ = ["Change", "Outcome", "cost_change", "quality_change"]
@@ -43,7 +43,7 @@ class Change:
     @property
     def resolved(self) -> bool:
         """Whether the two differ at the 5% level, family-wise; then the 95% interval excludes no change."""
-        return self.p_holm is not None and self.p_holm < 1 - LEVEL
+        return is_resolved(self.p_holm)
 
     @property
     def outcome(self) -> Outcome:

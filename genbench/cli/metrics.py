@@ -23,4 +23,5 @@ def metrics() -> None:
         for value in metric.values:
             official = f" ({value.official} with the 2015 Inception-v3)" if value.official else ""
             click.echo(f"  {value.name}{official}: {ARROWS[value.direction]}")
-        click.echo(f"  at least {metric.least_count} images; {metric.paper}")
+        count = f"{metric.least_count} image{'' if metric.least_count == 1 else 's'}"
+        click.echo(f"  at least {count}{' a feature' if metric.per_feature else ''}; {metric.paper}")

@@ -5,6 +5,7 @@ Nothing here imports torch: it is the process that shows progress.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import time
@@ -55,7 +56,17 @@ def run_benchmark(
     atomic.sweep(directory)
     with ForkServer() as server:
         planned = plan(benchmark, found, server, listener, conditions.limits)
-        return _Runner(server, planned, directory, listener, command, conditions).run()
+        records = _Runner(server, planned, directory, listener, command, conditions).run()
+    _remove_empty_folders(directory)
+    return records
+
+
+def _remove_empty_folders(directory: Path) -> None:
+    """Remove the folders of locks and checkpoints where no run has work in progress."""
+    with contextlib.suppress(OSError):  # not empty: another run goes on, or a failed cell may be resumed
+        (directory / "locks").rmdir()
+        # Only then: whoever writes a checkpoint holds a lock.
+        checkpoint_path(directory, "").parent.rmdir()
 
 
 def _check_writable(directory: Path) -> None:

@@ -44,6 +44,7 @@ class Metric:
         values: the numbers that it gives.
         needs: fields of `Evidence` that must not be None.
         least_count: how many rows each tensor among the needs must have.
+        per_feature: whether it also needs that many samples for each feature, which `function` checks.
         function: `module:function` under `genbench.metrics`, from `Evidence` to a dict of numbers by value name.
         summary: one line.
         paper: its address.
@@ -62,6 +63,7 @@ class Metric:
     paper: str
     version: int = 1
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    per_feature: bool = False
     curve: bool = False
     default: bool = True
 

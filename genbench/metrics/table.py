@@ -58,6 +58,7 @@ _ALL = (
         values=(Value("fd_infinity", "lower", "fid_infinity"),),
         needs=("samples", "reference"),
         least_count=4,
+        per_feature=True,
         function="fid_infinity:measure",
         summary="the Fréchet distance extrapolated to infinitely many samples",
         paper="https://arxiv.org/abs/1911.07023",

@@ -15,6 +15,8 @@ def plain(value: float | None) -> str:
 
     >>> [plain(value) for value in (12345.6, 23.456, 0.00123456, 0, None)]
     ['12,346', '23.46', '0.001235', '0', '–']
+    >>> [plain(value) for value in (0.00005, 1.53941e-5, 2e15)]
+    ['5e-5', '1.539e-5', '2e15']
     """
     if value is None or math.isnan(value):
         return NOTHING
@@ -24,11 +26,15 @@ def plain(value: float | None) -> str:
         return "0"
     size = int(f"{value:.{_DIGITS - 1}e}".partition("e")[2])  # of the rounded value: 0.99999 is 1
     if not -5 < size < 12:
-        return f"{value:.{_DIGITS - 1}e}"
-    shown = f"{value:,.{max(0, _DIGITS - 1 - size)}f}"
-    # 0.02 is exact, and 0.02000 would look measured.
+        mantissa, _, power = f"{value:.{_DIGITS - 1}e}".partition("e")
+        return _exact(mantissa, value, f"e{int(power)}")
+    return _exact(f"{value:,.{max(0, _DIGITS - 1 - size)}f}", value)
+
+
+def _exact(shown: str, value: float, power: str = "") -> str:
+    """Return `shown` and `power` without zeros where that is exact: 0.02000 would look measured, and 5.000e-5 too."""
     short = shown.rstrip("0").rstrip(".") if "." in shown else shown
-    return short if float(short.replace(",", "")) == value else shown
+    return (short if float(short.replace(",", "") + power) == value else shown) + power
 
 
 def interval(mean: float | None, half_width: float | None) -> str:
