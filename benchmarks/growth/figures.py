@@ -86,7 +86,7 @@ def report(table: pd.DataFrame, about: Mapping[str, Any]) -> Figure:
         _plot(axis, lines, "records", "seconds", f"ever more {kind}")
         _slope(axis, 1, "∝ records")
     memory = (table.groupby(["grown", "records"])["added_bytes"].max() / MIB).clip(lower=1)
-    kept = [(f"more {kind}", look, memory[kind]) for kind, look in _numbered(kinds).items()]
+    kept = [(kind, look, memory[kind]) for kind, look in _numbered(kinds).items()]
     _plot(axes[-1], kept, "records", "peak memory (MiB)", "memory")
     _slope(axes[-1], 1, "∝ records")
     return figure

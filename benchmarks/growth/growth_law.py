@@ -11,16 +11,15 @@ __all__ = ["expected_s", "passes"]
 def expected_s(known: Sequence[tuple[int, float]], size: int) -> float:
     """Return the seconds of a point of `size` by the last two (size, seconds): at least linear, at most quadratic.
 
+    Before there are two nothing is known, and 0 is returned: what does not depend on the size may be all of the first.
+
     >>> expected_s([(100, 1.0), (200, 4.0)], 400)
     16.0
     """
-    if not known:
+    if len(known) < 2:
         return 0.0
-    last, seconds = known[-1]
-    power = 1.0  # of one point nothing is known: what is worse shows at the next
-    if len(known) > 1:
-        before, fewer = known[-2]
-        power = min(2.0, max(1.0, math.log(seconds / fewer) / math.log(last / before)))
+    (before, fewer), (last, seconds) = known[-2:]
+    power = min(2.0, max(1.0, math.log(seconds / fewer) / math.log(last / before)))
     return seconds * (size / last) ** power
 
 
