@@ -23,16 +23,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import evaluation
 import figures
-import isolation
 import pandas as pd
-import reporting
 import storage
-import torch
-import training
 
-from genbench import environment
 from genbench.errors import InputError
 
 OUT = Path(__file__).parents[2] / "docs" / "performance"
@@ -40,6 +34,11 @@ OUT = Path(__file__).parents[2] / "docs" / "performance"
 
 def measure(name: str, quick: bool, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
     """Return the table, and a line on each point that was left out."""
+    import evaluation
+    import isolation
+    import reporting
+    import training
+
     if name == "training":
         size = training.QUICK if quick else training.SETTINGS
         return isolation.isolated(training.measure, size), []  # not here: this process must not start threads
@@ -49,6 +48,10 @@ def measure(name: str, quick: bool, limit_s: float) -> tuple[pd.DataFrame, list[
 
 
 def about(begin: float, left_out: list[str], quick: bool) -> dict[str, Any]:
+    import torch
+
+    from genbench import environment
+
     return {
         "measured_at": datetime.fromtimestamp(begin, UTC).isoformat(timespec="seconds"),
         "measuring_s": round(time.time() - begin, 1),

@@ -16,8 +16,8 @@ import torch
 
 from genbench import workload
 from genbench.metrics.evidence import Evidence
+from genbench.metrics.metric import NotMeasurable
 from genbench.metrics.resampling import standard_error
-from genbench.metrics.table import NotMeasurable
 from genbench.selection import select
 
 __all__ = ["QUICK", "SETTINGS", "Size", "measure"]
