@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ __all__ = [
     "Record",
     "RecordError",
     "checkpoint_path",
+    "each_record",
+    "ordered",
     "read_record",
     "read_records",
     "record_path",
@@ -147,7 +149,16 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def read_records(directory: Path) -> list[Record]:
-    """Read every record of a benchmark's directory, ordered by dataset, model and seed."""
-    records = [read_record(path) for path in sorted((directory / "records").glob("[!.]*.json"))]
+def each_record(directory: Path) -> Iterator[Record]:
+    """Read the records of a benchmark's directory one after the other, by the names of their files."""
+    return map(read_record, sorted((directory / "records").glob("[!.]*.json")))
+
+
+def ordered(records: Iterable[Record]) -> list[Record]:
+    """Return the records by dataset, model and seed."""
     return sorted(records, key=lambda record: (record.dataset, record.label, record.seed, record.id))
+
+
+def read_records(directory: Path) -> list[Record]:
+    """Read every record of a benchmark's directory, `ordered`."""
+    return ordered(each_record(directory))

@@ -13,7 +13,10 @@ _LARGEST_WINDOW = 11
 _SIGMA = 1.5
 # Wang et al. 2003, the exponents of the five scales.
 _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-_CHUNK = 256
+# Values of the images of one chunk. The convolutions unfold their windows, 121 values a pixel; on the CPU a larger
+# chunk's unfolded windows come fresh from the system each time, and take five times as long and a gigabyte.
+_CHUNK_VALUES = 12_288
+_LARGEST_CHUNK = 256
 
 
 def window(height: int, width: int) -> int:
@@ -67,7 +70,8 @@ def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
     height, width = first.shape[2:]
     if min(height, width) < 3:
         raise ValueError(f"similarity: images of {height}×{width} are too small for a window, at least 3×3 needed")
-    chunks = zip(torch.split(first, _CHUNK), torch.split(second, _CHUNK), strict=True)
+    size = min(_LARGEST_CHUNK, max(1, _CHUNK_VALUES // first[0].numel())) if len(first) else 1
+    chunks = zip(torch.split(first, size), torch.split(second, size), strict=True)
     return torch.cat([_pairs(a.double() / 255, b.double() / 255, multiscale) for a, b in chunks])
 
 

@@ -10,7 +10,7 @@ from genbench.atomic import write_bytes, write_text
 from genbench.report import pages
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
-from genbench.report.frame import csv, curve_frame, frame, in_order
+from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
 from genbench.report.sections import Section, sections
@@ -39,7 +39,7 @@ def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str |
     """
     ordered = in_order(records)
     write_bytes(directory / "results.csv", csv(frame(ordered)))
-    write_bytes(directory / "curves.csv", csv(curve_frame(ordered)))
+    write_curves(directory / "curves.csv", ordered)
     made, known = sections(ordered), machines(ordered)
     colours = _colours(made)
     with plain_style():

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from genbench.atomic import replacing
 from genbench.report.quantities import in_reading_order
 
-__all__ = ["csv", "curve_frame", "frame", "in_order"]
+__all__ = ["csv", "curve_frame", "frame", "in_order", "write_curves"]
 
 Record = Mapping[str, Any]
+
+_PART = 1000  # records of which a part of the curves is written
 
 _PLUGIN = ("distribution", "version", "origin", "source_sha256")
 _DATASET = ("fingerprint", "image_shape", "classes", "train_count", "held_out_count", "licence")
@@ -67,9 +71,33 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame({name: _column(values) for name, values in columns.items()})
 
 
-def csv(table: pd.DataFrame) -> bytes:
+def write_curves(path: Path, records: Iterable[Record]) -> None:
+    """Write `csv(curve_frame(records))`, whole or not at all, without ever holding more than a part of it."""
+    ordered = in_order(records)
+    with replacing(path) as temporary:
+        if not _write_in_parts(temporary, ordered):
+            temporary.write_bytes(csv(curve_frame(ordered)))
+
+
+def _write_in_parts(path: Path, ordered: Sequence[Record]) -> bool:
+    """Write the curves a part after the other; stop and return False where the whole would write a column otherwise."""
+    kinds: dict[str, str] | None = None
+    with path.open("wb") as file:
+        for start in range(0, len(ordered), _PART):
+            part = curve_frame(ordered[start : start + _PART])
+            if part.empty:
+                continue
+            found = {str(name): str(kind).lower() for name, kind in part.dtypes.items()}  # Int64 is int64 with gaps
+            if kinds not in (None, found):
+                return False
+            file.write(csv(part, header=kinds is None))
+            kinds = found
+    return kinds is not None
+
+
+def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:
     """Return the table as CSV, every float with all its digits, the same bytes on every machine."""
-    return table.to_csv(index=False, lineterminator="\n").encode("utf-8", "replace")
+    return table.to_csv(index=False, header=header, lineterminator="\n").encode("utf-8", "replace")
 
 
 def _row(record: Record, numbers: Sequence[str], estimated: Set[str]) -> dict[str, Any]:

@@ -1,0 +1,151 @@
+"""Seconds and memory of the whole metric suite against the number of images N and the dimension d of their features."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import growth_law
+import isolation
+import pandas as pd
+import torch
+
+from genbench import workload
+from genbench.metrics.evidence import Evidence
+from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.resampling import standard_error
+from genbench.selection import select
+
+__all__ = ["QUICK", "SETTINGS", "Size", "measure"]
+
+HELD_OUT = 5  # one held-out image for so many of the training split, as CIFAR-10 has
+ENOUGH_S = 3.0
+PAIRS = "pairs: KID, precision, recall, density, coverage, copies"
+FRECHET = "Fréchet distances"
+INFINITY = "fd_infinity"
+IMAGES = "pixels and MS-SSIM"
+SCORES = "classifier scores"
+PART_OF = {
+    "frechet_distance": FRECHET,
+    "frechet_diagnostics": FRECHET,
+    "frechet_gap": FRECHET,
+    "frechet_infinity": INFINITY,
+    "classifier_score": SCORES,
+    "class_coverage": SCORES,
+    "pixel_statistics": IMAGES,
+    "within_class_similarity": IMAGES,
+}
+"""What belongs together in the figure; every other metric reads the sweeps over pairs."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: images on each side, features an image, the images' shape, and repeats of small points."""
+
+    counts: tuple[int, ...] = (1000, 2000, 5000, 10_000, 20_000, 50_000)
+    dimensions: tuple[int, ...] = (64, 512, 2048)
+    shape: tuple[int, int, int] = (3, 32, 32)
+    repeats: int = 3
+
+
+SETTINGS = Size()
+QUICK = Size(counts=(100, 200), dimensions=(8,), shape=(1, 8, 8), repeats=1)
+
+
+def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
+    """Return one row a point, repeat and part, and a line on each point that was left out.
+
+    Args:
+        size: the points.
+        limit_s: a point that would pass it, were growth to go on as it did, is left out; so are larger ones.
+    """
+    importlib.import_module("genbench.metrics.torchmetrics_import")  # seconds, that are no part of any point
+    rows: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    for dimension in size.dimensions:
+        known: list[tuple[int, float]] = []
+        for count in size.counts:
+            if why := growth_law.passes(known, count, limit_s):
+                left_out.append(f"N = {count:,}, d = {dimension}: {why}")
+                print(f"evaluation: left out {left_out[-1]}", flush=True)
+                continue
+            found = isolation.isolated(_point, size, count, dimension)
+            rows += found
+            total = min(row["seconds"] for row in found if row["part"] == "all")
+            known.append((count, total))
+            added = found[0]["added_bytes"] / 2**20
+            print(f"evaluation: N = {count:,}, d = {dimension}: {total:.2f} s, +{added:,.0f} MiB", flush=True)
+    return pd.DataFrame(rows), left_out
+
+
+def _point(size: Size, count: int, dimension: int) -> list[dict[str, Any]]:
+    evidence = _evidence(count, dimension, size.shape)
+    before = isolation.resident_bytes()
+    rows: list[dict[str, Any]] = []
+    spent = 0.0
+    for repeat in range(size.repeats):
+        # Fresh each time: nothing is kept from the repeat before, as for the first model on a dataset.
+        parts = _suite(evidence())
+        total = sum(parts.values())
+        rows += [
+            {"d": dimension, "n": count, "repeat": repeat, "part": part, "seconds": seconds}
+            for part, seconds in ({"all": total} | parts).items()
+        ]
+        spent += total
+        if spent > ENOUGH_S:
+            break
+    added = isolation.added_bytes(before)
+    return [row | {"added_bytes": added, "threads": torch.get_num_threads()} for row in rows]
+
+
+def _evidence(count: int, dimension: int, shape: tuple[int, int, int]) -> Callable[[], Evidence]:
+    """Return what makes evidence of chance anew: what a metric costs does not hang on its content."""
+    draw = torch.Generator().manual_seed(0)
+    held_out = max(2, count // HELD_OUT)
+    features = [torch.randn(size, dimension, generator=draw) for size in (count, count, held_out)]
+    logits = [torch.randn(size, workload.CLASSES, generator=draw) for size in (count, count, held_out)]
+    split, unseen = workload.random_split(shape, count), workload.random_split(shape, held_out)
+
+    def make() -> Evidence:
+        return Evidence(
+            *features,
+            *logits,
+            sample_images=split.images,
+            reference_images=split.images.flip(0),
+            held_out_images=unseen.images,
+            sample_labels=split.labels,
+            reference_labels=split.labels,
+            held_out_labels=unseen.labels,
+        )
+
+    return make
+
+
+def _suite(evidence: Evidence) -> dict[str, float]:
+    """Return the seconds of every part of the default suite with its standard errors, as an evaluation computes it."""
+    parts: dict[str, float] = {}
+
+    @contextmanager
+    def clocked(part: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        parts[part] = parts.get(part, 0.0) + time.perf_counter() - begin
+
+    with clocked(PAIRS):  # what several metrics read is the part of all, not of the first that asks
+        _ = evidence.statistics.kernel_sum, evidence.statistics.held_out_distances, evidence.cross_pairs
+    with clocked(FRECHET):
+        _ = evidence.sample_gaussian, evidence.statistics.gaussian
+    for metric in select():
+        try:
+            with clocked(PART_OF.get(metric.name, PAIRS)):
+                values = metric.compute(evidence)
+        except NotMeasurable:
+            continue
+        with clocked("standard errors"):
+            for name in values:
+                standard_error(name, evidence)
+    return parts

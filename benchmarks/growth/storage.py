@@ -1,0 +1,34 @@
+"""What was measured, as it is kept: a table as CSV and what it was measured on as JSON, both beside the figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genbench.atomic import write_bytes, write_text
+from genbench.errors import InputError
+from genbench.report.frame import csv
+
+__all__ = ["load", "save"]
+
+
+def save(folder: Path, name: str, table: pd.DataFrame, about: dict[str, Any]) -> None:
+    """Write `name.csv` and `name.json`."""
+    write_bytes(folder / f"{name}.csv", csv(table))
+    write_text(folder / f"{name}.json", json.dumps(about, indent=1) + "\n")
+
+
+def load(folder: Path, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read both again.
+
+    Raises:
+        InputError: nothing was measured yet.
+    """
+    table, about = folder / f"{name}.csv", folder / f"{name}.json"
+    for path in (table, about):
+        if not path.exists():
+            raise InputError(f"{path} is not there; measure first, without --redraw")
+    return pd.read_csv(table), json.loads(about.read_text(encoding="utf-8"))

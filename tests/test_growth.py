@@ -1,0 +1,57 @@
+"""`benchmarks/growth` measures, writes and draws again, at a size of seconds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def growth(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "growth"), *words], capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("growth")
+    done = growth("all", "--quick", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize("name", ["training", "evaluation", "report"])
+def test_each_part_leaves_a_table_a_figure_and_where_it_was_measured(measured: Path, name: str) -> None:
+    assert (measured / f"{name}.svg").read_text().rstrip().endswith("</svg>")
+    about = json.loads((measured / f"{name}.json").read_text())
+    assert about["quick"]
+    assert about["environment"]["torch"]
+    table = pd.read_csv(measured / f"{name}.csv")
+    column = "images_per_s" if name == "training" else "seconds"
+    assert (table[column] >= 0).all()
+    if name != "training":
+        parts = table[table["part"] != "all"]["seconds"].sum()
+        assert parts == pytest.approx(table[table["part"] == "all"]["seconds"].sum(), rel=0.05)
+
+
+def test_a_figure_is_drawn_again_from_its_table(measured: Path) -> None:
+    path = measured / "training.svg"
+    before = path.read_bytes()
+    path.unlink()
+    done = growth("training", "--redraw", "--out", str(measured))
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == before
+
+
+def test_nothing_to_draw_again_is_one_line(tmp_path: Path) -> None:
+    done = growth("report", "--redraw", "--out", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("growth: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,75 @@
+"""Many records fit into little memory, and nothing that is written shows it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench.record import Record, each_record, read_records, write_record
+from genbench.report import render, render_directory
+from genbench.report.frame import csv, curve_frame, write_curves
+from genbench.report.lean import StoredCurve, lean
+from genbench.report.stored import stored_records
+
+
+def test_a_lean_record_is_the_record(benchmark_records: list[dict[str, Any]]) -> None:
+    for slim, whole in zip(lean(benchmark_records), benchmark_records, strict=True):
+        assert slim | {"curve": list(slim["curve"])} == whole
+        assert list(slim) == list(whole)
+
+
+def test_what_records_share_is_held_once(benchmark_records: list[dict[str, Any]], tmp_path: Path) -> None:
+    for record in benchmark_records[:3]:
+        write_record(tmp_path, record)
+    first, second, _ = (record.data for record in stored_records(tmp_path))
+    assert first["recipes"] is second["recipes"]
+    assert first["environment"] is second["environment"]
+    assert first["cell"]["dataset"] is second["cell"]["dataset"]
+    assert isinstance(first["curve"], StoredCurve)
+    assert [record.id for record in stored_records(tmp_path)] == [record.id for record in read_records(tmp_path)]
+
+
+def test_a_stored_curve_reads_like_a_list() -> None:
+    points = [{"step": step, "losses": {"loss": 0.1 * step}} for step in range(4)]
+    curve = StoredCurve(points)
+    assert len(curve) == 4
+    assert curve[-1] == points[-1]
+    assert curve[1:3] == points[1:3]
+    assert list(curve) == points
+
+
+def test_curves_keep_numbers_that_json_has_no_name_for() -> None:
+    (point,) = StoredCurve([{"step": 1, "losses": {"loss": float("inf")}}])
+    assert point["losses"]["loss"] == float("inf")
+
+
+@pytest.mark.parametrize("change", [{}, {"flops": None}, {"elapsed_s": 3}], ids=["alike", "a gap", "a whole number"])
+def test_curves_in_parts_are_the_same_bytes(
+    benchmark_records: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    changed = [
+        record | {"curve": [point | change for point in record["curve"]]} for record in benchmark_records[:2]
+    ] + benchmark_records[2:]
+    monkeypatch.setattr(sys.modules["genbench.report.frame"], "_PART", 2)  # the package names a function so
+    write_curves(tmp_path / "curves.csv", changed)
+    assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame(changed))
+
+
+def test_curves_of_nobody_are_a_header(tmp_path: Path) -> None:
+    write_curves(tmp_path / "curves.csv", [])
+    assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame([]))
+
+
+def test_a_folder_renders_as_its_records_do(benchmark_records: list[dict[str, Any]], tmp_path: Path) -> None:
+    for record in benchmark_records:
+        write_record(tmp_path / "stored", record)
+    whole = [json.loads(json.dumps(dict(record.data))) for record in each_record(tmp_path / "stored")]
+    assert all(isinstance(Record(record).data["curve"], list) for record in whole)
+    render(tmp_path / "whole", whole, None)
+    render_directory(tmp_path / "stored")
+    for name in ("results.csv", "curves.csv", "figures/digits-quality.png", "figures/digits-losses.png"):
+        assert (tmp_path / "stored" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
