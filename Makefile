@@ -14,7 +14,7 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
 
-.PHONY: demo test check lint types bench counters compare baseline adapters clean help
+.PHONY: demo test check lint types bench gpu counters compare baseline adapters clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ types: $(VENV)/.installed
 bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark) into .benchmarks/latest.json.
 	@mkdir -p .benchmarks
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json --benchmark-columns=median,iqr,rounds
+
+gpu: $(VENV)/.installed  ## Measure training, extraction and the metrics on a GPU into reports/gpu/ (about 10 minutes).
+	$(BIN)/python benchmarks/gpu_table.py
 
 counters: $(VENV)/.installed  ## Count every model's step again into benchmarks/counters.json.
 	$(BIN)/genbench regress --update-counters

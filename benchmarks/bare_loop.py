@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -29,15 +31,27 @@ def split_of(shape: torch.Size, count: int = 4096) -> Split:
     return Split(images, torch.randint(10, (count,)))
 
 
-def build(plugin: Plugin, shape: torch.Size, device: torch.device) -> Model:
+def build(plugin: Plugin, shape: torch.Size, device: torch.device, given: Mapping[str, Any] | None = None) -> Model:
     seeding.seed_global(0, "build")
-    return options.build(plugin, shape, 10, {}, device)
+    return options.build(plugin, shape, 10, given or {}, device)
 
 
-def bare(plugin: Plugin, model: Model, split: Split, batch_size: int, steps: int, device: torch.device) -> float:
-    """The loop that a researcher writes: everything resident as float32, the step called directly."""
-    step_function = plugin.hook.train_step.get_hookimpls()[0].function
-    names = plugin.hook.train_step.get_hookimpls()[0].argnames
+def bare(
+    plugin: Plugin,
+    model: Model,
+    split: Split,
+    batch_size: int,
+    steps: int,
+    device: torch.device,
+    step_function: training.TrainStep | None = None,
+) -> float:
+    """The loop that a researcher writes: everything resident as float32, the step called directly.
+
+    `step_function` runs it in place of the plugin's own: what replays it from a CUDA graph.
+    """
+    hook = plugin.hook.train_step.get_hookimpls()[0]
+    names = hook.argnames if step_function is None else ("model", "images", "labels", "step")
+    step_function = step_function or hook.function
     images = (split.images.float() / 127.5 - 1).to(device)
     read = cost.clock(device)
     model.networks.train()
@@ -51,11 +65,21 @@ def bare(plugin: Plugin, model: Model, split: Split, batch_size: int, steps: int
     return steps * batch_size / (read() - begin)
 
 
-def harness(plugin: Plugin, model: Model, split: Split, batch_size: int, steps: int, device: torch.device) -> float:
+def harness(
+    plugin: Plugin,
+    model: Model,
+    split: Split,
+    batch_size: int,
+    steps: int,
+    device: torch.device,
+    step_function: training.TrainStep | None = None,
+    precision: str = "fp32",
+) -> float:
     progress = Progress()
     batches = Batches(split, batch_size, 0, device)
+    schedule, clock = Schedule(steps, None, 1), cost.clock(device)
     begin = time.perf_counter()
-    training.train(plugin, model, batches, Schedule(steps, None, 1), progress, clock=cost.clock(device))
+    training.train(plugin, model, batches, schedule, progress, clock=clock, precision=precision, step=step_function)
     return steps * batch_size / (time.perf_counter() - begin)
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 import torch
+from random_weights import write_random_weights
 
 from genbench import features
 from genbench.datasets.dataset import Dataset, Split
 from genbench.datasets.torchvision_import import declare_missing_operators
 from genbench.features.extractor import extract
-from genbench.features.inception import parameter_shapes
 
 declare_missing_operators()  # the peer imports torchvision
 
@@ -30,14 +30,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 @pytest.fixture(scope="module")
 def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("inception") / "random.pth"
-    tensors = {}
-    for name, shape in parameter_shapes().items():
-        noise = torch.randn(shape)
-        positive = name.endswith(("running_var", "bn.weight"))
-        tensors[name] = torch.ones(shape) if positive else noise * (2 / max(1, noise[0].numel())) ** 0.5
-    torch.save(tensors, path)
-    return path
+    return write_random_weights(tmp_path_factory.mktemp("inception") / "random.pth")
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from genbench import (
     training,
     world,
 )
+from genbench.capture import WARM_UP_STEPS, ReplayedStep
 from genbench.compilation import compile_networks
 from genbench.config import Cell
 from genbench.errors import PluginError
@@ -238,11 +239,23 @@ class _CellRun:
             clock=cost.clock(self.device),
             flops_per_step=flops_per_step,
             precision=settings.precision,
+            step=self.replayed_step(plugin, model),
             evaluate=evaluate,
             after_window=self.after_window(autosave, schedule),
         )
         if autosave.is_worth_it():
             autosave.save(progress.to_json())  # the last evaluation may take long, and may fail
+
+    def replayed_step(self, plugin: Plugin, model: Model) -> ReplayedStep | None:
+        """Return what replays the model's steps from a CUDA graph; None where it is not asked for or not allowed."""
+        if self.settings.cuda_graph and not model.capturable:
+            self.notice(f"{plugin}: does not declare its steps capturable, so they run without a CUDA graph")
+        if not self.replays(model):
+            return None
+        return ReplayedStep(plugin, plugin.hook.train_step, model, self.device)
+
+    def replays(self, model: Model) -> bool:
+        return self.settings.cuda_graph and model.capturable
 
     def notice(self, text: str) -> None:
         self.emit({"event": "notice", "text": text})
@@ -271,6 +284,7 @@ class _CellRun:
             "sample_flops_per_image": flops["sample"],
             "steps": progress.step,
             "images": progress.step * batch_size,
+            "replayed": self.replays(model) and progress.step > WARM_UP_STEPS,
             "train_s": progress.elapsed_s,
             "before_sampling_s": evaluation.before_sampling_s,
             "evaluation_s": evaluation.seconds,

@@ -23,7 +23,8 @@ CONTROLS = {
 }
 
 Unit = Literal["steps", "kimg", "s", "flop"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
+EvalPrecision = Literal["fp32", "bf16"]
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OptionValue = bool | int | float | str | None
 
@@ -138,8 +139,10 @@ class Settings:
         evaluations: how many times quality is measured, evenly spread; the last is at the end of the budget.
         samples: images drawn for quality; None takes as many as the held-out split has, 10,000 at most.
         device: `auto` takes CUDA where there is any, else MPS, else the CPU.
-        precision: of training. `eval_precision` is that of the extractor.
+        precision: of training; `fp32` keeps TF32 out, `tf32` lets CUDA round what products and convolutions read to it.
+            `eval_precision` is that of the extractor.
         compile: whether networks are compiled.
+        cuda_graph: whether the steps of models that declare `capturable` are replayed from a CUDA graph.
         extractor: `auto`, `inception`, `digits-cnn`, `classifier` or `random-conv`.
         weights: a file with the weights of Inception.
         profile: which published tool's resizing the extractor follows.
@@ -155,10 +158,11 @@ class Settings:
     device: str = "auto"
     precision: Precision = "fp32"
     compile: bool = False
+    cuda_graph: bool = False
     extractor: str = "auto"
     weights: str | None = None
     profile: str | None = None
-    eval_precision: Precision = "fp32"
+    eval_precision: EvalPrecision = "fp32"
     image_size: int | None = None
     data_root: str | None = None
     metrics: tuple[str, ...] = ()
@@ -168,9 +172,11 @@ class Settings:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise InputError(f"{name} must be a whole number above zero, not {value!r}")
-        for name in ("precision", "eval_precision"):
-            if getattr(self, name) not in get_args(Precision):
-                raise InputError(f"{name} {getattr(self, name)!r} is not one of {', '.join(get_args(Precision))}")
+        for name, known in (("precision", get_args(Precision)), ("eval_precision", get_args(EvalPrecision))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}")
+        if self.compile and self.cuda_graph:
+            raise InputError("compile and cuda_graph cannot be combined; choose one")
         if self.device.split(":")[0] not in DEVICES:
             raise InputError(f"device {self.device!r} is not one of {', '.join(DEVICES)}")
 
@@ -268,8 +274,9 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
     for key in ("device", "extractor", "weights", "profile", "data_root", "precision", "eval_precision"):
         if settings.get(key) is not None and not isinstance(settings[key], str):
             raise InputError(f"{key} must be text, not {settings[key]!r}")
-    if not isinstance(settings.get("compile", False), bool):
-        raise InputError(f"compile must be true or false, not {settings['compile']!r}")
+    for key in ("compile", "cuda_graph"):
+        if not isinstance(settings.get(key, False), bool):
+            raise InputError(f"{key} must be true or false, not {settings[key]!r}")
     return Benchmark(**own, settings=Settings(**settings))
 
 

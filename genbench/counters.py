@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["COUNTERS", "PYTHON_BYTES_ROUNDING", "count", "count_compilation"]
+__all__ = ["COUNTERS", "PYTHON_BYTES_ROUNDING", "count", "count_compilation", "launches"]
 
 COUNTERS = {
     "operator_calls": "ATen operators that are called",
@@ -71,7 +71,7 @@ def count(step: Step, device: torch.device) -> dict[str, Any]:
         python_calls = _python_calls(lambda: step(WARM_UP_STEPS + 2))
         first = WARM_UP_STEPS + 3
         python_bytes = _python_bytes(step, range(first, first + PYTHON_STEPS))
-        kernels, waits = _launches(lambda: step(first + PYTHON_STEPS), device)
+        kernels, waits = launches(lambda: step(first + PYTHON_STEPS), device)
     return {
         "operator_calls": sum(operators.calls.values()),
         "flops": int(flops.get_total_flops()),
@@ -171,7 +171,7 @@ def _python_bytes(step: Step, numbers: range) -> int:
     return round(statistics.median(peaks))
 
 
-def _launches(call: Callable[[], object], device: torch.device) -> tuple[int | None, int | None]:
+def launches(call: Callable[[], object], device: torch.device) -> tuple[int | None, int | None]:
     """Return the kernels that a call launches and the times that it waits for the device; None without CUDA."""
     if device.type != "cuda":
         return None, None

@@ -25,6 +25,9 @@ class Model:
         networks: by name; their parameters and buffers are saved.
         optimizers: by name; `train_step` owns their steps.
         schedulers: by name; `train_step` owns their steps too.
+        capturable: whether a CUDA graph may replay `train_step` (`--cuda-graph`): every step runs the same operators on
+            the same shapes, with numbers that do not depend on `step` or on anything that Python counts or draws; the
+            host reads nothing, and what is kept between steps is changed in place, never replaced.
 
     Example:
         >>> import torch
@@ -38,6 +41,7 @@ class Model:
     networks: nn.ModuleDict
     optimizers: dict[str, Optimizer]
     schedulers: dict[str, LRScheduler] = field(default_factory=dict)
+    capturable: bool = False
 
     def parameter_count(self) -> int:
         """Return how many parameters the networks hold; a shared one counts once."""

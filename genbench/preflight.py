@@ -49,10 +49,11 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
     """Check the device, the dataset and the extractor; return what identifies them, as plain values.
 
     Raises:
-        InputError: one of them is not there, or a batch or the asked samples do not fit the dataset.
+        InputError: one of them is not there, does not do what is asked of it, or a batch does not fit the dataset.
     """
     settings = cell.settings
     device = environment.choose_device(settings.device)
+    _refuse_without_cuda(settings, device)
     emit({"event": "stage", "stage": f"loading {cell.dataset}"})
     dataset = load_dataset(cell.dataset, settings, emit)
     if settings.batch_size > len(dataset.train):
@@ -78,6 +79,13 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
             "licence": dataset.licence,
         },
     }
+
+
+def _refuse_without_cuda(settings: Settings, device: torch.device) -> None:
+    asked = {"--cuda-graph": settings.cuda_graph, "--precision tf32": settings.precision == "tf32"}
+    for flag, wanted in asked.items():
+        if wanted and device.type != "cuda":
+            raise InputError(f"{flag} needs a CUDA device, and this benchmark runs on {device}; leave it out")
 
 
 def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[str, Any]:

@@ -21,10 +21,12 @@ from genbench.errors import PluginError
 from genbench.model import Model
 from genbench.plugins import Plugin
 
-__all__ = ["Batches", "Progress", "Row", "Schedule", "autocast", "scale", "train"]
+__all__ = ["Batches", "Progress", "Row", "Schedule", "TrainStep", "in_precision", "scale", "train"]
 
 ROWS = 100  # curve rows, and so windows, that a budget is divided into
 LARGEST_RESIDENT_SHARE = 0.5  # of the device's free memory
+
+TrainStep = Callable[..., dict[str, Tensor]]  # takes what the hook `train_step` takes, by name
 
 
 def scale(images: Tensor) -> Tensor:
@@ -156,13 +158,31 @@ class Schedule:
 
 
 @contextlib.contextmanager
-def autocast(precision: str, device: torch.device) -> Iterator[None]:
-    """Run a block in the training precision: as it is for fp32, under autocast for bf16."""
-    if precision == "fp32":
+def in_precision(precision: str, device: torch.device) -> Iterator[None]:
+    """Run a block in a training precision: `fp32` without TF32, `tf32` (CUDA) with it, `bf16` under autocast."""
+    if precision == "bf16":
+        # Nothing is cached: a step that uses a network again after updating it would get the weights of before, and a
+        # CUDA graph would keep copies that it does not own.
+        with torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False):
+            yield
+    elif device.type != "cuda":
         yield
     else:
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with _tf32(precision == "tf32"):
             yield
+
+
+@contextlib.contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid TF32 in products and convolutions alike: torch's default is to forbid it in the first alone."""
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def train(
@@ -175,6 +195,7 @@ def train(
     clock: Callable[[], float],
     flops_per_step: float = 0.0,
     precision: str = "fp32",
+    step: TrainStep | None = None,
     evaluate: Callable[[Progress], dict[str, float]] | None = None,
     after_window: Callable[[Progress], None] | None = None,
 ) -> None:
@@ -182,6 +203,7 @@ def train(
 
     Args:
         clock: seconds from an arbitrary point, read after the device has finished all work.
+        step: takes a training step in place of the plugin's hook, as `capture.ReplayedStep` does.
         evaluate: measures quality off the clock; called before the first step and at each evaluation but the last.
         after_window: called off the clock after each window, for progress bars and checkpoints.
 
@@ -192,7 +214,8 @@ def train(
     while steps := schedule.window(progress):
         model.networks.train()
         begin = clock()
-        losses = _window(plugin, model, batches, progress.step, steps, precision)
+        with in_precision(precision, batches.device):
+            losses = _window(step or plugin.hook.train_step, model, batches, progress.step, steps)
         seconds = clock() - begin
         progress.step += steps
         progress.elapsed_s += seconds
@@ -216,22 +239,12 @@ def _evaluate(schedule: Schedule, progress: Progress, evaluate: Callable[[Progre
     progress.evaluated = due
 
 
-def _window(
-    plugin: Plugin, model: Model, batches: Batches, first: int, steps: int, precision: str
-) -> list[dict[str, Tensor]]:
+def _window(hook: TrainStep, model: Model, batches: Batches, first: int, steps: int) -> list[dict[str, Tensor]]:
     """Run `steps` training steps; nothing here waits for the device."""
-    hook = plugin.hook.train_step
     losses: list[dict[str, Tensor]] = []
-    if precision == "fp32":
-        for step in range(first, first + steps):
-            images, labels = batches(step)
-            losses.append(hook(model=model, images=images, labels=labels, step=step))
-    else:
-        for step in range(first, first + steps):
-            images, labels = batches(step)
-            # Entered anew each step: autocast caches the cast weights, which the optimizer has since changed.
-            with autocast(precision, batches.device):
-                losses.append(hook(model=model, images=images, labels=labels, step=step))
+    for step in range(first, first + steps):
+        images, labels = batches(step)
+        losses.append(hook(model=model, images=images, labels=labels, step=step))
     return losses
 
 

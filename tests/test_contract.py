@@ -20,6 +20,7 @@ from genbench.errors import InputError
 SMALL = [(1, 8, 8)]
 # What a plugin without optional hooks leaves unchecked.
 OPTIONAL = {"before_sampling", "sample_labels", "reconstruct", "encode", "log_likelihood", "likelihood_bound"}
+OPTIONAL |= {"capturable"}
 DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
 SAMPLE = 'return model.networks["generator"](noise)'
 
@@ -35,6 +36,7 @@ def test_a_good_model_passes_all_that_applies(tiny: Path) -> None:
     reasons = {outcome.text for outcome in outcomes if outcome.status == "skipped"}
     assert reasons == {
         "sample takes no labels",
+        "the model does not declare capturable",
         *(f"the plugin has no {hook}" for hook in OPTIONAL & set(plugins.hook_names())),
     }
 

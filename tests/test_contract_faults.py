@@ -14,6 +14,7 @@ from genbench.contract.fault import Fault
 
 # Pieces of the small model, tests/models/tiny.py, that edits replace.
 BUILD = 'return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})'
+CAPTURABLE = f"{BUILD[:-1]}, capturable=True)"
 NET = "    net = nn"
 STEP = "    loss.backward()\n"
 LOSSES = 'return {"energy": loss.detach()}'
@@ -202,6 +203,48 @@ FAULTS = [
         "waiting",
         "faulty.py:N: real[real > 0]",
         (STEP, f"{STEP}    real[real > 0]\n"),
+    ),
+    fault(
+        "captures its number",
+        "capturable",
+        "others at step 4, first at faulty.py:N: loss = loss * (1 + step)",
+        (BUILD, CAPTURABLE),
+        ("def train_step(model, images)", "def train_step(model, images, step)"),
+        (STEP, f"    loss = loss * (1 + step)\n{STEP}"),
+    ),
+    fault(
+        "captures every other step",
+        "capturable",
+        "others at step 4, first at faulty.py:N: loss = loss.abs()",
+        (BUILD, CAPTURABLE),
+        ("def train_step(model, images)", "def train_step(model, images, step)"),
+        (STEP, f"    if step % 2 == 0:\n        loss = loss.abs()\n{STEP}"),
+    ),
+    fault(
+        "captures its number as a tensor",
+        "capturable",
+        "not to depend on its number, found another generator.0.weight",
+        (BUILD, CAPTURABLE),
+        ("def train_step(model, images)", "def train_step(model, images, step)"),
+        (STEP, f"    loss = loss * torch.tensor(step + 1.0)\n{STEP}"),
+    ),
+    fault(
+        "captures a falling rate",
+        "capturable",
+        "to stay, found another optimizers.generator.param_groups.0.lr",
+        (BUILD, CAPTURABLE),
+        (LOSSES, f'model.optimizers["generator"].param_groups[0]["lr"] *= 0.99\n    {LOSSES}'),
+    ),
+    fault(
+        "captures a scheduler",
+        "capturable",
+        "to have no schedulers, found 'rate'",
+        (
+            BUILD,
+            'optimizer = torch.optim.Adam(net.parameters(), rate)\n    return Model(nn.ModuleDict({"generator": net}), '
+            '{"generator": optimizer}, {"rate": torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.99)}, True)',
+        ),
+        (LOSSES, f'model.schedulers["rate"].step()\n    {LOSSES}'),
     ),
     fault(
         "keeps tensors",

@@ -18,6 +18,7 @@ ORDER = [
     "atomic",
     "model",
     "compilation",
+    "capture",
     "config",
     "seeding",
     "hookspecs",

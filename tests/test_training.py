@@ -252,6 +252,27 @@ def test_bf16_steps_run_under_autocast(write_plugin) -> None:
     assert kinds == {"fp32": 0.0, "bf16": 1.0}
 
 
+def test_bf16_sees_an_update_within_its_step(write_plugin) -> None:
+    """A GAN's generator is judged by the discriminator that has just been updated."""
+    again = "{'moved': (model.networks['generator'](noise).flatten(1) - fake).abs().max().detach()}"
+    plugin = load(write_plugin('{"energy": loss.detach()}', again))
+    progress = Progress()
+    batches = Batches(toy_split(), 16, 0, CPU)
+    training.train(plugin, build(plugin), batches, Schedule(1, None, 1), progress, clock=ticking(), precision="bf16")
+    assert progress.rows[-1].losses["moved"] > 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_precision_says_whether_cuda_rounds_to_tf32(precision: str) -> None:
+    def settings() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    before = settings()
+    with training.in_precision(precision, torch.device("cuda")):
+        assert settings() == {"fp32": ("highest", False), "tf32": ("high", True)}[precision]
+    assert settings() == before
+
+
 def test_a_checkpoint_that_is_truncated_or_of_another_model_is_named(tiny: Path, tmp_path: Path) -> None:
     plugin = load(tiny)
     model = build(plugin)

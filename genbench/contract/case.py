@@ -17,7 +17,7 @@ from genbench.contract.fault import Refused, calling
 from genbench.errors import GenbenchError
 from genbench.model import Model
 from genbench.plugins import Plugin
-from genbench.training import scale
+from genbench.training import TrainStep, scale
 
 __all__ = ["BATCH", "CLASSES", "STEPS", "Case", "Subject"]
 
@@ -101,14 +101,13 @@ class Subject:
         """Take `steps` training steps, counted from `first`, and return their losses."""
         return [self.step(model, *self.batch(step), step) for step in range(first, first + steps)]
 
-    def step(self, model: Model, images: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
-        """Take one training step, in training mode, and return its losses."""
+    def step(
+        self, model: Model, images: Tensor, labels: Tensor | None, step: int, hook: TrainStep | None = None
+    ) -> dict[str, Tensor]:
+        """Take one training step, in training mode, and return its losses; `hook` runs it in place of the plugin's."""
         model.networks.train()
         with calling("train_step", self.home), torch.enable_grad():
-            losses: dict[str, Tensor] = self.plugin.hook.train_step(
-                model=model, images=images, labels=labels, step=step
-            )
-        return losses
+            return (hook or self.plugin.hook.train_step)(model=model, images=images, labels=labels, step=step)
 
     def prepare(self, model: Model) -> None:
         """Call `before_sampling`, where the plugin has it."""

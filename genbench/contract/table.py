@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from genbench.contract.case import Subject
-from genbench.contract.checks import building, likelihood, module, optional, persistence, sampling, sharing, training
+from genbench.contract.checks import (
+    building,
+    capturing,
+    likelihood,
+    module,
+    optional,
+    persistence,
+    sampling,
+    sharing,
+    training,
+)
 
 __all__ = ["CHECKS", "Check"]
 
@@ -48,6 +58,7 @@ _ALL = (
     Check("losses", training.losses),
     Check("movement", training.movement, needs=_TRAINS),
     Check("waiting", training.waiting, needs=_TRAINS),
+    Check("capturable", capturing.capturable, needs=(*_TRAINS, "waiting")),
     Check("before_sampling", optional.before_sampling),
     Check("sample", sampling.sample, needs=_PREPARES),
     Check("sample_repeats", sampling.repeats, needs=_SAMPLES),

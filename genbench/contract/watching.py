@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from genbench.contract.fault import Unmet, own_line
 
-__all__ = ["Readings", "Replay", "Survivors", "Transfers"]
+__all__ = ["Operations", "Readings", "Replay", "Survivors", "Transfers"]
 
 _aten = torch.ops.aten
 # What hands a value of a tensor, or a shape that depends on one, to Python: on an accelerator each waits for it.
@@ -78,6 +78,37 @@ def note(lines: list[str], home: str) -> None:
             return
         frame = frame.f_back
     lines.append(own_line(traceback.extract_stack(), home))
+
+
+class Operations(TorchDispatchMode):
+    """Lists each operation with the shapes of its tensors and the other values it is given: what a CUDA graph records.
+
+    Args:
+        home: where the plugin's source is.
+        expected: the list of another step; `line` is the plugin's where this one first departs from it.
+    """
+
+    def __init__(self, home: str, expected: list[str] | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
+        self.home = home
+        self.expected = expected
+        self.calls: list[str] = []
+        self.line: str | None = None
+        self.in_optimizer = False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func.namespace != "profiler":  # marks that the optimizers set for a profiler: no work
+            leaves = tree_leaves((args, kwargs))
+            # What torch's optimizers compute on the host from a step counter, a capturable one keeps on the device.
+            values = [repr(leaf) for leaf in leaves if not (isinstance(leaf, Tensor) or self.in_optimizer)]
+            shapes = [f"{tuple(leaf.shape)}" for leaf in leaves if isinstance(leaf, Tensor)]
+            self.calls.append(f"{func} {' '.join(shapes + values)}")
+            first = len(self.calls) - 1
+            if self.line is None and self.expected and self.calls[first:] != self.expected[first : first + 1]:
+                self.line = own_line(traceback.extract_stack(), self.home)
+        return func(*args, **(kwargs or {}))
 
 
 class Survivors(TorchDispatchMode):

@@ -117,6 +117,7 @@ def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None
             "precision": settings.precision,
             "compile": settings.compile,
             "evaluations": settings.evaluations,
+            **_graph(cell),
         }
     description = {
         "model": name,
@@ -131,6 +132,7 @@ def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None
         "batch_size": settings.batch_size,
         "precision": settings.precision,
         "compile": settings.compile,
+        **_graph(cell),
         "device": data["device"],
         "evaluations": settings.evaluations,
         "samples": data["samples"],
@@ -138,3 +140,8 @@ def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None
         "metrics": sorted(data["metrics"]),
     }
     return Planned(cell, identity(decisive), description)
+
+
+def _graph(cell: Cell) -> dict[str, bool]:
+    """Return what is said of CUDA graphs: nothing where none is asked for, so that older cells keep their identity."""
+    return {"cuda_graph": True} if cell.settings.cuda_graph else {}

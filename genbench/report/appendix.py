@@ -120,7 +120,7 @@ def command_of(records: Iterable[Record]) -> list[str]:
         words += [word for model in models for word in ("-m", model)]
         words += [word for dataset in datasets for word in ("-d", dataset)]
         words += [word for name, flag in _FLAGS if cell.get(name) is not None for word in (flag, str(cell[name]))]
-        words += ["--seeds", str(max(seeds) + 1)] + (["--compile"] if cell.get("compile") else [])
+        words += ["--seeds", str(max(seeds) + 1), *(flag for name, flag in _SWITCHES if cell.get(name))]
         commands.append(shlex.join(words))
     return commands or ["genbench run"]
 
@@ -134,6 +134,7 @@ _FLAGS = (
     ("precision", "--precision"),
     ("device", "--device"),
 )
+_SWITCHES = (("compile", "--compile"), ("cuda_graph", "--cuda-graph"))
 
 
 def _argument(cell: Mapping[str, Any]) -> str:

@@ -67,4 +67,4 @@ def assemble(encoder: nn.Module, decoder: nn.Module, settings: Settings, device:
         }
     ).to(device)
     optimizer = torch.optim.Adam(networks.parameters(), settings.learning_rate, fused=True)
-    return Model(networks, {"autoencoder": optimizer})
+    return Model(networks, {"autoencoder": optimizer}, capturable=True)

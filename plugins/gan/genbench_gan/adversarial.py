@@ -65,7 +65,8 @@ def assemble(
     }
     if ema > 0:
         networks["average"] = Average(generator, ema)
-    return Model(networks, optimizers)
+    # The average reads `step` for its decay.
+    return Model(networks, optimizers, capturable=ema == 0)
 
 
 def train_step(model: Model, images: Tensor, step: int, joint: bool) -> dict[str, Tensor]:

@@ -71,4 +71,5 @@ def assemble(trunk: nn.Module, features: int, decoder: nn.Module, settings: Sett
         {"encoder": Encoder(trunk, features, settings.latent), "decoder": decoder, "objective": objective}
     ).to(device)
     fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, where there is one
-    return Model(networks, {"vae": torch.optim.Adam(networks.parameters(), settings.learning_rate, fused=fused)})
+    optimizer = torch.optim.Adam(networks.parameters(), settings.learning_rate, fused=fused)
+    return Model(networks, {"vae": optimizer}, capturable=True)
