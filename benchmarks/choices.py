@@ -140,7 +140,7 @@ def compiled(work: Workload, _: Split) -> Step:
 
 def bf16(work: Workload, _: Split) -> Step:
     def step(number: int) -> object:
-        with training.autocast("bf16", CPU):
+        with training.in_precision("bf16", CPU):
             return work.step(number)
 
     return step
