@@ -34,6 +34,7 @@ OUT = Path(__file__).parents[2] / "docs" / "performance"
 
 def measure(name: str, quick: bool, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
     """Return the table, and a line on each point that was left out."""
+    # Only here: with them comes torch, which drawing again does not need.
     import evaluation
     import isolation
     import reporting
