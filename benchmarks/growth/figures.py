@@ -151,5 +151,6 @@ def _slope(axis: Axes, power: float, name: str) -> None:
     axis.set_ylim(low, high)
     reach = math.log(high / level) / abs(power)  # where the line leaves the axes
     shift = min(0.7 * reach, 0.8 * math.log(right / middle))
-    axis.annotate(name, (middle * math.exp(shift), level * math.exp(shift * power)), (4, -3 if power > 0 else 3),
-                  textcoords="offset points", color=GREY, fontsize=9, va="top" if power > 0 else "bottom")  # fmt: skip
+    across, up = middle * math.exp(shift), level * math.exp(shift * power)
+    side, offset = ("right", (-4, 2)) if power > 0 else ("left", (4, 2))
+    axis.annotate(name, (across, up), offset, textcoords="offset points", color=GREY, fontsize=9, ha=side)
