@@ -22,7 +22,10 @@ from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
 from genbench.model import Model
 from genbench.plugins import Plugin
-from genbench.training import Batches, Progress, Schedule
+from genbench.training import Batches, Progress
+from genbench.workload import Windows
+
+WINDOW = 15  # steps, as in a budget of 1500: a longer one has longer windows
 
 
 def split_of(shape: torch.Size, count: int = 4096) -> Split:
@@ -77,7 +80,7 @@ def harness(
 ) -> float:
     progress = Progress()
     batches = Batches(split, batch_size, 0, device)
-    schedule, clock = Schedule(steps, None, 1), cost.clock(device)
+    schedule, clock = Windows(None, None, 1, WINDOW, steps), cost.clock(device)
     begin = time.perf_counter()
     training.train(plugin, model, batches, schedule, progress, clock=clock, precision=precision, step=step_function)
     return steps * batch_size / (time.perf_counter() - begin)
@@ -87,30 +90,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="gan")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=200, help="in one turn")
-    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=4 * WINDOW, help="in one turn")
+    parser.add_argument("--turns", type=int, default=8, help="of each pair of models")
+    parser.add_argument("--builds", type=int, default=6, help="pairs of models")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     device = torch.device(given.device)
     plugin = plugins.load(plugins.find(ModelSpec.parse(given.model)))
     for shape in (torch.Size((1, 8, 8)), torch.Size((1, 28, 28))):
-        split = split_of(shape)
-        rates: dict[str, list[float]] = {"harness": [], "bare": []}
-        for turn in range(given.turns + 1):
-            for name, loop in (
-                (("harness", harness), ("bare", bare)) if turn % 2 else (("bare", bare), ("harness", harness))
-            ):
-                rate = loop(plugin, build(plugin, shape, device), split, given.batch_size, given.steps, device)
-                if turn:  # the first turn warms up
-                    rates[name].append(rate)
-        ratios = [a / b for a, b in zip(rates["harness"], rates["bare"], strict=True)]
-        harness_rate, bare_rate = (statistics.median(rates[name]) for name in ("harness", "bare"))
-        size = "×".join(map(str, shape))
+        pairs = [pair for number in range(given.builds) for pair in take_turns(plugin, shape, device, given, number)]
+        low, ratio, high = statistics.quantiles([ours / theirs for ours, theirs in pairs], n=4)
+        ours, theirs = (statistics.median(rates) for rates in zip(*pairs, strict=True))
         print(
-            f"{given.model} {size} batch {given.batch_size}: harness {harness_rate:,.0f} images/s, "
-            f"bare {bare_rate:,.0f}, ratio {statistics.median(ratios):.3f} "
-            f"(median of {len(ratios)} turns, {min(ratios):.3f} to {max(ratios):.3f})"
+            f"{given.model} {'×'.join(map(str, shape))} batch {given.batch_size}: harness {ours:,.0f} images/s, "
+            f"bare {theirs:,.0f}, ratio {ratio:.3f} "
+            f"(median of {len(pairs)} turns, the middle half {low:.3f} to {high:.3f})",
+            flush=True,
         )
+
+
+def take_turns(
+    plugin: Plugin, shape: torch.Size, device: torch.device, given: argparse.Namespace, number: int
+) -> list[tuple[float, float]]:
+    """Return images/s of the harness and of the bare loop, turn by turn, each on a model of its own.
+
+    Where a model's weights came to lie is a part of its speed: so there are several pairs, built in either order.
+    """
+    split = split_of(shape)
+    loops = {"harness": harness, "bare": bare}
+    models = {name: build(plugin, shape, device) for name in sorted(loops, reverse=number % 2 == 0)}
+    pairs = []
+    for turn in range(given.turns + 1):
+        rates = {
+            name: loops[name](plugin, models[name], split, given.batch_size, given.steps, device)
+            for name in sorted(loops, reverse=turn % 2 == 0)
+        }
+        if turn:  # the first turn warms up
+            pairs.append((rates["harness"], rates["bare"]))
+    return pairs
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from genbench.model import Model
 from genbench.plugins import Plugin
 from genbench.training import Batches, Progress, Schedule
 
-__all__ = ["BATCH", "CLASSES", "SHAPES", "Timer", "Workload", "random_split", "workload_for"]
+__all__ = ["BATCH", "CLASSES", "SHAPES", "Timer", "Windows", "Workload", "random_split", "workload_for"]
 
 BATCH = 64
 CLASSES = 10
@@ -53,7 +53,7 @@ class Workload:
 
     def train(self, windows: int, steps: int, timer: Callable[[], float]) -> None:
         """Run the training loop for `windows` windows of `steps` steps; `timer` is read as the loop's clock."""
-        schedule = _Windows(None, None, 1, steps, self.progress.step + windows * steps)
+        schedule = Windows(None, None, 1, steps, self.progress.step + windows * steps)
         training.train(self.plugin, self.model, self.batches, schedule, self.progress, clock=timer)
         self.progress.rows.clear()
         self.progress.windows.clear()
@@ -86,7 +86,7 @@ class Timer:
 
 
 @dataclass(frozen=True)
-class _Windows(Schedule):
+class Windows(Schedule):
     """Windows of `window_steps` steps up to the step `end`, and no evaluation."""
 
     window_steps: int
