@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 import torch
+from random_weights import random_tensors
 from torch import Tensor
 
 from genbench.datasets.torchvision_import import declare_missing_operators
 from genbench.features.extractor import Extractor, extract, place
-from genbench.features.inception import Inception, parameter_shapes
+from genbench.features.inception import Inception
 from genbench.features.resize import PROFILES
 from genbench.metrics import METRICS, Evidence, NotMeasurable, ReferenceStatistics
 from genbench.metrics.density_coverage import density_coverage
@@ -46,14 +47,6 @@ def features(count: int, seed: int, decay: float = 0.0) -> Tensor:
     """Gaussian features; with `decay`, deviations that fall like i^−decay, as a network's do."""
     scale = torch.arange(1, DIMENSION + 1) ** -decay
     return torch.randn(count, DIMENSION, generator=torch.Generator().manual_seed(seed)) * scale
-
-
-def random_weight(name: str, shape: tuple[int, ...]) -> Tensor:
-    """One of Inception's tensors, so that activations keep their scale: vanishing ones take many times as long."""
-    if name.endswith(("running_var", "bn.weight")):
-        return torch.ones(shape)
-    noise = torch.randn(shape)
-    return noise * (2 / max(1, noise[0].numel())) ** 0.5
 
 
 def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -194,7 +187,7 @@ def test_the_suite_costs_little_beside_extraction(benchmark: Any) -> None:
     generator = torch.Generator().manual_seed(7)
     images = [torch.randint(256, (PAIRS, 3, 32, 32), generator=generator, dtype=torch.uint8) for _ in range(2)]
     statistics = ReferenceStatistics(reference, held_out, logits[1], images[1])
-    network = Inception({name: random_weight(name, shape) for name, shape in parameter_shapes().items()})
+    network = Inception(random_tensors())
     place(network, torch.device("cpu"), "fp32")
     extractor = Extractor("inception", network, PROFILES["torch-fidelity"].prepare, torch.device("cpu"), "fp32", 2048,
                           1008, "none", rgb=True, image_bytes=20 << 20)  # fmt: skip

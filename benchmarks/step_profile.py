@@ -1,0 +1,71 @@
+"""What a training step consists of, for every installed model: shares of its time by kind of work, as Markdown.
+
+    python benchmarks/step_profile.py                    # images of 28×28
+    python benchmarks/step_profile.py --shape 3 32 32
+
+Times of operators are torch's profiler's; "Python and the rest" is what is left of the same steps timed without it, so
+it holds the interpreter, autograd's own bookkeeping and what an operator costs before its work begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from genbench import plugins, workload
+from genbench.workload import Workload
+
+STEPS = 60
+# The first that matches names the kind; names are those of ATen's operators.
+KINDS = {
+    "products and convolutions": r"mm$|addmm|bmm|conv|linear|mkldnn",
+    "optimizer and average": r"_fused_|_foreach_|addcmul|addcdiv|lerp|zero_$|sqrt",
+    "random numbers": r"bernoulli|normal_|random_|uniform_|rand|dropout",
+    "batch": r"index_select|_to_copy|div_|sub_",
+    "activations, norms and losses": r"",
+}
+
+
+def shares(work: Workload) -> dict[str, float]:
+    """Return the share of a step's time by kind of work; they add up to 1."""
+    for number in range(STEPS):
+        work.step(number)
+    begin = time.perf_counter()
+    for number in range(STEPS, 2 * STEPS):
+        work.step(number)
+    seconds = time.perf_counter() - begin
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        for number in range(2 * STEPS, 3 * STEPS):
+            work.step(number)
+    spent = dict.fromkeys(KINDS, 0.0)
+    for event in found.key_averages():
+        if event.key.startswith("aten::"):
+            kind = next(kind for kind, pattern in KINDS.items() if re.search(pattern, event.key))
+            spent[kind] += event.self_cpu_time_total / 1e6
+    # Watching an operator takes time too: where that is more than all else, nothing is left for the rest.
+    total = max(seconds, sum(spent.values()))
+    return {kind: value / total for kind, value in spent.items()} | {
+        "Python and the rest": 1 - sum(spent.values()) / total,
+        "ms a step": seconds / STEPS * 1e3,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", type=int, nargs=3, default=(1, 28, 28), metavar=("C", "H", "W"))
+    given = parser.parse_args()
+    columns = [*KINDS, "Python and the rest", "ms a step"]
+    print(f"{'×'.join(map(str, given.shape))}, batch {workload.BATCH}, {torch.get_num_threads()} threads\n")
+    print(f"| model | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}")
+    for model in plugins.installed():
+        found = shares(workload.workload_for(model, given.shape))
+        cells = [f"{found[name]:.1f}" if name == "ms a step" else f"{found[name]:.0%}" for name in columns]
+        print(f"| `{model}` | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
