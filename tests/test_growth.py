@@ -38,7 +38,8 @@ def test_each_part_leaves_a_table_a_figure_and_where_it_was_measured(measured: P
     assert (table[column] >= 0).all()
     if name != "training":
         parts = table[table["part"] != "all"]["seconds"].sum()
-        assert parts == pytest.approx(table[table["part"] == "all"]["seconds"].sum(), rel=0.05)
+        whole = table[table["part"] == "all"]["seconds"].sum()
+        assert whole / 2 < parts <= whole * 1.001  # what lies between the parts is little
 
 
 def test_a_figure_is_drawn_again_from_its_table(measured: Path) -> None:
