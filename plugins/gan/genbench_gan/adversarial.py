@@ -96,7 +96,10 @@ def train_step(model: Model, images: Tensor, step: int, joint: bool) -> dict[str
     told_apart = discriminator_loss(real_logits, fake_logits)
     _update(model, "discriminator", told_apart)
 
+    # Its gradients are not wanted here. `_update` alone would leave them out too, but not where it is compiled.
+    discriminator.requires_grad_(False)
     passed_off = generator_loss(discriminator(samples))
+    discriminator.requires_grad_(True)
     _update(model, "generator", passed_off)
 
     if "average" in model.networks:
