@@ -76,7 +76,6 @@ def describe(device: torch.device) -> dict[str, Any]:
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "cuda": torch.version.cuda if device.type == "cuda" else None,
-        "tf32": torch.backends.cuda.matmul.allow_tf32 if device.type == "cuda" else None,
     }
 
 

@@ -20,7 +20,7 @@ Record = Mapping[str, Any]
 
 # What decides how fast a machine is. Its software is what a comparison may be about, so it is told, not refused.
 _MACHINE = ("device", "device_name", "processor", "cores", "threads", "jobs", "platform")
-_SOFTWARE = ("genbench", "commit", "torch", "python", "cuda", "tf32")
+_SOFTWARE = ("genbench", "commit", "torch", "python", "cuda")
 _ROUNDING = 1e-3  # as a share: what another processor's rounding may do to a control's number
 
 
