@@ -4,7 +4,7 @@ training    images/s of four models against their width and the batch
 evaluation  seconds and memory of the default metrics against the images N and the features d of each
 report      seconds and memory of `genbench report` against the number of records
 
-    python benchmarks/growth all                              # about an hour on two quiet cores
+    python benchmarks/growth all                              # half an hour on two quiet cores
     python benchmarks/growth evaluation --limit 300           # no point that is expected to take longer
     python benchmarks/growth all --quick --out /tmp/growth    # a trial of seconds
     python benchmarks/growth report --redraw                  # the figure again, from its table

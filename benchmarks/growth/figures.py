@@ -153,4 +153,5 @@ def _slope(axis: Axes, power: float, name: str) -> None:
     shift = min(0.7 * reach, 0.8 * math.log(right / middle))
     across, up = middle * math.exp(shift), level * math.exp(shift * power)
     side, offset = ("right", (-4, 2)) if power > 0 else ("left", (4, 2))
-    axis.annotate(name, (across, up), offset, textcoords="offset points", color=GREY, fontsize=9, ha=side)
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}  # lines pass behind the words
+    axis.annotate(name, (across, up), offset, textcoords="offset points", color=GREY, fontsize=9, ha=side, bbox=paper)
