@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from genbench.datasets.torchvision_import import declare_missing_operators
@@ -19,7 +20,7 @@ import lightning
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
-from turns import BATCH, arguments, build, compare, harness, mnist
+from turns import BATCH, Epoch, arguments, build, compare, harness, mnist
 
 from genbench.datasets.dataset import Dataset
 
@@ -44,7 +45,10 @@ class Vae(lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), 1e-3)
 
 
-def trainer(data: Dataset, folder: str) -> Callable[[], int]:
+def trainer(root: Path | None, folder: str) -> Epoch:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    data = mnist(root)
     images = data.train.images.float() / 127.5 - 1
     loader = DataLoader(TensorDataset(images), BATCH, shuffle=True, drop_last=True)
     module = Vae(data)
@@ -58,11 +62,9 @@ def trainer(data: Dataset, folder: str) -> Callable[[], int]:
 
 def main() -> None:
     given = arguments(__doc__)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-    data = mnist(given.data_root)
     with tempfile.TemporaryDirectory() as folder:
-        compare(f"vae, batch {BATCH}, Lightning", harness("vae", data), trainer(data, folder), given.turns)
+        ours, theirs = partial(harness, "vae", given.data_root), partial(trainer, given.data_root, folder)
+        compare(f"vae, batch {BATCH}, Lightning", ours, theirs, given.turns)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import contextlib
 import io
 import logging
 import tempfile
-from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from genbench.datasets.torchvision_import import declare_missing_operators
 
@@ -20,15 +21,15 @@ declare_missing_operators()  # a torchvision built for CUDA beside a torch for t
 from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEConfig
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
-from turns import BATCH, arguments, compare, harness, mnist
-
-from genbench.datasets.dataset import Dataset
+from turns import BATCH, Epoch, arguments, compare, harness, mnist
 
 LATENT = 16
 MODEL = f"pythae:model=VAE,latent_dim={LATENT}"
 
 
-def trainer(data: Dataset, folder: str) -> Callable[[], int]:
+def trainer(root: Path | None, folder: str) -> Epoch:
+    logging.disable(logging.WARNING)
+    data = mnist(root)
     images = data.train.images[: len(data.train) // BATCH * BATCH].float() / 255
     config = VAEConfig(input_dim=tuple(data.image_shape), latent_dim=LATENT)
     model = VAE(config)
@@ -47,10 +48,9 @@ def trainer(data: Dataset, folder: str) -> Callable[[], int]:
 
 def main() -> None:
     given = arguments(__doc__)
-    logging.disable(logging.WARNING)
-    data = mnist(given.data_root)
     with tempfile.TemporaryDirectory() as folder:
-        compare(f"pythae's VAE, batch {BATCH}", harness(MODEL, data), trainer(data, folder), given.turns)
+        ours, theirs = partial(harness, MODEL, given.data_root), partial(trainer, given.data_root, folder)
+        compare(f"pythae's VAE, batch {BATCH}", ours, theirs, given.turns)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
-"""Two loops that take turns on the same images, so that a machine whose speed drifts slows both."""
+"""Two loops that take turns on the same images, so that a machine whose speed drifts slows both.
+
+Each runs in a process of its own, as its users have it: what a trainer leaves behind, such as threads that wait awake,
+would slow the other too.
+"""
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -16,10 +22,11 @@ from genbench.datasets.dataset import Dataset
 from genbench.model import Model
 from genbench.training import Batches, Progress, Schedule
 
-__all__ = ["BATCH", "arguments", "build", "compare", "harness", "mnist"]
+__all__ = ["BATCH", "Epoch", "arguments", "build", "compare", "harness", "mnist"]
 
 BATCH = 64
 CPU = torch.device("cpu")
+Epoch = Callable[[], int]  # trains for an epoch, and returns the number of images
 
 
 def arguments(description: str | None) -> argparse.Namespace:
@@ -41,8 +48,9 @@ def build(name: str, data: Dataset) -> Model:
     return options.build(plugin, data.image_shape, data.classes, ModelSpec.parse(name).options, CPU)
 
 
-def harness(name: str, data: Dataset) -> Callable[[], int]:
-    """Return a loop of genbench's over one epoch; it gives the number of images that it trained on."""
+def harness(name: str, root: Path | None) -> Epoch:
+    """Return genbench's own loop over an epoch of MNIST."""
+    data = mnist(root)
     plugin = plugins.load(plugins.find(ModelSpec.parse(name)))
     model, batches = build(name, data), Batches(data.train, BATCH, 0, CPU)
 
@@ -54,16 +62,22 @@ def harness(name: str, data: Dataset) -> Callable[[], int]:
     return epoch
 
 
-def compare(title: str, ours: Callable[[], int], theirs: Callable[[], int], turns: int) -> None:
-    """Let both train in turn, each first every other time, and print images/s of each and their ratio."""
-    rates: dict[str, list[float]] = {"genbench": [], "peer": []}
-    loops = {"genbench": ours, "peer": theirs}
+def compare(title: str, ours: Callable[[], Epoch], theirs: Callable[[], Epoch], turns: int) -> None:
+    """Let both train in turn, each first every other time, and print images/s of each and their ratio.
+
+    Args:
+        ours: makes genbench's loop, in the process that runs it; `functools.partial` of a module's function.
+        theirs: makes the peer's.
+    """
+    sides = {"genbench": _Side(ours), "peer": _Side(theirs)}
+    rates: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(turns + 1):
-        for name in sorted(loops, reverse=turn % 2 == 0):
-            begin = time.perf_counter()
-            images = loops[name]()
+        for name in sorted(sides, reverse=turn % 2 == 0):
+            rate = sides[name].epoch()
             if turn:  # the first turn warms up
-                rates[name].append(images / (time.perf_counter() - begin))
+                rates[name].append(rate)
+    for side in sides.values():
+        side.end()
     ratios = sorted(a / b for a, b in zip(rates["genbench"], rates["peer"], strict=True))
     ours_rate, theirs_rate = (statistics.median(values) for values in rates.values())
     print(
@@ -71,3 +85,36 @@ def compare(title: str, ours: Callable[[], int], theirs: Callable[[], int], turn
         f"ratio {statistics.median(ratios):.2f} (median of {turns} turns, {ratios[0]:.2f} to {ratios[-1]:.2f})",
         flush=True,
     )
+
+
+class _Side:
+    """A fresh process that trains an epoch at a time, and waits asleep while the other has its turn."""
+
+    def __init__(self, make: Callable[[], Epoch]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(make, other))
+        self._process.start()
+        other.close()
+
+    def epoch(self) -> float:
+        """Train an epoch and return its images/s."""
+        self._connection.send("epoch")
+        rate: float = self._connection.recv()
+        return rate
+
+    def end(self) -> None:
+        self._connection.close()
+        self._process.join()
+
+
+def _serve(make: Callable[[], Epoch], connection: Connection) -> None:
+    epoch = make()
+    while True:
+        try:
+            connection.recv()
+        except EOFError:
+            return
+        begin = time.perf_counter()
+        images = epoch()
+        connection.send(images / (time.perf_counter() - begin))

@@ -9,23 +9,27 @@ genbench's model does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
-from turns import BATCH, arguments, build, compare, harness, mnist
+from turns import BATCH, Epoch, arguments, build, compare, harness, mnist
 
-from genbench.datasets.dataset import Dataset
 from genbench.datasets.torchvision_import import import_torchvision
 
 
-def usual(data: Dataset, root: Path | None, workers: int) -> Callable[[], int]:
+def usual(root: Path | None, workers: int) -> Epoch:
+    data = mnist(root)
     torchvision = import_torchvision()
     transforms = torchvision.transforms
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
     images = torchvision.datasets.MNIST(str(root), train=True, transform=transform)
-    loader = torch.utils.data.DataLoader(images, BATCH, shuffle=True, drop_last=True, num_workers=workers)
+    # Forked, as Linux has it: this process was spawned, and would spawn them.
+    fork = "fork" if workers else None
+    loader = torch.utils.data.DataLoader(
+        images, BATCH, shuffle=True, drop_last=True, num_workers=workers, multiprocessing_context=fork
+    )
     networks = build("gan", data).networks
     generator, discriminator = networks["generator"], networks["discriminator"]
     criterion = nn.BCEWithLogitsLoss()
@@ -54,10 +58,9 @@ def usual(data: Dataset, root: Path | None, workers: int) -> Callable[[], int]:
 
 def main() -> None:
     given = arguments(__doc__)
-    data = mnist(given.data_root)
     for workers in (0, 2):
         title = f"gan, batch {BATCH}, usual script with {workers} workers"
-        compare(title, harness("gan", data), usual(data, given.data_root, workers), given.turns)
+        compare(title, partial(harness, "gan", given.data_root), partial(usual, given.data_root, workers), given.turns)
 
 
 if __name__ == "__main__":
