@@ -20,7 +20,7 @@ import lightning
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
-from turns import BATCH, Epoch, arguments, build, compare, harness, mnist
+from turns import BATCH, EPOCHS, Loop, arguments, build, compare, harness, mnist
 
 from genbench.datasets.dataset import Dataset
 
@@ -45,7 +45,7 @@ class Vae(lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), 1e-3)
 
 
-def trainer(root: Path | None, folder: str) -> Epoch:
+def trainer(root: Path | None, folder: str) -> Loop:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     data = mnist(root)
@@ -53,11 +53,11 @@ def trainer(root: Path | None, folder: str) -> Epoch:
     loader = DataLoader(TensorDataset(images), BATCH, shuffle=True, drop_last=True)
     module = Vae(data)
 
-    def epoch() -> int:
-        lightning.Trainer(max_epochs=1, accelerator="cpu", default_root_dir=folder).fit(module, loader)
-        return len(loader) * BATCH
+    def turn() -> int:
+        lightning.Trainer(max_epochs=EPOCHS, accelerator="cpu", default_root_dir=folder).fit(module, loader)
+        return EPOCHS * len(loader) * BATCH
 
-    return epoch
+    return turn
 
 
 def main() -> None:

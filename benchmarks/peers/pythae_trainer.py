@@ -21,29 +21,29 @@ declare_missing_operators()  # a torchvision built for CUDA beside a torch for t
 from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEConfig
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
-from turns import BATCH, Epoch, arguments, compare, harness, mnist
+from turns import BATCH, EPOCHS, Loop, arguments, compare, harness, mnist
 
 LATENT = 16
 MODEL = f"pythae:model=VAE,latent_dim={LATENT}"
 
 
-def trainer(root: Path | None, folder: str) -> Epoch:
+def trainer(root: Path | None, folder: str) -> Loop:
     logging.disable(logging.WARNING)
     data = mnist(root)
     images = data.train.images[: len(data.train) // BATCH * BATCH].float() / 255
     config = VAEConfig(input_dim=tuple(data.image_shape), latent_dim=LATENT)
     model = VAE(config)
     settings = BaseTrainerConfig(
-        output_dir=folder, num_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-3, steps_saving=None
+        output_dir=folder, num_epochs=EPOCHS, per_device_train_batch_size=BATCH, learning_rate=1e-3, steps_saving=None
     )
 
-    def epoch() -> int:
+    def turn() -> int:
         # Its bars would be drawn into what this prints, and cost next to nothing without a terminal.
         with contextlib.redirect_stderr(io.StringIO()):
             BaseTrainer(model, BaseDataset(images, images[:, 0, 0, 0]), training_config=settings).train()
-        return len(images)
+        return EPOCHS * len(images)
 
-    return epoch
+    return turn
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Two loops that take turns on the same images, so that a machine whose speed drifts slows both.
 
 Each runs in a process of its own, as its users have it: what a trainer leaves behind, such as threads that wait awake,
-would slow the other too.
+would slow the other too. A turn is several epochs, since a trainer that is set up anew for each is not how one is used.
 """
 
 from __future__ import annotations
@@ -11,22 +11,27 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+from core_distance import SHARED_CACHE_NS, core_distance
 
-from genbench import datasets, options, plugins, seeding, training
+from genbench import datasets, options, plugins, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Dataset
 from genbench.model import Model
-from genbench.training import Batches, Progress, Schedule
+from genbench.training import Batches
+from genbench.workload import Workload
 
-__all__ = ["BATCH", "Epoch", "arguments", "build", "compare", "harness", "mnist"]
+__all__ = ["BATCH", "EPOCHS", "Loop", "arguments", "build", "compare", "harness", "mnist"]
 
 BATCH = 64
+EPOCHS = 4  # in a turn
+WINDOW = 15  # steps of genbench's loop between two reads of the clock, as in a budget of a dozen epochs
 CPU = torch.device("cpu")
-Epoch = Callable[[], int]  # trains for an epoch, and returns the number of images
+Loop = Callable[[], int]  # trains for a turn, and returns the number of images
 
 
 def arguments(description: str | None) -> argparse.Namespace:
@@ -45,24 +50,46 @@ def build(name: str, data: Dataset) -> Model:
     """Build a model as a cell does, from the global generator at seed 0."""
     seeding.seed_global(0, "build")
     plugin = plugins.load(plugins.find(ModelSpec.parse(name)))
-    return options.build(plugin, data.image_shape, data.classes, ModelSpec.parse(name).options, CPU)
+    model: Model = options.build(plugin, data.image_shape, data.classes, ModelSpec.parse(name).options, CPU)
+    return model
 
 
-def harness(name: str, root: Path | None) -> Epoch:
-    """Return genbench's own loop over an epoch of MNIST."""
+def harness(name: str, root: Path | None) -> Loop:
+    """Return genbench's own loop over MNIST."""
     data = mnist(root)
     plugin = plugins.load(plugins.find(ModelSpec.parse(name)))
-    model, batches = build(name, data), Batches(data.train, BATCH, 0, CPU)
+    work = Workload(plugin, build(name, data), Batches(data.train, BATCH, 0, CPU), CPU)
+    windows = EPOCHS * work.batches.per_epoch // WINDOW
 
-    def epoch() -> int:
-        schedule = Schedule(batches.per_epoch, None, 1)
-        training.train(plugin, model, batches, schedule, Progress(), clock=time.perf_counter)
-        return batches.per_epoch * BATCH
+    def turn() -> int:
+        work.train(windows, WINDOW, time.perf_counter)
+        return windows * WINDOW * BATCH
 
-    return epoch
+    return turn
 
 
-def compare(title: str, ours: Callable[[], Epoch], theirs: Callable[[], Epoch], turns: int) -> None:
+@dataclass(frozen=True)
+class Turn:
+    """Images/s of both sides, and how far apart the processors were before, between and after them."""
+
+    ours: float
+    theirs: float
+    distances: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.theirs
+
+    @property
+    def caches(self) -> str:
+        """Return whether the processors shared a cache all through, never, or now and then."""
+        near = [distance < SHARED_CACHE_NS for distance in self.distances]
+        if not near:
+            return "unknown"
+        return "shared" if all(near) else "apart" if not any(near) else "moved"
+
+
+def compare(title: str, ours: Callable[[], Loop], theirs: Callable[[], Loop], turns: int) -> None:
     """Let both train in turn, each first every other time, and print images/s of each and their ratio.
 
     Args:
@@ -70,36 +97,45 @@ def compare(title: str, ours: Callable[[], Epoch], theirs: Callable[[], Epoch], 
         theirs: makes the peer's.
     """
     sides = {"genbench": _Side(ours), "peer": _Side(theirs)}
-    rates: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(turns + 1):
-        for name in sorted(sides, reverse=turn % 2 == 0):
-            rate = sides[name].epoch()
-            if turn:  # the first turn warms up
-                rates[name].append(rate)
+    taken: list[Turn] = []
+    for number in range(turns + 1):
+        rates, distances = {}, [core_distance()]
+        for name in sorted(sides, reverse=number % 2 == 0):
+            rates[name] = sides[name].turn()
+            distances.append(core_distance())
+        if number:  # the first turn warms up
+            known = tuple(distance for distance in distances if distance is not None)
+            taken.append(Turn(rates["genbench"], rates["peer"], known))
     for side in sides.values():
         side.end()
-    ratios = sorted(a / b for a, b in zip(rates["genbench"], rates["peer"], strict=True))
-    ours_rate, theirs_rate = (statistics.median(values) for values in rates.values())
-    print(
-        f"{title}: genbench {ours_rate:,.0f} images/s, peer {theirs_rate:,.0f}, "
-        f"ratio {statistics.median(ratios):.2f} (median of {turns} turns, {ratios[0]:.2f} to {ratios[-1]:.2f})",
-        flush=True,
+    print(f"{title}: {_summary(taken)}", flush=True)
+    for caches in ("shared", "apart"):
+        if some := [turn for turn in taken if turn.caches == caches]:
+            print(f"  processors with the last cache {caches}: {_summary(some)}", flush=True)
+
+
+def _summary(turns: list[Turn]) -> str:
+    ours, theirs = (statistics.median(rates) for rates in zip(*((t.ours, t.theirs) for t in turns), strict=True))
+    ratios = sorted(turn.ratio for turn in turns)
+    return (
+        f"genbench {ours:,.0f} images/s, peer {theirs:,.0f}, ratio {statistics.median(ratios):.2f} "
+        f"(median of {len(turns)} turns, {ratios[0]:.2f} to {ratios[-1]:.2f})"
     )
 
 
 class _Side:
-    """A fresh process that trains an epoch at a time, and waits asleep while the other has its turn."""
+    """A fresh process that trains for a turn at a time, and waits asleep while the other has its turn."""
 
-    def __init__(self, make: Callable[[], Epoch]) -> None:
+    def __init__(self, make: Callable[[], Loop]) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(make, other))
         self._process.start()
         other.close()
 
-    def epoch(self) -> float:
-        """Train an epoch and return its images/s."""
-        self._connection.send("epoch")
+    def turn(self) -> float:
+        """Train for a turn and return its images/s."""
+        self._connection.send("turn")
         rate: float = self._connection.recv()
         return rate
 
@@ -108,13 +144,13 @@ class _Side:
         self._process.join()
 
 
-def _serve(make: Callable[[], Epoch], connection: Connection) -> None:
-    epoch = make()
+def _serve(make: Callable[[], Loop], connection: Connection) -> None:
+    loop = make()
     while True:
         try:
             connection.recv()
         except EOFError:
             return
         begin = time.perf_counter()
-        images = epoch()
+        images = loop()
         connection.send(images / (time.perf_counter() - begin))

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from turns import BATCH, Epoch, arguments, build, compare, harness, mnist
+from turns import BATCH, EPOCHS, Loop, arguments, build, compare, harness, mnist
 
 from genbench.datasets.torchvision_import import import_torchvision
 
 
-def usual(root: Path | None, workers: int) -> Epoch:
+def usual(root: Path | None, workers: int) -> Loop:
     data = mnist(root)
     torchvision = import_torchvision()
     transforms = torchvision.transforms
@@ -37,9 +37,9 @@ def usual(root: Path | None, workers: int) -> Epoch:
         torch.optim.Adam(network.parameters(), 2e-4, betas=(0.5, 0.999)) for network in (generator, discriminator)
     ]
 
-    def epoch() -> int:
+    def turn() -> int:
         ones, zeros, log = torch.ones(BATCH, 1), torch.zeros(BATCH, 1), []
-        for real, _ in loader:
+        for real, _ in (batch for _ in range(EPOCHS) for batch in loader):
             optimizers[1].zero_grad()
             fake = generator(torch.randn(BATCH, 100))
             real_loss = criterion(discriminator(real), ones)
@@ -53,7 +53,7 @@ def usual(root: Path | None, workers: int) -> Epoch:
             log.append(((real_loss + fake_loss).item(), passed_off.item()))
         return len(log) * BATCH
 
-    return epoch
+    return turn
 
 
 def main() -> None:
