@@ -25,8 +25,7 @@ from genbench.selection import select
 
 __all__ = ["MODES", "QUICK", "Sizes", "evaluation_rows", "training_rows"]
 
-# Without the average of the weights, whose decay follows the step's number: no graph can replay that.
-MODELS = ("gan:ema=0", "dcgan:ema=0", "conv-vae")
+MODELS = ("gan", "dcgan", "conv-vae")
 WARM_UP = 5  # steps before one is counted
 
 

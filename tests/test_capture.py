@@ -30,7 +30,7 @@ from genbench.report import appendix
 from genbench.training import Progress, Schedule
 
 STEPS = 6
-MODELS = ["gan:ema=0", "dcgan:ema=0,channels=8", "vae", "conv-vae", "ae:denoising=0.2", "conv-ae"]
+MODELS = ["gan", "dcgan:channels=8", "vae", "conv-vae", "ae:denoising=0.2", "conv-ae"]
 CPU = torch.device("cpu")
 on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -125,10 +125,6 @@ def test_replayed_training_is_the_training(emulated: None, model: str, precision
         assert all(group["capturable"] for group in optimizer.param_groups)
 
 
-def test_models_that_read_the_step_do_not_declare_it() -> None:
-    assert not workload.workload_for("gan", (1, 8, 8)).model.capturable
-
-
 def test_labels_are_copied_and_losses_kept(emulated: None) -> None:
     def hook(model: Model, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
         return {"sum": (images.sum() + labels.sum()).detach()}
@@ -169,14 +165,25 @@ def test_a_scheduler_is_refused() -> None:
         ReplayedStep("model 'x'", None, Model(nn.ModuleDict(), {}, schedulers, True), CPU)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("host", ["", "    real = real * len(globals().setdefault('DONE', []))\n    DONE.append(0)\n"])
-def test_the_contract_compares_replays_with_steps(emulated: None, write_plugin: Any, host: str) -> None:
+HOST = "    real = real * len(globals().setdefault('DONE', []))\n    DONE.append(0)\n"
+REPLACED = """    net = model.networks["generator"]
+    net.register_buffer("count", getattr(net, "count", torch.tensor(0)) + 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("inserted", "fault"),
+    [("", None), (HOST, "to train as the steps.* apart"), (REPLACED, "to count as the steps.* generator.count")],
+)
+def test_the_contract_compares_replays_with_steps(
+    emulated: None, write_plugin: Any, inserted: str, fault: str | None
+) -> None:
     loss = "    loss = 2 * torch"
-    path: Path = write_plugin(loss, host + loss)
+    path: Path = write_plugin(loss, inserted + loss)
     path.write_text(path.read_text().replace("parameters(), rate)", "parameters(), rate, fused=True)"))
     contract = Contract(f"{path}:width=16", [(1, 8, 8)])
     subject = contract.subject(contract.cases[0])
-    with pytest.raises(Fault, match="to train as the steps") if host else contextlib.nullcontext():
+    with pytest.raises(Fault, match=fault) if fault else contextlib.nullcontext():
         capturing.replays(subject)
 
 

@@ -21,6 +21,7 @@ __all__ = ["capturable", "replays"]
 WATCHED = range(WARM_UP_STEPS, WARM_UP_STEPS + 10)  # a generator may be stepped only every fifth time
 ELSEWHERE = 1_000_003  # as a step number: odd, and no multiple of anything that a plugin would count to
 NEAR = 0.1  # of the distance trained: Adam makes much of sums in another order, other noise is as far again
+_WHAT_NO_GRAPH_REPLAYS = "what the host does in a step, or what is replaced in place of changed"
 _WITHOUT = "or leave `capturable` out of Model"
 
 
@@ -77,7 +78,11 @@ def replays(subject: Subject) -> None:
         raise Fault(
             "a CUDA graph to train as the steps that it replays",
             f"weights {float(apart):.2g} apart after moving by {float(trained):.2g}",
-            _change("what the host does in a step, or what is replaced in place of changed"),
+            _change(_WHAT_NO_GRAPH_REPLAYS),
+        )
+    if changed := state.difference(_counts(steps), _counts(replayed)):
+        raise Fault(
+            "a CUDA graph to count as the steps that it replays", f"another {changed}", _change(_WHAT_NO_GRAPH_REPLAYS)
         )
 
 
@@ -104,8 +109,14 @@ def _networks(model: Model) -> dict[str, Tensor]:
 
 
 def _distance(first: dict[str, Tensor], second: dict[str, Tensor]) -> Tensor:
-    squares = [(first[name].double() - second[name].double()).square().sum() for name in first]
+    """Return how far apart the weights are; counts would outweigh them."""
+    named = [name for name, value in first.items() if value.is_floating_point()]
+    squares = [(first[name].double() - second[name].double()).square().sum() for name in named]
     return torch.stack(squares).sum().sqrt()
+
+
+def _counts(networks: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in networks.items() if not value.is_floating_point()}
 
 
 def _plain_values(model: Model) -> dict[str, object]:

@@ -65,11 +65,10 @@ def assemble(
     }
     if ema > 0:
         networks["average"] = Average(generator, ema)
-    # The average reads `step` for its decay.
-    return Model(networks, optimizers, capturable=ema == 0)
+    return Model(networks, optimizers, capturable=True)
 
 
-def train_step(model: Model, images: Tensor, step: int, joint: bool) -> dict[str, Tensor]:
+def train_step(model: Model, images: Tensor, joint: bool) -> dict[str, Tensor]:
     """Update the discriminator, then the generator, on one batch, and return both losses.
 
     One generator pass serves both updates: the samples that the discriminator has just learned to reject are judged
@@ -78,7 +77,6 @@ def train_step(model: Model, images: Tensor, step: int, joint: bool) -> dict[str
     Args:
         model: from `assemble`, in training mode.
         images: (B, C, H, W) in [-1, 1].
-        step: counts from 0.
         joint: judge images and samples in one pass of 2B, which is faster; only for a discriminator that treats each
             image on its own, as one with BatchNorm does not.
 
@@ -103,7 +101,7 @@ def train_step(model: Model, images: Tensor, step: int, joint: bool) -> dict[str
     _update(model, "generator", passed_off)
 
     if "average" in model.networks:
-        cast(Average, model.networks["average"]).update(generator, step)
+        cast(Average, model.networks["average"]).update(generator)
     return {"discriminator": told_apart.detach(), "generator": passed_off.detach()}
 
 

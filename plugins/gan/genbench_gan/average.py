@@ -6,7 +6,6 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 __all__ = ["Average"]
 
@@ -21,7 +20,8 @@ class Average(nn.Module):
     than come to rest, and their average lies nearer to it. The statistics are averaged with the weights that they
     belong to: a copy of the newest ones would not fit the averaged weights.
 
-    The averaged weights are buffers: nothing trains them, and a parameter count stays that of the trained networks.
+    The averaged weights are buffers: nothing trains them, and a parameter count stays that of the trained networks. The
+    number of updates is one too: d_t follows from it on the device, so that a CUDA graph can replay an update.
 
     Y. Yazıcı et al. (2019), "The Unusual Effectiveness of Averaging in GAN Training", section 3.
     https://arxiv.org/abs/1806.04498
@@ -35,19 +35,24 @@ class Average(nn.Module):
         super().__init__()
         self.network = _with_buffers_for_parameters(copy.deepcopy(network))
         self.decay = decay
+        self.updates: Tensor
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64, device=next(network.parameters()).device))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return what the averaged network gives."""
         averaged: Tensor = self.network(inputs)
         return averaged
 
-    def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights that `network` has after training step number `step`, which counts from 0."""
+    def update(self, network: nn.Module) -> None:
+        """Take in the weights that `network` has after a training step."""
         newest = network.state_dict()
-        pairs = [(mean, newest[name]) for name, mean in self.network.named_buffers() if mean.is_floating_point()]
-        decay = min(self.decay, (1 + step) / (10 + step))
-        average = get_ema_multi_avg_fn(decay)
-        average([mean for mean, _ in pairs], [new for _, new in pairs], 0)
+        # 1 - d_t, which is 9 / (10 + t) in the warm-up.
+        nine = self.updates.new_full((), 9, dtype=torch.float32)
+        weight = (nine / (self.updates + 10)).clamp_(min=1 - self.decay)
+        for name, mean in self.network.named_buffers():
+            if mean.is_floating_point():
+                mean.lerp_(newest[name], weight)
+        self.updates += 1
 
 
 def _with_buffers_for_parameters(network: nn.Module) -> nn.Module:

@@ -116,10 +116,10 @@ def build_model(image_shape: torch.Size, options: dict[str, object], device: tor
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor, step: int) -> dict[str, Tensor]:
+def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
     images = images.contiguous(memory_format=torch.channels_last)
     # BatchNorm in the discriminator must see images and samples apart, each with statistics of their own.
-    return adversarial.train_step(model, images, step, joint=False)
+    return adversarial.train_step(model, images, joint=False)
 
 
 @hookimpl

@@ -78,8 +78,8 @@ def build_model(image_shape: torch.Size, options: dict[str, object], device: tor
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor, step: int) -> dict[str, Tensor]:
-    return adversarial.train_step(model, images, step, joint=True)
+def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
+    return adversarial.train_step(model, images, joint=True)
 
 
 @hookimpl

@@ -39,8 +39,8 @@ def train(
     torch.manual_seed(seed)
     model.networks.train()
     losses: dict[str, Tensor] = {}
-    for step in range(steps):
-        losses = module.train_step(model=model, images=torch.rand(BATCH, *shape) * 2 - 1, step=step)
+    for _ in range(steps):
+        losses = module.train_step(model=model, images=torch.rand(BATCH, *shape) * 2 - 1)
     return losses
 
 
@@ -319,7 +319,7 @@ def test_an_average_follows_its_recursion() -> None:
         with torch.no_grad():
             network.weight.fill_(step + 5.0)
         network.running_mean = torch.tensor([step - 7.0])
-        average.update(network, step)
+        average.update(network)
         expected["weight"] = decay * expected["weight"] + (1 - decay) * (step + 5.0)
         expected["running_mean"] = decay * expected["running_mean"] + (1 - decay) * (step - 7.0)
 
