@@ -1,5 +1,8 @@
 """genbench running pythae's own VAE, through the adapter, against pythae's BaseTrainer: same class, same settings.
 
+Then what no loop can do without against the same trainer: forward, backward and fused Adam, again and again on one
+batch that lies ready. So much of the trainer's time is the model's own, and genbench's loop can come no further.
+
 Needs `pip install -e plugins/pythae` beside pythae.
 
     python benchmarks/peers/pythae_trainer.py --data-root DIR
@@ -21,7 +24,7 @@ declare_missing_operators()  # a torchvision built for CUDA beside a torch for t
 from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEConfig
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
-from turns import BATCH, EPOCHS, Loop, arguments, compare, harness, mnist
+from turns import BATCH, EPOCHS, Loop, arguments, build, compare, harness, mnist
 
 LATENT = 16
 MODEL = f"pythae:model=VAE,latent_dim={LATENT}"
@@ -46,11 +49,30 @@ def trainer(root: Path | None, folder: str) -> Loop:
     return turn
 
 
+def bare_minimum(root: Path | None) -> Loop:
+    data = mnist(root)
+    images, model = data.train.images[:BATCH].float() / 255, build(MODEL, data)
+    network, optimizer = model.networks["autoencoder"].train(), model.optimizers["autoencoder"]
+    steps = EPOCHS * (len(data.train) // BATCH)
+
+    def turn() -> int:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            network({"data": images}).loss.backward()
+            optimizer.step()
+        return steps * BATCH
+
+    return turn
+
+
 def main() -> None:
     given = arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = partial(harness, MODEL, given.data_root), partial(trainer, given.data_root, folder)
         compare(f"pythae's VAE, batch {BATCH}", ours, theirs, given.turns)
+        compare(
+            "and no loop", partial(bare_minimum, given.data_root), theirs, given.turns, "forward, backward and Adam"
+        )
 
 
 if __name__ == "__main__":

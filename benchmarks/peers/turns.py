@@ -89,36 +89,40 @@ class Turn:
         return "shared" if all(near) else "apart" if not any(near) else "moved"
 
 
-def compare(title: str, ours: Callable[[], Loop], theirs: Callable[[], Loop], turns: int) -> None:
+def compare(
+    title: str, ours: Callable[[], Loop], theirs: Callable[[], Loop], turns: int, name: str = "genbench"
+) -> None:
     """Let both train in turn, each first every other time, and print images/s of each and their ratio.
 
     Args:
         ours: makes genbench's loop, in the process that runs it; `functools.partial` of a module's function.
         theirs: makes the peer's.
+        turns: how many are taken, after one to warm up.
+        name: of ours, where it is another.
     """
-    sides = {"genbench": _Side(ours), "peer": _Side(theirs)}
+    sides = {"ours": _Side(ours), "theirs": _Side(theirs)}
     taken: list[Turn] = []
     for number in range(turns + 1):
         rates, distances = {}, [core_distance()]
-        for name in sorted(sides, reverse=number % 2 == 0):
-            rates[name] = sides[name].turn()
+        for which in sorted(sides, reverse=number % 2 == 0):
+            rates[which] = sides[which].turn()
             distances.append(core_distance())
         if number:  # the first turn warms up
             known = tuple(distance for distance in distances if distance is not None)
-            taken.append(Turn(rates["genbench"], rates["peer"], known))
+            taken.append(Turn(rates["ours"], rates["theirs"], known))
     for side in sides.values():
         side.end()
-    print(f"{title}: {_summary(taken)}", flush=True)
+    print(f"{title}: {name} {_summary(taken)}", flush=True)
     for caches in ("shared", "apart"):
         if some := [turn for turn in taken if turn.caches == caches]:
-            print(f"  processors with the last cache {caches}: {_summary(some)}", flush=True)
+            print(f"  processors with the last cache {caches}: {name} {_summary(some)}", flush=True)
 
 
 def _summary(turns: list[Turn]) -> str:
     ours, theirs = (statistics.median(rates) for rates in zip(*((t.ours, t.theirs) for t in turns), strict=True))
     ratios = sorted(turn.ratio for turn in turns)
     return (
-        f"genbench {ours:,.0f} images/s, peer {theirs:,.0f}, ratio {statistics.median(ratios):.2f} "
+        f"{ours:,.0f} images/s, peer {theirs:,.0f}, ratio {statistics.median(ratios):.2f} "
         f"(median of {len(turns)} turns, {ratios[0]:.2f} to {ratios[-1]:.2f})"
     )
 
