@@ -64,9 +64,9 @@ def _text(about: dict[str, Any], lines: list[str]) -> str:
 {rehearsed}Made by `make gpu` with {made}.
 
 Median over {sizes["turns"]} turns of {sizes["steps"]} steps of {sizes["batch"]} images, in which modes and loops
-alternate; in brackets the least and the most. fp32 is without TF32, and `compile` and `cuda-graph` are in fp32. The
-models are without averaged weights, which no graph can replay. A replay counts as one kernel. The suite is the metrics
-over so many samples, extraction included; {sizes["extractor"]} has random weights.
+alternate; in brackets the least and the most. fp32 is without TF32, and `compile` and `cuda-graph` are in fp32. A
+replay counts as one kernel. The suite is the metrics over so many samples, extraction included; {sizes["extractor"]}
+has random weights.
 
 """ + "".join(f"{line}\n" for line in lines)
 
