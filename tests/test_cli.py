@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pandas
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import genbench
+from genbench.cli import cli
 
 TINY = str(Path(__file__).parent / "models" / "tiny.py")
 QUICK = ("--budget", "20steps", "--evaluations", "2", "--seeds", "2")
@@ -202,10 +204,21 @@ def test_the_command_in_a_record_runs_it_again(finished: Path) -> None:
     assert line == f"genbench run -m {TINY} -d digits --seeds 2 --budget 20steps --evaluations 2"
 
 
-@pytest.mark.parametrize("name", ["run", "report", "compare", "baseline", "models", "datasets", "metrics", "doctor"])
-def test_every_command_has_an_example(name: str, tmp_path: Path) -> None:
-    text = command(name, "--help", cwd=tmp_path).stdout
-    assert f"genbench {name}" in text.split("Examples:")[1]
+@pytest.mark.parametrize("name", [*cli.commands, "plugin new", "plugin check"])
+def test_every_command_has_an_example(name: str) -> None:
+    answer = CliRunner().invoke(cli, [*name.split(), "--help"], catch_exceptions=False)
+    assert f"genbench {name}" in answer.output.split("Examples:")[1]
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "genbench", "models", "nosuch"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr.split(";")[0]) == (2, "genbench: unknown model 'nosuch'")
 
 
 def test_models_lists_what_is_installed_and_one_models_options(tmp_path: Path) -> None:
@@ -219,8 +232,10 @@ def test_models_lists_what_is_installed_and_one_models_options(tmp_path: Path) -
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
     text = command("doctor", "--data-root", str(tmp_path), cwd=tmp_path).stdout
-    for part in ("torch ", "genbench-gan 0.1.0, editable", "--weights", "mnist", "digits-cnn", str(tmp_path)):
+    for part in ("torch ", "genbench-gan 0.1.0, editable", "--weights", "mnist", "digits-cnn"):
         assert part in text
+    assert text.count(str(tmp_path)) == 1
+    assert text.splitlines()[-1].endswith(f"data root: {tmp_path}; --data-root DIR or $GENBENCH_DATA names another")
 
 
 def test_an_unlabelled_folder_of_images(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def images(tmp_path: Path) -> Path:
         (["-m", f"{TINY}:width=wide"], "model 'tiny' (file): option width: int = 256 cannot be 'wide'"),
         (["-m", "vae:beta=high"], "model 'vae' (genbench-vae 0.1.0): option beta: float = 1.0 cannot be 'high'"),
         (["-m", "./nowhere.py"], "model file ./nowhere.py does not exist"),
-        (["-m", TINY, "-d", "digit"], "no dataset is called 'digit'; did you mean digits"),
+        (["-m", TINY, "-d", "digit"], "unknown dataset 'digit'; did you mean digits"),
         (["-m", TINY, "--budget", "3000"], "budget '3000' cannot be read; write for example 3000steps, 200kimg"),
         (["-m", TINY, "--seeds", "0"], "seeds must be at least 1, not 0"),
         (

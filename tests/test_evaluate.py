@@ -53,9 +53,9 @@ def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: 
     arguments = [str(tmp_path / "a.npy"), "-d", "digits", "--metrics", "fid,recall"]
     answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
     lines = {line.split()[0]: line.split()[1:] for line in answer.stdout.splitlines()}
-    assert set(lines) == {"fd", "precision", "recall"}
-    assert lines["fd"][1] == "±"
-    assert 0 < float(lines["fd"][2]) < 1
+    assert {name: line[0] for name, line in lines.items()} == {"fd": "↓", "precision": "↑", "recall": "↑"}
+    assert lines["fd"][2] == "±"
+    assert 0 < float(lines["fd"][3]) < 1
     assert "±" not in lines["recall"]
     assert "±: one standard error" in answer.stderr
     assert "not measured" not in answer.stderr

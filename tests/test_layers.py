@@ -55,6 +55,7 @@ ORDER = [
     "contract",
     "scaffold",
     "cli",
+    "__main__",
 ]
 SOURCES = sorted((ROOT / "genbench").rglob("*.py"))
 PLUGIN_SOURCES = sorted(path for path in (ROOT / "plugins").glob("*/genbench_*/**/*.py") if "egg-info" not in str(path))

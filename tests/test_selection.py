@@ -97,12 +97,15 @@ def test_a_run_measures_them_alone_and_writes_their_errors(tmp_path: Path) -> No
 def test_the_summary_puts_the_best_first_whichever_way_the_number_goes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def record(label: str, recall: float) -> genbench.Record:
-        cell = {"label": label, "seed": 0, "dataset": {"name": "digits"}}
+    def record(label: str, recall: float, seed: int = 0) -> genbench.Record:
+        cell = {"label": label, "seed": seed, "dataset": {"name": "digits"}}
         numbers = {"recall": {"value": recall, "recipe": "a"}}
         return genbench.Record({"id": label, "status": "finished", "cell": cell, "numbers": numbers})
 
-    print_summary([record("worse", 0.1), record("better", 0.9)], tmp_path / "report.md")
+    of_one_seed = [record("worse", 0.1), record("better", 0.9)]
+    print_summary(of_one_seed, tmp_path / "report.md")
+    assert "digits: recall of one seed, best first" in capsys.readouterr().out
+    print_summary([*of_one_seed, record("worse", 0.2, seed=1)], tmp_path / "report.md")
     shown = capsys.readouterr().out
-    assert "mean recall over seeds, best first" in shown
+    assert "digits: mean recall over seeds, best first" in shown
     assert shown.index("better") < shown.index("worse")

@@ -32,7 +32,7 @@ def as_table(shown: Shown) -> str:
     for title, changes in _by_place(first).items():
         lines += ["", title, *_aligned([HEADER, *map(cells, changes)])]
     if others:
-        lines += ["", f"{len(others)} other numbers, none of a model resolved, are in --format json"]
+        lines += ["", f"{len(others)} other numbers, where no change of a model is resolved: --format json has them"]
     if first:
         lines += ["", _foot(shown)]
     if said := remarks(shown.comparison):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from genbench.comparison import Direction
-from genbench.report.quantities import in_reading_order, quantity
+from genbench.report.quantities import arrow, in_reading_order, quantity
 
 __all__ = ["Kind", "Measure", "cost_value", "measures"]
 
@@ -37,7 +37,7 @@ class Measure:
     @property
     def axis(self) -> str:
         """The name with `↓` where lower is better, `↑` where higher is."""
-        return self.name + {"lower": " ↓", "higher": " ↑", None: ""}[self.direction]
+        return self.name + arrow(self.direction)
 
 
 def measures(records: Iterable[Mapping[str, Any]]) -> list[Measure]:

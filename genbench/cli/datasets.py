@@ -26,3 +26,12 @@ def datasets(data_root: Path | None) -> None:
         click.echo(f"  {source.summary}")
         click.echo(f"  licence: {source.licence}")
         click.echo(f"  {'at hand' if presence.at_hand else 'not on disk'}: {presence.advice}")
+    click.echo(data_root_line(data_root))
+
+
+def data_root_line(data_root: Path | None) -> str:
+    """Return where datasets are kept and how to name another place, once for all of them."""
+    from genbench.datasets import default_data_root
+
+    root = (data_root or default_data_root()).expanduser()
+    return f"data root: {root}; --data-root DIR or $GENBENCH_DATA names another"

@@ -51,7 +51,9 @@ def _devices() -> None:
     from genbench.environment import processor
 
     _title("Devices")
-    _line(True, "cpu", f"{processor()}, {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads")
+    threads = torch.get_num_threads()
+    uses = f"{threads} thread{'' if threads == 1 else 's'}"
+    _line(True, "cpu", f"{processor()}, {os.cpu_count()} cores, torch uses {uses}")
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
@@ -101,9 +103,11 @@ def _weights() -> None:
 
 
 def _datasets(data_root: Path | None) -> None:
+    from genbench.cli.datasets import data_root_line
     from genbench.datasets import SOURCES, is_at_hand
 
     _title("Datasets")
     for name in SOURCES:
         presence = is_at_hand(name, data_root)
         _line(presence.at_hand, name, presence.advice)
+    click.echo(f"      {data_root_line(data_root)}")

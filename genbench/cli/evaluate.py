@@ -91,12 +91,15 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
 
 
 def _print_table(numbers: dict[str, Number], floor: dict[str, Number], missing: dict[str, str]) -> None:
-    width = max(map(len, numbers), default=0)
+    from genbench.report.quantities import arrow, quantity
+
+    names = {name: name + arrow(quantity(name).direction) for name in numbers}
+    width = max(map(len, names.values()), default=0)
     for name, number in numbers.items():
         error = "" if number.standard_error is None else f"± {number.standard_error:.2g}"
         real = f"real {floor[name].value:.4g}" if name in floor else ""
         beside = f"  {real:<15}" if floor else ""
-        click.echo(f"{name:<{width}}  {number.value:<12.6g}  {error:<10}{beside}  recipe {number.recipe}")
+        click.echo(f"{names[name]:<{width}}  {number.value:<12.6g}  {error:<10}{beside}  recipe {number.recipe}")
     if any(number.standard_error is not None for number in numbers.values()):
         click.echo("±: one standard error over draws of as many samples; the reference stays as it is", err=True)
     for why in missing.values():

@@ -31,7 +31,9 @@ def print_summary(records: Sequence[Record], page: Path) -> None:
             for label in dict.fromkeys(record.label for record in finished)
             if any(main in record.numbers for record in finished if record.label == label)
         }
-        click.echo(f"{dataset}: mean {main} over seeds, best first")
+        seeds = {record.seed for record in finished if main in record.numbers}
+        shown = f"mean {main} over seeds" if len(seeds) > 1 else f"{main} of one seed"
+        click.echo(f"{dataset}: {shown}, best first; the report says what is resolved")
         width = max(map(len, means))
         upwards = quantity(main).direction == "higher"
         for label, mean in sorted(means.items(), key=lambda pair: pair[1], reverse=upwards):

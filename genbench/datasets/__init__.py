@@ -195,7 +195,7 @@ def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, str | No
     name, colon, argument = spec.partition(":")
     if name not in SOURCES:
         hint = f"; for a folder of images write folder:{spec}" if Path(spec).is_dir() else nearest(name, SOURCES)
-        raise InputError(f"dataset {spec!r}: no dataset is called {name!r}{hint}")
+        raise InputError(f"unknown dataset {name!r}{hint}")
     source = SOURCES[name]
     if colon and source.argument is None:
         raise InputError(f"dataset {spec!r}: {name} takes no argument; write {name}")

@@ -35,10 +35,8 @@ def presence(source: Source, argument: str | None, root: Path) -> Presence:
     missing = [path for path in paths if not path.exists()]
     if not missing:
         return Presence(True, paths[0], f"read from {root}")
-    advice = (
-        f"downloaded to {root} when first used; without a network, put {source.files[0]} there, "
-        "or name the folder that holds it with --data-root or $GENBENCH_DATA"
-    )
+    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    advice = f"downloaded when first used, or put {source.files[0]}{others} into the data root"
     return Presence(False, missing[0], advice)
 
 

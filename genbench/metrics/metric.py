@@ -86,7 +86,7 @@ class Metric:
         for need in self.needs:
             found = getattr(evidence, need)
             if found is None:
-                raise NotMeasurable(f"{self.name}: needs {need.replace('_', ' ')}, which there are none of")
+                raise NotMeasurable(f"{self.name}: needs {need.replace('_', ' ')}, and there are none")
             if not isinstance(found, int) and len(found) < self.least_count:
                 raise NotMeasurable(
                     f"{self.name}: needs at least {self.least_count} {need.replace('_', ' ')}, got {len(found)}"

@@ -153,8 +153,11 @@ def _origin(cell: Mapping[str, Any]) -> str:
 
 def _last_words(record: Record) -> str:
     cell, failure = record["cell"], record.get("failure") or {}
-    parts = [(name, failure.get(key)) for name, key in (("Traceback", "traceback"), ("Log", "log_tail"))]
-    blocks = [f"{name}:\n\n{fence(_tail(str(content)))}" for name, content in parts if content]
+    traceback, log = (str(failure.get(key) or "").strip() for key in ("traceback", "log_tail"))
+    if traceback:
+        log = log.replace(traceback, "").strip()  # a process ends by printing its traceback, which stands above already
+    parts = [("Traceback", traceback), ("Log", log)]
+    blocks = [f"{name}:\n\n{fence(_tail(content))}" for name, content in parts if content]
     title = html(f"{cell['label']} on {cell['dataset']['name']}, seed {cell['seed']}")
     return "\n\n".join([f"<details><summary>{title}</summary>", *blocks, "</details>"]) if blocks else ""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from genbench.comparison import Direction
 from genbench.metrics import DIRECTIONS
 
-__all__ = ["HEADLINE", "Quantity", "in_reading_order", "main_metric", "quantity"]
+__all__ = ["HEADLINE", "Quantity", "arrow", "in_reading_order", "main_metric", "quantity"]
 
 HEADLINE = (
     *("fid", "fd", "inception_score", "classifier_score"),
@@ -56,8 +56,12 @@ class Quantity:
     @property
     def axis(self) -> str:
         """The heading with `↓` where lower is better, `↑` where higher is."""
-        arrow = {"lower": " ↓", "higher": " ↑", None: ""}[self.direction]
-        return self.heading + arrow
+        return self.heading + arrow(self.direction)
+
+
+def arrow(direction: Direction | None) -> str:
+    """Return what is written behind a number's name: ` ↓` where lower is better, ` ↑` where higher is, else nothing."""
+    return {"lower": " ↓", "higher": " ↑", None: ""}[direction]
 
 
 def quantity(name: str) -> Quantity:

@@ -41,7 +41,7 @@ test_contract = contract_tests("{name}")
 README = """\
 # {name}
 
-{summary}, as a plugin of [genbench](https://pypi.org/project/genbench/).
+{summary}, as a plugin of genbench.
 
 ```console
 pip install -e '.[test]'

@@ -171,6 +171,16 @@ def test_failures_stand_with_stage_reason_and_traceback(make: Make, failed: Make
     assert tables(text)[0][2][1] == "1 of 2"
 
 
+def test_a_traceback_that_ends_the_log_is_shown_once(make: Make, failed: Make) -> None:
+    text = written([failed(make("gan", 0), traceback="Traceback …\nboom", log_tail="step 12\nTraceback …\nboom\n")])
+    fences = [token.content for token in tokens(text) if token.type == "fence"]
+    assert "step 12\n" in fences
+    assert text.count("boom") == 1
+    text = written([failed(make("gan", 0), traceback="Traceback …\nboom\n", log_tail="Traceback …\nboom\n")])
+    assert text.count("boom") == 1
+    assert "Log:" not in text
+
+
 def test_a_log_of_megabytes_does_not_fill_the_page(make: Make, failed: Make) -> None:
     records = [failed(make("gan", seed), log_tail="noise " * 10**6 + "last words") for seed in range(60)]
     text = written(records)
