@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from growth.figures import FIGURES
+from matplotlib import pyplot
+
+from genbench.report.drawing import plain_style
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,3 +60,18 @@ def test_nothing_to_draw_again_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("growth: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_line_passes_through_the_name_of_a_growth_law(name: str) -> None:
+    table = pd.read_csv(ROOT / "docs" / "performance" / f"{name}.csv")
+    with plain_style():
+        figure = FIGURES[name](table, {})
+        figure.canvas.draw()
+        names = [(axis, text) for axis in figure.axes for text in axis.texts if text.get_text().startswith("∝")]
+        assert names
+        for axis, text in names:
+            box = text.get_window_extent()
+            for line in axis.lines:
+                assert not line.get_transform().transform_path(line.get_path()).intersects_bbox(box, filled=False)
+        pyplot.close(figure)

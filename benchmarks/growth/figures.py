@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from genbench.atomic import replacing
 from genbench.report.drawing import GREY, Margins, Style, count_axis, new_figure, plain_style, styles, value_axis
@@ -20,6 +24,7 @@ __all__ = ["FIGURES", "draw"]
 BLACK: Style = ("#222222", "o")
 MIB = 2**20
 ALWAYS_LOGARITHMIC = (1.0, 1000.0)  # values that make any axis so: a growth law is a slope
+_SHARES = [place / 20 for place in range(17, -18, -1)]  # of a reference line, where its name may stand
 Line = tuple[str, Style, pd.Series]  # what it is called, how it looks, and its values over x
 
 
@@ -149,9 +154,35 @@ def _slope(axis: Axes, power: float, name: str) -> None:
     axis.plot(xs, [level * (x / middle) ** power for x in xs], color=GREY, linestyle=(0, (1, 2)), linewidth=1.2)
     axis.set_xlim(left, right)
     axis.set_ylim(low, high)
-    reach = math.log(high / level) / abs(power)  # where the line leaves the axes
-    shift = min(0.7 * reach, 0.8 * math.log(right / middle))
-    across, up = middle * math.exp(shift), level * math.exp(shift * power)
-    side, offset = ("right", (-4, 2)) if power > 0 else ("left", (4, 2))
-    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}  # lines pass behind the words
-    axis.annotate(name, (across, up), offset, textcoords="offset points", color=GREY, fontsize=9, ha=side, bbox=paper)
+    reach = min(math.log(high / level) / abs(power), math.log(right / middle))  # until the line leaves the axes
+    _name_slope(axis, name, lambda share: (middle * math.exp(share * reach), level * math.exp(share * reach * power)))
+
+
+def _name_slope(axis: Axes, name: str, place: Callable[[float], tuple[float, float]]) -> None:
+    """Write the name beside its line where it covers least of what is drawn; `place` gives the line's points."""
+    rising = place(1.0)[1] > place(0.0)[1]
+    above = ("right", (-4, 3)) if rising else ("left", (4, 3))
+    below = ("left", (4, -12)) if rising else ("right", (-4, -12))
+    others = [text.get_window_extent() for text in axis.texts]
+    points = np.concatenate([_along(axis.transData.transform(line.get_xydata())) for line in axis.lines])
+
+    def covered(label: Annotation) -> float:
+        box = label.get_window_extent().padded(3)
+        inside = axis.get_window_extent()
+        out = any(not inside.contains(*corner) for corner in (box.min, box.max))
+        hit = ((points > box.min) & (points < box.max)).all(axis=1).sum()
+        return float(hit) + 1e6 * (out + any(box.overlaps(other) for other in others))
+
+    tried = []
+    for share, (side, offset) in itertools.product(_SHARES, (above, below)):
+        label = axis.annotate(name, place(share), offset, textcoords="offset points", color=GREY, fontsize=9, ha=side)
+        tried.append((covered(label), label))
+        label.remove()
+    axis.add_artist(min(tried, key=operator.itemgetter(0))[1])
+
+
+def _along(corners: np.ndarray) -> np.ndarray:
+    """Return points along a line through `corners`, (K, 2) pixels: close enough for no label to pass between two."""
+    ends = np.arange(len(corners))
+    places = np.linspace(0, len(corners) - 1, 400)
+    return np.column_stack([np.interp(places, ends, corners[:, side]) for side in (0, 1)])
