@@ -65,9 +65,7 @@ def test_a_file_and_the_command_that_repeats_it_name_them(tmp_path: Path) -> Non
     benchmark = make_benchmark(read_benchmark(path))
     assert benchmark.settings.metrics == ("+cas",)
     assert "--metrics +cas" in command_for(benchmark)
-    assert (
-        genbench.config.Cell.from_json(json.loads(json.dumps(benchmark.cells()[0].to_json()))) == benchmark.cells()[0]
-    )
+    assert Cell.from_json(json.loads(json.dumps(benchmark.cells()[0].to_json()))) == benchmark.cells()[0]
     path.write_text('metrics = "fd"\n')
     with pytest.raises(InputError, match=r"b\.toml:1: metrics must be a list"):
         read_benchmark(path)

@@ -1,0 +1,11 @@
+"""What a user asks for: `Benchmark`, the cells it is made of, and `Budget`; read from TOML or from flags."""
+
+from __future__ import annotations
+
+from genbench.config.benchmark import CONTROLS, Benchmark, Cell
+from genbench.config.budget import Budget
+from genbench.config.model_spec import ModelSpec
+from genbench.config.reading import make_benchmark, read_benchmark
+from genbench.config.settings import Settings
+
+__all__ = ["CONTROLS", "Benchmark", "Budget", "Cell", "ModelSpec", "Settings", "make_benchmark", "read_benchmark"]

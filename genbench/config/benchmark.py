@@ -1,0 +1,84 @@
+"""What a user asks for: models × datasets × seeds under one budget, and the cells that this makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from genbench.config.budget import Budget
+from genbench.config.model_spec import ModelSpec
+from genbench.config.settings import Settings
+from genbench.errors import InputError, nearest
+
+__all__ = ["CONTROLS", "Benchmark", "Cell"]
+
+# Named here, since the lists that the command line prints may not import torch; drawn in `controls`.
+CONTROLS = {
+    "real": "held-out images: the floor of a distance at this sample count",
+    "gaussian": "a Gaussian with the training pixels' mean and covariance",
+    "noise": "uniform noise in every pixel",
+    "copycat": "training images replayed: what memorisation metrics must catch",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model with its options, on one dataset, with one seed, under one budget."""
+
+    model: ModelSpec
+    dataset: str
+    seed: int
+    settings: Settings
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the model is a control, which needs no plugin and no training."""
+        return self.model.name in CONTROLS
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that `from_json` reads."""
+        return {**asdict(self), "model": {"name": self.model.name, "options": dict(self.model.options)}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+        """Read what `to_json` returned."""
+        settings = dict(data["settings"])
+        settings["budget"] = Budget(**settings["budget"])
+        settings["metrics"] = tuple(settings["metrics"])  # JSON knows lists alone
+        return cls(ModelSpec(**data["model"]), data["dataset"], data["seed"], Settings(**settings))
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Models × datasets × seeds under one budget; the controls anchor each table."""
+
+    models: tuple[ModelSpec, ...]
+    datasets: tuple[str, ...] = ("digits",)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    controls: tuple[str, ...] = tuple(CONTROLS)
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise InputError("seeds must be at least 1: no cell would run")
+        if not self.datasets:
+            raise InputError("no dataset is named; `genbench datasets` lists them")
+        for name in self.controls:
+            if name not in CONTROLS:
+                raise InputError(f"unknown control {name!r}{nearest(name, CONTROLS)}")
+        labels = [model.label for model in self.models]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise InputError(f"model {label!r} is named twice")
+
+    def cells(self) -> list[Cell]:
+        """Return every cell: dataset by dataset, seed by seed, controls first, since they cost next to nothing."""
+        named = [model.name for model in self.models]
+        controls = [ModelSpec(name) for name in self.controls if name not in named]
+        return [
+            Cell(model, dataset, seed, self.settings)
+            for dataset in self.datasets
+            for seed in self.seeds
+            for model in (*controls, *self.models)
+        ]
