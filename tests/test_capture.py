@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from genbench import Model, cell, training, workload
+from genbench import Model, training, workload
 from genbench.capture import WARM_UP_STEPS, ReplayedStep
+from genbench.cell.events import Events
+from genbench.cell.training import CellTraining
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.contract import Contract
 from genbench.contract.checks import capturing
@@ -188,14 +190,16 @@ def test_the_contract_compares_replays_with_steps(
 
 
 @pytest.mark.parametrize("capturable", [True, False])
-def test_a_cell_replays_what_allows_it_and_says_what_does_not(emulated: None, capturable: bool) -> None:
+def test_a_cell_replays_what_allows_it_and_says_what_does_not(emulated: None, capturable: bool, tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
-    run = object.__new__(cell._CellRun)
-    run.settings, run.device, run._emit, run._shown = Settings(cuda_graph=True), CPU, events.append, 0.0
+    asked = Cell(ModelSpec("gan"), "digits", 0, Settings(cuda_graph=True))
     model = Model(nn.ModuleDict(), {}, capturable=capturable)
     plugin: Any = workload.workload_for("gan", (1, 8, 8)).plugin
-    assert isinstance(run.replayed_step(plugin, model), ReplayedStep if capturable else type(None))
-    assert run.replays(model) == capturable
+    data: Any = None  # is not looked at before a batch is drawn
+    fit = CellTraining(asked, plugin, data, CPU, tmp_path / "checkpoint", None, Events(events.append))
+    assert isinstance(fit.replayed_step(model), ReplayedStep if capturable else type(None))
+    assert fit.replayed(model, Progress(step=WARM_UP_STEPS + 1)) == capturable
+    assert not fit.replayed(model, Progress(step=WARM_UP_STEPS))
     assert [event["text"] for event in events] == [
         "model 'gan' (genbench-gan 0.1.0): does not declare its steps capturable, so they run without a CUDA graph"
     ][capturable:]

@@ -1,0 +1,36 @@
+"""What a cell tells while it runs: its stage, how far that is, and what a user should know."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Emit", "Events"]
+
+Emit = Callable[[dict[str, Any]], None]
+INTERVAL_S = 0.1
+
+
+class Events:
+    """Passes events on; of progress no more than an eye can follow."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._shown = 0.0
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if event["event"] == "progress":
+            if now - self._shown < INTERVAL_S:
+                return
+            self._shown = now
+        self._emit(event)
+
+    def stage(self, name: str) -> None:
+        """Say that a stage begins."""
+        self({"event": "stage", "stage": name})
+
+    def notice(self, text: str) -> None:
+        """Say what is not as it was asked for."""
+        self({"event": "notice", "text": text})

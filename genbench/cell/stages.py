@@ -1,0 +1,181 @@
+"""The stages of one cell, from its data to its record."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench import controls, cost, environment, measurement, plugins, preflight, sampling, seeding, world
+from genbench.cell.artifacts import save_artifacts
+from genbench.cell.events import Emit, Events
+from genbench.cell.training import CellTraining
+from genbench.compilation import compile_networks
+from genbench.config import Cell
+from genbench.errors import PluginError
+from genbench.evaluation import Evaluation
+from genbench.measurement import Evaluator
+from genbench.model import Model
+from genbench.plugins import Plugin
+from genbench.record import SCHEMA, checkpoint_path, write_record
+from genbench.selection import select
+from genbench.training import Progress
+
+__all__ = ["run"]
+
+
+def run(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
+    """Run the cell that `payload` describes, write its record, and return its id.
+
+    Args:
+        payload: the `cell`, its `id`, its `description` (what its record says of it), the `distribution` of its plugin,
+            the `directory` of the benchmark, the `command` that would run it again, `checkpoint_interval` in seconds or
+            None, how many `jobs` run side by side and the `slot` of this one among them.
+        emit: takes events: the stage, and progress within it.
+    """
+    return _CellRun(payload, emit).run()
+
+
+class _CellRun:
+    """The stages of one cell, and what they share."""
+
+    def __init__(self, payload: Mapping[str, Any], emit: Emit) -> None:
+        self.payload = payload
+        self.events = Events(emit)
+        self.cell = Cell.from_json(payload["cell"])
+        self.settings = self.cell.settings
+        self.directory = Path(payload["directory"])
+        self.checkpoint_path = checkpoint_path(self.directory, payload["id"])
+        self.threads_before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
+        self.count: int = payload["description"]["samples"]
+        self.device = environment.share(payload["description"]["device"], payload["slot"], payload["jobs"])
+        self.started_at = _now()
+
+    def run(self) -> dict[str, Any]:
+        self.events.stage("loading")
+        self.dataset = preflight.load_dataset(self.cell.dataset, self.settings)
+        extractor = preflight.load_extractor(self.dataset, self.settings, self.device, self.events)
+        reference = measurement.reference_for(self.dataset, extractor, self.events)
+        self.evaluator = Evaluator(self.dataset, extractor, reference, select(self.settings.metrics))
+        outcome = self.control() if self.cell.is_control else self.model()
+        self.events.stage("recording")
+        record = {
+            "schema": SCHEMA,
+            "id": self.payload["id"],
+            "status": "finished",
+            "cell": self.payload["description"],
+            "command": self.payload["command"],
+            **outcome,
+            "recipes": self.evaluator.recipes,
+            "not_measured": self.evaluator.missing,
+            "environment": {**environment.describe(self.device), "jobs": self.payload["jobs"]},
+            "failure": None,
+            "started_at": self.started_at,
+            "finished_at": _now(),
+        }
+        write_record(self.directory, record)
+        self.checkpoint_path.unlink(missing_ok=True)
+        return {"id": self.payload["id"]}
+
+    def control(self) -> dict[str, Any]:
+        """Draw from a control and measure; nothing is trained."""
+        self.events.stage("sampling")
+        generator = seeding.generator(self.cell.seed, "control", self.cell.model.name)
+        images = controls.draw(self.cell.model.name, self.dataset, self.count, generator)
+        self.events.stage("measuring")
+        begin = time.perf_counter()
+        numbers = self.evaluator.score(images, None, samples_held_out=self.cell.model.name == "real")
+        return {
+            "numbers": {name: number.to_json() for name, number in numbers.items()},
+            "cost": {"evaluation_s": time.perf_counter() - begin, **cost.peak_memory(self.device)},
+            "curve": [],
+            "artifacts": self.pictures(images, None),
+        }
+
+    def model(self) -> dict[str, Any]:
+        """Build, train, sample and measure."""
+        self.events.stage("building")
+        before = world.snapshot()
+        plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
+        # Libraries set variables of their own while they are imported: those are not held against a plugin.
+        before["the environment"] = world.snapshot()["the environment"]
+        interval = self.payload["checkpoint_interval"]
+        training = CellTraining(
+            self.cell, plugin, self.dataset, self.device, self.checkpoint_path, interval, self.events
+        )
+        flops = training.count_flops()
+        model, progress = training.begin()
+        self.check_world(plugin, before)
+        if self.settings.compile:
+            compile_networks(model)
+        evaluation = Evaluation(
+            plugin, model, self.dataset, self.evaluator, self.device, self.cell.seed, self.count, self.events
+        )
+        cost.reset_peak_memory(self.device)
+        training.train(model, progress, evaluation.curve_point, flops["train"])
+        self.check_world(plugin, before, "train")
+        self.events.stage("measuring")
+        final = evaluation.final()
+        self.check_world(plugin, before, "train")
+        self.check_leftovers(plugin)
+        on_curve = progress.rows[0].numbers
+        progress.rows[-1].numbers = {name: value.value for name, value in final.numbers.items() if name in on_curve}
+        return {
+            "numbers": {name: number.to_json() for name, number in final.numbers.items()},
+            "cost": self.costs(training, model, progress, evaluation, flops),
+            "curve": [dict(vars(row)) for row in progress.rows],
+            "artifacts": self.pictures(final.samples, final.reconstructions),
+        }
+
+    def check_world(self, plugin: Plugin, before: dict[str, Any], seeded: str | None = None) -> None:
+        """Raise `PluginError` if the plugin has changed what it shares with genbench, or seeded its generators anew."""
+        changed = world.changes(before, world.snapshot())
+        if seeded is not None and torch.initial_seed() != seeding.derive(self.cell.seed, seeded):
+            changed.append("the seed of torch's global generator")
+        if changed:
+            raise PluginError(f"{plugin}: changed {'; '.join(changed)}; what a hook changes it must put back")
+
+    def check_leftovers(self, plugin: Plugin) -> None:
+        """Raise `PluginError` if the plugin has left threads or processes running."""
+        found = world.leftovers(self.threads_before, self.settings.compile)
+        if found:
+            raise PluginError(f"{plugin}: left {', '.join(found)} running; end what you start before the hook returns")
+
+    def costs(
+        self,
+        training: CellTraining,
+        model: Model,
+        progress: Progress,
+        evaluation: Evaluation,
+        flops: Mapping[str, int],
+    ) -> dict[str, Any]:
+        batch_size = self.settings.batch_size
+        trained, sampled = cost.throughput(progress.windows), cost.throughput(evaluation.windows)
+        return {
+            "train_images_per_s": trained and trained.to_json(),
+            "sample_images_per_s": sampled and sampled.to_json(),
+            "sample_batch_size": sampling.BATCH,
+            "parameters": model.parameter_count(),
+            "train_flops_per_image": flops["train"] / batch_size,
+            "sample_flops_per_image": flops["sample"],
+            "steps": progress.step,
+            "images": progress.step * batch_size,
+            "replayed": training.replayed(model, progress),
+            "train_s": progress.elapsed_s,
+            "before_sampling_s": evaluation.before_sampling_s,
+            "evaluation_s": evaluation.seconds,
+            **cost.peak_memory(self.device),
+        }
+
+    def pictures(self, images: Tensor, restored: Tensor | None) -> dict[str, str]:
+        return save_artifacts(self.directory, self.cell, self.payload["id"], self.dataset, images, restored)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,156 @@
+"""The training of one cell: from its start, or from its last checkpoint, to the end of its budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genbench import checkpoint, cost, options, seeding, training
+from genbench.capture import WARM_UP_STEPS, ReplayedStep
+from genbench.cell.events import Events
+from genbench.config import Cell
+from genbench.datasets.dataset import Dataset
+from genbench.errors import PluginError
+from genbench.model import Model
+from genbench.plugins import Plugin
+from genbench.training import Progress, Schedule
+
+__all__ = ["CellTraining"]
+
+COUNTED = 4  # samples whose FLOPs are counted
+
+
+@dataclass(frozen=True)
+class CellTraining:
+    """Builds the model of one cell and trains it.
+
+    Args:
+        cell: what is trained, on which budget.
+        plugin: of the cell's model.
+        dataset: of the cell.
+        device: where it trains.
+        checkpoint_path: where it is saved, and taken up again.
+        checkpoint_interval: seconds between checkpoints, or None.
+        events: is told how far it is.
+    """
+
+    cell: Cell
+    plugin: Plugin
+    dataset: Dataset
+    device: torch.device
+    checkpoint_path: Path
+    checkpoint_interval: float | None
+    events: Events
+
+    def begin(self) -> tuple[Model, Progress]:
+        """Build the model and seed its training, or take both up where the last checkpoint left them."""
+        model = self._build()
+        seeding.seed_global(self.cell.seed, "train")
+        if not self.checkpoint_path.exists():
+            return model, Progress()
+        try:
+            return model, Progress.from_json(checkpoint.restore(self.checkpoint_path, model, self.device))
+        except checkpoint.CheckpointError as error:
+            self.events.notice(f"{error}; training begins anew")
+            self.checkpoint_path.unlink()
+            return self.begin()
+
+    def count_flops(self) -> dict[str, int]:
+        """Count the FLOPs of a training step and of a sampled image, on a model that is then thrown away."""
+        model = self._build()
+        images, labels = self._batches()(0)
+        hook = self.plugin.hook
+        model.networks.train()
+        train = cost.count_flops(lambda: hook.train_step(model=model, images=images, labels=labels, step=0))
+        model.networks.eval()
+        asked = None if labels is None else labels[:1].expand(COUNTED)
+        generator = seeding.generator(0, "count", device=self.device)
+        with torch.no_grad():
+            sample = cost.count_flops(
+                lambda: hook.sample(model=model, count=COUNTED, labels=asked, generator=generator)
+            )
+        return {"train": train, "sample": sample // COUNTED}
+
+    def train(
+        self, model: Model, progress: Progress, evaluate: Callable[[], dict[str, float]], flops_per_step: int
+    ) -> None:
+        """Train to the end of the budget; `evaluate` gives the numbers of each point of the curve."""
+        settings = self.cell.settings
+        steps = settings.budget.steps(settings.batch_size, flops_per_step)
+        schedule = Schedule(steps, None if steps is not None else settings.budget.amount, settings.evaluations)
+        autosave = checkpoint.Autosave(
+            self.checkpoint_path, model, self.checkpoint_interval, time.monotonic, self.events.notice
+        )
+
+        def evaluated(progress: Progress) -> dict[str, float]:
+            self.events.stage("evaluating")
+            numbers = evaluate()
+            self.events.stage("training")
+            return numbers
+
+        def after_window(progress: Progress) -> None:
+            self.events(_progress_event(progress, schedule))
+            if autosave.is_due():
+                autosave.save(progress.to_json())
+
+        self.events.stage("training")
+        training.train(
+            self.plugin,
+            model,
+            self._batches(),
+            schedule,
+            progress,
+            clock=cost.clock(self.device),
+            flops_per_step=flops_per_step,
+            precision=settings.precision,
+            step=self.replayed_step(model),
+            evaluate=evaluated,
+            after_window=after_window,
+        )
+        if autosave.is_worth_it():
+            autosave.save(progress.to_json())  # the last evaluation may take long, and may fail
+
+    def replayed_step(self, model: Model) -> ReplayedStep | None:
+        """Return what replays the model's steps from a CUDA graph; None where it is not asked for or not allowed."""
+        if self.cell.settings.cuda_graph and not model.capturable:
+            self.events.notice(
+                f"{self.plugin}: does not declare its steps capturable, so they run without a CUDA graph"
+            )
+        if not self._may_replay(model):
+            return None
+        return ReplayedStep(self.plugin, self.plugin.hook.train_step, model, self.device)
+
+    def replayed(self, model: Model, progress: Progress) -> bool:
+        """Whether steps of the training were replayed from a CUDA graph."""
+        return self._may_replay(model) and progress.step > WARM_UP_STEPS
+
+    def _may_replay(self, model: Model) -> bool:
+        return self.cell.settings.cuda_graph and model.capturable
+
+    def _build(self) -> Model:
+        seeding.seed_global(self.cell.seed, "build")
+        shape, classes = self.dataset.image_shape, self.dataset.classes
+        model = options.build(self.plugin, shape, classes, self.cell.model.options, self.device)
+        if not isinstance(model, Model):
+            raise PluginError(f"{self.plugin}: build_model returned {type(model).__name__}, expected a genbench.Model")
+        return model
+
+    def _batches(self) -> training.Batches:
+        return training.Batches(self.dataset.train, self.cell.settings.batch_size, self.cell.seed, self.device)
+
+
+def _progress_event(progress: Progress, schedule: Schedule) -> dict[str, Any]:
+    images, seconds = progress.windows[-1]
+    return {
+        "event": "progress",
+        "stage": "training",
+        "done": progress.step,
+        "total": schedule.steps or round(progress.step / max(schedule.fraction(progress), 1e-9)),
+        "losses": progress.rows[-1].losses,
+        "images_per_s": images / max(seconds, 1e-9),
+    }
