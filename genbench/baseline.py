@@ -17,7 +17,7 @@ from genbench.errors import InputError
 from genbench.identity import canonical
 from genbench.record import SCHEMA, Record, upgraded
 
-__all__ = ["BASELINE_SCHEMA", "read_baseline", "write_baseline"]
+__all__ = ["read_baseline", "write_baseline"]
 
 BASELINE_SCHEMA = 1
 _KIND = "genbench_baseline"

@@ -11,39 +11,22 @@ from typing import Any, Literal
 
 from scipy import special
 
-from genbench.errors import InputError
-
 __all__ = [
     "Difference",
     "Direction",
     "Rank",
-    "RecipeMismatch",
     "Summary",
-    "check_comparable",
     "difference",
     "differing_fields",
     "holm",
     "is_resolved",
     "pairwise",
     "ranks",
-    "seed_values",
     "summarise",
 ]
 
 Direction = Literal["lower", "higher"]
 LEVEL = 0.95
-
-
-class RecipeMismatch(InputError):  # noqa: N818 - the fault says more than the suffix
-    """Two numbers were to be averaged, compared or ranked although their recipes differ.
-
-    `fields` maps each field that differs to its two values; a field that one recipe lacks has None there.
-    """
-
-    def __init__(self, first: str, second: str, fields: Mapping[str, tuple[Any, Any]]) -> None:
-        self.fields = dict(fields)
-        shown = "; ".join(f"{name} is {one!r} and {other!r}" for name, (one, other) in self.fields.items())
-        super().__init__(f"{first} and {second}: recipes differ: {shown}; measure both under one recipe")
 
 
 @dataclass(frozen=True)
@@ -131,48 +114,6 @@ def differing_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> dic
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
 
 
-def check_comparable(recipes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse numbers whose recipes differ.
-
-    Args:
-        recipes: who a number belongs to -> its recipe. The training seed is no part of a recipe, so seeds of one cell
-            pass; the evaluation seed is, because it decides which samples are judged.
-
-    Raises:
-        RecipeMismatch: naming the first two that differ, each field and both values.
-    """
-    entries = list(recipes.items())
-    for (first, recipe), (second, other) in itertools.pairwise(entries):
-        if fields := differing_fields(recipe, other):
-            raise RecipeMismatch(first, second, fields)
-
-
-def seed_values(records: Iterable[Mapping[str, Any]], metric: str) -> dict[str, dict[int, float]]:
-    """Return label -> training seed -> `metric` of the finished records, or refuse where their recipes differ.
-
-    Raises:
-        RecipeMismatch: two of the numbers were measured differently.
-        InputError: a label has two records of one seed, as with two budgets in one directory.
-    """
-    values: dict[str, dict[int, float]] = {}
-    owners: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for record in records:
-        number = record["numbers"].get(metric)
-        if record["status"] != "finished" or number is None:
-            continue
-        label, seed = record["cell"]["label"], record["cell"]["seed"]
-        if seed in values.setdefault(label, {}):
-            raise InputError(
-                f"{label} (seed {seed}): stands in two of the records; compare one budget and setting at a time"
-            )
-        value = number["value"]
-        values[label][seed] = math.nan if value is None else float(value)
-        recipe = number["recipe"]
-        owners.setdefault(recipe, (f"{metric} of {label} (seed {seed})", record["recipes"][recipe]))
-    check_comparable(dict(owners.values()))
-    return values
-
-
 def difference(
     first: Mapping[int, float],
     second: Mapping[int, float],
@@ -234,7 +175,7 @@ def pairwise(values: Mapping[str, Mapping[int, float]]) -> list[Difference]:
     """Return the difference of every pair of models, Holm-corrected over the pairs that have a p-value.
 
     Args:
-        values: model -> training seed -> number. All of one recipe: `seed_values` sees to that.
+        values: model -> training seed -> number. All of one recipe: the caller sees to that.
     """
     pairs = [difference(values[a], values[b], (a, b), same_model=False) for a, b in itertools.combinations(values, 2)]
     corrected = iter(holm([pair.p for pair in pairs if pair.p is not None]))

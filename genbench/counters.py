@@ -25,20 +25,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["COUNTERS", "PYTHON_BYTES_ROUNDING", "count", "count_compilation", "launches"]
+__all__ = ["count", "count_compilation", "launches"]
 
-COUNTERS = {
-    "operator_calls": "ATen operators that are called",
-    "flops": "floating-point operations of products, convolutions and attention",
-    "peak_bytes": "bytes of the tensors made in the step that are alive at one time, at most",
-    "python_calls": "calls of Python and C functions by the interpreter",
-    "python_bytes": "bytes that Python's own objects take at one time, at most",
-    "kernels": "kernels launched (CUDA)",
-    "synchronisations": "waits of the host for the device (CUDA)",
-    "graphs": "graphs that --compile makes in the first steps",
-    "graph_breaks": "breaks between them",
-    "recompilations": "times a compiled function had to be compiled again",
-}
 WARM_UP_STEPS = 2  # an optimizer makes its state in the first
 PYTHON_STEPS = 3
 COMPILED_STEPS = 4

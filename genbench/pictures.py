@@ -10,41 +10,41 @@ from torch import Tensor
 
 from genbench.atomic import replacing
 
-__all__ = ["grid", "save_grid"]
+__all__ = ["save_grid"]
 
 LEAST_TILE = 32  # pixels: smaller images are enlarged by a whole factor, so that each pixel stays a square
 GAP = 2
+COLUMNS = 8
 BACKGROUND = 255
 
 
-def grid(images: Tensor, columns: int = 8) -> Image.Image:
-    """Lay out images (N, C, H, W) uint8 row by row.
+def save_grid(path: Path, images: Tensor) -> None:
+    """Write (N, C, H, W) uint8 as a PNG of a grid, row by row; whole or not at all.
 
     One channel is grey, three are RGB; two-channel images one pixel in size are points of a plane, and are plotted as
     such; of any other number of channels the first is shown.
     """
+    with replacing(path) as temporary:
+        _grid(images).save(temporary, format="PNG")
+
+
+def _grid(images: Tensor) -> Image.Image:
     if images.shape[1:] == (2, 1, 1):
         return _plane(images)
     images = images if images.shape[1] == 3 else images[:, :1]
     factor = max(1, -(-LEAST_TILE // max(images.shape[2:])))
     tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     count, channels, height, width = tiles.shape
-    rows = -(-count // columns)
+    rows = -(-count // COLUMNS)
     canvas = torch.full(
-        (channels, rows * (height + GAP) + GAP, columns * (width + GAP) + GAP), BACKGROUND, dtype=torch.uint8
+        (channels, rows * (height + GAP) + GAP, COLUMNS * (width + GAP) + GAP), BACKGROUND, dtype=torch.uint8
     )
     for index, tile in enumerate(tiles):
-        top = GAP + index // columns * (height + GAP)
-        left = GAP + index % columns * (width + GAP)
+        top = GAP + index // COLUMNS * (height + GAP)
+        left = GAP + index % COLUMNS * (width + GAP)
         canvas[:, top : top + height, left : left + width] = tile
     pixels = canvas.permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
-
-
-def save_grid(path: Path, images: Tensor, columns: int = 8) -> None:
-    """Write the grid as a PNG, whole or not at all."""
-    with replacing(path) as temporary:
-        grid(images, columns).save(temporary, format="PNG")
 
 
 def _plane(points: Tensor) -> Image.Image:

@@ -26,11 +26,11 @@ SHAPES: tuple[tuple[int, int, int], ...] = ((1, 8, 8), (1, 28, 28))
 IMAGES = 4096  # an epoch of 64 batches: its shuffling is part of the loop, and rare
 
 
-def random_split(shape: Sequence[int], count: int = IMAGES, classes: int | None = CLASSES) -> Split:
+def random_split(shape: Sequence[int], count: int = IMAGES) -> Split:
     """Return `count` uint8 images of noise (C, H, W) with labels, the same each time: a clock does not see content."""
     generator = seeding.generator(0, "workload")
     images = torch.randint(256, (count, *shape), dtype=torch.uint8, generator=generator)
-    return Split(images, None if classes is None else torch.randint(classes, (count,), generator=generator))
+    return Split(images, torch.randint(CLASSES, (count,), generator=generator))
 
 
 @dataclass

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +10,12 @@ from scipy import stats
 
 from genbench.comparison import (
     Rank,
-    RecipeMismatch,
-    check_comparable,
     difference,
     holm,
     pairwise,
     ranks,
-    seed_values,
     summarise,
 )
-from genbench.errors import InputError
 
 # Values as coarse as measured ones: SciPy, the reference, loses what is smaller than its rounding.
 numbers = st.lists(st.integers(-(10**9), 10**9).map(lambda whole: whole / 1000), min_size=2, max_size=8)
@@ -155,44 +150,3 @@ def test_ranks_hold_family_wise() -> None:
         values = {f"m{k}": by_seed(*draw.normal(size=4), first=10 * k) for k in range(6)}
         false += any(rank != Rank(1, 6) for rank in ranks(values, "lower").values())
     assert false <= 20
-
-
-def record(label: str, seed: int, recipe: dict[str, Any], value: float | None = 1.0) -> dict[str, Any]:
-    name = "-".join(map(str, recipe.values()))
-    return {
-        "status": "finished",
-        "cell": {"label": label, "seed": seed},
-        "numbers": {"fd": {"value": value, "recipe": name}},
-        "recipes": {name: recipe},
-    }
-
-
-CNN = {"extractor": "digits-cnn", "samples": 500}
-
-
-def test_recipes_that_differ_are_refused_with_fields_and_both_values() -> None:
-    other = {"extractor": "inception", "samples": 500, "resizer": "tf1"}
-    with pytest.raises(RecipeMismatch) as caught:
-        check_comparable({"gan": CNN, "vae": CNN, "ae": other})
-    assert str(caught.value) == (
-        "vae and ae: recipes differ: extractor is 'digits-cnn' and 'inception'; resizer is None and 'tf1'; "
-        "measure both under one recipe"
-    )
-    assert caught.value.fields == {"extractor": ("digits-cnn", "inception"), "resizer": (None, "tf1")}
-    check_comparable({"gan": CNN, "vae": dict(CNN)})
-
-
-def test_seed_values_gathers_seeds_and_refuses_to_mix() -> None:
-    records = [record("gan", 0, CNN, 3.0), record("gan", 1, CNN, None), record("vae", 0, CNN, 5.0)]
-    found = seed_values([*records, record("ae", 0, CNN) | {"status": "failed"}], "fd")
-    assert found["vae"] == {0: 5.0}
-    assert found["gan"][0] == 3.0
-    assert math.isnan(found["gan"][1])
-    assert "ae" not in found
-    assert seed_values(records, "psnr") == {}
-    with pytest.raises(
-        RecipeMismatch, match=r"fd of gan \(seed 0\) and fd of gan \(seed 2\): .*samples is 500 and 100"
-    ):
-        seed_values([*records, record("gan", 2, CNN | {"samples": 100})], "fd")
-    with pytest.raises(InputError, match=r"gan \(seed 0\): stands in two of the records"):
-        seed_values([*records, record("gan", 0, CNN)], "fd")

@@ -6,24 +6,21 @@ The statistics are those of `genbench.comparison`; this package decides what may
 from __future__ import annotations
 
 from genbench.changes.change import Change
-from genbench.changes.comparing import Comparison, compare
+from genbench.changes.comparing import compare
 from genbench.changes.documents import FORMATS
-from genbench.changes.expression import ExpressionError, Term, check_names, parse
+from genbench.changes.expression import ExpressionError, check_names, parse
 from genbench.changes.gate import Verdict, judge
 from genbench.changes.sets import read_set
-from genbench.changes.wording import Shown, headline
+from genbench.changes.wording import Shown
 
 __all__ = [
     "FORMATS",
     "Change",
-    "Comparison",
     "ExpressionError",
     "Shown",
-    "Term",
     "Verdict",
     "check_names",
     "compare",
-    "headline",
     "judge",
     "parse",
     "read_set",

@@ -15,7 +15,7 @@ from genbench.comparison import Summary
 from genbench.report.escape import code, printable, text
 from genbench.report.tables import markdown_table
 
-__all__ = ["FORMATS", "as_json", "as_markdown", "as_table"]
+__all__ = ["FORMATS"]
 
 _FOOT = (
     "± and the brackets are 95% intervals over training seeds, each of that number alone; p is corrected (Holm) for "

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from genbench.comparison import Direction
 from genbench.report.quantities import arrow, in_reading_order, quantity
 
-__all__ = ["Kind", "Measure", "cost_value", "measures"]
+__all__ = ["Measure", "cost_value", "measures"]
 
 Kind = Literal["quality", "speed", "memory", "size", "cost"]
 

@@ -15,7 +15,7 @@ from genbench.comparison import Summary
 from genbench.report.formatting import NOTHING, amount, interval, memory, p_value, percent, plain
 from genbench.report.quantities import HEADLINE
 
-__all__ = ["Shown", "change_text", "cells", "headline", "judgement_text", "split", "HEADER"]
+__all__ = ["Shown", "cells", "headline", "judgement_text", "split", "HEADER"]
 
 HEADER = ("model", "number", "seeds", "BASE", "NEW", "change, 95% interval", "outcome")
 _WORDS = {"regression": "REGRESSION", "undecided": "NOT DECIDED", "ok": "ok"}

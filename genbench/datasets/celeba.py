@@ -20,7 +20,7 @@ from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, file_stamps, keep
 from genbench.datasets.torchvision_import import import_torchvision
 
-__all__ = ["CROP", "DEFAULT_SIZE", "load"]
+__all__ = ["load"]
 
 CROP = 140  # of the 178 × 218 pixels of an aligned file: the face with little background
 DEFAULT_SIZE = 64

@@ -16,7 +16,7 @@ from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, digest, file_stamps, keep
 from genbench.seeding import derive
 
-__all__ = ["HELD_OUT_FOLDERS", "HELD_OUT_SHARE", "load"]
+__all__ = ["load"]
 
 HELD_OUT_SHARE = 0.1  # of the images of a folder that has no split of its own
 HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first that is there counts

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genbench.datasets.shapes import COLOURS, KINDS, RADIUS, coverage
 
-__all__ = ["COLOUR_TOLERANCE", "EXPLAINED", "nearest_mode"]
+__all__ = ["nearest_mode"]
 
 EXPLAINED = 0.75  # the least share of an image's deviation from its background that the drawn shape must explain
 COLOUR_TOLERANCE = 40.0  # grey levels: about half the distance of orange and yellow, the two most alike

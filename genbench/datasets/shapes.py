@@ -13,7 +13,7 @@ from genbench.datasets.source import Request
 from genbench.errors import nearest
 from genbench.seeding import generator
 
-__all__ = ["COLOURS", "KINDS", "Factors", "Options", "draw", "generate", "load", "render"]
+__all__ = ["COLOURS", "KINDS", "generate", "load"]
 
 KINDS = tuple(OUTLINES)
 COLOURS = {

@@ -20,7 +20,7 @@ from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.locking import locked
 from genbench.datasets.source import Request
 
-__all__ = ["MEMORY_SHARE", "Plan", "digest", "file_stamps", "keep"]
+__all__ = ["Plan", "digest", "file_stamps", "keep"]
 
 MEMORY_SHARE = 1 / 8  # of the physical memory; larger arrays are memory-mapped, as several cells run side by side
 VERSION = 1  # raise it when any source makes other bytes from the same files

@@ -75,11 +75,10 @@ class ForkServer:
         task: str,
         payload: dict[str, Any],
         on_event: Callable[[dict[str, Any]], None] = lambda event: None,
-        log: Path | None = None,
         limits: Limits = UNLIMITED,
     ) -> Outcome:
         """Run one task in a worker, hand its events to `on_event`, and return how it ended; never raises for it."""
-        running = self.start(task, payload, on_event, log, limits)
+        running = self.start(task, payload, on_event, limits=limits)
         while not running.ended:
             self.wait()
         return running.outcome

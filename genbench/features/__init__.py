@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genbench.datasets.source import cache_root
 from genbench.errors import InputError, nearest
@@ -15,11 +14,9 @@ if TYPE_CHECKING:
     import torch
 
     from genbench.datasets.dataset import Dataset
-    from genbench.features.extractor import Extractor as Extractor
-    from genbench.features.extractor import Features as Features
-    from genbench.features.extractor import extract as extract
+    from genbench.features.extractor import Extractor
 
-__all__ = ["EXTRACTORS", "WEIGHTS_URL", "Extractor", "Features", "extract", "inception_weights_at_hand", "load"]
+__all__ = ["EXTRACTORS", "WEIGHTS_URL", "inception_weights_at_hand", "load"]
 
 EXTRACTORS = {
     "auto": "digits-cnn for digits, inception where its weights are at hand, else classifier, else random-conv",
@@ -31,12 +28,6 @@ EXTRACTORS = {
 
 WEIGHTS_URL = PUBLISHED.url
 inception_weights_at_hand = weights_at_hand
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("Extractor", "Features", "extract"):
-        return getattr(importlib.import_module("genbench.features.extractor"), name)
-    raise AttributeError(f"module 'genbench.features' has no attribute {name!r}")
 
 
 def load(
@@ -68,18 +59,11 @@ def load(
         InputError: an unknown name, profile or precision; options that the extractor does not take; images that it
             does not take; weights that are missing, damaged, or of another architecture; no network.
     """
-    from genbench.features.extractor import PRECISIONS
-
+    _check_names(name, precision)
     folder = cache or cache_root()
-    if name not in EXTRACTORS:
-        raise InputError(f"extractor '{name}': unknown{nearest(name, EXTRACTORS)}")
-    if precision not in PRECISIONS:
-        raise InputError(f"extractor '{name}': unknown precision '{precision}'{nearest(precision, PRECISIONS)}")
     chosen = _automatic(dataset, weights, folder) if name == "auto" else name
     if chosen != "inception":
-        for option, value in (("--weights", weights), ("--profile", profile)):
-            if value is not None:
-                raise InputError(f"extractor '{chosen}': takes no {option}; add --extractor inception, or leave it out")
+        _refuse(chosen, {"--weights": weights, "--profile": profile})
     if chosen == "inception":
         from genbench.features.inception_weights import load_inception
 
@@ -97,6 +81,22 @@ def load(
     from genbench.features.random_conv import load_random_conv
 
     return load_random_conv(dataset.image_shape, device, precision)
+
+
+def _check_names(name: str, precision: str) -> None:
+    from genbench.features.extractor import PRECISIONS
+
+    if name not in EXTRACTORS:
+        raise InputError(f"extractor '{name}': unknown{nearest(name, EXTRACTORS)}")
+    if precision not in PRECISIONS:
+        raise InputError(f"extractor '{name}': unknown precision '{precision}'{nearest(precision, PRECISIONS)}")
+
+
+def _refuse(extractor: str, inceptions: Mapping[str, object]) -> None:
+    """Refuse options of Inception's that are given to another extractor."""
+    for option, value in inceptions.items():
+        if value is not None:
+            raise InputError(f"extractor '{extractor}': takes no {option}; add --extractor inception, or leave it out")
 
 
 def _automatic(dataset: Dataset, weights: Path | None, cache: Path) -> str:

@@ -16,7 +16,7 @@ from genbench.features.classifier_network import scaled
 from genbench.features.extractor import Extractor, place
 from genbench.features.weight_file import content_sha256
 
-__all__ = ["FEATURES", "RandomConv", "load_random_conv"]
+__all__ = ["load_random_conv"]
 
 FEATURES = 64
 _PROCEDURE = "random-conv-1"  # raise the number whenever a change here changes the numbers

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genbench.errors import InputError, nearest
 
-__all__ = ["PROFILES", "Profile", "profile_named", "resize_tensorflow"]
+__all__ = ["PROFILES", "Profile", "profile_named"]
 
 SIDE = 299
 

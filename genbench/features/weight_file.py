@@ -18,6 +18,7 @@ from genbench.errors import InputError
 
 __all__ = ["check_shapes", "content_sha256", "file_sha256", "read_metadata", "read_tensors", "write_tensors"]
 
+NAMED = 3  # of the tensors that do not fit
 _RECORD = "genbench"
 _OPTIONAL_SUFFIX = "num_batches_tracked"  # a counter of training that no evaluation reads
 
@@ -120,11 +121,11 @@ def check_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int
         raise InputError(f"{what}: weights of another architecture: {'; '.join(filter(None, faults))}")
 
 
-def _some(label: str, names: list[str], count: int = 3) -> str:
+def _some(label: str, names: list[str]) -> str:
     if not names:
         return ""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return f"{label} {', '.join(itertools.islice(names, count))}{more}".strip()
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{label} {', '.join(itertools.islice(names, NAMED))}{more}".strip()
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from genbench.metrics.table import COPYING_CELLS, COPYING_LEAST
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["data_copying", "in_cells", "mann_whitney_z", "measure"]
+__all__ = ["data_copying", "mann_whitney_z", "measure"]
 
 
 def data_copying(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
 __all__ = [
-    "LEAST",
     "frechet_standard_error",
     "kernel_standard_error",
     "mean_standard_error",

@@ -29,13 +29,12 @@ class Process:
     Args:
         name: what messages call it.
         target: the folder that the revision's distributions are installed in; None takes what is installed here.
-        threads: of torch; one repeats best.
 
     Raises:
         InputError: from any call, when the process dies or its code cannot do what is asked.
     """
 
-    def __init__(self, name: str, target: Path | None, threads: int = 1) -> None:
+    def __init__(self, name: str, target: Path | None) -> None:
         self.name = name
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
@@ -44,7 +43,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=_environment(target, threads),
+            env=_environment(target),
             text=True,
         )
 
@@ -97,11 +96,12 @@ def tail(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines()[-TAIL_LINES:])
 
 
-def _environment(target: Path | None, threads: int) -> Mapping[str, str]:
+def _environment(target: Path | None) -> Mapping[str, str]:
     own = dict(os.environ)
     if target is not None:
         # First on the path, so it hides what is installed here; what was on the path before, such as a plugin that is
         # no part of the repository, stays behind it.
         own["PYTHONPATH"] = os.pathsep.join([str(target), *filter(None, [own.get("PYTHONPATH")])])
-    own |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONDONTWRITEBYTECODE": "1"}
+    # One thread of torch repeats best.
+    own |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return own
