@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ import click
 from genbench.errors import InputError
 
 if TYPE_CHECKING:
+    from genbench.config import Settings
+    from genbench.datasets.external import External
     from genbench.measurement import Number
 
 MOST_NAMED = 5  # of the files that were passed over
@@ -47,16 +50,51 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
       genbench evaluate samples/ -d mnist --metrics fd,kid,precision
       genbench evaluate digits.npy -d digits --metrics +cas --json
     """
-    from genbench import environment, measurement, preflight
     from genbench.config import Settings
-    from genbench.datasets.external import as_reference, read_images
-    from genbench.features.extractor import extract
-    from genbench.selection import names_in, select
+    from genbench.selection import names_in
 
     if (dataset is None) == (reference is None):
         raise InputError("name what to compare with: either a dataset with -d, or images with --reference")
     as_json, skip_corrupt = flags.pop("as_json"), flags.pop("skip_corrupt")
     settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
+    scored = _score(images, dataset, reference, settings, skip_corrupt)
+    if as_json:
+        _print_json(scored)
+    else:
+        _print_table(scored)
+        if scored.floor:
+            _print_floor(len(scored.found.images), scored.held_out)
+    count, rate = len(scored.found.images), scored.images_per_s
+    click.echo(f"{count} images, {rate:,.1f} images/s through {scored.extractor}", err=True)
+    for path, part in ((images, scored.found), (reference, scored.given)):
+        if part is not None and part.skipped:
+            click.echo(f"{path}: {len(part.skipped)} passed over: {'; '.join(part.skipped[:MOST_NAMED])}", err=True)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The images that were read, what they score, and how fast the extractor was; `floor` is what real ones score."""
+
+    found: External
+    given: External | None
+    numbers: dict[str, Number]
+    floor: dict[str, Number]
+    recipes: dict[str, dict[str, Any]]
+    missing: dict[str, str]
+    held_out: int
+    extractor: str
+    images_per_s: float
+
+
+def _score(
+    images: Path, dataset: str | None, reference: Path | None, settings: Settings, skip_corrupt: bool
+) -> _Scored:
+    """Score images against those of `reference`, or where there is none against a dataset."""
+    from genbench import environment, measurement, preflight
+    from genbench.datasets.external import as_reference, read_images
+    from genbench.features.extractor import extract
+    from genbench.selection import select
+
     metrics = select(settings.metrics)
     device = environment.share(settings.device)
     show = _Progress()
@@ -75,24 +113,16 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     features = extract(extractor, found.images, progress=show.step("features"))
     rate = len(found.images) / (time.perf_counter() - begin)
     numbers = evaluator.score(found.images, None, features=features)
-    missing = dict(evaluator.missing)
+    missing = dict(evaluator.missing)  # of the images; the floor may miss other numbers
     floor = evaluator.floor(len(found.images))
     show.end()
-    if as_json:
-        _print_json(numbers, floor, evaluator.recipes, missing)
-    else:
-        _print_table(numbers, floor, missing)
-        if floor:
-            _print_floor(len(found.images), len(data.held_out))
-    click.echo(f"{len(found.images)} images, {rate:,.1f} images/s through {extractor.name}", err=True)
-    for path, part in ((images, found), (reference, given)):
-        if part is not None and part.skipped:
-            click.echo(f"{path}: {len(part.skipped)} passed over: {'; '.join(part.skipped[:MOST_NAMED])}", err=True)
+    return _Scored(found, given, numbers, floor, evaluator.recipes, missing, len(data.held_out), extractor.name, rate)
 
 
-def _print_table(numbers: dict[str, Number], floor: dict[str, Number], missing: dict[str, str]) -> None:
+def _print_table(scored: _Scored) -> None:
     from genbench.report.quantities import arrow, quantity
 
+    numbers, floor = scored.numbers, scored.floor
     names = {name: name + arrow(quantity(name).direction) for name in numbers}
     width = max(map(len, names.values()), default=0)
     for name, number in numbers.items():
@@ -102,7 +132,7 @@ def _print_table(numbers: dict[str, Number], floor: dict[str, Number], missing: 
         click.echo(f"{names[name]:<{width}}  {number.value:<12.6g}  {error:<10}{beside}  recipe {number.recipe}")
     if any(number.standard_error is not None for number in numbers.values()):
         click.echo("±: one standard error over draws of as many samples; the reference stays as it is", err=True)
-    for why in missing.values():
+    for why in scored.missing.values():
         click.echo(f"not measured: {why}", err=True)
 
 
@@ -111,14 +141,12 @@ def _print_floor(count: int, held_out: int) -> None:
     click.echo(f"real: what {count:,} held-out images score in the place of yours, the floor{few}", err=True)
 
 
-def _print_json(
-    numbers: dict[str, Number], floor: dict[str, Number], recipes: dict[str, Any], missing: dict[str, str]
-) -> None:
+def _print_json(scored: _Scored) -> None:
     document = {
-        "numbers": {name: number.to_json() for name, number in numbers.items()},
-        "real": {name: number.to_json() for name, number in floor.items()},
-        "recipes": recipes,
-        "not_measured": missing,
+        "numbers": {name: number.to_json() for name, number in scored.numbers.items()},
+        "real": {name: number.to_json() for name, number in scored.floor.items()},
+        "recipes": scored.recipes,
+        "not_measured": scored.missing,
     }
     click.echo(json.dumps(document, indent=1))
 

@@ -94,13 +94,16 @@ def _check(
 
 
 def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> Planned:
-    """Hash everything that can change the cell's numbers, and describe the cell for its record."""
+    """Give the cell its identity and the description for its record."""
+    return Planned(cell, identity(_decisive(cell, data, plugin)), _description(cell, data, plugin, summary))
+
+
+def _decisive(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None) -> dict[str, Any]:
+    """Return everything that can change the cell's numbers."""
     settings = cell.settings
-    # Where a file lies does not matter: its source is hashed.
-    name = Path(cell.model.name).stem if cell.model.is_file else cell.model.name.rpartition(":")[2]
     decisive = {
         "schema": SCHEMA,
-        "model": name,
+        "model": _name(cell),
         "options": dict(cell.model.options),
         "plugin": plugin and {key: plugin[key] for key in ("distribution", "version", "source_sha256")},
         "dataset_fingerprint": data["dataset"]["fingerprint"],
@@ -119,8 +122,14 @@ def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None
             "evaluations": settings.evaluations,
             **_graph(cell),
         }
-    description = {
-        "model": name,
+    return decisive
+
+
+def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> dict[str, Any]:
+    """Return what the cell's record says of it."""
+    settings = cell.settings
+    return {
+        "model": _name(cell),
         "label": cell.model.label,
         "options": dict(cell.model.options),
         "kind": "control" if cell.is_control else "model",
@@ -139,7 +148,11 @@ def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None
         "extractor": data["extractor"],
         "metrics": sorted(data["metrics"]),
     }
-    return Planned(cell, identity(decisive), description)
+
+
+def _name(cell: Cell) -> str:
+    # Where a file lies does not matter: its source is hashed.
+    return Path(cell.model.name).stem if cell.model.is_file else cell.model.name.rpartition(":")[2]
 
 
 def _graph(cell: Cell) -> dict[str, bool]:

@@ -13,6 +13,7 @@ from genbench.report.drawing import Style, plain_style, save, styles
 from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
+from genbench.report.pictures import Pictures
 from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
 from genbench.report.stored import load_records, stored_records
@@ -54,7 +55,7 @@ def _colours(made: Sequence[Section]) -> dict[str, Style]:
     return styles(row.name for section in made for row in section.models)
 
 
-def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> pages.Pictures:
+def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Pictures:
     files = {}
     for kind, tiles in (
         ("samples", sample_tiles(section, directory)),
@@ -74,4 +75,4 @@ def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known
             name = f"figures/{section.slug}-{kind}.png"
             save(figure, directory / name)
             files[kind] = name
-    return pages.Pictures(files)
+    return Pictures(files)

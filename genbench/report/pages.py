@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genbench.report import appendix
-from genbench.report.curves import MOST_LINES, MOST_PANELS
 from genbench.report.escape import code, link_target, text
 from genbench.report.frame import Record
 from genbench.report.machines import Machine, ran, shared
 from genbench.report.measures import meanings, recipes
-from genbench.report.montage import MOST_TILES, artifact
+from genbench.report.montage import artifact
 from genbench.report.opening import opening, title
+from genbench.report.pictures import Pictures, losses, quality_curves, reconstructions, samples, speeds
 from genbench.report.quantities import quantity
 from genbench.report.rows import Row
 from genbench.report.sections import Section
-from genbench.report.speeds import MOST_BARS
 from genbench.report.statements import floor, mixed_recipes, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
 
-__all__ = ["Pictures", "page"]
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The pictures of one section: kind (`samples`, `quality`, …) -> file, relative to the report."""
-
-    files: Mapping[str, str] = field(default_factory=dict)
-
-    def show(self, kind: str, alt: str, note: str) -> list[str]:
-        """Return the picture with its note, or nothing where it was not drawn."""
-        if kind not in self.files:
-            return []
-        return [f"![{text(alt)}]({link_target(self.files[kind])})", *([note] if note else [])]
+__all__ = ["page"]
 
 
 def page(
@@ -79,23 +64,11 @@ def _mixed(section: Section, others: Sequence[Section]) -> list[str]:
 
 
 def _section(directory: Path, section: Section, pictures: Pictures, known: Sequence[Machine]) -> list[str]:
-    heading = text(section.quantity.heading) if section.quantity else "quality"
-    name = " / ".join(section.title)
-    parts = [f"## {text(name)}", quality_table(section), _recipe_line(section)]
-    parts += pictures.show("samples", f"samples of each model on {name}", _samples_note(section))
+    parts = [f"## {text(section.name)}", quality_table(section), _recipe_line(section)]
+    parts += samples(section, pictures)
     parts += [_links(directory, section), resolved(section), floor(section)]
-    parts += pictures.show(
-        "reconstructions",
-        f"reconstructions on {name}",
-        "Held-out images, and beside each what the model restores of it.",
-    )
-    most = f" The best {MOST_LINES} models are drawn." if len(section.models) > MOST_LINES else ""
-    parts += pictures.show(
-        "quality",
-        f"{heading} against training images, seconds and FLOPs on {name}",
-        f"{heading} along the training: thick, the mean over seeds; thin, each seed (beyond five seeds a band from the "
-        f"least to the greatest); dashed, the controls.{most}",
-    )
+    parts += reconstructions(section, pictures)
+    parts += quality_curves(section, pictures)
     others = other_table(section)
     if others:
         parts += ["### Other numbers", others]
@@ -106,24 +79,7 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     cost = cost_table(section, own)
     if cost:
         parts += ["### What it cost", shared(own), cost, _COST_NOTE]
-    most = f" The best {MOST_BARS} models are drawn." if len(section.models) > MOST_BARS else ""
-    parts += pictures.show(
-        "throughput",
-        f"training and sampling images per second on {name}",
-        f"Bars: mean over seeds of the median window; lines: 5th to 95th percentile of the windows.{most}",
-    )
-    parts += pictures.show(
-        "trade-off",
-        f"{heading} against training seconds and sampling images per second on {name}",
-        f"{heading} against what it costs, with 95% intervals over seeds; the arrows point to the better side.{most}",
-    )
-    most = f" The best {MOST_PANELS} models are drawn." if len(section.models) > MOST_PANELS else ""
-    parts += pictures.show(
-        "losses",
-        f"losses of each model on {name}",
-        f"Losses, as each model names them; they are not comparable between models.{most}",
-    )
-    return parts
+    return parts + speeds(section, pictures) + losses(section, pictures)
 
 
 _ERROR_NOTE = (
@@ -145,11 +101,6 @@ def _recipe_line(section: Section) -> str:
         ids.setdefault(recipe, []).append(text(quantity(metric).heading))
     said = ", ".join(f"{' and '.join(headings)} {code(recipe)}" for recipe, headings in ids.items())
     return f"[Recipes](#recipes): {said}."
-
-
-def _samples_note(section: Section) -> str:
-    more = f" The best {MOST_TILES - 1} models are shown." if len(section.models) >= MOST_TILES else ""
-    return f"The data and each model's samples, drawn at the end of the budget from its first seed: not chosen.{more}"
 
 
 def _links(directory: Path, section: Section) -> str:

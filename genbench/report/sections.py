@@ -39,6 +39,11 @@ class Section:
     rows: tuple[Row, ...]
 
     @property
+    def name(self) -> str:
+        """What a reader calls it: `title` in one line."""
+        return " / ".join(self.title)
+
+    @property
     def slug(self) -> str:
         """How this section's files begin; no other section's do."""
         return ".".join(slug(part.replace(" ", "-") if place else part) for place, part in enumerate(self.title))

@@ -19,7 +19,8 @@ from genbench.atomic import TEMPORARY_PREFIX
 from genbench.report import render
 from genbench.report.frame import in_order
 from genbench.report.machines import machines
-from genbench.report.pages import Pictures, page
+from genbench.report.pages import page
+from genbench.report.pictures import Pictures
 from genbench.report.sections import sections
 
 Record = dict[str, Any]

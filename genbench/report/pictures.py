@@ -1,0 +1,93 @@
+"""The pictures of a section, each with the note that says how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from genbench.report.curves import MOST_LINES, MOST_PANELS
+from genbench.report.escape import link_target, text
+from genbench.report.montage import MOST_TILES
+from genbench.report.sections import Section
+from genbench.report.speeds import MOST_BARS
+
+__all__ = ["Pictures", "losses", "quality_curves", "reconstructions", "samples", "speeds"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one section: kind (`samples`, `quality`, …) -> file, relative to the report."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def show(self, kind: str, alt: str, note: str) -> list[str]:
+        """Return the picture with its note, or nothing where it was not drawn."""
+        if kind not in self.files:
+            return []
+        return [f"![{text(alt)}]({link_target(self.files[kind])})", note]
+
+
+def samples(section: Section, pictures: Pictures) -> list[str]:
+    """Show samples of each model beside the data."""
+    more = f" The best {MOST_TILES - 1} models are shown." if len(section.models) >= MOST_TILES else ""
+    return pictures.show(
+        "samples",
+        f"samples of each model on {section.name}",
+        f"The data and each model's samples, drawn at the end of the budget from its first seed: not chosen.{more}",
+    )
+
+
+def reconstructions(section: Section, pictures: Pictures) -> list[str]:
+    """Show held-out images beside what the models restore of them."""
+    return pictures.show(
+        "reconstructions",
+        f"reconstructions on {section.name}",
+        "Held-out images, and beside each what the model restores of it.",
+    )
+
+
+def quality_curves(section: Section, pictures: Pictures) -> list[str]:
+    """Show quality along the training."""
+    heading = _heading(section)
+    return pictures.show(
+        "quality",
+        f"{heading} against training images, seconds and FLOPs on {section.name}",
+        f"{heading} along the training: thick, the mean over seeds; thin, each seed (beyond five seeds a band from the "
+        f"least to the greatest); dashed, the controls.{_best(section, MOST_LINES)}",
+    )
+
+
+def speeds(section: Section, pictures: Pictures) -> list[str]:
+    """Show what training and sampling cost, alone and against quality."""
+    name, heading, most = section.name, _heading(section), _best(section, MOST_BARS)
+    return [
+        *pictures.show(
+            "throughput",
+            f"training and sampling images per second on {name}",
+            f"Bars: mean over seeds of the median window; lines: 5th to 95th percentile of the windows.{most}",
+        ),
+        *pictures.show(
+            "trade-off",
+            f"{heading} against training seconds and sampling images per second on {name}",
+            f"{heading} against what it costs, with 95% intervals over seeds; the arrows point to the better side."
+            f"{most}",
+        ),
+    ]
+
+
+def losses(section: Section, pictures: Pictures) -> list[str]:
+    """Show the losses along the training."""
+    return pictures.show(
+        "losses",
+        f"losses of each model on {section.name}",
+        f"Losses, as each model names them; they are not comparable between models.{_best(section, MOST_PANELS)}",
+    )
+
+
+def _heading(section: Section) -> str:
+    return text(section.quantity.heading) if section.quantity else "quality"
+
+
+def _best(section: Section, most: int) -> str:
+    """Say that a figure draws the best `most` models, where there are more."""
+    return f" The best {most} models are drawn." if len(section.models) > most else ""
