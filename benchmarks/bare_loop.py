@@ -13,11 +13,12 @@ import argparse
 import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from genbench import cost, options, plugins, seeding, training
+from genbench import cost, options, plugins, seeding, training, workload
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
 from genbench.model import Model
@@ -25,13 +26,8 @@ from genbench.plugins import Plugin
 from genbench.training import Batches, Progress
 from genbench.workload import Windows
 
+IMAGES = 4096  # of noise: their content does not matter to the clock
 WINDOW = 15  # steps, as in a budget of 1500: a longer one has longer windows
-
-
-def split_of(shape: torch.Size, count: int = 4096) -> Split:
-    """Random images: their content does not matter to the clock."""
-    images = torch.randint(256, (count, *shape), dtype=torch.uint8)
-    return Split(images, torch.randint(10, (count,)))
 
 
 def build(plugin: Plugin, shape: torch.Size, device: torch.device, given: Mapping[str, Any] | None = None) -> Model:
@@ -39,51 +35,55 @@ def build(plugin: Plugin, shape: torch.Size, device: torch.device, given: Mappin
     return options.build(plugin, shape, 10, given or {}, device)
 
 
-def bare(
-    plugin: Plugin,
-    model: Model,
-    split: Split,
-    batch_size: int,
-    steps: int,
-    device: torch.device,
-    step_function: training.TrainStep | None = None,
-) -> float:
-    """The loop that a researcher writes: everything resident as float32, the step called directly.
+@dataclass(frozen=True)
+class Loop:
+    """A model and what it is trained on, by either of the two loops.
 
-    `step_function` runs it in place of the plugin's own: what replays it from a CUDA graph.
+    `step_function` runs a step in place of the plugin's own: what replays it from a CUDA graph.
     """
-    hook = plugin.hook.train_step.get_hookimpls()[0]
-    names = hook.argnames if step_function is None else ("model", "images", "labels", "step")
-    step_function = step_function or hook.function
-    images = (split.images.float() / 127.5 - 1).to(device)
-    read = cost.clock(device)
-    model.networks.train()
-    begin = read()
-    for step in range(steps):
-        rows = torch.randint(len(images), (batch_size,), device=device)
-        arguments = {"model": model, "images": images[rows], "labels": None, "step": step}
-        losses = step_function(**{name: arguments[name] for name in names})
-        if step % 100 == 99:
-            {name: value.item() for name, value in losses.items()}
-    return steps * batch_size / (read() - begin)
 
+    plugin: Plugin
+    model: Model
+    split: Split
+    batch_size: int
+    steps: int
+    device: torch.device
+    step_function: training.TrainStep | None = None
 
-def harness(
-    plugin: Plugin,
-    model: Model,
-    split: Split,
-    batch_size: int,
-    steps: int,
-    device: torch.device,
-    step_function: training.TrainStep | None = None,
-    precision: str = "fp32",
-) -> float:
-    progress = Progress()
-    batches = Batches(split, batch_size, 0, device)
-    schedule, clock = Windows(None, None, 1, WINDOW, steps), cost.clock(device)
-    begin = time.perf_counter()
-    training.train(plugin, model, batches, schedule, progress, clock=clock, precision=precision, step=step_function)
-    return steps * batch_size / (time.perf_counter() - begin)
+    def bare(self) -> float:
+        """Return images/s of what a researcher writes: everything resident as float32, the step called directly."""
+        hook = self.plugin.hook.train_step.get_hookimpls()[0]
+        names = hook.argnames if self.step_function is None else ("model", "images", "labels", "step")
+        step_function = self.step_function or hook.function
+        images = (self.split.images.float() / 127.5 - 1).to(self.device)
+        read = cost.clock(self.device)
+        self.model.networks.train()
+        model, batch_size, device = self.model, self.batch_size, self.device
+        begin = read()
+        for step in range(self.steps):
+            rows = torch.randint(len(images), (batch_size,), device=device)
+            arguments = {"model": model, "images": images[rows], "labels": None, "step": step}
+            losses = step_function(**{name: arguments[name] for name in names})
+            if step % 100 == 99:
+                {name: value.item() for name, value in losses.items()}
+        return self.steps * batch_size / (read() - begin)
+
+    def harness(self, precision: str = "fp32") -> float:
+        """Return images/s of `genbench.training.train`."""
+        batches = Batches(self.split, self.batch_size, 0, self.device)
+        schedule, clock = Windows(None, None, 1, WINDOW, self.steps), cost.clock(self.device)
+        begin = time.perf_counter()
+        training.train(
+            self.plugin,
+            self.model,
+            batches,
+            schedule,
+            Progress(),
+            clock=clock,
+            precision=precision,
+            step=self.step_function,
+        )
+        return self.steps * self.batch_size / (time.perf_counter() - begin)
 
 
 def main() -> None:
@@ -116,15 +116,16 @@ def take_turns(
 
     Where a model's weights came to lie is a part of its speed: so there are several pairs, built in either order.
     """
-    split = split_of(shape)
-    loops = {"harness": harness, "bare": bare}
-    models = {name: build(plugin, shape, device) for name in sorted(loops, reverse=number % 2 == 0)}
+    split = workload.random_split(shape, IMAGES)
+
+    def loop() -> Loop:
+        return Loop(plugin, build(plugin, shape, device), split, given.batch_size, given.steps, device)
+
+    made = {name: loop() for name in sorted(("bare", "harness"), reverse=number % 2 == 0)}
+    loops = {"harness": made["harness"].harness, "bare": made["bare"].bare}
     pairs = []
     for turn in range(given.turns + 1):
-        rates = {
-            name: loops[name](plugin, models[name], split, given.batch_size, given.steps, device)
-            for name in sorted(loops, reverse=turn % 2 == 0)
-        }
+        rates = {name: loops[name]() for name in sorted(loops, reverse=turn % 2 == 0)}
         if turn:  # the first turn warms up
             pairs.append((rates["harness"], rates["bare"]))
     return pairs

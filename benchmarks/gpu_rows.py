@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bare_loop import bare, build, harness
+from bare_loop import Loop, build
 from random_weights import write_random_weights
 from torch import Tensor
 
@@ -74,17 +74,14 @@ class Trained:
             compile_networks(self.model, sizes.backend)
         hook = self.plugin.hook.train_step
         self.step = ReplayedStep(self.plugin, hook, self.model, device) if mode.graph else None
+        self._loop = Loop(self.plugin, self.model, self.split, sizes.batch, sizes.steps, device, self.step)
 
     def harness(self) -> float:
-        return harness(*self._loop(), self.mode.precision)
+        return self._loop.harness(self.mode.precision)
 
     def bare(self) -> float:
         with training.in_precision(self.mode.precision, self.device):
-            return bare(*self._loop())
-
-    def _loop(self) -> tuple[Any, ...]:
-        steps = self.sizes.steps
-        return self.plugin, self.model, self.split, self.sizes.batch, steps, self.device, self.step
+            return self._loop.bare()
 
     def launches(self) -> tuple[int | None, int | None]:
         """Return kernels launched and host synchronisations of one step with its batch."""

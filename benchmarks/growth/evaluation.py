@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,7 @@ import growth_law
 import isolation
 import pandas as pd
 import torch
+from parts import Parts, repeated
 
 from genbench import workload
 from genbench.metrics.evidence import Evidence
@@ -85,21 +84,11 @@ def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
 def _point(size: Size, count: int, dimension: int) -> list[dict[str, Any]]:
     evidence = _evidence(count, dimension, size.shape)
     before = isolation.resident_bytes()
-    rows: list[dict[str, Any]] = []
-    spent = 0.0
-    for repeat in range(size.repeats):
-        # Fresh each time: nothing is kept from the repeat before, as for the first model on a dataset.
-        parts = _suite(evidence())
-        total = sum(parts.values())
-        rows += [
-            {"d": dimension, "n": count, "repeat": repeat, "part": part, "seconds": seconds}
-            for part, seconds in ({"all": total} | parts).items()
-        ]
-        spent += total
-        if spent > ENOUGH_S:
-            break
+    # Fresh each time: nothing is kept from the repeat before, as for the first model on a dataset.
+    rows = repeated(lambda: _suite(evidence()), size.repeats, ENOUGH_S)
     added = isolation.added_bytes(before)
-    return [row | {"added_bytes": added, "threads": torch.get_num_threads()} for row in rows]
+    about = {"added_bytes": added, "threads": torch.get_num_threads()}
+    return [{"d": dimension, "n": count} | row | about for row in rows]
 
 
 def _evidence(count: int, dimension: int, shape: tuple[int, int, int]) -> Callable[[], Evidence]:
@@ -126,26 +115,19 @@ def _evidence(count: int, dimension: int, shape: tuple[int, int, int]) -> Callab
 
 
 def _suite(evidence: Evidence) -> dict[str, float]:
-    """Return the seconds of every part of the default suite with its standard errors, as an evaluation computes it."""
-    parts: dict[str, float] = {}
-
-    @contextmanager
-    def clocked(part: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        yield
-        parts[part] = parts.get(part, 0.0) + time.perf_counter() - begin
-
-    with clocked(PAIRS):  # what several metrics read is the part of all, not of the first that asks
+    """Return the seconds of the default suite with its standard errors, and of its parts, as an evaluation runs it."""
+    parts = Parts()
+    with parts.clocked(PAIRS):  # what several metrics read is the part of all, not of the first that asks
         _ = evidence.statistics.kernel_sum, evidence.statistics.held_out_distances, evidence.cross_pairs
-    with clocked(FRECHET):
+    with parts.clocked(FRECHET):
         _ = evidence.sample_gaussian, evidence.statistics.gaussian
     for metric in select():
         try:
-            with clocked(PART_OF.get(metric.name, PAIRS)):
+            with parts.clocked(PART_OF.get(metric.name, PAIRS)):
                 values = metric.compute(evidence)
         except NotMeasurable:
             continue
-        with clocked("standard errors"):
+        with parts.clocked("standard errors"):
             for name in values:
                 standard_error(name, evidence)
-    return parts
+    return {"all": sum(parts.values())} | parts

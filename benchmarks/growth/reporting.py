@@ -7,8 +7,8 @@ import importlib.util
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from unittest import mock
 import growth_law
 import isolation
 import pandas as pd
+from parts import Parts, repeated
 
 from genbench import report
 from genbench.identity import canonical
@@ -44,7 +45,7 @@ class Size:
 
 
 SETTINGS = Size()
-QUICK = Size(counts=(40, 80), repeats=1)
+QUICK = Size(counts=(25, 50), repeats=1)
 
 
 def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
@@ -129,37 +130,24 @@ class _Writer:
 
 def _point(directory: Path, repeats: int) -> list[dict[str, Any]]:
     before = isolation.resident_bytes()
-    rows: list[dict[str, Any]] = []
-    spent = 0.0
-    for repeat in range(repeats):
-        parts = _rendering(directory)
-        rows += [{"repeat": repeat, "part": part, "seconds": seconds} for part, seconds in parts.items()]
-        spent += parts["all"]
-        if spent > ENOUGH_S:
-            break
+    rows = repeated(lambda: _rendering(directory), repeats, ENOUGH_S)
     page = (directory / "report.md").stat().st_size
     return [row | {"added_bytes": isolation.added_bytes(before), "page_bytes": page} for row in rows]
 
 
 def _rendering(directory: Path) -> dict[str, float]:
     """Return the seconds of `genbench report` on a folder, and of its parts."""
-    parts = dict.fromkeys(("reading", *PARTS), 0.0)
-
-    @contextmanager
-    def clocked(part: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        yield
-        parts[part] = parts.get(part, 0.0) + time.perf_counter() - begin
+    parts = Parts.fromkeys(("reading", *PARTS), 0.0)
 
     def timed(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def timing(*arguments: Any, **options: Any) -> Any:
-            with clocked(part):
+            with parts.clocked(part):
                 return call(*arguments, **options)
 
         return timing
 
     def reading(folder: Path) -> Any:
-        with clocked("reading"):
+        with parts.clocked("reading"):
             return stored_records(folder)
 
     with ExitStack() as stack:
