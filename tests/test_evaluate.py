@@ -59,6 +59,7 @@ def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: 
     assert "±" not in lines["recall"]
     assert "±: one standard error" in answer.stderr
     assert "not measured" not in answer.stderr
+    assert "\r" not in answer.stderr  # how far it is stands on a terminal alone
 
 
 def test_the_floor_stands_beside_each_number_and_is_that_of_the_control(tmp_path: Path, digits: torch.Tensor) -> None:
@@ -110,6 +111,9 @@ def test_what_cannot_be_measured_is_said_and_the_rest_still_comes(tmp_path: Path
     assert answer.stdout.startswith("fd ")
     assert "not measured: classifier_score: needs at least 10 sample logits, got 5" in answer.stderr
     assert "5 images" in answer.stderr
+    document = CliRunner().invoke(evaluate, [str(tmp_path / "a.npy"), "-d", "digits", "--json"], catch_exceptions=False)
+    reasons = json.loads(document.stdout)["not_measured"]
+    assert reasons["classifier_score"] == "classifier_score: needs at least 10 sample logits, got 5"
 
 
 def test_a_corrupt_image_is_named_or_passed_over_and_counted(tmp_path: Path, digits: torch.Tensor) -> None:
@@ -126,6 +130,25 @@ def test_a_corrupt_image_is_named_or_passed_over_and_counted(tmp_path: Path, dig
     arguments = [str(tmp_path / "a.npy"), "--reference", str(tmp_path), "--skip-corrupt", "--metrics", "fd"]
     answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
     assert f"{tmp_path}: 2 passed over" in answer.stderr
+    assert "held-out" not in answer.stderr  # there is no floor beside images that the user names
+
+
+def test_a_floor_of_more_images_than_are_held_out_says_so(tmp_path: Path, digits: torch.Tensor) -> None:
+    np.save(tmp_path / "a.npy", torch.cat([digits, digits[:100]])[:, 0].numpy())
+    arguments = [str(tmp_path / "a.npy"), "-d", "digits", "--metrics", "fd"]
+    answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
+    assert "what 600 held-out images score in the place of yours, the floor, of which there are 500" in answer.stderr
+
+
+def test_of_many_files_that_are_passed_over_a_few_are_named(tmp_path: Path, digits: torch.Tensor) -> None:
+    for index in range(20):
+        Image.fromarray(digits[index, 0].numpy()).save(tmp_path / f"{index:02}.png")
+    for index in range(7):
+        (tmp_path / f"bad{index}.png").write_bytes(b"no picture")
+    arguments = [str(tmp_path), "-d", "digits", "--skip-corrupt", "--metrics", "fd"]
+    answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
+    assert "7 passed over" in answer.stderr
+    assert [f"bad{index}.png" in answer.stderr for index in range(7)] == [True] * 5 + [False] * 2
 
 
 @pytest.mark.parametrize(

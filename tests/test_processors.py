@@ -51,7 +51,9 @@ def test_without_control_groups_all_are_allowed(tmp_path: Path) -> None:
     assert processors.allowed(tmp_path / "none", tmp_path) == 64
 
 
-@pytest.mark.parametrize(("given", "jobs", "expected"), [(None, 1, 3), (None, 2, 1), ("8", 1, 8), ("8", 2, 4)])
+@pytest.mark.parametrize(
+    ("given", "jobs", "expected"), [(None, 1, 3), (None, 2, 1), (None, 4, 1), ("8", 1, 8), ("8", 2, 4)]
+)
 def test_torch_gets_no_more_threads_than_are_allowed(
     monkeypatch: pytest.MonkeyPatch, given: str | None, jobs: int, expected: int
 ) -> None:

@@ -29,6 +29,7 @@ def test_what_records_share_is_held_once(benchmark_records: list[dict[str, Any]]
     assert first["recipes"] is second["recipes"]
     assert first["environment"] is second["environment"]
     assert first["cell"]["dataset"] is second["cell"]["dataset"]
+    assert first["cell"]["plugin"] is second["cell"]["plugin"]
     assert isinstance(first["curve"], StoredCurve)
     assert [record.id for record in stored_records(tmp_path)] == [record.id for record in read_records(tmp_path)]
 
