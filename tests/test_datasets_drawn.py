@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genbench.datasets import load
-from genbench.datasets.gaussians import MIXTURES, render
+from genbench.datasets.gaussians import MIXTURES, log_probability, render
 from genbench.datasets.gaussians import nearest_mode as nearest_component
 from genbench.datasets.outlines import OUTLINES
 from genbench.datasets.shape_modes import nearest_mode
@@ -163,6 +163,23 @@ def test_gaussians_have_the_moments_of_their_mixture():
     assert of_one.mean(0).tolist() == pytest.approx([0.75, 0.0], abs=2e-3)
     # Rounding to grey levels adds a uniform error of variance step² / 12.
     assert of_one.std(0).tolist() == pytest.approx([math.sqrt(0.03**2 + (1 / 127.5) ** 2 / 12)] * 2, rel=0.03)
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_probabilities_of_all_images_sum_to_one(name):
+    levels = torch.arange(256, dtype=torch.uint8)
+    every = torch.cartesian_prod(levels, levels)[:, :, None, None]
+    log_probabilities = log_probability(every, MIXTURES[name])
+    assert torch.isfinite(log_probabilities).all()
+    assert float(log_probabilities.exp().sum()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_log_probability_is_near_the_density_of_the_continuous_mixture():
+    mixture = MIXTURES["ring"]
+    image = render(torch.tensor([[0.75, 0.0]]))
+    step = 1 / 127.5
+    density_at_centre = 1 / (8 * 2 * math.pi * mixture.deviation**2)
+    assert float(log_probability(image, mixture)) == pytest.approx(math.log(density_at_centre * step**2), abs=0.05)
 
 
 def test_what_lies_between_components_has_no_mode():
