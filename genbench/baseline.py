@@ -52,7 +52,7 @@ def read_baseline(path: Path) -> list[Record]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         schema = document[_KIND]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{path} is no baseline; `genbench baseline DIR --out {path}` writes one") from error
     for what, found, known in (
         ("baseline", schema, BASELINE_SCHEMA),

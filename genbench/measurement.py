@@ -6,6 +6,7 @@ cached by content, so a second model on the same data pays nothing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from genbench import controls
 from genbench.atomic import replacing
 from genbench.datasets import cache_root
 from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
+from genbench.errors import InputError
 from genbench.features.extractor import Extractor, Features, extract
 from genbench.identity import identity
 from genbench.metrics.evidence import Evidence
@@ -170,7 +172,8 @@ class Evaluator:
             errors = {} if curve else {name: standard_error(name, evidence) for name in values}
             numbers |= {names[name]: Number(value, recipe, errors.get(name)) for name, value in values.items()}
         if set(self._statistics.tensors) != known:
-            _write_tensors(self._statistics_path, self._statistics.tensors)
+            with contextlib.suppress(InputError):  # the next model computes them again; what was trained is not lost
+                _write_tensors(self._statistics_path, self._statistics.tensors)
         return numbers
 
     def floor(self, count: int) -> dict[str, Number]:
@@ -246,14 +249,16 @@ def _cache_path(kind: str, key: str) -> Path:
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """Read cached tensors; a file that cannot be read is as good as none, and is made again."""
-    if not path.exists():
-        return {}
     try:
-        return load_file(path)
+        return load_file(path) if path.exists() else {}
     except (SafetensorError, OSError):
         return {}
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    with replacing(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    try:
+        with replacing(path) as temporary:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    except (OSError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cache: {path} cannot be written ({reason}); set GENBENCH_CACHE to another folder") from error

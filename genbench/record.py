@@ -43,6 +43,15 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
 _UPGRADES = {1: _from_1}  # from each older schema to the next
 
 
+# What every reader takes for granted, and of what kind it is.
+_PARTS: dict[str, Any] = {
+    **dict.fromkeys(("id", "status"), str),
+    **dict.fromkeys(("cell", "numbers", "cost", "recipes", "environment"), Mapping),
+    "curve": list,
+}
+_CELL: dict[str, Any] = {**dict.fromkeys(("model", "label", "kind"), str), "seed": int, "dataset": Mapping}
+
+
 @dataclass(frozen=True)
 class Record:
     """One cell's outcome. `data` is the JSON document; the properties name its most wanted parts.
@@ -128,18 +137,42 @@ def read_record(path: Path) -> Record:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         body = {key: value for key, value in data.items() if key != "sha256"}
-        checksum = data["sha256"]
-    except (OSError, ValueError, AttributeError, KeyError) as error:
+        checksum, expected = data["sha256"], hashlib.sha256(canonical(body)).hexdigest()
+        newer = data["schema"] > SCHEMA
+        if not newer and data["schema"] not in (*_UPGRADES, SCHEMA):
+            raise ValueError(data["schema"])
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise RecordError(
             f"record {path} cannot be read: truncated or no record; delete it to run its cell again"
         ) from error
-    if data.get("schema", 0) > SCHEMA:
+    if newer:
         raise RecordError(
             f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench"
         )
-    if checksum != hashlib.sha256(canonical(body)).hexdigest():
+    if checksum != expected:
         raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
-    return Record(upgraded(data))
+    record = upgraded(data)
+    fault = _fault(record)
+    if fault:
+        raise RecordError(f"record {path} {fault}: genbench did not write it so; delete it to run its cell again")
+    return Record(record)
+
+
+def _fault(record: Mapping[str, Any]) -> str:
+    """Return what a record lacks without which no reader can use it, in words; empty where it has all."""
+    for what, part, parts in (
+        ("it", record, _PARTS),
+        ("its cell", record.get("cell"), _CELL),
+        ("its dataset", (record.get("cell") or {}).get("dataset"), {"name": str}),
+    ):
+        for name, kinds in parts.items():
+            if not isinstance(part, Mapping) or not isinstance(part.get(name), kinds):
+                return f"cannot be used, as {what} has no {name}"
+    for name, number in record["numbers"].items():
+        known = isinstance(number, Mapping) and number.get("recipe") in record["recipes"]
+        if not known or not isinstance(number.get("value"), int | float | None):
+            return f"cannot be used, as its {name} is no number with a recipe"
+    return ""
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ def snapshot() -> dict[str, Any]:
         "torch's default device": torch.get_default_device(),
         "torch's number of threads": torch.get_num_threads(),
         "torch's gradient mode": torch.is_grad_enabled(),
+        "torch's choice of deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "torch's detection of anomalies": torch.is_anomaly_enabled(),
         "the working directory": os.getcwd(),
         "the state of Python's random": random.getstate(),
         "the state of numpy's random": _plain(np.random.get_state()),
@@ -105,6 +107,9 @@ def _restore(before: dict[str, Any]) -> None:
     if torch.get_num_threads() != before["torch's number of threads"]:
         torch.set_num_threads(before["torch's number of threads"])
     torch.set_grad_enabled(before["torch's gradient mode"])
+    if torch.are_deterministic_algorithms_enabled() != before["torch's choice of deterministic algorithms"]:
+        torch.use_deterministic_algorithms(before["torch's choice of deterministic algorithms"])
+    torch.autograd.set_detect_anomaly(before["torch's detection of anomalies"])
     os.chdir(before["the working directory"])
     random.setstate(before["the state of Python's random"])
     name, keys, *rest = before["the state of numpy's random"]

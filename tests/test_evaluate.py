@@ -105,6 +105,14 @@ def test_images_of_the_reference_itself_are_at_distance_zero(tmp_path: Path, dig
     assert found["precision"] == found["recall"] == 1.0
 
 
+def test_images_that_are_all_alike_are_at_distance_zero_of_themselves(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((100, 8, 8, 1), np.uint8))
+    arguments = [str(path), "--reference", str(path), "--metrics", "fd", "--json"]
+    answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
+    assert json.loads(answer.stdout)["numbers"]["fd"]["value"] == 0.0
+
+
 def test_what_cannot_be_measured_is_said_and_the_rest_still_comes(tmp_path: Path, digits: torch.Tensor) -> None:
     np.save(tmp_path / "a.npy", digits[:5, 0].numpy())
     answer = CliRunner().invoke(evaluate, [str(tmp_path / "a.npy"), "-d", "digits"], catch_exceptions=False)

@@ -78,6 +78,27 @@ time.sleep(60)
     assert not alive.exists() or "Z (zombie)" in alive.read_text()
 
 
+def test_a_hang_outside_its_group_is_ended_too(server: ForkServer, write_plugin) -> None:
+    code = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); time.sleep(60)"
+    begin = time.monotonic()
+    outcome = check_model(server, write_plugin("LATENT = 16", f"LATENT = 16\n{code}"), seconds=1.0)
+    assert "timed out" in outcome.reason
+    assert time.monotonic() - begin < 30
+
+
+def test_a_child_that_goes_on_has_no_word(server: ForkServer, write_plugin) -> None:
+    code = "import os; child = os.fork(); child and os.waitpid(child, 0)"
+    events: list[object] = []
+    cell = Cell(ModelSpec(str(write_plugin("LATENT = 16", f"LATENT = 16\n{code}"))), "digits", 0, Settings())
+    task = server.start("check_model", {"cell": cell.to_json(), **PAYLOAD})
+    take = task._take
+    task._take = lambda event: (events.append(event["event"]), take(event))
+    while not task.ended:
+        server.wait()
+    assert task.outcome.ok
+    assert events == ["result"]
+
+
 def test_what_a_plugin_prints_is_kept_as_a_tail(server: ForkServer, write_plugin) -> None:
     noise = "print('x' * 79 + '\\n' * 1, end='')"
     code = f"for _ in range(30000): {noise}\nprint('the end')\nraise RuntimeError('after much noise')"

@@ -89,6 +89,31 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
     "sets_variable": (in_step("import os; os.environ['MINE'] = '1'"), "training", "changed the environment (MINE)"),
     "draws_numpy": (in_step("import numpy; numpy.random.rand()"), "training", "changed the state of numpy's random"),
     "seeds": (in_step("torch.manual_seed(1)"), "training", "changed the seed of torch's global generator"),
+    "sets_determinism": (
+        in_step("torch.use_deterministic_algorithms(True)"),
+        "training",
+        "changed torch's choice of deterministic algorithms (False became True)",
+    ),
+    "detects_anomalies": (
+        in_step("torch.autograd.set_detect_anomaly(True)"),
+        "training",
+        "changed torch's detection of anomalies (False became True)",
+    ),
+    "names_no_text": (
+        in_step(r"raise FileNotFoundError('caf\udce9.png')"),
+        "training",
+        "FileNotFoundError: caf?.png",
+    ),
+    "has_no_message": (
+        in_step("class Odd(Exception): __str__ = None", "raise Odd"),
+        "training",
+        "Odd: with a message that raises TypeError",
+    ),
+    "says_megabytes": (
+        in_step("raise ValueError('x' * 2**25)"),
+        "training",
+        "characters left out",
+    ),
     "leaves_thread": (
         in_step("import threading, time", "threading.Thread(target=time.sleep, args=[99], name='mine').start()"),
         "measuring",

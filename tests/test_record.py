@@ -16,9 +16,11 @@ def document(cell_id: str = "0f" * 8, label: str = "vae", seed: int = 0) -> dict
         "schema": SCHEMA,
         "id": cell_id,
         "status": "finished",
-        "cell": {"label": label, "seed": seed, "dataset": {"name": "digits"}},
+        "cell": {"model": "vae", "label": label, "kind": "model", "seed": seed, "dataset": {"name": "digits"}},
         "numbers": {"fd": {"value": 12.5, "recipe": "a1"}},
+        "recipes": {"a1": {"metric": "frechet_distance"}},
         "cost": {},
+        "curve": [],
         "environment": {},
     }
 
@@ -42,6 +44,10 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         (lambda text: text[: len(text) // 2], "truncated or no record"),
         (lambda text: "", "truncated or no record"),
         (lambda text: "[]", "truncated or no record"),
+        (lambda text: "[" * 100_000, "truncated or no record"),
+        (lambda text: text.replace('"vae"', r'"\ud800"'), "truncated or no record"),
+        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": "two"'), "truncated or no record"),
+        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 0'), "truncated or no record"),
         (lambda text: text.replace("12.5", "1.25"), "was edited: its checksum does not fit"),
         (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 99'), "has schema 99, this version reads up to"),
     ],
@@ -52,6 +58,24 @@ def test_a_record_that_cannot_be_trusted_is_named(tmp_path: Path, change, messag
     with pytest.raises(RecordError, match=message) as error:
         read_record(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": None}, "as it has no status"),
+        ({"numbers": []}, "as it has no numbers"),
+        ({"curve": "none"}, "as it has no curve"),
+        ({"cell": {"model": "vae", "label": "vae", "kind": "model", "seed": "0"}}, "as its cell has no seed"),
+        ({"cell": document()["cell"] | {"dataset": {}}}, "as its dataset has no name"),  # type: ignore[operator]
+        ({"numbers": {"fd": {"value": "many", "recipe": "a1"}}}, "as its fd is no number with a recipe"),
+        ({"recipes": {}}, "as its fd is no number with a recipe"),
+    ],
+)
+def test_a_record_that_another_program_wrote_is_refused(tmp_path: Path, change, message: str) -> None:
+    path = record_path(tmp_path, write_record(tmp_path, document() | change).id)  # with the right checksum
+    with pytest.raises(RecordError, match=message):
+        read_record(path)
 
 
 def test_records_come_in_one_order_and_temporary_files_are_none(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from torch import nn
 import genbench
 from genbench import Model, checkpoint
 from genbench.execution.cell_lock import CellLock
+from genbench.record import read_records
 
 TINY = (Path(__file__).parent / "models" / "tiny.py").read_text()
 QUICK: dict[str, Any] = {"seeds": 1, "evaluations": 2, "samples": 100, "controls": []}
@@ -268,6 +269,18 @@ def test_a_lock_lives_as_long_as_a_worker_that_inherited_it(tmp_path: Path) -> N
     worker.kill()
     worker.wait()
     assert CellLock(tmp_path, "a").acquire()
+
+
+def test_records_that_vanish_within_a_run_are_written_again(tmp_path: Path) -> None:
+    step = "def train_step(model, images):\n"
+    assert step in TINY
+    remove = f"    import shutil; shutil.rmtree({str(tmp_path / 'out' / 'records')!r}, ignore_errors=True)\n"
+    (tmp_path / "good.py").write_text(TINY)
+    (tmp_path / "removes.py").write_text(TINY.replace(step, step + remove))
+    models = [str(tmp_path / f"{name}.py") for name in ("good", "removes")]
+    found = genbench.run(models, out=tmp_path / "out", budget="2steps", **QUICK)
+    assert {record.label for record in read_records(tmp_path / "out")} == {record.label for record in found}
+    assert len(found) == 2
 
 
 def test_a_damaged_record_is_named_before_anything_is_trained(slow: Path, unbroken: genbench.Record) -> None:

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from genbench.errors import InputError, nearest
+from genbench.report.escape import printable
 
 __all__ = ["ExpressionError", "Term", "check_names", "parse"]
 
+_POINTED = 30  # characters shown either side of a fault
 _BLANKS = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -29,7 +32,7 @@ class ExpressionError(InputError):
 
     def __init__(self, expression: str, offset: int, fault: str) -> None:
         self.position = offset + 1
-        self.pointer = f"  {expression}\n  {' ' * offset}^"
+        self.pointer = _pointer(expression, offset)
         super().__init__(f"--fail-on, at character {self.position}: {fault}")
 
 
@@ -94,6 +97,20 @@ def check_names(expression: str, terms: Collection[Term], known: Collection[str]
             raise ExpressionError(expression, term.offset, fault)
 
 
+def _shown(text: str) -> str:
+    """Return `text` with as many characters, of which each takes a place and none moves the cursor."""
+    return "".join(" " if character.isspace() else printable(character) for character in text)
+
+
+def _pointer(expression: str, offset: int) -> str:
+    """Return the expression, or the part of it around `offset`, as one line, and a line with `^` below that place."""
+    start, end = max(0, offset - _POINTED), offset + _POINTED
+    before, after = _shown(expression[start:offset]), _shown(expression[offset:end])
+    left, right = "…" * (start > 0), "…" * (end < len(expression))
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in before)
+    return f"  {left}{before}{after}{right}\n  {' ' * (len(left) + len(before) + wide)}^"
+
+
 def _term(expression: str, offset: int) -> tuple[Term, int]:
     start = _skip(expression, offset)
     name, offset = _part(_NAME, expression, start, "a name, such as fd")
@@ -109,7 +126,7 @@ def _term(expression: str, offset: int) -> tuple[Term, int]:
     text = f"{name}{sign}{number}{'%' if relative else ''}"
     term = Term(name, sign, float(number) / (100 if relative else 1), relative, text, start)
     if not math.isfinite(term.bound):
-        raise ExpressionError(expression, place, f"{number!r} is too large for a bound")
+        raise ExpressionError(expression, place, f"{number[:20]!r} is too large for a bound")
     if term.passed_by(0.0):
         size = number.lstrip("+-") + ("%" if relative else "")
         fault = f"{text!r} would fail without any change; write '{name}>{size}' or '{name}<-{size}'"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -45,8 +48,17 @@ for command in (run, report, compare, baseline, regress, evaluate, models, datas
 
 def main() -> None:
     """Run the command; an error that is the user's is one line and exit code 2, any other of ours exit code 1."""
+    # A job that is cancelled gets this signal: it ends as by an interrupt, with nothing left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        cli()
+        # Not standalone: there click ends an interrupt with exit code 1, which would say that something got worse.
+        sys.exit(cli.main(standalone_mode=False))
+    except click.Abort:
+        click.echo("genbench: interrupted; the same command goes on where it was", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except InputError as error:
         click.echo(f"genbench: {error}", err=True)
         sys.exit(2)
@@ -54,12 +66,20 @@ def main() -> None:
         click.echo(f"genbench: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        click.echo(
-            f"genbench: {error.strerror}; what is finished is safe: make room and give the same command", err=True
-        )
+        _end_for(error)
+
+
+def _end_for(error: OSError) -> NoReturn:
+    """Say in one line what the system refused, and exit; an error that names no file is a fault of ours, and raised."""
+    if error.errno == errno.EPIPE:  # whoever read the output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter would try again when it ends
         sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("genbench: interrupted; the same command goes on where it was", err=True)
-        sys.exit(130)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not full and error.filename is None:
+        raise error
+    where = "" if error.filename is None else f"{error.filename2 or error.filename}: "
+    remedy = "make room" if full else "mend that"
+    click.echo(
+        f"genbench: {where}{error.strerror}; what is finished is safe: {remedy} and give the same command", err=True
+    )
+    sys.exit(1)

@@ -156,7 +156,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self._shown = 0.0
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
 
     def step(self, stage: str) -> Any:
         return lambda done, total: self.event({"event": "progress", "stage": stage, "done": done, "total": total})

@@ -27,7 +27,7 @@ def listener_for(quiet: bool) -> Iterator[Listener]:
     """Give the listener that fits where standard error goes."""
     if quiet:
         yield Silence()
-    elif sys.stderr.isatty():
+    elif sys.stderr is not None and sys.stderr.isatty():
         with Bars() as bars:
             yield bars
     else:

@@ -102,7 +102,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self._shown = -LINE_INTERVAL_S
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
 
     def __call__(self, text: str) -> None:
         now = time.monotonic()

@@ -86,6 +86,8 @@ def _model(value: Any) -> ModelSpec:
     if isinstance(value, ModelSpec):
         return value
     if isinstance(value, str):
+        if not value.isprintable():  # it names rows, files and records; the bytes of another encoding could not
+            raise InputError(f"model {value!r} holds characters that cannot be shown; rename the file or the value")
         return ModelSpec.parse(value)
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
         return ModelSpec(value["name"], {key: option for key, option in value.items() if key != "name"})

@@ -133,7 +133,11 @@ class _Runner:
                 time.sleep(OTHERS_INTERVAL_S)
             self.waiting.extend(self.elsewhere)
             self.elsewhere.clear()
-        return [place.record for place in self.places if place.record is not None]
+        records = [place.record for place in self.places if place.record is not None]
+        for record in records:
+            if not record_path(self.directory, record.id).exists():  # something has emptied the folder meanwhile
+                write_record(self.directory, record.data)
+        return records
 
     def _fill(self) -> None:
         """Start cells until every job has one, passing over those that are finished or run elsewhere."""

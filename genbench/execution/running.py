@@ -158,6 +158,7 @@ class Running:
         if self._pid is not None and self._status is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
+        self._signal_worker(signal.SIGKILL)  # it may have left its group
 
     def _signal_worker(self, number: signal.Signals) -> None:
         if self._pid is not None and self._status is None:

@@ -29,6 +29,7 @@ from genbench.execution.tasks import TASKS
 PRELOAD = ("torch", "genbench.preflight")
 # What cells need beside it, imported before the first of them: a request that is refused never waits for it.
 PRELOAD_FOR_CELLS = ("genbench.cell", "genbench.metrics.torchmetrics_import")
+REASON_LIMIT, TRACEBACK_LIMIT = 2000, 20_000  # characters: a record holds them, whatever a plugin raises
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -123,8 +124,13 @@ def _work(request: dict[str, Any], events: int, log: int) -> None:
     code = 1
     pipe = os.fdopen(events, "wb")
 
+    own = os.getpid()
+
     def emit(event: dict[str, Any]) -> None:
-        pipe.write(json.dumps(event).encode() + b"\n")
+        if os.getpid() != own:  # a plugin has forked, and its child goes on here: a cell has one process that speaks
+            os._exit(1)
+        # A plugin's text can hold what is no Unicode, such as half of a pair: it comes from names of files.
+        pipe.write(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         pipe.flush()
 
     try:
@@ -142,8 +148,9 @@ def _work(request: dict[str, Any], events: int, log: int) -> None:
         code = 0
     except BaseException as error:  # a stranger's code runs here: whatever it raises becomes a reported failure
         with contextlib.suppress(BaseException):
-            emit(_failure(error))
             traceback.print_exc()
+        with contextlib.suppress(BaseException):
+            emit(_failure(error))
     finally:
         with contextlib.suppress(BaseException):
             sys.stdout.flush()
@@ -152,14 +159,29 @@ def _work(request: dict[str, Any], events: int, log: int) -> None:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    text = str(error).strip().splitlines()
+    try:
+        text = str(error).strip().splitlines()
+    except Exception as fault:  # a stranger's exception
+        text = [f"with a message that raises {type(fault).__name__}"]
     reason = text[0] if text else ""
     if isinstance(error, SystemExit):
         reason = f"called sys.exit({error.code!r})"
     kind = "input" if isinstance(error, InputError) else "failure"
     name = type(error).__name__
-    trace = "".join(traceback.format_exception(error))
-    return {"event": "error", "kind": kind, "type": name, "reason": reason or name, "traceback": trace}
+    trace = _shortened("".join(traceback.format_exception(error)), TRACEBACK_LIMIT)
+    return {
+        "event": "error",
+        "kind": kind,
+        "type": name,
+        "reason": _shortened(reason or name, REASON_LIMIT),
+        "traceback": trace,
+    }
+
+
+def _shortened(text: str, limit: int) -> str:
+    """Return `text` with its middle left out where it is longer than `limit` characters."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]} [{len(text) - limit} characters left out] {text[-half:]}"
 
 
 def _end_orphans(workers: dict[int, int]) -> None:

@@ -172,5 +172,7 @@ class GaussianStatistics:
 
 def rank_tolerance(eigenvalues: Tensor, dimension: int | None = None) -> float:
     """Below it an eigenvalue is rounding: `d · 2⁻⁵² · λ_max`."""
+    if not len(eigenvalues):  # of features that are all alike
+        return 0.0
     size = dimension or len(eigenvalues)
     return float(size * torch.finfo(torch.float64).eps * eigenvalues.max().clamp(min=0))

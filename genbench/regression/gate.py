@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,8 +54,8 @@ class Request:
             raise InputError(f"--pairs must be at least {LEAST_PAIRS}, not {self.pairs}: fewer give no interval")
         if not 0 < self.threshold < 1:
             raise InputError(f"--threshold must be above 0% and below 100%, not {self.threshold:.3%}")
-        if not self.seconds > 0:
-            raise InputError(f"--seconds must be above 0, not {self.seconds:g}")
+        if not 0 < self.seconds < math.inf:
+            raise InputError(f"--seconds must be finite and above 0, not {self.seconds:g}")
 
 
 @dataclass(frozen=True)

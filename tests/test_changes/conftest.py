@@ -31,6 +31,7 @@ def build(
             "id": f"{label}-{first_seed + place}-{cell}",
             "status": "finished",
             "cell": {
+                "model": label.partition(":")[0],
                 "label": label,
                 "kind": "model",
                 "seed": first_seed + place,

@@ -50,6 +50,25 @@ def test_what_cannot_be_read_is_said_with_its_position(expression: str, position
     assert caret.index("^") == 2 + position - 1
 
 
+@pytest.mark.parametrize(
+    ("expression", "shown", "caret"),
+    [
+        ("fd>5%\n,zz", "  fd>5% ,zz", 11),
+        ("fd\t>5%,日", "  fd >5%,日", 9),
+        ("日\x1b[31m", "  日�[31m", 2),
+        ("fd>1,x日", "  fd>1,x日", 8),
+        ("fd>5%," * 500 + "zz", f"  …>5%,{'fd>5%,' * 4}zz", 33),
+        ("fd>" + "9" * 5000, f"  fd>{'9' * 30}…", 5),
+    ],
+)
+def test_the_place_is_shown_in_one_short_line(expression: str, shown: str, caret: int) -> None:
+    with pytest.raises(ExpressionError) as error:
+        parse(expression)
+    first, second = error.value.pointer.splitlines()
+    assert (first, second.index("^")) == (shown, caret)
+    assert len(str(error.value)) < 200
+
+
 @given(st.text(alphabet="fd_5.%<>,-+e \t\n", max_size=20))
 def test_any_text_is_read_or_refused_at_a_place_within_it(expression: str) -> None:
     try:
