@@ -33,6 +33,7 @@ def snapshot() -> dict[str, Any]:
         "torch's gradient mode": torch.is_grad_enabled(),
         "torch's choice of deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "torch's detection of anomalies": torch.is_anomaly_enabled(),
+        "torch's precision of float32 products": torch.get_float32_matmul_precision(),
         "the working directory": os.getcwd(),
         "the state of Python's random": random.getstate(),
         "the state of numpy's random": _plain(np.random.get_state()),
@@ -110,6 +111,7 @@ def _restore(before: dict[str, Any]) -> None:
     if torch.are_deterministic_algorithms_enabled() != before["torch's choice of deterministic algorithms"]:
         torch.use_deterministic_algorithms(before["torch's choice of deterministic algorithms"])
     torch.autograd.set_detect_anomaly(before["torch's detection of anomalies"])
+    torch.set_float32_matmul_precision(before["torch's precision of float32 products"])
     os.chdir(before["the working directory"])
     random.setstate(before["the state of Python's random"])
     name, keys, *rest = before["the state of numpy's random"]

@@ -99,6 +99,11 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
         "training",
         "changed torch's detection of anomalies (False became True)",
     ),
+    "sets_precision": (
+        in_step("torch.set_float32_matmul_precision('medium')"),
+        "training",
+        "changed torch's precision of float32 products (highest became medium)",
+    ),
     "names_no_text": (
         in_step(r"raise FileNotFoundError('caf\udce9.png')"),
         "training",
