@@ -26,12 +26,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean …?` for the names close to `name`, or the list of all when none is close.
 
     >>> nearest("dcgam", ["gan", "dcgan", "vae"])
+    '; did you mean dcgan?'
+    >>> nearest("cgan", ["gan", "dcgan", "vae"])
     '; did you mean dcgan or gan?'
+    >>> nearest("FD", ["fd", "kid"])
+    '; did you mean fd?'
     >>> nearest("zzz", ["gan", "vae"])
     '; known: gan, vae'
     """
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3)
+    in_lower_case = {known_name.lower(): known_name for known_name in names}
+    close = difflib.get_close_matches(name.lower(), in_lower_case, n=3)
     if close:
-        return f"; did you mean {' or '.join(close)}?"
+        return f"; did you mean {' or '.join(in_lower_case[match] for match in close)}?"
     return f"; known: {', '.join(names) or 'none'}"

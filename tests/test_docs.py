@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import inspect
 import re
 import tomllib
@@ -16,6 +18,12 @@ from genbench.plugins import hook_names
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+WITH_EXAMPLES = [
+    ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+    for folder in (ROOT, *(ROOT / "plugins" / name for name in ("gan", "vae", "ae")))
+    for path in sorted(folder.glob("genbench*/**/*.py"))
+    if ">>> " in path.read_text()
+]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -93,3 +101,10 @@ def test_every_page_of_the_docs_is_named_in_the_readme_or_in_contributing() -> N
     named = README + (ROOT / "CONTRIBUTING.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert f"docs/{page.name}" in named, page
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_the_examples_in_docstrings_give_what_they_say(name: str) -> None:
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted
+    assert not results.failed

@@ -128,7 +128,7 @@ def _markdown_rows(changes: Sequence[Change], shown: Shown) -> str:
         name = code(model) if change.pair.is_model else f"*{text(model)}*"
         bold = "**" if any(change is worse for worse in failed) else ""
         lines.append([name, *(f"{bold}{text(cell)}{bold}" for cell in rest)])
-    return markdown_table(HEADER, lines, left=2)
+    return markdown_table(HEADER, lines, left=2, words=["outcome"])
 
 
 def _fold(title: str, content: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from genbench.comparison import Summary, summarise
@@ -30,9 +30,14 @@ _MOST_ACROSS = 10
 _LEAST_SHOWN_S = 1e-3  # less is the cost of finding out that there is nothing to do
 
 
-def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return a Markdown table of cells that are already escaped; the first `left` columns are set flush left."""
-    rule = [":---" if position < left else "---:" for position in range(len(header))]
+def markdown_table(
+    header: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1, words: Collection[str] = ()
+) -> str:
+    """Return a Markdown table of cells that are already escaped.
+
+    The first `left` columns are set flush left, and those whose headings are in `words`.
+    """
+    rule = [":---" if place < left or heading in words else "---:" for place, heading in enumerate(header)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines))
 
 

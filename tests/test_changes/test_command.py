@@ -72,6 +72,7 @@ def test_markdown_begins_with_the_verdict_and_escapes_names(genbench, folders, t
     text = page.read_text()
     assert text.startswith("## genbench compare: regression: 1 of 2 checks failed\n")
     assert "| `gan` | **fd ↓** |" in text
+    assert "| :--- | :--- | ---: | ---: | ---: | ---: | :--- |" in text  # words flush left, numbers flush right
     assert "| `vae:beta=4` | fd ↓ |" in text
     assert "<details><summary>Other numbers</summary>" in text
 
