@@ -243,4 +243,5 @@ def test_a_real_graph_trains_as_the_steps(model: str, precision: str) -> None:
 def test_the_contract_on_cuda(model: str) -> None:
     contract = Contract(model, [(1, 8, 8)], "cuda")
     subject = contract.subject(contract.cases[0])
-    capturing.capturable(subject)
+    assert subject.build().capturable
+    capturing.capturable(subject)  # raises a Fault where replays are not the steps
