@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genbench.cli.terminal import watched
 from genbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self._shown = 0.0
-        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._terminal = watched()
 
     def step(self, stage: str) -> Any:
         return lambda done, total: self.event({"event": "progress", "stage": stage, "done": done, "total": total})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genbench.api import Silence
+from genbench.cli.terminal import watched
 from genbench.execution.benchmark import Listener, Planned
 from genbench.record import Record
 
@@ -27,7 +27,7 @@ def listener_for(quiet: bool) -> Iterator[Listener]:
     """Give the listener that fits where standard error goes."""
     if quiet:
         yield Silence()
-    elif sys.stderr is not None and sys.stderr.isatty():
+    elif watched():
         with Bars() as bars:
             yield bars
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from genbench.cli.terminal import watched
 from genbench.errors import InputError
 
 LINE_INTERVAL_S = 10.0  # between plain lines
@@ -102,7 +103,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self._shown = -LINE_INTERVAL_S
-        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._terminal = watched()
 
     def __call__(self, text: str) -> None:
         now = time.monotonic()
