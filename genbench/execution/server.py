@@ -19,6 +19,7 @@ import socket
 import struct
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import psutil
@@ -69,7 +70,11 @@ def _accept(control: socket.socket, workers: dict[int, int], own: tuple[int, int
     if request["task"] == "run_cell":
         for name in PRELOAD_FOR_CELLS:
             importlib.import_module(name)
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 and newer warn of any thread, and libraries start idle ones while they are imported. A worker uses
+        # none of them: it makes its own.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
