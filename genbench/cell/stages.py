@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genbench import controls, cost, environment, measurement, plugins, preflight, sampling, seeding, world
 from genbench.cell.artifacts import save_artifacts
+from genbench.cell.counting import Flops
 from genbench.cell.events import Emit, Events
 from genbench.cell.training import CellTraining
 from genbench.compilation import compile_networks
@@ -109,7 +110,10 @@ class _CellRun:
         training = CellTraining(
             self.cell, plugin, self.dataset, self.device, self.checkpoint_path, interval, self.events
         )
-        flops = training.count_flops()
+        # Only a budget in FLOPs has to know them all ahead. Otherwise one step shows here whether they can be counted,
+        # and the others are counted when nothing else can be disturbed by it.
+        by_flops = self.settings.budget.unit == "flop"
+        flops = training.count_flops() if by_flops else training.count_flops(1)
         model, progress = training.begin()
         self.check_world(plugin, before)
         if self.settings.compile:
@@ -118,7 +122,7 @@ class _CellRun:
             plugin, model, self.dataset, self.evaluator, self.device, self.cell.seed, self.count, self.events
         )
         cost.reset_peak_memory(self.device)
-        training.train(model, progress, evaluation.curve_point, flops["train"])
+        training.train(model, progress, evaluation.curve_point, flops.train.steps_within)
         self.check_world(plugin, before, "train")
         self.events.stage("measuring")
         final = evaluation.final()
@@ -126,9 +130,15 @@ class _CellRun:
         self.check_leftovers(plugin)
         on_curve = progress.rows[0].numbers
         progress.rows[-1].numbers = {name: value.value for name, value in final.numbers.items() if name in on_curve}
+        memory = cost.peak_memory(self.device)  # before another model is built
+        if not by_flops:
+            self.events.stage("counting")
+            flops = training.count_flops(progress.step)
+        for row in progress.rows:
+            row.flops = flops.train.total(row.step)
         return {
             "numbers": {name: number.to_json() for name, number in final.numbers.items()},
-            "cost": self.costs(training, model, progress, evaluation, flops),
+            "cost": {**self.costs(training, model, progress, evaluation, flops), **memory},
             "curve": [dict(vars(row)) for row in progress.rows],
             "artifacts": self.pictures(final.samples, final.reconstructions),
         }
@@ -153,7 +163,7 @@ class _CellRun:
         model: Model,
         progress: Progress,
         evaluation: Evaluation,
-        flops: Mapping[str, int],
+        flops: Flops,
     ) -> dict[str, Any]:
         batch_size = self.settings.batch_size
         trained, sampled = cost.throughput(progress.windows), cost.throughput(evaluation.windows)
@@ -162,15 +172,15 @@ class _CellRun:
             "sample_images_per_s": sampled and sampled.to_json(),
             "sample_batch_size": sampling.BATCH,
             "parameters": model.parameter_count(),
-            "train_flops_per_image": flops["train"] / batch_size,
-            "sample_flops_per_image": flops["sample"],
+            "train_flops_per_image": flops.train.per_step / batch_size,
+            "sample_flops_per_image": flops.sample,
+            "flops_counted": str(flops.train),
             "steps": progress.step,
             "images": progress.step * batch_size,
             "replayed": training.replayed(model, progress),
             "train_s": progress.elapsed_s,
             "before_sampling_s": evaluation.before_sampling_s,
             "evaluation_s": evaluation.seconds,
-            **cost.peak_memory(self.device),
         }
 
     def pictures(self, images: Tensor, restored: Tensor | None) -> dict[str, str]:
