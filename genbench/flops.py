@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 
-from genbench.counters import count_flops
+import torch
+from torch import Tensor
 
-__all__ = ["StepFlops", "count_steps"]
+from genbench import counters, seeding
+from genbench.losses import check_losses
+from genbench.model import Model
+from genbench.plugins import Plugin
+
+__all__ = ["MOST_STEPS", "Flops", "StepFlops", "count_flops", "count_steps"]
 
 FIRST_STEPS = 20  # where all of these but the first few are alike, no more are counted
 MOST_STEPS = 40  # two rounds of any period up to 20
+SAMPLES = 4  # whose FLOPs are counted
+
+Batches = Callable[[int], tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,53 @@ def count_steps(step: Callable[[int], object], most: int = MOST_STEPS, budget: f
     """
     counted: list[int] = []
     for number in range(min(most, MOST_STEPS)):
-        counted.append(count_flops(partial(step, number)))
+        counted.append(counters.count_flops(partial(step, number)))
         spent = budget is not None and sum(counted) > budget
         if spent or (len(counted) == FIRST_STEPS and StepFlops.of(counted).period == 1):
             break
     return StepFlops.of(counted)
+
+
+@dataclass(frozen=True)
+class Flops:
+    """The FLOPs of training steps, and of one sampled image."""
+
+    train: StepFlops
+    sample: int
+
+
+def count_flops(
+    plugin: Plugin,
+    model: Model,
+    batches: Batches,
+    device: torch.device,
+    most: int = MOST_STEPS,
+    budget: float | None = None,
+) -> Flops:
+    """Count the FLOPs of training steps and of a sampled image; the model is trained by it.
+
+    Args:
+        plugin: whose hooks are counted.
+        model: freshly built.
+        batches: gives the batch of a step.
+        device: of the model.
+        most: how many training steps to count at most.
+        budget: FLOPs after which no further step matters.
+    """
+    hook = plugin.hook
+
+    def step(number: int) -> None:
+        images, labels = batches(number)
+        check_losses(plugin, hook.train_step(model=model, images=images, labels=labels, step=number))
+
+    model.networks.train()
+    train = count_steps(step, most, budget)
+    model.networks.eval()
+    _, labels = batches(0)
+    asked = None if labels is None else labels[:1].expand(SAMPLES)
+    generator = seeding.generator(0, "count", device=device)
+    with torch.no_grad():
+        sample = counters.count_flops(
+            lambda: hook.sample(model=model, count=SAMPLES, labels=asked, generator=generator)
+        )
+    return Flops(train, sample // SAMPLES)

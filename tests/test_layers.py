@@ -28,6 +28,7 @@ ORDER = [
     "plugins",
     "options",
     "checkpoint",
+    "modes",
     "world",
     "losses",
     "training",

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from genbench import controls, cost, environment, measurement, plugins, preflight, sampling, seeding, world
 from genbench.cell.artifacts import save_artifacts
-from genbench.cell.counting import Flops
 from genbench.cell.events import Emit, Events
 from genbench.cell.training import CellTraining
 from genbench.compilation import compile_networks
 from genbench.config import Cell
 from genbench.errors import PluginError
 from genbench.evaluation import Evaluation
+from genbench.flops import Flops
 from genbench.measurement import Evaluator
 from genbench.model import Model
 from genbench.plugins import Plugin
@@ -99,11 +99,13 @@ class _CellRun:
             "artifacts": self.pictures(images, None),
         }
 
+    @world.imports_put_back()
     def model(self) -> dict[str, Any]:
         """Build, train, sample and measure."""
         self.events.stage("building")
         before = world.snapshot()
-        plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
+        with world.importing():
+            plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
         # Libraries set variables of their own while they are imported: those are not held against a plugin.
         before["the environment"] = world.snapshot()["the environment"]
         interval = self.payload["checkpoint_interval"]
@@ -122,7 +124,12 @@ class _CellRun:
             plugin, model, self.dataset, self.evaluator, self.device, self.cell.seed, self.count, self.events
         )
         cost.reset_peak_memory(self.device)
-        training.train(model, progress, evaluation.curve_point, flops.train.steps_within)
+
+        def curve_point() -> dict[str, float]:
+            self.check_world(plugin, before, "train")  # what training left behind must not reach the numbers
+            return evaluation.curve_point()
+
+        training.train(model, progress, curve_point, flops.train.steps_within)
         self.check_world(plugin, before, "train")
         self.events.stage("measuring")
         final = evaluation.final()

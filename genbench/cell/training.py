@@ -12,12 +12,11 @@ import torch
 
 from genbench import checkpoint, cost, options, seeding, training
 from genbench.capture import WARM_UP_STEPS, ReplayedStep
-from genbench.cell.counting import Flops, count_flops
 from genbench.cell.events import Events
 from genbench.config import Cell
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
-from genbench.flops import MOST_STEPS
+from genbench.flops import MOST_STEPS, Flops, count_flops
 from genbench.model import Model
 from genbench.plugins import Plugin
 from genbench.training import Progress, Schedule

@@ -9,6 +9,7 @@ from genbench.contract.case import Subject
 from genbench.contract.checks import (
     building,
     capturing,
+    counting,
     likelihood,
     module,
     optional,
@@ -61,6 +62,7 @@ _ALL = (
     Check("capturable", capturing.capturable, needs=(*_TRAINS, "waiting")),
     Check("before_sampling", optional.before_sampling),
     Check("sample", sampling.sample, needs=_PREPARES),
+    Check("flops", counting.flops, needs=_SAMPLES),
     Check("sample_repeats", sampling.repeats, needs=_SAMPLES),
     Check("sample_generator", sampling.generator, needs=(*_SAMPLES, "sample_repeats")),
     Check("sample_changes_nothing", sampling.nothing_changed, needs=_SAMPLES),
