@@ -16,7 +16,7 @@ from genbench.plugins import Plugin
 from genbench.returned import FLOATS, Unusable, plain
 from genbench.training import scale
 
-__all__ = ["BATCH", "check", "draw", "draw_labels", "passes", "prepare", "to_uint8", "untouched"]
+__all__ = ["BATCH", "check", "draw", "draw_labels", "passes", "prepare", "to_uint8", "trained_parameters", "untouched"]
 
 BATCH = 250  # part of a number's identity: the generator's use depends on how many images a call asks for
 _SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers, by bytes

@@ -1,6 +1,6 @@
 """Tiny, with a library that imports rich."""
 
-import rich.console
+import rich.console  # noqa: F401  # for what it does while it is imported
 import torch
 from torch import nn
 

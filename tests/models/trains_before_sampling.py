@@ -1,4 +1,4 @@
-"""A linear autoencoder whose weights begin at the data's principal components: it needs all the data before its first step."""
+"""A linear autoencoder whose weights begin at the principal components: it sees the data before its first step."""
 
 import torch
 from torch import nn
