@@ -59,7 +59,7 @@ def test_labels_come_by_the_data_frequencies(digits: Dataset) -> None:
         ("(noise) * 2 + 3", r"sample returned values in \[.*\], expected values in \[-1, 1\]"),
         ("(noise) * float('nan')", "sample returned NaN"),
         ("(noise).log().nan_to_num(nan=float('inf'))", "sample returned values in .*inf"),
-        ("(noise).tolist()", "sample returned list, expected a tensor"),
+        ("(noise).tolist()", "sample returned list, expected a float tensor"),
     ],
 )
 def test_bad_samples_are_named(write_plugin, digits: Dataset, new: str, message: str) -> None:

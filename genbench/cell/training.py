@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 from genbench import checkpoint, cost, options, seeding, training
 from genbench.capture import WARM_UP_STEPS, ReplayedStep
 from genbench.cell.events import Events
+from genbench.compilation import double_backward_told
 from genbench.config import Cell
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
@@ -104,18 +106,19 @@ class CellTraining:
                 autosave.save(progress.to_json())
 
         self.events.stage("training")
-        training.train(
-            self.plugin,
-            model,
-            self._batches(),
-            schedule,
-            progress,
-            clock=cost.clock(self.device),
-            precision=settings.precision,
-            step=self.replayed_step(model),
-            evaluate=evaluated,
-            after_window=after_window,
-        )
+        with double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext():
+            training.train(
+                self.plugin,
+                model,
+                self._batches(),
+                schedule,
+                progress,
+                clock=cost.clock(self.device),
+                precision=settings.precision,
+                step=self.replayed_step(model),
+                evaluate=evaluated,
+                after_window=after_window,
+            )
         if autosave.is_worth_it():
             autosave.save(progress.to_json())  # the last evaluation may take long, and may fail
 
