@@ -14,7 +14,7 @@ __all__ = ["Caution", "Fault", "Refused", "Unmet", "calling", "in_library", "own
 
 _TORCH = str(Path(torch.__file__).parent)
 _GENBENCH = str(Path(__file__).parent.parent)
-_CARRIES_OUT = ("_tensor.py", "_tensor_str.py", "_utils.py", "_ops.py", "functional.py", "overrides.py")  # of torch
+_CARRIES_OUT = ("functional.py", "overrides.py")  # of torch, beside what it calls private
 _PYTHON = str(Path(contextlib.__file__).parent) + os.sep
 
 
@@ -68,20 +68,19 @@ def own_line(frames: traceback.StackSummary, home: str) -> str:
 
 
 def in_library(frames: traceback.StackSummary, home: str) -> bool:
-    """Return whether an installed library was at work, and not the source in `home` itself.
+    """Return whether the innermost line is an installed library's, and not of the source in `home` or beside it.
 
-    torch's modules, optimizers and averages of weights are such a library; what only carries a tensor's own method
-    out, as printing does, is not.
+    torch's modules, optimizers and averages of weights are such a library; what only carries out a tensor's own method
+    or an operator is not.
     """
-    called = [index for index, frame in enumerate(frames) if _is_of(frame, home)]
-    if not called:
-        return False
-    return any(_is_installed(frame) for frame in frames[called[-1] + 1 :])
+    worked = [frame for frame in frames if _is_of(frame, home) or _is_installed(frame) or _is_of_a_library(frame)]
+    return bool(worked) and not _is_of(worked[-1], home) and _is_installed(worked[-1])
 
 
 def _is_installed(frame: traceback.FrameSummary) -> bool:
     if frame.filename.startswith(_TORCH):
-        return Path(frame.filename).name not in _CARRIES_OUT and f"{os.sep}utils{os.sep}_" not in frame.filename
+        inner = Path(frame.filename).relative_to(_TORCH)
+        return inner.name not in _CARRIES_OUT and not any(part.startswith(("_", "autograd")) for part in inner.parts)
     return "-packages" + os.sep in frame.filename and not frame.filename.startswith(_GENBENCH)
 
 
