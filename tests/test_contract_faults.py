@@ -534,7 +534,10 @@ def test_a_fault_fails_its_own_check_alone(
         source = source.replace(old, new, 1)
     path.write_text(source)
     contract = Contract(str(path), [(1, 8, 8)])
-    results = [(item[0].name, contract.result(*item)) for item in contract.items()]
+    # Two hundred steps show nothing new where the step is as it was, and take most of the time.
+    trains = any(old in (STEP, LOSSES, BUILD) for old, _ in edits)
+    items = [item for item in contract.items() if trains or item[0].name != "memory"]
+    results = [(item[0].name, contract.result(*item)) for item in items]
     failed = {name: str(result) for name, result in results if isinstance(result, Fault)}
     assert list(failed) == [check]
     text = failed[check]

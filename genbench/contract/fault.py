@@ -51,19 +51,18 @@ def calling(hook: str, home: str) -> Iterator[None]:
         raise Fault(f"{hook} to return", f"that it raised {raised}", f"look at {where}") from error
 
 
-def own_line(frames: traceback.StackSummary, home: str) -> str:
+def own_line(frames: traceback.StackSummary, home: str, *, torchs: bool = False) -> str:
     """Return the innermost line of the source in `home`, as `file.py:12: source`; the innermost of all if none is.
 
-    Where that line calls a library that the plugin wraps, the library's innermost line is named after it.
+    Where that line calls a library that the plugin wraps, the library's innermost line is named after it; torch's own
+    only if `torchs` is set.
     """
     # A plugin of one file has site-packages for its home in some installations, and torch is there too.
     called = [index for index, frame in enumerate(frames) if _is_of(frame, home)]
     if not called:
         return _line(frames[-1])
     inner = frames[called[-1] + 1 :]
-    wrapped = [frame for frame in inner if _is_of_a_library(frame)] or [
-        frame for frame in inner if _is_installed(frame)
-    ]
+    wrapped = [frame for frame in inner if _is_of_a_library(frame) or (torchs and _is_installed(frame))]
     return _line(frames[called[-1]]) + (f" (within {_line(wrapped[-1])})" if wrapped else "")
 
 

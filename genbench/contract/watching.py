@@ -32,7 +32,7 @@ _READING = {
     _aten.unique_consecutive.default,
 }
 _UNLIKE = "sample draws randomness that is not one row an image"
-_TRANSFERS = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__}
+_TRANSFERS = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__repr__}
 
 
 class Readings(TorchDispatchMode):
@@ -101,7 +101,10 @@ def note(waits: Waits, home: str) -> None:
             return
         frame = frame.f_back
     stack = traceback.extract_stack()
-    (waits.of_libraries if in_library(stack, home) else waits.own).append(own_line(stack, home))
+    if in_library(stack, home):
+        waits.of_libraries.append(own_line(stack, home, torchs=True))
+    else:
+        waits.own.append(own_line(stack, home))
 
 
 class Operations(TorchDispatchMode):
