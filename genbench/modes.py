@@ -81,8 +81,8 @@ def kernels() -> dict[str, bool]:
     # There is no reading of the last one but by what it does: the smallest double is denormal.
     flushed = float(torch.tensor(5e-324, dtype=torch.float64) * 1) == 0
     return {
-        "mkldnn": torch.backends.mkldnn.enabled,
-        "cudnn": torch.backends.cudnn.enabled,
+        "mkldnn": bool(torch.backends.mkldnn.enabled),
+        "cudnn": bool(torch.backends.cudnn.enabled),
         "flush denormal numbers": flushed,
     }
 
