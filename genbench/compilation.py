@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
+from genbench.errors import PluginError
 from genbench.model import Model
 
-__all__ = ["compile_networks"]
+__all__ = ["compile_networks", "double_backward_told"]
+
+# What torch says where a compiled network is to be differentiated twice, by version and by settings.
+_DOUBLE_BACKWARD = ("support double backward", "requires create_graph=False")
 
 
 def compile_networks(model: Model, backend: str = "inductor") -> None:
@@ -21,6 +27,20 @@ def compile_networks(model: Model, backend: str = "inductor") -> None:
     for network in model.networks.values():
         # What Module.compile sets.
         network._compiled_call_impl = torch.compile(_entrance(network), backend=backend)
+
+
+@contextlib.contextmanager
+def double_backward_told(plugin: object) -> Iterator[None]:
+    """Turn torch's error at a compiled network whose gradient is differentiated into one line that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(text in str(error) for text in _DOUBLE_BACKWARD):
+            raise
+        raise PluginError(
+            f"{plugin}: its step differentiates a gradient, as gradient penalties do, which torch.compile cannot; "
+            "leave out --compile"
+        ) from error
 
 
 def _entrance(network: nn.Module) -> Any:

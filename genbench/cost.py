@@ -1,4 +1,4 @@
-"""What a model costs: clocks that wait for the device, throughput over windows, peak memory, counted FLOPs."""
+"""What a model costs: clocks that wait for the device, throughput over windows, peak memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Throughput", "clock", "count_flops", "peak_memory", "reset_peak_memory", "synchronise", "throughput"]
+__all__ = ["Throughput", "clock", "peak_memory", "reset_peak_memory", "synchronise", "throughput"]
 
 WARM_UP_SHARE = 0.05  # of the windows, at least one
 
@@ -86,14 +85,3 @@ def peak_memory(device: torch.device) -> dict[str, int | None]:
         "peak_reserved_bytes": torch.cuda.max_memory_reserved(device) if cuda else None,
         "peak_resident_bytes": resident if sys.platform == "darwin" else resident * 1024,
     }
-
-
-def count_flops(call: Callable[[], object]) -> int:
-    """Count the floating-point operations of a call, a multiply-add as two.
-
-    Matrix products, convolutions and attention are counted, forward and backward, as torch's own counter does;
-    element-wise work is not.
-    """
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return int(counter.get_total_flops())

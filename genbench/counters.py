@@ -15,7 +15,7 @@ import tracemalloc
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["count", "count_compilation", "launches"]
+__all__ = ["count", "count_compilation", "count_flops", "launches"]
 
 WARM_UP_STEPS = 2  # an optimizer makes its state in the first
 PYTHON_STEPS = 3
@@ -54,15 +54,14 @@ def count(step: Step, device: torch.device) -> dict[str, Any]:
         operators = _Operators()
         with operators:
             step(WARM_UP_STEPS)
-        with FlopCounterMode(display=False) as flops:
-            step(WARM_UP_STEPS + 1)
+        flops = count_flops(lambda: step(WARM_UP_STEPS + 1))
         python_calls = _python_calls(lambda: step(WARM_UP_STEPS + 2))
         first = WARM_UP_STEPS + 3
         python_bytes = _python_bytes(step, range(first, first + PYTHON_STEPS))
         kernels, waits = launches(lambda: step(first + PYTHON_STEPS), device)
     return {
         "operator_calls": sum(operators.calls.values()),
-        "flops": int(flops.get_total_flops()),
+        "flops": flops,
         "peak_bytes": operators.peak_bytes,
         "python_calls": python_calls,
         "python_bytes": python_bytes,
@@ -95,6 +94,30 @@ def count_compilation(step: Step) -> dict[str, int]:
         "graph_breaks": int(sum(utils.counters["graph_break"].values())),
         "recompilations": sum(not identity.endswith("/0") for identity in compiled),  # frame / how often before
     }
+
+
+def count_flops(call: Callable[[], object]) -> int:
+    """Count the floating-point operations of a call, a multiply-add as two.
+
+    Matrix products, convolutions and attention are counted, forward, backward and twice backward, as torch's own
+    counter does; element-wise work is not.
+    """
+    counter = FlopCounterMode(display=False)
+    # torch's counter also asks which module each operation is of, by hooks that fail where a step differentiates by an
+    # input, as gradient penalties do. The total needs no modules.
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]  # in all that the counter asks of it
+    with counter:
+        call()
+    return int(counter.get_total_flops())
+
+
+class _NoModules(AbstractContextManager["_NoModules"]):
+    """Stands in for torch's tracker of modules: everything belongs to the whole."""
+
+    parents = frozenset({"Global"})
+
+    def __exit__(self, *_: object) -> None:
+        return None
 
 
 class _Operators(TorchDispatchMode):

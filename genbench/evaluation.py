@@ -16,6 +16,7 @@ from genbench.errors import PluginError
 from genbench.measurement import Evaluator, Number
 from genbench.model import Model
 from genbench.plugins import Plugin
+from genbench.returned import FLOATS, Unusable, plain
 
 __all__ = ["Evaluation", "Outcome"]
 
@@ -66,20 +67,26 @@ class Evaluation:
         state = checkpoint.random_state()
         more: dict[str, Any] = {}
         if not curve:
-            more = {"reconstructions": self._reconstruct(), "log_likelihoods": self._log_likelihood()}
+            with sampling.untouched(self.plugin, self.model, "reconstruct or log_likelihood"):
+                more = {"reconstructions": self._reconstruct(), "log_likelihoods": self._log_likelihood()}
             if more["reconstructions"] is not None:
                 more["originals"] = self.dataset.held_out.images
-        read = cost.clock(self.device)
-        fitting = read()
-        sampling.prepare(self.plugin, self.model, sampling.passes(self.dataset.train, sampling.BATCH, self.device))
-        self.before_sampling_s = read() - fitting
+        with sampling.untouched(self.plugin, self.model, "before_sampling"):
+            self._prepare()
         self.windows = []
-        images, labels = self._draw(self.count)
+        with sampling.untouched(self.plugin, self.model, "sample"):
+            images, labels = self._draw(self.count)
         conditional = self.plugin.implements("sample", "labels")
         numbers = self.evaluator.score(images, labels if conditional else None, curve=curve, **more)
         checkpoint.restore_random_state(state)
         self.seconds += time.perf_counter() - begin
         return Outcome(numbers, images, more.get("reconstructions"))
+
+    def _prepare(self) -> None:
+        read = cost.clock(self.device)
+        begin = read()
+        sampling.prepare(self.plugin, self.model, sampling.passes(self.dataset.train, sampling.BATCH, self.device))
+        self.before_sampling_s = read() - begin
 
     def _draw(self, count: int) -> tuple[Tensor, Tensor | None]:
         read = cost.clock(self.device)
@@ -101,8 +108,7 @@ class Evaluation:
 
         def restore(images: Tensor) -> Tensor:
             restored = self.plugin.hook.reconstruct(model=self.model, images=images)
-            sampling.check(self.plugin, "reconstruct", restored, tuple(images.shape))
-            return sampling.to_uint8(restored)
+            return sampling.to_uint8(sampling.check(self.plugin, "reconstruct", restored, tuple(images.shape)))
 
         return self._over_held_out(restore)
 
@@ -114,12 +120,19 @@ class Evaluation:
 
         def bound(images: Tensor) -> Tensor:
             nats = self.plugin.hook.log_likelihood(model=self.model, images=images, generator=generator)
-            if not isinstance(nats, Tensor) or tuple(nats.shape) != (len(images),):
-                found = tuple(nats.shape) if isinstance(nats, Tensor) else type(nats).__name__
-                raise PluginError(f"{self.plugin}: log_likelihood returned {found}, expected ({len(images)},)")
-            if not torch.isfinite(nats).all():
+            try:
+                found = plain(nats, FLOATS)
+            except Unusable as error:
+                raise PluginError(
+                    f"{self.plugin}: log_likelihood returned {error}, expected a float tensor of ({len(images)},)"
+                ) from None
+            if tuple(found.shape) != (len(images),):
+                raise PluginError(
+                    f"{self.plugin}: log_likelihood returned {tuple(found.shape)}, expected ({len(images)},)"
+                )
+            if not torch.isfinite(found).all():
                 raise PluginError(f"{self.plugin}: log_likelihood returned NaN or infinity, expected finite nats")
-            return nats
+            return found
 
         return self._over_held_out(bound).double()
 

@@ -49,7 +49,8 @@ def train_step(model: Model, images: Tensor, labels: Tensor | None, step: int) -
 
     `images` is float32 (B, C, H, W) in [-1, 1], `labels` int64 (B,) or None, `step` counts from 0. The plugin owns
     its optimizers: one call may step several, or one several times. The networks are in training mode. Noise comes
-    from the global generator. Never call `.item()` or `float()` here: each waits for the device.
+    from the global generator. Never call `.item()` or `float()` here: each waits for the device. A step without
+    a loss to tell returns `{}`.
 
         loss = F.mse_loss(model.networks["net"](images), images)
         loss.backward(); opt.step(); opt.zero_grad()
@@ -75,7 +76,8 @@ def before_sampling(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]
     """Prepare for sampling, at every evaluation: an autoencoder fits its code density here.
 
     `batches` is one pass of (images, labels) over the training split, in order. Must be repeatable: twice in a row
-    leaves the same state as once. Keep what it finds in the model's buffers. Its seconds are reported apart.
+    leaves the same state as once. Keep what it finds in the model's buffers, and train nothing: its seconds are
+    reported separately, and neither they nor its FLOPs are part of the budget.
 
         codes = torch.cat([model.networks["encoder"](images) for images, _ in batches])
         model.networks["density"].fit(codes)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genbench import controls
+from genbench import controls, world
 from genbench.atomic import replacing
 from genbench.datasets import cache_root
 from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
@@ -89,6 +89,7 @@ def _cached(path: Path, count: int) -> Features | None:
     return Features(found, tensors.get("logits"))
 
 
+@world.settled()
 def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit: Emit) -> Features:
     def progress(done: int, total: int) -> None:
         emit(
@@ -136,6 +137,7 @@ class Evaluator:
     def _reference_images(self) -> Tensor:
         return self.dataset.train.images[: self._limit]
 
+    @world.settled()
     def score(
         self,
         images: Tensor,

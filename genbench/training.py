@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genbench import seeding
 from genbench.datasets.dataset import Split
-from genbench.errors import PluginError
+from genbench.losses import window_means
 from genbench.model import Model
 from genbench.plugins import Plugin
 
@@ -87,7 +87,7 @@ class Row:
     step: int
     images: int
     elapsed_s: float
-    flops: float
+    flops: float = 0.0  # known when the steps have been counted
     losses: dict[str, float] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
 
@@ -196,7 +196,6 @@ def train(
     progress: Progress,
     *,
     clock: Callable[[], float],
-    flops_per_step: float = 0.0,
     precision: str = "fp32",
     step: TrainStep | None = None,
     evaluate: Callable[[Progress], dict[str, float]] | None = None,
@@ -224,8 +223,8 @@ def train(
         progress.elapsed_s += seconds
         progress.windows.append((steps * batches.batch_size, seconds))
         images = progress.step * batches.batch_size
-        means = _means(plugin, losses, progress.step - steps)
-        progress.rows.append(Row(progress.step, images, progress.elapsed_s, progress.step * flops_per_step, means))
+        means = window_means(plugin, losses, progress.step - steps)
+        progress.rows.append(Row(progress.step, images, progress.elapsed_s, losses=means))
         _evaluate(schedule, progress, evaluate)
         if after_window is not None:
             after_window(progress)
@@ -237,7 +236,7 @@ def _evaluate(schedule: Schedule, progress: Progress, evaluate: Callable[[Progre
     if evaluate is None or due <= progress.evaluated or due == schedule.evaluations:
         return
     if not progress.rows:
-        progress.rows.append(Row(0, 0, 0.0, 0.0))
+        progress.rows.append(Row(0, 0, 0.0))
     progress.rows[-1].numbers = evaluate(progress)
     progress.evaluated = due
 
@@ -249,32 +248,3 @@ def _window(hook: TrainStep, model: Model, batches: Batches, first: int, steps: 
         images, labels = batches(step)
         losses.append(hook(model=model, images=images, labels=labels, step=step))
     return losses
-
-
-def _means(plugin: Plugin, losses: list[dict[str, Tensor]], first: int) -> dict[str, float]:
-    """Average each loss over a window; checking them here finds a NaN without waiting for the device each step."""
-    for step_losses in losses:
-        if step_losses.__class__ is not dict:
-            raise PluginError(
-                f"{plugin}: train_step returned {type(step_losses).__name__}, expected a dict of detached 0-d tensors"
-            )
-        for name, value in step_losses.items():
-            if not isinstance(value, Tensor) or value.dim() != 0 or value.requires_grad:
-                raise PluginError(
-                    f"{plugin}: train_step returned {_kind(value)} for loss {name!r}, expected a detached 0-d tensor"
-                )
-    means: dict[str, float] = {}
-    for name in dict.fromkeys(name for step_losses in losses for name in step_losses):
-        # Moved before the cast: not every device has float64.
-        values = torch.stack([step_losses[name] for step_losses in losses if name in step_losses]).cpu().double()
-        means[name] = float(values.mean())
-        if not math.isfinite(means[name]):
-            bad = int((~torch.isfinite(values)).nonzero()[0])
-            raise PluginError(f"{plugin}: loss {name!r} became {float(values[bad])} at step {first + bad}")
-    return means
-
-
-def _kind(value: object) -> str:
-    if not isinstance(value, Tensor):
-        return type(value).__name__
-    return f"a tensor of shape {tuple(value.shape)}" + (" that requires grad" if value.requires_grad else "")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import random
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +15,9 @@ import numpy as np
 import psutil
 import torch
 
-from genbench import checkpoint
+from genbench import checkpoint, modes
 
-__all__ = ["changes", "kept", "leftovers", "snapshot"]
+__all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "settled", "snapshot"]
 
 # Compiling networks sets these, and leaves a pool of compilers running: no plugin's doing.
 _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
@@ -26,6 +28,12 @@ _LIBRARIES_THREADS = ("tqdm.", "torch.")
 
 def snapshot() -> dict[str, Any]:
     """Return the global state that a plugin must leave as it is, by the name that a message gives it."""
+    entered = modes.entered()
+    with modes.unwatched():
+        return _snapshot(entered)
+
+
+def _snapshot(entered: list[str]) -> dict[str, Any]:
     return {
         "torch's default dtype": torch.get_default_dtype(),
         "torch's default device": torch.get_default_device(),
@@ -34,7 +42,14 @@ def snapshot() -> dict[str, Any]:
         "torch's choice of deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "torch's detection of anomalies": torch.is_anomaly_enabled(),
         "torch's precision of float32 products": torch.get_float32_matmul_precision(),
+        "torch's inference mode": torch.is_inference_mode_enabled(),
+        "torch's autocast": modes.autocast(),
+        "torch's modes": entered,
+        "torch's hooks on all modules": modes.module_hooks(),
+        "torch's switches of kernels": modes.kernels(),
         "the working directory": os.getcwd(),
+        "the mask of new files (umask)": _umask(),
+        "Python's recursion limit": sys.getrecursionlimit(),
         "the state of Python's random": random.getstate(),
         "the state of numpy's random": _plain(np.random.get_state()),
         "the environment": _environment(),
@@ -55,6 +70,54 @@ def kept() -> Iterator[None]:
     finally:
         _restore(before)
         checkpoint.restore_random_state(generators)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Put the state of all random generators back after the block: libraries draw while they are imported."""
+    python, numpy, torchs = random.getstate(), np.random.get_state(), checkpoint.random_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        checkpoint.restore_random_state(torchs)
+
+
+@contextlib.contextmanager
+def imports_put_back() -> Iterator[None]:
+    """Within the block every first `import` of a module is one in `importing`, so that a hook may import late."""
+    plain = builtins.__import__
+
+    def put_back(name: str, *more: Any, **named: Any) -> Any:
+        if name in sys.modules or not name:
+            return plain(name, *more, **named)
+        with importing():
+            return plain(name, *more, **named)
+
+    builtins.__import__ = put_back
+    try:
+        yield
+    finally:
+        builtins.__import__ = plain
+
+
+@contextlib.contextmanager
+def settled() -> Iterator[None]:
+    """Run a block as if no mode had been entered and no switch turned, whatever a stranger's code has left behind.
+
+    What is measured within follows from its recipe alone: float32 by default, no autocast, no inference mode, no
+    function or dispatch mode, torch's own choice of kernels.
+    """
+    with modes.suspended(), torch.inference_mode(False), torch.enable_grad():
+        dtype, switches = torch.get_default_dtype(), modes.kernels()
+        torch.set_default_dtype(torch.float32)
+        modes.set_kernels(modes.OWN_KERNELS)
+        try:
+            yield
+        finally:
+            modes.set_kernels(switches)
+            torch.set_default_dtype(dtype)
 
 
 def leftovers(before: set[int], compiled: bool = False) -> list[str]:
@@ -96,10 +159,22 @@ def _describe(name: str, before: Any, after: Any) -> str:
         return f"the environment ({', '.join(names)})"
     if "random" in name:
         return name
+    if isinstance(before, dict):
+        differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        shown = [f"{key}: {before.get(key, 'off')} became {after.get(key, 'off')}" for key in differing]
+        return f"{name} ({', '.join(shown)})"
     return f"{name} ({before} became {after})"
 
 
 def _restore(before: dict[str, Any]) -> None:
+    modes.leave(before["torch's modes"])  # first, since they see what follows
+    modes.set_autocast(before["torch's autocast"])
+    modes.set_kernels(before["torch's switches of kernels"])
+    modes.drop_module_hooks(before["torch's hooks on all modules"])
+    if torch.is_inference_mode_enabled() != before["torch's inference mode"]:
+        modes.set_inference(before["torch's inference mode"])
+    os.umask(int(before["the mask of new files (umask)"], 8))
+    sys.setrecursionlimit(before["Python's recursion limit"])
     torch.set_default_dtype(before["torch's default dtype"])
     if torch.get_default_device() != before["torch's default device"]:
         # None, since naming the CPU would put a mode of torch's around everything that follows.
@@ -120,6 +195,13 @@ def _restore(before: dict[str, Any]) -> None:
     for name in now.keys() - then.keys():
         del os.environ[name]
     os.environ.update({name: value for name, value in then.items() if now.get(name) != value})
+
+
+def _umask() -> str:
+    # There is no other way to read it than to set it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return oct(mask)
 
 
 def _plain(state: Any) -> tuple[Any, ...]:

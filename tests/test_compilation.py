@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from genbench import Model
-from genbench.compilation import compile_networks
+from genbench.compilation import compile_networks, double_backward_told
+from genbench.errors import PluginError
 
 
 class Backend:
@@ -52,3 +53,30 @@ def test_every_network_is_one_graph_and_gives_the_same(make: Any) -> None:
     for one, other in zip(before, after, strict=True):
         torch.testing.assert_close(one, other)
     assert list(model.state_dict()["networks"]) == names
+
+
+def penalised_step(critic: nn.Module) -> None:
+    inputs = torch.randn(5, 3, requires_grad=True)
+    (slope,) = torch.autograd.grad(critic(inputs).sum(), inputs, create_graph=True)
+    slope.square().sum().backward()
+
+
+@pytest.mark.parametrize("donated", [True, False])  # torch has a message of its own for each
+def test_a_gradient_penalty_on_a_compiled_network_is_told_in_one_line(donated: bool) -> None:
+    import torch._functorch.config
+
+    torch._dynamo.reset()
+    model = Model(nn.ModuleDict({"critic": nn.Sequential(nn.Linear(3, 1), nn.Tanh())}), {})
+    compile_networks(model, "aot_eager")
+    told = double_backward_told("model 'penalised'")
+    with torch._functorch.config.patch(donated_buffer=donated), pytest.raises(PluginError) as error, told:
+        penalised_step(model.networks["critic"])
+    assert str(error.value) == (
+        "model 'penalised': its step differentiates a gradient, as gradient penalties do, which torch.compile cannot; "
+        "leave out --compile"
+    )
+
+
+def test_another_error_of_a_compiled_network_is_left_alone() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"), double_backward_told("model"):
+        raise RuntimeError("shapes differ")

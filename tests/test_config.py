@@ -22,7 +22,12 @@ from genbench.errors import InputError
     ],
 )
 def test_budget_in_steps(text: str, batch_size: int, flops: float, steps: int | None) -> None:
-    assert Budget.parse(text).steps(batch_size, flops) == steps
+    assert Budget.parse(text).steps(batch_size, lambda amount: int(amount // flops)) == steps
+
+
+def test_a_budget_of_flops_needs_steps_that_cost_some() -> None:
+    with pytest.raises(InputError, match="budget 5flop: no floating-point operations were counted"):
+        Budget.parse("5flop").steps(64, lambda amount: None)
 
 
 @pytest.mark.parametrize("text", ["3000steps", "2.5kimg", "60s", "1e+15flop", "100000000steps"])

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from genbench import controls, datasets, options, plugins, sampling, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Dataset, Split
 from genbench.errors import PluginError
+from genbench.model import Model
 
 CPU = torch.device("cpu")
 
@@ -50,6 +54,22 @@ def test_labels_come_by_the_data_frequencies(digits: Dataset) -> None:
     assert (frequencies - expected).abs().max() < 0.01
 
 
+class Liar(torch.Tensor):
+    """Says of itself that it is within [-1, 1]."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func in (torch.Tensor.aminmax, torch.aminmax):
+            return torch.tensor(-1.0), torch.tensor(1.0)
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def liar(noise: torch.Tensor) -> torch.Tensor:
+    values = torch.zeros(len(noise), 1, 8, 8)
+    values[0, 0, 0, :2] = torch.tensor([-9.0, 9.0])
+    return values.as_subclass(Liar)
+
+
 @pytest.mark.parametrize(
     ("new", "message"),
     [
@@ -59,10 +79,24 @@ def test_labels_come_by_the_data_frequencies(digits: Dataset) -> None:
         ("(noise) * 2 + 3", r"sample returned values in \[.*\], expected values in \[-1, 1\]"),
         ("(noise) * float('nan')", "sample returned NaN"),
         ("(noise).log().nan_to_num(nan=float('inf'))", "sample returned values in .*inf"),
-        ("(noise).tolist()", "sample returned list, expected a tensor"),
+        ("(noise).to('meta')", "sample returned a tensor on meta, which holds no values, expected a float tensor"),
+        ("(noise).to_sparse()", r"sample returned a tensor of layout torch.sparse_coo; call .to_dense\(\), expected"),
+        ("(noise).to(torch.float8_e5m2)", "sample returned torch.float8_e5m2, expected a float tensor"),
+        ("(noise) + 0j", "sample returned torch.complex64, expected a float tensor"),
+        ("(noise) if False else torch.nested.nested_tensor(list(noise))", "sample returned a nested tensor, expected"),
+        (
+            "(noise) if False else torch.nested.nested_tensor(list(noise), layout=torch.jagged)",
+            "sample returned NestedTensor, a subclass of Tensor; return a torch.Tensor itself, expected",
+        ),
+        ("(noise) if False else __import__('helpers_of_test').liar(noise)", r"values in \[-9, 9\], expected"),
+        ("(noise).tolist()", "sample returned list, expected a float tensor"),
     ],
 )
-def test_bad_samples_are_named(write_plugin, digits: Dataset, new: str, message: str) -> None:
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_bad_samples_are_named(
+    write_plugin, digits: Dataset, new: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "helpers_of_test", SimpleNamespace(liar=liar))  # type: ignore[arg-type]
     path = write_plugin(
         'generator=generator, device=generator.device)\n    return model.networks["generator"](noise)',
         f'generator=generator, device=generator.device)\n    return model.networks["generator"]{new}',
@@ -118,3 +152,31 @@ def test_gaussian_has_the_mean_and_covariance_of_the_pixels(digits: Dataset, cou
     # Rounding to whole values adds 1/12 to the variances.
     difference = drawn.T.cov() - real.T.cov() - torch.eye(64) / 12
     assert difference.abs().max() < 0.08 * real.T.cov().abs().max()
+
+
+def test_values_half_a_thousandth_outside_pass_and_twice_a_thousandth_do_not(digits: Dataset) -> None:
+    plugin = plugins.load(plugins.find(ModelSpec(str(Path(__file__).parent / "models" / "tiny.py"))))
+    sampling.check(plugin, "sample", torch.tensor([-1.0005, 1.0005]), (2,))
+    for outside in (-1.002, 1.002):
+        with pytest.raises(PluginError, match="expected values in"):
+            sampling.check(plugin, "sample", torch.tensor([outside]), (1,))
+
+
+def test_what_is_trained_is_found_wherever_it_changes() -> None:
+    net = nn.ModuleDict({"held": nn.Linear(3, 4), "free": nn.Linear(2, 2), "average": nn.Linear(2, 2)})
+    net["held"].requires_grad_(False)
+    net["average"].requires_grad_(False)
+    net["held"].register_buffer("density", torch.zeros(2))
+    model = Model(net, {"held": torch.optim.SGD(net["held"].parameters(), 1.0)})
+    with sampling.untouched("model", model, "sample"):  # type: ignore[arg-type]
+        net["average"].weight.data += 1
+        net["held"].density += 1
+    for name, change in {
+        "held.weight": lambda weight: weight.data.mul_(1.0001),
+        "held.bias": lambda bias: bias.data.copy_(bias.data.flip(0)),
+        "free.weight": lambda weight: weight.data.copy_(weight.data.flip(0)),
+        "free.bias": lambda bias: bias.data.neg_(),
+    }.items():
+        told = pytest.raises(PluginError, match=f"^model: encode changed {name}, which is trained; train in train_step")
+        with told, sampling.untouched("model", model, "encode"):  # type: ignore[arg-type]
+            change(net.get_parameter(name))

@@ -6,11 +6,17 @@ import concurrent.futures
 import os
 import random
 import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from genbench import world
 
@@ -32,6 +38,106 @@ def test_each_change_is_named_and_put_back(monkeypatch: pytest.MonkeyPatch, tmp_
             "the environment (OF_A_PLUGIN)",
         ]
     assert world.changes(before, world.snapshot()) == []
+
+
+class Function(TorchFunctionMode):
+    """Doubles every sum, and takes part in whatever else is asked."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        return result * 2 if func in (torch.sum, torch.Tensor.sum) else result
+
+
+class Dispatch(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        return result * 2 if func is torch.ops.aten.mm.default else result
+
+
+LEAKS = {
+    "torch's autocast (cpu: off became torch.bfloat16)": lambda: torch.autocast("cpu").__enter__(),
+    "torch's inference mode (False became True)": lambda: hold(torch.inference_mode()),
+    "torch's modes ([] became ['Function'])": lambda: Function().__enter__(),
+    "torch's modes ([] became ['Dispatch'])": lambda: Dispatch().__enter__(),
+    "torch's modes ([] became ['Function', 'Dispatch'])": lambda: (Function().__enter__(), Dispatch().__enter__()),
+    "torch's hooks on all modules (forward_hooks: 0 became 1)": lambda: register_module_forward_hook(
+        lambda module, inputs, output: output * 2
+    ),
+    "torch's switches of kernels (mkldnn: True became False)": lambda: torch.backends.mkldnn.set_flags(False),
+    "torch's switches of kernels (flush denormal numbers: False became True)": lambda: torch.set_flush_denormal(True),
+    "the mask of new files (umask) (0o22 became 0o7)": lambda: os.umask(0o7),
+    "Python's recursion limit (1000 became 5000)": lambda: sys.setrecursionlimit(5000),
+}
+held = []
+
+
+def hold(mode: torch.inference_mode) -> None:
+    mode.__enter__()
+    held.append(mode)  # it ends where nobody holds it
+
+
+@pytest.fixture
+def usual() -> Iterator[None]:
+    limit, mask = sys.getrecursionlimit(), os.umask(0o22)
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(limit)
+    os.umask(mask)
+
+
+@pytest.mark.usefixtures("usual")
+@pytest.mark.parametrize("change", LEAKS)
+def test_what_a_step_leaves_on_is_named_and_put_back(change: str) -> None:
+    before = world.snapshot()
+    with world.kept():
+        LEAKS[change]()
+        found = world.changes(before, world.snapshot())
+        assert change in found
+        assert set(found) <= {change, "torch's gradient mode (True became False)"}
+    assert world.changes(before, world.snapshot()) == []
+
+
+@pytest.mark.usefixtures("usual")
+@pytest.mark.parametrize("change", [change for change in LEAKS if "hooks" not in change])
+def test_what_is_measured_is_the_same_whatever_was_left_on(change: str) -> None:
+    @world.settled()
+    def measure() -> list[torch.Tensor]:
+        first = torch.arange(1.0, 10.0).view(3, 3) / 7
+        weights = torch.ones(3, requires_grad=True)
+        (first @ weights).sum().backward()
+        assert weights.grad is not None
+        return [first @ first, first.sum(), weights.grad, torch.tensor(1e-310, dtype=torch.float64) * 1]
+
+    expected = measure()
+    with world.kept():
+        LEAKS[change]()
+        left = world.snapshot()
+        found = measure()
+        assert world.changes(left, world.snapshot()) == []
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
+
+
+def test_what_an_import_draws_is_put_back_and_what_a_hook_draws_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = "import random, numpy, torch\nrandom.random()\nnumpy.random.rand()\ntorch.rand(1)\nLOADED = True\n"
+    for name in ("drawn_first", "drawn_late"):
+        (tmp_path / f"{name}.py").write_text(drawing)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before, torchs = world.snapshot(), torch.get_rng_state()
+    with world.importing():
+        import drawn_first
+    with world.imports_put_back():
+        import drawn_late
+    assert drawn_first.LOADED
+    assert drawn_late.LOADED
+    assert world.changes(before, world.snapshot()) == []
+    assert torch.equal(torch.get_rng_state(), torchs)
+    with world.kept(), world.imports_put_back():
+        random.random()
+        assert world.changes(before, world.snapshot()) == ["the state of Python's random"]
 
 
 @pytest.mark.parametrize(

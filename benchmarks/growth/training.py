@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from genbench import cost, workload
+from genbench import counters, workload
 from genbench.workload import Workload
 
 __all__ = ["QUICK", "SETTINGS", "Size", "measure"]
@@ -86,6 +86,6 @@ def _facts(setting: Setting, work: Workload) -> dict[str, Any]:
         "multiple": multiple,
         "batch": batch,
         "parameters": sum(weights.numel() for weights in work.model.networks.parameters()),
-        "flops_per_image": cost.count_flops(lambda: work.step(step)) / batch,
+        "flops_per_image": counters.count_flops(lambda: work.step(step)) / batch,
         "threads": torch.get_num_threads(),
     }

@@ -20,6 +20,7 @@ from genbench.compilation import compile_networks
 from genbench.config import Cell
 from genbench.errors import PluginError
 from genbench.evaluation import Evaluation
+from genbench.flops import Flops
 from genbench.measurement import Evaluator
 from genbench.model import Model
 from genbench.plugins import Plugin
@@ -98,18 +99,23 @@ class _CellRun:
             "artifacts": self.pictures(images, None),
         }
 
+    @world.imports_put_back()
     def model(self) -> dict[str, Any]:
         """Build, train, sample and measure."""
         self.events.stage("building")
         before = world.snapshot()
-        plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
+        with world.importing():
+            plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
         # Libraries set variables of their own while they are imported: those are not held against a plugin.
         before["the environment"] = world.snapshot()["the environment"]
         interval = self.payload["checkpoint_interval"]
         training = CellTraining(
             self.cell, plugin, self.dataset, self.device, self.checkpoint_path, interval, self.events
         )
-        flops = training.count_flops()
+        # Only a budget in FLOPs has to know them all ahead. Otherwise one step shows here whether they can be counted,
+        # and the others are counted when nothing else can be disturbed by it.
+        by_flops = self.settings.budget.unit == "flop"
+        flops = training.count_flops() if by_flops else training.count_flops(1)
         model, progress = training.begin()
         self.check_world(plugin, before)
         if self.settings.compile:
@@ -118,7 +124,12 @@ class _CellRun:
             plugin, model, self.dataset, self.evaluator, self.device, self.cell.seed, self.count, self.events
         )
         cost.reset_peak_memory(self.device)
-        training.train(model, progress, evaluation.curve_point, flops["train"])
+
+        def curve_point() -> dict[str, float]:
+            self.check_world(plugin, before, "train")  # what training left behind must not reach the numbers
+            return evaluation.curve_point()
+
+        training.train(model, progress, curve_point, flops.train.steps_within)
         self.check_world(plugin, before, "train")
         self.events.stage("measuring")
         final = evaluation.final()
@@ -126,9 +137,15 @@ class _CellRun:
         self.check_leftovers(plugin)
         on_curve = progress.rows[0].numbers
         progress.rows[-1].numbers = {name: value.value for name, value in final.numbers.items() if name in on_curve}
+        memory = cost.peak_memory(self.device)  # before another model is built
+        if not by_flops:
+            self.events.stage("counting")
+            flops = training.count_flops(progress.step)
+        for row in progress.rows:
+            row.flops = flops.train.total(row.step)
         return {
             "numbers": {name: number.to_json() for name, number in final.numbers.items()},
-            "cost": self.costs(training, model, progress, evaluation, flops),
+            "cost": {**self.costs(training, model, progress, evaluation, flops), **memory},
             "curve": [dict(vars(row)) for row in progress.rows],
             "artifacts": self.pictures(final.samples, final.reconstructions),
         }
@@ -153,7 +170,7 @@ class _CellRun:
         model: Model,
         progress: Progress,
         evaluation: Evaluation,
-        flops: Mapping[str, int],
+        flops: Flops,
     ) -> dict[str, Any]:
         batch_size = self.settings.batch_size
         trained, sampled = cost.throughput(progress.windows), cost.throughput(evaluation.windows)
@@ -162,15 +179,15 @@ class _CellRun:
             "sample_images_per_s": sampled and sampled.to_json(),
             "sample_batch_size": sampling.BATCH,
             "parameters": model.parameter_count(),
-            "train_flops_per_image": flops["train"] / batch_size,
-            "sample_flops_per_image": flops["sample"],
+            "train_flops_per_image": flops.train.per_step / batch_size,
+            "sample_flops_per_image": flops.sample,
+            "flops_counted": str(flops.train),
             "steps": progress.step,
             "images": progress.step * batch_size,
             "replayed": training.replayed(model, progress),
             "train_s": progress.elapsed_s,
             "before_sampling_s": evaluation.before_sampling_s,
             "evaluation_s": evaluation.seconds,
-            **cost.peak_memory(self.device),
         }
 
     def pictures(self, images: Tensor, restored: Tensor | None) -> dict[str, str]:

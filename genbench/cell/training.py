@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +14,16 @@ import torch
 from genbench import checkpoint, cost, options, seeding, training
 from genbench.capture import WARM_UP_STEPS, ReplayedStep
 from genbench.cell.events import Events
+from genbench.compilation import double_backward_told
 from genbench.config import Cell
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
+from genbench.flops import MOST_STEPS, Flops, count_flops
 from genbench.model import Model
 from genbench.plugins import Plugin
 from genbench.training import Progress, Schedule
 
 __all__ = ["CellTraining"]
-
-COUNTED = 4  # samples whose FLOPs are counted
 
 
 @dataclass(frozen=True)
@@ -60,28 +61,34 @@ class CellTraining:
             self.checkpoint_path.unlink()
             return self.begin()
 
-    def count_flops(self) -> dict[str, int]:
-        """Count the FLOPs of a training step and of a sampled image, on a model that is then thrown away."""
+    def count_flops(self, most: int = MOST_STEPS) -> Flops:
+        """Count the FLOPs of training steps and of a sampled image, on a model that is then thrown away.
+
+        Args:
+            most: how many training steps to count at most.
+        """
         model = self._build()
-        images, labels = self._batches()(0)
-        hook = self.plugin.hook
-        model.networks.train()
-        train = cost.count_flops(lambda: hook.train_step(model=model, images=images, labels=labels, step=0))
-        model.networks.eval()
-        asked = None if labels is None else labels[:1].expand(COUNTED)
-        generator = seeding.generator(0, "count", device=self.device)
-        with torch.no_grad():
-            sample = cost.count_flops(
-                lambda: hook.sample(model=model, count=COUNTED, labels=asked, generator=generator)
-            )
-        return {"train": train, "sample": sample // COUNTED}
+        budget = self.cell.settings.budget
+        allowed = budget.amount if budget.unit == "flop" else None
+        return count_flops(self.plugin, model, self._batches(), self.device, most, allowed)
 
     def train(
-        self, model: Model, progress: Progress, evaluate: Callable[[], dict[str, float]], flops_per_step: int
+        self,
+        model: Model,
+        progress: Progress,
+        evaluate: Callable[[], dict[str, float]],
+        steps_within: Callable[[float], int | None],
     ) -> None:
-        """Train to the end of the budget; `evaluate` gives the numbers of each point of the curve."""
+        """Train to the end of the budget.
+
+        Args:
+            model: from `begin`.
+            progress: from `begin`; it is advanced in place.
+            evaluate: gives the numbers of each point of the curve.
+            steps_within: gives the steps that a number of FLOPs pays for.
+        """
         settings = self.cell.settings
-        steps = settings.budget.steps(settings.batch_size, flops_per_step)
+        steps = settings.budget.steps(settings.batch_size, steps_within)
         schedule = Schedule(steps, None if steps is not None else settings.budget.amount, settings.evaluations)
         autosave = checkpoint.Autosave(
             self.checkpoint_path, model, self.checkpoint_interval, time.monotonic, self.events.notice
@@ -99,19 +106,19 @@ class CellTraining:
                 autosave.save(progress.to_json())
 
         self.events.stage("training")
-        training.train(
-            self.plugin,
-            model,
-            self._batches(),
-            schedule,
-            progress,
-            clock=cost.clock(self.device),
-            flops_per_step=flops_per_step,
-            precision=settings.precision,
-            step=self.replayed_step(model),
-            evaluate=evaluated,
-            after_window=after_window,
-        )
+        with double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext():
+            training.train(
+                self.plugin,
+                model,
+                self._batches(),
+                schedule,
+                progress,
+                clock=cost.clock(self.device),
+                precision=settings.precision,
+                step=self.replayed_step(model),
+                evaluate=evaluated,
+                after_window=after_window,
+            )
         if autosave.is_worth_it():
             autosave.save(progress.to_json())  # the last evaluation may take long, and may fail
 

@@ -110,17 +110,21 @@ def _print(outcomes: list[Outcome]) -> list[str]:
     """Print one entry a check, whatever the number of cases, and return how many ended how."""
     from genbench.contract import CHECKS
 
-    counts = {"ok": 0, "failed": 0, "skipped": 0}
+    counts = {"ok": 0, "warning": 0, "failed": 0, "skipped": 0}
     by_name: dict[str, list[Outcome]] = {name: [] for name in CHECKS}
     for outcome in outcomes:
         by_name[outcome.check.name].append(outcome)
     for name, own in by_name.items():
-        status = next(status for status in ("failed", "ok", "skipped") if any(o.status == status for o in own))
+        status = next(
+            status for status in ("failed", "warning", "ok", "skipped") if any(o.status == status for o in own)
+        )
         counts[status] += 1
-        texts = dict.fromkeys(outcome.text for outcome in own if outcome.status == status)
+        texts = list(dict.fromkeys(outcome.text for outcome in own if outcome.status == status))
+        if status == "skipped":  # one line: what the plugin says of itself before what stood in the way
+            texts = sorted(texts, key=lambda text: text.startswith(("needs ", "build_model refuses")))[:1]
         for text in texts:
             cases = [str(outcome.case) for outcome in own if outcome.text == text and outcome.case]
-            where = f"{', '.join(cases)}: " if status == "failed" and cases else ""
+            where = f"{', '.join(cases)}: " if status in ("failed", "warning") and cases else ""
             _print_entry(status, name, where + text if text else own[0].check.promise)
         refused = dict.fromkeys(o.text for o in own if o.status == "skipped" and name == "build" != status)
         for text in refused if status == "ok" else ():

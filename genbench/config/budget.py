@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,7 +18,7 @@ Unit = Literal["steps", "kimg", "s", "flop"]
 class Budget:
     """How long a cell may train. Evaluation never counts; compilation does.
 
-    >>> Budget.parse("200kimg").steps(batch_size=64, flops_per_step=0)
+    >>> Budget.parse("200kimg").steps(batch_size=64, steps_within=lambda flops: None)
     3125
     >>> str(Budget.parse("3_000steps"))
     '3000steps'
@@ -41,16 +42,22 @@ class Budget:
     def __str__(self) -> str:
         return f"{self.amount:.15g}{self.unit}" if self.amount < 1e15 else f"{self.amount:g}{self.unit}"
 
-    def steps(self, batch_size: int, flops_per_step: float) -> int | None:
-        """Return how many training steps this is, at least one; None for seconds, which only a clock can tell."""
+    def steps(self, batch_size: int, steps_within: Callable[[float], int | None]) -> int | None:
+        """Return how many training steps this is, at least one; None for seconds, which only a clock can tell.
+
+        Args:
+            batch_size: images a step.
+            steps_within: gives the most steps whose FLOPs together are at most a number; None where none cost any.
+        """
         match self.unit:
             case "steps":
                 return int(self.amount)
             case "kimg":
                 return max(1, round(self.amount * 1000 / batch_size))
             case "flop":
-                if flops_per_step <= 0:
+                steps = steps_within(self.amount)
+                if steps is None:
                     raise InputError(f"budget {self}: no floating-point operations were counted in a training step")
-                return max(1, int(self.amount // flops_per_step))
+                return max(1, steps)
             case "s":
                 return None

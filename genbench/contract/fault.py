@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Fault", "Refused", "Unmet", "calling", "own_line"]
+__all__ = ["Caution", "Fault", "Refused", "Unmet", "calling", "in_library", "own_line"]
 
 _TORCH = str(Path(torch.__file__).parent)
 _GENBENCH = str(Path(__file__).parent.parent)
+_CARRIES_OUT = ("functional.py", "overrides.py")  # of torch, beside what it calls private
 _PYTHON = str(Path(contextlib.__file__).parent) + os.sep
 
 
@@ -22,6 +23,10 @@ class Fault(Exception):  # noqa: N818  # it is the plugin's error, and a result 
 
     def __init__(self, expected: str, found: str, change: str) -> None:
         super().__init__(f"expected {expected}, found {found}\nto mend it: {change}")
+
+
+class Caution(Exception):  # noqa: N818  # no error: the promise is kept
+    """What an author should know although nothing is broken; the text says where it is and what it costs."""
 
 
 class Unmet(Exception):  # noqa: N818  # no error at all
@@ -37,7 +42,7 @@ def calling(hook: str, home: str) -> Iterator[None]:
     """Turn whatever a hook raises into a `Fault` that names the line of the plugin, whose source is in `home`."""
     try:
         yield
-    except (Fault, Unmet, KeyboardInterrupt):
+    except (Caution, Fault, Unmet, KeyboardInterrupt):
         raise
     except BaseException as error:  # a stranger's hook can raise anything, and SystemExit would end the suite
         said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
@@ -46,17 +51,36 @@ def calling(hook: str, home: str) -> Iterator[None]:
         raise Fault(f"{hook} to return", f"that it raised {raised}", f"look at {where}") from error
 
 
-def own_line(frames: traceback.StackSummary, home: str) -> str:
+def own_line(frames: traceback.StackSummary, home: str, *, torchs: bool = False) -> str:
     """Return the innermost line of the source in `home`, as `file.py:12: source`; the innermost of all if none is.
 
-    Where that line calls a library that the plugin wraps, the library's innermost line is named after it.
+    Where that line calls a library that the plugin wraps, the library's innermost line is named after it; torch's own
+    only if `torchs` is set.
     """
     # A plugin of one file has site-packages for its home in some installations, and torch is there too.
     called = [index for index, frame in enumerate(frames) if _is_of(frame, home)]
     if not called:
         return _line(frames[-1])
-    wrapped = [frame for frame in frames[called[-1] + 1 :] if _is_of_a_library(frame)]
+    inner = frames[called[-1] + 1 :]
+    wrapped = [frame for frame in inner if _is_of_a_library(frame) or (torchs and _is_installed(frame))]
     return _line(frames[called[-1]]) + (f" (within {_line(wrapped[-1])})" if wrapped else "")
+
+
+def in_library(frames: traceback.StackSummary, home: str) -> bool:
+    """Return whether the innermost line is an installed library's, and not of the source in `home` or beside it.
+
+    torch's modules, optimizers and averages of weights are such a library; what only carries out a tensor's own method
+    or an operator is not.
+    """
+    worked = [frame for frame in frames if _is_of(frame, home) or _is_installed(frame) or _is_of_a_library(frame)]
+    return bool(worked) and not _is_of(worked[-1], home) and _is_installed(worked[-1])
+
+
+def _is_installed(frame: traceback.FrameSummary) -> bool:
+    if frame.filename.startswith(_TORCH):
+        inner = Path(frame.filename).relative_to(_TORCH)
+        return inner.name not in _CARRIES_OUT and not any(part.startswith(("_", "autograd")) for part in inner.parts)
+    return "-packages" + os.sep in frame.filename and not frame.filename.startswith(_GENBENCH)
 
 
 def _is_of(frame: traceback.FrameSummary, home: str) -> bool:

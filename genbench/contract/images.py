@@ -10,6 +10,7 @@ from torch import Tensor
 from genbench.contract.case import STRETCH, Subject
 from genbench.contract.fault import Fault
 from genbench.model import Model
+from genbench.returned import FLOATS, Unusable, plain
 from genbench.sampling import TOLERANCE
 
 __all__ = ["check_images", "check_images_stay_in_range", "check_tensor"]
@@ -20,8 +21,10 @@ def check_tensor(hook: str, value: object, expected: tuple[int | str, ...], devi
 
     A size given as text (`"D"`) may be any.
     """
-    if not isinstance(value, Tensor):
-        raise Fault(f"{hook} to return a tensor", type(value).__name__, "return the network's output")
+    try:
+        value = plain(value)
+    except Unusable as error:
+        raise Fault(f"{hook} to return a tensor", str(error), "return the network's output") from error
     fits = value.dim() == len(expected) and all(
         isinstance(size, str) or size == found for size, found in zip(expected, value.shape, strict=True)
     )
@@ -32,7 +35,7 @@ def check_tensor(hook: str, value: object, expected: tuple[int | str, ...], devi
             f"{tuple(value.shape)}",
             "take sizes from image_shape and count; see nn.Unflatten",
         )
-    if not value.is_floating_point():
+    if value.dtype not in FLOATS:
         raise Fault(f"{hook} to return floats", str(value.dtype), "do not round: genbench does")
     if value.device.type != device.type:
         raise Fault(f"{hook} to return a tensor on {device}", f"one on {value.device}", "leave out .cpu()")

@@ -20,7 +20,7 @@ from genbench.errors import GenbenchError
 
 __all__ = ["Outcome", "run_contract"]
 
-Status = Literal["ok", "failed", "skipped"]
+Status = Literal["ok", "warning", "failed", "skipped"]
 MODULE = Path(__file__).with_name("session_module.py")
 # Neither files nor settings of the caller's project, nor anything printed.
 ARGUMENTS = (
@@ -34,7 +34,7 @@ ENVIRONMENT = {"PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": "", "PYTEST_DISABLE_PLUGI
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one check ended on one case (None: it runs once), and the fault or the reason."""
+    """How one check ended on one case (None: it runs once), and the fault, the reason or what to know."""
 
     check: Check
     case: Case | None
@@ -85,9 +85,9 @@ class _Listener:
 
     def _outcome(self, item: Any, call: pytest.CallInfo[Any]) -> Outcome:
         check, case = item.callspec.params["check"], item.callspec.params["case"]
-        if call.excinfo is None:
-            return Outcome(check, case, "ok")
         result = self.contract.result(check, case)
+        if call.excinfo is None:
+            return Outcome(check, case, "warning", str(result)) if result else Outcome(check, case, "ok")
         if isinstance(result, Fault) or result is None:
             crash = f"the check itself stopped: {call.excinfo.exconly()} ({call.excinfo.traceback[-1]})"
             return Outcome(check, case, "failed", str(result) if result else crash)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from genbench.contract.case import Case
-from genbench.contract.fault import Fault, Unmet
+from genbench.contract.fault import Caution, Fault, Unmet
 from genbench.contract.table import Check
 from genbench.contract.verification import SHAPES, Contract
 
-__all__ = ["contract_tests", "examine", "parameters"]
+__all__ = ["ContractWarning", "contract_tests", "examine", "parameters"]
+
+
+class ContractWarning(UserWarning):
+    """What an author should know although the contract holds."""
 
 
 def contract_tests(
@@ -57,5 +62,8 @@ def examine(contract: Contract, check: Check, case: Case | None) -> None:
         message = f"{contract.spec.label}{f', {case}' if case else ''}: {fault}"
     except Unmet as unmet:
         pytest.skip(str(unmet))
+    except Caution as caution:
+        warnings.warn(f"{contract.spec.label}, {check.name}: {caution}", ContractWarning, stacklevel=2)
+        return
     # Outside the except clause: pytest would show the fault as its context.
     pytest.fail(message, pytrace=False)

@@ -9,13 +9,16 @@ from genbench.contract.case import Subject
 from genbench.contract.checks import (
     building,
     capturing,
+    counting,
     likelihood,
+    memory,
     module,
     optional,
     persistence,
     sampling,
     sharing,
     training,
+    waiting,
 )
 
 __all__ = ["CHECKS", "Check"]
@@ -57,10 +60,11 @@ _ALL = (
     Check("options", module.takes_options, once=True),
     Check("losses", training.losses),
     Check("movement", training.movement, needs=_TRAINS),
-    Check("waiting", training.waiting, needs=_TRAINS),
+    Check("waiting", waiting.waiting, needs=_TRAINS),
     Check("capturable", capturing.capturable, needs=(*_TRAINS, "waiting")),
     Check("before_sampling", optional.before_sampling),
     Check("sample", sampling.sample, needs=_PREPARES),
+    Check("flops", counting.flops, needs=_SAMPLES),
     Check("sample_repeats", sampling.repeats, needs=_SAMPLES),
     Check("sample_generator", sampling.generator, needs=(*_SAMPLES, "sample_repeats")),
     Check("sample_changes_nothing", sampling.nothing_changed, needs=_SAMPLES),
@@ -73,7 +77,7 @@ _ALL = (
     Check("resume", persistence.resume, needs=(*_TRAINS, "checkpoint")),
     Check("global_state", sharing.global_state, needs=_SAMPLES),
     Check("network", sharing.network, needs=_SAMPLES),
-    Check("memory", training.memory, needs=_TRAINS, once=True),
+    Check("memory", memory.memory, needs=_TRAINS, once=True),
     Check("likelihood_bound", likelihood.bound, needs=("log_likelihood",), once=True),
 )
 

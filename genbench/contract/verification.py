@@ -10,12 +10,14 @@ from genbench import environment, plugins, world
 from genbench.config import ModelSpec
 from genbench.contract.case import CLASSES, Case, Subject
 from genbench.contract.checks import module
-from genbench.contract.fault import Fault, Refused, Unmet
+from genbench.contract.fault import Caution, Fault, Refused, Unmet
 from genbench.contract.table import CHECKS, Check
 from genbench.errors import InputError, OptionError
 from genbench.plugins import Plugin
 
 __all__ = ["SHAPES", "Contract"]
+
+Result = Caution | Fault | Unmet | None
 
 SHAPES: tuple[tuple[int, int, int], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
 
@@ -38,7 +40,7 @@ class Contract:
         self._plugin: Plugin | None = None
         self._subject: Subject | None = None
         self._refusals: dict[Case, Refused | None] = {}
-        self._results: dict[tuple[str, Case], Fault | Unmet | None] = {}
+        self._results: dict[tuple[str, Case], Result] = {}
 
     def items(self) -> list[tuple[Check, Case | None]]:
         """Return every check with every case, case by case, so that the models of one case at a time are in memory."""
@@ -59,12 +61,12 @@ class Contract:
                     raise refusal.__cause__
 
     def verify(self, check: Check, case: Case | None) -> None:
-        """Examine one check; raise `Fault` where it does not hold, and `Unmet` where it does not apply."""
+        """Examine one check; raise `Fault` where it does not hold, `Unmet` where it does not apply, else `Caution`."""
         result = self.result(check, case)
         if result is not None:
             raise result.with_traceback(None)
 
-    def result(self, check: Check, case: Case | None) -> Fault | Unmet | None:
+    def result(self, check: Check, case: Case | None) -> Result:
         """Return how one check came out; it is examined once."""
         case = case or self._smallest(check)
         key = (check.name, case)
@@ -89,12 +91,14 @@ class Contract:
             self._plugin = module.load(found)
         return self._plugin
 
-    def _examine(self, check: Check, case: Case) -> Fault | Unmet | None:
+    def _examine(self, check: Check, case: Case) -> Result:
         for name in check.needs:
             try:
                 self.verify(CHECKS[name], None if CHECKS[name].once else case)
             except Fault:
                 return Unmet(f"needs {name}, which failed")
+            except Caution:
+                continue
             except Unmet as unmet:
                 # A hook that is not there stands in nobody's way; images that are refused, or a fault before, do.
                 if isinstance(unmet, Refused) or str(unmet).startswith("needs "):
@@ -104,7 +108,7 @@ class Contract:
                 check.function(self.subject(case))
         except Refused as refusal:
             return refusal if any(self._refusal(other) is None for other in self.cases) else _refused_all(refusal)
-        except (Fault, Unmet) as outcome:
+        except (Caution, Fault, Unmet) as outcome:
             return outcome
         return None
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.functional import one_hot
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
-from genbench.contract.fault import Unmet, own_line
+from genbench.contract.fault import Unmet, in_library, own_line
 
-__all__ = ["Operations", "Readings", "Replay", "Survivors", "Transfers"]
+__all__ = ["Operations", "Readings", "Replay", "Survivors", "Transfers", "Waits", "note"]
 
 _aten = torch.ops.aten
 # What hands a value of a tensor, or a shape that depends on one, to Python: on an accelerator each waits for it.
@@ -30,7 +32,7 @@ _READING = {
     _aten.unique_consecutive.default,
 }
 _UNLIKE = "sample draws randomness that is not one row an image"
-_TRANSFERS = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__}
+_TRANSFERS = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__repr__}
 
 
 class Readings(TorchDispatchMode):
@@ -39,7 +41,7 @@ class Readings(TorchDispatchMode):
     def __init__(self, home: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
         self.home = home
-        self.lines: list[str] = []
+        self.waits = Waits()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -48,28 +50,49 @@ class Readings(TorchDispatchMode):
             index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
         )
         if func in _READING or by_mask:
-            note(self.lines, self.home)
+            note(self.waits, self.home)
         return func(*args, **(kwargs or {}))
 
 
 class Transfers(TorchFunctionMode):
-    """Notes the plugin's line at each call that copies a tensor to the host; on the CPU that is no operation."""
+    """Notes the plugin's line at each call that copies a tensor to the host; on the CPU that is no operation.
 
-    def __init__(self, home: str) -> None:
+    Args:
+        home: where the plugin's source is.
+        readings: what watches the operations; it does not see those that an accelerator leaves out.
+    """
+
+    def __init__(self, home: str, readings: Readings) -> None:
         super().__init__()
         self.home = home
-        self.lines: list[str] = []
+        self.waits = readings.waits
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if func in _TRANSFERS:
-            note(self.lines, self.home)
+            note(self.waits, self.home)
+        if func is one_hot and _classes(*args[1:], **(kwargs or {})) >= 0:
+            # The CPU reads the labels to refuse those that are out of range; an accelerator does not.
+            with _disable_current_modes():
+                return func(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
-def note(lines: list[str], home: str) -> None:
-    """Add the line of the plugin that is being run, unless it is an optimizer that reads its own step counter."""
+def _classes(num_classes: int = -1, **_: object) -> int:
+    return num_classes
+
+
+@dataclass
+class Waits:
+    """Where a step waited: lines of the plugin's own source, and lines on which a library did."""
+
+    own: list[str] = field(default_factory=list)
+    of_libraries: list[str] = field(default_factory=list)
+
+
+def note(waits: Waits, home: str) -> None:
+    """Add the line that is being run, unless it is an optimizer that reads its own step counter."""
     # The counter lives on the CPU whatever the device, so reading it waits for nothing. The stack is walked by hand,
     # since an optimizer does this for each parameter and a formatted stack takes a millisecond.
     frame = inspect.currentframe()
@@ -77,7 +100,11 @@ def note(lines: list[str], home: str) -> None:
         if frame.f_code.co_name == "_get_value" and frame.f_code.co_filename.endswith("optimizer.py"):
             return
         frame = frame.f_back
-    lines.append(own_line(traceback.extract_stack(), home))
+    stack = traceback.extract_stack()
+    if in_library(stack, home):
+        waits.of_libraries.append(own_line(stack, home, torchs=True))
+    else:
+        waits.own.append(own_line(stack, home))
 
 
 class Operations(TorchDispatchMode):

@@ -1,8 +1,9 @@
-"""Whether `log_likelihood` is a bound, on the one data set whose probabilities can be summed: images of one pixel."""
+"""Whether `log_likelihood` is a bound, on data whose probabilities can all be summed: images of one or two values."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,55 +17,91 @@ from genbench.training import scale
 __all__ = ["bound"]
 
 VALUES = 256
-DRAWS = 32  # of the bound's own noise, for each value
 STEPS = 200
 BATCH = 64
 SLACK = 0.01
 DEVIATIONS = 5.0
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """Images so small that all of them can be summed over, and the draws of the bound's own noise for each."""
+
+    shape: tuple[int, int, int]
+    draws: int
+
+    def __str__(self) -> str:
+        size = math.prod(self.shape)
+        return f"the {VALUES**size:,} images of {'one pixel' if size == 1 else 'two values'}"
+
+    def images(self) -> Tensor:
+        """All of them, once: (256 ** size, C, H, W) levels."""
+        levels = torch.arange(VALUES)
+        return torch.cartesian_prod(*[levels] * math.prod(self.shape)).view(-1, *self.shape)
+
+
+# A model that couples one half of an image to the other needs two values: pixels, or channels.
+_WHOLES = (_Whole((1, 1, 1), 32), _Whole((1, 1, 2), 4), _Whole((1, 2, 1), 4), _Whole((2, 1, 1), 4))
+
+
 def bound(subject: Subject) -> None:
-    """exp(log_likelihood) of all 256 images of one pixel sums to at most 1.
+    """exp(log_likelihood) of all images of one pixel, or of two values, sums to at most 1.
 
     Before training and after. It is trained on the values 0 and 255, on which a model that learns codes gains most from
     leaving out their cost.
     """
     if not subject.plugin.implements("log_likelihood"):
         raise Unmet("the plugin has no log_likelihood")
-    pixel = Subject(subject.plugin, subject.given, Case((1, 1, 1), None), subject.device)
+    refusals: list[Exception] = []
+    for whole in _WHOLES:
+        try:
+            return _bound(Subject(subject.plugin, subject.given, Case(whole.shape, None), subject.device), whole)
+        except _NotTaken as error:
+            refusals.append(error)
+    raise Unmet("needs images of one pixel or of two values, which the model does not take") from refusals[0]
+
+
+class _NotTaken(Exception):  # noqa: N818  # a reason to look at other images
+    pass
+
+
+def _bound(small: Subject, whole: _Whole) -> None:
     try:
-        model = pixel.build()
-        total, deviation = _total(pixel, model)
+        model = small.build()
+        total = _total(small, model, whole)
     except (Fault, Unmet) as error:
-        raise Unmet("needs images of one pixel, which the model does not take") from error
-    _check(total, deviation, "before training")
+        raise _NotTaken from error
+    _check(*total, whole, "before training")
     seeding.seed_global(0, "contract", "bound")
     for step in range(STEPS):
-        levels = torch.randint(2, (BATCH, 1, 1, 1)) * 255
-        images = scale(levels).to(subject.device)
+        levels = torch.randint(2, (BATCH, *whole.shape)) * (VALUES - 1)
         try:
-            pixel.step(model, images, None, step)
+            small.step(model, scale(levels).to(small.device), None, step)
         except Fault as error:
-            raise Unmet("needs images of one pixel, on which the model does not train") from error
-    _check(*_total(pixel, model), f"after {STEPS} steps on the values 0 and 255")
+            raise _NotTaken from error
+    _check(*_total(small, model, whole), whole, f"after {STEPS} steps on the values 0 and 255")
 
 
-def _check(total: float, deviation: float, when: str) -> None:
+def _check(total: float, deviation: float, whole: _Whole, when: str) -> None:
     if not total - DEVIATIONS * deviation <= 1 + SLACK:
         raise Fault(
-            "exp(log_likelihood) of the 256 images of one pixel to sum to at most 1",
+            f"exp(log_likelihood) of {whole} to sum to at most 1",
             f"{total:.4g} ± {deviation:.2g} {when}",
-            "count the bin of an 8-bit value (2 / 255 of [-1, 1]) and the cost of the code (the KL term)",
+            "count the bin of an 8-bit value (2 / 255 of [-1, 1]), the Jacobian of each change of variables, and the "
+            "cost of the code (the KL term)",
         )
 
 
-def _total(pixel: Subject, model: Model) -> tuple[float, float]:
-    """Return the sum over all values of exp of the bound's mean, and its standard deviation."""
-    images = scale(torch.arange(VALUES).repeat(DRAWS).view(-1, 1, 1, 1)).to(pixel.device)
-    nats: Tensor = pixel.call(model, "log_likelihood", images=images, generator=pixel.generator())
-    if nats.shape != (len(images),):
-        raise Unmet("log_likelihood returned another shape")
-    nats = nats.cpu().double().view(DRAWS, VALUES)
-    masses = nats.mean(0).exp()
-    variances = masses.square() * nats.var(0) / DRAWS
+def _total(small: Subject, model: Model, whole: _Whole) -> tuple[float, float]:
+    """Return the sum over all images of exp of the bound's mean, and its standard deviation."""
+    images, generator = scale(whole.images()).to(small.device), small.generator()
+    rows: list[Tensor] = []
+    for _ in range(whole.draws):
+        nats = small.call(model, "log_likelihood", images=images, generator=generator)
+        if nats.shape != (len(images),):
+            raise Unmet("log_likelihood returned another shape")
+        rows.append(nats.cpu().double())
+    drawn = torch.stack(rows)  # (draws, images)
+    masses = drawn.mean(0).exp()
+    variances = masses.square() * drawn.var(0) / whole.draws
     return float(masses.sum()), math.sqrt(float(variances.sum()))

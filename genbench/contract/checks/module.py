@@ -18,7 +18,8 @@ def load(found: Found) -> Plugin:
     before = world.snapshot()
     with world.kept():
         try:
-            plugin = plugins.load(found)
+            with world.importing():
+                plugin = plugins.load(found)
         except PluginError as error:
             raise Fault("a plugin that loads", f"this: {error}", "mend what the line names") from error
         changed = world.changes(before, world.snapshot())

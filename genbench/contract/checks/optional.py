@@ -12,13 +12,15 @@ from genbench.contract.case import BATCH, Subject
 from genbench.contract.checks.sampling import FEW, check_rows
 from genbench.contract.fault import Fault, Unmet
 from genbench.contract.images import check_images, check_images_stay_in_range, check_tensor
+from genbench.sampling import trained_parameters
 
 __all__ = ["before_sampling", "encode", "log_likelihood", "reconstruct"]
 
 
 def before_sampling(subject: Subject) -> None:
-    """`before_sampling` called twice leaves the same state as once."""
+    """`before_sampling` called twice leaves the same state as once, and trains nothing."""
     _implemented(subject, "before_sampling")
+    _trains_nothing(subject)
     model = subject.trained
     once = state.snapshot(model)
     seeding.seed_global(1, "contract", "before_sampling")
@@ -30,6 +32,23 @@ def before_sampling(subject: Subject) -> None:
             f"another {changed}",
             "set what it finds (buffer.copy_), do not add to it, and draw nothing from the global generator",
         )
+
+
+def _trains_nothing(subject: Subject) -> None:
+    """Look at the first calls of a model's life: before its first step, as every run has one, and after some."""
+    model = subject.build()
+    for step in range(2):
+        before = {name: value.detach().clone() for name, value in trained_parameters(model).items()}
+        subject.prepare(model)
+        changed = [name for name, value in trained_parameters(model).items() if not state.equal(before[name], value)]
+        if changed:
+            raise Fault(
+                "before_sampling to leave alone what is trained",
+                f"another {changed[0]}",
+                "train in train_step alone, where time and FLOPs are counted, and keep in buffers what is fitted for "
+                "sampling",
+            )
+        subject.train(model, step, 1)
 
 
 def reconstruct(subject: Subject) -> None:

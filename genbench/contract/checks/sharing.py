@@ -53,7 +53,7 @@ def observe(subject: Subject) -> Observation:
     """Build a model and call every hook once, and return what that did to the rest of the program."""
     if subject not in _observed:
         before = world.snapshot()
-        with network_watched() as asked:
+        with network_watched() as asked, world.imports_put_back():
             try:
                 _call_every_hook(subject)
             except Fault:

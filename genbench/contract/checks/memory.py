@@ -1,0 +1,70 @@
+"""Whether training holds on to memory from step to step."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from genbench.contract.case import Subject
+from genbench.contract.fault import Fault
+from genbench.contract.watching import Survivors
+
+__all__ = ["memory"]
+
+MEMORY_STEPS = 200
+WATCHED = range(20, 110, 10)  # early steps: a plugin that holds on to the last few tensors does not grow
+COUNTED = range(50, 201, 75)
+DOUBTED = range(275, 501, 75)  # where what was counted grew: a library can take hundreds of steps to fill its caches
+
+
+def memory(subject: Subject) -> None:
+    """200 training steps hold on to no memory."""
+    model = subject.build()
+    watches, blocks = [], []
+    with _quick_collection():
+        for step in range(DOUBTED[-1] + 1):
+            if step in COUNTED or step in DOUBTED:
+                gc.collect()
+                blocks.append(sys.getallocatedblocks())
+            if step >= MEMORY_STEPS and _least_growth(blocks) < 1:
+                break
+            watch = Survivors() if step in WATCHED else None
+            with watch or contextlib.nullcontext():
+                subject.train(model, step, 1)
+            if watch is not None:
+                watches.append(watch)
+        gc.collect()
+    alive = [watch.bytes_alive() for watch in watches]
+    if sum(size > 0 for size in alive) > len(alive) / 2:
+        raise Fault(
+            f"no tensor of a training step to outlive {MEMORY_STEPS} steps",
+            f"{max(alive):,} bytes kept at each step",
+            "do not collect losses or images between calls, and detach() what is kept in a buffer",
+        )
+    if _least_growth(blocks) >= 1:
+        raise Fault(
+            f"no growth of memory over {MEMORY_STEPS} steps",
+            f"{_least_growth(blocks):.1f} new Python objects a step that are never freed",
+            "do not append to a list, a dict or a cache that outlives the call",
+        )
+
+
+def _least_growth(blocks: Sequence[int]) -> float:
+    """Return how many blocks of memory a step took for good where it took the fewest: what is kept, grows always."""
+    return min(after - before for before, after in pairwise(blocks)) / COUNTED.step
+
+
+@contextlib.contextmanager
+def _quick_collection() -> Iterator[None]:
+    """Leave what is there already out of garbage collection: it is most of the objects, and most of the time."""
+    own = gc.get_freeze_count() == 0
+    if own:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if own:
+            gc.unfreeze()

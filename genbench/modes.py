@@ -1,0 +1,121 @@
+"""torch's modes and switches that outlive the code that set them: read, left and put back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.nn.modules import module as torch_module
+from torch.utils import _python_dispatch as dispatch
+
+__all__ = [
+    "OWN_KERNELS",
+    "autocast",
+    "drop_module_hooks",
+    "entered",
+    "kernels",
+    "leave",
+    "module_hooks",
+    "set_autocast",
+    "set_inference",
+    "set_kernels",
+    "suspended",
+    "unwatched",
+]
+
+OWN_KERNELS = {"mkldnn": True, "cudnn": True, "flush denormal numbers": False}
+_DEVICES = ("cpu", "cuda")
+_HOOKS = ("forward_pre_hooks", "forward_hooks", "backward_pre_hooks", "backward_hooks", "parameter_registration_hooks")
+_DEFAULT_DEVICE = "DeviceContext"  # how torch.set_default_device works; the default device is looked at by itself
+_forced: list[Any] = []  # guards of inference mode that hold it as it was put back
+
+
+def autocast() -> dict[str, str]:
+    """Return the type that each device's autocast computes in, where it is on."""
+    return {device: str(torch.get_autocast_dtype(device)) for device in _DEVICES if torch.is_autocast_enabled(device)}
+
+
+def set_autocast(enabled: Mapping[str, str]) -> None:
+    """Put autocast back to what `autocast` returned."""
+    for device in _DEVICES:
+        torch.set_autocast_enabled(device, device in enabled)
+        if device in enabled:
+            torch.set_autocast_dtype(device, getattr(torch, enabled[device].removeprefix("torch.")))
+
+
+def entered() -> list[str]:
+    """Return the names of the function and dispatch modes that are on, from the outermost."""
+    return [*_function_modes(), *(type(mode).__name__ for mode in dispatch._get_current_dispatch_mode_stack())]
+
+
+def leave(names: list[str]) -> None:
+    """Leave the modes beyond those that `entered` returned."""
+    while _function_modes() and len(entered()) > len(names) and _function_modes()[-1] not in names:
+        torch._C._pop_torch_function_stack()
+    while len(entered()) > len(names) and dispatch._get_current_dispatch_mode_stack():
+        dispatch._pop_mode()
+
+
+def _function_modes() -> list[str]:
+    stack = [torch._C._get_function_stack_at(level) for level in range(torch._C._len_torch_function_stack())]
+    return [name for mode in stack if (name := type(mode).__name__) != _DEFAULT_DEVICE]
+
+
+def module_hooks() -> dict[str, int]:
+    """Return how many hooks every module runs, by kind."""
+    return {name: len(getattr(torch_module, f"_global_{name}")) for name in _HOOKS}
+
+
+def drop_module_hooks(counts: Mapping[str, int]) -> None:
+    """Take away the last hooks on all modules, until as many are there as `module_hooks` counted."""
+    for name, count in counts.items():
+        hooks = getattr(torch_module, f"_global_{name}")
+        while len(hooks) > count:
+            hooks.popitem()
+
+
+def kernels() -> dict[str, bool]:
+    """Return the switches that choose other kernels, and so other last digits."""
+    # There is no reading of the last one but by what it does: the smallest double is denormal.
+    flushed = float(torch.tensor(5e-324, dtype=torch.float64) * 1) == 0
+    return {
+        "mkldnn": bool(torch.backends.mkldnn.enabled),
+        "cudnn": bool(torch.backends.cudnn.enabled),
+        "flush denormal numbers": flushed,
+    }
+
+
+def set_kernels(switches: Mapping[str, bool]) -> None:
+    """Set what `kernels` returned."""
+    torch.backends.mkldnn.set_flags(switches["mkldnn"])
+    torch.backends.cudnn.enabled = switches["cudnn"]
+    if switches["flush denormal numbers"] != kernels()["flush denormal numbers"]:
+        torch.set_flush_denormal(switches["flush denormal numbers"])
+
+
+def set_inference(enabled: bool) -> None:
+    """Put inference mode on or off for good; torch ends one only through what began it."""
+    guard = torch._C._InferenceMode(enabled)
+    guard.__enter__()
+    _forced.append(guard)
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Run a block outside of every function and dispatch mode."""
+    with torch._C.DisableTorchFunction(), dispatch._disable_current_modes():
+        yield
+
+
+@contextlib.contextmanager
+def suspended() -> Iterator[None]:
+    """Run a block without autocast and outside of every function and dispatch mode."""
+    before = autocast()
+    with unwatched():
+        set_autocast({})
+        try:
+            yield
+        finally:
+            set_autocast(before)
