@@ -104,7 +104,7 @@ def load(request: Request) -> Dataset:
     """
     row = _ROWS[request.source.name]
     if _first_missing(request) is not None:
-        with locked(request.data_root / request.source.name):
+        with locked(request.data_root / request.source.name, private=False):
             if _first_missing(request) is not None:  # still, now that no other process is fetching it
                 _obtain(request, row)
     key = f"{request.data_root.resolve()} {request.image_size}"
