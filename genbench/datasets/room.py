@@ -10,7 +10,7 @@ import psutil
 
 from genbench.datasets.source import Request
 
-__all__ = ["has_room", "require_memory", "require_one_image"]
+__all__ = ["has_room", "require_memory", "require_one_image", "shortage"]
 
 _COPIES = 3  # of an image while it is resized: the decoded one, the resized one, and that as an array
 
@@ -21,14 +21,18 @@ def has_room(folder: Path, size: int) -> bool:
     return size <= shutil.disk_usage(there).free
 
 
+def shortage(size: int) -> str | None:
+    """Return how far `size` bytes are from fitting into the free memory, or None where they fit."""
+    free = int(psutil.virtual_memory().available)
+    if size <= free:
+        return None
+    return f"need {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; ask for fewer or smaller ones"
+
+
 def require_memory(request: Request, size: int) -> None:
     """Raise `InputError` unless `size` bytes are free in the memory."""
-    free = int(psutil.virtual_memory().available)
-    if size > free:
-        raise request.fault(
-            f"its images need {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; "
-            "ask for fewer or smaller ones"
-        )
+    if (fault := shortage(size)) is not None:
+        raise request.fault(f"its images {fault}")
 
 
 def require_one_image(request: Request, image_bytes: int) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.decoding import resize_all
-from genbench.datasets.downloading import Archive, DownloadError, fetch, md5_of
+from genbench.datasets.downloading import Archive, DownloadError, fetch, md5_of, unlike_packed
 from genbench.datasets.locking import locked
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, file_stamps, keep
@@ -133,6 +133,8 @@ def _obtain(request: Request, row: _Row) -> None:
 
 def _plan(request: Request, row: _Row) -> Plan:
     kind = getattr(import_torchvision().datasets, row.class_name)
+    if (fault := unlike_packed(row.archives(kind), request.data_root)) is not None:
+        raise request.fault(f"{fault}; delete it and run again")
     try:
         opened = [kind(request.data_root, **arguments) for arguments in (row.train, row.held_out)]
     except Exception as error:  # torchvision raises what its readers happen to raise
