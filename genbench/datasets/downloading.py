@@ -83,14 +83,11 @@ def unlike_packed(archives: Sequence[Archive], root: Path) -> str | None:
     for archive in archives:
         packed = root / archive.path
         plain = packed.with_suffix("")
-        if packed.suffix == ".gz" and packed.is_file():
-            with (
-                contextlib.suppress(OSError, EOFError, zlib.error),
-                gzip.open(packed) as file,
-                plain.open("rb") as other,
-            ):
-                if hashlib.file_digest(file, "sha256").digest() != hashlib.file_digest(other, "sha256").digest():
-                    return f"{plain} is corrupt: it is not what {packed} holds"
+        if packed.suffix != ".gz" or not packed.is_file():
+            continue
+        with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(packed) as inside, plain.open("rb") as file:
+            if hashlib.file_digest(inside, "sha256").digest() != hashlib.file_digest(file, "sha256").digest():
+                return f"{plain} is corrupt: it is not what {packed} holds"
     return None
 
 

@@ -208,7 +208,7 @@ def _given(request: Request) -> dict[str, int]:
             raise request.fault(f"no option is called {quoted(name)}{nearest(name, names)}")
         if name in given:
             raise request.fault(f"option {name} is given twice")
-        if not re.fullmatch(r"-?[0-9]{1,12}", value):
+        if not re.fullmatch(r"-?[0-9]{1,15}", value):
             raise request.fault(f"{name} must be a whole number, not {quoted(value)}")
         given[name] = int(value)
     return given

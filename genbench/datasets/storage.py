@@ -3,8 +3,8 @@
 What is kept is checked by content the first time that a process reads it: the fingerprint of the images and labels that
 were read must be the one that was noted when they were written, and a checksum covers all that was noted. So damage, or
 another file put in its place, cannot give other numbers under the data's fingerprint: it is made again.
-It takes about as long as reading (processor time of one core, with and without it): 70,000 images of 28 × 28 (55 MB) 0.08
-and 0.04 s, 60,000 of 32 × 32 × 3 (184 MB) 0.26 and 0.12 s, 40,000 of 64 × 64 × 3 (492 MB) 0.8 and 0.6 s.
+It takes about as long as reading. In processor time of one core, with and without it: 70,000 images of 28 × 28 (55 MB)
+0.08 and 0.04 s, 60,000 of 32 × 32 × 3 (184 MB) 0.26 and 0.12 s, 40,000 of 64 × 64 × 3 (492 MB) 0.8 and 0.6 s.
 """
 
 from __future__ import annotations

@@ -133,8 +133,6 @@ def _obtain(request: Request, row: _Row) -> None:
 
 def _plan(request: Request, row: _Row) -> Plan:
     kind = getattr(import_torchvision().datasets, row.class_name)
-    if (fault := unlike_packed(row.archives(kind), request.data_root)) is not None:
-        raise request.fault(f"{fault}; delete it and run again")
     try:
         opened = [kind(request.data_root, **arguments) for arguments in (row.train, row.held_out)]
     except Exception as error:  # torchvision raises what its readers happen to raise
@@ -145,6 +143,8 @@ def _plan(request: Request, row: _Row) -> Plan:
         raise request.fault(
             f"its files in {request.data_root} hold more labels than images, or fewer; delete them and run again"
         )
+    if (fault := unlike_packed(row.archives(kind), request.data_root)) is not None:
+        raise request.fault(f"{fault}; delete it and run again")
     every = np.concatenate(images)
     side = request.image_size
     return Plan(
