@@ -55,8 +55,10 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
     if "budget" in settings and not isinstance(settings["budget"], Budget):
         settings["budget"] = Budget.parse(settings["budget"])
     for key in ("device", "extractor", "weights", "profile", "data_root", "precision", "eval_precision"):
-        if settings.get(key) is not None and not (isinstance(settings[key], str) and settings[key].isprintable()):
-            raise InputError(f"{key} must be text that can be shown, not {quoted(settings[key])}")
+        value = settings.get(key, "")
+        may_lack = value is None and key in ("weights", "profile", "data_root")
+        if not may_lack and not (isinstance(value, str) and value.isprintable()):
+            raise InputError(f"{key} must be text that can be shown, not {quoted(value)}")
     for key in ("compile", "cuda_graph"):
         if not isinstance(settings.get(key, False), bool):
             raise InputError(f"{key} must be true or false, not {quoted(settings[key])}")
