@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+LONGEST_LINE = 2000  # characters; whoever gave 100 kB of input is not shown it again
+_LONGEST_VALUE = 80
+
+
+def shortened(text: str, limit: int = LONGEST_LINE) -> str:
+    """Return `text`, without its middle where it is longer than `limit` characters.
+
+    >>> shortened("abcdefghij" * 10, 60)
+    'abcdefghijabcde … (70 characters left out) … fghijabcdefghij'
+    """
+    if len(text) <= limit:
+        return text
+    kept = max(limit - 30, 2) // 2
+    return f"{text[:kept]} … ({len(text) - 2 * kept:,} characters left out) … {text[-kept:]}"
+
+
+class _Quoting(reprlib.Repr):
+    """`repr` of a bounded length and depth; a whole number of more digits than Python writes is described."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = _LONGEST_VALUE
+
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:
+            return f"a whole number of {x.bit_length():,} bits"
+
+
+quoted = _Quoting().repr  # a value that a user gave, as an error shows it
 
 
 class GenbenchError(Exception):
-    """Anything genbench reports without a traceback. `str(error)` is one line."""
+    """Anything genbench reports without a traceback. `str(error)` is one line of at most `LONGEST_LINE` characters."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class InputError(GenbenchError):

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genbench import controls, world
-from genbench.atomic import replacing
 from genbench.datasets import cache_root
 from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
 from genbench.errors import InputError
 from genbench.features.extractor import Extractor, Features, extract
+from genbench.features.tensor_cache import read_cached, write_cached
 from genbench.identity import identity
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.metric import Metric, NotMeasurable
@@ -82,7 +80,7 @@ def reference_for(
 
 def _cached(path: Path, count: int) -> Features | None:
     """Return cached features; what is not whole and finite is as good as none."""
-    tensors = _read_tensors(path)
+    tensors = read_cached(path)
     found = tensors.get("features")
     if found is None or len(found) != count or not torch.isfinite(found).all():
         return None
@@ -105,7 +103,7 @@ def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit:
     tensors = {"features": extracted.features}
     if extracted.logits is not None:
         tensors["logits"] = extracted.logits
-    _write_tensors(path, tensors)
+    write_cached(path, tensors)
     return extracted
 
 
@@ -130,7 +128,7 @@ class Evaluator:
             reference.held_out.features,
             reference.train.logits,
             self._reference_images,
-            _read_tensors(self._statistics_path),
+            read_cached(self._statistics_path),
         )
 
     @property
@@ -175,7 +173,7 @@ class Evaluator:
             numbers |= {names[name]: Number(value, recipe, errors.get(name)) for name, value in values.items()}
         if set(self._statistics.tensors) != known:
             with contextlib.suppress(InputError):  # the next model computes them again; what was trained is not lost
-                _write_tensors(self._statistics_path, self._statistics.tensors)
+                write_cached(self._statistics_path, self._statistics.tensors)
         return numbers
 
     def floor(self, count: int) -> dict[str, Number]:
@@ -247,20 +245,3 @@ def _reference_key(dataset: Dataset, extractor: Extractor, limit: int, **more: A
 
 def _cache_path(kind: str, key: str) -> Path:
     return cache_root() / kind / f"{key}.safetensors"
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read cached tensors; a file that cannot be read is as good as none, and is made again."""
-    try:
-        return load_file(path) if path.exists() else {}
-    except (SafetensorError, OSError):
-        return {}
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    try:
-        with replacing(path) as temporary:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"cache: {path} cannot be written ({reason}); set GENBENCH_CACHE to another folder") from error

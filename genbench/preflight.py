@@ -11,6 +11,7 @@ import torch
 from genbench import datasets, environment, measurement, options, plugins
 from genbench.config import Cell, Settings
 from genbench.datasets.dataset import Dataset
+from genbench.datasets.room import shortage
 from genbench.errors import InputError
 from genbench.model import Model
 from genbench.selection import select
@@ -61,12 +62,15 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
             f"batch size {settings.batch_size} is larger than the training split of {cell.dataset}, "
             f"which has {len(dataset.train)} images; use --batch-size {len(dataset.train)} or less"
         )
+    samples = settings.samples or min(len(dataset.held_out), LARGEST_DEFAULT_SAMPLES)
+    if (fault := shortage(samples * dataset.image_shape.numel())) is not None:
+        raise InputError(f"{samples:,} samples of {cell.dataset} {fault}")
     emit({"event": "stage", "stage": f"extractor for {cell.dataset}"})
     extractor = load_extractor(dataset, settings, device, emit)
     measurement.reference_for(dataset, extractor, emit)
     return {
         "device": str(device),
-        "samples": settings.samples or min(len(dataset.held_out), LARGEST_DEFAULT_SAMPLES),
+        "samples": samples,
         "extractor": extractor.recipe(),
         "metrics": {metric.name: metric.version for metric in select(settings.metrics)},
         "dataset": {

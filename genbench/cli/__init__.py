@@ -22,7 +22,7 @@ from genbench.cli.plugin import plugin
 from genbench.cli.regress import regress
 from genbench.cli.report import report
 from genbench.cli.run import run
-from genbench.errors import GenbenchError, InputError
+from genbench.errors import GenbenchError, InputError, shortened
 
 __all__ = ["main"]
 
@@ -57,6 +57,7 @@ def main() -> None:
         click.echo("genbench: interrupted; the same command goes on where it was", err=True)
         sys.exit(130)
     except click.ClickException as error:
+        error.message = shortened(error.message)  # type: ignore[misc]  # it holds what was given, of any length
         error.show()
         sys.exit(error.exit_code)
     except InputError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from genbench.config.budget import Budget
 from genbench.config.model_spec import ModelSpec
 from genbench.config.settings import Settings
-from genbench.errors import InputError, nearest
+from genbench.errors import InputError, nearest, quoted
 
-__all__ = ["CONTROLS", "Benchmark", "Cell"]
+__all__ = ["CONTROLS", "MOST_CELLS", "Benchmark", "Cell"]
+
+MOST_CELLS = 100_000  # of a benchmark: a record each, a day and more for cells of a second
 
 # Named here, since the lists that the command line prints may not import torch; drawn in `controls`.
 CONTROLS = {
@@ -66,11 +69,16 @@ class Benchmark:
             raise InputError("no dataset is named; `genbench datasets` lists them")
         for name in self.controls:
             if name not in CONTROLS:
-                raise InputError(f"unknown control {name!r}{nearest(name, CONTROLS)}")
-        labels = [model.label for model in self.models]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise InputError(f"model {label!r} is named twice")
+                raise InputError(f"unknown control {quoted(name)}{nearest(name, CONTROLS)}")
+        count = (len(self.models) + len(self.controls)) * len(self.datasets) * len(self.seeds)
+        if count > MOST_CELLS:
+            raise InputError(
+                f"{len(self.models)} models and {len(self.controls)} controls × {len(self.datasets)} datasets × "
+                f"{len(self.seeds):,} seeds are {count:,} cells, and at most {MOST_CELLS:,} can be run as one benchmark"
+            )
+        for label, times in Counter(model.label for model in self.models).items():
+            if times > 1:
+                raise InputError(f"model {quoted(label)} is named twice")
 
     def cells(self) -> list[Cell]:
         """Return every cell: dataset by dataset, seed by seed, controls first, since they cost next to nothing."""

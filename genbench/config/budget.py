@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted
 
 __all__ = ["Budget"]
 
 Unit = Literal["steps", "kimg", "s", "flop"]
+# Far beyond any training; up to here counts of steps and images are exact in a float, and clocks can wait for seconds.
+LARGEST: dict[Unit, float] = {"steps": 1e12, "kimg": 1e12, "s": 1e9, "flop": 1e30}
+_AMOUNT = r"[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?"
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,22 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """Read `3000steps`, `200kimg`, `60s` or `1e15flop`; raise `InputError` for anything else."""
-        match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:e\+?[0-9]+)?)\s*([a-z]*)\s*", str(text).lower())
+        match = re.fullmatch(rf"\s*({_AMOUNT})\s*([a-z]*)\s*", text.lower()) if isinstance(text, str) else None
         unit = match and {"step": "steps", "flops": "flop", "sec": "s"}.get(match[2], match[2])
         if not match or unit not in get_args(Unit):
-            raise InputError(f"budget {text!r} cannot be read; write for example 3000steps, 200kimg, 60s or 1e15flop")
+            raise InputError(
+                f"budget {quoted(text)} cannot be read; write for example 3000steps, 200kimg, 60s or 1e15flop"
+            )
         amount = float(match[1])
-        if amount <= 0 or (unit == "steps" and amount != int(amount)):
-            raise InputError(f"budget {text!r} must be above zero, and steps a whole number")
+        if not 0 < amount <= LARGEST[unit]:  # type: ignore[index]  # checked against Unit above
+            raise InputError(f"budget {quoted(text)} must be above zero and at most {LARGEST[unit]:g}{unit}")  # type: ignore[index]
+        if unit == "steps" and not amount.is_integer():
+            raise InputError(f"budget {quoted(text)} must be a whole number of steps")
         return cls(amount, unit)  # type: ignore[arg-type]  # checked against Unit above
 
     def __str__(self) -> str:
-        return f"{self.amount:.15g}{self.unit}" if self.amount < 1e15 else f"{self.amount:g}{self.unit}"
+        text = f"{self.amount:.15g}" if self.amount < 1e15 else f"{self.amount:g}"
+        return f"{text if float(text) == self.amount else repr(float(self.amount))}{self.unit}"
 
     def steps(self, batch_size: int, steps_within: Callable[[float], int | None]) -> int | None:
         """Return how many training steps this is, at least one; None for seconds, which only a clock can tell.

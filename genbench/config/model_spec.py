@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted
 
 __all__ = ["ModelSpec"]
 
 OptionValue = bool | int | float | str | None
+LONGEST_NAME, LONGEST_TEXT = 4096, 1000  # characters: of a name, which may be a path, and of an option's text
+LARGEST_WHOLE = 2**63 - 1  # what torch and other programs that read the records can take
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,14 @@ class ModelSpec:
 
     name: str
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or len(self.name) > LONGEST_NAME:
+            raise InputError(f"model {quoted(self.name)}: a name has 1 to {LONGEST_NAME:,} characters")
+        for key, value in self.options.items():
+            fault = "its name is no identifier" if not key.isidentifier() else _fault(value)
+            if fault:
+                raise InputError(f"model {quoted(self.name)}: option {quoted(key)} cannot be used: {fault}")
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
@@ -32,14 +44,14 @@ class ModelSpec:
         if not separator or "=" not in tail:
             head, tail = text, ""
         if not head.strip() or "=" in head:
-            raise InputError(f"model {text!r} cannot be read; write for example vae or vae:beta=4,latent=16")
+            raise InputError(f"model {quoted(text)} cannot be read; write for example vae or vae:beta=4,latent=16")
         options: dict[str, OptionValue] = {}
         for part in filter(None, (part.strip() for part in tail.split(","))):
             key, equals, value = part.partition("=")
             if not equals or not key.strip().isidentifier():
-                raise InputError(f"model {text!r}: option {part!r} is not of the form name=value")
+                raise InputError(f"model {quoted(text)}: option {quoted(part)} is not of the form name=value")
             if key.strip() in options:
-                raise InputError(f"model {text!r}: option {key.strip()!r} is given twice")
+                raise InputError(f"model {quoted(text)}: option {quoted(key.strip())} is given twice")
             options[key.strip()] = _value(value.strip())
         return cls(head.strip(), options)
 
@@ -64,8 +76,27 @@ def _value(text: str) -> OptionValue:
     """Read a literal (`4`, `0.5`, `true`, `None`, `'text'`), or take the text as it is."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
+    if len(text) > LONGEST_TEXT:  # refused as text; the parser would run out of its stack, or take long
+        return text
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `1is` and `'\d'` are warned about as source code would be
+            value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # what its documentation names
         return text
     return value if value is None or isinstance(value, bool | int | float | str) else text
+
+
+def _fault(value: object) -> str | None:
+    """Say what is wrong with an option's value, if anything."""
+    if isinstance(value, str) and not value.isprintable():  # it names rows, files and records
+        return f"{quoted(value)} holds characters that cannot be shown"
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"its text has {len(value):,} characters, and at most {LONGEST_TEXT:,} are taken"
+    if isinstance(value, float) and math.isnan(value):
+        return "it is not a number (nan)"
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        return f"{quoted(value)} does not fit into 64 bits"
+    if value is None or isinstance(value, bool | int | float | str):
+        return None
+    return f"{quoted(value)} is neither a number nor text, true or false"

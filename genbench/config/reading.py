@@ -9,24 +9,32 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from genbench.config.benchmark import Benchmark
+from genbench.config.benchmark import MOST_CELLS, Benchmark
 from genbench.config.budget import Budget
-from genbench.config.model_spec import ModelSpec
+from genbench.config.model_spec import LARGEST_WHOLE, ModelSpec
 from genbench.config.settings import Settings
-from genbench.errors import InputError, nearest
+from genbench.errors import InputError, nearest, quoted
 
 __all__ = ["make_benchmark", "read_benchmark"]
+
+LARGEST_FILE = 1 << 20  # bytes; a benchmark of a thousand models has a tenth of that
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
     """Read `3` as seeds 0, 1, 2, and a list of whole numbers as it is."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
-            raise InputError(f"seeds must be at least 1, not {value}")
+            raise InputError(f"seeds must be at least 1, not {quoted(value)}")
+        if value > MOST_CELLS:
+            raise InputError(f"seeds must be at most {MOST_CELLS:,}, not {quoted(value)}")
         return tuple(range(value))
-    if isinstance(value, list | tuple) and value and all(type(seed) is int and seed >= 0 for seed in value):
+    if isinstance(value, list | tuple) and value and all(map(_is_seed, value)):
         return tuple(dict.fromkeys(value))
-    raise InputError(f"seeds must be a number of seeds, or a list of whole numbers, not {value!r}")
+    raise InputError(f"seeds must be a number of seeds, or a list of whole numbers below 2**63, not {quoted(value)}")
+
+
+def _is_seed(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_WHOLE
 
 
 def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
@@ -34,7 +42,7 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
     known = _known_keys()
     for key in values:
         if key not in known:
-            raise InputError(f"unknown key {key!r}{nearest(key, known)}")
+            raise InputError(f"unknown key {quoted(key)}{nearest(key, known)}")
     own: dict[str, Any] = {"models": tuple(_model(model) for model in _listed(values.get("models", ()), "models"))}
     for key in ("datasets", "controls"):
         if key in values:
@@ -47,11 +55,13 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
     if "budget" in settings and not isinstance(settings["budget"], Budget):
         settings["budget"] = Budget.parse(settings["budget"])
     for key in ("device", "extractor", "weights", "profile", "data_root", "precision", "eval_precision"):
-        if settings.get(key) is not None and not isinstance(settings[key], str):
-            raise InputError(f"{key} must be text, not {settings[key]!r}")
+        value = settings.get(key, "")
+        may_lack = value is None and key in ("weights", "profile", "data_root")
+        if not may_lack and not (isinstance(value, str) and value.isprintable()):
+            raise InputError(f"{key} must be text that can be shown, not {quoted(value)}")
     for key in ("compile", "cuda_graph"):
         if not isinstance(settings.get(key, False), bool):
-            raise InputError(f"{key} must be true or false, not {settings[key]!r}")
+            raise InputError(f"{key} must be true or false, not {quoted(settings[key])}")
     return Benchmark(**own, settings=Settings(**settings))
 
 
@@ -62,19 +72,36 @@ def _known_keys() -> list[str]:
 
 def read_benchmark(path: Path) -> dict[str, Any]:
     """Read a benchmark file to plain values for `make_benchmark`; an error names the file and the line."""
+    text = _text_of(path)
     try:
-        text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
+    except ValueError as error:  # Python reads no whole number of more than some thousand digits
+        raise InputError(f"{path}: holds a whole number of too many digits") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not valid TOML: its values are nested too deeply") from error
     for key in values:
         try:
             make_benchmark({key: values[key]})
         except InputError as error:
             raise InputError(f"{path}:{_line_of(key, text)}: {error}") from error
     return values
+
+
+def _text_of(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+            raise InputError(f"{path}: not a regular file; give a benchmark file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise InputError(f"{path}: larger than {LARGEST_FILE >> 20} MB, which no benchmark file is")
+        return data.decode("utf-8-sig").replace("\r\n", "\n")  # some editors begin a file with a byte order mark
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # of the encoding, or a path with a zero byte
+        raise InputError(f"{path}: not valid TOML: {error}") from error
 
 
 def _line_of(key: str, text: str) -> int:
@@ -86,22 +113,28 @@ def _model(value: Any) -> ModelSpec:
     if isinstance(value, ModelSpec):
         return value
     if isinstance(value, str):
-        if not value.isprintable():  # it names rows, files and records; the bytes of another encoding could not
-            raise InputError(f"model {value!r} holds characters that cannot be shown; rename the file or the value")
-        return ModelSpec.parse(value)
+        return ModelSpec.parse(_printable(value, "model"))
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        return ModelSpec(value["name"], {key: option for key, option in value.items() if key != "name"})
-    raise InputError(f'models: {value!r} is neither text such as "vae:beta=4" nor a table with a name')
+        options = {key: option for key, option in value.items() if key != "name"}
+        return ModelSpec(_printable(value["name"], "model"), options)
+    raise InputError(f'models: {quoted(value)} is neither text such as "vae:beta=4" nor a table with a name')
+
+
+def _printable(text: str, what: str) -> str:
+    """Return `text`, which names rows, files and records; the bytes of another encoding could not."""
+    if not text.isprintable():
+        raise InputError(f"{what} {quoted(text)} holds characters that cannot be shown; rename the file or the value")
+    return text
 
 
 def _listed(value: Any, key: str) -> Iterable[Any]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise InputError(f"{key} must be a list, not {value!r}")
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise InputError(f"{key} must be a list, not {quoted(value)}")
     return value
 
 
 def _texts(value: Any, key: str) -> list[str]:
     texts = list(_listed(value, key))
     if not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{key} must be a list of names, not {value!r}")
-    return list(dict.fromkeys(texts))
+        raise InputError(f"{key} must be a list of names, not {quoted(value)}")
+    return [_printable(text, key.removesuffix("s")) for text in dict.fromkeys(texts)]

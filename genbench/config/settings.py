@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from genbench.config.budget import Budget
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted
 
 __all__ = ["Settings"]
 
@@ -14,6 +14,8 @@ Precision = Literal["fp32", "tf32", "bf16"]
 EvalPrecision = Literal["fp32", "bf16"]
 DEFAULT_BUDGET = Budget(3000, "steps")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# Far beyond what is useful; memory and disk refuse sooner. An evaluation is a point of a curve.
+LARGEST = {"batch_size": 2**31 - 1, "evaluations": 10_000, "samples": 2**31 - 1, "image_size": 65_535}
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,18 @@ class Settings:
     metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "evaluations", "samples", "image_size"):
+        for name, largest in LARGEST.items():
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise InputError(f"{name} must be a whole number above zero, not {value!r}")
+            if value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name} must be a whole number above zero, not {quoted(value)}")
+            if value > largest:
+                raise InputError(f"{name} must be at most {largest:,}, not {quoted(value)}")
         for name, known in (("precision", get_args(Precision)), ("eval_precision", get_args(EvalPrecision))):
             if getattr(self, name) not in known:
-                raise InputError(f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}")
+                raise InputError(f"{name} {quoted(getattr(self, name))} is not one of {', '.join(known)}")
         if self.compile and self.cuda_graph:
             raise InputError("compile and cuda_graph cannot be combined; choose one")
         if self.device.split(":")[0] not in DEVICES:
-            raise InputError(f"device {self.device!r} is not one of {', '.join(DEVICES)}")
+            raise InputError(f"device {quoted(self.device)} is not one of {', '.join(DEVICES)}")

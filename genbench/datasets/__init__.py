@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genbench import atomic
 from genbench.datasets.presence import Presence, presence
 from genbench.datasets.source import Progress, Request, Source, cache_root, default_data_root
-from genbench.errors import InputError, nearest
+from genbench.errors import InputError, nearest, quoted
 
 if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
@@ -165,13 +168,19 @@ def load(
     """
     source, argument = _parse(spec)
     if image_size is not None and image_size < 1:
-        raise InputError(f"dataset {spec!r}: images cannot be {image_size} pixels wide; give --image-size 1 or more")
+        raise InputError(
+            f"dataset {quoted(spec)}: images cannot be {image_size} pixels wide; give --image-size 1 or more"
+        )
+    cache = cache_root()
+    with contextlib.suppress(OSError):  # what can be loaded without a cache is
+        atomic.make_private_folder(cache)
+        atomic.sweep(cache)  # of the half-written files of processes that were killed
     request = Request(
         source=source,
         spec=spec,
         argument=argument,
-        data_root=(data_root or default_data_root()).expanduser(),
-        cache=cache_root(),
+        data_root=Path(os.path.expanduser(data_root or default_data_root())),
+        cache=cache,
         image_size=image_size,
         download=download,
         progress=progress,
@@ -188,17 +197,18 @@ def is_at_hand(spec: str, data_root: Path | None = None) -> Presence:
         True
     """
     source, argument = _parse(spec, argument_may_lack=True)
-    return presence(source, argument, (data_root or default_data_root()).expanduser())
+    return presence(source, argument, Path(os.path.expanduser(data_root or default_data_root())))
 
 
 def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, str | None]:
     name, colon, argument = spec.partition(":")
     if name not in SOURCES:
-        hint = f"; for a folder of images write folder:{spec}" if Path(spec).is_dir() else nearest(name, SOURCES)
-        raise InputError(f"unknown dataset {name!r}{hint}")
+        # os.path: for a name that no file can have, pathlib raises.
+        hint = f"; for a folder of images write folder:{spec}" if os.path.isdir(spec) else nearest(name, SOURCES)
+        raise InputError(f"unknown dataset {quoted(name)}{hint}")
     source = SOURCES[name]
     if colon and source.argument is None:
-        raise InputError(f"dataset {spec!r}: {name} takes no argument; write {name}")
+        raise InputError(f"dataset {quoted(spec)}: {name} takes no argument; write {name}")
     if not argument and (colon or (source.argument_needed and not argument_may_lack)):
-        raise InputError(f"dataset {spec!r}: {name} needs its argument; write {name}:{source.argument}")
+        raise InputError(f"dataset {quoted(spec)}: {name} needs its argument; write {name}:{source.argument}")
     return source, argument or None

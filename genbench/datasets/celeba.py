@@ -40,7 +40,7 @@ def load(request: Request) -> Dataset:
         raise request.fault(f"its faces are {CROP}x{CROP} pixels; give an --image-size of at most {CROP}, not {size}")
     partition, images = (request.data_root / file for file in request.source.files)
     if not (partition.is_file() and images.is_dir()):
-        with locked(request.data_root / request.source.name):
+        with locked(request.data_root / request.source.name, private=False):
             _obtain(request, partition, images)
     key = f"{request.data_root.resolve()} {size}"
     stamps = file_stamps(request.data_root, request.source.files)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
 import http.client
 import urllib.error
 import urllib.request
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.atomic import replacing
 from genbench.datasets.source import Progress
 
-__all__ = ["Archive", "DownloadError", "fetch", "md5_of"]
+__all__ = ["Archive", "DownloadError", "fetch", "md5_of", "unlike_packed"]
 
 TIMEOUT_S = 30  # for a connection, and for silence within one; a network that swallows packets would hang for ever
 _BLOCK = 1 << 18
@@ -68,6 +72,23 @@ def md5_of(path: Path) -> str:
     """Return the MD5 of a file, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def unlike_packed(archives: Sequence[Archive], root: Path) -> str | None:
+    """Say which unpacked file is not what the `.gz` beside it holds, or None where all are.
+
+    torchvision checks what it downloads, and of the files in IDX format not what it unpacked from it. Other formats it
+    checks by MD5 whenever it reads them. A damaged `.gz` proves nothing.
+    """
+    for archive in archives:
+        packed = root / archive.path
+        plain = packed.with_suffix("")
+        if packed.suffix != ".gz" or not packed.is_file():
+            continue
+        with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(packed) as inside, plain.open("rb") as file:
+            if hashlib.file_digest(inside, "sha256").digest() != hashlib.file_digest(file, "sha256").digest():
+                return f"{plain} is corrupt: it is not what {packed} holds"
+    return None
 
 
 def _copy(url: str, path: Path, progress: Progress | None) -> None:

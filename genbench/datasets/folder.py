@@ -42,9 +42,9 @@ def load(request: Request) -> Dataset:
     Images are grey where all of them are, else RGB; upright as their EXIF orientation says; laid on white where they
     are transparent; all of one size, or brought to one by `image_size`.
     """
-    root = Path(request.argument or "").expanduser()
-    if not root.is_dir():
-        fault = "is a file; give the folder that holds it" if root.exists() else "no such folder"
+    root = Path(os.path.expanduser(request.argument or ""))
+    if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
+        fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
         raise request.fault(f"{root}: {fault}")
     listing = _list(request, root)
     key = f"{root.resolve()} {request.image_size}"

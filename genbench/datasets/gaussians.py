@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.source import Request
-from genbench.errors import nearest
+from genbench.errors import nearest, quoted
 from genbench.seeding import generator
 
 __all__ = ["MIXTURES", "Mixture", "load", "log_probability", "nearest_mode", "render"]
@@ -57,7 +57,7 @@ def load(request: Request) -> Dataset:
     """
     name = request.argument or "ring"
     if name not in MIXTURES:
-        raise request.fault(f"no mixture is called {name!r}{nearest(name, MIXTURES)}")
+        raise request.fault(f"no mixture is called {quoted(name)}{nearest(name, MIXTURES)}")
     if request.image_size not in (None, 1):
         raise request.fault("its images are one pixel by definition; leave --image-size out")
     mixture = MIXTURES[name]

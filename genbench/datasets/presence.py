@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,5 +44,6 @@ def presence(source: Source, argument: str | None, root: Path) -> Presence:
 def _folder_presence(argument: str | None) -> Presence:
     if argument is None:
         return Presence(True, None, "reads the folder that you name: folder:PATH")
-    path = Path(argument).expanduser()
-    return Presence(path.is_dir(), path, "read from there" if path.is_dir() else "no such folder")
+    path = Path(os.path.expanduser(argument))
+    found = os.path.isdir(path)  # for a name that no file can have, pathlib raises
+    return Presence(found, path, "read from there" if found else "no such folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, fields
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.outlines import OUTLINES
+from genbench.datasets.room import require_memory
 from genbench.datasets.source import Request
-from genbench.errors import nearest
+from genbench.errors import nearest, quoted
 from genbench.seeding import generator
 
 __all__ = ["COLOURS", "KINDS", "generate", "load"]
@@ -28,6 +30,7 @@ COLOURS = {
 }
 RADIUS = (0.22, 0.38)  # the smallest and the largest, as shares of the image's side
 MARGIN = 1.5  # pixels around a shape that are background alone
+LARGEST = 2**31 - 1  # of any option
 LEAST_SIZE = 16  # below it the kinds cannot be told apart with certainty
 _CHUNK = 1024  # images drawn from one generator, so that a longer dataset begins with the shorter one
 _UNIFORMS = 8  # random numbers behind one image
@@ -186,7 +189,13 @@ def _options(request: Request) -> Options:
     least = {"size": LEAST_SIZE, "count": 1, "held_out": 1, "seed": 0}
     for name, value in asdict(options).items():
         if value < least[name]:
-            raise request.fault(f"{name} must be at least {least[name]}, not {value}")
+            raise request.fault(f"{name} must be at least {least[name]}, not {quoted(value)}")
+        if value > LARGEST:
+            raise request.fault(f"{name} must be at most {LARGEST:,}, not {quoted(value)}")
+    # Beside the images, a chunk of them is drawn in about sixteen numbers of four bytes a pixel.
+    pixels = options.size**2
+    longest = min(_CHUNK, max(options.count, options.held_out))
+    require_memory(request, 3 * pixels * (options.count + options.held_out) + 64 * pixels * longest)
     return options
 
 
@@ -196,9 +205,10 @@ def _given(request: Request) -> dict[str, int]:
         name, _, value = part.partition("=")
         names = [field.name for field in fields(Options)]
         if name not in names:
-            raise request.fault(f"no option is called {name!r}{nearest(name, names)}")
-        try:
-            given[name] = int(value)
-        except ValueError:
-            raise request.fault(f"{name} must be a whole number, not {value!r}") from None
+            raise request.fault(f"no option is called {quoted(name)}{nearest(name, names)}")
+        if name in given:
+            raise request.fault(f"option {name} is given twice")
+        if not re.fullmatch(r"-?[0-9]{1,15}", value):
+            raise request.fault(f"{name} must be a whole number, not {quoted(value)}")
+        given[name] = int(value)
     return given

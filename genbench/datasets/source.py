@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted
 
 __all__ = ["Progress", "Request", "Source", "cache_root", "default_data_root"]
 
@@ -65,7 +65,7 @@ class Request:
 
     def fault(self, text: str) -> InputError:
         """Return the error that says `text` of this dataset, on one line."""
-        return InputError(f"dataset {self.spec!r}: {' '.join(text.split())}")
+        return InputError(f"dataset {quoted(self.spec)}: {' '.join(text.split())}")
 
 
 def cache_root() -> Path:

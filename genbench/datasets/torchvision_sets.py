@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.decoding import resize_all
-from genbench.datasets.downloading import Archive, DownloadError, fetch, md5_of
+from genbench.datasets.downloading import Archive, DownloadError, fetch, md5_of, unlike_packed
 from genbench.datasets.locking import locked
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, file_stamps, keep
@@ -104,7 +104,7 @@ def load(request: Request) -> Dataset:
     """
     row = _ROWS[request.source.name]
     if _first_missing(request) is not None:
-        with locked(request.data_root / request.source.name):
+        with locked(request.data_root / request.source.name, private=False):
             if _first_missing(request) is not None:  # still, now that no other process is fetching it
                 _obtain(request, row)
     key = f"{request.data_root.resolve()} {request.image_size}"
@@ -143,6 +143,8 @@ def _plan(request: Request, row: _Row) -> Plan:
         raise request.fault(
             f"its files in {request.data_root} hold more labels than images, or fewer; delete them and run again"
         )
+    if (fault := unlike_packed(row.archives(kind), request.data_root)) is not None:
+        raise request.fault(f"{fault}; delete it and run again")
     every = np.concatenate(images)
     side = request.image_size
     return Plan(

@@ -25,7 +25,7 @@ class CellLock:
         while True:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             except FileNotFoundError:  # another run has ended just now, and taken the empty folder away
                 continue
             try:

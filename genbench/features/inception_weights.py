@@ -114,7 +114,7 @@ def fetch(url: str, target: Path, progress: Callable[[str, int, int], None] | No
         InputError: the network or the folder fails, the connection breaks off, or the hash is wrong.
     """
     try:
-        with replacing(target) as temporary:
+        with replacing(target, private=True) as temporary:
             _copy(url, temporary, progress)
             _require_published(temporary, f"what {url} sent (deleted again)")
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -91,15 +91,15 @@ def read_metadata(path: Path) -> dict[str, str]:
     return recorded if isinstance(recorded, dict) else {}
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], private: bool = True) -> None:
     """Write a `.safetensors` file, whole or not at all; raises `InputError` where the folder cannot be written.
 
     Equal tensors and metadata give equal bytes: safetensors orders several metadata entries at random, so they go into
-    one.
+    one. The file is for the user alone where it is `private`, as in the cache.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        with atomic.replacing(path) as temporary:
+        with atomic.replacing(path, private) as temporary:
             save_file(contiguous, temporary, metadata={_RECORD: json.dumps(metadata, sort_keys=True)})
     except (OSError, SafetensorError) as error:
         reason = _first_line(error)

@@ -1,0 +1,54 @@
+"""Tensors kept in the cache, such as features: checked by content when they are read, for the user alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from genbench.atomic import replacing
+from genbench.errors import InputError, shortened
+
+__all__ = ["read_cached", "write_cached"]
+
+_CHECKSUM = "sha256"
+
+
+def read_cached(path: Path) -> dict[str, Tensor]:
+    """Return what `write_cached` wrote; nothing where it is not there, damaged, or not what was written.
+
+    The SHA-256 of 60,000 × 64 features takes 0.01 s of processor time, of 50,000 × 2048 (410 MB) 0.3 s: little beside
+    the minutes to hours that their extraction takes.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping, only keys())
+            recorded = (file.metadata() or {}).get(_CHECKSUM)
+    except (SafetensorError, OSError):
+        return {}
+    return tensors if recorded == _digest(tensors) else {}
+
+
+def write_cached(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors with the checksum of their content; raises `InputError` where the cache cannot be written."""
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    try:
+        with replacing(path, private=True) as temporary:
+            save_file(contiguous, temporary, metadata={_CHECKSUM: _digest(contiguous)})
+    except (OSError, SafetensorError) as error:
+        reason = shortened(str(error).splitlines()[0], 200)
+        raise InputError(f"cache: {path} cannot be written ({reason}); set GENBENCH_CACHE to another folder") from error
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over each tensor's name, type, shape and bytes, sorted by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,203 @@
+"""The VAE's hooks on models so small that losses, gradients and draws have closed forms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from genbench_vae import hooks
+from genbench_vae.assembly import Encoder, assemble
+from genbench_vae.assembly import Settings as Options
+from genbench_vae.likelihoods import LIKELIHOODS, STEP, Likelihood, Logistic
+from genbench_vae.objective import Objective
+from torch import Tensor, nn
+
+from genbench import Model
+
+BATCH = 40_000  # the mean over as many draws is near its expectation
+MEAN, LOG_VARIANCE = torch.tensor([0.5, -1.0]), torch.tensor([-1.2, 0.7])
+IMAGE = torch.tensor([1.5, 0.25])
+
+
+class _Posterior(nn.Module):
+    """q(z | x) that is one Gaussian for all images; its parameters are what a step moves."""
+
+    latent = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(MEAN.clone())
+        self.log_variance = nn.Parameter(LOG_VARIANCE.clone())
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.mean.expand(len(images), 2), self.log_variance.expand(len(images), 2)
+
+
+class _Identity(nn.Module):
+    """Decodes a code to itself, as an image of two pixels, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes = torch.empty(0)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        self.codes = codes.detach()
+        return codes[:, None, None]
+
+
+class _Square(Likelihood):
+    """-log p(x | z) = |x - o|² / 2; keeps the levels that it is asked for."""
+
+    levels = torch.empty(0)
+
+    def image(self, output: Tensor) -> Tensor:
+        return output
+
+    def loss(self, output: Tensor, images: Tensor) -> Tensor:
+        return 0.5 * (images - output).square().flatten(1).sum(1)
+
+    def log_mass(self, output: Tensor, levels: Tensor) -> Tensor:
+        self.levels = levels
+        return torch.zeros_like(output)
+
+
+def _model(beta: float = 1.0, importance_samples: int = 1, **networks: nn.Module) -> Model:
+    parts = {
+        "encoder": _Posterior(),
+        "decoder": _Identity(),
+        "objective": Objective(_Square(), beta, importance_samples),
+        **networks,
+    }
+    torch.manual_seed(0)
+    model = Model(nn.ModuleDict(parts), {})
+    model.optimizers["vae"] = torch.optim.SGD(model.networks.parameters(), 1.0)  # a step is the gradient
+    return model
+
+
+def _step(model: Model) -> dict[str, Tensor]:
+    losses: dict[str, Tensor] = hooks.train_step(model, IMAGE.expand(BATCH, 1, 1, 2))
+    return losses
+
+
+def _assert_normal(draws: Tensor, mean: Tensor, deviation: Tensor) -> None:
+    """Assert the first four moments of independent Gaussians, (N, D)."""
+    scaled = ((draws - mean) / deviation).double()
+    torch.testing.assert_close(scaled.mean(0), torch.zeros(2).double(), atol=0.03, rtol=0)
+    torch.testing.assert_close(torch.cov(scaled.T), torch.eye(2).double(), atol=0.04, rtol=0)
+    torch.testing.assert_close(scaled.pow(3).mean(0), torch.zeros(2).double(), atol=0.1, rtol=0)
+    torch.testing.assert_close(scaled.pow(4).mean(0), torch.full((2,), 3.0).double(), atol=0.2, rtol=0)
+
+
+def test_a_step_decodes_codes_of_the_posterior() -> None:
+    model = _model()
+    _step(model)
+    _assert_normal(model.networks["decoder"].codes, MEAN, LOG_VARIANCE.exp().sqrt())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
+def test_a_step_follows_the_gradient_of_the_bound(beta: float) -> None:
+    """E|x - z|²/2 = (|x - m|² + sum v)/2, and KL = sum (m² + v - 1 - log v)/2, with v = exp(s)."""
+    model = _model(beta)
+    losses = _step(model)
+    variance = LOG_VARIANCE.exp()
+    reconstruction = 0.5 * ((IMAGE - MEAN).square() + variance).sum()
+    kl = 0.5 * (MEAN.square() + variance - 1 - LOG_VARIANCE).sum()
+    torch.testing.assert_close(losses["reconstruction"], reconstruction, rtol=0.02, atol=0)
+    torch.testing.assert_close(losses["kl"], kl)
+    torch.testing.assert_close(losses["loss"], reconstruction + beta * kl, rtol=0.02, atol=0)
+    encoder = model.networks["encoder"]
+    moved = {name: start - encoder.get_parameter(name).detach() for name, start in _starts().items()}
+    torch.testing.assert_close(moved["mean"], MEAN - IMAGE + beta * MEAN, atol=0.03, rtol=0)
+    torch.testing.assert_close(moved["log_variance"], 0.5 * variance + beta * 0.5 * (variance - 1), atol=0.05, rtol=0)
+
+
+def _starts() -> dict[str, Tensor]:
+    return {"mean": MEAN, "log_variance": LOG_VARIANCE}
+
+
+def test_a_second_step_has_a_gradient_of_its_own() -> None:
+    model = _model()
+    model.optimizers["vae"] = torch.optim.SGD(model.networks.parameters(), 0.0)  # stays where it is
+    _step(model)
+    model.optimizers["vae"] = torch.optim.SGD(model.networks.parameters(), 1.0)
+    _step(model)
+    moved = MEAN - model.networks["encoder"].get_parameter("mean").detach()
+    torch.testing.assert_close(moved, 2 * MEAN - IMAGE, atol=0.03, rtol=0)
+
+
+def test_samples_are_decoded_from_the_standard_normal() -> None:
+    model = _model()
+    hooks.sample(model, BATCH, torch.Generator().manual_seed(0))
+    _assert_normal(model.networks["decoder"].codes, torch.zeros(2), torch.ones(2))  # type: ignore[arg-type]
+
+
+def test_codes_and_reconstructions_are_the_posterior_means() -> None:
+    model = _model()
+    images = IMAGE.expand(3, 1, 1, 2)
+    assert torch.equal(hooks.encode(model, images), MEAN.expand(3, 2))
+    assert torch.equal(hooks.reconstruct(model, images), MEAN.expand(3, 1, 1, 2))
+
+
+def test_the_likelihood_is_of_the_256_levels_of_the_pixels() -> None:
+    model = _model(importance_samples=2)
+    levels = torch.arange(256.0).reshape(128, 1, 1, 2)
+    hooks.log_likelihood(model, levels / 127.5 - 1, torch.Generator().manual_seed(0))
+    assert torch.equal(model.networks["objective"].likelihood.levels, levels)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_the_bound_of_several_draws_is_the_logarithm_of_their_mean_weight(draws: int) -> None:
+    """With p(x | z) constant the weight is N(z; 0, I) / q(z): its mean is 1 over many draws, and log 1 is the bound."""
+    model = _model(importance_samples=draws)
+    images = torch.zeros(5, 1, 1, 2)
+    found = hooks.log_likelihood(model, images, torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(0)
+    posterior = torch.distributions.Normal(MEAN.double(), LOG_VARIANCE.double().exp().sqrt())
+    prior = torch.distributions.Normal(torch.zeros(2).double(), 1.0)
+    weights = []
+    for _ in range(draws):
+        codes = posterior.mean + posterior.stddev * torch.randn(5, 2, generator=random).double()
+        weights.append((prior.log_prob(codes) - posterior.log_prob(codes)).sum(1).exp())
+    torch.testing.assert_close(found.double(), torch.stack(weights).mean(0).log(), atol=1e-5, rtol=0)
+
+
+def test_the_two_heads_are_linear_and_their_own() -> None:
+    encoder = Encoder(nn.Flatten(), 3, 2)
+    images = torch.randn(4, 1, 1, 3)
+    mean, log_variance = encoder(images)
+    for found, head in ((mean, encoder.mean), (log_variance, encoder.log_variance)):
+        torch.testing.assert_close(found, images.flatten(1) @ head.weight.T + head.bias)
+    assert not torch.equal(mean, log_variance)
+
+
+@pytest.mark.parametrize("likelihood", list(LIKELIHOODS))
+def test_one_optimizer_trains_every_parameter_at_the_given_rate(likelihood: str) -> None:
+    settings = Options(2, 0.5, likelihood, 7, 0.125)
+    model = assemble(nn.Flatten(), 2, _Identity(), settings, torch.device("cpu"))
+    (group,) = model.optimizers["vae"].param_groups
+    assert group["lr"] == 0.125
+    assert set(map(id, group["params"])) == set(map(id, model.networks.parameters()))
+    objective: Any = model.networks["objective"]
+    assert (objective.beta, objective.importance_samples) == (0.5, 7)
+    assert type(objective.likelihood) is LIKELIHOODS[likelihood]
+
+
+def test_images_of_the_likelihoods_are_their_means() -> None:
+    """The Bernoulli's mean is sigmoid(o) in [0, 1], which is tanh(o / 2) in [-1, 1]; the Gaussian's is tanh(o)."""
+    output = torch.linspace(-4, 4, 9)
+    torch.testing.assert_close(LIKELIHOODS["bernoulli"]().image(output), torch.tanh(output / 2))
+    torch.testing.assert_close(LIKELIHOODS["gaussian"]().image(output), torch.tanh(output))
+
+
+def test_the_logistic_loss_of_black_and_white_takes_in_the_tails() -> None:
+    likelihood = Logistic()
+    with torch.no_grad():
+        likelihood.log_scale.fill_(math.log(0.5))
+        output = torch.full((2, 1, 1, 1), 0.3)
+        losses = likelihood.loss(output, torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1))
+    location = 1.5 * math.tanh(0.3)
+    black = 1 / (1 + math.exp((location + 1 - STEP / 2) / 0.5))
+    white = 1 / (1 + math.exp((1 - STEP / 2 - location) / 0.5))
+    torch.testing.assert_close(losses, -torch.tensor([black, white]).log(), rtol=1e-4, atol=0)
