@@ -83,7 +83,7 @@ def _save(path: Path, model: Model) -> None:
 
 def _restore(path: Path, model: Model, subject: Subject) -> None:
     try:
-        checkpoint.restore(path, model, subject.device)
+        checkpoint.restore(path, model)
     except checkpoint.CheckpointError as error:
         reason = str(error.__cause__ or error).strip().splitlines()
         raise Fault(
