@@ -42,6 +42,7 @@ ORDER = [
     "evaluation",
     "processors",
     "environment",
+    "record_fields",
     "record",
     "baseline",
     "preflight",

@@ -23,7 +23,7 @@ from genbench.report.drawing import (
     value_axis,
 )
 from genbench.report.frame import Record
-from genbench.report.rows import Row
+from genbench.report.rows import Row, measured
 from genbench.report.sections import Section
 
 __all__ = ["MOST_LINES", "MOST_PANELS", "loss_figure", "quality_figure"]
@@ -137,7 +137,7 @@ def _points(record: Record, name: str, read: Callable[[Mapping[str, Any]], Any])
     for point in record["curve"]:
         where, value = point.get(name), read(point)
         if where is not None and value is not None:
-            yield float(where), float(value) if math.isfinite(value) else math.nan
+            yield float(where), measured(value)
 
 
 def _line(axis: Axes, x: Points, y: Points, style: Style, label: str) -> None:
