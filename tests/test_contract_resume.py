@@ -23,9 +23,7 @@ def subject(path: Path, **options: int) -> Subject:
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 4, 5])
-def test_accumulated_gradients_are_state_that_a_checkpoint_holds(
-    monkeypatch: pytest.MonkeyPatch, every: int
-) -> None:
+def test_accumulated_gradients_are_state_that_a_checkpoint_holds(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
     persistence.resume(subject(ACCUMULATES, every=every))
     monkeypatch.setattr(checkpoint, "_gradients", lambda model: {})
     if every == 1:  # nothing lies there between steps
@@ -42,7 +40,7 @@ def test_what_a_plugin_keeps_aside_and_uses_every_few_steps_is_found(tmp_path: P
     backward = "    (loss / every).backward()\n"
     assert backward in source
     kept = f"{backward}    KEPT.append(loss.detach())\n"
-    used = "        model.optimizers[\"adam\"].step()\n"
+    used = '        model.optimizers["adam"].step()\n'
     assert used in source
     weighed = f"        for p in net.parameters():\n            p.grad *= sum(KEPT)\n        KEPT.clear()\n{used}"
     path = tmp_path / "keeps.py"

@@ -69,18 +69,20 @@ def _merge(same: Sequence[Record]) -> Record:
     newest, *others = sorted(same, key=lambda record: (str(record.get("finished_at")), record["id"]), reverse=True)
     numbers, recipes, curve = dict(newest["numbers"]), dict(newest["recipes"]), list(newest["curve"])
     taken = {(name, number["recipe"]) for name, number in numbers.items()}
-    older = []
+    artifacts, older = dict(newest.get("artifacts") or {}), []
     for record in others:
         left = {name: one for name, one in record["numbers"].items() if (name, one["recipe"]) not in taken}
         taken |= {(name, number["recipe"]) for name, number in left.items()}
         missing = {name: number for name, number in left.items() if name not in numbers}
         numbers |= missing
         recipes |= record["recipes"]
+        artifacts = {**(record.get("artifacts") or {}), **artifacts}
         curve = _with_numbers(curve, record["curve"], missing)
         if apart := {name: number for name, number in left.items() if name not in missing}:
             nothing: dict[str, Any] = {"cost": {}, "curve": [], "artifacts": {}, "environment": {}}
             older.append({**record, **nothing, "numbers": apart})
-    return {**newest, "numbers": numbers, "recipes": recipes, "curve": curve, "older": older}
+    whole = {"numbers": numbers, "recipes": recipes, "curve": curve, "artifacts": artifacts, "older": older}
+    return {**newest, **whole}
 
 
 def _with_numbers(
