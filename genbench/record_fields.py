@@ -66,7 +66,7 @@ def _is_artifact(value: Any) -> bool:
 
 def _is_cost(name: str, value: Any) -> bool:
     if name.endswith("_per_s") and value is not None:  # of windows: median and percentiles
-        return isinstance(value, dict) and _is_amount(value.get("median")) and all(map(_is_amount, value.values()))
+        return isinstance(value, dict) and "median" in value and all(map(_is_amount, value.values()))
     return isinstance(value, bool) or _is_amount(value)
 
 

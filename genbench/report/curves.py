@@ -106,7 +106,8 @@ def loss_figure(section: Section) -> Figure | None:
                 _line(axis, x, y, (style[0], ""), caption(name, most=22))
         axis.set_title(caption(row.name, most=24), fontweight="bold")
         _finish(axis, "training images", [], everything)
-        axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2, frameon=True, framealpha=0.8, edgecolor="none")
+        if axis.lines:  # a record may hold losses that are no numbers
+            axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2, frameon=True, framealpha=0.8, edgecolor="none")
     for axis in axes[len(drawn) :]:
         axis.set_visible(False)
     return figure
