@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
+from genbench import checkpoint
 from genbench.record import read_record
 
 MODELS = ("vae", "ae")
@@ -78,8 +78,8 @@ def unreadable(out: Path) -> list[str]:
     found = []
     for path in out.glob("checkpoints/[!.]*"):
         try:
-            torch.load(path, weights_only=True)
-        except Exception as error:  # whatever it is, it is what the trial looks for
+            checkpoint.load(path)
+        except checkpoint.CheckpointError as error:
             found.append(f"{path.name}: {error}")
     for path in out.glob("records/[!.]*"):
         read_record(path)

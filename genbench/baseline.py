@@ -15,7 +15,7 @@ from typing import Any
 from genbench import atomic
 from genbench.errors import InputError
 from genbench.identity import canonical
-from genbench.record import SCHEMA, Record, upgraded
+from genbench.record import SCHEMA, Record, RecordError, checked
 
 __all__ = ["read_baseline", "write_baseline"]
 
@@ -52,7 +52,8 @@ def read_baseline(path: Path) -> list[Record]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         schema = document[_KIND]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        expected = _checksum({name: value for name, value in document.items() if name != "sha256"})
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{path} is no baseline; `genbench baseline DIR --out {path}` writes one") from error
     for what, found, known in (
         ("baseline", schema, BASELINE_SCHEMA),
@@ -60,12 +61,19 @@ def read_baseline(path: Path) -> list[Record]:
     ):
         if not isinstance(found, int) or found > known:
             raise InputError(f"{path} has {what} schema {found}, this version reads up to {known}; update genbench")
-    body = {name: value for name, value in document.items() if name != "sha256"}
-    if document.get("sha256") != _checksum(body):
+    if document.get("sha256") != expected:
         raise InputError(
             f"{path} was edited: its checksum does not fit; write it again with `genbench baseline DIR --out {path}`"
         )
-    return [Record(upgraded(_restored(entry, document))) for entry in document["records"]]
+    remedy = f"write it again with `genbench baseline DIR --out {path}`"
+    try:
+        restored = [_restored(entry, document) for entry in document["records"]]
+        # No identity is derived: what an older schema wrote was upgraded, and its identity is that of before.
+        return [Record(checked(entry, f"{path}", remedy)) for entry in restored]
+    except RecordError as error:
+        raise InputError(str(error)) from error
+    except (AttributeError, LookupError, TypeError) as error:
+        raise InputError(f"{path} cannot be used, for parts of it are missing; {remedy}") from error
 
 
 def _shared(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

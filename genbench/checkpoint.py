@@ -1,21 +1,28 @@
-"""Saves and restores the whole state of a cell in training, atomically, and never unpickles code."""
+"""Saves and restores the whole state of a cell in training, atomically, and never unpickles code.
+
+A checkpoint is a line that names the format, a line with the SHA-256 of the rest, and what `torch.save` wrote.
+"""
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
+from torch import Tensor
 
 from genbench.atomic import replacing
 from genbench.errors import GenbenchError
 from genbench.model import Model
 
-__all__ = ["Autosave", "CheckpointError", "random_state", "restore", "restore_random_state", "save"]
+__all__ = ["Autosave", "CheckpointError", "load", "random_state", "restore", "restore_random_state", "save"]
 
-FORMAT = 1
+FORMAT = b"genbench checkpoint 2\n"
+SEAL_LENGTH = 65  # hexadecimal digits and the end of the line
+PARTS = {"file", "gradients", "model", "random", "progress"}
 INTERVAL_S = 30.0
 SHARE = 0.01  # of the time between two checkpoints that writing one may take
 
@@ -25,15 +32,27 @@ class CheckpointError(GenbenchError):
 
 
 def save(path: Path, model: Model, progress: dict[str, Any]) -> None:
-    """Write the model, the state of the global generators and `progress` (plain values) to `path`.
+    """Write the model, its gradients, the state of the global generators and `progress` (plain values) to `path`.
+
+    Gradients are part of it, since a plugin may accumulate them over several steps.
 
     Raises:
         OSError: the file cannot be written; what was at `path` is as it was.
     """
-    state = {"format": FORMAT, "model": model.state_dict(), "random": random_state(), "progress": progress}
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    state = {
+        "file": path.name,
+        "model": model.state_dict(),
+        "gradients": _gradients(model),
+        "random": random_state(),
+        "progress": progress,
+    }
+    with replacing(path) as temporary, temporary.open("w+b") as file:
         try:
+            file.write(FORMAT + b" " * SEAL_LENGTH)
             torch.save(state, file)
+            seal = _seal(file)
+            file.seek(len(FORMAT))
+            file.write(seal)
         except RuntimeError as error:
             # torch's writer raises one of its own over the reason.
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None
@@ -84,24 +103,69 @@ class Autosave:
         self._cost_s = self._saved_at - begin
 
 
-def restore(path: Path, model: Model, device: torch.device) -> dict[str, Any]:
+def restore(path: Path, model: Model) -> dict[str, Any]:
     """Load what `save` wrote into `model` and the global generators; return the `progress`.
 
     Raises:
-        CheckpointError: the file is truncated, is no checkpoint, or is of another model.
+        CheckpointError: the file is damaged, is no checkpoint of this version, or is of another cell or model. What
+            was loaded until then stays in `model`, so build another.
+    """
+    state = load(path)
+    try:
+        model.load_state_dict(state["model"])
+        for name, parameter in model.networks.named_parameters():
+            gradient = state["gradients"].get(name)
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
+        restore_random_state(state["random"])
+        return dict(state["progress"])
+    except (MemoryError, torch.OutOfMemoryError):
+        raise  # the file is not at fault
+    except Exception as error:  # a plugin's own load_state_dict may raise anything
+        raise _refusal(path, error) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the parts of a checkpoint, all tensors on the CPU, once its checksum has been verified.
+
+    Raises:
+        CheckpointError: as `restore`.
     """
     try:
-        # Mapped to the CPU, since the state of the generators lives there; load_state_dict copies to the device.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["format"] != FORMAT:
-            raise CheckpointError(f"checkpoint {path}: format {state['format']}, this version reads {FORMAT}")
-        model.load_state_dict(state["model"])
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"checkpoint {path}: cannot be restored: {reason}") from error
-    restore_random_state(state["random"])
-    progress: dict[str, Any] = state["progress"]
-    return progress
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("not a regular file")
+        with path.open("rb") as file:
+            if file.read(len(FORMAT)) != FORMAT:
+                raise ValueError("no checkpoint, or one of another version of genbench")
+            if file.read(SEAL_LENGTH) != _seal(file):
+                raise ValueError("damaged: its checksum does not fit")
+            file.seek(len(FORMAT) + SEAL_LENGTH)
+            # Mapped to the CPU, since the state of the generators lives there; load_state_dict copies to the device.
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or state.keys() != PARTS:
+            raise ValueError("its parts are not those of a checkpoint")
+        if state["file"] != path.name:
+            raise ValueError(f"it was written as {state['file']}")
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever torch finds wrong with a file
+        raise _refusal(path, error) from error
+    return state
+
+
+def _refusal(path: Path, error: Exception) -> CheckpointError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return CheckpointError(f"checkpoint {path}: cannot be restored: {reason}")
+
+
+def _gradients(model: Model) -> dict[str, Tensor]:
+    named = model.networks.named_parameters()
+    return {name: parameter.grad.detach() for name, parameter in named if parameter.grad is not None}
+
+
+def _seal(file: BinaryIO) -> bytes:
+    """Return the line with the checksum of what follows it."""
+    file.seek(len(FORMAT) + SEAL_LENGTH)
+    return hashlib.file_digest(file, "sha256").hexdigest().encode() + b"\n"
 
 
 def random_state() -> dict[str, Any]:

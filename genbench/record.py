@@ -11,12 +11,15 @@ from typing import Any
 
 from genbench import atomic
 from genbench.errors import GenbenchError
-from genbench.identity import canonical
+from genbench.identity import canonical, identity
+from genbench.record_fields import fault, is_cell_id
 
 __all__ = [
     "SCHEMA",
     "Record",
     "RecordError",
+    "cell_id",
+    "checked",
     "checkpoint_path",
     "each_record",
     "ordered",
@@ -27,7 +30,7 @@ __all__ = [
     "write_record",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class RecordError(GenbenchError):
@@ -40,16 +43,44 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
     return {"not_measured": {}, **data, "schema": 2, "environment": environment}
 
 
-_UPGRADES = {1: _from_1}  # from each older schema to the next
+def _from_2(data: dict[str, Any]) -> dict[str, Any]:
+    """Read schema 2, which listed a cell's metrics without their versions: those of the recipes are known."""
+    cell, recipes = data["cell"], data["recipes"].values()
+    if isinstance(cell.get("metrics"), list):
+        versions = {str(recipe.get("metric")): recipe.get("metric_version") for recipe in recipes}
+        cell = {**cell, "metrics": {str(name): versions.get(str(name)) for name in cell["metrics"]}}
+    return {**data, "schema": 3, "cell": cell}
 
 
-# What every reader takes for granted, and of what kind it is.
-_PARTS: dict[str, Any] = {
-    **dict.fromkeys(("id", "status"), str),
-    **dict.fromkeys(("cell", "numbers", "cost", "recipes", "environment"), Mapping),
-    "curve": list,
-}
-_CELL: dict[str, Any] = {**dict.fromkeys(("model", "label", "kind"), str), "seed": int, "dataset": Mapping}
+_UPGRADES = {1: _from_1, 2: _from_2}  # from each older schema to the next
+
+# What a record says of its cell that cannot change a number.
+_INCIDENTAL = frozenset({"label", "summary"})
+_OF_CONTROLS = frozenset(
+    {"model", "options", "kind", "plugin", "seed", "dataset", "device", *("samples", "extractor", "metrics")}
+)
+
+
+def cell_id(cell: Mapping[str, Any]) -> str:
+    """Return the identity of a cell: the hash of all that can change its numbers, of what its record says of it.
+
+    A new field of the description is part of the identity unless it is named as incidental. Of a control the settings
+    of training are left out, for it does not train.
+    """
+    control = cell["kind"] != "model"
+    decisive = {name: value for name, value in cell.items() if name not in _INCIDENTAL}
+    if control:
+        decisive = {name: value for name, value in decisive.items() if name in _OF_CONTROLS}
+    plugin = decisive.get("plugin")
+    return identity(
+        decisive
+        | {
+            # Where the data lie, and what they are called, does not matter; nor which of several equal GPUs it was.
+            "dataset": decisive["dataset"].get("fingerprint"),
+            "device": str(decisive.get("device")).partition(":")[0],
+            "plugin": plugin and {name: plugin.get(name) for name in ("distribution", "version", "source_sha256")},
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -106,7 +137,7 @@ class Record:
         return self.data.get("failure")
 
     def __repr__(self) -> str:
-        outcome = self.numbers if self.finished else self.failure and self.failure["reason"]
+        outcome = self.numbers if self.finished else (self.failure or {}).get("reason")
         return f"<Record {self.label} on {self.dataset}, seed {self.seed}: {outcome}>"
 
 
@@ -121,7 +152,13 @@ def checkpoint_path(directory: Path, cell_id: str) -> Path:
 
 
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
-    """Write a record, whole or not at all, with the checksum that tells an edited one."""
+    """Write a record, whole or not at all, with the checksum that tells an edited one.
+
+    Raises:
+        ValueError: its id is no identity of a cell, and so no name of a file.
+    """
+    if not is_cell_id(data["id"]):
+        raise ValueError(f"{data['id']!r} is no identity of a cell")
     body = {key: value for key, value in data.items() if key != "sha256"}
     document = {**body, "sha256": hashlib.sha256(canonical(body)).hexdigest()}
     atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")
@@ -132,9 +169,12 @@ def read_record(path: Path) -> Record:
     """Read one record.
 
     Raises:
-        RecordError: the file is truncated or was edited, or its schema is newer than this version's.
+        RecordError: the file is truncated or was edited, its schema is newer than this version's, a field is not what
+            it must be, or it is the record of another cell than its name says.
     """
     try:
+        if not path.is_file():
+            raise ValueError("not a regular file")
         data = json.loads(path.read_text(encoding="utf-8"))
         body = {key: value for key, value in data.items() if key != "sha256"}
         checksum, expected = data["sha256"], hashlib.sha256(canonical(body)).hexdigest()
@@ -151,27 +191,39 @@ def read_record(path: Path) -> Record:
         )
     if checksum != expected:
         raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
-    record = upgraded(data)
-    fault = _fault(record)
-    if fault:
-        raise RecordError(f"record {path} {fault}: genbench did not write it so; delete it to run its cell again")
+    record = checked(data, f"record {path}", "delete it to run its cell again")
+    if fault := _foreign(path, data):
+        raise RecordError(f"record {path} {fault}; delete it to run its cell again")
     return Record(record)
 
 
-def _fault(record: Mapping[str, Any]) -> str:
-    """Return what a record lacks without which no reader can use it, in words; empty where it has all."""
-    for what, part, parts in (
-        ("it", record, _PARTS),
-        ("its cell", record.get("cell"), _CELL),
-        ("its dataset", (record.get("cell") or {}).get("dataset"), {"name": str}),
-    ):
-        for name, kinds in parts.items():
-            if not isinstance(part, Mapping) or not isinstance(part.get(name), kinds):
-                return f"cannot be used, as {what} has no {name}"
-    for name, number in record["numbers"].items():
-        known = isinstance(number, Mapping) and number.get("recipe") in record["recipes"]
-        if not known or not isinstance(number.get("value"), int | float | None):
-            return f"cannot be used, as its {name} is no number with a recipe"
+def checked(data: dict[str, Any], who: str, remedy: str) -> dict[str, Any]:
+    """Return a record's document as this version's schema has it, once each of its fields is of the kind it must be.
+
+    Raises:
+        RecordError: one is not; the line begins with `who` and ends with `remedy`.
+    """
+    try:
+        record = upgraded(data)
+        wrong = fault(record)
+    except (AttributeError, KeyError, TypeError) as error:  # an older schema is upgraded before it is known to be sound
+        raise RecordError(f"{who} cannot be used, for parts of it are missing; {remedy}") from error
+    if wrong:
+        raise RecordError(f"{who} cannot be used: {wrong}; genbench did not write it so: {remedy}")
+    return record
+
+
+def _foreign(path: Path, data: Mapping[str, Any]) -> str:
+    """Return in what a sound record is not that of the cell whose file it lies in; empty where it is.
+
+    Schemas 1 and 2 did not say all that their identities were made of, so of those the name alone can be verified.
+    """
+    if path.name != f"{data['id']}.json":
+        return f"is that of cell {data['id']}, under another's name"
+    if data["schema"] > 2 and (expected := cell_id(data["cell"])) != data["id"]:
+        return f"describes the cell {expected}, not its own"
+    if data["schema"] > 2 and any(identity(recipe, 8) != name for name, recipe in data["recipes"].items()):
+        return "has a recipe under another's id"
     return ""
 
 

@@ -108,7 +108,13 @@ class Progress:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Progress:
         rows = [Row(**row) for row in data["rows"]]
-        return cls(**{**data, "rows": rows, "windows": [tuple(window) for window in data["windows"]]})
+        progress = cls(**{**data, "rows": rows, "windows": [tuple(window) for window in data["windows"]]})
+        counts = (progress.step, progress.evaluated)
+        if not all(type(count) is int and count >= -1 for count in counts) or not 0 <= progress.elapsed_s < math.inf:
+            raise ValueError("step, evaluation or time out of range")
+        if progress.step != (rows[-1].step if rows else 0):
+            raise ValueError("the last row is of another step")
+        return progress
 
 
 @dataclass(frozen=True)

@@ -481,7 +481,7 @@ FAULTS = [
     fault(
         "hidden counter",
         "resume",
-        "a checkpoint and 2 steps to end where 4 steps end, found another",
+        "resumed after step 2 to end after 6 steps where unbroken training ends, found another",
         ("LATENT = 16", "LATENT = 16\nSTEPS = []"),
         (STEP, f"    STEPS[:] = [len(STEPS) + 1]\n    loss = loss + {FIRST}.bias.sum() * STEPS[0]\n{STEP}"),
     ),

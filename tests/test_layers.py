@@ -46,6 +46,7 @@ ORDER = [
     "evaluation",
     "processors",
     "environment",
+    "record_fields",
     "record",
     "baseline",
     "preflight",

@@ -1,24 +1,32 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from genbench import atomic, report
-from genbench.identity import identity, slug
-from genbench.record import SCHEMA, RecordError, read_record, read_records, record_path, write_record
+from genbench.execution.benchmark import _Runner
+from genbench.identity import canonical, identity, slug
+from genbench.record import SCHEMA, RecordError, cell_id, read_record, read_records, record_path, write_record
+
+RECIPE = {"metric": "frechet_distance"}
+RECIPE_ID = identity(RECIPE, 8)
 
 
-def document(cell_id: str = "0f" * 8, label: str = "vae", seed: int = 0) -> dict[str, object]:
+def document(label: str = "vae", seed: int = 0) -> dict[str, Any]:
+    cell = {"model": label, "label": label, "kind": "model", "seed": seed, "dataset": {"name": "digits"}}
     return {
         "schema": SCHEMA,
-        "id": cell_id,
+        "id": cell_id(cell),
         "status": "finished",
-        "cell": {"model": "vae", "label": label, "kind": "model", "seed": seed, "dataset": {"name": "digits"}},
-        "numbers": {"fd": {"value": 12.5, "recipe": "a1"}},
-        "recipes": {"a1": {"metric": "frechet_distance"}},
+        "cell": cell,
+        "numbers": {"fd": {"value": 12.5, "recipe": RECIPE_ID}},
+        "recipes": {RECIPE_ID: RECIPE},
         "cost": {},
         "curve": [],
         "environment": {},
@@ -63,13 +71,22 @@ def test_a_record_that_cannot_be_trusted_is_named(tmp_path: Path, change, messag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"status": None}, "as it has no status"),
-        ({"numbers": []}, "as it has no numbers"),
-        ({"curve": "none"}, "as it has no curve"),
-        ({"cell": {"model": "vae", "label": "vae", "kind": "model", "seed": "0"}}, "as its cell has no seed"),
-        ({"cell": document()["cell"] | {"dataset": {}}}, "as its dataset has no name"),  # type: ignore[operator]
-        ({"numbers": {"fd": {"value": "many", "recipe": "a1"}}}, "as its fd is no number with a recipe"),
-        ({"recipes": {}}, "as its fd is no number with a recipe"),
+        ({"status": None}, "'status' is not finished or failed"),
+        ({"numbers": []}, "'numbers' is not a mapping"),
+        ({"curve": "none"}, "'curve' is not a list of points"),
+        ({"curve": [{"step": "1"}]}, "'curve' is not a list of points"),
+        ({"cell": {"model": "vae", "label": "vae", "kind": "model", "seed": "0"}}, "'cell.dataset' is missing"),
+        ({"cell": document()["cell"] | {"seed": True}}, "'cell.seed' is not a whole number from 0"),
+        ({"cell": document()["cell"] | {"dataset": {}}}, "'cell.dataset.name' is missing"),
+        ({"numbers": {"fd": {"value": "many", "recipe": RECIPE_ID}}}, "'numbers.fd.value' is not a number or null"),
+        ({"numbers": {"fd": {"value": 10**400, "recipe": RECIPE_ID}}}, "'numbers' is not a mapping to a mapping"),
+        ({"recipes": {}}, "'numbers.fd' is of a recipe that it does not hold"),
+        ({"cost": {"train_s": -1.0}}, "'cost' is not a mapping to amounts"),
+        ({"environment": {"jobs": [1]}}, "'environment' is not a mapping to plain values"),
+        ({"artifacts": {"samples": "../../victim.png"}}, "'artifacts' is not a mapping to paths inside its folder"),
+        ({"artifacts": {"samples": "a\0b.png"}}, "'artifacts' is not a mapping to paths inside its folder"),
+        ({"more": json.loads("[" * 50 + "]" * 50)}, "it is nested deeper than 20 levels"),
+        ({"recipes": {RECIPE_ID: RECIPE | {"samples": 9}}}, "has a recipe under another's id"),
     ],
 )
 def test_a_record_that_another_program_wrote_is_refused(tmp_path: Path, change, message: str) -> None:
@@ -78,9 +95,79 @@ def test_a_record_that_another_program_wrote_is_refused(tmp_path: Path, change, 
         read_record(path)
 
 
+def forge(path: Path, **change: Any) -> None:
+    """Change parts of a record in its place, with the right checksum."""
+    body = {name: value for name, value in json.loads(path.read_text()).items() if name != "sha256"} | change
+    path.write_text(json.dumps(body | {"sha256": hashlib.sha256(canonical(body)).hexdigest()}))
+
+
+def test_a_record_copied_under_anothers_name_is_not_taken_for_it(tmp_path: Path) -> None:
+    one, other = (record_path(tmp_path, write_record(tmp_path, document(seed=seed)).id) for seed in (0, 1))
+    other.write_bytes(one.read_bytes())
+    with pytest.raises(RecordError, match=f"record {other} is that of cell {one.stem}, under another's name"):
+        read_record(other)
+    forge(other, id=other.stem)  # its cell is still that of seed 0
+    with pytest.raises(RecordError, match=f"describes the cell {one.stem}, not its own"):
+        read_record(other)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 7}, {"dataset": {"name": "digits", "fingerprint": "ab"}}, {"batch_size": 7}, {"of_later": 1}]
+)
+def test_whatever_can_change_a_number_is_in_the_identity(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = record_path(tmp_path, write_record(tmp_path, document()).id)
+    forge(path, cell=document()["cell"] | change)
+    with pytest.raises(RecordError, match="describes the cell"):
+        read_record(path)
+
+
+def test_what_cannot_change_a_number_is_not_in_the_identity() -> None:
+    plugin = {"distribution": "d", "version": "1", "source_sha256": "ab", "origin": "entry point"}
+    data = {"name": "digits", "fingerprint": "ab", "licence": "MIT"}
+    cell = document()["cell"] | {"plugin": plugin, "dataset": data, "device": "cuda:0", "summary": "x"}
+    same = cell | {"plugin": plugin | {"origin": "file"}, "dataset": data | {"name": "folder:digits"}}
+    assert cell_id(cell) == cell_id(same | {"device": "cuda:1", "summary": "y", "label": "z"})
+    control = cell | {"kind": "control"}
+    assert cell_id(control) == cell_id(control | {"budget": "9steps", "batch_size": 7, "evaluations": 3})
+    assert cell_id(control) != cell_id(control | {"samples": 7})
+
+
+@pytest.mark.parametrize("victim", ["../../victim", "/victim", "0F" * 8, "0f" * 7, "0f" * 8 + "\n", "", 7, None])
+def test_an_id_that_is_none_names_no_file(tmp_path: Path, victim: Any) -> None:
+    folder = tmp_path / "a" / "b"
+    path = record_path(folder, write_record(folder, document()).id)
+    forge(path, id=victim)
+    with pytest.raises(RecordError, match="'id' is not 16 hexadecimal digits"):
+        read_record(path)
+    with pytest.raises(ValueError, match="is no identity of a cell"):
+        write_record(folder, document() | {"id": victim})
+    assert [found.name for found in tmp_path.rglob("*") if found.is_file()] == [path.name]
+
+
+def test_a_record_of_an_older_schema_is_none_of_a_cell_of_now(tmp_path: Path) -> None:
+    """Its identity cannot be derived, so only its name is verified, and no run takes it for a cell's own."""
+    planned = document()["id"]
+    old = json.loads((Path(__file__).parent / "records" / "schema-2.json").read_text())
+    write_record(tmp_path, old | {"id": planned})
+    assert read_record(record_path(tmp_path, planned)).id == planned
+    with pytest.raises(RecordError, match="is of another cell"):
+        _Runner._recorded(SimpleNamespace(directory=tmp_path), planned)  # type: ignore[arg-type]
+    write_record(tmp_path, document())
+    assert _Runner._recorded(SimpleNamespace(directory=tmp_path), planned).id == planned  # type: ignore[arg-type, union-attr]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])
+def test_what_is_no_file_is_no_record(tmp_path: Path, make: Any) -> None:
+    (tmp_path / "records").mkdir()
+    path = record_path(tmp_path, document()["id"])
+    make(path)
+    with pytest.raises(RecordError, match="truncated or no record"):
+        read_record(path)
+
+
 def test_records_come_in_one_order_and_temporary_files_are_none(tmp_path: Path) -> None:
-    for number, (label, seed) in enumerate([("vae", 1), ("gan", 0), ("vae", 0)]):
-        write_record(tmp_path, document(f"{number:016x}", label, seed))
+    for label, seed in [("vae", 1), ("gan", 0), ("vae", 0)]:
+        write_record(tmp_path, document(label, seed))
     (tmp_path / "records" / f"{atomic.TEMPORARY_PREFIX}x.json").write_text("{")
     assert [(record.label, record.seed) for record in read_records(tmp_path)] == [("gan", 0), ("vae", 0), ("vae", 1)]
 
@@ -133,10 +220,13 @@ def test_records_of_every_schema_so_far_are_read_and_reported(tmp_path: Path, sc
     source = Path(__file__).parent / "records" / f"schema-{schema}.json"
     assert json.loads(source.read_text())["schema"] == schema
     (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "0.json").write_bytes(source.read_bytes())
+    cell = json.loads(source.read_text())["id"]
+    (tmp_path / "records" / f"{cell}.json").write_bytes(source.read_bytes())
     (record,) = read_records(tmp_path)
     assert record.data["schema"] == SCHEMA
     assert record.data["environment"]["jobs"] >= 1
     assert record.numbers["fd"] > 0
+    if "metrics" in record.data["cell"]:  # which schema 2 began to say, and schema 3 says with their versions
+        assert record.data["cell"]["metrics"]["frechet_distance"] == 1
     page = report.render_directory(tmp_path).read_text()
     assert record.label in page

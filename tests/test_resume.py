@@ -73,7 +73,7 @@ def wait_for(condition: Any, seconds: float = 120.0) -> None:
 
 
 def step_of(path: Path) -> int:
-    return torch.load(path, weights_only=True)["progress"]["step"] if path.exists() else 0
+    return checkpoint.load(path)["progress"]["step"] if path.exists() else 0
 
 
 def lasting(record: genbench.Record) -> dict[str, Any]:

@@ -176,48 +176,6 @@ def test_the_curve_starts_before_the_first_step_and_losses_are_means(tiny: Path)
     assert progress.rows[1].losses["energy"] > 0
 
 
-def test_resuming_from_a_checkpoint_ends_bit_for_bit_where_an_unbroken_run_ends(tiny: Path, tmp_path: Path) -> None:
-    plugin = load(tiny)
-    path = tmp_path / "c.pt"
-
-    def run(steps: int, progress: Progress, model: Model) -> None:
-        schedule = Schedule(20, None, 4)
-
-        class StoppedError(Exception):
-            pass
-
-        def after_window(progress: Progress) -> None:
-            if progress.step == steps:
-                checkpoint.save(path, model, progress.to_json())
-                raise StoppedError
-
-        try:
-            training.train(
-                plugin,
-                model,
-                Batches(toy_split(), 16, 0, CPU),
-                schedule,
-                progress,
-                clock=ticking(),
-                evaluate=lambda progress: {"fd": float(progress.step)},
-                after_window=after_window,
-            )
-        except StoppedError:
-            return
-
-    whole, whole_model = Progress(), build(plugin)
-    run(-1, whole, whole_model)
-    run(7, Progress(), build(plugin))
-    torch.rand(5)  # another process would stand elsewhere in the global generator's sequence
-    resumed_model = build(plugin)
-    resumed = Progress.from_json(checkpoint.restore(path, resumed_model, CPU))
-    assert resumed.step == 7
-    run(-1, resumed, resumed_model)
-    assert resumed.rows == whole.rows
-    for name, value in whole_model.networks.state_dict().items():
-        assert torch.equal(value, resumed_model.networks.state_dict()[name])
-
-
 @pytest.mark.parametrize(
     ("new", "message"),
     [
@@ -375,33 +333,6 @@ def test_a_precision_that_a_step_sets_stays_for_the_check_of_the_world() -> None
     finally:
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = True
-
-
-def test_a_checkpoint_that_is_truncated_or_of_another_model_is_named(tiny: Path, tmp_path: Path) -> None:
-    plugin = load(tiny)
-    model = build(plugin)
-    path = tmp_path / "c.pt"
-    checkpoint.save(path, model, {"step": 1})
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(checkpoint.CheckpointError, match=r"c\.pt: cannot be restored"):
-        checkpoint.restore(path, model, CPU)
-    path.write_bytes(whole)
-    other = options.build(plugin, SHAPE, 10, {"width": 17}, CPU)
-    with pytest.raises(checkpoint.CheckpointError, match=r"c\.pt: cannot be restored"):
-        checkpoint.restore(path, other, CPU)
-
-
-def test_a_checkpoint_never_runs_code(tiny: Path, tmp_path: Path) -> None:
-    class Evil:
-        def __reduce__(self):
-            return (Path(tmp_path / "ran").touch, ())
-
-    path = tmp_path / "c.pt"
-    torch.save({"format": 1, "model": Evil(), "random": {}, "progress": {}}, path)
-    with pytest.raises(checkpoint.CheckpointError):
-        checkpoint.restore(path, build(load(tiny)), CPU)
-    assert not (tmp_path / "ran").exists()
 
 
 def test_throughput_leaves_the_warm_up_out() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,16 +52,17 @@ class CellTraining:
 
     def begin(self) -> tuple[Model, Progress]:
         """Build the model and seed its training, or take both up where the last checkpoint left them."""
-        model = self._build()
-        seeding.seed_global(self.cell.seed, "train")
-        if not self.checkpoint_path.exists():
+        model = self._seeded()
+        if not os.path.lexists(self.checkpoint_path):
             return model, Progress()
         try:
-            return model, Progress.from_json(checkpoint.restore(self.checkpoint_path, model, self.device))
+            progress = self._restored(model)
         except checkpoint.CheckpointError as error:
             self.events.notice(f"{error}; training begins anew")
-            self.checkpoint_path.unlink()
-            return self.begin()
+            self._clear_checkpoint()
+            return self._seeded(), Progress()  # for part of the state may have been loaded
+        self.events.notice(f"resumes after step {progress.step:,}")
+        return model, progress
 
     def count_flops(self, most: int = MOST_STEPS) -> Flops:
         """Count the FLOPs of training steps and of a sampled image, on a model that is then thrown away.
@@ -138,6 +141,29 @@ class CellTraining:
 
     def _may_replay(self, model: Model) -> bool:
         return self.cell.settings.cuda_graph and model.capturable
+
+    def _seeded(self) -> Model:
+        """Build the model, and seed its training."""
+        model = self._build()
+        seeding.seed_global(self.cell.seed, "train")
+        return model
+
+    def _restored(self, model: Model) -> Progress:
+        data = checkpoint.restore(self.checkpoint_path, model)
+        try:
+            return Progress.from_json(data)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise checkpoint.CheckpointError(
+                f"checkpoint {self.checkpoint_path}: cannot be restored: its progress is of another kind"
+            ) from error
+
+    def _clear_checkpoint(self) -> None:
+        """Make room for the next checkpoint: remove a file that is no good, move a folder in its place aside."""
+        path = self.checkpoint_path
+        if path.is_dir() and not path.is_symlink():
+            path.rename(tempfile.mkdtemp(dir=path.parent, prefix=f"{path.name}.aside-"))
+        else:
+            path.unlink()
 
     def _build(self) -> Model:
         seeding.seed_global(self.cell.seed, "build")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -116,4 +117,5 @@ def _log(values: Mapping[int, float]) -> dict[int, float]:
 def _bounds(logs: Difference) -> Sequence[float | None]:
     if logs.half_width is None:
         return None, None
-    return math.expm1(logs.mean - logs.half_width), math.expm1(logs.mean + logs.half_width)
+    most = math.log(sys.float_info.max)  # two seeds that are far apart leave an interval that no float holds
+    return math.expm1(max(-most, logs.mean - logs.half_width)), math.expm1(min(most, logs.mean + logs.half_width))

@@ -11,6 +11,7 @@ from genbench.changes.losses import Loss, losses
 from genbench.changes.measures import Measure, cost_value, measures
 from genbench.changes.pairing import Pair, Pairing, Refusal, pairing
 from genbench.comparison import differing_fields, holm
+from genbench.report.merging import with_older
 from genbench.report.quantities import main_metric
 from genbench.report.rows import Row
 
@@ -99,7 +100,7 @@ def _one(pair: Pair, measure: Measure, other_machine: Mapping[str, tuple[Any, An
         return "BASE" if has[0] else "NEW"
     if measure.kind == "quality":
         ours, theirs = _recipes(pair.base, measure.name), _recipes(pair.new, measure.name)
-        shared = sorted(ours.keys() & theirs.keys())
+        shared = [recipe for recipe in ours if recipe in theirs]  # the newest first
         if shared:
             return quality_change(pair, measure, (measure.name, shared[0]))
         fields = differing_fields(next(iter(ours.values())), next(iter(theirs.values())))
@@ -116,7 +117,10 @@ def _has(row: Row, measure: Measure) -> bool:
 
 
 def _recipes(row: Row, metric: str) -> dict[str, Mapping[str, Any]]:
-    numbers = [(record, record["numbers"].get(metric)) for record in row.records]
+    held = [with_older(record) for record in row.records]
+    depth = max((len(one) for one in held), default=0)
+    parts = [one[place] for place in range(depth) for one in held if place < len(one)]
+    numbers = [(record, record["numbers"].get(metric)) for record in parts]
     return {number["recipe"]: record["recipes"][number["recipe"]] for record, number in numbers if number}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.changes.pairing import Pair
+from genbench.report.rows import measured
 
 __all__ = ["Loss", "losses"]
 
@@ -41,4 +42,4 @@ def losses(pair: Pair) -> Iterator[Loss]:
 
 
 def _finite(number: Mapping[str, Any] | None) -> bool:
-    return number is not None and number["value"] is not None and math.isfinite(number["value"])
+    return number is not None and not math.isnan(measured(number["value"]))

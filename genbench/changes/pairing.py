@@ -8,6 +8,7 @@ from typing import Any
 
 from genbench.comparison import differing_fields
 from genbench.report.frame import in_order
+from genbench.report.merging import merged
 from genbench.report.rows import Row, rows
 
 __all__ = ["Pair", "Pairing", "Refusal", "pairing"]
@@ -83,7 +84,7 @@ _ByBudget = dict[str, list[Row]]
 
 def _by_label(records: Iterable[Record]) -> dict[_Key, _ByBudget]:
     groups: dict[tuple[str, bool, str], list[Record]] = {}
-    for record in in_order(records):
+    for record in in_order(merged(records)):
         cell = record["cell"]
         is_model = cell["kind"] == "model"
         # A control does not train: it is the same one under any budget.

@@ -26,6 +26,11 @@ def remarks(comparison: Comparison) -> list[str]:
         if loss.number is None
     ]
     lines += [
+        f"failed in NEW in one run and finished in another, whose numbers are compared: {pair}, {seeds(twice)}"
+        for pair in comparison.pairing.pairs
+        if (twice := _failed_once(pair))
+    ]
+    lines += [
         f"{loss.number} of {loss.pair} is no finite number in NEW, {seeds(loss.seeds)}"
         for loss in comparison.losses
         if loss.number
@@ -57,6 +62,11 @@ def _shared(title: str, comparison: Comparison, say: Callable[[Pair], str]) -> l
         if said := say(pair):
             owners.setdefault(said, []).append(pair.name)
     return [f"{title}: {_listed(tuple(names), _MOST_ROWS, 'rows')}: {said}" for said, names in owners.items()]
+
+
+def _failed_once(pair: Pair) -> list[int]:
+    finished, failed = ({record["cell"]["seed"] for record in side} for side in (pair.new.records, pair.new.failed))
+    return sorted(finished & failed)
 
 
 def _other_seeds(pair: Pair) -> str:

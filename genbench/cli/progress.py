@@ -61,7 +61,7 @@ def attempt(before: Record | None) -> str:
     """Return what to say of an attempt before that failed; empty where there was none."""
     if before is None or before.finished or not before.failure:
         return ""
-    return f" (failed before: {before.failure['reason']})"
+    return f" (failed before: {before.failure.get('reason')})"
 
 
 class Lines:

@@ -21,7 +21,16 @@ from genbench.execution.cell_lock import CellLock
 from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
 from genbench.execution.planning import Listener, Planned, plan
-from genbench.record import SCHEMA, Record, checkpoint_path, read_record, record_path, write_record
+from genbench.record import (
+    SCHEMA,
+    Record,
+    RecordError,
+    cell_id,
+    checkpoint_path,
+    read_record,
+    record_path,
+    write_record,
+)
 from genbench.selection import select
 
 __all__ = ["Listener", "Planned", "run_benchmark"]
@@ -163,9 +172,14 @@ class _Runner:
             return record if record is not None and record.finished and not self.conditions.fresh else None
         return record  # another process has made it meanwhile, finished or failed
 
-    def _recorded(self, cell_id: str) -> Record | None:
-        path = record_path(self.directory, cell_id)
-        return read_record(path) if path.exists() else None
+    def _recorded(self, planned_id: str) -> Record | None:
+        path = record_path(self.directory, planned_id)
+        if not os.path.lexists(path):
+            return None
+        record = read_record(path)
+        if cell_id(record.data["cell"]) != planned_id:  # of an older schema, whose identities were others
+            raise RecordError(f"record {path} is of another cell; delete it to run its cell again")
+        return record
 
     def _start(self, place: _Place) -> None:
         planned = place.planned

@@ -12,8 +12,7 @@ from genbench.config import CONTROLS, Benchmark, Cell
 from genbench.errors import GenbenchError, InputError
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer
-from genbench.identity import identity
-from genbench.record import SCHEMA, Record
+from genbench.record import Record, cell_id
 
 __all__ = ["Listener", "Planned", "plan"]
 
@@ -94,39 +93,13 @@ def _check(
 
 
 def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> Planned:
-    """Give the cell its identity and the description for its record."""
-    return Planned(cell, identity(_decisive(cell, data, plugin)), _description(cell, data, plugin, summary))
-
-
-def _decisive(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None) -> dict[str, Any]:
-    """Return everything that can change the cell's numbers."""
-    settings = cell.settings
-    decisive = {
-        "schema": SCHEMA,
-        "model": _name(cell),
-        "options": dict(cell.model.options),
-        "plugin": plugin and {key: plugin[key] for key in ("distribution", "version", "source_sha256")},
-        "dataset_fingerprint": data["dataset"]["fingerprint"],
-        "seed": cell.seed,
-        "extractor": data["extractor"],
-        "metrics": data["metrics"],
-        "samples": data["samples"],
-        "device": data["device"].partition(":")[0],
-    }
-    if not cell.is_control:
-        decisive |= {
-            "budget": str(settings.budget),
-            "batch_size": settings.batch_size,
-            "precision": settings.precision,
-            "compile": settings.compile,
-            "evaluations": settings.evaluations,
-            **_graph(cell),
-        }
-    return decisive
+    """Give the cell the description for its record, and with it its identity."""
+    description = _description(cell, data, plugin, summary)
+    return Planned(cell, cell_id(description), description)
 
 
 def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> dict[str, Any]:
-    """Return what the cell's record says of it."""
+    """Return what the cell's record says of it: whatever can change its numbers must be in it (`record.cell_id`)."""
     settings = cell.settings
     return {
         "model": _name(cell),
@@ -146,7 +119,7 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
         "evaluations": settings.evaluations,
         "samples": data["samples"],
         "extractor": data["extractor"],
-        "metrics": sorted(data["metrics"]),
+        "metrics": data["metrics"],
     }
 
 

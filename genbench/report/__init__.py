@@ -12,6 +12,7 @@ from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
 from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
 from genbench.report.machines import Machine, machines, ran
+from genbench.report.merging import merged
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
 from genbench.report.pictures import Pictures
 from genbench.report.sections import Section, sections
@@ -38,15 +39,16 @@ def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str |
         records: as read from `records/*.json`, finished and failed.
         command: what made them, for "How to reproduce"; built from the cells where it is not given.
     """
-    ordered = in_order(records)
+    every = in_order(records)
+    ordered = in_order(merged(every))
     write_bytes(directory / "results.csv", csv(frame(ordered)))
     write_curves(directory / "curves.csv", ordered)
-    made, known = sections(ordered), machines(ordered)
+    made, known = sections(ordered), machines(every)
     colours = _colours(made)
     with plain_style():
         drawn = [(section, _draw(directory, section, colours, known)) for section in made]
     report = directory / "report.md"
-    write_text(report, pages.page(directory, ordered, drawn, known, command))
+    write_text(report, pages.page(directory, every, drawn, known, command))
     return report
 
 

@@ -23,7 +23,7 @@ from genbench.report.drawing import (
     value_axis,
 )
 from genbench.report.frame import Record
-from genbench.report.rows import Row
+from genbench.report.rows import Row, measured
 from genbench.report.sections import Section
 
 __all__ = ["MOST_LINES", "MOST_PANELS", "loss_figure", "quality_figure"]
@@ -106,7 +106,8 @@ def loss_figure(section: Section) -> Figure | None:
                 _line(axis, x, y, (style[0], ""), caption(name, most=22))
         axis.set_title(caption(row.name, most=24), fontweight="bold")
         _finish(axis, "training images", [], everything)
-        axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2, frameon=True, framealpha=0.8, edgecolor="none")
+        if axis.lines:  # a record may hold losses that are no numbers
+            axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2, frameon=True, framealpha=0.8, edgecolor="none")
     for axis in axes[len(drawn) :]:
         axis.set_visible(False)
     return figure
@@ -137,7 +138,7 @@ def _points(record: Record, name: str, read: Callable[[Mapping[str, Any]], Any])
     for point in record["curve"]:
         where, value = point.get(name), read(point)
         if where is not None and value is not None:
-            yield float(where), float(value) if math.isfinite(value) else math.nan
+            yield float(where), measured(value)
 
 
 def _line(axis: Axes, x: Points, y: Points, style: Style, label: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from genbench.atomic import replacing
+from genbench.report.merging import merged, with_older
 from genbench.report.quantities import in_reading_order
 
 __all__ = ["csv", "curve_frame", "frame", "in_order", "write_curves"]
@@ -42,8 +43,11 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     each cost with its unit in the name, such as `train_images_per_s_median` and `peak_resident_bytes`; the machine
     (`environment_…`); `failure_stage` and `failure_reason`. A value that a cell lacks is missing (NaN, NA or None by
     the column's type).
+
+    A cell that was measured several times is one row (`merging.merged`), and one more for each earlier run whose
+    numbers have recipes that the newer ones do not: with these numbers alone.
     """
-    ordered = in_order(records)
+    ordered = [one for record in in_order(merged(records)) for one in with_older(record)]
     numbers = in_reading_order({name for record in ordered for name in record["numbers"]})
     held = [(name, number) for record in ordered for name, number in record["numbers"].items()]
     estimated = {name for name, number in held if number.get("standard_error") is not None}
@@ -59,11 +63,11 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
     """
     columns: dict[str, list[Any]] = {name: [] for name in _CURVE}
     appenders = [columns[name].append for name in _CURVE]
-    for record in in_order(records):
+    for record in in_order(merged(records)):
         cell = record["cell"]
         whose = (record["id"], cell["label"], cell["dataset"]["name"], cell["seed"])
         for point in record["curve"]:
-            where = (point["step"], point["images"], point["elapsed_s"], point.get("flops"))
+            where = tuple(point.get(name) for name in ("step", "images", "elapsed_s", "flops"))
             for kind, values in (("loss", point.get("losses")), ("number", point.get("numbers"))):
                 for name, value in (values or {}).items():
                     for append, entry in zip(appenders, (*whose, *where, kind, name, value), strict=True):
@@ -73,7 +77,7 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 def write_curves(path: Path, records: Iterable[Record]) -> None:
     """Write `csv(curve_frame(records))`, whole or not at all, without ever holding more than a part of it."""
-    ordered = in_order(records)
+    ordered = in_order(merged(records))
     with replacing(path) as temporary:
         if not _write_in_parts(temporary, ordered):
             temporary.write_bytes(csv(curve_frame(ordered)))

@@ -11,6 +11,7 @@ from genbench.report.escape import code, link_target, text
 from genbench.report.frame import Record
 from genbench.report.machines import Machine, ran, shared
 from genbench.report.measures import meanings, recipes
+from genbench.report.merging import Outcomes, outcomes
 from genbench.report.montage import artifact
 from genbench.report.opening import opening, title
 from genbench.report.pictures import Pictures, losses, quality_curves, reconstructions, samples, speeds
@@ -30,11 +31,8 @@ def page(
     known: Sequence[Machine],
     command: str | None,
 ) -> str:
-    """Return the whole report; `records` are `in_order`."""
-    parts = [f"# {title(records)}", opening(records)]
-    lost = sum(record["status"] != "finished" for record in records)
-    if lost:
-        parts.append(f"**{lost} of {len(records)} cells failed**: see [Failed](#failed).")
+    """Return the whole report; `records` are all that were read, `in_order`."""
+    parts = [f"# {title(records)}", opening(records), *_ends(outcomes(records))]
     previous = ""
     for section, pictures in made:
         if len(section.title) > 1 and section.title[0] != previous:
@@ -50,6 +48,24 @@ def page(
     ]
     parts += [appendix.data(records), appendix.reproduce(records, command), _files()]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _ends(found: Outcomes) -> list[str]:
+    """Say which cells failed, and of which there are several runs."""
+    said = []
+    if found.failed:
+        said.append(f"**{found.failed} of {found.cells} cells failed**: see [Failed](#failed).")
+    if found.failed_once:
+        said.append(
+            f"**{found.failed_once} of {found.cells} cells failed in one run and finished in another**, whose numbers "
+            "are shown: see [Failed](#failed)."
+        )
+    if found.repeated:
+        said.append(
+            f"{found.repeated} of {found.cells} cells finished more than once: each number is the newest of its "
+            "recipe; costs, pictures and losses are the newest run's. `records/` has all of them."
+        )
+    return said
 
 
 def _mixed(section: Section, others: Sequence[Section]) -> list[str]:

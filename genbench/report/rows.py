@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.comparison import Summary, summarise
+from genbench.record_fields import LARGEST, SMALLEST
 from genbench.report.frame import Record
+from genbench.report.merging import with_older
 
-__all__ = ["Column", "Row", "rows"]
+__all__ = ["Column", "Row", "measured", "rows"]
 
 Column = tuple[str, str]
 """A metric's name and the id of its recipe: what a column of a table holds."""
@@ -39,6 +41,12 @@ class Row:
         return cell
 
     @property
+    def lost(self) -> int:
+        """How many seeds have failed records alone."""
+        have = {record["cell"]["seed"] for record in self.records}
+        return len({record["cell"]["seed"] for record in self.failed} - have)
+
+    @property
     def is_model(self) -> bool:
         """Whether the row competes; a control does not."""
         return bool(self.cell["kind"] == "model")
@@ -53,9 +61,8 @@ class Row:
         metric, recipe = column
         found: dict[int, float] = {}
         for record in self.records:
-            number = record["numbers"].get(metric)
-            if number is not None and number["recipe"] == recipe:
-                found[record["cell"]["seed"]] = math.nan if number["value"] is None else float(number["value"])
+            if number := _number(record, metric, recipe):
+                found[record["cell"]["seed"]] = measured(number["value"])
         return found
 
     def summary(self, column: Column) -> Summary:
@@ -68,8 +75,9 @@ class Row:
         It says nothing of training: the spread between seeds holds both.
         """
         metric, recipe = column
-        held = [number for record in self.records if (number := record["numbers"].get(metric))]
-        errors = [number["standard_error"] for number in held if number["recipe"] == recipe and _has_error(number)]
+        held = [number for record in self.records if (number := _number(record, metric, recipe))]
+        given = [measured(number.get("standard_error")) for number in held]
+        errors = [error for error in given if not math.isnan(error)]
         return math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else None
 
     def cost(self, read: Callable[[Mapping[str, Any]], float | None]) -> Summary:
@@ -106,8 +114,20 @@ def rows(finished: Iterable[Record], failed: Iterable[Record], *, admit_failed: 
     return [Row(name, kept, lost) for name, (kept, lost) in zip(names, members, strict=True)]
 
 
-def _has_error(number: Mapping[str, Any]) -> bool:
-    return number.get("standard_error") is not None
+def measured(value: float | None) -> float:
+    """Return a number as statistics and figures can take it: NaN where it is none, or beyond ±1e100.
+
+    What is larger has overflowed on its way or will do so in a variance, and no axis has room for it; what is smaller
+    than 1e-100 is 0 beside anything that is measured.
+    """
+    if value is None or not abs(value) <= LARGEST:
+        return math.nan
+    return float(value) if abs(value) >= SMALLEST else 0.0
+
+
+def _number(record: Record, metric: str, recipe: str) -> Mapping[str, Any] | None:
+    held = (one["numbers"].get(metric) for one in with_older(record))
+    return next((number for number in held if number is not None and number["recipe"] == recipe), None)
 
 
 def _identity(cell: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from genbench.comparison import Difference, Rank, pairwise, ranks
 from genbench.identity import slug
 from genbench.report.frame import Record
+from genbench.report.merging import by_recipe, merged, with_older
 from genbench.report.quantities import Quantity, in_reading_order, main_metric, quantity
 from genbench.report.rows import Column, Row, rows
 
@@ -68,7 +69,7 @@ class Section:
         """Every number with every recipe it was measured under here, in the order of the tables."""
         recipes: dict[str, set[str]] = {}
         for row in self.rows:
-            for record in row.records:
+            for record in (one for whole in row.records for one in with_older(whole)):
                 for metric, number in record["numbers"].items():
                     recipes.setdefault(metric, set()).add(number["recipe"])
         return tuple((metric, recipe) for metric in in_reading_order(recipes) for recipe in sorted(recipes[metric]))
@@ -93,7 +94,9 @@ class Section:
 
 def sections(records: Sequence[Record]) -> list[Section]:
     """Return the sections of records that are `in_order`; a cell that failed counts in the row it would have joined."""
-    finished = [record for record in records if record["status"] == "finished"]
+    whole = [record for record in merged(records) if record["status"] == "finished"]
+    # A cell whose main metric has several recipes stands in the table of each.
+    finished = [one for record in whole for one in by_recipe(record, main_metric(record["numbers"]) or "")]
     models = [record for record in finished if record["cell"]["kind"] == "model"]
     controls = [record for record in finished if record["cell"]["kind"] != "model"]
     groups: dict[tuple[str, str], dict[Column | None, list[Record]]] = {}

@@ -41,8 +41,9 @@ def throughput_figure(section: Section, colours: Mapping[str, Style], known: Seq
             windows = [cost[name] for cost in costs if cost.get(name)]
             if windows:
                 low, middle, high = (
-                    summarise(window[part] for window in windows).mean for part in ("p5", "median", "p95")
+                    summarise(window.get(part) for window in windows).mean for part in ("p5", "median", "p95")
                 )
+                low, high = (middle if math.isnan(end) else end for end in (low, high))
                 error = [[max(0.0, middle - low)], [max(0.0, high - middle)]]
                 axis.barh(place, middle, color=colours[row.name][0], height=0.66, alpha=0.9)
                 axis.errorbar(middle, place, xerr=error, color="#222222", capsize=3, linewidth=1.2)

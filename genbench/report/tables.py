@@ -137,8 +137,8 @@ def _headings(columns: Sequence[Column]) -> list[str]:
 
 
 def _seeds(row: Row) -> str:
-    if row.failed:
-        return f"{len(row.records)} of {len(row.records) + len(row.failed)}"
+    if row.lost:
+        return f"{len(row.records)} of {len(row.records) + row.lost}"
     return str(len(row.records))
 
 

@@ -1,0 +1,183 @@
+"""What each field of a record may hold. Checked once, on reading, so that whatever uses records can rely on it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+__all__ = ["LARGEST", "SMALLEST", "fault", "is_cell_id"]
+
+DEEPEST = 20  # levels of nesting; genbench writes six
+LONGEST_NAME = 200  # characters in a part of a path
+SMALLEST, LARGEST = 1e-100, 1e100  # of what is counted or timed: the squares of these are still numbers
+
+
+def is_cell_id(value: object) -> bool:
+    """Return whether a value is the identity of a cell as genbench makes it: 16 hexadecimal digits.
+
+    >>> is_cell_id("018f149166661538"), is_cell_id("../../victim")
+    (True, False)
+    """
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value) is not None
+
+
+def fault(record: Mapping[str, Any]) -> str:
+    """Return the first field that no reader can use, and what it ought to be; empty where there is none."""
+    return next(_faults(record), "")
+
+
+class _Kind(NamedTuple):
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that a float can hold; NaN and infinity are, truth values are not."""
+    return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
+
+
+def _is_amount(value: Any) -> bool:
+    return value is None or (_is_number(value) and (value == 0 or SMALLEST <= value <= LARGEST))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | bool) or _is_number(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    return not isinstance(value, dict | list) and _is_plain(value)
+
+
+def _is_artifact(value: Any) -> bool:
+    """Whether a value is the path of a file below the benchmark's folder, for every system."""
+    if not isinstance(value, str) or re.search(r"[\0\\:]", value):
+        return False
+    path = PurePosixPath(value)
+    fits = all(len(part.encode()) <= LONGEST_NAME for part in path.parts) and 0 < len(path.parts) < DEEPEST
+    return fits and not path.is_absolute() and ".." not in path.parts
+
+
+def _is_cost(name: str, value: Any) -> bool:
+    if name.endswith("_per_s") and value is not None:  # of windows: median and percentiles
+        return isinstance(value, dict) and "median" in value and all(map(_is_amount, value.values()))
+    return isinstance(value, bool) or _is_amount(value)
+
+
+def _is_point(point: Any) -> bool:
+    if not isinstance(point, dict):
+        return False
+    places = all(_is_amount(point.get(name)) for name in ("step", "images", "elapsed_s", "flops"))
+    return places and all(
+        isinstance(values, dict) and all(value is None or _is_number(value) for value in values.values())
+        for values in (point.get("losses", {}), point.get("numbers", {}))
+    )
+
+
+def _optional(kind: _Kind) -> _Kind:
+    return _Kind(f"{kind.words} or null", lambda value: value is None or kind.holds(value))
+
+
+def _each(kind: _Kind) -> _Kind:
+    return _Kind(
+        f"a mapping to {kind.words}", lambda value: isinstance(value, dict) and all(map(kind.holds, value.values()))
+    )
+
+
+_TEXT = _Kind("text", lambda value: isinstance(value, str))
+_FLAG = _Kind("true or false", lambda value: isinstance(value, bool))
+_COUNT = _Kind("a whole number from 0", lambda value: type(value) is int and 0 <= value <= LARGEST)
+_NUMBER = _Kind("a number", _is_number)
+_PLAIN = _Kind("a plain value", _is_plain)
+_MAPPING = _Kind("a mapping", lambda value: isinstance(value, dict) and _is_plain(value))
+_TEXTS = _each(_optional(_TEXT))
+
+_NEEDED: dict[str, dict[str, _Kind]] = {
+    "": {
+        "id": _Kind("16 hexadecimal digits", is_cell_id),
+        "status": _Kind("finished or failed", lambda value: value in ("finished", "failed")),
+        "cell": _MAPPING,
+        "numbers": _each(_MAPPING),
+        "recipes": _each(_MAPPING),
+        "cost": _Kind(
+            "a mapping to amounts",
+            lambda value: isinstance(value, dict) and all(_is_cost(*item) for item in value.items()),
+        ),
+        "environment": _each(_Kind("plain values", _is_scalar)),
+        "curve": _Kind("a list of points", lambda value: isinstance(value, list) and all(map(_is_point, value))),
+    },
+    "cell": {
+        **dict.fromkeys(("model", "label"), _TEXT),
+        "kind": _Kind("model or control", lambda value: value in ("model", "control")),
+        "seed": _COUNT,
+        "dataset": _MAPPING,
+    },
+    "dataset": {"name": _TEXT},
+    "number": {"value": _optional(_NUMBER), "recipe": _TEXT},
+}
+_ALLOWED: dict[str, dict[str, _Kind]] = {
+    "": {
+        **dict.fromkeys(("command", "started_at", "finished_at"), _optional(_TEXT)),
+        "artifacts": _optional(_each(_Kind("paths inside its folder", _is_artifact))),
+        **dict.fromkeys(("not_measured", "failure"), _optional(_TEXTS)),
+        "older": _Kind("left out", lambda value: False),  # a name that reports use (`report.merging`)
+    },
+    "cell": {
+        **dict.fromkeys(("summary", "budget", "precision", "device"), _optional(_TEXT)),
+        **dict.fromkeys(("batch_size", "evaluations", "samples"), _optional(_COUNT)),
+        **dict.fromkeys(("compile", "cuda_graph"), _optional(_FLAG)),
+        **dict.fromkeys(("options", "extractor", "metrics"), _optional(_MAPPING)),
+        "plugin": _optional(_each(_Kind("plain values", _is_scalar))),
+    },
+    "dataset": {
+        **dict.fromkeys(("fingerprint", "licence"), _optional(_TEXT)),
+        **dict.fromkeys(("classes", "train_count", "held_out_count"), _optional(_COUNT)),
+        "image_shape": _optional(
+            _Kind("a list of sides", lambda value: isinstance(value, list) and all(map(_COUNT.holds, value)))
+        ),
+    },
+    "number": {"standard_error": _optional(_NUMBER)},
+    "environment": {
+        "jobs": _COUNT,
+        **dict.fromkeys(("memory_bytes", "cores", "threads"), _Kind("an amount", _is_amount)),
+    },
+}
+
+
+def _faults(record: Mapping[str, Any]) -> Iterator[str]:
+    if _is_deep(record, DEEPEST):
+        yield f"it is nested deeper than {DEEPEST} levels"
+    yield from _of("", "", record)
+    yield from _of("cell", "cell.", record["cell"])
+    yield from _of("dataset", "cell.dataset.", record["cell"]["dataset"])
+    yield from _of("environment", "environment.", record["environment"])
+    for name, number in record["numbers"].items():
+        yield from _of("number", f"numbers.{name}.", number)
+        if number["recipe"] not in record["recipes"]:
+            yield f"{_shown(f'numbers.{name}')} is of a recipe that it does not hold"
+
+
+def _of(part: str, where: str, fields: Mapping[str, Any]) -> Iterator[str]:
+    needed, allowed = _NEEDED.get(part, {}), _ALLOWED.get(part, {})
+    for name in needed:
+        if name not in fields:
+            yield f"{_shown(where + name)} is missing"
+    for name, value in fields.items():
+        kind = needed.get(name) or allowed.get(name, _PLAIN)
+        if not kind.holds(value):
+            yield f"{_shown(where + name)} is not {kind.words}"
+
+
+def _is_deep(value: Any, most: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(isinstance(one, dict | list) and _is_deep(one, most - 1) for one in inner)
+
+
+def _shown(path: str) -> str:
+    return repr(path[:80])

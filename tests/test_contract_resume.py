@@ -1,0 +1,62 @@
+"""The contract's `resume` breaks training off at several steps, and passes what lies in `.grad`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from genbench import checkpoint, plugins
+from genbench.config import ModelSpec
+from genbench.contract.case import Case, Subject
+from genbench.contract.checks import persistence
+from genbench.contract.fault import Fault
+from genbench.model import Model
+
+ACCUMULATES = Path(__file__).parent / "models" / "accumulates.py"
+
+
+def subject(path: Path, **options: int) -> Subject:
+    plugin = plugins.load(plugins.find(ModelSpec(str(path))))
+    return Subject(plugin, {"width": 16, **options}, Case((1, 8, 8), None), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 4, 5])
+def test_accumulated_gradients_are_state_that_a_checkpoint_holds(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
+    persistence.resume(subject(ACCUMULATES, every=every))
+    monkeypatch.setattr(checkpoint, "_gradients", lambda model: {})
+    if every == 1:  # nothing lies there between steps
+        persistence.resume(subject(ACCUMULATES, every=every))
+        return
+    with pytest.raises(Fault, match=r"resumed after step \d to end after 6 steps"):
+        persistence.resume(subject(ACCUMULATES, every=every))
+
+
+@pytest.mark.parametrize("every", [2, 3, 4, 5, 6])
+def test_what_a_plugin_keeps_aside_and_uses_every_few_steps_is_found(tmp_path: Path, every: int) -> None:
+    """Wherever a single cut fell, one of these periods would have it fall where nothing is kept."""
+    source = ACCUMULATES.read_text()
+    backward = "    (loss / every).backward()\n"
+    assert backward in source
+    kept = f"{backward}    KEPT.append(loss.detach())\n"
+    used = '        model.optimizers["adam"].step()\n'
+    assert used in source
+    weighed = f"        for p in net.parameters():\n            p.grad *= sum(KEPT)\n        KEPT.clear()\n{used}"
+    path = tmp_path / "keeps.py"
+    path.write_text(source.replace(backward, kept).replace(used, weighed) + "\n\nKEPT = []\n")
+    with pytest.raises(Fault, match="keep all state in Model"):
+        persistence.resume(subject(path, every=every))
+
+
+def test_each_cut_is_one_of_a_model_that_has_all_its_state(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restored: list[str] = []
+    restore = checkpoint.restore
+
+    def noting(path: Path, model: Model) -> object:
+        restored.append(path.stem)
+        return restore(path, model)
+
+    monkeypatch.setattr(checkpoint, "restore", noting)
+    persistence.resume(subject(tiny))
+    assert restored == ["2", "3", "4"]
