@@ -29,7 +29,8 @@ class ModelSpec:
         if not self.name.strip() or len(self.name) > LONGEST_NAME:
             raise InputError(f"model {quoted(self.name)}: a name has 1 to {LONGEST_NAME:,} characters")
         for key, value in self.options.items():
-            fault = "its name is no identifier" if not key.isidentifier() else _fault(value)
+            named = isinstance(key, str) and key.isidentifier()
+            fault = _fault(value) if named else "its name is no identifier"
             if fault:
                 raise InputError(f"model {quoted(self.name)}: option {quoted(key)} cannot be used: {fault}")
 
