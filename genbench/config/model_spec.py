@@ -20,7 +20,12 @@ LARGEST_WHOLE = 2**63 - 1  # what torch and other programs that read the records
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as the user names it: an entry point, `distribution:name`, a file or a control, and its options."""
+    """A model as the user names it: an entry point, `distribution:name`, a file or a control, and its options.
+
+    Raises:
+        InputError: an option that is neither a number of 64 bits nor text of `LONGEST_TEXT` characters that can be shown,
+            nor a truth value or None; a name that is empty or longer than `LONGEST_NAME`.
+    """
 
     name: str
     options: Mapping[str, OptionValue] = field(default_factory=dict)
