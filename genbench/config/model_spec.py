@@ -23,8 +23,8 @@ class ModelSpec:
     """A model as the user names it: an entry point, `distribution:name`, a file or a control, and its options.
 
     Raises:
-        InputError: an option that is neither a number of 64 bits nor text of `LONGEST_TEXT` characters that can be shown,
-            nor a truth value or None; a name that is empty or longer than `LONGEST_NAME`.
+        InputError: a name that is empty or longer than `LONGEST_NAME`, or an option that is no number of 64 bits,
+            no printable text of at most `LONGEST_TEXT` characters, and not true, false or None.
     """
 
     name: str
