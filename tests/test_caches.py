@@ -128,9 +128,10 @@ def test_what_fits_the_memory_alone_is_loaded_without_being_kept(cache: Path, mo
     assert not list((cache / "datasets").glob("*.bin"))
 
 
-def test_an_image_that_does_not_fit_the_memory_is_refused() -> None:
+@pytest.mark.parametrize("size", [1_000_000, 10**12])  # whose bytes no longer fit into 64 bits
+def test_an_image_that_does_not_fit_the_memory_is_refused(size: int) -> None:
     with pytest.raises(InputError, match=r"^dataset 'digits': its images need [0-9,.]+ GB of memory, and [0-9,.]+ GB"):
-        load("digits", image_size=1_000_000)
+        load("digits", image_size=size)
 
 
 def test_samples_that_do_not_fit_the_memory_are_refused_before_anything_is_trained(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from genbench import datasets
 from genbench.datasets import SOURCES, is_at_hand, load, storage
@@ -196,6 +197,13 @@ def test_resizing_is_antialiased(channels):
 
 
 # Fingerprints
+
+
+def test_resizing_is_pils_bicubic():
+    digits, larger = load("digits"), load("digits", image_size=20)
+    for index in (0, 700):
+        by_pil = Image.fromarray(digits.train.images[index, 0].numpy()).resize((20, 20), Image.Resampling.BICUBIC)
+        assert np.array_equal(larger.train.images[index, 0].numpy(), np.asarray(by_pil))
 
 
 def split_of(*values: int, labels: list[int] | None = None) -> Split:

@@ -137,6 +137,15 @@ def test_a_wrong_option_of_shapes_is_one_line(argument, message):
     assert str(caught.value) == f"dataset 'shapes:{argument}': {message}"
 
 
+@pytest.mark.parametrize("spec", ["shapes:count=300,held_out=300,size=16", "gaussians:ring", "gaussians:grid"])
+def test_held_out_images_are_drawn_apart_from_the_training_images(spec):
+    """Two independent streams agree in a label as often as chance has it, not from the first image on."""
+    dataset = load(spec)
+    agreeing = (dataset.train.labels[:300] == dataset.held_out.labels[:300]).double().mean()
+    assert float(agreeing) < 0.25
+    assert not torch.equal(dataset.train.images[:300], dataset.held_out.images[:300])
+
+
 # Gaussians
 
 

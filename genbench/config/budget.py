@@ -32,7 +32,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read `3000steps`, `200kimg`, `60s` or `1e15flop`; raise `InputError` for anything else."""
+        """Read `3000steps`, `200kimg`, `60s` or `1e15flop`; raise `InputError` for anything else or above `LARGEST`."""
         match = re.fullmatch(rf"\s*({_AMOUNT})\s*([a-z]*)\s*", text.lower()) if isinstance(text, str) else None
         unit = match and {"step": "steps", "flops": "flop", "sec": "s"}.get(match[2], match[2])
         if not match or unit not in get_args(Unit):

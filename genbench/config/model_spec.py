@@ -20,7 +20,12 @@ LARGEST_WHOLE = 2**63 - 1  # what torch and other programs that read the records
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as the user names it: an entry point, `distribution:name`, a file or a control, and its options."""
+    """A model as the user names it: an entry point, `distribution:name`, a file or a control, and its options.
+
+    Raises:
+        InputError: a name that is empty or longer than `LONGEST_NAME`, or an option that is no number of 64 bits,
+            no printable text of at most `LONGEST_TEXT` characters, and not true, false or None.
+    """
 
     name: str
     options: Mapping[str, OptionValue] = field(default_factory=dict)
@@ -29,7 +34,8 @@ class ModelSpec:
         if not self.name.strip() or len(self.name) > LONGEST_NAME:
             raise InputError(f"model {quoted(self.name)}: a name has 1 to {LONGEST_NAME:,} characters")
         for key, value in self.options.items():
-            fault = "its name is no identifier" if not key.isidentifier() else _fault(value)
+            named = isinstance(key, str) and key.isidentifier()
+            fault = _fault(value) if named else "its name is no identifier"
             if fault:
                 raise InputError(f"model {quoted(self.name)}: option {quoted(key)} cannot be used: {fault}")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class Plan:
 
     @property
     def image_bytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
 
 def keep(request: Request, key: str, stamp: str, plan: Callable[[], Plan]) -> Dataset:
@@ -166,7 +167,7 @@ def _reserve(path: Path, size: int) -> None:
 
 def _read(request: Request, path: Path, facts: dict[str, Any]) -> Dataset:
     shape = tuple(facts["shape"])
-    count, image_bytes = shape[0], int(np.prod(shape, dtype=np.int64))
+    count, image_bytes = shape[0], math.prod(shape)
     if _is_large(image_bytes):
         with warnings.catch_warnings():
             # torch warns that the pages are read-only; they are meant to be, and nothing writes to a dataset.

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from genbench_ae import hooks
+from genbench_ae import conv, hooks, mlp
 from genbench_ae.assembly import Masking, Settings, assemble
 from genbench_ae.density import CodeDensity
 from genbench_ae.mixture import Mixture, fit_mixture, jitter, responsibilities
@@ -189,3 +189,23 @@ def test_options_reach_the_optimizer_and_the_density(density: str, components: i
     assert set(map(id, group["params"])) == set(map(id, model.networks.parameters()))
     assert model.networks["density"].weights.shape == (components,)  # type: ignore[union-attr]
     assert model.networks["corruption"].level == 0.3
+
+
+def _sizes(network: nn.Module, kind: type[nn.Module]) -> list[tuple[int, int]]:
+    layers = [layer for layer in network.modules() if isinstance(layer, kind)]
+    if issubclass(kind, nn.Linear):
+        return [(layer.in_features, layer.out_features) for layer in layers]  # type: ignore[misc]
+    return [(layer.in_channels, layer.out_channels) for layer in layers]  # type: ignore[misc]
+
+
+def test_ae_has_as_many_hidden_layers_on_either_side() -> None:
+    networks = mlp.build(torch.Size((1, 2, 3)), CPU, bottleneck=5, hidden=7, layers=3).networks
+    assert _sizes(networks["encoder"], nn.Linear) == [(6, 7), (7, 7), (7, 7), (7, 5)]
+    assert _sizes(networks["decoder"], nn.Linear) == [(5, 7), (7, 7), (7, 7), (7, 6)]
+
+
+def test_conv_ae_doubles_its_channels_three_times_and_mirrors_them() -> None:
+    networks = conv.build(torch.Size((3, 128, 128)), CPU, bottleneck=5, channels=2).networks
+    assert _sizes(networks["encoder"], nn.Conv2d) == [(3, 2), (2, 4), (4, 8), (8, 16), (16, 16)]  # to 4 × 4
+    assert _sizes(networks["encoder"], nn.Linear) == [(256, 5)]
+    assert _sizes(networks["decoder"], nn.ConvTranspose2d) == [(16, 16), (16, 8), (8, 4), (4, 2), (2, 3)]

@@ -41,8 +41,8 @@ class _Linear(nn.Module):
         return (images.flatten(1) @ self.weight)[:, None]
 
 
-def _model(rate: float = 0.0, **rates: float) -> Model:
-    model = adversarial.assemble(Generator(2, _Shift()), _Linear(), CPU, 1e-3, 0.5, 0.0)
+def _model(rate: float = 0.0, ema: float = 0.0, **rates: float) -> Model:
+    model = adversarial.assemble(Generator(2, _Shift()), _Linear(), CPU, 1e-3, 0.5, ema)
     for name in ("generator", "discriminator"):
         parameters = model.networks[name].parameters()
         model.optimizers[name] = torch.optim.SGD(parameters, rates.get(name, rate))
@@ -123,3 +123,17 @@ def test_each_optimizer_moves_its_own_network_alone(joint: bool) -> None:
         assert all(map(torch.equal, before[still], model.networks[still].parameters()))
         assert not any(map(torch.equal, before[moving], model.networks[moving].parameters()))
         assert all(parameter.requires_grad for parameter in model.networks.parameters())
+
+
+@pytest.mark.parametrize(("ema", "kept"), [(0.999, (0.1, 2 / 11)), (0.15, (0.1, 0.15))])
+def test_each_step_moves_the_average_that_samples_are_drawn_from(ema: float, kept: tuple[float, float]) -> None:
+    """By min(ema, (1 + t) / (10 + t)) of what it was: a tenth first, then two elevenths."""
+    model = _model(rate=1.0, ema=ema)
+    expected = _shift(model).shift.detach().clone()
+    for share in kept:
+        adversarial.train_step(model, _images(), joint=True)
+        expected = share * expected + (1 - share) * _shift(model).shift.detach()
+        torch.testing.assert_close(model.networks["average"].get_buffer("network.0.shift"), expected)
+    drawn = adversarial.sample(model, BATCH, torch.Generator().manual_seed(0)).flatten(1)
+    _assert_standard_normal(drawn - expected)
+    assert not torch.equal(expected, _shift(model).shift)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from genbench_vae import hooks
+from genbench_vae import conv, hooks, mlp
 from genbench_vae.assembly import Encoder, assemble
 from genbench_vae.assembly import Settings as Options
 from genbench_vae.likelihoods import LIKELIHOODS, STEP, Likelihood, Logistic
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from genbench import Model
 
+CPU = torch.device("cpu")
 BATCH = 40_000  # the mean over as many draws is near its expectation
 MEAN, LOG_VARIANCE = torch.tensor([0.5, -1.0]), torch.tensor([-1.2, 0.7])
 IMAGE = torch.tensor([1.5, 0.25])
@@ -175,7 +176,7 @@ def test_the_two_heads_are_linear_and_their_own() -> None:
 @pytest.mark.parametrize("likelihood", list(LIKELIHOODS))
 def test_one_optimizer_trains_every_parameter_at_the_given_rate(likelihood: str) -> None:
     settings = Options(2, 0.5, likelihood, 7, 0.125)
-    model = assemble(nn.Flatten(), 2, _Identity(), settings, torch.device("cpu"))
+    model = assemble(nn.Flatten(), 2, _Identity(), settings, CPU)
     (group,) = model.optimizers["vae"].param_groups
     assert group["lr"] == 0.125
     assert set(map(id, group["params"])) == set(map(id, model.networks.parameters()))
@@ -201,3 +202,23 @@ def test_the_logistic_loss_of_black_and_white_takes_in_the_tails() -> None:
     black = 1 / (1 + math.exp((location + 1 - STEP / 2) / 0.5))
     white = 1 / (1 + math.exp((1 - STEP / 2 - location) / 0.5))
     torch.testing.assert_close(losses, -torch.tensor([black, white]).log(), rtol=1e-4, atol=0)
+
+
+def _sizes(network: nn.Module, kind: type[nn.Module]) -> list[tuple[int, int]]:
+    layers = [layer for layer in network.modules() if isinstance(layer, kind)]
+    if issubclass(kind, nn.Linear):
+        return [(layer.in_features, layer.out_features) for layer in layers]  # type: ignore[misc]
+    return [(layer.in_channels, layer.out_channels) for layer in layers]  # type: ignore[misc]
+
+
+def test_vae_has_as_many_hidden_layers_on_either_side() -> None:
+    networks = mlp.build(torch.Size((1, 2, 3)), CPU, latent=5, hidden=7, layers=3).networks
+    assert _sizes(networks["encoder"], nn.Linear) == [(6, 7), (7, 7), (7, 7), (7, 5), (7, 5)]
+    assert _sizes(networks["decoder"], nn.Linear) == [(5, 7), (7, 7), (7, 7), (7, 6)]
+
+
+def test_conv_vae_doubles_its_channels_twice_and_mirrors_them() -> None:
+    networks = conv.build(torch.Size((3, 64, 64)), CPU, latent=5, channels=4).networks
+    assert _sizes(networks["encoder"], nn.Conv2d) == [(3, 4), (4, 8), (8, 16), (16, 16)]  # to 4 × 4
+    assert _sizes(networks["encoder"], nn.Linear) == [(256, 5), (256, 5)]
+    assert _sizes(networks["decoder"], nn.ConvTranspose2d) == [(16, 16), (16, 8), (8, 4), (4, 3)]
