@@ -15,7 +15,7 @@ import pluggy
 
 from genbench import hookspecs
 from genbench.config import CONTROLS, ModelSpec
-from genbench.errors import InputError, PluginError, nearest
+from genbench.errors import InputError, PluginError, nearest, sentence
 from genbench.source_hash import canonical, source_hash, wrapped_versions
 
 __all__ = ["Found", "Plugin", "Provenance", "find", "installed", "load"]
@@ -188,7 +188,7 @@ def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
     models = installed()
     if name not in models:
         hint = nearest(name, [*models, *CONTROLS])
-        raise InputError(f"unknown model {name!r}{hint}; `genbench models` lists what is installed")
+        raise InputError(f"unknown model {name!r}{sentence(hint, '`genbench models` lists what is installed')}")
     offers = [found for found in models[name] if distribution in ("", found.distribution)]
     if not offers:
         raise InputError(f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}")

@@ -52,7 +52,7 @@ def images(tmp_path: Path) -> Path:
         (["-m", "dcgam"], "unknown model 'dcgam'; did you mean dcgan"),
         (
             ["-m", f"{TINY}:widht=3"],
-            "model 'tiny' (file): unknown option 'widht'; did you mean width?; it takes width: int = 256",
+            "model 'tiny' (file): unknown option 'widht'; did you mean width? It takes width: int = 256",
         ),
         (["-m", f"{TINY}:width=wide"], "model 'tiny' (file): option width: int = 256 cannot be 'wide'"),
         (["-m", "vae:beta=high"], "model 'vae' (genbench-vae 0.1.0): option beta: float = 1.0 cannot be 'high'"),

@@ -166,7 +166,7 @@ def test_options_are_read_from_the_builder(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"widht": 3}, "unknown option 'widht'; did you mean width?; it takes width: int = 256, rate: float = 0.001"),
+        ({"widht": 3}, "unknown option 'widht'; did you mean width? It takes width: int = 256, rate: float = 0.001"),
         ({"zzz": 3}, "unknown option 'zzz'; it takes width: int = 256, rate: float = 0.001"),
         ({"width": "wide"}, "option width: int = 256 cannot be 'wide'"),
         ({"width": 2.5}, "option width: int = 256 cannot be 2.5"),
