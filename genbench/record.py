@@ -27,7 +27,7 @@ __all__ = [
     "write_record",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class RecordError(GenbenchError):
@@ -40,7 +40,13 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
     return {"not_measured": {}, **data, "schema": 2, "environment": environment}
 
 
-_UPGRADES = {1: _from_1}  # from each older schema to the next
+def _from_2(data: dict[str, Any]) -> dict[str, Any]:
+    """Read schema 2, whose training precision had the name of a metric."""
+    cell = {"training_precision" if name == "precision" else name: value for name, value in data["cell"].items()}
+    return {**data, "schema": 3, "cell": cell}
+
+
+_UPGRADES = {1: _from_1, 2: _from_2}  # from each older schema to the next
 
 
 # What every reader takes for granted, and of what kind it is.

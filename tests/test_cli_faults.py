@@ -64,8 +64,11 @@ def images(tmp_path: Path) -> Path:
             ["-m", TINY, "--batch-size", "5000"],
             "batch size 5000 is larger than the training split of digits, which has 1297",
         ),
-        (["-m", TINY, "--precision", "fp8"], "precision 'fp8' is not one of fp32, tf32, bf16"),
-        (["-m", TINY, "--device", "cpu", "--precision", "tf32"], "--precision tf32 needs a CUDA device, and this"),
+        (["-m", TINY, "--training-precision", "fp8"], "training_precision 'fp8' is not one of fp32, tf32, bf16"),
+        (
+            ["-m", TINY, "--device", "cpu", "--training-precision", "tf32"],
+            "--training-precision tf32 needs a CUDA device, and this",
+        ),
         (
             ["-m", TINY, "--device", "cpu", "--cuda-graph"],
             "--cuda-graph needs a CUDA device, and this benchmark runs",

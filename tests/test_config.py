@@ -96,7 +96,7 @@ def test_a_control_named_as_a_model_is_run_once() -> None:
         ({"seeds": True}, "seeds must be"),
         ({"batch_size": 0}, "batch_size must be a whole number above zero"),
         ({"evaluations": 1.5}, "evaluations must be a whole number above zero"),
-        ({"precision": "fp8"}, "precision 'fp8' is not one of fp32, tf32, bf16"),
+        ({"training_precision": "fp8"}, "training_precision 'fp8' is not one of fp32, tf32, bf16"),
         ({"device": "gpu"}, "device 'gpu' is not one of"),
         ({"controls": ["reel"]}, "unknown control 'reel'; did you mean real?"),
         ({"datasets": "digits"}, "datasets must be a list"),

@@ -107,7 +107,7 @@ class CellTraining:
             progress,
             clock=cost.clock(self.device),
             flops_per_step=flops_per_step,
-            precision=settings.precision,
+            precision=settings.training_precision,
             step=self.replayed_step(model),
             evaluate=evaluated,
             after_window=after_window,

@@ -34,7 +34,7 @@ SHORT_BUDGET = "1000steps"  # where no model is named
 @click.option("--evaluations", type=int, metavar="K", help="Points of the quality curve.  [default: 5]")
 @click.option("--samples", type=int, metavar="N", help="Images drawn for quality.  [default: the held-out count]")
 @click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]")
-@click.option("--precision", metavar="P", help="Of training: fp32, tf32 (CUDA) or bf16.  [default: fp32]")
+@click.option("--training-precision", metavar="P", help="fp32, tf32 (CUDA) or bf16.  [default: fp32]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the networks.")
 @click.option("--cuda-graph", is_flag=True, default=None, help="Replay steps from a CUDA graph, where allowed.")
 @click.option("--extractor", metavar="E", help="auto, inception, digits-cnn, classifier, random-conv.  [default: auto]")
@@ -71,7 +71,7 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
       genbench run -m gan -m vae:beta=4 -d mnist --data-root ~/data --budget 200kimg --seeds 5
       genbench run -m vae -d digits --metrics +cas,+kid_subsets
       genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
-      genbench run -m conv-vae -d cifar10 --device cuda --precision tf32 --cuda-graph
+      genbench run -m conv-vae -d cifar10 --device cuda --training-precision tf32 --cuda-graph
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
     """
     from genbench import api, report

@@ -46,7 +46,7 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
         settings["metrics"] = tuple(_texts(settings["metrics"], "metrics"))
     if "budget" in settings and not isinstance(settings["budget"], Budget):
         settings["budget"] = Budget.parse(settings["budget"])
-    for key in ("device", "extractor", "weights", "profile", "data_root", "precision", "eval_precision"):
+    for key in ("device", "extractor", "weights", "profile", "data_root", "training_precision", "eval_precision"):
         if settings.get(key) is not None and not isinstance(settings[key], str):
             raise InputError(f"{key} must be text, not {settings[key]!r}")
     for key in ("compile", "cuda_graph"):

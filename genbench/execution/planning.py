@@ -117,7 +117,7 @@ def _decisive(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None
         decisive |= {
             "budget": str(settings.budget),
             "batch_size": settings.batch_size,
-            "precision": settings.precision,
+            "training_precision": settings.training_precision,
             "compile": settings.compile,
             "evaluations": settings.evaluations,
             **_graph(cell),
@@ -139,7 +139,7 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
         "seed": cell.seed,
         "budget": str(settings.budget),
         "batch_size": settings.batch_size,
-        "precision": settings.precision,
+        "training_precision": settings.training_precision,
         "compile": settings.compile,
         **_graph(cell),
         "device": data["device"],

@@ -131,7 +131,7 @@ _FLAGS = (
     ("batch_size", "--batch-size"),
     ("evaluations", "--evaluations"),
     ("samples", "--samples"),
-    ("precision", "--precision"),
+    ("training_precision", "--training-precision"),
     ("device", "--device"),
 )
 _SWITCHES = (("compile", "--compile"), ("cuda_graph", "--cuda-graph"))
