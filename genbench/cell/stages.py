@@ -15,6 +15,7 @@ from torch import Tensor
 from genbench import controls, cost, environment, measurement, plugins, preflight, sampling, seeding, world
 from genbench.cell.artifacts import save_artifacts
 from genbench.cell.events import Emit, Events
+from genbench.cell.source import SourceWatch
 from genbench.cell.training import CellTraining
 from genbench.compilation import compile_networks
 from genbench.config import Cell
@@ -102,6 +103,7 @@ class _CellRun:
         """Build, train, sample and measure."""
         self.events.stage("building")
         before = world.snapshot()
+        source = SourceWatch(self.payload, self.settings, self.checkpoint_path, self.events)
         plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
         # Libraries set variables of their own while they are imported: those are not held against a plugin.
         before["the environment"] = world.snapshot()["the environment"]
@@ -110,6 +112,7 @@ class _CellRun:
             self.cell, plugin, self.dataset, self.device, self.checkpoint_path, interval, self.events
         )
         flops = training.count_flops()
+        source.after_first_step(plugin)
         model, progress = training.begin()
         self.check_world(plugin, before)
         if self.settings.compile:
@@ -124,9 +127,11 @@ class _CellRun:
         final = evaluation.final()
         self.check_world(plugin, before, "train")
         self.check_leftovers(plugin)
+        source.at_the_end(plugin)
         on_curve = progress.rows[0].numbers
         progress.rows[-1].numbers = {name: value.value for name, value in final.numbers.items() if name in on_curve}
         return {
+            "cell": source.described(),
             "numbers": {name: number.to_json() for name, number in final.numbers.items()},
             "cost": self.costs(training, model, progress, evaluation, flops),
             "curve": [dict(vars(row)) for row in progress.rows],

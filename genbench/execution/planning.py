@@ -14,6 +14,7 @@ from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer
 from genbench.identity import identity
 from genbench.record import SCHEMA, Record
+from genbench.source_hash import Coverage
 
 __all__ = ["Listener", "Planned", "plan"]
 
@@ -27,6 +28,7 @@ class Planned:
     cell: Cell
     id: str
     description: dict[str, Any]
+    covered: Coverage | None = None  # the files of the model's code
 
 
 class Listener(Protocol):
@@ -61,7 +63,9 @@ def plan(
         InputError: the request is at fault.
     """
     planned = []
-    provenance = {model: each.provenance().to_json() for model, each in found.items()}
+    options = {model.label: model.options for model in benchmark.models}
+    covered = {label: each.coverage(options[label]) for label, each in found.items()}
+    provenance = {label: each.provenance(covered[label]).to_json() for label, each in found.items()}
     model_limits = replace(limits, seconds=min(limits.seconds or CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
     cells = benchmark.cells()
     for dataset in benchmark.datasets:
@@ -76,7 +80,9 @@ def plan(
         for cell in own:
             label = cell.model.label
             summary = found[label].summary() if label in found else CONTROLS[label]
-            planned.append(_identify(cell, data, provenance.get(label), summary))
+            description = _description(cell, data, provenance.get(label), summary)
+            cell_id = identity(_decisive(cell, data, provenance.get(label)))
+            planned.append(Planned(cell, cell_id, description, covered.get(label)))
     return planned
 
 
@@ -91,11 +97,6 @@ def _check(
         tail = (outcome.traceback or outcome.log_tail).strip()
         raise GenbenchError(f"{what}: {outcome.reason}" + (f"\n{tail}" if tail else ""))
     return outcome.value
-
-
-def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> Planned:
-    """Give the cell its identity and the description for its record."""
-    return Planned(cell, identity(_decisive(cell, data, plugin)), _description(cell, data, plugin, summary))
 
 
 def _decisive(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None) -> dict[str, Any]:

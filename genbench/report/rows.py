@@ -18,7 +18,7 @@ Column = tuple[str, str]
 
 # A row's table says these already, or they cannot change a number.
 _NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "kind", "model", "metrics"})
-_OF_PLUGIN = ("distribution", "version", "source_sha256")
+_OF_PLUGIN = ("distribution", "version", "source_sha256", "also_read")
 
 
 @dataclass(frozen=True)
