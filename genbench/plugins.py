@@ -77,7 +77,7 @@ class Found:
             options: of the model: the files that they name count too.
 
         Raises:
-            PluginError: a file cannot be read.
+            InputError: a file cannot be read.
         """
         root = self.root()
         if root is None:
@@ -86,7 +86,7 @@ class Found:
         try:
             return coverage(root, modules, [value for value in options.values() if isinstance(value, str)])
         except OSError as error:
-            raise PluginError(f"{self}: {error.filename} belongs to it and cannot be read: {error.strerror}") from error
+            raise InputError(f"{self}: {error.filename} belongs to it and cannot be read: {error.strerror}") from error
 
     def provenance(self, covered: Coverage | None = None) -> Provenance:
         """Hash the source: the files that it is `covered` by, found where they are not given.

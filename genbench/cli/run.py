@@ -20,7 +20,14 @@ SHORT_BUDGET = "1000steps"  # where no model is named
 
 @click.command(short_help="Train models on datasets under one budget, measure, and report.")
 @click.argument("benchmark", required=False, type=click.Path(path_type=Path), metavar="[BENCHMARK.toml]")
-@click.option("-m", "--model", "models", multiple=True, metavar="MODEL[:OPT=VALUE,...]", help="A model; repeatable.")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL[:OPT=VALUE,...]",
+    help="A model; label=NAME names it; repeatable.",
+)
 @click.option("-d", "--dataset", "datasets", multiple=True, metavar="DATASET", help="A dataset; repeatable.")
 @click.option("--budget", metavar="B", help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}]")
 @click.option("--seeds", type=int, metavar="N", help="How many seeds.  [default: 3]")
@@ -72,6 +79,7 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
       genbench run -m vae -d digits --metrics +cas,+kid_subsets
       genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
       genbench run -m conv-vae -d cifar10 --device cuda --training-precision tf32 --cuda-graph
+      genbench run -m ./a/model.py:label=before -m ./b/model.py:width=64,label=after
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
     """
     from genbench import api, report

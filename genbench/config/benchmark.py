@@ -38,7 +38,8 @@ class Cell:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` reads."""
-        return {**asdict(self), "model": {"name": self.model.name, "options": dict(self.model.options)}}
+        model = {"name": self.model.name, "options": dict(self.model.options), "given_label": self.model.given_label}
+        return {**asdict(self), "model": model}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Cell:
@@ -47,6 +48,12 @@ class Cell:
         settings["budget"] = Budget(**settings["budget"])
         settings["metrics"] = tuple(settings["metrics"])  # JSON knows lists alone
         return cls(ModelSpec(**data["model"]), data["dataset"], data["seed"], Settings(**settings))
+
+
+def _labelled(model: ModelSpec) -> str:
+    """Return a model as the user could write it with a label."""
+    options = "".join(f"{key}={value}," for key, value in model.options.items())
+    return f"-m {model.name}:{options}label=mine"
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,25 @@ class Benchmark:
         for name in self.controls:
             if name not in CONTROLS:
                 raise InputError(f"unknown control {name!r}{nearest(name, CONTROLS)}")
-        labels = [model.label for model in self.models]
-        for label in labels:
-            if labels.count(label) > 1:
+        for model in self.models:
+            self._check_label(model)
+
+    def _check_label(self, model: ModelSpec) -> None:
+        label = model.label
+        alike = [other for other in self.models if other.label == label]
+        if len(alike) > 1:
+            if all((other.name, other.options) == (model.name, model.options) for other in alike):
                 raise InputError(f"model {label!r} is named twice")
+            names = " and ".join(dict.fromkeys(other.name for other in alike))
+            example = _labelled(alike[1])
+            raise InputError(f"two models are called {label!r} ({names}); give one a label, as in {example}")
+        if model.name in CONTROLS:
+            if model.given_label:
+                raise InputError(f"{model.name!r} is a control and keeps its name; leave out its label")
+        elif label in CONTROLS:
+            raise InputError(
+                f"model {model.name!r} is called {label!r} as a control is; give it a label, as in {_labelled(model)}"
+            )
 
     def cells(self) -> list[Cell]:
         """Return every cell: dataset by dataset, seed by seed, controls first, since they cost next to nothing."""

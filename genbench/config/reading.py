@@ -90,7 +90,7 @@ def _model(value: Any) -> ModelSpec:
             raise InputError(f"model {value!r} holds characters that cannot be shown; rename the file or the value")
         return ModelSpec.parse(value)
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        return ModelSpec(value["name"], {key: option for key, option in value.items() if key != "name"})
+        return ModelSpec.of(value["name"], {key: option for key, option in value.items() if key != "name"})
     raise InputError(f'models: {value!r} is neither text such as "vae:beta=4" nor a table with a name')
 
 

@@ -152,8 +152,16 @@ class _Runner:
             else:
                 if kept.finished:  # a process may be killed between its record and this
                     checkpoint_path(self.directory, kept.id).unlink(missing_ok=True)
+                kept = self._relabelled(place, kept)
                 place.lock.release()
                 self._tell(place, kept, True)
+
+    def _relabelled(self, place: _Place, record: Record) -> Record:
+        """Return the record under the label that is asked for now: a label is a name, and trains nothing anew."""
+        label = place.planned.description["label"]
+        if record.label == label:
+            return record
+        return write_record(self.directory, {**record.data, "cell": {**record.data["cell"], "label": label}})
 
     def _kept(self, place: _Place) -> Record | None:
         """Return the record that makes a run of this cell needless."""

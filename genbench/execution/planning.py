@@ -13,6 +13,7 @@ from genbench.errors import GenbenchError, InputError
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer
 from genbench.identity import identity
+from genbench.privacy import without_home
 from genbench.record import SCHEMA, Record
 from genbench.source_hash import Coverage
 
@@ -77,11 +78,16 @@ def plan(
             if label in found and cell.seed == benchmark.seeds[0]:
                 payload = {"cell": cell.to_json(), "data": data, "distribution": found[label].distribution}
                 _check(server, "check_model", payload, label, listener, model_limits)
+        names: dict[str, str] = {}  # of the first seed's cells, by identity
         for cell in own:
             label = cell.model.label
             summary = found[label].summary() if label in found else CONTROLS[label]
             description = _description(cell, data, provenance.get(label), summary)
             cell_id = identity(_decisive(cell, data, provenance.get(label)))
+            if names.setdefault(cell_id, label) != label:
+                raise InputError(
+                    f"models {names[cell_id]!r} and {label!r} are the same code with the same options; leave one out"
+                )
             planned.append(Planned(cell, cell_id, description, covered.get(label)))
     return planned
 
@@ -105,7 +111,7 @@ def _decisive(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None
     decisive = {
         "schema": SCHEMA,
         "model": _name(cell),
-        "options": dict(cell.model.options),
+        "options": _options(cell),
         "plugin": plugin and {key: plugin[key] for key in ("distribution", "version", "source_sha256")},
         "dataset_fingerprint": data["dataset"]["fingerprint"],
         "seed": cell.seed,
@@ -131,8 +137,8 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
     settings = cell.settings
     return {
         "model": _name(cell),
-        "label": cell.model.label,
-        "options": dict(cell.model.options),
+        "label": without_home(cell.model.label),
+        "options": _options(cell),
         "kind": "control" if cell.is_control else "model",
         "summary": summary,
         "plugin": plugin,
@@ -149,6 +155,10 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
         "extractor": data["extractor"],
         "metrics": sorted(data["metrics"]),
     }
+
+
+def _options(cell: Cell) -> dict[str, Any]:
+    return {name: without_home(each) if isinstance(each, str) else each for name, each in cell.model.options.items()}
 
 
 def _name(cell: Cell) -> str:

@@ -13,6 +13,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+from genbench.privacy import without_home
 from genbench.source_hash.installed import exempt, is_versioned
 from genbench.source_hash.reading import read
 
@@ -73,7 +74,7 @@ class Coverage:
     def shown(self, path: Path) -> str:
         """Return what a record calls a file: its path in the model's folder, or the whole path elsewhere."""
         folder = self.folder.resolve()
-        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else without_home(str(path))
 
     def sha256(self, versions: Sequence[str] = ()) -> str:
         """Return the SHA-256 of the files, by name and content wherever they lie, and of the `versions`."""
