@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from genbench.source_hash.coverage import Coverage, Source
+from genbench.source_hash.files import Coverage, Source
 from genbench.source_hash.installed import exempt, is_versioned
 
 __all__ = ["Witness"]
