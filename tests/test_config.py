@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from genbench.api import command_for
 from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
+from genbench.execution.benchmark import _Runner
+from genbench.record import SCHEMA, read_records, write_record
 
 
 @pytest.mark.parametrize(
@@ -90,6 +94,19 @@ def test_two_files_of_one_name_stand_in_one_benchmark() -> None:
     words = shlex.split(command_for(benchmark))
     again = [ModelSpec.parse(words[place + 1]) for place, word in enumerate(words) if word == "-m"]
     assert again == list(benchmark.models)
+
+
+def test_another_label_renames_the_record_and_keeps_its_numbers(tmp_path: Path) -> None:
+    cell = {"model": "vae", "label": "before", "kind": "model", "seed": 0, "dataset": {"name": "digits"}}
+    parts: dict[str, Any] = {"schema": SCHEMA, "id": "0f" * 8, "status": "finished", "cell": cell, "curve": []}
+    parts |= {"numbers": {"fd": {"value": 1.5, "recipe": "a"}}, "recipes": {"a": {}}, "cost": {}, "environment": {}}
+    record = write_record(tmp_path, parts)
+    place: Any = SimpleNamespace(planned=SimpleNamespace(description={"label": "after"}))
+    runner: Any = SimpleNamespace(directory=tmp_path)
+    renamed = _Runner._relabelled(runner, place, record)
+    (stored,) = read_records(tmp_path)
+    assert (renamed.data, stored.label, stored.numbers) == (stored.data, "after", {"fd": 1.5})
+    assert _Runner._relabelled(runner, place, renamed) is renamed
 
 
 def test_cell_survives_json() -> None:

@@ -142,6 +142,19 @@ def test_a_file_that_an_option_names_makes_another_cell(write: Write, tmp_path: 
     assert digest() != before
 
 
+@pytest.mark.parametrize("value", ["folder", "folder/w.pt"])
+def test_a_folder_that_an_option_names_counts_and_one_of_all_work_does_not(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = find(write(folder_IN_other=""))
+    (tmp_path / "folder" / "w.pt").write_text("")
+    covered = found.coverage({"a": value, "b": ".", "c": "/", "d": "~", "e": "~nobody/x", "f": "x" * 5000, "g": "a\0b"})
+    assert covered is not None
+    expected = {"folder": {"+folder/other.py", "+folder/w.pt"}, "folder/w.pt": {"+folder/w.pt"}}
+    assert set(covered.files) == {"model.py", *expected[value]}
+
+
 def test_of_a_package_every_file_counts_but_caches_and_hidden_ones(write: Write, tmp_path: Path) -> None:
     names = ["__init__.py", "weights.pt", "deep/table.json"]
     left_out = [

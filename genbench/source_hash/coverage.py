@@ -46,8 +46,7 @@ def coverage(root: Path, modules: Iterable[str] = (), named: Iterable[str] = ())
     for module in sorted(modules):
         search.add_module(module)
     for text in named:
-        given = Path.cwd() / Path(text).expanduser()
-        search.add_named(text, Path.cwd(), _below(given) if given.is_dir() else ())
+        search.add_named(text, Path.cwd(), _given(text))
     return Coverage(folder, {name: Source.of(path) for name, path in search.files.items()})
 
 
@@ -146,6 +145,13 @@ def _beside(folder: Path, text: str) -> Iterator[Path]:
     if "*" in text:
         yield from (found for found in sorted(folder.glob(text)) if found.is_file())
     elif path.is_dir():
+        yield from _below(path)
+
+
+def _given(text: str) -> Iterator[Path]:
+    """Yield the files of a folder that an option names, unless it holds all that the user works on."""
+    path = Path(text).expanduser()
+    if path.is_dir() and not Path.cwd().resolve().is_relative_to(path.resolve()):
         yield from _below(path)
 
 
