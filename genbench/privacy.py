@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["without_home", "without_paths"]
+__all__ = ["installed_folders", "without_home", "without_paths"]
 
 
 def without_home(text: str) -> str:
@@ -21,13 +22,19 @@ def without_home(text: str) -> str:
     return _replaced(text, _homes())
 
 
-def without_paths(value: Any, directory: Path) -> Any:
-    """Return plain values with `~` for the home folder in their texts, and without the benchmark's folders.
+def without_paths(value: Any, *folders: Path) -> Any:
+    """Return plain values with `~` for the home folder in their texts, and relative paths for what is nearer.
 
-    Paths in the working directory become relative to it, and those in `directory`, of the records, relative to that.
+    Paths in the working directory become relative to it, and those in one of the `folders` relative to that.
     """
-    folders = {str(folder): "" for path in (Path.cwd(), directory) for folder in (path.absolute(), path.resolve())}
-    return _each(value, {**folders, **_homes()})
+    near = {str(folder): "" for path in (Path.cwd(), *folders) for folder in (path.absolute(), path.resolve())}
+    return _each(value, {**near, **_homes()})
+
+
+def installed_folders() -> list[Path]:
+    """Return the folders that genbench and other packages are installed in: every traceback names them."""
+    paths = sysconfig.get_paths()
+    return [Path(__file__).parent.parent, *(Path(paths[name]) for name in ("purelib", "platlib"))]
 
 
 def _each(value: Any, places: Mapping[str, str]) -> Any:

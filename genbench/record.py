@@ -12,7 +12,7 @@ from typing import Any
 from genbench import atomic
 from genbench.errors import GenbenchError
 from genbench.identity import canonical
-from genbench.privacy import without_paths
+from genbench.privacy import installed_folders, without_paths
 
 __all__ = [
     "SCHEMA",
@@ -50,7 +50,7 @@ def _from_2(data: dict[str, Any]) -> dict[str, Any]:
 _UPGRADES = {1: _from_1, 2: _from_2}  # from each older schema to the next
 
 
-_TEXTS = ("command", "failure", "not_measured", "environment")  # in which a path may stand
+_TEXTS = ("failure", "not_measured", "environment")  # in which a path may stand
 
 # What every reader takes for granted, and of what kind it is.
 _PARTS: dict[str, Any] = {
@@ -132,7 +132,10 @@ def checkpoint_path(directory: Path, cell_id: str) -> Path:
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
     """Write a record, whole or not at all, with the checksum that tells an edited one; its texts lose private paths."""
     body = {key: value for key, value in data.items() if key != "sha256"}
-    body |= {key: without_paths(body[key], directory) for key in _TEXTS if key in body}
+    apart = (directory, *installed_folders())
+    body |= {key: without_paths(body[key], *apart) for key in _TEXTS if key in body}
+    if "command" in body:  # it is run from where it was run
+        body["command"] = without_paths(body["command"])
     document = {**body, "sha256": hashlib.sha256(canonical(body)).hexdigest()}
     atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")
     return Record(document)

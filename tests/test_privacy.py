@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,18 +81,19 @@ def test_no_part_of_a_failed_record_holds_the_home_folder(home: Path, tmp_path: 
     cell = Cell(spec, f"folder:{home}/faces", 0, Settings())
     description = _description(cell, DATA, None, "")
     place = SimpleNamespace(planned=SimpleNamespace(id="0f" * 8, description=description), started_at="")
-    trace = f'  File "{home}/venv/lib/python3/site-packages/torch/x.py", line 1\n  File "{home}/work/m.py", line 2'
+    torch = Path(sysconfig.get_paths()["purelib"]) / "torch" / "x.py"
+    lines = [f"{home}/venv/lib/python3/site-packages/torch/x.py", f"{home}/work/m.py", str(torch)]
+    trace = "\n".join(f'  File "{path}", line 1' for path in lines)
     outcome = Outcome(None, "building", "failure", f"cannot open {home}/w.pt", trace, f"{tmp_path}/out/x {home}")
-    write_record(tmp_path / "out", _failed(place, outcome, f"genbench run -m {home}/work/m.py"))  # type: ignore[arg-type]
+    write_record(tmp_path / "out", _failed(place, outcome, f"genbench run -m {home}/work/m.py -m {tmp_path}/out/n.py"))  # type: ignore[arg-type]
     text = record_path(tmp_path / "out", "0f" * 8).read_text()
     assert "alice" not in text
     record = json.loads(text)
-    assert record["command"] == "genbench run -m m.py"
+    assert record["command"] == f"genbench run -m m.py -m {tmp_path}/out/n.py"
     assert record["failure"]["reason"] == "cannot open ~/w.pt"
     assert record["failure"]["log_tail"] == "x ~"
-    assert record["failure"]["traceback"] == (
-        '  File "~/venv/lib/python3/site-packages/torch/x.py", line 1\n  File "m.py", line 2'
-    )
+    shown = ["~/venv/lib/python3/site-packages/torch/x.py", "m.py", "torch/x.py"]
+    assert record["failure"]["traceback"] == "\n".join(f'  File "{path}", line 1' for path in shown)
     assert record["cell"]["options"] == {"weights": "~/w.pt", "width": 3}
     assert record["cell"]["label"] == "m:weights=~/w.pt,width=3"
 

@@ -64,7 +64,7 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
     comparison = changes.compare(before, after, gated={term.name for term in terms})
     with _pointed():
         changes.check_names(fail_on or "", terms, comparison.names)
-    named, other = (Path(without_paths(str(path), Path.cwd())) for path in (base, new))  # a CI job's page is public
+    named, other = (Path(without_paths(str(path))) for path in (base, new))  # a CI job's page is public
     shown = changes.Shown(named, other, comparison, terms, changes.judge(comparison, terms))
     if out is not None:
         try:

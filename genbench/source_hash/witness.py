@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
 import sys
 from collections.abc import Collection, Iterable
@@ -12,8 +14,6 @@ from genbench.source_hash.files import Coverage, Source
 from genbench.source_hash.installed import exempt, is_versioned
 
 __all__ = ["Witness"]
-
-_WRITING = os.O_WRONLY | os.O_RDWR
 
 
 class Witness:
@@ -30,13 +30,15 @@ class Witness:
         self._folder = covered.folder.resolve()
         self._apart = [path.resolve() for path in apart]
         self._before = set(sys.modules)
-        self._listening = True
         self._opened: set[str] = set()
-        sys.addaudithook(self._audit)
+        # No audit hook: one cannot be taken away again, and would be called a hundred times in every training step.
+        self._open = builtins.open
+        builtins.open = io.open = self._noted_open
 
     def settle(self) -> list[str]:
         """Listen no longer, after a first step; return the covered files that are no longer what was hashed."""
-        self._listening = False
+        if builtins.open == self._noted_open:
+            builtins.open = io.open = self._open
         return self._changed(self._sources)
 
     def changed_later(self, known: Collection[str]) -> list[str]:
@@ -60,12 +62,11 @@ class Witness:
         parts = path.relative_to(self._folder).parts
         return not any(part.startswith((".", "__pycache__")) for part in parts) and not is_versioned(path)
 
-    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and self._listening:
-            path, mode, flags = arguments
-            writes = set("wax+") & set(mode or "") or (flags or 0) & _WRITING
-            if isinstance(path, str | bytes | os.PathLike) and not writes:
-                self._opened.add(os.path.abspath(os.fsdecode(path)))
+    def _noted_open(self, file: Any, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        opened = self._open(file, mode, *arguments, **named)
+        if isinstance(file, str | bytes | os.PathLike) and not set("wax+") & set(mode):
+            self._opened.add(os.path.abspath(os.fsdecode(file)))
+        return opened
 
 
 def _files(known: Collection[str]) -> list[tuple[str, Path]]:
