@@ -159,7 +159,8 @@ def test_of_a_package_every_file_counts_but_caches_and_hidden_ones(write: Write,
     names = ["__init__.py", "weights.pt", "deep/table.json"]
     left_out = [
         ".git/head",
-        "__pycache__/a.pyc",
+        "__pycache__/a",
+        "a.pyc",
         "deep/.hidden",
         "x.egg-info/PKG-INFO",
         "cache/CACHEDIR.TAG",
@@ -276,7 +277,9 @@ def watch(model: Path, notices: list[str], checkpoint: Path | None = None) -> So
 
 def test_a_file_that_is_edited_while_a_run_waits_fails_the_cell(write: Write, tmp_path: Path) -> None:
     notices: list[str] = []
-    source = watch(write(model="import helper", helper="x = 1"), notices)
+    source = watch(write(model="import helper, other", helper="x = 1", other=""), notices)
+    (tmp_path / "helper.py").read_text()
+    (tmp_path / "other.py").write_text("never read")
     source.after_first_step(PLUGIN)
     (tmp_path / "helper.py").write_text("x = 1")  # another time, the same content
     source.after_first_step(PLUGIN)

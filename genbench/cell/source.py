@@ -30,7 +30,7 @@ class SourceWatch:
 
     def __init__(self, payload: Mapping[str, Any], settings: Settings, checkpoint_path: Path, events: Events) -> None:
         directory, covered = Path(payload["directory"]), payload["covered"]
-        data = Path(settings.data_root) if settings.data_root else default_data_root()
+        data = Path(settings.data_root).expanduser() if settings.data_root else default_data_root()
         # None is covered where the module is gone, as its import is about to say.
         self._covered = Coverage.from_json(covered) if covered else Coverage(directory, {})
         self._witness = Witness(self._covered, [directory, cache_root(), data])

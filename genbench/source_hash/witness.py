@@ -36,10 +36,12 @@ class Witness:
         builtins.open = io.open = self._noted_open
 
     def settle(self) -> list[str]:
-        """Listen no longer, after a first step; return the covered files that are no longer what was hashed."""
+        """Listen no longer, after a first step; return the covered files that were read and are not what was hashed."""
         if builtins.open == self._noted_open:
             builtins.open = io.open = self._open
-        return self._changed(self._sources)
+        loaded = {str(path.resolve()) for _, path in _files(self._before)}
+        # Of what was not read, a change changes nothing: a log may lie in a package, and grow.
+        return self._changed(loaded | {os.path.realpath(path) for path in self._opened})
 
     def changed_later(self, known: Collection[str]) -> list[str]:
         """Return the covered files of modules that were loaded since there were the `known` ones, if they changed."""
