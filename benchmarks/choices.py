@@ -184,8 +184,8 @@ def choices() -> list[Choice]:
         models = SHIPPED if shape == DIGIT else CONVOLUTIONAL
         rows += [Choice(f"{CORES} threads ÷ 1", model, shape, plain, True, threads=1) for model in models]
         rows += [Choice("--compile ÷ without", model, shape, compiled, True) for model in models]
-        rows += [Choice("--precision bf16 ÷ fp32", model, shape, bf16, True) for model in models]
-    return [*rows, *(Choice("--precision bf16 ÷ fp32", model, LARGE, bf16, True) for model in CONVOLUTIONAL)]
+        rows += [Choice("--training-precision bf16 ÷ fp32", model, shape, bf16, True) for model in models]
+    return [*rows, *(Choice("--training-precision bf16 ÷ fp32", model, LARGE, bf16, True) for model in CONVOLUTIONAL)]
 
 
 def measure(choice: Choice, turns: int, seconds: float) -> list[float]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from genbench.config import CONTROLS, Benchmark, Budget, Settings, make_benchmark
+from genbench.config.model_spec import LABEL
 from genbench.execution.benchmark import Listener, Planned, run_benchmark
 from genbench.execution.conditions import Conditions
+from genbench.privacy import without_home
 from genbench.record import Record
 
 __all__ = ["command_for", "default_directory", "run"]
@@ -48,7 +50,7 @@ def run(
     Cells that `out` has a finished record of are not run again. The report is written too.
 
     Args:
-        models: as after `-m`: `"vae"`, `"vae:beta=4"`, `"./my_model.py"`.
+        models: as after `-m`: `"vae"`, `"vae:beta=4,label=strong"`, `"./my_model.py"`.
         dataset: one or several, as after `-d`.
         budget: `"3000steps"`, `"200kimg"`, `"60s"` or `"1e15flop"`.
         seeds: how many, or which.
@@ -84,7 +86,7 @@ def run(
 
 def default_directory(benchmark: Benchmark) -> Path:
     """Return `reports/<datasets>-<budget>`, of letters, digits, dots and dashes alone."""
-    name = "-".join([*benchmark.datasets, str(benchmark.settings.budget)])
+    name = "-".join([*map(without_home, benchmark.datasets), str(benchmark.settings.budget)])
     return Path("reports") / "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in name)
 
 
@@ -92,7 +94,8 @@ def command_for(benchmark: Benchmark) -> str:
     """Return the one command line that runs a benchmark, with every setting that is not the default."""
     parts = ["genbench", "run"]
     for model in benchmark.models:
-        options = ",".join(f"{key}={value}" for key, value in model.options.items())
+        written = {**model.options, **({LABEL: model.given_label} if model.given_label else {})}
+        options = ",".join(f"{key}={value}" for key, value in written.items())
         parts += ["-m", f"{model.name}:{options}" if options else model.name]
     for dataset in benchmark.datasets:
         parts += ["-d", dataset]

@@ -76,3 +76,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {' or '.join(in_lower_case[match] for match in close)}?"
     return f"; known: {', '.join(names) or 'none'}"
+
+
+def sentence(hint: str, rest: str) -> str:
+    """Return what `nearest` gave and what follows it: a new sentence where the hint ends in a question mark.
+
+    >>> sentence("; did you mean beta?", "it takes beta: float = 1.0")
+    '; did you mean beta? It takes beta: float = 1.0'
+    >>> sentence("", "it takes no options")
+    '; it takes no options'
+    """
+    if hint.endswith("?"):
+        return f"{hint} {rest[:1].upper()}{rest[1:]}"
+    return f"{hint}; {rest}"

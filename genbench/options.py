@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Union
 
-from genbench.errors import OptionError, nearest
+from genbench.errors import OptionError, nearest, sentence
 from genbench.plugins import Plugin
 
 __all__ = ["accepted", "build", "describe", "is_open"]
@@ -80,7 +80,7 @@ def _check(plugin: Plugin, parameters: Mapping[str, inspect.Parameter], options:
             takes = ", ".join(describe(parameter) for parameter in parameters.values()) or "no options"
             close = nearest(name, parameters) if parameters else ""
             hint = close if close.startswith("; did") else ""
-            raise OptionError(f"{plugin}: unknown option {name!r}{hint}; it takes {takes}")
+            raise OptionError(f"{plugin}: unknown option {name!r}{sentence(hint, f'it takes {takes}')}")
         annotation = parameters[name].annotation
         if annotation is not inspect.Parameter.empty and not _fits(value, annotation):
             raise OptionError(f"{plugin}: {_misfit(parameters[name], value)}")

@@ -6,17 +6,18 @@ import importlib.metadata
 import importlib.util
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import pluggy
 
 from genbench import hookspecs
 from genbench.config import CONTROLS, ModelSpec
-from genbench.errors import InputError, PluginError, nearest
-from genbench.source_hash import canonical, source_hash, wrapped_versions
+from genbench.errors import InputError, PluginError, nearest, sentence
+from genbench.source_hash import Coverage, canonical, coverage, wrapped_versions
+from genbench.source_hash.installed import local_modules
 
 __all__ = ["Found", "Plugin", "Provenance", "find", "installed", "load"]
 
@@ -69,15 +70,34 @@ class Found:
         path = self.path
         return docstring_line(path) if path else ""
 
-    def provenance(self) -> Provenance:
-        """Hash the source: every Python file of the package that holds the model, or the one file.
+    def coverage(self, options: Mapping[str, object] = MappingProxyType({})) -> Coverage | None:
+        """Find every file that the model's code comes from, without importing it; None where the module is gone.
+
+        Args:
+            options: of the model: the files that they name count too.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        root = self.root()
+        if root is None:
+            return None  # its cell says so when it is loaded
+        modules = () if self.file else local_modules(self.distribution)
+        try:
+            return coverage(root, modules, [value for value in options.values() if isinstance(value, str)])
+        except OSError as error:
+            raise InputError(f"{self}: {error.filename} belongs to it and cannot be read: {error.strerror}") from error
+
+    def provenance(self, covered: Coverage | None = None) -> Provenance:
+        """Hash the source: the files that it is `covered` by, found where they are not given.
 
         The versions of the libraries that its distribution requires beside genbench's own count as source too, since
         for an adapter the model is in them.
         """
-        root = self.root()  # there is none where the module is gone: its cell says so when it is loaded
-        wrapped = [] if self.file else wrapped_versions(self.distribution)
-        return Provenance(self.distribution, self.version, self.origin(), source_hash(root, wrapped) if root else "")
+        covered = covered or self.coverage()
+        versions = [] if self.file else wrapped_versions(self.distribution)
+        digest = covered.sha256(versions) if covered else ""
+        return Provenance(self.distribution, self.version, self.origin(), digest)
 
     def origin(self) -> str:
         """Say how it came here: a file's name, `editable`, an address, or `index`; never a path, which is private."""
@@ -188,7 +208,7 @@ def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
     models = installed()
     if name not in models:
         hint = nearest(name, [*models, *CONTROLS])
-        raise InputError(f"unknown model {name!r}{hint}; `genbench models` lists what is installed")
+        raise InputError(f"unknown model {name!r}{sentence(hint, '`genbench models` lists what is installed')}")
     offers = [found for found in models[name] if distribution in ("", found.distribution)]
     if not offers:
         raise InputError(f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}")
@@ -232,6 +252,7 @@ def docstring_line(path: Path) -> str:
 
 def _import_file(path: Path) -> ModuleType:
     name = f"genbench_file_{path.stem}"
+    _search_first(path.parent)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
@@ -239,6 +260,24 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickling look their module up here
     spec.loader.exec_module(module)
     return module
+
+
+def _search_first(folder: Path) -> None:
+    """Let a model file import its neighbours, as `python FILE` would; namesakes of another model's are forgotten.
+
+    The folder stays on the path, since hooks may import too.
+    """
+    others = _model_folders - {folder}
+    for name, module in list(sys.modules.items()):
+        file, top = getattr(module, "__file__", None), name.partition(".")[0]
+        of_another = isinstance(file, str) and any(Path(file).is_relative_to(other) for other in others)
+        if of_another and ((folder / top).is_dir() or (folder / f"{top}.py").exists()):
+            del sys.modules[name]
+    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry != str(folder))]
+    _model_folders.add(folder)
+
+
+_model_folders: set[Path] = set()  # of the model files that this process has loaded
 
 
 def _join(offers: list[Found]) -> str:

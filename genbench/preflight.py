@@ -86,7 +86,8 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
 
 
 def _refuse_without_cuda(settings: Settings, device: torch.device) -> None:
-    asked = {"--cuda-graph": settings.cuda_graph, "--precision tf32": settings.precision == "tf32"}
+    tf32 = settings.training_precision == "tf32"
+    asked = {"--cuda-graph": settings.cuda_graph, "--training-precision tf32": tf32}
     for flag, wanted in asked.items():
         if wanted and device.type != "cuda":
             raise InputError(f"{flag} needs a CUDA device, and this benchmark runs on {device}; leave it out")

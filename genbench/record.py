@@ -12,6 +12,7 @@ from typing import Any
 from genbench import atomic
 from genbench.errors import GenbenchError
 from genbench.identity import canonical, identity
+from genbench.privacy import installed_folders, without_paths
 from genbench.record_fields import fault, is_cell_id
 
 __all__ = [
@@ -44,11 +45,12 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_2(data: dict[str, Any]) -> dict[str, Any]:
-    """Read schema 2, which listed a cell's metrics without their versions: those of the recipes are known."""
-    cell, recipes = data["cell"], data["recipes"].values()
-    if isinstance(cell.get("metrics"), list):
+    """Read schema 2: it had no versions of a cell's metrics, and the training precision had the name of a metric."""
+    recipes = data["recipes"].values()
+    cell = {"training_precision" if name == "precision" else name: value for name, value in data["cell"].items()}
+    if isinstance(cell.get("metrics"), list):  # those of the recipes are known
         versions = {str(recipe.get("metric")): recipe.get("metric_version") for recipe in recipes}
-        cell = {**cell, "metrics": {str(name): versions.get(str(name)) for name in cell["metrics"]}}
+        cell["metrics"] = {str(name): versions.get(str(name)) for name in cell["metrics"]}
     return {**data, "schema": 3, "cell": cell}
 
 
@@ -81,6 +83,9 @@ def cell_id(cell: Mapping[str, Any]) -> str:
             "plugin": plugin and {name: plugin.get(name) for name in ("distribution", "version", "source_sha256")},
         }
     )
+
+
+_TEXTS = ("failure", "not_measured", "environment")  # in which a path may stand
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def checkpoint_path(directory: Path, cell_id: str) -> Path:
 
 
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
-    """Write a record, whole or not at all, with the checksum that tells an edited one.
+    """Write a record, whole or not at all, with the checksum that tells an edited one; its texts lose private paths.
 
     Raises:
         ValueError: its id is no identity of a cell, and so no name of a file.
@@ -160,6 +165,10 @@ def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
     if not is_cell_id(data["id"]):
         raise ValueError(f"{data['id']!r} is no identity of a cell")
     body = {key: value for key, value in data.items() if key != "sha256"}
+    apart = (directory, *installed_folders())
+    body |= {key: without_paths(body[key], *apart) for key in _TEXTS if key in body}
+    if "command" in body:  # it is run from where it was run
+        body["command"] = without_paths(body["command"])
     document = {**body, "sha256": hashlib.sha256(canonical(body)).hexdigest()}
     atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")
     return Record(document)

@@ -52,7 +52,7 @@ def images(tmp_path: Path) -> Path:
         (["-m", "dcgam"], "unknown model 'dcgam'; did you mean dcgan"),
         (
             ["-m", f"{TINY}:widht=3"],
-            "model 'tiny' (file): unknown option 'widht'; did you mean width?; it takes width: int = 256",
+            "model 'tiny' (file): unknown option 'widht'; did you mean width? It takes width: int = 256",
         ),
         (["-m", f"{TINY}:width=wide"], "model 'tiny' (file): option width: int = 256 cannot be 'wide'"),
         (["-m", "vae:beta=high"], "model 'vae' (genbench-vae 0.1.0): option beta: float = 1.0 cannot be 'high'"),
@@ -64,8 +64,11 @@ def images(tmp_path: Path) -> Path:
             ["-m", TINY, "--batch-size", "5000"],
             "batch size 5000 is larger than the training split of digits, which has 1297",
         ),
-        (["-m", TINY, "--precision", "fp8"], "precision 'fp8' is not one of fp32, tf32, bf16"),
-        (["-m", TINY, "--device", "cpu", "--precision", "tf32"], "--precision tf32 needs a CUDA device, and this"),
+        (["-m", TINY, "--training-precision", "fp8"], "training_precision 'fp8' is not one of fp32, tf32, bf16"),
+        (
+            ["-m", TINY, "--device", "cpu", "--training-precision", "tf32"],
+            "--training-precision tf32 needs a CUDA device, and this",
+        ),
         (
             ["-m", TINY, "--device", "cpu", "--cuda-graph"],
             "--cuda-graph needs a CUDA device, and this benchmark runs",

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from genbench.api import command_for
 from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
+from genbench.execution.benchmark import _Runner
+from genbench.record import SCHEMA, read_records, write_record
 
 
 @pytest.mark.parametrize(
@@ -73,8 +79,43 @@ def test_model_spec_that_cannot_be_read(text: str) -> None:
         ModelSpec.parse(text)
 
 
+@pytest.mark.parametrize("label", ["007", "true", "A.b_c-d", "x" * 40])
+def test_a_label_is_text_and_no_option(label: str) -> None:
+    spec = ModelSpec.parse(f"./a/model.py:width=3,label={label}")
+    assert (dict(spec.options), spec.label) == ({"width": 3}, label)
+    (same,) = make_benchmark({"models": [{"name": "./a/model.py", "width": 3, "label": label}]}).models
+    assert same == spec
+
+
+@pytest.mark.parametrize("label", [" a", "_a", "-a", ".a", "a b", "a/b", "a\\b", "a*b", "a$b", "é", "a\n", "x" * 41])
+def test_a_label_is_safe_in_file_names_tables_and_markdown(label: str) -> None:
+    with pytest.raises(InputError, match="label"):
+        ModelSpec.of("vae", {"label": label})
+
+
+def test_two_files_of_one_name_stand_in_one_benchmark() -> None:
+    benchmark = make_benchmark({"models": ["a/model.py", "b/model.py:label=mine"], "controls": []})
+    assert [cell.model.label for cell in benchmark.cells()][:2] == ["model", "mine"]
+    words = shlex.split(command_for(benchmark))
+    again = [ModelSpec.parse(words[place + 1]) for place, word in enumerate(words) if word == "-m"]
+    assert again == list(benchmark.models)
+
+
+def test_another_label_renames_the_record_and_keeps_its_numbers(tmp_path: Path) -> None:
+    cell = {"model": "vae", "label": "before", "kind": "model", "seed": 0, "dataset": {"name": "digits"}}
+    parts: dict[str, Any] = {"schema": SCHEMA, "id": "0f" * 8, "status": "finished", "cell": cell, "curve": []}
+    parts |= {"numbers": {"fd": {"value": 1.5, "recipe": "a"}}, "recipes": {"a": {}}, "cost": {}, "environment": {}}
+    record = write_record(tmp_path, parts)
+    place: Any = SimpleNamespace(planned=SimpleNamespace(description={"label": "after"}))
+    runner: Any = SimpleNamespace(directory=tmp_path)
+    renamed = _Runner._relabelled(runner, place, record)
+    (stored,) = read_records(tmp_path)
+    assert (renamed.data, stored.label, stored.numbers) == (stored.data, "after", {"fd": 1.5})
+    assert _Runner._relabelled(runner, place, renamed) is renamed
+
+
 def test_cell_survives_json() -> None:
-    cell = Cell(ModelSpec.parse("vae:beta=4"), "digits", 2, Settings(budget=Budget(60, "s"), samples=100))
+    cell = Cell(ModelSpec.parse("vae:beta=4,label=strong"), "digits", 2, Settings(budget=Budget(60, "s"), samples=100))
     assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell
 
 
@@ -101,13 +142,28 @@ def test_a_control_named_as_a_model_is_run_once() -> None:
         ({"seeds": True}, "seeds must be"),
         ({"batch_size": 0}, "batch_size must be a whole number above zero"),
         ({"evaluations": 1.5}, "evaluations must be a whole number above zero"),
-        ({"precision": "fp8"}, "precision 'fp8' is not one of fp32, tf32, bf16"),
+        ({"training_precision": "fp8"}, "training_precision 'fp8' is not one of fp32, tf32, bf16"),
         ({"device": "gpu"}, "device 'gpu' is not one of"),
         ({"controls": ["reel"]}, "unknown control 'reel'; did you mean real?"),
         ({"datasets": "digits"}, "datasets must be a list"),
         ({"datasets": []}, "no dataset is named"),
         ({"models": ["gan", "gan"]}, "model 'gan' is named twice"),
         ({"models": [3]}, "models: 3 is neither"),
+        (
+            {"models": ["vae:label=gan", "gan"]},
+            "two models are called 'gan' (vae and gan); give one a label, as in -m gan",
+        ),
+        (
+            {"models": ["a/m.py:w=3", "b/m.py:w=3"]},
+            "two models are called 'm:w=3' (a/m.py and b/m.py); give one a label, as in -m b/m.py:w=3,label=mine",
+        ),
+        ({"models": ["vae:label=real"]}, "model 'vae' is called 'real' as a control is; give it a label"),
+        ({"models": ["a/noise.py"]}, "model 'a/noise.py' is called 'noise' as a control is; give it a label"),
+        ({"models": ["real:label=floor"]}, "'real' is a control and keeps its name; leave out its label"),
+        ({"models": ["vae:label="]}, "its label is empty"),
+        ({"models": ["vae:label=a/b"]}, "label 'a/b' cannot be used"),
+        ({"models": [{"name": "vae", "label": "a|b"}]}, "label 'a|b' cannot be used"),
+        ({"models": [{"name": "vae", "label": 3}]}, "label 3 cannot be used"),
         ({"eval_precision": "tf32"}, "eval_precision 'tf32' is not one of fp32, bf16"),
         ({"compile": "yes"}, "compile must be true or false"),
         ({"cuda_graph": 1}, "cuda_graph must be true or false, not 1"),

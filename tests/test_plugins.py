@@ -12,7 +12,7 @@ from genbench import options, plugins
 from genbench.config import ModelSpec
 from genbench.errors import InputError, OptionError, PluginError
 from genbench.plugins import Found
-from genbench.source_hash import source_hash, wrapped_versions
+from genbench.source_hash import coverage, wrapped_versions
 
 
 def find(text: str) -> Found:
@@ -133,12 +133,13 @@ def test_the_source_hash_changes_with_the_version_of_a_library_that_the_plugin_w
 
     monkeypatch.setattr("importlib.metadata.version", version)
     assert wrapped_versions("adapter") == ["some-library==1.0"]
-    first = source_hash(root, wrapped_versions("adapter"))
+    covered = coverage(root)
+    first = covered.sha256(wrapped_versions("adapter"))
     versions["torch"] = "3.0"
-    assert source_hash(root, wrapped_versions("adapter")) == first
+    assert covered.sha256(wrapped_versions("adapter")) == first
     versions["some-library"] = "1.1"
-    assert source_hash(root, wrapped_versions("adapter")) != first
-    assert source_hash(root, []) == find(str(root)).provenance().source_sha256
+    assert covered.sha256(wrapped_versions("adapter")) != first
+    assert covered.sha256() == find(str(root)).provenance().source_sha256
 
 
 def test_a_plugin_may_import_torchvision_whatever_its_build(write_plugin) -> None:
@@ -166,7 +167,7 @@ def test_options_are_read_from_the_builder(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"widht": 3}, "unknown option 'widht'; did you mean width?; it takes width: int = 256, rate: float = 0.001"),
+        ({"widht": 3}, "unknown option 'widht'; did you mean width? It takes width: int = 256, rate: float = 0.001"),
         ({"zzz": 3}, "unknown option 'zzz'; it takes width: int = 256, rate: float = 0.001"),
         ({"width": "wide"}, "option width: int = 256 cannot be 'wide'"),
         ({"width": 2.5}, "option width: int = 256 cannot be 2.5"),

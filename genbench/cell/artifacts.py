@@ -11,6 +11,7 @@ from genbench import pictures
 from genbench.config import Cell
 from genbench.datasets.dataset import Dataset
 from genbench.identity import slug
+from genbench.privacy import without_home
 
 __all__ = ["save_artifacts"]
 
@@ -33,9 +34,9 @@ def save_artifacts(
     Returns:
         The kind of each grid -> its path relative to `directory`.
     """
-    name = slug(f"{cell.model.label}-{cell.dataset}-seed{cell.seed}")
+    name = slug(f"{without_home(cell.model.label)}-{dataset.name}-seed{cell.seed}")
     stem = f"samples/{name}-{cell_id[:6]}"
-    data = f"samples/{slug(cell.dataset)}-{dataset.fingerprint[:6]}-reference.png"
+    data = f"samples/{slug(dataset.name)}-{dataset.fingerprint[:6]}-reference.png"
     paths = {"samples": f"{stem}.png", "reference": data}
     shown = len(images) if dataset.image_shape == (2, 1, 1) else PICTURED
     pictures.save_grid(directory / paths["samples"], images[:shown])

@@ -15,6 +15,7 @@ from torch import Tensor
 from genbench import controls, cost, environment, measurement, plugins, preflight, sampling, seeding, world
 from genbench.cell.artifacts import save_artifacts
 from genbench.cell.events import Emit, Events
+from genbench.cell.source import SourceWatch
 from genbench.cell.training import CellTraining
 from genbench.compilation import compile_networks
 from genbench.config import Cell
@@ -104,6 +105,7 @@ class _CellRun:
         """Build, train, sample and measure."""
         self.events.stage("building")
         before = world.snapshot()
+        source = SourceWatch(self.payload, self.settings, self.checkpoint_path, self.events)
         with world.importing():
             plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
         # Libraries set variables of their own while they are imported: those are not held against a plugin.
@@ -116,6 +118,7 @@ class _CellRun:
         # and the others are counted when nothing else can be disturbed by it.
         by_flops = self.settings.budget.unit == "flop"
         flops = training.count_flops() if by_flops else training.count_flops(1)
+        source.after_first_step(plugin)
         model, progress = training.begin()
         self.check_world(plugin, before)
         if self.settings.compile:
@@ -135,6 +138,7 @@ class _CellRun:
         final = evaluation.final()
         self.check_world(plugin, before, "train")
         self.check_leftovers(plugin)
+        source.at_the_end(plugin)
         on_curve = progress.rows[0].numbers
         progress.rows[-1].numbers = {name: value.value for name, value in final.numbers.items() if name in on_curve}
         memory = cost.peak_memory(self.device)  # before another model is built
@@ -144,6 +148,7 @@ class _CellRun:
         for row in progress.rows:
             row.flops = flops.train.total(row.step)
         return {
+            "cell": source.described(),
             "numbers": {name: number.to_json() for name, number in final.numbers.items()},
             "cost": {**self.costs(training, model, progress, evaluation, flops), **memory},
             "curve": [dict(vars(row)) for row in progress.rows],

@@ -117,7 +117,7 @@ class CellTraining:
                 schedule,
                 progress,
                 clock=cost.clock(self.device),
-                precision=settings.precision,
+                precision=settings.training_precision,
                 step=self.replayed_step(model),
                 evaluate=evaluated,
                 after_window=after_window,

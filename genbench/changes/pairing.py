@@ -64,9 +64,10 @@ class Pairing:
 def pairing(base: Iterable[Record], new: Iterable[Record]) -> Pairing:
     """Pair the rows of two sets by dataset, label and budget.
 
-    Whatever else differs (the plugin's source, its version, the batch size, the precision) is what a comparison is
-    made for: `Pair.settings` tells it. Unequal budgets are refused. Where a set holds a label more than once under one
-    budget, as after the model's source was edited, its rows are paired only if the other set holds the same.
+    Whatever else differs (the plugin's source, its version, the batch size, the training precision) is what a
+    comparison is made for: `Pair.settings` tells it. Unequal budgets are refused. Where a set holds a label more than
+    once under one budget, as after the model's source was edited, its rows are paired only if the other set holds the
+    same.
     """
     ours, theirs = _by_label(base), _by_label(new)
     pairs: list[Pair] = []

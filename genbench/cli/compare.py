@@ -56,6 +56,7 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
     """
     from genbench import changes
     from genbench.atomic import write_text
+    from genbench.privacy import without_paths
 
     with _pointed():
         terms = changes.parse(fail_on) if fail_on is not None else []
@@ -63,7 +64,8 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
     comparison = changes.compare(before, after, gated={term.name for term in terms})
     with _pointed():
         changes.check_names(fail_on or "", terms, comparison.names)
-    shown = changes.Shown(base, new, comparison, terms, changes.judge(comparison, terms))
+    named, other = (Path(without_paths(str(path))) for path in (base, new))  # a CI job's page is public
+    shown = changes.Shown(named, other, comparison, terms, changes.judge(comparison, terms))
     if out is not None:
         try:
             write_text(out, changes.FORMATS[style](shown))

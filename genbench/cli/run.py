@@ -20,7 +20,14 @@ SHORT_BUDGET = "1000steps"  # where no model is named
 
 @click.command(short_help="Train models on datasets under one budget, measure, and report.")
 @click.argument("benchmark", required=False, type=click.Path(path_type=Path), metavar="[BENCHMARK.toml]")
-@click.option("-m", "--model", "models", multiple=True, metavar="MODEL[:OPT=VALUE,...]", help="A model; repeatable.")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL[:OPT=VALUE,...]",
+    help="A model; label=NAME names it; repeatable.",
+)
 @click.option("-d", "--dataset", "datasets", multiple=True, metavar="DATASET", help="A dataset; repeatable.")
 @click.option("--budget", metavar="B", help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}]")
 @click.option("--seeds", type=int, metavar="N", help="How many seeds.  [default: 3]")
@@ -34,7 +41,7 @@ SHORT_BUDGET = "1000steps"  # where no model is named
 @click.option("--evaluations", type=int, metavar="K", help="Points of the quality curve.  [default: 5]")
 @click.option("--samples", type=int, metavar="N", help="Images drawn for quality.  [default: the held-out count]")
 @click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]")
-@click.option("--precision", metavar="P", help="Of training: fp32, tf32 (CUDA) or bf16.  [default: fp32]")
+@click.option("--training-precision", metavar="P", help="fp32, tf32 (CUDA) or bf16.  [default: fp32]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the networks.")
 @click.option("--cuda-graph", is_flag=True, default=None, help="Replay steps from a CUDA graph, where allowed.")
 @click.option("--extractor", metavar="E", help="auto, inception, digits-cnn, classifier, random-conv.  [default: auto]")
@@ -71,7 +78,8 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
       genbench run -m gan -m vae:beta=4 -d mnist --data-root ~/data --budget 200kimg --seeds 5
       genbench run -m vae -d digits --metrics +cas,+kid_subsets
       genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
-      genbench run -m conv-vae -d cifar10 --device cuda --precision tf32 --cuda-graph
+      genbench run -m conv-vae -d cifar10 --device cuda --training-precision tf32 --cuda-graph
+      genbench run -m ./a/model.py:label=before -m ./b/model.py:width=64,label=after
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
     """
     from genbench import api, report

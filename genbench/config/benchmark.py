@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -41,7 +40,8 @@ class Cell:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that `from_json` reads."""
-        return {**asdict(self), "model": {"name": self.model.name, "options": dict(self.model.options)}}
+        model = {"name": self.model.name, "options": dict(self.model.options), "given_label": self.model.given_label}
+        return {**asdict(self), "model": model}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Cell:
@@ -50,6 +50,30 @@ class Cell:
         settings["budget"] = Budget(**settings["budget"])
         settings["metrics"] = tuple(settings["metrics"])  # JSON knows lists alone
         return cls(ModelSpec(**data["model"]), data["dataset"], data["seed"], Settings(**settings))
+
+
+def _check_label(label: str, models: Sequence[ModelSpec]) -> None:
+    """Raise `InputError` where a label is that of several models, or of a control that the model is not."""
+    model = models[0]
+    if len(models) > 1:
+        if all((other.name, other.options) == (model.name, model.options) for other in models):
+            raise InputError(f"model {quoted(label)} is named twice")
+        names = " and ".join(dict.fromkeys(quoted(other.name) for other in models))
+        example = _labelled(models[1])
+        raise InputError(f"two models are called {quoted(label)} ({names}); give one a label, as in {example}")
+    if model.name in CONTROLS:
+        if model.given_label:
+            raise InputError(f"{model.name!r} is a control and keeps its name; leave out its label")
+    elif label in CONTROLS:
+        raise InputError(
+            f"model {quoted(model.name)} is called {label!r} as a control is; give it a label, as in {_labelled(model)}"
+        )
+
+
+def _labelled(model: ModelSpec) -> str:
+    """Return a model as the user could write it with a label."""
+    options = "".join(f"{key}={value}," for key, value in model.options.items())
+    return f"-m {model.name}:{options}label=mine"
 
 
 @dataclass(frozen=True)
@@ -76,9 +100,11 @@ class Benchmark:
                 f"{len(self.models)} models and {len(self.controls)} controls × {len(self.datasets)} datasets × "
                 f"{len(self.seeds):,} seeds are {count:,} cells, and at most {MOST_CELLS:,} can be run as one benchmark"
             )
-        for label, times in Counter(model.label for model in self.models).items():
-            if times > 1:
-                raise InputError(f"model {quoted(label)} is named twice")
+        alike: dict[str, list[ModelSpec]] = {}
+        for model in self.models:
+            alike.setdefault(model.label, []).append(model)
+        for label, models in alike.items():
+            _check_label(label, models)
 
     def cells(self) -> list[Cell]:
         """Return every cell: dataset by dataset, seed by seed, controls first, since they cost next to nothing."""

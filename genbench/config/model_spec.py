@@ -4,35 +4,48 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from genbench.errors import InputError, quoted
 
-__all__ = ["ModelSpec"]
+__all__ = ["LABEL", "ModelSpec"]
 
 OptionValue = bool | int | float | str | None
+LABEL = "label"  # among the options as they are written: what the model is called, and none that its builder gets
 LONGEST_NAME, LONGEST_TEXT = 4096, 1000  # characters: of a name, which may be a path, and of an option's text
 LARGEST_WHOLE = 2**63 - 1  # what torch and other programs that read the records can take
+_LABELS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")  # nothing that a file system, a table or Markdown reads
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """A model as the user names it: an entry point, `distribution:name`, a file or a control, and its options.
 
+    `given_label` is what tables, figures, files and progress call it; empty where the user gave none.
+
     Raises:
-        InputError: a name that is empty or longer than `LONGEST_NAME`, or an option that is no number of 64 bits,
-            no printable text of at most `LONGEST_TEXT` characters, and not true, false or None.
+        InputError: a name that is empty or longer than `LONGEST_NAME`, a label that is no name of a file, or an option
+            that is no number of 64 bits, no printable text of at most `LONGEST_TEXT` characters, and not true, false
+            or None.
     """
 
     name: str
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    given_label: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.strip() or len(self.name) > LONGEST_NAME:
             raise InputError(f"model {quoted(self.name)}: a name has 1 to {LONGEST_NAME:,} characters")
+        if not isinstance(self.given_label, str) or not (not self.given_label or _LABELS.fullmatch(self.given_label)):
+            raise InputError(
+                f"model {quoted(self.name)}: label {quoted(self.given_label)} cannot be used; write up to 40 letters, "
+                "digits, dots, dashes and underscores, a letter or digit first"
+            )
         for key, value in self.options.items():
             named = isinstance(key, str) and key.isidentifier()
             fault = _fault(value) if named else "its name is no identifier"
@@ -41,7 +54,7 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, text: str) -> ModelSpec:
-        """Read `vae`, `vae:beta=4,likelihood=gaussian`, `genbench-vae:vae:beta=4` or `./my_model.py:width=64`.
+        """Read `vae`, `vae:beta=4,label=strong`, `genbench-vae:vae:beta=4` or `./my_model.py:width=64`.
 
         >>> ModelSpec.parse("vae:beta=4,name='a b'").options
         {'beta': 4, 'name': 'a b'}
@@ -58,8 +71,15 @@ class ModelSpec:
                 raise InputError(f"model {quoted(text)}: option {quoted(part)} is not of the form name=value")
             if key.strip() in options:
                 raise InputError(f"model {quoted(text)}: option {quoted(key.strip())} is given twice")
-            options[key.strip()] = _value(value.strip())
-        return cls(head.strip(), options)
+            options[key.strip()] = value.strip() if key.strip() == LABEL else _value(value.strip())
+        if options.get(LABEL) == "":
+            raise InputError(f"model {quoted(text)}: its label is empty; write for example {LABEL}=strong")
+        return cls.of(head.strip(), options)
+
+    @classmethod
+    def of(cls, name: str, options: Mapping[str, Any]) -> ModelSpec:
+        """Return the model of a name and of options as they are written, a label among them."""
+        return cls(name, {key: value for key, value in options.items() if key != LABEL}, options.get(LABEL, ""))
 
     @property
     def is_file(self) -> bool:
@@ -68,11 +88,13 @@ class ModelSpec:
 
     @property
     def label(self) -> str:
-        """What tables call it: the name and the options that differ from the defaults.
+        """What tables call it: the label that was given, else the name and the options that differ from the defaults.
 
         >>> ModelSpec("./nets/tiny.py", {"width": 64}).label
         'tiny:width=64'
         """
+        if self.given_label:
+            return self.given_label
         name = Path(self.name).stem if self.is_file else self.name
         options = ",".join(f"{key}={value}" for key, value in sorted(self.options.items()))
         return f"{name}:{options}" if options else name

@@ -54,7 +54,7 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
         settings["metrics"] = tuple(_texts(settings["metrics"], "metrics"))
     if "budget" in settings and not isinstance(settings["budget"], Budget):
         settings["budget"] = Budget.parse(settings["budget"])
-    for key in ("device", "extractor", "weights", "profile", "data_root", "precision", "eval_precision"):
+    for key in ("device", "extractor", "weights", "profile", "data_root", "training_precision", "eval_precision"):
         value = settings.get(key, "")
         may_lack = value is None and key in ("weights", "profile", "data_root")
         if not may_lack and not (isinstance(value, str) and value.isprintable()):
@@ -115,8 +115,9 @@ def _model(value: Any) -> ModelSpec:
     if isinstance(value, str):
         return ModelSpec.parse(_printable(value, "model"))
     if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        options = {key: option for key, option in value.items() if key != "name"}
-        return ModelSpec(_printable(value["name"], "model"), options)
+        return ModelSpec.of(
+            _printable(value["name"], "model"), {key: option for key, option in value.items() if key != "name"}
+        )
     raise InputError(f'models: {quoted(value)} is neither text such as "vae:beta=4" nor a table with a name')
 
 

@@ -28,8 +28,8 @@ class Settings:
         evaluations: how many times quality is measured, evenly spread; the last is at the end of the budget.
         samples: images drawn for quality; None takes as many as the held-out split has, 10,000 at most.
         device: `auto` takes CUDA where there is any, else MPS, else the CPU.
-        precision: of training; `fp32` keeps TF32 out, `tf32` lets CUDA round what products and convolutions read to it.
-            `eval_precision` is that of the extractor.
+        training_precision: `fp32` keeps TF32 out, `tf32` lets CUDA round what products and convolutions read to it,
+            `bf16` trains under autocast. `precision` alone is a metric's name; `eval_precision` is the extractor's.
         compile: whether networks are compiled.
         cuda_graph: whether the steps of models that declare `capturable` are replayed from a CUDA graph.
         extractor: `auto`, `inception`, `digits-cnn`, `classifier` or `random-conv`.
@@ -45,7 +45,7 @@ class Settings:
     evaluations: int = 5
     samples: int | None = None
     device: str = "auto"
-    precision: Precision = "fp32"
+    training_precision: Precision = "fp32"
     compile: bool = False
     cuda_graph: bool = False
     extractor: str = "auto"
@@ -65,7 +65,8 @@ class Settings:
                 raise InputError(f"{name} must be a whole number above zero, not {quoted(value)}")
             if value > largest:
                 raise InputError(f"{name} must be at most {largest:,}, not {quoted(value)}")
-        for name, known in (("precision", get_args(Precision)), ("eval_precision", get_args(EvalPrecision))):
+        for name, kind in (("training_precision", Precision), ("eval_precision", EvalPrecision)):
+            known = get_args(kind)
             if getattr(self, name) not in known:
                 raise InputError(f"{name} {quoted(getattr(self, name))} is not one of {', '.join(known)}")
         if self.compile and self.cuda_graph:

@@ -30,6 +30,7 @@ from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.locking import locked
 from genbench.datasets.room import has_room, require_memory, require_one_image
 from genbench.datasets.source import Request
+from genbench.privacy import without_paths
 
 __all__ = ["Plan", "digest", "file_stamps", "keep"]
 
@@ -201,4 +202,5 @@ def _dataset(
     request: Request, train: Split, held_out: Split, class_names: list[str] | tuple[str, ...] | None, known: str
 ) -> Dataset:
     names = None if class_names is None else tuple(class_names)
-    return Dataset(request.spec, train, held_out, names, request.source.licence, known)
+    name = without_paths(request.spec)  # it stands in records, recipes and file names
+    return Dataset(name, train, held_out, names, request.source.licence, known)

@@ -161,15 +161,24 @@ class _Runner:
             else:
                 if kept.finished:  # a process may be killed between its record and this
                     checkpoint_path(self.directory, kept.id).unlink(missing_ok=True)
+                kept = self._relabelled(place, kept)
                 place.lock.release()
                 self._tell(place, kept, True)
+
+    def _relabelled(self, place: _Place, record: Record) -> Record:
+        """Return the record under the label that is asked for now: a label is a name, and trains nothing anew."""
+        label = place.planned.description["label"]
+        if record.label == label:
+            return record
+        return write_record(self.directory, {**record.data, "cell": {**record.data["cell"], "label": label}})
 
     def _kept(self, place: _Place) -> Record | None:
         """Return the record that makes a run of this cell needless."""
         record = self._recorded(place.planned.id)
         if record is None or record.data == (place.before and place.before.data):
             # It was there before: only a finished one counts, and none where a fresh start was asked for.
-            return record if record is not None and record.finished and not self.conditions.fresh else None
+            counts = record is not None and record.finished and not self.conditions.fresh
+            return record if record is not None and counts and _still_holds(place.planned, record) else None
         return record  # another process has made it meanwhile, finished or failed
 
     def _recorded(self, planned_id: str) -> Record | None:
@@ -199,11 +208,12 @@ class _Runner:
         self.running[task.number] = place
 
     def _payload(self, place: _Place) -> dict[str, Any]:
-        plugin = place.planned.description["plugin"]
+        plugin, covered = place.planned.description["plugin"], place.planned.covered
         return {
             "cell": place.planned.cell.to_json(),
             "id": place.planned.id,
             "description": place.planned.description,
+            "covered": covered and covered.to_json(),
             "distribution": plugin and plugin["distribution"],
             "directory": str(self.directory.resolve()),
             "command": self.command,
@@ -232,6 +242,12 @@ class _Runner:
     def _tell(self, place: _Place, record: Record, kept: bool) -> None:
         place.record = record
         self.listener.ended(place.number, len(self.places), place.planned, record, kept)
+
+
+def _still_holds(planned: Planned, record: Record) -> bool:
+    """Return whether what a cell read beyond its identity is what it was; always where it read no such thing."""
+    also_read = (record.data["cell"].get("plugin") or {}).get("also_read") or {}
+    return planned.covered is None or planned.covered.still_holds(also_read)
 
 
 def _set_aside(directory: Path, cell_id: str) -> None:

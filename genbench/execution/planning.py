@@ -12,7 +12,9 @@ from genbench.config import CONTROLS, Benchmark, Cell
 from genbench.errors import GenbenchError, InputError
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer
+from genbench.privacy import without_home
 from genbench.record import Record, cell_id
+from genbench.source_hash import Coverage
 
 __all__ = ["Listener", "Planned", "plan"]
 
@@ -26,6 +28,7 @@ class Planned:
     cell: Cell
     id: str
     description: dict[str, Any]
+    covered: Coverage | None = None  # the files of the model's code
 
 
 class Listener(Protocol):
@@ -60,7 +63,9 @@ def plan(
         InputError: the request is at fault.
     """
     planned = []
-    provenance = {model: each.provenance().to_json() for model, each in found.items()}
+    options = {model.label: model.options for model in benchmark.models}
+    covered = {label: each.coverage(options[label]) for label, each in found.items()}
+    provenance = {label: each.provenance(covered[label]).to_json() for label, each in found.items()}
     model_limits = replace(limits, seconds=min(limits.seconds or CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
     cells = benchmark.cells()
     for dataset in benchmark.datasets:
@@ -72,10 +77,16 @@ def plan(
             if label in found and cell.seed == benchmark.seeds[0]:
                 payload = {"cell": cell.to_json(), "data": data, "distribution": found[label].distribution}
                 _check(server, "check_model", payload, label, listener, model_limits)
+        names: dict[str, str] = {}  # of the first seed's cells, by identity
         for cell in own:
             label = cell.model.label
             summary = found[label].summary() if label in found else CONTROLS[label]
-            planned.append(_identify(cell, data, provenance.get(label), summary))
+            each = _identify(cell, data, provenance.get(label), summary, covered.get(label))
+            if names.setdefault(each.id, label) != label:
+                raise InputError(
+                    f"models {names[each.id]!r} and {label!r} are the same code with the same options; leave one out"
+                )
+            planned.append(each)
     return planned
 
 
@@ -92,10 +103,16 @@ def _check(
     return outcome.value
 
 
-def _identify(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> Planned:
+def _identify(
+    cell: Cell,
+    data: Mapping[str, Any],
+    plugin: dict[str, str] | None,
+    summary: str,
+    covered: Coverage | None = None,
+) -> Planned:
     """Give the cell the description for its record, and with it its identity."""
     description = _description(cell, data, plugin, summary)
-    return Planned(cell, cell_id(description), description)
+    return Planned(cell, cell_id(description), description, covered)
 
 
 def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> dict[str, Any]:
@@ -103,8 +120,8 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
     settings = cell.settings
     return {
         "model": _name(cell),
-        "label": cell.model.label,
-        "options": dict(cell.model.options),
+        "label": without_home(cell.model.label),
+        "options": _options(cell),
         "kind": "control" if cell.is_control else "model",
         "summary": summary,
         "plugin": plugin,
@@ -112,7 +129,7 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
         "seed": cell.seed,
         "budget": str(settings.budget),
         "batch_size": settings.batch_size,
-        "precision": settings.precision,
+        "training_precision": settings.training_precision,
         "compile": settings.compile,
         **_graph(cell),
         "device": data["device"],
@@ -121,6 +138,10 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
         "extractor": data["extractor"],
         "metrics": data["metrics"],
     }
+
+
+def _options(cell: Cell) -> dict[str, Any]:
+    return {name: without_home(each) if isinstance(each, str) else each for name, each in cell.model.options.items()}
 
 
 def _name(cell: Cell) -> str:

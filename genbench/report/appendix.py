@@ -131,16 +131,18 @@ _FLAGS = (
     ("batch_size", "--batch-size"),
     ("evaluations", "--evaluations"),
     ("samples", "--samples"),
-    ("precision", "--precision"),
+    ("training_precision", "--training-precision"),
     ("device", "--device"),
 )
 _SWITCHES = (("compile", "--compile"), ("cuda_graph", "--cuda-graph"))
 
 
 def _argument(cell: Mapping[str, Any]) -> str:
+    written = dict(cell.get("options") or {})
+    if cell["label"] != cell["model"] and ":" not in cell["label"]:  # which a label made of name and options holds
+        written["label"] = cell["label"]
     options = ",".join(
-        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in (cell.get("options") or {}).items()
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in written.items()
     )
     return f"{cell['model']}:{options}" if options else str(cell["model"])
 

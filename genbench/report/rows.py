@@ -19,8 +19,8 @@ Column = tuple[str, str]
 """A metric's name and the id of its recipe: what a column of a table holds."""
 
 # A row's table says these already, or they cannot change a number.
-_NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "kind", "model", "metrics"})
-_OF_PLUGIN = ("distribution", "version", "source_sha256")
+_NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "kind", "metrics"})
+_OF_PLUGIN = ("distribution", "version", "source_sha256", "also_read")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def make_record(label: str = "gan", seed: int = 0, /, *, recipe_changes: Record 
         values["bits_per_dim"] = 3.21 + 0.02 * float(draw.normal())
     recipes = {name: recipe(name, **(recipe_changes or {})) for name in values}
     record = {
-        "schema": 1,
+        "schema": 3,
         "status": "finished",
         "cell": {
             "model": model,
@@ -103,7 +103,7 @@ def make_record(label: str = "gan", seed: int = 0, /, *, recipe_changes: Record 
             "seed": seed,
             "budget": "3000steps",
             "batch_size": 64,
-            "precision": "fp32",
+            "training_precision": "fp32",
             "compile": False,
             "device": "cpu",
             "evaluations": 5,

@@ -4,13 +4,22 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from genbench.config import Settings
+from genbench.metrics import METRICS
+from genbench.record import SCHEMA, read_record
 from genbench.report.frame import csv, curve_frame, frame
 
+RECORDS = Path(__file__).parent.parent / "records"
+NUMBERS = {
+    name for metric in METRICS.values() for value in metric.values for name in (value.name, value.official) if name
+}
 Make = Callable[..., dict[str, Any]]
 
 
@@ -106,3 +115,21 @@ def test_a_column_of_standard_errors_stands_beside_the_number_where_any_record_h
     assert math.isnan(table["fd_standard_error"][0])
     assert table["fd_standard_error"][1] == 0.25
     assert "classifier_score_standard_error" not in columns
+
+
+def test_no_setting_and_no_cost_shares_its_name_with_a_number() -> None:
+    """Over every setting, every column that is no number, and every name that any metric of the table reports."""
+    record = read_record(RECORDS / f"schema-{SCHEMA}.json").data
+    others = set(frame([{**record, "numbers": {}}])) | {field.name for field in fields(Settings)} | set(record["cost"])
+    numbers = {f"{name}{suffix}" for name in NUMBERS for suffix in ("", "_recipe", "_standard_error")}
+    assert {"training_precision", "batch_size"} <= others
+    assert {"precision", "fd", "fid"} <= numbers
+    assert not numbers & others
+    assert len(numbers) == 3 * len(NUMBERS)
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
+def test_the_training_precision_stands_beside_the_metric_precision_in_every_schema(schema: int) -> None:
+    record = read_record(RECORDS / f"schema-{schema}.json").data
+    row = frame([record]).iloc[0]
+    assert (row["training_precision"], row["precision"]) == ("fp32", record["numbers"]["precision"]["value"])

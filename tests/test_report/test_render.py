@@ -253,7 +253,7 @@ def test_the_command_is_the_given_one_or_is_built_from_the_cells(make: Make) -> 
     (line,) = re.findall("^genbench run .*", written(records), re.MULTILINE)
     assert shlex.split(line)[2:] == [
         *("-m", "gan", "-m", "vae:beta=4", "-d", "digits", "--budget", "3000steps", "--batch-size", "64"),
-        *("--evaluations", "5", "--samples", "500", "--precision", "fp32", "--device", "cpu", "--seeds", "2"),
+        *("--evaluations", "5", "--samples", "500", "--training-precision", "fp32", "--device", "cpu", "--seeds", "2"),
     ]
 
 

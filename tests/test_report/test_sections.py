@@ -65,7 +65,7 @@ def test_a_second_recipe_of_a_lesser_metric_is_a_column_of_its_own(make: Make) -
     ("change", "said"),
     [
         ({"batch_size": 128}, {"gan (batch size 64)", "gan (batch size 128)"}),
-        ({"precision": "bf16"}, {"gan (precision fp32)", "gan (precision bf16)"}),
+        ({"training_precision": "bf16"}, {"gan (training precision fp32)", "gan (training precision bf16)"}),
         ({"plugin": {"distribution": "d", "version": "0.1.0", "source_sha256": "cd" * 32}}, None),
     ],
 )

@@ -1,0 +1,94 @@
+"""What a Python file says that it reads: its imports, and the files beside it that it names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Reading", "read"]
+
+_IMPORTERS = {"import_module", "__import__"}
+_JOINERS = {"join", "joinpath", "with_name", "glob", "rglob", "iglob"}
+_LONGEST = 255  # of the name of a file
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file reads, as far as its text shows it.
+
+    Args:
+        modules: absolute names that are imported; `from a import b` gives `a` and `a.b`, of which one may not exist.
+        files: texts that may name a file.
+        paths: texts joined to a path, which may name a folder too, or be a pattern such as `*.json`.
+    """
+
+    modules: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+def read(path: Path, package: str = "") -> Reading:
+    """Read a Python file without running it; one that cannot be parsed says nothing.
+
+    Args:
+        package: the dotted name that relative imports start from; empty where they cannot.
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the import says what is wrong with it
+        return Reading()
+    files: list[str] = []
+    paths: list[str] = []
+    inner: set[ast.AST] = set()
+    for node in ast.walk(tree):  # from the outermost: a part of a path that has been read is none of its own
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            files.append(node.value)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and node not in inner:
+            paths.append("/".join(_divided(node, inner)))
+        elif isinstance(node, ast.Call) and _name(node.func) in _JOINERS:
+            paths.append("/".join(["**"] * (_name(node.func) == "rglob") + _texts(node.args)))
+    modules = tuple(dict.fromkeys(module for node in ast.walk(tree) for module in _imported(node, package)))
+    return Reading(modules, tuple(_plausible(files)), tuple(_plausible(paths)))
+
+
+def _imported(node: ast.AST, package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            if not package or not above:
+                return
+            base = ".".join([*above, base]).rstrip(".")
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Call) and _name(node.func) in _IMPORTERS:
+        yield from (name for name in _texts(node.args[:1]) if not name.startswith("."))
+
+
+def _divided(node: ast.BinOp, inner: set[ast.AST]) -> list[str]:
+    """Return the texts at the end of `folder / "a" / "b"`; none where the last part is computed."""
+    texts: list[str] = []
+    left: ast.expr = node
+    while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div) and (found := _texts([left.right])):
+        inner.add(left)
+        texts[:0] = found
+        left = left.left
+    return [*_texts(left.args), *texts] if texts and isinstance(left, ast.Call) else texts
+
+
+def _texts(nodes: list[ast.expr]) -> list[str]:
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _plausible(texts: list[str]) -> Iterator[str]:
+    for text in dict.fromkeys(texts):
+        if text.strip("./* ") and len(text) <= _LONGEST and text.isprintable():
+            yield text

@@ -1,0 +1,348 @@
+"""A model's identity covers every file that its code comes from, and the worker sees what reading could not."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench import plugins
+from genbench.cell.events import Events
+from genbench.cell.source import SourceWatch
+from genbench.config import ModelSpec, Settings
+from genbench.errors import PluginError
+from genbench.execution.benchmark import _still_holds
+from genbench.execution.planning import Planned
+from genbench.plugins import Found
+from genbench.record import Record
+from genbench.source_hash import Coverage, coverage, installed
+from genbench.source_hash.witness import Witness
+
+Write = Callable[..., Path]
+PLUGIN: Any = "model 'model' (file)"  # as messages name it
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write `model.py` and other modules, `folder_IN_name` into a folder; return the path of the first."""
+
+    def files(model: str = "", **texts: str) -> Path:
+        for name, text in {"model": model, **texts}.items():
+            path = tmp_path / f"{name.replace('_IN_', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path / "model.py"
+
+    return files
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Put a folder on the path; what it holds is forgotten at the end."""
+    before, modules = list(sys.path), set(sys.modules)
+    caches = (installed._installed_folders, installed._local_distributions)
+
+    def put(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True, exist_ok=True)
+        sys.path.insert(0, str(folder))
+        for cache in caches:
+            cache.cache_clear()
+        return folder
+
+    yield put
+    sys.path[:] = before
+    for cache in caches:
+        cache.cache_clear()
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def find(path: Path) -> Found:
+    return plugins.find(ModelSpec(str(path)))
+
+
+def changed_by(model: Path, edited: Path, text: str = "changed = 1\n") -> bool:
+    """Whether the model's hash is another one after a file has another text."""
+    before = find(model).provenance().source_sha256
+    edited.write_text(text)
+    return find(model).provenance().source_sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("model", "edited"),
+    [
+        ("import helper", "helper"),
+        ("from helper import width", "helper"),
+        ("if True:\n    def f():\n        import helper", "helper"),
+        ("import importlib\nhelper = importlib.import_module('helper')", "helper"),
+        ("import between", "helper"),  # which imports it
+        ("import nets.blocks", "nets/blocks"),
+        ("from nets import anything", "nets/deep/layers"),  # of a package every file counts
+        ("import loose.part", "loose/part"),  # a folder without __init__.py
+        ("import loose.relative", "loose/part"),
+        ("from loose import relative", "loose/part"),
+    ],
+)
+def test_an_edited_neighbour_makes_another_cell(write: Write, tmp_path: Path, model: str, edited: str) -> None:
+    path = write(
+        model=model,
+        helper="width = 1",
+        between="import helper",
+        unused="",
+        nets_IN___init__="",
+        nets_IN_blocks="",
+        nets_IN_deep_IN_layers="",
+        loose_IN_part="",
+        loose_IN_other="",
+        loose_IN_relative="from .part import *",
+    )
+    assert not changed_by(path, tmp_path / "unused.py")
+    assert "loose" in edited or not changed_by(path, tmp_path / "loose" / "other.py")
+    assert changed_by(path, tmp_path / f"{edited}.py")
+
+
+@pytest.mark.parametrize(
+    ("model", "edited"),
+    [
+        ('open(Path(__file__).with_name("table.json"))', "table.json"),
+        ('torch.load(HERE / "weights" / "a.pt")', "weights/a.pt"),
+        ('torch.load(HERE / "weights" / name)', "weights/b.pt"),
+        ('torch.load(os.path.join(HERE, "weights", name))', "weights/b.pt"),
+        ('HERE.glob("*.json")', "other.json"),
+        ('HERE.rglob("*.pt")', "weights/a.pt"),
+    ],
+)
+def test_an_edited_data_file_makes_another_cell(tmp_path: Path, model: str, edited: str) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(model)
+    (tmp_path / "weights").mkdir()
+    for name in ("table.json", "other.json", "weights/a.pt", "weights/b.pt", "unnamed.txt"):
+        (tmp_path / name).write_text("")
+    assert not changed_by(path, tmp_path / "unnamed.txt")
+    assert ("name" in model or "*" in model) or not changed_by(path, tmp_path / "weights" / "b.pt")
+    assert changed_by(path, tmp_path / edited)
+
+
+def test_a_file_that_an_option_names_makes_another_cell(write: Write, tmp_path: Path) -> None:
+    found, weights = find(write(model="")), tmp_path / "w.pt"
+    weights.write_text("1")
+
+    def digest() -> str:
+        return found.provenance(found.coverage({"weights": str(weights), "width": 3})).source_sha256
+
+    before = digest()
+    weights.write_text("2")
+    assert digest() != before
+
+
+@pytest.mark.parametrize("value", ["folder", "folder/w.pt"])
+def test_a_folder_that_an_option_names_counts_and_one_of_all_work_does_not(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = find(write(folder_IN_other=""))
+    (tmp_path / "folder" / "w.pt").write_text("")
+    covered = found.coverage({"a": value, "b": ".", "c": "/", "d": "~", "e": "~nobody/x", "f": "x" * 5000, "g": "a\0b"})
+    assert covered is not None
+    expected = {"folder": {"+folder/other.py", "+folder/w.pt"}, "folder/w.pt": {"+folder/w.pt"}}
+    assert set(covered.files) == {"model.py", *expected[value]}
+
+
+def test_of_a_package_every_file_counts_but_caches_and_hidden_ones(write: Write, tmp_path: Path) -> None:
+    names = ["__init__.py", "weights.pt", "deep/table.json"]
+    left_out = [
+        ".git/head",
+        "__pycache__/a",
+        "a.pyc",
+        "deep/.hidden",
+        "x.egg-info/PKG-INFO",
+        "cache/CACHEDIR.TAG",
+        "cache/a",
+    ]
+    for name in [*names, *left_out]:
+        (tmp_path / "pack" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pack" / name).write_text("")
+    (tmp_path / "pack" / "loop").symlink_to(tmp_path / "pack")
+    assert sorted(coverage(tmp_path / "pack").files) == sorted(names)
+
+
+def test_where_a_file_lies_does_not_matter(write: Write, tmp_path: Path) -> None:
+    write(a_IN_model="import helper", a_IN_helper="x = 1", b_IN_model="import helper", b_IN_helper="x = 1")
+    one, other = tmp_path / "a" / "model.py", tmp_path / "b" / "model.py"
+    assert find(one).provenance() == find(other).provenance()
+    assert changed_by(other, tmp_path / "b" / "helper.py")
+    assert find(one).provenance() != find(other).provenance()
+
+
+def distribution(site: Path, name: str, module: str, requires: str = "", source: Path | None = None) -> None:
+    """Write the metadata of an installed distribution; with `source` it was installed from there, editable."""
+    folder = site / f"{name}-1.0.dist-info"
+    folder.mkdir(parents=True)
+    folder.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}")
+    folder.joinpath("top_level.txt").write_text(f"{module}\n")
+    if source:
+        url = {"url": source.as_uri(), "dir_info": {"editable": True}}
+        folder.joinpath("direct_url.json").write_text(json.dumps(url))
+
+
+def test_an_installed_version_stands_for_its_code_and_an_editable_install_does_not(
+    write: Write, path: Callable[..., Path], tmp_path: Path
+) -> None:
+    site, source = path("site"), path("source")
+    (site / "fixed.py").write_text("")
+    (site / "copied.py").write_text("")
+    (source / "local.py").write_text("")
+    distribution(site, "fixed", "fixed")
+    distribution(site, "copied", "copied", source=tmp_path)  # `pip install ./copied`: a copy, of the same version
+    distribution(site, "local", "local", source=source)
+    model = write(model="import fixed, local, copied, torch, json")
+    assert not changed_by(model, site / "fixed.py")
+    assert changed_by(model, source / "local.py")
+    assert changed_by(model, site / "copied.py")
+    assert set(find(model).coverage().files) == {"model.py", "+local.py", "+copied.py"}  # type: ignore[union-attr]
+
+
+def test_what_a_local_distribution_requires_counts_though_no_text_shows_its_import(
+    path: Callable[..., Path], tmp_path: Path
+) -> None:
+    site, source = path("site"), path("source")
+    for name in ("plugin_module", "second_module", "needed_module"):
+        (source / f"{name}.py").write_text("")
+    distribution(site, "plugin", "plugin_module\nsecond_module", "Requires-Dist: needed\n", source)
+    distribution(site, "needed", "needed_module", "Requires-Dist: torch\nRequires-Dist: genbench\n", source)
+    found = Found("m", "plugin", "1.0", "plugin_module")
+    covered = found.coverage()
+    assert covered is not None
+    assert set(covered.files) == {"plugin_module.py", "+second_module.py", "+needed_module.py"}
+
+
+def test_a_commit_and_an_archive_stand_for_a_required_version(path: Callable[..., Path]) -> None:
+    site = path("site")
+    distribution(site, "adapter", "adapter", "Requires-Dist: wrapped\n")
+    distribution(site, "wrapped", "wrapped")
+    url = {"url": "https://example.org/w.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}}
+    (site / "wrapped-1.0.dist-info" / "direct_url.json").write_text(json.dumps(url))
+    assert installed.wrapped_versions("adapter") == ["wrapped==1.0@c0ffee"]
+
+
+def test_no_part_of_a_model_is_imported_or_has_to_be_python(write: Write) -> None:
+    model = write(model="import helper\nraise SystemExit", helper="raise SystemExit", broken="")
+    assert set(coverage(model).files) == {"model.py", "+helper.py"}
+    assert set(coverage(write(model="not python at all")).files) == {"model.py"}
+
+
+HELPER = """
+import helper
+WIDTH = helper.width
+def later():
+    import late
+    return late.x
+"""
+
+
+def test_each_model_file_imports_its_own_neighbour(
+    tiny: Path, path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path("elsewhere")  # so that what is changed on the path is put back
+    monkeypatch.chdir(tmp_path)
+    loaded = []
+    for folder, width in (("a", 1), ("b", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helper.py").write_text(f"width = {width}\n")
+        (tmp_path / folder / "late.py").write_text(f"x = {width}\n")
+        (tmp_path / folder / "model.py").write_text(tiny.read_text() + HELPER)
+        loaded.append(plugins.load(find(tmp_path / folder / "model.py")).implementation)
+        assert loaded[-1].later() == width  # type: ignore[attr-defined]
+    assert [module.WIDTH for module in loaded] == [1, 2]  # type: ignore[attr-defined]
+
+
+def watch(model: Path, notices: list[str], checkpoint: Path | None = None) -> SourceWatch:
+    covered = find(model).coverage()
+    assert covered is not None
+    payload = {
+        "directory": str(model.parent / "out"),
+        "covered": json.loads(json.dumps(covered.to_json())),
+        "description": {"plugin": {"version": "1"}},
+    }
+    events = Events(lambda event: notices.append(event["text"]))
+    return SourceWatch(payload, Settings(), checkpoint or model.parent / "none.pt", events)
+
+
+def test_a_file_that_is_edited_while_a_run_waits_fails_the_cell(write: Write, tmp_path: Path) -> None:
+    notices: list[str] = []
+    source = watch(write(model="import helper, other", helper="x = 1", other=""), notices)
+    (tmp_path / "helper.py").read_text()
+    (tmp_path / "other.py").write_text("never read")
+    source.after_first_step(PLUGIN)
+    (tmp_path / "helper.py").write_text("x = 1")  # another time, the same content
+    source.after_first_step(PLUGIN)
+    (tmp_path / "helper.py").write_text("x = 2")
+    with pytest.raises(PluginError, match=r"helper\.py changed after this run began.*run the same command again"):
+        source.after_first_step(PLUGIN)
+    assert notices == []
+
+
+def test_a_module_that_is_imported_late_and_was_edited_fails_the_cell(
+    write: Write, tmp_path: Path, path: Callable[..., Path]
+) -> None:
+    path(".")
+    model = write(model="def f():\n    import edited_late", edited_late="x = 1")
+    source = watch(model, [])
+    source.after_first_step(PLUGIN)
+    (tmp_path / "edited_late.py").write_text("x = 22")
+    source.at_the_end(PLUGIN)  # it was not imported: what runs on is the old code
+    importlib.import_module("edited_late")
+    with pytest.raises(PluginError, match=r"edited_late\.py changed"):
+        source.at_the_end(PLUGIN)
+
+
+def test_what_reading_cannot_see_is_noted_and_runs_the_cell_again_where_it_changed(
+    write: Write, tmp_path: Path, path: Callable[..., Path]
+) -> None:
+    path(".")
+    model = write(model="", hidden_module="x = 1", out_IN_own="")
+    (tmp_path / "table.json").write_text("1")
+    checkpoint, notices = tmp_path / "c.pt", list[str]()
+    checkpoint.write_text("")
+    source = watch(model, notices, checkpoint)
+    importlib.import_module("hidden_" + "module")
+    for name in ("table.json", "model.py", "out/own.py"):
+        (tmp_path / name).read_text()
+    (tmp_path / "written.txt").write_text("")
+    source.after_first_step(PLUGIN)
+    (tmp_path / "written.txt").read_text()  # of the harness, after the first step
+    source.at_the_end(PLUGIN)
+    also_read = source.described()["plugin"]["also_read"]
+    assert set(also_read) == {"hidden_module.py", "table.json"}
+    assert len(notices) == 1
+    assert "reads hidden_module.py, table.json" in notices[0]
+    assert not checkpoint.exists()  # it may come from other content
+
+    record = Record({"cell": source.described()})
+    covered = find(model).coverage()
+    planned = Planned(None, "", {}, covered)  # type: ignore[arg-type]
+    assert _still_holds(planned, record)
+    (tmp_path / "table.json").write_text("2")
+    assert not _still_holds(planned, record)
+    (tmp_path / "table.json").unlink()
+    assert not _still_holds(planned, record)
+
+
+def test_what_a_version_stands_for_is_never_noted(write: Write, path: Callable[..., Path]) -> None:
+    site = path("site")
+    distribution(site, "fixed", "fixed_module")
+    (site / "fixed_module.py").write_text("")
+    witness = Witness(Coverage(site.parent, {}))
+    importlib.import_module("fixed_module")
+    importlib.import_module("wave")  # Python's
+    importlib.import_module("genbench.scaffold.texts")
+    (site / "fixed_module.py").read_text()
+    witness.settle()
+    assert witness.uncovered() == {}
