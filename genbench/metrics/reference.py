@@ -45,7 +45,7 @@ class ReferenceStatistics:
         True
     """
 
-    VERSION = 1
+    VERSION = 2
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class ReferenceStatistics:
     @property
     def spectrum(self) -> Tensor:
         """(R,) float64 shares of power of the training images."""
-        return self._kept("spectrum", lambda: pixels.power_spectrum(self._needed("images"))[1])
+        return self._kept("spectrum", lambda: pixels.power_spectrum(pixels.of_spectrum(self._needed("images")))[1])
 
     def _kept(self, name: str, find: Callable[[], Tensor]) -> Tensor:
         if name not in self.tensors:

@@ -23,7 +23,11 @@ UNIFORM_SHARE = 0.001
 CAS_STEPS = 300
 CAS_BATCH = 128
 CAS_SIDE = 32
+# What is costly a pixel is found of fewer large images: as many as hold so many values, but some whatever their size.
 DIVERSITY_PAIRS = 500
+DIVERSITY_VALUES, DIVERSITY_LEAST = 2**21, 50
+SPECTRUM_VALUES, SPECTRUM_LEAST = 2**22, 32
+SIMILARITY_VALUES, SIMILARITY_LEAST = 2**21, 40
 REAL_TEST = "one half of the held-out images against the other"
 
 
@@ -183,6 +187,8 @@ _ALL = (
         function="pixels:measure",
         summary="differences of brightness and of the radial power spectrum between samples and data",
         paper="https://arxiv.org/abs/2003.01826",
+        version=2,
+        parameters={"spectrum_values": SPECTRUM_VALUES, "least_spectra": SPECTRUM_LEAST},
     ),
     Metric(
         name="within_class_similarity",
@@ -192,7 +198,15 @@ _ALL = (
         function="diversity:measure",
         summary="MS-SSIM between samples of one class: near 1 they are all alike; read against the data's own",
         paper="https://arxiv.org/abs/1610.09585",
-        parameters={"pairs": DIVERSITY_PAIRS, "window": "11 or the largest that fits", "scales": "as many as fit"},
+        version=2,
+        parameters={
+            "pairs": DIVERSITY_PAIRS,
+            "pair_values": DIVERSITY_VALUES,
+            "least_pairs": DIVERSITY_LEAST,
+            "window": "11 or the largest that fits",
+            "positions": "inside the image",
+            "scales": "as many as fit",
+        },
     ),
     Metric(
         name="mode_counts",
@@ -212,7 +226,14 @@ _ALL = (
         function="reconstruction:measure",
         summary="error of held-out images as the model restores them, on the [0, 1] scale after rounding to 8 bits",
         paper="https://doi.org/10.1109/TIP.2003.819861",
-        parameters={"scale": "[0, 1]", "window": "11 or the largest that fits"},
+        version=2,
+        parameters={
+            "scale": "[0, 1]",
+            "window": "11 or the largest that fits",
+            "positions": "inside the image",
+            "ssim_values": SIMILARITY_VALUES,
+            "least_ssim": SIMILARITY_LEAST,
+        },
         curve=True,
     ),
     Metric(
