@@ -118,6 +118,27 @@ def test_mann_whitney_z_is_scipy_s(ties: bool) -> None:
     assert mann_whitney_z(torch.ones(5), torch.ones(6)) == 0.0
 
 
+def test_the_p_of_c_t_is_that_of_the_weighted_sum_of_its_cells() -> None:
+    """By SciPy's Mann–Whitney statistic in two cells of 30 and 90 held-out images: Stouffer's test with weights."""
+    train = torch.cat([torch.linspace(0, 1, 40), torch.linspace(100, 101, 40)])[:, None]
+    draw = torch.Generator().manual_seed(3)
+    held_out = torch.cat([torch.rand(30, 1, generator=draw), 100 + torch.rand(90, 1, generator=draw)])
+    samples = torch.cat([0.97 * torch.rand(50, 1, generator=draw) - 0.005, 100 + torch.rand(25, 1, generator=draw)])
+    scores = []
+    for low in (-50, 50):
+        nearest = [
+            (of[(of > low) & (of < low + 100)][:, None] - train.T).abs().amin(dim=1).double().numpy()
+            for of in (samples, held_out)
+        ]
+        test = stats.mannwhitneyu(*nearest, method="asymptotic", use_continuity=False, alternative="less")
+        scores.append(stats.norm.ppf(test.pvalue))
+    weighted = 0.25 * scores[0] + 0.75 * scores[1]
+    c_t, p = data_copying(samples, train, held_out, cells=2)
+    assert c_t == pytest.approx(weighted, abs=1e-6)
+    assert p == pytest.approx(stats.norm.cdf(weighted / math.hypot(0.25, 0.75)), abs=1e-6)
+    assert abs(p - stats.norm.cdf(c_t)) > 0.005  # what it is not: the p of one standard normal
+
+
 def test_c_t_needs_enough_images_in_a_cell() -> None:
     train, held_out, fresh = splits("mixture")
     with pytest.raises(NotMeasurable, match="c_t: no cell holds 20 samples and 20 held-out images"):
