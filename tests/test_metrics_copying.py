@@ -239,3 +239,44 @@ def test_modes_are_counted(modes: list[int], expected: tuple[int, float]) -> Non
 def test_a_mode_beyond_the_count_is_refused() -> None:
     with pytest.raises(ValueError, match="modes: index 4 found, but there are 4 modes"):
         mode_counts(torch.tensor([4]), mode_count=4)
+
+
+def of_classes(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Three classes in four dimensions, each a normal distribution about a mean of its own."""
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    return torch.randn(count, 4, generator=draw) + 6.0 * labels[:, None], labels
+
+
+def test_the_distance_by_class_is_the_mean_of_each_class_s_own() -> None:
+    """A shift of one class by 3 along one axis moves its distance by 9, and the mean by 3."""
+    data, labels = of_classes(300, 0)
+    moved = data + 3.0 * (labels == 1)[:, None] * torch.tensor([1.0, 0.0, 0.0, 0.0])
+    evidence = Evidence(samples=moved, reference=data, sample_labels=labels, reference_labels=labels)
+    found = METRICS["class_frechet"].compute(evidence)
+    assert found == pytest.approx({"class_fd": 3.0, "class_fd_worst": 9.0}, abs=1e-4)
+
+
+def test_labels_that_a_model_ignores_show_by_class_alone() -> None:
+    data, labels = of_classes(300, 0)
+    samples, asked = of_classes(300, 1)
+    heeded = Evidence(samples=samples, reference=data, sample_labels=asked, reference_labels=labels)
+    ignored = Evidence(samples=samples, reference=data, sample_labels=asked.roll(1), reference_labels=labels)
+    whole, by_class = METRICS["frechet_distance"], METRICS["class_frechet"]
+    assert whole.compute(heeded) == whole.compute(ignored)
+    assert by_class.compute(heeded)["class_fd"] < 1
+    # 6 in each of four coordinates between neighbours, twice that once: 144, 144 and 576.
+    assert by_class.compute(ignored)["class_fd"] == pytest.approx(288, rel=0.05)
+    assert by_class.compute(ignored)["class_fd_worst"] == pytest.approx(576, rel=0.05)
+
+
+def test_the_classifier_labels_samples_that_nobody_asked_for_and_a_class_too_few_is_named() -> None:
+    data, labels = of_classes(300, 0)
+    seen = 9.0 * torch.nn.functional.one_hot(labels, 3)
+    metric, fields = METRICS["class_frechet"], {"samples": data, "reference": data, "reference_labels": labels}
+    assert metric.compute(Evidence(**fields, sample_logits=seen))["class_fd"] == pytest.approx(0, abs=1e-6)
+    dropped = torch.where(labels == 2, 0, labels)
+    with pytest.raises(NotMeasurable, match="class_fd: class 2 has 0 samples and 100 images of the data, at least 20"):
+        metric.compute(Evidence(**fields, sample_labels=dropped))
+    with pytest.raises(NotMeasurable, match="class_fd: needs labels of the samples, or a classifier of the data's 3"):
+        metric.compute(Evidence(**fields, sample_logits=torch.zeros(300, 1008)))

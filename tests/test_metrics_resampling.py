@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -202,7 +203,10 @@ def test_a_number_without_an_error_and_too_few_images_have_none() -> None:
     assert [standard_error(name, evidence_of(LEAST - 1)) for name in NAMES] == [None] * len(NAMES)
     assert all(standard_error(name, evidence_of(LEAST)) for name in NAMES if name not in LEAST_OF)
     assert standard_error("classifier_score", evidence_of(LEAST_OF["classifier_score"] - 1)) is None
-    assert standard_error("classifier_score", evidence_of(LEAST_OF["classifier_score"]))
+    least = evidence_of(LEAST_OF["classifier_score"])
+    assert standard_error("classifier_score", least)
+    many_classes = dataclasses.replace(least, sample_logits=torch.zeros(200, 201))
+    assert standard_error("classifier_score", many_classes) is None
 
 
 def test_a_density_s_error_is_on_the_density_s_scale() -> None:

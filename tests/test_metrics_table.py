@@ -22,6 +22,7 @@ from genbench.metrics.fid_infinity import frechet_infinity
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid import kernel_distance
 from genbench.metrics.precision_recall import precision_recall
+from genbench.metrics.remarks import remark
 from genbench.metrics.resampling import standard_error
 
 
@@ -43,6 +44,7 @@ def full_evidence(count: int = 120) -> Evidence:
         held_out_images=images.roll(1, 2),
         sample_labels=labels,
         held_out_labels=labels,
+        reference_labels=labels,
         sample_modes=labels - 1,
         mode_count=3,
         originals=images,
@@ -241,3 +243,18 @@ def test_the_listed_least_count_is_per_feature_where_the_function_asks_for_so_ma
     METRICS["frechet_infinity"].compute(Evidence(samples=features, reference=features))
     with pytest.raises(NotMeasurable, match="needs at least 64 samples for 16 features, got 63"):
         METRICS["frechet_infinity"].compute(Evidence(samples=features[:63], reference=features))
+
+
+def test_values_that_look_like_faults_are_explained_and_others_are_not() -> None:
+    """Constant images far from the data have a density of exactly 0; half of all KIDs of equal data are below 0."""
+    data = normal(100, 3)
+    alike = Evidence(samples=torch.full((50, 3), 40.0), reference=data)
+    density = METRICS["density_coverage"].compute(alike)["density"]
+    assert "no sample lies in any neighbourhood" in (remark("density", density) or "")
+    found = [
+        METRICS["kernel_distance"].compute(Evidence(samples=normal(30, 3, seed=s), reference=data)) for s in range(20)
+    ]
+    explained = [numbers["kid"] for numbers in found if remark("kid", numbers["kid"])]
+    assert explained == [numbers["kid"] for numbers in found if numbers["kid"] < 0]
+    assert 0 < len(explained) < 20
+    assert remark("fd", 0.0) is remark("density", 0.1) is remark("pixel_w1", -1.0) is None

@@ -18,6 +18,7 @@ COPYING_CELLS = 3
 COPYING_LEAST = 20
 GAP_PARTS = 2
 GAP_HALVINGS = 4
+CLASS_LEAST = 20
 COVERED_SHARE = 0.1
 UNIFORM_SHARE = 0.001
 CAS_STEPS = 300
@@ -160,6 +161,17 @@ _ALL = (
         summary="share of the data's classes among the samples, and the divergence of the class histograms",
         paper="https://arxiv.org/abs/1606.03498",
         parameters={"covered_share": COVERED_SHARE, "uniform_share": UNIFORM_SHARE},
+    ),
+    Metric(
+        name="class_frechet",
+        values=(Value("class_fd", "lower", "class_fid"), Value("class_fd_worst", "lower", "class_fid_worst")),
+        needs=("samples", "reference", "reference_labels"),
+        least_count=CLASS_LEAST,
+        function="class_frechet:measure",
+        summary="Fréchet distance class by class: the mean over classes (intra-FID), and the worst class",
+        paper="https://arxiv.org/abs/1802.05637",
+        parameters={"ddof": 1, "class_least": CLASS_LEAST},
+        default=False,
     ),
     Metric(
         name="classification_accuracy",
