@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genbench.metrics.features import affordable, check_images, chosen
 from genbench.metrics.metric import NotMeasurable
-from genbench.metrics.table import SPECTRUM_LEAST, SPECTRUM_VALUES
+from genbench.metrics.table import LEVEL_VALUES, SPECTRUM_LEAST, SPECTRUM_VALUES
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -21,6 +21,7 @@ __all__ = [
     "intensity_histogram",
     "intensity_wasserstein",
     "measure",
+    "of_levels",
     "of_spectrum",
     "power_spectrum",
     "spectrum_wasserstein",
@@ -118,9 +119,17 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
     return distinct, shares / shares.sum()
 
 
+def of_levels(images: Tensor, seed: int = 0) -> Tensor:
+    """Return the images whose levels are counted: all, or of many large ones a random subset (`LEVEL_VALUES`)."""
+    return _part(images, affordable(images, LEVEL_VALUES, SPECTRUM_LEAST), seed)
+
+
 def of_spectrum(images: Tensor, seed: int = 0) -> Tensor:
     """Return the images whose spectrum is taken: all, or of many large ones a random subset (`SPECTRUM_VALUES`)."""
-    wanted = affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST)
+    return _part(images, affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST), seed)
+
+
+def _part(images: Tensor, wanted: int, seed: int) -> Tensor:
     return images if len(images) <= wanted else images[chosen(len(images), wanted, seed).to(images.device)]
 
 
@@ -150,7 +159,10 @@ def measure(evidence: Evidence) -> dict[str, float]:
     shapes = [tuple(images.shape[1:]) for images in (evidence.sample_images, evidence.reference_images)]
     if shapes[0] != shapes[1]:
         raise NotMeasurable(f"pixel_statistics: samples are {shapes[0]} (C, H, W), the data's images {shapes[1]}")
-    histogram, reference = intensity_histogram(evidence.sample_images), evidence.statistics.intensities
+    histogram, reference = (
+        intensity_histogram(of_levels(evidence.sample_images, evidence.seed)),
+        evidence.statistics.intensities,
+    )
     found, expected = channel_statistics(histogram), channel_statistics(reference)
     values = {
         "pixel_mean_gap": float((found.mean - expected.mean).abs().max()),

@@ -117,7 +117,7 @@ class ReferenceStatistics:
     @property
     def intensities(self) -> Tensor:
         """(C, 256) float64 histogram of the training images' levels."""
-        return self._kept("intensities", lambda: pixels.intensity_histogram(self._needed("images")))
+        return self._kept("intensities", lambda: pixels.intensity_histogram(pixels.of_levels(self._needed("images"))))
 
     @property
     def spectrum(self) -> Tensor:

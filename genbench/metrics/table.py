@@ -26,9 +26,10 @@ CAS_BATCH = 128
 CAS_SIDE = 32
 # What is costly a pixel is found of fewer large images: as many as hold so many values, but some whatever their size.
 DIVERSITY_PAIRS = 500
-DIVERSITY_VALUES, DIVERSITY_LEAST = 2**21, 50
-SPECTRUM_VALUES, SPECTRUM_LEAST = 2**22, 32
-SIMILARITY_VALUES, SIMILARITY_LEAST = 2**21, 40
+DIVERSITY_VALUES, DIVERSITY_LEAST = 2**21, 32
+LEVEL_VALUES = 2**28
+SPECTRUM_VALUES, SPECTRUM_LEAST = 2**21, 16
+SIMILARITY_VALUES, SIMILARITY_LEAST = 2**20, 20
 REAL_TEST = "one half of the held-out images against the other"
 
 
@@ -200,7 +201,11 @@ _ALL = (
         summary="differences of brightness and of the radial power spectrum between samples and data",
         paper="https://arxiv.org/abs/2003.01826",
         version=2,
-        parameters={"spectrum_values": SPECTRUM_VALUES, "least_spectra": SPECTRUM_LEAST},
+        parameters={
+            "level_values": LEVEL_VALUES,
+            "spectrum_values": SPECTRUM_VALUES,
+            "least_spectra": SPECTRUM_LEAST,
+        },
     ),
     Metric(
         name="within_class_similarity",
