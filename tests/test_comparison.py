@@ -114,6 +114,15 @@ def test_the_family_is_all_pairs_that_can_be_tested() -> None:
     assert sum(pair.p_holm is not None for pair in larger) == 3
 
 
+def test_two_models_are_never_paired_by_seed() -> None:
+    """The same seeds, whose differences are all 1 within 0.1: paired they would be resolved, and must not be."""
+    first, second = (1.0, 5.0, 9.0, 14.0), (2.0, 6.1, 9.9, 15.0)
+    (pair,) = pairwise({"a": by_seed(*first), "b": by_seed(*second)})
+    assert not pair.paired
+    assert pair.p == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue)
+    assert stats.ttest_rel(first, second).pvalue < 0.001 < 0.5 < pair.p
+
+
 def test_models_that_no_pair_tells_apart_share_their_ranks() -> None:
     values = {"a": by_seed(10.0, 11.0, 12.0), "b": by_seed(10.5, 11.4, 11.3), "c": by_seed(90.0, 91.0, 92.1)}
     assert ranks(values, "lower") == {"a": Rank(1, 2), "b": Rank(1, 2), "c": Rank(3, 3)}

@@ -118,6 +118,27 @@ def test_mann_whitney_z_is_scipy_s(ties: bool) -> None:
     assert mann_whitney_z(torch.ones(5), torch.ones(6)) == 0.0
 
 
+def test_the_p_of_c_t_is_that_of_the_weighted_sum_of_its_cells() -> None:
+    """By SciPy's Mann–Whitney statistic in two cells of 30 and 90 held-out images: Stouffer's test with weights."""
+    train = torch.cat([torch.linspace(0, 1, 40), torch.linspace(100, 101, 40)])[:, None]
+    draw = torch.Generator().manual_seed(3)
+    held_out = torch.cat([torch.rand(30, 1, generator=draw), 100 + torch.rand(90, 1, generator=draw)])
+    samples = torch.cat([0.97 * torch.rand(50, 1, generator=draw) - 0.005, 100 + torch.rand(25, 1, generator=draw)])
+    scores = []
+    for low in (-50, 50):
+        nearest = [
+            (of[(of > low) & (of < low + 100)][:, None] - train.T).abs().amin(dim=1).double().numpy()
+            for of in (samples, held_out)
+        ]
+        test = stats.mannwhitneyu(*nearest, method="asymptotic", use_continuity=False, alternative="less")
+        scores.append(stats.norm.ppf(test.pvalue))
+    weighted = 0.25 * scores[0] + 0.75 * scores[1]
+    c_t, p = data_copying(samples, train, held_out, cells=2)
+    assert c_t == pytest.approx(weighted, abs=1e-6)
+    assert p == pytest.approx(stats.norm.cdf(weighted / math.hypot(0.25, 0.75)), abs=1e-6)
+    assert abs(p - stats.norm.cdf(c_t)) > 0.005  # what it is not: the p of one standard normal
+
+
 def test_c_t_needs_enough_images_in_a_cell() -> None:
     train, held_out, fresh = splits("mixture")
     with pytest.raises(NotMeasurable, match="c_t: no cell holds 20 samples and 20 held-out images"):
@@ -218,3 +239,44 @@ def test_modes_are_counted(modes: list[int], expected: tuple[int, float]) -> Non
 def test_a_mode_beyond_the_count_is_refused() -> None:
     with pytest.raises(ValueError, match="modes: index 4 found, but there are 4 modes"):
         mode_counts(torch.tensor([4]), mode_count=4)
+
+
+def of_classes(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Three classes in four dimensions, each a normal distribution about a mean of its own."""
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    return torch.randn(count, 4, generator=draw) + 6.0 * labels[:, None], labels
+
+
+def test_the_distance_by_class_is_the_mean_of_each_class_s_own() -> None:
+    """A shift of one class by 3 along one axis moves its distance by 9, and the mean by 3."""
+    data, labels = of_classes(300, 0)
+    moved = data + 3.0 * (labels == 1)[:, None] * torch.tensor([1.0, 0.0, 0.0, 0.0])
+    evidence = Evidence(samples=moved, reference=data, sample_labels=labels, reference_labels=labels)
+    found = METRICS["class_frechet"].compute(evidence)
+    assert found == pytest.approx({"class_fd": 3.0, "class_fd_worst": 9.0}, abs=1e-4)
+
+
+def test_labels_that_a_model_ignores_show_by_class_alone() -> None:
+    data, labels = of_classes(300, 0)
+    samples, asked = of_classes(300, 1)
+    heeded = Evidence(samples=samples, reference=data, sample_labels=asked, reference_labels=labels)
+    ignored = Evidence(samples=samples, reference=data, sample_labels=asked.roll(1), reference_labels=labels)
+    whole, by_class = METRICS["frechet_distance"], METRICS["class_frechet"]
+    assert whole.compute(heeded) == whole.compute(ignored)
+    assert by_class.compute(heeded)["class_fd"] < 1
+    # 6 in each of four coordinates between neighbours, twice that once: 144, 144 and 576.
+    assert by_class.compute(ignored)["class_fd"] == pytest.approx(288, rel=0.05)
+    assert by_class.compute(ignored)["class_fd_worst"] == pytest.approx(576, rel=0.05)
+
+
+def test_the_classifier_labels_samples_that_nobody_asked_for_and_a_class_too_few_is_named() -> None:
+    data, labels = of_classes(300, 0)
+    seen = 9.0 * torch.nn.functional.one_hot(labels, 3)
+    metric, fields = METRICS["class_frechet"], {"samples": data, "reference": data, "reference_labels": labels}
+    assert metric.compute(Evidence(**fields, sample_logits=seen))["class_fd"] == pytest.approx(0, abs=1e-6)
+    dropped = torch.where(labels == 2, 0, labels)
+    with pytest.raises(NotMeasurable, match="class_fd: class 2 has 0 samples and 100 images of the data, at least 20"):
+        metric.compute(Evidence(**fields, sample_labels=dropped))
+    with pytest.raises(NotMeasurable, match="class_fd: needs labels of the samples, or a classifier of the data's 3"):
+        metric.compute(Evidence(**fields, sample_logits=torch.zeros(300, 1008)))

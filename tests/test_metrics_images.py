@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import signal, stats
 from sklearn.datasets import load_digits
 from torch import Tensor
 
 from genbench.metrics import METRICS, Evidence, NotMeasurable, cas
 from genbench.metrics.cas import classification_accuracy_score
 from genbench.metrics.diversity import within_class_similarity
+from genbench.metrics.features import chosen
 from genbench.metrics.likelihood import bits_per_dimension
 from genbench.metrics.pixels import (
     channel_statistics,
     intensity_histogram,
     intensity_wasserstein,
+    of_spectrum,
     power_spectrum,
     spectrum_wasserstein,
 )
-from genbench.metrics.reconstruction import reconstruction_error
+from genbench.metrics.reconstruction import reconstruction_error, restored_images
 from genbench.metrics.similarity import scales, similarity, window
 
 
@@ -102,7 +105,7 @@ def test_images_of_one_pixel_have_no_spectrum() -> None:
 
 @pytest.mark.parametrize(
     ("side", "size", "count"),
-    [(3, 3, 1), (8, 7, 1), (11, 11, 1), (22, 11, 2), (28, 11, 2), (64, 11, 3), (88, 11, 3), (176, 11, 5)],
+    [(3, 3, 1), (8, 7, 1), (11, 11, 1), (22, 11, 2), (28, 11, 2), (64, 11, 3), (87, 11, 3), (88, 11, 4), (176, 11, 5)],
 )
 def test_window_and_scales_fit_the_image(side: int, size: int, count: int) -> None:
     assert (window(side, side), scales(side, side)) == (size, count)
@@ -114,19 +117,93 @@ def test_window_and_scales_fit_the_image(side: int, size: int, count: int) -> No
         assert float(different.max()) < 0.9
 
 
-def test_the_full_size_window_gives_torchmetrics_own_values() -> None:
-    from torchmetrics.functional.image import (
-        multiscale_structural_similarity_index_measure,
-        structural_similarity_index_measure,
-    )
+def two_of(channels: int, side: int) -> tuple[Tensor, Tensor]:
+    """Structure and a worse copy of it, with a flat corner, where nothing but the constants keeps SSIM finite."""
+    images = smooth(smooth(noise(3, channels, side, side)))
+    images[..., : side // 2, : side // 2] = 7
+    return images, (images // 2 + noise(3, channels, side, side, seed=1) // 8).to(torch.uint8)
 
-    images = noise(2, 1, 176, 176)
-    other = smooth(images)
-    a, b = images.double() / 255, other.double() / 255
-    expected = structural_similarity_index_measure(a, b, data_range=1.0)
-    assert float(similarity(images, other, multiscale=False).mean()) == pytest.approx(float(expected), rel=1e-9)
-    expected = multiscale_structural_similarity_index_measure(a, b, data_range=1.0)
-    assert float(similarity(images, other, multiscale=True).mean()) == pytest.approx(float(expected), rel=1e-3)
+
+@pytest.mark.parametrize(("channels", "side"), [(1, 11), (1, 28), (3, 33)])
+def test_ssim_is_scikit_image_s(channels: int, side: int) -> None:
+    """Wang's settings: a Gaussian window, population moments, whole windows only."""
+    from skimage.metrics import structural_similarity
+
+    first, second = two_of(channels, side)
+    expected = [
+        structural_similarity(
+            *(image.double().numpy() for image in pair),
+            channel_axis=0,
+            data_range=255,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        for pair in zip(first, second, strict=True)
+    ]
+    assert similarity(first, second, multiscale=False).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_ms_ssim_is_the_product_of_its_paper() -> None:
+    """Equation 7 of Wang et al. 2003 by two-dimensional convolutions in double precision."""
+    first, second = two_of(1, 48)  # three scales: 48, 24, 12
+    offsets = np.arange(11) - 5
+    line = np.exp(-(offsets**2) / 4.5)
+    weights = np.outer(line, line) / line.sum() ** 2
+    for a, b, found in zip(first, second, similarity(first, second, multiscale=True).tolist(), strict=True):
+        x, y, product = a[0].double().numpy(), b[0].double().numpy(), 1.0
+        for exponent, last in ((0.0448, False), (0.2856, False), (0.3001, True)):
+            mean_x, mean_y, xx, yy, xy = (
+                signal.convolve2d(values, weights, mode="valid") for values in (x, y, x * x, y * y, x * y)
+            )
+            term = (2 * (xy - mean_x * mean_y) + 58.5225) / (xx - mean_x**2 + yy - mean_y**2 + 58.5225)
+            if last:
+                term *= (2 * mean_x * mean_y + 6.5025) / (mean_x**2 + mean_y**2 + 6.5025)
+            product *= max(0.0, term.mean()) ** (exponent / 0.6305)
+            x, y = (image.reshape(len(image) // 2, 2, -1, 2).mean(axis=(1, 3)) for image in (x, y))
+        assert found == pytest.approx(product, abs=1e-6)
+
+
+def test_no_pixel_of_the_border_counts_twice() -> None:
+    """Of a flat pair that differs in one corner pixel, one window of (16 − 10)² holds it; mirrored, several would."""
+    flat = torch.full((1, 1, 16, 16), 100, dtype=torch.uint8)
+    moved = flat.clone()
+    moved[..., 0, 0] = 200
+    line = torch.exp(-torch.arange(-5.0, 6.0, dtype=torch.float64).square() / 4.5)
+    weight = float(line[0] / line.sum()) ** 2
+    mean = 100 + 100 * weight
+    variance = 100**2 * weight * (1 - weight)
+    corner = (200 * mean + 6.5025) / (100**2 + mean**2 + 6.5025) * 58.5225 / (variance + 58.5225)
+    assert float(similarity(flat, moved, multiscale=False)) == pytest.approx((35 + corner) / 36, abs=1e-6)
+
+
+def test_large_images_are_measured_by_fewer_and_small_ones_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counting(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
+        asked.append(len(first))
+        return torch.ones(len(first))
+
+    monkeypatch.setattr("genbench.metrics.diversity.similarity", counting)
+    monkeypatch.setattr("genbench.metrics.reconstruction.similarity", counting)
+    small, large = noise(60, 1, 8, 8), noise(60, 3, 128, 128)
+    for images in (small, large):
+        within_class_similarity(images)
+        reconstruction_error(images, images)
+    assert asked == [500, 60, 42, 21]  # 2²¹ values are 42 images of 3·128², 2²⁰ are 21
+    within_class_similarity(small, torch.arange(30).repeat(2), pairs=7)
+    assert asked[-1] == 7  # more classes than pairs
+    spectra = [len(of_spectrum(images)) for images in (small, large, noise(40, 3, 256, 256))]
+    assert spectra == [60, 42, 16]
+
+
+def test_a_subset_is_random_and_the_seed_s() -> None:
+    first, again, other = (chosen(1000, 50, seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert len(first.unique()) == 50
+    assert 300 < float(first.double().mean()) < 700  # not the first ones: a folder may be sorted by class
+    assert chosen(3, 50).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("side", [8, 28, 32])
@@ -159,6 +236,26 @@ def test_diversity_that_cannot_be_measured(images: Tensor, labels: Tensor | None
         within_class_similarity(images, labels)
 
 
+@pytest.mark.parametrize("side", [7, 8])
+def test_the_spectrum_is_that_of_the_whole_transform(side: int) -> None:
+    images = noise(5, 2, side, side + 3)
+    power = np.abs(np.fft.fft2(images.double().numpy())) ** 2
+    power[..., 0, 0] = 0
+    radii = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side + 3)).round(9)
+    found_radii, shares = power_spectrum(images)
+    assert found_radii.tolist() == pytest.approx(np.unique(radii).tolist(), abs=1e-8)
+    expected = [power[..., radii == radius].sum() / power.sum() for radius in np.unique(radii)]
+    assert shares.tolist() == pytest.approx(expected, rel=1e-5, abs=1e-12)
+
+
+def test_squared_errors_are_exact_where_float32_is_not() -> None:
+    originals = torch.zeros(2, 3, 30, 31, dtype=torch.uint8)
+    restored = originals + 255
+    restored[1, 0, 0, 0] = 254
+    found = restored_images(originals, restored).squared
+    assert found.tolist() == [2790 * 255**2, 2789 * 255**2 + 254**2]
+
+
 def test_reconstruction_errors_follow_their_formulas() -> None:
     originals = noise(5, 3, 16, 16) // 2
     found = reconstruction_error(originals, originals + 10)
@@ -168,6 +265,18 @@ def test_reconstruction_errors_follow_their_formulas() -> None:
     worse = reconstruction_error(originals, smooth(originals))
     assert worse["reconstruction_mse"] > found["reconstruction_mse"]
     assert worse["ssim"] < found["ssim"]
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 16, 8)])
+def test_images_of_another_size_than_the_data_s_are_not_measured(shape: tuple[int, int, int]) -> None:
+    points, labels = torch.zeros(9, 2), torch.arange(9) % 2
+    fields = {"samples": points, "reference": points, "sample_labels": labels, "held_out_labels": labels}
+    evidence = Evidence(
+        **fields, sample_images=noise(9, *shape), reference_images=noise(9, 1, 8, 8), held_out_images=noise(9, 1, 8, 8)
+    )
+    for name in ("pixel_statistics", "classification_accuracy"):
+        with pytest.raises(NotMeasurable, match=rf"samples are \({shape[0]}, {shape[1]}, 8\) .* images \(1, 8, 8\)"):
+            METRICS[name].compute(evidence)
 
 
 def test_numbers_without_a_finite_value_are_left_out() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from genbench.metrics import Evidence
@@ -15,10 +18,13 @@ from genbench.metrics.inception_score import classifier_score
 from genbench.metrics.kid import kernel_distance
 from genbench.metrics.pairs import self_pairs
 from genbench.metrics.resampling import (
+    LEAST,
+    LEAST_OF,
     frechet_standard_error,
     kernel_standard_error,
     mean_standard_error,
     score_standard_error,
+    share_standard_error,
     standard_error,
 )
 
@@ -85,11 +91,47 @@ def test_with_fewer_samples_than_features_the_error_is_on_the_safe_side() -> Non
     assert spread < errors.mean() < 2 * spread
 
 
-def test_the_error_of_a_score_is_the_spread_of_repeated_draws() -> None:
-    draws = [3 * draw(seed, 200) for seed in range(200)]
-    spread = float(torch.tensor([classifier_score(logits)[0] for logits in draws]).std())
-    errors = [score_standard_error(logits) for logits in draws[:40]]
-    assert sum(errors) / 40 == pytest.approx(spread, rel=0.2)
+def test_the_interval_of_a_score_holds_its_mean_at_the_least_count() -> None:
+    """At 20 samples the infinitesimal jackknife's interval held it 27 times in 100."""
+    draws = [3 * draw(seed, LEAST_OF["classifier_score"]) for seed in range(400)]
+    scores = torch.tensor([classifier_score(logits)[0] for logits in draws])
+    errors = torch.tensor([score_standard_error(logits) for logits in draws])
+    held = float(((scores - scores.mean()).abs() <= 1.96 * errors).double().mean())
+    assert 0.93 <= held <= 0.985
+    assert float(errors.mean()) == pytest.approx(float(scores.std()), rel=0.15)
+
+
+def test_the_error_of_a_score_is_that_of_leaving_out_one_after_the_other() -> None:
+    logits = 3 * draw(3, 45)
+    order = torch.randperm(45, generator=torch.Generator().manual_seed(0))
+    variance = 0.0
+    for part in (logits[order][start * 45 // 10 : (start + 1) * 45 // 10] for start in range(10)):
+        kept = [torch.cat([part[:row], part[row + 1 :]]) for row in range(len(part))]
+        scores = torch.tensor([classifier_score(rows, splits=1, seed=None)[0] for rows in kept])
+        variance += float((scores - scores.mean()).square().sum()) * (len(part) - 1) / len(part)
+    assert score_standard_error(logits) == pytest.approx(math.sqrt(variance) / 10, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [LEAST, 1000])
+def test_the_interval_of_a_share_holds_it_whatever_it_is(count: int) -> None:
+    """Exact coverage, from binomial chances; that of s/√N falls to 0.05 near 1."""
+    seen = np.arange(count + 1)
+    errors = np.array([share_standard_error(torch.arange(count) < true) for true in seen])
+    shares = np.linspace(0.001, 0.999, 300)
+    held = [stats.binom.pmf(seen[np.abs(seen / count - p) <= 1.96 * errors], count, p).sum() for p in shares]
+    assert min(held) > 0.92
+    assert np.mean(held) > 0.945
+    assert np.mean(np.array(held) < 0.93) < 0.1
+
+
+def test_the_interval_of_a_skewed_mean_holds_it_at_the_least_count() -> None:
+    """Squared errors of images are skewed; here with a skewness of 1, as the sum of four exponentials."""
+    values = torch.distributions.Gamma(4.0, 1.0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        draws = values.sample((2000, LEAST))
+    errors = torch.tensor([mean_standard_error(row) for row in draws])
+    assert float(((draws.mean(dim=1) - 4).abs() <= 1.96 * errors).double().mean()) > 0.93
 
 
 def test_the_error_of_kid_is_the_spread_of_repeated_draws() -> None:
@@ -147,7 +189,7 @@ def evidence_of(count: int) -> Evidence:
 
 
 def test_errors_shrink_with_the_count() -> None:
-    few, many = evidence_of(100), evidence_of(1600)
+    few, many = evidence_of(200), evidence_of(3200)
     for name in NAMES:
         small, large = standard_error(name, many), standard_error(name, few)
         assert small is not None
@@ -158,4 +200,23 @@ def test_errors_shrink_with_the_count() -> None:
 def test_a_number_without_an_error_and_too_few_images_have_none() -> None:
     assert standard_error("recall", evidence_of(100)) is None
     assert standard_error("c_t_p", evidence_of(100)) is None
-    assert [standard_error(name, evidence_of(19)) for name in NAMES] == [None] * len(NAMES)
+    assert [standard_error(name, evidence_of(LEAST - 1)) for name in NAMES] == [None] * len(NAMES)
+    assert all(standard_error(name, evidence_of(LEAST)) for name in NAMES if name not in LEAST_OF)
+    assert standard_error("classifier_score", evidence_of(LEAST_OF["classifier_score"] - 1)) is None
+    least = evidence_of(LEAST_OF["classifier_score"])
+    assert standard_error("classifier_score", least)
+    many_classes = dataclasses.replace(least, sample_logits=torch.zeros(200, 201))
+    assert standard_error("classifier_score", many_classes) is None
+
+
+def test_a_density_s_error_is_on_the_density_s_scale() -> None:
+    """Each ball counts for a fifth: half of the samples lie in as many of ten balls as each other, half in none."""
+    reference = torch.arange(10.0)[:, None] / 1000  # within 0.01 of each other
+    samples = torch.cat([torch.full((100, 1), 0.0045), torch.full((100, 1), 50.0)])
+    evidence = Evidence(samples=samples + torch.arange(200.0)[:, None] * 1e-9, reference=reference)
+    balls = evidence.cross_pairs.balls
+    inside = int(balls[0])
+    assert inside > 0
+    assert balls.tolist() == [inside] * 100 + [0] * 100
+    expected = inside / 5 * math.sqrt(0.25 / 199)  # of inside/5 or 0, each half of the time
+    assert standard_error("density", evidence) == pytest.approx(expected, rel=1e-9)

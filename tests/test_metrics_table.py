@@ -22,6 +22,8 @@ from genbench.metrics.fid_infinity import frechet_infinity
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid import kernel_distance
 from genbench.metrics.precision_recall import precision_recall
+from genbench.metrics.remarks import remark
+from genbench.metrics.resampling import standard_error
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -42,6 +44,7 @@ def full_evidence(count: int = 120) -> Evidence:
         held_out_images=images.roll(1, 2),
         sample_labels=labels,
         held_out_labels=labels,
+        reference_labels=labels,
         sample_modes=labels - 1,
         mode_count=3,
         originals=images,
@@ -163,6 +166,49 @@ def test_the_shared_sweeps_give_what_each_function_gives_alone(evidence: Evidenc
     assert numbers["fd_infinity"] == pytest.approx(expected, rel=1e-9)
 
 
+def test_the_table_s_numbers_are_those_of_their_definitions_at_unequal_counts() -> None:
+    """Each by plain loops over pairs, of 9 samples and 14 reference features: no M may stand where an N belongs."""
+    samples, reference = normal(9, 3).double(), normal(14, 3, seed=1).double() + 0.3
+    evidence = Evidence(samples=samples, reference=reference)
+    names = ("kernel_distance", "precision_recall", "density_coverage", "authenticity")
+    found = {name: value for metric in names for name, value in METRICS[metric].compute(evidence).items()}
+
+    def kernel(x: Tensor, y: Tensor) -> float:
+        return (float(x @ y) / 3 + 1) ** 3
+
+    within = sum(kernel(x, y) for i, x in enumerate(samples) for j, y in enumerate(samples) if i != j) / (9 * 8)
+    among = sum(kernel(x, y) for i, x in enumerate(reference) for j, y in enumerate(reference) if i != j) / (14 * 13)
+    across = sum(kernel(x, y) for x in samples for y in reference) / (9 * 14)
+
+    def radius(points: Tensor, index: int, k: int) -> float:
+        return sorted(float((points[index] - other).norm()) for j, other in enumerate(points) if j != index)[k - 1]
+
+    real = [radius(reference, j, 3) for j in range(14)]
+    made = [radius(samples, i, 3) for i in range(9)]
+    balls = [radius(reference, j, 5) for j in range(14)]
+    apart = [[float((x - y).norm()) for y in reference] for x in samples]
+    near = [min(range(14), key=row.__getitem__) for row in apart]
+    expected = {
+        "kid": within + among - 2 * across,
+        "precision": sum(any(row[j] <= real[j] for j in range(14)) for row in apart) / 9,
+        "recall": sum(any(apart[i][j] <= made[i] for i in range(9)) for j in range(14)) / 14,
+        "density": sum(row[j] < balls[j] for row in apart for j in range(14)) / (5 * 9),
+        "coverage": sum(any(apart[i][j] < balls[j] for i in range(9)) for j in range(14)) / 14,
+        "authenticity": sum(apart[i][near[i]] > radius(reference, near[i], 1) for i in range(9)) / 9,
+    }
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_error_of_kid_divides_by_the_reference_s_count() -> None:
+    """Leaving out one of 100 samples after the other, against 40 features of data."""
+    samples, reference = normal(100, 3), normal(40, 3, seed=1) + 0.5
+    kept = ~torch.eye(100, dtype=torch.bool)
+    left_out = torch.tensor([kernel_distance(samples[rows], reference) for rows in kept], dtype=torch.float64)
+    expected = math.sqrt(0.99 * float((left_out - left_out.mean()).square().sum()))
+    evidence = Evidence(samples=samples, reference=reference)
+    assert standard_error("kid", evidence) == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_second_model_pays_nothing_for_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     first = full_evidence()
     before = {name: METRICS[name].compute(first) for name in QUICK}
@@ -197,3 +243,18 @@ def test_the_listed_least_count_is_per_feature_where_the_function_asks_for_so_ma
     METRICS["frechet_infinity"].compute(Evidence(samples=features, reference=features))
     with pytest.raises(NotMeasurable, match="needs at least 64 samples for 16 features, got 63"):
         METRICS["frechet_infinity"].compute(Evidence(samples=features[:63], reference=features))
+
+
+def test_values_that_look_like_faults_are_explained_and_others_are_not() -> None:
+    """Constant images far from the data have a density of exactly 0; half of all KIDs of equal data are below 0."""
+    data = normal(100, 3)
+    alike = Evidence(samples=torch.full((50, 3), 40.0), reference=data)
+    density = METRICS["density_coverage"].compute(alike)["density"]
+    assert "no sample lies in any neighbourhood" in (remark("density", density) or "")
+    found = [
+        METRICS["kernel_distance"].compute(Evidence(samples=normal(30, 3, seed=s), reference=data)) for s in range(20)
+    ]
+    explained = [numbers["kid"] for numbers in found if remark("kid", numbers["kid"])]
+    assert explained == [numbers["kid"] for numbers in found if numbers["kid"] < 0]
+    assert 0 < len(explained) < 20
+    assert remark("fd", 0.0) is remark("density", 0.1) is remark("pixel_w1", -1.0) is None

@@ -13,8 +13,7 @@ import pytest
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.execution.benchmark import _failed
 from genbench.execution.local import Outcome
-from genbench.execution.planning import _decisive, _description
-from genbench.identity import identity
+from genbench.execution.planning import _description, _identify
 from genbench.privacy import without_home, without_paths
 from genbench.record import record_path, write_record
 from genbench.source_hash import Coverage
@@ -103,7 +102,7 @@ def test_an_identity_is_made_of_what_its_record_says_and_a_label_is_no_part_of_i
         return Cell(ModelSpec.of("vae", options), "digits", 0, Settings())
 
     def key(cell: Cell) -> str:
-        return identity(_decisive(cell, DATA, None))
+        return _identify(cell, DATA, None, "").id
 
     assert key(cell(weights=f"{home}/w.pt")) == key(cell(weights="~/w.pt"))
     assert key(cell(beta=4, label="strong")) == key(cell(beta=4))

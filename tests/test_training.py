@@ -345,6 +345,13 @@ def test_throughput_leaves_the_warm_up_out() -> None:
     assert cost.throughput([(64, 2.0)]) == cost.Throughput(32.0, 32.0, 32.0, 1)
 
 
+def test_the_slow_and_the_fast_end_of_a_throughput_are_its_5th_and_95th_percentile() -> None:
+    """Of 21 rates 100, 101, … 120 they are the second and the last but one; quartiles would be 105 and 115."""
+    windows = [(1, 1.0)] + [(rate, 1.0) for rate in range(100, 121)]
+    found = cost.throughput(windows[:1] + windows[:0:-1])
+    assert found == cost.Throughput(110.0, 101.0, 119.0, 21)
+
+
 def test_peak_memory_is_in_bytes() -> None:
     peak = cost.peak_memory(CPU)
     assert peak["peak_allocated_bytes"] is None

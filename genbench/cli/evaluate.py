@@ -120,6 +120,7 @@ def _score(
 
 
 def _print_table(scored: _Scored) -> None:
+    from genbench.metrics.remarks import remark
     from genbench.report.quantities import arrow, quantity
 
     numbers, floor = scored.numbers, scored.floor
@@ -132,6 +133,9 @@ def _print_table(scored: _Scored) -> None:
         click.echo(f"{names[name]:<{width}}  {number.value:<12.6g}  {error:<10}{beside}  recipe {number.recipe}")
     if any(number.standard_error is not None for number in numbers.values()):
         click.echo("±: one standard error over draws of as many samples; the reference stays as it is", err=True)
+    for name, number in numbers.items():
+        if said := remark(name, number.value):
+            click.echo(f"{name} is {said}", err=True)
     for why in scored.missing.values():
         click.echo(f"not measured: {why}", err=True)
 

@@ -132,13 +132,11 @@ def measure(evidence: Evidence) -> dict[str, float]:
     assert evidence.sample_images is not None
     assert evidence.held_out_images is not None
     assert evidence.held_out_labels is not None
-    known = [evidence.held_out_labels] + ([] if evidence.reference_labels is None else [evidence.reference_labels])
-    classes = 1 + max(int(labels.max()) for labels in known)
-    labels, held_out_labels = evidence.sample_labels, evidence.held_out_labels
-    if labels is None:
-        if evidence.sample_logits is None or evidence.sample_logits.shape[1] != classes:
-            raise NotMeasurable(f"cas: needs labels of the samples, or a classifier of the data's {classes} classes")
-        labels = evidence.sample_logits.argmax(dim=1)
+    shapes = [tuple(images.shape[1:]) for images in (evidence.sample_images, evidence.held_out_images)]
+    if shapes[0] != shapes[1]:
+        raise NotMeasurable(f"cas: samples are {shapes[0]} (C, H, W), held-out images {shapes[1]}")
+    labels, classes = evidence.labels_of_samples("cas")
+    held_out_labels = evidence.held_out_labels
     images, test_images = evidence.sides(evidence.sample_images, evidence.held_out_images)
     labels, test_labels = evidence.sides(labels, held_out_labels)
     if not len(images) or not len(test_images):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genbench.metrics.features import affordable
 from genbench.metrics.metric import NotMeasurable
 from genbench.metrics.similarity import similarity
-from genbench.metrics.table import DIVERSITY_PAIRS
+from genbench.metrics.table import DIVERSITY_LEAST, DIVERSITY_PAIRS, DIVERSITY_VALUES
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -32,7 +33,8 @@ def within_class_similarity(
     Args:
         images: (N, C, H, W) uint8, at least 3×3 pixels.
         labels: (N,) int64; None puts all in one class.
-        pairs: in all; each class that has two images gets an equal share, at least one.
+        pairs: in all, at most, and of large images fewer (`DIVERSITY_VALUES`, `DIVERSITY_LEAST`); each class that has
+            two images gets an equal share, and of more classes than pairs a random part is looked at.
         seed: of the pairs.
 
     Raises:
@@ -44,8 +46,11 @@ def within_class_similarity(
     members = [found for label in torch.unique(labels) if len(found := (labels == label).nonzero().flatten()) > 1]
     if not members:
         raise NotMeasurable("ms_ssim: needs at least 2 samples of one class")
-    each = max(1, pairs // len(members))
+    pairs = min(pairs, affordable(images, DIVERSITY_VALUES, DIVERSITY_LEAST))
     generator = torch.Generator().manual_seed(seed)
+    if len(members) > pairs:
+        members = [members[int(index)] for index in torch.randperm(len(members), generator=generator)[:pairs]]
+    each = pairs // len(members)
     first, second = (torch.cat(side) for side in zip(*(_draw(m, each, generator) for m in members), strict=True))
     values = similarity(images[first.to(images.device)], images[second.to(images.device)], multiscale=True)
     return float(values.mean())

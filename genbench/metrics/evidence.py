@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genbench.metrics.features import check_features, check_images
 from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.metric import NotMeasurable
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
 from genbench.metrics.reconstruction import RestoredImages, restored_images
 from genbench.metrics.reference import ReferenceStatistics
@@ -104,6 +105,27 @@ class Evidence:
         order = torch.randperm(len(of_held_out), generator=torch.Generator().manual_seed(self.seed + halving))
         first, second = order.to(of_held_out.device).tensor_split(2)
         return of_held_out[first], of_held_out[second]
+
+    def labels_of_samples(self, who: str) -> tuple[Tensor, int]:
+        """Return (M,) int64 labels of the samples, and how many classes the data have.
+
+        They are those that a conditional model was asked for, else those that the extractor's classifier sees.
+
+        Args:
+            who: the number that asks, for the error.
+
+        Raises:
+            NotMeasurable: neither is there, or the classifier knows other classes than the data's.
+        """
+        known = [
+            labels for labels in (self.held_out_labels, self.reference_labels) if labels is not None and len(labels)
+        ]
+        classes = 1 + max((int(labels.max()) for labels in known), default=-1)
+        if self.sample_labels is not None:
+            return self.sample_labels, classes
+        if self.sample_logits is None or self.sample_logits.shape[1] != classes:
+            raise NotMeasurable(f"{who}: needs labels of the samples, or a classifier of the data's {classes} classes")
+        return self.sample_logits.argmax(dim=1), classes
 
     @cached_property
     def sample_gaussian(self) -> GaussianStatistics:

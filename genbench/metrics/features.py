@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["check_features", "check_images"]
+__all__ = ["affordable", "check_features", "check_images", "chosen"]
 
 
 def check_features(features: Tensor, what: str, dimension: int | None = None) -> None:
@@ -41,3 +41,19 @@ def check_images(images: Tensor, what: str) -> None:
         raise ValueError(
             f"{what}: expected uint8 images of shape (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
         )
+
+
+def affordable(images: Tensor, values: int, least: int) -> int:
+    """Return how many of (N, C, H, W) images hold `values` values, at least `least`, whether or not there are so many.
+
+    >>> affordable(torch.zeros(1, 3, 32, 32), 2**22, 50), affordable(torch.zeros(1, 3, 512, 512), 2**22, 50)
+    (1365, 50)
+    """
+    return max(least, values // max(1, images.shape[1:].numel()))
+
+
+def chosen(count: int, wanted: int, seed: int = 0) -> Tensor:
+    """Return (min(count, wanted),) int64 indices: all in order, or a random subset, ascending."""
+    if count <= wanted:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:wanted].sort().values

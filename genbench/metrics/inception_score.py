@@ -14,7 +14,7 @@ from genbench.metrics.table import SCORE_SPLITS
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["classifier_score", "divergences", "measure"]
+__all__ = ["classifier_score", "divergences", "measure", "probabilities"]
 
 
 def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> tuple[float, float]:
@@ -47,6 +47,16 @@ def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | 
 
 def divergences(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> list[Tensor]:
     """Return `KL(p(y|x) ‖ p(y))` of each sample in nats, float64, split by split; arguments as `classifier_score`."""
+    found = []
+    for p, log_p in probabilities(logits, splits=splits, seed=seed):
+        # Where p underflows to zero its term is zero: log_p stays finite, only log(marginal) may not.
+        marginal = p.mean(dim=0).clamp(min=torch.finfo(torch.float64).tiny)
+        found.append((p * (log_p - marginal.log())).sum(dim=1))
+    return found
+
+
+def probabilities(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> list[tuple[Tensor, Tensor]]:
+    """Return `p(y|x)` and its logarithm, (n, C) float64, split by split; arguments as `classifier_score`."""
     check_features(logits, "logits")
     count = len(logits)
     if count < splits:
@@ -55,15 +65,8 @@ def divergences(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None 
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
         logits = logits[order.to(logits.device)]
     log_p = logits.double().log_softmax(dim=1)
-    p = log_p.exp()
-    found = []
-    for part in range(splits):
-        chosen = slice(part * count // splits, (part + 1) * count // splits)
-        marginal = p[chosen].mean(dim=0)
-        # Where p underflows to zero its term is zero: log_p stays finite, only log(marginal) may not.
-        terms = p[chosen] * (log_p[chosen] - marginal.clamp(min=torch.finfo(torch.float64).tiny).log())
-        found.append(terms.sum(dim=1))
-    return found
+    cuts = [slice(part * count // splits, (part + 1) * count // splits) for part in range(splits)]
+    return [(log_p[cut].exp(), log_p[cut]) for cut in cuts]
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from genbench.metrics.features import check_images
+from genbench.metrics.features import affordable, check_images, chosen
+from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.table import LEVEL_VALUES, SPECTRUM_LEAST, SPECTRUM_VALUES
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -19,13 +21,15 @@ __all__ = [
     "intensity_histogram",
     "intensity_wasserstein",
     "measure",
+    "of_levels",
+    "of_spectrum",
     "power_spectrum",
     "spectrum_wasserstein",
 ]
 
 _LEVELS = 256
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_CHUNK = 1024
+_CHUNK_VALUES = 2**18  # of the images of one chunk: a few megabytes of complex numbers
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,16 @@ class ChannelStatistics:
 def intensity_histogram(images: Tensor) -> Tensor:
     """Return (C, 256) float64 shares of the 8-bit levels in each channel of (N, C, H, W) uint8 images."""
     check_images(images, "images")
-    channels = images.shape[1]
-    counts = torch.zeros(channels * _LEVELS, dtype=torch.int64, device=images.device)
-    offsets = torch.arange(channels, device=images.device)[:, None, None] * _LEVELS
-    for chunk in torch.split(images, _CHUNK):
-        counts += torch.bincount((chunk.long() + offsets).flatten(), minlength=len(counts))
-    shares = counts.view(channels, _LEVELS).double()
+    counts = torch.zeros(images.shape[1], _LEVELS, dtype=torch.int64, device=images.device)
+    for chunk in _chunks(images):
+        for channel, levels in zip(counts, chunk.unbind(dim=1), strict=True):
+            channel += torch.bincount(levels.flatten(), minlength=_LEVELS)
+    shares = counts.double()
     return shares / shares.sum(dim=1, keepdim=True)
+
+
+def _chunks(images: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(images, max(1, _CHUNK_VALUES // max(1, images.shape[1:].numel())))
 
 
 def channel_statistics(histogram: Tensor) -> ChannelStatistics:
@@ -94,19 +101,36 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
     """
     check_images(images, "images")
     height, width = images.shape[2:]
-    power = torch.zeros(height, width, dtype=torch.float64, device=images.device)
-    for chunk in torch.split(images, _CHUNK):
-        power += torch.fft.fft2(chunk.float()).abs().square().sum(dim=(0, 1), dtype=torch.float64)
-    power[0, 0] = 0.0
+    half = torch.zeros(height, width // 2 + 1, dtype=torch.float64, device=images.device)
+    for chunk in _chunks(images):
+        waves = torch.view_as_real(torch.fft.rfft2(chunk.float()))
+        half += waves.square_().sum(dim=(0, 1, 4), dtype=torch.float64)
+    # The spectrum of a real image is symmetric, and half of it was found: columns that have a twin count twice.
+    half[:, 1 : (width + 1) // 2] *= 2
+    half[0, 0] = 0.0
     vertical = torch.fft.fftfreq(height, dtype=torch.float64, device=images.device)
-    horizontal = torch.fft.fftfreq(width, dtype=torch.float64, device=images.device)
+    horizontal = torch.fft.rfftfreq(width, dtype=torch.float64, device=images.device)
     # Rounded, so that the directions of one frequency fall together.
     radii = (vertical[:, None].square() + horizontal.square()).sqrt().mul(1e9).round().div(1e9)
     distinct, which = radii.flatten().unique(return_inverse=True)
-    shares = torch.zeros_like(distinct).index_add_(0, which, power.flatten())
+    shares = torch.zeros_like(distinct).index_add_(0, which, half.flatten())
     if float(shares.sum()) == 0:
         shares[0] = 1.0
     return distinct, shares / shares.sum()
+
+
+def of_levels(images: Tensor, seed: int = 0) -> Tensor:
+    """Return the images whose levels are counted: all, or of many large ones a random subset (`LEVEL_VALUES`)."""
+    return _part(images, affordable(images, LEVEL_VALUES, SPECTRUM_LEAST), seed)
+
+
+def of_spectrum(images: Tensor, seed: int = 0) -> Tensor:
+    """Return the images whose spectrum is taken: all, or of many large ones a random subset (`SPECTRUM_VALUES`)."""
+    return _part(images, affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST), seed)
+
+
+def _part(images: Tensor, wanted: int, seed: int) -> Tensor:
+    return images if len(images) <= wanted else images[chosen(len(images), wanted, seed).to(images.device)]
 
 
 def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> float:
@@ -131,7 +155,14 @@ def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> f
 def measure(evidence: Evidence) -> dict[str, float]:
     """Largest gaps over channels, `pixel_w1`, and, for images of more than one pixel, `spectrum_w1`."""
     assert evidence.sample_images is not None
-    histogram, reference = intensity_histogram(evidence.sample_images), evidence.statistics.intensities
+    assert evidence.reference_images is not None
+    shapes = [tuple(images.shape[1:]) for images in (evidence.sample_images, evidence.reference_images)]
+    if shapes[0] != shapes[1]:
+        raise NotMeasurable(f"pixel_statistics: samples are {shapes[0]} (C, H, W), the data's images {shapes[1]}")
+    histogram, reference = (
+        intensity_histogram(of_levels(evidence.sample_images, evidence.seed)),
+        evidence.statistics.intensities,
+    )
     found, expected = channel_statistics(histogram), channel_statistics(reference)
     values = {
         "pixel_mean_gap": float((found.mean - expected.mean).abs().max()),
@@ -139,7 +170,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
         "pixel_quantile_gap": float((found.quantiles - expected.quantiles).abs().max()),
         "pixel_w1": intensity_wasserstein(histogram, reference),
     }
-    radii, spectrum = power_spectrum(evidence.sample_images)
+    radii, spectrum = power_spectrum(of_spectrum(evidence.sample_images, evidence.seed))
     if len(radii) > 1:
         values["spectrum_w1"] = spectrum_wasserstein(spectrum, evidence.statistics.spectrum, radii)
     return values

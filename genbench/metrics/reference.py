@@ -45,7 +45,7 @@ class ReferenceStatistics:
         True
     """
 
-    VERSION = 1
+    VERSION = 2
 
     def __init__(
         self,
@@ -117,12 +117,12 @@ class ReferenceStatistics:
     @property
     def intensities(self) -> Tensor:
         """(C, 256) float64 histogram of the training images' levels."""
-        return self._kept("intensities", lambda: pixels.intensity_histogram(self._needed("images")))
+        return self._kept("intensities", lambda: pixels.intensity_histogram(pixels.of_levels(self._needed("images"))))
 
     @property
     def spectrum(self) -> Tensor:
         """(R,) float64 shares of power of the training images."""
-        return self._kept("spectrum", lambda: pixels.power_spectrum(self._needed("images"))[1])
+        return self._kept("spectrum", lambda: pixels.power_spectrum(pixels.of_spectrum(self._needed("images")))[1])
 
     def _kept(self, name: str, find: Callable[[], Tensor]) -> Tensor:
         if name not in self.tensors:

@@ -1,8 +1,9 @@
-"""Structural similarity of image pairs, with a window that fits the image."""
+"""Structural similarity of image pairs, over whole windows only, with a window that fits the image."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.features import check_images
@@ -11,12 +12,13 @@ __all__ = ["scales", "similarity", "window"]
 
 _LARGEST_WINDOW = 11
 _SIGMA = 1.5
+# Wang et al. 2004, (K L)² of the luminance and of the structure term, on the [0, 1] scale.
+_LUMINANCE, _STRUCTURE = 0.01**2, 0.03**2
 # Wang et al. 2003, the exponents of the five scales.
 _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-# Values of the images of one chunk. The convolutions unfold their windows, 121 values a pixel; on the CPU a larger
-# chunk's unfolded windows come fresh from the system each time, and take five times as long and a gigabyte.
-_CHUNK_VALUES = 12_288
-_LARGEST_CHUNK = 256
+# Pixels of one chunk: its maps stay in a processor's cache, and their memory is bounded.
+_CHUNK_VALUES = 65_536
+_MIDDLE = 0.5
 
 
 def window(height: int, width: int) -> int:
@@ -37,8 +39,7 @@ def scales(height: int, width: int) -> int:
     """
     side, size = min(height, width), window(height, width)
     count = 1
-    # The second condition is torchmetrics' own check of its input.
-    while count < len(_EXPONENTS) and side // 2**count >= size and side // count**2 >= size:
+    while count < len(_EXPONENTS) and side // 2**count >= size:
         count += 1
     return count
 
@@ -46,14 +47,20 @@ def scales(height: int, width: int) -> int:
 def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
     """Return the SSIM or the MS-SSIM of each pair of images, (N,) float64, at most 1.
 
-    With a Gaussian window of σ = 1.5 and side 11. An image narrower than 11 takes the largest odd side that fits,
-    with σ in proportion (8×8: side 7, σ 0.95, four window positions); this is a measure of its own, comparable with
-    nothing but itself. MS-SSIM takes as many scales as fit (`scales`) with the first exponents of the five, made to
-    sum to 1, and negative structure terms count as 0.
+    SSIM is the mean over channels and over all positions at which the window lies inside the image:
+    `(2 μ₁μ₂ + C₁)(2 σ₁₂ + C₂) / ((μ₁² + μ₂² + C₁)(σ₁² + σ₂² + C₂))`, its moments weighted by a Gaussian of σ = 1.5,
+    11 wide, summing to 1; C₁ = 0.01², C₂ = 0.03² on the [0, 1] scale. An image narrower than 11 takes the largest odd
+    window that fits, with σ in proportion (8×8: side 7, σ 0.95, four positions); that is a measure of its own,
+    comparable with nothing but itself. No image is padded: a mirrored border would count its pixels several times.
 
-    Paper: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity",
+    MS-SSIM is the product over scales of the mean structure terms (the second factor), each to its exponent, the
+    coarsest scale with the whole SSIM; from one scale to the next the mean of each 2×2 pixels is taken. It takes as
+    many scales as fit (`scales`) with the first exponents of the five, made to sum to 1; a mean below 0 counts as 0.
+    Images are computed in float32, good to 1e-6, and their means in float64.
+
+    Paper: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", equation 13,
     https://doi.org/10.1109/TIP.2003.819861; Wang, Simoncelli & Bovik 2003, "Multiscale structural similarity for
-    image quality assessment", https://doi.org/10.1109/ACSSC.2003.1292216
+    image quality assessment", equation 7, https://doi.org/10.1109/ACSSC.2003.1292216
 
     Args:
         first: (N, C, H, W) uint8, H and W at least 3.
@@ -70,33 +77,60 @@ def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
     height, width = first.shape[2:]
     if min(height, width) < 3:
         raise ValueError(f"similarity: images of {height}×{width} are too small for a window, at least 3×3 needed")
-    size = min(_LARGEST_CHUNK, max(1, _CHUNK_VALUES // first[0].numel())) if len(first) else 1
-    chunks = zip(torch.split(first, size), torch.split(second, size), strict=True)
-    return torch.cat([_pairs(a.double() / 255, b.double() / 255, multiscale) for a, b in chunks])
+    count = scales(height, width) if multiscale else 1
+    planes = zip(*(torch.split(side.flatten(0, 1), _planes(height * width)) for side in (first, second)), strict=True)
+    terms = torch.cat([_scale_terms(_prepared(a), _prepared(b), count) for a, b in planes])
+    found = terms.unflatten(0, first.shape[:2]).mean(dim=1)  # (N, count), over channels
+    if count == 1:  # SSIM itself, which may lie below 0
+        return found[:, 0]
+    exponents = torch.tensor(_EXPONENTS[:count], dtype=torch.float64, device=found.device)
+    return (found.clamp(min=0) ** (exponents / exponents.sum())).prod(dim=1)
 
 
-def _pairs(first: Tensor, second: Tensor, multiscale: bool) -> Tensor:
-    # Four seconds of imports, which a request that is refused need not wait for.
-    from genbench.metrics.torchmetrics_import import ms_ssim, ssim
+def _planes(pixels: int) -> int:
+    return max(1, _CHUNK_VALUES // pixels)
 
-    height, width = first.shape[2:]
-    size, count = window(height, width), scales(height, width)
-    sigma = _SIGMA * size / _LARGEST_WINDOW
-    found: Tensor | tuple[Tensor, Tensor]
-    if multiscale and count > 1:
-        exponents = _EXPONENTS[:count]
-        found = ms_ssim(
-            first,
-            second,
-            sigma=sigma,
-            kernel_size=size,
-            reduction="none",
-            data_range=1.0,
-            betas=tuple(exponent / sum(exponents) for exponent in exponents),
-            normalize="relu",
-        )
-    else:
-        found = ssim(first, second, sigma=sigma, reduction="none", data_range=1.0)
-    # Either function returns a pair when it is asked for more than the values.
-    assert isinstance(found, Tensor)
-    return found.reshape(len(first))
+
+def _prepared(planes: Tensor) -> Tensor:
+    """On the [0, 1] scale less its middle, so that variances in float32 keep seven digits of the constants."""
+    return planes.float() / 255 - _MIDDLE
+
+
+def _scale_terms(first: Tensor, second: Tensor, count: int) -> Tensor:
+    """Return (P, count) float64 of (P, H, W) planes: the structure term of each scale, and SSIM of the last."""
+    weights = _weights(window(*first.shape[1:]))
+    found = []
+    for scale in range(count):
+        if scale:
+            first, second = F.avg_pool2d(first, 2), F.avg_pool2d(second, 2)
+        found.append(_terms(first, second, weights, whole=scale == count - 1))
+    return torch.stack(found, dim=1)
+
+
+def _terms(first: Tensor, second: Tensor, weights: list[float], *, whole: bool) -> Tensor:
+    """Return (P,) the mean over positions of the structure term, or of SSIM."""
+    moments = torch.stack([first, second, first * second, first.square().add_(second.square())])
+    a, b, product, squares = _weighted(_weighted(moments, weights, dim=-1), weights, dim=-2)
+    means, powers = a * b, a.square().add_(b.square())
+    found = product.sub_(means).mul_(2).add_(_STRUCTURE).div_(squares.sub_(powers).add_(_STRUCTURE))
+    if whole:  # (a + m)(b + m) and (a + m)² + (b + m)², m the middle
+        shift = a.add_(b).mul_(_MIDDLE)
+        upper = means.add_(shift).mul_(2).add_(2 * _MIDDLE**2 + _LUMINANCE)
+        found.mul_(upper).div_(powers.add_(shift, alpha=2).add_(2 * _MIDDLE**2 + _LUMINANCE))
+    return found.mean(dim=(1, 2), dtype=torch.float64)
+
+
+def _weights(size: int) -> list[float]:
+    """Return the weights of the window along one side; the window is their product."""
+    offsets = torch.arange(size, dtype=torch.float64) - size // 2
+    found = torch.exp(-0.5 * (offsets / (_SIGMA * size / _LARGEST_WINDOW)).square())
+    return (found / found.sum()).tolist()
+
+
+def _weighted(values: Tensor, weights: list[float], dim: int) -> Tensor:
+    """Sum a sliding window along one dimension, where it fits: shifted sums, three times as fast as a convolution."""
+    count = values.shape[dim] - len(weights) + 1
+    total = values.narrow(dim, 0, count) * weights[0]
+    for shift, weight in enumerate(weights[1:], start=1):
+        total.add_(values.narrow(dim, shift, count), alpha=weight)
+    return total

@@ -18,12 +18,18 @@ COPYING_CELLS = 3
 COPYING_LEAST = 20
 GAP_PARTS = 2
 GAP_HALVINGS = 4
+CLASS_LEAST = 20
 COVERED_SHARE = 0.1
 UNIFORM_SHARE = 0.001
 CAS_STEPS = 300
 CAS_BATCH = 128
 CAS_SIDE = 32
+# What is costly a pixel is found of fewer large images: as many as hold so many values, but some whatever their size.
 DIVERSITY_PAIRS = 500
+DIVERSITY_VALUES, DIVERSITY_LEAST = 2**21, 32
+LEVEL_VALUES = 2**28
+SPECTRUM_VALUES, SPECTRUM_LEAST = 2**21, 16
+SIMILARITY_VALUES, SIMILARITY_LEAST = 2**20, 20
 REAL_TEST = "one half of the held-out images against the other"
 
 
@@ -158,6 +164,17 @@ _ALL = (
         parameters={"covered_share": COVERED_SHARE, "uniform_share": UNIFORM_SHARE},
     ),
     Metric(
+        name="class_frechet",
+        values=(Value("class_fd", "lower", "class_fid"), Value("class_fd_worst", "lower", "class_fid_worst")),
+        needs=("samples", "reference", "reference_labels"),
+        least_count=CLASS_LEAST,
+        function="class_frechet:measure",
+        summary="Fréchet distance class by class: the mean over classes (intra-FID), and the worst class",
+        paper="https://arxiv.org/abs/1802.05637",
+        parameters={"ddof": 1, "class_least": CLASS_LEAST},
+        default=False,
+    ),
+    Metric(
         name="classification_accuracy",
         values=(Value("cas", "higher"),),
         needs=("sample_images", "held_out_images", "held_out_labels"),
@@ -183,6 +200,12 @@ _ALL = (
         function="pixels:measure",
         summary="differences of brightness and of the radial power spectrum between samples and data",
         paper="https://arxiv.org/abs/2003.01826",
+        version=2,
+        parameters={
+            "level_values": LEVEL_VALUES,
+            "spectrum_values": SPECTRUM_VALUES,
+            "least_spectra": SPECTRUM_LEAST,
+        },
     ),
     Metric(
         name="within_class_similarity",
@@ -192,7 +215,15 @@ _ALL = (
         function="diversity:measure",
         summary="MS-SSIM between samples of one class: near 1 they are all alike; read against the data's own",
         paper="https://arxiv.org/abs/1610.09585",
-        parameters={"pairs": DIVERSITY_PAIRS, "window": "11 or the largest that fits", "scales": "as many as fit"},
+        version=2,
+        parameters={
+            "pairs": DIVERSITY_PAIRS,
+            "pair_values": DIVERSITY_VALUES,
+            "least_pairs": DIVERSITY_LEAST,
+            "window": "11 or the largest that fits",
+            "positions": "inside the image",
+            "scales": "as many as fit",
+        },
     ),
     Metric(
         name="mode_counts",
@@ -212,7 +243,14 @@ _ALL = (
         function="reconstruction:measure",
         summary="error of held-out images as the model restores them, on the [0, 1] scale after rounding to 8 bits",
         paper="https://doi.org/10.1109/TIP.2003.819861",
-        parameters={"scale": "[0, 1]", "window": "11 or the largest that fits"},
+        version=2,
+        parameters={
+            "scale": "[0, 1]",
+            "window": "11 or the largest that fits",
+            "positions": "inside the image",
+            "ssim_values": SIMILARITY_VALUES,
+            "least_ssim": SIMILARITY_LEAST,
+        },
         curve=True,
     ),
     Metric(

@@ -18,7 +18,7 @@ from genbench.report.pictures import Pictures, losses, quality_curves, reconstru
 from genbench.report.quantities import quantity
 from genbench.report.rows import Row
 from genbench.report.sections import Section
-from genbench.report.statements import floor, mixed_recipes, resolved
+from genbench.report.statements import floor, mixed_recipes, remarks, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
 
 __all__ = ["page"]
@@ -87,7 +87,7 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     parts += quality_curves(section, pictures)
     others = other_table(section)
     if others:
-        parts += ["### Other numbers", others]
+        parts += ["### Other numbers", others, remarks(section)]
     errors = evaluation_table(section)
     if errors:
         parts += ["### How exact one evaluation is", _ERROR_NOTE, errors]

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genbench.comparison import Difference, differing_fields
+from genbench.metrics.remarks import remark
 from genbench.report.escape import code, text
 from genbench.report.formatting import interval, p_value, plain
 from genbench.report.quantities import quantity
 from genbench.report.sections import MOST_RANKED, Section
 from genbench.report.tables import field_value, markdown_table
 
-__all__ = ["floor", "mixed_recipes", "resolved"]
+__all__ = ["floor", "mixed_recipes", "remarks", "resolved"]
 
 _MOST_SENTENCES = 10
 
@@ -61,6 +62,19 @@ def floor(section: Section) -> str:
                     f"{interval(summary.mean, summary.half_width)} (control *real*): the floor at this sample count."
                 )
     return f"The floor is unknown here: the control *real* was not measured under this recipe of {heading}."
+
+
+def remarks(section: Section) -> str:
+    """Return what must be said of means that look like faults and are none, as a Markdown list."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for column in section.columns:
+        for row in section.rows:
+            if words := remark(column[0], row.summary(column).mean):
+                said.setdefault((column[0], words), []).append(code(row.name))
+    return "\n".join(
+        f"- {text(quantity(metric).heading)} of {', '.join(dict.fromkeys(names))} is {words}."
+        for (metric, words), names in said.items()
+    )
 
 
 def mixed_recipes(dataset: str, metric: str, recipes: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,0 +1,117 @@
+"""How often ± 1.96 standard errors hold a number's mean, over fresh draws: `python benchmarks/error_coverage.py`.
+
+Prints one row a number, distribution and count: the mean error over the deviation of the number between draws, and the
+share of draws whose interval holds their mean. `--draws 400` leaves the share uncertain by 0.01, the ratio by 0.05.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genbench.metrics import METRICS, Evidence
+from genbench.metrics.resampling import mean_standard_error, score_standard_error, standard_error
+
+Measured = Callable[[int], dict[str, tuple[float, float]]]  # seed -> number -> value, error
+WIDTH = 64
+TABLE = {"fd": "frechet_distance", "kid": "kernel_distance", "precision": "precision_recall"}
+TABLE |= {"density": "density_coverage", "authenticity": "authenticity"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draws", type=int, default=400)
+    draws = parser.parse_args().draws
+    torch.set_num_threads(1)
+    print("| number | of | count | error ÷ deviation | holds |\n| --- | --- | ---: | ---: | ---: |")
+    for of, count, measured in cases():
+        found = [measured(seed) for seed in range(draws)]
+        for name in found[0]:
+            values, errors = torch.tensor([one[name] for one in found], dtype=torch.float64).T
+            held = ((values - values.mean()).abs() <= 1.96 * errors).double().mean()
+            print(f"| `{name}` | {of} | {count} | {errors.mean() / values.std():.2f} | {held:.2f} |", flush=True)
+
+
+def cases() -> Iterator[tuple[str, int, Measured]]:
+    for classes in (10, 100, 1008):
+        for of, logits in LOGITS.items():
+            for count in (200, 1000):
+                yield f"{classes} classes, {of}", count, of_score(logits, classes, count)
+    for of, draw in SKEWED.items():
+        for count in (100, 1000):
+            yield of, count, lambda seed, n=count, d=draw: {"mean": pair(d(n, generator(seed)))}  # type: ignore[misc]
+    for of, draw in FEATURES.items():
+        for count in (100, 300, 1000, 3000):
+            yield of, count, of_features(draw, count, ("fd",))
+        yield of, 100, of_features(draw, 100, ("kid", "precision", "density", "authenticity"))
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pair(values: Tensor) -> tuple[float, float]:
+    return float(values.double().mean()), mean_standard_error(values)
+
+
+def of_score(logits: Callable[[int, int, torch.Generator], Tensor], classes: int, count: int) -> Measured:
+    def measured(seed: int) -> dict[str, tuple[float, float]]:
+        drawn = logits(count, classes, generator(seed))
+        evidence = Evidence(samples=drawn, reference=drawn, sample_logits=drawn)
+        score = METRICS["classifier_score"].compute(evidence)["classifier_score"]
+        return {"classifier_score": (score, score_standard_error(drawn))}
+
+    return measured
+
+
+def of_features(draw: Callable[[int, torch.Generator], Tensor], count: int, names: tuple[str, ...]) -> Measured:
+    reference = 1.05 * draw(2000, generator(10**6))  # the same shape, a little wider
+    statistics = Evidence(samples=reference, reference=reference).statistics
+
+    def measured(seed: int) -> dict[str, tuple[float, float]]:
+        evidence = Evidence(samples=draw(count, generator(seed)), reference=reference, statistics=statistics)
+        return {name: (METRICS[TABLE[name]].compute(evidence)[name], error(name, evidence)) for name in names}
+
+    return measured
+
+
+def error(name: str, evidence: Evidence) -> float:
+    found = standard_error(name, evidence)
+    assert found is not None
+    return found
+
+
+def _normal(count: int, draw: torch.Generator) -> Tensor:
+    return torch.randn(count, WIDTH, generator=draw, dtype=torch.float64)
+
+
+def _mixing() -> Tensor:
+    return torch.randn(16, WIDTH, generator=generator(5), dtype=torch.float64) / 4
+
+
+FEATURES: dict[str, Callable[[int, torch.Generator], Tensor]] = {
+    "normal": _normal,
+    "spectrum i^-1.5": lambda n, g: _normal(n, g) * torch.arange(1, WIDTH + 1).pow(-0.75),
+    "t of 5 degrees": lambda n, g: _normal(n, g) / torch.randn(n, 5, generator=g).square().mean(1, keepdim=True).sqrt(),
+    "ReLU of 16 latents": lambda n, g: (_normal(n, g)[:, :16] @ _mixing() + 0.2).relu() + 0.05 * _normal(n, g),
+}
+SKEWED: dict[str, Callable[[int, torch.Generator], Tensor]] = {
+    "skewness 0": lambda n, g: torch.randn(n, generator=g),
+    "skewness 1": lambda n, g: torch.randn(n, 8, generator=g).square().sum(1),
+    "skewness 2": lambda n, g: torch.rand(n, generator=g).log().neg(),
+}
+LOGITS: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {
+    "sure": lambda n, c, g: 12.0 * F.one_hot(torch.randint(c, (n,), generator=g), c) + torch.randn(n, c, generator=g),
+    "unsure": lambda n, c, g: 3 * torch.randn(n, c, generator=g),
+    "a third unsure": lambda n, c, g: (
+        10.0 * (torch.rand(n, 1, generator=g) > 1 / 3) * F.one_hot(torch.randint(c, (n,), generator=g), c)
+        + torch.randn(n, c, generator=g)
+    ),
+}
+
+if __name__ == "__main__":
+    main()

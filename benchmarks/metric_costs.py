@@ -1,0 +1,118 @@
+"""What each default metric costs beside the extraction of the same images: `python benchmarks/metric_costs.py`.
+
+Extraction is `random-conv`, the cheapest extractor that `auto` takes for such images. Processor time of one thread, the
+same for both, and the resident memory that a metric added at its peak. A metric that shares work with one above it
+(sweeps over pairs, reconstruction errors) has it for nothing, as in an evaluation; what is derived from the data alone
+is cached between models, and is the row `of the data`. Prints a Markdown table of shares, 0.1 and more in bold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genbench import workload
+from genbench.features.extractor import extract
+from genbench.features.random_conv import load_random_conv
+from genbench.metrics import METRICS, Evidence, NotMeasurable
+from genbench.metrics.resampling import standard_error
+
+SIDES = (8, 16, 32, 64, 128, 256, 512)
+EXTRACTED_VALUES = 2**25  # of the images that are extracted to be timed; the time of all follows
+MIB = 2**20
+Costs = dict[str, tuple[float, float]]  # name -> seconds, added MiB
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--channels", type=int, default=3)
+    parser.add_argument("--sides", type=int, nargs="*", default=SIDES)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {side: costs(torch.Size((options.channels, side, side)), options.images) for side in options.sides}
+    print(f"| {options.images:,} images, {options.channels} channels |", *(f"{side}² |" for side in found))
+    print("| :--- |", "---: |" * len(found))
+    extraction = {side: of["extraction"][0] for side, of in found.items()}
+    print("| extraction, s |", *(f"{seconds:.2f} |" for seconds in extraction.values()))
+    for name in dict.fromkeys(name for of in found.values() for name in of if name != "extraction"):
+        shares = {side: of[name][0] / extraction[side] for side, of in found.items() if name in of}
+        print(f"| `{name}` |", *(f"{shown(share)} |" for share in shares.values()))
+    print("| most memory of one, MiB |", *(f"{max(added for _, added in of.values()):.0f} |" for of in found.values()))
+
+
+def shown(share: float) -> str:
+    return "< 0.001" if share < 0.001 else f"**{share:.2f}**" if share >= 0.1 else f"{share:.3f}"
+
+
+def costs(shape: torch.Size, count: int) -> Costs:
+    """Return what extraction, the data's statistics and each default metric with its errors cost."""
+    images = torch.randint(256, (count, *shape), dtype=torch.uint8)
+    few = images[: max(64, min(count, EXTRACTED_VALUES // shape.numel()))]
+    extractor = load_random_conv(shape, torch.device("cpu"), "fp32")
+    extract(extractor, few[:64])
+    per_image = measured(lambda: extract(extractor, few))[0] / len(few)
+    evidence = evidence_of(images, extractor.feature_count)
+    found: Costs = {"extraction": (per_image * count, 0.0), "of the data": measured(lambda: everything(evidence))}
+    evidence = evidence_of(images, extractor.feature_count, evidence)
+    for name, metric in METRICS.items():
+        if metric.default:
+            found[name] = measured(lambda name=name: with_errors(name, evidence))  # type: ignore[misc]
+    for name in found.keys() - {"extraction", "of the data"}:
+        found["of the data"] = (found["of the data"][0] - found[name][0], found["of the data"][1])
+    return found
+
+
+def evidence_of(images: Tensor, features: int, before: Evidence | None = None) -> Evidence:
+    draw = torch.Generator().manual_seed(0)
+    samples, reference, held_out = (torch.randn(len(images), features, generator=draw) for _ in range(3))
+    logits = torch.randn(len(images), workload.CLASSES, generator=draw)
+    statistics = {} if before is None else {"statistics": before.statistics}
+    return Evidence(
+        samples=samples,
+        reference=reference if before is None else before.reference,
+        held_out=held_out if before is None else before.held_out,
+        **{f"{side}_logits": logits for side in ("sample", "reference", "held_out")},
+        **{f"{side}_images": images for side in ("sample", "reference", "held_out")},
+        originals=images,
+        reconstructions=images,
+        log_likelihoods=samples[:, 0],
+        dimensions=images[0].numel(),
+        **statistics,
+    )
+
+
+def everything(evidence: Evidence) -> None:
+    for name, metric in METRICS.items():
+        if metric.default:
+            with_errors(name, evidence)
+
+
+def with_errors(name: str, evidence: Evidence) -> None:
+    try:
+        for value in METRICS[name].compute(evidence):
+            standard_error(value, evidence)
+    except NotMeasurable:
+        return
+
+
+def measured(call: Callable[[], object]) -> tuple[float, float]:
+    """Return the processor time of a call, and the MiB that it added to the resident set at its peak."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before, start = resident("VmRSS"), time.process_time()
+    call()
+    return time.process_time() - start, max(0.0, resident("VmHWM") - before)
+
+
+def resident(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) * 1024 / MIB
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""What must be said beside a value that looks like a fault and is none. Imports no torch."""
+
+from __future__ import annotations
+
+__all__ = ["remark"]
+
+
+def remark(name: str, value: float) -> str | None:
+    """Return what to say of this value of the number `name`, as the rest of a sentence about it; mostly None.
+
+    >>> remark("kid", -1e-4)
+    'below 0: the estimate is unbiased, so where the distributions are equal half of all values are; read it as 0'
+    """
+    if name == "kid" and value < 0:
+        return (
+            "below 0: the estimate is unbiased, so where the distributions are equal half of all values are; "
+            "read it as 0"
+        )
+    if name == "density" and value == 0:
+        return "0: no sample lies in any neighbourhood of the data, as of images that are all alike or unlike any"
+    return None
