@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from genbench.atomic import replacing, write_text
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.locking import locked
+from genbench.datasets.mapping import as_mapped, release
 from genbench.datasets.source import Request
 
 __all__ = ["Plan", "digest", "file_stamps", "keep"]
@@ -113,9 +113,10 @@ def _write(path: Path, stamp: str, plan: Plan) -> dict[str, Any]:
     with replacing(path) as temporary:
         _reserve(temporary, plan.image_bytes)
         images = np.memmap(temporary, np.uint8, "r+", shape=plan.shape)
+        mapped = as_mapped(images)
         plan.fill(images)
-        train, held_out = _splits(torch.from_numpy(images), plan.labels, plan.train_count)
-        known = fingerprint(train, held_out)
+        train, held_out = _splits(mapped, plan.labels, plan.train_count)
+        known = fingerprint(train, held_out, after_chunk=lambda: release(mapped))
         images.flush()
         if plan.labels is not None:
             with temporary.open("ab") as file:
@@ -146,10 +147,7 @@ def _read(request: Request, path: Path, facts: dict[str, Any]) -> Dataset:
     shape = tuple(facts["shape"])
     count, image_bytes = shape[0], int(np.prod(shape, dtype=np.int64))
     if _is_large(image_bytes):
-        with warnings.catch_warnings():
-            # torch warns that the pages are read-only; they are meant to be, and nothing writes to a dataset.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            images = torch.from_numpy(np.memmap(path, np.uint8, "r", shape=shape))
+        images = as_mapped(np.memmap(path, np.uint8, "r", shape=shape))
     else:
         images = torch.from_numpy(np.fromfile(path, np.uint8, image_bytes).reshape(shape))
     labels = np.fromfile(path, np.int64, count, offset=image_bytes) if facts["labelled"] else None
