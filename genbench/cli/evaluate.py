@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.cli.terminal import watched
+from genbench.cli.terminal import go_on_without_cache, watched
 from genbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
 
     if (dataset is None) == (reference is None):
         raise InputError("name what to compare with: either a dataset with -d, or images with --reference")
+    go_on_without_cache()
     as_json, skip_corrupt = flags.pop("as_json"), flags.pop("skip_corrupt")
     settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
     show = _Progress()
