@@ -1,4 +1,4 @@
-"""Peak memory and images/s of `genbench evaluate` over a folder of JPEG files, beside torch-fidelity over the same folder.
+"""Peak memory and images/s of `genbench evaluate` over a folder of JPEG files, beside torch-fidelity over the same.
 
 `python benchmarks/evaluate_memory.py [--count 20000] [--side 256] [--extractor random-conv]` shows the peak memory of
 `genbench evaluate` at a quarter of the count and at the whole. With `--turns N` the two tools take turns over
@@ -87,18 +87,20 @@ def memory(root: Path, count: int, side: int, extractor: list[str]) -> None:
         write_folder(root / f"images{number}", number, side)
         seconds, peak, said = evaluate(root / f"images{number}", reference, extractor, root / f"cache{number}")
         pixels = number * 3 * side * side / 1e6
-        print(f"{number:,} JPEG images of {side}x{side}, {pixels:,.0f} MB of pixels: peak {peak:,.0f} MB, {seconds:.0f} s")
+        print(
+            f"{number:,} JPEG images of {side}x{side}, {pixels:,.0f} MB of pixels: peak {peak:,.0f} MB, {seconds:.0f} s"
+        )
         print("  " + next(line for line in said.splitlines() if "images/s" in line), flush=True)
 
 
-def against_peer(root: Path, count: int, side: int, turns: int) -> None:
+def against_peer(root: Path, count: int, side: int, turns: int, metrics: str | None) -> None:
     from random_weights import write_random_weights
 
     weights = write_random_weights(root / "random.pth")
     folder, few = root / "turns", root / "few"
     write_folder(folder, count, side)
     write_folder(few, 64, side)
-    extractor = ["--extractor", "inception", "--weights", str(weights)]
+    extractor = ["--extractor", "inception", "--weights", str(weights), *(["--metrics", metrics] if metrics else [])]
     ours, theirs = [], []
     for turn in range(turns):
         # All of it: the start of the process, and of ours also the reference of 64 images and every default metric.
@@ -118,15 +120,16 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--extractor", default="random-conv")
+    parser.add_argument("--metrics", help="as in `genbench evaluate`; the default metrics if not given")
     parser.add_argument("--turns", type=int, default=0)
     parser.add_argument("--peer-count", type=int, default=512)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("GENBENCH_BENCH_ROOT")) as folder:
         root = Path(folder)
         if given.turns:
-            against_peer(root, given.peer_count, given.side, given.turns)
+            against_peer(root, given.peer_count, given.side, given.turns, given.metrics)
             return
-        extractor = ["--extractor", given.extractor]
+        extractor = ["--extractor", given.extractor, *(["--metrics", given.metrics] if given.metrics else [])]
         if given.extractor == "inception":
             from random_weights import write_random_weights
 

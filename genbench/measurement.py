@@ -22,6 +22,7 @@ from genbench import controls
 from genbench.atomic import replacing
 from genbench.datasets import cache_root
 from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
+from genbench.datasets.mapping import giving_back
 from genbench.errors import InputError
 from genbench.features.extractor import Extractor, Features, RecipeValue, extract
 from genbench.identity import identity
@@ -151,6 +152,7 @@ class Evaluator:
     def _reference_images(self) -> Tensor:
         return self.dataset.train.images[: self._limit]
 
+    @giving_back()
     def score(
         self,
         images: Tensor,

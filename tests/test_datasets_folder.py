@@ -71,7 +71,9 @@ def test_a_folder_is_read_in_sorted_order(root):
 
 
 def test_every_format_is_read_and_the_rest_passed_over(root):
-    for number, suffix in enumerate((".png", ".JPG", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")):
+    for number, suffix in enumerate(
+        (".png", ".JPG", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
+    ):
         save(root / "deep" / "er" / f"{number}{suffix}", colour(10 * number))
     (root / "notes.txt").write_text("no image")
     (root / ".hidden.png").write_bytes(b"no image")

@@ -63,8 +63,7 @@ def test_both_readers_of_folders_find_the_same_and_say_what_they_passed_over(
     found = open_images(root)
     assert found.count == 9
     said = (
-        "passed over: 1 file of another kind, 1 hidden file, 2 hidden folders, "
-        "1 link to a folder that was read already"
+        "passed over: 1 file of another kind, 1 hidden file, 2 hidden folders, 1 link to a folder that was read already"
     )
     assert found.remarks == [said]
     dataset = datasets.load(f"folder:{root}")
@@ -124,7 +123,9 @@ def test_an_npz_in_capitals_and_one_compressed_are_read(tmp_path: Path) -> None:
     for name, write, order in (("A.NPZ", np.savez, "C"), ("b.npz", np.savez_compressed, "C"), ("c.npz", np.savez, "F")):
         with (tmp_path / name).open("wb") as file:
             write(file, np.asarray(images, order=order))
-        assert torch.equal(pixels_of(open_images(tmp_path / name)), torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+        assert torch.equal(
+            pixels_of(open_images(tmp_path / name)), torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+        )
 
 
 def test_an_array_is_read_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,9 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
         _print_table(scored)
         if scored.floor:
             _print_floor(scored.count, scored.held_out)
-    click.echo(f"{scored.count} images, {scored.images_per_s:,.1f} images/s read and through {scored.extractor}", err=True)
+    click.echo(
+        f"{scored.count} images, {scored.images_per_s:,.1f} images/s read and through {scored.extractor}", err=True
+    )
     for remark in scored.remarks:
         click.echo(remark, err=True)
 

@@ -91,7 +91,9 @@ def _refuse_beside_updating(context: click.Context) -> None:
     for parameter in context.command.params:
         name = parameter.name or ""
         if name != "update_counters" and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise InputError(f"{parameter.opts[-1]} has no effect with --update-counters, which only counts; leave it out")
+            raise InputError(
+                f"{parameter.opts[-1]} has no effect with --update-counters, which only counts; leave it out"
+            )
 
 
 def _share(text: str) -> float:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET = "3000steps"
 SHORT_BUDGET = "1000steps"  # where no model is named
-OF_TRAINING = "batch_size evaluations precision compile cuda_graph checkpoint_interval plugins_from".split()
+OF_TRAINING = ("batch_size", "evaluations", "precision", "compile", "cuda_graph", "checkpoint_interval", "plugins_from")
 
 
 @click.command(short_help="Train models on datasets under one budget, measure, and report.")
@@ -106,7 +106,9 @@ def _refuse_pairs(flags: dict[str, Any]) -> None:
         raise InputError("--control and --no-controls exclude each other; leave one out")
     hang, most = flags["hang_timeout"], flags["timeout"]
     if hang is not None and most is not None and hang >= most:
-        raise InputError(f"--hang-timeout {hang:g} has no effect, as --timeout {most:g} ends a cell before; leave it out")
+        raise InputError(
+            f"--hang-timeout {hang:g} has no effect, as --timeout {most:g} ends a cell before; leave it out"
+        )
 
 
 def _refuse_unused(benchmark: Benchmark, given: set[str]) -> None:

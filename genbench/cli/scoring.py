@@ -1,4 +1,4 @@
-"""What `genbench evaluate` does before it prints: it opens both sets of images, reads them as a stream and scores them."""
+"""What `genbench evaluate` does before it prints: it opens both sets of images, reads them as a stream and scores."""
 
 from __future__ import annotations
 
@@ -151,8 +151,8 @@ def _refuse_unused(request: Request, found: External, given: External | None) ->
             height, width = side.shape[1:]
             if (height, width) != (settings.image_size, settings.image_size):
                 raise InputError(
-                    f"--image-size {settings.image_size}: {side.path} is an array of {width}x{height} images, which is taken "
-                    "as it is; resize it before it is saved, or give a folder or .zip of image files"
+                    f"--image-size {settings.image_size}: {side.path} is an array of {width}x{height} images, which is "
+                    "taken as it is; resize it before it is saved, or give a folder or .zip of image files"
                 )
     if settings.data_root is not None and (request.dataset is None or not reads_data_root(request.dataset)):
         of = "--reference" if request.dataset is None else f"-d {request.dataset}"

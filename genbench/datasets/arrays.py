@@ -1,4 +1,4 @@
-"""Images in an .npy or .npz file: the header is read and judged first, then the rows, chunk by chunk; never a pickle."""
+"""Images in an .npy or .npz file: the header is read and judged first, then the rows in chunks; never a pickle."""
 
 from __future__ import annotations
 
@@ -79,11 +79,14 @@ def open_array(path: Path) -> ArrayFile:
             before = opened.tell()
         holds = (_info(file, member).file_size if member else path.stat().st_size) - before
     if dtype.hasobject:
-        raise InputError(f"{path}: holds Python objects, which genbench never unpickles; save an array of uint8 (N, H, W, C)")
+        raise InputError(
+            f"{path}: holds Python objects, which genbench never unpickles; save an array of uint8 (N, H, W, C)"
+        )
     claimed, memory = math.prod(shape) * dtype.itemsize, psutil.virtual_memory().total
     if claimed > memory:
         raise InputError(
-            f"{path}: claims {claimed / 1e9:,.1f} GB of pixels, more than this machine's memory of {memory / 1e9:,.1f} GB; "
+            f"{path}: claims {claimed / 1e9:,.1f} GB of pixels, more than this machine's memory of "
+            f"{memory / 1e9:,.1f} GB; "
             "give a folder or a .zip of image files, which are read one after the other"
         )
     found = ArrayFile(path, member, _checked(path, shape, dtype), fortran, remark)
@@ -103,7 +106,9 @@ def _choose(path: Path, file: IO[bytes]) -> tuple[str, str | None]:
             f"{path}: holds only {' and '.join(names)}, the statistics of another tool's features; genbench extracts "
             "features itself: give the images"
         )
-    chosen = next((name for name in PREFERRED if name in names), None) or (next(iter(names)) if len(names) == 1 else None)
+    chosen = next((name for name in PREFERRED if name in names), None) or (
+        next(iter(names)) if len(names) == 1 else None
+    )
     if chosen is None:
         raise InputError(f"{path}: holds {', '.join(names)}; name the images arr_0, images or samples")
     return names[chosen], _beside(chosen) if names.keys() >= _STATISTICS else None
@@ -154,13 +159,17 @@ def _checked(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) ->
     images = (*shape, 1) if len(shape) == 3 else shape
     if len(images) == 4 and not images[0]:
         raise InputError(f"{path}: holds no images: it is of shape {shape}")
-    if len(images) == 4 and images[1] in (1, 3) and images[3] not in (1, 3) and math.prod(images):
+    if len(images) == 4 and images[1] in (1, 3) and images[3] not in (1, 3) and 0 not in images:
         raise InputError(
             f"{path}: is of shape {shape}, so its channels come first; save array.transpose(0, 2, 3, 1), "
             "which is (N, H, W, C)"
         )
-    if len(images) != 4 or images[3] not in (1, 3) or not math.prod(images):
-        hint = "; lay transparent images on a background, or drop their alpha" if len(images) == 4 and images[3] == 4 else ""
+    if len(images) != 4 or images[3] not in (1, 3) or 0 in images:
+        hint = (
+            "; lay transparent images on a background, or drop their alpha"
+            if len(images) == 4 and images[3] == 4
+            else ""
+        )
         raise InputError(f"{path}: is of shape {shape}, expected (N, H, W, C) with C of 1 or 3{hint}")
     return images[0], images[1], images[2], images[3]
 

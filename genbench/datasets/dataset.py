@@ -70,7 +70,7 @@ class Dataset:
         return None if self.class_names is None else len(self.class_names)
 
 
-def fingerprint(train: Split, held_out: Split, after_chunk: Callable[[], None] = lambda: None) -> str:
+def fingerprint(train: Split, held_out: Split, *, after_chunk: Callable[[], None] = lambda: None) -> str:
     """Return the SHA-256 over both splits' shapes, uint8 bytes and labels: equal data, equal fingerprint.
 
     Args:

@@ -170,9 +170,7 @@ def _members(path: Path) -> tuple[list[Place], list[str]]:
     return [Member(path, name) for name in names], [remark] if rest else []
 
 
-def _of_files(
-    path: Path, files: Sequence[Place], remarks: list[str], size: int | None, skip_corrupt: bool
-) -> External:
+def _of_files(path: Path, files: Sequence[Place], remarks: list[str], size: int | None, skip_corrupt: bool) -> External:
     headers: dict[Place, Header] = {}
     faults: dict[Place, str] = {}
 
@@ -218,8 +216,9 @@ def _require_one_size(root: Path, places: list[Place], headers: dict[Place, Head
         header = headers[place]
         if (header.width, header.height) != (first.width, first.height):
             raise InputError(
-                f"{root}: images differ in size: {_short(places[0])} is {first.width}x{first.height}, {_short(place)} is "
-                f"{header.width}x{header.height}; with --image-size N each is resized and cropped to N x N"
+                f"{root}: images differ in size: {_short(places[0])} is {first.width}x{first.height}, "
+                f"{_short(place)} is {header.width}x{header.height}; with --image-size N each is resized and cropped "
+                "to N x N"
             )
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import tempfile
 import warnings
 import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from genbench.datasets.source import cache_root
 from genbench.errors import InputError
 
-__all__ = ["PixelStore", "as_mapped", "release"]
+__all__ = ["PixelStore", "as_mapped", "giving_back", "release"]
 
 IN_MEMORY_BYTES = 1 << 28  # of images that are held in memory rather than in a file
 _MAPPINGS: dict[int, weakref.ref[mmap.mmap]] = {}  # by address; of files alone, so that no page holds the only copy
@@ -66,7 +70,7 @@ class PixelStore:
             self.images.numpy()[self.count : self.count + len(pixels)] = pixels
         else:
             # Written and not copied into the mapping, whose pages would count as this process's memory.
-            data, position = memoryview(np.ascontiguousarray(pixels)).cast("B"), self.count * self._image_bytes
+            data, position = np.ascontiguousarray(pixels).data.cast("B"), self.count * self._image_bytes
             while data:
                 written = os.pwrite(self._file, data, position)
                 data, position = data[written:], position + written
@@ -75,7 +79,7 @@ class PixelStore:
 
 def as_mapped(array: npt.NDArray[np.uint8]) -> Tensor:
     """Return the tensor over an array that is a whole mapped file; `release` can give back its pages."""
-    mapping = array.base
+    mapping: object = array.base
     assert isinstance(mapping, mmap.mmap), "the array is a view"
     address = array.ctypes.data
     _MAPPINGS[address] = weakref.ref(mapping, lambda _: _MAPPINGS.pop(address, None))
@@ -95,6 +99,30 @@ def release(images: Tensor) -> None:
         mapping = reference()
         if mapping is not None and start <= address < start + len(mapping):
             mapping.madvise(mmap.MADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def giving_back() -> Iterator[None]:
+    """Give back the pages of all mapped files after each of torch's operations within the block.
+
+    For code that reads images from end to end and knows nothing of where they lie, as metrics are.
+    """
+    if not _MAPPINGS:
+        yield
+        return
+    with _GivingBack():
+        yield
+
+
+class _GivingBack(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for reference in list(_MAPPINGS.values()):
+            if (mapping := reference()) is not None:
+                mapping.madvise(mmap.MADV_DONTNEED)
+        return found
 
 
 def _temporary_folder() -> Path:

@@ -26,7 +26,7 @@ SIDE = 299
 class Profile:
     """One tool's way: `prepare` takes (B, 3, H, W) uint8 and returns (B, 3, 299, 299) float32.
 
-    `alpha` is what it does with transparency as it reads an image file: all three let PIL convert to RGB, which drops it.
+    `alpha` is what it does with transparency as it reads an image file: all let PIL convert to RGB, which drops it.
     """
 
     name: str
