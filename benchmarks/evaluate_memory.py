@@ -1,7 +1,7 @@
 """Peak memory and images/s of `genbench evaluate` over a folder of JPEG files, beside torch-fidelity over the same.
 
-`python benchmarks/evaluate_memory.py [--count 20000] [--side 256] [--extractor random-conv]` shows the peak memory of
-`genbench evaluate` at a quarter of the count and at the whole. With `--turns N` the two tools take turns over
+`python benchmarks/evaluate_memory.py [--counts 5000,20000] [--side 256] [--extractor random-conv]` shows the peak memory
+of `genbench evaluate` at each count. With `--turns N` the two tools take turns over
 `--peer-count` images, with one file of random Inception weights, each turn a process of its own; the ratio is of the
 medians. Each figure of memory is the largest resident size of the process, mapped pages included, and beside it that of
 the largest of its workers.
@@ -80,10 +80,10 @@ def evaluate(images: Path, reference: Path, extractor: list[str], cache: Path) -
     return timed([*command, *extractor], cache)
 
 
-def memory(root: Path, count: int, side: int, extractor: list[str]) -> None:
+def memory(root: Path, counts: list[int], side: int, extractor: list[str]) -> None:
     reference = root / "reference"
     write_folder(reference, 500, side)
-    for number in (count // 4, count):
+    for number in counts:
         write_folder(root / f"images{number}", number, side)
         seconds, peak, said = evaluate(root / f"images{number}", reference, extractor, root / f"cache{number}")
         pixels = number * 3 * side * side / 1e6
@@ -117,7 +117,7 @@ def against_peer(root: Path, count: int, side: int, turns: int, metrics: str | N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--counts", default="5000,20000")
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--extractor", default="random-conv")
     parser.add_argument("--metrics", help="as in `genbench evaluate`; the default metrics if not given")
@@ -134,7 +134,7 @@ def main() -> None:
             from random_weights import write_random_weights
 
             extractor += ["--weights", str(write_random_weights(root / "random.pth"))]
-        memory(root, given.count, given.side, extractor)
+        memory(root, [int(number) for number in given.counts.split(",")], given.side, extractor)
 
 
 if __name__ == "__main__":
