@@ -60,13 +60,10 @@ def score(request: Request, step: Callable[[str], Callable[[int, int], None]]) -
     from genbench.features.extractor import extract
     from genbench.selection import select
 
-    settings = request.settings
-    metrics = select(settings.metrics)
-    device = environment.share(settings.device)
-    sides = [path for path in (request.images, request.reference) if path is not None]
-    found, *others = (
-        open_images(path, image_size=settings.image_size, skip_corrupt=request.skip_corrupt) for path in sides
-    )
+    metrics = select(request.settings.metrics)
+    device = environment.share(request.settings.device)
+    how: Any = {"image_size": request.settings.image_size, "skip_corrupt": request.skip_corrupt}
+    found, *others = (open_images(path, **how) for path in (request.images, request.reference) if path is not None)
     given = others[0] if others else None
     _refuse_unused(request, found, given)
     found, data, extractor, remarks = _prepare(request, found, given, device, step)
@@ -85,8 +82,7 @@ def score(request: Request, step: Callable[[str], Callable[[int, int], None]]) -
     missing = dict(evaluator.missing)  # of the images; the floor may miss other numbers
     floor = evaluator.floor(store.count)
     title = _title(request, store.count, data, extractor)
-    for side in (found, given):
-        remarks += [] if side is None else [f"{side.path}: {text}" for text in side.all_remarks(extractor.alpha)]
+    remarks += [f"{side.path}: {text}" for side in (found, *others) for text in side.all_remarks(extractor.alpha)]
     return Scored(
         *(title, store.count, numbers, floor, evaluator.recipes, missing, remarks),
         *(len(data.held_out), extractor.name, rate),
