@@ -77,7 +77,7 @@ def every(dataset: datasets.Dataset) -> torch.Tensor:
 
 
 def make_pipe(path: Path) -> None:
-    """Whoever opens the pipe finds a writer, who leaves after two seconds: a fault of ours then fails and never hangs."""
+    """Make a pipe with a writer who leaves after two seconds, so that a fault of ours fails and never hangs."""
     os.mkfifo(path)
     threading.Timer(2, os.close, [os.open(path, os.O_RDWR)]).start()
 
