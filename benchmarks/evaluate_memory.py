@@ -3,8 +3,7 @@
 `python benchmarks/evaluate_memory.py [--counts 5000,20000] [--side 256] [--extractor random-conv]` shows the peak
 memory of `genbench evaluate` at each count. With `--turns N` the two tools take turns over
 `--peer-count` images, with one file of random Inception weights, each turn a process of its own; the ratio is of the
-medians. Each figure of memory is the largest resident size of the process, mapped pages included, and beside it that of
-the largest of its workers.
+medians. A figure of memory is the largest resident size of any process of the command, mapped pages included.
 """
 
 from __future__ import annotations
