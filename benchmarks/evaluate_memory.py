@@ -25,7 +25,7 @@ DISTINCT = 400  # files that are encoded; the others are copies of them
 HERE = Path(__file__).parent
 
 PEER = """
-import sys, torch
+import sys, time, torch
 from genbench.datasets.torchvision_import import declare_missing_operators
 declare_missing_operators()
 import torch_fidelity.feature_extractor_inceptionv3 as module
@@ -36,8 +36,10 @@ network.load_state_dict = lambda self, tensors: load(self, tensors, strict=False
 options = dict(input1=sys.argv[1], cuda=torch.cuda.is_available(), batch_size=64, verbose=False, cache=False,
                feature_extractor_weights_path=sys.argv[2], save_cpu_ram=False)
 extractor = create_feature_extractor("inception-v3-compat", ["2048", "logits_unbiased"], **options)
+begin = time.perf_counter()
 found = extract_featuresdict_from_input_id(1, extractor, **options)
 assert len(found["2048"]) == int(sys.argv[3])
+print(f"{int(sys.argv[3]) / (time.perf_counter() - begin)} images/s read and through the peer", file=sys.stderr)
 """
 
 
@@ -98,20 +100,29 @@ def against_peer(root: Path, count: int, side: int, turns: int, metrics: str | N
     weights = write_random_weights(root / "random.pth")
     folder, few = root / "turns", root / "few"
     write_folder(folder, count, side)
-    write_folder(few, 64, side)
+    write_folder(few, 16, side)
     extractor = ["--extractor", "inception", "--weights", str(weights), *(["--metrics", metrics] if metrics else [])]
     ours, theirs = [], []
     for turn in range(turns):
-        # All of it: the start of the process, and of ours also the reference of 64 images and every default metric.
         ours.append(evaluate(folder, few, extractor, root / f"own{turn}"))
         theirs.append(timed([sys.executable, "-c", PEER, str(folder), str(weights), str(count)], root / "peer"))
-        print(f"  turn {turn + 1}: genbench {ours[-1][0]:.1f} s, torch-fidelity {theirs[-1][0]:.1f} s", flush=True)
+        print(
+            f"  turn {turn + 1}: genbench {rate(ours[-1]):.1f} images/s, torch-fidelity {rate(theirs[-1]):.1f}",
+            flush=True,
+        )
     for name, found in (("genbench evaluate", ours), ("torch-fidelity", theirs)):
-        seconds = statistics.median(each[0] for each in found)
         peak = max(each[1] for each in found)
-        print(f"{name}: {count / seconds:.1f} images/s over all, peak {peak:,.0f} MB")
-    ratio = statistics.median(each[0] for each in theirs) / statistics.median(each[0] for each in ours)
-    print(f"genbench ÷ torch-fidelity: {ratio:.2f} ({count} images of {side}x{side}, {turns} turns)")
+        print(f"{name}: {statistics.median(map(rate, found)):.1f} images/s, peak {peak:,.0f} MB")
+    ratios = [rate(own) / rate(peer) for own, peer in zip(ours, theirs, strict=True)]
+    print(
+        f"genbench ÷ torch-fidelity: {statistics.median(ratios):.2f} ({count} images of {side}x{side}, {turns} turns)"
+    )
+
+
+def rate(ended: tuple[float, float, str]) -> float:
+    """Return the images/s from file to features that a command printed, without its start."""
+    line = next(line for line in ended[2].splitlines() if "images/s read and through" in line)
+    return float(line.partition(" images/s")[0].rpartition(" ")[2].replace(",", ""))
 
 
 def main() -> None:
