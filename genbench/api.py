@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from genbench.config import CONTROLS, Benchmark, Budget, Settings, make_benchmark
 from genbench.config.model_spec import LABEL
+from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
 from genbench.execution.benchmark import Listener, Planned, run_benchmark
 from genbench.execution.conditions import Conditions
 from genbench.privacy import without_home
@@ -66,8 +68,6 @@ def run(
 
         records = genbench.run(models=["gan", "vae"], dataset="digits", budget="500steps", seeds=2)
     """
-    from genbench import report
-
     values = {
         "models": list(models),
         "datasets": [dataset] if isinstance(dataset, str) else list(dataset),
@@ -79,8 +79,13 @@ def run(
     benchmark = make_benchmark(values)
     conditions = Conditions(**{name: value for name, value in settings.items() if name in CONDITIONS})
     directory = Path(out) if out is not None else default_directory(benchmark)
-    records = run_benchmark(benchmark, directory, listener or Silence(), command_for(benchmark), conditions)
-    report.render_directory(directory)
+    with settings_of_matplotlib(), without_cache() as warning:
+        if warning is not None:
+            warnings.warn(warning, stacklevel=2)
+        records = run_benchmark(benchmark, directory, listener or Silence(), command_for(benchmark), conditions)
+        from genbench import report
+
+        report.render_directory(directory)
     return records
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from torch import Tensor
 from genbench import controls, world
 from genbench.datasets import cache_root
 from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
+from genbench.datasets.mapping import giving_back
 from genbench.errors import InputError
-from genbench.features.extractor import Extractor, Features, extract
+from genbench.features.extractor import Extractor, Features, RecipeValue, extract
 from genbench.features.tensor_cache import read_cached, write_cached
 from genbench.identity import identity
 from genbench.metrics.evidence import Evidence
@@ -111,12 +112,27 @@ class Evaluator:
     """Scores sets of images against one dataset, and keeps the recipe of every number it has given."""
 
     def __init__(
-        self, dataset: Dataset, extractor: Extractor, reference: Reference, metrics: Sequence[Metric] | None = None
+        self,
+        dataset: Dataset,
+        extractor: Extractor,
+        reference: Reference,
+        metrics: Sequence[Metric] | None = None,
+        fields: Mapping[str, RecipeValue] | None = None,
     ) -> None:
+        """Take what all sets of images have in common.
+
+        Args:
+            dataset: the reference.
+            extractor: of features.
+            reference: features of the dataset.
+            metrics: what is measured; None is the default.
+            fields: what the recipe says of how the images were read, beyond what is so of every dataset.
+        """
         self.metrics = select() if metrics is None else metrics
         self.dataset = dataset
         self.extractor = extractor
         self.reference = reference
+        self._fields = dict(fields or {})
         self.recipes: dict[str, dict[str, Any]] = {}
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
         self._limit = max(REFERENCE_LIMIT, len(reference.train.features))
@@ -136,6 +152,7 @@ class Evaluator:
         return self.dataset.train.images[: self._limit]
 
     @world.settled()
+    @giving_back()
     def score(
         self,
         images: Tensor,
@@ -192,12 +209,13 @@ class Evaluator:
 
     def _evidence(self, images: Tensor, labels: Tensor | None, samples: Features, **more: Any) -> Evidence:
         dataset, reference = self.dataset, self.reference
+        of_its_shape = images.shape[1:] == dataset.image_shape
         fields: dict[str, Any] = {
             "samples": samples.features,
             "sample_logits": samples.logits,
             "sample_images": images,
             "sample_labels": labels,
-            "sample_modes": dataset.nearest_mode(images) if dataset.nearest_mode else None,
+            "sample_modes": dataset.nearest_mode(images) if dataset.nearest_mode and of_its_shape else None,
             "mode_count": dataset.mode_count,
             "reference": reference.train.features,
             "reference_logits": reference.train.logits,
@@ -222,6 +240,7 @@ class Evaluator:
             "dataset": self.dataset.name,
             "dataset_fingerprint": self.dataset.fingerprint,
             "rounding": ROUNDING,
+            **self._fields,
         }
         if any(need.startswith("sample") for need in metric.needs):
             recipe |= {

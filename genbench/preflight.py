@@ -57,6 +57,8 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
     _refuse_without_cuda(settings, device)
     emit({"event": "stage", "stage": f"loading {cell.dataset}"})
     dataset = load_dataset(cell.dataset, settings, emit)
+    if dataset.remark is not None:
+        emit({"event": "notice", "text": dataset.remark})
     if settings.batch_size > len(dataset.train):
         raise InputError(
             f"batch size {settings.batch_size} is larger than the training split of {cell.dataset}, "

@@ -71,16 +71,19 @@ def test_a_folder_is_read_in_sorted_order(root):
 
 
 def test_every_format_is_read_and_the_rest_passed_over(root):
-    for number, suffix in enumerate((".png", ".JPG", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")):
+    for number, suffix in enumerate(
+        (".png", ".JPG", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
+    ):
         save(root / "deep" / "er" / f"{number}{suffix}", colour(10 * number))
     (root / "notes.txt").write_text("no image")
     (root / ".hidden.png").write_bytes(b"no image")
     (root / ".thumbnails").mkdir()
     (root / ".thumbnails" / "0.png").write_bytes(b"no image")
     dataset = load(f"folder:{root}")
-    assert len(dataset.train) + len(dataset.held_out) == 8
+    assert len(dataset.train) + len(dataset.held_out) == 10
+    assert dataset.remark == f"{root}: passed over: 1 file of another kind, 1 hidden file, 1 hidden folder"
     found = sorted(reds(dataset.train.images) + reds(dataset.held_out.images))
-    assert np.abs(np.array(found) - 10 * np.arange(8)).max() <= 8  # jpg and gif are not exact
+    assert np.abs(np.array(found) - 10 * np.arange(10)).max() <= 8  # jpg and gif are not exact
 
 
 def test_linked_folders_are_followed_once(root, tmp_path):
@@ -233,7 +236,7 @@ def test_images_are_decoded_once_and_again_when_one_changes(root, monkeypatch):
     fill(root)
     first = load(f"folder:{root}")
     with monkeypatch.context() as patched:
-        patched.setattr("genbench.datasets.folder.read_pixels", lambda *_: pytest.fail("decoded twice"))
+        patched.setattr("genbench.datasets.folder.decoded", lambda *_: pytest.fail("decoded twice"))
         assert load(f"folder:{root}").fingerprint == first.fingerprint
     path = root / "003.png"
     save(path, colour(203))
@@ -292,8 +295,9 @@ def test_a_file_is_no_folder(root):
 def test_no_images(root):
     root.mkdir()
     (root / "notes.txt").touch()
-    expected = ".bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"
-    assert fault(root) == f"no images in {root} or below; genbench reads {expected}"
+    expected = ".bmp, .gif, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, .ppm, .tif, .tiff, .webp"
+    beside = "(passed over: 1 file of another kind)"
+    assert fault(root) == f"no images in {root} or below {beside}; genbench reads {expected}"
 
 
 def test_one_image_cannot_be_split(root):

@@ -52,7 +52,13 @@ def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: 
     np.save(tmp_path / "a.npy", digits[:, 0].numpy())
     arguments = [str(tmp_path / "a.npy"), "-d", "digits", "--metrics", "fid,recall"]
     answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
-    lines = {line.split()[0]: line.split()[1:] for line in answer.stdout.splitlines()}
+    title, *rows = answer.stdout.splitlines()
+    assert (
+        title
+        == f"{arguments[0]} (500 images) against digits; features: digits-cnn, a small classifier, so fd is no "
+        + ("FID; for that add --extractor inception")
+    )
+    lines = {line.split()[0]: line.split()[1:] for line in rows}
     assert {name: line[0] for name, line in lines.items()} == {"fd": "↓", "precision": "↑", "recall": "↑"}
     assert lines["fd"][2] == "±"
     assert 0 < float(lines["fd"][3]) < 1
@@ -66,7 +72,7 @@ def test_the_floor_stands_beside_each_number_and_is_that_of_the_control(tmp_path
     np.save(tmp_path / "a.npy", digits[:300, 0].numpy())
     arguments = [str(tmp_path / "a.npy"), "-d", "digits", "--metrics", "fd,authenticity"]
     answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
-    assert all(" real 0." in line for line in answer.stdout.splitlines())
+    assert all(" real 0." in line for line in answer.stdout.splitlines()[1:])
     assert "what 300 held-out images score in the place of yours" in answer.stderr
     found = json.loads(CliRunner().invoke(evaluate, [*arguments, "--json"], catch_exceptions=False).stdout)
     dataset = datasets.load("digits")
@@ -116,7 +122,7 @@ def test_images_that_are_all_alike_are_at_distance_zero_of_themselves(tmp_path: 
 def test_what_cannot_be_measured_is_said_and_the_rest_still_comes(tmp_path: Path, digits: torch.Tensor) -> None:
     np.save(tmp_path / "a.npy", digits[:5, 0].numpy())
     answer = CliRunner().invoke(evaluate, [str(tmp_path / "a.npy"), "-d", "digits"], catch_exceptions=False)
-    assert answer.stdout.startswith("fd ")
+    assert answer.stdout.splitlines()[1].startswith("fd ")
     assert "not measured: classifier_score: needs at least 10 sample logits, got 5" in answer.stderr
     assert "5 images" in answer.stderr
     document = CliRunner().invoke(evaluate, [str(tmp_path / "a.npy"), "-d", "digits", "--json"], catch_exceptions=False)
@@ -166,7 +172,8 @@ def test_of_many_files_that_are_passed_over_a_few_are_named(tmp_path: Path, digi
         (np.zeros((4, 8, 8, 1), np.float32), "holds float32, expected uint8 in 0..255"),
         (np.full((4, 8, 8, 1), np.nan), "holds float64, expected uint8"),
         (np.zeros((4, 8), np.uint8), "is of shape (4, 8), expected (N, H, W, C)"),
-        (np.zeros((4, 3, 8, 8), np.uint8), "is of shape (4, 3, 8, 8), expected (N, H, W, C) with C of 1 or 3"),
+        (np.zeros((4, 2, 8, 8), np.uint8), "is of shape (4, 2, 8, 8), expected (N, H, W, C) with C of 1 or 3"),
+        (np.zeros((4, 3, 8, 8), np.uint8), "so its channels come first; save array.transpose(0, 2, 3, 1)"),
         (np.zeros((0, 8, 8, 1), np.uint8), "holds no images: it is of shape (0, 8, 8, 1)"),
         (np.zeros((4, 9, 9, 1), np.uint8), "extractor 'digits-cnn': takes 1x8x8 images"),
     ],
@@ -205,7 +212,7 @@ def test_paths_and_flags_that_make_no_sense(tmp_path: Path) -> None:
     assert refused(tmp_path / "none", "-d", "digits") == f"{tmp_path / 'none'}: no such folder or file"
     assert "no images in it" in refused(tmp_path, "-d", "digits")
     (tmp_path / "a.txt").write_text("")
-    assert "neither a folder of images nor an .npy" in refused(tmp_path / "a.txt", "-d", "digits")
+    assert "neither a folder or .zip of images nor an .npy" in refused(tmp_path / "a.txt", "-d", "digits")
     assert "either a dataset with -d, or images with --reference" in refused(tmp_path)
     assert "either a dataset with -d, or images with --reference" in refused(
         tmp_path, "-d", "digits", "--reference", "x"

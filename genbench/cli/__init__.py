@@ -26,10 +26,14 @@ from genbench.errors import GenbenchError, InputError, shortened
 
 __all__ = ["main"]
 
+GOES_ON = ("run",)  # what an interrupt leaves is taken up by the same command
+KEEPS_NOTHING = ("evaluate", "plugin")
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="genbench")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Benchmark image generative models on equal budgets, with numbers that can be traced.
 
     \b
@@ -40,6 +44,7 @@ def cli() -> None:
       genbench compare reports/before reports/after  what changed, with intervals
       genbench doctor                                what is installed, and what is missing
     """
+    context.ensure_object(dict)["command"] = context.invoked_subcommand
 
 
 for command in (run, report, compare, baseline, regress, evaluate, models, datasets, metrics, doctor, plugin):
@@ -50,11 +55,13 @@ def main() -> None:
     """Run the command; an error that is the user's is one line and exit code 2, any other of ours exit code 1."""
     # A job that is cancelled gets this signal: it ends as by an interrupt, with nothing left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given: dict[str, str | None] = {}
     try:
         # Not standalone: there click ends an interrupt with exit code 1, which would say that something got worse.
-        sys.exit(cli.main(standalone_mode=False))
+        sys.exit(cli.main(standalone_mode=False, obj=given))
     except click.Abort:
-        click.echo("genbench: interrupted; the same command goes on where it was", err=True)
+        promise = "; the same command goes on where it was" if given.get("command") in GOES_ON else ""
+        click.echo(f"genbench: interrupted{promise}", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.message = shortened(error.message)  # type: ignore[misc]  # it holds what was given, of any length
@@ -67,10 +74,10 @@ def main() -> None:
         click.echo(f"genbench: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        _end_for(error)
+        _end_for(error, safe="" if given.get("command") in KEEPS_NOTHING else "what is finished is safe: ")
 
 
-def _end_for(error: OSError) -> NoReturn:
+def _end_for(error: OSError, safe: str) -> NoReturn:
     """Say in one line what the system refused, and exit; an error that names no file is a fault of ours, and raised."""
     if error.errno == errno.EPIPE:  # whoever read the output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter would try again when it ends
@@ -80,7 +87,5 @@ def _end_for(error: OSError) -> NoReturn:
         raise error
     where = "" if error.filename is None else f"{error.filename2 or error.filename}: "
     remedy = "make room" if full else "mend that"
-    click.echo(
-        f"genbench: {where}{error.strerror}; what is finished is safe: {remedy} and give the same command", err=True
-    )
+    click.echo(f"genbench: {where}{error.strerror}; {safe}{remedy} and give the same command", err=True)
     sys.exit(1)

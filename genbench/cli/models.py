@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from genbench.config import CONTROLS, ModelSpec
+from genbench.errors import InputError
 
 
 @click.command(short_help="List the installed models, or one model's options.")
@@ -43,7 +44,10 @@ def models(model: str | None) -> None:
 def _show(name: str) -> None:
     from genbench import options, plugins
 
-    found = plugins.find(ModelSpec.parse(name))
+    spec = ModelSpec.parse(name)
+    if spec.options:
+        raise InputError(f"model {name!r}: its options have no effect here; write {spec.name}")
+    found = plugins.find(spec)
     plugin = plugins.load(found)
     click.echo(f"{found.name}: {found.summary()}")
     click.echo(f"  from {found.distribution} {found.version}, {found.path}".replace(" ,", ","))

@@ -75,6 +75,8 @@ class Lines:
             click.echo(f"checking {what}", err=True)
         elif event["event"] == "progress" and self._due(what):
             click.echo(f"  {event['stage']}: {event['done']} of {event['total']}", err=True)
+        elif event["event"] == "notice":
+            click.echo(f"  {remark(event)}", err=True)
 
     def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
         self._last[planned.id] = time.monotonic()
@@ -148,6 +150,8 @@ class Bars:
             self._begin("checks", f"checking {what}")
         elif event["event"] == "stage":
             self._begin("checks", event["stage"])
+        elif event["event"] == "notice":
+            self._say(remark(event))
         else:
             self._move("checks", event)
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from genbench.cli.terminal import watched
 from genbench.errors import InputError
@@ -64,6 +65,8 @@ def regress(
     """
     from genbench.regression import checkout, gate, rendering, updating
 
+    if update_counters:
+        _refuse_beside_updating(click.get_current_context())
     show = _Progress()
     root = checkout.repository(Path.cwd())
     if update_counters:
@@ -81,6 +84,16 @@ def regress(
     else:
         click.echo(rendering.as_markdown(result) if form == "markdown" else rendering.as_table(result))
     sys.exit(1 if result.regressed else 0)
+
+
+def _refuse_beside_updating(context: click.Context) -> None:
+    """Refuse what says how revisions are compared where none is."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name != "update_counters" and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise InputError(
+                f"{parameter.opts[-1]} has no effect with --update-counters, which only counts; leave it out"
+            )
 
 
 def _share(text: str) -> float:

@@ -16,6 +16,9 @@ def report(directory: Path) -> None:
     Examples:
       genbench report reports/digits
     """
-    from genbench import report as rendering
+    from genbench.datasets.cacheless import settings_of_matplotlib
 
-    click.echo(rendering.render_directory(directory))
+    with settings_of_matplotlib():
+        from genbench import report as rendering
+
+        click.echo(rendering.render_directory(directory))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.config import Benchmark, make_benchmark, read_benchmark
+from genbench.cli.terminal import go_on_without_cache
+from genbench.config import CONTROLS, Benchmark, make_benchmark, read_benchmark
+from genbench.errors import InputError
 from genbench.selection import names_in
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET = "3000steps"
 SHORT_BUDGET = "1000steps"  # where no model is named
+OF_TRAINING = ("batch_size", "evaluations", "precision", "compile", "cuda_graph", "checkpoint_interval", "plugins_from")
 
 
 @click.command(short_help="Train models on datasets under one budget, measure, and report.")
@@ -82,13 +85,17 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
       genbench run -m ./a/model.py:label=before -m ./b/model.py:width=64,label=after
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
     """
+    go_on_without_cache()  # first, as importing matplotlib makes it look for its own folder
     from genbench import api, report
     from genbench.cli.progress import listener_for
     from genbench.cli.summary import print_summary
     from genbench.execution.benchmark import run_benchmark
 
+    _refuse_pairs(flags)
+    given = {name for name, value in flags.items() if value is not None and value != ()}
     conditions = _conditions(flags)
     wanted = _benchmark(benchmark, flags, conditions)
+    _refuse_unused(wanted, given)
     directory = out or (Path("reports") / benchmark.stem if benchmark else api.default_directory(wanted))
     with listener_for(quiet) as listener:
         records = run_benchmark(wanted, directory, listener, api.command_for(wanted), conditions)
@@ -97,6 +104,32 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
         print_summary(records, page)
     if any(not record.finished for record in records):
         sys.exit(1)
+
+
+def _refuse_pairs(flags: dict[str, Any]) -> None:
+    """Refuse two flags of which one would be ignored."""
+    if flags["chosen"] and flags["seeds"] is not None:
+        raise InputError("--seed and --seeds exclude each other: name the seeds, or how many")
+    if flags["controls"] and flags["no_controls"]:
+        raise InputError("--control and --no-controls exclude each other; leave one out")
+    hang, most = flags["hang_timeout"], flags["timeout"]
+    if hang is not None and most is not None and hang >= most:
+        raise InputError(
+            f"--hang-timeout {hang:g} has no effect, as --timeout {most:g} ends a cell before; leave it out"
+        )
+
+
+def _refuse_unused(benchmark: Benchmark, given: set[str]) -> None:
+    """Refuse flags that have no effect on any cell."""
+    from genbench.datasets import reads_data_root
+
+    if "data_root" in given and not any(reads_data_root(dataset) for dataset in benchmark.datasets):
+        names = ", ".join(benchmark.datasets)
+        raise InputError(f"--data-root has no effect with {names}, which is not read from there; leave it out")
+    if all(model.name in CONTROLS for model in benchmark.models):
+        for name in OF_TRAINING:
+            if name in given:
+                raise InputError(f"--{name.replace('_', '-')} has no effect, as controls are not trained; leave it out")
 
 
 def _conditions(flags: dict[str, Any]) -> Conditions:

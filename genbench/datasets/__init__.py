@@ -16,7 +16,7 @@ from genbench.errors import InputError, nearest, quoted
 if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
 
-__all__ = ["SOURCES", "Presence", "Source", "cache_root", "default_data_root", "is_at_hand", "load"]
+__all__ = ["SOURCES", "Presence", "Source", "cache_root", "default_data_root", "is_at_hand", "load", "reads_data_root"]
 
 
 def _idx(folder: str, train: str = "train", held_out: str = "t10k") -> tuple[str, ...]:
@@ -198,6 +198,16 @@ def is_at_hand(spec: str, data_root: Path | None = None) -> Presence:
     """
     source, argument = _parse(spec, argument_may_lack=True)
     return presence(source, argument, Path(os.path.expanduser(data_root or default_data_root())))
+
+
+def reads_data_root(spec: str) -> bool:
+    """Say whether a dataset is read from the folder of downloaded data, so that naming another one has an effect.
+
+    Example:
+        >>> reads_data_root("mnist"), reads_data_root("digits")
+        (True, False)
+    """
+    return _parse(spec)[0].needs_download
 
 
 def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, str | None]:

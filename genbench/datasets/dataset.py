@@ -14,7 +14,7 @@ __all__ = ["REFERENCE_LIMIT", "Dataset", "Split", "fingerprint"]
 
 REFERENCE_LIMIT = 50_000  # images of the training split that stand for it, as the field has it: the first ones
 
-_CHUNK = 4096  # images hashed at once, so that a memory-mapped set is never read whole
+_CHUNK_BYTES = 64 << 20  # of images hashed at once, so that a memory-mapped set is never read whole
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Dataset:
         nearest_mode: for data with known modes, a function from (N, C, H, W) uint8 to the (N,) index of the mode each
             image belongs to, -1 for none; with it `mode_count`.
         mode_count: how many modes there are, or None.
+        remark: what the user should know of how it was read, or None.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset:
     fingerprint: str
     nearest_mode: Callable[[Tensor], Tensor] | None = None
     mode_count: int | None = None
+    remark: str | None = None
 
     @property
     def image_shape(self) -> torch.Size:
@@ -68,13 +70,21 @@ class Dataset:
         return None if self.class_names is None else len(self.class_names)
 
 
-def fingerprint(train: Split, held_out: Split) -> str:
-    """Return the SHA-256 over both splits' shapes, uint8 bytes and labels: equal data, equal fingerprint."""
+def fingerprint(train: Split, held_out: Split, *, after_chunk: Callable[[], None] = lambda: None) -> str:
+    """Return the SHA-256 over both splits' shapes, uint8 bytes and labels: equal data, equal fingerprint.
+
+    Args:
+        train: the first split.
+        held_out: the second.
+        after_chunk: called after every few images, so that their pages can be given back.
+    """
     digest = hashlib.sha256()
     for split in (train, held_out):
         digest.update(f"{tuple(split.images.shape)}".encode())
-        for start in range(0, len(split), _CHUNK):
-            digest.update(_bytes(split.images[start : start + _CHUNK]))
+        step = max(1, _CHUNK_BYTES // max(1, split.images.shape[1:].numel()))
+        for start in range(0, len(split), step):
+            digest.update(_bytes(split.images[start : start + step]))
+            after_chunk()
         digest.update(b"no labels" if split.labels is None else _bytes(split.labels))
     return digest.hexdigest()
 

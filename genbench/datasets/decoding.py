@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import functools
+import io
 import os
-from collections.abc import Callable, Sequence
+import stat
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +21,26 @@ from PIL import Image, ImageOps
 
 from genbench.datasets.source import Progress
 
-__all__ = ["SUFFIXES", "Header", "fit_square", "in_parallel", "read_header", "read_pixels", "resize_all"]
+__all__ = [
+    "DROPPED",
+    "ON_WHITE",
+    "SUFFIXES",
+    "Header",
+    "Member",
+    "Place",
+    "fault_of",
+    "fit_square",
+    "in_parallel",
+    "read_header",
+    "read_pixels",
+    "resize_all",
+]
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".pnm"}
+)
+ON_WHITE, DROPPED = "on white", "dropped"  # what becomes of transparency
+LARGEST_MEMBER = 1 << 28  # bytes that one image of an archive may claim: far more than any, far less than a bomb
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _TRANSPARENT_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -26,39 +49,101 @@ _Item = TypeVar("_Item")
 _CHUNK = 64  # images a task: far more than a task costs, few enough for a smooth progress bar
 
 
+@dataclass(frozen=True, order=True)
+class Member:
+    """An image within a zip archive."""
+
+    archive: Path
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.name}"
+
+
+Place = Path | Member
+
+
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image before it is decoded: its upright size, and whether it is grey."""
+    """What is known of an image before it is decoded: its upright size, whether it is grey, and whether transparent."""
 
     width: int
     height: int
     grey: bool
+    transparent: bool = False
 
 
-def read_header(path: Path) -> Header:
+def read_header(place: Place) -> Header:
     """Read the size and mode of an image file; the pixels stay unread."""
-    with Image.open(path) as image:
+    with _opened(place) as image:
         if image.mode in _DEEP_MODES:
             raise ValueError(f"its pixels are of more than 8 bits (mode {image.mode}); convert it to 8 bits")
         # Only what stands before the pixels: asking PIL for the EXIF block of a PNG would decode it.
         sideways = "exif" in image.info and image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS
         width, height = reversed(image.size) if sideways else image.size
-        return Header(width, height, image.mode in _GREY_MODES)
+        return Header(width, height, image.mode in _GREY_MODES, _is_transparent(image))
 
 
-def read_pixels(path: Path, grey: bool, prepare: Callable[[Image.Image], Image.Image]) -> npt.NDArray[np.uint8]:
+def read_pixels(
+    place: Place, grey: bool, prepare: Callable[[Image.Image], Image.Image], alpha: str = ON_WHITE
+) -> npt.NDArray[np.uint8]:
     """Decode the first frame of an image file, uint8 (C, H, W) with C 1 or 3.
 
-    It is turned upright as its EXIF orientation says, laid on white where it is transparent, and then given to
-    `prepare`, which crops and resizes it.
+    It is turned upright as its EXIF orientation says, laid on white where it is transparent (or with `alpha` of
+    `DROPPED` stripped of its transparency alone), and then given to `prepare`, which crops and resizes it.
     """
-    with Image.open(path) as image:
+    with _opened(place) as image:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode in _TRANSPARENT_MODES or "transparency" in upright.info:
+        if alpha == ON_WHITE and _is_transparent(upright):
             layer = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
         pixels = np.asarray(prepare(upright.convert("L" if grey else "RGB")))
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
+
+
+def fault_of(error: Exception) -> str:
+    """Return, in a few words, why an image cannot be read."""
+    if "cannot identify" in str(error):
+        return "it is not an image that PIL knows"
+    if isinstance(error, FileNotFoundError):
+        return "it is a link to nothing"
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return "it is a symbolic link that leads back to itself"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in _TRANSPARENT_MODES or "transparency" in image.info
+
+
+@contextlib.contextmanager
+def _opened(place: Place) -> Iterator[Image.Image]:
+    if isinstance(place, Member):
+        with Image.open(io.BytesIO(_content(place))) as image:
+            yield image
+        return
+    if not stat.S_ISREG(os.stat(place).st_mode):  # opening a pipe would wait for whoever writes to it
+        raise ValueError("it is not a regular file")
+    with Image.open(place) as image:
+        yield image
+
+
+def _content(place: Member) -> bytes:
+    archive = _archive(place.archive, os.stat(place.archive).st_mtime_ns)
+    info = archive.getinfo(place.name)
+    if info.flag_bits & 1:
+        raise ValueError("it is encrypted")
+    if info.file_size <= LARGEST_MEMBER:
+        with archive.open(info) as file:
+            content = file.read(LARGEST_MEMBER + 1)
+        if len(content) <= LARGEST_MEMBER:
+            return content
+    raise ValueError(f"it claims {info.file_size:,} bytes, and no image of more than {LARGEST_MEMBER:,} is unpacked")
+
+
+@functools.lru_cache(maxsize=2)  # of a process: reading the list of members of a large archive takes a second
+def _archive(path: Path, modified: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
 
 
 def fit_square(image: Image.Image, size: int) -> Image.Image:

@@ -1,156 +1,226 @@
-"""Images that another program made: a folder of image files, or an array in a .npy or .npz file."""
+"""Images that another program made: a folder or .zip of image files, or an array in a .npy or .npz file."""
 
 from __future__ import annotations
 
+import os
+import stat
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 
+from genbench.datasets.arrays import ArrayFile, open_array
 from genbench.datasets.dataset import Dataset, Split, fingerprint
-from genbench.datasets.decoding import SUFFIXES, Header, fit_square, in_parallel, read_header, read_pixels
+from genbench.datasets.decoding import DROPPED, ON_WHITE, Header, Member, Place, fault_of, in_parallel, read_header
+from genbench.datasets.finding import find_images, is_image_name, kinds_text
+from genbench.datasets.mapping import PixelStore, release
 from genbench.datasets.source import Progress
+from genbench.datasets.stream import Decoding, decoded
 from genbench.errors import InputError
 
-__all__ = ["External", "as_reference", "read_images"]
+__all__ = ["External", "as_reference", "open_images"]
 
-PREFERRED = ("arr_0", "images", "samples")  # the array of an .npz that holds several
+MOST_NAMED = 5  # of the files that were passed over
 
 
-@dataclass(frozen=True)
+@dataclass
 class External:
-    """What was read: images (N, C, H, W) uint8, and the files that were passed over, with the reason for each."""
-
-    images: Tensor
-    skipped: tuple[str, ...] = ()
-
-
-def read_images(
-    path: Path, *, image_size: int | None = None, skip_corrupt: bool = False, progress: Progress | None = None
-) -> External:
-    """Read a folder of images, or an .npy or .npz of (N, H, W, C) or (N, H, W) uint8; never unpickle anything.
+    """Images that have been found and whose headers have been read; `read` brings the pixels.
 
     Args:
-        path: of the folder or the file.
-        image_size: for a folder: the side that images are resized and cropped to; None where all are of one size.
+        path: as the user gave it.
+        shape: (C, H, W) of each image, as it is in the file.
+        count: how many there are; `read` may find some that cannot be decoded.
+        transparent: whether any of them is.
+        skipped: the files that were passed over because they cannot be read, with the reason for each.
+        remarks: what else the user should know of them.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    count: int
+    transparent: bool = False
+    skipped: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    _array: ArrayFile | None = None
+    _files: Sequence[Place] = ()
+    _resize: bool = False
+    _skip_corrupt: bool = False
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the images stand in an .npy or .npz file."""
+        return self._array is not None
+
+    def all_remarks(self, alpha: str) -> list[str]:
+        """Return what the user should know, once the images have been read."""
+        named = "; ".join(self.skipped[:MOST_NAMED])
+        transparency = {ON_WHITE: "laid on white", DROPPED: "their alpha dropped, as the profile's tool does"}[alpha]
+        return [
+            *self.remarks,
+            *([f"{len(self.skipped)} passed over: {named}"] if self.skipped else []),
+            *([f"some are transparent: {transparency}"] if self.transparent else []),
+        ]
+
+    def as_rgb(self) -> External:
+        """Return the same images with their one channel repeated for red, green and blue."""
+        return replace(self, shape=(3, *self.shape[1:]))
+
+    def read(self, store: PixelStore, alpha: str = ON_WHITE, progress: Progress | None = None) -> Iterator[int]:
+        """Append the images to `store`, in order, and yield how many stand in it, again and again until all do.
+
+        Args:
+            store: with room for `count` images of `shape`.
+            alpha: what becomes of transparency: `ON_WHITE` or `DROPPED`.
+            progress: called with (done, total).
+
+        Raises:
+            InputError: one line that names the path, and the image where one is at fault.
+        """
+        done = 0
+        if self._array is not None:
+            for pixels in self._array.chunks():
+                # One channel becomes three where three are wanted.
+                store.append(np.broadcast_to(pixels, (len(pixels), *self.shape)))
+                yield from _tell(progress, store.count, self.count, store.count)
+            return
+        for chunk in decoded(self._files, Decoding(self.shape, self._resize, alpha)):
+            for index, fault in chunk.faults:
+                _note(self.skipped, self._files[index], fault, self._skip_corrupt)
+            store.append(chunk.pixels)
+            done += chunk.count
+            yield from _tell(progress, done, self.count, store.count)
+        if not store.count:
+            raise InputError(f"{self.path}: none of its {self.count} images can be decoded")
+
+
+def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool = False) -> External:
+    """Find images and read their headers: of a folder or .zip of image files, or of an .npy or .npz.
+
+    Args:
+        path: of the folder or the file. An array is (N, H, W, C) or (N, H, W) uint8 and is taken as it is.
+        image_size: the side that image files are resized and cropped to; None where all are of one size.
         skip_corrupt: pass over image files that cannot be decoded, and count them.
-        progress: called with (done, total) while image files are decoded.
 
     Raises:
         InputError: one line that names the path, and the image where one is at fault.
     """
-    if path.is_dir():
-        return _read_folder(path, image_size, skip_corrupt, progress)
-    if not path.exists():
-        raise InputError(f"{path}: no such folder or file")
-    if path.suffix not in (".npy", ".npz"):
-        raise InputError(f"{path}: neither a folder of images nor an .npy or .npz file")
-    return External(_checked(path, _read_array(path)))
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such folder or file") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {fault_of(error)}") from error
+    if stat.S_ISDIR(mode):
+        found = find_images(path)
+        remark = found.remark()
+        if not found.names:
+            beside = f" ({remark})" if remark else ""
+            raise InputError(f"{path}: no images in it or below{beside}; genbench reads {kinds_text()}")
+        files: Sequence[Place] = [path / name for name in found.names]
+        return _of_files(path, files, [f"passed over: {remark}"] if remark else [], image_size, skip_corrupt)
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: is not a regular file; give a folder, a .zip, an .npy or an .npz")
+    if path.suffix.lower() == ".zip":
+        files, remarks = _members(path)
+        return _of_files(path, files, remarks, image_size, skip_corrupt)
+    if path.suffix.lower() not in (".npy", ".npz"):
+        raise InputError(f"{path}: neither a folder or .zip of images nor an .npy or .npz file")
+    array = open_array(path)
+    count, height, width, channels = array.shape
+    remarks = [] if array.remark is None else [array.remark]
+    return External(path, (channels, height, width), count, remarks=remarks, _array=array)
 
 
-def as_reference(images: Tensor) -> Dataset:
+def as_reference(images: Tensor, known: bool = True) -> Dataset:
     """Return images as a dataset to compare with: all of them its training split, none held out, no labels.
 
     It has one name wherever they lie: a recipe tells them by their fingerprint, and a path would make two of one.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        known: whether the pixels have been read; without them there is no fingerprint.
     """
     train, held_out = Split(images, None), Split(images[:0], None)
-    known = fingerprint(train, held_out)
-    return Dataset("reference images", train, held_out, None, "that of your files", known)
+    mark = fingerprint(train, held_out, after_chunk=lambda: release(images)) if known else ""
+    return Dataset("reference images", train, held_out, None, "that of your files", mark)
 
 
-def _read_array(path: Path) -> npt.NDArray[np.generic]:
+def _tell(progress: Progress | None, done: int, total: int, stored: int) -> Iterator[int]:
+    if progress is not None:
+        progress(done, total)
+    yield stored
+
+
+def _members(path: Path) -> tuple[list[Place], list[str]]:
+    """Return the images in a .zip, sorted by name, and what to say of the rest."""
     try:
-        # Opened here: numpy leaves a file open that it opened and found to be damaged.
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if path.suffix == ".npy":
-                return np.asarray(loaded)
-            named = [name for name in PREFERRED if name in loaded.files] or loaded.files
-            if not named:
-                raise InputError(f"{path}: holds no array; save one of uint8 (N, H, W, C) in it")
-            if len(named) != 1 and named[0] not in PREFERRED:
-                raise InputError(f"{path}: holds {', '.join(loaded.files)}; name the images arr_0, images or samples")
-            return np.asarray(loaded[named[0]])
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, IndexError) as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
-            fault = (
-                f"holds Python objects, which genbench never unpickles, or is no {path.suffix} file; "
-                "save an array of uint8 (N, H, W, C)"
-            )
-        else:
-            fault = f"is damaged or no {path.suffix} file: {' '.join(str(error).split()) or type(error).__name__}"
-        raise InputError(f"{path}: {fault}") from error
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise InputError(f"{path}: is damaged or no .zip file: {' '.join(str(error).split())}") from error
+    names = sorted(info.filename for info in infos if is_image_name(info.filename))
+    if not names:
+        raise InputError(f"{path}: no images in it; genbench reads {kinds_text()}")
+    rest = len(infos) - len(names)
+    remark = f"passed over: {rest} member{'s' * (rest > 1)} of other kinds or hidden"
+    return [Member(path, name) for name in names], [remark] if rest else []
 
 
-def _checked(path: Path, array: npt.NDArray[np.generic]) -> Tensor:
-    if array.dtype != np.uint8:
-        raise InputError(f"{path}: holds {array.dtype}, expected uint8 in 0..255; round and clip before saving")
-    if array.ndim == 3:
-        array = array[..., None]
-    if array.ndim == 4 and not len(array):
-        raise InputError(f"{path}: holds no images: it is of shape {array.shape}")
-    if array.ndim != 4 or array.shape[-1] not in (1, 3) or not array.size:
-        raise InputError(f"{path}: is of shape {array.shape}, expected (N, H, W, C) with C of 1 or 3")
-    return _plain(array.transpose(0, 3, 1, 2))
+def _of_files(path: Path, files: Sequence[Place], remarks: list[str], size: int | None, skip_corrupt: bool) -> External:
+    headers: dict[Place, Header] = {}
+    faults: dict[Place, str] = {}
 
-
-def _plain(array: npt.NDArray[np.generic]) -> Tensor:
-    """Copy an array into a fresh tensor: with one channel numpy's strides can pass for another memory format, for which
-    torch takes another kernel, and the features of equal images would differ in the last digits."""
-    return torch.empty(array.shape, dtype=torch.uint8).copy_(torch.from_numpy(np.ascontiguousarray(array)))
-
-
-def _read_folder(root: Path, size: int | None, skip_corrupt: bool, progress: Progress | None) -> External:
-    paths = sorted(path for path in root.rglob("[!.]*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise InputError(f"{root}: no images in it or below; genbench reads {', '.join(sorted(SUFFIXES))}")
-    headers: dict[Path, Header] = {}
-    faults: dict[Path, str] = {}
-
-    def look(path: Path) -> None:
+    def look(place: Place) -> None:
         try:
-            headers[path] = read_header(path)
+            headers[place] = read_header(place)
         except Exception as error:  # PIL raises what each format's reader happens to raise
-            _note(faults, path, error, skip_corrupt)
+            faults[place] = fault_of(error)
 
-    in_parallel(paths, look, None)
-    good = [path for path in paths if path in headers]
+    in_parallel(files, look, None)
+    skipped: list[str] = []
+    for place in files:
+        if place in faults:
+            _note(skipped, place, faults[place], skip_corrupt)
+    good = [place for place in files if place in headers]
     if not good:
-        raise InputError(f"{root}: none of its {len(paths)} images can be read")
+        raise InputError(f"{path}: none of its {len(files)} images can be read")
     if size is None:
-        _require_one_size(root, good, headers)
-    grey = all(header.grey for header in headers.values())
+        _require_one_size(path, good, headers)
     height, width = (size, size) if size else (headers[good[0]].height, headers[good[0]].width)
-    target = np.zeros((len(good), 1 if grey else 3, height, width), np.uint8)
+    return External(
+        path=path,
+        shape=(1 if all(header.grey for header in headers.values()) else 3, height, width),
+        count=len(good),
+        transparent=any(header.transparent for header in headers.values()),
+        skipped=skipped,
+        remarks=remarks,
+        _files=good,
+        _resize=size is not None,
+        _skip_corrupt=skip_corrupt,
+    )
 
-    def decode(index: int) -> None:
-        try:
-            target[index] = read_pixels(good[index], grey, lambda image: fit_square(image, size) if size else image)
-        except Exception as error:
-            _note(faults, good[index], error, skip_corrupt)
 
-    in_parallel(range(len(good)), decode, progress)
-    whole = [index for index, path in enumerate(good) if path not in faults]
-    return External(_plain(target[whole]), tuple(f"{path}: {fault}" for path, fault in faults.items()))
-
-
-def _note(faults: dict[Path, str], path: Path, error: Exception, skip_corrupt: bool) -> None:
-    fault = "it is not an image that PIL knows" if "cannot identify" in str(error) else " ".join(str(error).split())
+def _note(skipped: list[str], place: Place, fault: str, skip_corrupt: bool) -> None:
     if not skip_corrupt:
-        raise InputError(f"{path}: cannot be decoded: {fault}; remove it, or go on with --skip-corrupt") from error
-    faults[path] = fault
+        raise InputError(f"{place}: cannot be decoded: {fault}; remove it, or go on with --skip-corrupt")
+    skipped.append(f"{place}: {fault}")
 
 
-def _require_one_size(root: Path, paths: list[Path], headers: dict[Path, Header]) -> None:
-    first = headers[paths[0]]
-    for path in paths:
-        header = headers[path]
+def _require_one_size(root: Path, places: list[Place], headers: dict[Place, Header]) -> None:
+    first = headers[places[0]]
+    for place in places:
+        header = headers[place]
         if (header.width, header.height) != (first.width, first.height):
             raise InputError(
-                f"{root}: images differ in size: {paths[0].name} is {first.width}x{first.height}, {path.name} is "
-                f"{header.width}x{header.height}; with --image-size N each is resized and cropped to N x N"
+                f"{root}: images differ in size: {_short(places[0])} is {first.width}x{first.height}, "
+                f"{_short(place)} is {header.width}x{header.height}; with --image-size N each is resized and cropped "
+                "to N x N"
             )
+
+
+def _short(place: Place) -> str:
+    return Path(place.name).name

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset
-from genbench.datasets.decoding import SUFFIXES, Header, fit_square, in_parallel, read_header, read_pixels
+from genbench.datasets.decoding import ON_WHITE, Header, fault_of, in_parallel, read_header
+from genbench.datasets.finding import Found, find_images, kinds_text
+from genbench.datasets.mapping import release
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, digest, file_stamps, keep
+from genbench.datasets.stream import Decoding, decoded
+from genbench.errors import InputError
 from genbench.seeding import derive
 
 __all__ = ["load"]
@@ -33,11 +38,12 @@ class _Listing:
 
 
 def load(request: Request) -> Dataset:
-    """Load a directory of images: png, jpg, bmp, webp, tif, and the first frame of a gif.
+    """Load a directory of images: png, jpg, bmp, webp, tif, pgm, ppm, and the first frame of a gif.
 
     The split is that of the sub-folders `train` and one of `HELD_OUT_FOLDERS`, where both are there; otherwise a tenth
     of the images, chosen by a hash of their names, is held out, so that it stays the same when images are added nearby.
-    Sub-folders are classes where every image lies in one and there are at least two. Hidden files are passed over.
+    Sub-folders are classes where every image lies in one and there are at least two. Hidden files are passed over, and
+    links to folders followed; `remark` of the dataset says what was passed over.
     More images to train on than `REFERENCE_LIMIT` are stored in an order that is a hash of their names, others sorted.
     Images are grey where all of them are, else RGB; upright as their EXIF orientation says; laid on white where they
     are transparent; all of one size, or brought to one by `image_size`.
@@ -46,15 +52,19 @@ def load(request: Request) -> Dataset:
     if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
         fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
         raise request.fault(f"{root}: {fault}")
-    listing = _list(request, root)
+    found = _found(request, root)
+    listing = _list(request, root, list(found.names))
     key = f"{root.resolve()} {request.image_size}"
-    return keep(request, key, file_stamps(root, listing.names), lambda: _plan(request, listing))
+    try:
+        stamps = file_stamps(root, listing.names)
+    except OSError as error:
+        raise _corrupt(request, Path(error.filename), fault_of(error)) from error
+    dataset = keep(request, key, stamps, lambda: _plan(request, listing))
+    remark = found.remark()
+    return dataset if remark is None else replace(dataset, remark=f"{root}: passed over: {remark}")
 
 
-def _list(request: Request, root: Path) -> _Listing:
-    names = _image_names(request, root)
-    if not names:
-        raise request.fault(f"no images in {root} or below; genbench reads {', '.join(sorted(SUFFIXES))}")
+def _list(request: Request, root: Path, names: list[str]) -> _Listing:
     folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
     if folder is not None and (root / "train").is_dir():
         train = [name for name in names if name.startswith("train/")]
@@ -85,27 +95,16 @@ def _classes(request: Request, train: list[str], held_out: list[str], depth: int
     return tuple(classes) if len(set(classes)) > 1 else (None,) * len(parts)
 
 
-def _image_names(request: Request, root: Path) -> list[str]:
-    """Return every image file at or below `root`, sorted; links to folders are followed, each folder once."""
-
-    def refuse(error: OSError) -> None:
-        raise request.fault(f"cannot read {error.filename}: {error.strerror}") from error
-
-    names: list[str] = []
-    seen: set[str] = set()
-    for folder, below, files in os.walk(root, followlinks=True, onerror=refuse):
-        real = os.path.realpath(folder)
-        below[:] = [] if real in seen else sorted(name for name in below if not name.startswith("."))
-        if real in seen:
-            continue
-        seen.add(real)
-        relative = Path(folder).relative_to(root)
-        names += [
-            (relative / name).as_posix()
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
-    return sorted(names)
+def _found(request: Request, root: Path) -> Found:
+    try:
+        found = find_images(root)
+    except InputError as error:
+        raise request.fault(str(error)) from error
+    if not found.names:
+        remark = found.remark()
+        beside = f" (passed over: {remark})" if remark else ""
+        raise request.fault(f"no images in {root} or below{beside}; genbench reads {kinds_text()}")
+    return found
 
 
 def _plan(request: Request, listing: _Listing) -> Plan:
@@ -123,7 +122,7 @@ def _plan(request: Request, listing: _Listing) -> Plan:
         train_count=listing.train_count,
         labels=np.array(labels, np.int64) if labels else None,
         class_names=class_names or None,
-        fill=partial(_decode, request, listing, grey),
+        fill=partial(_decode, request, listing),
     )
 
 
@@ -134,7 +133,7 @@ def _headers(request: Request, listing: _Listing) -> list[Header]:
         try:
             headers[name] = read_header(listing.root / name)
         except Exception as error:  # PIL raises what each format's reader happens to raise
-            raise _corrupt(request, listing.root / name, error) from error
+            raise _corrupt(request, listing.root / name, fault_of(error)) from error
 
     in_parallel(listing.names, work, None)
     return [headers[name] for name in listing.names]
@@ -151,19 +150,19 @@ def _require_one_size(request: Request, listing: _Listing, headers: list[Header]
             )
 
 
-def _decode(request: Request, listing: _Listing, grey: bool, target: npt.NDArray[np.uint8]) -> None:
-    size = request.image_size
+def _decode(request: Request, listing: _Listing, target: npt.NDArray[np.uint8]) -> None:
+    paths = [listing.root / name for name in listing.names]
+    channels, height, width = target.shape[1:]
+    written, done = torch.from_numpy(target), 0
+    for chunk in decoded(paths, Decoding((channels, height, width), request.image_size is not None, ON_WHITE)):
+        for index, fault in chunk.faults:
+            raise _corrupt(request, paths[index], fault)
+        target[done : done + chunk.count] = chunk.pixels
+        release(written)
+        done += chunk.count
+        if request.progress is not None:
+            request.progress(done, len(paths))
 
-    def work(index: int) -> None:
-        path = listing.root / listing.names[index]
-        try:
-            target[index] = read_pixels(path, grey, lambda image: fit_square(image, size) if size else image)
-        except Exception as error:
-            raise _corrupt(request, path, error) from error
 
-    in_parallel(range(len(listing.names)), work, request.progress)
-
-
-def _corrupt(request: Request, path: Path, error: Exception) -> Exception:
-    reason = "it is not an image that PIL knows" if "cannot identify" in str(error) else str(error)
+def _corrupt(request: Request, path: Path, reason: str) -> Exception:
     return request.fault(f"cannot read {path}: {reason}; replace or remove it")

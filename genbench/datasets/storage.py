@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ import torch
 from genbench.atomic import replacing
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.locking import locked
+from genbench.datasets.mapping import as_mapped, release
 from genbench.datasets.room import has_room, require_memory, require_one_image
 from genbench.datasets.source import Request
 from genbench.privacy import without_paths
@@ -122,8 +122,10 @@ def _kept(request: Request, path: Path, stamp: str) -> Dataset | None:
         return None
     status = path.stat()
     state = (str(path), status.st_ino, status.st_size, status.st_mtime_ns, dataset.fingerprint)
-    if state not in _checked and fingerprint(dataset.train, dataset.held_out) != dataset.fingerprint:
-        return None
+    if state not in _checked:
+        found = fingerprint(dataset.train, dataset.held_out, after_chunk=lambda: release(dataset.train.images))
+        if found != dataset.fingerprint:
+            return None
     _checked.add(state)
     return dataset
 
@@ -136,9 +138,10 @@ def _write(path: Path, stamp: str, plan: Plan) -> dict[str, Any]:
     with replacing(path, private=True) as temporary:
         _reserve(temporary, plan.image_bytes)
         images = np.memmap(temporary, np.uint8, "r+", shape=plan.shape)
+        mapped = as_mapped(images)
         plan.fill(images)
-        train, held_out = _splits(torch.from_numpy(images), plan.labels, plan.train_count)
-        known = fingerprint(train, held_out)
+        train, held_out = _splits(mapped, plan.labels, plan.train_count)
+        known = fingerprint(train, held_out, after_chunk=lambda: release(mapped))
         images.flush()
         if plan.labels is not None:
             with temporary.open("ab") as file:
@@ -170,10 +173,7 @@ def _read(request: Request, path: Path, facts: dict[str, Any]) -> Dataset:
     shape = tuple(facts["shape"])
     count, image_bytes = shape[0], math.prod(shape)
     if _is_large(image_bytes):
-        with warnings.catch_warnings():
-            # torch warns that the pages are read-only; they are meant to be, and nothing writes to a dataset.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            images = torch.from_numpy(np.memmap(path, np.uint8, "r", shape=shape))
+        images = as_mapped(np.memmap(path, np.uint8, "r", shape=shape))
     else:
         images = torch.from_numpy(np.fromfile(path, np.uint8, image_bytes).reshape(shape))
     labels = np.fromfile(path, np.int64, count, offset=image_bytes) if facts["labelled"] else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import psutil
 import torch
 from torch import Tensor, nn
 
+from genbench.datasets.decoding import ON_WHITE
+from genbench.datasets.mapping import release
 from genbench.errors import InputError
 
 __all__ = ["Extractor", "Features", "RecipeValue", "check_rgb", "default_batch_size", "extract", "place", "PRECISIONS"]
@@ -63,6 +65,7 @@ class Extractor:
         official: true only for the 2015 TensorFlow Inception-v3, so that a distance may be called `fid`.
         image_shape: the one (C, H, W) that it takes, or None for any.
         rgb: whether it takes three channels; one channel is then repeated, on `device`.
+        alpha: what becomes of transparency where image files are read for it: `ON_WHITE` or `DROPPED`.
         image_bytes: about how much memory one image needs on its way through the network.
         fields: what the recipe says beyond name, weights and precision.
     """
@@ -78,6 +81,7 @@ class Extractor:
     official: bool = False
     image_shape: torch.Size | None = None
     rgb: bool = False
+    alpha: str = ON_WHITE
     image_bytes: int = 1 << 20
     fields: Mapping[str, RecipeValue] = field(default_factory=dict)
 
@@ -157,6 +161,7 @@ def extract(
     *,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    filled: Iterable[int] | None = None,
 ) -> Features:
     """Return the features of all `images`, batch by batch; the uint8 images move to the device once.
 
@@ -166,35 +171,56 @@ def extract(
         batch_size: images a batch; None chooses by memory (`default_batch_size`). On CUDA a batch that does not fit is
             halved until it does.
         progress: called with (images done, N) after each batch.
+        filled: where the images are still being read: how many there are so far, growing; the last says how many there
+            will be. The batches are those of images that are all there.
 
     Raises:
         InputError: the images are not uint8, or of a shape that the extractor does not take.
     """
-    count = len(images)
-    features = torch.empty(count, extractor.feature_count)
-    logits = None if extractor.classes is None else torch.empty(count, extractor.classes)
-    size = batch_size or default_batch_size(extractor)
-    done = 0
-    while done < count:
-        chunk = images[done : done + _transfer_count(images, size)].to(extractor.device)
+    run = _Extraction(extractor, images, batch_size or default_batch_size(extractor), progress)
+    available = len(images) if filled is None else 0
+    for available in filled or ():
+        run.advance(available - available % run.size)
+    run.advance(available)
+    return Features(run.features[:available], None if run.logits is None else run.logits[:available])
+
+
+class _Extraction:
+    """Features of the first images of a set, and of ever more of them."""
+
+    def __init__(
+        self, extractor: Extractor, images: Tensor, size: int, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self.extractor, self.images, self.size, self.progress = extractor, images, size, progress
+        self.features = torch.empty(len(images), extractor.feature_count)
+        self.logits = None if extractor.classes is None else torch.empty(len(images), extractor.classes)
+        self.done = 0
+
+    def advance(self, stop: int) -> None:
+        """Extract the features of all images before `stop` that have none yet."""
+        while self.done < stop:
+            end = min(stop, self.done + _transfer_count(self.images, self.size))
+            self._transferred(self.images[self.done : end].to(self.extractor.device))
+
+    def _transferred(self, chunk: Tensor) -> None:
         position = 0
         while position < len(chunk):
             try:
-                batch_features, batch_logits = extractor(chunk[position : position + size])
+                features, logits = self.extractor(chunk[position : position + self.size])
             except torch.OutOfMemoryError:
-                if size == 1:
+                if self.size == 1:
                     raise
-                size //= 2
+                self.size //= 2
                 continue
-            stop = done + position + len(batch_features)
-            features[done + position : stop] = batch_features
-            if logits is not None and batch_logits is not None:
-                logits[done + position : stop] = batch_logits
-            position += len(batch_features)
-            if progress is not None:
-                progress(stop, count)
-        done += len(chunk)
-    return Features(features, logits)
+            rows = slice(self.done, self.done + len(features))
+            self.features[rows] = features
+            if self.logits is not None and logits is not None:
+                self.logits[rows] = logits
+            position += len(features)
+            self.done = rows.stop
+            release(self.images)
+            if self.progress is not None:
+                self.progress(self.done, len(self.images))
 
 
 def _transfer_count(images: Tensor, batch: int) -> int:

@@ -251,6 +251,7 @@ def inception_extractor(
         weights_sha256=weights_sha256,
         official=official,
         rgb=True,
+        alpha=profile.alpha,
         image_bytes=_IMAGE_BYTES,
         fields={"profile": profile.name, "resizer": profile.resizer, "range": profile.range, "logits": "without bias"},
     )

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genbench.datasets.decoding import DROPPED
 from genbench.errors import InputError, nearest
 
 __all__ = ["PROFILES", "Profile", "profile_named"]
@@ -23,12 +24,16 @@ SIDE = 299
 
 @dataclass(frozen=True)
 class Profile:
-    """One tool's way: `prepare` takes (B, 3, H, W) uint8 and returns (B, 3, 299, 299) float32."""
+    """One tool's way: `prepare` takes (B, 3, H, W) uint8 and returns (B, 3, 299, 299) float32.
+
+    `alpha` is what it does with transparency as it reads an image file: all let PIL convert to RGB, which drops it.
+    """
 
     name: str
     resizer: str
     range: str
     prepare: Callable[[Tensor], Tensor]
+    alpha: str = DROPPED
 
 
 def resize_tensorflow(x: Tensor, side: int = SIDE) -> Tensor:

@@ -80,7 +80,7 @@ class Metric:
         """Return the numbers by value name; one that has no finite value here (PSNR without error) is left out.
 
         Raises:
-            NotMeasurable: the evidence lacks something or has too few rows.
+            NotMeasurable: the evidence lacks something, has too few rows, or images of two shapes.
             ValueError: the evidence is faulty.
         """
         for need in self.needs:
@@ -91,6 +91,18 @@ class Metric:
                 raise NotMeasurable(
                     f"{self.name}: needs at least {self.least_count} {need.replace('_', ' ')}, got {len(found)}"
                 )
+        self._check_shapes(evidence)
         module, _, function = self.function.partition(":")
         numbers: dict[str, float] = getattr(importlib.import_module(f"genbench.metrics.{module}"), function)(evidence)
         return numbers
+
+    def _check_shapes(self, evidence: Evidence) -> None:
+        """Images that are set against each other pixel by pixel must be of one shape."""
+        shapes = {
+            need.replace("_", " "): "x".join(map(str, getattr(evidence, need).shape[1:]))
+            for need in self.needs
+            if need.endswith("_images")
+        }
+        if len(set(shapes.values())) > 1:
+            found = " and ".join(f"{name} of {shape}" for name, shape in shapes.items())
+            raise NotMeasurable(f"{self.name}: needs images of one shape, got {found} (channels x height x width)")

@@ -1,0 +1,80 @@
+"""Going on without a cache: where the user's own folder cannot be written, a temporary one stands in for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from genbench.datasets.source import cache_root, default_data_root
+
+__all__ = ["settings_of_matplotlib", "without_cache"]
+
+
+@contextlib.contextmanager
+def without_cache() -> Iterator[str | None]:
+    """Put a temporary folder in the place of a cache folder that cannot be written.
+
+    What the cache holds already can still be read: the temporary folder links to it. A folder that the user has named
+    with `$GENBENCH_CACHE` is left as it is, for a name that is mistyped should be told.
+
+    Yields:
+        One line to warn the user with, or None where the cache can be written.
+    """
+    if os.environ.get("GENBENCH_CACHE") or _is_writable(cache_root()):
+        yield None
+        return
+    unwritable, data = cache_root(), default_data_root()
+    with tempfile.TemporaryDirectory(prefix="genbench-cache-") as folder, contextlib.ExitStack() as held:
+        _link(unwritable, Path(folder))
+        if data.is_dir():
+            held.enter_context(_environment("GENBENCH_DATA", str(data)))
+        held.enter_context(_environment("GENBENCH_CACHE", folder))
+        yield (
+            f"{unwritable} cannot be written: going on without a cache, so what is made for this run is made again for "
+            "the next; $GENBENCH_CACHE names another folder"
+        )
+
+
+@contextlib.contextmanager
+def settings_of_matplotlib() -> Iterator[None]:
+    """Give matplotlib a temporary folder where its own cannot be written; else it says so in two lines of its own."""
+    own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "matplotlib"
+    if os.environ.get("MPLCONFIGDIR") or _is_writable(own):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="genbench-matplotlib-") as folder, _environment("MPLCONFIGDIR", folder):
+        yield
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _is_writable(folder: Path) -> bool:
+    """Say whether a folder can be written, or could be made."""
+    existing = folder
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+
+
+def _link(unwritable: Path, folder: Path) -> None:
+    """Make the sub-folders of a cache in `folder`, each with links to the files of the one that cannot be written."""
+    with contextlib.suppress(OSError):  # what cannot be read either is made again
+        for kind in (path for path in unwritable.iterdir() if path.is_dir() and path.name != "data"):
+            (folder / kind.name).mkdir()
+            for path in kind.iterdir():
+                if path.is_file() and not path.name.startswith("."):
+                    (folder / kind.name / path.name).symlink_to(path)

@@ -1,0 +1,86 @@
+"""Which image files lie in a folder: the one reader of folders, for `folder:` and for `genbench evaluate`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from genbench.datasets.decoding import SUFFIXES
+from genbench.errors import InputError
+
+__all__ = ["Found", "find_images", "is_image_name", "kinds_text"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The image files at or below a folder, and what lies there beside them.
+
+    Args:
+        names: relative to the folder, with forward slashes, sorted.
+        passed_over: what was not taken (in the singular and the plural), and how many.
+    """
+
+    names: tuple[str, ...]
+    passed_over: tuple[tuple[tuple[str, str], int], ...]
+
+    def remark(self) -> str | None:
+        """Return what was passed over, such as `2 hidden files, 1 file of another kind`; None where nothing was."""
+        return ", ".join(f"{count} {what[count > 1]}" for what, count in self.passed_over) or None
+
+
+_HIDDEN_FILE = ("hidden file", "hidden files")
+_HIDDEN_FOLDER = ("hidden folder", "hidden folders")
+_OTHER = ("file of another kind", "files of other kinds")
+_SEEN = ("link to a folder that was read already", "links to folders that were read already")
+
+
+def find_images(root: Path) -> Found:
+    """Return every image file at or below `root`; links to folders are followed, and each folder is read once.
+
+    Hidden files and folders (`.DS_Store`, `.ipynb_checkpoints`) and what `zip` adds on a Mac (`__MACOSX`) are passed
+    over and counted, and so are files whose suffix is not one of `SUFFIXES`.
+
+    Raises:
+        InputError: a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+
+    names: list[str] = []
+    passed: Counter[tuple[str, str]] = Counter()
+    seen: set[str] = set()
+    for folder, below, files in os.walk(root, followlinks=True, onerror=refuse):
+        real = os.path.realpath(folder)
+        if real in seen:
+            passed[_SEEN] += 1
+            below[:] = []
+            continue
+        seen.add(real)
+        hidden = [name for name in below if _is_hidden(name)]
+        passed[_HIDDEN_FOLDER] += len(hidden)
+        below[:] = sorted(set(below) - set(hidden))
+        relative = Path(folder).relative_to(root)
+        for name in files:
+            if is_image_name(name):
+                names.append((relative / name).as_posix())
+            else:
+                passed[_HIDDEN_FILE if _is_hidden(name) else _OTHER] += 1
+    return Found(tuple(sorted(names)), tuple((what, count) for what, count in sorted(passed.items()) if count))
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a path, of a file or within an archive, is that of an image which is not hidden."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not any(_is_hidden(part) for part in path.parts)
+
+
+def kinds_text() -> str:
+    """Return the suffixes of all images that are read."""
+    return ", ".join(sorted(SUFFIXES))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"

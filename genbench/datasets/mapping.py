@@ -1,0 +1,134 @@
+"""Images that need not fit into memory: a temporary file that is mapped, and mapped pages given back once read."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import tempfile
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from genbench.datasets.source import cache_root
+from genbench.errors import InputError
+
+__all__ = ["PixelStore", "as_mapped", "giving_back", "release"]
+
+IN_MEMORY_BYTES = 1 << 28  # of images that are held in memory rather than in a file
+_MAPPINGS: dict[int, weakref.ref[mmap.mmap]] = {}  # by address; of files alone, so that no page holds the only copy
+
+
+class PixelStore:
+    """Room for (N, C, H, W) uint8 images that are appended once and read often, in memory or in a temporary file.
+
+    The file has no name, so it is gone with the process, however that ends.
+    """
+
+    def __init__(self, shape: tuple[int, int, int, int], what: str) -> None:
+        """Reserve the room.
+
+        Args:
+            shape: of all images.
+            what: whose images they are, for the error.
+
+        Raises:
+            InputError: there is no room on the disk.
+        """
+        self.count = 0
+        self._image_bytes = int(np.prod(shape[1:], dtype=np.int64))
+        size = shape[0] * self._image_bytes
+        self._file: int | None = None
+        if size <= IN_MEMORY_BYTES:
+            self.images = torch.empty(shape, dtype=torch.uint8)
+            return
+        folder = _temporary_folder()
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told now, and not by a bus error later
+                array = np.memmap(file, np.uint8, "r+", shape=shape)
+                self._file = os.dup(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{what}: its {size / 1e9:.1f} GB of pixels do not fit into {folder} ({error.strerror}); make room "
+                "there, or name another folder with $GENBENCH_CACHE"
+            ) from error
+        weakref.finalize(self, os.close, self._file)
+        self.images = as_mapped(array)
+
+    def append(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Put (n, C, H, W) images behind those that are there."""
+        if self._file is None:
+            self.images.numpy()[self.count : self.count + len(pixels)] = pixels
+        else:
+            # Written and not copied into the mapping, whose pages would count as this process's memory.
+            data, position = np.ascontiguousarray(pixels).data.cast("B"), self.count * self._image_bytes
+            while data:
+                written = os.pwrite(self._file, data, position)
+                data, position = data[written:], position + written
+        self.count += len(pixels)
+
+
+def as_mapped(array: npt.NDArray[np.uint8]) -> Tensor:
+    """Return the tensor over an array that is a whole mapped file; `release` can give back its pages."""
+    mapping: object = array.base
+    assert isinstance(mapping, mmap.mmap), "the array is a view"
+    address = array.ctypes.data
+    _MAPPINGS[address] = weakref.ref(mapping, lambda _: _MAPPINGS.pop(address, None))
+    with warnings.catch_warnings():
+        # torch warns that the pages are read-only; they are meant to be, and nothing writes to a dataset.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def release(images: Tensor) -> None:
+    """Give back the pages of the mapped file that `images` lie in, if they do: the next use reads them again.
+
+    Pages that have been read count as the memory of the process until then, and would grow with the number of images.
+    """
+    address = images.data_ptr()
+    for start, reference in list(_MAPPINGS.items()):
+        mapping = reference()
+        if mapping is not None and start <= address < start + len(mapping):
+            mapping.madvise(mmap.MADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def giving_back() -> Iterator[None]:
+    """Give back the pages of all mapped files after each of torch's operations within the block.
+
+    For code that reads images from end to end and knows nothing of where they lie, as metrics are.
+    """
+    if not _MAPPINGS:
+        yield
+        return
+    with _GivingBack():
+        yield
+
+
+class _GivingBack(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for reference in list(_MAPPINGS.values()):
+            if (mapping := reference()) is not None:
+                mapping.madvise(mmap.MADV_DONTNEED)
+        return found
+
+
+def _temporary_folder() -> Path:
+    folder = cache_root() / "temporary"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir())
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())

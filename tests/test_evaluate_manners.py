@@ -1,0 +1,271 @@
+"""What `genbench evaluate` says first, what it refuses, and how commands go on without a cache and end when ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from torch import Tensor, nn
+
+from genbench import api, cli, datasets, preflight
+from genbench.cli.evaluate import evaluate
+from genbench.cli.models import models
+from genbench.cli.regress import regress
+from genbench.cli.run import run
+from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
+from genbench.datasets.decoding import DROPPED
+from genbench.errors import GenbenchError
+from genbench.features.extractor import Extractor, extract
+from genbench.metrics import METRICS
+from genbench.metrics.evidence import Evidence
+from genbench.metrics.metric import NotMeasurable
+
+QUICK = ("--metrics", "fd,pixel_w1")
+
+
+class Means(nn.Module):
+    """Mean and spread of each channel: features of images of any size, as Inception has them."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        return torch.cat([x.mean(dim=(2, 3)), x.std(dim=(2, 3))], dim=1), None
+
+
+@pytest.fixture
+def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extractor that takes grey and RGB images of any size, and a profile that drops alpha."""
+    extractor = Extractor(
+        *("inception", Means(), lambda x: x.float(), torch.device("cpu"), "fp32", 6, None, "0" * 64),
+        rgb=True,
+        alpha=DROPPED,
+    )
+    monkeypatch.setattr(preflight, "load_extractor", lambda *_: extractor)
+
+
+def images(path: Path, shape: tuple[int, ...] = (20, 8, 8, 3)) -> Path:
+    np.save(path, np.random.default_rng(len(path.name)).integers(256, size=shape, dtype=np.uint8))
+    return path
+
+
+def folder(path: Path, mode: str = "RGB", side: int = 8) -> Path:
+    path.mkdir()
+    for index in range(20):
+        pixels = np.random.default_rng(index).integers(256, size=(side, side, len(mode)), dtype=np.uint8)
+        Image.fromarray(pixels.squeeze(-1) if len(mode) == 1 else pixels).save(path / f"{index}.png")
+    return path
+
+
+def called(*arguments: object) -> Result:
+    return CliRunner().invoke(evaluate, [*map(str, arguments), *QUICK], catch_exceptions=False)
+
+
+def test_the_title_says_that_fd_of_random_features_is_no_fid(tmp_path: Path) -> None:
+    own, other = images(tmp_path / "a.npy"), images(tmp_path / "bc.npy")
+    title, first, *_ = called(own, "--reference", other).stdout.splitlines()
+    assert title == (
+        f"{own} (20 images) against {other}; features: random-conv, a network with random weights, so fd is no FID; "
+        "for that add --extractor inception"
+    )
+    assert first.startswith("fd ↓")
+
+
+def test_images_of_another_size_lose_what_needs_one_size_and_nothing_else(tmp_path: Path, any_size: None) -> None:
+    answer = called(images(tmp_path / "a.npy", (20, 8, 8, 3)), "--reference", images(tmp_path / "b.npy", (20, 6, 9, 3)))
+    assert answer.exit_code == 0
+    assert answer.stdout.splitlines()[1].startswith("fd ")
+    assert (
+        "not measured: pixel_statistics: needs images of one shape, got sample images of 3x8x8 and reference images of "
+        "3x6x9 (channels x height x width)"
+    ) in answer.stderr
+
+
+def test_every_metric_of_two_sets_of_images_is_left_out_where_their_shapes_differ() -> None:
+    evidence = Evidence(
+        torch.randn(30, 4),
+        torch.randn(30, 4),
+        sample_images=torch.zeros(30, 1, 8, 8, dtype=torch.uint8),
+        reference_images=torch.zeros(30, 3, 8, 8, dtype=torch.uint8),
+        held_out_images=torch.zeros(30, 1, 9, 8, dtype=torch.uint8),
+        held_out_labels=torch.zeros(30, dtype=torch.int64),
+    )
+    both = [metric for metric in METRICS.values() if sum(need.endswith("_images") for need in metric.needs) > 1]
+    assert {metric.name for metric in both} == {"pixel_statistics", "classification_accuracy"}
+    for metric in both:
+        with pytest.raises(NotMeasurable, match=f"{metric.name}: needs images of one shape"):
+            metric.compute(evidence)
+
+
+@pytest.mark.parametrize("grey", ["images", "reference"])
+def test_grey_against_rgb_says_how_they_were_converted(tmp_path: Path, grey: str) -> None:
+    sides = {
+        "images": folder(tmp_path / "images", "L" if grey == "images" else "RGB"),
+        "reference": folder(tmp_path / "reference", "L" if grey == "reference" else "RGB"),
+    }
+    answer = called(sides["images"], "--reference", sides["reference"])
+    other = sides["reference" if grey == "images" else "images"]
+    assert (
+        f"{sides[grey]}: grey, and {other} is RGB: the one channel of each was repeated for all three" in answer.stderr
+    )
+    assert "pixel_w1" in answer.stdout
+
+
+def test_what_becomes_of_alpha_is_said_and_in_the_recipe_where_there_is_any(tmp_path: Path, any_size: None) -> None:
+    plain, clear = folder(tmp_path / "plain"), folder(tmp_path / "clear", "RGBA")
+    answer = called(clear, "--reference", plain, "--json")
+    assert f"{clear}: some are transparent: their alpha dropped, as the profile's tool does" in answer.stderr
+    document = json.loads(answer.stdout)
+    assert {recipe["alpha"] for recipe in document["recipes"].values()} == {"dropped"}
+    assert document["remarks"] == [f"{clear}: some are transparent: their alpha dropped, as the profile's tool does"]
+    document = json.loads(called(plain, "--reference", plain, "--json").stdout)
+    assert not any("alpha" in recipe for recipe in document["recipes"].values())
+
+
+def test_features_of_a_stream_are_those_of_the_whole() -> None:
+    pixels = torch.randint(256, (50, 3, 8, 8), dtype=torch.uint8)
+    extractor = Extractor(*("x", Means(), lambda x: x.float(), torch.device("cpu"), "fp32", 6, None, "0" * 64))
+    sizes = []
+    hook = extractor.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    whole = extract(extractor, pixels, batch_size=8)
+    expected, sizes = sizes, []
+    hook.remove()
+    extractor.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    streamed = extract(extractor, pixels, batch_size=8, filled=iter([3, 7, 20, 21, 50]))
+    assert sizes == expected  # in other batches the last digits would differ
+    assert torch.equal(streamed.features, whole.features)
+    assert len(extract(extractor, pixels, batch_size=8, filled=iter([10, 44]))) == 44
+
+
+# Options without effect
+
+
+def refused(command: object, *arguments: object) -> str:
+    with pytest.raises(GenbenchError) as error:
+        CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_options_of_evaluate_that_would_have_no_effect(tmp_path: Path) -> None:
+    array, other = images(tmp_path / "a.npy"), images(tmp_path / "b.npy")
+    files = folder(tmp_path / "files")
+    against = ("--reference", other)
+    assert "--image-size has no effect on arrays" in refused(evaluate, array, *against, "--image-size", 8)
+    assert "is an array of 8x8 images, which is taken as it is" in refused(
+        evaluate, array, "--reference", files, "--image-size", 4
+    )
+    assert called(array, "--reference", files, "--image-size", 8).exit_code == 0
+    assert "--skip-corrupt has no effect on arrays" in refused(evaluate, array, *against, "--skip-corrupt")
+    assert "--data-root has no effect with --reference" in refused(evaluate, array, *against, "--data-root", tmp_path)
+    assert "--data-root has no effect with -d digits" in refused(
+        evaluate, array, "-d", "digits", "--data-root", tmp_path
+    )
+    for option in ("--weights", "--profile"):
+        assert f"takes no {option}" in refused(evaluate, array, *against, "--extractor", "random-conv", option, "x")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("-m", "real", "--seed", "1", "--seeds", "2"), "--seed and --seeds exclude each other"),
+        (("-m", "real", "--control", "noise", "--no-controls"), "--control and --no-controls exclude each other"),
+        (("-m", "real", "--timeout", "60", "--hang-timeout", "90"), "--hang-timeout 90 has no effect, as --timeout 60"),
+        (("-m", "real", "--data-root", "."), "--data-root has no effect with digits"),
+        (("-m", "real", "--compile"), "--compile has no effect, as controls are not trained"),
+        (("-m", "real", "--batch-size", "32"), "--batch-size has no effect, as controls are not trained"),
+    ],
+)
+def test_options_of_run_that_would_have_no_effect(flags: tuple[str, ...], message: str) -> None:
+    assert message in refused(run, *flags)
+
+
+def test_options_of_other_commands_that_would_have_no_effect() -> None:
+    assert "--pairs has no effect with --update-counters" in refused(regress, "--update-counters", "--pairs", "9")
+    assert "its options have no effect here; write vae" in refused(models, "vae:beta=4")
+
+
+# Without a cache, and when ended
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that cannot be written though it holds something; root may write anywhere, so access is asked."""
+    root = tmp_path / "home" / "genbench"
+    (root / "weights").mkdir(parents=True)
+    (root / "weights" / "kept").write_text("whole")
+    (root / "data").mkdir()
+    for name in ("GENBENCH_CACHE", "GENBENCH_DATA", "MPLCONFIGDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not Path(path).is_relative_to(tmp_path / "home") and access(path, mode)
+    )
+    return root
+
+
+def test_where_the_cache_cannot_be_written_a_command_goes_on_and_warns_once(unwritable: Path, tmp_path: Path) -> None:
+    own = images(tmp_path / "a.npy")
+    answer = called(own, "--reference", own)
+    assert answer.exit_code == 0
+    assert answer.stderr.count("going on without a cache") == 1
+    assert f"{unwritable} cannot be written" in answer.stderr
+    assert sorted(path.name for path in unwritable.rglob("*")) == ["data", "kept", "weights"]
+    assert "GENBENCH_CACHE" not in os.environ
+
+
+def test_what_an_unwritable_cache_holds_can_still_be_read(unwritable: Path) -> None:
+    with without_cache() as warning:
+        assert warning is not None
+        folder = datasets.cache_root()
+        assert folder != unwritable
+        assert (folder / "weights" / "kept").read_text() == "whole"
+        assert datasets.default_data_root() == unwritable / "data"
+        with settings_of_matplotlib():
+            assert Path(os.environ["MPLCONFIGDIR"]).is_dir()
+    assert not folder.exists()
+    assert datasets.cache_root() == unwritable
+    assert "MPLCONFIGDIR" not in os.environ
+
+
+def test_a_run_from_python_warns(unwritable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "run_benchmark", lambda *_: [])
+    monkeypatch.setattr("genbench.report.render_directory", lambda directory: directory)
+    with pytest.warns(UserWarning, match="going on without a cache"):
+        api.run(["real"], out=tmp_path / "out")
+
+
+def test_a_cache_that_was_named_is_not_replaced(unwritable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENBENCH_CACHE", str(unwritable))
+    with without_cache() as warning:
+        assert warning is None
+        assert datasets.cache_root() == unwritable
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["evaluate", "x", "-d", "digits"], "genbench: interrupted"),
+        (["plugin", "check", "vae"], "genbench: interrupted"),
+        (["run"], "genbench: interrupted; the same command goes on where it was"),
+    ],
+)
+def test_only_what_goes_on_promises_to(
+    command: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    ended = cli.cli.commands[command[0]]
+    monkeypatch.setattr(ended.commands["check"] if command[0] == "plugin" else ended, "callback", interrupted)
+    monkeypatch.setattr(sys, "argv", ["genbench", *command])
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # the test runner's own stay
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert (end.value.code, capsys.readouterr().err.strip()) == (130, line)
