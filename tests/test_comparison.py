@@ -78,6 +78,46 @@ def test_other_seeds_are_compared_by_welch() -> None:
     assert (found.p, found.half_width) == pytest.approx((reference.pvalue, (high - low) / 2))
 
 
+def covered(sizes: tuple[int, int], ratio: float, draws: int = 1500) -> float:
+    """How often the interval of two equal means holds 0; the first side deviates `ratio` times as much."""
+    draw = np.random.default_rng([*sizes, int(100 * ratio)])
+    pairs = zip(ratio * draw.normal(size=(draws, sizes[0])), draw.normal(size=(draws, sizes[1])), strict=True)
+    found = [difference(by_seed(*x), by_seed(*y), same_model=False) for x, y in pairs]
+    held = [each.half_width is not None and abs(each.mean) <= each.half_width for each in found]
+    # The p-value says the same as the interval, in every case.
+    assert [each.p is not None and each.p >= 0.05 for each in found] == held
+    return sum(held) / draws
+
+
+@pytest.mark.parametrize("ratio", [1 / 3, 3.0])
+@pytest.mark.parametrize(
+    ("sizes", "most"), [((3, 3), 0.97), ((5, 5), 0.97), ((3, 5), 0.97), ((2, 5), 0.995), ((3, 10), 0.985)]
+)
+def test_two_independent_sets_cover_at_least_93_percent_whatever_their_sizes(
+    sizes: tuple[int, int], most: float, ratio: float
+) -> None:
+    assert 0.93 <= covered(sizes, ratio) <= most
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_two_seeds_against_more_go_by_banerjee(size: int) -> None:
+    one, other = [3.0, 4.0], [1.0, 2.0, 2.5, 3.0, 1.5][:size]
+    found = difference(by_seed(*one), by_seed(*other), same_model=False)
+    a, b = stats.sem(one), stats.sem(other)
+    assert found.half_width == pytest.approx(math.hypot(stats.t.ppf(0.975, 1) * a, stats.t.ppf(0.975, size - 1) * b))
+    assert found.p is not None
+    reach = [stats.t.ppf(1 - found.p / 2, len(side) - 1) * error for side, error in ((one, a), (other, b))]
+    assert math.hypot(*reach) == pytest.approx(found.mean)
+
+
+@pytest.mark.parametrize(("sizes", "is_welch"), [((2, 2), True), ((3, 6), True), ((3, 7), False), ((4, 30), True)])
+def test_welch_serves_where_it_covers(sizes: tuple[int, int], is_welch: bool) -> None:
+    draw = np.random.default_rng(1)
+    one, other = draw.normal(size=sizes[0]), draw.normal(size=sizes[1])
+    found = difference(by_seed(*one), by_seed(*other), same_model=False)
+    assert (found.p == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)) == is_welch
+
+
 @pytest.mark.parametrize(
     ("one", "other", "p", "half_width"),
     [

@@ -47,6 +47,8 @@ ORDER = [
     "preflight",
     "cell",
     "execution",
+    "intervals",
+    "ratio",
     "comparison",
     "regression",
     "report",

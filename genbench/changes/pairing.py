@@ -32,6 +32,11 @@ class Pair:
         return self.base.is_model
 
     @property
+    def label(self) -> str:
+        """The label of both, which `name` may tell apart from another of the same label."""
+        return str(self.base.cell["label"])
+
+    @property
     def settings(self) -> dict[str, tuple[Any, Any]]:
         """The settings in which the two differ, with both values: what the comparison is about."""
         return differing_fields(self.base.settings, self.new.settings)
