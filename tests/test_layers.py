@@ -43,6 +43,7 @@ ORDER = [
     "processors",
     "environment",
     "record",
+    "plans",
     "baseline",
     "preflight",
     "cell",

@@ -16,8 +16,16 @@ from genbench.report.rows import Column, Row
 __all__ = ["Change", "Outcome", "cost_change", "quality_change"]
 
 Outcome = Literal[
-    *("better", "worse", "changed", "equal", "not resolved", "no interval"),
-    *("faster in these runs", "slower in these runs", "changed in these runs", "ranges overlap"),
+    "better",
+    "worse",
+    "changed",
+    "equal",
+    "not resolved",
+    "no interval",
+    "faster in these runs",
+    "slower in these runs",
+    "changed in these runs",
+    "ranges overlap",
 ]
 
 

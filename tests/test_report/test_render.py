@@ -348,11 +348,11 @@ def test_numbers_beyond_the_first_table_stand_one_a_line_with_their_recipe(make:
 def test_the_error_of_an_evaluation_stands_apart_from_the_interval_over_seeds(make: Make) -> None:
     records = [make(label, seed) for label in ("gan", "vae") for seed in range(2)]
     before = written(records)
-    assert "How exact one evaluation is" not in before  # records of before
+    assert "How precise one evaluation is" not in before  # records of before
     for record, error in zip(records, (3.0, 4.0, 0.123, 0.123), strict=True):
         record["numbers"]["fd"]["standard_error"] = error
     after = written(records)
-    note, table = after.partition("### How exact one evaluation is\n\n")[2].split("\n\n")[:2]
+    note, table = after.partition("### How precise one evaluation is\n\n")[2].split("\n\n")[:2]
     assert "95% interval over training seeds" in note
     assert tables(table + "\n")[0][2][:3] in (["fd ↓", "3.5", "0.12"], ["fd ↓", "0.12", "3.5"])
     assert tables(before)[0] == tables(after)[0]
