@@ -1,7 +1,7 @@
 """How often the intervals of `genbench compare` hold the truth: the tables of docs/ci.md.
 
-Normal values with a standard deviation of a tenth of their mean, as BASE and NEW have it. Where BASE's mean cannot be told from
-0, no interval of a share is shown; that counts as covering. `python benchmarks/interval_coverage.py` takes two minutes.
+Normal values with a standard deviation of a tenth of their mean, in BASE and in NEW. Where BASE's mean cannot be told
+from 0, no interval of a share is shown; that counts as covering. `python benchmarks/interval_coverage.py` takes minutes.
 """
 
 from __future__ import annotations

@@ -49,7 +49,10 @@ def cost_note(section: Section) -> str:
             "describe this run: its seeds share what else the machine did. Time spent on evaluation is not included. "
             "Each seed's median and 5th and 95th percentile of the windows are in `results.csv`."
         )
-    return "Of one seed; the times hold what else the machine did. Time spent on evaluation is not included. The median and the 5th and 95th percentile of the windows are in `results.csv`."
+    return (
+        "Of one seed; the times hold what else the machine did. Time spent on evaluation is not included. The median "
+        "and the 5th and 95th percentile of the windows are in `results.csv`."
+    )
 
 
 def _evidence(recipe: Mapping[str, Any]) -> str:

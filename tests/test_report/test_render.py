@@ -16,7 +16,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from genbench.atomic import TEMPORARY_PREFIX
-from genbench.report import render
+from genbench.plans import write_plan
+from genbench.record import write_record
+from genbench.report import render, render_directory
 from genbench.report.frame import in_order
 from genbench.report.machines import machines
 from genbench.report.pages import page
@@ -131,6 +133,82 @@ def test_where_higher_is_better_the_higher_one_is_called_better(make: Make) -> N
     for record in records:
         del record["numbers"]["fd"]
     assert "`gan` is better than `vae` in classifier score by 1." in written(records)
+
+
+def whole(records: Iterable[Record], **more: Any) -> str:
+    """Return the page with the words of every picture, none of which is drawn."""
+    ordered = in_order(records)
+    kinds = ("samples", "reconstructions", "quality", "throughput", "trade-off", "losses")
+    pictures = Pictures({kind: f"{kind}.png" for kind in kinds})
+    made = [(section, pictures) for section in sections(ordered)]
+    return page(Path("nowhere"), ordered, made, machines(ordered), None, **more)
+
+
+def test_one_seed_is_spoken_of_as_one_seed_on_the_whole_page(make: Make) -> None:
+    one, three = ([make(label, seed) for label in ("gan", "vae", "real") for seed in range(count)] for count in (1, 3))
+    for record in (*one, *three):
+        record["numbers"]["fd"]["standard_error"] = 0.5
+    words = r"\b[Mm]eans?\b (over|and)|±|95% interval|over seeds|each seed|training seeds|of the seeds|share ranks"
+    assert len(re.findall(words, whole(three))) > 10
+    assert re.findall(words, whole(one)) == []
+    assert "each from one training seed (0)" in whole(one)
+    assert "Each number comes from a single training seed, so none has an interval" in whole(one)
+    assert whole(one).count("Time spent on evaluation is not included") == 1
+
+
+def test_the_first_table_says_with_what_and_on_how_many_images_it_was_measured(make: Make) -> None:
+    records = [make(label, seed) for label in ("gan", "vae") for seed in range(2)]
+    for record in records:
+        for recipe in record["recipes"].values():
+            if recipe["metric"] in {"reconstruction_mse", "psnr", "ssim", "bits_per_dim"}:
+                for name in ("extractor", "samples", "reference_split", "reference_count"):
+                    del recipe[name]
+                recipe |= {"split": "held-out", "images": 500}
+    before = whole(records).partition("| rank |")[0].strip().splitlines()[-1]
+    assert before == (
+        "fd and classifier score in features of `digits-cnn`, 500 samples against 1,297 training images; "
+        "reconstruction MSE, PSNR (dB), SSIM and bits/dim on 500 held-out images. "
+        "fd is FID's formula in other features: it is not FID."
+    )
+
+
+def test_a_caption_tells_fid_with_its_profile_and_a_second_recipe_apart(make: Make) -> None:
+    inception = {"extractor": "inception", "profile": "clean-fid", "reference_split": "test"}
+    records = [make("gan", seed, recipe_changes=inception) for seed in range(2)]
+    for record in records:
+        record["numbers"]["fid"] = record["numbers"].pop("fd")
+    other = records[0]["numbers"]["classifier_score"]
+    records[0]["recipes"]["0badcafe"] = records[0]["recipes"][other["recipe"]] | {"samples": 100, "extractor": "`x`"}
+    other["recipe"] = "0badcafe"
+    text = whole(records)
+    assert (
+        "FID and classifier score in features of `inception` (clean-fid), 500 samples against 1,297 test images" in text
+    )
+    assert "classifier score in features of <code>&#96;x&#96;</code> (clean-fid), 100 samples against" in text
+    assert "not FID" not in text
+
+
+def test_a_partial_report_says_how_many_of_how_many_cells_have_run_and_which_have_not(make: Make) -> None:
+    records = [make("gan", 0), make("real", 0)]
+    cell = {"dataset": "digits", "kind": "model", "budget": "3000steps"}
+    missing = [cell | {"id": "x", "label": label, "seed": seed} for label, seed in (("gan", 2), ("gan", 1), ("a|b", 0))]
+    text = whole(records, missing=missing)
+    assert (
+        "**Partial report: 2 of 5 planned cells have run.** Missing: `gan` on digits, seeds 1 and 2; "
+        "<code>a&#124;b</code> on digits, seed 0. The command under [How to reproduce](#how-to-reproduce) runs them."
+    ) in text
+    assert "Partial" not in whole(records)
+    text = whole(records, missing=[*missing, missing[0] | {"budget": "60s"}])
+    assert "`gan` on digits for `60s`, seed 2" in text
+
+
+def test_a_folder_with_a_plan_is_reported_as_partial_until_all_has_run(make: Make, tmp_path: Path) -> None:
+    records = [_bare(make("gan", seed, budget="9steps")) for seed in range(2)]
+    write_plan(tmp_path, [(record["id"], record["cell"]) for record in records])
+    write_record(tmp_path, records[0])
+    assert "1 of 2 planned cells have run" in render_directory(tmp_path).read_text()
+    write_record(tmp_path, records[1])
+    assert "planned" not in render_directory(tmp_path).read_text()
 
 
 def test_one_seed_has_no_interval_and_no_rank(make: Make) -> None:
