@@ -88,7 +88,7 @@ def _of_pair(comparison: Comparison, term: Term, pair: Pair) -> Iterator[Judgeme
     subject = str(pair)
     for loss in comparison.losses:
         if loss.pair is pair and loss.number == term.name:
-            yield Judgement(term, subject, "regression", None, f"no finite number from {seeds(loss.seeds)}")
+            yield Judgement(term, subject, "regression", None, f"no finite value from {seeds(loss.seeds)}")
             return
     for change in comparison.changes:
         if change.pair is pair and change.measure.name == term.name:

@@ -137,7 +137,7 @@ def _twice(one: Sequence[Row], other: Sequence[Row]) -> str:
     first, *rest = [*one, *other]
     fields = dict.fromkeys(name for row in rest for name in differing_fields(first.settings, row.settings))
     return (
-        f"the label stands {_times(one)} in BASE and {_times(other)} in NEW, apart in "
+        f"the label occurs {_times(one)} in BASE and {_times(other)} in NEW, differing in "
         f"{', '.join(name.replace('_', ' ') for name in fields)}; compare folders that hold one version of it"
     )
 

@@ -36,14 +36,14 @@ def opening(records: Sequence[Record]) -> str:
         )
     if controls:
         names = _list([f"*{text(control)}*" for control in controls])
-        said.append(f"Beside them stand the controls {names}." if models else f"Controls alone: {names}.")
+        said.append(f"Controls: {names}." if models else f"Only controls: {names}.")
     counts = [
         f"{count:,}" if isinstance(count, int) else text(count)
         for count in _distinct(record["cell"].get("samples") for record in records)
     ]
     said.append(
-        f"Quality is measured on {_list(counts)} samples a row, at the end of the budget, never at the best moment of "
-        f"the training. {_SEVERAL if _repeated(records) else _SINGLE}"
+        f"Quality is measured on {_list(counts)} samples per row at the end of the budget, not at the best point of "
+        f"training. {_SEVERAL if _repeated(records) else _SINGLE}"
     )
     return "genbench: " + " ".join(said)
 

@@ -119,7 +119,9 @@ def _seed_links(directory: Path, row: Row, kind: str) -> list[str]:
 def _files() -> str:
     return (
         "## Files\n\n"
-        "- [`results.csv`](results.csv): one row a cell: what it is, every number with its recipe, every cost.\n"
-        "- [`curves.csv`](curves.csv): one row a point of a curve: losses and numbers along the training.\n"
-        "- `records/`: one JSON file a cell, from which all of this is rendered."
+        "- [`results.csv`](results.csv): one row per cell: its settings, every number with its recipe, every cost.\n"
+        "- [`curves.csv`](curves.csv): one row per point of a curve: losses and numbers during training.\n"
+        "- `samples/` and `figures/`: the images that this page shows.\n"
+        "- `logs/`: what each cell printed.\n"
+        "- `records/`: one JSON file per cell, from which all of this is rendered."
     )

@@ -36,7 +36,7 @@ def samples(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "samples",
         f"samples of each model on {section.name}",
-        f"The data and each model's samples, drawn at the end of the budget from its first seed: not chosen.{more}",
+        f"The data and each model's samples, drawn at the end of the budget from its first seed, not selected.{more}",
     )
 
 
@@ -45,7 +45,7 @@ def reconstructions(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "reconstructions",
         f"reconstructions on {section.name}",
-        "Held-out images, and beside each what the model restores of it.",
+        "Held-out images, each beside the model's reconstruction of it.",
     )
 
 
@@ -88,7 +88,7 @@ def losses(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "losses",
         f"losses of each model on {section.name}",
-        f"Losses, as each model names them; they are not comparable between models.{_best(section, MOST_PANELS)}",
+        f"Losses under the names that each model gives them; they are not comparable between models.{_best(section, MOST_PANELS)}",
     )
 
 

@@ -170,8 +170,8 @@ def test_unequal_budgets_are_refused_and_other_settings_told(make) -> None:
 def test_a_label_that_stands_twice_is_refused_unless_the_other_set_holds_the_same(make) -> None:
     twice = [*make(batch_size=64), *make(batch_size=128)]
     (refusal,) = compare(twice, make(batch_size=64)).refused
-    assert "stands 2 times in BASE and once in NEW" in refusal.what
-    assert "apart in batch size;" in refusal.what
+    assert "occurs 2 times in BASE and once in NEW" in refusal.what
+    assert "differing in batch size;" in refusal.what
     assert {pair.name for pair in compare(twice, twice).pairing.pairs} == {
         "gan (batch size 64)",
         "gan (batch size 128)",

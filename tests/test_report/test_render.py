@@ -115,7 +115,7 @@ def test_the_page_says_what_is_resolved_and_how_sure(report: str) -> None:
         r"- `gan` is better than `ae` in fd by \d+(\.\d+)? ± \d+(\.\d+)? \(p [=<] 0\.\d+, Holm\)\.", report
     )
     assert "p is corrected for the 6 pairs compared" in report
-    assert re.search(r"Held-out images of the data themselves have fd 1\d\.\d+ ± 0\.\d+ \(control \*real\*\)", report)
+    assert re.search(r"Held-out images of the dataset itself have fd 1\d\.\d+ ± 0\.\d+ \(control \*real\*\)", report)
 
 
 def test_an_unresolved_difference_is_called_so_and_shares_ranks(make: Make) -> None:
@@ -224,7 +224,7 @@ def test_recipes_that_differ_have_tables_of_their_own_and_a_sentence(make: Make)
     records = [make("gan", seed) for seed in range(2)] + [make("gan", seed, recipe_changes=change) for seed in (2, 3)]
     text = written(records)
     first, second = (record["numbers"]["fd"]["recipe"] for record in (records[0], records[2]))
-    assert "fd was measured under 2 recipes, so it stands in 2 tables that are never averaged or ranked" in text
+    assert "fd was measured under 2 recipes, so it is in 2 tables that are never averaged or ranked" in text
     (sentence,) = re.findall("They differ in (.*)", text)
     for recipe, extractor, samples in ((first, "digits-cnn", 500), (second, "random-conv", 100)):
         assert f"{extractor} (`{recipe}`)" in sentence
@@ -265,7 +265,7 @@ def test_a_log_of_megabytes_does_not_fill_the_page(make: Make, failed: Make) -> 
     text = written(records)
     assert len(text) < 700_000
     assert text.count("last words") == 50
-    assert "The other 10 tracebacks stand in the records." in text
+    assert "The other 10 tracebacks are in the records." in text
 
 
 EVIL = "x|y <script>alert(1)</script> `a` [l](http://e.vil) ![i](http://e.vil/i.png) $m$ www.e.vil\n\n# h"
