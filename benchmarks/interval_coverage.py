@@ -1,7 +1,7 @@
 """How often the intervals of `genbench compare` hold the truth: the tables of docs/ci.md.
 
 Normal values with a standard deviation of a tenth of their mean, in BASE and in NEW. Where BASE's mean cannot be told
-from 0, no interval of a share is shown; that counts as covering. `python benchmarks/interval_coverage.py` takes minutes.
+from 0, no interval of a share is shown; that counts as covering. Run it by `python benchmarks/interval_coverage.py`.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ def losses(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "losses",
         f"losses of each model on {section.name}",
-        f"Losses under the names that each model gives them; they are not comparable between models.{_best(section, MOST_PANELS)}",
+        "Losses under the names that each model gives them; they are not comparable between models."
+        f"{_best(section, MOST_PANELS)}",
     )
 
 
