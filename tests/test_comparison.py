@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from genbench.comparison import (
+    Difference,
     Rank,
     difference,
+    differing_fields,
     holm,
+    is_resolved,
     pairwise,
     ranks,
     summarise,
@@ -152,6 +155,25 @@ def test_the_family_is_all_pairs_that_can_be_tested() -> None:
     assert found["a", "b"].p_holm == found["a", "b"].p  # a family of one
     larger = pairwise(values | {"d": by_seed(5.0, 5.1, 5.2)})
     assert sum(pair.p_holm is not None for pair in larger) == 3
+
+
+def test_two_models_are_independent_although_their_seeds_have_the_same_numbers() -> None:
+    # Seed by seed the two differ by nearly the same; as independent sets they cannot be told apart.
+    one, other = by_seed(1.0, 5.0, 9.0), by_seed(1.5, 5.6, 9.5)
+    assert difference(one, other).p == pytest.approx(stats.ttest_rel([*one.values()], [*other.values()]).pvalue)
+    welch = stats.ttest_ind([*one.values()], [*other.values()], equal_var=False).pvalue
+    for found in (difference(one, other, same_model=False), pairwise({"a": one, "b": other})[0]):
+        assert (found.paired, found.p) == (False, pytest.approx(welch))
+
+
+def test_resolved_is_the_corrected_p_below_5_percent() -> None:
+    assert [is_resolved(p) for p in (None, 0.0, 0.0499, 0.0501, 0.09)] == [False, True, True, False, False]
+    assert not Difference("a", "b", 1.0, 0.5, 0.01, 0.06, False).resolved
+    assert Difference("a", "b", 1.0, 0.5, 0.2, 0.04, False).resolved
+
+
+def test_fields_that_only_one_recipe_has_differ_whichever_it_is() -> None:
+    assert differing_fields({"a": 1, "k": 3}, {"a": 1, "new": 2}) == {"k": (3, None), "new": (None, 2)}
 
 
 def test_models_that_no_pair_tells_apart_share_their_ranks() -> None:

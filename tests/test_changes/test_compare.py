@@ -59,6 +59,31 @@ def test_memory_is_a_ratio_with_the_interval_of_its_logarithm(make) -> None:
     assert change.outcome == "better"
 
 
+def test_memory_is_compared_by_geometric_means_and_a_value_that_is_no_number_counts_in_none(make) -> None:
+    old, new = [100.0, 100.0, 400.0], [100.0, 200.0, 400.0]
+    one, other = (make(costs={"peak_resident_bytes": sizes}) for sizes in (old, new))
+    assert the(compare(one, other), "peak_resident_bytes").relative == pytest.approx(2 ** (1 / 3) - 1)
+    one, other = (
+        make(numbers={"fd": [1.0] * 4}, costs={"peak_resident_bytes": [*sizes, math.inf]}) for sizes in (old, new)
+    )
+    change = the(compare(one, other), "peak_resident_bytes")
+    assert (change.base.n, change.new.n) == (3, 3)
+    assert change.relative == pytest.approx(2 ** (1 / 3) - 1)
+
+
+def test_controls_are_a_family_of_their_own(make) -> None:
+    def records(shift: float) -> list:
+        models = [
+            record for label in ("a", "b") for record in make(label, {"fd": [1 + shift, 2 + shift, 3.1 + shift / 2]})
+        ]
+        return [*models, *make("noise", {"fd": [5 + shift, 5 + 2 * shift, 6 + shift]}, kind="control", budget=None)]
+
+    changes = compare(records(0.0), records(1.0)).changes
+    models, controls = ([change for change in changes if change.pair.is_model == kind] for kind in (True, False))
+    assert [change.p_holm for change in models] == holm([change.p for change in models])
+    assert [change.p_holm for change in controls] == [change.p for change in controls]
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "outcome"),
     [
