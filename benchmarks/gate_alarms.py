@@ -39,7 +39,7 @@ def failing(models: int, seeds: int, worse: float) -> float:
     terms = changes.parse(TERM)
     count = 0
     for _ in range(TRIALS):
-        comparison = changes.compare(records(draw, models, seeds), records(draw, models, seeds, worse), {"fd"})
+        comparison = changes.compare(records(draw, models, seeds), records(draw, models, seeds, worse), terms)
         failed = changes.judge(comparison, terms).of("regression")
         count += any(not worse or judgement.subject == "m0 on d" for judgement in failed)
     return count / TRIALS

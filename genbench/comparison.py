@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from scipy import special
+from genbench.intervals import LEVEL, Mean, independent_half_width, independent_p, moments, p_of, quantile
 
 __all__ = [
     "Difference",
@@ -26,7 +25,6 @@ __all__ = [
 ]
 
 Direction = Literal["lower", "higher"]
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,8 @@ def summarise(values: Iterable[float | None]) -> Summary:
     n, missing = len(finite), len(given) - len(finite)
     if n == 0:
         return Summary(math.nan, None, 0, missing)
-    mean, variance = _moments(finite)
-    return Summary(mean, None if n == 1 else _quantile(n - 1) * math.sqrt(variance / n), n, missing)
+    mean, variance = moments(finite)
+    return Summary(mean, None if n == 1 else quantile(n - 1) * math.sqrt(variance / n), n, missing)
 
 
 def differing_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -121,15 +119,13 @@ def difference(
     *,
     same_model: bool = True,
 ) -> Difference:
-    r"""Return first minus second over training seeds, with its 95% interval and two-sided p-value.
+    """Return first minus second over training seeds, with its 95% interval and two-sided p-value.
 
     The same seeds of the same model are compared seed by seed (paired t, n − 1 degrees of freedom), which takes out
-    what a seed does to both. All else goes by Welch's t: a seed has nothing in common between two models but the order
-    of batches, so pairing them would only lose degrees of freedom. Welch's has
-    :math:`\nu = (a + b)^2 / (a^2/(n_1-1) + b^2/(n_2-1))` degrees of freedom, :math:`a = s_1^2/n_1, b = s_2^2/n_2`.
-    Values that are no number are left out. Where nothing varies, a difference of exactly 0 has p = 1, any other p = 0.
-
-    Welch (1947), The generalization of "Student's" problem, https://doi.org/10.1093/biomet/34.1-2.28
+    what a seed does to both. All else is compared as independent (Welch's t, or Banerjee's interval for two seeds
+    against more: `independent_half_width`): a seed has nothing in common between two models but the order of batches,
+    so pairing them would only lose degrees of freedom. Values that are no number are left out. Where nothing varies, a
+    difference of exactly 0 has p = 1, any other p = 0.
 
     Example:
         >>> difference({0: 5.0, 1: 6.0, 2: 7.0}, {0: 1.0, 1: 2.5, 2: 2.0}).paired
@@ -140,16 +136,19 @@ def difference(
     paired = same_model and one.keys() == other.keys()
     if not one or not other:
         return Difference(*names, math.nan, None, None, None, paired)
-    x, y = list(one.values()), list(other.values())
-    mean = _moments(x)[0] - _moments(y)[0]
-    if min(len(x), len(y)) < 2:
+    x, y = Mean.of([*one.values()]), Mean.of([*other.values()])
+    mean = x.mean - y.mean
+    if min(x.n, y.n) < 2:
         return Difference(*names, mean, None, None, None, paired)
-    error, freedom = _paired([one[seed] - other[seed] for seed in one]) if paired else _welch(x, y)
+    if not paired:
+        p = independent_p(x, y)
+        return Difference(*names, mean, independent_half_width(x, y), p, p, paired)
+    error = math.sqrt(Mean.of([one[seed] - other[seed] for seed in one]).variance)
     if error == 0:
         p = 1.0 if mean == 0 else 0.0
         return Difference(*names, mean, 0.0, p, p, paired)
-    p = float(2 * special.stdtr(freedom, -abs(mean / error)))
-    return Difference(*names, mean, _quantile(freedom) * error, p, p, paired)
+    p = p_of(mean, error, x.n - 1)
+    return Difference(*names, mean, quantile(x.n - 1) * error, p, p, paired)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -199,7 +198,7 @@ def ranks(
     Args:
         values: model -> training seed -> number. No controls: they anchor a table and do not compete.
         direction: whether `lower` or `higher` is better.
-        pairs: what `pairwise(values)` returned, where it is at hand.
+        pairs: what `pairwise(values)` returned, where it is known already.
 
     Example:
         >>> values = {"gan": {0: 20.0, 1: 22.0, 2: 21.0}, "vae": {0: 90.0, 1: 91.0, 2: 92.5}}
@@ -217,30 +216,3 @@ def ranks(
             better[loser] += 1
             worse[winner] += 1
     return {name: Rank(1 + better[name], len(able) - worse[name]) if name in able else None for name in values}
-
-
-@functools.lru_cache(maxsize=4096)  # a report asks for the same few degrees of freedom thousands of times
-def _quantile(freedom: float) -> float:
-    return float(special.stdtrit(freedom, (1 + LEVEL) / 2))
-
-
-def _moments(values: Sequence[float]) -> tuple[float, float]:
-    # Plain floats: over a handful of seeds an array costs ten times its arithmetic, and ranking takes every pair.
-    # The mean of equal values is that value: the rounding of a sum must not give a deterministic model a spread.
-    first, n = values[0], len(values)
-    shifted = [value - first for value in values]
-    shift = math.fsum(shifted) / n
-    return first + shift, math.fsum((value - shift) ** 2 for value in shifted) / max(n - 1, 1)
-
-
-def _paired(differences: Sequence[float]) -> tuple[float, float]:
-    return math.sqrt(_moments(differences)[1] / len(differences)), len(differences) - 1
-
-
-def _welch(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    a, b = _moments(x)[1] / len(x), _moments(y)[1] / len(y)
-    if a + b == 0:
-        return 0.0, math.inf
-    # Dividing by the sum first keeps the squares of very small variances from vanishing.
-    shares = (a / (a + b)) ** 2 / (len(x) - 1) + (b / (a + b)) ** 2 / (len(y) - 1)
-    return math.sqrt(a + b), 1 / shares

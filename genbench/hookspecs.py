@@ -76,8 +76,8 @@ def before_sampling(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]
     """Prepare for sampling, at every evaluation: an autoencoder fits its code density here.
 
     `batches` is one pass of (images, labels) over the training split, in order. Must be repeatable: twice in a row
-    leaves the same state as once. Keep what it finds in the model's buffers, and train nothing: its seconds are
-    reported separately, and neither they nor its FLOPs are part of the budget.
+    leaves the same state as once. Keep what it finds in the model's buffers, and train nothing: its time is reported
+    separately, and neither that nor its FLOPs are part of the budget.
 
         codes = torch.cat([model.networks["encoder"](images) for images, _ in batches])
         model.networks["density"].fit(codes)

@@ -61,6 +61,8 @@ def lasting(record: dict) -> dict:
 
 def test_a_run_writes_records_tables_figures_and_pictures(finished: Path) -> None:
     assert len(records(finished)) == 10  # (tiny + 4 controls) × 2 seeds
+    (plan,) = (json.loads(path.read_text()) for path in (finished / "plans").iterdir())
+    assert {cell["id"] for cell in plan["cells"]} == {record["id"] for record in records(finished)}
     for name in ("results.csv", "curves.csv", "report.md"):
         assert (finished / name).stat().st_size > 0
     for record in records(finished):
@@ -235,7 +237,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:
     for part in ("torch ", "genbench-gan 0.1.0, editable", "--weights", "mnist", "digits-cnn"):
         assert part in text
     assert text.count(str(tmp_path)) == 1
-    assert text.splitlines()[-1].endswith(f"data root: {tmp_path}; --data-root DIR or $GENBENCH_DATA names another")
+    assert text.splitlines()[-1].endswith(f"data root: {tmp_path}; --data-root DIR or $GENBENCH_DATA sets another")
 
 
 def test_an_unlabelled_folder_of_images(tmp_path: Path) -> None:

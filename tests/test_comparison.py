@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from genbench.comparison import (
+    Difference,
     Rank,
     difference,
+    differing_fields,
     holm,
+    is_resolved,
     pairwise,
     ranks,
     summarise,
@@ -78,6 +81,46 @@ def test_other_seeds_are_compared_by_welch() -> None:
     assert (found.p, found.half_width) == pytest.approx((reference.pvalue, (high - low) / 2))
 
 
+def covered(sizes: tuple[int, int], ratio: float, draws: int = 1500) -> float:
+    """How often the interval of two equal means holds 0; the first side deviates `ratio` times as much."""
+    draw = np.random.default_rng([*sizes, int(100 * ratio)])
+    pairs = zip(ratio * draw.normal(size=(draws, sizes[0])), draw.normal(size=(draws, sizes[1])), strict=True)
+    found = [difference(by_seed(*x), by_seed(*y), same_model=False) for x, y in pairs]
+    held = [each.half_width is not None and abs(each.mean) <= each.half_width for each in found]
+    # The p-value says the same as the interval, in every case.
+    assert [each.p is not None and each.p >= 0.05 for each in found] == held
+    return sum(held) / draws
+
+
+@pytest.mark.parametrize("ratio", [1 / 3, 3.0])
+@pytest.mark.parametrize(
+    ("sizes", "most"), [((3, 3), 0.97), ((5, 5), 0.97), ((3, 5), 0.97), ((2, 5), 0.995), ((3, 10), 0.985)]
+)
+def test_two_independent_sets_cover_at_least_93_percent_whatever_their_sizes(
+    sizes: tuple[int, int], most: float, ratio: float
+) -> None:
+    assert 0.93 <= covered(sizes, ratio) <= most
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_two_seeds_against_more_go_by_banerjee(size: int) -> None:
+    one, other = [3.0, 4.0], [1.0, 2.0, 2.5, 3.0, 1.5][:size]
+    found = difference(by_seed(*one), by_seed(*other), same_model=False)
+    a, b = stats.sem(one), stats.sem(other)
+    assert found.half_width == pytest.approx(math.hypot(stats.t.ppf(0.975, 1) * a, stats.t.ppf(0.975, size - 1) * b))
+    assert found.p is not None
+    reach = [stats.t.ppf(1 - found.p / 2, len(side) - 1) * error for side, error in ((one, a), (other, b))]
+    assert math.hypot(*reach) == pytest.approx(found.mean)
+
+
+@pytest.mark.parametrize(("sizes", "is_welch"), [((2, 2), True), ((3, 6), True), ((3, 7), False), ((4, 30), True)])
+def test_welch_serves_where_it_covers(sizes: tuple[int, int], is_welch: bool) -> None:
+    draw = np.random.default_rng(1)
+    one, other = draw.normal(size=sizes[0]), draw.normal(size=sizes[1])
+    found = difference(by_seed(*one), by_seed(*other), same_model=False)
+    assert (found.p == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)) == is_welch
+
+
 @pytest.mark.parametrize(
     ("one", "other", "p", "half_width"),
     [
@@ -121,6 +164,25 @@ def test_two_models_are_never_paired_by_seed() -> None:
     assert not pair.paired
     assert pair.p == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue)
     assert stats.ttest_rel(first, second).pvalue < 0.001 < 0.5 < pair.p
+
+
+def test_two_models_are_independent_although_their_seeds_have_the_same_numbers() -> None:
+    # Seed by seed the two differ by nearly the same; as independent sets they cannot be told apart.
+    one, other = by_seed(1.0, 5.0, 9.0), by_seed(1.5, 5.6, 9.5)
+    assert difference(one, other).p == pytest.approx(stats.ttest_rel([*one.values()], [*other.values()]).pvalue)
+    welch = stats.ttest_ind([*one.values()], [*other.values()], equal_var=False).pvalue
+    for found in (difference(one, other, same_model=False), pairwise({"a": one, "b": other})[0]):
+        assert (found.paired, found.p) == (False, pytest.approx(welch))
+
+
+def test_resolved_is_the_corrected_p_below_5_percent() -> None:
+    assert [is_resolved(p) for p in (None, 0.0, 0.0499, 0.0501, 0.09)] == [False, True, True, False, False]
+    assert not Difference("a", "b", 1.0, 0.5, 0.01, 0.06, False).resolved
+    assert Difference("a", "b", 1.0, 0.5, 0.2, 0.04, False).resolved
+
+
+def test_fields_that_only_one_recipe_has_differ_whichever_it_is() -> None:
+    assert differing_fields({"a": 1, "k": 3}, {"a": 1, "new": 2}) == {"k": (3, None), "new": (None, 2)}
 
 
 def test_models_that_no_pair_tells_apart_share_their_ranks() -> None:

@@ -237,7 +237,7 @@ def test_the_listed_least_count_is_per_feature_where_the_function_asks_for_so_ma
     lines = CliRunner().invoke(listing, [], catch_exceptions=False).stdout.splitlines()
     counts = {name: next(line for line in lines[at:] if "at least" in line) for at, name in enumerate(lines)}
     found = {name.partition(":")[0]: count for name, count in counts.items() if not name.startswith(" ")}
-    assert "at least 4 images a feature;" in found["frechet_infinity"]
+    assert "at least 4 images per feature;" in found["frechet_infinity"]
     assert "at least 4 images;" in found["precision_recall"]
     features = torch.randn(64, 16, generator=torch.Generator().manual_seed(0))
     METRICS["frechet_infinity"].compute(Evidence(samples=features, reference=features))

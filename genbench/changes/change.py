@@ -11,11 +11,23 @@ from typing import Literal
 from genbench.changes.measures import Measure, cost_value
 from genbench.changes.pairing import Pair
 from genbench.comparison import Difference, Summary, difference, is_resolved, summarise
+from genbench.ratio import relative_interval
 from genbench.report.rows import Column, Row
 
 __all__ = ["Change", "Outcome", "cost_change", "quality_change"]
 
-Outcome = Literal["better", "worse", "changed", "equal", "not resolved", "no interval"]
+Outcome = Literal[
+    "better",
+    "worse",
+    "changed",
+    "equal",
+    "not resolved",
+    "no interval",
+    "faster in these runs",
+    "slower in these runs",
+    "changed in these runs",
+    "ranges overlap",
+]
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,8 @@ class Change:
     `absolute` is NEW's mean minus BASE's, in the number's unit; `half_width` that of its 95% interval, where the
     difference is what was tested. `relative` is the change as a share of BASE, `low` and `high` its 95% interval; None
     where BASE cannot be told from 0, so that a share of it means nothing. `p_holm` is corrected over the comparisons
-    that the number's family holds. p-values and intervals are None where a side has fewer than two seeds.
+    that the number's family holds. p-values and intervals are None where a side has fewer than two seeds, and for what
+    is timed; of that, `overlap` says whether the ranges of the two sets' seeds meet.
     """
 
     pair: Pair
@@ -40,6 +53,7 @@ class Change:
     p: float | None
     p_holm: float | None
     paired: bool
+    overlap: bool = False
 
     @property
     def resolved(self) -> bool:
@@ -48,7 +62,9 @@ class Change:
 
     @property
     def outcome(self) -> Outcome:
-        """What can be said of the change, in a word."""
+        """What can be said of the change, in a word or a few."""
+        if self.measure.is_timed:
+            return self._in_these_runs
         if self.p is None:
             return "no interval"
         if self.resolved:
@@ -58,11 +74,21 @@ class Change:
             return "better" if fell == (self.measure.direction == "lower") else "worse"
         return "equal" if self.absolute == 0 and self.half_width == 0 else "not resolved"
 
+    @property
+    def _in_these_runs(self) -> Outcome:
+        if self.overlap:
+            return "ranges overlap"
+        if self.measure.direction is None:
+            return "changed in these runs"
+        faster = (self.absolute < 0) == (self.measure.direction == "lower")
+        return "faster in these runs" if faster else "slower in these runs"
+
 
 def quality_change(pair: Pair, measure: Measure, column: Column) -> Change:
     """Return the change of a quality number of one recipe: a difference of means, seed by seed where it can be.
 
-    Its relative form is that difference over BASE's mean.
+    Its relative form is that difference over the size of BASE's mean, with Fieller's interval, which holds the spread
+    of that mean too.
     """
     old, new = pair.base.values(column), pair.new.values(column)
     found = difference(new, old)
@@ -70,9 +96,10 @@ def quality_change(pair: Pair, measure: Measure, column: Column) -> Change:
     scale = abs(base.mean)
     known = scale > (base.half_width or 0.0) and math.isfinite(found.mean)
     relative = found.mean / scale if known else None
-    low, high = None, None
+    ends = None
     if relative is not None and found.half_width is not None:
-        low, high = relative - found.half_width / scale, relative + found.half_width / scale
+        ends = relative_interval(_finite(new), _finite(old), paired=found.paired)
+    low, high = ends or (None, None)
     other = summarise(new.values())
     return Change(
         pair, measure, base, other, found.mean, found.half_width, relative, low, high, found.p, found.p, found.paired
@@ -82,10 +109,11 @@ def quality_change(pair: Pair, measure: Measure, column: Column) -> Change:
 def cost_change(pair: Pair, measure: Measure) -> Change | None:
     r"""Return the change of a cost as a ratio of geometric means over seeds; None where a side does not have it.
 
-    The logarithms of each seed's number (for images/s the median of its windows) go by Welch's t, so the interval is
-    that of a ratio: :math:`\exp(\bar d \pm h) - 1`. They are not paired: a training seed decides nothing of a time, and
-    pairing would halve the degrees of freedom. Numbers that are counted have no chance in them: any difference is a
-    change, with one seed too.
+    What is timed (seconds, images/s: of each seed's windows the median) has no interval and no p-value: the cells of a
+    set ran one after the other, so their seeds share what else the machine did meanwhile, and no number of seeds says
+    how another hour would differ. The logarithms of memory go by the t of two independent sets, so the interval is that
+    of a ratio: :math:`\exp(\bar d \pm h) - 1`; they are not paired, as a training seed decides nothing of it. Numbers
+    that are counted have no chance in them: any difference is a change, with one seed too.
     """
     old, new = _costs(pair.base, measure.name), _costs(pair.new, measure.name)
     if not old or not new:
@@ -96,7 +124,12 @@ def cost_change(pair: Pair, measure: Measure) -> Change | None:
         share = absolute / base.mean if base.mean else None
         p = 1.0 if absolute == 0 else 0.0
         return Change(pair, measure, base, other, absolute, 0.0, share, share, share, p, p, False)
-    if min(*old.values(), *new.values()) <= 0:  # there is no ratio to nothing
+    is_ratio = min(*old.values(), *new.values()) > 0  # there is no ratio to nothing
+    if measure.is_timed:
+        share = math.expm1(difference(_log(new), _log(old)).mean) if is_ratio else None
+        overlap = min(new.values()) <= max(old.values()) and min(old.values()) <= max(new.values())
+        return Change(pair, measure, base, other, absolute, None, share, None, None, None, None, False, overlap)
+    if not is_ratio:
         found = difference(new, old, same_model=False)
         return Change(pair, measure, base, other, absolute, found.half_width, None, None, None, found.p, found.p, False)
     logs = difference(_log(new), _log(old), same_model=False)
@@ -108,6 +141,10 @@ def cost_change(pair: Pair, measure: Measure) -> Change | None:
 def _costs(row: Row, name: str) -> dict[int, float]:
     values = ((record["cell"]["seed"], cost_value(record["cost"], name)) for record in row.records)
     return {seed: value for seed, value in values if value is not None and math.isfinite(value)}
+
+
+def _finite(values: Mapping[int, float]) -> list[float]:
+    return [values[seed] for seed in sorted(values) if math.isfinite(values[seed])]
 
 
 def _log(values: Mapping[int, float]) -> dict[int, float]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from genbench.changes.change import Change, cost_change, quality_change
+from genbench.changes.expression import Term, applying
 from genbench.changes.losses import Loss, losses
 from genbench.changes.measures import Measure, cost_value, measures
 from genbench.changes.pairing import Pair, Pairing, Refusal, pairing
@@ -30,7 +31,7 @@ class Comparison:
     """What two sets of records say of each other.
 
     `one_sided` maps a pair to the names that only one of its sides measured, `names` holds every name of either set,
-    `software` the versions that differ.
+    `models` every model's label, and each as label@dataset, `software` the versions that differ.
     """
 
     pairing: Pairing
@@ -39,6 +40,7 @@ class Comparison:
     losses: tuple[Loss, ...]
     one_sided: tuple[tuple[Pair, Measure, str], ...]
     names: frozenset[str]
+    models: frozenset[str]
     software: Mapping[str, tuple[Any, Any]]
 
     @property
@@ -55,16 +57,16 @@ class Comparison:
         ]
 
 
-def compare(base: Sequence[Record], new: Sequence[Record], gated: Collection[str] = ()) -> Comparison:
+def compare(base: Sequence[Record], new: Sequence[Record], terms: Sequence[Term] = ()) -> Comparison:
     """Compare two sets of records.
 
-    The p-values of `gated` numbers are corrected (Holm) over all of them and all models: they are the tests of one
-    decision. Those of any other number are corrected over the models that have it.
+    The p-values that `terms` decide by are corrected (Holm) over all of these terms and models: they are the tests of
+    one decision. Those of any other number are corrected over the models that have it.
 
     Args:
         base: the records' data, finished and failed, of what was before.
         new: of what is now.
-        gated: the names that `--fail-on` decides by.
+        terms: those of `--fail-on`.
     """
     paired = pairing(base, new)
     changes: list[Change] = []
@@ -82,11 +84,12 @@ def compare(base: Sequence[Record], new: Sequence[Record], gated: Collection[str
                 one_sided.append((pair, measure, found))
     return Comparison(
         paired,
-        tuple(_corrected(changes, gated)),
+        tuple(_corrected(changes, terms)),
         tuple(_merged(refused)),
         tuple(loss for pair in paired.pairs for loss in losses(pair)),
         tuple(one_sided),
         frozenset(measure.name for measure in measures([*base, *new])),
+        _models([*base, *new]),
         _differing(base, new, _SOFTWARE),
     )
 
@@ -165,13 +168,19 @@ def _merged(refused: Iterable[Refusal]) -> list[Refusal]:
     ]
 
 
-def _corrected(changes: Sequence[Change], gated: Collection[str]) -> list[Change]:
+def _models(records: Iterable[Record]) -> frozenset[str]:
+    cells = [record["cell"] for record in records if record["cell"]["kind"] == "model"]
+    whole = {f"{cell['label']}@{cell['dataset']['name']}" for cell in cells}
+    return frozenset(whole | {str(cell["label"]) for cell in cells})
+
+
+def _corrected(changes: Sequence[Change], terms: Sequence[Term]) -> list[Change]:
     families: dict[tuple[bool, str], list[int]] = {}
     for position, change in enumerate(changes):
         if change.p is not None:
-            name = change.measure.name
-            decides = change.pair.is_model and name in gated
-            families.setdefault((change.pair.is_model, "" if decides else name), []).append(position)
+            name, pair = change.measure.name, change.pair
+            decides = pair.is_model and any(term.name == name for term in applying(terms, pair.label, pair.dataset))
+            families.setdefault((pair.is_model, "" if decides else name), []).append(position)
     corrected = list(changes)
     for family in families.values():
         for position, p in zip(family, holm([changes[place].p or 0.0 for place in family]), strict=True):

@@ -19,7 +19,11 @@ __all__ = ["FORMATS"]
 
 _FOOT = (
     "± and the brackets are 95% intervals over training seeds, each of that number alone; p is corrected (Holm) for "
-    "{family}. Speed and memory are ratios of geometric means; what else ran on the machine is in them."
+    "{family}."
+)
+_FOOT_COSTS = (
+    " Changes of speed and memory are ratios of geometric means. Times have no interval: the seeds of a set ran one "
+    "after the other and share what else the machine did. `genbench regress` times two revisions in turns."
 )
 _GATED = "all checks of --fail-on together, and for any other number over the models"
 _FREE = "the models of each number"
@@ -32,7 +36,7 @@ def as_table(shown: Shown) -> str:
     for title, changes in _by_place(first).items():
         lines += ["", title, *_aligned([HEADER, *map(cells, changes)])]
     if others:
-        lines += ["", f"{len(others)} other numbers, where no change of a model is resolved: --format json has them"]
+        lines += ["", f"{len(others)} other numbers, where no model's change is resolved: --format json has them"]
     if first:
         lines += ["", _foot(shown)]
     if said := remarks(shown.comparison):
@@ -102,7 +106,8 @@ FORMATS: Mapping[str, Callable[[Shown], str]] = {"table": as_table, "markdown": 
 
 
 def _foot(shown: Shown) -> str:
-    return _FOOT.format(family=_GATED if shown.terms else _FREE)
+    timed = any(change.measure.is_timed for change in shown.comparison.changes)
+    return _FOOT.format(family=_GATED if shown.terms else _FREE) + (_FOOT_COSTS if timed else "")
 
 
 def _by_place(changes: Sequence[Change]) -> dict[str, list[Change]]:

@@ -1,7 +1,8 @@
-"""The language of `--fail-on`: `fd>5%,train_images_per_s<-10%`.
+"""The language of `--fail-on`: `fd>5%,dcgan:fd>1%,vae:beta=4@digits:ssim<-0.02`.
 
     expression = term {"," term}
-    term       = NAME (">" | "<") NUMBER ["%"]
+    term       = [MODEL ["@" DATASET] ":"] NAME (">" | "<") NUMBER ["%"]
+    MODEL      = a model's label, its options included: all up to the last ":" before the sign
     NAME       = a number or a cost as records name it: letters, digits and "_", not beginning with a digit
     NUMBER     = decimal, with a sign and an exponent if wanted
 
@@ -13,17 +14,19 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from genbench.errors import InputError, nearest
 from genbench.report.escape import printable
 
-__all__ = ["ExpressionError", "Term", "check_names", "parse"]
+__all__ = ["ExpressionError", "Term", "applying", "check_names", "parse"]
 
 _POINTED = 30  # characters shown either side of a fault
 _BLANKS = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# No comma before the first colon: options come after it, and a term's end has one too. No sign, which ends the names.
+_MODEL = re.compile(r"(?P<model>[^<>,:]+(?::[^<>]*)?):(?=[^<>:]*(?:[<>]|$))")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
@@ -47,6 +50,8 @@ class Term:
         relative: whether the term has a percent sign.
         text: the term as it was written, without blanks.
         offset: where it begins in the expression, from 0.
+        model: the label it is for, or label@dataset; empty where it is for every model.
+        name_offset: where its name begins.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Term:
     relative: bool
     text: str
     offset: int
+    model: str = ""
+    name_offset: int = 0
 
     def passed_by(self, change: float) -> bool:
         """Whether `change`, a share of BASE's mean where the term is relative, lies beyond the bound."""
@@ -68,8 +75,8 @@ def parse(expression: str) -> list[Term]:
         ExpressionError: it cannot be read, or a bound is one that no change at all would already pass.
 
     Example:
-        >>> [(term.name, term.sign, term.bound, term.relative) for term in parse("fd > 5%, ssim<-0.02")]
-        [('fd', '>', 0.05, True), ('ssim', '<', -0.02, False)]
+        >>> [(term.model, term.name, term.sign, term.bound, term.relative) for term in parse("fd > 5%, vae:ssim<-0.02")]
+        [('', 'fd', '>', 0.05, True), ('vae', 'ssim', '<', -0.02, False)]
     """
     terms = []
     offset = 0
@@ -85,16 +92,38 @@ def parse(expression: str) -> list[Term]:
         offset += 1
 
 
-def check_names(expression: str, terms: Collection[Term], known: Collection[str]) -> None:
-    """Refuse terms whose name neither set of records has.
+def check_names(expression: str, terms: Collection[Term], known: Collection[str], models: Collection[str]) -> None:
+    """Refuse terms whose name, or whose model, neither set of records has.
+
+    Args:
+        known: the names of numbers and costs.
+        models: labels, and each as label@dataset.
 
     Raises:
         ExpressionError: with the names nearest to it.
     """
     for term in terms:
+        if term.model and term.model not in models:
+            fault = f"no record of either set is of the model {term.model!r}{nearest(term.model, models)}"
+            raise ExpressionError(expression, term.offset, fault)
         if term.name not in known:
             fault = f"no record of either set has {term.name!r}{nearest(term.name, known)}"
-            raise ExpressionError(expression, term.offset, fault)
+            raise ExpressionError(expression, term.name_offset, fault)
+
+
+def applying(terms: Sequence[Term], label: str, dataset: str) -> list[Term]:
+    """Return the terms that judge this model on this dataset.
+
+    A term for label@dataset takes the place of one for the label, and that of one for every model, where the two are of
+    the same number and sign.
+    """
+    ranked = ("", label, f"{label}@{dataset}")
+    mine = [term for term in terms if term.model in ranked]
+    closest: dict[tuple[str, str], int] = {}
+    for term in mine:
+        key = term.name, term.sign
+        closest[key] = max(closest.get(key, 0), ranked.index(term.model))
+    return [term for term in mine if ranked.index(term.model) == closest[term.name, term.sign]]
 
 
 def _shown(text: str) -> str:
@@ -113,7 +142,8 @@ def _pointer(expression: str, offset: int) -> str:
 
 def _term(expression: str, offset: int) -> tuple[Term, int]:
     start = _skip(expression, offset)
-    name, offset = _part(_NAME, expression, start, "a name, such as fd")
+    model, name_start = _model(expression, start)
+    name, offset = _part(_NAME, expression, name_start, "a name, such as fd")
     place = _skip(expression, offset)
     sign = expression[place : place + 1]
     if sign not in (">", "<"):
@@ -123,15 +153,22 @@ def _term(expression: str, offset: int) -> tuple[Term, int]:
     relative = expression[_skip(expression, offset) :].startswith("%")
     if relative:
         offset = _skip(expression, offset) + 1
-    text = f"{name}{sign}{number}{'%' if relative else ''}"
-    term = Term(name, sign, float(number) / (100 if relative else 1), relative, text, start)
+    whose = f"{model}:{name}" if model else name
+    text = f"{whose}{sign}{number}{'%' if relative else ''}"
+    term = Term(name, sign, float(number) / (100 if relative else 1), relative, text, start, model, name_start)
     if not math.isfinite(term.bound):
         raise ExpressionError(expression, place, f"{number[:20]!r} is too large for a bound")
     if term.passed_by(0.0):
         size = number.lstrip("+-") + ("%" if relative else "")
-        fault = f"{text!r} would fail without any change; write '{name}>{size}' or '{name}<-{size}'"
+        fault = f"{text!r} would fail without any change; write '{whose}>{size}' or '{whose}<-{size}'"
         raise ExpressionError(expression, place, fault)
     return term, _skip(expression, offset)
+
+
+def _model(expression: str, start: int) -> tuple[str, int]:
+    """Return the model that a term names, or nothing, and where the name of its number begins."""
+    found = _MODEL.match(expression, start)
+    return (found["model"].strip(), _skip(expression, found.end())) if found else ("", start)
 
 
 def _skip(expression: str, offset: int) -> int:

@@ -8,11 +8,14 @@ from typing import Literal
 
 from genbench.changes.change import Change
 from genbench.changes.comparing import Comparison
-from genbench.changes.expression import Term
+from genbench.changes.expression import Term, applying
 from genbench.changes.losses import Loss
 from genbench.changes.pairing import Pair
 
 __all__ = ["Judgement", "Verdict", "judge"]
+
+
+_TIMED = "two runs also differ by what else the machine did, so compare cannot decide; `genbench regress` can"
 
 
 @dataclass(frozen=True)
@@ -49,38 +52,43 @@ class Verdict:
 def judge(comparison: Comparison, terms: Sequence[Term]) -> Verdict:
     """Judge a comparison.
 
-    A term fails for a model when the change of the means lies beyond the bound and is resolved: its p-value, corrected
-    over all terms and models (Holm), is below 0.05, so its 95% interval excludes no change. A number that is finite in
-    BASE and not in NEW fails too. A term is undecided for a model that both sets hold where there is no interval (a
-    single seed), where the number was refused (another recipe or machine), where one set lacks it, or where it is
+    A term that names a model judges it alone, in the place of a term of the same number for every model. A term fails
+    for a model when the change of the means lies beyond the bound and is resolved: its p-value, corrected over all
+    terms and models (Holm), is below 0.05, so its 95% interval excludes no change. A number that is finite in BASE and
+    not in NEW fails too. A term is undecided for a model that both sets hold where there is no interval (a single seed,
+    or a time), where the number was refused (another recipe or machine), where one set lacks it, or where it is
     relative to a mean that cannot be told from 0. A cell that BASE finished and NEW failed is a regression whatever the
     terms say.
     """
-    judgements = [judgement for term in terms for judgement in _judged(comparison, term)]
+    judgements = [judgement for term in terms for judgement in _judged(comparison, term, terms)]
     lost = tuple(loss for loss in comparison.losses if loss.number is None)
     return Verdict(tuple(judgements), lost, not any(change.pair.is_model for change in comparison.changes))
 
 
-def _judged(comparison: Comparison, term: Term) -> Iterator[Judgement]:
-    found = [
-        judgement
-        for pair in comparison.pairing.pairs
-        if pair.is_model and pair.base.records and pair.new.records
-        for judgement in _of_pair(comparison, term, pair)
-    ]
+def _judged(comparison: Comparison, term: Term, terms: Sequence[Term]) -> Iterator[Judgement]:
+    pairs = [pair for pair in comparison.pairing.pairs if pair.is_model and pair.base.records and pair.new.records]
+    meant = [pair for pair in pairs if applying([term], pair.label, pair.dataset)]
+    mine = [pair for pair in meant if term in applying(terms, pair.label, pair.dataset)]
+    found = [judgement for pair in mine for judgement in _of_pair(comparison, term, pair)]
     for refusal in comparison.refused:
-        if not refusal.numbers:
-            found += [Judgement(term, row, "undecided", None, refusal.what) for row in refusal.rows]
+        rows = [] if refusal.numbers else [row for row in refusal.rows if term in applying(terms, *_label(row))]
+        found += [Judgement(term, row, "undecided", None, refusal.what) for row in rows]
     yield from found
-    if not found:
-        yield Judgement(term, "every model", "undecided", None, f"no model that both sets finished has {term.name}")
+    if not found and (mine or not meant):  # else terms that are closer have taken its place
+        why = "not finished in both sets with" if term.model else "no model that both sets finished has"
+        yield Judgement(term, term.model or "every model", "undecided", None, f"{why} {term.name}")
+
+
+def _label(row: str) -> tuple[str, str]:
+    label, _, dataset = row.rpartition(" on ")
+    return label, dataset
 
 
 def _of_pair(comparison: Comparison, term: Term, pair: Pair) -> Iterator[Judgement]:
     subject = str(pair)
     for loss in comparison.losses:
         if loss.pair is pair and loss.number == term.name:
-            yield Judgement(term, subject, "regression", None, f"no finite number from {seeds(loss.seeds)}")
+            yield Judgement(term, subject, "regression", None, f"no finite value from {seeds(loss.seeds)}")
             return
     for change in comparison.changes:
         if change.pair is pair and change.measure.name == term.name:
@@ -96,6 +104,9 @@ def _of_pair(comparison: Comparison, term: Term, pair: Pair) -> Iterator[Judgeme
 
 
 def _of_change(term: Term, subject: str, change: Change) -> Judgement:
+    if change.measure.is_timed:
+        said = f"{change.outcome}; " if change.outcome != "ranges overlap" else ""
+        return Judgement(term, subject, "undecided", change, f"{said}{_TIMED}")
     if change.p is None:
         why = "one seed has no interval; run both with --seeds 2 or more"
         return Judgement(term, subject, "undecided", change, why)

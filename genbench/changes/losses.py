@@ -38,7 +38,7 @@ def losses(pair: Pair) -> Iterator[Loss]:
             if _finite(before[seed]["numbers"].get(name)) and not _finite(number):
                 gone.setdefault(name, []).append(seed)
     for name, seeds in gone.items():
-        yield Loss(pair, name, tuple(seeds), "no finite number")
+        yield Loss(pair, name, tuple(seeds), "no finite value")
 
 
 def _finite(number: Mapping[str, Any] | None) -> bool:

@@ -35,6 +35,11 @@ class Measure:
         return self.kind in ("speed", "memory", "cost")
 
     @property
+    def is_timed(self) -> bool:
+        """Whether it says how fast the machine was just then, which the seeds of a run share; memory does not."""
+        return self.kind in ("speed", "cost")
+
+    @property
     def axis(self) -> str:
         """The name with `↓` where lower is better, `↑` where higher is."""
         return self.name + arrow(self.direction)

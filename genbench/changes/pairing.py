@@ -33,6 +33,11 @@ class Pair:
         return self.base.is_model
 
     @property
+    def label(self) -> str:
+        """The label of both, which `name` may tell apart from another of the same label."""
+        return str(self.base.cell["label"])
+
+    @property
     def settings(self) -> dict[str, tuple[Any, Any]]:
         """The settings in which the two differ, with both values: what the comparison is about."""
         return differing_fields(self.base.settings, self.new.settings)
@@ -134,7 +139,7 @@ def _twice(one: Sequence[Row], other: Sequence[Row]) -> str:
     first, *rest = [*one, *other]
     fields = dict.fromkeys(name for row in rest for name in differing_fields(first.settings, row.settings))
     return (
-        f"the label stands {_times(one)} in BASE and {_times(other)} in NEW, apart in "
+        f"the label occurs {_times(one)} in BASE and {_times(other)} in NEW, differing in "
         f"{', '.join(name.replace('_', ' ') for name in fields)}; compare folders that hold one version of it"
     )
 

@@ -31,7 +31,7 @@ def remarks(comparison: Comparison) -> list[str]:
         if (twice := _failed_once(pair))
     ]
     lines += [
-        f"{loss.number} of {loss.pair} is no finite number in NEW, {seeds(loss.seeds)}"
+        f"{loss.number} of {loss.pair} is not finite in NEW, {seeds(loss.seeds)}"
         for loss in comparison.losses
         if loss.number
     ]
@@ -49,7 +49,7 @@ def remarks(comparison: Comparison) -> list[str]:
         lines.append(f"software: {_fields(comparison.software)}")
     lines += [
         f"the control {change.pair.name} has {change.measure.name} {plain(change.base.mean)} in BASE and "
-        f"{plain(change.new.mean)} in NEW: measuring itself has changed, so no change is the model's alone"
+        f"{plain(change.new.mean)} in NEW: the measurement itself has changed, so no change can be put down to a model"
         for change in comparison.altered_controls
     ]
     return lines

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from genbench.changes.change import Change
 from genbench.changes.comparing import Comparison
-from genbench.changes.expression import Term
+from genbench.changes.expression import Term, applying
 from genbench.changes.gate import Judgement, Verdict
 from genbench.changes.measures import Measure
 from genbench.comparison import Summary
@@ -60,10 +60,9 @@ def split(shown: Shown) -> tuple[list[Change], list[Change]]:
 
     First: the headline numbers, images a second, memory, what `--fail-on` names, and whatever is resolved.
     """
-    gated = {term.name for term in shown.terms}
     changes = [change for change in shown.comparison.changes if change.pair.is_model]
-    first = [change for change in changes if _wanted(change, gated)]
-    others = [change for change in changes if not _wanted(change, gated)]
+    first = [change for change in changes if _wanted(change, shown.terms)]
+    others = [change for change in changes if not _wanted(change, shown.terms)]
     controls = [change for change in shown.comparison.changes if not change.pair.is_model]
     return first, others + [c for c in controls if c.measure.kind == "quality" and c.outcome != "equal"]
 
@@ -106,10 +105,10 @@ def judgement_text(judgement: Judgement) -> str:
     return f"{word}: {judgement.term.text}: {judgement.subject}: {'; '.join(said)}"
 
 
-def _wanted(change: Change, gated: Collection[str]) -> bool:
+def _wanted(change: Change, terms: Sequence[Term]) -> bool:
     name, kind = change.measure.name, change.measure.kind
     return (
-        name in gated
+        any(term.name == name for term in applying(terms, change.pair.label, change.pair.dataset))
         or change.resolved
         or (kind == "quality" and name in HEADLINE)
         or (kind == "speed" and name.endswith("_per_s"))

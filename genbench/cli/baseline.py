@@ -11,9 +11,9 @@ import click
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file to write.")
 def baseline(directory: Path, out: Path) -> None:
-    """Write what `genbench compare` needs of DIR's records to FILE: numbers, recipes, costs and environment.
+    """Write what `genbench compare` needs from DIR's records to FILE: numbers, recipes, costs and environment.
 
-    The file is small and has one line a cell, so it can be committed, and a change of it reads as what changed.
+    The file is small and has one line per cell, so it can be committed, and its diff shows the cells that changed.
 
     \b
     Examples:

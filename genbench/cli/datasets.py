@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command(short_help="List the datasets, and which are at hand.")
+@click.command(short_help="List the datasets, and which are available here.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
 def datasets(data_root: Path | None) -> None:
     """List every dataset: what it holds, its licence, and whether it is on this machine.
@@ -25,13 +25,13 @@ def datasets(data_root: Path | None) -> None:
         click.echo(f"{source.name}{argument}")
         click.echo(f"  {source.summary}")
         click.echo(f"  licence: {source.licence}")
-        click.echo(f"  {'at hand' if presence.at_hand else 'not on disk'}: {presence.advice}")
+        click.echo(f"  {'available' if presence.at_hand else 'not on disk'}: {presence.advice}")
     click.echo(data_root_line(data_root))
 
 
 def data_root_line(data_root: Path | None) -> str:
-    """Return where datasets are kept and how to name another place, once for all of them."""
+    """Return where datasets are kept and how to choose another folder, once for all of them."""
     from genbench.datasets import default_data_root
 
     root = (data_root or default_data_root()).expanduser()
-    return f"data root: {root}; --data-root DIR or $GENBENCH_DATA names another"
+    return f"data root: {root}; --data-root DIR or $GENBENCH_DATA sets another"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-ARROWS = {"lower": "lower is better", "higher": "higher is better", None: "neither way is better"}
+ARROWS = {"lower": "lower is better", "higher": "higher is better", None: "neither direction is better"}
 
 
-@click.command(short_help="List the metrics: direction, least sample count, paper.")
+@click.command(short_help="List the metrics: direction, minimum image count, paper.")
 def metrics() -> None:
-    """List every metric with its numbers, which way each is better, the least count of samples and the paper.
+    """List every metric with its numbers, which direction is better, the minimum number of images and the paper.
 
     \b
     Examples:
@@ -18,10 +18,10 @@ def metrics() -> None:
     from genbench.metrics.table import METRICS
 
     for metric in METRICS.values():
-        asked = "" if metric.default else f" (asked for with --metrics +{metric.values[0].name})"
+        asked = "" if metric.default else f" (enable with --metrics +{metric.values[0].name})"
         click.echo(f"{metric.name}: {metric.summary}{asked}")
         for value in metric.values:
             official = f" ({value.official} with the 2015 Inception-v3)" if value.official else ""
             click.echo(f"  {value.name}{official}: {ARROWS[value.direction]}")
         count = f"{metric.least_count} image{'' if metric.least_count == 1 else 's'}"
-        click.echo(f"  at least {count}{' a feature' if metric.per_feature else ''}; {metric.paper}")
+        click.echo(f"  at least {count}{' per feature' if metric.per_feature else ''}; {metric.paper}")

@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 
 
-@click.command(short_help="Render the report of a benchmark again, from its records.")
+@click.command(short_help="Render a benchmark's report again from its records.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 def report(directory: Path) -> None:
-    """Write report.md, results.csv, curves.csv and the figures of DIR again, from DIR/records alone.
+    """Write report.md, results.csv, curves.csv and the figures of DIR again from its records; nothing is trained.
+
+    If a run was interrupted, the report says how many of the planned cells have run and which are missing.
 
     \b
     Examples:

@@ -21,6 +21,7 @@ from genbench.execution.cell_lock import CellLock
 from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
 from genbench.execution.planning import Listener, Planned, plan
+from genbench.plans import write_plan
 from genbench.record import (
     SCHEMA,
     Record,
@@ -65,6 +66,7 @@ def run_benchmark(
     atomic.sweep(directory)
     with ForkServer() as server:
         planned = plan(benchmark, found, server, listener, conditions.limits)
+        write_plan(directory, ((each.id, each.description) for each in planned))  # for the report of a broken run
         records = _Runner(server, planned, directory, listener, command, conditions).run()
     _remove_empty_folders(directory)
     return records

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["EXTRACTORS", "WEIGHTS_URL", "inception_weights_at_hand", "load"]
 
 EXTRACTORS = {
-    "auto": "digits-cnn for digits, inception where its weights are at hand, else classifier, else random-conv",
+    "auto": "digits-cnn for digits, inception if its weights are available, else classifier, else random-conv",
     "inception": "the 2015 TensorFlow Inception-v3, for images of 1 or 3 channels: 2048 features, 1008 logits",
     "digits-cnn": "a small classifier of 8×8 digits, shipped with genbench: 64 features, 10 logits",
     "classifier": "a small classifier, trained once per labelled dataset and kept: 64 features, a logit a class",

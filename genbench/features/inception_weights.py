@@ -56,7 +56,7 @@ def find_weights(
     """Return the weights in `given`, else those in the cache, else fetch them into the cache.
 
     Raises:
-        InputError: the file is missing, damaged or of another architecture; nothing is at hand and `download` is off
+        InputError: the file is missing, damaged or of another architecture; no copy is available and `download` is off
             or fails; a fetched file has the wrong hash.
     """
     cached, placed = inception_file.cached_at(cache), inception_file.placed_at(cache)
@@ -65,7 +65,7 @@ def find_weights(
     if (found := _from_cache(cached)) is not None:
         return found
     if not placed.is_file() and not download:
-        raise InputError(f"{_WHAT}: not at hand; {_by_hand(placed)}")
+        raise InputError(f"{_WHAT}: not available; {_by_hand(placed)}")
     with locked(cached):
         if (found := _from_cache(cached)) is not None:  # another process has fetched them meanwhile
             return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.atomic import write_bytes, write_text
+from genbench.plans import missing_cells
 from genbench.report import pages
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
@@ -26,10 +27,15 @@ def render_directory(directory: Path) -> Path:
     """Render the report of a benchmark's folder from its records alone; return the report's path."""
     records = [record.data for record in stored_records(directory)]
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
-    return render(directory, records, "\n".join(commands) or None)
+    return render(directory, records, "\n".join(commands) or None, missing_cells(directory, records))
 
 
-def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str | None = None) -> Path:
+def render(
+    directory: Path,
+    records: Sequence[Mapping[str, Any]],
+    command: str | None = None,
+    missing: Sequence[Mapping[str, Any]] = (),
+) -> Path:
     """Write `report.md`, `results.csv`, `curves.csv` and `figures/*.png` into `directory`; return the report's path.
 
     Each file is written whole or not at all. The same records give the same bytes, in whatever order they come.
@@ -38,6 +44,7 @@ def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str |
         directory: where the records' artifacts (`samples/*.png`) lie; one that is missing is left out.
         records: as read from `records/*.json`, finished and failed.
         command: what made them, for "How to reproduce"; built from the cells where it is not given.
+        missing: planned cells that have no record yet, as `missing_cells` gives them.
     """
     every = in_order(records)
     ordered = in_order(merged(every))
@@ -48,7 +55,7 @@ def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str |
     with plain_style():
         drawn = [(section, _draw(directory, section, colours, known)) for section in made]
     report = directory / "report.md"
-    write_text(report, pages.page(directory, every, drawn, known, command))
+    write_text(report, pages.page(directory, every, drawn, known, command, missing))
     return report
 
 

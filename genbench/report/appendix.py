@@ -32,7 +32,7 @@ def failed(records: Iterable[Record]) -> str:
         lines.append([*where, text(failure.get("stage") or NOTHING), reason])
     table = markdown_table(["cell", "dataset", "seed", "plugin", "stage", "reason"], lines, left=6)
     folds = [fold for record in lost if (fold := _last_words(record))]
-    more = f"The other {len(folds) - _MOST_TRACEBACKS} tracebacks stand in the records."
+    more = f"The other {len(folds) - _MOST_TRACEBACKS} tracebacks are in the records."
     return "\n\n".join(
         ["## Failed", table, *folds[:_MOST_TRACEBACKS], *([more] if len(folds) > _MOST_TRACEBACKS else [])]
     )
@@ -46,12 +46,12 @@ def families(records: Iterable[Record]) -> str:
         origin = _origin(cell)
         digest = (cell.get("plugin") or {}).get("source_sha256")
         source = f" ({origin}{f', source {code(str(digest)[:8])}' if digest else ''})" if origin else ""
-        summary = text(cell.get("summary") or "says nothing of itself")
+        summary = text(cell.get("summary") or "no description")
         kinds["model" if cell["kind"] == "model" else "control"][f"- {code(cell['model'])}: {summary}{source}"] = None
     parts = ["## What the families mean", "\n".join(kinds["model"])] if kinds["model"] else []
     if kinds["control"]:
         parts += [
-            "Controls are no models; they anchor the table, and are shown but not ranked:",
+            "Controls are not models; they anchor the table and are shown without a rank:",
             "\n".join(kinds["control"]),
         ]
     return "\n\n".join(parts)
@@ -98,7 +98,7 @@ def reproduce(records: Sequence[Record], command: str | None) -> str:
     """Return the command that makes these records again: the one given, else one built from the cells."""
     built = command or "\n".join(command_of(records))
     return "\n\n".join(
-        ["## How to reproduce", fence(built, "sh"), "The report alone is rendered again by `genbench report DIR`."]
+        ["## How to reproduce", fence(built, "sh"), "`genbench report DIR` renders the report again without training."]
     )
 
 

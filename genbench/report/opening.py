@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genbench.report.escape import code, text
 from genbench.report.frame import Record
 
-__all__ = ["opening", "title"]
+__all__ = ["opening", "partial", "title"]
 
 
 def title(records: Sequence[Record]) -> str:
@@ -31,21 +31,61 @@ def opening(records: Sequence[Record]) -> str:
         count = len(_distinct(cell["label"] for cell in models))
         said.append(
             f"{_count(count, 'model')} trained for {budgets} with batches of {batches} images, each from "
-            f"{_count(len(seeds), 'training seed')} ({_list([str(seed) for seed in seeds], most=8)})."
+            f"{'one training seed' if len(seeds) == 1 else f'{len(seeds)} training seeds'} "
+            f"({_list([str(seed) for seed in seeds], most=8)})."
         )
     if controls:
         names = _list([f"*{text(control)}*" for control in controls])
-        said.append(f"Beside them stand the controls {names}." if models else f"Controls alone: {names}.")
+        said.append(f"Controls: {names}." if models else f"Only controls: {names}.")
     counts = [
         f"{count:,}" if isinstance(count, int) else text(count)
         for count in _distinct(record["cell"].get("samples") for record in records)
     ]
     said.append(
-        f"Quality is measured on {_list(counts)} samples a row, at the end of the budget, never at the best moment of "
-        "the training. Numbers are means over training seeds ± the half-width of the 95% interval (t); ↓ lower is "
-        "better, ↑ higher is better. Models whose difference is not resolved share ranks: 1–2 means first or second."
+        f"Quality is measured on {_list(counts)} samples per row at the end of the budget, not at the best point of "
+        f"training. {_SEVERAL if _repeated(records) else _SINGLE}"
     )
     return "genbench: " + " ".join(said)
+
+
+def partial(records: Sequence[Record], missing: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many of the planned cells have run, and which have not; an empty text where all have."""
+    if not missing:
+        return ""
+    seeds: dict[tuple[str, str, str], list[int]] = {}
+    for cell in missing:
+        budget = str(cell["budget"]) if cell["kind"] == "model" else ""
+        seeds.setdefault((str(cell["label"]), str(cell["dataset"]), budget), []).append(cell["seed"])
+    several = len({budget for *_, budget in seeds if budget}) > 1
+    lines = [
+        f"{code(label)} on {text(dataset)}{f' for {code(budget)}' if several and budget else ''}, "
+        f"seed{'s' if len(numbers) > 1 else ''} {_list([str(number) for number in sorted(numbers)], most=8)}"
+        for (label, dataset, budget), numbers in seeds.items()
+    ]
+    more = f"; and {len(lines) - _MOST_MISSING} more rows" if len(lines) > _MOST_MISSING else ""
+    return (
+        f"**Partial report: {len(records)} of {len(records) + len(missing)} planned cells have run.** "
+        f"Missing: {'; '.join(lines[:_MOST_MISSING])}{more}. "
+        "The command under [How to reproduce](#how-to-reproduce) runs them."
+    )
+
+
+_MOST_MISSING = 12
+_SEVERAL = (
+    "Numbers are means over training seeds ± the half-width of the 95% interval (t); ↓ lower is better, ↑ higher is "
+    "better. Models whose difference is not resolved share ranks: 1–2 means first or second."
+)
+_SINGLE = (
+    "Each number comes from a single training seed, so none has an interval; ↓ lower is better, ↑ higher is better."
+)
+
+
+def _repeated(records: Sequence[Record]) -> bool:
+    """Whether any row has finished with more than one seed."""
+    rows: dict[tuple[Any, ...], set[int]] = {}
+    for cell in (record["cell"] for record in records if record["status"] == "finished"):
+        rows.setdefault((cell["label"], cell["dataset"]["name"], cell.get("budget")), set()).add(cell["seed"])
+    return any(len(seeds) > 1 for seeds in rows.values())
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from genbench.report import appendix
+from genbench.report.captions import cost_note, error_note, quality_caption
 from genbench.report.escape import code, link_target, text
 from genbench.report.frame import Record
 from genbench.report.machines import Machine, ran, shared
 from genbench.report.measures import meanings, recipes
 from genbench.report.merging import Outcomes, outcomes
 from genbench.report.montage import artifact
-from genbench.report.opening import opening, title
+from genbench.report.opening import opening, partial, title
 from genbench.report.pictures import Pictures, losses, quality_curves, reconstructions, samples, speeds
 from genbench.report.quantities import quantity
 from genbench.report.rows import Row
@@ -30,9 +31,10 @@ def page(
     made: Sequence[tuple[Section, Pictures]],
     known: Sequence[Machine],
     command: str | None,
+    missing: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the whole report; `records` are all that were read, `in_order`."""
-    parts = [f"# {title(records)}", opening(records), *_ends(outcomes(records))]
+    """Return the whole report; `records` are all that were read, `in_order`, `missing` the planned cells without any."""
+    parts = [f"# {title(records)}", partial(records, missing), opening(records), *_ends(outcomes(records))]
     previous = ""
     for section, pictures in made:
         if len(section.title) > 1 and section.title[0] != previous:
@@ -73,14 +75,12 @@ def _mixed(section: Section, others: Sequence[Section]) -> list[str]:
     for other in others:
         if other.title[0] == section.title[0] and other.main:
             metric, recipe = other.main
-            held = (r["recipes"] for row in other.rows for r in row.records)
-            whole: Mapping[str, Any] = next((recipes_of[recipe] for recipes_of in held if recipe in recipes_of), {})
-            found.setdefault(metric, {})[recipe] = whole
+            found.setdefault(metric, {})[recipe] = other.recipe(recipe)
     return [mixed_recipes(section.title[0], metric, known) for metric, known in found.items() if len(known) > 1]
 
 
 def _section(directory: Path, section: Section, pictures: Pictures, known: Sequence[Machine]) -> list[str]:
-    parts = [f"## {text(section.name)}", quality_table(section), _recipe_line(section)]
+    parts = [f"## {text(section.name)}", quality_caption(section), quality_table(section), _recipe_line(section)]
     parts += samples(section, pictures)
     parts += [_links(directory, section), resolved(section), floor(section)]
     parts += reconstructions(section, pictures)
@@ -90,23 +90,12 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
         parts += ["### Other numbers", others, remarks(section)]
     errors = evaluation_table(section)
     if errors:
-        parts += ["### How exact one evaluation is", _ERROR_NOTE, errors]
+        parts += ["### How precise one evaluation is", error_note(section), errors]
     own = ran(known, (record for row in section.models for record in row.records))
     cost = cost_table(section, own)
     if cost:
-        parts += ["### What it cost", shared(own), cost, _COST_NOTE]
+        parts += ["### What it cost", shared(own), cost, cost_note(section)]
     return parts + speeds(section, pictures) + losses(section, pictures)
-
-
-_ERROR_NOTE = (
-    "The ± of the tables above is the 95% interval over training seeds: train again, and the numbers move so. Below is "
-    "the standard error of one evaluation: draw as many samples from the same model again, or take other held-out "
-    "images. It is a part of the spread between seeds, so the two are never added."
-)
-_COST_NOTE = (
-    "Means over seeds ± 95%; memory is the largest of the seeds. Evaluation stands outside every clock. "
-    "Each seed's median and 5th and 95th percentile of the windows are in `results.csv`."
-)
 
 
 def _recipe_line(section: Section) -> str:
@@ -146,7 +135,9 @@ def _seed_links(directory: Path, row: Row, kind: str) -> list[str]:
 def _files() -> str:
     return (
         "## Files\n\n"
-        "- [`results.csv`](results.csv): one row a cell: what it is, every number with its recipe, every cost.\n"
-        "- [`curves.csv`](curves.csv): one row a point of a curve: losses and numbers along the training.\n"
-        "- `records/`: one JSON file a cell, from which all of this is rendered."
+        "- [`results.csv`](results.csv): one row per cell: its settings, every number with its recipe, every cost.\n"
+        "- [`curves.csv`](curves.csv): one row per point of a curve: losses and numbers during training.\n"
+        "- `samples/` and `figures/`: the images that this page shows.\n"
+        "- `logs/`: what each cell printed.\n"
+        "- `records/`: one JSON file per cell, from which all of this is rendered."
     )

@@ -14,6 +14,9 @@ from genbench.report.speeds import MOST_BARS
 __all__ = ["Pictures", "losses", "quality_curves", "reconstructions", "samples", "speeds"]
 
 
+_INTERVALS = ", with 95% intervals over seeds (of a cost: geometric mean and interval of its logarithm)"
+
+
 @dataclass(frozen=True)
 class Pictures:
     """The pictures of one section: kind (`samples`, `quality`, …) -> file, relative to the report."""
@@ -33,7 +36,7 @@ def samples(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "samples",
         f"samples of each model on {section.name}",
-        f"The data and each model's samples, drawn at the end of the budget from its first seed: not chosen.{more}",
+        f"The data and each model's samples, drawn at the end of the budget from its first seed, not selected.{more}",
     )
 
 
@@ -42,35 +45,40 @@ def reconstructions(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "reconstructions",
         f"reconstructions on {section.name}",
-        "Held-out images, and beside each what the model restores of it.",
+        "Held-out images, each beside the model's reconstruction of it.",
     )
 
 
 def quality_curves(section: Section, pictures: Pictures) -> list[str]:
     """Show quality along the training."""
     heading = _heading(section)
+    lines = (
+        "thick, the mean over seeds; thin, each seed (beyond five seeds a band from the least to the greatest); "
+        "dashed, the controls"
+    )
+    if not section.is_repeated:
+        lines = "dashed, the controls"
     return pictures.show(
         "quality",
         f"{heading} against training images, seconds and FLOPs on {section.name}",
-        f"{heading} along the training: thick, the mean over seeds; thin, each seed (beyond five seeds a band from the "
-        f"least to the greatest); dashed, the controls.{_best(section, MOST_LINES)}",
+        f"{heading} along the training: {lines}.{_best(section, MOST_LINES)}",
     )
 
 
 def speeds(section: Section, pictures: Pictures) -> list[str]:
     """Show what training and sampling cost, alone and against quality."""
     name, heading, most = section.name, _heading(section), _best(section, MOST_BARS)
+    mean, intervals = ("mean over seeds of ", _INTERVALS) if section.is_repeated else ("", "")
     return [
         *pictures.show(
             "throughput",
             f"training and sampling images per second on {name}",
-            f"Bars: mean over seeds of the median window; lines: 5th to 95th percentile of the windows.{most}",
+            f"Bars: {mean}the median window; lines: 5th to 95th percentile of the windows.{most}",
         ),
         *pictures.show(
             "trade-off",
             f"{heading} against training seconds and sampling images per second on {name}",
-            f"{heading} against what it costs, with 95% intervals over seeds; the arrows point to the better side."
-            f"{most}",
+            f"{heading} against what it costs{intervals}; the arrows point to the better side.{most}",
         ),
     ]
 
@@ -80,7 +88,8 @@ def losses(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "losses",
         f"losses of each model on {section.name}",
-        f"Losses, as each model names them; they are not comparable between models.{_best(section, MOST_PANELS)}",
+        "Losses under the names that each model gives them; they are not comparable between models."
+        f"{_best(section, MOST_PANELS)}",
     )
 
 

@@ -54,6 +54,16 @@ class Section:
         """What the main metric is."""
         return quantity(self.main[0]) if self.main else None
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether any row has more than one finished seed, so that there are means and intervals."""
+        return any(len(row.records) > 1 for row in self.rows)
+
+    def recipe(self, recipe: str) -> Mapping[str, Any]:
+        """Return the fields of a recipe by its id; empty where no record here has it."""
+        held: Iterable[Mapping[str, Any]] = (record["recipes"] for row in self.rows for record in row.records)
+        return next((recipes[recipe] for recipes in held if recipe in recipes), {})
+
     @functools.cached_property
     def models(self) -> tuple[Row, ...]:
         """The rows that compete, those with finished seeds first."""

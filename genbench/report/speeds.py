@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -69,6 +70,8 @@ def throughput_figure(section: Section, colours: Mapping[str, Style], known: Seq
 def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
     """Return the main metric against training seconds and against sampling images/s, or None where there is too little.
 
+    A cost is its geometric mean over seeds, with the interval of its logarithm: an arithmetic one can reach below zero,
+    which a logarithmic axis would draw to its edge.
     A figure needs two models measured on one machine; only the best `MOST_BARS` models are drawn.
     """
     if not section.main or not section.quantity or len(known) != 1:
@@ -78,7 +81,7 @@ def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequ
         ("sampling images/s →", lambda cost: (cost.get("sample_images_per_s") or {}).get("median")),
     ]
     found = [
-        [(row, row.cost(read), row.summary(section.main)) for row in section.models[:MOST_BARS] if row.records]
+        [(row, _geometric(row, read), row.summary(section.main)) for row in section.models[:MOST_BARS] if row.records]
         for _, read in panels
     ]
     found = [[point for point in points if point[1].n and point[2].n] for points in found]
@@ -92,7 +95,7 @@ def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequ
                 cost.mean,
                 quality.mean,
                 quality.half_width,
-                _positive(cost),
+                cost.errors,
                 color=colour,
                 marker=marker,
                 markersize=8,
@@ -117,12 +120,25 @@ def _bars(section: Section, known: Sequence[Machine]) -> list[Bar]:
     return bars
 
 
-def _positive(cost: Summary) -> list[list[float]] | None:
-    # Two seeds can give an interval that reaches below zero, where no cost is and a logarithmic axis has no room.
-    return None if cost.half_width is None else [[min(cost.half_width, 0.99 * cost.mean)], [cost.half_width]]
+@dataclass(frozen=True)
+class _Cost:
+    """A geometric mean over seeds, of which there are `n`, and how far its interval reaches to either side."""
+
+    mean: float
+    errors: list[list[float]] | None
+    n: int
 
 
-def _scale(axis: Axes, points: Sequence[tuple[Row, Summary, Summary]]) -> None:
+def _geometric(row: Row, read: Callable[[Mapping[str, Any]], float | None]) -> _Cost:
+    logs = row.cost(lambda cost: math.log(value) if (value := read(cost)) is not None and value > 0 else None)
+    mean = math.exp(logs.mean)
+    if logs.half_width is None:
+        return _Cost(mean, None, logs.n)
+    low, high = (math.exp(logs.mean + side * logs.half_width) for side in (-1, 1))
+    return _Cost(mean, [[mean - low], [high - mean]], logs.n)
+
+
+def _scale(axis: Axes, points: Sequence[tuple[Row, _Cost, Summary]]) -> None:
     across, upwards = [cost.mean for _, cost, _ in points], [quality.mean for _, _, quality in points]
     axis.margins(x=0.18, y=0.15)
     value_axis(axis, upwards)

@@ -25,13 +25,13 @@ def resolved(section: Section) -> str:
     if not section.main or not section.quantity or not section.quantity.direction:
         return ""
     if len(section.models) > MOST_RANKED:
-        return (
-            f"More than {MOST_RANKED} models stand in this table, so their pairs are not tested and nothing is ranked."
-        )
+        return f"This table has more than {MOST_RANKED} models, so their pairs are not tested and nothing is ranked."
     tested = [pair for pair in section.pairs if pair.p_holm is not None]
     if not tested:
         if max((len(row.records) for row in section.models), default=0) < 2:
-            return "With one training seed there is no interval, so nothing is ranked: another seed may turn the order."
+            return (
+                "With one training seed there is no interval, so nothing is ranked: another seed may change the order."
+            )
         return ""
     order = [row.name for row in section.models]
     neighbours = set(itertools.pairwise(order))
@@ -58,7 +58,7 @@ def floor(section: Section) -> str:
             summary = row.summary(section.main)
             if summary.n:
                 return (
-                    f"Held-out images of the data themselves have {heading} "
+                    f"Held-out images of the dataset itself have {heading} "
                     f"{interval(summary.mean, summary.half_width)} (control *real*): the floor at this sample count."
                 )
     return f"The floor is unknown here: the control *real* was not measured under this recipe of {heading}."
@@ -89,7 +89,7 @@ def mixed_recipes(dataset: str, metric: str, recipes: Mapping[str, Mapping[str, 
         for field in fields
     )
     return (
-        f"On {text(dataset)}, {text(quantity(metric).heading)} was measured under {len(ids)} recipes, so it stands in "
+        f"On {text(dataset)}, {text(quantity(metric).heading)} was measured under {len(ids)} recipes, so it is in "
         f"{len(ids)} tables that are never averaged or ranked together. They differ in {said}."
     )
 

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from genbench.changes import Change, compare
+from genbench.changes import Change, compare, parse
 from genbench.comparison import difference, holm
+from genbench.ratio import relative_interval
 
 
 def the(comparison, name: str, model: str = "gan") -> Change:
@@ -23,7 +24,20 @@ def test_quality_is_paired_over_seeds_and_relative_to_the_mean_of_base(make) -> 
         expected.p,
     )
     assert change.relative == pytest.approx(0.1)
-    assert (change.low, change.high) == pytest.approx((0.1 - expected.half_width / 20, 0.1 + expected.half_width / 20))
+    assert (change.low, change.high) == relative_interval(new, old, paired=True)
+
+
+def test_seeds_are_paired_by_number_where_a_set_holds_them_in_another_order_or_lost_a_value(make) -> None:
+    old, new = [18.0, 20.0, 22.0, 21.0], [19.0, 22.0, 25.0, 21.5]
+    straight = the(compare(make(numbers={"fd": old}), make(numbers={"fd": new})), "fd")
+    turned = the(compare(make(numbers={"fd": old}), make(numbers={"fd": new})[::-1]), "fd")
+    assert (turned.low, turned.high, turned.p) == (straight.low, straight.high, straight.p)
+    lost = the(compare(make(numbers={"fd": [*old[:3], None]}), make(numbers={"fd": new})), "fd")
+    assert not lost.paired  # three seeds against four
+    assert (lost.low, lost.high) == relative_interval(new, old[:3], paired=False)
+    both = the(compare(make(numbers={"fd": [*old[:3], None]}), make(numbers={"fd": [*new[:3], math.nan]})), "fd")
+    assert both.paired
+    assert (both.low, both.high) == relative_interval(new[:3], old[:3], paired=True)
 
 
 def test_other_seeds_go_by_welch(make) -> None:
@@ -33,16 +47,66 @@ def test_other_seeds_go_by_welch(make) -> None:
     assert change.outcome == "not resolved"
 
 
-def test_speed_is_a_ratio_with_the_interval_of_its_logarithm(make) -> None:
+def test_memory_is_a_ratio_with_the_interval_of_its_logarithm(make) -> None:
     old, new = [100.0, 110.0, 121.0], [50.0, 55.0, 60.5]
-    costs = {"train_images_per_s": old}, {"train_images_per_s": new}
-    change = the(compare(make(costs=costs[0]), make(costs=costs[1])), "train_images_per_s")
+    costs = {"peak_resident_bytes": old}, {"peak_resident_bytes": new}
+    change = the(compare(make(costs=costs[0]), make(costs=costs[1])), "peak_resident_bytes")
     assert change.relative == pytest.approx(-0.5)
     # Halving every seed is a shift of the logarithms, whose spread is log 1.1 on both sides: Welch's nu is 4.
     half_width = 2.7764451 * math.log(1.1) * math.sqrt(2 / 3)
     assert (change.low, change.high) == pytest.approx((0.5 * math.exp(-half_width) - 1, 0.5 * math.exp(half_width) - 1))
     assert not change.paired
-    assert change.outcome == "worse"
+    assert change.outcome == "better"
+
+
+def test_memory_is_compared_by_geometric_means_and_a_value_that_is_no_number_counts_in_none(make) -> None:
+    old, new = [100.0, 100.0, 400.0], [100.0, 200.0, 400.0]
+    one, other = (make(costs={"peak_resident_bytes": sizes}) for sizes in (old, new))
+    assert the(compare(one, other), "peak_resident_bytes").relative == pytest.approx(2 ** (1 / 3) - 1)
+    one, other = (
+        make(numbers={"fd": [1.0] * 4}, costs={"peak_resident_bytes": [*sizes, math.inf]}) for sizes in (old, new)
+    )
+    change = the(compare(one, other), "peak_resident_bytes")
+    assert (change.base.n, change.new.n) == (3, 3)
+    assert change.relative == pytest.approx(2 ** (1 / 3) - 1)
+
+
+def test_controls_are_a_family_of_their_own(make) -> None:
+    def records(shift: float) -> list:
+        models = [
+            record for label in ("a", "b") for record in make(label, {"fd": [1 + shift, 2 + shift, 3.1 + shift / 2]})
+        ]
+        return [*models, *make("noise", {"fd": [5 + shift, 5 + 2 * shift, 6 + shift]}, kind="control", budget=None)]
+
+    changes = compare(records(0.0), records(1.0)).changes
+    models, controls = ([change for change in changes if change.pair.is_model == kind] for kind in (True, False))
+    assert [change.p_holm for change in models] == holm([change.p for change in models])
+    assert [change.p_holm for change in controls] == [change.p for change in controls]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "outcome"),
+    [
+        ("train_s", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "slower in these runs"),
+        ("train_s", [13.0, 14.0, 15.0], [10.0, 11.0, 12.0], "faster in these runs"),
+        ("train_s", [10.0, 11.0, 12.0], [12.0, 14.0, 15.0], "ranges overlap"),
+        ("train_s", [10.0, 16.0], [12.0, 13.0], "ranges overlap"),
+        ("train_s", [12.0, 13.0], [10.0, 16.0], "ranges overlap"),
+        ("train_s", [10.0], [11.0], "slower in these runs"),
+        ("train_images_per_s", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "faster in these runs"),
+        ("train_images_per_s", [13.0, 14.0, 15.0], [10.0, 11.0, 12.0], "slower in these runs"),
+        ("train_joules", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "changed in these runs"),
+    ],
+)
+def test_times_of_two_runs_are_no_draws_of_a_machine_so_nothing_is_claimed_beyond_these_runs(
+    make, name: str, old: list[float], new: list[float], outcome: str
+) -> None:
+    one, other = (make(numbers={"fd": [1.0] * len(costs)}, costs={name: costs}) for costs in (old, new))
+    change = the(compare(one, other), name)
+    assert change.outcome == outcome
+    assert (change.p, change.p_holm, change.low, change.high, change.resolved) == (None, None, None, None, False)
+    log_ratio = sum(map(math.log, new)) / len(new) - sum(map(math.log, old)) / len(old)
+    assert change.relative == pytest.approx(math.exp(log_ratio) - 1)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +195,8 @@ def test_unequal_budgets_are_refused_and_other_settings_told(make) -> None:
 def test_a_label_that_stands_twice_is_refused_unless_the_other_set_holds_the_same(make) -> None:
     twice = [*make(batch_size=64), *make(batch_size=128)]
     (refusal,) = compare(twice, make(batch_size=64)).refused
-    assert "stands 2 times in BASE and once in NEW" in refusal.what
-    assert "apart in batch size;" in refusal.what
+    assert "occurs 2 times in BASE and once in NEW" in refusal.what
+    assert "differing in batch size;" in refusal.what
     assert {pair.name for pair in compare(twice, twice).pairing.pairs} == {
         "gan (batch size 64)",
         "gan (batch size 128)",
@@ -161,12 +225,16 @@ def test_p_values_are_corrected_over_the_gate_and_others_over_the_models(make) -
             )
         ]
 
-    comparison = compare(records(0.0), records(1.0), gated={"fd", "kid"})
+    comparison = compare(records(0.0), records(1.0), parse("fd>5%,kid>5%"))
     gated = [change for change in comparison.changes if change.measure.name != "ssim"]
     assert [change.p_holm for change in gated] == holm([change.p for change in gated])
     alone = [change for change in comparison.changes if change.measure.name == "ssim"]
     assert [change.p_holm for change in alone] == holm([change.p for change in alone])
     assert gated[0].p_holm != alone[0].p_holm
+    # A term for one model makes a family of one; what it leaves is corrected as any other number.
+    for change in compare(records(0.0), records(1.0), parse("a:fd>5%")).changes:
+        if change.measure.name == "fd":
+            assert change.p_holm == change.p
 
 
 def test_a_control_that_changed_says_that_measuring_did(make) -> None:

@@ -20,9 +20,26 @@ def test_terms_are_read_with_percents_signs_exponents_and_blanks() -> None:
     assert terms[1].text == "train_images_per_s<-10%"
 
 
+def test_a_term_may_name_its_model_with_options_and_dataset() -> None:
+    terms = parse("dcgan:fd>1%, vae:beta=4,width=2:fd < -3 ,./my model.py:w=1@folder:faces:ssim<-.02,kid>1")
+    assert [(term.model, term.name, term.sign, term.bound) for term in terms] == [
+        ("dcgan", "fd", ">", 0.01),
+        ("vae:beta=4,width=2", "fd", "<", -3.0),
+        ("./my model.py:w=1@folder:faces", "ssim", "<", -0.02),
+        ("", "kid", ">", 1.0),
+    ]
+    assert terms[1].text == "vae:beta=4,width=2:fd<-3"
+
+
 @pytest.mark.parametrize(
     ("expression", "position", "fault"),
     [
+        ("vae:fd", 7, "expected > or < after 'fd', but it ends there"),
+        ("vae:beta=4:>5%", 12, "expected a name, such as fd, found '>'"),
+        ("vae:beta=4>5%", 9, "expected > or < after 'beta', found '='"),
+        (":fd>5%", 1, "expected a name"),
+        ("fd,vae:fd>5%", 3, "expected > or < after 'fd', found ','"),
+        ("fd>5%,vae:ssim<2%", 16, "write 'vae:ssim>2%' or 'vae:ssim<-2%'"),
         ("", 1, "expected a name"),
         ("fd", 3, "expected > or < after 'fd', but it ends there"),
         ("fd=5%", 3, "expected > or < after 'fd', found '='"),
@@ -69,7 +86,7 @@ def test_the_place_is_shown_in_one_short_line(expression: str, shown: str, caret
     assert len(str(error.value)) < 200
 
 
-@given(st.text(alphabet="fd_5.%<>,-+e \t\n", max_size=20))
+@given(st.text(alphabet="fd_5.%<>,-+e:@= \t\n", max_size=20))
 def test_any_text_is_read_or_refused_at_a_place_within_it(expression: str) -> None:
     try:
         terms = parse(expression)
@@ -83,5 +100,20 @@ def test_any_text_is_read_or_refused_at_a_place_within_it(expression: str) -> No
 def test_a_name_that_no_record_has_is_refused_with_the_nearest() -> None:
     expression = "fd>5%, train_image_per_s<-10%"
     with pytest.raises(ExpressionError, match=r"did you mean train_images_per_s\?") as error:
-        check_names(expression, parse(expression), {"fd", "train_images_per_s"})
+        check_names(expression, parse(expression), {"fd", "train_images_per_s"}, ())
     assert error.value.position == 8
+
+
+@pytest.mark.parametrize(
+    ("expression", "position", "fault"),
+    [
+        ("fd>5%, dcgam:fd>1%", 8, "no record of either set is of the model 'dcgam'; did you mean dcgan?"),
+        ("dcgan@shapes:fd>1%", 1, "known: dcgan, dcgan@digits, vae, vae@digits"),
+        ("dcgan@digits:fdd>1%", 14, "no record of either set has 'fdd'; did you mean fd?"),
+    ],
+)
+def test_a_model_that_no_record_has_is_refused_with_the_nearest(expression: str, position: int, fault: str) -> None:
+    with pytest.raises(ExpressionError) as error:
+        check_names(expression, parse(expression), {"fd"}, {"dcgan", "dcgan@digits", "vae", "vae@digits"})
+    assert error.value.position == position
+    assert fault in str(error.value)

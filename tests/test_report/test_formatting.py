@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from decimal import Context, Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genbench.report.formatting import amount, interval, memory, p_value, plain
+from genbench.report.formatting import amount, interval, memory, p_value, percent, plain
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,97 @@ def test_memory_and_p_values() -> None:
     assert [p_value(p) for p in (0.0, 0.0023, 0.049, 0.31, 1.0)] == [
         *("p < 0.001", "p = 0.002", "p = 0.049", "p = 0.31", "p = 1"),
     ]
+
+
+def read(shown: str) -> float:
+    return float(shown.replace(",", "").replace("−", "-"))
+
+
+@given(st.floats(-1e20, 1e20).filter(lambda value: abs(value) > 1e-20))
+def test_plain_shows_the_value_rounded_to_four_digits_and_whole_from_1000_on(value: float) -> None:
+    shown = plain(value)
+    rounded = Context(prec=4).create_decimal(Decimal(value))
+    if "e" in shown:
+        assert not 1e-4 <= abs(rounded) < 1e12
+        assert read(shown) == float(rounded)
+    elif abs(value) < 1000:
+        assert read(shown) == float(rounded)
+        assert abs(rounded) >= Decimal("1e-4")
+    else:
+        assert abs(read(shown) - value) <= 0.5
+        assert "." not in shown
+        assert abs(rounded) < 1e12
+
+
+def test_plain_where_rounding_changes_the_size() -> None:
+    assert [plain(value) for value in (0.99999, 9.9996, 999.96, 0.000099999)] == [
+        "1.000",
+        "10.00",
+        "1,000",
+        "0.0001000",
+    ]
+    assert [plain(value) for value in (math.inf, -math.inf, 9.99e11, 1e12)] == ["∞", "-∞", "999,000,000,000", "1e12"]
+
+
+def test_negative_zero_is_zero() -> None:
+    assert plain(-0.0) == "0"
+    assert interval(-0.0004, 0.11) == "0.00 ± 0.11"
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0.0, "0%"),
+        (0.00004, "0%"),
+        (-0.00004, "0%"),
+        (0.00006, "+0.01%"),
+        (0.0094, "+0.94%"),
+        (0.00996, "+1.0%"),
+        (-0.0512, "-5.1%"),
+        (0.5, "+50.0%"),
+        (0.9994, "+99.9%"),
+        (0.9996, "+100%"),
+        (-0.9996, "-100%"),
+        (12.345, "+1,234%"),
+        (math.nan, "–"),
+        (math.inf, "–"),
+    ],
+)
+def test_percent(share: float, shown: str) -> None:
+    assert percent(share) == shown
+
+
+@given(st.floats(-50, 50).filter(lambda share: abs(share) > 1e-3))
+def test_percent_is_the_share_times_100_with_its_sign(share: float) -> None:
+    assert read(percent(share).removesuffix("%")) == pytest.approx(100 * share, rel=0.006)
+    assert percent(share)[0] == ("+" if share > 0 else "-")
+
+
+@given(st.floats(1, 9.9e17))
+def test_an_amount_is_the_value_to_three_digits_with_its_prefix(value: float) -> None:
+    number, _, prefix = amount(value).partition(" ")
+    factor = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}[prefix]
+    assert abs(float(number) * factor - value) <= max(0.5, 0.00501 * value)
+    assert prefix == "P" or float(number) < 1000
+    assert not prefix or len(number.replace(".", "")) == 3
+
+
+@given(st.floats(2**20, 2**45))
+def test_memory_is_in_powers_of_two(size: float) -> None:
+    number, unit = memory(size).split(" ")
+    assert read(number) * {"MiB": 2**20, "GiB": 2**30}[unit] == pytest.approx(
+        size, rel=0.006 if unit == "GiB" else 0.51
+    )
+    assert (unit == "GiB") == (size >= 10 * 2**30)
+    assert abs(read(number) * 2**20 - size) <= 2**19 if unit == "MiB" else True
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [
+        *((0.00099, "p < 0.001"), (0.001, "p = 0.001"), (0.0049, "p = 0.005"), (0.0994, "p = 0.099")),
+        *((0.1, "p = 0.10"), (0.91, "p = 0.91"), (0.994, "p = 0.99"), (0.996, "p = 1")),
+    ],
+)
+def test_p_values_are_cut_at_their_ends(p: float, shown: str) -> None:
+    assert p_value(p) == shown

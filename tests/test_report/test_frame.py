@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from genbench.config import Settings
 from genbench.metrics import METRICS
 from genbench.record import SCHEMA, read_record
-from genbench.report.frame import csv, curve_frame, frame
+from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
 
 RECORDS = Path(__file__).parent.parent / "records"
 NUMBERS = {
@@ -133,3 +134,71 @@ def test_the_training_precision_stands_beside_the_metric_precision_in_every_sche
     record = read_record(RECORDS / f"schema-{schema}.json").data
     row = frame([record]).iloc[0]
     assert (row["training_precision"], row["precision"]) == ("fp32", record["numbers"]["precision"]["value"])
+
+
+def test_the_order_is_by_dataset_then_models_before_controls_then_label_then_seed_as_a_number(make: Make) -> None:
+    shapes = make("gan")["cell"]["dataset"] | {"name": "shapes"}
+    records = [
+        *(make("vae", 0), make("gan", 10), make("gan", 2), make("copycat", 0), make("real", 1), make("real", 0)),
+        make("ae", 0, dataset=shapes),
+    ]
+    found = [(r["cell"]["dataset"]["name"], r["cell"]["label"], r["cell"]["seed"]) for r in in_order(records)]
+    assert found == [
+        *(("digits", "gan", 2), ("digits", "gan", 10), ("digits", "vae", 0)),
+        *(("digits", "copycat", 0), ("digits", "real", 0), ("digits", "real", 1), ("shapes", "ae", 0)),
+    ]
+
+
+def test_each_value_stands_under_its_own_name(make: Make) -> None:
+    record = make("vae", 0)
+    for place, number in enumerate(record["numbers"].values()):
+        number |= {"value": float(place), "recipe": f"recipe-{place}", "standard_error": 100.0 + place}
+    record |= {"started_at": "then", "finished_at": "later"}
+    row = frame([record]).iloc[0]
+    for place, name in enumerate(record["numbers"]):
+        assert (row[name], row[f"{name}_recipe"]) == (float(place), f"recipe-{place}")
+        assert row[f"{name}_standard_error"] == 100.0 + place
+    assert (row["started_at"], row["finished_at"]) == ("then", "later")
+
+
+def test_what_is_no_number_is_missing_and_counts_in_no_mean(make: Make) -> None:
+    records = [make("gan", seed) for seed in range(3)]
+    for record, value in zip(records, (1.0, None, float("nan")), strict=True):
+        record["numbers"]["fd"]["value"] = value
+    column = frame(records)["fd"]
+    assert column.dtype == "float64"
+    assert (column.mean(), int(column.isna().sum())) == (1.0, 2)
+
+
+def test_whole_numbers_beyond_64_bits_are_floats(make: Make) -> None:
+    record = make("gan", 0)
+    record["cost"]["train_flops_per_image"] = 2**63
+    column = frame([record])["train_flops_per_image"]
+    assert (column.dtype, column[0]) == ("float64", 2.0**63)
+
+
+def test_each_point_of_a_curve_is_where_it_was_measured(make: Make) -> None:
+    record = make("gan", 0)
+    record["curve"] = [
+        {"step": 1, "images": 64, "elapsed_s": 0.5, "flops": 7.0, "losses": {"g": 0.25}, "numbers": {"fd": 9.0}},
+        {"step": 2, "images": 128, "elapsed_s": 0.75, "flops": 14.0, "losses": {"g": 0.125}},
+    ]
+    columns = ["step", "images", "elapsed_s", "flops", "kind", "name", "value"]
+    assert curve_frame([record])[columns].to_numpy().tolist() == [
+        [1, 64, 0.5, 7.0, "loss", "g", 0.25],
+        [1, 64, 0.5, 7.0, "number", "fd", 9.0],
+        [2, 128, 0.75, 14.0, "loss", "g", 0.125],
+    ]
+
+
+@pytest.mark.parametrize("part", [1, 2, 3, 100])
+def test_curves_written_in_parts_are_those_written_at_once(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    records = [make(label, seed) for label in ("gan", "vae", "real") for seed in range(2)]
+    monkeypatch.setattr(sys.modules["genbench.report.frame"], "_PART", part)  # the package has a function of its name
+    write_curves(tmp_path / "curves.csv", records)
+    assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame(records))
+    records[3]["curve"][0]["flops"] = None  # a column that another part would write otherwise
+    write_curves(tmp_path / "curves.csv", records)
+    assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame(records))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -109,6 +110,27 @@ def test_a_trade_off_needs_two_models_on_one_machine(make: Make) -> None:
     assert trade_off_figure(only([gan]), colours, machines([gan])) is None
     assert trade_off_figure(only([gan, other]), colours, machines([gan, other])) is None
     assert trade_off_figure(only([gan, vae]), colours, machines([gan, vae])) is not None
+
+
+def test_the_intervals_of_costs_are_those_of_logarithms(make: Make) -> None:
+    records = [make(label, seed) for label in ("gan", "vae") for seed in range(3)]
+    for record, seconds in zip(records[:3], (1.0, 10.0, 100.0), strict=True):
+        record["cost"]["train_s"] = seconds
+        record["cost"]["sample_images_per_s"]["median"] = 1000 / seconds
+    figure = trade_off_figure(only(records), styles(["gan", "vae"]), machines(records))
+    assert figure is not None
+    log_half_width = 4.302653 * math.log(10) / math.sqrt(3)  # the logarithms deviate by log 10
+    for axis, middle in zip(figure.axes, (10.0, 100.0), strict=True):
+        (bar,) = [held for held in axis.containers if held.lines[0].get_xdata()[0] == pytest.approx(middle)]
+        ends = bar.lines[2][0].get_segments()[0][:, 0]
+        assert ends == pytest.approx([middle * math.exp(-log_half_width), middle * math.exp(log_half_width)], rel=1e-5)
+
+
+def test_a_cost_of_one_seed_has_no_interval(make: Make) -> None:
+    records = [make("gan"), make("vae")]
+    figure = trade_off_figure(only(records), styles(["gan", "vae"]), machines(records))
+    assert figure is not None
+    assert [held.has_xerr for axis in figure.axes for held in axis.containers] == [False] * 4
 
 
 def test_nothing_recorded_gives_no_figure(make: Make) -> None:

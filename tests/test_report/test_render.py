@@ -16,7 +16,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from genbench.atomic import TEMPORARY_PREFIX
-from genbench.report import render
+from genbench.plans import write_plan
+from genbench.record import write_record
+from genbench.report import render, render_directory
 from genbench.report.frame import in_order
 from genbench.report.machines import machines
 from genbench.report.pages import page
@@ -113,7 +115,7 @@ def test_the_page_says_what_is_resolved_and_how_sure(report: str) -> None:
         r"- `gan` is better than `ae` in fd by \d+(\.\d+)? ± \d+(\.\d+)? \(p [=<] 0\.\d+, Holm\)\.", report
     )
     assert "p is corrected for the 6 pairs compared" in report
-    assert re.search(r"Held-out images of the data themselves have fd 1\d\.\d+ ± 0\.\d+ \(control \*real\*\)", report)
+    assert re.search(r"Held-out images of the dataset itself have fd 1\d\.\d+ ± 0\.\d+ \(control \*real\*\)", report)
 
 
 def test_an_unresolved_difference_is_called_so_and_shares_ranks(make: Make) -> None:
@@ -133,6 +135,82 @@ def test_where_higher_is_better_the_higher_one_is_called_better(make: Make) -> N
     assert "`gan` is better than `vae` in classifier score by 1." in written(records)
 
 
+def whole(records: Iterable[Record], **more: Any) -> str:
+    """Return the page with the words of every picture, none of which is drawn."""
+    ordered = in_order(records)
+    kinds = ("samples", "reconstructions", "quality", "throughput", "trade-off", "losses")
+    pictures = Pictures({kind: f"{kind}.png" for kind in kinds})
+    made = [(section, pictures) for section in sections(ordered)]
+    return page(Path("nowhere"), ordered, made, machines(ordered), None, **more)
+
+
+def test_one_seed_is_spoken_of_as_one_seed_on_the_whole_page(make: Make) -> None:
+    one, three = ([make(label, seed) for label in ("gan", "vae", "real") for seed in range(count)] for count in (1, 3))
+    for record in (*one, *three):
+        record["numbers"]["fd"]["standard_error"] = 0.5
+    words = r"\b[Mm]eans?\b (over|and)|±|95% interval|over seeds|each seed|training seeds|of the seeds|share ranks"
+    assert len(re.findall(words, whole(three))) > 10
+    assert re.findall(words, whole(one)) == []
+    assert "each from one training seed (0)" in whole(one)
+    assert "Each number comes from a single training seed, so none has an interval" in whole(one)
+    assert whole(one).count("Time spent on evaluation is not included") == 1
+
+
+def test_the_first_table_says_with_what_and_on_how_many_images_it_was_measured(make: Make) -> None:
+    records = [make(label, seed) for label in ("gan", "vae") for seed in range(2)]
+    for record in records:
+        for recipe in record["recipes"].values():
+            if recipe["metric"] in {"reconstruction_mse", "psnr", "ssim", "bits_per_dim"}:
+                for name in ("extractor", "samples", "reference_split", "reference_count"):
+                    del recipe[name]
+                recipe |= {"split": "held-out", "images": 500}
+    before = whole(records).partition("| rank |")[0].strip().splitlines()[-1]
+    assert before == (
+        "fd and classifier score in features of `digits-cnn`, 500 samples against 1,297 training images; "
+        "reconstruction MSE, PSNR (dB), SSIM and bits/dim on 500 held-out images. "
+        "fd is FID's formula in other features: it is not FID."
+    )
+
+
+def test_a_caption_tells_fid_with_its_profile_and_a_second_recipe_apart(make: Make) -> None:
+    inception = {"extractor": "inception", "profile": "clean-fid", "reference_split": "test"}
+    records = [make("gan", seed, recipe_changes=inception) for seed in range(2)]
+    for record in records:
+        record["numbers"]["fid"] = record["numbers"].pop("fd")
+    other = records[0]["numbers"]["classifier_score"]
+    records[0]["recipes"]["0badcafe"] = records[0]["recipes"][other["recipe"]] | {"samples": 100, "extractor": "`x`"}
+    other["recipe"] = "0badcafe"
+    text = whole(records)
+    assert (
+        "FID and classifier score in features of `inception` (clean-fid), 500 samples against 1,297 test images" in text
+    )
+    assert "classifier score in features of <code>&#96;x&#96;</code> (clean-fid), 100 samples against" in text
+    assert "not FID" not in text
+
+
+def test_a_partial_report_says_how_many_of_how_many_cells_have_run_and_which_have_not(make: Make) -> None:
+    records = [make("gan", 0), make("real", 0)]
+    cell = {"dataset": "digits", "kind": "model", "budget": "3000steps"}
+    missing = [cell | {"id": "x", "label": label, "seed": seed} for label, seed in (("gan", 2), ("gan", 1), ("a|b", 0))]
+    text = whole(records, missing=missing)
+    assert (
+        "**Partial report: 2 of 5 planned cells have run.** Missing: `gan` on digits, seeds 1 and 2; "
+        "<code>a&#124;b</code> on digits, seed 0. The command under [How to reproduce](#how-to-reproduce) runs them."
+    ) in text
+    assert "Partial" not in whole(records)
+    text = whole(records, missing=[*missing, missing[0] | {"budget": "60s"}])
+    assert "`gan` on digits for `60s`, seed 2" in text
+
+
+def test_a_folder_with_a_plan_is_reported_as_partial_until_all_has_run(make: Make, tmp_path: Path) -> None:
+    records = [_bare(make("gan", seed, budget="9steps")) for seed in range(2)]
+    write_plan(tmp_path, [(record["id"], record["cell"]) for record in records])
+    write_record(tmp_path, records[0])
+    assert "1 of 2 planned cells have run" in render_directory(tmp_path).read_text()
+    write_record(tmp_path, records[1])
+    assert "planned" not in render_directory(tmp_path).read_text()
+
+
 def test_one_seed_has_no_interval_and_no_rank(make: Make) -> None:
     text = written([make(label) for label in ("gan", "vae", "real")])
     assert tables(text)[0][0][:2] == ["model", "seeds"]
@@ -146,7 +224,7 @@ def test_recipes_that_differ_have_tables_of_their_own_and_a_sentence(make: Make)
     records = [make("gan", seed) for seed in range(2)] + [make("gan", seed, recipe_changes=change) for seed in (2, 3)]
     text = written(records)
     first, second = (record["numbers"]["fd"]["recipe"] for record in (records[0], records[2]))
-    assert "fd was measured under 2 recipes, so it stands in 2 tables that are never averaged or ranked" in text
+    assert "fd was measured under 2 recipes, so it is in 2 tables that are never averaged or ranked" in text
     (sentence,) = re.findall("They differ in (.*)", text)
     for recipe, extractor, samples in ((first, "digits-cnn", 500), (second, "random-conv", 100)):
         assert f"{extractor} (`{recipe}`)" in sentence
@@ -187,7 +265,7 @@ def test_a_log_of_megabytes_does_not_fill_the_page(make: Make, failed: Make) -> 
     text = written(records)
     assert len(text) < 700_000
     assert text.count("last words") == 50
-    assert "The other 10 tracebacks stand in the records." in text
+    assert "The other 10 tracebacks are in the records." in text
 
 
 EVIL = "x|y <script>alert(1)</script> `a` [l](http://e.vil) ![i](http://e.vil/i.png) $m$ www.e.vil\n\n# h"
@@ -348,11 +426,11 @@ def test_numbers_beyond_the_first_table_stand_one_a_line_with_their_recipe(make:
 def test_the_error_of_an_evaluation_stands_apart_from_the_interval_over_seeds(make: Make) -> None:
     records = [make(label, seed) for label in ("gan", "vae") for seed in range(2)]
     before = written(records)
-    assert "How exact one evaluation is" not in before  # records of before
+    assert "How precise one evaluation is" not in before  # records of before
     for record, error in zip(records, (3.0, 4.0, 0.123, 0.123), strict=True):
         record["numbers"]["fd"]["standard_error"] = error
     after = written(records)
-    note, table = after.partition("### How exact one evaluation is\n\n")[2].split("\n\n")[:2]
+    note, table = after.partition("### How precise one evaluation is\n\n")[2].split("\n\n")[:2]
     assert "95% interval over training seeds" in note
     assert tables(table + "\n")[0][2][:3] in (["fd ↓", "3.5", "0.12"], ["fd ↓", "0.12", "3.5"])
     assert tables(before)[0] == tables(after)[0]

@@ -1,0 +1,78 @@
+"""What stands over and under the tables of a section: what was measured on what, and what their ± say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from genbench.report.escape import code, text
+from genbench.report.quantities import quantity
+from genbench.report.sections import Section
+from genbench.report.tables import headline_columns
+
+__all__ = ["cost_note", "error_note", "quality_caption"]
+
+
+def quality_caption(section: Section) -> str:
+    """Return which numbers of the first table were computed with which extractor, on how many images of each side."""
+    numbers: dict[str, list[str]] = {}
+    for metric, recipe in headline_columns(section):
+        heading = text(quantity(metric).heading)
+        known = numbers.setdefault(_evidence(section.recipe(recipe)), [])
+        known.extend([heading] if heading not in known else [])
+    said = [f"{_joined(headings)}{evidence}" for evidence, headings in numbers.items() if evidence]
+    if not said:
+        return ""
+    is_fd = any(metric == "fd" for metric, _ in headline_columns(section))
+    return "; ".join(said) + "." + (" fd is FID's formula in other features: it is not FID." if is_fd else "")
+
+
+def error_note(section: Section) -> str:
+    """Return how the standard errors of one evaluation are to be read."""
+    if section.is_repeated:
+        return (
+            "The ± of the tables above is the 95% interval over training seeds: train again, and the numbers move by "
+            "about that much. Below is the standard error of one evaluation: draw as many samples from the same model "
+            "again, or take other held-out images. It is part of the spread between seeds, so do not add the two."
+        )
+    return (
+        "The standard error of one evaluation: draw as many samples from the same model again, or take other held-out "
+        "images, and the numbers move by about that much. What another training seed would give is not in it."
+    )
+
+
+def cost_note(section: Section) -> str:
+    """Return how the costs are to be read."""
+    if section.is_repeated:
+        return (
+            "Means over seeds ± the half-width of a 95% interval; memory is the largest of the seeds. The intervals "
+            "describe this run: its seeds share what else the machine did. Time spent on evaluation is not included. "
+            "Each seed's median and 5th and 95th percentile of the windows are in `results.csv`."
+        )
+    return (
+        "Of one seed; the times hold what else the machine did. Time spent on evaluation is not included. The median "
+        "and the 5th and 95th percentile of the windows are in `results.csv`."
+    )
+
+
+def _evidence(recipe: Mapping[str, Any]) -> str:
+    """Return what a number was computed from, as the end of a phrase; empty where the recipe does not say."""
+    said = ""
+    if extractor := recipe.get("extractor"):
+        profile = f" ({text(recipe['profile'])})" if recipe.get("profile") else ""
+        said = f" in features of {code(extractor)}{profile}"
+    if (images := recipe.get("images")) is not None:
+        return f"{said} on {_count(images)} {text(recipe.get('split') or '')} images"
+    samples, reference = recipe.get("samples"), recipe.get("reference_count")
+    if samples is None or reference is None:
+        return said
+    split = {"train": "training"}.get(str(recipe.get("reference_split")), recipe.get("reference_split") or "reference")
+    return f"{said}{',' if said else ' on'} {_count(samples)} samples against {_count(reference)} {text(split)} images"
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else text(value)
+
+
+def _joined(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench.errors import InputError
+from genbench.plans import missing_cells, write_plan
+
+
+def cell(label: str, seed: int, **fields: Any) -> dict[str, Any]:
+    return {"label": label, "kind": "model", "seed": seed, "budget": "9steps", "dataset": {"name": "digits"}} | fields
+
+
+def record(cell_id: str, described: dict[str, Any], status: str = "finished") -> dict[str, Any]:
+    return {"id": cell_id, "status": status, "cell": described}
+
+
+PLAN = [(f"{label}{seed}", cell(label, seed)) for label in ("gan", "vae") for seed in range(3)]
+
+
+def test_what_was_planned_and_has_no_record_is_missing_and_what_failed_is_not(tmp_path: Path) -> None:
+    write_plan(tmp_path, PLAN)
+    records = [record("gan0", cell("gan", 0)), record("vae2", cell("vae", 2), "failed")]
+    missing = missing_cells(tmp_path, records)
+    assert [(each["label"], each["seed"]) for each in missing] == [("gan", 1), ("gan", 2), ("vae", 0), ("vae", 1)]
+    assert missing_cells(tmp_path, [record(*each) for each in PLAN]) == []
+
+
+def test_a_folder_without_a_plan_lacks_nothing(tmp_path: Path) -> None:
+    assert missing_cells(tmp_path, [record("gan0", cell("gan", 0))]) == []
+
+
+def test_the_same_request_writes_one_plan_and_another_one_beside_it(tmp_path: Path) -> None:
+    write_plan(tmp_path, PLAN[:3])
+    write_plan(tmp_path, PLAN[:3])
+    assert len(list((tmp_path / "plans").iterdir())) == 1
+    write_plan(tmp_path, PLAN)
+    assert len(list((tmp_path / "plans").iterdir())) == 2
+    assert len(missing_cells(tmp_path, [])) == 6  # what both planned is missing once
+
+
+def test_a_cell_of_before_its_models_source_changed_is_not_missing_once_the_new_one_ran(tmp_path: Path) -> None:
+    write_plan(tmp_path, PLAN)
+    again = [record(f"new-{cell_id}", described) for cell_id, described in PLAN]
+    assert missing_cells(tmp_path, again) == []
+    other = [record("other", cell("gan", 0, budget="8steps"))]
+    assert len(missing_cells(tmp_path, other)) == 6  # another budget is another cell
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2, "cells": []}', '{"schema": 1, "cells": [{"id": "x"}]}'])
+def test_a_damaged_plan_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / "a.json").write_text(text)
+    with pytest.raises(InputError, match=r"a\.json cannot be read; delete it") as error:
+        missing_cells(tmp_path, [])
+    assert "\n" not in str(error.value)
