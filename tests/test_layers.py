@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER = [
     "errors",
+    "visible",
     "identity",
     "atomic",
     "model",

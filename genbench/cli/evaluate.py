@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genbench.cli.numbers import Whole
 from genbench.cli.terminal import watched
 from genbench.errors import InputError
 
@@ -32,7 +33,7 @@ MOST_NAMED = 5  # of the files that were passed over
 @click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
 @click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
-@click.option("--image-size", type=int, metavar="N", help="Resize and crop images to N × N.")
+@click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
 @click.option("--skip-corrupt", is_flag=True, help="Pass over image files that cannot be decoded, and count them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers with their whole recipes as JSON.")
