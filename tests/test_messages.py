@@ -1,4 +1,4 @@
-"""What a worker may tell the parent: events of a schema, bounded in size and rate, whatever a model writes to the pipe."""
+"""What a worker may tell its parent: events of a schema, bounded in size and rate, whatever a model writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from genbench.errors import InputError, PluginError
 from genbench.execution import messages
 from genbench.execution.limits import UNLIMITED, Watch
-from genbench.execution.messages import LINE_BYTES, Forged, Inbox, decode, encode
+from genbench.execution.messages import LINE_BYTES, ForgedError, Inbox, decode, encode
 from genbench.execution.running import Running, death
 from genbench.execution.worker import Descriptors, LastWords, failure
 
@@ -77,16 +77,16 @@ def but(**changes: Any) -> bytes:
     ids=lambda line: line[:60].decode(errors="replace"),
 )
 def test_what_genbench_does_not_write_is_refused(line: bytes) -> None:
-    with pytest.raises(Forged, match="something else than genbench wrote to genbench's own pipe"):
+    with pytest.raises(ForgedError, match="something else than genbench wrote to genbench's own pipe"):
         decode(line)
 
 
 def test_a_line_without_an_end_is_not_held() -> None:
     inbox = Inbox()
-    with pytest.raises(Forged, match="a line without an end"):
-        for second in range(10):
-            assert list(inbox.take(b"x" * 65536, second)) == []
-            assert second * 65536 <= LINE_BYTES
+    for second in range(LINE_BYTES // 65536):
+        assert list(inbox.take(b"x" * 65536, second)) == []
+    with pytest.raises(ForgedError, match="a line without an end"):
+        list(inbox.take(b"x", 9.0))
 
 
 def test_a_line_that_comes_in_pieces_is_one_event() -> None:
@@ -99,9 +99,8 @@ def test_a_flood_is_refused_and_what_cells_write_is_none() -> None:
     calm, flooded = Inbox(), Inbox()
     for tick in range(20_000):  # a hundred times as many as a cell tells
         assert list(calm.take(line, tick / 1000)) == [PROGRESS]
-    with pytest.raises(Forged, match="flooded"):
-        for _ in range(20_000):
-            list(flooded.take(line, 0.0))
+    with pytest.raises(ForgedError, match="flooded"):
+        list(flooded.take(line * 20_000, 0.0))
 
 
 def test_what_a_model_makes_too_long_is_shortened_and_what_cannot_be_told_is_its_fault() -> None:
@@ -109,7 +108,7 @@ def test_what_a_model_makes_too_long_is_shortened_and_what_cannot_be_told_is_its
     assert "characters left out" in text["reason"]
     assert len(text["reason"]) < 2200 > 2100 > len(text["reason"])
     assert len(text["traceback"]) < 20_200
-    with pytest.raises(PluginError, match="an event of .* bytes"):
+    with pytest.raises(PluginError, match=r"an event of .* bytes"):
         encode({**PROGRESS, "losses": {"x" * 2**20: 1.0}})
     with pytest.raises(PluginError, match="whose 'losses' cannot be"):
         encode({**PROGRESS, "losses": {"g": math.nan}})
@@ -120,12 +119,17 @@ def test_the_names_of_losses_may_hold_what_is_no_unicode() -> None:
     assert event["losses"] == {"caf?": 1.0}
 
 
+def running_on(pipe: int) -> Running:
+    log = tempfile.TemporaryFile("a+b")  # noqa: SIM115  # the task closes it
+    return Running(0, pipe, log, TOLD.append, Watch(UNLIMITED))
+
+
 def task(written: bytes, **message: Any) -> Running:
     """A task whose worker has written these bytes and ended; what it told is in `told`."""
     read, write = os.pipe()
     os.write(write, written)
     os.close(write)
-    running = Running(0, read, tempfile.TemporaryFile("a+b"), TOLD.append, Watch(UNLIMITED))
+    running = running_on(read)
     while running.read_events(0.0):
         pass
     running.answer({"status": 1, **message}, 0.0)
@@ -143,7 +147,7 @@ def test_nothing_after_a_forged_event_is_believed() -> None:
     assert not outcome.ok
     assert outcome.reason.startswith("something else than genbench wrote")
     assert outcome.stage == "building"
-    assert TOLD == [EVENTS[1]]
+    assert [event["stage"] for event in TOLD] == ["building"]
     assert not task(b"nonsense\n" + b"x" * 1000, words=result.decode()).outcome.ok
 
 
@@ -153,7 +157,7 @@ def test_a_worker_that_forges_before_it_is_known_is_killed_when_it_is(monkeypatc
     monkeypatch.setattr(os, "kill", lambda pid, number: None)
     read, write = os.pipe()
     os.write(write, b"nonsense\n")
-    running = Running(0, read, tempfile.TemporaryFile("a+b"), TOLD.append, Watch(UNLIMITED))
+    running = running_on(read)
     running.read_events(0.0)
     assert killed == []
     running.answer({"pid": os.getpid()}, 0.0)
@@ -179,7 +183,7 @@ def test_every_way_to_die_has_words(status: int, said: str) -> None:
     assert said in death(status)
 
 
-class Hostile(Exception):
+class HostileError(Exception):
     def __str__(self) -> str:
         raise KeyboardInterrupt
 
@@ -199,26 +203,26 @@ class Named(type):
         raise OSError
 
 
-class Nameless(Exception, metaclass=Named):
+class NamelessError(Exception, metaclass=Named):
     pass
 
 
 def subclass_of_text() -> BaseException:
-    class Odd(Exception):
+    class OddError(Exception):
         def __str__(self) -> str:
             return Text("bad luck")
 
-    return Odd()
+    return OddError()
 
 
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (lambda: Hostile(), "with a message that raises KeyboardInterrupt"),
-        (lambda: SystemExit(Hostile()), "called sys.exit(with an object that raises KeyboardInterrupt)"),
+        (lambda: HostileError(), "with a message that raises KeyboardInterrupt"),
+        (lambda: SystemExit(HostileError()), "called sys.exit(with an object that raises KeyboardInterrupt)"),
         (lambda: SystemExit(object), "called sys.exit(<class 'object'>)"),
         (lambda: SystemExit(Text("x")), "called sys.exit(with an object that raises OSError)"),
-        (lambda: Nameless("bad luck"), "bad luck"),
+        (lambda: NamelessError("bad luck"), "bad luck"),
         (lambda: ExceptionGroup("bad luck", [ValueError(1)]), "bad luck (1 sub-exception)"),
         (subclass_of_text, "bad luck"),
         (lambda: RecursionError(), "RecursionError"),

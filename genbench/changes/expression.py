@@ -17,7 +17,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from genbench.errors import InputError, nearest
-from genbench.report.escape import printable
 
 __all__ = ["ExpressionError", "Term", "check_names", "parse"]
 
@@ -99,7 +98,7 @@ def check_names(expression: str, terms: Collection[Term], known: Collection[str]
 
 def _shown(text: str) -> str:
     """Return `text` with as many characters, of which each takes a place and none moves the cursor."""
-    return "".join(" " if character.isspace() else printable(character) for character in text)
+    return "".join(" " if character.isspace() else character if character.isprintable() else "�" for character in text)
 
 
 def _pointer(expression: str, offset: int) -> str:

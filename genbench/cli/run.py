@@ -72,7 +72,9 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
     With no model and no file: every installed model on the digits, for 1000 steps, where the default is 3000. A flag
     overrides what the file says. Cells that are finished are not run again, so the same command goes on where a broken
     one was, and several at once on one folder share the work. With --jobs the cores are shared out, and the report
-    marks the throughput as shared. Exit code 1: a cell failed (the others are reported); 2: the request is at fault, and nothing was trained.
+    marks the throughput as shared.
+
+    Exit code 1: a cell failed (the others are reported); 2: the request is at fault, and nothing was trained.
 
     \b
     Examples:

@@ -1,6 +1,6 @@
 """What a worker tells the parent: events, a line of JSON each. Both sides hold each one to its schema.
 
-A model's code runs in the worker and can write to the same pipe, so the parent believes nothing that it has not checked.
+A model's code runs in the worker and can write to the same pipe: the parent believes nothing that it has not checked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from genbench.errors import PluginError
 
-__all__ = ["LINE_BYTES", "Forged", "Inbox", "decode", "encode"]
+__all__ = ["LINE_BYTES", "ForgedError", "Inbox", "decode", "encode"]
 
 LINE_BYTES = 2**18  # of one event: the longest traceback, every character of it escaped, fits
 LINE_CHARACTERS, TEXT_CHARACTERS = 2000, 20_000  # of a reason, and of a traceback
@@ -22,7 +22,7 @@ BYTES_PER_S, BURST_BYTES = 2 * 2**20, 16 * 2**20
 EVENT_COST = 1000  # bytes that handling one event counts as, beside its own
 
 
-class Forged(Exception):
+class ForgedError(Exception):
     """What came is nothing that genbench writes. `str` says what, as the reason of a failure."""
 
 
@@ -39,7 +39,7 @@ def _is_kind(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, float) and math.isfinite(value) or _is_whole(value)
+    return (isinstance(value, float) and math.isfinite(value)) or _is_whole(value)
 
 
 def _is_whole(value: object) -> bool:
@@ -116,14 +116,14 @@ def decode(line: bytes) -> dict[str, Any]:
     """Return the event that a line holds.
 
     Raises:
-        Forged: it holds none, or one that genbench would not write.
+        ForgedError: it holds none, or one that genbench would not write.
     """
     try:
         event = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError):
         event = None
     if _fault(event):
-        raise Forged("something else than genbench wrote to genbench's own pipe")
+        raise ForgedError("something else than genbench wrote to genbench's own pipe")
     checked: dict[str, Any] = event
     return checked
 
@@ -144,7 +144,7 @@ class Inbox:
         """Give the events that `data`, read at `now` (seconds, monotonic), completes.
 
         Raises:
-            Forged: a line is no event, has no end, or more comes than genbench ever writes; nothing after it is read.
+            ForgedError: a line is no event or has no end, or more comes than genbench ever writes.
         """
         *lines, self._held = (self._held + data).split(b"\n")
         since = 0.0 if self._last is None else now - self._last
@@ -154,6 +154,8 @@ class Inbox:
         for line in lines:
             yield decode(line)
         if len(self._held) > LINE_BYTES:
-            raise Forged("something else than genbench wrote to genbench's own pipe: a line without an end")
+            raise ForgedError("something else than genbench wrote to genbench's own pipe: a line without an end")
         if self._allowance < 0:
-            raise Forged(f"genbench's own pipe was flooded: more than {BYTES_PER_S // 2**20} MiB of messages a second")
+            raise ForgedError(
+                f"genbench's own pipe was flooded: more than {BYTES_PER_S // 2**20} MiB of messages a second"
+            )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from genbench.execution.limits import Watch
-from genbench.execution.messages import Forged, Inbox, decode
+from genbench.execution.messages import ForgedError, Inbox, decode
 
 __all__ = ["Outcome", "Running", "death"]
 
@@ -78,7 +78,7 @@ class Running:
             try:
                 for event in self._inbox.take(data, now):
                     self._take(event)
-            except Forged as fault:
+            except ForgedError as fault:
                 # A stranger's code has the descriptor too. Nothing that comes after can be believed.
                 self._stop(str(fault))
         if not data:
@@ -132,7 +132,7 @@ class Running:
         """Complete the outcome, and let go of pipe and log."""
         outcome = self.outcome
         if not self._stopped and not outcome.ok and not outcome.reason and self._words:
-            with contextlib.suppress(Forged):
+            with contextlib.suppress(ForgedError):
                 self._take(decode(self._words))
         if self._stopped:
             outcome.value, outcome.reason = None, self._stopped

@@ -1,4 +1,4 @@
-"""A worker: runs one task in a process of its own, tells how far it is, and how it ended, whatever a model does to it."""
+"""A worker: runs one task in a process of its own, tells how far it is and how it ended, whatever a model does."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LastWords:
 
 
 class Descriptors:
-    """The descriptors that a worker begins with. A file that is opened where one was closed would take what is written."""
+    """The descriptors that a worker begins with; a file opened in the place of a closed one would take its output."""
 
     def __init__(self, events: int) -> None:
         self._names = {events: "genbench's own pipe", **dict(enumerate(_STANDARD))}
