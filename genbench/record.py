@@ -20,6 +20,7 @@ __all__ = [
     "checkpoint_path",
     "each_record",
     "ordered",
+    "planned_path",
     "read_record",
     "read_records",
     "record_path",
@@ -118,6 +119,11 @@ def record_path(directory: Path, cell_id: str) -> Path:
 def checkpoint_path(directory: Path, cell_id: str) -> Path:
     """Return where the checkpoint of a cell in training lies."""
     return directory / "checkpoints" / f"{cell_id}.pt"
+
+
+def planned_path(directory: Path) -> Path:
+    """Return where the ids of the cells stand that were last asked for, as long as one has no record."""
+    return directory / "planned.json"
 
 
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:

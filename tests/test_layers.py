@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = [
     "errors",
     "visible",
+    "terminal",
     "identity",
     "atomic",
     "model",
@@ -29,6 +30,7 @@ ORDER = [
     "options",
     "checkpoint",
     "world",
+    "stopwatch",
     "training",
     "sampling",
     "pictures",
@@ -48,6 +50,7 @@ ORDER = [
     "preflight",
     "cell",
     "execution",
+    "progress",
     "comparison",
     "regression",
     "report",

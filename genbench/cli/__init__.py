@@ -22,6 +22,7 @@ from genbench.cli.plugin import plugin
 from genbench.cli.regress import regress
 from genbench.cli.report import report
 from genbench.cli.run import run
+from genbench.cli.terminal import say
 from genbench.errors import GenbenchError, InputError
 
 __all__ = ["main"]
@@ -53,18 +54,16 @@ def main() -> None:
     try:
         # Not standalone: there click ends an interrupt with exit code 1, which would say that something got worse.
         sys.exit(cli.main(standalone_mode=False))
-    except click.Abort:
-        click.echo("genbench: interrupted; the same command goes on where it was", err=True)
+    except click.Abort as abort:
+        # What was interrupted says whether it can go on: a benchmark can, a comparison begins anew.
+        say("; ".join(["genbench: interrupted", *getattr(abort.__cause__, "__notes__", ())]), err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except InputError as error:
-        click.echo(f"genbench: {error}", err=True)
-        sys.exit(2)
     except GenbenchError as error:
-        click.echo(f"genbench: {error}", err=True)
-        sys.exit(1)
+        say(f"genbench: {error}", err=True, keep="\n\t")  # what a process printed before it failed has several lines
+        sys.exit(2 if isinstance(error, InputError) else 1)
     except OSError as error:
         _end_for(error)
 
@@ -79,7 +78,5 @@ def _end_for(error: OSError) -> NoReturn:
         raise error
     where = "" if error.filename is None else f"{error.filename2 or error.filename}: "
     remedy = "make room" if full else "mend that"
-    click.echo(
-        f"genbench: {where}{error.strerror}; what is finished is safe: {remedy} and give the same command", err=True
-    )
+    say(f"genbench: {where}{error.strerror}; what is finished is safe: {remedy} and give the same command", err=True)
     sys.exit(1)

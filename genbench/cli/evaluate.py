@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genbench.cli.numbers import Whole
-from genbench.cli.terminal import watched
+from genbench.cli.terminal import say, watched
+from genbench.cli.timing import print_timing
 from genbench.errors import InputError
+from genbench.stopwatch import Stopwatch
+from genbench.visible import visible
 
 if TYPE_CHECKING:
     from genbench.config import Settings
@@ -36,6 +39,7 @@ MOST_NAMED = 5  # of the files that were passed over
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
 @click.option("--skip-corrupt", is_flag=True, help="Pass over image files that cannot be decoded, and count them.")
+@click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers with their whole recipes as JSON.")
 def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags: Any) -> None:
     """Score IMAGES: a folder of image files, or an .npy or .npz of (N, H, W, C) uint8.
@@ -48,7 +52,7 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     Examples:
       genbench evaluate samples/ -d cifar10 --extractor inception
       genbench evaluate samples.npz --reference real_images/ --extractor inception --profile clean-fid
-      genbench evaluate samples/ -d mnist --metrics fd,kid,precision
+      genbench evaluate samples/ -d mnist --metrics fd,kid,precision --timing
       genbench evaluate digits.npy -d digits --metrics +cas --json
     """
     from genbench.config import Settings
@@ -56,7 +60,7 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
 
     if (dataset is None) == (reference is None):
         raise InputError("name what to compare with: either a dataset with -d, or images with --reference")
-    as_json, skip_corrupt = flags.pop("as_json"), flags.pop("skip_corrupt")
+    as_json, skip_corrupt, timing = (flags.pop(name) for name in ("as_json", "skip_corrupt", "timing"))
     settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
     scored = _score(images, dataset, reference, settings, skip_corrupt)
     if as_json:
@@ -69,7 +73,9 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     click.echo(f"{count} images, {rate:,.1f} images/s through {scored.extractor}", err=True)
     for path, part in ((images, scored.found), (reference, scored.given)):
         if part is not None and part.skipped:
-            click.echo(f"{path}: {len(part.skipped)} passed over: {'; '.join(part.skipped[:MOST_NAMED])}", err=True)
+            say(f"{path}: {len(part.skipped)} passed over: {'; '.join(part.skipped[:MOST_NAMED])}", err=True)
+    if timing:
+        print_timing([scored.seconds])
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class _Scored:
     held_out: int
     extractor: str
     images_per_s: float
+    seconds: dict[str, float]  # of each metric
 
 
 def _score(
@@ -110,14 +117,20 @@ def _score(
     evaluator = measurement.Evaluator(
         data, extractor, measurement.reference_for(data, extractor, show.event, limit), metrics
     )
+    names = [metric.name for metric in metrics]
+    show.begin(f"measuring {len(found.images):,} images by {extractor.name}: {', '.join(names)}")
+    evaluator.watch = watch = Stopwatch(time.perf_counter, partial(show.metric, names))
     begin = time.perf_counter()
     features = extract(extractor, found.images, progress=show.step("features"))
     rate = len(found.images) / (time.perf_counter() - begin)
     numbers = evaluator.score(found.images, None, features=features)
+    seconds = dict(watch.seconds)
     missing = dict(evaluator.missing)  # of the images; the floor may miss other numbers
     floor = evaluator.floor(len(found.images))
     show.end()
-    return _Scored(found, given, numbers, floor, evaluator.recipes, missing, len(data.held_out), extractor.name, rate)
+    return _Scored(
+        found, given, numbers, floor, evaluator.recipes, missing, len(data.held_out), extractor.name, rate, seconds
+    )
 
 
 def _print_table(scored: _Scored) -> None:
@@ -134,7 +147,7 @@ def _print_table(scored: _Scored) -> None:
     if any(number.standard_error is not None for number in numbers.values()):
         click.echo("±: one standard error over draws of as many samples; the reference stays as it is", err=True)
     for why in scored.missing.values():
-        click.echo(f"not measured: {why}", err=True)
+        say(f"not measured: {why}", err=True)
 
 
 def _print_floor(count: int, held_out: int) -> None:
@@ -162,11 +175,20 @@ class _Progress:
     def step(self, stage: str) -> Any:
         return lambda done, total: self.event({"event": "progress", "stage": stage, "done": done, "total": total})
 
+    def begin(self, what: str) -> None:
+        """Say what will be computed: at once, since it may take long."""
+        self.end()
+        say(what, err=True)
+
+    def metric(self, names: list[str], name: str) -> None:
+        self._shown = 0.0  # a metric may take long: it is shown whatever came just before
+        self.event({"event": "progress", "stage": name, "done": names.index(name) + 1, "total": len(names)})
+
     def event(self, event: dict[str, Any]) -> None:
         now = time.monotonic()
         if self._terminal and event["event"] == "progress" and now - self._shown > 0.1:
             self._shown = now
-            click.echo(f"\r\x1b[K{event['stage']}: {event['done']} of {event['total']}", nl=False, err=True)
+            click.echo(f"\r\x1b[K{visible(event['stage'])}: {event['done']} of {event['total']}", nl=False, err=True)
 
     def end(self) -> None:
         if self._terminal:

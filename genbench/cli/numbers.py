@@ -15,7 +15,7 @@ MOST_SEEDS, MOST_SEED, MOST_COUNT = 10_000, 2**63 - 1, 10**9
 _SHOWN = 40  # characters of a value that is refused
 
 
-class Whole(click.ParamType):
+class Whole(click.ParamType):  # type: ignore[type-arg]  # older releases have none
     """A whole number, not larger than `most` on either side of zero."""
 
     name = "integer"
@@ -33,7 +33,7 @@ class Whole(click.ParamType):
         return number
 
 
-class _Seconds(click.ParamType):
+class _Seconds(click.ParamType):  # type: ignore[type-arg]  # likewise
     """A finite number of seconds."""
 
     name = "float"

@@ -65,14 +65,16 @@ SHORT_BUDGET = "1000steps"  # where no model is named
 @click.option("--checkpoint-interval", type=SECONDS, metavar="S", help="Seconds.  [default: under 1% of training]")
 @click.option("--fresh", is_flag=True, help="Run finished cells again; what was there moves to replaced/.")
 @click.option("--plugins-from", metavar="LIST", help="The only distributions to load models from; `file` for files.")
+@click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> None:
+def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **flags: Any) -> None:
     """Train each model on each dataset with each seed under one budget; measure, and write a report.
 
     With no model and no file: every installed model on the digits, for 1000 steps, where the default is 3000. A flag
     overrides what the file says. Cells that are finished are not run again, so the same command goes on where a broken
     one was, and several at once on one folder share the work. With --jobs the cores are shared out, and the report
-    marks the throughput as shared.
+    marks the throughput as shared. Into DIR go report.md, results.csv, curves.csv, records/ (a JSON file a
+    cell), samples/, figures/ and logs/ (what each cell printed).
 
     Exit code 1: a cell failed (the others are reported); 2: the request is at fault, and nothing was trained.
 
@@ -81,24 +83,27 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
       genbench run
       genbench run benchmarks/digits.toml
       genbench run -m gan -m vae:beta=4 -d mnist --data-root ~/data --budget 200kimg --seeds 5
-      genbench run -m vae -d digits --metrics +cas,+kid_subsets
+      genbench run -m vae -d digits --metrics +cas,+kid_subsets --timing
       genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
       genbench run -m conv-vae -d cifar10 --device cuda --precision tf32 --cuda-graph
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
     """
     from genbench import api, report
-    from genbench.cli.progress import listener_for
     from genbench.cli.summary import print_summary
+    from genbench.cli.timing import print_timing
     from genbench.execution.benchmark import run_benchmark
+    from genbench.progress import listener_for
 
     conditions = _conditions(flags)
     wanted = _benchmark(benchmark, flags, conditions)
     directory = out or (Path("reports") / benchmark.stem if benchmark else api.default_directory(wanted))
-    with listener_for(quiet) as listener:
+    with listener_for(not quiet) as listener:
         records = run_benchmark(wanted, directory, listener, api.command_for(wanted), conditions)
     page = report.render_directory(directory)
     if not quiet:
         print_summary(records, page)
+    if timing:
+        print_timing(record.cost.get("metric_s") or {} for record in records)
     if any(not record.finished for record in records):
         sys.exit(1)
 

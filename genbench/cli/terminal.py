@@ -1,12 +1,15 @@
-"""Where standard error goes."""
+"""What is printed: one place, so that nothing that a stranger supplied reaches a terminal as it is."""
 
 from __future__ import annotations
 
-import sys
+import click
 
-__all__ = ["watched"]
+from genbench.terminal import watched
+from genbench.visible import visible
+
+__all__ = ["say", "watched"]
 
 
-def watched() -> bool:
-    """Return whether standard error is a terminal; where a program has closed it, there is none at all."""
-    return sys.stderr is not None and sys.stderr.isatty()
+def say(line: object, *, err: bool = False, keep: str = "") -> None:
+    """Print one line, control characters shown as escapes; `keep` names those that stay, such as newlines."""
+    click.echo(visible(line, keep), err=err)

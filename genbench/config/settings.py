@@ -13,7 +13,6 @@ __all__ = ["Settings"]
 Precision = Literal["fp32", "tf32", "bf16"]
 EvalPrecision = Literal["fp32", "bf16"]
 DEFAULT_BUDGET = Budget(3000, "steps")
-MOST = 10**9  # of images, points or pixels
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -60,8 +59,6 @@ class Settings:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise InputError(f"{name} must be a whole number above zero, not {value!r}")
-            if value is not None and value > MOST:
-                raise InputError(f"{name} must be {MOST:,} at most")
         for name, known in (("precision", get_args(Precision)), ("eval_precision", get_args(EvalPrecision))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} {getattr(self, name)!r} is not one of {', '.join(known)}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from genbench.atomic import write_bytes, write_text
+from genbench.record import planned_path
 from genbench.report import pages
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
@@ -25,10 +27,21 @@ def render_directory(directory: Path) -> Path:
     """Render the report of a benchmark's folder from its records alone; return the report's path."""
     records = [record.data for record in stored_records(directory)]
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
-    return render(directory, records, "\n".join(commands) or None)
+    return render(directory, records, "\n".join(commands) or None, _planned(directory))
 
 
-def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str | None = None) -> Path:
+def _planned(directory: Path) -> list[str]:
+    """Return the ids of the cells that were last asked for, where not all of them have a record; else none."""
+    try:
+        planned = json.loads(planned_path(directory).read_text())
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [str(cell_id) for cell_id in planned] if isinstance(planned, list) else []
+
+
+def render(
+    directory: Path, records: Sequence[Mapping[str, Any]], command: str | None = None, planned: Sequence[str] = ()
+) -> Path:
     """Write `report.md`, `results.csv`, `curves.csv` and `figures/*.png` into `directory`; return the report's path.
 
     Each file is written whole or not at all. The same records give the same bytes, in whatever order they come.
@@ -37,6 +50,7 @@ def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str |
         directory: where the records' artifacts (`samples/*.png`) lie; one that is missing is left out.
         records: as read from `records/*.json`, finished and failed.
         command: what made them, for "How to reproduce"; built from the cells where it is not given.
+        planned: the ids of the cells that were asked for, where some may have no record yet.
     """
     ordered = in_order(records)
     write_bytes(directory / "results.csv", csv(frame(ordered)))
@@ -46,7 +60,7 @@ def render(directory: Path, records: Sequence[Mapping[str, Any]], command: str |
     with plain_style():
         drawn = [(section, _draw(directory, section, colours, known)) for section in made]
     report = directory / "report.md"
-    write_text(report, pages.page(directory, ordered, drawn, known, command))
+    write_text(report, pages.page(directory, ordered, drawn, known, command, planned))
     return report
 
 

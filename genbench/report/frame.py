@@ -98,7 +98,7 @@ def _write_in_parts(path: Path, ordered: Sequence[Record]) -> bool:
 
 def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:
     """Return the table as CSV, every float with all its digits, the same bytes on every machine."""
-    texts = {name: column.map(_shown) for name, column in table.items() if column.dtype == object}
+    texts = {str(name): column.map(_shown) for name, column in table.items() if column.dtype == object}
     return table.assign(**texts).to_csv(index=False, header=header, lineterminator="\n").encode("utf-8", "replace")
 
 

@@ -29,12 +29,19 @@ def page(
     made: Sequence[tuple[Section, Pictures]],
     known: Sequence[Machine],
     command: str | None,
+    planned: Sequence[str] = (),
 ) -> str:
     """Return the whole report; `records` are `in_order`."""
     parts = [f"# {title(records)}", opening(records)]
     lost = sum(record["status"] != "finished" for record in records)
     if lost:
         parts.append(f"**{lost} of {len(records)} cells failed**: see [Failed](#failed).")
+    done = len({record["id"] for record in records} & set(planned))
+    if done < len(planned):
+        parts.append(
+            f"**Partial: {done} of {len(planned)} cells are done.** The same command goes on, and `genbench report` on "
+            "this folder shows what is done by then."
+        )
     previous = ""
     for section, pictures in made:
         if len(section.title) > 1 and section.title[0] != previous:
@@ -132,5 +139,8 @@ def _files() -> str:
         "## Files\n\n"
         "- [`results.csv`](results.csv): one row a cell: what it is, every number with its recipe, every cost.\n"
         "- [`curves.csv`](curves.csv): one row a point of a curve: losses and numbers along the training.\n"
-        "- `records/`: one JSON file a cell, from which all of this is rendered."
+        "- `records/`: one JSON file a cell, from which all of this is rendered.\n"
+        "- `samples/`: grids of each cell's images, of its reconstructions, and of the data.\n"
+        "- `figures/`: the pictures of this page.\n"
+        "- `logs/`: what each cell printed, its last 4 MiB; a failed cell's stacks stand there too."
     )
