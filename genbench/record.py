@@ -21,6 +21,7 @@ __all__ = [
     "each_record",
     "ordered",
     "planned_path",
+    "read_planned",
     "read_record",
     "read_records",
     "record_path",
@@ -124,6 +125,15 @@ def checkpoint_path(directory: Path, cell_id: str) -> Path:
 def planned_path(directory: Path) -> Path:
     """Return where the ids of the cells stand that were last asked for, as long as one has no record."""
     return directory / "planned.json"
+
+
+def read_planned(directory: Path) -> list[str]:
+    """Return the ids of the cells that were last asked for, where some may have no record yet."""
+    try:
+        planned = json.loads(planned_path(directory).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [str(cell_id) for cell_id in planned] if isinstance(planned, list) else []
 
 
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:

@@ -22,7 +22,7 @@ from genbench.execution.cell_lock import CellLock
 from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
 from genbench.execution.planning import Listener, Planned, plan
-from genbench.execution.standing import note_planned, standing
+from genbench.execution.standing import forget_planned, note_planned, standing
 from genbench.record import SCHEMA, Record, checkpoint_path, read_record, record_path, write_record
 from genbench.selection import select
 
@@ -72,12 +72,12 @@ def run_benchmark(
         raise
     finally:
         _remove_empty_folders(directory, made)
-    note_planned(directory, ids)
+    forget_planned(directory, ids)
     return records
 
 
 def _remove_empty_folders(directory: Path, made: Sequence[Path]) -> None:
-    """Remove the folders of locks and checkpoints where no run has work in progress, and what was `made` for nothing."""
+    """Remove the folders of locks and checkpoints where no run is under way, and what was `made` for nothing."""
     with contextlib.suppress(OSError):  # not empty: another run goes on, or a failed cell may be resumed
         if (directory / "locks").exists():
             (directory / "locks").rmdir()

@@ -1,27 +1,26 @@
-"""Which cells a folder was last asked for: `DIR/planned.json`, there as long as one of them has no record."""
+"""Which cells a folder was last asked for: `DIR/planned.json`, there until each of them has a record."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.atomic import write_text
-from genbench.record import planned_path, record_path
+from genbench.record import planned_path, read_planned, record_path
 
-__all__ = ["note_planned", "standing"]
+__all__ = ["forget_planned", "note_planned", "standing"]
 
 
 def note_planned(directory: Path, cell_ids: Sequence[str]) -> None:
     """Write down which cells are to run, so that a report made before the end can say how many there are."""
-    missing = any(not record_path(directory, cell_id).exists() for cell_id in cell_ids)
-    if missing:
-        write_text(planned_path(directory), json.dumps(list(cell_ids), indent=0) + "\n")
-        return
-    with contextlib.suppress(OSError, ValueError):  # none is there, or another run's, which is left to it
-        if set(json.loads(planned_path(directory).read_text())) <= set(cell_ids):
-            planned_path(directory).unlink()
+    write_text(planned_path(directory), json.dumps(list(cell_ids), indent=0) + "\n")
+
+
+def forget_planned(directory: Path, cell_ids: Sequence[str]) -> None:
+    """Remove what `note_planned` wrote, now that every cell has a record; another run's is left to it."""
+    if set(read_planned(directory)) <= set(cell_ids):
+        planned_path(directory).unlink(missing_ok=True)
 
 
 def standing(directory: Path, cell_ids: Sequence[str]) -> str:

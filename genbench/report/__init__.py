@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from genbench.atomic import write_bytes, write_text
-from genbench.record import planned_path
+from genbench.record import read_planned
 from genbench.report import pages
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
@@ -27,16 +26,7 @@ def render_directory(directory: Path) -> Path:
     """Render the report of a benchmark's folder from its records alone; return the report's path."""
     records = [record.data for record in stored_records(directory)]
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
-    return render(directory, records, "\n".join(commands) or None, _planned(directory))
-
-
-def _planned(directory: Path) -> list[str]:
-    """Return the ids of the cells that were last asked for, where not all of them have a record; else none."""
-    try:
-        planned = json.loads(planned_path(directory).read_text())
-    except (OSError, ValueError, RecursionError):
-        return []
-    return [str(cell_id) for cell_id in planned] if isinstance(planned, list) else []
+    return render(directory, records, "\n".join(commands) or None, read_planned(directory))
 
 
 def render(
