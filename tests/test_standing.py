@@ -94,8 +94,8 @@ def test_a_benchmark_that_ends_leaves_no_plan(run: Any, tmp_path: Path) -> None:
 
 
 def test_the_plan_of_another_run_is_left_to_it(tmp_path: Path) -> None:
-    noteread_planned(tmp_path, [*IDS, "3" * 16])
-    forgetread_planned(tmp_path, IDS)
+    note_planned(tmp_path, [*IDS, "3" * 16])
+    forget_planned(tmp_path, IDS)
     assert len(read_planned(tmp_path)) == 4
     assert standing(tmp_path, IDS) == "0 of 3 cells are done"
 
@@ -104,4 +104,4 @@ def test_the_plan_of_another_run_is_left_to_it(tmp_path: Path) -> None:
 def test_a_plan_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     planned_path(tmp_path).write_bytes(text.encode(errors="surrogateescape"))
     assert read_planned(tmp_path) == []
-    forgetread_planned(tmp_path, IDS)
+    forget_planned(tmp_path, IDS)

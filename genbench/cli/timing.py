@@ -21,11 +21,8 @@ def print_timing(each: Iterable[Mapping[str, float]]) -> None:
         for name, value in seconds.items():
             taken.setdefault(name, []).append(value)
     cells = max(map(len, taken.values()), default=0)
-    mean = "mean " if cells > 1 else ""
-    say(
-        f"{mean}seconds of each metric{f' over {cells} cells' if cells > 1 else ''}, its standard error included:",
-        err=True,
-    )
+    over = f", mean over {cells} cells" if cells > 1 else ""
+    say(f"seconds of each metric with its standard error{over}:", err=True)
     width = max(map(len, taken), default=0)
     for name, values in sorted(taken.items(), key=lambda pair: -statistics.fmean(pair[1])):
         say(f"  {name:<{width}}  {statistics.fmean(values):8.2f}", err=True)
