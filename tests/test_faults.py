@@ -153,7 +153,7 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
         in_step(
             "import os",
             "for n in range(3, 20):",
-            """    try: os.write(n, b'{"event": "progress", "stage": [], "done": NaN, "total": "x"}\\n' + b'[' * 50_000)""",
+            """    try: os.write(n, b'{"event": "progress", "stage": [], "done": NaN, "total": 1}\\n' + b'[' * 9999)""",
             "    except OSError: pass",
         ),
         "training",

@@ -14,7 +14,7 @@ from genbench.errors import InputError
 from genbench.execution import benchmark
 from genbench.execution.benchmark import run_benchmark
 from genbench.execution.planning import Planned
-from genbench.execution.standing import standing
+from genbench.execution.standing import forget_planned, note_planned, standing
 from genbench.progress import Silence
 from genbench.record import planned_path, read_planned, record_path
 
