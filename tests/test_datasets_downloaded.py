@@ -500,6 +500,8 @@ def test_celeba_is_not_enlarged(root):
 
 @pytest.mark.parametrize("declared", [False, True], ids=["as installed", "operators there already"])
 def test_torchvision_is_importable_and_its_operators_are_declared_once(declared):
+    if declared and torch.version.cuda:
+        pytest.skip("a torchvision of the same build as a CUDA torch declares them itself")
     program = (
         "import torch\n"
         f"if {declared}:\n"

@@ -273,6 +273,16 @@ def test_precision_says_whether_cuda_rounds_to_tf32(precision: str) -> None:
     assert settings() == before
 
 
+def test_a_precision_that_a_step_sets_stays_for_the_check_of_the_world() -> None:
+    try:
+        with training.in_precision("fp32", torch.device("cuda")):
+            torch.set_float32_matmul_precision("medium")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = True
+
+
 def test_a_checkpoint_that_is_truncated_or_of_another_model_is_named(tiny: Path, tmp_path: Path) -> None:
     plugin = load(tiny)
     model = build(plugin)

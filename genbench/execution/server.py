@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import warnings
 from typing import Any
 
 import psutil
@@ -65,34 +66,46 @@ def _accept(control: socket.socket, workers: Workers, own: tuple[int, int]) -> b
     if not text:
         return False
     request = json.loads(text)
-    events, log, *_ = descriptors  # the others only have to stay open as long as the worker lives
     if request["task"] == "run_cell":
         for name in PRELOAD_FOR_CELLS:
             importlib.import_module(name)
     words = LastWords()
     try:
-        pid = os.fork()
+        pid = _fork()
     except OSError as error:  # too many processes, or too little memory: the others go on
-        words.say({"kind": "failure", "type": "OSError", "reason": f"no process could be started: {error.strerror}"})
         pid = None
+        words.say({"kind": "failure", "type": "OSError", "reason": f"no process could be started: {error.strerror}"})
     if pid == 0:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for descriptor in own:
             os.close(descriptor)
         control.close()
+        events, log, *_ = descriptors  # the others only have to stay open as long as the worker lives
         work(request, events, log, words)
     for descriptor in descriptors:
         os.close(descriptor)
     if pid is None:
         _answer(control, {"number": request["number"], "status": 1, "words": words.heard()})
-        return True
-    # Also set here: whichever of the two comes first, the group exists before the parent may want to end it.
-    with contextlib.suppress(PermissionError, ProcessLookupError):
-        os.setpgid(pid, pid)
-    workers[pid] = (request["number"], words)
-    _answer(control, {"number": request["number"], "pid": pid})
+    else:
+        workers[pid] = (request["number"], words)
+        _answer(control, {"number": request["number"], "pid": pid})
     return True
+
+
+def _fork() -> int:
+    """Fork a process group of its own, which does not hear of other workers."""
+    with warnings.catch_warnings():
+        # Python 3.12 and newer warn of any thread, and libraries start idle ones while they are imported. A worker uses
+        # none of them: it makes its own.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    else:
+        # The worker does so too: whichever of the two comes first, the group exists before the parent may end it.
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(pid, pid)
+    return pid
 
 
 def _receive(control: socket.socket, count: int) -> bytes:

@@ -13,6 +13,7 @@ from genbench.capture import WARM_UP_STEPS, ReplayedStep
 from genbench.contract import state
 from genbench.contract.case import Subject
 from genbench.contract.fault import Fault, Unmet
+from genbench.contract.repeating import repeatable
 from genbench.contract.watching import Operations
 from genbench.model import Model
 
@@ -72,7 +73,8 @@ def _compare_numbers(subject: Subject) -> None:
 def replays(subject: Subject) -> None:
     """Compare training by replays with training by steps, from one state with one noise."""
     initial = _networks(subject.build())
-    steps, replayed = (_end(subject, by_graph) for by_graph in (False, True))
+    with repeatable(subject.device):
+        steps, replayed = (_end(subject, by_graph) for by_graph in (False, True))
     trained, apart = _distance(initial, steps), _distance(steps, replayed)
     if not apart <= NEAR * trained:
         raise Fault(

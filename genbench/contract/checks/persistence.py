@@ -12,6 +12,7 @@ from genbench import checkpoint, plugins, seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, STEPS, Subject
 from genbench.contract.fault import Fault
+from genbench.contract.repeating import repeatable
 from genbench.errors import PluginError
 from genbench.model import Model
 
@@ -41,11 +42,12 @@ def round_trip(subject: Subject) -> None:
 
 def resume(subject: Subject) -> None:
     """Training that is broken off and resumed in a fresh program ends where unbroken training ends."""
-    with _restored(subject) as (other, resumed):
+    with _restored(subject) as (other, resumed), repeatable(subject.device):
         losses = other.train(resumed, STEPS)
     unbroken = subject.trained
     checkpoint.restore_random_state(subject.first_steps.random_state)
-    expected = subject.train(unbroken, STEPS)
+    with repeatable(subject.device):
+        expected = subject.train(unbroken, STEPS)
     changed = state.difference(state.snapshot(unbroken), state.snapshot(resumed))
     differing = [name for name in expected[-1] if not state.equal(expected[-1][name], losses[-1].get(name))]
     if changed or differing:

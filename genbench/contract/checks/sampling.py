@@ -15,6 +15,7 @@ from genbench.contract.watching import Replay
 __all__ = ["batch_size", "generator", "labels", "nothing_changed", "repeats", "sample"]
 
 FEW = 3
+REPEATS = 4  # images of another generator differ by more than as many times what the same generator's do, mostly 0
 
 
 def sample(subject: Subject) -> None:
@@ -30,18 +31,25 @@ def repeats(subject: Subject) -> None:
     seeding.seed_global(0, "contract", "repeats")
     first = subject.sample(subject.trained, BATCH, seed=0)
     seeding.seed_global(0, "contract", "repeats")
-    if not state.equal(first, subject.sample(subject.trained, BATCH, seed=0)):
+    again = subject.sample(subject.trained, BATCH, seed=0)
+    if not state.equal(first, again):
         raise Fault(
             "equal images from equal generators",
             "others at the second call",
             "draw everything from `generator`, and keep no state between calls",
         )
-    if state.equal(first, subject.sample(subject.trained, BATCH, seed=1)):
+    # Not "nearly equal": what a model draws after two steps can differ by less than a device's rounding is allowed to.
+    if _apart(first, subject.sample(subject.trained, BATCH, seed=1)) <= REPEATS * _apart(first, again):
         raise Fault(
             "other images from another generator",
             "the same ones",
             "draw the latent with torch.randn(..., generator=generator)",
         )
+
+
+def _apart(first: Tensor, second: Tensor) -> float:
+    """Return the largest difference between two sets of images; values that are no numbers count as equal."""
+    return float((first.double() - second.double()).nan_to_num(nan=0.0).abs().max())
 
 
 def generator(subject: Subject) -> None:
