@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,28 +13,15 @@ from typing import Any
 from genbench.config import CONTROLS, Benchmark, Budget, Settings, make_benchmark
 from genbench.config.model_spec import LABEL
 from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
-from genbench.execution.benchmark import Listener, Planned, run_benchmark
+from genbench.execution.benchmark import Listener, run_benchmark
 from genbench.execution.conditions import Conditions
 from genbench.privacy import without_home
+from genbench.progress import listener_for
 from genbench.record import Record
 
 __all__ = ["command_for", "default_directory", "run"]
 
 CONDITIONS = frozenset(field.name for field in fields(Conditions))
-
-
-class Silence:
-    """A listener that shows nothing."""
-
-    def checking(self, what: str, event: Mapping[str, Any] | None) -> None: ...
-
-    def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None: ...
-
-    def event(self, planned: Planned, event: Mapping[str, Any]) -> None: ...
-
-    def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None: ...
-
-    def waiting(self, count: int) -> None: ...
 
 
 def run(
@@ -44,6 +32,7 @@ def run(
     seeds: int | Sequence[int] = 3,
     out: str | Path | None = None,
     controls: Sequence[str] = tuple(CONTROLS),
+    progress: bool | Callable[[str], object] = False,
     listener: Listener | None = None,
     **settings: Any,
 ) -> list[Record]:
@@ -58,6 +47,9 @@ def run(
         seeds: how many, or which.
         out: the folder of records and report; `reports/<dataset>-<budget>` if not given.
         controls: which controls stand beside the models.
+        progress: True shows bars on standard error where that is a terminal, and lines where it is none, as in a
+            notebook; a function, such as `print` or `logging.info`, takes each line. Nothing is shown unless asked for.
+        listener: is told everything, in place of `progress`.
         settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`, and of
             `genbench.execution.conditions.Conditions`, such as `jobs=2` or `timeout=600`.
 
@@ -66,7 +58,7 @@ def run(
 
     Example::
 
-        records = genbench.run(models=["gan", "vae"], dataset="digits", budget="500steps", seeds=2)
+        records = genbench.run(models=["gan", "vae"], dataset="digits", budget="500steps", seeds=2, progress=True)
     """
     values = {
         "models": list(models),
@@ -82,7 +74,8 @@ def run(
     with settings_of_matplotlib(), without_cache() as warning:
         if warning is not None:
             warnings.warn(warning, stacklevel=2)
-        records = run_benchmark(benchmark, directory, listener or Silence(), command_for(benchmark), conditions)
+        with contextlib.nullcontext(listener) if listener else listener_for(progress) as told:
+            records = run_benchmark(benchmark, directory, told, command_for(benchmark), conditions)
         from genbench import report
 
         report.render_directory(directory)

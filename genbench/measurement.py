@@ -134,6 +134,9 @@ class Evaluator:
         self.reference = reference
         self._fields = dict(fields or {})
         self.recipes: dict[str, dict[str, Any]] = {}
+        self.watch: Callable[[str | None], None] = lambda part: (
+            None
+        )  # called as each metric begins, with None at the end
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
         self._limit = max(REFERENCE_LIMIT, len(reference.train.features))
         self._statistics_path = _cache_path(
@@ -173,12 +176,15 @@ class Evaluator:
         A number that the images are too few for is left out; `missing` says why.
         """
         self.missing.clear()
+        if features is None:
+            self.watch("features")
         known = set(self._statistics.tensors)
         evidence = self._evidence(images, labels, features or extract(self.extractor, images), **more)
         numbers: dict[str, Number] = {}
         for metric in self.metrics:
             if curve and not metric.curve:
                 continue
+            self.watch(metric.name)
             try:
                 values = metric.compute(evidence)
             except NotMeasurable as error:
@@ -188,6 +194,7 @@ class Evaluator:
             names = metric.reported_names(self.extractor.official)
             errors = {} if curve else {name: standard_error(name, evidence) for name in values}
             numbers |= {names[name]: Number(value, recipe, errors.get(name)) for name, value in values.items()}
+        self.watch(None)
         if set(self._statistics.tensors) != known:
             with contextlib.suppress(InputError):  # the next model computes them again; what was trained is not lost
                 write_cached(self._statistics_path, self._statistics.tensors)

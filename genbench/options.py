@@ -12,6 +12,7 @@ from typing import Any, Literal, Union
 
 from genbench.errors import OptionError, nearest, sentence
 from genbench.plugins import Plugin
+from genbench.visible import message_of
 
 __all__ = ["accepted", "build", "describe", "is_open"]
 
@@ -58,17 +59,14 @@ def build(plugin: Plugin, image_shape: Any, classes: int | None, options: Mappin
     try:
         return plugin.hook.build_model(image_shape=image_shape, classes=classes, options=dict(options), device=device)
     except TypeError as error:
-        if (
-            options
-            and "unexpected keyword argument" in str(error)
-            and any(repr(name) in str(error) for name in options)
-        ):
-            raise OptionError(f"{plugin}: {error}") from error
+        said = message_of(error)
+        if "unexpected keyword argument" in said and any(repr(name) in said for name in options):
+            raise OptionError(f"{plugin}: {said}") from error
         raise
     except ValueError as error:
         # A builder refuses a value out of its domain by ValueError; without options it is the plugin's own fault.
         if options:
-            raise OptionError(f"{plugin}: {error}") from error
+            raise OptionError(f"{plugin}: {message_of(error)}") from error
         raise
 
 

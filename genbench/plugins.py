@@ -18,6 +18,7 @@ from genbench.config import CONTROLS, ModelSpec
 from genbench.errors import InputError, PluginError, nearest, sentence
 from genbench.source_hash import Coverage, canonical, coverage, wrapped_versions
 from genbench.source_hash.installed import local_modules
+from genbench.visible import wording
 
 __all__ = ["Found", "Plugin", "Provenance", "find", "installed", "load"]
 
@@ -147,7 +148,7 @@ class Plugin:
             manager.register(implementation, name=found.name)
             manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise PluginError(f"{found}: {_first_line(error)}") from error
+            raise PluginError(f"{found}: {_on_one_line(error)}") from error
         self.hook = manager.hook
         self._implemented = {
             name: impls[0].argnames for name in hook_names() if (impls := getattr(manager.hook, name).get_hookimpls())
@@ -235,7 +236,7 @@ def load(found: Found) -> Plugin:
         else:
             implementation = importlib.metadata.EntryPoint(found.name, found.target, GROUP).load()
     except Exception as error:  # a stranger's module can raise anything while it is imported
-        raise PluginError(f"{found}: import failed: {type(error).__name__}: {_first_line(error)}") from error
+        raise PluginError(f"{found}: import failed: {wording(error)}") from error
     return Plugin(found, implementation)
 
 
@@ -284,9 +285,6 @@ def _join(offers: list[Found]) -> str:
     return " and ".join(f"{found.distribution} {found.version}" for found in offers)
 
 
-def _first_line(error: BaseException) -> str:
+def _on_one_line(error: pluggy.PluginValidationError) -> str:
     # pluggy spreads its message over several lines: the fault is in the last one that says anything.
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, pluggy.PluginValidationError):
-        return " ".join(lines)
-    return lines[0] if lines else type(error).__name__
+    return " ".join(str(error).split())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import selectors
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.execution.cell_lock import CellLock
 from genbench.execution.limits import Limits
-from genbench.execution.local import ForkServer
+from genbench.execution.local import ForkServer, ServerError
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,7 @@ def test_a_task_returns_its_value(server: ForkServer, tiny: Path) -> None:
             "the process was killed by SIGKILL; out of memory?",
         ),
         ("import ctypes; ctypes.string_at(0)", "the process was killed by SIGSEGV"),
+        ("import os; os.closerange(0, 99)", "the model closed or replaced"),
     ],
 )
 def test_whatever_a_plugin_does_is_an_outcome(server: ForkServer, write_plugin, code: str, reason: str) -> None:
@@ -120,7 +124,6 @@ def test_an_option_at_fault_is_the_users(server: ForkServer, tiny: Path) -> None
 def test_workers_end_with_their_parent(write_plugin, tmp_path: Path) -> None:
     """A parent that is killed leaves no worker behind, though workers have process groups of their own."""
     import signal
-    import subprocess
 
     marker = tmp_path / "pid"
     path = write_plugin(
@@ -161,3 +164,121 @@ def test_a_lock_is_taken_though_a_run_that_ends_removes_the_empty_folder(
     assert lock.acquire()
     assert len(opened) == 2
     lock.release()
+
+
+class Ended:
+    """A server process that has ended."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def wait(self, timeout: float | None = None) -> int:
+        return self.code
+
+
+def bereft(code: int = -9) -> tuple[ForkServer, socket.socket]:
+    """A fork server that is a socket, and the socket of who would answer."""
+    server = ForkServer()
+    server._control, theirs = socket.socketpair()
+    server._process = Ended(code)  # type: ignore[assignment]
+    server._selector.register(server._control, selectors.EVENT_READ)
+    return server, theirs
+
+
+def dies_before_it_is_asked(server: ForkServer, theirs: socket.socket) -> None:
+    theirs.close()
+    server.start("check_model", {})
+
+
+def dies_with_a_request_unread(server: ForkServer, theirs: socket.socket) -> None:
+    server.start("check_model", {})
+    theirs.close()  # the system answers with a reset, not with an end
+    server.wait(5.0)
+
+
+def dies_after_it_has_read(server: ForkServer, theirs: socket.socket) -> None:
+    server.start("check_model", {})
+    theirs.recv(65536)
+    theirs.close()
+    server.wait(5.0)
+
+
+def dies_within_an_answer(server: ForkServer, theirs: socket.socket) -> None:
+    server.start("check_model", {})
+    theirs.sendall(b'{"number": 0, "pi')
+    theirs.recv(65536)
+    theirs.close()
+    server.wait(5.0)
+
+
+def dies_after_an_answer(server: ForkServer, theirs: socket.socket) -> None:
+    server.start("check_model", {})
+    theirs.sendall(b'{"number": 0, "pid": 1073741824}\n')
+    theirs.close()
+    server.wait(5.0)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        dies_before_it_is_asked,
+        dies_with_a_request_unread,
+        dies_after_it_has_read,
+        dies_within_an_answer,
+        dies_after_an_answer,
+    ],
+)
+def test_a_server_that_dies_is_one_line_wherever_it_dies(way: Callable[[ForkServer, socket.socket], None]) -> None:
+    server, theirs = bereft()
+    with pytest.raises(ServerError) as caught:
+        way(server, theirs)
+    assert str(caught.value) == (
+        "the worker server was killed by SIGKILL; out of memory?; what is finished is safe: mend that, and the same "
+        "command goes on"
+    )
+    server.__exit__()
+
+
+def test_a_server_that_ends_itself_has_said_why() -> None:
+    server, theirs = bereft(1)
+    with pytest.raises(ServerError, match="ended with exit code 1 and said nothing; its message stands above"):
+        dies_before_it_is_asked(server, theirs)
+    server.__exit__()
+
+
+def test_a_server_that_cannot_be_started_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(ServerError, match="cannot be started: Resource temporarily unavailable; what is finished"):
+        ForkServer().__enter__()
+
+
+def test_a_process_that_cannot_be_forked_is_one_failed_task(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from genbench.execution import server as serving
+
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    server, theirs = bereft()
+    task = server.start("check_model", {})
+    workers: dict[int, object] = {}
+    assert serving._accept(theirs, workers, (0, 0))  # type: ignore[arg-type]
+    assert workers == {}
+    assert server.wait(5.0) == [task]
+    assert task.outcome.reason == "OSError: no process could be started: Resource temporarily unavailable"
+    server._control.close()  # type: ignore[union-attr]
+    assert not serving._accept(theirs, workers, (0, 0))  # type: ignore[arg-type]
+    theirs.close()
+
+
+def test_a_server_whose_parent_is_gone_says_nothing() -> None:
+    from genbench.execution import server as serving
+
+    server, theirs = bereft()
+    theirs.sendall(b"{}\n")  # an answer that nobody has read
+    server._control.close()  # type: ignore[union-attr]
+    assert not serving._accept(theirs, {}, (0, 0))
+    theirs.close()

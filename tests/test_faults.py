@@ -149,6 +149,18 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
         "training",
         "something else than genbench wrote to genbench's own pipe",
     ),
+    "forges_progress": (
+        in_step(
+            "import os",
+            "for n in range(3, 20):",
+            """    try: os.write(n, b'{"event": "progress", "stage": [], "done": NaN, "total": 1}\\n' + b'[' * 9999)""",
+            "    except OSError: pass",
+        ),
+        "training",
+        "something else than genbench wrote to genbench's own pipe",
+    ),
+    "closes_all": (in_step("import os", "os.closerange(0, 99)"), "training", "the model closed or replaced"),
+    "dies_unnamed": (in_step("import os; os.kill(os.getpid(), 40)"), "training", "killed by signal 40"),
     "forges_a_result": (
         in_step(
             "import os",

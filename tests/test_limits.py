@@ -99,7 +99,7 @@ def test_a_message_is_a_sign_of_life(process: Described) -> None:
     assert watched.breach(136.0) is not None
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1GB", "GB", "1 EB", "1.2.3G"])
+@pytest.mark.parametrize("text", ["", "0", "-1GB", "GB", "1 EB", "1.2.3G", "nan", "9" * 400, "0.9", "9e9"])
 def test_a_memory_limit_that_cannot_be_read(text: str) -> None:
     with pytest.raises(InputError, match="cannot be read; write for example 2GB"):
         parse_bytes(text)

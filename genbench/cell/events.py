@@ -31,6 +31,10 @@ class Events:
         """Say that a stage begins."""
         self({"event": "stage", "stage": name})
 
+    def metric(self, name: str, number: int, total: int) -> None:
+        """Say that one metric of `total` begins, `number` of which are done."""
+        self({"event": "metric", "name": name, "done": number, "total": total})
+
     def notice(self, text: str) -> None:
         """Say what is not as it was asked for."""
         self({"event": "notice", "text": text})

@@ -27,6 +27,7 @@ from genbench.model import Model
 from genbench.plugins import Plugin
 from genbench.record import SCHEMA, checkpoint_path, write_record
 from genbench.selection import select
+from genbench.stopwatch import Stopwatch
 from genbench.training import Progress
 
 __all__ = ["run"]
@@ -65,6 +66,7 @@ class _CellRun:
         extractor = preflight.load_extractor(self.dataset, self.settings, self.device, self.events)
         reference = measurement.reference_for(self.dataset, extractor, self.events)
         self.evaluator = Evaluator(self.dataset, extractor, reference, select(self.settings.metrics))
+        self.evaluator.watch = self.watch = Stopwatch(time.perf_counter, self.tell_metric)
         outcome = self.control() if self.cell.is_control else self.model()
         self.events.stage("recording")
         record = {
@@ -85,6 +87,10 @@ class _CellRun:
         self.checkpoint_path.unlink(missing_ok=True)
         return {"id": self.payload["id"]}
 
+    def tell_metric(self, name: str) -> None:
+        names = [metric.name for metric in self.evaluator.metrics]
+        self.events.metric(name, names.index(name) if name in names else 0, len(names))
+
     def control(self) -> dict[str, Any]:
         """Draw from a control and measure; nothing is trained."""
         self.events.stage("sampling")
@@ -95,7 +101,11 @@ class _CellRun:
         numbers = self.evaluator.score(images, None, samples_held_out=self.cell.model.name == "real")
         return {
             "numbers": {name: number.to_json() for name, number in numbers.items()},
-            "cost": {"evaluation_s": time.perf_counter() - begin, **cost.peak_memory(self.device)},
+            "cost": {
+                "evaluation_s": time.perf_counter() - begin,
+                "metric_s": self.watch.seconds,
+                **cost.peak_memory(self.device),
+            },
             "curve": [],
             "artifacts": self.pictures(images, None),
         }
@@ -193,6 +203,7 @@ class _CellRun:
             "train_s": progress.elapsed_s,
             "before_sampling_s": evaluation.before_sampling_s,
             "evaluation_s": evaluation.seconds,
+            "metric_s": self.watch.seconds,
         }
 
     def pictures(self, images: Tensor, restored: Tensor | None) -> dict[str, str]:

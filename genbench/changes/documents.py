@@ -12,8 +12,9 @@ from genbench.changes.change import Change
 from genbench.changes.remarks import remarks
 from genbench.changes.wording import HEADER, Shown, cells, headline, judgement_text, split
 from genbench.comparison import Summary
-from genbench.report.escape import code, printable, text
+from genbench.report.escape import code, text
 from genbench.report.tables import markdown_table
+from genbench.visible import visible
 
 __all__ = ["FORMATS"]
 
@@ -32,7 +33,7 @@ _FREE = "the models of each number"
 def as_table(shown: Shown) -> str:
     """Return lines of plain text, the verdict last, where a terminal leaves the eye."""
     first, others = split(shown)
-    lines = [f"BASE  {printable(shown.base)}", f"NEW   {printable(shown.new)}"]
+    lines = [f"BASE  {visible(shown.base)}", f"NEW   {visible(shown.new)}"]
     for title, changes in _by_place(first).items():
         lines += ["", title, *_aligned([HEADER, *map(cells, changes)])]
     if others:
@@ -40,9 +41,9 @@ def as_table(shown: Shown) -> str:
     if first:
         lines += ["", _foot(shown)]
     if said := remarks(shown.comparison):
-        lines += ["", *(printable(line) for line in said)]
+        lines += ["", *(visible(line) for line in said)]
     if shown.verdict.judgements:
-        lines += ["", *(printable(judgement_text(judgement)) for judgement in shown.verdict.judgements)]
+        lines += ["", *(visible(judgement_text(judgement)) for judgement in shown.verdict.judgements)]
     return "\n".join([*lines, "", headline(shown)]) + "\n"
 
 
@@ -120,7 +121,7 @@ def _by_place(changes: Sequence[Change]) -> dict[str, list[Change]]:
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    shown = [[printable(cell) for cell in line] for line in lines]
+    shown = [[visible(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in shown]
 

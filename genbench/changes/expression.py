@@ -18,7 +18,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from genbench.errors import InputError, nearest
-from genbench.report.escape import printable
 
 __all__ = ["ExpressionError", "Term", "applying", "check_names", "parse"]
 
@@ -128,7 +127,7 @@ def applying(terms: Sequence[Term], label: str, dataset: str) -> list[Term]:
 
 def _shown(text: str) -> str:
     """Return `text` with as many characters, of which each takes a place and none moves the cursor."""
-    return "".join(" " if character.isspace() else printable(character) for character in text)
+    return "".join(" " if character.isspace() else character if character.isprintable() else "�" for character in text)
 
 
 def _pointer(expression: str, offset: int) -> str:

@@ -22,11 +22,11 @@ from genbench.cli.plugin import plugin
 from genbench.cli.regress import regress
 from genbench.cli.report import report
 from genbench.cli.run import run
+from genbench.cli.terminal import say
 from genbench.errors import GenbenchError, InputError, shortened
 
 __all__ = ["main"]
 
-GOES_ON = ("run",)  # what an interrupt leaves is taken up by the same command
 KEEPS_NOTHING = ("evaluate", "plugin")
 
 
@@ -59,20 +59,17 @@ def main() -> None:
     try:
         # Not standalone: there click ends an interrupt with exit code 1, which would say that something got worse.
         sys.exit(cli.main(standalone_mode=False, obj=given))
-    except click.Abort:
-        promise = "; the same command goes on where it was" if given.get("command") in GOES_ON else ""
-        click.echo(f"genbench: interrupted{promise}", err=True)
+    except click.Abort as abort:
+        # What was interrupted says whether it can go on: a benchmark can, a comparison begins anew.
+        say("; ".join(["genbench: interrupted", *getattr(abort.__cause__, "__notes__", ())]), err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.message = shortened(error.message)  # type: ignore[misc]  # it holds what was given, of any length
         error.show()
         sys.exit(error.exit_code)
-    except InputError as error:
-        click.echo(f"genbench: {error}", err=True)
-        sys.exit(2)
     except GenbenchError as error:
-        click.echo(f"genbench: {error}", err=True)
-        sys.exit(1)
+        say(f"genbench: {error}", err=True, keep="\n\t")  # what a process printed before it failed has several lines
+        sys.exit(2 if isinstance(error, InputError) else 1)
     except OSError as error:
         _end_for(error, safe="" if given.get("command") in KEEPS_NOTHING else "what is finished is safe: ")
 
@@ -87,5 +84,5 @@ def _end_for(error: OSError, safe: str) -> NoReturn:
         raise error
     where = "" if error.filename is None else f"{error.filename2 or error.filename}: "
     remedy = "make room" if full else "mend that"
-    click.echo(f"genbench: {where}{error.strerror}; {safe}{remedy} and give the same command", err=True)
+    say(f"genbench: {where}{error.strerror}; {safe}{remedy} and give the same command", err=True)
     sys.exit(1)

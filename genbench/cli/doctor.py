@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from genbench.visible import visible
+
 
 @click.command(short_help="Show what is installed, what is missing, and how to get it.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
@@ -32,7 +34,8 @@ def _title(text: str) -> None:
 
 
 def _line(good: bool, name: str, text: str) -> None:
-    click.echo(f"  {click.style('ok', fg='green') if good else click.style('--', fg='yellow')}  {name:<16} {text}")
+    mark = click.style("ok", fg="green") if good else click.style("--", fg="yellow")
+    click.echo(f"  {mark}  {visible(name):<16} {visible(text)}")
 
 
 def _software() -> None:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genbench.cli.terminal import go_on_without_cache, watched
+from genbench.cli.numbers import Whole
+from genbench.cli.terminal import go_on_without_cache, say, watched
+from genbench.cli.timing import print_timing
 from genbench.errors import InputError
+from genbench.visible import visible
 
 if TYPE_CHECKING:
     from genbench.cli.scoring import Scored
@@ -27,9 +30,10 @@ if TYPE_CHECKING:
 @click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
 @click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
-@click.option("--image-size", type=int, metavar="N", help="Resize and crop image files and DATASET to N × N.")
+@click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop image files and DATASET to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
 @click.option("--skip-corrupt", is_flag=True, help="Pass over image files that cannot be decoded, and count them.")
+@click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers with their whole recipes as JSON.")
 def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags: Any) -> None:
     """Score IMAGES: a folder or .zip of image files, or an .npy or .npz of (N, H, W, C) uint8.
@@ -42,7 +46,7 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     Examples:
       genbench evaluate samples/ -d cifar10 --extractor inception
       genbench evaluate samples.npz --reference real_images/ --extractor inception --profile clean-fid
-      genbench evaluate samples/ -d mnist --metrics fd,kid,precision
+      genbench evaluate samples/ -d mnist --metrics fd,kid,precision --timing
       genbench evaluate digits.npy -d digits --metrics +cas --json
     """
     from genbench.cli.scoring import Request, score
@@ -52,10 +56,10 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     if (dataset is None) == (reference is None):
         raise InputError("name what to compare with: either a dataset with -d, or images with --reference")
     go_on_without_cache()
-    as_json, skip_corrupt = flags.pop("as_json"), flags.pop("skip_corrupt")
+    as_json, skip_corrupt, timing = (flags.pop(name) for name in ("as_json", "skip_corrupt", "timing"))
     settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
     show = _Progress()
-    scored = score(Request(images, dataset, reference, settings, skip_corrupt), show.step)
+    scored = score(Request(images, dataset, reference, settings, skip_corrupt), show)
     show.end()
     if as_json:
         _print_json(scored)
@@ -63,11 +67,11 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
         _print_table(scored)
         if scored.floor:
             _print_floor(scored.count, scored.held_out)
-    click.echo(
-        f"{scored.count} images, {scored.images_per_s:,.1f} images/s read and through {scored.extractor}", err=True
-    )
-    for remark in scored.remarks:
-        click.echo(remark, err=True)
+    rate = f"{scored.images_per_s:,.1f} images/s read and through {scored.extractor}"
+    for line in (f"{scored.count} images, {rate}", *scored.remarks):
+        say(line, err=True)
+    if timing:
+        print_timing([scored.seconds])
 
 
 def _print_table(scored: Scored) -> None:
@@ -75,7 +79,7 @@ def _print_table(scored: Scored) -> None:
     from genbench.report.quantities import arrow, quantity
 
     numbers, floor = scored.numbers, scored.floor
-    click.echo(scored.title)
+    say(scored.title)
     names = {name: name + arrow(quantity(name).direction) for name in numbers}
     width = max(map(len, names.values()), default=0)
     for name, number in numbers.items():
@@ -89,7 +93,7 @@ def _print_table(scored: Scored) -> None:
         if said := remark(name, number.value):
             click.echo(f"{name} is {said}", err=True)
     for why in scored.missing.values():
-        click.echo(f"not measured: {why}", err=True)
+        say(f"not measured: {why}", err=True)
 
 
 def _print_floor(count: int, held_out: int) -> None:
@@ -123,9 +127,19 @@ class _Progress:
             now = time.monotonic()
             if self._terminal and now - self._shown > 0.1:
                 self._shown = now
-                click.echo(f"\r\x1b[K{stage}: {done} of {total}", nl=False, err=True)
+                click.echo(f"\r\x1b[K{visible(stage)}: {done} of {total}", nl=False, err=True)
 
         return show
+
+    def begin(self, what: str) -> None:
+        """Say immediately what will be computed, since it may take long."""
+        self.end()
+        say(what, err=True)
+
+    def metric(self, names: list[str], name: str) -> None:
+        """Show which metric is running."""
+        self._shown = 0.0  # it may take long: it is shown whatever came just before
+        self.step(name)(names.index(name) + 1, len(names))
 
     def end(self) -> None:
         if self._terminal:

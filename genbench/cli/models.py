@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from genbench.cli.terminal import say
 from genbench.config import CONTROLS, ModelSpec
 from genbench.errors import InputError
 
@@ -38,7 +39,7 @@ def models(model: str | None) -> None:
     rows += [(name, "control", summary) for name, summary in CONTROLS.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for name, origin, summary in rows:
-        click.echo(f"{name:<{widths[0]}}  {origin:<{widths[1]}}  {summary}".rstrip())
+        say(f"{name:<{widths[0]}}  {origin:<{widths[1]}}  {summary}".rstrip())
 
 
 def _show(name: str) -> None:
@@ -49,8 +50,8 @@ def _show(name: str) -> None:
         raise InputError(f"model {name!r}: its options have no effect here; write {spec.name}")
     found = plugins.find(spec)
     plugin = plugins.load(found)
-    click.echo(f"{found.name}: {found.summary()}")
-    click.echo(f"  from {found.distribution} {found.version}, {found.path}".replace(" ,", ","))
+    say(f"{found.name}: {found.summary()}")
+    say(f"  from {found.distribution} {found.version}, {found.path}".replace(" ,", ","))
     click.echo(f"  hooks: {', '.join(hook for hook in plugins.hook_names() if plugin.implements(hook))}")
     accepted = options.accepted(plugin)
     if accepted is None:
@@ -58,6 +59,6 @@ def _show(name: str) -> None:
         return
     click.echo("  options:" if accepted else "  options: none")
     for parameter in accepted.values():
-        click.echo(f"    {options.describe(parameter)}")
+        say(f"    {options.describe(parameter)}")
     if options.is_open(plugin):
         click.echo("    further ones, which the model checks itself")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genbench.cli.terminal import say
 from genbench.errors import InputError
 from genbench.scaffold import FAMILIES
 
@@ -142,5 +143,5 @@ def _waits(own: list[Outcome]) -> bool:
 def _print_entry(status: str, name: str, text: str) -> None:
     shown = "FAILED" if status == "failed" else status
     for line in text.splitlines():
-        click.echo(f"{shown:<8} {name:<23} {line}".rstrip())
+        say(f"{shown:<8} {name:<23} {line}".rstrip())
         shown = name = ""

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from genbench.cli.numbers import SECONDS, Whole
 from genbench.cli.terminal import watched
 from genbench.errors import InputError
 
@@ -24,11 +25,11 @@ LINE_INTERVAL_S = 10.0  # between plain lines
     "-m", "--model", "models", multiple=True, metavar="MODEL", help="Repeatable.  [default: the repository's]"
 )
 @click.option(
-    "--pairs", type=int, default=8, show_default=True, metavar="N", help="Pairs of fresh processes, 8 or more."
+    "--pairs", type=Whole(), default=8, show_default=True, metavar="N", help="Pairs of fresh processes, 8 or more."
 )
 @click.option("--threshold", default="5%", show_default=True, metavar="P%", help="The slow-down that matters.")
 @click.option(
-    "--seconds", type=float, default=1.2, show_default=True, metavar="S", help="Of steps, a model and process."
+    "--seconds", type=SECONDS, default=1.2, show_default=True, metavar="S", help="Of steps, a model and process."
 )
 @click.option("--shape", default="1x28x28", show_default=True, metavar="CxHxW", help="The images that are timed.")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", show_default=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genbench.cli.numbers import MOST_SEED, MOST_SEEDS, SECONDS, Whole
 from genbench.cli.terminal import go_on_without_cache
 from genbench.config import CONTROLS, Benchmark, make_benchmark, read_benchmark
 from genbench.errors import InputError
@@ -32,17 +33,26 @@ OF_TRAINING = ("batch_size", "evaluations", "precision", "compile", "cuda_graph"
     help="A model; label=NAME names it; repeatable.",
 )
 @click.option("-d", "--dataset", "datasets", multiple=True, metavar="DATASET", help="A dataset; repeatable.")
-@click.option("--budget", metavar="B", help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}]")
-@click.option("--seeds", type=int, metavar="N", help="How many seeds.  [default: 3]")
 @click.option(
-    "--seed", "chosen", type=int, multiple=True, metavar="S", help="One seed, instead of --seeds; repeatable."
+    "--budget",
+    metavar="B",
+    help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}; {SHORT_BUDGET} where no model is named]",
+)
+@click.option("--seeds", type=Whole(MOST_SEEDS), metavar="N", help="How many seeds.  [default: 3]")
+@click.option(
+    "--seed",
+    "chosen",
+    type=Whole(MOST_SEED),
+    multiple=True,
+    metavar="S",
+    help="One seed, instead of --seeds; repeatable.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Records and report.  [default: reports/...]"
 )
-@click.option("--batch-size", type=int, metavar="N", help="Training images a step.  [default: 64]")
-@click.option("--evaluations", type=int, metavar="K", help="Points of the quality curve.  [default: 5]")
-@click.option("--samples", type=int, metavar="N", help="Images drawn for quality.  [default: the held-out count]")
+@click.option("--batch-size", type=Whole(), metavar="N", help="Training images a step.  [default: 64]")
+@click.option("--evaluations", type=Whole(), metavar="K", help="Points of the quality curve.  [default: 5]")
+@click.option("--samples", type=Whole(), metavar="N", help="Images drawn for quality.  [default: the held-out count]")
 @click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]")
 @click.option("--training-precision", metavar="P", help="fp32, tf32 (CUDA) or bf16.  [default: fp32]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the networks.")
@@ -52,26 +62,30 @@ OF_TRAINING = ("batch_size", "evaluations", "precision", "compile", "cuda_graph"
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
 @click.option("--eval-precision", metavar="P", help="Of the extractor: fp32 or bf16.  [default: fp32]")
 @click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
-@click.option("--image-size", type=int, metavar="N", help="Resize and crop images to N × N.")
+@click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
 @click.option(
     "--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all four; repeatable."
 )
 @click.option("--no-controls", is_flag=True, help="Leave the controls out.")
-@click.option("--jobs", type=int, default=1, metavar="N", help="Cells side by side.  [default: 1]")
-@click.option("--timeout", type=float, metavar="S", help="Seconds that one cell may take.")
+@click.option("--jobs", type=Whole(), default=1, metavar="N", help="Cells side by side.  [default: 1]")
+@click.option("--timeout", type=SECONDS, metavar="S", help="Seconds that one cell may take.")
 @click.option("--memory-limit", metavar="M", help="Memory that one cell may take, such as 4GB.")
-@click.option("--hang-timeout", type=float, metavar="S", help="Seconds without a sign of life.  [default: 600]")
-@click.option("--checkpoint-interval", type=float, metavar="S", help="Seconds.  [default: under 1% of training]")
+@click.option("--hang-timeout", type=SECONDS, metavar="S", help="Seconds without a sign of life.  [default: 600]")
+@click.option("--checkpoint-interval", type=SECONDS, metavar="S", help="Seconds.  [default: under 1% of training]")
 @click.option("--fresh", is_flag=True, help="Run finished cells again; what was there moves to replaced/.")
 @click.option("--plugins-from", metavar="LIST", help="The only distributions to load models from; `file` for files.")
+@click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> None:
+def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **flags: Any) -> None:
     """Train each model on each dataset with each seed under one budget; measure, and write a report.
 
-    With no model and no file: every installed model on the digits, for 1000 steps. A flag overrides what the file says.
-    Cells that are finished are not run again, so the same command goes on where a broken one was, and several at once
-    on one folder share the work. With --jobs the cores are shared out, and the report marks the throughput as shared.
+    With no model and no file: every installed model on the digits, for 1000 steps, where the default is 3000. A flag
+    overrides what the file says. Cells that are finished are not run again, so the same command goes on where a broken
+    one was, and several at once on one folder share the work. With --jobs the cores are shared out, and the report
+    marks the throughput as shared. Into DIR go report.md, results.csv, curves.csv, records/ (a JSON file a
+    cell), samples/, figures/ and logs/ (what each cell printed).
+
     Exit code 1: a cell failed (the others are reported); 2: the request is at fault, and nothing was trained.
 
     \b
@@ -79,7 +93,7 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
       genbench run
       genbench run benchmarks/digits.toml
       genbench run -m gan -m vae:beta=4 -d mnist --data-root ~/data --budget 200kimg --seeds 5
-      genbench run -m vae -d digits --metrics +cas,+kid_subsets
+      genbench run -m vae -d digits --metrics +cas,+kid_subsets --timing
       genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
       genbench run -m conv-vae -d cifar10 --device cuda --training-precision tf32 --cuda-graph
       genbench run -m ./a/model.py:label=before -m ./b/model.py:width=64,label=after
@@ -87,9 +101,10 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
     """
     go_on_without_cache()  # first, as importing matplotlib makes it look for its own folder
     from genbench import api, report
-    from genbench.cli.progress import listener_for
     from genbench.cli.summary import print_summary
+    from genbench.cli.timing import print_timing
     from genbench.execution.benchmark import run_benchmark
+    from genbench.progress import listener_for
 
     _refuse_pairs(flags)
     given = {name for name, value in flags.items() if value is not None and value != ()}
@@ -97,11 +112,13 @@ def run(benchmark: Path | None, quiet: bool, out: Path | None, **flags: Any) -> 
     wanted = _benchmark(benchmark, flags, conditions)
     _refuse_unused(wanted, given)
     directory = out or (Path("reports") / benchmark.stem if benchmark else api.default_directory(wanted))
-    with listener_for(quiet) as listener:
+    with listener_for(not quiet) as listener:
         records = run_benchmark(wanted, directory, listener, api.command_for(wanted), conditions)
     page = report.render_directory(directory)
     if not quiet:
         print_summary(records, page)
+    if timing:
+        print_timing(record.cost.get("metric_s") or {} for record in records)
     if any(not record.finished for record in records):
         sys.exit(1)
 

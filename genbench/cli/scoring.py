@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from genbench.errors import InputError
+from genbench.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from genbench.config import Settings
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from genbench.features.extractor import Extractor
     from genbench.measurement import Number
 
-__all__ = ["Request", "Scored", "score"]
+__all__ = ["Request", "Scored", "Show", "score"]
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,28 @@ class Scored:
     held_out: int
     extractor: str
     images_per_s: float
+    seconds: dict[str, float]  # of each metric
 
 
-def score(request: Request, step: Callable[[str], Callable[[int, int], None]]) -> Scored:
+class Show(Protocol):
+    """Is told how far the work is."""
+
+    def step(self, stage: str) -> Callable[[int, int], None]:
+        """Return what is told (done, total) of a stage."""
+
+    def begin(self, what: str) -> None:
+        """Take what will be computed, in words."""
+
+    def metric(self, names: list[str], name: str) -> None:
+        """Take the name of the metric that begins, of all `names`."""
+
+
+def score(request: Request, show: Show) -> Scored:
     """Score images against those of `reference`, or where there is none against a dataset.
 
     Args:
         request: what to score.
-        step: from what is being done to what is told (done, total) of it.
+        show: is told how far the work is.
     """
     from genbench import environment, measurement
     from genbench.datasets.external import open_images
@@ -66,6 +82,7 @@ def score(request: Request, step: Callable[[str], Callable[[int, int], None]]) -
     found, *others = (open_images(path, **how) for path in (request.images, request.reference) if path is not None)
     given = others[0] if others else None
     _refuse_unused(request, found, given)
+    step = show.step
     found, data, extractor, remarks = _prepare(request, found, given, device, step)
     fields = {"alpha": extractor.alpha} if any(side.transparent for side in (found, *others)) else {}
     # Images that the user names are all the reference, as other tools have it.
@@ -73,19 +90,23 @@ def score(request: Request, step: Callable[[str], Callable[[int, int], None]]) -
     reference = measurement.reference_for(data, extractor, lambda event: _tell(step, event), limit)
     evaluator = measurement.Evaluator(data, extractor, reference, metrics, fields)
     store = PixelStore((found.count, *found.shape), str(request.images))
+    names = [metric.name for metric in metrics]
+    show.begin(f"measuring {found.count:,} images by {extractor.name}: {', '.join(names)}")
+    evaluator.watch = watch = Stopwatch(time.perf_counter, partial(show.metric, names))
     begin = time.perf_counter()
     features = extract(
         extractor, store.images, filled=found.read(store, extractor.alpha), progress=step("reading and features")
     )
     rate = store.count / (time.perf_counter() - begin)
     numbers = evaluator.score(store.images[: store.count], None, features=features)
+    seconds = dict(watch.seconds)
     missing = dict(evaluator.missing)  # of the images; the floor may miss other numbers
     floor = evaluator.floor(store.count)
     title = _title(request, store.count, data, extractor)
     remarks += [f"{side.path}: {text}" for side in (found, *others) for text in side.all_remarks(extractor.alpha)]
     return Scored(
         *(title, store.count, numbers, floor, evaluator.recipes, missing, remarks),
-        *(len(data.held_out), extractor.name, rate),
+        *(len(data.held_out), extractor.name, rate, seconds),
     )
 
 

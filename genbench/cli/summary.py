@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from genbench.cli.terminal import say
 from genbench.record import Record
+from genbench.visible import visible
 
 __all__ = ["print_summary"]
 
@@ -33,12 +35,12 @@ def print_summary(records: Sequence[Record], page: Path) -> None:
         }
         seeds = {record.seed for record in finished if main in record.numbers}
         shown = f"mean {main} over seeds" if len(seeds) > 1 else f"{main} of one seed"
-        click.echo(f"{dataset}: {shown}, best first; the report says what is resolved")
-        width = max(map(len, means))
+        say(f"{dataset}: {shown}, best first; the report says what is resolved")
+        width = max(map(len, map(visible, means)))
         upwards = quantity(main).direction == "higher"
         for label, mean in sorted(means.items(), key=lambda pair: pair[1], reverse=upwards):
-            click.echo(f"  {label:<{width}}  {mean:.4g}")
+            say(f"  {visible(label):<{width}}  {mean:.4g}")
     failed = [record for record in records if not record.finished]
     if failed:
         click.echo(f"{len(failed)} of {len(records)} cells failed; the report says why")
-    click.echo(f"report: {page}")
+    say(f"report: {page}")

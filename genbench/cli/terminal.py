@@ -1,12 +1,13 @@
-"""Where standard error goes, and what a command says there before it begins."""
+"""What is printed: one place, so that nothing that a stranger supplied reaches a terminal as it is."""
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-__all__ = ["go_on_without_cache", "watched"]
+from genbench.terminal import watched
+from genbench.visible import visible
+
+__all__ = ["go_on_without_cache", "say", "watched"]
 
 
 def go_on_without_cache() -> None:
@@ -17,9 +18,9 @@ def go_on_without_cache() -> None:
     context.with_resource(settings_of_matplotlib())
     warning = context.with_resource(without_cache())
     if warning is not None:
-        click.echo(f"genbench: {warning}", err=True)
+        say(f"genbench: {warning}", err=True)
 
 
-def watched() -> bool:
-    """Return whether standard error is a terminal; where a program has closed it, there is none at all."""
-    return sys.stderr is not None and sys.stderr.isatty()
+def say(line: object, *, err: bool = False, keep: str = "") -> None:
+    """Print one line, control characters shown as escapes; `keep` names those that stay, such as newlines."""
+    click.echo(visible(line, keep), err=err)

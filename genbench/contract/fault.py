@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from genbench.visible import wording
+
 __all__ = ["Caution", "Fault", "Refused", "Unmet", "calling", "in_library", "own_line"]
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -45,10 +47,8 @@ def calling(hook: str, home: str) -> Iterator[None]:
     except (Caution, Fault, Unmet, KeyboardInterrupt):
         raise
     except BaseException as error:  # a stranger's hook can raise anything, and SystemExit would end the suite
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        raised = f"{type(error).__name__}: {said}" if said else type(error).__name__
         where = own_line(traceback.extract_tb(error.__traceback__), home)
-        raise Fault(f"{hook} to return", f"that it raised {raised}", f"look at {where}") from error
+        raise Fault(f"{hook} to return", f"that it raised {wording(error)}", f"look at {where}") from error
 
 
 def own_line(frames: traceback.StackSummary, home: str, *, torchs: bool = False) -> str:

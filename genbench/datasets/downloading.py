@@ -65,7 +65,16 @@ def fetch(archive: Archive, root: Path, *, download: bool = True, progress: Prog
         except (OSError, http.client.HTTPException, DownloadError) as error:
             reason = error.reason if type(error) is urllib.error.URLError else error
             failures.append(f"{url}: {reason}")
+    _remove_empty_folders(target.parent, root)
     raise DownloadError("; ".join(failures if download else [*failures, "downloading is switched off"]))
+
+
+def _remove_empty_folders(folder: Path, root: Path) -> None:
+    """Remove the folders below `root` that were made for a file that never came."""
+    with contextlib.suppress(OSError):  # not empty, or none was made
+        while folder.is_relative_to(root) and folder != root:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def md5_of(path: Path) -> str:

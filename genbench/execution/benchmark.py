@@ -10,6 +10,7 @@ import datetime
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from genbench.execution.cell_lock import CellLock
 from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
 from genbench.execution.planning import Listener, Planned, plan
+from genbench.execution.standing import standing
 from genbench.plans import write_plan
 from genbench.record import (
     SCHEMA,
@@ -36,6 +38,7 @@ from genbench.selection import select
 
 __all__ = ["Listener", "Planned", "run_benchmark"]
 
+GOES_ON = "the same command goes on where it was"
 OTHERS_INTERVAL_S = 0.5  # between looks at cells that another process runs
 
 
@@ -56,31 +59,48 @@ def run_benchmark(
     Raises:
         InputError: the request is at fault; nothing has been trained.
         GenbenchError: a record is damaged, or cannot be written.
+
+    Whatever ends it early has a note (`__notes__`) that says how many cells are done.
     """
     named = [model for model in benchmark.models if model.name not in CONTROLS]
     found = {model.label: plugins.find(model, conditions.plugins_from) for model in named}
     for dataset in benchmark.datasets:
         datasets.is_at_hand(dataset)  # an unknown name is told before a server is started
     select(benchmark.settings.metrics)  # likewise
-    _check_writable(directory)
+    made = _check_writable(directory)
     atomic.sweep(directory)
-    with ForkServer() as server:
-        planned = plan(benchmark, found, server, listener, conditions.limits)
-        write_plan(directory, ((each.id, each.description) for each in planned))  # for the report of a broken run
-        records = _Runner(server, planned, directory, listener, command, conditions).run()
-    _remove_empty_folders(directory)
+    ids: list[str] = []
+    try:
+        with ForkServer() as server:
+            planned = plan(benchmark, found, server, listener, conditions.limits)
+            ids = [each.id for each in planned]
+            runner = _Runner(server, planned, directory, listener, command, conditions)
+            write_plan(directory, ((each.id, each.description) for each in planned))  # for the report of a partial run
+            records = runner.run()
+    except BaseException as error:
+        error.add_note(f"{standing(directory, ids)}; {GOES_ON}" if ids else GOES_ON)
+        raise
+    finally:
+        _remove_empty_folders(directory, made)
     return records
 
 
-def _remove_empty_folders(directory: Path) -> None:
-    """Remove the folders of locks and checkpoints where no run has work in progress."""
+def _remove_empty_folders(directory: Path, made: Sequence[Path]) -> None:
+    """Remove the folders of locks and checkpoints where no run is under way, and what was `made` for nothing."""
     with contextlib.suppress(OSError):  # not empty: another run goes on, or a failed cell may be resumed
-        (directory / "locks").rmdir()
-        # Only then: whoever writes a checkpoint holds a lock.
-        checkpoint_path(directory, "").parent.rmdir()
+        if (directory / "locks").exists():
+            (directory / "locks").rmdir()
+            # Only then: whoever writes a checkpoint holds a lock.
+            checkpoint_path(directory, "").parent.rmdir()
+    with contextlib.suppress(OSError):  # not empty
+        for folder in made:
+            folder.rmdir()
 
 
-def _check_writable(directory: Path) -> None:
+def _check_writable(directory: Path) -> list[Path]:
+    """Make the folder; return what had to be made, the innermost first."""
+    records = directory / "records"
+    made = [folder for folder in (records, *records.parents) if not folder.exists()]
     try:
         (directory / "records").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,6 +109,7 @@ def _check_writable(directory: Path) -> None:
         ) from error
     if not os.access(directory / "records", os.W_OK):
         raise InputError(f"output directory {directory} is not writable; choose another with --out")
+    return made
 
 
 @dataclass

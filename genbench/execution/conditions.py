@@ -9,6 +9,9 @@ from genbench.execution.limits import Limits
 
 __all__ = ["DEFAULT", "Conditions"]
 
+MOST_JOBS = 1024  # processes, each with its pipe and its log
+MOST = 2**63  # of seconds and bytes
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -36,12 +39,18 @@ class Conditions:
     plugins_from: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.jobs, int) or self.jobs < 1:
+        if type(self.jobs) is not int or self.jobs < 1:
             raise InputError(f"jobs must be a whole number above zero, not {self.jobs!r}")
+        if self.jobs > MOST_JOBS:
+            raise InputError(f"jobs must be {MOST_JOBS:,} at most, for each is a process of its own")
         for name in ("timeout", "memory_limit", "hang_timeout", "checkpoint_interval"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is None:
+                continue
+            if not isinstance(value, int | float) or not value > 0:
                 raise InputError(f"{name.replace('_', ' ')} must be above zero, not {value!r}")
+            if value >= MOST:
+                raise InputError(f"{name.replace('_', ' ')} is too large; leave it out where there is to be no limit")
 
     @property
     def limits(self) -> Limits:

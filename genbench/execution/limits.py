@@ -15,6 +15,7 @@ __all__ = ["UNLIMITED", "Limits", "Watch", "parse_bytes"]
 LOOK_INTERVAL_S = 1.0
 LOOK_INTERVAL_WITH_MEMORY_S = 0.1  # what grows between two looks is over the limit by that much
 BUSY_SHARE = 0.01  # of one core: a process that uses less is waiting
+MOST_BYTES = 2**63
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -44,9 +45,11 @@ def parse_bytes(text: str) -> int:
     True
     """
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
-    if not match or float(match[1]) <= 0:
-        raise InputError(f"memory limit {text!r} cannot be read; write for example 2GB or 800MB")
-    return int(float(match[1]) * _UNITS[match[2]])
+    count = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not 1 <= count < MOST_BYTES:
+        shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text):,} characters)"
+        raise InputError(f"memory limit {shown!r} cannot be read; write for example 2GB or 800MB")
+    return int(count)
 
 
 class Watch:

@@ -18,11 +18,13 @@ from typing import Any, BinaryIO
 
 from genbench.errors import GenbenchError
 from genbench.execution.limits import UNLIMITED, Limits, Watch
-from genbench.execution.running import Outcome, Running
+from genbench.execution.running import Outcome, Running, death
 
 __all__ = ["ForkServer", "Outcome", "Running", "ServerError"]
 
 PATIENCE_S = 0.1  # between looks at the limits
+LAST_WAIT_S = 5.0  # for a server that has gone to be one that has ended
+REMEDY = "what is finished is safe: mend that, and the same command goes on"
 
 
 class ServerError(GenbenchError):
@@ -43,13 +45,17 @@ class ForkServer:
     def __enter__(self) -> ForkServer:
         own, theirs = socket.socketpair()
         with theirs:
-            # A session of its own keeps an interrupt from the keyboard away from the workers: the parent ends them.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "genbench.execution.server", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-            )
+            try:
+                # A session of its own keeps an interrupt from the keyboard away from the workers: the parent ends them.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "genbench.execution.server", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                    stdin=subprocess.DEVNULL,
+                )
+            except OSError as error:
+                own.close()
+                raise ServerError(f"the worker server cannot be started: {error.strerror}; {REMEDY}") from error
         self._control = own
         self._selector.register(own, selectors.EVENT_READ)
         return self
@@ -100,9 +106,13 @@ class ForkServer:
         """
         assert self._control is not None, "enter the context first"
         number = next(self._numbers)
-        output = _open_log(log)
-        read, write = os.pipe()
         text = json.dumps({"number": number, "task": task, "payload": payload}).encode()
+        output = _open_log(log)
+        try:
+            read, write = os.pipe()
+        except OSError as error:
+            output.close()
+            raise ServerError(f"{task}: no pipe can be made: {error.strerror}; {REMEDY}") from error
         try:
             socket.send_fds(self._control, [struct.pack("!I", len(text))], [write, output.fileno(), *held])
             self._control.sendall(text)
@@ -144,7 +154,10 @@ class ForkServer:
 
     def _read_answers(self) -> None:
         assert self._control is not None
-        data = self._control.recv(65536)
+        try:
+            data = self._control.recv(65536)
+        except ConnectionError:  # it was killed before it had read all that it was told
+            data = b""
         if not data:
             raise ServerError(self._epitaph())
         *lines, self._answers = (self._answers + data).split(b"\n")
@@ -154,8 +167,13 @@ class ForkServer:
                 self._running[message["number"]].answer(message, time.monotonic())
 
     def _epitaph(self) -> str:
-        code = self._process.poll() if self._process else None
-        return f"the worker server has died (exit code {code}); its message stands above"
+        assert self._process is not None, "enter the context first"
+        try:
+            code = self._process.wait(LAST_WAIT_S)
+        except subprocess.TimeoutExpired:
+            return f"the worker server does not answer any more; {REMEDY}"
+        shown = "; its message stands above" if code > 0 else ""
+        return f"the worker server {death(code)}{shown}; {REMEDY}"
 
 
 def _open_log(path: Path | None) -> BinaryIO:

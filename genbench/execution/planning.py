@@ -72,6 +72,7 @@ def plan(
         own = [cell for cell in cells if cell.dataset == dataset]
         data = _check(server, "check_data", own[0].to_json(), dataset, listener, Limits())
         assert data is not None, "check_data gives a value or raises"
+        listener.checking(dataset, {"event": "notice", "text": _what_is_measured(data)})
         for cell in own:
             label = cell.model.label
             if label in found and cell.seed == benchmark.seeds[0]:
@@ -88,6 +89,12 @@ def plan(
                 )
             planned.append(each)
     return planned
+
+
+def _what_is_measured(data: Mapping[str, Any]) -> str:
+    """Say what each cell's evaluation will compute, since it may take longer than the training."""
+    metrics = sorted(data["metrics"])
+    return f"measured on {data['samples']:,} samples a cell, {data['extractor']['extractor']}: {', '.join(metrics)}"
 
 
 def _check(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -12,20 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from genbench.execution.limits import Watch
+from genbench.execution.messages import ForgedError, Inbox, decode
 
-__all__ = ["Outcome", "Running"]
+__all__ = ["Outcome", "Running", "death"]
 
 LOG_TAIL_BYTES = 8000
 LOG_LIMIT_BYTES = 4 * 2**20  # of a log on the disk; what is older is dropped
 DUMP_S = 0.5  # for a process that is to be killed to write down where it stands
 SILENCE_INTERVAL_S = 30.0  # between messages that nothing has been reported
-_KEYS = {  # of each kind of event
-    "result": {"value"},
-    "error": {"kind", "type", "reason", "traceback"},
-    "stage": {"stage"},
-    "progress": {"stage", "done", "total"},
-    "notice": {"text"},
-}
 _SPEAK_FOR_THEMSELVES = ("InputError", "OptionError", "PluginError", "SystemExit")
 
 
@@ -59,8 +52,9 @@ class Running:
     ended: bool = False
     _pid: int | None = None
     _status: int | None = None
-    _buffer: bytes = b""
+    _inbox: Inbox = field(default_factory=Inbox)
     _open: bool = True
+    _words: bytes = b""  # what a worker had to say that could not write to its pipe
     _stopped: str = ""  # why it is being ended from here
     _kill_at: float | None = None
     _told: float = 0.0
@@ -70,25 +64,30 @@ class Running:
         if "pid" in message:
             self._pid = message["pid"]
             self.watch.follow(message["pid"], now)
+            if self._stopped:  # by what it wrote before this came
+                self.kill()
         self._status = message.get("status", self._status)
+        self._words = message.get("words", "").encode()
 
     def read_events(self, now: float) -> bool:
         """Read what the worker wrote; False when it has closed its end."""
         data = os.read(self.events, 65536)
-        self.watch.heard(now)
-        self._told = 0.0
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for line in lines:
-            event = _message(line)
-            if event is None:
+        if not self._stopped:
+            self.watch.heard(now)
+            self._told = 0.0
+            try:
+                for event in self._inbox.take(data, now):
+                    self._take(event)
+            except ForgedError as fault:
                 # A stranger's code has the descriptor too. Nothing that comes after can be believed.
-                self._stopped = "something else than genbench wrote to genbench's own pipe"
-                self.kill()
-                break
-            self._take(event)
+                self._stop(str(fault))
         if not data:
             self.close()
         return self._open
+
+    def _stop(self, reason: str) -> None:
+        self._stopped = reason
+        self.kill()
 
     def _take(self, event: dict[str, Any]) -> None:
         match event["event"]:
@@ -132,10 +131,13 @@ class Running:
     def conclude(self) -> None:
         """Complete the outcome, and let go of pipe and log."""
         outcome = self.outcome
+        if not self._stopped and not outcome.ok and not outcome.reason and self._words:
+            with contextlib.suppress(ForgedError):
+                self._take(decode(self._words))
         if self._stopped:
             outcome.value, outcome.reason = None, self._stopped
         elif not outcome.ok and not outcome.reason:
-            outcome.reason = _death(self._status)
+            outcome.reason = f"the process {death(self._status)}"
         self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
         outcome.log_tail = self.log.read().decode(errors="replace")
         self.close()
@@ -175,27 +177,19 @@ class Running:
             os.write(descriptor, f"[{size - len(tail)} bytes dropped]\n".encode() + tail)
 
 
-def _message(line: bytes) -> dict[str, Any] | None:
-    """Return the event that a line holds; None where it holds none."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        return None
-    keys = _KEYS.get(event["event"])
-    return event if keys is not None and keys <= event.keys() else None
-
-
 def _readable(descriptor: int) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         return bool(selector.select(timeout=0))
 
 
-def _death(status: int | None) -> str:
+def death(status: int | None) -> str:
+    """Return how a process ended that said nothing of it, in words: `status` is its exit code, or minus a signal."""
     if status is None or status >= 0:
-        return f"the process ended with exit code {status} and said nothing"
-    name = signal.Signals(-status).name
+        return f"ended with exit code {status} and said nothing"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:  # one of those without a name
+        name = f"signal {-status}"
     hint = "; out of memory?" if name == "SIGKILL" else ""
-    return f"the process was killed by {name}{hint}"
+    return f"was killed by {name}{hint}"

@@ -1,12 +1,16 @@
-"""Text that a plugin supplied, made harmless: it is shown as written, and is never markup, a link or a path."""
+"""Text that a plugin supplied, made harmless in Markdown and HTML: shown as written, never markup, a link or a path.
+
+On a terminal and in a CSV file `genbench.visible` is enough.
+"""
 
 from __future__ import annotations
 
 import html as html_module
 import re
-import unicodedata
 
-__all__ = ["code", "fence", "html", "link_target", "one_line", "printable", "text"]
+from genbench.visible import visible
+
+__all__ = ["code", "fence", "html", "link_target", "one_line", "text"]
 
 # Backslashes serve where GitHub and CommonMark agree on them; entities where they do not: in a table a backslash
 # before a pipe, in GitHub's mathematics a dollar, in its bare links the colon, "www." and "@".
@@ -15,30 +19,13 @@ _BACKSLASHED = frozenset("*_[]~#")
 _SAFE_IN_CODE = re.compile(r"[^`|\\]+")
 
 
-def printable(value: object, keep: str = "") -> str:
-    """Return `str(value)` with every control, format or unpaired surrogate character replaced by `�`.
-
-    Format characters can reorder what a reader sees, and an unpaired surrogate cannot be written as UTF-8.
-
-    Args:
-        keep: control characters that stay, such as a newline in a traceback.
-    """
-    shown = str(value)
-    if shown.isascii() and shown.isprintable():
-        return shown
-    return "".join(
-        character if character in keep or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} else "�"
-        for character in shown
-    )
-
-
 def one_line(value: object) -> str:
     """Return `value` as one line of printable text, each run of white space as one space.
 
     >>> one_line("two\\nlines")
     'two lines'
     """
-    return printable(" ".join(str(value).split()))
+    return visible(" ".join(str(value).split()))
 
 
 def text(value: object) -> str:
@@ -77,7 +64,7 @@ def html(value: object) -> str:
 
 def fence(value: object, language: str = "") -> str:
     """Return `value` as a fenced block that nothing inside it can end: for tracebacks, logs and JSON."""
-    content = printable(str(value).replace("\r\n", "\n"), keep="\n\t").rstrip("\n")
+    content = visible(str(value).replace("\r\n", "\n"), keep="\n\t").rstrip("\n")
     longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}{language}\n{content}\n{ticks}"

@@ -12,6 +12,7 @@ import pandas as pd
 from genbench.atomic import replacing
 from genbench.report.merging import merged, with_older
 from genbench.report.quantities import in_reading_order
+from genbench.visible import visible
 
 __all__ = ["csv", "curve_frame", "frame", "in_order", "write_curves"]
 
@@ -101,7 +102,13 @@ def _write_in_parts(path: Path, ordered: Sequence[Record]) -> bool:
 
 def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:
     """Return the table as CSV, every float with all its digits, the same bytes on every machine."""
-    return table.to_csv(index=False, header=header, lineterminator="\n").encode("utf-8", "replace")
+    texts = {str(name): column.map(_shown) for name, column in table.items() if column.dtype == object}
+    return table.assign(**texts).to_csv(index=False, header=header, lineterminator="\n").encode("utf-8", "replace")
+
+
+def _shown(value: Any) -> Any:
+    # A reader may be a terminal, and a zero byte ends the file for some.
+    return visible(value, keep="\n\t") if isinstance(value, str) else value
 
 
 def _row(record: Record, numbers: Sequence[str], estimated: Set[str]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def page(
     command: str | None,
     missing: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the whole report; `records` are all that were read, `in_order`, `missing` the planned cells without any."""
+    """Return the whole report; `records` are all that were read, `in_order`, `missing` those that were planned."""
     parts = [f"# {title(records)}", partial(records, missing), opening(records), *_ends(outcomes(records))]
     previous = ""
     for section, pictures in made:
@@ -137,7 +137,8 @@ def _files() -> str:
         "## Files\n\n"
         "- [`results.csv`](results.csv): one row per cell: its settings, every number with its recipe, every cost.\n"
         "- [`curves.csv`](curves.csv): one row per point of a curve: losses and numbers during training.\n"
-        "- `samples/` and `figures/`: the images that this page shows.\n"
-        "- `logs/`: what each cell printed.\n"
+        "- `samples/`: grids of each cell's images, of its reconstructions, and of the data.\n"
+        "- `figures/`: the images of this page.\n"
+        "- `logs/`: what each cell printed, its last 4 MiB; a failed cell's stacks are there too.\n"
         "- `records/`: one JSON file per cell, from which all of this is rendered."
     )

@@ -1,0 +1,57 @@
+"""The numbers that flags take: one line and exit code 2 for what is none, however long it is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from genbench.errors import InputError
+
+__all__ = ["SECONDS", "Whole"]
+
+MOST_SEEDS, MOST_SEED, MOST_COUNT = 10_000, 2**63 - 1, 10**9
+_SHOWN = 40  # characters of a value that is refused
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg]  # older releases have none
+    """A whole number, not larger than `most` on either side of zero."""
+
+    name = "integer"
+
+    def __init__(self, most: int = MOST_COUNT) -> None:
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)  # which refuses thousands of digits too
+        except ValueError:
+            number = None
+        if number is None or abs(number) > self.most:
+            raise _refused(param, f"must be a whole number, {self.most:,} at most", value)
+        return number
+
+
+class _Seconds(click.ParamType):  # type: ignore[type-arg]  # likewise
+    """A finite number of seconds."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise _refused(param, "must be a finite number of seconds", value)
+        return number
+
+
+SECONDS = _Seconds()
+
+
+def _refused(param: click.Parameter | None, rule: str, value: Any) -> InputError:
+    text = str(value)
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+    return InputError(f"{param.opts[0] if param else 'a number'} {rule}, not {shown!r}")

@@ -1,0 +1,37 @@
+"""How a benchmark goes on: bars on a terminal, plain lines elsewhere or to a function, nothing where nobody asks."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import click
+
+from genbench.execution.planning import Listener
+from genbench.progress.lines import Lines, Silence
+from genbench.terminal import watched
+
+__all__ = ["Lines", "Silence", "listener_for"]
+
+
+@contextlib.contextmanager
+def listener_for(progress: bool | Callable[[str], object]) -> Iterator[Listener]:
+    """Give the listener that fits.
+
+    Args:
+        progress: False shows nothing, True bars on standard error where that is a terminal and lines where it is none;
+            a function takes each line of text.
+    """
+    if callable(progress):
+        yield Lines(progress)
+    elif progress and watched():
+        from genbench.progress.bars import Bars
+
+        with Bars() as bars:
+            yield bars
+    elif progress and sys.stderr is not None:
+        yield Lines(partial(click.echo, err=True))
+    else:
+        yield Silence()

@@ -1,0 +1,151 @@
+"""Progress as bars on a terminal: one for all cells and one for each that runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from genbench.execution.planning import Planned
+from genbench.progress.layout import LEFT, PERCENT, Line, cut, duration, fitting, widths
+from genbench.progress.wording import attempt, cell_name, losses, outcome, remark, stage_of, waiting_text
+from genbench.record import Record
+from genbench.visible import visible
+
+__all__ = ["Bars"]
+
+CHECKS = "checks"
+
+
+@dataclass
+class _Task:
+    """A line, and where its stage stood when it first told how far it was."""
+
+    line: Line
+    first: int = 0
+    since: float = 0.0
+    trained: float = 0.0  # the share of the training that is done
+
+
+class Bars:
+    """A bar for all cells and one for each that runs; what ends is said above them.
+
+    Args:
+        console: where they are drawn; standard error if not given.
+        clock: seconds from an arbitrary point.
+    """
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._tasks: dict[str, _Task] = {}
+        self._total = self._ended = self._own = 0  # own: those that ran here
+        self._models = 0  # of those, the models: controls take next to no time
+        self._begin_s = 0.0
+        self._live = Live(console=self._console, get_renderable=self.table, transient=True, refresh_per_second=8)
+
+    def __enter__(self) -> Bars:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
+        if event is None:
+            self._tasks[CHECKS] = _Task(Line(f"checking {visible(what)}"))
+        elif event["event"] == "notice":
+            self._say(f"{visible(what)}: {remark(event)}")
+        else:
+            self._move(CHECKS, event)
+
+    def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
+        self._tasks.pop(CHECKS, None)
+        if not self._total:
+            self._begin_s = self._clock()
+        self._total = total
+        self._tasks[planned.id] = _Task(Line(cell_name(planned)))
+        if attempt(before):
+            self._say(f"[{number}/{total}] {cell_name(planned)}{attempt(before)}")
+
+    def event(self, planned: Planned, event: Mapping[str, Any]) -> None:
+        match event["event"]:
+            case "notice":
+                self._say(f"{cell_name(planned)}: {remark(event)}")
+            case "silence":
+                task = self._tasks[planned.id]
+                task.line = replace(task.line, rate=remark(event).partition(";")[0], losses=())
+            case _:
+                self._move(planned.id, event)
+
+    def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None:
+        self._tasks.pop(CHECKS, None)
+        self._tasks.pop(planned.id, None)
+        self._total, self._ended = total, self._ended + 1
+        self._own += not kept
+        self._models += not kept and not planned.cell.is_control
+        self._say(f"[{number}/{total}] {cell_name(planned)}: {outcome(record, kept)}")
+
+    def waiting(self, count: int) -> None:
+        self._say(waiting_text(count))
+
+    def table(self) -> Table:
+        """Return the bars as they stand, in columns that fit the console."""
+        lines = [task.line for task in list(self._tasks.values())]  # this is another thread than the one that writes
+        if self._total:
+            name = f"{self._ended} of {self._total} cells"
+            lines.insert(0, Line(name, "", self._ended, self._total, self._left_s()))
+        room = widths(lines, self._console.width)
+        table = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
+        for width in (room.name, room.stage, room.bar, PERCENT, LEFT, room.rate, room.losses):
+            if width:
+                table.add_column(width=width, no_wrap=True)
+        for line in lines:
+            share = f"{min(1.0, line.done / max(line.total, 1)):.0%}" if line.total is not None else ""
+            cells = (
+                (room.name, Text(cut(line.name, room.name))),
+                (room.stage, Text(cut(line.stage, room.stage))),
+                (room.bar, ProgressBar(line.total, line.done, width=room.bar)),
+                (PERCENT, Text(share, justify="right")),
+                (LEFT, Text(duration(line.left_s), justify="right")),
+                (room.rate, Text(line.rate)),
+                (room.losses, Text(fitting(line.losses, room.losses))),
+            )
+            table.add_row(*(cell for width, cell in cells if width))
+        return table
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _move(self, key: str, event: Mapping[str, Any]) -> None:
+        """Take an event that says what a task does, or how far it is with that."""
+        task, stage, now = self._tasks[key], stage_of(event), self._clock()
+        if event["event"] == "stage":
+            task.line = Line(task.line.name, stage)
+            return
+        done, total = event["done"], event["total"]
+        if task.line.stage != stage or task.line.total is None:
+            task.first, task.since = done, now
+        moved = done - task.first
+        # Metrics are not alike: how long the first took says nothing of the next.
+        known = moved > 0 and event["event"] == "progress"
+        left = max(0.0, (now - task.since) * (total - done) / moved) if known else None
+        rate = f"{event['images_per_s']:,.0f} images/s" if "images_per_s" in event else ""
+        task.line = Line(task.line.name, stage, done, total, left, rate, losses(event))
+        if stage == "training":
+            task.trained = min(1.0, done / max(total, 1))
+
+    def _left_s(self) -> float | None:
+        """Return the seconds until all cells are done, at the pace so far; None before a model has ended."""
+        if not self._models:
+            return None
+        under_way = sum(task.trained for task in list(self._tasks.values()))
+        pace = (self._clock() - self._begin_s) / (self._own + under_way)
+        return max(0.0, pace * (self._total - self._ended - under_way))

@@ -1,0 +1,59 @@
+"""The words of progress, each on one line in which nothing that a model supplied is more than text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from genbench.execution.planning import Planned
+from genbench.record import Record
+from genbench.visible import visible
+
+__all__ = ["attempt", "cell_name", "losses", "outcome", "remark", "stage_of", "waiting_text"]
+
+
+def outcome(record: Record, kept: bool) -> str:
+    """Return what a cell came to, in a few words."""
+    if not record.finished:
+        failure = record.failure or {}
+        return visible(f"FAILED in {failure.get('stage')}: {failure.get('reason')}")
+    # The first number is the main one: metrics stand in the order of their table.
+    text = ", ".join(f"{name} {value:.4g}" for name, value in list(record.numbers.items())[:2])
+    seconds = record.cost.get("train_s")
+    if seconds is not None:
+        text += f", trained {seconds:.1f} s"
+    return visible(f"{text} (finished before)" if kept else text)
+
+
+def losses(event: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the losses of a training event, such as `generator 0.71` and `discriminator 1.3`."""
+    return tuple(visible(f"{name} {value:.3g}") for name, value in event.get("losses", {}).items())
+
+
+def cell_name(planned: Planned) -> str:
+    """Return `gan on digits, seed 0`."""
+    return visible(f"{planned.cell.model.label} on {planned.cell.dataset}, seed {planned.cell.seed}")
+
+
+def attempt(before: Record | None) -> str:
+    """Return what to say of an attempt before that failed; empty where there was none."""
+    if before is None or before.finished or not before.failure:
+        return ""
+    return visible(f" (failed before: {before.failure.get('reason')})")
+
+
+def stage_of(event: Mapping[str, Any]) -> str:
+    """Return what is being done, from any event that says how far it is."""
+    return visible(f"measuring {event['name']}" if event["event"] == "metric" else event["stage"])
+
+
+def remark(event: Mapping[str, Any]) -> str:
+    """Return what a notice says, or that nothing has been reported for long though the process works."""
+    if event["event"] == "notice":
+        return visible(event["text"])
+    return f"no news for {event['seconds']:.0f} s; it is at work"
+
+
+def waiting_text(count: int) -> str:
+    """Return the line that says what another process still runs."""
+    return f"waiting for {count} cell{'s' * (count > 1)} that another genbench run is at"

@@ -1,0 +1,107 @@
+"""A benchmark that is broken off says how many of its cells are done, and leaves no folder that is empty."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench.config import CONTROLS, Benchmark, Cell, ModelSpec, Settings
+from genbench.errors import InputError
+from genbench.execution import benchmark
+from genbench.execution.benchmark import run_benchmark
+from genbench.execution.planning import Planned
+from genbench.execution.standing import forget_planned, note_planned, standing
+from genbench.progress import Silence
+from genbench.record import planned_path, read_planned, record_path
+
+IDS = ["0" * 16, "1" * 16, "2" * 16]
+CONTROL = Benchmark((), controls=tuple(CONTROLS))
+
+
+def finish(directory: Path, *ids: str) -> None:
+    for cell_id in ids:
+        record_path(directory, cell_id).parent.mkdir(parents=True, exist_ok=True)
+        record_path(directory, cell_id).write_text("{}")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[], Any]], BaseException | None]:
+    """Run a benchmark of three cells whose cells do what is given; return what it raised."""
+
+    def benchmark_that(does: Callable[[], Any], ids: list[str] = IDS) -> BaseException | None:
+        cells = [Planned(Cell(ModelSpec("real"), "digits", 0, Settings()), cell_id, {}) for cell_id in ids]
+
+        def plan(*_: object) -> list[Planned]:
+            if not ids:
+                does()
+            return cells
+
+        monkeypatch.setattr(benchmark, "ForkServer", contextlib.nullcontext)
+        monkeypatch.setattr(benchmark, "plan", plan)
+        monkeypatch.setattr(benchmark, "_Runner", lambda *_: type("Runner", (), {"run": staticmethod(does)}))
+        try:
+            run_benchmark(CONTROL, tmp_path / "reports" / "out", Silence(), "genbench run")
+        except BaseException as error:
+            return error
+        return None
+
+    return benchmark_that
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_tells_how_many_cells_are_done_and_how_to_see_them(run: Any, tmp_path: Path) -> None:
+    out = tmp_path / "reports" / "out"
+
+    def some() -> None:
+        finish(out, *IDS[:2])
+        interrupted()
+
+    error = run(some)
+    assert isinstance(error, KeyboardInterrupt)
+    assert error.__notes__ == [
+        f"2 of 3 cells are done (`genbench report {out}` shows them); the same command goes on where it was"
+    ]
+    assert read_planned(out) == IDS
+
+
+def test_an_interrupt_while_the_request_is_checked_leaves_nothing(run: Any, tmp_path: Path) -> None:
+    error = run(interrupted, [])
+    assert error.__notes__ == ["the same command goes on where it was"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_request_at_fault_leaves_no_folder_and_takes_none_that_was_there(run: Any, tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise InputError("mnist is not there")
+
+    (tmp_path / "reports").mkdir()
+    assert isinstance(run(refuse, []), InputError)
+    assert [path.name for path in tmp_path.rglob("*")] == ["reports"]
+
+
+def test_a_benchmark_that_ends_leaves_no_plan(run: Any, tmp_path: Path) -> None:
+    out = tmp_path / "reports" / "out"
+    assert run(lambda: finish(out, *IDS)) is None
+    assert not planned_path(out).exists()
+    assert read_planned(out) == []
+
+
+def test_the_plan_of_another_run_is_left_to_it(tmp_path: Path) -> None:
+    note_planned(tmp_path, [*IDS, "3" * 16])
+    forget_planned(tmp_path, IDS)
+    assert len(read_planned(tmp_path)) == 4
+    assert standing(tmp_path, IDS) == "0 of 3 cells are done"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "3", "[" * 100_000, "\udcff"])
+def test_a_plan_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    planned_path(tmp_path).write_bytes(text.encode(errors="surrogateescape"))
+    assert read_planned(tmp_path) == []
+    forget_planned(tmp_path, IDS)
