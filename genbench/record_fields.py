@@ -67,7 +67,20 @@ def _is_artifact(value: Any) -> bool:
 def _is_cost(name: str, value: Any) -> bool:
     if name.endswith("_per_s") and value is not None:  # of windows: median and percentiles
         return isinstance(value, dict) and "median" in value and all(map(_is_amount, value.values()))
+    if name == "metric_s":
+        return isinstance(value, dict) and all(map(_is_amount, value.values()))
+    if name == "flops_counted":  # how they were, in words
+        return isinstance(value, str)
     return isinstance(value, bool) or _is_amount(value)
+
+
+def _is_plugin(value: Any) -> bool:
+    """Where a plugin came from, with the files that it read beyond its identity, by name with their hashes."""
+    if not isinstance(value, dict):
+        return False
+    also_read = value.get("also_read", {})
+    plain = all(_is_scalar(each) for name, each in value.items() if name != "also_read")
+    return plain and isinstance(also_read, dict) and all(isinstance(each, str) for each in also_read.values())
 
 
 def _is_point(point: Any) -> bool:
@@ -129,11 +142,11 @@ _ALLOWED: dict[str, dict[str, _Kind]] = {
         "older": _Kind("left out", lambda value: False),  # a name that reports use (`report.merging`)
     },
     "cell": {
-        **dict.fromkeys(("summary", "budget", "precision", "device"), _optional(_TEXT)),
+        **dict.fromkeys(("summary", "budget", "training_precision", "device"), _optional(_TEXT)),
         **dict.fromkeys(("batch_size", "evaluations", "samples"), _optional(_COUNT)),
         **dict.fromkeys(("compile", "cuda_graph"), _optional(_FLAG)),
         **dict.fromkeys(("options", "extractor", "metrics"), _optional(_MAPPING)),
-        "plugin": _optional(_each(_Kind("plain values", _is_scalar))),
+        "plugin": _optional(_Kind("plain values", _is_plugin)),
     },
     "dataset": {
         **dict.fromkeys(("fingerprint", "licence"), _optional(_TEXT)),
