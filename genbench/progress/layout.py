@@ -55,7 +55,7 @@ def widths(lines: Sequence[Line], width: int) -> Widths:
     the losses.
 
     >>> widths([Line("gan on digits, seed 0", "training", rate="900 images/s", losses=("generator 0.71",))], 60)
-    Widths(name=21, stage=8, bar=8, rate=0, losses=0)
+    Widths(name=21, stage=8, bar=14, rate=0, losses=0)
     """
     whole = {
         "name": max((cell_len(line.name) for line in lines), default=0),
@@ -91,7 +91,7 @@ def cut(text: str, width: int) -> str:
     """Return `text` in at most `width` characters: a long one lacks its middle, for its end tells two seeds apart.
 
     >>> cut("conv-vae:beta=4,latent=64 on digits, seed 3", 24)
-    'conv-vae:beta=4… seed 3'
+    'conv-vae:beta=4,… seed 3'
     """
     if cell_len(text) <= width:
         return text
