@@ -14,9 +14,10 @@ from genbench.errors import InputError
 from genbench.execution import benchmark
 from genbench.execution.benchmark import run_benchmark
 from genbench.execution.planning import Planned
-from genbench.execution.standing import forget_planned, note_planned, standing
+from genbench.execution.standing import standing
+from genbench.plans import missing_cells
 from genbench.progress import Silence
-from genbench.record import planned_path, read_planned, record_path
+from genbench.record import record_path
 
 IDS = ["0" * 16, "1" * 16, "2" * 16]
 CONTROL = Benchmark((), controls=tuple(CONTROLS))
@@ -28,12 +29,24 @@ def finish(directory: Path, *ids: str) -> None:
         record_path(directory, cell_id).write_text("{}")
 
 
+def described(cell_id: str) -> dict[str, Any]:
+    return {
+        "label": "real",
+        "kind": "control",
+        "dataset": {"name": "digits"},
+        "seed": int(cell_id[0]),
+        "budget": "1steps",
+    }
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[], Any]], BaseException | None]:
     """Run a benchmark of three cells whose cells do what is given; return what it raised."""
 
     def benchmark_that(does: Callable[[], Any], ids: list[str] = IDS) -> BaseException | None:
-        cells = [Planned(Cell(ModelSpec("real"), "digits", 0, Settings()), cell_id, {}) for cell_id in ids]
+        cells = [
+            Planned(Cell(ModelSpec("real"), "digits", 0, Settings()), cell_id, described(cell_id)) for cell_id in ids
+        ]
 
         def plan(*_: object) -> list[Planned]:
             if not ids:
@@ -68,7 +81,7 @@ def test_an_interrupt_tells_how_many_cells_are_done_and_how_to_see_them(run: Any
     assert error.__notes__ == [
         f"2 of 3 cells are done (`genbench report {out}` shows them); the same command goes on where it was"
     ]
-    assert read_planned(out) == IDS
+    assert [cell["id"] for cell in missing_cells(out, [])] == IDS
 
 
 def test_an_interrupt_while_the_request_is_checked_leaves_nothing(run: Any, tmp_path: Path) -> None:
@@ -86,22 +99,11 @@ def test_a_request_at_fault_leaves_no_folder_and_takes_none_that_was_there(run: 
     assert [path.name for path in tmp_path.rglob("*")] == ["reports"]
 
 
-def test_a_benchmark_that_ends_leaves_no_plan(run: Any, tmp_path: Path) -> None:
+def test_a_benchmark_that_ends_misses_nothing(run: Any, tmp_path: Path) -> None:
     out = tmp_path / "reports" / "out"
     assert run(lambda: finish(out, *IDS)) is None
-    assert not planned_path(out).exists()
-    assert read_planned(out) == []
+    assert missing_cells(out, [{"id": cell_id, "cell": described(cell_id)} for cell_id in IDS]) == []
 
 
-def test_the_plan_of_another_run_is_left_to_it(tmp_path: Path) -> None:
-    note_planned(tmp_path, [*IDS, "3" * 16])
-    forget_planned(tmp_path, IDS)
-    assert len(read_planned(tmp_path)) == 4
+def test_nothing_is_shown_where_nothing_is_done(tmp_path: Path) -> None:
     assert standing(tmp_path, IDS) == "0 of 3 cells are done"
-
-
-@pytest.mark.parametrize("text", ["", "{}", "3", "[" * 100_000, "\udcff"])
-def test_a_plan_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
-    planned_path(tmp_path).write_bytes(text.encode(errors="surrogateescape"))
-    assert read_planned(tmp_path) == []
-    forget_planned(tmp_path, IDS)

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +42,11 @@ def tables(report: str) -> list[list[list[str]]]:
     return [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()] for block in blocks]
 
 
-def written(records: Iterable[Record], command: str | None = None, planned: Sequence[str] = ()) -> str:
+def written(records: Iterable[Record], command: str | None = None) -> str:
     """Return the page without drawing the figures, which take most of the time."""
     ordered = in_order(records)
     drawn = [(made, Pictures()) for made in sections(ordered)]
-    return page(Path("nowhere"), ordered, drawn, machines(ordered), command, planned)
-
-
-def test_a_partial_report_says_how_many_cells_are_done(make: Make) -> None:
-    records = [make("gan", seed) for seed in range(2)]
-    ids = [record["id"] for record in records]
-    assert "**Partial: 2 of 5 cells are done.**" in written(records, planned=[*ids, "a", "b", "c"])
-    assert "Partial" not in written(records, planned=ids)
-    assert "Partial" not in written(records)
+    return page(Path("nowhere"), ordered, drawn, machines(ordered), command)
 
 
 def contents(directory: Path) -> dict[str, bytes]:
