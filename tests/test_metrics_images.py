@@ -20,6 +20,7 @@ from genbench.metrics.pixels import (
     channel_statistics,
     intensity_histogram,
     intensity_wasserstein,
+    most_levels,
     of_spectrum,
     power_spectrum,
     spectrum_wasserstein,
@@ -195,6 +196,15 @@ def test_large_images_are_measured_by_fewer_and_small_ones_by_all(monkeypatch: p
     assert asked[-1] == 7  # more classes than pairs
     spectra = [len(of_spectrum(images)) for images in (small, large, noise(40, 3, 256, 256))]
     assert spectra == [60, 42, 16]
+
+
+def test_levels_are_counted_of_as_many_images_as_asked() -> None:
+    """Image i is all level i: the histogram says which were counted."""
+    images = torch.arange(100, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 3, 3).contiguous()
+    (counted,) = (intensity_histogram(images, 10, seed=1) > 0).nonzero(as_tuple=True)[1][None]
+    assert torch.equal(counted, chosen(100, 10, seed=1))
+    assert torch.equal(intensity_histogram(images, 200), intensity_histogram(images))
+    assert most_levels(torch.zeros(1, 3, 256, 256)) == 1365
 
 
 def test_a_subset_is_random_and_the_seed_s() -> None:

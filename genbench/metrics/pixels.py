@@ -21,7 +21,7 @@ __all__ = [
     "intensity_histogram",
     "intensity_wasserstein",
     "measure",
-    "of_levels",
+    "most_levels",
     "of_spectrum",
     "power_spectrum",
     "spectrum_wasserstein",
@@ -41,19 +41,26 @@ class ChannelStatistics:
     quantiles: Tensor
 
 
-def intensity_histogram(images: Tensor) -> Tensor:
-    """Return (C, 256) float64 shares of the 8-bit levels in each channel of (N, C, H, W) uint8 images."""
+def intensity_histogram(images: Tensor, most: int | None = None, seed: int = 0) -> Tensor:
+    """Return (C, 256) float64 shares of the 8-bit levels in each channel of (N, C, H, W) uint8 images.
+
+    Args:
+        images: of any size.
+        most: how many images to count, a random subset where there are more; None counts all.
+        seed: of the subset.
+    """
     check_images(images, "images")
     counts = torch.zeros(images.shape[1], _LEVELS, dtype=torch.int64, device=images.device)
-    for chunk in _chunks(images):
-        for channel, levels in zip(counts, chunk.unbind(dim=1), strict=True):
+    rows = chosen(len(images), len(images) if most is None else most, seed).to(images.device)
+    for part in torch.split(rows, _chunk_size(images)):  # never a copy of them all
+        for channel, levels in zip(counts, images[part].unbind(dim=1), strict=True):
             channel += torch.bincount(levels.flatten(), minlength=_LEVELS)
     shares = counts.double()
     return shares / shares.sum(dim=1, keepdim=True)
 
 
-def _chunks(images: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(images, max(1, _CHUNK_VALUES // max(1, images.shape[1:].numel())))
+def _chunk_size(images: Tensor) -> int:
+    return max(1, _CHUNK_VALUES // max(1, images.shape[1:].numel()))
 
 
 def channel_statistics(histogram: Tensor) -> ChannelStatistics:
@@ -102,7 +109,7 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
     check_images(images, "images")
     height, width = images.shape[2:]
     half = torch.zeros(height, width // 2 + 1, dtype=torch.float64, device=images.device)
-    for chunk in _chunks(images):
+    for chunk in torch.split(images, _chunk_size(images)):
         waves = torch.view_as_real(torch.fft.rfft2(chunk.float()))
         half += waves.square_().sum(dim=(0, 1, 4), dtype=torch.float64)
     # The spectrum of a real image is symmetric, and half of it was found: columns that have a twin count twice.
@@ -119,17 +126,14 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
     return distinct, shares / shares.sum()
 
 
-def of_levels(images: Tensor, seed: int = 0) -> Tensor:
-    """Return the images whose levels are counted: all, or of many large ones a random subset (`LEVEL_VALUES`)."""
-    return _part(images, affordable(images, LEVEL_VALUES, SPECTRUM_LEAST), seed)
+def most_levels(images: Tensor) -> int:
+    """Return how many of such images have their levels counted, at most (`LEVEL_VALUES`)."""
+    return affordable(images, LEVEL_VALUES, SPECTRUM_LEAST)
 
 
 def of_spectrum(images: Tensor, seed: int = 0) -> Tensor:
     """Return the images whose spectrum is taken: all, or of many large ones a random subset (`SPECTRUM_VALUES`)."""
-    return _part(images, affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST), seed)
-
-
-def _part(images: Tensor, wanted: int, seed: int) -> Tensor:
+    wanted = affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST)
     return images if len(images) <= wanted else images[chosen(len(images), wanted, seed).to(images.device)]
 
 
@@ -159,10 +163,9 @@ def measure(evidence: Evidence) -> dict[str, float]:
     shapes = [tuple(images.shape[1:]) for images in (evidence.sample_images, evidence.reference_images)]
     if shapes[0] != shapes[1]:
         raise NotMeasurable(f"pixel_statistics: samples are {shapes[0]} (C, H, W), the data's images {shapes[1]}")
-    histogram, reference = (
-        intensity_histogram(of_levels(evidence.sample_images, evidence.seed)),
-        evidence.statistics.intensities,
-    )
+    images = evidence.sample_images
+    histogram = intensity_histogram(images, most_levels(images), evidence.seed)
+    reference = evidence.statistics.intensities
     found, expected = channel_statistics(histogram), channel_statistics(reference)
     values = {
         "pixel_mean_gap": float((found.mean - expected.mean).abs().max()),
@@ -170,7 +173,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
         "pixel_quantile_gap": float((found.quantiles - expected.quantiles).abs().max()),
         "pixel_w1": intensity_wasserstein(histogram, reference),
     }
-    radii, spectrum = power_spectrum(of_spectrum(evidence.sample_images, evidence.seed))
+    radii, spectrum = power_spectrum(of_spectrum(images, evidence.seed))
     if len(radii) > 1:
         values["spectrum_w1"] = spectrum_wasserstein(spectrum, evidence.statistics.spectrum, radii)
     return values

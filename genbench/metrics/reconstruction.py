@@ -88,7 +88,8 @@ def _squared_errors(first: Tensor, second: Tensor) -> Tensor:
     """Return (N,) int64 sums of squared differences of (N, D) uint8: exact, as 256 squares stay whole in float32."""
     gaps = torch.maximum(first, second).sub_(torch.minimum(first, second))
     blocks = F.pad(gaps, (0, -gaps.shape[1] % _BLOCK)).float().square_().unflatten(1, (-1, _BLOCK))
-    return blocks.sum(dim=2).to(torch.int64).sum(dim=1)
+    found: Tensor = blocks.sum(dim=2).to(torch.int64).sum(dim=1)
+    return found
 
 
 def _numbers(restored: RestoredImages) -> dict[str, float]:

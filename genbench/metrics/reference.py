@@ -117,7 +117,7 @@ class ReferenceStatistics:
     @property
     def intensities(self) -> Tensor:
         """(C, 256) float64 histogram of the training images' levels."""
-        return self._kept("intensities", lambda: pixels.intensity_histogram(pixels.of_levels(self._needed("images"))))
+        return self._kept("intensities", lambda: _intensities(self._needed("images")))
 
     @property
     def spectrum(self) -> Tensor:
@@ -160,3 +160,7 @@ class ReferenceStatistics:
         if tensor is None:
             raise NotMeasurable(f"reference statistics: {name} of the data needed, none given")
         return tensor
+
+
+def _intensities(images: Tensor) -> Tensor:
+    return pixels.intensity_histogram(images, pixels.most_levels(images))

@@ -80,11 +80,12 @@ def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
     count = scales(height, width) if multiscale else 1
     planes = zip(*(torch.split(side.flatten(0, 1), _planes(height * width)) for side in (first, second)), strict=True)
     terms = torch.cat([_scale_terms(_prepared(a), _prepared(b), count) for a, b in planes])
-    found = terms.unflatten(0, first.shape[:2]).mean(dim=1)  # (N, count), over channels
+    found: Tensor = terms.unflatten(0, first.shape[:2]).mean(dim=1)  # (N, count), over channels
     if count == 1:  # SSIM itself, which may lie below 0
         return found[:, 0]
     exponents = torch.tensor(_EXPONENTS[:count], dtype=torch.float64, device=found.device)
-    return (found.clamp(min=0) ** (exponents / exponents.sum())).prod(dim=1)
+    product: Tensor = (found.clamp(min=0) ** (exponents / exponents.sum())).prod(dim=1)
+    return product
 
 
 def _planes(pixels: int) -> int:
@@ -117,7 +118,8 @@ def _terms(first: Tensor, second: Tensor, weights: list[float], *, whole: bool) 
         shift = a.add_(b).mul_(_MIDDLE)
         upper = means.add_(shift).mul_(2).add_(2 * _MIDDLE**2 + _LUMINANCE)
         found.mul_(upper).div_(powers.add_(shift, alpha=2).add_(2 * _MIDDLE**2 + _LUMINANCE))
-    return found.mean(dim=(1, 2), dtype=torch.float64)
+    mean: Tensor = found.mean(dim=(1, 2), dtype=torch.float64)
+    return mean
 
 
 def _weights(size: int) -> list[float]:
