@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Callable
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -162,7 +163,7 @@ def _gradients(model: Model) -> dict[str, Tensor]:
     return {name: parameter.grad.detach() for name, parameter in named if parameter.grad is not None}
 
 
-def _seal(file: BinaryIO) -> bytes:
+def _seal(file: BufferedReader | BufferedRandom) -> bytes:
     """Return the line with the checksum of what follows it."""
     file.seek(len(FORMAT) + SEAL_LENGTH)
     return hashlib.file_digest(file, "sha256").hexdigest().encode() + b"\n"
