@@ -46,6 +46,11 @@ def test_a_p_value_counts_the_resamples_that_go_as_far(limit: float) -> None:
     assert p_above(LOGS, limit) == pytest.approx((beyond + 1) / (RESAMPLES + 1), abs=2 / RESAMPLES)
 
 
+def test_no_p_value_of_a_bootstrap_is_zero() -> None:
+    """Where no resample goes as far, the sample itself is the one that does."""
+    assert p_above([value + 1.0 for value in QUIET], 1.0) == pytest.approx(1 / (RESAMPLES + 1))
+
+
 def test_the_p_value_and_the_lower_bound_agree() -> None:
     low = estimate(LOGS).low
     assert p_above(LOGS, low * 0.999) < 0.025 < p_above(LOGS, low * 1.001)
