@@ -17,6 +17,7 @@ from PIL import Image
 
 import genbench
 from genbench.cli import cli
+from genbench.privacy import without_home
 
 TINY = str(Path(__file__).parent / "models" / "tiny.py")
 QUICK = ("--budget", "20steps", "--evaluations", "2", "--seeds", "2")
@@ -203,7 +204,7 @@ def test_python_api_returns_the_records(tmp_path: Path) -> None:
 
 def test_the_command_in_a_record_runs_it_again(finished: Path) -> None:
     line = str(records(finished)[0]["command"])
-    assert line == f"genbench run -m {TINY} -d digits --seeds 2 --budget 20steps --evaluations 2"
+    assert line == f"genbench run -m {without_home(TINY)} -d digits --seeds 2 --budget 20steps --evaluations 2"
 
 
 @pytest.mark.parametrize("name", [*cli.commands, "plugin new", "plugin check"])
