@@ -75,7 +75,7 @@ def before_sampling(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]
     """Prepare for sampling, at every evaluation: an autoencoder fits its code density here.
 
     `batches` is one pass of (images, labels) over the training split, in order. Must be repeatable: twice in a row
-    leaves the same state as once. Keep what it finds in the model's buffers. Its time is reported separately.
+    leaves the same state as once. Keep what it finds in the model's buffers. Its seconds are reported apart.
 
         codes = torch.cat([model.networks["encoder"](images) for images, _ in batches])
         model.networks["density"].fit(codes)
