@@ -244,3 +244,19 @@ def test_a_control_that_changed_says_that_measuring_did(make) -> None:
     assert not compare(control(0.5), control(0.5 + 1e-9)).altered_controls
     (change,) = compare(control(0.5), control(0.6)).altered_controls
     assert change.pair.name == "real"
+
+
+def test_a_control_that_moves_within_its_own_spread_says_nothing_of_the_measurement(make) -> None:
+    old, new = (
+        [*make(), *make("real", {"fd": values}, kind="control", budget=None)] for values in ([5, 6, 7], [6, 5, 8])
+    )
+    (change,) = (each for each in compare(old, new).changes if not each.pair.is_model)
+    assert change.relative == pytest.approx(1 / 18)
+    assert not compare(old, new).altered_controls
+
+
+@pytest.mark.parametrize("field", ["device", "device_name", "processor", "cores", "threads", "jobs", "platform"])
+def test_speed_is_refused_if_anything_that_decides_it_differs(make, field: str) -> None:
+    one, other = (make(costs={"train_s": [1.0, 2.0, 3.0]}, machine={field: value}) for value in ("a", "b"))
+    (refusal,) = compare(one, other).refused
+    assert refusal.fields == {field: ("a", "b")}
