@@ -93,6 +93,7 @@ def test_controls_are_a_family_of_their_own(make) -> None:
         ("train_s", [10.0, 16.0], [12.0, 13.0], "ranges overlap"),
         ("train_s", [12.0, 13.0], [10.0, 16.0], "ranges overlap"),
         ("train_s", [10.0], [11.0], "slower in these runs"),
+        ("train_s", [10.0, 11.0, math.inf], [13.0, 14.0], "slower in these runs"),
         ("train_images_per_s", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "faster in these runs"),
         ("train_images_per_s", [13.0, 14.0, 15.0], [10.0, 11.0, 12.0], "slower in these runs"),
         ("train_joules", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "changed in these runs"),
@@ -105,6 +106,7 @@ def test_times_of_two_runs_are_no_draws_of_a_machine_so_nothing_is_claimed_beyon
     change = the(compare(one, other), name)
     assert change.outcome == outcome
     assert (change.p, change.p_holm, change.low, change.high, change.resolved) == (None, None, None, None, False)
+    old = [value for value in old if math.isfinite(value)]
     log_ratio = sum(map(math.log, new)) / len(new) - sum(map(math.log, old)) / len(old)
     assert change.relative == pytest.approx(math.exp(log_ratio) - 1)
 
@@ -244,3 +246,19 @@ def test_a_control_that_changed_says_that_measuring_did(make) -> None:
     assert not compare(control(0.5), control(0.5 + 1e-9)).altered_controls
     (change,) = compare(control(0.5), control(0.6)).altered_controls
     assert change.pair.name == "real"
+
+
+def test_a_control_that_moves_within_its_own_spread_says_nothing_of_the_measurement(make) -> None:
+    old, new = (
+        [*make(), *make("real", {"fd": values}, kind="control", budget=None)] for values in ([5, 6, 7], [6, 5, 8])
+    )
+    (change,) = (each for each in compare(old, new).changes if not each.pair.is_model)
+    assert change.relative == pytest.approx(1 / 18)
+    assert not compare(old, new).altered_controls
+
+
+@pytest.mark.parametrize("field", ["device", "device_name", "processor", "cores", "threads", "jobs", "platform"])
+def test_speed_is_refused_if_anything_that_decides_it_differs(make, field: str) -> None:
+    one, other = (make(costs={"train_s": [1.0, 2.0, 3.0]}, machine={field: value}) for value in ("a", "b"))
+    (refusal,) = compare(one, other).refused
+    assert refusal.fields == {field: ("a", "b")}
