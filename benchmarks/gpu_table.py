@@ -96,14 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     on_cuda = device.type == "cuda"
     modes = {key: mode for key, mode in MODES.items() if on_cuda or not (mode.graph or mode.precision == "tf32")}
     about = {**environment.describe(device), "measured": vars(sizes), "modes": [*modes]}
+    out = given.out or REPORTS / ("rehearsal" if given.quick else slug(about["device_name"]))
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GENBENCH_CACHE"] = folder  # gigabytes of features of noise are nobody's cache
         rows: list[dict[str, Any]] = []
         for name, side in itertools.product(sizes.models, sizes.sides):
             rows += training_rows(name, side, modes, sizes, device)
+            write(rows, about, out)  # what is measured is kept if a later part takes too long
         rows += evaluation_rows(sizes, device, Path(folder))
-    out = given.out or REPORTS / ("rehearsal" if given.quick else slug(about["device_name"]))
-    write(rows, about, out)
+        write(rows, about, out)
     print(f"table: {out / 'README.md'}")
 
 
