@@ -12,7 +12,8 @@ from genbench.api import command_for
 from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
 from genbench.execution.benchmark import _Runner
-from genbench.record import SCHEMA, read_records, write_record
+from genbench.identity import identity
+from genbench.record import SCHEMA, cell_id, read_records, write_record
 
 
 @pytest.mark.parametrize(
@@ -103,8 +104,9 @@ def test_two_files_of_one_name_stand_in_one_benchmark() -> None:
 
 def test_another_label_renames_the_record_and_keeps_its_numbers(tmp_path: Path) -> None:
     cell = {"model": "vae", "label": "before", "kind": "model", "seed": 0, "dataset": {"name": "digits"}}
-    parts: dict[str, Any] = {"schema": SCHEMA, "id": "0f" * 8, "status": "finished", "cell": cell, "curve": []}
-    parts |= {"numbers": {"fd": {"value": 1.5, "recipe": "a"}}, "recipes": {"a": {}}, "cost": {}, "environment": {}}
+    parts: dict[str, Any] = {"schema": SCHEMA, "id": cell_id(cell), "status": "finished", "cell": cell, "curve": []}
+    key = identity({}, 8)
+    parts |= {"numbers": {"fd": {"value": 1.5, "recipe": key}}, "recipes": {key: {}}, "cost": {}, "environment": {}}
     record = write_record(tmp_path, parts)
     place: Any = SimpleNamespace(planned=SimpleNamespace(description={"label": "after"}))
     runner: Any = SimpleNamespace(directory=tmp_path)
@@ -151,11 +153,11 @@ def test_a_control_named_as_a_model_is_run_once() -> None:
         ({"models": [3]}, "models: 3 is neither"),
         (
             {"models": ["vae:label=gan", "gan"]},
-            "two models are called 'gan' (vae and gan); give one a label, as in -m gan",
+            "two models are called 'gan' ('vae' and 'gan'); give one a label, as in -m gan",
         ),
         (
             {"models": ["a/m.py:w=3", "b/m.py:w=3"]},
-            "two models are called 'm:w=3' (a/m.py and b/m.py); give one a label, as in -m b/m.py:w=3,label=mine",
+            "two models are called 'm:w=3' ('a/m.py' and 'b/m.py'); give one a label, as in -m b/m.py:w=3,label=mine",
         ),
         ({"models": ["vae:label=real"]}, "model 'vae' is called 'real' as a control is; give it a label"),
         ({"models": ["a/noise.py"]}, "model 'a/noise.py' is called 'noise' as a control is; give it a label"),

@@ -253,7 +253,7 @@ def test_a_cache_that_was_named_is_not_replaced(unwritable: Path, monkeypatch: p
     [
         (["evaluate", "x", "-d", "digits"], "genbench: interrupted"),
         (["plugin", "check", "vae"], "genbench: interrupted"),
-        (["run"], "genbench: interrupted; the same command goes on where it was"),
+        (["report", "x"], "genbench: interrupted"),
     ],
 )
 def test_only_what_goes_on_promises_to(

@@ -85,7 +85,7 @@ def test_they_are_part_of_a_cell_s_identity() -> None:
 def test_a_run_measures_them_alone_and_writes_their_errors(tmp_path: Path) -> None:
     (record,) = genbench.run([], seeds=1, controls=["real"], metrics=["fd", "kid"], out=tmp_path)
     assert set(record.numbers) == {"fd", "kid"}
-    assert record.data["cell"]["metrics"] == ["frechet_distance", "kernel_distance"]
+    assert list(record.data["cell"]["metrics"]) == ["frechet_distance", "kernel_distance"]
     assert record.data["numbers"]["fd"]["standard_error"] > 0
     assert (genbench.load_records(tmp_path)["fd_standard_error"] > 0).all()
     assert (tmp_path / "results.csv").read_text().splitlines()[0].count("fd_standard_error") == 1
