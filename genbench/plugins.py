@@ -269,10 +269,10 @@ def _search_first(folder: Path) -> None:
     The folder stays on the path, since hooks may import too.
     """
     others = _model_folders - {folder}
-    for name, module in list(sys.modules.items()):
-        file, top = getattr(module, "__file__", None), name.partition(".")[0]
-        of_another = isinstance(file, str) and any(Path(file).is_relative_to(other) for other in others)
-        if of_another and ((folder / top).is_dir() or (folder / f"{top}.py").exists()):
+    neighbours = {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or entry.is_dir()} if others else ()
+    for name in [name for name in sys.modules if name.partition(".")[0] in neighbours]:
+        file = getattr(sys.modules[name], "__file__", None)
+        if isinstance(file, str) and any(Path(file).is_relative_to(other) for other in others):
             del sys.modules[name]
     sys.path[:] = [str(folder), *(entry for entry in sys.path if entry != str(folder))]
     _model_folders.add(folder)
