@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET = "3000steps"
 SHORT_BUDGET = "1000steps"  # where no model is named
-OF_TRAINING = ("batch_size", "evaluations", "precision", "compile", "cuda_graph", "checkpoint_interval", "plugins_from")
+OF_TRAINING = (
+    *("batch_size", "evaluations", "training_precision", "compile", "cuda_graph"),
+    *("checkpoint_interval", "plugins_from"),
+)
 
 
 @click.command(short_help="Train models on datasets under one budget, measure, and report.")
