@@ -119,6 +119,24 @@ def test_what_is_measured_is_the_same_whatever_was_left_on(change: str) -> None:
         assert torch.equal(one, other)
 
 
+def test_a_mode_entered_while_the_state_is_settled_works_and_one_from_outside_sees_nothing() -> None:
+    class Watched(TorchFunctionMode):
+        calls = 0
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            self.calls += 1
+            return func(*args, **(kwargs or {}))
+
+    before = world.snapshot()
+    with Watched() as outer:
+        with world.settled(), Watched() as inner:
+            torch.arange(3).sum()
+        assert (outer.calls, inner.calls) == (0, 2)
+        torch.arange(3)
+        assert outer.calls == 1
+    assert world.changes(before, world.snapshot()) == []
+
+
 def test_what_an_import_draws_is_put_back_and_what_a_hook_draws_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
