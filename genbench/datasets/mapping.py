@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from genbench.atomic import make_private_folder
 from genbench.datasets.source import cache_root
 from genbench.errors import InputError
 
@@ -128,7 +129,7 @@ class _GivingBack(TorchFunctionMode):
 def _temporary_folder() -> Path:
     folder = cache_root() / "temporary"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError:
         return Path(tempfile.gettempdir())
     return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
