@@ -51,7 +51,7 @@ def remark(event: Mapping[str, Any]) -> str:
     """Return what a notice says, or that nothing has been reported for long though the process works."""
     if event["event"] == "notice":
         return visible(event["text"])
-    return f"no news for {event['seconds']:.0f} s; it is at work"
+    return f"no news for {event['seconds']:.0f} s; it is still running"
 
 
 def waiting_text(count: int) -> str:
