@@ -49,7 +49,7 @@ def run(
         controls: which controls stand beside the models.
         progress: True shows bars on standard error where that is a terminal, and lines where it is none, as in a
             notebook; a function, such as `print` or `logging.info`, takes each line. Nothing is shown unless asked for.
-        listener: is told everything, in place of `progress`.
+        listener: receives every event, in place of `progress`.
         settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`, and of
             `genbench.execution.conditions.Conditions`, such as `jobs=2` or `timeout=600`.
 

@@ -54,7 +54,7 @@ class PixelStore:
         folder = _temporary_folder()
         try:
             with tempfile.TemporaryFile(dir=folder) as file:
-                os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told now, and not by a bus error later
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk raises now, not as a bus error later
                 array = np.memmap(file, np.uint8, "r+", shape=shape)
                 self._file = os.dup(file.fileno())
         except OSError as error:

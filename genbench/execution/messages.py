@@ -19,7 +19,7 @@ LINE_CHARACTERS, TEXT_CHARACTERS = 2000, 20_000  # of a reason, and of a traceba
 SHORTENING = 100  # characters at most that say how many were left out
 # An event as it is written now costs a few hundred bytes, ten times a second.
 BYTES_PER_S, BURST_BYTES = 2 * 2**20, 16 * 2**20
-EVENT_COST = 1000  # bytes that handling one event counts as, beside its own
+EVENT_COST = 1000  # bytes that handling one event counts as, in addition to its own
 
 
 class ForgedError(Exception):
@@ -88,7 +88,7 @@ def encode(event: Mapping[str, Any]) -> bytes:
     """Return an event as the line that is written; its texts are shortened where a model made them longer than can be.
 
     Raises:
-        PluginError: a value of it cannot be told, such as names of losses that fill a megabyte.
+        PluginError: a value of it cannot be sent, such as names of losses that fill a megabyte.
     """
     checks = _REQUIRED.get(str(event.get("event")), {})
     made = {name: _fitted(value, checks.get(name)) for name, value in event.items()}

@@ -26,7 +26,7 @@ CHECKS = "checks"
 
 @dataclass
 class _Task:
-    """A line, and where its stage stood when it first told how far it was."""
+    """A line, and how far its stage was when it first reported."""
 
     line: Line
     first: int = 0
