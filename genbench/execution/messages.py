@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from genbench.errors import PluginError
+from genbench.errors import PluginError, shortened
 
 __all__ = ["LINE_BYTES", "ForgedError", "Inbox", "decode", "encode"]
 
@@ -102,14 +102,8 @@ def encode(event: Mapping[str, Any]) -> bytes:
 
 def _fitted(value: Any, check: Check | None) -> Any:
     if check is _is_line and isinstance(value, str):
-        return _shortened(" ".join(value.splitlines()), LINE_CHARACTERS)
-    return _shortened(value, TEXT_CHARACTERS) if check is _is_text and isinstance(value, str) else value
-
-
-def _shortened(text: str, limit: int) -> str:
-    """Return `text` with its middle left out where it is longer than `limit` characters."""
-    half = limit // 2
-    return text if len(text) <= limit else f"{text[:half]} [{len(text) - limit} characters left out] {text[-half:]}"
+        return shortened(" ".join(value.splitlines()), LINE_CHARACTERS)
+    return shortened(value, TEXT_CHARACTERS) if check is _is_text and isinstance(value, str) else value
 
 
 def decode(line: bytes) -> dict[str, Any]:
