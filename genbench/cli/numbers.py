@@ -28,7 +28,7 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # older releases have n
         except ValueError:
             number = None
         if number is None or abs(number) > self.most:
-            raise _refused(param, f"must be a whole number, {self.most:,} at most", value)
+            raise _refused(param, f"must be a whole number up to {self.most:,}", value)
         return number
 
 
