@@ -158,6 +158,27 @@ def test_what_an_import_draws_is_put_back_and_what_a_hook_draws_is_not(
         assert world.changes(before, world.snapshot()) == ["the state of Python's random"]
 
 
+def test_an_import_of_what_is_loaded_reads_no_generator_and_one_of_a_new_submodule_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "drawing_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("def again():\n    from .first import LOADED\n    return LOADED\n")
+    for name in ("first", "second"):
+        (package / f"{name}.py").write_text("import random\nrandom.random()\nLOADED = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import drawing_package.first
+
+    before = world.snapshot()
+    with world.imports_put_back():
+        with monkeypatch.context() as patched:
+            patched.setattr(world, "importing", lambda: pytest.fail("the generators were read"))
+            assert drawing_package.again()
+        from drawing_package import second
+    assert second.LOADED
+    assert world.changes(before, world.snapshot()) == []
+
+
 @pytest.mark.parametrize(
     "name", ["TORCHINDUCTOR_CACHE_DIR", "_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR", "TRITON_CACHE_DIR"]
 )
