@@ -99,7 +99,7 @@ def imports_put_back() -> Iterator[None]:
     ) -> Any:
         # An import within a training step comes again and again, and reading a GPU's generator waits for it.
         with contextlib.nullcontext() if _is_loaded(name, globals or {}, fromlist or (), level) else importing():
-            return plain(name, globals, locals, fromlist, level)
+            return plain(name, globals, locals, fromlist or (), level)
 
     builtins.__import__ = put_back
     try:
