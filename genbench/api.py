@@ -12,6 +12,7 @@ from typing import Any
 
 from genbench.config import CONTROLS, Benchmark, Budget, Settings, make_benchmark
 from genbench.config.model_spec import LABEL
+from genbench.datasets import reads_data_root
 from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
 from genbench.execution.benchmark import Listener, run_benchmark
 from genbench.execution.conditions import Conditions
@@ -49,7 +50,7 @@ def run(
         controls: which controls stand beside the models.
         progress: True shows bars on standard error where that is a terminal, and lines where it is none, as in a
             notebook; a function, such as `print` or `logging.info`, takes each line. Nothing is shown unless asked for.
-        listener: is told everything, in place of `progress`.
+        listener: receives every event, in place of `progress`.
         settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`, and of
             `genbench.execution.conditions.Conditions`, such as `jobs=2` or `timeout=600`.
 
@@ -89,7 +90,7 @@ def default_directory(benchmark: Benchmark) -> Path:
 
 
 def command_for(benchmark: Benchmark) -> str:
-    """Return the one command line that runs a benchmark, with every setting that is not the default."""
+    """Return the one command line that runs a benchmark, with every setting that is no default and has an effect."""
     parts = ["genbench", "run"]
     for model in benchmark.models:
         written = {**model.options, **({LABEL: model.given_label} if model.given_label else {})}
@@ -105,9 +106,11 @@ def command_for(benchmark: Benchmark) -> str:
     if benchmark.controls != tuple(CONTROLS):
         parts += [part for name in benchmark.controls for part in ("--control", name)] or ["--no-controls"]
     parts += ["--budget", str(benchmark.settings.budget)]
-    defaults = Settings()
+    defaults, left_out = Settings(), {"budget"}
+    if not any(map(reads_data_root, benchmark.datasets)):  # the flag would be refused; a benchmark file may name it
+        left_out.add("data_root")
     for name, value in vars(benchmark.settings).items():
-        if name != "budget" and value != getattr(defaults, name):
+        if name not in left_out and value != getattr(defaults, name):
             flag = f"--{name.replace('_', '-')}"
             shown = ",".join(value) if isinstance(value, tuple) else str(value)
             parts += [flag] if value is True else [flag, shown]

@@ -122,10 +122,10 @@ def difference(
     """Return first minus second over training seeds, with its 95% interval and two-sided p-value.
 
     The same seeds of the same model are compared seed by seed (paired t, n − 1 degrees of freedom), which takes out
-    what a seed does to both. All else is compared as independent (Welch's t, or Banerjee's interval for two seeds
-    against more: `independent_half_width`): a seed has nothing in common between two models but the order of batches,
-    so pairing them would only lose degrees of freedom. Values that are no number are left out. Where nothing varies, a
-    difference of exactly 0 has p = 1, any other p = 0.
+    what a seed does to both. All else is compared as independent (Welch's t, or Banerjee's interval for very unequal
+    numbers of seeds: `independent_half_width`): a seed has nothing in common between two models but the order of
+    batches, so pairing them would only lose degrees of freedom. Values that are no number are left out. Where nothing
+    varies, a difference of exactly 0 has p = 1, any other p = 0.
 
     Example:
         >>> difference({0: 5.0, 1: 6.0, 2: 7.0}, {0: 1.0, 1: 2.5, 2: 2.0}).paired

@@ -1,7 +1,7 @@
 """The FLOPs of training steps as a function of the step: not every step does the same.
 
 A WGAN steps its generator every fifth time, lazy regularisation comes every sixteenth. So steps are counted one by one
-until their period shows, and from then on the period stands for all that follow.
+until their period shows, and from then on the period is taken to repeat.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class StepFlops:
     Args:
         counted: FLOPs of the steps from 0 on.
         period: how many of the last counted steps repeat from then on; None where nothing was seen to repeat: then all
-            of them stand for later ones.
+            of them are taken to repeat.
 
     >>> flops = StepFlops((10, 10, 40, 10, 10, 40), period=3)
     >>> flops.per_step, flops.total(7), flops.steps_within(100)

@@ -134,9 +134,8 @@ class Evaluator:
         self.reference = reference
         self._fields = dict(fields or {})
         self.recipes: dict[str, dict[str, Any]] = {}
-        self.watch: Callable[[str | None], None] = lambda part: (
-            None
-        )  # called as each metric begins, with None at the end
+        # Called as each metric begins, with None at the end.
+        self.watch: Callable[[str | None], None] = lambda part: None
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
         self._limit = max(REFERENCE_LIMIT, len(reference.train.features))
         self._statistics_path = _cache_path(

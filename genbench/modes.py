@@ -111,11 +111,15 @@ def unwatched() -> Iterator[None]:
 
 @contextlib.contextmanager
 def suspended() -> Iterator[None]:
-    """Run a block without autocast and outside of every function and dispatch mode."""
+    """Run a block without autocast and outside of every mode that is on; those that the block enters itself work."""
     before = autocast()
-    with unwatched():
-        set_autocast({})
-        try:
+    # Taken away, since switched off, as in `unwatched`, they would switch off those of the block too.
+    outer = [torch._C._pop_torch_function_stack() for _ in range(torch._C._len_torch_function_stack())]
+    try:
+        with dispatch._disable_current_modes():
+            set_autocast({})
             yield
-        finally:
-            set_autocast(before)
+    finally:
+        set_autocast(before)
+        for mode in reversed(outer):
+            torch._C._push_on_torch_function_stack(mode)

@@ -1,4 +1,4 @@
-"""What a run set out to do: one small file a plan beside the records, so that a report knows what is still missing."""
+"""What a run set out to do: one small file per plan beside the records, so that a report knows what is missing."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def cell_id(cell: Mapping[str, Any]) -> str:
     )
 
 
-_TEXTS = ("failure", "not_measured", "environment")  # in which a path may stand
+_TEXTS = ("failure", "not_measured", "environment")  # in which there may be a path
 
 
 @dataclass(frozen=True)

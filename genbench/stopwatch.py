@@ -1,4 +1,4 @@
-"""Seconds by part of a work that has many, such as the metrics of one evaluation."""
+"""Seconds by part of a task that has many, such as the metrics of one evaluation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Stopwatch:
 
     Args:
         clock: seconds from an arbitrary point.
-        tell: is told of each part that begins.
+        tell: called with each part that begins.
 
     >>> ticks = iter((0.0, 1.5, 4.0))
     >>> watch = Stopwatch(lambda: next(ticks))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import importlib.util
 import os
 import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,17 +90,32 @@ def imports_put_back() -> Iterator[None]:
     """Within the block every first `import` of a module is one in `importing`, so that a hook may import late."""
     plain = builtins.__import__
 
-    def put_back(name: str, *more: Any, **named: Any) -> Any:
-        if name in sys.modules or not name:
-            return plain(name, *more, **named)
-        with importing():
-            return plain(name, *more, **named)
+    def put_back(
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        # An import within a training step comes again and again, and reading a GPU's generator waits for it.
+        with contextlib.nullcontext() if _is_loaded(name, globals or {}, fromlist or (), level) else importing():
+            return plain(name, globals, locals, fromlist or (), level)
 
     builtins.__import__ = put_back
     try:
         yield
     finally:
         builtins.__import__ = plain
+
+
+def _is_loaded(name: str, importer: Mapping[str, Any], wanted: Sequence[str], level: int) -> bool:
+    """Return whether `from name import wanted` would run no module; `level` counts the dots before the name."""
+    try:
+        whole = importlib.util.resolve_name("." * level + name, importer.get("__package__"))
+    except ImportError:
+        return False
+    module = sys.modules.get(whole)
+    return module is not None and all(each in vars(module) or each == "*" for each in wanted)
 
 
 @contextlib.contextmanager

@@ -116,6 +116,12 @@ def test_another_label_renames_the_record_and_keeps_its_numbers(tmp_path: Path) 
     assert _Runner._relabelled(runner, place, renamed) is renamed
 
 
+def test_the_command_of_a_benchmark_has_no_flag_that_run_would_refuse() -> None:
+    values = {"models": ["vae"], "data_root": "kept"}
+    assert "--data-root" not in command_for(make_benchmark({**values, "datasets": ["digits"]}))
+    assert "--data-root kept" in command_for(make_benchmark({**values, "datasets": ["digits", "mnist"]}))
+
+
 def test_cell_survives_json() -> None:
     cell = Cell(ModelSpec.parse("vae:beta=4,label=strong"), "digits", 2, Settings(budget=Budget(60, "s"), samples=100))
     assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell

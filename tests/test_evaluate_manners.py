@@ -178,6 +178,7 @@ def test_options_of_evaluate_that_would_have_no_effect(tmp_path: Path) -> None:
         (("-m", "real", "--data-root", "."), "--data-root has no effect with digits"),
         (("-m", "real", "--compile"), "--compile has no effect, as controls are not trained"),
         (("-m", "real", "--batch-size", "32"), "--batch-size has no effect, as controls are not trained"),
+        (("-m", "real", "--training-precision", "bf16"), "--training-precision has no effect, as controls are not"),
     ],
 )
 def test_options_of_run_that_would_have_no_effect(flags: tuple[str, ...], message: str) -> None:

@@ -241,7 +241,7 @@ def test_a_server_that_dies_is_one_line_wherever_it_dies(way: Callable[[ForkServ
 
 def test_a_server_that_ends_itself_has_said_why() -> None:
     server, theirs = bereft(1)
-    with pytest.raises(ServerError, match="ended with exit code 1 and said nothing; its message stands above"):
+    with pytest.raises(ServerError, match="ended with exit code 1 and said nothing; its message is above"):
         dies_before_it_is_asked(server, theirs)
     server.__exit__()
 

@@ -277,18 +277,6 @@ def test_reconstruction_errors_follow_their_formulas() -> None:
     assert worse["ssim"] < found["ssim"]
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 16, 8)])
-def test_images_of_another_size_than_the_data_s_are_not_measured(shape: tuple[int, int, int]) -> None:
-    points, labels = torch.zeros(9, 2), torch.arange(9) % 2
-    fields = {"samples": points, "reference": points, "sample_labels": labels, "held_out_labels": labels}
-    evidence = Evidence(
-        **fields, sample_images=noise(9, *shape), reference_images=noise(9, 1, 8, 8), held_out_images=noise(9, 1, 8, 8)
-    )
-    for name in ("pixel_statistics", "classification_accuracy"):
-        with pytest.raises(NotMeasurable, match=rf"samples are \({shape[0]}, {shape[1]}, 8\) .* images \(1, 8, 8\)"):
-            METRICS[name].compute(evidence)
-
-
 def test_numbers_without_a_finite_value_are_left_out() -> None:
     images = noise(5, 1, 8, 8)
     assert reconstruction_error(images, images) == pytest.approx({"reconstruction_mse": 0.0, "ssim": 1.0})

@@ -146,6 +146,17 @@ def test_a_long_silence_is_said_in_the_place_of_the_rate() -> None:
     assert "images/s" not in shown(drawn, console)[1]
 
 
+def test_a_long_silence_of_a_check_is_said_too() -> None:
+    drawn, console, _ = bars(80)
+    silence = {"event": "silence", "seconds": 35.0}
+    drawn.checking("cifar10", None)
+    drawn.checking("cifar10", silence)
+    assert "no news for 35 s" in shown(drawn, console)[0]
+    said: list[str] = []
+    Lines(said.append).checking("cifar10", silence)
+    assert said == ["  cifar10: no news for 35 s; it is still running"]
+
+
 @pytest.mark.parametrize("text", [NASTY, "\x9b2J", "\r\x1b[Kgenbench: all is well", "a\u2028b\x85c\x00"])
 def test_nothing_that_a_model_supplies_is_obeyed(text: str) -> None:
     drawn, console, _ = bars(400)

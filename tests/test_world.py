@@ -119,6 +119,24 @@ def test_what_is_measured_is_the_same_whatever_was_left_on(change: str) -> None:
         assert torch.equal(one, other)
 
 
+def test_a_mode_entered_while_the_state_is_settled_works_and_one_from_outside_sees_nothing() -> None:
+    class Watched(TorchFunctionMode):
+        calls = 0
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            self.calls += 1
+            return func(*args, **(kwargs or {}))
+
+    before = world.snapshot()
+    with Watched() as outer:
+        with world.settled(), Watched() as inner:
+            torch.arange(3).sum()
+        assert (outer.calls, inner.calls) == (0, 2)
+        torch.arange(3)
+        assert outer.calls == 1
+    assert world.changes(before, world.snapshot()) == []
+
+
 def test_what_an_import_draws_is_put_back_and_what_a_hook_draws_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +156,27 @@ def test_what_an_import_draws_is_put_back_and_what_a_hook_draws_is_not(
     with world.kept(), world.imports_put_back():
         random.random()
         assert world.changes(before, world.snapshot()) == ["the state of Python's random"]
+
+
+def test_an_import_of_what_is_loaded_reads_no_generator_and_one_of_a_new_submodule_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "drawing_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("def again():\n    from .first import LOADED\n    return LOADED\n")
+    for name in ("first", "second"):
+        (package / f"{name}.py").write_text("import random\nrandom.random()\nLOADED = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import drawing_package.first
+
+    before = world.snapshot()
+    with world.imports_put_back():
+        with monkeypatch.context() as patched:
+            patched.setattr(world, "importing", lambda: pytest.fail("the generators were read"))
+            assert drawing_package.again()
+        from drawing_package import second
+    assert second.LOADED
+    assert world.changes(before, world.snapshot()) == []
 
 
 @pytest.mark.parametrize(

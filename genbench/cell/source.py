@@ -25,7 +25,7 @@ class SourceWatch:
         payload: of the cell: what is `covered`, its `description`, and the `directory` of the benchmark.
         settings: of the cell.
         checkpoint_path: of the cell; what lies there does not say what was read beyond the identity.
-        events: is told what that is.
+        events: receives a notice of what that is.
     """
 
     def __init__(self, payload: Mapping[str, Any], settings: Settings, checkpoint_path: Path, events: Events) -> None:

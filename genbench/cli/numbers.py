@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted
 
 __all__ = ["SECONDS", "Whole"]
 
 MOST_SEEDS, MOST_SEED, MOST_COUNT = 10_000, 2**63 - 1, 10**9
-_SHOWN = 40  # characters of a value that is refused
 
 
 class Whole(click.ParamType):  # type: ignore[type-arg]  # older releases have none
@@ -29,7 +28,7 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # older releases have n
         except ValueError:
             number = None
         if number is None or abs(number) > self.most:
-            raise _refused(param, f"must be a whole number, {self.most:,} at most", value)
+            raise _refused(param, f"must be a whole number up to {self.most:,}", value)
         return number
 
 
@@ -52,6 +51,4 @@ SECONDS = _Seconds()
 
 
 def _refused(param: click.Parameter | None, rule: str, value: Any) -> InputError:
-    text = str(value)
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
-    return InputError(f"{param.opts[0] if param else 'a number'} {rule}, not {shown!r}")
+    return InputError(f"{param.opts[0] if param else 'a number'} {rule}, not {quoted(value)}")

@@ -121,7 +121,7 @@ def _print(outcomes: list[Outcome]) -> list[str]:
         )
         counts[status] += 1
         texts = list(dict.fromkeys(outcome.text for outcome in own if outcome.status == status))
-        if status == "skipped":  # one line: what the plugin says of itself before what stood in the way
+        if status == "skipped":  # one line: what the plugin says of itself before what blocked the check
             texts = sorted(texts, key=lambda text: text.startswith(("needs ", "build_model refuses")))[:1]
         for text in texts:
             cases = [str(outcome.case) for outcome in own if outcome.text == text and outcome.case]

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET = "3000steps"
 SHORT_BUDGET = "1000steps"  # where no model is named
-OF_TRAINING = ("batch_size", "evaluations", "precision", "compile", "cuda_graph", "checkpoint_interval", "plugins_from")
+OF_TRAINING = (
+    *("batch_size", "evaluations", "training_precision", "compile", "cuda_graph"),
+    *("checkpoint_interval", "plugins_from"),
+)
 
 
 @click.command(short_help="Train models on datasets under one budget, measure, and report.")
@@ -81,10 +84,10 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
     """Train each model on each dataset with each seed under one budget; measure, and write a report.
 
     With no model and no file: every installed model on the digits, for 1000 steps, where the default is 3000. A flag
-    overrides what the file says. Cells that are finished are not run again, so the same command goes on where a broken
-    one was, and several at once on one folder share the work. With --jobs the cores are shared out, and the report
-    marks the throughput as shared. Into DIR go report.md, results.csv, curves.csv, records/ (a JSON file a
-    cell), samples/, figures/ and logs/ (what each cell printed).
+    overrides what the file says. Cells that are finished are not run again, so the same command goes on where an
+    interrupted one stopped, and several at once on one folder share the work. With --jobs the cores are shared out, and
+    the report marks the throughput as shared. Into DIR go report.md, results.csv, curves.csv, records/ (one JSON file
+    per cell), samples/, figures/, logs/ (what each cell printed) and plans/ (the cells that each run was to make).
 
     Exit code 1: a cell failed (the others are reported); 2: the request is at fault, and nothing was trained.
 

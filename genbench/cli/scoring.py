@@ -51,10 +51,10 @@ class Scored:
 
 
 class Show(Protocol):
-    """Is told how far the work is."""
+    """Receives the progress of the work."""
 
     def step(self, stage: str) -> Callable[[int, int], None]:
-        """Return what is told (done, total) of a stage."""
+        """Return a function that takes (done, total) of a stage."""
 
     def begin(self, what: str) -> None:
         """Take what will be computed, in words."""
@@ -68,7 +68,7 @@ def score(request: Request, show: Show) -> Scored:
 
     Args:
         request: what to score.
-        show: is told how far the work is.
+        show: receives the progress.
     """
     from genbench import environment, measurement
     from genbench.datasets.external import open_images

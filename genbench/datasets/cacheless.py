@@ -1,4 +1,4 @@
-"""Going on without a cache: where the user's own folder cannot be written, a temporary one stands in for it."""
+"""Going on without a cache: where the user's own folder cannot be written, a temporary one replaces it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def without_cache() -> Iterator[str | None]:
     """Put a temporary folder in the place of a cache folder that cannot be written.
 
     What the cache holds already can still be read: the temporary folder links to it. A folder that the user has named
-    with `$GENBENCH_CACHE` is left as it is, for a name that is mistyped should be told.
+    with `$GENBENCH_CACHE` is left as it is, for a mistyped name should be reported.
 
     Yields:
         One line to warn the user with, or None where the cache can be written.

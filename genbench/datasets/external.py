@@ -52,7 +52,7 @@ class External:
 
     @property
     def is_array(self) -> bool:
-        """Whether the images stand in an .npy or .npz file."""
+        """Whether the images are in an .npy or .npz file."""
         return self._array is not None
 
     def all_remarks(self, alpha: str) -> list[str]:
@@ -70,7 +70,7 @@ class External:
         return replace(self, shape=(3, *self.shape[1:]))
 
     def read(self, store: PixelStore, alpha: str = ON_WHITE, progress: Progress | None = None) -> Iterator[int]:
-        """Append the images to `store`, in order, and yield how many stand in it, again and again until all do.
+        """Append the images to `store`, in order, and yield how many it holds, until it holds all.
 
         Args:
             store: with room for `count` images of `shape`.

@@ -15,7 +15,7 @@ __all__ = ["Found", "find_images", "is_image_name", "kinds_text"]
 
 @dataclass(frozen=True)
 class Found:
-    """The image files at or below a folder, and what lies there beside them.
+    """The image files at or below a folder, and what else lies there.
 
     Args:
         names: relative to the folder, with forward slashes, sorted.

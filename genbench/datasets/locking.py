@@ -23,7 +23,7 @@ def locked(path: Path, private: bool = True) -> Iterator[None]:
     the lock is for the user alone, and is neither written nor emptied; so is the folder where it is made and `private`.
 
     Raises:
-        InputError: a symbolic link stands in its place: whoever planted it may have meant what it names.
+        InputError: a symbolic link is in its place: whoever planted it may have meant what it names.
     """
     lock = path.with_name(f".{path.name}.lock")
     with contextlib.ExitStack() as held:

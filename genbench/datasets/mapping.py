@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from genbench.atomic import make_private_folder
 from genbench.datasets.source import cache_root
 from genbench.errors import InputError
 
@@ -53,7 +54,7 @@ class PixelStore:
         folder = _temporary_folder()
         try:
             with tempfile.TemporaryFile(dir=folder) as file:
-                os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told now, and not by a bus error later
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk raises now, not as a bus error later
                 array = np.memmap(file, np.uint8, "r+", shape=shape)
                 self._file = os.dup(file.fileno())
         except OSError as error:
@@ -128,7 +129,7 @@ class _GivingBack(TorchFunctionMode):
 def _temporary_folder() -> Path:
     folder = cache_root() / "temporary"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError:
         return Path(tempfile.gettempdir())
     return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())

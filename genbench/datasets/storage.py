@@ -202,5 +202,5 @@ def _dataset(
     request: Request, train: Split, held_out: Split, class_names: list[str] | tuple[str, ...] | None, known: str
 ) -> Dataset:
     names = None if class_names is None else tuple(class_names)
-    name = without_paths(request.spec)  # it stands in records, recipes and file names
+    name = without_paths(request.spec)  # it is in records, recipes and file names
     return Dataset(name, train, held_out, names, request.source.licence, known)

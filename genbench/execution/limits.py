@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted
 
 __all__ = ["UNLIMITED", "Limits", "Watch", "parse_bytes"]
 
@@ -47,8 +47,7 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
     count = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if not 1 <= count < MOST_BYTES:
-        shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text):,} characters)"
-        raise InputError(f"memory limit {shown!r} cannot be read; write for example 2GB or 800MB")
+        raise InputError(f"memory limit {quoted(text)} cannot be read; write for example 2GB or 800MB")
     return int(count)
 
 

@@ -172,7 +172,7 @@ class ForkServer:
             code = self._process.wait(LAST_WAIT_S)
         except subprocess.TimeoutExpired:
             return f"the worker server does not answer any more; {REMEDY}"
-        shown = "; its message stands above" if code > 0 else ""
+        shown = "; its message is above" if code > 0 else ""
         return f"the worker server {death(code)}{shown}; {REMEDY}"
 
 

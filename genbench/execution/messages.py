@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from genbench.errors import PluginError
+from genbench.errors import PluginError, shortened
 
 __all__ = ["LINE_BYTES", "ForgedError", "Inbox", "decode", "encode"]
 
@@ -19,7 +19,7 @@ LINE_CHARACTERS, TEXT_CHARACTERS = 2000, 20_000  # of a reason, and of a traceba
 SHORTENING = 100  # characters at most that say how many were left out
 # An event as it is written now costs a few hundred bytes, ten times a second.
 BYTES_PER_S, BURST_BYTES = 2 * 2**20, 16 * 2**20
-EVENT_COST = 1000  # bytes that handling one event counts as, beside its own
+EVENT_COST = 1000  # bytes that handling one event counts as, in addition to its own
 
 
 class ForgedError(Exception):
@@ -88,7 +88,7 @@ def encode(event: Mapping[str, Any]) -> bytes:
     """Return an event as the line that is written; its texts are shortened where a model made them longer than can be.
 
     Raises:
-        PluginError: a value of it cannot be told, such as names of losses that fill a megabyte.
+        PluginError: a value of it cannot be sent, such as names of losses that fill a megabyte.
     """
     checks = _REQUIRED.get(str(event.get("event")), {})
     made = {name: _fitted(value, checks.get(name)) for name, value in event.items()}
@@ -102,14 +102,8 @@ def encode(event: Mapping[str, Any]) -> bytes:
 
 def _fitted(value: Any, check: Check | None) -> Any:
     if check is _is_line and isinstance(value, str):
-        return _shortened(" ".join(value.splitlines()), LINE_CHARACTERS)
-    return _shortened(value, TEXT_CHARACTERS) if check is _is_text and isinstance(value, str) else value
-
-
-def _shortened(text: str, limit: int) -> str:
-    """Return `text` with its middle left out where it is longer than `limit` characters."""
-    half = limit // 2
-    return text if len(text) <= limit else f"{text[:half]} [{len(text) - limit} characters left out] {text[-half:]}"
+        return shortened(" ".join(value.splitlines()), LINE_CHARACTERS)
+    return shortened(value, TEXT_CHARACTERS) if check is _is_text and isinstance(value, str) else value
 
 
 def decode(line: bytes) -> dict[str, Any]:

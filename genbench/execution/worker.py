@@ -117,7 +117,7 @@ def _end_if_forked(own: int) -> None:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """Return what is told of an exception, whatever its message, its code or its traceback do when they are asked."""
+    """Return what is reported of an exception, whatever its message, code or traceback do when they are asked for."""
     name = name_of(error)
     reason = message_of(error) or name
     if issubclass(type(error), SystemExit):

@@ -132,9 +132,6 @@ def measure(evidence: Evidence) -> dict[str, float]:
     assert evidence.sample_images is not None
     assert evidence.held_out_images is not None
     assert evidence.held_out_labels is not None
-    shapes = [tuple(images.shape[1:]) for images in (evidence.sample_images, evidence.held_out_images)]
-    if shapes[0] != shapes[1]:
-        raise NotMeasurable(f"cas: samples are {shapes[0]} (C, H, W), held-out images {shapes[1]}")
     labels, classes = evidence.labels_of_samples("cas")
     held_out_labels = evidence.held_out_labels
     images, test_images = evidence.sides(evidence.sample_images, evidence.held_out_images)

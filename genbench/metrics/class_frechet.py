@@ -28,8 +28,8 @@ def class_distances(
 ) -> list[float]:
     """Return the Fréchet distance of the samples of each class to the data of that class, class by class.
 
-    Their mean is the intra-FID. A generator that ignores its labels has the `fd` of one that heeds them, and another
-    mean here. Each distance stands on the images of one class alone, so its upward bias is that of so few: compare at
+    Their mean is the intra-FID. A generator that ignores its labels has the `fd` of one that follows them, and another
+    mean here. Each distance is of the images of one class alone, so its upward bias is that of so few: compare at
     equal counts only.
 
     Paper: Miyato & Koyama 2018, "cGANs with projection discriminator", section 4.1,

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.features import affordable, check_images, chosen
-from genbench.metrics.metric import NotMeasurable
 from genbench.metrics.table import LEVEL_VALUES, SPECTRUM_LEAST, SPECTRUM_VALUES
 
 if TYPE_CHECKING:
@@ -159,10 +158,6 @@ def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> f
 def measure(evidence: Evidence) -> dict[str, float]:
     """Largest gaps over channels, `pixel_w1`, and, for images of more than one pixel, `spectrum_w1`."""
     assert evidence.sample_images is not None
-    assert evidence.reference_images is not None
-    shapes = [tuple(images.shape[1:]) for images in (evidence.sample_images, evidence.reference_images)]
-    if shapes[0] != shapes[1]:
-        raise NotMeasurable(f"pixel_statistics: samples are {shapes[0]} (C, H, W), the data's images {shapes[1]}")
     images = evidence.sample_images
     histogram = intensity_histogram(images, most_levels(images), evidence.seed)
     reference = evidence.statistics.intensities

@@ -1,4 +1,4 @@
-"""What must be said beside a value that looks like a fault and is none. Imports no torch."""
+"""Explanations of values that look like faults and are none. Imports no torch."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ def frechet_standard_error(
     repeated draws, it gives 0.0216 ± 0.0012 and twenty groups 0.0246 ± 0.0051 (deviation over 20 draws).
 
     An interval is θ ± 1.96 s, around the distance's mean *at this count*: its bias by the count stays. What the
-    derivative moves with the samples is counted twice, so s is right where the distance is large beside its bias, and
-    up to half too wide where it is not (docs/metrics.md has the figures).
+    derivative moves with the samples is counted twice, so s is right where the distance is large compared with its
+    bias, and up to half too wide where it is not (docs/metrics.md has the figures).
 
     Why not the bootstrap: a resample with replacement holds 63% of the samples, some several times, so its covariance
     has the spread of a smaller set. The Fréchet distance of bootstrap resamples is therefore shifted up by about its

@@ -26,7 +26,7 @@ CHECKS = "checks"
 
 @dataclass
 class _Task:
-    """A line, and where its stage stood when it first told how far it was."""
+    """A line, and how far its stage was when it first reported."""
 
     line: Line
     first: int = 0
@@ -63,6 +63,8 @@ class Bars:
             self._tasks[CHECKS] = _Task(Line(f"checking {visible(what)}"))
         elif event["event"] == "notice":
             self._say(f"{visible(what)}: {remark(event)}")
+        elif event["event"] == "silence":
+            self._wait(CHECKS, event)
         else:
             self._move(CHECKS, event)
 
@@ -80,8 +82,7 @@ class Bars:
             case "notice":
                 self._say(f"{cell_name(planned)}: {remark(event)}")
             case "silence":
-                task = self._tasks[planned.id]
-                task.line = replace(task.line, rate=remark(event).partition(";")[0], losses=())
+                self._wait(planned.id, event)
             case _:
                 self._move(planned.id, event)
 
@@ -123,6 +124,11 @@ class Bars:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _wait(self, key: str, event: Mapping[str, Any]) -> None:
+        """Say in the place of the rate that a task has not reported for long."""
+        task = self._tasks[key]
+        task.line = replace(task.line, rate=remark(event).partition(";")[0], losses=())
 
     def _move(self, key: str, event: Mapping[str, Any]) -> None:
         """Take an event that says what a task does, or how far it is with that."""

@@ -49,7 +49,7 @@ class Widths:
 
 
 def widths(lines: Sequence[Line], width: int) -> Widths:
-    """Share out `width` characters among the columns of all lines; percentage and time left always stand.
+    """Share out `width` characters among the columns of all lines; percentage and time left are always shown.
 
     First a bit of the name, of the stage and of the bar; then the whole name and stage, the rate and a longer bar; then
     the losses.

@@ -46,7 +46,7 @@ class Lines:
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
         if event is None:
             self._write(f"checking {visible(what)}")
-        elif event["event"] == "notice":
+        elif event["event"] in ("notice", "silence"):
             self._write(f"  {visible(what)}: {remark(event)}")
         elif event["event"] == "progress" and self._due(what):
             self._write(f"  {stage_of(event)}: {event['done']} of {event['total']}")

@@ -17,7 +17,7 @@ def outcome(record: Record, kept: bool) -> str:
     if not record.finished:
         failure = record.failure or {}
         return visible(f"FAILED in {failure.get('stage')}: {failure.get('reason')}")
-    # The first number is the main one: metrics stand in the order of their table.
+    # The first number is the main one: metrics are in the order of their table.
     text = ", ".join(f"{name} {value:.4g}" for name, value in list(record.numbers.items())[:2])
     seconds = record.cost.get("train_s")
     if seconds is not None:
@@ -51,7 +51,7 @@ def remark(event: Mapping[str, Any]) -> str:
     """Return what a notice says, or that nothing has been reported for long though the process works."""
     if event["event"] == "notice":
         return visible(event["text"])
-    return f"no news for {event['seconds']:.0f} s; it is at work"
+    return f"no news for {event['seconds']:.0f} s; it is still running"
 
 
 def waiting_text(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What stands over and under the tables of a section: what was measured on what, and what their ± say."""
+"""The text above and below the tables of a section: what was measured on what, and how to read their ±."""
 
 from __future__ import annotations
 

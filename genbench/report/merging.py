@@ -29,8 +29,8 @@ def merged(records: Iterable[Record]) -> list[Record]:
     """Return the records, those of one finished cell as one, in the order in which each cell first comes.
 
     It is the newest record, with every number that only older ones have: nothing is averaged, and costs, pictures and
-    losses are the newest run's. Where one number has several recipes, the newest is the record's, and the others stand
-    apart under `older`: a list of records that have these numbers alone (`with_older`). A failed record is left as it
+    losses are the newest run's. Where one number has several recipes, the newest is the record's, and the others are
+    kept under `older`: a list of records that have these numbers alone (`with_older`). A failed record is left as it
     is, and so hides no number of an earlier run, nor is it hidden by one.
     """
     cells: dict[tuple[str, ...], list[Record]] = {}

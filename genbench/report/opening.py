@@ -7,6 +7,7 @@ from typing import Any
 
 from genbench.report.escape import code, text
 from genbench.report.frame import Record
+from genbench.report.merging import outcomes
 
 __all__ = ["opening", "partial", "title"]
 
@@ -62,9 +63,10 @@ def partial(records: Sequence[Record], missing: Sequence[Mapping[str, Any]]) -> 
         f"seed{'s' if len(numbers) > 1 else ''} {_list([str(number) for number in sorted(numbers)], most=8)}"
         for (label, dataset, budget), numbers in seeds.items()
     ]
+    run = outcomes(records).cells  # of which some may have several records
     more = f"; and {len(lines) - _MOST_MISSING} more rows" if len(lines) > _MOST_MISSING else ""
     return (
-        f"**Partial report: {len(records)} of {len(records) + len(missing)} planned cells have run.** "
+        f"**Partial report: {run} of {run + len(missing)} planned cells have run.** "
         f"Missing: {'; '.join(lines[:_MOST_MISSING])}{more}. "
         "The command under [How to reproduce](#how-to-reproduce) runs them."
     )

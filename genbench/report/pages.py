@@ -140,5 +140,6 @@ def _files() -> str:
         "- `samples/`: grids of each cell's images, of its reconstructions, and of the data.\n"
         "- `figures/`: the images of this page.\n"
         "- `logs/`: what each cell printed, its last 4 MiB; a failed cell's stacks are there too.\n"
-        "- `records/`: one JSON file per cell, from which all of this is rendered."
+        "- `records/`: one JSON file per cell, from which all of this is rendered.\n"
+        "- `plans/`: which cells each run was to make, so that what is missing can be reported."
     )

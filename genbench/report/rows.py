@@ -118,7 +118,7 @@ def measured(value: float | None) -> float:
     """Return a number as statistics and figures can take it: NaN where it is none, or beyond ±1e100.
 
     What is larger has overflowed on its way or will do so in a variance, and no axis has room for it; what is smaller
-    than 1e-100 is 0 beside anything that is measured.
+    than 1e-100 is 0 compared with anything that is measured.
     """
     if value is None or not abs(value) <= LARGEST:
         return math.nan

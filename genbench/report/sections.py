@@ -105,7 +105,7 @@ class Section:
 def sections(records: Sequence[Record]) -> list[Section]:
     """Return the sections of records that are `in_order`; a cell that failed counts in the row it would have joined."""
     whole = [record for record in merged(records) if record["status"] == "finished"]
-    # A cell whose main metric has several recipes stands in the table of each.
+    # A cell whose main metric has several recipes is in the table of each.
     finished = [one for record in whole for one in by_recipe(record, main_metric(record["numbers"]) or "")]
     models = [record for record in finished if record["cell"]["kind"] == "model"]
     controls = [record for record in finished if record["cell"]["kind"] != "model"]

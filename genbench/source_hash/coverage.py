@@ -1,4 +1,4 @@
-"""Every file that a model's code comes from and that no version stands for, followed from file to file."""
+"""Every file that a model's code comes from and that no version identifies, followed from file to file."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class _Search:
             self.follow(folder / path, ".".join([package, *path.parts[:-1]]))
 
     def add_module(self, module: str) -> None:
-        """Add a module by its dotted name, where no version stands for it."""
+        """Add a module by its dotted name, where no version identifies it."""
         top, *below = module.split(".")
         if module in self._seen or top in self._exempt:
             return

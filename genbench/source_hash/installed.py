@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 __all__ = ["canonical", "exempt", "is_versioned", "local_modules", "wrapped_versions"]
 
-_OWN = Path(__file__).parent.parent  # genbench, whose version and commit stand in each record
+_OWN = Path(__file__).parent.parent  # genbench, whose version and commit are in each record
 
 
 def canonical(distribution: str) -> str:
@@ -27,7 +27,7 @@ def canonical(distribution: str) -> str:
 def wrapped_versions(distribution: str) -> list[str]:
     """Return `name==version` of what a distribution requires and genbench does not, as far as it is installed.
 
-    Those that genbench requires are left out: torch's version stands in each record, and a new one makes no new cells.
+    Those that genbench requires are left out: torch's version is in each record, and a new one makes no new cells.
     What was installed from a repository or a file has its commit or hash too, since its version may stay.
     """
     own = {"genbench", *_required("genbench")}
@@ -62,7 +62,7 @@ def exempt() -> set[str]:
 
 
 def is_versioned(path: Path) -> bool:
-    """Return whether a file is Python's, genbench's, or that of a distribution whose version stands for its code."""
+    """Return whether a file is Python's, genbench's, or that of a distribution whose version identifies its code."""
     path = Path(path).resolve()
     for folder in _installed_folders(tuple(sys.path)):
         if path.is_relative_to(folder) and path != folder:

@@ -78,7 +78,7 @@ def _files(known: Collection[str]) -> list[tuple[str, Path]]:
 
 
 def _has_version(module: str, path: Path) -> bool:
-    """Return whether a version stands for a module; what torch's compiler writes is loaded under torch's name."""
+    """Return whether a version identifies a module; what torch's compiler writes is loaded under torch's name."""
     top = module.partition(".")[0]
     file = getattr(sys.modules.get(top), "__file__", None)
     return top in exempt() or is_versioned(path) or (isinstance(file, str) and is_versioned(Path(file)))

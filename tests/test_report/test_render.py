@@ -197,6 +197,8 @@ def test_a_partial_report_says_how_many_of_how_many_cells_have_run_and_which_hav
         "<code>a&#124;b</code> on digits, seed 0. The command under [How to reproduce](#how-to-reproduce) runs them."
     ) in text
     assert "Partial" not in whole(records)
+    again = make("gan", 0, metrics={"frechet_distance": 1})
+    assert "2 of 5 planned cells" in whole([*records, again], missing=missing)  # one cell, measured twice
     text = whole(records, missing=[*missing, missing[0] | {"budget": "60s"}])
     assert "`gan` on digits for `60s`, seed 2" in text
 

@@ -1,4 +1,4 @@
-"""What a run counts of a model beside training it."""
+"""What a run counts of a model in addition to training it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def round_trip(subject: Subject) -> None:
 
 
 def resume(subject: Subject) -> None:
-    """Training that is broken off and resumed in a fresh program ends where unbroken training ends."""
+    """Training broken off after 2, 3 or 4 steps and resumed in a fresh program ends where unbroken training ends."""
     unbroken, step = subject.trained, STEPS
     checkpoint.restore_random_state(subject.first_steps.random_state)
     with _folder() as folder, repeatable(subject.device):
