@@ -14,7 +14,7 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
 
-.PHONY: demo test check lint types bench gpu counters compare baseline adapters clean help
+.PHONY: demo test check lint types bench gpu counters compare baseline mutants adapters clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ compare: $(VENV)/.installed  ## Run the digits afresh and compare their quality 
 
 baseline: $(VENV)/.installed  ## Make what `make compare` measured the new baseline: commit it with the change that explains it.
 	$(BIN)/genbench baseline $(COMPARED) --out $(BASELINE)
+
+mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that no test notices (about an hour; goes on where it was).
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,mutants]'
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	for plugin in $(PLUGINS); do (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run) || exit 1; done
+	$(BIN)/python benchmarks/mutants.py --survivors
 
 adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae and diffusers apart, and run their tests and types.
 	OMP_NUM_THREADS=1 $(ADAPTED)/bin/pytest $(ADAPTERS:=/tests)
