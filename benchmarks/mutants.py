@@ -3,9 +3,9 @@
     python benchmarks/mutants.py                 # after `make mutants`; exits 1 where under 95% of a file's are killed
     python benchmarks/mutants.py --survivors     # the survivors that nobody has judged equivalent, too
 
-A mutant that cannot change what the program does is no fault of the tests. `tests/equivalent_mutants.toml` lists those,
-each with the reason, by its file, its function and the lines that it changes, since mutmut's own numbers move with every
-edit. An entry that fits no survivor any more is named, so that the list cannot rot.
+A mutant that cannot change what the program does is no fault of the tests. `tests/equivalent_mutants.toml` lists those
+with the reason, by file, function and changed lines, since mutmut's own numbers move with every edit. An entry that no
+longer matches a survivor is named, so that the list cannot rot.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ def main() -> None:
     tallies, stale = tally()
     if not tallies:
         sys.exit("mutants: there are none; run `make mutants` first")
-    print("| file | mutants | killed | equivalent | survived | killed share |\n| :--- | ---: | ---: | ---: | ---: | ---: |")
+    print("| file | mutants | killed | equivalent | survived | killed share |")
+    print("| :--- | ---: | ---: | ---: | ---: | ---: |")
     total: Counter[str] = Counter()
     for file, each in tallies.items():
         count = each.killed + each.equivalent + len(each.survivors)
