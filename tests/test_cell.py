@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from genbench import cell, world
+from genbench import cell, plugins, world
 from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.errors import PluginError
 from genbench.record import record_path
@@ -28,11 +28,13 @@ def run(tmp_path: Path) -> Run:
 
     def run_cell(path: Path, budget: str, options: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         settings = Settings(Budget.parse(budget), evaluations=1, samples=100, device="cpu", metrics=("fd",), **more)
+        spec = ModelSpec(str(path), options or {})
         payload = {
-            "cell": Cell(ModelSpec(str(path), options or {}), "digits", 0, settings).to_json(),
+            "cell": Cell(spec, "digits", 0, settings).to_json(),
             "id": ID,
             "description": {"samples": 100, "device": "cpu"},
             "distribution": "file",
+            "covered": plugins.find(spec).coverage(spec.options).to_json(),
             "directory": str(tmp_path),
             "command": "",
             "checkpoint_interval": None,

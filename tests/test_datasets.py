@@ -235,7 +235,7 @@ def test_fingerprint_does_not_depend_on_chunks(monkeypatch):
 
     splits = split_of(*range(10)), split_of(4)
     whole = fingerprint(*splits)
-    monkeypatch.setattr(dataset, "_CHUNK", 3)
+    monkeypatch.setattr(dataset, "_CHUNK_BYTES", 3)
     assert fingerprint(*splits) == whole
 
 

@@ -126,7 +126,7 @@ def test_likelihood_and_reconstruction_are_of_held_out_images() -> None:
     data = dataset()
     evaluation = Evaluation(
         cast(Plugin, plugin),
-        cast(Any, SimpleNamespace(networks=nn.ModuleDict())),
+        cast(Any, SimpleNamespace(networks=nn.ModuleDict(), optimizers={})),
         data,
         evaluator_of(data, extractor()),
         CPU,

@@ -163,7 +163,7 @@ def test_nothing_that_a_model_supplies_is_obeyed(text: str) -> None:
     lines: list[str] = []
     clock = Clock()
     plain = Lines(lines.append, clock)
-    odd = planned(text, kind=text)
+    odd = planned(text)
     before = Record({"status": "failed", "failure": {"stage": text, "reason": text}})
     with console.capture() as captured:
         for listener in (drawn, plain):

@@ -122,8 +122,8 @@ def consume(record: dict[str, Any], directory: Path) -> None:
         for section, _ in drawn:
             assert "/" not in section.slug
         for base, new in ((OTHERS, held), (held, held)):
-            found = changes.compare(base, new, gated={"fd"})
             terms = changes.parse("fd>5%,train_s<-1%")
+            found = changes.compare(base, new, terms)
             shown = changes.Shown(Path("a"), Path("b"), found, terms, changes.judge(found, terms))
             for style in changes.FORMATS.values():
                 style(shown)

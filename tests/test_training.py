@@ -287,7 +287,7 @@ def test_a_checkpoint_takes_the_global_generator_back(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "c.pt", model, {})
     expected = torch.rand(3)
     torch.manual_seed(6)
-    checkpoint.restore(tmp_path / "c.pt", model, CPU)
+    checkpoint.restore(tmp_path / "c.pt", model)
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.errors import InputError, quoted
+from genbench.errors import InputError, shortened
 
 __all__ = ["Progress", "Request", "Source", "cache_root", "default_data_root"]
 
 Progress = Callable[[int, int], None]  # (done, total), of images or of bytes
+
+LONGEST_SPEC = 500  # characters of a dataset's name in an error: a path is shown whole
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Request:
 
     def fault(self, text: str) -> InputError:
         """Return the error that says `text` of this dataset, on one line."""
-        return InputError(f"dataset {quoted(self.spec)}: {' '.join(text.split())}")
+        return InputError(f"dataset {shortened(repr(self.spec), LONGEST_SPEC)}: {' '.join(text.split())}")
 
 
 def cache_root() -> Path:
