@@ -22,7 +22,8 @@ __all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "set
 
 # Compiling networks sets these, and leaves a pool of compilers running: no plugin's doing.
 _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
-_COMPILERS_COMMAND = "torch/_inductor/"
+# What the compiler runs; and what Python starts beside the first process that it spawns, for as long as it lives.
+_OTHERS_COMMANDS = ("torch/_inductor/", "multiprocessing.resource_tracker")
 _POOLS_THREADS = "ThreadPoolExecutor"
 _LIBRARIES_THREADS = ("tqdm.", "torch.")
 
@@ -155,14 +156,14 @@ def leftovers(before: set[int], compiled: bool = False) -> list[str]:
 
 
 def _name(process: psutil.Process) -> str:
-    """Return what a process runs; empty where it has ended meanwhile, or is the compiler's."""
+    """Return what a process runs; empty where it has ended meanwhile, or is the compiler's or Python's own."""
     try:
         command = process.cmdline()
         ended = process.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         return ""
-    compilers = any(_COMPILERS_COMMAND in part for part in command)
-    return "" if ended or compilers else os.path.basename(command[0] if command else process.name())
+    others = any(known in part for part in command for known in _OTHERS_COMMANDS)
+    return "" if ended or others else os.path.basename(command[0] if command else process.name())
 
 
 def _environment() -> dict[str, str]:

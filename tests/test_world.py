@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import multiprocessing.resource_tracker
 import os
 import random
 import subprocess
@@ -195,6 +196,12 @@ def test_pools_of_the_compiler_are_not_held_against_a_plugin() -> None:
         assert world.leftovers(before, compiled=True) == []
         (found,) = world.leftovers(before)
         assert found.startswith("thread 'ThreadPoolExecutor-")
+
+
+def test_what_python_starts_beside_a_spawned_process_is_not_held_against_a_plugin() -> None:
+    before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
+    multiprocessing.resource_tracker.ensure_running()  # as the decoding of images in several processes does
+    assert world.leftovers(before) == []
 
 
 def test_threads_and_processes_that_are_left_are_named() -> None:
