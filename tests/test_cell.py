@@ -83,7 +83,8 @@ def test_what_a_library_draws_while_it_is_imported_is_no_fault(
     monkeypatch.syspath_prepend(str(tmp_path / "library"))
     place = {"top": "LATENT = 16\n", "step": STEP}[where]
     indent = " " * (len(place) - len(place.lstrip()))
-    run(write_plugin(place, f"{indent}import drawing_{where}\n{place}"), "2steps")
+    record = run(write_plugin(place, f"{indent}import drawing_{where}\n{place}"), "2steps")
+    assert record["status"] == "finished"
 
 
 def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
