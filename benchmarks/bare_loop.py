@@ -18,13 +18,16 @@ from typing import Any
 
 import torch
 
-from genbench import cost, options, plugins, seeding, training, workload
+from genbench import seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
-from genbench.model import Model
-from genbench.plugins import Plugin
-from genbench.training import Batches, Progress
-from genbench.workload import Windows
+from genbench.plugin import finding, loading, options
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.regression import workload
+from genbench.regression.workload import Windows
+from genbench.training import cost, loop
+from genbench.training.loop import Batches, Progress
 
 IMAGES = 4096  # of noise: their content does not matter to the clock
 WINDOW = 15  # steps, as in a budget of 1500: a longer one has longer windows
@@ -48,7 +51,7 @@ class Loop:
     batch_size: int
     steps: int
     device: torch.device
-    step_function: training.TrainStep | None = None
+    step_function: loop.TrainStep | None = None
 
     def bare(self) -> float:
         """Return images/s of what a researcher writes: everything resident as float32, the step called directly."""
@@ -69,11 +72,11 @@ class Loop:
         return self.steps * batch_size / (read() - begin)
 
     def harness(self, precision: str = "fp32") -> float:
-        """Return images/s of `genbench.training.train`."""
+        """Return images/s of `genbench.training.loop.train`."""
         batches = Batches(self.split, self.batch_size, 0, self.device)
         schedule, clock = Windows(None, None, 1, WINDOW, self.steps), cost.clock(self.device)
         begin = time.perf_counter()
-        training.train(
+        loop.train(
             self.plugin,
             self.model,
             batches,
@@ -96,7 +99,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     device = torch.device(given.device)
-    plugin = plugins.load(plugins.find(ModelSpec.parse(given.model)))
+    plugin = loading.load(finding.find(ModelSpec.parse(given.model)))
     for shape in (torch.Size((1, 8, 8)), torch.Size((1, 28, 28))):
         pairs = [pair for number in range(given.builds) for pair in take_turns(plugin, shape, device, given, number)]
         low, ratio, high = statistics.quantiles([ours / theirs for ours, theirs in pairs], n=4)

@@ -18,8 +18,8 @@ from random_weights import write_random_weights
 
 from genbench import features
 from genbench.datasets.dataset import Dataset, Split
-from genbench.datasets.torchvision_import import declare_missing_operators
 from genbench.features.extractor import extract
+from genbench.machine.torchvision_import import declare_missing_operators
 
 declare_missing_operators()  # the peer imports torchvision
 

@@ -15,9 +15,9 @@ from typing import cast
 import pytest
 import torch
 
-from genbench import workload
 from genbench.metrics import METRICS, Evidence, ReferenceStatistics
-from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.not_measurable import NotMeasurable
+from genbench.regression import workload
 
 SAMPLES = int(os.environ.get("GENBENCH_BENCH_SAMPLES", "2000"))
 DIMENSION = int(os.environ.get("GENBENCH_BENCH_DIMENSION", "512"))

@@ -21,10 +21,11 @@ import torch
 from random_weights import random_tensors
 from torch import Tensor
 
-from genbench.datasets.torchvision_import import declare_missing_operators
+from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor, extract, place
 from genbench.features.inception import Inception
 from genbench.features.resize import PROFILES
+from genbench.machine.torchvision_import import declare_missing_operators
 from genbench.metrics import METRICS, Evidence, NotMeasurable, ReferenceStatistics
 from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.frechet import frechet_distance
@@ -33,7 +34,6 @@ from genbench.metrics.kid import from_sums, kernel_distance
 from genbench.metrics.pairs import cross_pairs, self_pairs
 from genbench.metrics.precision_recall import precision_recall
 from genbench.metrics.resampling import standard_error
-from genbench.selection import select
 
 declare_missing_operators()  # the peers import torchvision
 

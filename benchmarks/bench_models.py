@@ -1,6 +1,7 @@
 """Every installed model: its training step, its sampling, and what a step does: `pytest benchmarks/bench_models.py`.
 
-A model joins by being installed. Beside each time stand images/s, peak memory and the counters of `genbench.counters`.
+A model joins by being installed. Beside each time stand images/s, peak memory and what
+`genbench.training.counters` counts.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from genbench import counters, plugins, sampling, workload
 from genbench.datasets.dataset import Dataset
+from genbench.evaluation import sampling
+from genbench.plugin import finding
+from genbench.regression import workload
+from genbench.training import counters
 
-MODELS = sorted(plugins.installed())
+MODELS = sorted(finding.installed())
 SHAPES = [*workload.SHAPES, (3, 32, 32)]
 ROUND_S = 0.1
 SAMPLES = 500
@@ -60,7 +64,7 @@ def test_sampling(timed: Callable[..., None], model: str, shape: tuple[int, int,
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: size(map(str, shape)))
 def test_batch_delivery(timed: Callable[..., None], shape: tuple[int, int, int], device: torch.device) -> None:
     """Two epochs, so that the shuffling counts."""
-    from genbench.training import Batches
+    from genbench.training.loop import Batches
 
     batches = Batches(workload.random_split(shape), workload.BATCH, 0, device)
     steps = 2 * batches.per_epoch

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from genbench.record import read_records, write_record
+from genbench.records.record import read_records, write_record
 from genbench.report import render_directory
 
 COUNT = int(os.environ.get("GENBENCH_BENCH_RECORDS", "10000"))

@@ -22,11 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genbench import environment, plugins, training, workload
-from genbench.compilation import compile_networks
 from genbench.datasets.dataset import Split
-from genbench.datasets.torchvision_import import import_torchvision
-from genbench.workload import Workload
+from genbench.machine import environment
+from genbench.machine.torchvision_import import import_torchvision
+from genbench.plugin import finding
+from genbench.regression import workload
+from genbench.regression.workload import Workload
+from genbench.training import loop
+from genbench.training.compilation import compile_networks
 
 CPU = torch.device("cpu")
 CORES = torch.get_num_threads()
@@ -73,7 +76,7 @@ def read_each_step(work: Workload, _: Split) -> Step:
 
 def float_batches(work: Workload, split: Split) -> Step:
     """Keep the images as float32 already scaled: four times the memory, and no cast."""
-    images, labels = training.scale(split.images), split.labels
+    images, labels = loop.scale(split.images), split.labels
     assert labels is not None
     rng = torch.Generator().manual_seed(0)
 
@@ -140,7 +143,7 @@ def compiled(work: Workload, _: Split) -> Step:
 
 def bf16(work: Workload, _: Split) -> Step:
     def step(number: int) -> object:
-        with training.in_precision("bf16", CPU):
+        with loop.in_precision("bf16", CPU):
             return work.step(number)
 
     return step
@@ -222,7 +225,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=0.3, help="of steps, in one turn")
     given = parser.parse_args()
-    offered = plugins.installed()
+    offered = finding.installed()
     rows = [row for row in choices() if row.model in offered]
     if given.words:
         rows = [row for row in rows if any(word in f"{row.name} {row.model}" for word in given.words)]

@@ -12,7 +12,8 @@ import psutil
 import pytest
 import torch
 
-from genbench import cost, environment
+from genbench.machine import environment
+from genbench.training import cost
 
 DEVICE = environment.choose_device("cuda" if torch.cuda.is_available() else "cpu")
 MIB = 2**20

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from genbench import controls, datasets, features, measurement, seeding
+from genbench import datasets, features, seeding
 from genbench.datasets.dataset import Dataset
-from genbench.measurement import Evaluator, Number
+from genbench.evaluation import controls, measurement
+from genbench.evaluation.measurement import Evaluator, Number
 
 SHOWN = ("fd", "authenticity", "authenticity_p", "c_t", "c_t_p", "fd_gap", "class_coverage", "class_kl")
 FLAG = 0.01

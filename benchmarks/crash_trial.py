@@ -25,8 +25,8 @@ from typing import Any
 
 import psutil
 
-from genbench import checkpoint
-from genbench.record import read_record
+from genbench.records.record import read_record
+from genbench.training import checkpoint
 
 MODELS = ("vae", "ae")
 LONGEST_S = 9.0  # of a run, or of its cells, before it is killed; the first cell waits some four seconds for imports

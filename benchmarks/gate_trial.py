@@ -28,13 +28,13 @@ from typing import Any
 
 import torch
 
-from genbench import environment, workload
-from genbench.counters import count
-from genbench.plugins import installed
-from genbench.regression import timing
+from genbench.machine import environment
+from genbench.plugin.finding import installed
+from genbench.regression import timing, workload
 from genbench.regression.decision import LEAST_PAIRS, Timing, judge
 from genbench.regression.timing import Case
 from genbench.regression.worker import Worker
+from genbench.training.counters import count
 
 MODEL = Path(__file__).with_name("trial_model.py")
 PARTS, PLANTED = 40, 45  # the loop around the step takes as long as 8: so 10% more, all in all

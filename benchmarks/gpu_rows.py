@@ -15,13 +15,17 @@ from bare_loop import Loop, build
 from random_weights import write_random_weights
 from torch import Tensor
 
-from genbench import cost, counters, features, measurement, plugins, seeding, training, workload
-from genbench.capture import ReplayedStep
-from genbench.compilation import compile_networks
+from genbench import features, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Dataset, Split
+from genbench.evaluation import measurement
+from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor, extract
-from genbench.selection import select
+from genbench.plugin import finding, loading
+from genbench.regression import workload
+from genbench.training import cost, counters, loop
+from genbench.training.capture import ReplayedStep
+from genbench.training.compilation import compile_networks
 
 __all__ = ["MODES", "QUICK", "Sizes", "evaluation_rows", "training_rows"]
 
@@ -68,7 +72,7 @@ class Trained:
         spec = ModelSpec.parse(name)
         self.mode, self.sizes, self.device = mode, sizes, device
         self.split = workload.random_split((3, side, side), max(sizes.images, sizes.batch))
-        self.plugin = plugins.load(plugins.find(spec))
+        self.plugin = loading.load(finding.find(spec))
         self.model = build(self.plugin, torch.Size((3, side, side)), device, spec.options)
         if mode.compiled:
             compile_networks(self.model, sizes.backend)
@@ -80,12 +84,12 @@ class Trained:
         return self._loop.harness(self.mode.precision)
 
     def bare(self) -> float:
-        with training.in_precision(self.mode.precision, self.device):
+        with loop.in_precision(self.mode.precision, self.device):
             return self._loop.bare()
 
     def launches(self) -> tuple[int | None, int | None]:
         """Return kernels launched and host synchronisations of one step with its batch."""
-        batches = training.Batches(self.split, self.sizes.batch, 0, self.device)
+        batches = loop.Batches(self.split, self.sizes.batch, 0, self.device)
         hook = self.step or self.plugin.hook.train_step
         self.model.networks.train()
 
@@ -93,7 +97,7 @@ class Trained:
             images, labels = batches(number)
             hook(model=self.model, images=images, labels=labels, step=number)
 
-        with training.in_precision(self.mode.precision, self.device):
+        with loop.in_precision(self.mode.precision, self.device):
             for number in range(WARM_UP):
                 step(number)
             return counters.launches(lambda: step(WARM_UP), self.device)

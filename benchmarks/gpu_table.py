@@ -23,9 +23,9 @@ from typing import Any
 
 from gpu_rows import MODES, QUICK, Sizes, evaluation_rows, training_rows
 
-from genbench import environment
 from genbench.errors import InputError
-from genbench.identity import slug
+from genbench.machine import environment
+from genbench.records.identity import slug
 
 REPORTS = Path(__file__).parent.parent / "reports" / "gpu"
 

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from genbench.comparison import difference
-from genbench.ratio import relative_interval
+from genbench.records.ratio import relative_interval
+from genbench.records.statistics import difference
 
 DRAWS = 4000
 SPREAD = 0.10

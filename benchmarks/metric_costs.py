@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genbench import workload
 from genbench.features.extractor import extract
 from genbench.features.random_conv import load_random_conv
 from genbench.metrics import METRICS, Evidence, NotMeasurable
 from genbench.metrics.resampling import standard_error
+from genbench.regression import workload
 
 SIDES = (8, 16, 32, 64, 128, 256, 512)
 EXTRACTED_VALUES = 2**25  # of the images that are extracted to be timed; the time of all follows

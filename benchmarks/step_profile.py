@@ -16,8 +16,9 @@ import time
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from genbench import plugins, workload
-from genbench.workload import Workload
+from genbench.plugin import finding
+from genbench.regression import workload
+from genbench.regression.workload import Workload
 
 STEPS = 60
 # The first that matches names the kind; names are those of ATen's operators.
@@ -62,7 +63,7 @@ def main() -> None:
     columns = [*KINDS, "Python and the rest", "ms a step"]
     print(f"{'×'.join(map(str, given.shape))}, batch {workload.BATCH}, {torch.get_num_threads()} threads\n")
     print(f"| model | {' | '.join(columns)} |\n| --- |{' ---: |' * len(columns)}")
-    for model in plugins.installed():
+    for model in finding.installed():
         found = shares(workload.workload_for(model, given.shape))
         cells = [f"{found[name]:.1f}" if name == "ms a step" else f"{found[name]:.0%}" for name in columns]
         print(f"| `{model}` | {' | '.join(cells)} |", flush=True)

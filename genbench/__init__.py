@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from genbench.config import Benchmark as Benchmark
     from genbench.config import Budget as Budget
     from genbench.errors import GenbenchError as GenbenchError
-    from genbench.hookspecs import hookimpl as hookimpl
-    from genbench.model import Model as Model
-    from genbench.record import Record as Record
+    from genbench.plugin.hookspecs import hookimpl as hookimpl
+    from genbench.plugin.model import Model as Model
+    from genbench.records.record import Record as Record
     from genbench.report import load_records as load_records
 
 __version__ = "0.1.0"
@@ -24,9 +24,9 @@ _HOMES = {
     "Benchmark": "genbench.config",
     "Budget": "genbench.config",
     "GenbenchError": "genbench.errors",
-    "Model": "genbench.model",
-    "Record": "genbench.record",
-    "hookimpl": "genbench.hookspecs",
+    "Model": "genbench.plugin.model",
+    "Record": "genbench.records.record",
+    "hookimpl": "genbench.plugin.hookspecs",
     "load_records": "genbench.report",
     "run": "genbench.api",
 }

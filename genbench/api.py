@@ -16,9 +16,9 @@ from genbench.datasets import reads_data_root
 from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
 from genbench.execution.benchmark import Listener, run_benchmark
 from genbench.execution.conditions import Conditions
-from genbench.privacy import without_home
+from genbench.machine.privacy import without_home
 from genbench.progress import listener_for
-from genbench.record import Record
+from genbench.records.record import Record
 
 __all__ = ["command_for", "default_directory", "run"]
 

@@ -15,17 +15,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench import atomic
+from genbench.cell.preflight import check_data
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.datasets import load, room, storage
 from genbench.datasets.locking import locked
 from genbench.errors import InputError
+from genbench.evaluation.measurement import Evaluator, reference_for
+from genbench.evaluation.selection import select
 from genbench.features import classifier_network
 from genbench.features import load as load_extractor
 from genbench.features.tensor_cache import read_cached, write_cached
-from genbench.measurement import Evaluator, reference_for
-from genbench.preflight import check_data
-from genbench.selection import select
+from genbench.machine import atomic
 
 CPU = torch.device("cpu")
 Usage = namedtuple("Usage", "total used free")

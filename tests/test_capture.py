@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from genbench import Model, training, workload
-from genbench.capture import WARM_UP_STEPS, ReplayedStep
+from genbench import Model
 from genbench.cell.events import Events
 from genbench.cell.training import CellTraining
 from genbench.config import Cell, ModelSpec, Settings
@@ -28,8 +27,11 @@ from genbench.contract.checks import capturing
 from genbench.contract.fault import Fault
 from genbench.errors import PluginError
 from genbench.execution import planning
+from genbench.regression import workload
 from genbench.report import appendix
-from genbench.training import Progress, Schedule
+from genbench.training import loop
+from genbench.training.capture import WARM_UP_STEPS, ReplayedStep
+from genbench.training.loop import Progress, Schedule
 
 STEPS = 6
 MODELS = ["gan", "dcgan:channels=8", "vae", "conv-vae", "ae:denoising=0.2", "conv-ae"]
@@ -107,7 +109,7 @@ def trained(model: str, by_graph: bool, device: torch.device = CPU, precision: s
     hook = ReplayedStep(work.plugin, work.plugin.hook.train_step, work.model, device) if by_graph else None
     progress = Progress()
     schedule = Schedule(STEPS, None, 1)
-    training.train(
+    loop.train(
         work.plugin, work.model, work.batches, schedule, progress, clock=lambda: 0.0, precision=precision, step=hook
     )
     return work.model, [row.losses for row in progress.rows], hook

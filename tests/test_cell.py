@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from genbench import cell, plugins, world
+from genbench import cell
 from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.errors import PluginError
-from genbench.record import record_path
+from genbench.plugin import finding, world
+from genbench.records.record import record_path
 
 MODELS = Path(__file__).parent / "models"
 ID = "0123456789abcdef"
@@ -34,7 +35,7 @@ def run(tmp_path: Path) -> Run:
             "id": ID,
             "description": {"samples": 100, "device": "cpu"},
             "distribution": "file",
-            "covered": plugins.find(spec).coverage(spec.options).to_json(),
+            "covered": finding.find(spec).coverage(spec.options).to_json(),
             "directory": str(tmp_path),
             "command": "",
             "checkpoint_interval": None,

@@ -12,14 +12,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench import checkpoint, options, plugins, seeding, training
+from genbench import seeding
 from genbench.cell.events import Events
 from genbench.cell.training import CellTraining
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.datasets.dataset import Dataset, Split
-from genbench.model import Model
-from genbench.plugins import Plugin
-from genbench.training import Batches, Progress, Schedule
+from genbench.plugin import finding, loading, options
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.training import checkpoint, loop
+from genbench.training.loop import Batches, Progress, Schedule
 
 CPU = torch.device("cpu")
 SHAPE = torch.Size((1, 8, 8))
@@ -33,7 +35,7 @@ def toy_split(count: int = 70) -> Split:
 
 
 def load(path: Path) -> Plugin:
-    return plugins.load(plugins.find(ModelSpec(str(path))))
+    return loading.load(finding.find(ModelSpec(str(path))))
 
 
 def build(plugin: Plugin, width: int = 16) -> Model:
@@ -57,7 +59,7 @@ def train(plugin: Plugin, model: Model, progress: Progress, stop: int = -1, path
             checkpoint.save(path, model, progress.to_json())
             raise StoppedError
 
-    training.train(
+    loop.train(
         plugin,
         model,
         Batches(toy_split(), 16, 0, CPU),

@@ -13,9 +13,9 @@ import click
 import pytest
 import yaml
 
-from genbench.baseline import read_baseline
 from genbench.changes import compare, parse
 from genbench.cli import cli
+from genbench.records.baseline import read_baseline
 
 ROOT = Path(__file__).parent.parent
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"

@@ -17,7 +17,7 @@ from PIL import Image
 
 import genbench
 from genbench.cli import cli
-from genbench.privacy import without_home
+from genbench.machine.privacy import without_home
 
 TINY = str(Path(__file__).parent / "models" / "tiny.py")
 QUICK = ("--budget", "20steps", "--evaluations", "2", "--seeds", "2")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from genbench.record import write_record
+from genbench.records.record import write_record
 
 HERE = Path(__file__).parent
 MAIN = "from genbench.cli import main; main()"

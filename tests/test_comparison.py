@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from genbench.comparison import (
+from genbench.records.statistics import (
     Difference,
     Rank,
     difference,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from genbench import Model
-from genbench.compilation import compile_networks, double_backward_told
 from genbench.errors import PluginError
+from genbench.training.compilation import compile_networks, double_backward_told
 
 
 class Backend:

@@ -12,8 +12,8 @@ from genbench.api import command_for
 from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
 from genbench.execution.benchmark import _Runner
-from genbench.identity import identity
-from genbench.record import SCHEMA, cell_id, read_records, write_record
+from genbench.records.identity import identity
+from genbench.records.record import SCHEMA, cell_id, read_records, write_record
 
 
 @pytest.mark.parametrize(

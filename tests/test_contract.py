@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from genbench import plugins
 from genbench.contract import CHECKS, SHAPES, Contract, Outcome, contract_tests, run_contract
 from genbench.errors import InputError
+from genbench.plugin import finding, loading
 
 SMALL = [(1, 8, 8)]
 # What a plugin without optional hooks leaves unchecked.
@@ -37,11 +37,11 @@ def test_a_good_model_passes_all_that_applies(tiny: Path) -> None:
     assert reasons == {
         "sample takes no labels",
         "the model does not declare capturable",
-        *(f"the plugin has no {hook}" for hook in OPTIONAL & set(plugins.hook_names())),
+        *(f"the plugin has no {hook}" for hook in OPTIONAL & set(loading.hook_names())),
     }
 
 
-@pytest.mark.parametrize("model", plugins.installed())
+@pytest.mark.parametrize("model", finding.installed())
 def test_each_installed_model(model: str) -> None:
     outcomes = run_contract(Contract(model, SHAPES))
     assert failed(outcomes) == {}

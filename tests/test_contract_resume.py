@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from genbench import checkpoint, plugins
 from genbench.config import ModelSpec
 from genbench.contract.case import Case, Subject
 from genbench.contract.checks import persistence
 from genbench.contract.fault import Fault
-from genbench.model import Model
+from genbench.plugin import finding, loading
+from genbench.plugin.model import Model
+from genbench.training import checkpoint
 
 ACCUMULATES = Path(__file__).parent / "models" / "accumulates.py"
 
 
 def subject(path: Path, **options: int) -> Subject:
-    plugin = plugins.load(plugins.find(ModelSpec(str(path))))
+    plugin = loading.load(finding.find(ModelSpec(str(path))))
     return Subject(plugin, {"width": 16, **options}, Case((1, 8, 8), None), torch.device("cpu"))
 
 

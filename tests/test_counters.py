@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from genbench import counters, workload
+from genbench.regression import workload
+from genbench.training import counters
 
 CPU = torch.device("cpu")
 LEFT, RIGHT = torch.ones(8, 16), torch.ones(16, 4)

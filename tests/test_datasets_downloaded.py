@@ -24,8 +24,8 @@ import torch
 from PIL import Image
 
 from genbench.datasets import SOURCES, is_at_hand, load
-from genbench.datasets.torchvision_import import import_torchvision
 from genbench.errors import InputError
+from genbench.machine.torchvision_import import import_torchvision
 
 TRAIN, HELD_OUT = 12, 5
 

@@ -10,9 +10,9 @@ import torch
 from genbench.datasets import load
 from genbench.datasets.gaussians import MIXTURES, log_probability, render
 from genbench.datasets.gaussians import nearest_mode as nearest_component
-from genbench.datasets.outlines import OUTLINES
+from genbench.datasets.outlines import COLOURS, KINDS, OUTLINES, coverage
 from genbench.datasets.shape_modes import nearest_mode
-from genbench.datasets.shapes import COLOURS, KINDS, coverage, generate
+from genbench.datasets.shapes import generate
 from genbench.errors import InputError
 from genbench.seeding import generator
 

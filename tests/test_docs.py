@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import genbench
-from genbench import hookspecs
-from genbench.plugins import hook_names
+from genbench.plugin import hookspecs
+from genbench.plugin.loading import hook_names
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -11,11 +11,12 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from genbench import controls, datasets, features, measurement, seeding
+from genbench import datasets, features, seeding
 from genbench.cli.evaluate import evaluate
 from genbench.errors import GenbenchError
-from genbench.measurement import Evaluator, reference_for
-from genbench.selection import select
+from genbench.evaluation import controls, measurement
+from genbench.evaluation.measurement import Evaluator, reference_for
+from genbench.evaluation.selection import select
 
 
 def score(*arguments: object) -> dict[str, float]:

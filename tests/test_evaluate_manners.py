@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from torch import Tensor, nn
 
-from genbench import api, cli, datasets, preflight
+from genbench import api, cli, datasets
+from genbench.cell import preflight
 from genbench.cli.evaluate import evaluate
 from genbench.cli.models import models
 from genbench.cli.regress import regress
@@ -25,7 +26,7 @@ from genbench.errors import GenbenchError
 from genbench.features.extractor import Extractor, extract
 from genbench.metrics import METRICS
 from genbench.metrics.evidence import Evidence
-from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.not_measurable import NotMeasurable
 
 QUICK = ("--metrics", "fd,pixel_w1")
 

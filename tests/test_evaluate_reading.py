@@ -18,9 +18,9 @@ from genbench.datasets import arrays, decoding, mapping, stream
 from genbench.datasets.decoding import DROPPED, ON_WHITE
 from genbench.datasets.external import External, open_images
 from genbench.datasets.mapping import PixelStore
-from genbench.datasets.torchvision_import import declare_missing_operators
 from genbench.errors import InputError
 from genbench.features.resize import PROFILES
+from genbench.machine.torchvision_import import declare_missing_operators
 
 
 def save(folder: Path, count: int, side: int = 8, suffix: str = ".png") -> None:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from genbench import datasets, seeding
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
-from genbench.evaluation import Evaluation
-from genbench.measurement import Number
-from genbench.model import Model
+from genbench.evaluation.measurement import Number
+from genbench.evaluation.trained import Evaluation
+from genbench.plugin.model import Model
 
 CPU = torch.device("cpu")
 HOOKS = ("reconstruct", "log_likelihood", "before_sampling", "sample")

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from genbench import features
 from genbench.datasets.dataset import Dataset, Split, fingerprint
-from genbench.datasets.torchvision_import import declare_missing_operators
 from genbench.errors import InputError
 from genbench.features.extractor import Extractor, extract
 from genbench.features.inception import parameter_shapes
 from genbench.features.inception_file import PUBLISHED
 from genbench.features.resize import PROFILES
+from genbench.machine.torchvision_import import declare_missing_operators
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
 

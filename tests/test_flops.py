@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from genbench import options, plugins, seeding
+from genbench import seeding
 from genbench.config import Budget, ModelSpec
-from genbench.counters import count_flops as count_call
-from genbench.flops import FIRST_STEPS, MOST_STEPS, StepFlops, count_flops, count_steps
+from genbench.plugin import finding, loading, options
+from genbench.training.counters import count_flops as count_call
+from genbench.training.flops import FIRST_STEPS, MOST_STEPS, StepFlops, count_flops, count_steps
 
 WGAN = Path(__file__).parent / "models" / "wgan_gp.py"
 BATCH, SIZE, WIDTH, LATENT = 8, 64, 16, 4
@@ -67,7 +68,7 @@ def test_where_torchs_own_counter_works_both_agree() -> None:
     ],
 )
 def test_the_period_of_the_steps_is_seen(flops, period: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genbench.counters.count_flops", lambda call: flops(call.args[0]))
+    monkeypatch.setattr("genbench.training.counters.count_flops", lambda call: flops(call.args[0]))
     counted = count_steps(lambda step: None)
     assert counted.period == period
     assert len(counted.counted) == (FIRST_STEPS if period == 1 else MOST_STEPS)
@@ -96,7 +97,7 @@ def test_a_short_training_is_counted_whole_and_a_small_budget_no_further_than_it
 
 
 def test_a_critic_with_a_gradient_penalty_and_a_generator_every_fifth_step() -> None:
-    plugin = plugins.load(plugins.find(ModelSpec(str(WGAN))))
+    plugin = loading.load(finding.find(ModelSpec(str(WGAN))))
     seeding.seed_global(0, "build")
     given = {"width": WIDTH, "latent": LATENT}
     model = options.build(plugin, torch.Size((1, 8, 8)), None, given, torch.device("cpu"))

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from genbench import plugins, workload
 from genbench.config import ModelSpec
+from genbench.plugin import finding, loading
+from genbench.regression import workload
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_the_bare_loop_s_rate_is_images_over_seconds(monkeypatch: pytest.MonkeyP
     bare_loop = importlib.import_module("bare_loop")
     ticks = iter([10.0, 12.0])
     monkeypatch.setattr(bare_loop.cost, "clock", lambda device: lambda: next(ticks))
-    plugin = plugins.load(plugins.find(ModelSpec(str(tiny))))
+    plugin = loading.load(finding.find(ModelSpec(str(tiny))))
     shape, device = torch.Size((1, 8, 8)), torch.device("cpu")
     model = bare_loop.build(plugin, shape, device)
     before = [value.clone() for value in model.networks.parameters()]

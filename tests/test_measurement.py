@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from genbench import controls, datasets, features, measurement, seeding
+from genbench import datasets, features, seeding
 from genbench.datasets.dataset import Dataset
-from genbench.measurement import Evaluator, Number
-from genbench.selection import select
+from genbench.evaluation import controls, measurement
+from genbench.evaluation.measurement import Evaluator, Number
+from genbench.evaluation.selection import select
 
 COUNT = 500
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench import measurement
 from genbench.datasets.dataset import Dataset, Split, fingerprint
-from genbench.evaluation import Evaluation
+from genbench.evaluation import measurement
+from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.trained import Evaluation
 from genbench.features.extractor import Extractor
-from genbench.measurement import Evaluator
-from genbench.model import Model
-from genbench.plugins import Plugin
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
 
 COUNT = 24
 CPU = torch.device("cpu")

@@ -13,11 +13,13 @@ from torch import Tensor
 from genbench.metrics import METRICS, Evidence, NotMeasurable
 from genbench.metrics.authenticity import authenticity, fewer_authentic_p
 from genbench.metrics.cells import assign_cells, fit_cells
-from genbench.metrics.class_coverage import class_coverage, class_divergence, class_histogram
+from genbench.metrics.class_coverage import class_coverage, class_divergence
+from genbench.metrics.class_histogram import class_histogram
 from genbench.metrics.data_copying import data_copying, mann_whitney_z
-from genbench.metrics.frechet_gap import frechet_gap, split_reference
+from genbench.metrics.frechet_gap import frechet_gap
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.modes import mode_counts
+from genbench.metrics.reference_parts import split_reference
 
 
 def mixture(count: int, seed: int) -> Tensor:

@@ -25,7 +25,8 @@ from genbench.metrics.pixels import (
     power_spectrum,
     spectrum_wasserstein,
 )
-from genbench.metrics.reconstruction import reconstruction_error, restored_images
+from genbench.metrics.reconstruction import reconstruction_error
+from genbench.metrics.restored import restored_images
 from genbench.metrics.similarity import scales, similarity, window
 
 

@@ -143,7 +143,7 @@ def test_a_sweep_stays_within_its_byte_budget() -> None:
     """In a process of its own, as the peak of this one is past: 4,000² distances are 122 MiB, the budget is 16."""
     program = """
         import resource, torch
-        from genbench.metrics.density_coverage import Balls
+        from genbench.metrics.observers import Balls
         from genbench.metrics.neighbours import Nearest, sweep
         features = torch.randn(4000, 64)
         sweep(features[:64], features, [Nearest(64)])  # what the first product allocates for good

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.datasets.torchvision_import import declare_missing_operators
+from genbench.machine.torchvision_import import declare_missing_operators
 from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from genbench.errors import InputError
-from genbench.plans import missing_cells, write_plan
+from genbench.records.plans import missing_cells, write_plan
 
 
 def cell(label: str, seed: int, **fields: Any) -> dict[str, Any]:

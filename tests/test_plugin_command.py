@@ -12,15 +12,18 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from genbench import cost, datasets, options, plugins, sampling, seeding, training
+from genbench import datasets, seeding
 from genbench.cli.plugin import plugin
 from genbench.config import ModelSpec
 from genbench.contract import Contract, run_contract
 from genbench.errors import InputError
+from genbench.evaluation import sampling
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
+from genbench.plugin import finding, loading, options
 from genbench.scaffold import FAMILIES
 from genbench.scaffold.distribution import write_distribution
+from genbench.training import cost, loop
 
 FILES = ["README.md", "my_model/__init__.py", "my_model/model.py", "pyproject.toml", "tests/test_contract.py"]
 RUFF = (sys.executable, "-m", "ruff")
@@ -76,7 +79,7 @@ def test_it_passes_ruff_with_its_own_defaults(written: Path) -> None:
 
 
 def test_it_passes_the_contract_once_installed(installed: Path) -> None:
-    found = plugins.find(ModelSpec("my-model"))
+    found = finding.find(ModelSpec("my-model"))
     assert (found.distribution, found.version, found.path) == ("my-model", "0.1.0", installed / "my_model/model.py")
     outcomes = run_contract(Contract("my-model", [(1, 8, 8), (3, 12, 10)]))
     assert [outcome for outcome in outcomes if outcome.status == "failed"] == []
@@ -88,7 +91,7 @@ def test_it_passes_the_contract_once_installed(installed: Path) -> None:
 
 
 def test_it_learns_digits(written: Path) -> None:
-    loaded = plugins.load(plugins.find(ModelSpec(str(written / "my_model/model.py"))))
+    loaded = loading.load(finding.find(ModelSpec(str(written / "my_model/model.py"))))
     dataset, device = datasets.load("digits"), torch.device("cpu")
     seeding.seed_global(0, "build")
     model = options.build(loaded, dataset.image_shape, dataset.classes, {}, device)
@@ -100,9 +103,9 @@ def test_it_learns_digits(written: Path) -> None:
         return frechet_distance(GaussianStatistics.from_features(drawn), GaussianStatistics.from_features(real))
 
     before = distance()
-    batches = training.Batches(dataset.train, 64, 0, device)
-    schedule = training.Schedule(steps=250, seconds=None, evaluations=1)
-    training.train(loaded, model, batches, schedule, training.Progress(), clock=cost.clock(device))
+    batches = loop.Batches(dataset.train, 64, 0, device)
+    schedule = loop.Schedule(steps=250, seconds=None, evaluations=1)
+    loop.train(loaded, model, batches, schedule, loop.Progress(), clock=cost.clock(device))
     assert distance() < before / 3
 
 

@@ -8,15 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from genbench import options, plugins
 from genbench.config import ModelSpec
 from genbench.errors import InputError, OptionError, PluginError
-from genbench.plugins import Found
-from genbench.source_hash import coverage, wrapped_versions
+from genbench.plugin import finding, loading, options
+from genbench.plugin.finding import Found
+from genbench.plugin.source_hash import coverage, wrapped_versions
 
 
 def find(text: str) -> Found:
-    return plugins.find(ModelSpec.parse(text))
+    return finding.find(ModelSpec.parse(text))
 
 
 def test_the_shipped_models_are_found_by_entry_point_and_not_imported() -> None:
@@ -53,11 +53,11 @@ def test_two_distributions_with_one_name_are_both_named(monkeypatch: pytest.Monk
 
 def test_only_listed_distributions_are_loaded_from() -> None:
     allowed = ["genbench_VAE", "genbench-ae"]  # as package indexes compare names
-    assert plugins.find(ModelSpec("vae"), allowed).distribution == "genbench-vae"
-    assert set(plugins.installed(allowed)) == {"vae", "conv-vae", "ae", "conv-ae"}
+    assert finding.find(ModelSpec("vae"), allowed).distribution == "genbench-vae"
+    assert set(finding.installed(allowed)) == {"vae", "conv-vae", "ae", "conv-ae"}
     listed = r"which --plugins-from does not list \(it lists genbench_VAE, genbench-ae\)"
     with pytest.raises(InputError, match=rf"model 'gan' is of genbench-gan \S+, {listed}"):
-        plugins.find(ModelSpec("gan"), allowed)
+        finding.find(ModelSpec("gan"), allowed)
 
 
 def test_a_listed_distribution_decides_between_two(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,17 +65,17 @@ def test_a_listed_distribution_decides_between_two(monkeypatch: pytest.MonkeyPat
         return SimpleNamespace(name="same", value="m", dist=SimpleNamespace(name=distribution, version="1"))
 
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point("a"), point("b")])
-    assert plugins.find(ModelSpec("same"), ["b"]).distribution == "b"
+    assert finding.find(ModelSpec("same"), ["b"]).distribution == "b"
 
 
 def test_model_files_have_to_be_listed_too(tiny: Path) -> None:
-    assert plugins.find(ModelSpec(str(tiny)), ["file"]).distribution == "file"
+    assert finding.find(ModelSpec(str(tiny)), ["file"]).distribution == "file"
     with pytest.raises(InputError, match="--plugins-from does not list `file`"):
-        plugins.find(ModelSpec(str(tiny)), ["genbench-vae"])
+        finding.find(ModelSpec(str(tiny)), ["genbench-vae"])
 
 
 def test_a_model_file(tiny: Path) -> None:
-    plugin = plugins.load(find(str(tiny)))
+    plugin = loading.load(find(str(tiny)))
     assert plugin.found.name == "tiny"
     assert plugin.found.summary().startswith("A generator that matches the batch in energy distance")
     assert plugin.implements("sample")
@@ -106,7 +106,7 @@ def test_a_model_file_that_is_not_there() -> None:
 )
 def test_a_plugin_that_breaks_the_contract_is_named(write_plugin, old: str, new: str, message: str) -> None:
     with pytest.raises(PluginError, match=message) as error:
-        plugins.load(find(str(write_plugin(old, new))))
+        loading.load(find(str(write_plugin(old, new))))
     assert str(error.value).startswith("model 'faulty' (file)")
     assert "\n" not in str(error.value)
 
@@ -145,7 +145,7 @@ def test_the_source_hash_changes_with_the_version_of_a_library_that_the_plugin_w
 def test_a_plugin_may_import_torchvision_whatever_its_build(write_plugin) -> None:
     path = write_plugin("import torch\n", "import torch\nimport torchvision\n")
     code = "import sys; from genbench.config import ModelSpec; from genbench import plugins;"
-    code += "plugins.load(plugins.find(ModelSpec.parse(sys.argv[1])))"
+    code += "plugins.load(finding.find(ModelSpec.parse(sys.argv[1])))"
     ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
 
@@ -156,7 +156,7 @@ def test_an_origin_says_how_a_plugin_came_here_and_never_where_it_lies(tiny: Pat
 
 
 def test_options_are_read_from_the_builder(tiny: Path) -> None:
-    accepted = options.accepted(plugins.load(find(str(tiny))))
+    accepted = options.accepted(loading.load(find(str(tiny))))
     assert accepted is not None
     assert [options.describe(parameter) for parameter in accepted.values()] == [
         "width: int = 256",
@@ -178,7 +178,7 @@ def test_options_are_read_from_the_builder(tiny: Path) -> None:
 def test_a_wrong_option_is_told_with_the_accepted_ones(tiny: Path, given: dict[str, object], message: str) -> None:
     import torch
 
-    plugin = plugins.load(find(str(tiny)))
+    plugin = loading.load(find(str(tiny)))
     with pytest.raises(OptionError) as error:
         options.build(plugin, torch.Size((1, 8, 8)), 10, given, torch.device("cpu"))
     assert str(error.value) == f"model 'tiny' (file): {message}"
@@ -193,7 +193,7 @@ def test_a_builder_that_takes_any_option_refuses_unknown_ones_itself(write_plugi
 
     path = write_plugin(OPEN[0], OPEN[1] + REFUSES)
     path.write_text(path.read_text().replace("import torch\n", "from typing import Literal\n\nimport torch\n", 1))
-    plugin = plugins.load(find(str(path)))
+    plugin = loading.load(find(str(path)))
     assert options.is_open(plugin)
     assert [*(options.accepted(plugin) or {})] == ["width", "rate", "kind"]
 
@@ -214,7 +214,7 @@ def test_a_builder_that_takes_any_option_refuses_unknown_ones_itself(write_plugi
 
 
 def test_a_builder_of_named_options_is_not_open(tiny: Path) -> None:
-    assert not options.is_open(plugins.load(find(str(tiny))))
+    assert not options.is_open(loading.load(find(str(tiny))))
 
 
 def test_a_builder_whose_source_hides_its_options_still_names_the_unknown_one(write_plugin) -> None:
@@ -223,7 +223,7 @@ def test_a_builder_whose_source_hides_its_options_still_names_the_unknown_one(wr
     path = write_plugin(
         "return build(image_shape, device, **options)", "kw = options; return build(image_shape, device, **kw)"
     )
-    plugin = plugins.load(find(str(path)))
+    plugin = loading.load(find(str(path)))
     assert options.accepted(plugin) is None
     with pytest.raises(OptionError, match=r"build\(\) got an unexpected keyword argument 'depth'"):
         options.build(plugin, torch.Size((1, 8, 8)), 10, {"depth": 3}, torch.device("cpu"))
@@ -232,6 +232,6 @@ def test_a_builder_whose_source_hides_its_options_still_names_the_unknown_one(wr
 def test_a_type_error_of_the_plugin_itself_is_not_taken_for_an_option(write_plugin) -> None:
     import torch
 
-    plugin = plugins.load(find(str(write_plugin("net = nn.Sequential(", "len(3)\n    net = nn.Sequential("))))
+    plugin = loading.load(find(str(write_plugin("net = nn.Sequential(", "len(3)\n    net = nn.Sequential("))))
     with pytest.raises(TypeError, match="has no len"):
         options.build(plugin, torch.Size((1, 8, 8)), 10, {"width": 3}, torch.device("cpu"))

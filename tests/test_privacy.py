@@ -14,9 +14,9 @@ from genbench.config import Cell, ModelSpec, Settings
 from genbench.execution.benchmark import _failed
 from genbench.execution.local import Outcome
 from genbench.execution.planning import _description, _identify
-from genbench.privacy import without_home, without_paths
-from genbench.record import record_path, write_record
-from genbench.source_hash import Coverage
+from genbench.machine.privacy import without_home, without_paths
+from genbench.plugin.source_hash import Coverage
+from genbench.records.record import record_path, write_record
 
 DATA: dict[str, Any] = {
     "dataset": {"name": "digits", "fingerprint": "f"},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genbench import environment, processors
+from genbench.machine import environment, processors
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from genbench import progress
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.errors import GenbenchError
 from genbench.execution.planning import Planned
+from genbench.plugin.visible import visible
 from genbench.progress import Lines, Silence, listener_for
 from genbench.progress.bars import Bars
 from genbench.progress.layout import Line, cut, duration, fitting, widths
 from genbench.progress.wording import outcome
-from genbench.record import Record
-from genbench.visible import visible
+from genbench.records.record import Record
 
 NASTY = "a\x1b]0;title\x07\x1b[2J\nb\u202e"
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from genbench.comparison import difference
-from genbench.ratio import relative_interval
+from genbench.records.ratio import relative_interval
+from genbench.records.statistics import difference
 
 sets = st.lists(st.integers(500, 1500).map(lambda whole: whole / 100), min_size=2, max_size=6)
 

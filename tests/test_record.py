@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from genbench import atomic, report
+from genbench import report
 from genbench.execution.benchmark import _Runner
-from genbench.identity import canonical, identity, slug
-from genbench.record import SCHEMA, RecordError, cell_id, read_record, read_records, record_path, write_record
+from genbench.machine import atomic
+from genbench.records.identity import canonical, identity, slug
+from genbench.records.record import SCHEMA, RecordError, cell_id, read_record, read_records, record_path, write_record
 
 RECIPE = {"metric": "frechet_distance"}
 RECIPE_ID = identity(RECIPE, 8)

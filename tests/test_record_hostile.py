@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genbench import changes
-from genbench.baseline import read_baseline, write_baseline
-from genbench.identity import identity
-from genbench.record import Record, RecordError, cell_id, read_record, record_path, write_record
+from genbench.records.baseline import read_baseline, write_baseline
+from genbench.records.identity import identity
+from genbench.records.record import Record, RecordError, cell_id, read_record, record_path, write_record
 from genbench.report import pages
 from genbench.report.frame import csv, curve_frame, frame, in_order
 from genbench.report.lean import lean

@@ -21,9 +21,10 @@ import torch
 from torch import nn
 
 import genbench
-from genbench import Model, checkpoint
+from genbench import Model
 from genbench.execution.cell_lock import CellLock
-from genbench.record import read_records
+from genbench.records.record import read_records
+from genbench.training import checkpoint
 
 TINY = (Path(__file__).parent / "models" / "tiny.py").read_text()
 QUICK: dict[str, Any] = {"seeds": 1, "evaluations": 2, "samples": 100, "controls": []}

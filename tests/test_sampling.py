@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from genbench import controls, datasets, options, plugins, sampling, seeding
+from genbench import datasets, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Dataset, Split
 from genbench.errors import PluginError
-from genbench.model import Model
+from genbench.evaluation import controls, sampling
+from genbench.plugin import finding, loading, options
+from genbench.plugin.model import Model
 
 CPU = torch.device("cpu")
 
@@ -23,7 +25,7 @@ def digits() -> Dataset:
 
 
 def draw(path: Path, dataset: Dataset, count: int = 300, seed: int = 0):
-    plugin = plugins.load(plugins.find(ModelSpec(str(path))))
+    plugin = loading.load(finding.find(ModelSpec(str(path))))
     seeding.seed_global(0, "build")
     model = options.build(plugin, dataset.image_shape, dataset.classes, {}, CPU)
     return sampling.draw(plugin, model, dataset, count, seed, CPU)
@@ -155,7 +157,7 @@ def test_gaussian_has_the_mean_and_covariance_of_the_pixels(digits: Dataset, cou
 
 
 def test_values_half_a_thousandth_outside_pass_and_twice_a_thousandth_do_not(digits: Dataset) -> None:
-    plugin = plugins.load(plugins.find(ModelSpec(str(Path(__file__).parent / "models" / "tiny.py"))))
+    plugin = loading.load(finding.find(ModelSpec(str(Path(__file__).parent / "models" / "tiny.py"))))
     sampling.check(plugin, "sample", torch.tensor([-1.0005, 1.0005]), (2,))
     for outside in (-1.002, 1.002):
         with pytest.raises(PluginError, match="expected values in"):

@@ -9,16 +9,16 @@ import pytest
 from click.testing import CliRunner
 
 import genbench
-from genbench import preflight
 from genbench.api import command_for
+from genbench.cell import preflight
 from genbench.cli.evaluate import evaluate
 from genbench.cli.run import run
 from genbench.cli.summary import print_summary
 from genbench.config import Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
+from genbench.evaluation.selection import names_in, select
 from genbench.execution.planning import _identify
 from genbench.metrics.table import METRICS
-from genbench.selection import names_in, select
 
 DEFAULT = [name for name, metric in METRICS.items() if metric.default]
 

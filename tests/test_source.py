@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from genbench import plugins
 from genbench.cell.events import Events
 from genbench.cell.source import SourceWatch
 from genbench.config import ModelSpec, Settings
 from genbench.errors import PluginError
 from genbench.execution.benchmark import _still_holds
 from genbench.execution.planning import Planned
-from genbench.plugins import Found
-from genbench.record import Record
-from genbench.source_hash import Coverage, coverage, installed
-from genbench.source_hash.witness import Witness
+from genbench.plugin import finding, loading
+from genbench.plugin.finding import Found
+from genbench.plugin.source_hash import Coverage, coverage, installed
+from genbench.plugin.source_hash.witness import Witness
+from genbench.records.record import Record
 
 Write = Callable[..., Path]
 PLUGIN: Any = "model 'model' (file)"  # as messages name it
@@ -65,7 +65,7 @@ def path(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 def find(path: Path) -> Found:
-    return plugins.find(ModelSpec(str(path)))
+    return finding.find(ModelSpec(str(path)))
 
 
 def changed_by(model: Path, edited: Path, text: str = "changed = 1\n") -> bool:
@@ -258,7 +258,7 @@ def test_each_model_file_imports_its_own_neighbour(
         (tmp_path / folder / "helper.py").write_text(f"width = {width}\n")
         (tmp_path / folder / "late.py").write_text(f"x = {width}\n")
         (tmp_path / folder / "model.py").write_text(tiny.read_text() + HELPER)
-        loaded.append(plugins.load(find(tmp_path / folder / "model.py")).implementation)
+        loaded.append(loading.load(find(tmp_path / folder / "model.py")).implementation)
         assert loaded[-1].later() == width  # type: ignore[attr-defined]
     assert [module.WIDTH for module in loaded] == [1, 2]  # type: ignore[attr-defined]
 

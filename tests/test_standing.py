@@ -15,9 +15,9 @@ from genbench.execution import benchmark
 from genbench.execution.benchmark import run_benchmark
 from genbench.execution.planning import Planned
 from genbench.execution.standing import standing
-from genbench.plans import missing_cells
 from genbench.progress import Silence
-from genbench.record import record_path
+from genbench.records.plans import missing_cells
+from genbench.records.record import record_path
 
 IDS = ["0" * 16, "1" * 16, "2" * 16]
 CONTROL = Benchmark((), controls=tuple(CONTROLS))

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from genbench import checkpoint, cost, options, plugins, sampling, seeding, training
+from genbench import seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
 from genbench.errors import PluginError
-from genbench.model import Model
-from genbench.plugins import Plugin
-from genbench.training import Batches, Progress, Schedule
+from genbench.evaluation import sampling
+from genbench.plugin import finding, loading, options
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.training import checkpoint, cost, loop
+from genbench.training.loop import Batches, Progress, Schedule
 
 CPU = torch.device("cpu")
 SHAPE = torch.Size((1, 8, 8))
@@ -28,7 +31,7 @@ def toy_split(count: int = 70) -> Split:
 
 
 def load(path: Path) -> Plugin:
-    return plugins.load(plugins.find(ModelSpec(str(path))))
+    return loading.load(finding.find(ModelSpec(str(path))))
 
 
 def build(plugin: Plugin) -> Model:
@@ -46,7 +49,7 @@ def ticking(step: float = 1.0):
 
 def test_scaling_ends_at_one_and_survives_rounding() -> None:
     values = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1)
-    scaled = training.scale(values)
+    scaled = loop.scale(values)
     assert (scaled.min(), scaled.max(), scaled.dtype) == (-1.0, 1.0, torch.float32)
     assert torch.equal(sampling.to_uint8(scaled), values)
 
@@ -117,7 +120,7 @@ def test_a_budget_in_seconds_is_kept_to_a_hundredth(tiny: Path) -> None:
             now += 1.0 if step == 0 else 0.01
             return batches(step)
 
-    training.train(plugin, model, Timed(), Schedule(None, 5.0, 2), progress, clock=clock)  # type: ignore[arg-type]
+    loop.train(plugin, model, Timed(), Schedule(None, 5.0, 2), progress, clock=clock)  # type: ignore[arg-type]
     assert 5.0 <= progress.elapsed_s <= 5.06
     assert 390 <= progress.step <= 410
 
@@ -128,14 +131,14 @@ def test_evaluation_is_off_the_clock_and_leaves_training_as_it_was(tiny: Path) -
         model, progress = build(plugin), Progress()
 
         def evaluate(_: Progress) -> dict[str, float]:
-            state = checkpoint.random_state()
+            state = seeding.random_state()
             if disturb:
                 model.networks.eval()
                 torch.rand(1000)
-            checkpoint.restore_random_state(state)
+            seeding.restore_random_state(state)
             return {"fd": 1.0}
 
-        training.train(
+        loop.train(
             plugin,
             model,
             Batches(toy_split(), 16, 0, CPU),
@@ -157,7 +160,7 @@ def test_evaluation_is_off_the_clock_and_leaves_training_as_it_was(tiny: Path) -
 def test_the_curve_starts_before_the_first_step_and_losses_are_means(tiny: Path) -> None:
     plugin = load(tiny)
     progress = Progress()
-    training.train(
+    loop.train(
         plugin,
         build(plugin),
         Batches(toy_split(), 16, 0, CPU),
@@ -200,7 +203,7 @@ def test_a_bad_loss_is_named_with_its_step(write_plugin, new: str, message: str)
     path.write_text(path.read_text().replace("def train_step(model, images)", "def train_step(model, images, step)"))
     plugin = load(path)
     with pytest.raises(PluginError, match=message) as error:
-        training.train(
+        loop.train(
             plugin, build(plugin), Batches(toy_split(), 16, 0, CPU), Schedule(8, None, 1), Progress(), clock=ticking()
         )
     assert str(error.value).startswith("model 'faulty' (file)")
@@ -221,7 +224,7 @@ class Recorder:
     def train(self, schedule: Schedule, **more) -> tuple[Progress, Model]:
         model, progress = Model(torch.nn.ModuleDict({"net": torch.nn.Linear(1, 1)}), {}), Progress()
         batches = Batches(toy_split(), 16, 0, CPU)
-        training.train(self, model, batches, schedule, progress, **{"clock": ticking(), **more})  # type: ignore[arg-type]
+        loop.train(self, model, batches, schedule, progress, **{"clock": ticking(), **more})  # type: ignore[arg-type]
         return progress, model
 
 
@@ -234,7 +237,7 @@ def test_every_step_is_in_training_mode_also_after_an_evaluation() -> None:
         model.networks.eval()
         return {}
 
-    training.train(
+    loop.train(
         recorder,  # type: ignore[arg-type]
         model,
         batches,
@@ -299,7 +302,7 @@ def test_bf16_steps_run_under_autocast(write_plugin) -> None:
         progress = Progress()
         batches = Batches(toy_split(), 16, 0, CPU)
         schedule = Schedule(1, None, 1)
-        training.train(plugin, build(plugin), batches, schedule, progress, clock=ticking(), precision=precision)
+        loop.train(plugin, build(plugin), batches, schedule, progress, clock=ticking(), precision=precision)
         kinds[precision] = progress.rows[-1].losses["bf16"]
     assert kinds == {"fp32": 0.0, "bf16": 1.0}
 
@@ -310,7 +313,7 @@ def test_bf16_sees_an_update_within_its_step(write_plugin) -> None:
     plugin = load(write_plugin('{"energy": loss.detach()}', again))
     progress = Progress()
     batches = Batches(toy_split(), 16, 0, CPU)
-    training.train(plugin, build(plugin), batches, Schedule(1, None, 1), progress, clock=ticking(), precision="bf16")
+    loop.train(plugin, build(plugin), batches, Schedule(1, None, 1), progress, clock=ticking(), precision="bf16")
     assert progress.rows[-1].losses["moved"] > 0
 
 
@@ -320,14 +323,14 @@ def test_precision_says_whether_cuda_rounds_to_tf32(precision: str) -> None:
         return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
 
     before = settings()
-    with training.in_precision(precision, torch.device("cuda")):
+    with loop.in_precision(precision, torch.device("cuda")):
         assert settings() == {"fp32": ("highest", False), "tf32": ("high", True)}[precision]
     assert settings() == before
 
 
 def test_a_precision_that_a_step_sets_stays_for_the_check_of_the_world() -> None:
     try:
-        with training.in_precision("fp32", torch.device("cuda")):
+        with loop.in_precision("fp32", torch.device("cuda")):
             torch.set_float32_matmul_precision("medium")
         assert torch.get_float32_matmul_precision() == "medium"
     finally:

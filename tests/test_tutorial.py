@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from genbench.contract import CHECKS
-from genbench.plugins import hook_names
+from genbench.plugin.loading import hook_names
 
 PAGE = Path(__file__).parent.parent / "docs" / "write-a-plugin.md"
 # ```python my_model.py    a file of that name;    ```console    commands after `$`, and what they print

@@ -19,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genbench import world
+from genbench.plugin import world
 
 
 def test_each_change_is_named_and_put_back(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

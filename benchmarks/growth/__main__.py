@@ -51,7 +51,7 @@ def measure(name: str, quick: bool, limit_s: float) -> tuple[pd.DataFrame, list[
 def about(begin: float, left_out: list[str], quick: bool) -> dict[str, Any]:
     import torch
 
-    from genbench import environment
+    from genbench.machine import environment
 
     return {
         "measured_at": datetime.fromtimestamp(begin, UTC).isoformat(timespec="seconds"),

@@ -13,11 +13,11 @@ import pandas as pd
 import torch
 from parts import Parts, repeated
 
-from genbench import workload
+from genbench.evaluation.selection import select
 from genbench.metrics.evidence import Evidence
-from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.resampling import standard_error
-from genbench.selection import select
+from genbench.regression import workload
 
 __all__ = ["QUICK", "SETTINGS", "Size", "measure"]
 

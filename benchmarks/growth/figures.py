@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from genbench.atomic import replacing
+from genbench.machine.atomic import replacing
 from genbench.report.drawing import GREY, Margins, Style, count_axis, new_figure, plain_style, styles, value_axis
 
 __all__ = ["FIGURES", "draw"]

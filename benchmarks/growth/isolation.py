@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-from genbench import cost
+from genbench.training import cost
 
 __all__ = ["added_bytes", "isolated", "resident_bytes"]
 

@@ -20,8 +20,8 @@ import pandas as pd
 from parts import Parts, repeated
 
 from genbench import report
-from genbench.identity import canonical
-from genbench.record import record_path
+from genbench.records.identity import canonical
+from genbench.records.record import record_path
 from genbench.report.stored import stored_records
 
 __all__ = ["QUICK", "SETTINGS", "Size", "measure"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from genbench.atomic import write_bytes, write_text
 from genbench.errors import InputError
+from genbench.machine.atomic import write_bytes, write_text
 from genbench.report.frame import csv
 
 __all__ = ["load", "save"]

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from genbench import counters, workload
-from genbench.workload import Workload
+from genbench.regression import workload
+from genbench.regression.workload import Workload
+from genbench.training import counters
 
 __all__ = ["QUICK", "SETTINGS", "Size", "measure"]
 

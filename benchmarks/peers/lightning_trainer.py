@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genbench.datasets.torchvision_import import declare_missing_operators
+from genbench.machine.torchvision_import import declare_missing_operators
 
 declare_missing_operators()  # a torchvision built for CUDA beside a torch for the CPU cannot be imported otherwise
 

@@ -17,7 +17,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from genbench.datasets.torchvision_import import declare_missing_operators
+from genbench.machine.torchvision_import import declare_missing_operators
 
 declare_missing_operators()  # a torchvision built for CUDA beside a torch for the CPU cannot be imported otherwise
 

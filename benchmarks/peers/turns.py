@@ -18,12 +18,15 @@ from pathlib import Path
 import torch
 from core_distance import SHARED_CACHE_NS, core_distance
 
-from genbench import datasets, options, plugins, seeding
+from genbench import datasets, seeding
+from genbench.plugin import options
+from genbench.plugin import loading
+from genbench.plugin import finding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Dataset
-from genbench.model import Model
-from genbench.training import Batches
-from genbench.workload import Workload
+from genbench.plugin.model import Model
+from genbench.training.loop import Batches
+from genbench.regression.workload import Workload
 
 __all__ = ["BATCH", "EPOCHS", "Loop", "arguments", "build", "compare", "harness", "mnist"]
 
@@ -49,7 +52,7 @@ def mnist(root: Path | None) -> Dataset:
 def build(name: str, data: Dataset) -> Model:
     """Build a model as a cell does, from the global generator at seed 0."""
     seeding.seed_global(0, "build")
-    plugin = plugins.load(plugins.find(ModelSpec.parse(name)))
+    plugin = loading.load(finding.find(ModelSpec.parse(name)))
     model: Model = options.build(plugin, data.image_shape, data.classes, ModelSpec.parse(name).options, CPU)
     return model
 
@@ -57,7 +60,7 @@ def build(name: str, data: Dataset) -> Model:
 def harness(name: str, root: Path | None) -> Loop:
     """Return genbench's own loop over MNIST."""
     data = mnist(root)
-    plugin = plugins.load(plugins.find(ModelSpec.parse(name)))
+    plugin = loading.load(finding.find(ModelSpec.parse(name)))
     work = Workload(plugin, build(name, data), Batches(data.train, BATCH, 0, CPU), CPU)
     windows = EPOCHS * work.batches.per_epoch // WINDOW
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from turns import BATCH, EPOCHS, Loop, arguments, build, compare, harness, mnist
 
-from genbench.datasets.torchvision_import import import_torchvision
+from genbench.machine.torchvision_import import import_torchvision
 
 
 def usual(root: Path | None, workers: int) -> Loop:

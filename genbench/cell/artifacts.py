@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genbench import pictures
+from genbench.cell import pictures
 from genbench.config import Cell
 from genbench.datasets.dataset import Dataset
-from genbench.identity import slug
-from genbench.privacy import without_home
+from genbench.machine.privacy import without_home
+from genbench.records.identity import slug
 
 __all__ = ["save_artifacts"]
 

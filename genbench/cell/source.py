@@ -11,9 +11,9 @@ from genbench.cell.events import Events
 from genbench.config import Settings
 from genbench.datasets import cache_root, default_data_root
 from genbench.errors import PluginError
-from genbench.plugins import Plugin
-from genbench.source_hash import Coverage
-from genbench.source_hash.witness import Witness
+from genbench.plugin.loading import Plugin
+from genbench.plugin.source_hash import Coverage
+from genbench.plugin.source_hash.witness import Witness
 
 __all__ = ["SourceWatch"]
 

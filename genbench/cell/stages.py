@@ -12,23 +12,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import controls, cost, environment, measurement, plugins, preflight, sampling, seeding, world
+from genbench import seeding
+from genbench.cell import preflight
 from genbench.cell.artifacts import save_artifacts
 from genbench.cell.events import Emit, Events
 from genbench.cell.source import SourceWatch
 from genbench.cell.training import CellTraining
-from genbench.compilation import compile_networks
 from genbench.config import Cell
 from genbench.errors import PluginError
-from genbench.evaluation import Evaluation
-from genbench.flops import Flops
-from genbench.measurement import Evaluator
-from genbench.model import Model
-from genbench.plugins import Plugin
-from genbench.record import SCHEMA, checkpoint_path, write_record
-from genbench.selection import select
-from genbench.stopwatch import Stopwatch
-from genbench.training import Progress
+from genbench.evaluation import controls, measurement, sampling
+from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.selection import select
+from genbench.evaluation.stopwatch import Stopwatch
+from genbench.evaluation.trained import Evaluation
+from genbench.machine import environment
+from genbench.plugin import finding, loading, world
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.records.record import SCHEMA, checkpoint_path, write_record
+from genbench.training import cost
+from genbench.training.compilation import compile_networks
+from genbench.training.flops import Flops
+from genbench.training.loop import Progress
 
 __all__ = ["run"]
 
@@ -117,7 +122,7 @@ class _CellRun:
         before = world.snapshot()
         source = SourceWatch(self.payload, self.settings, self.checkpoint_path, self.events)
         with world.importing():
-            plugin = plugins.load(plugins.find(self.cell.model, [self.payload["distribution"]]))
+            plugin = loading.load(finding.find(self.cell.model, [self.payload["distribution"]]))
         # Libraries set variables of their own while they are imported: those are not held against a plugin.
         before["the environment"] = world.snapshot()["the environment"]
         interval = self.payload["checkpoint_interval"]

@@ -13,17 +13,19 @@ from typing import Any
 
 import torch
 
-from genbench import checkpoint, cost, options, seeding, training
-from genbench.capture import WARM_UP_STEPS, ReplayedStep
+from genbench import seeding
 from genbench.cell.events import Events
-from genbench.compilation import double_backward_told
 from genbench.config import Cell
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
-from genbench.flops import MOST_STEPS, Flops, count_flops
-from genbench.model import Model
-from genbench.plugins import Plugin
-from genbench.training import Progress, Schedule
+from genbench.plugin import options
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.training import checkpoint, cost, loop
+from genbench.training.capture import WARM_UP_STEPS, ReplayedStep
+from genbench.training.compilation import double_backward_told
+from genbench.training.flops import MOST_STEPS, Flops, count_flops
+from genbench.training.loop import Progress, Schedule
 
 __all__ = ["CellTraining"]
 
@@ -110,7 +112,7 @@ class CellTraining:
 
         self.events.stage("training")
         with double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext():
-            training.train(
+            loop.train(
                 self.plugin,
                 model,
                 self._batches(),
@@ -173,8 +175,8 @@ class CellTraining:
             raise PluginError(f"{self.plugin}: build_model returned {type(model).__name__}, expected a genbench.Model")
         return model
 
-    def _batches(self) -> training.Batches:
-        return training.Batches(self.dataset.train, self.cell.settings.batch_size, self.cell.seed, self.device)
+    def _batches(self) -> loop.Batches:
+        return loop.Batches(self.dataset.train, self.cell.settings.batch_size, self.cell.seed, self.device)
 
 
 def _progress_event(progress: Progress, schedule: Schedule) -> dict[str, Any]:

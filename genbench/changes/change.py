@@ -10,8 +10,8 @@ from typing import Literal
 
 from genbench.changes.measures import Measure, cost_value
 from genbench.changes.pairing import Pair
-from genbench.comparison import Difference, Summary, difference, is_resolved, summarise
-from genbench.ratio import relative_interval
+from genbench.records.ratio import relative_interval
+from genbench.records.statistics import Difference, Summary, difference, is_resolved, summarise
 from genbench.report.rows import Column, Row
 
 __all__ = ["Change", "Outcome", "cost_change", "quality_change"]

@@ -11,7 +11,7 @@ from genbench.changes.expression import Term, applying
 from genbench.changes.losses import Loss, losses
 from genbench.changes.measures import Measure, cost_value, measures
 from genbench.changes.pairing import Pair, Pairing, Refusal, pairing
-from genbench.comparison import differing_fields, holm
+from genbench.records.statistics import differing_fields, holm
 from genbench.report.merging import with_older
 from genbench.report.quantities import main_metric
 from genbench.report.rows import Row

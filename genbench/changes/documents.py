@@ -11,10 +11,10 @@ from typing import Any
 from genbench.changes.change import Change
 from genbench.changes.remarks import remarks
 from genbench.changes.wording import HEADER, Shown, cells, headline, judgement_text, split
-from genbench.comparison import Summary
+from genbench.plugin.visible import visible
+from genbench.records.statistics import Summary
 from genbench.report.escape import code, text
 from genbench.report.tables import markdown_table
-from genbench.visible import visible
 
 __all__ = ["FORMATS"]
 

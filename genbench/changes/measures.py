@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from genbench.comparison import Direction
+from genbench.records.statistics import Direction
 from genbench.report.quantities import arrow, in_reading_order, quantity
 
 __all__ = ["Measure", "cost_value", "measures"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.comparison import differing_fields
+from genbench.records.statistics import differing_fields
 from genbench.report.frame import in_order
 from genbench.report.merging import merged
 from genbench.report.rows import Row, rows

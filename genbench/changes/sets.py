@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genbench.baseline import read_baseline
 from genbench.errors import InputError
-from genbench.record import Record, RecordError
+from genbench.records.baseline import read_baseline
+from genbench.records.record import Record, RecordError
 from genbench.report.stored import stored_records
 
 __all__ = ["read_set"]

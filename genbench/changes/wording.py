@@ -11,7 +11,7 @@ from genbench.changes.comparing import Comparison
 from genbench.changes.expression import Term, applying
 from genbench.changes.gate import Judgement, Verdict
 from genbench.changes.measures import Measure
-from genbench.comparison import Summary
+from genbench.records.statistics import Summary
 from genbench.report.formatting import NOTHING, amount, interval, memory, p_value, percent, plain
 from genbench.report.quantities import HEADLINE
 

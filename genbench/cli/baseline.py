@@ -19,8 +19,8 @@ def baseline(directory: Path, out: Path) -> None:
     Examples:
       genbench baseline reports/digits --out benchmarks/baselines/digits.json
     """
-    from genbench.baseline import write_baseline
     from genbench.changes import read_set
+    from genbench.records.baseline import write_baseline
 
     records = read_set(directory)
     write_baseline(out, records)

@@ -59,8 +59,8 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
       genbench compare reports/fp32 reports/bf16 --format json
     """
     from genbench import changes
-    from genbench.atomic import write_text
-    from genbench.privacy import without_paths
+    from genbench.machine.atomic import write_text
+    from genbench.machine.privacy import without_paths
 
     with _pointed():
         terms = changes.parse(fail_on) if fail_on is not None else []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from genbench.visible import visible
+from genbench.plugin.visible import visible
 
 
 @click.command(short_help="Show what is installed, what is missing, and how to get it.")
@@ -51,7 +51,7 @@ def _software() -> None:
 def _devices() -> None:
     import torch
 
-    from genbench.environment import processor
+    from genbench.machine.environment import processor
 
     _title("Devices")
     threads = torch.get_num_threads()
@@ -69,7 +69,7 @@ def _devices() -> None:
 
 
 def _models() -> None:
-    from genbench.plugins import installed
+    from genbench.plugin.finding import installed
 
     _title("Models")
     models = installed()

@@ -14,7 +14,7 @@ from genbench.cli.numbers import Whole
 from genbench.cli.terminal import go_on_without_cache, say, watched
 from genbench.cli.timing import print_timing
 from genbench.errors import InputError
-from genbench.visible import visible
+from genbench.plugin.visible import visible
 
 if TYPE_CHECKING:
     from genbench.cli.scoring import Scored
@@ -51,7 +51,7 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
     """
     from genbench.cli.scoring import Request, score
     from genbench.config import Settings
-    from genbench.selection import names_in
+    from genbench.evaluation.selection import names_in
 
     if (dataset is None) == (reference is None):
         raise InputError("name what to compare with: either a dataset with -d, or images with --reference")

@@ -25,7 +25,7 @@ def models(model: str | None) -> None:
     if model is not None:
         _show(model)
         return
-    from genbench.plugins import installed
+    from genbench.plugin.finding import installed
 
     rows = [
         (
@@ -43,16 +43,16 @@ def models(model: str | None) -> None:
 
 
 def _show(name: str) -> None:
-    from genbench import options, plugins
+    from genbench.plugin import finding, loading, options
 
     spec = ModelSpec.parse(name)
     if spec.options:
         raise InputError(f"model {name!r}: its options have no effect here; write {spec.name}")
-    found = plugins.find(spec)
-    plugin = plugins.load(found)
+    found = finding.find(spec)
+    plugin = loading.load(found)
     say(f"{found.name}: {found.summary()}")
     say(f"  from {found.distribution} {found.version}, {found.path}".replace(" ,", ","))
-    click.echo(f"  hooks: {', '.join(hook for hook in plugins.hook_names() if plugin.implements(hook))}")
+    click.echo(f"  hooks: {', '.join(hook for hook in loading.hook_names() if plugin.implements(hook))}")
     accepted = options.accepted(plugin)
     if accepted is None:
         click.echo("  options: its source does not show them")

@@ -12,7 +12,7 @@ from genbench.cli.numbers import MOST_SEED, MOST_SEEDS, SECONDS, Whole
 from genbench.cli.terminal import go_on_without_cache
 from genbench.config import CONTROLS, Benchmark, make_benchmark, read_benchmark
 from genbench.errors import InputError
-from genbench.selection import names_in
+from genbench.evaluation.selection import names_in
 
 if TYPE_CHECKING:
     from genbench.execution.conditions import Conditions
@@ -179,7 +179,7 @@ def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions)
         flags["metrics"] = names_in(flags["metrics"])
     values |= {key: value for key, value in flags.items() if value is not None and value != ()}
     if "models" not in values:
-        from genbench.plugins import installed
+        from genbench.plugin.finding import installed
 
         models = installed(conditions.plugins_from).items()
         values["models"] = [name if len(found) == 1 else f"{found[0].distribution}:{name}" for name, found in models]

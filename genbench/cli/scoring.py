@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from genbench.errors import InputError
-from genbench.stopwatch import Stopwatch
+from genbench.evaluation.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from genbench.config import Settings
     from genbench.datasets.dataset import Dataset
     from genbench.datasets.external import External
+    from genbench.evaluation.measurement import Number
     from genbench.features.extractor import Extractor
-    from genbench.measurement import Number
 
 __all__ = ["Request", "Scored", "Show", "score"]
 
@@ -70,11 +70,12 @@ def score(request: Request, show: Show) -> Scored:
         request: what to score.
         show: receives the progress.
     """
-    from genbench import environment, measurement
     from genbench.datasets.external import open_images
     from genbench.datasets.mapping import PixelStore
+    from genbench.evaluation import measurement
+    from genbench.evaluation.selection import select
     from genbench.features.extractor import extract
-    from genbench.selection import select
+    from genbench.machine import environment
 
     metrics = select(request.settings.metrics)
     device = environment.share(request.settings.device)
@@ -118,7 +119,7 @@ def _prepare(
     step: Callable[[str], Callable[[int, int], None]],
 ) -> tuple[External, Dataset, Extractor, list[str]]:
     """Bring both sides to the same channels; load the extractor, and what to compare with."""
-    from genbench import preflight
+    from genbench.cell import preflight
     from genbench.datasets.external import as_reference
     from genbench.datasets.mapping import PixelStore
 

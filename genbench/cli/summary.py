@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from genbench.cli.terminal import say
-from genbench.record import Record
-from genbench.visible import visible
+from genbench.plugin.visible import visible
+from genbench.records.record import Record
 
 __all__ = ["print_summary"]
 

@@ -37,7 +37,7 @@ class Settings:
         profile: which published tool's resizing the extractor follows.
         image_size: what images are resized to, or None to take them as they are.
         data_root: where datasets are kept.
-        metrics: names that `genbench.selection.select` reads; none is the default.
+        metrics: names that `genbench.evaluation.selection.select` reads; none is the default.
     """
 
     budget: Budget = DEFAULT_BUDGET

@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import checkpoint, options, sampling, seeding
+from genbench import seeding
 from genbench.contract import state
 from genbench.contract.fault import Refused, calling
 from genbench.errors import GenbenchError
-from genbench.model import Model
-from genbench.plugins import Plugin
-from genbench.training import TrainStep, scale
+from genbench.evaluation import sampling
+from genbench.plugin import options
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.training.loop import TrainStep, scale
 
 __all__ = ["BATCH", "CLASSES", "STEPS", "Case", "Subject"]
 
@@ -148,7 +150,7 @@ class Subject:
         """The same model after its first steps, with their losses."""
         seeding.seed_global(0, "contract", "train")
         losses = self.train(self.built.model, 0)
-        return FirstSteps(self.built.model, losses, checkpoint.random_state())
+        return FirstSteps(self.built.model, losses, seeding.random_state())
 
     @functools.cached_property
     def trained(self) -> Model:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.visible import wording
+from genbench.plugin.visible import wording
 
 __all__ = ["Caution", "Fault", "Refused", "Unmet", "calling", "in_library", "own_line"]
 

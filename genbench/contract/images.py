@@ -9,9 +9,9 @@ from torch import Tensor
 
 from genbench.contract.case import STRETCH, Subject
 from genbench.contract.fault import Fault
-from genbench.model import Model
-from genbench.returned import FLOATS, Unusable, plain
-from genbench.sampling import TOLERANCE
+from genbench.evaluation.sampling import TOLERANCE
+from genbench.plugin.model import Model
+from genbench.plugin.returned import FLOATS, Unusable, plain
 
 __all__ = ["check_images", "check_images_stay_in_range", "check_tensor"]
 

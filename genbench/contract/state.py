@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.model import Model
+from genbench.plugin.model import Model
 
 __all__ = ["difference", "equal", "near", "snapshot"]
 

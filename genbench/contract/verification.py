@@ -6,14 +6,15 @@ import contextlib
 import math
 from collections.abc import Sequence
 
-from genbench import environment, plugins, world
 from genbench.config import ModelSpec
 from genbench.contract.case import CLASSES, Case, Subject
 from genbench.contract.checks import module
 from genbench.contract.fault import Caution, Fault, Refused, Unmet
 from genbench.contract.table import CHECKS, Check
 from genbench.errors import InputError, OptionError
-from genbench.plugins import Plugin
+from genbench.machine import environment
+from genbench.plugin import finding, world
+from genbench.plugin.loading import Plugin
 
 __all__ = ["SHAPES", "Contract"]
 
@@ -49,7 +50,7 @@ class Contract:
 
     def refuse_bad_input(self) -> None:
         """Raise `InputError` for a model, an option or a device that is not there: no fault of the plugin."""
-        plugins.find(self.spec)
+        finding.find(self.spec)
         environment.choose_device(self.device_name)
         if self.spec.options:
             try:
@@ -83,7 +84,7 @@ class Contract:
     def _load(self) -> Plugin:
         if self._plugin is None:
             try:
-                found = plugins.find(self.spec)
+                found = finding.find(self.spec)
             except InputError as error:
                 raise Fault(
                     "a model that can be found", str(error), "install its distribution, or name its file"

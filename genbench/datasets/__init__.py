@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genbench import atomic
 from genbench.datasets.presence import Presence, presence
 from genbench.datasets.source import Progress, Request, Source, cache_root, default_data_root
 from genbench.errors import InputError, nearest, quoted
+from genbench.machine import atomic
 
 if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset

@@ -18,7 +18,7 @@ from genbench.datasets.decoding import fit_square, in_parallel, read_pixels
 from genbench.datasets.locking import locked
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, file_stamps, keep
-from genbench.datasets.torchvision_import import import_torchvision
+from genbench.machine.torchvision_import import import_torchvision
 
 __all__ = ["load"]
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.atomic import replacing
 from genbench.datasets.source import Progress
+from genbench.machine.atomic import replacing
 
 __all__ = ["Archive", "DownloadError", "fetch", "md5_of", "unlike_packed"]
 

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from genbench.atomic import make_private_folder
 from genbench.errors import InputError
+from genbench.machine.atomic import make_private_folder
 
 __all__ = ["locked"]
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from genbench.atomic import make_private_folder
 from genbench.datasets.source import cache_root
 from genbench.errors import InputError
+from genbench.machine.atomic import make_private_folder
 
 __all__ = ["PixelStore", "as_mapped", "giving_back", "release"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["OUTLINES"]
+__all__ = ["COLOURS", "KINDS", "OUTLINES", "RADIUS", "coverage"]
 
 
 def _length(x: Tensor, y: Tensor) -> Tensor:
@@ -97,3 +97,32 @@ OUTLINES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "star": _star,
     "heart": _heart,
 }
+
+KINDS = tuple(OUTLINES)
+COLOURS = {
+    "red": (226, 54, 64),
+    "orange": (245, 130, 32),
+    "yellow": (250, 208, 44),
+    "green": (52, 168, 83),
+    "teal": (0, 178, 188),
+    "blue": (44, 98, 226),
+    "purple": (132, 66, 200),
+    "pink": (242, 110, 178),
+}
+RADIUS = (0.22, 0.38)  # the smallest and the largest, as shares of the image's side
+
+
+def coverage(kind: str, centre: Tensor, radius: Tensor, size: int) -> Tensor:
+    """Return how much of each pixel a shape covers, (N, size, size) in [0, 1].
+
+    Args:
+        kind: one of `KINDS`.
+        centre: (N, 2), x and y in pixels.
+        radius: (N,), in pixels.
+        size: the side of the image.
+    """
+    pixels = torch.arange(size, dtype=torch.float32, device=centre.device) + 0.5
+    x = (pixels[None, None, :] - centre[:, 0, None, None]) / radius[:, None, None]
+    y = (pixels[None, :, None] - centre[:, 1, None, None]) / radius[:, None, None]
+    # An outline's distance in pixels, cut off half a pixel on either side, is the share of the pixel it covers.
+    return (0.5 - OUTLINES[kind](x, y) * radius[:, None, None]).clamp(0, 1)

@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from genbench.datasets.shapes import COLOURS, KINDS, RADIUS, coverage
+from genbench.datasets.outlines import COLOURS, KINDS, RADIUS, coverage
 
 __all__ = ["nearest_mode"]
 

@@ -9,26 +9,15 @@ import torch
 from torch import Tensor
 
 from genbench.datasets.dataset import Dataset, Split, fingerprint
-from genbench.datasets.outlines import OUTLINES
+from genbench.datasets.outlines import COLOURS, KINDS, RADIUS, coverage
 from genbench.datasets.room import require_memory
+from genbench.datasets.shape_modes import nearest_mode
 from genbench.datasets.source import Request
 from genbench.errors import nearest, quoted
 from genbench.seeding import generator
 
 __all__ = ["COLOURS", "KINDS", "generate", "load"]
 
-KINDS = tuple(OUTLINES)
-COLOURS = {
-    "red": (226, 54, 64),
-    "orange": (245, 130, 32),
-    "yellow": (250, 208, 44),
-    "green": (52, 168, 83),
-    "teal": (0, 178, 188),
-    "blue": (44, 98, 226),
-    "purple": (132, 66, 200),
-    "pink": (242, 110, 178),
-}
-RADIUS = (0.22, 0.38)  # the smallest and the largest, as shares of the image's side
 MARGIN = 1.5  # pixels around a shape that are background alone
 LARGEST = 2**31 - 1  # of any option
 LEAST_SIZE = 16  # below it the kinds cannot be told apart with certainty
@@ -76,8 +65,6 @@ def load(request: Request) -> Dataset:
 
     The held-out split comes from a stream of its own, and may be as long as one likes: `shapes:held_out=100000`.
     """
-    from genbench.datasets.shape_modes import nearest_mode
-
     options = _options(request)
     splits = []
     for name, count in (("train", options.count), ("held-out", options.held_out)):
@@ -145,22 +132,6 @@ def render(factors: Factors, size: int) -> Tensor:
         covered[rows] = coverage(name, factors.centre[rows] * size, factors.radius[rows] * size, size)
     image = background[..., None] + covered[:, None] * (colour[:, :, None] - background)[..., None]
     return image.round().clamp(0, 255).to(torch.uint8)
-
-
-def coverage(kind: str, centre: Tensor, radius: Tensor, size: int) -> Tensor:
-    """Return how much of each pixel a shape covers, (N, size, size) in [0, 1].
-
-    Args:
-        kind: one of `KINDS`.
-        centre: (N, 2), x and y in pixels.
-        radius: (N,), in pixels.
-        size: the side of the image.
-    """
-    pixels = torch.arange(size, dtype=torch.float32, device=centre.device) + 0.5
-    x = (pixels[None, None, :] - centre[:, 0, None, None]) / radius[:, None, None]
-    y = (pixels[None, :, None] - centre[:, 1, None, None]) / radius[:, None, None]
-    # An outline's distance in pixels, cut off half a pixel on either side, is the share of the pixel it covers.
-    return (0.5 - OUTLINES[kind](x, y) * radius[:, None, None]).clamp(0, 1)
 
 
 def _background(hue: Tensor, shade: Tensor, fade: Tensor) -> tuple[Tensor, Tensor]:

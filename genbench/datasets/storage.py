@@ -24,13 +24,13 @@ import numpy.typing as npt
 import psutil
 import torch
 
-from genbench.atomic import replacing
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.locking import locked
 from genbench.datasets.mapping import as_mapped, release
 from genbench.datasets.room import has_room, require_memory, require_one_image
 from genbench.datasets.source import Request
-from genbench.privacy import without_paths
+from genbench.machine.atomic import replacing
+from genbench.machine.privacy import without_paths
 
 __all__ = ["Plan", "digest", "file_stamps", "keep"]
 

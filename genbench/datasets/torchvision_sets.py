@@ -19,8 +19,8 @@ from genbench.datasets.downloading import Archive, DownloadError, fetch, md5_of,
 from genbench.datasets.locking import locked
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, file_stamps, keep
-from genbench.datasets.torchvision_import import import_torchvision
 from genbench.errors import InputError
+from genbench.machine.torchvision_import import import_torchvision
 
 __all__ = ["load"]
 

@@ -15,16 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench import atomic, datasets, plugins
+from genbench import datasets
 from genbench.config import CONTROLS, Benchmark
 from genbench.errors import GenbenchError, InputError
+from genbench.evaluation.selection import select
 from genbench.execution.cell_lock import CellLock
 from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
 from genbench.execution.planning import Listener, Planned, plan
 from genbench.execution.standing import standing
-from genbench.plans import write_plan
-from genbench.record import (
+from genbench.machine import atomic
+from genbench.plugin import finding
+from genbench.records.plans import write_plan
+from genbench.records.record import (
     SCHEMA,
     Record,
     RecordError,
@@ -34,7 +37,6 @@ from genbench.record import (
     record_path,
     write_record,
 )
-from genbench.selection import select
 
 __all__ = ["Listener", "Planned", "run_benchmark"]
 
@@ -63,7 +65,7 @@ def run_benchmark(
     Whatever ends it early has a note (`__notes__`) that says how many cells are done.
     """
     named = [model for model in benchmark.models if model.name not in CONTROLS]
-    found = {model.label: plugins.find(model, conditions.plugins_from) for model in named}
+    found = {model.label: finding.find(model, conditions.plugins_from) for model in named}
     for dataset in benchmark.datasets:
         datasets.is_at_hand(dataset)  # an unknown name is told before a server is started
     select(benchmark.settings.metrics)  # likewise

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from genbench import plugins
 from genbench.config import CONTROLS, Benchmark, Cell
 from genbench.errors import GenbenchError, InputError
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer
-from genbench.privacy import without_home
-from genbench.record import Record, cell_id
-from genbench.source_hash import Coverage
+from genbench.machine.privacy import without_home
+from genbench.plugin import finding
+from genbench.plugin.source_hash import Coverage
+from genbench.records.record import Record, cell_id
 
 __all__ = ["Listener", "Planned", "plan"]
 
@@ -52,7 +52,7 @@ class Listener(Protocol):
 
 def plan(
     benchmark: Benchmark,
-    found: Mapping[str, plugins.Found],
+    found: Mapping[str, finding.Found],
     server: ForkServer,
     listener: Listener,
     limits: Limits,

@@ -23,7 +23,7 @@ import psutil
 
 from genbench.execution.worker import LastWords, prctl, work
 
-PRELOAD = ("torch", "genbench.preflight")
+PRELOAD = ("torch", "genbench.cell.preflight")
 # What cells need beside it, imported before the first of them: a request that is refused never waits for it.
 PRELOAD_FOR_CELLS = ("genbench.cell", "genbench.metrics.torchmetrics_import")
 PR_SET_CHILD_SUBREAPER = 36

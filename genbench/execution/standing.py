@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from genbench.record import record_path
+from genbench.records.record import record_path
 
 __all__ = ["standing"]
 

@@ -10,7 +10,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 def check_data(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Check the device, the dataset and the extractor of one dataset's cells; see `preflight.check_data`."""
-    from genbench import preflight
+    from genbench.cell import preflight
     from genbench.config import Cell
 
     return preflight.check_data(Cell.from_json(payload), emit)
@@ -18,7 +18,7 @@ def check_data(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 def check_model(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Load and build one model; see `preflight.check_model`."""
-    from genbench import preflight
+    from genbench.cell import preflight
     from genbench.config import Cell
 
     return preflight.check_model(Cell.from_json(payload["cell"]), payload["data"], payload["distribution"])

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from genbench.errors import InputError, PluginError
 from genbench.execution.messages import LINE_BYTES, encode
 from genbench.execution.tasks import TASKS
-from genbench.visible import message_of, name_of, spoken
+from genbench.plugin.visible import message_of, name_of, spoken
 
 __all__ = ["LastWords", "failure", "prctl", "work"]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genbench.atomic import replacing
 from genbench.datasets.locking import locked
 from genbench.errors import InputError
 from genbench.features import inception_file
@@ -27,6 +26,7 @@ from genbench.features.weight_file import (
     read_tensors,
     write_tensors,
 )
+from genbench.machine.atomic import replacing
 
 __all__ = ["InceptionWeights", "fetch", "find_weights", "load_inception"]
 

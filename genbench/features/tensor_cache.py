@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genbench.atomic import replacing
 from genbench.errors import InputError, shortened
+from genbench.machine.atomic import replacing
 
 __all__ = ["read_cached", "write_cached"]
 

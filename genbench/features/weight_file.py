@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genbench import atomic
 from genbench.errors import InputError
+from genbench.machine import atomic
 
 __all__ = ["check_shapes", "content_sha256", "file_sha256", "read_metadata", "read_tensors", "write_tensors"]
 

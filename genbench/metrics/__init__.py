@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from genbench.metrics.metric import Direction, Metric, NotMeasurable, Value
+from genbench.metrics.metric import Direction, Metric, Value
+from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.table import DIRECTIONS, METRICS
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genbench.metrics.constants import CAS_BATCH, CAS_SIDE, CAS_STEPS
 from genbench.metrics.features import check_images
-from genbench.metrics.metric import NotMeasurable
-from genbench.metrics.table import CAS_BATCH, CAS_SIDE, CAS_STEPS
+from genbench.metrics.not_measurable import NotMeasurable
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from genbench.metrics.features import check_features
-from genbench.metrics.table import COVERED_SHARE, UNIFORM_SHARE
+from genbench.metrics.class_histogram import class_histogram
+from genbench.metrics.constants import COVERED_SHARE, UNIFORM_SHARE
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["class_coverage", "class_divergence", "class_histogram", "measure"]
-
-
-def class_histogram(logits: Tensor) -> Tensor:
-    """Return (C,) float64 shares of the classes that a classifier's (N, C) logits choose, N ≥ 1."""
-    check_features(logits, "logits")
-    counts = torch.bincount(logits.argmax(dim=1), minlength=logits.shape[1]).double()
-    return counts / counts.sum()
+__all__ = ["class_coverage", "class_divergence", "measure"]
 
 
 def class_coverage(samples: Tensor, reference: Tensor, *, share: float = COVERED_SHARE) -> float:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from genbench.metrics.constants import CLASS_LEAST
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.metric import NotMeasurable
-from genbench.metrics.table import CLASS_LEAST
+from genbench.metrics.not_measurable import NotMeasurable
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.cells import assign_cells, fit_cells
-from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.constants import COPYING_CELLS, COPYING_LEAST
 from genbench.metrics.neighbours import BYTE_BUDGET, nearest_neighbours
-from genbench.metrics.table import COPYING_CELLS, COPYING_LEAST
+from genbench.metrics.not_measurable import NotMeasurable
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

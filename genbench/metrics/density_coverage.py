@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from genbench.metrics.neighbours import BYTE_BUDGET, TIE, Block, nearest_neighbours, sweep
-from genbench.metrics.table import BALL_K
+from genbench.metrics.constants import BALL_K
+from genbench.metrics.neighbours import BYTE_BUDGET, nearest_neighbours, sweep
+from genbench.metrics.observers import Balls
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["Balls", "density_coverage", "expected_coverage", "measure"]
-
-
-class Balls:
-    """Observer of samples against reference: how many reference balls hold each sample, and which balls hold any.
-
-    A ball excludes its surface, as in the paper's code.
-
-    Args:
-        count: how many samples.
-        reference_radii: (N,) float64 distances of each reference point to its k-th nearest other.
-    """
-
-    def __init__(self, count: int, reference_radii: Tensor) -> None:
-        self._limits = reference_radii.square() * (1 - TIE)
-        self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
-        self.covered = torch.zeros(len(reference_radii), dtype=torch.bool, device=reference_radii.device)
-
-    def observe(self, block: Block) -> None:
-        inside = block.squared < self._limits[block.columns]
-        self.balls[block.rows] += inside.sum(dim=1)
-        self.covered[block.columns] |= inside.any(dim=0)
+__all__ = ["density_coverage", "expected_coverage", "measure"]
 
 
 def density_coverage(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genbench.metrics.constants import DIVERSITY_LEAST, DIVERSITY_PAIRS, DIVERSITY_VALUES
 from genbench.metrics.features import affordable
-from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.similarity import similarity
-from genbench.metrics.table import DIVERSITY_LEAST, DIVERSITY_PAIRS, DIVERSITY_VALUES
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

@@ -9,13 +9,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from genbench.metrics.constants import BALL_K, MANIFOLD_K
 from genbench.metrics.features import check_features, check_images
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.metric import NotMeasurable
+from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
-from genbench.metrics.reconstruction import RestoredImages, restored_images
 from genbench.metrics.reference import ReferenceStatistics
-from genbench.metrics.table import BALL_K, MANIFOLD_K
+from genbench.metrics.restored import RestoredImages, restored_images
 
 __all__ = ["Evidence"]
 

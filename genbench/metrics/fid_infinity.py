@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genbench.metrics.constants import INFINITY_SIZES, INFINITY_SMALLEST_SHARE
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.metric import NotMeasurable
-from genbench.metrics.table import INFINITY_SIZES, INFINITY_SMALLEST_SHARE
+from genbench.metrics.not_measurable import NotMeasurable
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

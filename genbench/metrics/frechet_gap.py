@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from genbench.metrics.constants import GAP_HALVINGS
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.metric import NotMeasurable
-from genbench.metrics.table import GAP_HALVINGS, GAP_PARTS
+from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.reference_parts import split_reference
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["frechet_gap", "measure", "split_reference"]
+__all__ = ["frechet_gap", "measure"]
 
 
 def frechet_gap(
@@ -38,21 +36,6 @@ def frechet_gap(
         return sum(frechet_distance(samples, part) for part in parts) / len(parts)
 
     return mean_distance(held_out) - mean_distance(train_parts)
-
-
-def split_reference(
-    train: Tensor, held_out: Tensor, *, parts: int = GAP_PARTS, seed: int = 0
-) -> tuple[list[GaussianStatistics], list[GaussianStatistics]]:
-    """Return statistics of disjoint random parts of both splits, of the smaller one's size, at most `parts` of each."""
-    size = min(len(train), len(held_out))
-    generator = torch.Generator().manual_seed(seed)
-
-    def cut(features: Tensor) -> list[GaussianStatistics]:
-        order = torch.randperm(len(features), generator=generator).to(features.device)
-        chosen = torch.split(order, size)[: min(parts, len(features) // size)]
-        return [GaussianStatistics.from_features(features[part]) for part in chosen]
-
-    return cut(train), cut(held_out)
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

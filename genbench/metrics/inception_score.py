@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genbench.metrics.constants import SCORE_SPLITS
 from genbench.metrics.features import check_features
-from genbench.metrics.metric import NotMeasurable
-from genbench.metrics.table import SCORE_SPLITS
+from genbench.metrics.not_measurable import NotMeasurable
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

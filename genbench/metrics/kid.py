@@ -7,33 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from genbench.metrics.metric import NotMeasurable
-from genbench.metrics.neighbours import BYTE_BUDGET, Block, sweep
-from genbench.metrics.table import KID_SUBSET_SIZE, KID_SUBSETS
+from genbench.metrics.constants import KID_SUBSET_SIZE, KID_SUBSETS
+from genbench.metrics.neighbours import BYTE_BUDGET, sweep
+from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.observers import KernelSums
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["KernelSums", "kernel_distance", "subset_kernel_distance", "from_sums", "measure", "measure_subsets"]
-
-
-class KernelSums:
-    """Observer: `Σ_j k(x_i, y_j)` for every row i, with `k(x, y) = (x·y/d + 1)³`, never pairing a point with itself.
-
-    Args:
-        count: rows on the left of the sweep.
-        dimension: d.
-    """
-
-    def __init__(self, count: int, dimension: int, device: torch.device | None = None) -> None:
-        self.rows = torch.zeros(count, dtype=torch.float64, device=device)
-        self._dimension = dimension
-
-    def observe(self, block: Block) -> None:
-        kernel = _kernel(block.products, self._dimension)
-        if block.same:
-            kernel.fill_diagonal_(0.0)
-        self.rows[block.rows] += kernel.sum(dim=1)
+__all__ = ["kernel_distance", "subset_kernel_distance", "from_sums", "measure", "measure_subsets"]
 
 
 def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BYTE_BUDGET) -> float:
@@ -109,11 +91,6 @@ def from_sums(within: Tensor, across: Tensor, among: Tensor, samples: int, refer
     return float(
         within / (samples * (samples - 1)) + among / (reference * (reference - 1)) - 2 * across / (samples * reference)
     )
-
-
-def _kernel(products: Tensor, dimension: int) -> Tensor:
-    shifted = products / dimension + 1
-    return shifted.square().mul_(shifted)
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from genbench.metrics.not_measurable import NotMeasurable
+
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["Direction", "Metric", "NotMeasurable", "Value"]
+__all__ = ["Direction", "Metric", "Value"]
 
 Direction = Literal["lower", "higher"]
-
-
-class NotMeasurable(ValueError):  # noqa: N818 - no error of anyone: a number that is not to be had
-    """A metric cannot be had from this evidence, for a reason that is no fault: one line says which metric and why."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genbench.metrics.density_coverage import Balls
-from genbench.metrics.kid import KernelSums
 from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, sweep
-from genbench.metrics.precision_recall import Manifolds
+from genbench.metrics.observers import Balls, KernelSums, Manifolds
 
 __all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "self_pairs"]
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from genbench.metrics.constants import LEVEL_VALUES, SPECTRUM_LEAST, SPECTRUM_VALUES
 from genbench.metrics.features import affordable, check_images, chosen
-from genbench.metrics.table import LEVEL_VALUES, SPECTRUM_LEAST, SPECTRUM_VALUES
-
-if TYPE_CHECKING:
-    from genbench.metrics.evidence import Evidence
 
 __all__ = [
     "ChannelStatistics",
     "channel_statistics",
     "intensity_histogram",
     "intensity_wasserstein",
-    "measure",
     "most_levels",
     "of_spectrum",
     "power_spectrum",
@@ -153,22 +148,3 @@ def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> f
     """
     gaps = (samples.cumsum(dim=0) - reference.cumsum(dim=0)).abs()
     return float((gaps[:-1] * radii.diff()).sum())
-
-
-def measure(evidence: Evidence) -> dict[str, float]:
-    """Largest gaps over channels, `pixel_w1`, and, for images of more than one pixel, `spectrum_w1`."""
-    assert evidence.sample_images is not None
-    images = evidence.sample_images
-    histogram = intensity_histogram(images, most_levels(images), evidence.seed)
-    reference = evidence.statistics.intensities
-    found, expected = channel_statistics(histogram), channel_statistics(reference)
-    values = {
-        "pixel_mean_gap": float((found.mean - expected.mean).abs().max()),
-        "pixel_variance_gap": float((found.variance - expected.variance).abs().max()),
-        "pixel_quantile_gap": float((found.quantiles - expected.quantiles).abs().max()),
-        "pixel_w1": intensity_wasserstein(histogram, reference),
-    }
-    radii, spectrum = power_spectrum(of_spectrum(images, evidence.seed))
-    if len(radii) > 1:
-        values["spectrum_w1"] = spectrum_wasserstein(spectrum, evidence.statistics.spectrum, radii)
-    return values

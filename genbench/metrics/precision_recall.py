@@ -4,39 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from genbench.metrics.neighbours import BYTE_BUDGET, TIE, Block, nearest_neighbours, sweep
-from genbench.metrics.table import MANIFOLD_K
+from genbench.metrics.constants import MANIFOLD_K
+from genbench.metrics.neighbours import BYTE_BUDGET, nearest_neighbours, sweep
+from genbench.metrics.observers import Manifolds
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["Manifolds", "measure", "precision_recall"]
-
-
-class Manifolds:
-    """Observer of samples against reference: which points lie in a ball around some point of the other side.
-
-    A ball includes its surface, as in the paper.
-
-    Args:
-        sample_radii: (M,) float64 distances of each sample to its k-th nearest other sample.
-        reference_radii: (N,) the same within the reference.
-    """
-
-    def __init__(self, sample_radii: Tensor, reference_radii: Tensor) -> None:
-        self._sample_limits = sample_radii.square() * (1 + TIE)
-        self._reference_limits = reference_radii.square() * (1 + TIE)
-        self.sample_inside = torch.zeros(len(sample_radii), dtype=torch.bool, device=sample_radii.device)
-        self.reference_inside = torch.zeros(len(reference_radii), dtype=torch.bool, device=reference_radii.device)
-
-    def observe(self, block: Block) -> None:
-        in_reference_ball = block.squared <= self._reference_limits[block.columns]
-        self.sample_inside[block.rows] |= in_reference_ball.any(dim=1)
-        in_sample_ball = block.squared <= self._sample_limits[block.rows, None]
-        self.reference_inside[block.columns] |= in_sample_ball.any(dim=0)
+__all__ = ["measure", "precision_recall"]
 
 
 def precision_recall(

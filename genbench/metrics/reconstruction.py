@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from genbench.metrics.features import affordable, check_images, chosen
-from genbench.metrics.similarity import similarity
-from genbench.metrics.table import SIMILARITY_LEAST, SIMILARITY_VALUES
+from genbench.metrics.restored import RestoredImages, restored_images
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["RestoredImages", "measure", "reconstruction_error", "restored_images"]
-
-_CHUNK_VALUES = 2**18
-_BLOCK = 256
-
-
-@dataclass(frozen=True)
-class RestoredImages:
-    """Of each reconstruction: (N,) int64 sum of squared errors in 8-bit levels, and the SSIM of each, None under 3×3.
-
-    SSIM is that of a random subset of many large images (`SIMILARITY_VALUES`).
-    `values` counts the values of one image, C·H·W.
-    """
-
-    squared: Tensor
-    similarity: Tensor | None
-    values: int
-
-    @property
-    def errors(self) -> Tensor:
-        """(N,) float64 mean squared error of each image on the [0, 1] scale."""
-        return self.squared.double() / self.values / 255**2
+__all__ = ["measure", "reconstruction_error"]
 
 
 def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str, float]:
@@ -64,32 +38,6 @@ def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str
         {'reconstruction_mse': 0.04, 'psnr': 13.979400086720375}
     """
     return _numbers(restored_images(originals, reconstructions))
-
-
-def restored_images(originals: Tensor, reconstructions: Tensor) -> RestoredImages:
-    """Compare (N, C, H, W) uint8 images with their reconstructions, one by one; errors as `reconstruction_error`."""
-    check_images(originals, "originals")
-    check_images(reconstructions, "reconstructions")
-    if originals.shape != reconstructions.shape:
-        raise ValueError(
-            f"reconstruction: {tuple(originals.shape)} originals, {tuple(reconstructions.shape)} reconstructions"
-        )
-    size = max(1, _CHUNK_VALUES // max(1, originals.shape[1:].numel()))
-    chunks = zip(torch.split(originals, size), torch.split(reconstructions, size), strict=True)
-    squared = torch.cat([_squared_errors(a.flatten(1), b.flatten(1)) for a, b in chunks])
-    found = None
-    if min(originals.shape[2:]) >= 3:
-        rows = chosen(len(originals), affordable(originals, SIMILARITY_VALUES, SIMILARITY_LEAST)).to(originals.device)
-        found = similarity(originals[rows], reconstructions[rows], multiscale=False)
-    return RestoredImages(squared, found, originals[0].numel())
-
-
-def _squared_errors(first: Tensor, second: Tensor) -> Tensor:
-    """Return (N,) int64 sums of squared differences of (N, D) uint8: exact, as 256 squares stay whole in float32."""
-    gaps = torch.maximum(first, second).sub_(torch.minimum(first, second))
-    blocks = F.pad(gaps, (0, -gaps.shape[1] % _BLOCK)).float().square_().unflatten(1, (-1, _BLOCK))
-    found: Tensor = blocks.sum(dim=2).to(torch.int64).sum(dim=1)
-    return found
 
 
 def _numbers(restored: RestoredImages) -> dict[str, float]:

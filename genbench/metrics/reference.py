@@ -9,13 +9,13 @@ from torch import Tensor
 
 from genbench.metrics import pixels
 from genbench.metrics.cells import assign_cells, fit_cells
-from genbench.metrics.class_coverage import class_histogram
-from genbench.metrics.frechet_gap import split_reference
+from genbench.metrics.class_histogram import class_histogram
+from genbench.metrics.constants import BALL_K, COPYING_CELLS, MANIFOLD_K
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.metric import NotMeasurable
 from genbench.metrics.neighbours import nearest_neighbours
+from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.pairs import self_pairs
-from genbench.metrics.table import BALL_K, COPYING_CELLS, MANIFOLD_K
+from genbench.metrics.reference_parts import split_reference
 
 __all__ = ["ReferenceStatistics"]
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.authenticity import authentic
+from genbench.metrics.constants import BALL_K
 from genbench.metrics.frechet import congruence
 from genbench.metrics.gaussian import GaussianStatistics, rank_tolerance
 from genbench.metrics.inception_score import probabilities
-from genbench.metrics.table import BALL_K
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence

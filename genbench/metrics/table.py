@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+from genbench.metrics.constants import (
+    BALL_K,
+    CAS_BATCH,
+    CAS_SIDE,
+    CAS_STEPS,
+    CLASS_LEAST,
+    COPYING_CELLS,
+    COPYING_LEAST,
+    COVERED_SHARE,
+    DIVERSITY_LEAST,
+    DIVERSITY_PAIRS,
+    DIVERSITY_VALUES,
+    GAP_HALVINGS,
+    GAP_PARTS,
+    INFINITY_SIZES,
+    INFINITY_SMALLEST_SHARE,
+    KID_SUBSET_SIZE,
+    KID_SUBSETS,
+    LEVEL_VALUES,
+    MANIFOLD_K,
+    REAL_TEST,
+    SCORE_SPLITS,
+    SIMILARITY_LEAST,
+    SIMILARITY_VALUES,
+    SPECTRUM_LEAST,
+    SPECTRUM_VALUES,
+    UNIFORM_SHARE,
+)
 from genbench.metrics.metric import Direction, Metric, Value
 
 __all__ = ["DIRECTIONS", "METRICS"]
-
-# Constants of the metrics: a function's default and the recipe's parameter are the same name, so they cannot differ.
-INFINITY_SIZES = 15
-INFINITY_SMALLEST_SHARE = 0.5
-KID_SUBSETS = 100
-KID_SUBSET_SIZE = 1000
-SCORE_SPLITS = 10
-MANIFOLD_K = 3
-BALL_K = 5
-COPYING_CELLS = 3
-COPYING_LEAST = 20
-GAP_PARTS = 2
-GAP_HALVINGS = 4
-CLASS_LEAST = 20
-COVERED_SHARE = 0.1
-UNIFORM_SHARE = 0.001
-CAS_STEPS = 300
-CAS_BATCH = 128
-CAS_SIDE = 32
-# What is costly a pixel is found of fewer large images: as many as hold so many values, but some whatever their size.
-DIVERSITY_PAIRS = 500
-DIVERSITY_VALUES, DIVERSITY_LEAST = 2**21, 32
-LEVEL_VALUES = 2**28
-SPECTRUM_VALUES, SPECTRUM_LEAST = 2**21, 16
-SIMILARITY_VALUES, SIMILARITY_LEAST = 2**20, 20
-REAL_TEST = "one half of the held-out images against the other"
-
 
 _ALL = (
     Metric(
@@ -197,7 +198,7 @@ _ALL = (
         ),
         needs=("sample_images", "reference_images"),
         least_count=1,
-        function="pixels:measure",
+        function="pixel_gaps:measure",
         summary="differences of brightness and of the radial power spectrum between samples and data",
         paper="https://arxiv.org/abs/2003.01826",
         version=2,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genbench.datasets.torchvision_import import declare_missing_operators
+from genbench.machine.torchvision_import import declare_missing_operators
 
 declare_missing_operators()
 

@@ -11,7 +11,7 @@ import click
 
 from genbench.execution.planning import Listener
 from genbench.progress.lines import Lines, Silence
-from genbench.terminal import watched
+from genbench.progress.terminal import watched
 
 __all__ = ["Lines", "Silence", "listener_for"]
 

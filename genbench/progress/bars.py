@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.execution.planning import Planned
+from genbench.plugin.visible import visible
 from genbench.progress.layout import LEFT, PERCENT, Line, cut, duration, fitting, widths
 from genbench.progress.wording import attempt, cell_name, losses, outcome, remark, stage_of, waiting_text
-from genbench.record import Record
-from genbench.visible import visible
+from genbench.records.record import Record
 
 __all__ = ["Bars"]
 

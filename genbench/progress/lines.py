@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from genbench.execution.planning import Planned
+from genbench.plugin.visible import visible
 from genbench.progress.wording import attempt, cell_name, losses, outcome, remark, stage_of, waiting_text
-from genbench.record import Record
-from genbench.visible import visible
+from genbench.records.record import Record
 
 __all__ = ["Lines", "Silence"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from genbench.execution.planning import Planned
-from genbench.record import Record
-from genbench.visible import visible
+from genbench.plugin.visible import visible
+from genbench.records.record import Record
 
 __all__ = ["attempt", "cell_name", "losses", "outcome", "remark", "stage_of", "waiting_text"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench import atomic
 from genbench.errors import InputError
+from genbench.machine import atomic
 from genbench.regression.process import Process
 
 __all__ = [

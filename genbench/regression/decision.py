@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from genbench.comparison import holm
+from genbench.records.statistics import holm
 
 __all__ = ["LEAST_PAIRS", "Estimate", "Judgement", "Timing", "Verdict", "estimate", "judge", "p_above"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench import plugins
 from genbench.config import ModelSpec
 from genbench.errors import InputError
+from genbench.plugin import finding
 from genbench.regression import baseline, checkout, installation, timing
 from genbench.regression.baseline import Moved
 from genbench.regression.decision import LEAST_PAIRS, Judgement, judge
@@ -129,7 +129,7 @@ def _models(request: Request, trees: Sequence[Path]) -> tuple[list[str], list[st
         spec = ModelSpec.parse(model)
         name = spec.name.rpartition(":")[2]
         if name not in {*base, *head}:
-            plugins.find(spec)  # no part of the repository, so the same on both sides: what runs it may differ
+            finding.find(spec)  # no part of the repository, so the same on both sides: what runs it may differ
         elif name not in both:
             side = "head" if name in base else "base"
             raise InputError(f"model {name!r} is not in {side}: there is nothing to compare it with")

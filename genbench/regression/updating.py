@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from genbench import plugins
 from genbench.errors import InputError
+from genbench.plugin import finding
 from genbench.regression import baseline, checkout
 from genbench.regression.process import Process
 
@@ -25,8 +25,8 @@ def update(root: Path, show: Callable[[str], None]) -> list[str]:
     Raises:
         InputError: a model of the repository is not installed, or is not the repository's own.
     """
-    models = checkout.models_of(root) or sorted(plugins.installed())
-    offered = plugins.installed()
+    models = checkout.models_of(root) or sorted(finding.installed())
+    offered = finding.installed()
     for model in models:
         if model not in offered:
             raise InputError(f"model {model!r} of this repository is not installed; run: pip install -e <its folder>")

@@ -1,7 +1,8 @@
 """The process that times and counts one revision: run by its path, with that revision's genbench on the path.
 
 It reads one JSON command a line on standard input and answers with one JSON line: what the parent asked for, or an
-`error`. `workload` and `counters` are those beside this file, whatever the revision, so both sides are measured alike.
+`error`. `workload` and `counters` are those of this file's own genbench, whatever the revision, so both sides are
+measured alike.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ import torch
 WARM_UP_STEPS = 5
 
 
-def _beside(name: str) -> ModuleType:
+def _own(room: str, name: str) -> ModuleType:
     """Import a module of the genbench that this file belongs to, under a name that no revision has."""
-    path = Path(__file__).parent.parent / f"{name}.py"
+    path = Path(__file__).parents[1] / room / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"genbench_measuring_{name}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -43,8 +44,8 @@ class Worker:
     """Answers the commands; prepared workloads stay until they are dropped."""
 
     def __init__(self) -> None:
-        self.workload = _beside("workload")
-        self.counters = _beside("counters")
+        self.workload = _own("regression", "workload")
+        self.counters = _own("training", "counters")
         self.prepared: dict[str, Any] = {}
 
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:

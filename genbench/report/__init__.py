@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genbench.atomic import write_bytes, write_text
-from genbench.plans import missing_cells
+from genbench.machine.atomic import write_bytes, write_text
+from genbench.records.plans import missing_cells
 from genbench.report import pages
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from genbench.atomic import replacing
+from genbench.machine.atomic import replacing
 from genbench.report.escape import one_line
 
 __all__ = [

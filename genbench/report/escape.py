@@ -1,6 +1,6 @@
 """Text that a plugin supplied, made harmless in Markdown and HTML: shown as written, never markup, a link or a path.
 
-On a terminal and in a CSV file `genbench.visible` is enough.
+On a terminal and in a CSV file `genbench.plugin.visible` is enough.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import html as html_module
 import re
 
-from genbench.visible import visible
+from genbench.plugin.visible import visible
 
 __all__ = ["code", "fence", "html", "link_target", "one_line", "text"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from genbench.atomic import replacing
+from genbench.machine.atomic import replacing
+from genbench.plugin.visible import visible
 from genbench.report.merging import merged, with_older
 from genbench.report.quantities import in_reading_order
-from genbench.visible import visible
 
 __all__ = ["csv", "curve_frame", "frame", "in_order", "write_curves"]
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
-from genbench.identity import canonical
+from genbench.records.identity import canonical
 
 __all__ = ["StoredCurve", "lean"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.record import cell_id
+from genbench.records.record import cell_id
 
 __all__ = ["Outcomes", "by_recipe", "merged", "outcomes", "with_older"]
 

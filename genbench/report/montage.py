@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageDraw, ImageFont
 
-from genbench.atomic import replacing
+from genbench.machine.atomic import replacing
 from genbench.report.drawing import caption, font_file
 from genbench.report.frame import Record
 from genbench.report.sections import Section

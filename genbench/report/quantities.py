@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from genbench.comparison import Direction
 from genbench.metrics import DIRECTIONS
+from genbench.records.statistics import Direction
 
 __all__ = ["HEADLINE", "Quantity", "arrow", "in_reading_order", "main_metric", "quantity"]
 

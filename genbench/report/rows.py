@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genbench.comparison import Summary, summarise
-from genbench.record_fields import LARGEST, SMALLEST
+from genbench.records.fields import LARGEST, SMALLEST
+from genbench.records.statistics import Summary, summarise
 from genbench.report.frame import Record
 from genbench.report.merging import with_older
 

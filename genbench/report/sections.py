@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from genbench.comparison import Difference, Rank, pairwise, ranks
-from genbench.identity import slug
+from genbench.records.identity import slug
+from genbench.records.statistics import Difference, Rank, pairwise, ranks
 from genbench.report.frame import Record
 from genbench.report.merging import by_recipe, merged, with_older
 from genbench.report.quantities import Quantity, in_reading_order, main_metric, quantity

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genbench.comparison import Summary, summarise
+from genbench.records.statistics import Summary, summarise
 from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, label_inches, new_figure, value_axis
 from genbench.report.formatting import amount
 from genbench.report.machines import Machine

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genbench.comparison import Difference, differing_fields
 from genbench.metrics.remarks import remark
+from genbench.records.statistics import Difference, differing_fields
 from genbench.report.escape import code, text
 from genbench.report.formatting import interval, p_value, plain
 from genbench.report.quantities import quantity

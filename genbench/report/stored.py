@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas
 
 from genbench.errors import InputError
-from genbench.record import Record, each_record, ordered
+from genbench.records.record import Record, each_record, ordered
 from genbench.report.frame import frame
 from genbench.report.lean import lean
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from genbench.comparison import Summary, summarise
+from genbench.records.statistics import Summary, summarise
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, amount, interval, memory, plain
 from genbench.report.machines import Machine

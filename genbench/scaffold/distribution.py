@@ -8,10 +8,10 @@ import re
 import sys
 from pathlib import Path
 
-from genbench.atomic import write_text
 from genbench.config import CONTROLS
 from genbench.errors import InputError
-from genbench.plugins import docstring_line, installed
+from genbench.machine.atomic import write_text
+from genbench.plugin.finding import docstring_line, installed
 from genbench.scaffold.texts import INIT, PYPROJECT, README, SAMPLING, TEST
 
 __all__ = ["write_distribution"]

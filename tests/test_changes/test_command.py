@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from genbench.baseline import read_baseline
 from genbench.cli import main
-from genbench.identity import canonical
-from genbench.record import SCHEMA, read_records, write_record
+from genbench.records.baseline import read_baseline
+from genbench.records.identity import canonical
+from genbench.records.record import SCHEMA, read_records, write_record
 
 ROOT = Path(__file__).parent.parent.parent
 

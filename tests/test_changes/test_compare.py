@@ -5,8 +5,8 @@ import math
 import pytest
 
 from genbench.changes import Change, compare, parse
-from genbench.comparison import difference, holm
-from genbench.ratio import relative_interval
+from genbench.records.ratio import relative_interval
+from genbench.records.statistics import difference, holm
 
 
 def the(comparison, name: str, model: str = "gan") -> Change:

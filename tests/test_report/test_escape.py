@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from genbench.identity import slug as slugged
+from genbench.records.identity import slug as slugged
 from genbench.report.escape import code, fence, html, link_target, one_line, text
 
 markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])

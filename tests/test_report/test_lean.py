@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from genbench.record import Record, each_record, read_records, write_record
+from genbench.records.record import Record, each_record, read_records, write_record
 from genbench.report import render, render_directory
 from genbench.report.frame import csv, curve_frame, write_curves
 from genbench.report.lean import StoredCurve, lean

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from genbench import changes, report
-from genbench.record import cell_id, write_record
+from genbench.records.record import cell_id, write_record
 from genbench.report import pages
 from genbench.report.frame import curve_frame, frame, in_order
 from genbench.report.machines import machines

@@ -15,9 +15,9 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from genbench.atomic import TEMPORARY_PREFIX
-from genbench.plans import write_plan
-from genbench.record import write_record
+from genbench.machine.atomic import TEMPORARY_PREFIX
+from genbench.records.plans import write_plan
+from genbench.records.record import write_record
 from genbench.report import render, render_directory
 from genbench.report.frame import in_order
 from genbench.report.machines import machines

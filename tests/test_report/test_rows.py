@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from genbench.comparison import summarise
+from genbench.records.statistics import summarise
 from genbench.report.rows import Row, rows
 
 Make = Callable[..., dict[str, Any]]

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from genbench.contract import state
 from genbench.contract.case import Subject
 from genbench.contract.fault import Fault
-from genbench.model import Model
+from genbench.plugin.model import Model
 
 __all__ = ["build"]
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from genbench import seeding
-from genbench.capture import WARM_UP_STEPS, ReplayedStep
 from genbench.contract import state
 from genbench.contract.case import Subject
 from genbench.contract.fault import Fault, Unmet
 from genbench.contract.repeating import repeatable
 from genbench.contract.watching import Operations
-from genbench.model import Model
+from genbench.plugin.model import Model
+from genbench.training.capture import WARM_UP_STEPS, ReplayedStep
 
 __all__ = ["capturable", "replays"]
 

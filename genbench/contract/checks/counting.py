@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genbench.contract.case import STEPS, Subject
 from genbench.contract.fault import calling
-from genbench.flops import count_flops
+from genbench.training.flops import count_flops
 
 __all__ = ["flops"]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from genbench import seeding
 from genbench.contract.case import Case, Subject
 from genbench.contract.fault import Fault, Unmet
-from genbench.model import Model
-from genbench.training import scale
+from genbench.plugin.model import Model
+from genbench.training.loop import scale
 
 __all__ = ["bound"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 
-from genbench import options, plugins, world
 from genbench.contract.case import Subject
 from genbench.contract.fault import Fault, Refused
 from genbench.errors import OptionError, PluginError
-from genbench.plugins import Found, Plugin
+from genbench.plugin import loading, options, world
+from genbench.plugin.finding import Found
+from genbench.plugin.loading import Plugin
 
 __all__ = ["docstring", "load", "takes_options"]
 
@@ -19,7 +20,7 @@ def load(found: Found) -> Plugin:
     with world.kept():
         try:
             with world.importing():
-                plugin = plugins.load(found)
+                plugin = loading.load(found)
         except PluginError as error:
             raise Fault("a plugin that loads", f"this: {error}", "mend what the line names") from error
         changed = world.changes(before, world.snapshot())

@@ -12,7 +12,7 @@ from genbench.contract.case import BATCH, Subject
 from genbench.contract.checks.sampling import FEW, check_rows
 from genbench.contract.fault import Fault, Unmet
 from genbench.contract.images import check_images, check_images_stay_in_range, check_tensor
-from genbench.sampling import trained_parameters
+from genbench.evaluation.sampling import trained_parameters
 
 __all__ = ["before_sampling", "encode", "log_likelihood", "reconstruct"]
 

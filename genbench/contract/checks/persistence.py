@@ -10,13 +10,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from genbench import checkpoint, plugins, seeding
+from genbench import seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, STEPS, Subject
 from genbench.contract.fault import Fault
 from genbench.contract.repeating import repeatable
 from genbench.errors import PluginError
-from genbench.model import Model
+from genbench.plugin import loading
+from genbench.plugin.model import Model
+from genbench.training import checkpoint
 
 __all__ = ["resume", "round_trip"]
 
@@ -50,7 +52,7 @@ def round_trip(subject: Subject) -> None:
 def resume(subject: Subject) -> None:
     """Training broken off after 2, 3 or 4 steps and resumed in a fresh program ends where unbroken training ends."""
     unbroken, step = subject.trained, STEPS
-    checkpoint.restore_random_state(subject.first_steps.random_state)
+    seeding.restore_random_state(subject.first_steps.random_state)
     with _folder() as folder, repeatable(subject.device):
         for cut in CUTS:
             subject.train(unbroken, step, cut - step)
@@ -81,7 +83,7 @@ def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Te
 def _restored(subject: Subject) -> Iterator[tuple[Subject, Model]]:
     """Save the trained model, import the plugin anew, build with other weights, and restore."""
     with _folder() as folder, _imported_anew(subject) as other:
-        checkpoint.restore_random_state(subject.first_steps.random_state)
+        seeding.restore_random_state(subject.first_steps.random_state)
         _save(folder / "model.pt", subject.trained)
         model = other.build(seed=1)
         _restore(folder / "model.pt", model)
@@ -124,7 +126,7 @@ def _imported_anew(subject: Subject) -> Iterator[Subject]:
     for name in first:
         del sys.modules[name]
     try:
-        plugin = plugins.load(found)
+        plugin = loading.load(found)
     except PluginError:  # what it registers elsewhere may allow one import only: then a fresh model has to do
         plugin = subject.plugin
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genbench import checkpoint, seeding
+from genbench import seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, Subject
 from genbench.contract.fault import Fault, Unmet
@@ -66,7 +66,7 @@ def generator(subject: Subject) -> None:
 
 
 def _global_state() -> list[Tensor]:
-    generators = checkpoint.random_state()
+    generators = seeding.random_state()
     return [generators["cpu"], *generators["cuda"]]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from genbench import world
 from genbench.contract.case import BATCH, Subject
 from genbench.contract.fault import Fault
 from genbench.contract.network import network_watched
+from genbench.plugin import world
 
 __all__ = ["global_state", "network"]
 

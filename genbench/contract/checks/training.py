@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genbench.contract.case import STEPS, Subject
 from genbench.contract.fault import Caution, Fault
-from genbench.returned import Unusable, plain
+from genbench.plugin.returned import Unusable, plain
 
 __all__ = ["losses", "movement"]
 

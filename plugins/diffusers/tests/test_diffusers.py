@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench import Model, plugins
+from genbench import Model
 from genbench.config import ModelSpec
 from genbench.contract import contract_tests
-from genbench.plugins import Plugin
+from genbench.plugin import finding, loading
+from genbench.plugin.loading import Plugin
 
 pytest.importorskip("diffusers", reason="diffusers is not installed; `make adapters` installs it and runs these tests")
 pytest.importorskip("genbench_diffusers", reason="genbench-diffusers is not installed; see `make adapters`")
@@ -25,12 +26,12 @@ test_contract_with_labels = contract_tests("class-ddpm:width=8,steps=3", shapes=
 
 @pytest.fixture(scope="module")
 def ddpm() -> Plugin:
-    return plugins.load(plugins.find(ModelSpec.parse("ddpm")))
+    return loading.load(finding.find(ModelSpec.parse("ddpm")))
 
 
 @pytest.fixture(scope="module")
 def class_ddpm() -> Plugin:
-    return plugins.load(plugins.find(ModelSpec.parse("class-ddpm")))
+    return loading.load(finding.find(ModelSpec.parse("class-ddpm")))
 
 
 def _build(plugin: Plugin, shape: tuple[int, ...] = (1, 8, 8), classes: int | None = None, **options: Any) -> Model:

@@ -1,0 +1,110 @@
+"""Everything that can be wrong with a request, found before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genbench import datasets
+from genbench.config import Cell, Settings
+from genbench.datasets.dataset import Dataset
+from genbench.datasets.room import shortage
+from genbench.errors import InputError
+from genbench.evaluation import measurement
+from genbench.evaluation.selection import select
+from genbench.machine import environment
+from genbench.plugin import finding, loading, options
+from genbench.plugin.model import Model
+
+__all__ = ["check_data", "check_model", "load_dataset", "load_extractor"]
+
+Emit = Callable[[dict[str, Any]], None]
+LARGEST_DEFAULT_SAMPLES = 10_000
+
+
+def load_dataset(name: str, settings: Settings, emit: Emit = lambda event: None) -> Dataset:
+    """Load a dataset as the settings say."""
+    root = Path(settings.data_root) if settings.data_root else None
+    return datasets.load(name, data_root=root, image_size=settings.image_size)
+
+
+def load_extractor(dataset: Dataset, settings: Settings, device: torch.device, emit: Emit) -> Any:
+    """Load the extractor that the settings name; training or fetching it reports its progress."""
+    from genbench import features
+
+    def progress(stage: str, done: int, total: int) -> None:
+        emit({"event": "progress", "stage": stage, "done": done, "total": total})
+
+    return features.load(
+        settings.extractor,
+        dataset=dataset,
+        device=device,
+        weights=Path(settings.weights) if settings.weights else None,
+        profile=settings.profile,
+        precision=settings.eval_precision,
+        progress=progress,
+    )
+
+
+def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
+    """Check the device, the dataset and the extractor; return what identifies them, as plain values.
+
+    Raises:
+        InputError: one of them is not there, does not do what is asked of it, or a batch does not fit the dataset.
+    """
+    settings = cell.settings
+    device = environment.choose_device(settings.device)
+    _refuse_without_cuda(settings, device)
+    emit({"event": "stage", "stage": f"loading {cell.dataset}"})
+    dataset = load_dataset(cell.dataset, settings, emit)
+    if dataset.remark is not None:
+        emit({"event": "notice", "text": dataset.remark})
+    if settings.batch_size > len(dataset.train):
+        raise InputError(
+            f"batch size {settings.batch_size} is larger than the training split of {cell.dataset}, "
+            f"which has {len(dataset.train)} images; use --batch-size {len(dataset.train)} or less"
+        )
+    samples = settings.samples or min(len(dataset.held_out), LARGEST_DEFAULT_SAMPLES)
+    if (fault := shortage(samples * dataset.image_shape.numel())) is not None:
+        raise InputError(f"{samples:,} samples of {cell.dataset} {fault}")
+    emit({"event": "stage", "stage": f"extractor for {cell.dataset}"})
+    extractor = load_extractor(dataset, settings, device, emit)
+    measurement.reference_for(dataset, extractor, emit)
+    return {
+        "device": str(device),
+        "samples": samples,
+        "extractor": extractor.recipe(),
+        "metrics": {metric.name: metric.version for metric in select(settings.metrics)},
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "image_shape": list(dataset.image_shape),
+            "classes": dataset.classes,
+            "train_count": len(dataset.train),
+            "held_out_count": len(dataset.held_out),
+            "licence": dataset.licence,
+        },
+    }
+
+
+def _refuse_without_cuda(settings: Settings, device: torch.device) -> None:
+    tf32 = settings.training_precision == "tf32"
+    asked = {"--cuda-graph": settings.cuda_graph, "--training-precision tf32": tf32}
+    for flag, wanted in asked.items():
+        if wanted and device.type != "cuda":
+            raise InputError(f"{flag} needs a CUDA device, and this benchmark runs on {device}; leave it out")
+
+
+def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[str, Any]:
+    """Load the plugin from its distribution and build once: a mistyped option is found before anything is trained.
+
+    Raises:
+        InputError: an option is at fault. Any other failure is the plugin's own, and is left to its cell.
+    """
+    plugin = loading.load(finding.find(cell.model, [distribution]))
+    shape = torch.Size(data["dataset"]["image_shape"])
+    model = options.build(plugin, shape, data["dataset"]["classes"], cell.model.options, torch.device("cpu"))
+    return {"built": isinstance(model, Model)}

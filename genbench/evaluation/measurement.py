@@ -1,0 +1,274 @@
+"""Images and a reference to named numbers, each with its recipe.
+
+One pass: every image goes through the extractor once, and every metric reads those features. Reference features are
+cached by content, so a second model on the same data pays nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench.datasets import cache_root
+from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
+from genbench.datasets.mapping import giving_back
+from genbench.errors import InputError
+from genbench.evaluation import controls
+from genbench.evaluation.selection import select
+from genbench.features.extractor import Extractor, Features, RecipeValue, extract
+from genbench.features.tensor_cache import read_cached, write_cached
+from genbench.metrics.evidence import Evidence
+from genbench.metrics.metric import Metric
+from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.reference import ReferenceStatistics
+from genbench.metrics.resampling import standard_error
+from genbench.plugin import world
+from genbench.records.identity import identity
+from genbench.seeding import generator
+
+__all__ = ["Evaluator", "Number", "Reference", "reference_for"]
+
+Emit = Callable[[dict[str, Any]], None]
+SEED = 0  # of subsets and splits within metrics: one for all, so that it never tells two recipes apart
+ROUNDING = "((x+1)*127.5).round().clamp(0,255)"
+READS_FEATURES = {"samples", "sample_logits"}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value, the short id of its recipe, and how far it would move were other samples drawn, where that is known."""
+
+    value: float
+    recipe: str
+    standard_error: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Features of the training split and of the held-out split."""
+
+    train: Features
+    held_out: Features
+
+
+def reference_for(
+    dataset: Dataset, extractor: Extractor, emit: Emit = lambda event: None, limit: int | None = None
+) -> Reference:
+    """Return the reference features, from the cache where they are, else extracted and cached.
+
+    Args:
+        dataset: whose first images of either split are the reference.
+        extractor: what extracts their features.
+        emit: called with progress events.
+        limit: how many images of a split, at most; None is `REFERENCE_LIMIT`.
+    """
+    limit = REFERENCE_LIMIT if limit is None else limit
+    parts = {}
+    for split, images in (("train", dataset.train.images), ("held_out", dataset.held_out.images)):
+        images = images[:limit]
+        path = _cache_path("features", _reference_key(dataset, extractor, limit, split=split))
+        parts[split] = _cached(path, len(images)) or _extract(path, images, extractor, split, emit)
+    return Reference(**parts)
+
+
+def _cached(path: Path, count: int) -> Features | None:
+    """Return cached features; what is not whole and finite is as good as none."""
+    tensors = read_cached(path)
+    found = tensors.get("features")
+    if found is None or len(found) != count or not torch.isfinite(found).all():
+        return None
+    return Features(found, tensors.get("logits"))
+
+
+@world.settled()
+def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit: Emit) -> Features:
+    def progress(done: int, total: int) -> None:
+        emit(
+            {
+                "event": "progress",
+                "stage": f"features of {split.replace('_', '-')} images",
+                "done": done,
+                "total": total,
+            }
+        )
+
+    extracted = extract(extractor, images, progress=progress)
+    tensors = {"features": extracted.features}
+    if extracted.logits is not None:
+        tensors["logits"] = extracted.logits
+    write_cached(path, tensors)
+    return extracted
+
+
+class Evaluator:
+    """Scores sets of images against one dataset, and keeps the recipe of every number it has given."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        extractor: Extractor,
+        reference: Reference,
+        metrics: Sequence[Metric] | None = None,
+        fields: Mapping[str, RecipeValue] | None = None,
+    ) -> None:
+        """Take what all sets of images have in common.
+
+        Args:
+            dataset: the reference.
+            extractor: of features.
+            reference: features of the dataset.
+            metrics: what is measured; None is the default.
+            fields: what the recipe says of how the images were read, beyond what is so of every dataset.
+        """
+        self.metrics = select() if metrics is None else metrics
+        self.dataset = dataset
+        self.extractor = extractor
+        self.reference = reference
+        self._fields = dict(fields or {})
+        self.recipes: dict[str, dict[str, Any]] = {}
+        # Called as each metric begins, with None at the end.
+        self.watch: Callable[[str | None], None] = lambda part: None
+        self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
+        self._limit = max(REFERENCE_LIMIT, len(reference.train.features))
+        self._statistics_path = _cache_path(
+            "statistics", _reference_key(dataset, extractor, self._limit, version=ReferenceStatistics.VERSION)
+        )
+        self._statistics = ReferenceStatistics(
+            reference.train.features,
+            reference.held_out.features,
+            reference.train.logits,
+            self._reference_images,
+            read_cached(self._statistics_path),
+        )
+
+    @property
+    def _reference_images(self) -> Tensor:
+        return self.dataset.train.images[: self._limit]
+
+    @world.settled()
+    @giving_back()
+    def score(
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        *,
+        curve: bool = False,
+        features: Features | None = None,
+        **more: Any,
+    ) -> dict[str, Number]:
+        """Return every number that can be had of these images, or with `curve` those that make a curve, without errors.
+
+        Args:
+            images: (N, C, H, W) uint8.
+            labels: (N,) int64 that a conditional model was asked for, or None.
+            features: of the images, where they have been extracted.
+            more: further fields of `Evidence`: originals and reconstructions, log_likelihoods, samples_held_out.
+
+        A number that the images are too few for is left out; `missing` says why.
+        """
+        self.missing.clear()
+        if features is None:
+            self.watch("features")
+        known = set(self._statistics.tensors)
+        evidence = self._evidence(images, labels, features or extract(self.extractor, images), **more)
+        numbers: dict[str, Number] = {}
+        for metric in self.metrics:
+            if curve and not metric.curve:
+                continue
+            self.watch(metric.name)
+            try:
+                values = metric.compute(evidence)
+            except NotMeasurable as error:
+                self.missing[metric.name] = str(error)
+                continue
+            recipe = self._recipe(metric, evidence)
+            names = metric.reported_names(self.extractor.official)
+            errors = {} if curve else {name: standard_error(name, evidence) for name in values}
+            numbers |= {names[name]: Number(value, recipe, errors.get(name)) for name, value in values.items()}
+        self.watch(None)
+        if set(self._statistics.tensors) != known:
+            with contextlib.suppress(InputError):  # the next model computes them again; what was trained is not lost
+                write_cached(self._statistics_path, self._statistics.tensors)
+        return numbers
+
+    def floor(self, count: int) -> dict[str, Number]:
+        """Return the numbers of as many held-out images, from their cached features; none where none are held out.
+
+        They are drawn and tested as those of the control `real` are, repeated where there are fewer than `count`.
+        """
+        features, split = self.reference.held_out, self.dataset.held_out
+        known = len(features.features)
+        if not known:
+            return {}
+        split = Split(split.images[:known], None if split.labels is None else split.labels[:known])
+        rows = controls.rows(split, count, generator(SEED, "control", "real"))
+        chosen = Features(features.features[rows], None if features.logits is None else features.logits[rows])
+        return self.score(split.images[rows], None, features=chosen, samples_held_out=True)
+
+    def _evidence(self, images: Tensor, labels: Tensor | None, samples: Features, **more: Any) -> Evidence:
+        dataset, reference = self.dataset, self.reference
+        of_its_shape = images.shape[1:] == dataset.image_shape
+        fields: dict[str, Any] = {
+            "samples": samples.features,
+            "sample_logits": samples.logits,
+            "sample_images": images,
+            "sample_labels": labels,
+            "sample_modes": dataset.nearest_mode(images) if dataset.nearest_mode and of_its_shape else None,
+            "mode_count": dataset.mode_count,
+            "reference": reference.train.features,
+            "reference_logits": reference.train.logits,
+            "reference_images": self._reference_images,
+            "reference_labels": None if dataset.train.labels is None else dataset.train.labels[: self._limit],
+            "held_out": reference.held_out.features,
+            "held_out_logits": reference.held_out.logits,
+            "held_out_images": dataset.held_out.images,
+            "held_out_labels": dataset.held_out.labels,
+            "dimensions": math.prod(dataset.image_shape),
+            "seed": SEED,
+            "statistics": self._statistics,
+        }
+        return Evidence(**{**fields, **more})
+
+    def _recipe(self, metric: Metric, evidence: Evidence) -> str:
+        """Keep the recipe of a metric's numbers, and return its short id."""
+        recipe: dict[str, Any] = {
+            "metric": metric.name,
+            "metric_version": metric.version,
+            **metric.parameters,
+            "dataset": self.dataset.name,
+            "dataset_fingerprint": self.dataset.fingerprint,
+            "rounding": ROUNDING,
+            **self._fields,
+        }
+        if any(need.startswith("sample") for need in metric.needs):
+            recipe |= {
+                "samples": len(evidence.samples),
+                "reference_split": "train",
+                "reference_count": len(evidence.reference),
+                "seed": evidence.seed,
+            }
+        else:
+            recipe |= {"split": "held-out", "images": len(self.dataset.held_out)}
+        if READS_FEATURES & set(metric.needs):
+            recipe |= self.extractor.recipe()
+        key = identity(recipe, 8)
+        self.recipes[key] = recipe
+        return key
+
+
+def _reference_key(dataset: Dataset, extractor: Extractor, limit: int, **more: Any) -> str:
+    return identity({"fingerprint": dataset.fingerprint, "limit": limit, **extractor.recipe(), **more}, 32)
+
+
+def _cache_path(kind: str, key: str) -> Path:
+    return cache_root() / kind / f"{key}.safetensors"

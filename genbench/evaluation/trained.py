@@ -1,0 +1,145 @@
+"""Draws from a trained model and measures it, off the clock and without a trace in what training draws from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench import seeding
+from genbench.datasets.dataset import Dataset
+from genbench.errors import PluginError
+from genbench.evaluation import sampling
+from genbench.evaluation.measurement import Evaluator, Number
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.plugin.returned import FLOATS, Unusable, plain
+from genbench.training import cost
+
+__all__ = ["Evaluation", "Outcome"]
+
+Emit = Callable[[dict[str, Any]], None]
+SAMPLING_S = 0.5  # how long sampling is timed at least
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one evaluation found: the numbers, and the images (N, C, H, W) uint8 that they were taken from."""
+
+    numbers: dict[str, Number]
+    samples: Tensor
+    reconstructions: Tensor | None = None
+
+
+@dataclass
+class Evaluation:
+    """Evaluates one model, and keeps the seconds that it took and the windows of sampling."""
+
+    plugin: Plugin
+    model: Model
+    dataset: Dataset
+    evaluator: Evaluator
+    device: torch.device
+    seed: int
+    count: int
+    emit: Emit
+    seconds: float = 0.0
+    before_sampling_s: float = 0.0
+    windows: list[tuple[int, float]] = field(default_factory=list)
+
+    def curve_point(self) -> dict[str, float]:
+        """Return the numbers that make a curve."""
+        return {name: number.value for name, number in self._run(curve=True).numbers.items()}
+
+    def final(self) -> Outcome:
+        """Return every number that can be had, and time sampling for at least `SAMPLING_S`."""
+        outcome = self._run(curve=False)
+        spent = sum(seconds for _, seconds in self.windows)
+        while spent < SAMPLING_S:
+            self._draw(sampling.BATCH)
+            spent += self.windows[-1][1]
+        return outcome
+
+    def _run(self, *, curve: bool) -> Outcome:
+        begin = time.perf_counter()
+        state = seeding.random_state()
+        more: dict[str, Any] = {}
+        if not curve:
+            with sampling.untouched(self.plugin, self.model, "reconstruct or log_likelihood"):
+                more = {"reconstructions": self._reconstruct(), "log_likelihoods": self._log_likelihood()}
+            if more["reconstructions"] is not None:
+                more["originals"] = self.dataset.held_out.images
+        with sampling.untouched(self.plugin, self.model, "before_sampling"):
+            self._prepare()
+        self.windows = []
+        with sampling.untouched(self.plugin, self.model, "sample"):
+            images, labels = self._draw(self.count)
+        conditional = self.plugin.implements("sample", "labels")
+        numbers = self.evaluator.score(images, labels if conditional else None, curve=curve, **more)
+        seeding.restore_random_state(state)
+        self.seconds += time.perf_counter() - begin
+        return Outcome(numbers, images, more.get("reconstructions"))
+
+    def _prepare(self) -> None:
+        read = cost.clock(self.device)
+        begin = read()
+        sampling.prepare(self.plugin, self.model, sampling.passes(self.dataset.train, sampling.BATCH, self.device))
+        self.before_sampling_s = read() - begin
+
+    def _draw(self, count: int) -> tuple[Tensor, Tensor | None]:
+        read = cost.clock(self.device)
+        last, done = read(), 0
+
+        def after_batch(size: int) -> None:
+            nonlocal last, done
+            now = read()
+            self.windows.append((size, now - last))
+            last, done = now, done + size
+            self.emit({"event": "progress", "stage": "sampling", "done": done, "total": count})
+
+        return sampling.draw(self.plugin, self.model, self.dataset, count, self.seed, self.device, after_batch)
+
+    def _reconstruct(self) -> Tensor | None:
+        """Restore the held-out images, where the plugin can: (N, C, H, W) uint8."""
+        if not self.plugin.implements("reconstruct"):
+            return None
+
+        def restore(images: Tensor) -> Tensor:
+            restored = self.plugin.hook.reconstruct(model=self.model, images=images)
+            return sampling.to_uint8(sampling.check(self.plugin, "reconstruct", restored, tuple(images.shape)))
+
+        return self._over_held_out(restore)
+
+    def _log_likelihood(self) -> Tensor | None:
+        """Bound the log-likelihood of the held-out images, where the plugin can: (N,) float64 nats."""
+        if not self.plugin.implements("log_likelihood"):
+            return None
+        generator = seeding.generator(self.seed, "log_likelihood", device=self.device)
+
+        def bound(images: Tensor) -> Tensor:
+            nats = self.plugin.hook.log_likelihood(model=self.model, images=images, generator=generator)
+            try:
+                found = plain(nats, FLOATS)
+            except Unusable as error:
+                raise PluginError(
+                    f"{self.plugin}: log_likelihood returned {error}, expected a float tensor of ({len(images)},)"
+                ) from None
+            if tuple(found.shape) != (len(images),):
+                raise PluginError(
+                    f"{self.plugin}: log_likelihood returned {tuple(found.shape)}, expected ({len(images)},)"
+                )
+            if not torch.isfinite(found).all():
+                raise PluginError(f"{self.plugin}: log_likelihood returned NaN or infinity, expected finite nats")
+            return found
+
+        return self._over_held_out(bound).double()
+
+    def _over_held_out(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        self.model.networks.eval()
+        batches = sampling.passes(self.dataset.held_out, sampling.BATCH, self.device)
+        with torch.no_grad():
+            return torch.cat([function(images).cpu() for images, _ in batches])

@@ -1,0 +1,27 @@
+"""The constants of the metrics, which are parameters of their recipes. Imports no torch."""
+
+# A function's default and the recipe's parameter are the same name, so they cannot differ.
+INFINITY_SIZES = 15
+INFINITY_SMALLEST_SHARE = 0.5
+KID_SUBSETS = 100
+KID_SUBSET_SIZE = 1000
+SCORE_SPLITS = 10
+MANIFOLD_K = 3
+BALL_K = 5
+COPYING_CELLS = 3
+COPYING_LEAST = 20
+GAP_PARTS = 2
+GAP_HALVINGS = 4
+CLASS_LEAST = 20
+COVERED_SHARE = 0.1
+UNIFORM_SHARE = 0.001
+CAS_STEPS = 300
+CAS_BATCH = 128
+CAS_SIDE = 32
+# What is costly a pixel is found of fewer large images: as many as hold so many values, but some whatever their size.
+DIVERSITY_PAIRS = 500
+DIVERSITY_VALUES, DIVERSITY_LEAST = 2**21, 32
+LEVEL_VALUES = 2**28
+SPECTRUM_VALUES, SPECTRUM_LEAST = 2**21, 16
+SIMILARITY_VALUES, SIMILARITY_LEAST = 2**20, 20
+REAL_TEST = "one half of the held-out images against the other"

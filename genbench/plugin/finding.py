@@ -1,0 +1,195 @@
+"""Finds models by entry point or file without importing anything."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from genbench.config import CONTROLS, ModelSpec
+from genbench.errors import InputError, nearest, sentence
+from genbench.plugin.source_hash import Coverage, canonical, coverage, wrapped_versions
+from genbench.plugin.source_hash.installed import local_modules
+
+__all__ = ["GROUP", "Found", "Provenance", "docstring_line", "find", "installed"]
+
+GROUP = "genbench"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a plugin's code came from; it stands in every record of its cells."""
+
+    distribution: str
+    version: str
+    origin: str
+    source_sha256: str
+
+    def to_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model that has been found and not imported: its entry point, or its file."""
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    file: Path | None = None
+
+    def __str__(self) -> str:
+        return f"model '{self.name}' ({self.distribution} {self.version})".replace(" )", ")")
+
+    @property
+    def path(self) -> Path | None:
+        """The file that holds the model, found without importing it, or None."""
+        if self.file is not None:
+            return self.file
+        root = self._root()
+        inner = Path(*self.target.partition(":")[0].split(".")[1:])
+        if root is None or root.is_file():
+            return root
+        candidates = (
+            (root / inner).with_suffix(".py") if inner.parts else root / "__init__.py",
+            root / inner / "__init__.py",
+        )
+        return next((path for path in candidates if path.is_file()), None)
+
+    def summary(self) -> str:
+        """Return the first line of the module's docstring, read from its source."""
+        path = self.path
+        return docstring_line(path) if path else ""
+
+    def coverage(self, options: Mapping[str, object] = MappingProxyType({})) -> Coverage | None:
+        """Find every file that the model's code comes from, without importing it; None where the module is gone.
+
+        Args:
+            options: of the model: the files that they name count too.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        root = self.root()
+        if root is None:
+            return None  # its cell says so when it is loaded
+        modules = () if self.file else local_modules(self.distribution)
+        try:
+            return coverage(root, modules, [value for value in options.values() if isinstance(value, str)])
+        except OSError as error:
+            raise InputError(f"{self}: {error.filename} belongs to it and cannot be read: {error.strerror}") from error
+
+    def provenance(self, covered: Coverage | None = None) -> Provenance:
+        """Hash the source: the files that it is `covered` by, found where they are not given.
+
+        The versions of the libraries that its distribution requires beside genbench's own count as source too, since
+        for an adapter the model is in them.
+        """
+        covered = covered or self.coverage()
+        versions = [] if self.file else wrapped_versions(self.distribution)
+        digest = covered.sha256(versions) if covered else ""
+        return Provenance(self.distribution, self.version, self.origin(), digest)
+
+    def origin(self) -> str:
+        """Say how it came here: a file's name, `editable`, an address, or `index`; never a path, which is private."""
+        if self.file is not None:
+            return self.file.name
+        try:
+            text = importlib.metadata.distribution(self.distribution).read_text("direct_url.json")
+        except importlib.metadata.PackageNotFoundError:
+            text = None
+        if not text:
+            return "index"
+        source = json.loads(text)
+        if source["url"].startswith("file:"):
+            return "editable" if source.get("dir_info", {}).get("editable") else "local"
+        return "@".join(filter(None, (source["url"], source.get("vcs_info", {}).get("commit_id"))))
+
+    def root(self) -> Path | None:
+        """The file, or the folder of the top-level package, that is hashed."""
+        return self.file or self._root()
+
+    def _root(self) -> Path | None:
+        # Only the top-level name is looked up: finding `a.b` would import `a`.
+        try:
+            spec = importlib.util.find_spec(self.target.partition(":")[0].partition(".")[0])
+        except (ImportError, ValueError):
+            return None
+        if spec is None:
+            return None
+        if spec.submodule_search_locations:
+            return Path(next(iter(spec.submodule_search_locations)))
+        return Path(spec.origin) if spec.origin else None
+
+
+def installed(allowed: Sequence[str] | None = None) -> dict[str, list[Found]]:
+    """Return the installed models by name, each with every distribution that offers it, importing none of them.
+
+    Args:
+        allowed: the only distributions that count; None for all.
+    """
+    models: dict[str, list[Found]] = {}
+    names = None if allowed is None else {canonical(name) for name in allowed}
+    # An editable install can be seen twice (its finder, and the folder itself when it is on the path).
+    seen: set[tuple[str, str]] = set()
+    for point in importlib.metadata.entry_points(group=GROUP):
+        distribution = point.dist.name if point.dist else "unknown"
+        if (point.name, distribution) not in seen and (names is None or canonical(distribution) in names):
+            seen.add((point.name, distribution))
+            version = point.dist.version if point.dist else "unknown"
+            models.setdefault(point.name, []).append(Found(point.name, distribution, version, point.value))
+    return dict(sorted(models.items()))
+
+
+def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
+    """Find the one model that `spec` names among the `allowed` distributions (`file` for model files; None for all).
+
+    Raises:
+        InputError: there is none, or more than one, or it is from a distribution that is not allowed.
+    """
+    if spec.is_file:
+        path = Path(spec.name).expanduser().resolve()
+        if not path.is_file():
+            raise InputError(f"model file {spec.name} does not exist")
+        if allowed is not None and "file" not in allowed:
+            listed = ", ".join(allowed) or "none"
+            raise InputError(f"model file {spec.name}: --plugins-from does not list `file` (it lists {listed})")
+        return Found(path.stem, "file", "", path.stem, path)
+    distribution, _, name = spec.name.rpartition(":")
+    models = installed()
+    if name not in models:
+        hint = nearest(name, [*models, *CONTROLS])
+        raise InputError(f"unknown model {name!r}{sentence(hint, '`genbench models` lists what is installed')}")
+    offers = [found for found in models[name] if distribution in ("", found.distribution)]
+    if not offers:
+        raise InputError(f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}")
+    if allowed is not None:
+        refused = _join(offers)
+        offers = [found for found in offers if found in installed(allowed).get(name, [])]
+        if not offers:
+            listed = ", ".join(allowed) or "none"
+            raise InputError(f"model {name!r} is of {refused}, which --plugins-from does not list (it lists {listed})")
+    if len(offers) > 1:
+        choices = " or ".join(f"{found.distribution}:{name}" for found in offers)
+        raise InputError(f"model {name!r} is offered by {_join(offers)}; choose {choices}")
+    return offers[0]
+
+
+def docstring_line(path: Path) -> str:
+    """Return the first line of a Python file's docstring, without running the file; empty where there is none."""
+    import ast
+
+    try:
+        text = ast.get_docstring(ast.parse(path.read_bytes()))
+    except (SyntaxError, ValueError, OSError):
+        return ""
+    return text.strip().splitlines()[0] if text and text.strip() else ""
+
+
+def _join(offers: list[Found]) -> str:
+    return " and ".join(f"{found.distribution} {found.version}" for found in offers)

@@ -1,0 +1,107 @@
+"""Loads one model, and verifies that it implements the required hooks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pluggy
+
+from genbench.errors import PluginError
+from genbench.machine.torchvision_import import declare_missing_operators
+from genbench.plugin import hookspecs
+from genbench.plugin.finding import GROUP, Found
+from genbench.plugin.visible import wording
+
+__all__ = ["Plugin", "hook_names", "load"]
+
+
+class Plugin:
+    """One loaded model: exactly one plugin in a manager of its own, verified to implement the required hooks.
+
+    pluggy has two silent traps: with two plugins registered a first-result hook uses the last one, and a hook that
+    nobody implements returns None. Both are closed here, at load, once.
+    """
+
+    def __init__(self, found: Found, implementation: object) -> None:
+        self.found = found
+        self.implementation = implementation
+        manager = pluggy.PluginManager(GROUP)
+        manager.add_hookspecs(hookspecs)
+        try:
+            manager.register(implementation, name=found.name)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"{found}: {_on_one_line(error)}") from error
+        self.hook = manager.hook
+        self._implemented = {
+            name: impls[0].argnames for name in hook_names() if (impls := getattr(manager.hook, name).get_hookimpls())
+        }
+        missing = [name for name in hookspecs.REQUIRED_HOOKS if not self.implements(name)]
+        if missing:
+            raise PluginError(
+                f"{found}: does not implement {', '.join(missing)}; write the function and mark it @genbench.hookimpl"
+            )
+
+    def implements(self, hook: str, argument: str | None = None) -> bool:
+        """Return whether the plugin has the hook, and, if asked, whether its implementation takes the argument."""
+        return hook in self._implemented and (argument is None or argument in self._implemented[hook])
+
+    def __str__(self) -> str:
+        return str(self.found)
+
+
+def hook_names() -> list[str]:
+    """Return the names of all hooks, in the order of `hookspecs`."""
+    return [name for name, value in vars(hookspecs).items() if hasattr(value, "genbench_spec")]
+
+
+def load(found: Found) -> Plugin:
+    """Import the model and verify it; raise `PluginError` in one line for whatever its import raises."""
+    declare_missing_operators()  # a plugin, or a library that it wraps, may import torchvision by itself
+    try:
+        if found.file is not None:
+            implementation: object = _import_file(found.file)
+        else:
+            implementation = importlib.metadata.EntryPoint(found.name, found.target, GROUP).load()
+    except Exception as error:  # a stranger's module can raise anything while it is imported
+        raise PluginError(f"{found}: import failed: {wording(error)}") from error
+    return Plugin(found, implementation)
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"genbench_file_{path.stem}"
+    _search_first(path.parent)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look their module up here
+    spec.loader.exec_module(module)
+    return module
+
+
+def _search_first(folder: Path) -> None:
+    """Let a model file import its neighbours, as `python FILE` would; namesakes of another model's are forgotten.
+
+    The folder stays on the path, since hooks may import too.
+    """
+    others = _model_folders - {folder}
+    neighbours = {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or entry.is_dir()} if others else ()
+    for name in [name for name in sys.modules if name.partition(".")[0] in neighbours]:
+        file = getattr(sys.modules[name], "__file__", None)
+        if isinstance(file, str) and any(Path(file).is_relative_to(other) for other in others):
+            del sys.modules[name]
+    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry != str(folder))]
+    _model_folders.add(folder)
+
+
+_model_folders: set[Path] = set()  # of the model files that this process has loaded
+
+
+def _on_one_line(error: pluggy.PluginValidationError) -> str:
+    # pluggy spreads its message over several lines: the fault is in the last one that says anything.
+    return " ".join(str(error).split())

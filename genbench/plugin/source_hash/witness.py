@@ -1,0 +1,84 @@
+"""What a model's code reads while it runs, and whether its identity covers that."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from genbench.plugin.source_hash.files import Coverage, Source
+from genbench.plugin.source_hash.installed import exempt, is_versioned
+
+__all__ = ["Witness"]
+
+
+class Witness:
+    """Notes the modules that are loaded after it was made and, until `settle`, the files that are opened.
+
+    Args:
+        covered: what the model's identity covers; files that are opened outside of its folder are data, not code.
+        apart: folders of genbench's own, wherever they lie.
+    """
+
+    def __init__(self, covered: Coverage, apart: Collection[Path] = ()) -> None:
+        self._covered = covered
+        self._sources = {source.path: source for source in covered.files.values()}
+        self._folder = covered.folder.resolve()
+        self._apart = [path.resolve() for path in apart]
+        self._before = set(sys.modules)
+        self._opened: set[str] = set()
+        # No audit hook: one cannot be taken away again, and would be called a hundred times in every training step.
+        self._open = builtins.open
+        builtins.open = io.open = self._noted_open
+
+    def settle(self) -> list[str]:
+        """Listen no longer, after a first step; return the covered files that were read and are not what was hashed."""
+        if builtins.open == self._noted_open:
+            builtins.open = io.open = self._open
+        loaded = {str(path.resolve()) for _, path in _files(self._before)}
+        # Of what was not read, a change changes nothing: a log may lie in a package, and grow.
+        return self._changed(loaded | {os.path.realpath(path) for path in self._opened})
+
+    def changed_later(self, known: Collection[str]) -> list[str]:
+        """Return the covered files of modules that were loaded since there were the `known` ones, if they changed."""
+        return self._changed(str(path.resolve()) for _, path in _files(known))
+
+    def uncovered(self) -> dict[str, str]:
+        """Return the files that were read and are not covered, as records call them, each with its SHA-256."""
+        loaded = {path.resolve() for module, path in _files(self._before) if not _has_version(module, path)}
+        opened = {path.resolve() for path in map(Path, self._opened) if self._is_beside(path.resolve())}
+        missed = sorted(path for path in loaded | opened if str(path) not in self._sources and path.is_file())
+        return {self._covered.shown(path): Source.of(path).sha256 for path in missed}
+
+    def _changed(self, paths: Iterable[str]) -> list[str]:
+        held = (self._sources[path] for path in paths if path in self._sources)
+        return sorted(Path(source.path).name for source in held if not source.is_unchanged())
+
+    def _is_beside(self, path: Path) -> bool:
+        if not path.is_relative_to(self._folder) or any(path.is_relative_to(folder) for folder in self._apart):
+            return False
+        parts = path.relative_to(self._folder).parts
+        return not any(part.startswith((".", "__pycache__")) for part in parts) and not is_versioned(path)
+
+    def _noted_open(self, file: Any, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        opened = self._open(file, mode, *arguments, **named)
+        if isinstance(file, str | bytes | os.PathLike) and not set("wax+") & set(mode):
+            self._opened.add(os.path.abspath(os.fsdecode(file)))
+        return opened
+
+
+def _files(known: Collection[str]) -> list[tuple[str, Path]]:
+    """Return the modules that are not `known` and have a file, each with it."""
+    new = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items()) if name not in known]
+    return [(name, Path(file)) for name, file in new if isinstance(file, str)]
+
+
+def _has_version(module: str, path: Path) -> bool:
+    """Return whether a version identifies a module; what torch's compiler writes is loaded under torch's name."""
+    top = module.partition(".")[0]
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return top in exempt() or is_versioned(path) or (isinstance(file, str) and is_versioned(Path(file)))

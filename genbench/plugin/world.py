@@ -1,0 +1,228 @@
+"""What a plugin shares with every other program: global settings, the environment, threads, child processes."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import importlib.util
+import os
+import random
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from genbench import seeding
+from genbench.plugin import modes
+
+__all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "settled", "snapshot"]
+
+# Compiling networks sets these, and leaves a pool of compilers running: no plugin's doing.
+_COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
+# What the compiler runs; and what Python starts beside the first process that it spawns, for as long as it lives.
+_OTHERS_COMMANDS = ("torch/_inductor/", "multiprocessing.resource_tracker")
+_POOLS_THREADS = "ThreadPoolExecutor"
+_LIBRARIES_THREADS = ("tqdm.", "torch.")
+
+
+def snapshot() -> dict[str, Any]:
+    """Return the global state that a plugin must leave as it is, by the name that a message gives it."""
+    entered = modes.entered()
+    with modes.unwatched():
+        return _snapshot(entered)
+
+
+def _snapshot(entered: list[str]) -> dict[str, Any]:
+    return {
+        "torch's default dtype": torch.get_default_dtype(),
+        "torch's default device": torch.get_default_device(),
+        "torch's number of threads": torch.get_num_threads(),
+        "torch's gradient mode": torch.is_grad_enabled(),
+        "torch's choice of deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "torch's detection of anomalies": torch.is_anomaly_enabled(),
+        "torch's precision of float32 products": torch.get_float32_matmul_precision(),
+        "torch's inference mode": torch.is_inference_mode_enabled(),
+        "torch's autocast": modes.autocast(),
+        "torch's modes": entered,
+        "torch's hooks on all modules": modes.module_hooks(),
+        "torch's switches of kernels": modes.kernels(),
+        "the working directory": os.getcwd(),
+        "the mask of new files (umask)": _umask(),
+        "Python's recursion limit": sys.getrecursionlimit(),
+        "the state of Python's random": random.getstate(),
+        "the state of numpy's random": _plain(np.random.get_state()),
+        "the environment": _environment(),
+    }
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return what differs between two snapshots, in words."""
+    return [_describe(name, before[name], after[name]) for name in before if before[name] != after[name]]
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Put the global state and torch's generators back after the block, so that no check disturbs the next one."""
+    before, generators = snapshot(), seeding.random_state()
+    try:
+        yield
+    finally:
+        _restore(before)
+        seeding.restore_random_state(generators)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Put the state of all random generators back after the block: libraries draw while they are imported."""
+    python, numpy, torchs = random.getstate(), np.random.get_state(), seeding.random_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        seeding.restore_random_state(torchs)
+
+
+@contextlib.contextmanager
+def imports_put_back() -> Iterator[None]:
+    """Within the block every first `import` of a module is one in `importing`, so that a hook may import late."""
+    plain = builtins.__import__
+
+    def put_back(
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        # An import within a training step comes again and again, and reading a GPU's generator waits for it.
+        with contextlib.nullcontext() if _is_loaded(name, globals or {}, fromlist or (), level) else importing():
+            return plain(name, globals, locals, fromlist or (), level)
+
+    builtins.__import__ = put_back
+    try:
+        yield
+    finally:
+        builtins.__import__ = plain
+
+
+def _is_loaded(name: str, importer: Mapping[str, Any], wanted: Sequence[str], level: int) -> bool:
+    """Return whether `from name import wanted` would run no module; `level` counts the dots before the name."""
+    try:
+        whole = importlib.util.resolve_name("." * level + name, importer.get("__package__"))
+    except ImportError:
+        return False
+    module = sys.modules.get(whole)
+    return module is not None and all(each in vars(module) or each == "*" for each in wanted)
+
+
+@contextlib.contextmanager
+def settled() -> Iterator[None]:
+    """Run a block as if no mode had been entered and no switch turned, whatever a stranger's code has left behind.
+
+    What is measured within follows from its recipe alone: float32 by default, no autocast, no inference mode, no
+    function or dispatch mode, torch's own choice of kernels.
+    """
+    with modes.suspended(), torch.inference_mode(False), torch.enable_grad():
+        dtype, switches = torch.get_default_dtype(), modes.kernels()
+        torch.set_default_dtype(torch.float32)
+        modes.set_kernels(modes.OWN_KERNELS)
+        try:
+            yield
+        finally:
+            modes.set_kernels(switches)
+            torch.set_default_dtype(dtype)
+
+
+def leftovers(before: set[int], compiled: bool = False) -> list[str]:
+    """Return the threads that were not there `before` (their identifiers) and the child processes, in words.
+
+    Left out are what torch's compiler and a progress bar keep running; where networks were `compiled` also the threads
+    of pools without a name, since the compiler has such.
+    """
+    threads = [
+        f"thread {thread.name!r}"
+        for thread in threading.enumerate()
+        if thread.ident not in before
+        and not type(thread).__module__.startswith(_LIBRARIES_THREADS)
+        and not (compiled and thread.name.startswith(_POOLS_THREADS))
+    ]
+    return threads + [
+        f"process {child.pid} ({name})" for child in psutil.Process().children() if (name := _name(child))
+    ]
+
+
+def _name(process: psutil.Process) -> str:
+    """Return what a process runs; empty where it has ended meanwhile, or is the compiler's or Python's own."""
+    try:
+        command = process.cmdline()
+        ended = process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return ""
+    others = any(known in part for part in command for known in _OTHERS_COMMANDS)
+    return "" if ended or others else os.path.basename(command[0] if command else process.name())
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(_COMPILERS_VARIABLES)}
+
+
+def _describe(name: str, before: Any, after: Any) -> str:
+    if name == "the environment":
+        names = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+        return f"the environment ({', '.join(names)})"
+    if "random" in name:
+        return name
+    if isinstance(before, dict):
+        differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        shown = [f"{key}: {before.get(key, 'off')} became {after.get(key, 'off')}" for key in differing]
+        return f"{name} ({', '.join(shown)})"
+    return f"{name} ({before} became {after})"
+
+
+def _restore(before: dict[str, Any]) -> None:
+    modes.leave(before["torch's modes"])  # first, since they see what follows
+    modes.set_autocast(before["torch's autocast"])
+    modes.set_kernels(before["torch's switches of kernels"])
+    modes.drop_module_hooks(before["torch's hooks on all modules"])
+    if torch.is_inference_mode_enabled() != before["torch's inference mode"]:
+        modes.set_inference(before["torch's inference mode"])
+    os.umask(int(before["the mask of new files (umask)"], 8))
+    sys.setrecursionlimit(before["Python's recursion limit"])
+    torch.set_default_dtype(before["torch's default dtype"])
+    if torch.get_default_device() != before["torch's default device"]:
+        # None, since naming the CPU would put a mode of torch's around everything that follows.
+        device = before["torch's default device"]
+        torch.set_default_device(None if device.type == "cpu" else device)
+    if torch.get_num_threads() != before["torch's number of threads"]:
+        torch.set_num_threads(before["torch's number of threads"])
+    torch.set_grad_enabled(before["torch's gradient mode"])
+    if torch.are_deterministic_algorithms_enabled() != before["torch's choice of deterministic algorithms"]:
+        torch.use_deterministic_algorithms(before["torch's choice of deterministic algorithms"])
+    torch.autograd.set_detect_anomaly(before["torch's detection of anomalies"])
+    torch.set_float32_matmul_precision(before["torch's precision of float32 products"])
+    os.chdir(before["the working directory"])
+    random.setstate(before["the state of Python's random"])
+    name, keys, *rest = before["the state of numpy's random"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    now, then = _environment(), before["the environment"]
+    for name in now.keys() - then.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in then.items() if now.get(name) != value})
+
+
+def _umask() -> str:
+    # There is no other way to read it than to set it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return oct(mask)
+
+
+def _plain(state: Any) -> tuple[Any, ...]:
+    # As a tuple, since arrays do not compare to one truth value.
+    name, keys, *rest = state
+    return (name, tuple(keys.tolist()), *rest)

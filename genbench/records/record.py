@@ -1,0 +1,258 @@
+"""`Record`: what one finished or failed cell leaves on disk, one JSON file; and the identity of a cell."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import GenbenchError
+from genbench.machine import atomic
+from genbench.machine.privacy import installed_folders, without_paths
+from genbench.records.fields import fault, is_cell_id
+from genbench.records.identity import canonical, identity
+
+__all__ = [
+    "SCHEMA",
+    "Record",
+    "RecordError",
+    "cell_id",
+    "checked",
+    "checkpoint_path",
+    "each_record",
+    "ordered",
+    "read_record",
+    "read_records",
+    "record_path",
+    "upgraded",
+    "write_record",
+]
+
+SCHEMA = 3
+
+
+class RecordError(GenbenchError):
+    """A record that cannot be trusted: truncated, edited, or written by a newer genbench."""
+
+
+def _from_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Read schema 1, whose cells ran one at a time, and which did not say of a failed one what was not measured."""
+    environment = data["environment"] and {"jobs": 1, **data["environment"]}
+    return {"not_measured": {}, **data, "schema": 2, "environment": environment}
+
+
+def _from_2(data: dict[str, Any]) -> dict[str, Any]:
+    """Read schema 2: it had no versions of a cell's metrics, and the training precision had the name of a metric."""
+    recipes = data["recipes"].values()
+    cell = {"training_precision" if name == "precision" else name: value for name, value in data["cell"].items()}
+    if isinstance(cell.get("metrics"), list):  # those of the recipes are known
+        versions = {str(recipe.get("metric")): recipe.get("metric_version") for recipe in recipes}
+        cell["metrics"] = {str(name): versions.get(str(name)) for name in cell["metrics"]}
+    return {**data, "schema": 3, "cell": cell}
+
+
+_UPGRADES = {1: _from_1, 2: _from_2}  # from each older schema to the next
+
+# What a record says of its cell that cannot change a number.
+_INCIDENTAL = frozenset({"label", "summary"})
+_OF_CONTROLS = frozenset(
+    {"model", "options", "kind", "plugin", "seed", "dataset", "device", *("samples", "extractor", "metrics")}
+)
+
+
+def cell_id(cell: Mapping[str, Any]) -> str:
+    """Return the identity of a cell: the hash of all that can change its numbers, of what its record says of it.
+
+    A new field of the description is part of the identity unless it is named as incidental. Of a control the settings
+    of training are left out, for it does not train.
+    """
+    control = cell["kind"] != "model"
+    decisive = {name: value for name, value in cell.items() if name not in _INCIDENTAL}
+    if control:
+        decisive = {name: value for name, value in decisive.items() if name in _OF_CONTROLS}
+    plugin = decisive.get("plugin")
+    return identity(
+        decisive
+        | {
+            # Where the data lie, and what they are called, does not matter; nor which of several equal GPUs it was.
+            "dataset": decisive["dataset"].get("fingerprint"),
+            "device": str(decisive.get("device")).partition(":")[0],
+            "plugin": plugin and {name: plugin.get(name) for name in ("distribution", "version", "source_sha256")},
+        }
+    )
+
+
+_TEXTS = ("failure", "not_measured", "environment")  # in which there may be a path
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell's outcome. `data` is the JSON document; the properties name its most wanted parts.
+
+    Example:
+        >>> record = Record({"id": "0f", "status": "finished", "cell": {"label": "vae", "seed": 0},
+        ...                  "numbers": {"fd": {"value": 12.5, "recipe": "a1"}}})
+        >>> record.label, record.seed, record.numbers
+        ('vae', 0, {'fd': 12.5})
+    """
+
+    data: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The cell's identity: 16 hexadecimal digits."""
+        return str(self.data["id"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether the cell came to its end; a failed one has a `failure`."""
+        return bool(self.data["status"] == "finished")
+
+    @property
+    def label(self) -> str:
+        """The model's name with the options that were given."""
+        return str(self.data["cell"]["label"])
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return str(self.data["cell"]["dataset"]["name"])
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+        return int(self.data["cell"]["seed"])
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Quality at the end of the budget, by name; `data["numbers"]` has each one's recipe."""
+        return {name: number["value"] for name, number in self.data["numbers"].items()}
+
+    @property
+    def cost(self) -> Mapping[str, Any]:
+        """Throughput, memory, parameters and FLOPs."""
+        return self.data["cost"]  # type: ignore[no-any-return]  # JSON
+
+    @property
+    def failure(self) -> Mapping[str, str] | None:
+        """Stage, reason, traceback and the log's tail of a failed cell."""
+        return self.data.get("failure")
+
+    def __repr__(self) -> str:
+        outcome = self.numbers if self.finished else (self.failure or {}).get("reason")
+        return f"<Record {self.label} on {self.dataset}, seed {self.seed}: {outcome}>"
+
+
+def record_path(directory: Path, cell_id: str) -> Path:
+    """Return where the record of a cell lies."""
+    return directory / "records" / f"{cell_id}.json"
+
+
+def checkpoint_path(directory: Path, cell_id: str) -> Path:
+    """Return where the checkpoint of a cell in training lies."""
+    return directory / "checkpoints" / f"{cell_id}.pt"
+
+
+def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
+    """Write a record, whole or not at all, with the checksum that tells an edited one; its texts lose private paths.
+
+    Raises:
+        ValueError: its id is no identity of a cell, and so no name of a file.
+    """
+    if not is_cell_id(data["id"]):
+        raise ValueError(f"{data['id']!r} is no identity of a cell")
+    body = {key: value for key, value in data.items() if key != "sha256"}
+    apart = (directory, *installed_folders())
+    body |= {key: without_paths(body[key], *apart) for key in _TEXTS if key in body}
+    if "command" in body:  # it is run from where it was run
+        body["command"] = without_paths(body["command"])
+    document = {**body, "sha256": hashlib.sha256(canonical(body)).hexdigest()}
+    atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")
+    return Record(document)
+
+
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        RecordError: the file is truncated or was edited, its schema is newer than this version's, a field is not what
+            it must be, or it is the record of another cell than its name says.
+    """
+    try:
+        if not path.is_file():
+            raise ValueError("not a regular file")
+        data = json.loads(path.read_text(encoding="utf-8"))
+        body = {key: value for key, value in data.items() if key != "sha256"}
+        checksum, expected = data["sha256"], hashlib.sha256(canonical(body)).hexdigest()
+        newer = data["schema"] > SCHEMA
+        if not newer and data["schema"] not in (*_UPGRADES, SCHEMA):
+            raise ValueError(data["schema"])
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise RecordError(
+            f"record {path} cannot be read: truncated or no record; delete it to run its cell again"
+        ) from error
+    if newer:
+        raise RecordError(
+            f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench"
+        )
+    if checksum != expected:
+        raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
+    record = checked(data, f"record {path}", "delete it to run its cell again")
+    if fault := _foreign(path, data):
+        raise RecordError(f"record {path} {fault}; delete it to run its cell again")
+    return Record(record)
+
+
+def checked(data: dict[str, Any], who: str, remedy: str) -> dict[str, Any]:
+    """Return a record's document as this version's schema has it, once each of its fields is of the kind it must be.
+
+    Raises:
+        RecordError: one is not; the line begins with `who` and ends with `remedy`.
+    """
+    try:
+        record = upgraded(data)
+        wrong = fault(record)
+    except (AttributeError, KeyError, TypeError) as error:  # an older schema is upgraded before it is known to be sound
+        raise RecordError(f"{who} cannot be used, for parts of it are missing; {remedy}") from error
+    if wrong:
+        raise RecordError(f"{who} cannot be used: {wrong}; genbench did not write it so: {remedy}")
+    return record
+
+
+def _foreign(path: Path, data: Mapping[str, Any]) -> str:
+    """Return in what a sound record is not that of the cell whose file it lies in; empty where it is.
+
+    Schemas 1 and 2 did not say all that their identities were made of, so of those the name alone can be verified.
+    """
+    if path.name != f"{data['id']}.json":
+        return f"is that of cell {data['id']}, under another's name"
+    if data["schema"] > 2 and (expected := cell_id(data["cell"])) != data["id"]:
+        return f"describes the cell {expected}, not its own"
+    if data["schema"] > 2 and any(identity(recipe, 8) != name for name, recipe in data["recipes"].items()):
+        return "has a recipe under another's id"
+    return ""
+
+
+def upgraded(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's document as this version's schema has it."""
+    while data["schema"] < SCHEMA:
+        data = _UPGRADES[data["schema"]](data)
+    return data
+
+
+def each_record(directory: Path) -> Iterator[Record]:
+    """Read the records of a benchmark's directory one after the other, by the names of their files."""
+    return map(read_record, sorted((directory / "records").glob("[!.]*.json")))
+
+
+def ordered(records: Iterable[Record]) -> list[Record]:
+    """Return the records by dataset, model and seed."""
+    return sorted(records, key=lambda record: (record.dataset, record.label, record.seed, record.id))
+
+
+def read_records(directory: Path) -> list[Record]:
+    """Read every record of a benchmark's directory, `ordered`."""
+    return ordered(each_record(directory))

@@ -1,0 +1,170 @@
+"""Saves and restores the whole state of a cell in training, atomically, and never unpickles code.
+
+A checkpoint is a line that names the format, a line with the SHA-256 of the rest, and what `torch.save` wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Callable
+from io import BufferedRandom, BufferedReader
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench import seeding
+from genbench.errors import GenbenchError
+from genbench.machine.atomic import replacing
+from genbench.plugin.model import Model
+
+__all__ = ["Autosave", "CheckpointError", "load", "restore", "save"]
+
+FORMAT = b"genbench checkpoint 2\n"
+SEAL_LENGTH = 65  # hexadecimal digits and the end of the line
+PARTS = {"file", "gradients", "model", "random", "progress"}
+INTERVAL_S = 30.0
+SHARE = 0.01  # of the time between two checkpoints that writing one may take
+
+
+class CheckpointError(GenbenchError):
+    """A checkpoint that cannot be read; the line names the file."""
+
+
+def save(path: Path, model: Model, progress: dict[str, Any]) -> None:
+    """Write the model, its gradients, the state of the global generators and `progress` (plain values) to `path`.
+
+    Gradients are part of it, since a plugin may accumulate them over several steps.
+
+    Raises:
+        OSError: the file cannot be written; what was at `path` is as it was.
+    """
+    state = {
+        "file": path.name,
+        "model": model.state_dict(),
+        "gradients": _gradients(model),
+        "random": seeding.random_state(),
+        "progress": progress,
+    }
+    with replacing(path) as temporary, temporary.open("w+b") as file:
+        try:
+            file.write(FORMAT + b" " * SEAL_LENGTH)
+            torch.save(state, file)
+            seal = _seal(file)
+            file.seek(len(FORMAT))
+            file.write(seal)
+        except RuntimeError as error:
+            # torch's writer raises one of its own over the reason.
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+
+class Autosave:
+    """Saves a training every so often, at less than a hundredth of its time.
+
+    Args:
+        interval: seconds between two checkpoints, kept to whatever it costs; None takes `INTERVAL_S`, or longer where
+            writing takes more than `SHARE` of it.
+        clock: seconds, monotonic.
+        warn: is told, once, where a checkpoint cannot be written, such as on a full disk. The training goes on, and the
+            checkpoint before stays as it was.
+    """
+
+    def __init__(
+        self, path: Path, model: Model, interval: float | None, clock: Callable[[], float], warn: Callable[[str], None]
+    ) -> None:
+        self._path = path
+        self._model = model
+        self._interval = interval
+        self._clock = clock
+        self._warn = warn
+        self._saved_at = clock()
+        self._cost_s = 0.0
+        self._warned = False
+
+    def is_due(self) -> bool:
+        """Whether the interval has passed."""
+        since = self._clock() - self._saved_at
+        return since > (max(INTERVAL_S, self._cost_s / SHARE) if self._interval is None else self._interval)
+
+    def is_worth_it(self) -> bool:
+        """Whether a checkpoint now, out of turn, would cost less than `SHARE` of the time since the last one."""
+        return self._cost_s < SHARE * (self._clock() - self._saved_at)
+
+    def save(self, progress: dict[str, Any]) -> None:
+        """Write a checkpoint."""
+        begin = self._clock()
+        try:
+            save(self._path, self._model, progress)
+        except OSError as error:
+            if not self._warned:
+                self._warn(f"checkpoint not written: {error.strerror}; training goes on without")
+            self._warned = True
+        self._saved_at = self._clock()
+        self._cost_s = self._saved_at - begin
+
+
+def restore(path: Path, model: Model) -> dict[str, Any]:
+    """Load what `save` wrote into `model` and the global generators; return the `progress`.
+
+    Raises:
+        CheckpointError: the file is damaged, is no checkpoint of this version, or is of another cell or model. What
+            was loaded until then stays in `model`, so build another.
+    """
+    state = load(path)
+    try:
+        model.load_state_dict(state["model"])
+        for name, parameter in model.networks.named_parameters():
+            gradient = state["gradients"].get(name)
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
+        seeding.restore_random_state(state["random"])
+        return dict(state["progress"])
+    except (MemoryError, torch.OutOfMemoryError):
+        raise  # the file is not at fault
+    except Exception as error:  # a plugin's own load_state_dict may raise anything
+        raise _refusal(path, error) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the parts of a checkpoint, all tensors on the CPU, once its checksum has been verified.
+
+    Raises:
+        CheckpointError: as `restore`.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("not a regular file")
+        with path.open("rb") as file:
+            if file.read(len(FORMAT)) != FORMAT:
+                raise ValueError("no checkpoint, or one of another version of genbench")
+            if file.read(SEAL_LENGTH) != _seal(file):
+                raise ValueError("damaged: its checksum does not fit")
+            file.seek(len(FORMAT) + SEAL_LENGTH)
+            # Mapped to the CPU, since the state of the generators lives there; load_state_dict copies to the device.
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or state.keys() != PARTS:
+            raise ValueError("its parts are not those of a checkpoint")
+        if state["file"] != path.name:
+            raise ValueError(f"it was written as {state['file']}")
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever torch finds wrong with a file
+        raise _refusal(path, error) from error
+    return state
+
+
+def _refusal(path: Path, error: Exception) -> CheckpointError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return CheckpointError(f"checkpoint {path}: cannot be restored: {reason}")
+
+
+def _gradients(model: Model) -> dict[str, Tensor]:
+    named = model.networks.named_parameters()
+    return {name: parameter.grad.detach() for name, parameter in named if parameter.grad is not None}
+
+
+def _seal(file: BufferedReader | BufferedRandom) -> bytes:
+    """Return the line with the checksum of what follows it."""
+    file.seek(len(FORMAT) + SEAL_LENGTH)
+    return hashlib.file_digest(file, "sha256").hexdigest().encode() + b"\n"

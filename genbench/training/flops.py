@@ -1,0 +1,154 @@
+"""The FLOPs of training steps as a function of the step: not every step does the same.
+
+A WGAN steps its generator every fifth time, lazy regularisation comes every sixteenth. So steps are counted one by one
+until their period shows, and from then on the period is taken to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from genbench import seeding
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.training import counters
+from genbench.training.losses import check_losses
+
+__all__ = ["MOST_STEPS", "Flops", "StepFlops", "count_flops", "count_steps"]
+
+FIRST_STEPS = 20  # where all of these but the first few are alike, no more are counted
+MOST_STEPS = 40  # two rounds of any period up to 20
+SAMPLES = 4  # whose FLOPs are counted
+
+Batches = Callable[[int], tuple[Tensor, Tensor | None]]
+
+
+@dataclass(frozen=True)
+class StepFlops:
+    """The FLOPs of each training step: those of `counted` as they are, of later ones by the period at their end.
+
+    Args:
+        counted: FLOPs of the steps from 0 on.
+        period: how many of the last counted steps repeat from then on; None where nothing was seen to repeat: then all
+            of them are taken to repeat.
+
+    >>> flops = StepFlops((10, 10, 40, 10, 10, 40), period=3)
+    >>> flops.per_step, flops.total(7), flops.steps_within(100)
+    (20.0, 130.0, 5)
+    """
+
+    counted: tuple[int, ...]
+    period: int | None
+
+    @classmethod
+    def of(cls, counted: Sequence[int]) -> StepFlops:
+        """Find the period: the one that begins the earliest, in the first half, and is seen at least twice."""
+        count = len(counted)
+        for first in range(count // 2 + 1):
+            for period in range(1, (count - first) // 2 + 1):
+                if all(counted[i] == counted[i - period] for i in range(first + period, count)):
+                    return cls(tuple(counted), period)
+        return cls(tuple(counted), None)
+
+    @property
+    def per_step(self) -> float:
+        """The mean of the steps in the long run."""
+        return sum(self._cycle) / len(self._cycle)
+
+    def total(self, steps: int) -> float:
+        """Return the FLOPs of the first `steps` steps."""
+        rounds, rest = divmod(max(0, steps - len(self.counted)), len(self._cycle))
+        return float(sum(self.counted[:steps]) + rounds * sum(self._cycle) + sum(self._cycle[:rest]))
+
+    def steps_within(self, flops: float) -> int | None:
+        """Return the most steps whose FLOPs together are at most `flops`; None where later steps cost none."""
+        left = flops - sum(self.counted)
+        if left < 0:
+            return sum(total <= flops for total in accumulate(self.counted))
+        if not sum(self._cycle):
+            return None
+        rounds, rest = divmod(left, sum(self._cycle))
+        return len(self.counted) + int(rounds) * len(self._cycle) + sum(t <= rest for t in accumulate(self._cycle))
+
+    def __str__(self) -> str:
+        """How it was counted, for the record."""
+        steps = f"steps 0 to {len(self.counted) - 1}" if len(self.counted) > 1 else "step 0"
+        match self.period:
+            case None:
+                return f"{steps} counted, no period seen; later steps by their mean"
+            case 1:
+                return f"{steps} counted; later steps are as the last"
+            case period:
+                return f"{steps} counted; later steps repeat the last {period}"
+
+    @property
+    def _cycle(self) -> tuple[int, ...]:
+        return self.counted[-self.period :] if self.period else self.counted
+
+
+def count_steps(step: Callable[[int], object], most: int = MOST_STEPS, budget: float | None = None) -> StepFlops:
+    """Count the FLOPs of the steps from 0 on, until their period shows.
+
+    Args:
+        step: takes the training step of the number that it is given.
+        most: how many steps to count at most; a training of no more steps is then counted whole.
+        budget: FLOPs after which no further step matters.
+    """
+    counted: list[int] = []
+    for number in range(min(most, MOST_STEPS)):
+        counted.append(counters.count_flops(partial(step, number)))
+        spent = budget is not None and sum(counted) > budget
+        if spent or (len(counted) == FIRST_STEPS and StepFlops.of(counted).period == 1):
+            break
+    return StepFlops.of(counted)
+
+
+@dataclass(frozen=True)
+class Flops:
+    """The FLOPs of training steps, and of one sampled image."""
+
+    train: StepFlops
+    sample: int
+
+
+def count_flops(
+    plugin: Plugin,
+    model: Model,
+    batches: Batches,
+    device: torch.device,
+    most: int = MOST_STEPS,
+    budget: float | None = None,
+) -> Flops:
+    """Count the FLOPs of training steps and of a sampled image; the model is trained by it.
+
+    Args:
+        plugin: whose hooks are counted.
+        model: freshly built.
+        batches: gives the batch of a step.
+        device: of the model.
+        most: how many training steps to count at most.
+        budget: FLOPs after which no further step matters.
+    """
+    hook = plugin.hook
+
+    def step(number: int) -> None:
+        images, labels = batches(number)
+        check_losses(plugin, hook.train_step(model=model, images=images, labels=labels, step=number))
+
+    model.networks.train()
+    train = count_steps(step, most, budget)
+    model.networks.eval()
+    _, labels = batches(0)
+    asked = None if labels is None else labels[:1].expand(SAMPLES)
+    generator = seeding.generator(0, "count", device=device)
+    with torch.no_grad():
+        sample = counters.count_flops(
+            lambda: hook.sample(model=model, count=SAMPLES, labels=asked, generator=generator)
+        )
+    return Flops(train, sample // SAMPLES)

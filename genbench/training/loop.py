@@ -1,0 +1,256 @@
+"""The loop: batches, `train_step`, windows and curve rows; as fast as a bare one, for it waits for the device rarely.
+
+A window is a run of steps between two reads of the clock. Windows end where a curve row or an evaluation is due, so
+for a budget in steps, images or FLOPs their ends depend on nothing but the budget, and the numbers repeat exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genbench import seeding
+from genbench.datasets.dataset import Split
+from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
+from genbench.training.losses import window_means
+
+__all__ = ["Batches", "Progress", "Row", "Schedule", "TrainStep", "in_precision", "scale", "train"]
+
+ROWS = 100  # curve rows, and so windows, that a budget is divided into
+LARGEST_RESIDENT_SHARE = 0.5  # of the device's free memory
+
+TrainStep = Callable[..., dict[str, Tensor]]  # takes what the hook `train_step` takes, by name
+
+
+def scale(images: Tensor) -> Tensor:
+    """Return uint8 images as float32 in [-1, 1]: 0 is -1 and 255 is 1."""
+    return images.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+class Batches:
+    """The training split as batches by step number: each epoch a fresh order, incomplete batches dropped.
+
+    The images are one uint8 tensor on the device where they fit there; a batch is an index, a cast and a scale. The
+    order is a function of the seed and the epoch alone, so training can be taken up at any step.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device) -> None:
+        self.batch_size = batch_size
+        self.device = device
+        self.per_epoch = len(split) // batch_size
+        self.resident = device.type == "cpu" or _fits(split.images, device)
+        self._home = device if self.resident else torch.device("cpu")
+        self._images = split.images.to(self._home)
+        self._labels = None if split.labels is None else split.labels.to(self._home)
+        self._count = len(split)
+        self._seed = seed
+        self._epoch = -1
+        self._order: tuple[Tensor, ...] = ()
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """Return the images (B, C, H, W) float32 in [-1, 1] and labels (B,) int64 or None of one step."""
+        epoch, index = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._shuffle(epoch)
+        rows = self._order[index]
+        images = self._images.index_select(0, rows)
+        labels = None if self._labels is None else self._labels.index_select(0, rows)
+        if not self.resident:
+            images = images.pin_memory().to(self.device, non_blocking=True)
+            labels = None if labels is None else labels.pin_memory().to(self.device, non_blocking=True)
+        return scale(images), labels
+
+    def _shuffle(self, epoch: int) -> None:
+        order = torch.randperm(self._count, generator=seeding.generator(self._seed, "batches", epoch))
+        self._order = order[: self.per_epoch * self.batch_size].to(self._home).split(self.batch_size)
+        self._epoch = epoch
+
+
+def _fits(images: Tensor, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.numel() < free * LARGEST_RESIDENT_SHARE
+
+
+@dataclass
+class Row:
+    """One point of a curve: where training stood, the mean losses since the row before, and quality where measured."""
+
+    step: int
+    images: int
+    elapsed_s: float
+    flops: float = 0.0  # known when the steps have been counted
+    losses: dict[str, float] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Progress:
+    """How far a cell's training has come; with the model and the generators' state, all that a checkpoint holds."""
+
+    step: int = 0
+    elapsed_s: float = 0.0
+    rows: list[Row] = field(default_factory=list)
+    windows: list[tuple[int, float]] = field(default_factory=list)  # (images, seconds) of each window
+    evaluated: int = -1  # the last evaluation that is done; 0 is the one before the first step
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Progress:
+        rows = [Row(**row) for row in data["rows"]]
+        progress = cls(**{**data, "rows": rows, "windows": [tuple(window) for window in data["windows"]]})
+        counts = (progress.step, progress.evaluated)
+        if not all(type(count) is int and count >= -1 for count in counts) or not 0 <= progress.elapsed_s < math.inf:
+            raise ValueError("step, evaluation or time out of range")
+        if progress.step != (rows[-1].step if rows else 0):
+            raise ValueError("the last row is of another step")
+        return progress
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a training ends, and where it is evaluated: by steps, or by seconds when `steps` is None.
+
+    >>> Schedule(steps=10, seconds=None, evaluations=2).due(Progress(step=5))
+    1
+    """
+
+    steps: int | None
+    seconds: float | None
+    evaluations: int
+
+    def fraction(self, progress: Progress) -> float:
+        """Return the share of the budget that is spent."""
+        if self.steps is not None:
+            return progress.step / self.steps
+        return progress.elapsed_s / (self.seconds or math.inf)
+
+    def due(self, progress: Progress) -> int:
+        """Return the number of the latest evaluation that is due: 0 before the first step, `evaluations` at the end."""
+        if self.steps is not None:
+            return max(i for i in range(self.evaluations + 1) if self._evaluation_step(i) <= progress.step)
+        return min(self.evaluations, int(self.fraction(progress) * self.evaluations + 1e-9))
+
+    def window(self, progress: Progress) -> int:
+        """Return how many steps the next window takes; 0 when the budget is spent."""
+        if self.steps is not None:
+            ends = {min(self.steps, round(self.steps * (i + 1) / ROWS)) for i in range(ROWS)}
+            ends |= {self._evaluation_step(i) for i in range(1, self.evaluations + 1)}
+            return next((end - progress.step for end in sorted(ends) if end > progress.step), 0)
+        seconds = self.seconds or 0.0
+        left = seconds - progress.elapsed_s
+        if left <= 0:
+            return 0
+        if not progress.windows:
+            return 1
+        steps, taken = progress.step, max(progress.elapsed_s, 1e-9)
+        if len(progress.windows) > 1:  # the first window holds compilation and other one-time work
+            steps, taken = steps - 1, taken - progress.windows[0][1]
+        rate = steps / max(taken, 1e-9)
+        return max(1, min(round(rate * seconds / ROWS), math.ceil(rate * left)))
+
+    def _evaluation_step(self, number: int) -> int:
+        return math.ceil((self.steps or 0) * number / self.evaluations)
+
+
+@contextlib.contextmanager
+def in_precision(precision: str, device: torch.device) -> Iterator[None]:
+    """Run a block in a training precision: `fp32` without TF32, `tf32` (CUDA) with it, `bf16` under autocast."""
+    if precision == "bf16":
+        # Nothing is cached: a step that uses a network again after updating it would get the weights of before, and a
+        # CUDA graph would keep copies that it does not own.
+        with torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False):
+            yield
+    elif device.type != "cuda":
+        yield
+    else:
+        with _tf32(precision == "tf32"):
+            yield
+
+
+@contextlib.contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid TF32 in products and convolutions alike: torch's default is to forbid it in the first alone."""
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+    own = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        # What a step has set is not put back, so that the check of the shared world finds it.
+        if (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == own:
+            torch.set_float32_matmul_precision(products)
+            torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def train(
+    plugin: Plugin,
+    model: Model,
+    batches: Batches,
+    schedule: Schedule,
+    progress: Progress,
+    *,
+    clock: Callable[[], float],
+    precision: str = "fp32",
+    step: TrainStep | None = None,
+    evaluate: Callable[[Progress], dict[str, float]] | None = None,
+    after_window: Callable[[Progress], None] | None = None,
+) -> None:
+    """Train until the budget is spent, advancing `progress` in place.
+
+    Args:
+        clock: seconds from an arbitrary point, read after the device has finished all work.
+        step: takes a training step in place of the plugin's hook, as `capture.ReplayedStep` does.
+        evaluate: measures quality off the clock; called before the first step and at each evaluation but the last.
+        after_window: called off the clock after each window, for progress bars and checkpoints.
+
+    Raises:
+        PluginError: `train_step` returned something else than a dict of detached 0-d tensors, or a loss is not finite.
+    """
+    _evaluate(schedule, progress, evaluate)
+    while steps := schedule.window(progress):
+        model.networks.train()
+        begin = clock()
+        with in_precision(precision, batches.device):
+            losses = _window(step or plugin.hook.train_step, model, batches, progress.step, steps)
+        seconds = clock() - begin
+        progress.step += steps
+        progress.elapsed_s += seconds
+        progress.windows.append((steps * batches.batch_size, seconds))
+        images = progress.step * batches.batch_size
+        means = window_means(plugin, losses, progress.step - steps)
+        progress.rows.append(Row(progress.step, images, progress.elapsed_s, losses=means))
+        _evaluate(schedule, progress, evaluate)
+        if after_window is not None:
+            after_window(progress)
+
+
+def _evaluate(schedule: Schedule, progress: Progress, evaluate: Callable[[Progress], dict[str, float]] | None) -> None:
+    due = schedule.due(progress)
+    # The one at the end of the budget is the caller's: it takes every number, not only the curve's.
+    if evaluate is None or due <= progress.evaluated or due == schedule.evaluations:
+        return
+    if not progress.rows:
+        progress.rows.append(Row(0, 0, 0.0))
+    progress.rows[-1].numbers = evaluate(progress)
+    progress.evaluated = due
+
+
+def _window(hook: TrainStep, model: Model, batches: Batches, first: int, steps: int) -> list[dict[str, Tensor]]:
+    """Run `steps` training steps; nothing here waits for the device."""
+    losses: list[dict[str, Tensor]] = []
+    for step in range(first, first + steps):
+        images, labels = batches(step)
+        losses.append(hook(model=model, images=images, labels=labels, step=step))
+    return losses

@@ -1,0 +1,74 @@
+"""The losses that training steps return: checked, and averaged over a window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from genbench.errors import PluginError
+from genbench.plugin.returned import Unusable, plain
+
+__all__ = ["check_losses", "window_means"]
+
+
+def check_losses(plugin: object, losses: object) -> dict[str, Tensor]:
+    """Return the losses of one step as plain tensors; a step may have none.
+
+    Args:
+        plugin: what the message names.
+        losses: what `train_step` returned.
+
+    Raises:
+        PluginError: it is no dict of detached real 0-d tensors by names that are text.
+    """
+    if losses.__class__ is not dict:
+        raise PluginError(
+            f"{plugin}: train_step returned {type(losses).__name__}, expected a dict of detached 0-d tensors"
+        )
+    checked: dict[str, Tensor] = {}
+    for name, value in losses.items():
+        if not isinstance(name, str):
+            raise PluginError(f"{plugin}: train_step returned a loss named {name!r}, expected a name that is text")
+        try:
+            checked[name] = plain(value)
+            found = _fault(checked[name])
+        except Unusable as error:
+            found = str(error)
+        if found:
+            raise PluginError(
+                f"{plugin}: train_step returned {found} for loss {name!r}, expected a detached real 0-d tensor"
+            )
+    return checked
+
+
+def window_means(plugin: object, losses: Sequence[Mapping[str, Tensor]], first: int) -> dict[str, float]:
+    """Average each loss over the steps of a window that have it; here a NaN is found without waiting at each step.
+
+    Args:
+        plugin: what the message names.
+        losses: what `train_step` returned, step by step.
+        first: the number of the first step.
+
+    Raises:
+        PluginError: a step returned what it may not, or a loss is not finite.
+    """
+    checked = [check_losses(plugin, step_losses) for step_losses in losses]
+    means: dict[str, float] = {}
+    for name in dict.fromkeys(name for step_losses in checked for name in step_losses):
+        steps = [step for step, step_losses in enumerate(checked) if name in step_losses]
+        # Moved before the cast: not every device has float64.
+        values = torch.stack([checked[step][name] for step in steps]).cpu().double()
+        means[name] = float(values.mean())
+        if not math.isfinite(means[name]):
+            bad = int((~torch.isfinite(values)).nonzero()[0])
+            raise PluginError(f"{plugin}: loss {name!r} became {float(values[bad])} at step {first + steps[bad]}")
+    return means
+
+
+def _fault(value: Tensor) -> str:
+    if value.dim() == 0 and not value.requires_grad:
+        return ""
+    return f"a tensor of shape {tuple(value.shape)}" + (" that requires grad" if value.requires_grad else "")
