@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from genbench import seeding
+from genbench import Data, Training, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
 from genbench.plugin import finding, loading, options
@@ -35,7 +35,7 @@ WINDOW = 15  # steps, as in a budget of 1500: a longer one has longer windows
 
 def build(plugin: Plugin, shape: torch.Size, device: torch.device, given: Mapping[str, Any] | None = None) -> Model:
     seeding.seed_global(0, "build")
-    return options.build(plugin, shape, 10, given or {}, device)
+    return options.build(plugin, Data("image", shape, 4096, 10), Training(None, 64), given or {}, device)
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,16 @@ class Loop:
     def bare(self) -> float:
         """Return images/s of what a researcher writes: everything resident as float32, the step called directly."""
         hook = self.plugin.hook.train_step.get_hookimpls()[0]
-        names = hook.argnames if self.step_function is None else ("model", "images", "labels", "step")
+        names = hook.argnames if self.step_function is None else ("model", "batch", "labels", "step")
         step_function = self.step_function or hook.function
-        images = (self.split.images.float() / 127.5 - 1).to(self.device)
+        images = (self.split.items.float() / 127.5 - 1).to(self.device)
         read = cost.clock(self.device)
         self.model.networks.train()
         model, batch_size, device = self.model, self.batch_size, self.device
         begin = read()
         for step in range(self.steps):
             rows = torch.randint(len(images), (batch_size,), device=device)
-            arguments = {"model": model, "images": images[rows], "labels": None, "step": step}
+            arguments = {"model": model, "batch": images[rows], "labels": None, "step": step}
             losses = step_function(**{name: arguments[name] for name in names})
             if step % 100 == 99:
                 {name: value.item() for name, value in losses.items()}

@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from genbench.datasets.dataset import Dataset
+from genbench.errors import Unsuitable
 from genbench.evaluation import sampling
 from genbench.plugin import finding
 from genbench.regression import workload
 from genbench.training import counters
+from genbench.training.passes import passes
 
 MODELS = sorted(finding.installed())
 SHAPES = [*workload.SHAPES, (3, 32, 32)]
@@ -29,7 +31,7 @@ size = "x".join
 def make(model: str, shape: tuple[int, int, int], device: torch.device, **options: Any) -> workload.Workload:
     try:
         return workload.workload_for(model, shape, device=device, **options)
-    except ValueError as refusal:
+    except (Unsuitable, ValueError) as refusal:
         pytest.skip(str(refusal))
 
 
@@ -57,7 +59,7 @@ def test_sampling(timed: Callable[..., None], model: str, shape: tuple[int, int,
     split = workload.random_split(shape, SAMPLES)
     names = tuple(str(label) for label in range(workload.CLASSES))
     dataset = Dataset("random", split, split, names, "none", "none")
-    sampling.prepare(work.plugin, work.model, sampling.passes(split, workload.BATCH, device))
+    sampling.prepare(work.plugin, work.model, passes(split, workload.BATCH, device))
     timed(lambda: sampling.draw(work.plugin, work.model, dataset, SAMPLES, 0, device), images=SAMPLES)
 
 

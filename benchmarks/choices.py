@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from genbench.datasets.dataset import Split
+from genbench.kinds.image import KIND as IMAGES
 from genbench.machine import environment
 from genbench.machine.torchvision_import import import_torchvision
 from genbench.plugin import finding
@@ -76,7 +77,7 @@ def read_each_step(work: Workload, _: Split) -> Step:
 
 def float_batches(work: Workload, split: Split) -> Step:
     """Keep the images as float32 already scaled: four times the memory, and no cast."""
-    images, labels = loop.scale(split.images), split.labels
+    images, labels = IMAGES.deliver(split.items), split.labels
     assert labels is not None
     rng = torch.Generator().manual_seed(0)
 
@@ -92,7 +93,7 @@ def loaded_batches(work: Workload, split: Split) -> Step:
     transforms = import_torchvision().transforms
     to_tensor = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
     assert split.labels is not None
-    arrays = [image.permute(1, 2, 0).squeeze(2).numpy() for image in split.images]
+    arrays = [image.permute(1, 2, 0).squeeze(2).numpy() for image in split.items]
     labels = split.labels.tolist()
 
     class Images(torch.utils.data.Dataset[tuple[Tensor, int]]):
@@ -161,7 +162,7 @@ def apart(work: Workload, _: Split) -> Step:
 
 
 def hook(work: Workload, images: Tensor, labels: Tensor, step: int) -> object:
-    return work.plugin.hook.train_step(model=work.model, images=images, labels=labels, step=step)
+    return work.plugin.hook.train_step(model=work.model, batch=images, labels=labels, step=step)
 
 
 def choices() -> list[Choice]:

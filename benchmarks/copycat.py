@@ -61,7 +61,7 @@ def dropping(evaluator: Evaluator, dataset: Dataset) -> dict[str, Number]:
     assert dataset.held_out.labels is not None
     assert dataset.classes is not None
     kept = dataset.held_out.labels < 0.7 * dataset.classes
-    numbers = evaluator.score(dataset.held_out.images[kept], None)
+    numbers = evaluator.score(dataset.held_out.items[kept], None)
     # What compares these held-out images with the held-out images says nothing here.
     return shown("seven tenths", {name: numbers[name] for name in ("fd", "class_coverage", "class_kl")})
 

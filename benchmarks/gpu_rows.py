@@ -95,7 +95,7 @@ class Trained:
 
         def step(number: int) -> None:
             images, labels = batches(number)
-            hook(model=self.model, images=images, labels=labels, step=number)
+            hook(model=self.model, batch=images, labels=labels, step=number)
 
         with loop.in_precision(self.mode.precision, self.device):
             for number in range(WARM_UP):

@@ -31,7 +31,7 @@ def main() -> None:
     recorded = {"procedure": PROCEDURE, "dataset": dataset.fingerprint, "weights_sha256": identity}
     write_tensors(out, tensors, recorded, private=False)
     with torch.inference_mode():
-        predicted = network(scaled(dataset.held_out.images))[1].argmax(dim=1)
+        predicted = network(scaled(dataset.held_out.items))[1].argmax(dim=1)
     accuracy = (predicted == dataset.held_out.labels).double().mean().item()
     print(f"{out}: {out.stat().st_size:,} bytes, weights {identity[:16]}, held-out accuracy {accuracy:.1%}")
 

@@ -5,35 +5,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 
 LATENT = 16
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, options: dict[str, int], device: torch.device) -> Model:
-    return build(image_shape, device, **options)
+def build_model(data: Data, options: dict[str, int], device: torch.device) -> Model:
+    return build(data.shape, device, **options)
 
 
-def build(image_shape: torch.Size, device: torch.device, parts: int = 20, extra_calls: int = 0) -> Model:
+def build(shape: torch.Size, device: torch.device, parts: int = 20, extra_calls: int = 0) -> Model:
     """Build the network; a step updates it `parts` times and makes `extra_calls` operator calls that serve nothing."""
-    net = nn.Sequential(nn.Linear(LATENT, image_shape.numel()), nn.Tanh(), nn.Unflatten(1, image_shape)).to(device)
+    net = nn.Sequential(nn.Linear(LATENT, shape.numel()), nn.Tanh(), nn.Unflatten(1, shape)).to(device)
     net.register_buffer("parts", torch.zeros(parts))
     net.register_buffer("extra_calls", torch.zeros(extra_calls))
     return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.SGD(net.parameters(), 1e-3)})
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     net = model.networks["generator"]
     weight = net[0].weight
     with torch.no_grad():  # by hand: a part of some 50 µs, so that a window is shorter than a time slice
-        target = images.mean(0).flatten().mean()
+        target = batch.mean(0).flatten().mean()
         for _ in range(len(net.parts)):
-            error = torch.randn(len(images), LATENT) @ weight.T - target
+            error = torch.randn(len(batch), LATENT) @ weight.T - target
             weight.sub_(error.T @ error @ weight, alpha=1e-9)
     for _ in range(len(net.extra_calls)):
-        images.abs()
+        batch.abs()
     return {"error": error.mean()}
 
 

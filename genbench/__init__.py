@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from genbench.config import Benchmark as Benchmark
     from genbench.config import Budget as Budget
     from genbench.errors import GenbenchError as GenbenchError
+    from genbench.errors import Unsuitable as Unsuitable
+    from genbench.plugin.data import Data as Data
+    from genbench.plugin.data import Training as Training
     from genbench.plugin.hookspecs import hookimpl as hookimpl
     from genbench.plugin.model import Model as Model
     from genbench.records.record import Record as Record
@@ -24,14 +27,30 @@ _HOMES = {
     "Benchmark": "genbench.config",
     "Budget": "genbench.config",
     "GenbenchError": "genbench.errors",
+    "Data": "genbench.plugin.data",
     "Model": "genbench.plugin.model",
     "Record": "genbench.records.record",
+    "Training": "genbench.plugin.data",
+    "Unsuitable": "genbench.errors",
     "hookimpl": "genbench.plugin.hookspecs",
     "load_records": "genbench.report",
     "run": "genbench.api",
 }
 
-__all__ = ["Benchmark", "Budget", "GenbenchError", "Model", "Record", "hookimpl", "load_records", "run", "__version__"]
+__all__ = [
+    "Benchmark",
+    "Budget",
+    "Data",
+    "GenbenchError",
+    "Model",
+    "Record",
+    "Training",
+    "Unsuitable",
+    "hookimpl",
+    "load_records",
+    "run",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

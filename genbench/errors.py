@@ -54,6 +54,18 @@ class PluginError(GenbenchError):
     """A plugin broke its contract. The line names the model, its distribution and version, and the fault."""
 
 
+class Unsuitable(Exception):  # noqa: N818  # no error: it says what the model is not for
+    """Raised in `build_model` for data that the model is not made for; the text is the reason.
+
+    Its cell is not applicable: it costs nothing, is no failure, and is an empty row with the reason in the report.
+
+    Example:
+        >>> raise Unsuitable("takes images alone")
+        Traceback (most recent call last):
+        genbench.errors.Unsuitable: takes images alone
+    """
+
+
 class OptionError(InputError):
     """A model was given an option it does not take, or one of the wrong type."""
 

@@ -90,7 +90,7 @@ def test_a_kept_dataset_with_other_content_is_made_again(cache: Path, damage, mo
     monkeypatch.setattr(storage, "_checked", set())  # as in a process that has not read it yet
     second = load("digits")
     assert second.fingerprint == first.fingerprint
-    assert torch.equal(second.train.images, first.train.images)
+    assert torch.equal(second.train.items, first.train.items)
     assert torch.equal(second.held_out.labels, first.held_out.labels)
     assert second.class_names == first.class_names
     monkeypatch.setattr("genbench.datasets.digits._plan", lambda request: pytest.fail("not mended"))
@@ -251,7 +251,7 @@ def test_damaged_features_and_statistics_are_made_again(cache: Path, kind: str) 
 
     def numbers() -> dict[str, float]:
         evaluator = Evaluator(digits, extractor, reference_for(digits, extractor), select(["fd"]))
-        return {name: number.value for name, number in evaluator.score(digits.held_out.images[:100], None).items()}
+        return {name: number.value for name, number in evaluator.score(digits.held_out.items[:100], None).items()}
 
     first = numbers()
     paths = list((cache / kind).glob("*.safetensors"))

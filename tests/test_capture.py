@@ -130,8 +130,8 @@ def test_replayed_training_is_the_training(emulated: None, model: str, precision
 
 
 def test_labels_are_copied_and_losses_kept(emulated: None) -> None:
-    def hook(model: Model, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
-        return {"sum": (images.sum() + labels.sum()).detach()}
+    def hook(model: Model, batch: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
+        return {"sum": (batch.sum() + labels.sum()).detach()}
 
     model = Model(nn.ModuleDict(), {})
     replayed = ReplayedStep("model 'x'", hook, model, CPU)
@@ -147,7 +147,7 @@ def test_what_cannot_be_captured_is_told_in_a_line(emulated: None, monkeypatch: 
         finally:
             raise RuntimeError("operation failed due to a previous error during capture")
 
-    def hook(model: Model, images: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
+    def hook(model: Model, batch: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
         if step == WARM_UP_STEPS:
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
         return {}

@@ -61,7 +61,7 @@ def test_a_wgan_with_a_gradient_penalty_runs_and_pays_for_each_generator_step_on
     assert of_both - of_critic == 2 * 8 * (3 * sum(generator) - generator[0] + 3 * sum(critic))
     assert steps == [of_critic, of_critic, of_critic, of_critic, of_both] * 2 + [of_critic] * 2
     assert record["cost"]["flops_counted"] == "steps 0 to 11 counted; later steps repeat the last 5"
-    assert record["cost"]["train_flops_per_image"] == pytest.approx((4 * of_critic + of_both) / 5 / 8)
+    assert record["cost"]["train_flops_per_item"] == pytest.approx((4 * of_critic + of_both) / 5 / 8)
     paid = run(MODELS / "wgan_gp.py", f"{int(flops[10] - 1)}flop", options, batch_size=8)
     assert (paid["cost"]["steps"], paid["curve"][-1]["flops"]) == (9, flops[9])
 

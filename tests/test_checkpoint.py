@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genbench import seeding
+from genbench import Data, Training, seeding
 from genbench.cell.events import Events
 from genbench.cell.training import CellTraining
 from genbench.config import Cell, ModelSpec, Settings
@@ -40,7 +40,7 @@ def load(path: Path) -> Plugin:
 
 def build(plugin: Plugin, width: int = 16) -> Model:
     seeding.seed_global(0, "build")
-    model = options.build(plugin, SHAPE, 10, {"width": width}, CPU)
+    model = options.build(plugin, Data("image", SHAPE, 64, 10), Training(None, 16), {"width": width}, CPU)
     seeding.seed_global(0, "train")
     return model
 

@@ -96,7 +96,7 @@ def test_the_committed_baseline_holds_the_cells_of_the_digits_benchmark_and_what
     benchmark = tomllib.loads((ROOT / "benchmarks" / "digits.toml").read_text())
     records = [record.data for record in read_baseline(BASELINE)]
     cells = {
-        (record["cell"]["label"], record["cell"]["seed"]) for record in records if record["cell"]["kind"] == "model"
+        (record["cell"]["label"], record["cell"]["seed"]) for record in records if record["cell"]["role"] == "model"
     }
     assert cells == {(model, seed) for model in benchmark["models"] for seed in range(benchmark["seeds"])}
     assert {record["cell"]["budget"] for record in records} == {benchmark["budget"]}

@@ -91,18 +91,18 @@ def test_rows_of_one_benchmark_have_one_recipe(finished: Path) -> None:
 
 
 def test_what_it_cost_is_there(finished: Path) -> None:
-    cost = next(record for record in records(finished) if record["cell"]["kind"] == "model")["cost"]
-    assert cost["train_images_per_s"]["p5"] <= cost["train_images_per_s"]["median"] <= cost["train_images_per_s"]["p95"]
-    assert cost["sample_images_per_s"]["median"] > 0
-    assert (cost["steps"], cost["images"]) == (20, 1280)
+    cost = next(record for record in records(finished) if record["cell"]["role"] == "model")["cost"]
+    assert cost["train_items_per_s"]["p5"] <= cost["train_items_per_s"]["median"] <= cost["train_items_per_s"]["p95"]
+    assert cost["sample_items_per_s"]["median"] > 0
+    assert (cost["steps"], cost["items"]) == (20, 1280)
     parameters = 16 * 256 + 256 + 256 * 256 + 256 + 256 * 64 + 64
     assert cost["parameters"] == parameters
-    assert cost["sample_flops_per_image"] == 2 * (16 * 256 + 256 * 256 + 256 * 64)
+    assert cost["sample_flops_per_item"] == 2 * (16 * 256 + 256 * 256 + 256 * 64)
     assert cost["peak_resident_bytes"] > 2**20
 
 
 def test_the_curve_goes_from_before_the_first_step_to_the_end(finished: Path) -> None:
-    record = next(record for record in records(finished) if record["cell"]["kind"] == "model")
+    record = next(record for record in records(finished) if record["cell"]["role"] == "model")
     measured = {row["step"]: row["numbers"]["fd"] for row in record["curve"] if row["numbers"]}
     assert list(measured) == [0, 10, 20]
     assert measured[20] == record["numbers"]["fd"]["value"]

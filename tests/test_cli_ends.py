@@ -15,7 +15,7 @@ from genbench.records.record import write_record
 HERE = Path(__file__).parent
 MAIN = "from genbench.cli import main; main()"
 TINY = str(HERE / "models" / "tiny.py")
-CELL = {"model": "vae", "label": "vae", "kind": "model", "seed": 0, "dataset": {"name": "digits"}, "budget": "9steps"}
+CELL = {"model": "vae", "label": "vae", "role": "model", "seed": 0, "dataset": {"name": "digits"}, "budget": "9steps"}
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_two_files_of_one_name_stand_in_one_benchmark() -> None:
 
 
 def test_another_label_renames_the_record_and_keeps_its_numbers(tmp_path: Path) -> None:
-    cell = {"model": "vae", "label": "before", "kind": "model", "seed": 0, "dataset": {"name": "digits"}}
+    cell = {"model": "vae", "label": "before", "role": "model", "seed": 0, "dataset": {"name": "digits"}}
     parts: dict[str, Any] = {"schema": SCHEMA, "id": cell_id(cell), "status": "finished", "cell": cell, "curve": []}
     key = identity({}, 8)
     parts |= {"numbers": {"fd": {"value": 1.5, "recipe": key}}, "recipes": {key: {}}, "cost": {}, "environment": {}}

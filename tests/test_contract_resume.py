@@ -20,7 +20,7 @@ ACCUMULATES = Path(__file__).parent / "models" / "accumulates.py"
 
 def subject(path: Path, **options: int) -> Subject:
     plugin = loading.load(finding.find(ModelSpec(str(path))))
-    return Subject(plugin, {"width": 16, **options}, Case((1, 8, 8), None), torch.device("cpu"))
+    return Subject(plugin, {"width": 16, **options}, Case("image", (1, 8, 8), None), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 4, 5])

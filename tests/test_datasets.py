@@ -31,7 +31,7 @@ def cache(tmp_path, monkeypatch):
 def assert_same(first: Dataset, second: Dataset) -> None:
     assert first.fingerprint == second.fingerprint
     for one, other in ((first.train, second.train), (first.held_out, second.held_out)):
-        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.items, other.items)
         assert (one.labels is None) == (other.labels is None)
         assert one.labels is None or torch.equal(one.labels, other.labels)
 
@@ -145,14 +145,14 @@ def test_cache_root(environment, expected, monkeypatch):
 def test_digits():
     digits = load("digits")
     assert (digits.name, digits.classes, digits.class_names) == ("digits", 10, tuple("0123456789"))
-    assert digits.image_shape == torch.Size([1, 8, 8])
+    assert digits.shape == torch.Size([1, 8, 8])
     assert (len(digits.train), len(digits.held_out)) == (1297, 500)
     for split in (digits.train, digits.held_out):
-        assert split.images.dtype == torch.uint8
-        assert split.images.is_contiguous()
+        assert split.items.dtype == torch.uint8
+        assert split.items.is_contiguous()
         assert split.labels.dtype == torch.int64
         assert split.labels.unique().tolist() == list(range(10))
-        assert int(split.images.max()) == 255
+        assert int(split.items.max()) == 255
     # Another order, another split or another rounding is another dataset: shipped weights are tied to this one.
     assert digits.fingerprint == "11b0eb47f69712d61fb5e82a08751c50dd41c83317246b83f052132358a6d1df"
 
@@ -169,19 +169,19 @@ def test_digits_are_scikit_learns():
     found = {
         (tuple(image.flatten().tolist()), int(label))
         for split in (digits.train, digits.held_out)
-        for image, label in zip(split.images, split.labels, strict=True)
+        for image, label in zip(split.items, split.labels, strict=True)
     }
     assert found == expected
 
 
 def test_image_size_gives_another_dataset_in_the_same_order():
     digits, doubled = load("digits"), load("digits", image_size=16)
-    assert doubled.image_shape == torch.Size([1, 16, 16])
+    assert doubled.shape == torch.Size([1, 16, 16])
     assert torch.equal(doubled.train.labels, digits.train.labels)
     assert doubled.fingerprint != digits.fingerprint
     # Averaged back over 2 × 2 pixels they are the digits again, nearly; another order would differ by 70.
-    back = doubled.train.images.float().unflatten(3, (8, 2)).unflatten(2, (8, 2)).mean((3, 5))
-    assert float((back - digits.train.images).abs().mean()) < 15
+    back = doubled.train.items.float().unflatten(3, (8, 2)).unflatten(2, (8, 2)).mean((3, 5))
+    assert float((back - digits.train.items).abs().mean()) < 15
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -202,8 +202,8 @@ def test_resizing_is_antialiased(channels):
 def test_resizing_is_pils_bicubic():
     digits, larger = load("digits"), load("digits", image_size=20)
     for index in (0, 700):
-        by_pil = Image.fromarray(digits.train.images[index, 0].numpy()).resize((20, 20), Image.Resampling.BICUBIC)
-        assert np.array_equal(larger.train.images[index, 0].numpy(), np.asarray(by_pil))
+        by_pil = Image.fromarray(digits.train.items[index, 0].numpy()).resize((20, 20), Image.Resampling.BICUBIC)
+        assert np.array_equal(larger.train.items[index, 0].numpy(), np.asarray(by_pil))
 
 
 def split_of(*values: int, labels: list[int] | None = None) -> Split:
@@ -244,11 +244,11 @@ def test_mnist_subset_is_read_and_nothing_is_written_beside_it(capfd):
     before = sorted(MNIST_SUBSET.rglob("*"))
     mnist = load("mnist", data_root=MNIST_SUBSET, download=False)
     assert (len(mnist.train), len(mnist.held_out), mnist.classes) == (8000, 2000, 10)
-    assert mnist.image_shape == torch.Size([1, 28, 28])
+    assert mnist.shape == torch.Size([1, 28, 28])
     assert mnist.fingerprint == "2b02c2fa678a325e8d2dfafac5559ccd0d87a537038b262cd22e694f96b6ccfa"
     assert sorted(MNIST_SUBSET.rglob("*")) == before
     assert capfd.readouterr() == ("", "")
-    assert load("mnist", data_root=MNIST_SUBSET, image_size=32).image_shape == torch.Size([1, 32, 32])
+    assert load("mnist", data_root=MNIST_SUBSET, image_size=32).shape == torch.Size([1, 32, 32])
 
 
 # What is kept

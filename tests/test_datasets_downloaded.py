@@ -228,12 +228,12 @@ def test_a_dataset_is_downloaded_unpacked_and_read(name, publish, server, root, 
     seen: list[tuple[int, int]] = []
     dataset = load(name, data_root=root, progress=lambda done, total: seen.append((done, total)))
     shape = SETS[name][2]
-    assert dataset.image_shape == torch.Size(shape)
+    assert dataset.shape == torch.Size(shape)
     for split, count in ((dataset.train, TRAIN), (dataset.held_out, HELD_OUT)):
         expected = torch.from_numpy(pixels(count, *shape))
         # EMNIST's files hold columns as rows, and are turned to stand upright.
-        assert torch.equal(split.images, expected.mT if name == "emnist" else expected)
-        assert split.images.is_contiguous()
+        assert torch.equal(split.items, expected.mT if name == "emnist" else expected)
+        assert split.items.is_contiguous()
         assert split.labels.tolist() == labels(count, 47 if name == "emnist" else 10).tolist()
     assert dataset.classes == {"emnist": 47}.get(name, 10)
     assert max(done for done, _ in seen) == max(map(len, server.files.values()))
@@ -422,12 +422,12 @@ def make_celeba(root: Path, train: int = 6, held_out: int = 3) -> list[int]:
 def test_celeba_is_cropped_resized_and_split(root):
     greys = make_celeba(root)
     dataset = load("celeba", data_root=root)
-    assert dataset.image_shape == torch.Size([3, 64, 64])
+    assert dataset.shape == torch.Size([3, 64, 64])
     assert (len(dataset.train), len(dataset.held_out), dataset.classes) == (6, 3, None)
-    images = torch.cat([dataset.train.images, dataset.held_out.images])
+    images = torch.cat([dataset.train.items, dataset.held_out.items])
     assert images.amax((1, 2, 3)).tolist() == pytest.approx(greys, abs=2)
     assert images.amin((1, 2, 3)).tolist() == pytest.approx(greys, abs=2)
-    assert load("celeba", data_root=root, image_size=32).image_shape == torch.Size([3, 32, 32])
+    assert load("celeba", data_root=root, image_size=32).shape == torch.Size([3, 32, 32])
 
 
 def test_celeba_is_decoded_once_without_torchvision(root, monkeypatch):

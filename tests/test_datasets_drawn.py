@@ -26,12 +26,12 @@ def noise(count: int, *shape: int) -> torch.Tensor:
 
 def test_shapes():
     shapes = load("shapes:size=32,count=2500,held_out=700,seed=0")
-    assert shapes.image_shape == torch.Size([3, 32, 32])
+    assert shapes.shape == torch.Size([3, 32, 32])
     assert (len(shapes.train), len(shapes.held_out), shapes.classes, shapes.mode_count) == (2500, 700, 8, 64)
     assert shapes.class_names == KINDS
-    assert shapes.train.images.dtype == torch.uint8
+    assert shapes.train.items.dtype == torch.uint8
     assert shapes.fingerprint == load("shapes:held_out=700,count=2500").fingerprint
-    modes = shapes.nearest_mode(shapes.train.images)
+    modes = shapes.nearest_mode(shapes.train.items)
     assert modes.unique().tolist() == list(range(64))
     assert torch.equal(modes // len(COLOURS), shapes.train.labels)
 
@@ -115,8 +115,8 @@ def test_no_shape_leaves_its_circle(kind):
 
 
 def test_image_size_is_the_size_of_shapes():
-    assert load("shapes:count=4,held_out=4", image_size=24).image_shape == torch.Size([3, 24, 24])
-    assert load("shapes:count=4,held_out=4,size=24", image_size=24).image_shape == torch.Size([3, 24, 24])
+    assert load("shapes:count=4,held_out=4", image_size=24).shape == torch.Size([3, 24, 24])
+    assert load("shapes:count=4,held_out=4,size=24", image_size=24).shape == torch.Size([3, 24, 24])
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_held_out_images_are_drawn_apart_from_the_training_images(spec):
     dataset = load(spec)
     agreeing = (dataset.train.labels[:300] == dataset.held_out.labels[:300]).double().mean()
     assert float(agreeing) < 0.25
-    assert not torch.equal(dataset.train.images[:300], dataset.held_out.images[:300])
+    assert not torch.equal(dataset.train.items[:300], dataset.held_out.items[:300])
 
 
 # Gaussians
@@ -152,11 +152,11 @@ def test_held_out_images_are_drawn_apart_from_the_training_images(spec):
 @pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25)])
 def test_gaussians(name, modes):
     dataset = load(f"gaussians:{name}")
-    assert dataset.image_shape == torch.Size([2, 1, 1])
+    assert dataset.shape == torch.Size([2, 1, 1])
     assert (dataset.classes, dataset.mode_count) == (modes, modes)
     assert (len(dataset.train), len(dataset.held_out)) == (50_000, 10_000)
     assert dataset.fingerprint == load(f"gaussians:{name}").fingerprint
-    found = dataset.nearest_mode(dataset.train.images)
+    found = dataset.nearest_mode(dataset.train.items)
     known = found >= 0
     assert torch.equal(found[known], dataset.train.labels[known])
     # Of a two-dimensional Gaussian, exp(-9/2) lies beyond three standard deviations.
@@ -167,7 +167,7 @@ def test_gaussians(name, modes):
 def test_gaussians_have_the_moments_of_their_mixture():
     dataset = load("gaussians")
     assert dataset.name == "gaussians"
-    points = dataset.train.images.flatten(1).double() / 127.5 - 1
+    points = dataset.train.items.flatten(1).double() / 127.5 - 1
     of_one = points[dataset.train.labels == 0]
     assert of_one.mean(0).tolist() == pytest.approx([0.75, 0.0], abs=2e-3)
     # Rounding to grey levels adds a uniform error of variance step² / 12.

@@ -59,15 +59,15 @@ def test_a_folder_is_read_in_sorted_order(root):
     fill(root)
     dataset = load(f"folder:{root}")
     assert dataset.name == f"folder:{root}"
-    assert dataset.image_shape == torch.Size([3, 6, 6])
+    assert dataset.shape == torch.Size([3, 6, 6])
     assert (dataset.classes, dataset.train.labels, dataset.held_out.labels) == (None, None, None)
     assert (len(dataset.train), len(dataset.held_out)) == (18, 2)
     for split in (dataset.train, dataset.held_out):
-        assert split.images.dtype == torch.uint8
-        assert split.images.is_contiguous()
-        assert reds(split.images) == sorted(reds(split.images))
-        assert split.images[0, :, 0, 0].tolist() == [n := reds(split.images)[0], 255 - n, n // 2]
-    assert sorted(reds(dataset.train.images) + reds(dataset.held_out.images)) == list(range(20))
+        assert split.items.dtype == torch.uint8
+        assert split.items.is_contiguous()
+        assert reds(split.items) == sorted(reds(split.items))
+        assert split.items[0, :, 0, 0].tolist() == [n := reds(split.items)[0], 255 - n, n // 2]
+    assert sorted(reds(dataset.train.items) + reds(dataset.held_out.items)) == list(range(20))
 
 
 def test_every_format_is_read_and_the_rest_passed_over(root):
@@ -82,7 +82,7 @@ def test_every_format_is_read_and_the_rest_passed_over(root):
     dataset = load(f"folder:{root}")
     assert len(dataset.train) + len(dataset.held_out) == 10
     assert dataset.remark == f"{root}: passed over: 1 file of another kind, 1 hidden file, 1 hidden folder"
-    found = sorted(reds(dataset.train.images) + reds(dataset.held_out.images))
+    found = sorted(reds(dataset.train.items) + reds(dataset.held_out.items))
     assert np.abs(np.array(found) - 10 * np.arange(10)).max() <= 8  # jpg and gif are not exact
 
 
@@ -106,10 +106,10 @@ def test_the_home_folder_may_be_a_tilde(root, monkeypatch):
 
 def test_the_split_stays_when_images_are_added(root):
     fill(root, 40)
-    before = set(reds(load(f"folder:{root}").held_out.images))
+    before = set(reds(load(f"folder:{root}").held_out.items))
     for number in range(40, 50):
         save(root / f"{number:03}.png", colour(number))
-    after = set(reds(load(f"folder:{root}").held_out.images))
+    after = set(reds(load(f"folder:{root}").held_out.items))
     assert len(before) == 4
     assert len(after) == 5
     assert len(before & after) >= 3
@@ -122,8 +122,8 @@ def test_a_split_of_folders_is_kept(root, held_out):
     fill(root, 3, held_out)
     save(root / "stray.png", colour(200))
     dataset = load(f"folder:{root}")
-    assert reds(dataset.train.images) == list(range(6))
-    assert reds(dataset.held_out.images) == list(range(3))
+    assert reds(dataset.train.items) == list(range(6))
+    assert reds(dataset.held_out.items) == list(range(3))
     assert dataset.classes is None
 
 
@@ -172,8 +172,8 @@ def test_grey_images_have_one_channel(root, mode):
     for number in range(4):
         save(root / f"{number}.png", Image.new("L", (5, 4), 255 * (number % 2)).convert(mode))
     dataset = load(f"folder:{root}")
-    assert dataset.image_shape == torch.Size([1, 4, 5])
-    assert set(dataset.train.images.flatten().tolist()) <= {0, 255}
+    assert dataset.shape == torch.Size([1, 4, 5])
+    assert set(dataset.train.items.flatten().tolist()) <= {0, 255}
 
 
 def test_one_colour_image_makes_all_of_them_rgb(root):
@@ -181,7 +181,7 @@ def test_one_colour_image_makes_all_of_them_rgb(root):
         save(root / f"{number}.png", Image.new("L", (5, 4), 9 * number))
     save(root / "4.png", colour(4, 4, 5))
     dataset = load(f"folder:{root}")
-    assert dataset.image_shape == torch.Size([3, 4, 5])
+    assert dataset.shape == torch.Size([3, 4, 5])
 
 
 def test_palettes_and_cmyk_become_rgb(root):
@@ -189,7 +189,7 @@ def test_palettes_and_cmyk_become_rgb(root):
     save(root / "1.jpg", Image.fromarray(colour(40)).convert("CMYK"), quality=100)
     save(root / "2.png", colour(40))
     dataset = load(f"folder:{root}")
-    for image in torch.cat([dataset.train.images, dataset.held_out.images]):
+    for image in torch.cat([dataset.train.items, dataset.held_out.items]):
         assert image[:, 3, 3].tolist() == pytest.approx([40, 215, 20], abs=3)
 
 
@@ -199,7 +199,7 @@ def test_transparent_pixels_are_white(root):
     pixels[2] = (0, 0, 0, 51)
     for number in range(2):
         save(root / f"{number}.png", pixels)
-    image = load(f"folder:{root}").train.images[0]
+    image = load(f"folder:{root}").train.items[0]
     assert image[:, :, 0].T.tolist() == [[200, 0, 0], [200, 0, 0], [204, 204, 204], [255, 255, 255]]
 
 
@@ -212,9 +212,9 @@ def test_images_are_turned_upright(root, suffix):
     for number in range(2):
         save(root / f"{number}.{suffix}", lying, exif=exif)
     dataset = load(f"folder:{root}")
-    assert dataset.image_shape == torch.Size([3, 16, 8])
-    assert float(dataset.train.images[0, :, :6].float().mean()) > 250
-    assert float(dataset.train.images[0, :, 10:].float().mean()) < 5
+    assert dataset.shape == torch.Size([3, 16, 8])
+    assert float(dataset.train.items[0, :, :6].float().mean()) > 250
+    assert float(dataset.train.items[0, :, 10:].float().mean()) < 5
 
 
 def test_image_size_resizes_the_shorter_side_and_crops_the_centre(root):
@@ -224,9 +224,9 @@ def test_image_size_resizes_the_shorter_side_and_crops_the_centre(root):
     save(root / "1.png", wide.swapaxes(0, 1))
     save(root / "2.png", np.full((3, 3, 3), 255, np.uint8))
     dataset = load(f"folder:{root}", image_size=4)
-    assert dataset.image_shape == torch.Size([3, 4, 4])
+    assert dataset.shape == torch.Size([3, 4, 4])
     # What is left of each is the white centre.
-    assert int(torch.cat([dataset.train.images, dataset.held_out.images]).min()) == 255
+    assert int(torch.cat([dataset.train.items, dataset.held_out.items]).min()) == 255
 
 
 # What is kept
@@ -243,7 +243,7 @@ def test_images_are_decoded_once_and_again_when_one_changes(root, monkeypatch):
     os.utime(path, ns=(1, 1))
     second = load(f"folder:{root}")
     assert second.fingerprint != first.fingerprint
-    assert 203 in reds(second.train.images) + reds(second.held_out.images)
+    assert 203 in reds(second.train.items) + reds(second.held_out.items)
 
 
 def test_changed_images_take_the_place_of_the_old_ones(root, cache):
@@ -266,8 +266,8 @@ def test_memory_mapped_images_are_the_same(root, monkeypatch):
     first = load(f"folder:{root}")
     monkeypatch.setattr(storage, "MEMORY_SHARE", 0.0)
     second = load(f"folder:{root}")
-    assert torch.equal(first.train.images, second.train.images)
-    assert torch.equal(first.held_out.images, second.held_out.images)
+    assert torch.equal(first.train.items, second.train.items)
+    assert torch.equal(first.held_out.items, second.held_out.items)
     assert torch.equal(first.train.labels, second.train.labels)
     assert first.fingerprint == second.fingerprint
 
@@ -326,7 +326,7 @@ def test_sizes_that_differ(root):
     assert "images differ in size: " in message
     assert ".png is 6x6, zz.png is 9x5; " in message or "zz.png is 9x5, " in message
     assert "with --image-size N the shorter side of each is resized to N and the centre cropped to N x N" in message
-    assert load(f"folder:{root}", image_size=6).image_shape == torch.Size([3, 6, 6])
+    assert load(f"folder:{root}", image_size=6).shape == torch.Size([3, 6, 6])
 
 
 @pytest.mark.parametrize(

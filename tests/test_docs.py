@@ -45,7 +45,7 @@ def test_each_hook_documents_shapes_and_has_an_example() -> None:
         example = [line for line in text.splitlines() if line.startswith(" " * 8)]
         assert example, f"{name} has no example"
         ast.parse("def example():\n" + "\n".join(example))
-        assert re.search(r"\([A-Z]+,|images|batches", text), f"{name} says nothing of its shapes"
+        assert re.search(r"\([A-Z]+[,)]|\.\.\.\)|data|batches", text), f"{name} says nothing of its shapes"
 
 
 def test_the_smallest_plugin_is_the_one_that_the_tests_run_and_it_is_small() -> None:

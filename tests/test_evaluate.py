@@ -34,7 +34,7 @@ def refused(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def digits() -> torch.Tensor:
-    return datasets.load("digits").held_out.images
+    return datasets.load("digits").held_out.items
 
 
 def test_a_folder_an_npy_and_an_npz_of_the_same_images_score_the_same(tmp_path: Path, digits: torch.Tensor) -> None:

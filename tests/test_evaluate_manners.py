@@ -81,7 +81,7 @@ def test_images_of_another_size_lose_what_needs_one_size_and_nothing_else(tmp_pa
     assert answer.exit_code == 0
     assert answer.stdout.splitlines()[1].startswith("fd ")
     assert (
-        "not measured: pixel_statistics: needs images of one shape, got sample images of 3x8x8 and reference images of "
+        "not measured: pixel_statistics: needs images of one shape, got sample items of 3x8x8 and reference items of "
         "3x6x9 (channels x height x width)"
     ) in answer.stderr
 
@@ -90,12 +90,12 @@ def test_every_metric_of_two_sets_of_images_is_left_out_where_their_shapes_diffe
     evidence = Evidence(
         torch.randn(30, 4),
         torch.randn(30, 4),
-        sample_images=torch.zeros(30, 1, 8, 8, dtype=torch.uint8),
-        reference_images=torch.zeros(30, 3, 8, 8, dtype=torch.uint8),
-        held_out_images=torch.zeros(30, 1, 9, 8, dtype=torch.uint8),
+        sample_items=torch.zeros(30, 1, 8, 8, dtype=torch.uint8),
+        reference_items=torch.zeros(30, 3, 8, 8, dtype=torch.uint8),
+        held_out_items=torch.zeros(30, 1, 9, 8, dtype=torch.uint8),
         held_out_labels=torch.zeros(30, dtype=torch.int64),
     )
-    both = [metric for metric in METRICS.values() if sum(need.endswith("_images") for need in metric.needs) > 1]
+    both = [metric for metric in METRICS.values() if sum(need.endswith("_items") for need in metric.needs) > 1]
     assert {metric.name for metric in both} == {"pixel_statistics", "classification_accuracy"}
     for metric in both:
         with pytest.raises(NotMeasurable, match=f"{metric.name}: needs images of one shape"):

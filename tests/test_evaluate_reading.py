@@ -73,7 +73,7 @@ def test_both_readers_of_folders_find_the_same_and_say_what_they_passed_over(
 
 
 def every(dataset: datasets.Dataset) -> torch.Tensor:
-    return torch.cat([dataset.train.images, dataset.held_out.images])
+    return torch.cat([dataset.train.items, dataset.held_out.items])
 
 
 def make_pipe(path: Path) -> None:

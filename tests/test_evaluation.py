@@ -53,13 +53,13 @@ class Watched:
         self.drawn.append(noise)
         return noise.view(count, 1, 8, 8).tanh()
 
-    def reconstruct(self, model: Model, images: Tensor) -> Tensor:
+    def reconstruct(self, model: Model, batch: Tensor) -> Tensor:
         self._called("reconstruct")
-        return images
+        return batch
 
-    def log_likelihood(self, model: Model, images: Tensor, generator: torch.Generator) -> Any:
+    def log_likelihood(self, model: Model, batch: Tensor, generator: torch.Generator) -> Any:
         self._called("log_likelihood")
-        return torch.zeros(len(images))
+        return torch.zeros(len(batch))
 
     def score(self, images: Tensor, labels: Tensor | None, **_: Any) -> dict[str, Number]:
         torch.rand(3)
@@ -138,7 +138,7 @@ def test_a_hook_that_trains_off_the_clock_is_found(digits: Dataset, hook: str) -
 )
 def test_a_likelihood_that_cannot_be_read_is_told_in_one_line(digits: Dataset, made: Any, message: str) -> None:
     watched = Watched()
-    watched.log_likelihood = lambda model, images, generator: made(torch.zeros(len(images)))  # type: ignore[method-assign]
+    watched.log_likelihood = lambda model, batch, generator: made(torch.zeros(len(batch)))  # type: ignore[method-assign]
     with pytest.raises(PluginError) as error:
         evaluation(watched, digits).final()
     assert str(error.value).startswith("model 'watched': ")

@@ -25,7 +25,7 @@ def server() -> Iterator[ForkServer]:
         yield running
 
 
-DATA = {"dataset": {"image_shape": [1, 8, 8], "classes": 10}}
+DATA = {"dataset": {"kind": "image", "shape": [1, 8, 8], "classes": 10, "train_count": 1297}}
 PAYLOAD = {"data": DATA, "distribution": "file"}
 
 

@@ -13,9 +13,12 @@ def test_the_public_names() -> None:
     assert sorted(set(genbench.__all__) - {"__version__"}) == [
         "Benchmark",
         "Budget",
+        "Data",
         "GenbenchError",
         "Model",
         "Record",
+        "Training",
+        "Unsuitable",
         "hookimpl",
         "load_records",
         "run",

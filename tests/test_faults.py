@@ -14,7 +14,7 @@ import genbench
 
 HERE = Path(__file__).parent
 TINY = (HERE / "models" / "tiny.py").read_text()
-STEP = "    noise = torch.randn(len(images), LATENT, device=images.device)\n"
+STEP = "    noise = torch.randn(len(batch), LATENT, device=batch.device)\n"
 SAMPLE = '    return model.networks["generator"](noise)\n'
 END = '    return {"energy": loss.detach()}\n'
 MODULE = "LATENT = 16\n"
@@ -179,10 +179,10 @@ PRINTS = at(STEP, "print('x' * 2**21, flush=True)")  # 8 MiB in four steps: a nu
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faults")
-    step = "def train_step(model, images, step):"
+    step = "def train_step(model, batch, step):"
     for name, ((old, new), *_) in {**FAULTS, "prints": (PRINTS,)}.items():
         assert old in TINY, name
-        text = TINY.replace(old, new, 1).replace("def train_step(model, images):", step)
+        text = TINY.replace(old, new, 1).replace("def train_step(model, batch):", step)
         (folder / f"{name}.py").write_text(text)
     (folder / "good.py").write_text(TINY)
     (folder / "fine.py").write_text(TINY.replace("rate: float = 1e-3", "rate: float = 2e-3"))

@@ -218,12 +218,12 @@ def test_batches_are_chosen_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_random_conv_takes_any_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
     dataset = dataset_of(shape)
     extractor = load("random-conv", dataset, tmp_path)
-    found = extract(extractor, dataset.train.images).features
+    found = extract(extractor, dataset.train.items).features
     assert torch.isfinite(found).all()
     assert found.var(dim=0).mean() > 1e-4
     again = load("random-conv", dataset, tmp_path)
     assert again.weights_sha256 == extractor.weights_sha256
-    assert torch.equal(extract(again, dataset.train.images).features, found)
+    assert torch.equal(extract(again, dataset.train.items).features, found)
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -237,16 +237,16 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize("name", ["digits-cnn", "random-conv"])
 def test_distances_order_real_gaussian_and_noise(name: str, digits: Dataset, tmp_path: Path) -> None:
     extractor = load(name, digits, tmp_path)
-    flat = digits.train.images.flatten(1).double()
+    flat = digits.train.items.flatten(1).double()
     values, vectors = torch.linalg.eigh(flat.T.cov())
     normal = torch.randn(500, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     gaussian = flat.mean(0) + normal * values.clamp_min(0).sqrt() @ vectors.T
     candidates = {
-        "real": digits.held_out.images,
+        "real": digits.held_out.items,
         "gaussian": gaussian.round().clamp(0, 255).to(torch.uint8).view(500, 1, 8, 8),
         "noise": pictures(500, 1, 8, 8),
     }
-    reference = extract(extractor, digits.train.images).features
+    reference = extract(extractor, digits.train.items).features
     distance = {key: frechet_distance(reference, extract(extractor, x).features) for key, x in candidates.items()}
     assert 5 * distance["real"] < distance["gaussian"]
     assert 2 * distance["gaussian"] < distance["noise"]
@@ -254,7 +254,7 @@ def test_distances_order_real_gaussian_and_noise(name: str, digits: Dataset, tmp
 
 def test_digits_cnn_classifies_digits_that_it_has_not_seen(digits: Dataset, tmp_path: Path) -> None:
     extractor = load("digits-cnn", digits, tmp_path)
-    logits = extract(extractor, digits.held_out.images).logits
+    logits = extract(extractor, digits.held_out.items).logits
     assert logits is not None
     assert (logits.argmax(dim=1) == digits.held_out.labels).double().mean() >= 0.97
     assert (extractor.feature_count, extractor.classes, extractor.official) == (64, 10, False)

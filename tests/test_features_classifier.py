@@ -53,7 +53,7 @@ def only_file(cache: Path) -> Path:
 
 def test_it_learns_to_tell_the_classes_apart(tmp_path: Path) -> None:
     dataset = striped_dataset()
-    logits = extract(load(dataset, tmp_path), dataset.held_out.images).logits
+    logits = extract(load(dataset, tmp_path), dataset.held_out.items).logits
     assert logits is not None
     assert (logits.argmax(dim=1) == dataset.held_out.labels).double().mean() > 0.95
 
@@ -68,7 +68,7 @@ def test_it_is_trained_once_and_kept_by_fingerprint(tmp_path: Path) -> None:
     kept = load(dataset, tmp_path, seen)
     assert seen == []
     assert kept.recipe() == fresh.recipe()
-    images = dataset.held_out.images
+    images = dataset.held_out.items
     assert torch.equal(extract(kept, images).features, extract(fresh, images).features)
     other = load(striped_dataset(seed=1), tmp_path, seen)
     assert seen
@@ -129,7 +129,7 @@ def test_training_leaves_torch_as_it_was_and_ignores_its_state() -> None:
 def test_it_fits_itself_to_any_image_shape(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifier_network, "_FEWEST_STEPS", 1)
     split = stripes(4, shape)
-    found, logits = train_classifier(torch.Size(shape), 3, split)(scaled(split.images))
+    found, logits = train_classifier(torch.Size(shape), 3, split)(scaled(split.items))
     assert found.shape == (4, 64)
     assert logits.shape == (4, 3)
     assert torch.isfinite(found).all()
@@ -138,10 +138,10 @@ def test_it_fits_itself_to_any_image_shape(shape: tuple[int, int, int], monkeypa
 def test_features_have_mean_variance_one_and_logits_do_not_notice() -> None:
     split = stripes(300)
     network = train_classifier(torch.Size((3, 12, 12)), 2, split)
-    found, logits = network(scaled(split.images))
+    found, logits = network(scaled(split.items))
     assert found.var(dim=0).mean().item() == pytest.approx(1, abs=1e-4)
     network.set_feature_scale(3.0)
-    larger, same = network(scaled(split.images))
+    larger, same = network(scaled(split.items))
     torch.testing.assert_close(larger, 3 * found)
     torch.testing.assert_close(same, logits, rtol=1e-4, atol=1e-4)
 
@@ -154,7 +154,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 def test_shifts_keep_the_size_and_move_the_picture() -> None:
-    images: Tensor = scaled(stripes(2, (1, 28, 28)).images)
+    images: Tensor = scaled(stripes(2, (1, 28, 28)).items)
     randomness = torch.Generator().manual_seed(0)
     moved = [classifier_network._shifted(images, randomness) for _ in range(8)]
     assert {tuple(one.shape) for one in moved} == {(2, 1, 28, 28)}

@@ -35,7 +35,7 @@ def contradicting() -> Dataset:
     train = bright_or_dark(200)
     held_out = bright_or_dark(100)
     assert held_out.labels is not None
-    held_out = Split(held_out.images, 1 - held_out.labels)
+    held_out = Split(held_out.items, 1 - held_out.labels)
     return Dataset("contradicting", train, held_out, ("dark", "bright"), "none", fingerprint(train, held_out))
 
 
@@ -49,13 +49,13 @@ def classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Extractor:
 def test_the_classifier_is_trained_on_training_images_alone(classifier: Extractor) -> None:
     dataset = contradicting()
     for split, agreement in ((dataset.train, 1.0), (dataset.held_out, 0.0)):
-        logits = extract(classifier, split.images).logits
+        logits = extract(classifier, split.items).logits
         assert logits is not None
         assert (logits.argmax(1) == split.labels).double().mean().item() == pytest.approx(agreement, abs=0.02)
 
 
 def test_an_image_has_the_same_features_whatever_is_extracted_with_it(classifier: Extractor) -> None:
-    images = contradicting().train.images
+    images = contradicting().train.items
     together = extract(classifier, images[:64]).features
     torch.testing.assert_close(extract(classifier, images[:1]).features, together[:1], rtol=1e-4, atol=1e-5)
     dark = extract(classifier, images[:64:2]).features  # a batch of another mean
@@ -68,7 +68,7 @@ def test_training_is_the_procedure_written_out(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(classifier_network, "_FEWEST_STEPS", steps)
     monkeypatch.setattr(classifier_network, "_MOST_STEPS", steps)
     shape = torch.Size((1, 28, 28))
-    large = Split(F.interpolate(split.images, (28, 28)), split.labels)
+    large = Split(F.interpolate(split.items, (28, 28)), split.labels)
     found = train_classifier(shape, 2, large)
 
     randomness = seeding.generator(0, PROCEDURE, "batches")
@@ -84,16 +84,16 @@ def test_training_is_the_procedure_written_out(monkeypatch: pytest.MonkeyPatch) 
         chosen, order = order[:64], order[64:]
         down, right = (int(torch.randint(5, (), generator=randomness)) - 2 for _ in range(2))
         rows, columns = (torch.arange(28) + down).clamp(0, 27), (torch.arange(28) + right).clamp(0, 27)
-        images = (large.images[chosen].float() / 127.5 - 1)[:, :, rows][..., columns]
+        images = (large.items[chosen].float() / 127.5 - 1)[:, :, rows][..., columns]
         optimizer.zero_grad()
         F.cross_entropy(plain(images)[1], large.labels[chosen]).backward()
         optimizer.step()
         schedule.step()
     plain.eval()
     with torch.no_grad():
-        values = plain(large.images.float() / 127.5 - 1)[0]
+        values = plain(large.items.float() / 127.5 - 1)[0]
         plain.set_feature_scale(float(values.double().var(0).mean()) ** -0.5)
-        for one, other in zip(found(scaled(large.images)), plain(scaled(large.images)), strict=True):
+        for one, other in zip(found(scaled(large.items)), plain(scaled(large.items)), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
 
 

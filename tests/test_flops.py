@@ -10,11 +10,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from genbench import seeding
+from genbench import Data, Training, seeding
 from genbench.config import Budget, ModelSpec
 from genbench.plugin import finding, loading, options
 from genbench.training.counters import count_flops as count_call
 from genbench.training.flops import FIRST_STEPS, MOST_STEPS, StepFlops, count_flops, count_steps
+
+GIVEN = (Data("image", torch.Size((1, 8, 8)), 64, None), Training(None, 16))  # what a model is built for
 
 WGAN = Path(__file__).parent / "models" / "wgan_gp.py"
 BATCH, SIZE, WIDTH, LATENT = 8, 64, 16, 4
@@ -100,7 +102,7 @@ def test_a_critic_with_a_gradient_penalty_and_a_generator_every_fifth_step() -> 
     plugin = loading.load(finding.find(ModelSpec(str(WGAN))))
     seeding.seed_global(0, "build")
     given = {"width": WIDTH, "latent": LATENT}
-    model = options.build(plugin, torch.Size((1, 8, 8)), None, given, torch.device("cpu"))
+    model = options.build(plugin, *GIVEN, given, torch.device("cpu"))
     found = count_flops(plugin, model, lambda step: (torch.rand(BATCH, 1, 8, 8), None), torch.device("cpu"))
     generator = [(LATENT, WIDTH), (WIDTH, WIDTH), (WIDTH, SIZE)]
     critic = [(SIZE, WIDTH), (WIDTH, WIDTH), (WIDTH, 1)]

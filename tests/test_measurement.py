@@ -60,7 +60,7 @@ def test_a_generator_that_drops_three_of_ten_classes_is_caught(
 ) -> None:
     labels = digits.held_out.labels
     assert labels is not None
-    dropped = evaluator.score(digits.held_out.images[labels < 7], None)
+    dropped = evaluator.score(digits.held_out.items[labels < 7], None)
     assert dropped["class_coverage"].value == pytest.approx(0.7)
     assert dropped["class_kl"].value > 0.25
     assert real["class_coverage"].value == 1.0
@@ -76,7 +76,7 @@ def test_numbers_carry_the_error_of_the_evaluation_and_curves_do_not(
         assert 0 < error < max(abs(real[name].value), 0.1), name
         assert real[name].to_json()["standard_error"] == error
     assert real["recall"].to_json().keys() == {"value", "recipe"}
-    on_curve = evaluator.score(digits.held_out.images, None, curve=True)
+    on_curve = evaluator.score(digits.held_out.items, None, curve=True)
     assert on_curve["fd"].value == pytest.approx(real["fd"].value, rel=1e-9)
     assert all(number.standard_error is None for number in on_curve.values())
 

@@ -53,17 +53,17 @@ def evaluator_of(data: Dataset, by: Extractor) -> Evaluator:
 
 def test_pixels_are_compared_with_the_training_split() -> None:
     data = dataset()
-    numbers = evaluator_of(data, extractor()).score(data.train.images, None)
+    numbers = evaluator_of(data, extractor()).score(data.train.items, None)
     pixels = ("pixel_mean_gap", "pixel_variance_gap", "pixel_quantile_gap", "pixel_w1", "spectrum_w1")
     assert [numbers[name].value for name in pixels] == pytest.approx([0.0] * 5, abs=1e-9)
-    bright = evaluator_of(data, extractor()).score(data.held_out.images, None)
+    bright = evaluator_of(data, extractor()).score(data.held_out.items, None)
     assert bright["pixel_mean_gap"].value > 150
 
 
 def test_distances_are_to_the_training_split() -> None:
     data = dataset()
     evaluator = evaluator_of(data, extractor())
-    own, other = (evaluator.score(split.images, None) for split in (data.train, data.held_out))
+    own, other = (evaluator.score(split.items, None) for split in (data.train, data.held_out))
     assert own["fd"].value == pytest.approx(0, abs=1e-6)
     assert own["recall"].value == own["precision"].value == 1
     assert other["fd"].value > 1000
@@ -86,7 +86,7 @@ def test_features_of_one_extractor_are_not_taken_for_another_s(other: dict[str, 
 def test_statistics_of_one_extractor_are_not_taken_for_another_s() -> None:
     data = dataset(seed=9)
     numbers = [
-        evaluator_of(data, by).score(data.train.images, None)["fd"].value
+        evaluator_of(data, by).score(data.train.items, None)["fd"].value
         for by in (extractor(), extractor("twice", factor=2.0))
     ]
     assert numbers == pytest.approx([0.0, 0.0], abs=1e-6)
@@ -97,7 +97,7 @@ def test_a_recipe_holds_the_extractor_and_its_weights_and_those_of_pixels_hold_n
     recipes = []
     for by in (extractor(), extractor("other"), extractor(weights="1")):
         evaluator = evaluator_of(data, by)
-        numbers = evaluator.score(data.train.images, None)
+        numbers = evaluator.score(data.train.items, None)
         recipe = evaluator.recipes[numbers["fd"].recipe]
         assert (recipe["extractor"], recipe["weights_sha256"]) == (by.name, by.weights_sha256)
         assert "extractor" not in evaluator.recipes[numbers["pixel_w1"].recipe]
@@ -109,12 +109,12 @@ def test_likelihood_and_reconstruction_are_of_held_out_images() -> None:
     """A model that gives an image as many nats as it has levels, and restores each image darker by 10."""
     seen: list[Tensor] = []
 
-    def log_likelihood(model: Model, images: Tensor, generator: torch.Generator) -> Tensor:
-        return -((images + 1) * 127.5).sum(dim=(1, 2, 3))
+    def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> Tensor:
+        return -((batch + 1) * 127.5).sum(dim=(1, 2, 3))
 
-    def reconstruct(model: Model, images: Tensor) -> Tensor:
-        seen.append(images)
-        return images - 20 / 255
+    def reconstruct(model: Model, batch: Tensor) -> Tensor:
+        seen.append(batch)
+        return batch - 20 / 255
 
     def sample(model: Model, count: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
         return torch.zeros(count, 2, 6, 6)
@@ -135,7 +135,7 @@ def test_likelihood_and_reconstruction_are_of_held_out_images() -> None:
         emit=lambda event: None,
     )
     numbers = evaluation._run(curve=False).numbers
-    nats = data.held_out.images.double().sum(dim=(1, 2, 3)).mean()
+    nats = data.held_out.items.double().sum(dim=(1, 2, 3)).mean()
     assert numbers["bits_per_dim"].value == pytest.approx(float(nats) / 72 / torch.tensor(2.0).log().item(), rel=1e-5)
     assert numbers["reconstruction_mse"].value == pytest.approx((10 / 255) ** 2, rel=1e-5)
     assert float(torch.cat(seen).min()) > 0.4  # levels from 190 on

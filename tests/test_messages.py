@@ -19,7 +19,7 @@ from genbench.execution.messages import LINE_BYTES, ForgedError, Inbox, decode, 
 from genbench.execution.running import Running, death
 from genbench.execution.worker import Descriptors, LastWords, failure
 
-PROGRESS = {"event": "progress", "stage": "training", "done": 3, "total": 9, "losses": {"g": 0.5}, "images_per_s": 9.0}
+PROGRESS = {"event": "progress", "stage": "training", "done": 3, "total": 9, "losses": {"g": 0.5}, "items_per_s": 9.0}
 EVENTS: list[dict[str, Any]] = [
     PROGRESS,
     {"event": "stage", "stage": "building"},
@@ -68,11 +68,11 @@ def but(**changes: Any) -> bytes:
         but(losses={"g": "0.5"}),
         but(losses={"g": math.nan}),
         but(losses={"g": [0.5]}),
-        but(images_per_s=math.inf),
-        but(images_per_s=-math.inf),
-        but(images_per_s={}),
+        but(items_per_s=math.inf),
+        but(items_per_s=-math.inf),
+        but(items_per_s={}),
         but(own=1),
-        b'{"event": "progress", "stage": "t", "done": 1, "total": 2, "images_per_s": 1e999}',
+        b'{"event": "progress", "stage": "t", "done": 1, "total": 2, "items_per_s": 1e999}',
     ],
     ids=lambda line: line[:60].decode(errors="replace"),
 )

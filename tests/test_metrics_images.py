@@ -98,7 +98,7 @@ def test_constant_images_have_all_power_at_zero() -> None:
 def test_images_of_one_pixel_have_no_spectrum() -> None:
     points = torch.zeros(9, 2)
     evidence = Evidence(
-        samples=points, reference=points, sample_images=noise(9, 2, 1, 1), reference_images=noise(9, 2, 1, 1, seed=1)
+        samples=points, reference=points, sample_items=noise(9, 2, 1, 1), reference_items=noise(9, 2, 1, 1, seed=1)
     )
     numbers = METRICS["pixel_statistics"].compute(evidence)
     assert "spectrum_w1" not in numbers
@@ -187,7 +187,7 @@ def test_large_images_are_measured_by_fewer_and_small_ones_by_all(monkeypatch: p
         return torch.ones(len(first))
 
     monkeypatch.setattr("genbench.metrics.diversity.similarity", counting)
-    monkeypatch.setattr("genbench.metrics.reconstruction.similarity", counting)
+    monkeypatch.setattr("genbench.metrics.restored.similarity", counting)
     small, large = noise(60, 1, 8, 8), noise(60, 3, 128, 128)
     for images in (small, large):
         within_class_similarity(images)
@@ -340,8 +340,8 @@ def test_labels_come_from_the_request_else_from_the_classifier(monkeypatch: pyte
     fields = {
         "samples": torch.zeros(300, 2),
         "reference": torch.zeros(300, 2),
-        "sample_images": images[:300],
-        "held_out_images": images[300:500],
+        "sample_items": images[:300],
+        "held_out_items": images[300:500],
         "held_out_labels": labels[300:500],
     }
     seen = 9.0 * torch.nn.functional.one_hot(labels[:300].roll(1), 10)

@@ -39,9 +39,9 @@ def full_evidence(count: int = 120) -> Evidence:
         held_out=normal(count, 6, seed=2),
         sample_logits=normal(count, 4, seed=3) * 4,
         reference_logits=normal(count, 4, seed=4) * 4,
-        sample_images=images,
-        reference_images=images.flip(0),
-        held_out_images=images.roll(1, 2),
+        sample_items=images,
+        reference_items=images.flip(0),
+        held_out_items=images.roll(1, 2),
         sample_labels=labels,
         held_out_labels=labels,
         reference_labels=labels,
@@ -144,7 +144,7 @@ def test_too_few_are_said_with_the_count(name: str, evidence: Evidence) -> None:
         ({"samples": normal(5, 7)}, "reference: expected 7 features an image, got 6"),
         ({"held_out": normal(5, 7)}, "held-out features: expected 6 features an image, got 7"),
         ({"sample_logits": torch.full((5, 4), math.nan)}, "sample logits: 5 of 5 rows"),
-        ({"sample_images": torch.zeros(5, 1, 8, 8)}, "sample images: expected uint8 images"),
+        ({"sample_items": torch.zeros(5, 1, 8, 8)}, "sample items: expected uint8 images"),
     ],
 )
 def test_faulty_evidence_is_refused_in_one_line(change: dict[str, Tensor], message: str, evidence: Evidence) -> None:
@@ -221,7 +221,7 @@ def test_a_second_model_pays_nothing_for_the_reference(monkeypatch: pytest.Monke
     for function in ("self_pairs", "nearest_neighbours", "fit_cells", "split_reference", "class_histogram"):
         monkeypatch.setattr(reference_module, function, refuse)
     restored = ReferenceStatistics(
-        first.reference, first.held_out, first.reference_logits, first.reference_images, tensors=stored
+        first.reference, first.held_out, first.reference_logits, first.reference_items, tensors=stored
     )
     second = dataclasses.replace(full_evidence(), statistics=restored)
     assert {name: METRICS[name].compute(second) for name in QUICK} == before

@@ -10,7 +10,7 @@ from genbench.records.plans import missing_cells, write_plan
 
 
 def cell(label: str, seed: int, **fields: Any) -> dict[str, Any]:
-    return {"label": label, "kind": "model", "seed": seed, "budget": "9steps", "dataset": {"name": "digits"}} | fields
+    return {"label": label, "role": "model", "seed": seed, "budget": "9steps", "dataset": {"name": "digits"}} | fields
 
 
 def record(cell_id: str, described: dict[str, Any], status: str = "finished") -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_a_cell_of_before_its_models_source_changed_is_not_missing_once_the_new_
     assert len(missing_cells(tmp_path, other)) == 6  # another budget is another cell
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2, "cells": []}', '{"schema": 1, "cells": [{"id": "x"}]}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 3, "cells": []}', '{"schema": 1, "cells": [{"id": "x"}]}'])
 def test_a_damaged_plan_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "plans").mkdir()
     (tmp_path / "plans" / "a.json").write_text(text)

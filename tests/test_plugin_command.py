@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from genbench import datasets, seeding
+from genbench import Training, datasets, seeding
 from genbench.cli.plugin import plugin
 from genbench.config import ModelSpec
 from genbench.contract import Contract, run_contract
@@ -24,6 +24,7 @@ from genbench.plugin import finding, loading, options
 from genbench.scaffold import FAMILIES
 from genbench.scaffold.distribution import write_distribution
 from genbench.training import cost, loop
+from genbench.training.passes import passes
 
 FILES = ["README.md", "my_model/__init__.py", "my_model/model.py", "pyproject.toml", "tests/test_contract.py"]
 RUFF = (sys.executable, "-m", "ruff")
@@ -94,12 +95,12 @@ def test_it_learns_digits(written: Path) -> None:
     loaded = loading.load(finding.find(ModelSpec(str(written / "my_model/model.py"))))
     dataset, device = datasets.load("digits"), torch.device("cpu")
     seeding.seed_global(0, "build")
-    model = options.build(loaded, dataset.image_shape, dataset.classes, {}, device)
+    model = options.build(loaded, dataset.data, Training(None, 64), {}, device)
 
     def distance() -> float:
-        sampling.prepare(loaded, model, sampling.passes(dataset.train, 250, device))
+        sampling.prepare(loaded, model, passes(dataset.train, 250, device))
         images, _ = sampling.draw(loaded, model, dataset, 500, 0, device)
-        drawn, real = (values.flatten(1) / 255 for values in (images, dataset.held_out.images))
+        drawn, real = (values.flatten(1) / 255 for values in (images, dataset.held_out.items))
         return frechet_distance(GaussianStatistics.from_features(drawn), GaussianStatistics.from_features(real))
 
     before = distance()
@@ -157,7 +158,7 @@ def test_check_lists_what_holds(tiny: Path) -> None:
         in result.output
     )
     assert "skipped  reconstruct             the plugin has no reconstruct" in lines
-    assert lines[-1].startswith(f"{tiny}:width=16: 18 ok, 7 skipped in ")
+    assert lines[-1].startswith(f"{tiny}:width=16: 18 ok, 8 skipped in ")
 
 
 def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
@@ -167,9 +168,9 @@ def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
     result = genbench_plugin("check", str(path), "--shape", "1x8x8")
     assert result.exit_code == 1
     assert (
-        "FAILED   sample                  1x8x8 without labels, 1x8x8 with labels: "
+        "FAILED   sample                  1x8x8 images without labels, 1x8x8 images with labels: "
         "expected sample to return (7, 1, 8, 8), found (7, 1, 8, 7)\n"
-        "                                 to mend it: take sizes from image_shape and count; see nn.Unflatten\n"
+        "                                 to mend it: take sizes from data.shape and count; see nn.Unflatten\n"
     ) in result.output
     assert result.output.count("FAILED") == 1
     assert "skipped  resume                  needs sample, which failed" in result.output

@@ -7,12 +7,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from genbench import Data, Training
 from genbench.config import ModelSpec
 from genbench.errors import InputError, OptionError, PluginError
 from genbench.plugin import finding, loading, options
 from genbench.plugin.finding import Found
 from genbench.plugin.source_hash import coverage, wrapped_versions
+
+GIVEN = (Data("image", torch.Size((1, 8, 8)), 64, 10), Training(None, 16))  # what a model is built for
 
 
 def find(text: str) -> Found:
@@ -21,13 +25,13 @@ def find(text: str) -> Found:
 
 def test_the_shipped_models_are_found_by_entry_point_and_not_imported() -> None:
     code = (
-        "import sys; from genbench.plugins import installed; models = installed();"
+        "import sys; from genbench.plugin.finding import installed; models = installed();"
         "print(*models); summaries = [f[0].summary() for f in models.values()]; assert all(summaries), summaries;"
         "[f[0].provenance() for f in models.values()];"
         "assert not [m for m in sys.modules if m.startswith(('torch', 'genbench_'))]"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(answer.stdout.split()) >= {"gan", "dcgan", "vae", "conv-vae", "ae", "conv-ae"}
+    assert set(answer.stdout.split()) >= {"gan", "dcgan", "vae", "conv-vae", "ae", "conv-ae", "ppca"}
 
 
 def test_an_unknown_model_gets_the_nearest_names() -> None:
@@ -54,7 +58,7 @@ def test_two_distributions_with_one_name_are_both_named(monkeypatch: pytest.Monk
 def test_only_listed_distributions_are_loaded_from() -> None:
     allowed = ["genbench_VAE", "genbench-ae"]  # as package indexes compare names
     assert finding.find(ModelSpec("vae"), allowed).distribution == "genbench-vae"
-    assert set(finding.installed(allowed)) == {"vae", "conv-vae", "ae", "conv-ae"}
+    assert set(finding.installed(allowed)) == {"vae", "conv-vae", "ae", "conv-ae", "ppca"}
     listed = r"which --plugins-from does not list \(it lists genbench_VAE, genbench-ae\)"
     with pytest.raises(InputError, match=rf"model 'gan' is of genbench-gan \S+, {listed}"):
         finding.find(ModelSpec("gan"), allowed)
@@ -144,8 +148,8 @@ def test_the_source_hash_changes_with_the_version_of_a_library_that_the_plugin_w
 
 def test_a_plugin_may_import_torchvision_whatever_its_build(write_plugin) -> None:
     path = write_plugin("import torch\n", "import torch\nimport torchvision\n")
-    code = "import sys; from genbench.config import ModelSpec; from genbench import plugins;"
-    code += "plugins.load(finding.find(ModelSpec.parse(sys.argv[1])))"
+    code = "import sys; from genbench.config import ModelSpec; from genbench.plugin import finding, loading;"
+    code += "loading.load(finding.find(ModelSpec.parse(sys.argv[1])))"
     ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
 
@@ -176,11 +180,10 @@ def test_options_are_read_from_the_builder(tiny: Path) -> None:
     ],
 )
 def test_a_wrong_option_is_told_with_the_accepted_ones(tiny: Path, given: dict[str, object], message: str) -> None:
-    import torch
 
     plugin = loading.load(find(str(tiny)))
     with pytest.raises(OptionError) as error:
-        options.build(plugin, torch.Size((1, 8, 8)), 10, given, torch.device("cpu"))
+        options.build(plugin, *GIVEN, given, torch.device("cpu"))
     assert str(error.value) == f"model 'tiny' (file): {message}"
 
 
@@ -189,7 +192,6 @@ REFUSES = '    if set(more) - {"depth"}:\n        raise ValueError(f"no {sorted(
 
 
 def test_a_builder_that_takes_any_option_refuses_unknown_ones_itself(write_plugin, tmp_path: Path) -> None:
-    import torch
 
     path = write_plugin(OPEN[0], OPEN[1] + REFUSES)
     path.write_text(path.read_text().replace("import torch\n", "from typing import Literal\n\nimport torch\n", 1))
@@ -198,7 +200,7 @@ def test_a_builder_that_takes_any_option_refuses_unknown_ones_itself(write_plugi
     assert [*(options.accepted(plugin) or {})] == ["width", "rate", "kind"]
 
     def build(**given: object) -> object:
-        return options.build(plugin, torch.Size((1, 8, 8)), 10, given, torch.device("cpu"))
+        return options.build(plugin, *GIVEN, given, torch.device("cpu"))
 
     build(depth=3)
     with pytest.raises(OptionError, match=r"^model 'faulty' \(file\): no \['detph'\]; did you mean depth\?$"):
@@ -218,20 +220,17 @@ def test_a_builder_of_named_options_is_not_open(tiny: Path) -> None:
 
 
 def test_a_builder_whose_source_hides_its_options_still_names_the_unknown_one(write_plugin) -> None:
-    import torch
-
     path = write_plugin(
-        "return build(image_shape, device, **options)", "kw = options; return build(image_shape, device, **kw)"
+        "return build(data.shape, device, **options)", "kw = options; return build(data.shape, device, **kw)"
     )
     plugin = loading.load(find(str(path)))
     assert options.accepted(plugin) is None
     with pytest.raises(OptionError, match=r"build\(\) got an unexpected keyword argument 'depth'"):
-        options.build(plugin, torch.Size((1, 8, 8)), 10, {"depth": 3}, torch.device("cpu"))
+        options.build(plugin, *GIVEN, {"depth": 3}, torch.device("cpu"))
 
 
 def test_a_type_error_of_the_plugin_itself_is_not_taken_for_an_option(write_plugin) -> None:
-    import torch
 
     plugin = loading.load(find(str(write_plugin("net = nn.Sequential(", "len(3)\n    net = nn.Sequential("))))
     with pytest.raises(TypeError, match="has no len"):
-        options.build(plugin, torch.Size((1, 8, 8)), 10, {"width": 3}, torch.device("cpu"))
+        options.build(plugin, *GIVEN, {"width": 3}, torch.device("cpu"))

@@ -26,7 +26,7 @@ NASTY = "a\x1b]0;title\x07\x1b[2J\nb\u202e"
 
 def planned(name: str = "conv-vae", seed: int = 3, **options: Any) -> Planned:
     cell = Cell(ModelSpec(name, options), "fashion-mnist", seed, Settings())
-    return Planned(cell, f"{name}{seed}", {})
+    return Planned(cell, f"{name}{seed}", {"dataset": {"name": "digits", "kind": "image"}})
 
 
 def training(done: int, total: int = 3000, **losses: float) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def training(done: int, total: int = 3000, **losses: float) -> dict[str, Any]:
         "done": done,
         "total": total,
         "losses": losses,
-        "images_per_s": 12345.6,
+        "items_per_s": 12345.6,
     }
 
 

@@ -20,7 +20,7 @@ RECIPE_ID = identity(RECIPE, 8)
 
 
 def document(label: str = "vae", seed: int = 0) -> dict[str, Any]:
-    cell = {"model": label, "label": label, "kind": "model", "seed": seed, "dataset": {"name": "digits"}}
+    cell = {"model": label, "label": label, "role": "model", "seed": seed, "dataset": {"name": "digits"}}
     return {
         "schema": SCHEMA,
         "id": cell_id(cell),
@@ -72,11 +72,11 @@ def test_a_record_that_cannot_be_trusted_is_named(tmp_path: Path, change, messag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"status": None}, "'status' is not finished or failed"),
+        ({"status": None}, "'status' is not finished, failed or not applicable"),
         ({"numbers": []}, "'numbers' is not a mapping"),
         ({"curve": "none"}, "'curve' is not a list of points"),
         ({"curve": [{"step": "1"}]}, "'curve' is not a list of points"),
-        ({"cell": {"model": "vae", "label": "vae", "kind": "model", "seed": "0"}}, "'cell.dataset' is missing"),
+        ({"cell": {"model": "vae", "label": "vae", "role": "model", "seed": "0"}}, "'cell.dataset' is missing"),
         ({"cell": document()["cell"] | {"seed": True}}, "'cell.seed' is not a whole number from 0"),
         ({"cell": document()["cell"] | {"dataset": {}}}, "'cell.dataset.name' is missing"),
         ({"numbers": {"fd": {"value": "many", "recipe": RECIPE_ID}}}, "'numbers.fd.value' is not a number or null"),
@@ -128,7 +128,7 @@ def test_what_cannot_change_a_number_is_not_in_the_identity() -> None:
     cell = document()["cell"] | {"plugin": plugin, "dataset": data, "device": "cuda:0", "summary": "x"}
     same = cell | {"plugin": plugin | {"origin": "file"}, "dataset": data | {"name": "folder:digits"}}
     assert cell_id(cell) == cell_id(same | {"device": "cuda:1", "summary": "y", "label": "z"})
-    control = cell | {"kind": "control"}
+    control = cell | {"role": "control"}
     assert cell_id(control) == cell_id(control | {"budget": "9steps", "batch_size": 7, "evaluations": 3})
     assert cell_id(control) != cell_id(control | {"samples": 7})
 

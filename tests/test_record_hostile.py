@@ -34,7 +34,7 @@ ODD += [[], {}, [[]], {"": {}}, [None], {"value": 1.0}, {"median": 1.0}, [1, "a"
 
 def original() -> dict[str, Any]:
     """A record as genbench wrote it, with fewer numbers and points."""
-    data = json.loads((FIXTURES / "schema-3.json").read_text())
+    data = json.loads((FIXTURES / "schema-4.json").read_text())
     numbers = {name: data["numbers"][name] | {"standard_error": 0.5} for name in KEPT}
     recipes = {number["recipe"]: data["recipes"][number["recipe"]] for number in numbers.values()}
     return data | {"numbers": numbers, "recipes": recipes, "curve": data["curve"][::2]}

@@ -216,7 +216,7 @@ def repository(tmp_path: Path, tiny: Path) -> Path:
 def slow_down(root: Path) -> None:
     """Plant one operator call."""
     path = root / "genbench_trial.py"
-    path.write_text(path.read_text().replace("    loss = 2 *", "    images.abs()\n    loss = 2 *"))
+    path.write_text(path.read_text().replace("    loss = 2 *", "    batch.abs()\n    loss = 2 *"))
 
 
 def judged(cases: Sequence[Case], *centres: float) -> dict[Case, Timing]:

@@ -273,7 +273,7 @@ def test_a_lock_lives_as_long_as_a_worker_that_inherited_it(tmp_path: Path) -> N
 
 
 def test_records_that_vanish_within_a_run_are_written_again(tmp_path: Path) -> None:
-    step = "def train_step(model, images):\n"
+    step = "def train_step(model, batch):\n"
     assert step in TINY
     remove = f"    import shutil; shutil.rmtree({str(tmp_path / 'out' / 'records')!r}, ignore_errors=True)\n"
     (tmp_path / "good.py").write_text(TINY)

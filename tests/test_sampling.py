@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from genbench import datasets, seeding
+from genbench import Training, datasets, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Dataset, Split
 from genbench.errors import PluginError
 from genbench.evaluation import controls, sampling
+from genbench.kinds.image import KIND as IMAGES
 from genbench.plugin import finding, loading, options
 from genbench.plugin.model import Model
+from genbench.training.passes import passes
 
 CPU = torch.device("cpu")
 
@@ -27,13 +29,13 @@ def digits() -> Dataset:
 def draw(path: Path, dataset: Dataset, count: int = 300, seed: int = 0):
     plugin = loading.load(finding.find(ModelSpec(str(path))))
     seeding.seed_global(0, "build")
-    model = options.build(plugin, dataset.image_shape, dataset.classes, {}, CPU)
+    model = options.build(plugin, dataset.data, Training(None, 64), {}, CPU)
     return sampling.draw(plugin, model, dataset, count, seed, CPU)
 
 
 def test_rounding_is_the_one_of_the_design() -> None:
     values = torch.tensor([-1.0, -0.999, 0.0, 0.5, 1.0, 1.0005, -1.0005])
-    assert sampling.to_uint8(values).tolist() == [0, 0, 128, 191, 255, 255, 0]
+    assert IMAGES.store(values).tolist() == [0, 0, 128, 191, 255, 255, 0]
 
 
 def test_samples_follow_from_the_seed_and_leave_the_global_generator_alone(tiny: Path, digits: Dataset) -> None:
@@ -109,8 +111,8 @@ def test_bad_samples_are_named(
 
 
 def test_one_pass_holds_each_training_image_once_in_order(digits: Dataset) -> None:
-    parts = list(sampling.passes(digits.train, 100, CPU))
-    assert torch.equal(sampling.to_uint8(torch.cat([images for images, _ in parts])), digits.train.images)
+    parts = list(passes(digits.train, 100, CPU))
+    assert torch.equal(IMAGES.store(torch.cat([images for images, _ in parts])), digits.train.items)
     assert torch.equal(torch.cat([labels for _, labels in parts]), digits.train.labels)
 
 
@@ -130,8 +132,8 @@ def rows(images: torch.Tensor) -> set[bytes]:
 def test_real_is_held_out_and_copycat_is_training_data(digits: Dataset) -> None:
     real = controls.draw("real", digits, 500, seeding.generator(0, "r"))
     copies = controls.draw("copycat", digits, 500, seeding.generator(0, "c"))
-    assert rows(real) == rows(digits.held_out.images)
-    assert rows(copies) <= rows(digits.train.images)
+    assert rows(real) == rows(digits.held_out.items)
+    assert rows(copies) <= rows(digits.train.items)
     assert len(rows(copies)) == 500
 
 
@@ -146,7 +148,7 @@ def test_copycat_keeps_the_proportions_of_the_classes(digits: Dataset) -> None:
 @pytest.mark.parametrize("count", [50, 1297])  # fewer images than pixels, and more
 def test_gaussian_has_the_mean_and_covariance_of_the_pixels(digits: Dataset, count: int) -> None:
     # Pixels far from the ends, so that clamping to 0..255 does not show.
-    train = digits.train.images[:count] // 8 + 110
+    train = digits.train.items[:count] // 8 + 110
     narrow = Dataset("x", Split(train, None), digits.held_out, None, "", "")
     images = controls.draw("gaussian", narrow, 20000, seeding.generator(0, "g"))
     drawn, real = images.flatten(1).double(), train.flatten(1).double()
@@ -158,10 +160,10 @@ def test_gaussian_has_the_mean_and_covariance_of_the_pixels(digits: Dataset, cou
 
 def test_values_half_a_thousandth_outside_pass_and_twice_a_thousandth_do_not(digits: Dataset) -> None:
     plugin = loading.load(finding.find(ModelSpec(str(Path(__file__).parent / "models" / "tiny.py"))))
-    sampling.check(plugin, "sample", torch.tensor([-1.0005, 1.0005]), (2,))
+    sampling.check(plugin, "sample", IMAGES, torch.tensor([-1.0005, 1.0005]), (2,))
     for outside in (-1.002, 1.002):
         with pytest.raises(PluginError, match="expected values in"):
-            sampling.check(plugin, "sample", torch.tensor([outside]), (1,))
+            sampling.check(plugin, "sample", IMAGES, torch.tensor([outside]), (1,))
 
 
 def test_what_is_trained_is_found_wherever_it_changes() -> None:

@@ -32,7 +32,7 @@ def finish(directory: Path, *ids: str) -> None:
 def described(cell_id: str) -> dict[str, Any]:
     return {
         "label": "real",
-        "kind": "control",
+        "role": "control",
         "dataset": {"name": "digits"},
         "seed": int(cell_id[0]),
         "budget": "1steps",

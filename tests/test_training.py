@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from genbench import seeding
+from genbench import Data, Training, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
 from genbench.errors import PluginError
-from genbench.evaluation import sampling
+from genbench.kinds.image import KIND as IMAGES
 from genbench.plugin import finding, loading, options
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
@@ -36,7 +36,7 @@ def load(path: Path) -> Plugin:
 
 def build(plugin: Plugin) -> Model:
     seeding.seed_global(0, "build")
-    model = options.build(plugin, SHAPE, 10, {"width": 16}, CPU)
+    model = options.build(plugin, Data("image", SHAPE, 64, 10), Training(None, 16), {"width": 16}, CPU)
     seeding.seed_global(0, "train")
     return model
 
@@ -49,9 +49,9 @@ def ticking(step: float = 1.0):
 
 def test_scaling_ends_at_one_and_survives_rounding() -> None:
     values = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1)
-    scaled = loop.scale(values)
+    scaled = IMAGES.deliver(values)
     assert (scaled.min(), scaled.max(), scaled.dtype) == (-1.0, 1.0, torch.float32)
-    assert torch.equal(sampling.to_uint8(scaled), values)
+    assert torch.equal(IMAGES.store(scaled), values)
 
 
 def test_an_epoch_has_each_image_at_most_once_and_the_next_another_order() -> None:
@@ -61,7 +61,7 @@ def test_an_epoch_has_each_image_at_most_once_and_the_next_another_order() -> No
     epochs = []
     for epoch in range(2):
         images = torch.cat([batches(epoch * 4 + index)[0] for index in range(4)])
-        rows = [int((split.images.float() == sampling.to_uint8(image)).flatten(1).all(1).nonzero()) for image in images]
+        rows = [int((split.items.float() == IMAGES.store(image)).flatten(1).all(1).nonzero()) for image in images]
         assert len(set(rows)) == 64
         epochs.append(rows)
     assert epochs[0] != epochs[1]
@@ -71,7 +71,7 @@ def test_images_and_labels_stay_together() -> None:
     split = toy_split()
     images, labels = Batches(split, 16, seed=0, device=CPU)(2)
     for image, label in zip(images, labels, strict=True):
-        row = int((split.images == sampling.to_uint8(image)).flatten(1).all(1).nonzero())
+        row = int((split.items == IMAGES.store(image)).flatten(1).all(1).nonzero())
         assert split.labels is not None
         assert split.labels[row] == label
 
@@ -200,7 +200,7 @@ def test_the_curve_starts_before_the_first_step_and_losses_are_means(tiny: Path)
 )
 def test_a_bad_loss_is_named_with_its_step(write_plugin, new: str, message: str) -> None:
     path = write_plugin('return {"energy": loss.detach()}', new)
-    path.write_text(path.read_text().replace("def train_step(model, images)", "def train_step(model, images, step)"))
+    path.write_text(path.read_text().replace("def train_step(model, batch)", "def train_step(model, batch, step)"))
     plugin = load(path)
     with pytest.raises(PluginError, match=message) as error:
         loop.train(
@@ -217,7 +217,7 @@ class Recorder:
         self.hook = self
         self.training: list[bool] = []
 
-    def train_step(self, model: Model, images: torch.Tensor, labels: torch.Tensor, step: int):
+    def train_step(self, model: Model, batch: torch.Tensor, labels: torch.Tensor, step: int):
         self.training.append(model.networks.training)
         return self.losses(step)
 

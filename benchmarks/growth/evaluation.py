@@ -103,9 +103,9 @@ def _evidence(count: int, dimension: int, shape: tuple[int, int, int]) -> Callab
         return Evidence(
             *features,
             *logits,
-            sample_images=split.images,
-            reference_images=split.images.flip(0),
-            held_out_images=unseen.images,
+            sample_items=split.items,
+            reference_items=split.items.flip(0),
+            held_out_items=unseen.items,
             sample_labels=split.labels,
             reference_labels=split.labels,
             held_out_labels=unseen.labels,

@@ -49,7 +49,7 @@ def trainer(root: Path | None, folder: str) -> Loop:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     data = mnist(root)
-    images = data.train.images.float() / 127.5 - 1
+    images = data.train.items.float() / 127.5 - 1
     loader = DataLoader(TensorDataset(images), BATCH, shuffle=True, drop_last=True)
     module = Vae(data)
 

@@ -33,8 +33,8 @@ MODEL = f"pythae:model=VAE,latent_dim={LATENT}"
 def trainer(root: Path | None, folder: str) -> Loop:
     logging.disable(logging.WARNING)
     data = mnist(root)
-    images = data.train.images[: len(data.train) // BATCH * BATCH].float() / 255
-    config = VAEConfig(input_dim=tuple(data.image_shape), latent_dim=LATENT)
+    images = data.train.items[: len(data.train) // BATCH * BATCH].float() / 255
+    config = VAEConfig(input_dim=tuple(data.shape), latent_dim=LATENT)
     model = VAE(config)
     settings = BaseTrainerConfig(
         output_dir=folder, num_epochs=EPOCHS, per_device_train_batch_size=BATCH, learning_rate=1e-3, steps_saving=None
@@ -51,7 +51,7 @@ def trainer(root: Path | None, folder: str) -> Loop:
 
 def bare_minimum(root: Path | None) -> Loop:
     data = mnist(root)
-    images, model = data.train.images[:BATCH].float() / 255, build(MODEL, data)
+    images, model = data.train.items[:BATCH].float() / 255, build(MODEL, data)
     network, optimizer = model.networks["autoencoder"].train(), model.optimizers["autoencoder"]
     steps = EPOCHS * (len(data.train) // BATCH)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from core_distance import SHARED_CACHE_NS, core_distance
 
+from genbench import Training
 from genbench import datasets, seeding
 from genbench.plugin import options
 from genbench.plugin import loading
@@ -53,7 +54,7 @@ def build(name: str, data: Dataset) -> Model:
     """Build a model as a cell does, from the global generator at seed 0."""
     seeding.seed_global(0, "build")
     plugin = loading.load(finding.find(ModelSpec.parse(name)))
-    model: Model = options.build(plugin, data.image_shape, data.classes, ModelSpec.parse(name).options, CPU)
+    model: Model = options.build(plugin, data.data, Training(None, BATCH), ModelSpec.parse(name).options, CPU)
     return model
 
 

@@ -12,12 +12,15 @@ from genbench import datasets
 from genbench.config import Cell, Settings
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.room import shortage
-from genbench.errors import InputError
+from genbench.errors import InputError, Unsuitable
 from genbench.evaluation import measurement
 from genbench.evaluation.selection import select
+from genbench.kinds import kind_named
 from genbench.machine import environment
 from genbench.plugin import finding, loading, options
+from genbench.plugin.data import Data, Training
 from genbench.plugin.model import Model
+from genbench.plugin.visible import message_of
 
 __all__ = ["check_data", "check_model", "load_dataset", "load_extractor"]
 
@@ -65,10 +68,10 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
     if settings.batch_size > len(dataset.train):
         raise InputError(
             f"batch size {settings.batch_size} is larger than the training split of {cell.dataset}, "
-            f"which has {len(dataset.train)} images; use --batch-size {len(dataset.train)} or less"
+            f"which has {len(dataset.train)} {dataset.kind.noun}; use --batch-size {len(dataset.train)} or less"
         )
     samples = settings.samples or min(len(dataset.held_out), LARGEST_DEFAULT_SAMPLES)
-    if (fault := shortage(samples * dataset.image_shape.numel())) is not None:
+    if (fault := shortage(samples * dataset.shape.numel() * dataset.train.items.element_size())) is not None:
         raise InputError(f"{samples:,} samples of {cell.dataset} {fault}")
     emit({"event": "stage", "stage": f"extractor for {cell.dataset}"})
     extractor = load_extractor(dataset, settings, device, emit)
@@ -77,11 +80,12 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
         "device": str(device),
         "samples": samples,
         "extractor": extractor.recipe(),
-        "metrics": {metric.name: metric.version for metric in select(settings.metrics)},
+        "metrics": {metric.name: metric.version for metric in select(settings.metrics, dataset.kind.name)},
         "dataset": {
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
-            "image_shape": list(dataset.image_shape),
+            "kind": dataset.kind.name,
+            "shape": list(dataset.shape),
             "classes": dataset.classes,
             "train_count": len(dataset.train),
             "held_out_count": len(dataset.held_out),
@@ -105,6 +109,13 @@ def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[
         InputError: an option is at fault. Any other failure is the plugin's own, and is left to its cell.
     """
     plugin = loading.load(finding.find(cell.model, [distribution]))
-    shape = torch.Size(data["dataset"]["image_shape"])
-    model = options.build(plugin, shape, data["dataset"]["classes"], cell.model.options, torch.device("cpu"))
+    settings, described = cell.settings, data["dataset"]
+    kind = kind_named(described["kind"])
+    shape, count = torch.Size(described["shape"]), described["train_count"]
+    known = Data(kind.name, shape, count, described["classes"], kind.levels)
+    training = Training(settings.budget.steps(settings.batch_size), settings.batch_size)
+    try:
+        model = options.build(plugin, known, training, cell.model.options, torch.device("cpu"))
+    except Unsuitable as reason:
+        return {"unsuitable": message_of(reason) or "it gives no reason"}
     return {"built": isinstance(model, Model)}

@@ -19,7 +19,7 @@ from genbench.cell.events import Emit, Events
 from genbench.cell.source import SourceWatch
 from genbench.cell.training import CellTraining
 from genbench.config import Cell
-from genbench.errors import PluginError
+from genbench.errors import PluginError, Unsuitable
 from genbench.evaluation import controls, measurement, sampling
 from genbench.evaluation.measurement import Evaluator
 from genbench.evaluation.selection import select
@@ -29,7 +29,8 @@ from genbench.machine import environment
 from genbench.plugin import finding, loading, world
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
-from genbench.records.record import SCHEMA, checkpoint_path, write_record
+from genbench.plugin.visible import message_of
+from genbench.records.record import SCHEMA, checkpoint_path, not_applicable, write_record
 from genbench.training import cost
 from genbench.training.compilation import compile_networks
 from genbench.training.flops import Flops
@@ -70,16 +71,25 @@ class _CellRun:
         self.dataset = preflight.load_dataset(self.cell.dataset, self.settings)
         extractor = preflight.load_extractor(self.dataset, self.settings, self.device, self.events)
         reference = measurement.reference_for(self.dataset, extractor, self.events)
-        self.evaluator = Evaluator(self.dataset, extractor, reference, select(self.settings.metrics))
+        metrics = select(self.settings.metrics, self.dataset.kind.name)
+        self.evaluator = Evaluator(self.dataset, extractor, reference, metrics)
         self.evaluator.watch = self.watch = Stopwatch(time.perf_counter, self.tell_metric)
-        outcome = self.control() if self.cell.is_control else self.model()
+        id, description, command = (self.payload[name] for name in ("id", "description", "command"))
+        try:
+            outcome = self.control() if self.cell.is_control else self.model()
+        except Unsuitable as reason:  # planning had no time to ask
+            record = not_applicable(id, description, command, message_of(reason), _now())
+        else:
+            record = self.finished({"id": id, "cell": description, "command": command, **outcome})
+        write_record(self.directory, record)
+        self.checkpoint_path.unlink(missing_ok=True)
+        return {"id": id}
+
+    def finished(self, outcome: Mapping[str, Any]) -> dict[str, Any]:
         self.events.stage("recording")
-        record = {
+        return {
             "schema": SCHEMA,
-            "id": self.payload["id"],
             "status": "finished",
-            "cell": self.payload["description"],
-            "command": self.payload["command"],
             **outcome,
             "recipes": self.evaluator.recipes,
             "not_measured": self.evaluator.missing,
@@ -88,9 +98,6 @@ class _CellRun:
             "started_at": self.started_at,
             "finished_at": _now(),
         }
-        write_record(self.directory, record)
-        self.checkpoint_path.unlink(missing_ok=True)
-        return {"id": self.payload["id"]}
 
     def tell_metric(self, name: str) -> None:
         names = [metric.name for metric in self.evaluator.metrics]
@@ -100,10 +107,10 @@ class _CellRun:
         """Draw from a control and measure; nothing is trained."""
         self.events.stage("sampling")
         generator = seeding.generator(self.cell.seed, "control", self.cell.model.name)
-        images = controls.draw(self.cell.model.name, self.dataset, self.count, generator)
+        items = controls.draw(self.cell.model.name, self.dataset, self.count, generator)
         self.events.stage("measuring")
         begin = time.perf_counter()
-        numbers = self.evaluator.score(images, None, samples_held_out=self.cell.model.name == "real")
+        numbers = self.evaluator.score(items, None, samples_held_out=self.cell.model.name == "real")
         return {
             "numbers": {name: number.to_json() for name, number in numbers.items()},
             "cost": {
@@ -112,7 +119,7 @@ class _CellRun:
                 **cost.peak_memory(self.device),
             },
             "curve": [],
-            "artifacts": self.pictures(images, None),
+            "artifacts": self.artifacts(items, None),
         }
 
     @world.imports_put_back()
@@ -134,7 +141,8 @@ class _CellRun:
         by_flops = self.settings.budget.unit == "flop"
         flops = training.count_flops() if by_flops else training.count_flops(1)
         source.after_first_step(plugin)
-        model, progress = training.begin()
+        steps = training.steps(flops)
+        model, progress = training.begin(steps)
         self.check_world(plugin, before)
         if self.settings.compile:
             compile_networks(model)
@@ -147,7 +155,7 @@ class _CellRun:
             self.check_world(plugin, before, "train")  # what training left behind must not reach the numbers
             return evaluation.curve_point()
 
-        training.train(model, progress, curve_point, flops.train.steps_within)
+        training.train(model, progress, curve_point, steps)
         self.check_world(plugin, before, "train")
         self.events.stage("measuring")
         final = evaluation.final()
@@ -161,13 +169,13 @@ class _CellRun:
             self.events.stage("counting")
             flops = training.count_flops(progress.step)
         for row in progress.rows:
-            row.flops = flops.train.total(row.step)
+            row.flops = flops.total(row.step)
         return {
             "cell": source.described(),
             "numbers": {name: number.to_json() for name, number in final.numbers.items()},
             "cost": {**self.costs(training, model, progress, evaluation, flops), **memory},
             "curve": [dict(vars(row)) for row in progress.rows],
-            "artifacts": self.pictures(final.samples, final.reconstructions),
+            "artifacts": self.artifacts(final.samples, final.reconstructions),
         }
 
     def check_world(self, plugin: Plugin, before: dict[str, Any], seeded: str | None = None) -> None:
@@ -195,24 +203,26 @@ class _CellRun:
         batch_size = self.settings.batch_size
         trained, sampled = cost.throughput(progress.windows), cost.throughput(evaluation.windows)
         return {
-            "train_images_per_s": trained and trained.to_json(),
-            "sample_images_per_s": sampled and sampled.to_json(),
+            "train_items_per_s": trained and trained.to_json(),
+            "sample_items_per_s": sampled and sampled.to_json(),
             "sample_batch_size": sampling.BATCH,
             "parameters": model.parameter_count(),
-            "train_flops_per_image": flops.train.per_step / batch_size,
-            "sample_flops_per_image": flops.sample,
+            "train_flops_per_item": flops.train.per_step / batch_size,
+            "sample_flops_per_item": flops.sample,
             "flops_counted": str(flops.train),
             "steps": progress.step,
-            "images": progress.step * batch_size,
+            "items": progress.step * batch_size,
             "replayed": training.replayed(model, progress),
             "train_s": progress.elapsed_s,
+            "before_training_s": progress.before_s,
+            "before_training_flops": flops.before,
             "before_sampling_s": evaluation.before_sampling_s,
             "evaluation_s": evaluation.seconds,
             "metric_s": self.watch.seconds,
         }
 
-    def pictures(self, images: Tensor, restored: Tensor | None) -> dict[str, str]:
-        return save_artifacts(self.directory, self.cell, self.payload["id"], self.dataset, images, restored)
+    def artifacts(self, items: Tensor, restored: Tensor | None) -> dict[str, str]:
+        return save_artifacts(self.directory, self.cell, self.payload["id"], self.dataset, items, restored)
 
 
 def _now() -> str:

@@ -19,6 +19,7 @@ from genbench.config import Cell
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
 from genbench.plugin import options
+from genbench.plugin.data import Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training import checkpoint, cost, loop
@@ -26,6 +27,7 @@ from genbench.training.capture import WARM_UP_STEPS, ReplayedStep
 from genbench.training.compilation import double_backward_told
 from genbench.training.flops import MOST_STEPS, Flops, count_flops
 from genbench.training.loop import Progress, Schedule
+from genbench.training.passes import before_training
 
 __all__ = ["CellTraining"]
 
@@ -52,9 +54,18 @@ class CellTraining:
     checkpoint_interval: float | None
     events: Events
 
-    def begin(self) -> tuple[Model, Progress]:
-        """Build the model and seed its training, or take both up where the last checkpoint left them."""
-        model = self._seeded()
+    def steps(self, flops: Flops) -> int | None:
+        """Return how many steps the budget is; None for a time."""
+        settings = self.cell.settings
+        return settings.budget.steps(settings.batch_size, flops.steps_within)
+
+    def begin(self, steps: int | None) -> tuple[Model, Progress]:
+        """Build the model and seed its training, or take both up where the last checkpoint left them.
+
+        Args:
+            steps: how many there will be, as the model is told; None where nobody knows.
+        """
+        model = self._seeded(steps)
         if not os.path.lexists(self.checkpoint_path):
             return model, Progress()
         try:
@@ -62,27 +73,27 @@ class CellTraining:
         except checkpoint.CheckpointError as error:
             self.events.notice(f"{error}; training begins anew")
             self._clear_checkpoint()
-            return self._seeded(), Progress()  # for part of the state may have been loaded
+            return self._seeded(steps), Progress()  # for part of the state may have been loaded
         self.events.notice(f"resumes after step {progress.step:,}")
         return model, progress
 
     def count_flops(self, most: int = MOST_STEPS) -> Flops:
-        """Count the FLOPs of training steps and of a sampled image, on a model that is then thrown away.
+        """Count the FLOPs of training steps and of a sampled item, on a model that is then thrown away.
 
         Args:
             most: how many training steps to count at most.
         """
-        model = self._build()
+        model = self._build(None)  # a model may not know its steps before they are counted
         budget = self.cell.settings.budget
         allowed = budget.amount if budget.unit == "flop" else None
-        return count_flops(self.plugin, model, self._batches(), self.device, most, allowed)
+        return count_flops(self.plugin, model, self._batches(), self.device, most, allowed, self._before(model))
 
     def train(
         self,
         model: Model,
         progress: Progress,
         evaluate: Callable[[], dict[str, float]],
-        steps_within: Callable[[float], int | None],
+        steps: int | None,
     ) -> None:
         """Train to the end of the budget.
 
@@ -90,10 +101,9 @@ class CellTraining:
             model: from `begin`.
             progress: from `begin`; it is advanced in place.
             evaluate: gives the numbers of each point of the curve.
-            steps_within: gives the steps that a number of FLOPs pays for.
+            steps: as in `begin`.
         """
         settings = self.cell.settings
-        steps = settings.budget.steps(settings.batch_size, steps_within)
         schedule = Schedule(steps, None if steps is not None else settings.budget.amount, settings.evaluations)
         autosave = checkpoint.Autosave(
             self.checkpoint_path, model, self.checkpoint_interval, time.monotonic, self.events.notice
@@ -120,6 +130,7 @@ class CellTraining:
                 progress,
                 clock=cost.clock(self.device),
                 precision=settings.training_precision,
+                prepare=self._before(model),
                 step=self.replayed_step(model),
                 evaluate=evaluated,
                 after_window=after_window,
@@ -144,9 +155,9 @@ class CellTraining:
     def _may_replay(self, model: Model) -> bool:
         return self.cell.settings.cuda_graph and model.capturable
 
-    def _seeded(self) -> Model:
+    def _seeded(self, steps: int | None) -> Model:
         """Build the model, and seed its training."""
-        model = self._build()
+        model = self._build(steps)
         seeding.seed_global(self.cell.seed, "train")
         return model
 
@@ -167,25 +178,28 @@ class CellTraining:
         else:
             path.unlink()
 
-    def _build(self) -> Model:
+    def _build(self, steps: int | None) -> Model:
         seeding.seed_global(self.cell.seed, "build")
-        shape, classes = self.dataset.image_shape, self.dataset.classes
-        model = options.build(self.plugin, shape, classes, self.cell.model.options, self.device)
+        known = Training(steps, self.cell.settings.batch_size)
+        model = options.build(self.plugin, self.dataset.data, known, self.cell.model.options, self.device)
         if not isinstance(model, Model):
             raise PluginError(f"{self.plugin}: build_model returned {type(model).__name__}, expected a genbench.Model")
         return model
+
+    def _before(self, model: Model) -> Callable[[], None] | None:
+        return before_training(self.plugin, model, self.dataset.train, self.device)
 
     def _batches(self) -> loop.Batches:
         return loop.Batches(self.dataset.train, self.cell.settings.batch_size, self.cell.seed, self.device)
 
 
 def _progress_event(progress: Progress, schedule: Schedule) -> dict[str, Any]:
-    images, seconds = progress.windows[-1]
+    items, seconds = progress.windows[-1]
     return {
         "event": "progress",
         "stage": "training",
         "done": progress.step,
         "total": schedule.steps or round(progress.step / max(schedule.fraction(progress), 1e-9)),
         "losses": progress.rows[-1].losses,
-        "images_per_s": images / max(seconds, 1e-9),
+        "items_per_s": items / max(seconds, 1e-9),
     }

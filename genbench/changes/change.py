@@ -109,7 +109,7 @@ def quality_change(pair: Pair, measure: Measure, column: Column) -> Change:
 def cost_change(pair: Pair, measure: Measure) -> Change | None:
     r"""Return the change of a cost as a ratio of geometric means over seeds; None where a side does not have it.
 
-    What is timed (seconds, images/s: of each seed's windows the median) has no interval and no p-value: the cells of a
+    What is timed (seconds, items/s: of each seed's windows the median) has no interval and no p-value: the cells of a
     set ran one after the other, so their seeds share what else the machine did meanwhile, and no number of seeds says
     how another hour would differ. The logarithms of memory go by the t of two independent sets, so the interval is that
     of a ratio: :math:`\exp(\bar d \pm h) - 1`; they are not paired, as a training seed decides nothing of it. Numbers

@@ -169,7 +169,7 @@ def _merged(refused: Iterable[Refusal]) -> list[Refusal]:
 
 
 def _models(records: Iterable[Record]) -> frozenset[str]:
-    cells = [record["cell"] for record in records if record["cell"]["kind"] == "model"]
+    cells = [record["cell"] for record in records if record["cell"]["role"] == "model"]
     whole = {f"{cell['label']}@{cell['dataset']['name']}" for cell in cells}
     return frozenset(whole | {str(cell["label"]) for cell in cells})
 

@@ -14,10 +14,10 @@ __all__ = ["Measure", "cost_value", "measures"]
 Kind = Literal["quality", "speed", "memory", "size", "cost"]
 
 # Counted, not timed: equal for all seeds and on every machine, so any difference is a change.
-_COUNTED = ("parameters", "train_flops_per_image", "sample_flops_per_image")
-# They follow from the budget and the settings; images a second says what is left of them.
-_NO_COST = frozenset({"steps", "images", "sample_batch_size"})
-_ORDER = ("train_images_per_s", "sample_images_per_s")
+_COUNTED = ("parameters", "train_flops_per_item", "sample_flops_per_item")
+# They follow from the budget and the settings; items a second says what is left of them.
+_NO_COST = frozenset({"steps", "items", "sample_batch_size"})
+_ORDER = ("train_items_per_s", "sample_items_per_s")
 _KINDS: tuple[Kind, ...] = ("quality", "speed", "memory", "cost", "size")
 
 
@@ -48,7 +48,7 @@ class Measure:
 def measures(records: Iterable[Mapping[str, Any]]) -> list[Measure]:
     """Return what the records hold: quality in reading order, then speed, memory, other costs and sizes.
 
-    A cost is known by its name: images or whatever else `_per_s`, higher is better; seconds, `_s`, and `_bytes`, lower
+    A cost is known by its name: items or whatever else `_per_s`, higher is better; seconds, `_s`, and `_bytes`, lower
     is better; parameters and FLOPs are counted; a cost of any other name has no direction and belongs to its machine.
     """
     numbers: set[str] = set()
@@ -64,7 +64,7 @@ def measures(records: Iterable[Mapping[str, Any]]) -> list[Measure]:
 def cost_value(cost: Mapping[str, Any], name: str) -> float | None:
     """Return a cost as one number: of windows their median; None where it is none.
 
-    >>> cost_value({"train_images_per_s": {"median": 512.0, "p5": 500.0}}, "train_images_per_s")
+    >>> cost_value({"train_items_per_s": {"median": 512.0, "p5": 500.0}}, "train_items_per_s")
     512.0
     """
     value = cost.get(name)

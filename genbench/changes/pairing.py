@@ -92,7 +92,7 @@ def _by_label(records: Iterable[Record]) -> dict[_Key, _ByBudget]:
     groups: dict[tuple[str, bool, str], list[Record]] = {}
     for record in in_order(merged(records)):
         cell = record["cell"]
-        is_model = cell["kind"] == "model"
+        is_model = cell["role"] == "model"
         # A control does not train: it is the same one under any budget.
         budget = str(cell.get("budget")) if is_model else ""
         groups.setdefault((cell["dataset"]["name"], is_model, budget), []).append(record)

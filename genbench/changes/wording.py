@@ -58,7 +58,7 @@ def headline(shown: Shown) -> str:
 def split(shown: Shown) -> tuple[list[Change], list[Change]]:
     """Return the models' changes that a reader wants first, and their others with what controls changed in.
 
-    First: the headline numbers, images a second, memory, what `--fail-on` names, and whatever is resolved.
+    First: the headline numbers, items a second, memory, what `--fail-on` names, and whatever is resolved.
     """
     changes = [change for change in shown.comparison.changes if change.pair.is_model]
     first = [change for change in changes if _wanted(change, shown.terms)]

@@ -24,5 +24,5 @@ def baseline(directory: Path, out: Path) -> None:
 
     records = read_set(directory)
     write_baseline(out, records)
-    failed = sum(not record.finished for record in records)
+    failed = sum(record.failed for record in records)
     click.echo(f"{out}: {len(records)} cells{f', {failed} of them failed' if failed else ''}")

@@ -37,7 +37,7 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
     recipes are not compared, nor are speed and memory of different machines; the output says what differs.
 
     EXPR is a list of terms, [MODEL:]NAME>NUMBER or [MODEL:]NAME<NUMBER, separated by commas. NAME is a number or a cost
-    as in results.csv (images/s without _median). With % the bound is a share of BASE's mean, without it is in the
+    as in results.csv (items/s without _median). With % the bound is a share of BASE's mean, without it is in the
     number's own unit. MODEL is a model's label, or label@dataset; such a term replaces one for every model.
 
     A term fails if the change of the means over seeds is beyond the bound AND resolved: p < 0.05 after Holm's

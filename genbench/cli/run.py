@@ -122,7 +122,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
         print_summary(records, page)
     if timing:
         print_timing(record.cost.get("metric_s") or {} for record in records)
-    if any(not record.finished for record in records):
+    if any(record.failed for record in records):
         sys.exit(1)
 
 

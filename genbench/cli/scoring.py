@@ -130,7 +130,7 @@ def _prepare(
     if given is None:
         data = preflight.load_dataset(str(request.dataset), request.settings)
         remarks += [] if data.remark is None else [data.remark]
-        against, name = data.image_shape[0], str(request.dataset)
+        against, name = data.shape[0], str(request.dataset)
     else:
         against, name = given.shape[0], str(given.path)
     if (found.shape[0], against) == (1, 3):

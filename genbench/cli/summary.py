@@ -40,7 +40,10 @@ def print_summary(records: Sequence[Record], page: Path) -> None:
         upwards = quantity(main).direction == "higher"
         for label, mean in sorted(means.items(), key=lambda pair: pair[1], reverse=upwards):
             say(f"  {visible(label):<{width}}  {mean:.4g}")
-    failed = [record for record in records if not record.finished]
+    failed = [record for record in records if record.failed]
     if failed:
         click.echo(f"{len(failed)} of {len(records)} cells failed; the report says why")
+    for label, dataset, reason in dict.fromkeys((each.label, each.dataset, each.unsuitable) for each in records):
+        if reason:
+            say(f"{visible(label)} is not applicable to {visible(dataset)}: {visible(reason)}")
     say(f"report: {page}")

@@ -17,10 +17,10 @@ MOST_CELLS = 100_000  # of a benchmark: a record each, a day and more for cells 
 
 # Named here, since the lists that the command line prints may not import torch; drawn in `controls`.
 CONTROLS = {
-    "real": "held-out images: the floor of a distance at this sample count",
+    "real": "held-out items: the floor of a distance at this sample count",
     "gaussian": "a Gaussian with the training pixels' mean and covariance",
     "noise": "uniform noise in every pixel",
-    "copycat": "training images replayed: what memorisation metrics must catch",
+    "copycat": "training items replayed: what memorisation metrics must catch",
 }
 
 

@@ -50,12 +50,13 @@ class Budget:
         text = f"{self.amount:.15g}" if self.amount < 1e15 else f"{self.amount:g}"
         return f"{text if float(text) == self.amount else repr(float(self.amount))}{self.unit}"
 
-    def steps(self, batch_size: int, steps_within: Callable[[float], int | None]) -> int | None:
+    def steps(self, batch_size: int, steps_within: Callable[[float], int | None] | None = None) -> int | None:
         """Return how many training steps this is, at least one; None for seconds, which only a clock can tell.
 
         Args:
-            batch_size: images a step.
-            steps_within: gives the most steps whose FLOPs together are at most a number; None where none cost any.
+            batch_size: items a step.
+            steps_within: gives the most steps whose FLOPs together are at most a number, None where none cost any;
+                without it a number of FLOPs is no number of steps yet.
         """
         match self.unit:
             case "steps":
@@ -63,6 +64,8 @@ class Budget:
             case "kimg":
                 return max(1, round(self.amount * 1000 / batch_size))
             case "flop":
+                if steps_within is None:
+                    return None
                 steps = steps_within(self.amount)
                 if steps is None:
                     raise InputError(f"budget {self}: no floating-point operations were counted in a training step")

@@ -1,4 +1,4 @@
-"""One kind of images that a plugin is checked on, and the plugin's hooks called on it as the harness calls them."""
+"""One kind of data that a plugin is checked on, and the plugin's hooks called on it as the harness calls them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from torch import Tensor
 from genbench import seeding
 from genbench.contract import state
 from genbench.contract.fault import Refused, calling
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, Unsuitable
 from genbench.evaluation import sampling
+from genbench.kinds import NOUNS, kind_named
 from genbench.plugin import options
+from genbench.plugin.data import Data, Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
-from genbench.training.loop import TrainStep, scale
+from genbench.training.loop import TrainStep
 
 __all__ = ["BATCH", "CLASSES", "STEPS", "Case", "Subject"]
 
@@ -27,26 +29,28 @@ BATCH = 8
 STEPS = 2
 CLASSES = 10
 STRETCH = 10.0
+TRAINING = Training(steps=1000, batch_size=BATCH)
 SPLIT = (32, 32, 32, 32, 20)  # the batches of the training split; the last one is smaller, as in any real pass
 
 
 @dataclass(frozen=True)
 class Case:
-    """The shape of the images, and the number of labels or None."""
+    """The kind of the items, the shape of one, and the number of labels or None."""
 
-    image_shape: tuple[int, int, int]
+    kind: str
+    shape: tuple[int, ...]
     classes: int | None
 
     @property
     def id(self) -> str:
-        return f"{self.size}-{'no-labels' if self.classes is None else 'labels'}"
+        return f"{self.kind}-{self.size}-{'no-labels' if self.classes is None else 'labels'}"
 
     @property
     def size(self) -> str:
-        return "x".join(str(side) for side in self.image_shape)
+        return "x".join(str(side) for side in self.shape)
 
     def __str__(self) -> str:
-        return f"{self.size} {'without' if self.classes is None else 'with'} labels"
+        return f"{self.size} {NOUNS[self.kind]} {'without' if self.classes is None else 'with'} labels"
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ class Subject:
         self.given = given
         self.case = case
         self.device = device
-        self.image_shape = torch.Size(case.image_shape)
+        self.shape = torch.Size(case.shape)
+        self.kind = kind_named(case.kind)
         self.home = str(plugin.found.root())
 
     def build(self, seed: int = 0, given: Mapping[str, Any] | None = None) -> Model:
@@ -83,33 +88,49 @@ class Subject:
         chosen = self.given if given is None else given
         with calling("build_model", self.home):
             try:
-                built = options.build(self.plugin, self.image_shape, self.case.classes, chosen, self.device)
+                built = options.build(self.plugin, self.data, TRAINING, chosen, self.device)
+            except Unsuitable as reason:
+                raise Refused(f"unsuitable for {self.case}: {reason}") from reason
             except (ValueError, GenbenchError) as error:
                 if not self._is_meant(error):
                     raise
-                raise Refused(f"build_model refuses {self.case.size} images: {error}") from error
+                raise Refused(f"build_model refuses {self.case.size} {self.kind.noun}: {error}") from error
         model: Model = built
         return model
 
+    @property
+    def data(self) -> Data:
+        """What the model is told of the data."""
+        return Data(self.kind.name, self.shape, sum(SPLIT), self.case.classes, self.kind.levels)
+
+    def begin(self, model: Model) -> None:
+        """Call `before_training`, where the plugin has it."""
+        if self.plugin.implements("before_training"):
+            model.networks.train()
+            with calling("before_training", self.home), torch.enable_grad():
+                self.plugin.hook.before_training(model=model, batches=_Pass(self))
+
     def batch(self, step: int) -> tuple[Tensor, Tensor | None]:
         """Return the training batch of one step."""
-        return self._images(BATCH, "step", step)
+        return self._items(BATCH, "step", step)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """One pass over a small training split, as `before_sampling` gets it."""
-        return (self._images(count, "split", part) for part, count in enumerate(SPLIT))
+        return (self._items(count, "split", part) for part, count in enumerate(SPLIT))
 
     def train(self, model: Model, first: int = 0, steps: int = STEPS) -> list[dict[str, Tensor]]:
-        """Take `steps` training steps, counted from `first`, and return their losses."""
+        """Take `steps` training steps, counted from `first`, and return their losses; at 0 a training begins."""
+        if first == 0:
+            self.begin(model)
         return [self.step(model, *self.batch(step), step) for step in range(first, first + steps)]
 
     def step(
-        self, model: Model, images: Tensor, labels: Tensor | None, step: int, hook: TrainStep | None = None
+        self, model: Model, batch: Tensor, labels: Tensor | None, step: int, hook: TrainStep | None = None
     ) -> dict[str, Tensor]:
         """Take one training step, in training mode, and return its losses; `hook` runs it in place of the plugin's."""
         model.networks.train()
         with calling("train_step", self.home), torch.enable_grad():
-            return (hook or self.plugin.hook.train_step)(model=model, images=images, labels=labels, step=step)
+            return (hook or self.plugin.hook.train_step)(model=model, batch=batch, labels=labels, step=step)
 
     def prepare(self, model: Model) -> None:
         """Call `before_sampling`, where the plugin has it."""
@@ -117,10 +138,10 @@ class Subject:
             sampling.prepare(self.plugin, model, self.batches())
 
     def sample(self, model: Model, count: int, seed: int = 0) -> Tensor:
-        """Draw images, with labels where the case has them."""
+        """Draw items, with labels where the case has them."""
         labels = self._labels(count, "asked")
-        images: Tensor = self.call(model, "sample", count=count, labels=labels, generator=self.generator(seed))
-        return images
+        items: Tensor = self.call(model, "sample", count=count, labels=labels, generator=self.generator(seed))
+        return items
 
     def call(self, model: Model, hook: str, **arguments: Any) -> Any:
         """Call any hook but `train_step`: in evaluation mode, without gradients."""
@@ -175,13 +196,23 @@ class Subject:
         frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
         return frames[-1].filename.startswith(self.home)
 
-    def _images(self, count: int, *names: str | int) -> tuple[Tensor, Tensor | None]:
+    def _items(self, count: int, *names: str | int) -> tuple[Tensor, Tensor | None]:
         generator = seeding.generator(0, "contract", *names)
-        values = torch.randint(256, (count, *self.image_shape), generator=generator)
-        return scale(values).to(self.device), self._labels(count, *names)
+        stored = self.kind.random(count, self.shape, generator)
+        return self.kind.deliver(stored).to(self.device), self._labels(count, *names)
 
     def _labels(self, count: int, *names: str | int) -> Tensor | None:
         if self.case.classes is None:
             return None
         generator = seeding.generator(0, "contract labels", *names)
         return torch.randint(self.case.classes, (count,), generator=generator).to(self.device)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """The training split, to go through as often as one likes."""
+
+    subject: Subject
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        return self.subject.batches()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genbench.contract.case import STRETCH, Subject
 from genbench.contract.fault import Fault
-from genbench.evaluation.sampling import TOLERANCE
+from genbench.kinds.image import TOLERANCE
 from genbench.plugin.model import Model
 from genbench.plugin.returned import FLOATS, Unusable, plain
 
@@ -33,7 +33,7 @@ def check_tensor(hook: str, value: object, expected: tuple[int | str, ...], devi
         raise Fault(
             f"{hook} to return {shape}",
             f"{tuple(value.shape)}",
-            "take sizes from image_shape and count; see nn.Unflatten",
+            "take sizes from data.shape and count; see nn.Unflatten",
         )
     if value.dtype not in FLOATS:
         raise Fault(f"{hook} to return floats", str(value.dtype), "do not round: genbench does")

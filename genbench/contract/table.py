@@ -50,7 +50,7 @@ def loads(subject: Subject) -> None:
     """The module imports, has the required hooks and changes no global state."""
 
 
-_TRAINS = ("build", "losses")
+_TRAINS = ("build", "before_training", "losses")
 _PREPARES = (*_TRAINS, "before_sampling")
 _SAMPLES = (*_PREPARES, "sample")
 _ALL = (
@@ -58,7 +58,8 @@ _ALL = (
     Check("docstring", module.docstring, needs=("loads",), once=True),
     Check("build", building.build, needs=("loads",)),
     Check("options", module.takes_options, once=True),
-    Check("losses", training.losses),
+    Check("before_training", optional.before_training),
+    Check("losses", training.losses, needs=("build", "before_training")),
     Check("movement", training.movement, needs=_TRAINS),
     Check("waiting", waiting.waiting, needs=_TRAINS),
     Check("capturable", capturing.capturable, needs=(*_TRAINS, "waiting")),

@@ -21,6 +21,7 @@ __all__ = ["SHAPES", "Contract"]
 Result = Caution | Fault | Unmet | None
 
 SHAPES: tuple[tuple[int, int, int], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
+KIND = "image"
 
 
 class Contract:
@@ -37,7 +38,7 @@ class Contract:
         self.device_name = device
         distinct = sorted(dict.fromkeys(shapes), key=math.prod)
         # Whether there are labels and how large the images are have nothing to do with each other: one shape says it.
-        self.cases = (Case(distinct[0], None), *(Case(shape, CLASSES) for shape in distinct))
+        self.cases = (Case(KIND, distinct[0], None), *(Case(KIND, shape, CLASSES) for shape in distinct))
         self._plugin: Plugin | None = None
         self._subject: Subject | None = None
         self._refusals: dict[Case, Refused | None] = {}
@@ -136,5 +137,5 @@ def _refused_all(refusal: Refused) -> Fault:
     return Fault(
         "a model for at least one of the shapes",
         f"that {refusal}",
-        "take any image_shape, or name another with --shape",
+        "take any shape, or name another with --shape",
     )

@@ -163,7 +163,7 @@ def load(
 
     Example:
         >>> digits = load("digits")
-        >>> digits.image_shape, digits.classes, len(digits.train), len(digits.held_out)
+        >>> digits.shape, digits.classes, len(digits.train), len(digits.held_out)
         (torch.Size([1, 8, 8]), 10, 1297, 500)
     """
     source, argument = _parse(spec)

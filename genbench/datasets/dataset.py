@@ -1,4 +1,4 @@
-"""`Dataset`: a train and a held-out split of uint8 images, with the fingerprint that tells two data sets apart."""
+"""`Dataset`: a train and a held-out split of items, with the fingerprint that tells two data sets apart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genbench.kinds.image import KIND as IMAGES
+from genbench.kinds.kind import Kind
+from genbench.plugin.data import Data
+
 __all__ = ["REFERENCE_LIMIT", "Dataset", "Split", "fingerprint"]
 
 REFERENCE_LIMIT = 50_000  # images of the training split that stand for it, as the field has it: the first ones
@@ -19,18 +23,20 @@ _CHUNK_BYTES = 64 << 20  # of images hashed at once, so that a memory-mapped set
 
 @dataclass(frozen=True)
 class Split:
-    """Images, and their labels where there are any.
+    """Items, and their labels where there are any.
 
     Args:
-        images: (N, C, H, W) uint8 on the CPU, contiguous; possibly memory-mapped.
+        items: (N, ...) as their kind stores them, on the CPU, contiguous; possibly memory-mapped.
         labels: (N,) int64, or None.
+        kind: of the items.
     """
 
-    images: Tensor
+    items: Tensor
     labels: Tensor | None
+    kind: Kind = IMAGES
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.items)
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,24 @@ class Dataset:
     remark: str | None = None
 
     @property
-    def image_shape(self) -> torch.Size:
-        """`torch.Size((C, H, W))`."""
-        return self.train.images.shape[1:]
+    def shape(self) -> torch.Size:
+        """Of one item, such as `torch.Size((C, H, W))` of an image."""
+        return self.train.items.shape[1:]
+
+    @property
+    def kind(self) -> Kind:
+        """What the items are."""
+        return self.train.kind
 
     @property
     def classes(self) -> int | None:
         """How many labels there are, or None without labels."""
         return None if self.class_names is None else len(self.class_names)
+
+    @property
+    def data(self) -> Data:
+        """What a model may know of it."""
+        return Data(self.kind.name, self.shape, len(self.train), self.classes, self.kind.levels)
 
 
 def fingerprint(train: Split, held_out: Split, *, after_chunk: Callable[[], None] = lambda: None) -> str:
@@ -80,10 +96,10 @@ def fingerprint(train: Split, held_out: Split, *, after_chunk: Callable[[], None
     """
     digest = hashlib.sha256()
     for split in (train, held_out):
-        digest.update(f"{tuple(split.images.shape)}".encode())
-        step = max(1, _CHUNK_BYTES // max(1, split.images.shape[1:].numel()))
+        digest.update(f"{tuple(split.items.shape)}".encode())
+        step = max(1, _CHUNK_BYTES // max(1, split.items.shape[1:].numel()))
         for start in range(0, len(split), step):
-            digest.update(_bytes(split.images[start : start + step]))
+            digest.update(_bytes(split.items[start : start + step]))
             after_chunk()
         digest.update(b"no labels" if split.labels is None else _bytes(split.labels))
     return digest.hexdigest()

@@ -123,7 +123,7 @@ def _kept(request: Request, path: Path, stamp: str) -> Dataset | None:
     status = path.stat()
     state = (str(path), status.st_ino, status.st_size, status.st_mtime_ns, dataset.fingerprint)
     if state not in _checked:
-        found = fingerprint(dataset.train, dataset.held_out, after_chunk=lambda: release(dataset.train.images))
+        found = fingerprint(dataset.train, dataset.held_out, after_chunk=lambda: release(dataset.train.items))
         if found != dataset.fingerprint:
             return None
     _checked.add(state)

@@ -20,16 +20,16 @@ __all__ = ["draw", "rows"]
 
 
 def draw(name: str, dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    """Draw `count` images, (count, C, H, W) uint8."""
+    """Draw `count` items, (count, ...) as they are stored."""
     return _DRAW[name](dataset, count, generator)
 
 
 def _real(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    return dataset.held_out.images[rows(dataset.held_out, count, generator)]
+    return dataset.held_out.items[rows(dataset.held_out, count, generator)]
 
 
 def _copycat(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    return dataset.train.images[rows(dataset.train, count, generator)]
+    return dataset.train.items[rows(dataset.train, count, generator)]
 
 
 def rows(split: Split, count: int, generator: torch.Generator) -> Tensor:
@@ -52,14 +52,14 @@ def _order(split: Split, generator: torch.Generator) -> Tensor:
 
 
 def _noise(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    return torch.randint(256, (count, *dataset.image_shape), generator=generator, dtype=torch.uint8)
+    return dataset.kind.random(count, dataset.shape, generator)
 
 
 def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    statistics = _pixel_statistics(dataset.train.images.flatten(1))
+    statistics = _pixel_statistics(dataset.train.items.flatten(1))
     factor = statistics.factor  # (r, pixels), its square the covariance
     drawn = torch.randn(count, len(factor), generator=generator, dtype=torch.float64) @ factor + statistics.mean
-    return drawn.round_().clamp_(0, 255).to(torch.uint8).view(count, *dataset.image_shape)
+    return dataset.kind.nearest(drawn).view(count, *dataset.shape)
 
 
 def _pixel_statistics(pixels: Tensor) -> GaussianStatistics:

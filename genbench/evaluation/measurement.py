@@ -1,6 +1,6 @@
-"""Images and a reference to named numbers, each with its recipe.
+"""Items and a reference to named numbers, each with its recipe.
 
-One pass: every image goes through the extractor once, and every metric reads those features. Reference features are
+One pass: every item goes through the extractor once, and every metric reads those features. Reference features are
 cached by content, so a second model on the same data pays nothing.
 """
 
@@ -37,7 +37,6 @@ __all__ = ["Evaluator", "Number", "Reference", "reference_for"]
 
 Emit = Callable[[dict[str, Any]], None]
 SEED = 0  # of subsets and splits within metrics: one for all, so that it never tells two recipes apart
-ROUNDING = "((x+1)*127.5).round().clamp(0,255)"
 READS_FEATURES = {"samples", "sample_logits"}
 
 
@@ -67,17 +66,18 @@ def reference_for(
     """Return the reference features, from the cache where they are, else extracted and cached.
 
     Args:
-        dataset: whose first images of either split are the reference.
+        dataset: whose first items of either split are the reference.
         extractor: what extracts their features.
         emit: called with progress events.
-        limit: how many images of a split, at most; None is `REFERENCE_LIMIT`.
+        limit: how many items of a split, at most; None is `REFERENCE_LIMIT`.
     """
     limit = REFERENCE_LIMIT if limit is None else limit
     parts = {}
-    for split, images in (("train", dataset.train.images), ("held_out", dataset.held_out.images)):
-        images = images[:limit]
+    for split, items in (("train", dataset.train.items), ("held_out", dataset.held_out.items)):
+        items = items[:limit]
+        what = f"{split.replace('_', '-')} {dataset.kind.noun}"
         path = _cache_path("features", _reference_key(dataset, extractor, limit, split=split))
-        parts[split] = _cached(path, len(images)) or _extract(path, images, extractor, split, emit)
+        parts[split] = _cached(path, len(items)) or _extract(path, items, extractor, what, emit)
     return Reference(**parts)
 
 
@@ -91,18 +91,18 @@ def _cached(path: Path, count: int) -> Features | None:
 
 
 @world.settled()
-def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit: Emit) -> Features:
+def _extract(path: Path, items: Tensor, extractor: Extractor, what: str, emit: Emit) -> Features:
     def progress(done: int, total: int) -> None:
         emit(
             {
                 "event": "progress",
-                "stage": f"features of {split.replace('_', '-')} images",
+                "stage": f"features of {what}",
                 "done": done,
                 "total": total,
             }
         )
 
-    extracted = extract(extractor, images, progress=progress)
+    extracted = extract(extractor, items, progress=progress)
     tensors = {"features": extracted.features}
     if extracted.logits is not None:
         tensors["logits"] = extracted.logits
@@ -111,7 +111,7 @@ def _extract(path: Path, images: Tensor, extractor: Extractor, split: str, emit:
 
 
 class Evaluator:
-    """Scores sets of images against one dataset, and keeps the recipe of every number it has given."""
+    """Scores sets of items against one dataset, and keeps the recipe of every number it has given."""
 
     def __init__(
         self,
@@ -121,14 +121,14 @@ class Evaluator:
         metrics: Sequence[Metric] | None = None,
         fields: Mapping[str, RecipeValue] | None = None,
     ) -> None:
-        """Take what all sets of images have in common.
+        """Take what all sets of items have in common.
 
         Args:
             dataset: the reference.
             extractor: of features.
             reference: features of the dataset.
             metrics: what is measured; None is the default.
-            fields: what the recipe says of how the images were read, beyond what is so of every dataset.
+            fields: what the recipe says of how the items were read, beyond what is so of every dataset.
         """
         self.metrics = select() if metrics is None else metrics
         self.dataset = dataset
@@ -147,40 +147,40 @@ class Evaluator:
             reference.train.features,
             reference.held_out.features,
             reference.train.logits,
-            self._reference_images,
+            self._reference_items,
             read_cached(self._statistics_path),
         )
 
     @property
-    def _reference_images(self) -> Tensor:
-        return self.dataset.train.images[: self._limit]
+    def _reference_items(self) -> Tensor:
+        return self.dataset.train.items[: self._limit]
 
     @world.settled()
     @giving_back()
     def score(
         self,
-        images: Tensor,
+        items: Tensor,
         labels: Tensor | None,
         *,
         curve: bool = False,
         features: Features | None = None,
         **more: Any,
     ) -> dict[str, Number]:
-        """Return every number that can be had of these images, or with `curve` those that make a curve, without errors.
+        """Return every number that can be had of these items, or with `curve` those that make a curve, without errors.
 
         Args:
-            images: (N, C, H, W) uint8.
+            items: (N, ...) as they are stored.
             labels: (N,) int64 that a conditional model was asked for, or None.
-            features: of the images, where they have been extracted.
+            features: of the items, where they have been extracted.
             more: further fields of `Evidence`: originals and reconstructions, log_likelihoods, samples_held_out.
 
-        A number that the images are too few for is left out; `missing` says why.
+        A number that the items are too few for is left out; `missing` says why.
         """
         self.missing.clear()
         if features is None:
             self.watch("features")
         known = set(self._statistics.tensors)
-        evidence = self._evidence(images, labels, features or extract(self.extractor, images), **more)
+        evidence = self._evidence(items, labels, features or extract(self.extractor, items), **more)
         numbers: dict[str, Number] = {}
         for metric in self.metrics:
             if curve and not metric.curve:
@@ -202,7 +202,7 @@ class Evaluator:
         return numbers
 
     def floor(self, count: int) -> dict[str, Number]:
-        """Return the numbers of as many held-out images, from their cached features; none where none are held out.
+        """Return the numbers of as many held-out items, from their cached features; none where none are held out.
 
         They are drawn and tested as those of the control `real` are, repeated where there are fewer than `count`.
         """
@@ -210,30 +210,30 @@ class Evaluator:
         known = len(features.features)
         if not known:
             return {}
-        split = Split(split.images[:known], None if split.labels is None else split.labels[:known])
+        split = Split(split.items[:known], None if split.labels is None else split.labels[:known])
         rows = controls.rows(split, count, generator(SEED, "control", "real"))
         chosen = Features(features.features[rows], None if features.logits is None else features.logits[rows])
-        return self.score(split.images[rows], None, features=chosen, samples_held_out=True)
+        return self.score(split.items[rows], None, features=chosen, samples_held_out=True)
 
-    def _evidence(self, images: Tensor, labels: Tensor | None, samples: Features, **more: Any) -> Evidence:
+    def _evidence(self, items: Tensor, labels: Tensor | None, samples: Features, **more: Any) -> Evidence:
         dataset, reference = self.dataset, self.reference
-        of_its_shape = images.shape[1:] == dataset.image_shape
+        of_its_shape = items.shape[1:] == dataset.shape
         fields: dict[str, Any] = {
             "samples": samples.features,
             "sample_logits": samples.logits,
-            "sample_images": images,
+            "sample_items": items,
             "sample_labels": labels,
-            "sample_modes": dataset.nearest_mode(images) if dataset.nearest_mode and of_its_shape else None,
+            "sample_modes": dataset.nearest_mode(items) if dataset.nearest_mode and of_its_shape else None,
             "mode_count": dataset.mode_count,
             "reference": reference.train.features,
             "reference_logits": reference.train.logits,
-            "reference_images": self._reference_images,
+            "reference_items": self._reference_items,
             "reference_labels": None if dataset.train.labels is None else dataset.train.labels[: self._limit],
             "held_out": reference.held_out.features,
             "held_out_logits": reference.held_out.logits,
-            "held_out_images": dataset.held_out.images,
+            "held_out_items": dataset.held_out.items,
             "held_out_labels": dataset.held_out.labels,
-            "dimensions": math.prod(dataset.image_shape),
+            "dimensions": math.prod(dataset.shape),
             "seed": SEED,
             "statistics": self._statistics,
         }
@@ -247,7 +247,7 @@ class Evaluator:
             **metric.parameters,
             "dataset": self.dataset.name,
             "dataset_fingerprint": self.dataset.fingerprint,
-            "rounding": ROUNDING,
+            "rounding": self.dataset.kind.rounding,
             **self._fields,
         }
         if any(need.startswith("sample") for need in metric.needs):
@@ -258,7 +258,7 @@ class Evaluator:
                 "seed": evidence.seed,
             }
         else:
-            recipe |= {"split": "held-out", "images": len(self.dataset.held_out)}
+            recipe |= {"split": "held-out", self.dataset.kind.noun: len(self.dataset.held_out)}
         if READS_FEATURES & set(metric.needs):
             recipe |= self.extractor.recipe()
         key = identity(recipe, 8)

@@ -1,9 +1,9 @@
-"""Draws images from a model in batches, checks what it gave, and rounds to uint8 in the one place that does."""
+"""Draws items from a model in batches, checks what it gave, and stores them as their kind does."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -11,21 +11,14 @@ from torch import Tensor
 from genbench import seeding
 from genbench.datasets.dataset import Dataset, Split
 from genbench.errors import PluginError
+from genbench.kinds.kind import Kind, Misfit
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
-from genbench.plugin.returned import FLOATS, Unusable, plain
-from genbench.training.loop import scale
 
-__all__ = ["BATCH", "check", "draw", "draw_labels", "passes", "prepare", "to_uint8", "trained_parameters", "untouched"]
+__all__ = ["BATCH", "check", "draw", "draw_labels", "prepare", "trained_parameters", "untouched"]
 
-BATCH = 250  # part of a number's identity: the generator's use depends on how many images a call asks for
+BATCH = 250  # part of a number's identity: the generator's use depends on how many items a call asks for
 _SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers, by bytes
-TOLERANCE = 1e-3  # how far outside [-1, 1] arithmetic in half precision may land
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Round images in [-1, 1] to uint8: `((x + 1) * 127.5).round().clamp(0, 255)`."""
-    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def draw_labels(split: Split, count: int, generator: torch.Generator) -> Tensor | None:
@@ -33,14 +26,6 @@ def draw_labels(split: Split, count: int, generator: torch.Generator) -> Tensor 
     if split.labels is None:
         return None
     return split.labels[torch.randint(len(split), (count,), generator=generator)]
-
-
-def passes(split: Split, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """One pass over a split in its order, as (images float32 in [-1, 1], labels or None) on the device."""
-    for first in range(0, len(split), batch_size):
-        rows = slice(first, first + batch_size)
-        labels = None if split.labels is None else split.labels[rows].to(device)
-        yield scale(split.images[rows].to(device)), labels
 
 
 @contextlib.contextmanager
@@ -102,43 +87,34 @@ def draw(
     device: torch.device,
     after_batch: Callable[[int], None] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Draw `count` images: (count, C, H, W) uint8 and the labels asked for (int64 or None), both on the CPU.
+    """Draw `count` items: (count, ...) as they are stored, and the labels asked for (int64 or None), both on the CPU.
 
     Args:
         seed: of the generators that the labels and the plugin draw from.
-        after_batch: called with the number of images after each batch.
+        after_batch: called with the number of items after each batch.
 
     Raises:
         PluginError: `sample` gave another shape or type, a NaN, or values outside [-1, 1].
     """
     labels = draw_labels(dataset.train, count, seeding.generator(seed, "sample labels"))
     generator = seeding.generator(seed, "sample", device=device)
-    images = torch.empty((count, *dataset.image_shape), dtype=torch.uint8)
+    items = torch.empty((count, *dataset.shape), dtype=dataset.train.items.dtype)
     model.networks.eval()
     with torch.no_grad():
         for first in range(0, count, BATCH):
             size = min(BATCH, count - first)
             batch_labels = None if labels is None else labels[first : first + size].to(device)
             batch = plugin.hook.sample(model=model, count=size, labels=batch_labels, generator=generator)
-            checked = check(plugin, "sample", batch, (size, *dataset.image_shape))
-            images[first : first + size] = to_uint8(checked).cpu()
+            checked = check(plugin, "sample", dataset.kind, batch, (size, *dataset.shape))
+            items[first : first + size] = dataset.kind.store(checked).cpu()
             if after_batch is not None:
                 after_batch(size)
-    return images, labels
+    return items, labels
 
 
-def check(plugin: Plugin, hook: str, images: object, expected: tuple[int, ...]) -> Tensor:
-    """Return `images` as a plain tensor; raise `PluginError` unless they are floats of that shape within [-1, 1]."""
+def check(plugin: Plugin, hook: str, kind: Kind, returned: object, expected: Sequence[int]) -> Tensor:
+    """Return what a hook returned as a plain tensor; raise `PluginError` unless it is such a batch."""
     try:
-        found = plain(images, FLOATS)
-    except Unusable as error:
-        raise PluginError(
-            f"{plugin}: {hook} returned {error}, expected a float tensor of shape {expected} in [-1, 1]"
-        ) from None
-    if tuple(found.shape) != expected:
-        raise PluginError(f"{plugin}: {hook} returned {tuple(found.shape)}, expected {expected}")
-    low, high = (float(value) for value in found.detach().aminmax())
-    if not low >= -1 - TOLERANCE or not high <= 1 + TOLERANCE:  # written so that NaN fails too
-        shown = "NaN" if low != low or high != high else f"values in [{low:.4g}, {high:.4g}]"
-        raise PluginError(f"{plugin}: {hook} returned {shown}, expected values in [-1, 1]; end the network with tanh")
-    return found
+        return kind.check(returned, expected)
+    except Misfit as error:
+        raise PluginError(f"{plugin}: {hook} returned {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from genbench.errors import InputError, nearest
+from genbench.kinds.nouns import NOUNS
 from genbench.metrics.metric import Metric
 from genbench.metrics.table import METRICS
 
@@ -20,15 +21,16 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
-def select(names: Sequence[str] = ()) -> tuple[Metric, ...]:
+def select(names: Sequence[str] = (), kind: str | None = None) -> tuple[Metric, ...]:
     """Return the metrics that are asked for, in the table's order.
 
     Args:
         names: of methods (`kernel_distance`) or of their numbers (`kid`, `fid`): these alone are measured. With a plus
             before each (`+cas`) they are added to the default. None at all is the default.
+        kind: of the items that are measured; None where that is not known yet. The default is what is valid for it.
 
     Raises:
-        InputError: a name that no method or number has, or names with and without a plus.
+        InputError: a name that no method or number has, names with and without a plus, or a metric of another kind.
 
     Example:
         >>> [metric.name for metric in select(["kid", "fid"])]
@@ -41,8 +43,17 @@ def select(names: Sequence[str] = ()) -> tuple[Metric, ...]:
         )
     wanted = {_method(name.removeprefix("+")) for name in names}
     if all(added):
-        wanted |= {metric.name for metric in METRICS.values() if metric.default}
-    return tuple(metric for metric in METRICS.values() if metric.name in wanted)
+        wanted |= {metric.name for metric in METRICS.values() if metric.default and _fits(metric, kind)}
+    chosen = tuple(metric for metric in METRICS.values() if metric.name in wanted)
+    for metric in chosen:
+        if not _fits(metric, kind):
+            takes = " and ".join(NOUNS[each] for each in metric.kinds or ())
+            raise InputError(f"metric {metric.name!r} is for {takes}, and these are {NOUNS[str(kind)]}; leave it out")
+    return chosen
+
+
+def _fits(metric: Metric, kind: str | None) -> bool:
+    return kind is None or metric.kinds is None or kind in metric.kinds
 
 
 def _method(name: str) -> str:

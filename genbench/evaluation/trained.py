@@ -19,6 +19,7 @@ from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.plugin.returned import FLOATS, Unusable, plain
 from genbench.training import cost
+from genbench.training.passes import passes
 
 __all__ = ["Evaluation", "Outcome"]
 
@@ -28,7 +29,7 @@ SAMPLING_S = 0.5  # how long sampling is timed at least
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one evaluation found: the numbers, and the images (N, C, H, W) uint8 that they were taken from."""
+    """What one evaluation found: the numbers, and the items (N, ...) that they were taken from."""
 
     numbers: dict[str, Number]
     samples: Tensor
@@ -72,22 +73,22 @@ class Evaluation:
             with sampling.untouched(self.plugin, self.model, "reconstruct or log_likelihood"):
                 more = {"reconstructions": self._reconstruct(), "log_likelihoods": self._log_likelihood()}
             if more["reconstructions"] is not None:
-                more["originals"] = self.dataset.held_out.images
+                more["originals"] = self.dataset.held_out.items
         with sampling.untouched(self.plugin, self.model, "before_sampling"):
             self._prepare()
         self.windows = []
         with sampling.untouched(self.plugin, self.model, "sample"):
-            images, labels = self._draw(self.count)
+            items, labels = self._draw(self.count)
         conditional = self.plugin.implements("sample", "labels")
-        numbers = self.evaluator.score(images, labels if conditional else None, curve=curve, **more)
+        numbers = self.evaluator.score(items, labels if conditional else None, curve=curve, **more)
         seeding.restore_random_state(state)
         self.seconds += time.perf_counter() - begin
-        return Outcome(numbers, images, more.get("reconstructions"))
+        return Outcome(numbers, items, more.get("reconstructions"))
 
     def _prepare(self) -> None:
         read = cost.clock(self.device)
         begin = read()
-        sampling.prepare(self.plugin, self.model, sampling.passes(self.dataset.train, sampling.BATCH, self.device))
+        sampling.prepare(self.plugin, self.model, passes(self.dataset.train, sampling.BATCH, self.device))
         self.before_sampling_s = read() - begin
 
     def _draw(self, count: int) -> tuple[Tensor, Tensor | None]:
@@ -104,33 +105,35 @@ class Evaluation:
         return sampling.draw(self.plugin, self.model, self.dataset, count, self.seed, self.device, after_batch)
 
     def _reconstruct(self) -> Tensor | None:
-        """Restore the held-out images, where the plugin can: (N, C, H, W) uint8."""
+        """Restore the held-out items, where the plugin can: (N, ...) as they are stored."""
         if not self.plugin.implements("reconstruct"):
             return None
 
-        def restore(images: Tensor) -> Tensor:
-            restored = self.plugin.hook.reconstruct(model=self.model, images=images)
-            return sampling.to_uint8(sampling.check(self.plugin, "reconstruct", restored, tuple(images.shape)))
+        kind = self.dataset.kind
+
+        def restore(batch: Tensor) -> Tensor:
+            restored = self.plugin.hook.reconstruct(model=self.model, batch=batch)
+            return kind.store(sampling.check(self.plugin, "reconstruct", kind, restored, batch.shape))
 
         return self._over_held_out(restore)
 
     def _log_likelihood(self) -> Tensor | None:
-        """Bound the log-likelihood of the held-out images, where the plugin can: (N,) float64 nats."""
+        """Bound the log-likelihood of the held-out items, where the plugin can: (N,) float64 nats."""
         if not self.plugin.implements("log_likelihood"):
             return None
         generator = seeding.generator(self.seed, "log_likelihood", device=self.device)
 
-        def bound(images: Tensor) -> Tensor:
-            nats = self.plugin.hook.log_likelihood(model=self.model, images=images, generator=generator)
+        def bound(batch: Tensor) -> Tensor:
+            nats = self.plugin.hook.log_likelihood(model=self.model, batch=batch, generator=generator)
             try:
                 found = plain(nats, FLOATS)
             except Unusable as error:
                 raise PluginError(
-                    f"{self.plugin}: log_likelihood returned {error}, expected a float tensor of ({len(images)},)"
+                    f"{self.plugin}: log_likelihood returned {error}, expected a float tensor of ({len(batch)},)"
                 ) from None
-            if tuple(found.shape) != (len(images),):
+            if tuple(found.shape) != (len(batch),):
                 raise PluginError(
-                    f"{self.plugin}: log_likelihood returned {tuple(found.shape)}, expected ({len(images)},)"
+                    f"{self.plugin}: log_likelihood returned {tuple(found.shape)}, expected ({len(batch)},)"
                 )
             if not torch.isfinite(found).all():
                 raise PluginError(f"{self.plugin}: log_likelihood returned NaN or infinity, expected finite nats")
@@ -140,6 +143,6 @@ class Evaluation:
 
     def _over_held_out(self, function: Callable[[Tensor], Tensor]) -> Tensor:
         self.model.networks.eval()
-        batches = sampling.passes(self.dataset.held_out, sampling.BATCH, self.device)
+        batches = passes(self.dataset.held_out, sampling.BATCH, self.device)
         with torch.no_grad():
-            return torch.cat([function(images).cpu() for images, _ in batches])
+            return torch.cat([function(batch).cpu() for batch, _ in batches])

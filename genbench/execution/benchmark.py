@@ -28,13 +28,14 @@ from genbench.machine import atomic
 from genbench.plugin import finding
 from genbench.records.plans import write_plan
 from genbench.records.record import (
-    SCHEMA,
     Record,
     RecordError,
     cell_id,
     checkpoint_path,
+    not_applicable,
     read_record,
     record_path,
+    without_numbers,
     write_record,
 )
 
@@ -181,7 +182,9 @@ class _Runner:
                 self.elsewhere.append(place)
                 continue
             kept = self._kept(place)
-            if kept is None:
+            if kept is None and place.planned.unsuitable:
+                self._leave_out(place, place.planned.unsuitable)
+            elif kept is None:
                 self._start(place)
             else:
                 if kept.finished:  # a process may be killed between its record and this
@@ -189,6 +192,13 @@ class _Runner:
                 kept = self._relabelled(place, kept)
                 place.lock.release()
                 self._tell(place, kept, True)
+
+    def _leave_out(self, place: _Place, reason: str) -> None:
+        planned = place.planned
+        document = not_applicable(planned.id, planned.description, self.command, reason, _now())
+        record = write_record(self.directory, document)
+        place.lock.release()
+        self._tell(place, record, False)
 
     def _relabelled(self, place: _Place, record: Record) -> Record:
         """Return the record under the label that is asked for now: a label is a name, and trains nothing anew."""
@@ -249,7 +259,7 @@ class _Runner:
 
     def _end(self, place: _Place, outcome: Outcome) -> None:
         record = self._recorded(place.planned.id) if outcome.ok else None
-        if record is None or not record.finished:
+        if record is None or record.failed:
             outcome.reason = outcome.reason or "the process said that it had finished, and left no record"
             record = self._write_failed(place, outcome)
         place.lock.release()
@@ -285,27 +295,14 @@ def _set_aside(directory: Path, cell_id: str) -> None:
 
 
 def _failed(place: _Place, outcome: Outcome, command: str) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "id": place.planned.id,
-        "status": "failed",
-        "cell": place.planned.description,
-        "command": command,
-        "numbers": {},
-        "cost": {},
-        "curve": [],
-        "artifacts": {},
-        "recipes": {},
-        "environment": {},
-        "failure": {
-            "stage": outcome.stage,
-            "reason": outcome.reason,
-            "traceback": outcome.traceback,
-            "log_tail": outcome.log_tail,
-        },
-        "started_at": place.started_at,
-        "finished_at": _now(),
+    failure = {
+        "stage": outcome.stage,
+        "reason": outcome.reason,
+        "traceback": outcome.traceback,
+        "log_tail": outcome.log_tail,
     }
+    ended = {"status": "failed", "failure": failure, "started_at": place.started_at, "finished_at": _now()}
+    return without_numbers(place.planned.id, place.planned.description, command) | ended
 
 
 def _now() -> str:

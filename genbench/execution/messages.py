@@ -67,7 +67,7 @@ _REQUIRED: dict[str, dict[str, Check]] = {  # of each kind of event
     "metric": {"name": _is_line, "done": _is_count, "total": _is_count},
     "notice": {"text": _is_line},
 }
-_OPTIONAL: dict[str, dict[str, Check]] = {"progress": {"losses": _are_losses, "images_per_s": _is_number}}
+_OPTIONAL: dict[str, dict[str, Check]] = {"progress": {"losses": _are_losses, "items_per_s": _is_number}}
 
 
 def _fault(event: object) -> str:

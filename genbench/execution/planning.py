@@ -29,6 +29,7 @@ class Planned:
     id: str
     description: dict[str, Any]
     covered: Coverage | None = None  # the files of the model's code
+    unsuitable: str | None = None  # why the model is not made for the data
 
 
 class Listener(Protocol):
@@ -73,11 +74,14 @@ def plan(
         data = _check(server, "check_data", own[0].to_json(), dataset, listener, Limits())
         assert data is not None, "check_data gives a value or raises"
         listener.checking(dataset, {"event": "notice", "text": _what_is_measured(data)})
+        unsuitable: dict[str, str] = {}  # by label
         for cell in own:
             label = cell.model.label
             if label in found and cell.seed == benchmark.seeds[0]:
                 payload = {"cell": cell.to_json(), "data": data, "distribution": found[label].distribution}
-                _check(server, "check_model", payload, label, listener, model_limits)
+                told = _check(server, "check_model", payload, label, listener, model_limits) or {}
+                if reason := told.get("unsuitable"):
+                    unsuitable[label] = str(reason)
         names: dict[str, str] = {}  # of the first seed's cells, by identity
         for cell in own:
             label = cell.model.label
@@ -87,7 +91,13 @@ def plan(
                 raise InputError(
                     f"models {names[each.id]!r} and {label!r} are the same code with the same options; leave one out"
                 )
-            planned.append(each)
+            planned.append(replace(each, unsuitable=unsuitable.get(label)))
+    models = [each for each in planned if each.cell.model.label in found]
+    if models and all(each.unsuitable for each in models):
+        first = models[0]
+        raise InputError(
+            f"nothing would run: {first.cell.model.label} is not applicable to {first.cell.dataset}: {first.unsuitable}"
+        )
     return planned
 
 
@@ -129,7 +139,7 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
         "model": _name(cell),
         "label": without_home(cell.model.label),
         "options": _options(cell),
-        "kind": "control" if cell.is_control else "model",
+        "role": "control" if cell.is_control else "model",
         "summary": summary,
         "plugin": plugin,
         "dataset": data["dataset"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from genbench.datasets.source import cache_root
 from genbench.errors import InputError, nearest
 from genbench.features.inception_file import PUBLISHED, weights_at_hand
+from genbench.kinds.nouns import NOUNS
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,8 @@ EXTRACTORS = {
     "classifier": "a small classifier, trained once per labelled dataset and kept: 64 features, a logit a class",
     "random-conv": "a convolutional network with fixed random weights, for any images: 64 features, no logits",
 }
+
+TAKES = dict.fromkeys(EXTRACTORS, ("image",))  # the kinds of items that each is for
 
 WEIGHTS_URL = PUBLISHED.url
 inception_weights_at_hand = weights_at_hand
@@ -61,6 +64,9 @@ def load(
     """
     _check_names(name, precision)
     folder = cache or cache_root()
+    if dataset.kind.name not in TAKES[name]:
+        takes = " and ".join(NOUNS[kind] for kind in TAKES[name])
+        raise InputError(f"extractor '{name}': takes {takes}, and {dataset.name} holds {dataset.kind.noun}")
     chosen = _automatic(dataset, weights, folder) if name == "auto" else name
     if chosen != "inception":
         _refuse(chosen, {"--weights": weights, "--profile": profile})
@@ -68,19 +74,19 @@ def load(
         from genbench.features.inception_weights import load_inception
 
         return load_inception(
-            weights, folder, dataset.image_shape, device, profile, precision, download=download, progress=progress
+            weights, folder, dataset.shape, device, profile, precision, download=download, progress=progress
         )
     if chosen == "digits-cnn":
         from genbench.features.digits_cnn import load_digits_cnn
 
-        return load_digits_cnn(dataset.image_shape, device, precision)
+        return load_digits_cnn(dataset.shape, device, precision)
     if chosen == "classifier":
         from genbench.features.classifier import load_classifier
 
         return load_classifier(dataset, folder, device, precision, progress)
     from genbench.features.random_conv import load_random_conv
 
-    return load_random_conv(dataset.image_shape, device, precision)
+    return load_random_conv(dataset.shape, device, precision)
 
 
 def _check_names(name: str, precision: str) -> None:
@@ -102,8 +108,8 @@ def _refuse(extractor: str, inceptions: Mapping[str, object]) -> None:
 def _automatic(dataset: Dataset, weights: Path | None, cache: Path) -> str:
     if weights is not None:
         return "inception"
-    if dataset.name == "digits" and tuple(dataset.image_shape) == (1, 8, 8):
+    if dataset.name == "digits" and tuple(dataset.shape) == (1, 8, 8):
         return "digits-cnn"
-    if weights_at_hand(cache) is not None and dataset.image_shape[0] in (1, 3):
+    if weights_at_hand(cache) is not None and dataset.shape[0] in (1, 3):
         return "inception"
     return "classifier" if dataset.train.labels is not None and (dataset.classes or 0) > 1 else "random-conv"

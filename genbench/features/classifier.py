@@ -45,13 +45,13 @@ def load_classifier(
             if tensors is None:
                 _train(path, dataset, progress)
                 tensors = read_tensors(path, "classifier")
-    shape, classes = dataset.image_shape, dataset.classes
+    shape, classes = dataset.shape, dataset.classes
     return classifier_extractor("classifier", shape, classes or 0, tensors, device, precision)
 
 
 def classifier_extractor(
     name: str,
-    image_shape: torch.Size,
+    shape: torch.Size,
     classes: int,
     tensors: Mapping[str, Tensor],
     device: torch.device,
@@ -59,7 +59,7 @@ def classifier_extractor(
 ) -> Extractor:
     """Return the extractor that `Classifier` with these weights makes."""
     with torch.device("meta"):  # neither time nor random numbers for weights that are replaced at once
-        network = Classifier(image_shape, classes)
+        network = Classifier(shape, classes)
     network.load_state_dict(dict(tensors), assign=True)
     network.requires_grad_(False).eval()
     place(network, device, precision)
@@ -72,8 +72,8 @@ def classifier_extractor(
         feature_count=FEATURES,
         classes=classes,
         weights_sha256=content_sha256(tensors),
-        image_shape=image_shape,
-        image_bytes=1024 * image_shape[1] * image_shape[2],
+        shape=shape,
+        image_bytes=1024 * shape[1] * shape[2],
         fields={"procedure": PROCEDURE},
     )
 
@@ -83,7 +83,7 @@ def _train(path: Path, dataset: Dataset, progress: Callable[[str, int, int], Non
         if progress is not None:
             progress(f"training the classifier of {dataset.name}", step, steps)
 
-    network = train_classifier(dataset.image_shape, dataset.classes or 0, dataset.train, on_step)
+    network = train_classifier(dataset.shape, dataset.classes or 0, dataset.train, on_step)
     tensors = network.state_dict()
     recorded = {"procedure": PROCEDURE, "dataset": dataset.fingerprint, "weights_sha256": content_sha256(tensors)}
     write_tensors(path, tensors, recorded)

@@ -34,9 +34,9 @@ class Classifier(nn.Module):
     strided first layer brings sides over 48 down. Smaller ones go through two fully connected layers.
     """
 
-    def __init__(self, image_shape: torch.Size, classes: int) -> None:
+    def __init__(self, shape: torch.Size, classes: int) -> None:
         super().__init__()
-        layers, inputs = _convolutions(image_shape) if min(image_shape[1:]) >= 4 else _connected(image_shape)
+        layers, inputs = _convolutions(shape) if min(shape[1:]) >= 4 else _connected(shape)
         self.body = nn.Sequential(*layers)
         self.embed = nn.Linear(inputs, FEATURES)
         self.classify = nn.Linear(FEATURES, classes)
@@ -53,9 +53,9 @@ class Classifier(nn.Module):
         self.classify.weight.div_(factor)
 
 
-def _convolutions(image_shape: torch.Size) -> tuple[list[nn.Module], int]:
+def _convolutions(shape: torch.Size) -> tuple[list[nn.Module], int]:
     """Return the layers and how many numbers an image is after them."""
-    channels, height, width = image_shape
+    channels, height, width = shape
     stride = max(1, round(min(height, width) / 32))
     layers: list[nn.Module] = []
     for wider in _WIDTHS:
@@ -72,13 +72,13 @@ def _convolutions(image_shape: torch.Size) -> tuple[list[nn.Module], int]:
     return [*layers, nn.Flatten()], channels * height * width
 
 
-def _connected(image_shape: torch.Size) -> tuple[list[nn.Module], int]:
+def _connected(shape: torch.Size) -> tuple[list[nn.Module], int]:
     hidden = 128
-    return [nn.Flatten(), nn.Linear(image_shape.numel(), hidden), nn.LeakyReLU(_SLOPE)], hidden
+    return [nn.Flatten(), nn.Linear(shape.numel(), hidden), nn.LeakyReLU(_SLOPE)], hidden
 
 
 def train_classifier(
-    image_shape: torch.Size, classes: int, split: Split, progress: Callable[[int, int], None] | None = None
+    shape: torch.Size, classes: int, split: Split, progress: Callable[[int, int], None] | None = None
 ) -> Classifier:
     """Train on `split` on the CPU and return the network in evaluation mode, its features scaled to mean variance 1.
 
@@ -87,7 +87,7 @@ def train_classifier(
     are; torch's generators, thread count and gradient mode are left as they were.
 
     Args:
-        image_shape: (C, H, W).
+        shape: (C, H, W).
         classes: K, at least 2.
         split: labelled images.
         progress: called with (step, steps).
@@ -97,12 +97,12 @@ def train_classifier(
     randomness = seeding.generator(0, PROCEDURE, "batches")
     batches = _batches(len(split), randomness)
     with _isolated():
-        network = Classifier(image_shape, classes)
+        network = Classifier(shape, classes)
         optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
         for step in range(steps):
             chosen = next(batches)
-            images = _shifted(scaled(split.images[chosen]), randomness)
+            images = _shifted(scaled(split.items[chosen]), randomness)
             loss = F.cross_entropy(network(images)[1], split.labels[chosen])
             optimizer.zero_grad()
             loss.backward()
@@ -110,7 +110,7 @@ def train_classifier(
             schedule.step()
             if progress is not None:
                 progress(step + 1, steps)
-        _normalise(network.eval().requires_grad_(False), split.images[:_NORMALISED_ON])
+        _normalise(network.eval().requires_grad_(False), split.items[:_NORMALISED_ON])
     return network
 
 

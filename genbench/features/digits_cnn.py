@@ -22,15 +22,15 @@ CLASSES = 10
 WEIGHTS = Path(__file__).parent / "weights" / "digits-cnn.safetensors"
 
 
-def load_digits_cnn(image_shape: torch.Size, device: torch.device, precision: str) -> Extractor:
+def load_digits_cnn(shape: torch.Size, device: torch.device, precision: str) -> Extractor:
     """Return the extractor with the shipped weights.
 
     Raises:
-        InputError: images of `image_shape` are not 1x8x8, or the installed file is not whole.
+        InputError: images of `shape` are not 1x8x8, or the installed file is not whole.
     """
     tensors = read_tensors(WEIGHTS, "digits-cnn weights")
     if content_sha256(tensors) != read_metadata(WEIGHTS).get("weights_sha256"):
         raise InputError(f"digits-cnn weights: {WEIGHTS} is damaged; install genbench again")
     extractor = classifier_extractor("digits-cnn", IMAGE_SHAPE, CLASSES, tensors, device, precision)
-    extractor.check_shape(image_shape)
+    extractor.check_shape(shape)
     return extractor

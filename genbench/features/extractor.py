@@ -63,7 +63,7 @@ class Extractor:
         classes: K, or None.
         weights_sha256: identity of the weights, see `genbench.features.weight_file.content_sha256`.
         official: true only for the 2015 TensorFlow Inception-v3, so that a distance may be called `fid`.
-        image_shape: the one (C, H, W) that it takes, or None for any.
+        shape: the one (C, H, W) that it takes, or None for any.
         rgb: whether it takes three channels; one channel is then repeated, on `device`.
         alpha: what becomes of transparency where image files are read for it: `ON_WHITE` or `DROPPED`.
         image_bytes: about how much memory one image needs on its way through the network.
@@ -79,7 +79,7 @@ class Extractor:
     classes: int | None
     weights_sha256: str
     official: bool = False
-    image_shape: torch.Size | None = None
+    shape: torch.Size | None = None
     rgb: bool = False
     alpha: str = ON_WHITE
     image_bytes: int = 1 << 20
@@ -101,8 +101,8 @@ class Extractor:
     def check_shape(self, shape: torch.Size) -> None:
         """Raise `InputError` unless images of `shape` (C, H, W) can be taken."""
         got = "x".join(map(str, shape))
-        if self.image_shape is not None and shape != self.image_shape:
-            wanted = "x".join(map(str, self.image_shape))
+        if self.shape is not None and shape != self.shape:
+            wanted = "x".join(map(str, self.shape))
             raise InputError(f"extractor '{self.name}': takes {wanted} images (channels x height x width), got {got}")
         if self.rgb:
             check_rgb(self.name, shape)

@@ -81,7 +81,7 @@ def find_weights(
 def load_inception(
     given: Path | None,
     cache: Path,
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     profile: str | None,
     precision: str,
@@ -95,7 +95,7 @@ def load_inception(
         InputError: as `find_weights`; an unknown profile; images of neither 1 nor 3 channels.
     """
     chosen = profile_named(profile)
-    check_rgb("inception", image_shape)
+    check_rgb("inception", shape)
     found = find_weights(given, cache, download=download, progress=progress)
     return inception_extractor(
         found.tensors,

@@ -27,9 +27,9 @@ _GRID = 4  # features keep where in the picture something is, on a grid of at mo
 class RandomConv(nn.Module):
     """From (B, C, H, W) in [-1, 1] to (B, 64) features: random convolutions, then a random projection."""
 
-    def __init__(self, image_shape: torch.Size) -> None:
+    def __init__(self, shape: torch.Size) -> None:
         super().__init__()
-        channels, height, width = image_shape
+        channels, height, width = shape
         self.stride = max(1, round(min(height, width) / 32))  # a wide first layer brings large images down
         self.grid = (min(height, _GRID), min(width, _GRID))
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
@@ -55,9 +55,9 @@ class RandomConv(nn.Module):
         return F.leaky_relu(F.linear(cells, self.project), 0.2), None
 
 
-def load_random_conv(image_shape: torch.Size, device: torch.device, precision: str) -> Extractor:
-    """Return the extractor for images of `image_shape`."""
-    network = RandomConv(image_shape)
+def load_random_conv(shape: torch.Size, device: torch.device, precision: str) -> Extractor:
+    """Return the extractor for images of `shape`."""
+    network = RandomConv(shape)
     sha256 = content_sha256(network.state_dict())
     place(network, device, precision)
     return Extractor(
@@ -69,8 +69,8 @@ def load_random_conv(image_shape: torch.Size, device: torch.device, precision: s
         feature_count=FEATURES,
         classes=None,
         weights_sha256=sha256,
-        image_shape=image_shape,
-        image_bytes=512 * image_shape[1] * image_shape[2],
+        shape=shape,
+        image_bytes=512 * shape[1] * shape[2],
         fields={"procedure": _PROCEDURE},
     )
 

@@ -129,12 +129,12 @@ def _train(
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """`cas`, with the labels asked of a conditional model, else those that the extractor's classifier sees."""
-    assert evidence.sample_images is not None
-    assert evidence.held_out_images is not None
+    assert evidence.sample_items is not None
+    assert evidence.held_out_items is not None
     assert evidence.held_out_labels is not None
     labels, classes = evidence.labels_of_samples("cas")
     held_out_labels = evidence.held_out_labels
-    images, test_images = evidence.sides(evidence.sample_images, evidence.held_out_images)
+    images, test_images = evidence.sides(evidence.sample_items, evidence.held_out_items)
     labels, test_labels = evidence.sides(labels, held_out_labels)
     if not len(images) or not len(test_images):
         raise NotMeasurable(f"cas: needs at least 2 held-out images to halve, got {len(test_images)}")

@@ -29,6 +29,7 @@ def class_coverage(samples: Tensor, reference: Tensor, *, share: float = COVERED
         share: what a class must reach.
 
     Example:
+        >>> import torch
         >>> class_coverage(torch.tensor([0.5, 0.5, 0.0, 0.0]), torch.full((4,), 0.25))
         0.5
     """
@@ -50,6 +51,7 @@ def class_divergence(samples: Tensor, reference: Tensor, *, uniform_share: float
         uniform_share: u.
 
     Example:
+        >>> import torch
         >>> uniform = torch.full((10,), 0.1)
         >>> dropped = torch.tensor([1 / 7] * 7 + [0.0] * 3)
         >>> round(class_divergence(dropped, uniform), 3)

@@ -36,6 +36,7 @@ def density_coverage(
         byte_budget: for the blocks.
 
     Example:
+        >>> import torch
         >>> data = torch.tensor([[0.0], [1.0], [2.0], [10.0]])
         >>> density_coverage(torch.tensor([[0.5], [1.5]]), data, k=1)
         (2.0, 0.75)

@@ -65,8 +65,8 @@ def _draw(members: Tensor, pairs: int, generator: torch.Generator) -> tuple[Tens
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """`ms_ssim` within the classes asked for, else those that the classifier sees, else among all samples."""
-    assert evidence.sample_images is not None
+    assert evidence.sample_items is not None
     labels = evidence.sample_labels
     if labels is None and evidence.sample_logits is not None:
         labels = evidence.sample_logits.argmax(dim=1)
-    return {"ms_ssim": within_class_similarity(evidence.sample_images, labels, seed=evidence.seed)}
+    return {"ms_ssim": within_class_similarity(evidence.sample_items, labels, seed=evidence.seed)}

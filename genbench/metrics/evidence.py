@@ -31,9 +31,9 @@ class Evidence:
         sample_logits: (M, C) of the extractor's classifier; likewise the next two.
         reference_logits: (N, C).
         held_out_logits: (H, C).
-        sample_images: (M, C, H, W) uint8; likewise the next two.
-        reference_images: (N, C, H, W).
-        held_out_images: (H, C, H, W).
+        sample_items: (M, C, H, W) uint8; likewise the next two.
+        reference_items: (N, C, H, W).
+        held_out_items: (H, C, H, W).
         sample_labels: (M,) int64 asked of a conditional model.
         reference_labels: (N,) int64 true labels.
         held_out_labels: (H,) int64.
@@ -57,9 +57,9 @@ class Evidence:
     sample_logits: Tensor | None = None
     reference_logits: Tensor | None = None
     held_out_logits: Tensor | None = None
-    sample_images: Tensor | None = None
-    reference_images: Tensor | None = None
-    held_out_images: Tensor | None = None
+    sample_items: Tensor | None = None
+    reference_items: Tensor | None = None
+    held_out_items: Tensor | None = None
     sample_labels: Tensor | None = None
     reference_labels: Tensor | None = None
     held_out_labels: Tensor | None = None
@@ -82,11 +82,11 @@ class Evidence:
         for name in ("sample_logits", "reference_logits", "held_out_logits"):
             if (logits := getattr(self, name)) is not None:
                 check_features(logits, name.replace("_", " "))
-        for name in ("sample_images", "reference_images", "held_out_images", "originals", "reconstructions"):
+        for name in ("sample_items", "reference_items", "held_out_items", "originals", "reconstructions"):
             if (images := getattr(self, name)) is not None:
                 check_images(images, name.replace("_", " "))
         if cast("ReferenceStatistics | None", self.statistics) is None:
-            found = ReferenceStatistics(self.reference, self.held_out, self.reference_logits, self.reference_images)
+            found = ReferenceStatistics(self.reference, self.held_out, self.reference_logits, self.reference_items)
             object.__setattr__(self, "statistics", found)
 
     def sides(self, of_samples: Tensor, of_held_out: Tensor, halving: int = 0) -> tuple[Tensor, Tensor]:

@@ -50,6 +50,7 @@ class Metric:
         parameters: constants of the method, for the recipe.
         curve: cheap enough for every point of a training curve.
         default: measured unless it is asked for by name.
+        kinds: of items that it is valid for; None for all.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Metric:
     per_feature: bool = False
     curve: bool = False
     default: bool = True
+    kinds: tuple[str, ...] | None = None
 
     def reported_names(self, official: bool) -> dict[str, str]:
         """Return value name → the name to write: `fid` and `inception_score` only for the official Inception-v3.
@@ -99,7 +101,7 @@ class Metric:
         shapes = {
             need.replace("_", " "): "x".join(map(str, getattr(evidence, need).shape[1:]))
             for need in self.needs
-            if need.endswith("_images")
+            if need.endswith("_items")
         }
         if len(set(shapes.values())) > 1:
             found = " and ".join(f"{name} of {shape}" for name, shape in shapes.items())

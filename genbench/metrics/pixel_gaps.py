@@ -22,8 +22,8 @@ __all__ = ["measure"]
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """Largest gaps over channels, `pixel_w1`, and, for images of more than one pixel, `spectrum_w1`."""
-    assert evidence.sample_images is not None
-    images = evidence.sample_images
+    assert evidence.sample_items is not None
+    images = evidence.sample_items
     histogram = intensity_histogram(images, most_levels(images), evidence.seed)
     reference = evidence.statistics.intensities
     found, expected = channel_statistics(histogram), channel_statistics(reference)

@@ -33,6 +33,7 @@ def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str
         ValueError: shapes that differ, or images that are not uint8.
 
     Example:
+        >>> import torch
         >>> black = torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
         >>> reconstruction_error(black, black + 51)
         {'reconstruction_mse': 0.04, 'psnr': 13.979400086720375}

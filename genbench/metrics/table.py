@@ -177,8 +177,9 @@ _ALL = (
     ),
     Metric(
         name="classification_accuracy",
+        kinds=("image",),
         values=(Value("cas", "higher"),),
-        needs=("sample_images", "held_out_images", "held_out_labels"),
+        needs=("sample_items", "held_out_items", "held_out_labels"),
         least_count=2,
         function="cas:measure",
         summary="accuracy on held-out images of a small classifier trained on samples alone",
@@ -189,6 +190,7 @@ _ALL = (
     ),
     Metric(
         name="pixel_statistics",
+        kinds=("image",),
         values=(
             Value("pixel_mean_gap", "lower"),
             Value("pixel_variance_gap", "lower"),
@@ -196,7 +198,7 @@ _ALL = (
             Value("pixel_w1", "lower"),
             Value("spectrum_w1", "lower"),
         ),
-        needs=("sample_images", "reference_images"),
+        needs=("sample_items", "reference_items"),
         least_count=1,
         function="pixel_gaps:measure",
         summary="differences of brightness and of the radial power spectrum between samples and data",
@@ -210,8 +212,9 @@ _ALL = (
     ),
     Metric(
         name="within_class_similarity",
+        kinds=("image",),
         values=(Value("ms_ssim", None),),
-        needs=("sample_images",),
+        needs=("sample_items",),
         least_count=2,
         function="diversity:measure",
         summary="MS-SSIM between samples of one class: near 1 they are all alike; read against the data's own",
@@ -238,6 +241,7 @@ _ALL = (
     ),
     Metric(
         name="reconstruction",
+        kinds=("image",),
         values=(Value("reconstruction_mse", "lower"), Value("psnr", "higher"), Value("ssim", "higher")),
         needs=("originals", "reconstructions"),
         least_count=1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +36,8 @@ class Plugin:
             manager.register(implementation, name=found.name)
             manager.check_pending()
         except pluggy.PluginValidationError as error:
+            if renamed := _of_the_first_contract(implementation):
+                raise PluginError(f"{found}: {renamed}") from error
             raise PluginError(f"{found}: {_on_one_line(error)}") from error
         self.hook = manager.hook
         self._implemented = {
@@ -100,6 +103,20 @@ def _search_first(folder: Path) -> None:
 
 
 _model_folders: set[Path] = set()  # of the model files that this process has loaded
+
+
+# What the hooks of the first contract took, and what stands in its place.
+_RENAMED = {"image_shape": "data.shape (take `data`)", "classes": "data.classes (take `data`)", "images": "batch"}
+
+
+def _of_the_first_contract(implementation: object) -> str:
+    """Return which arguments are now called what; empty for a plugin that takes none of the first contract's."""
+    said = []
+    for hook in hook_names():
+        function = getattr(implementation, hook, None)
+        taken = inspect.signature(function).parameters if callable(function) else {}
+        said += [f"{name} of {hook} is now {_RENAMED[name]}" for name in taken if name in _RENAMED]
+    return f"is written for the first contract: {', '.join(said)}" if said else ""
 
 
 def _on_one_line(error: pluggy.PluginValidationError) -> str:

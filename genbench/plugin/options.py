@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Union
 
 from genbench.errors import OptionError, nearest, sentence
+from genbench.plugin.data import Data, Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.visible import message_of
 
@@ -47,17 +48,18 @@ def is_open(plugin: Plugin) -> bool:
     return inspect.Parameter.VAR_KEYWORD in kinds
 
 
-def build(plugin: Plugin, image_shape: Any, classes: int | None, options: Mapping[str, Any], device: Any) -> Any:
+def build(plugin: Plugin, data: Data, training: Training, options: Mapping[str, Any], device: Any) -> Any:
     """Call `build_model`, and turn a mistyped option into one line that names the model and what it takes.
 
     Raises:
+        Unsuitable: the model cannot take such data.
         OptionError: an option that the model does not take, or a value of the wrong type or out of its domain.
     """
     parameters = accepted(plugin)
     if parameters is not None:
         _check(plugin, parameters, options)
     try:
-        return plugin.hook.build_model(image_shape=image_shape, classes=classes, options=dict(options), device=device)
+        return plugin.hook.build_model(data=data, training=training, options=dict(options), device=device)
     except TypeError as error:
         said = message_of(error)
         if "unexpected keyword argument" in said and any(repr(name) in said for name in options):

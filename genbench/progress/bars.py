@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.execution.planning import Planned
+from genbench.kinds.nouns import noun_of
 from genbench.plugin.visible import visible
 from genbench.progress.layout import LEFT, PERCENT, Line, cut, duration, fitting, widths
 from genbench.progress.wording import attempt, cell_name, losses, outcome, remark, stage_of, waiting_text
@@ -29,6 +30,7 @@ class _Task:
     """A line, and how far its stage was when it first reported."""
 
     line: Line
+    noun: str = "items"
     first: int = 0
     since: float = 0.0
     trained: float = 0.0  # the share of the training that is done
@@ -73,7 +75,7 @@ class Bars:
         if not self._total:
             self._begin_s = self._clock()
         self._total = total
-        self._tasks[planned.id] = _Task(Line(cell_name(planned)))
+        self._tasks[planned.id] = _Task(Line(cell_name(planned)), noun_of(planned.description["dataset"]))
         if attempt(before):
             self._say(f"[{number}/{total}] {cell_name(planned)}{attempt(before)}")
 
@@ -91,7 +93,7 @@ class Bars:
         self._tasks.pop(planned.id, None)
         self._total, self._ended = total, self._ended + 1
         self._own += not kept
-        self._models += not kept and not planned.cell.is_control
+        self._models += not kept and not planned.cell.is_control and not planned.unsuitable
         self._say(f"[{number}/{total}] {cell_name(planned)}: {outcome(record, kept)}")
 
     def waiting(self, count: int) -> None:
@@ -143,7 +145,7 @@ class Bars:
         # Metrics are not alike: how long the first took says nothing of the next.
         known = moved > 0 and event["event"] == "progress"
         left = max(0.0, (now - task.since) * (total - done) / moved) if known else None
-        rate = f"{event['images_per_s']:,.0f} images/s" if "images_per_s" in event else ""
+        rate = f"{event['items_per_s']:,.0f} {task.noun}/s" if "items_per_s" in event else ""
         task.line = Line(task.line.name, stage, done, total, left, rate, losses(event))
         if stage == "training":
             task.trained = min(1.0, done / max(total, 1))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from genbench.execution.planning import Planned
+from genbench.kinds.nouns import noun_of
 from genbench.plugin.visible import visible
 from genbench.progress.wording import attempt, cell_name, losses, outcome, remark, stage_of, waiting_text
 from genbench.records.record import Record
@@ -60,8 +61,9 @@ class Lines:
         match event["event"]:
             case "progress" | "metric" if self._due(planned.id):
                 line = f"  {cell_name(planned)}: {stage_of(event)}: {event['done']} of {event['total']}"
-                if "images_per_s" in event:
-                    line += f", {event['images_per_s']:,.0f} images/s, {', '.join(losses(event))}"
+                if "items_per_s" in event:
+                    noun = noun_of(planned.description["dataset"])
+                    line += f", {event['items_per_s']:,.0f} {noun}/s, {', '.join(losses(event))}"
                 self._write(line)
             case "notice" | "silence":
                 self._write(f"  {cell_name(planned)}: {remark(event)}")

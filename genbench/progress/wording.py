@@ -14,6 +14,8 @@ __all__ = ["attempt", "cell_name", "losses", "outcome", "remark", "stage_of", "w
 
 def outcome(record: Record, kept: bool) -> str:
     """Return what a cell came to, in a few words."""
+    if record.unsuitable:
+        return visible(f"not applicable: {record.unsuitable}")
     if not record.finished:
         failure = record.failure or {}
         return visible(f"FAILED in {failure.get('stage')}: {failure.get('reason')}")

@@ -12,6 +12,7 @@ __all__ = ["LARGEST", "SMALLEST", "fault", "is_cell_id"]
 
 DEEPEST = 20  # levels of nesting; genbench writes six
 LONGEST_NAME = 200  # characters in a part of a path
+STATUSES = ("finished", "failed", "not applicable")
 SMALLEST, LARGEST = 1e-100, 1e100  # of what is counted or timed: the squares of these are still numbers
 
 
@@ -86,7 +87,7 @@ def _is_plugin(value: Any) -> bool:
 def _is_point(point: Any) -> bool:
     if not isinstance(point, dict):
         return False
-    places = all(_is_amount(point.get(name)) for name in ("step", "images", "elapsed_s", "flops"))
+    places = all(_is_amount(point.get(name)) for name in ("step", "items", "elapsed_s", "flops"))
     return places and all(
         isinstance(values, dict) and all(value is None or _is_number(value) for value in values.values())
         for values in (point.get("losses", {}), point.get("numbers", {}))
@@ -114,7 +115,7 @@ _TEXTS = _each(_optional(_TEXT))
 _NEEDED: dict[str, dict[str, _Kind]] = {
     "": {
         "id": _Kind("16 hexadecimal digits", is_cell_id),
-        "status": _Kind("finished or failed", lambda value: value in ("finished", "failed")),
+        "status": _Kind("finished, failed or not applicable", lambda value: value in STATUSES),
         "cell": _MAPPING,
         "numbers": _each(_MAPPING),
         "recipes": _each(_MAPPING),
@@ -127,7 +128,7 @@ _NEEDED: dict[str, dict[str, _Kind]] = {
     },
     "cell": {
         **dict.fromkeys(("model", "label"), _TEXT),
-        "kind": _Kind("model or control", lambda value: value in ("model", "control")),
+        "role": _Kind("model or control", lambda value: value in ("model", "control")),
         "seed": _COUNT,
         "dataset": _MAPPING,
     },
@@ -136,7 +137,7 @@ _NEEDED: dict[str, dict[str, _Kind]] = {
 }
 _ALLOWED: dict[str, dict[str, _Kind]] = {
     "": {
-        **dict.fromkeys(("command", "started_at", "finished_at"), _optional(_TEXT)),
+        **dict.fromkeys(("command", "started_at", "finished_at", "unsuitable"), _optional(_TEXT)),
         "artifacts": _optional(_each(_Kind("paths inside its folder", _is_artifact))),
         **dict.fromkeys(("not_measured", "failure"), _optional(_TEXTS)),
         "older": _Kind("left out", lambda value: False),  # a name that reports use (`report.merging`)
@@ -149,9 +150,9 @@ _ALLOWED: dict[str, dict[str, _Kind]] = {
         "plugin": _optional(_Kind("plain values", _is_plugin)),
     },
     "dataset": {
-        **dict.fromkeys(("fingerprint", "licence"), _optional(_TEXT)),
+        **dict.fromkeys(("kind", "fingerprint", "licence"), _optional(_TEXT)),
         **dict.fromkeys(("classes", "train_count", "held_out_count"), _optional(_COUNT)),
-        "image_shape": _optional(
+        "shape": _optional(
             _Kind("a list of sides", lambda value: isinstance(value, list) and all(map(_COUNT.holds, value)))
         ),
     },

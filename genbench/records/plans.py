@@ -14,8 +14,8 @@ from genbench.records.identity import canonical
 
 __all__ = ["missing_cells", "write_plan"]
 
-SCHEMA = 1
-_FIELDS = ("label", "kind", "seed", "budget")
+SCHEMA = 2
+_FIELDS = ("label", "role", "seed", "budget")
 
 Cell = Mapping[str, Any]
 
@@ -52,6 +52,9 @@ def missing_cells(directory: Path, records: Sequence[Mapping[str, Any]]) -> list
 def _read(path: Path) -> list[Cell]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] == 1:
+            cells = [{"role": cell.pop("kind"), **cell} for cell in document["cells"]]
+            document = {"schema": SCHEMA, "cells": cells}
         if document["schema"] == SCHEMA and all(
             {"id", "dataset", *_FIELDS} <= cell.keys() for cell in document["cells"]
         ):

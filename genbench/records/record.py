@@ -23,15 +23,17 @@ __all__ = [
     "checked",
     "checkpoint_path",
     "each_record",
+    "not_applicable",
     "ordered",
     "read_record",
     "read_records",
     "record_path",
     "upgraded",
+    "without_numbers",
     "write_record",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 class RecordError(GenbenchError):
@@ -54,12 +56,29 @@ def _from_2(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "schema": 3, "cell": cell}
 
 
-_UPGRADES = {1: _from_1, 2: _from_2}  # from each older schema to the next
+def _from_3(data: dict[str, Any]) -> dict[str, Any]:
+    """Read schema 3, which knew images alone, and whose names of costs and counts said so."""
+    cell = {"role" if name == "kind" else name: value for name, value in data["cell"].items()}
+    dataset = {"shape" if name == "image_shape" else name: value for name, value in cell["dataset"].items()}
+    cell["dataset"] = {"kind": "image", **dataset}
+    cost = {_COSTS_OF_3.get(name, name): value for name, value in data["cost"].items()}
+    curve = [{"items" if name == "images" else name: value for name, value in row.items()} for row in data["curve"]]
+    return {**data, "schema": 4, "cell": cell, "cost": cost, "curve": curve}
+
+
+_COSTS_OF_3 = {
+    "images": "items",
+    "train_images_per_s": "train_items_per_s",
+    "sample_images_per_s": "sample_items_per_s",
+    "train_flops_per_image": "train_flops_per_item",
+    "sample_flops_per_image": "sample_flops_per_item",
+}
+_UPGRADES = {1: _from_1, 2: _from_2, 3: _from_3}  # from each older schema to the next
 
 # What a record says of its cell that cannot change a number.
 _INCIDENTAL = frozenset({"label", "summary"})
 _OF_CONTROLS = frozenset(
-    {"model", "options", "kind", "plugin", "seed", "dataset", "device", *("samples", "extractor", "metrics")}
+    {"model", "options", "role", "plugin", "seed", "dataset", "device", *("samples", "extractor", "metrics")}
 )
 
 
@@ -69,14 +88,16 @@ def cell_id(cell: Mapping[str, Any]) -> str:
     A new field of the description is part of the identity unless it is named as incidental. Of a control the settings
     of training are left out, for it does not train.
     """
-    control = cell["kind"] != "model"
+    control = cell["role"] != "model"
     decisive = {name: value for name, value in cell.items() if name not in _INCIDENTAL}
     if control:
         decisive = {name: value for name, value in decisive.items() if name in _OF_CONTROLS}
     plugin = decisive.get("plugin")
+    role = decisive.pop("role")
     return identity(
         decisive
         | {
+            "kind": role,  # as it was called when the first cells got their identities
             # Where the data lie, and what they are called, does not matter; nor which of several equal GPUs it was.
             "dataset": decisive["dataset"].get("fingerprint"),
             "device": str(decisive.get("device")).partition(":")[0],
@@ -112,6 +133,16 @@ class Record:
         return bool(self.data["status"] == "finished")
 
     @property
+    def failed(self) -> bool:
+        """Whether the cell was begun and came to no end."""
+        return bool(self.data["status"] == "failed")
+
+    @property
+    def unsuitable(self) -> str | None:
+        """Why the model is not made for the data, where it said so: the cell is not applicable."""
+        return self.data.get("unsuitable")
+
+    @property
     def label(self) -> str:
         """The model's name with the options that were given."""
         return str(self.data["cell"]["label"])
@@ -142,7 +173,7 @@ class Record:
         return self.data.get("failure")
 
     def __repr__(self) -> str:
-        outcome = self.numbers if self.finished else (self.failure or {}).get("reason")
+        outcome = self.numbers if self.finished else self.unsuitable or (self.failure or {}).get("reason")
         return f"<Record {self.label} on {self.dataset}, seed {self.seed}: {outcome}>"
 
 
@@ -154,6 +185,18 @@ def record_path(directory: Path, cell_id: str) -> Path:
 def checkpoint_path(directory: Path, cell_id: str) -> Path:
     """Return where the checkpoint of a cell in training lies."""
     return directory / "checkpoints" / f"{cell_id}.pt"
+
+
+def without_numbers(cell_id: str, cell: Mapping[str, Any], command: str) -> dict[str, Any]:
+    """Return the document of a cell that has no numbers, but for its status and the reason."""
+    empty: dict[str, Any] = {name: {} for name in ("numbers", "cost", "artifacts", "recipes", "environment")}
+    return {"schema": SCHEMA, "id": cell_id, "cell": cell, "command": command, **empty, "curve": []}
+
+
+def not_applicable(cell_id: str, cell: Mapping[str, Any], command: str, reason: str, now: str) -> dict[str, Any]:
+    """Return the document of a cell whose model says that it is not made for the data."""
+    found = {"status": "not applicable", "unsuitable": reason, "failure": None, "finished_at": now}
+    return without_numbers(cell_id, cell, command) | found
 
 
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
@@ -229,7 +272,7 @@ def _foreign(path: Path, data: Mapping[str, Any]) -> str:
     """
     if path.name != f"{data['id']}.json":
         return f"is that of cell {data['id']}, under another's name"
-    if data["schema"] > 2 and (expected := cell_id(data["cell"])) != data["id"]:
+    if data["schema"] > 2 and (expected := cell_id(upgraded(dict(data))["cell"])) != data["id"]:
         return f"describes the cell {expected}, not its own"
     if data["schema"] > 2 and any(identity(recipe, 8) != name for name, recipe in data["recipes"].items()):
         return "has a recipe under another's id"

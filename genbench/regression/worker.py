@@ -7,6 +7,7 @@ measured alike.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -44,9 +45,18 @@ class Worker:
     """Answers the commands; prepared workloads stay until they are dropped."""
 
     def __init__(self) -> None:
-        self.workload = _own("regression", "workload")
         self.counters = _own("training", "counters")
         self.prepared: dict[str, Any] = {}
+
+    @functools.cached_property
+    def workload(self) -> ModuleType:
+        try:
+            return _own("regression", "workload")
+        except ImportError as error:
+            raise RuntimeError(
+                f"its genbench has another contract for plugins ({error}), so the two revisions cannot take the same "
+                "steps; compare with a revision from after that change"
+            ) from error
 
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:
         operation = command.pop("do")
@@ -95,7 +105,10 @@ class Worker:
         """Count a training step; of a compiled model, what compilation came to. A model may refuse the shape."""
         try:
             workload = self.workload.workload_for(model, shape, batch, compile_backend="eager" if compiled else None)
-        except ValueError as refusal:
+        except Exception as refusal:
+            # By name, since the revision that is measured has its own class of it.
+            if not isinstance(refusal, ValueError) and type(refusal).__name__ != "Unsuitable":
+                raise
             return {"refused": str(refusal)}
         if compiled:
             return {"counts": self.counters.count_compilation(workload.step)}

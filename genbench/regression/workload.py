@@ -14,25 +14,35 @@ from torch import Tensor
 from genbench import seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
+from genbench.kinds.image import KIND as IMAGES
+from genbench.kinds.kind import Kind
 from genbench.plugin import finding, loading, options
+from genbench.plugin.data import Data, Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training import cost, loop
 from genbench.training.loop import Batches, Progress, Schedule
+from genbench.training.passes import before_training
 
 __all__ = ["BATCH", "CLASSES", "SHAPES", "Timer", "Windows", "Workload", "random_split", "workload_for"]
 
 BATCH = 64
 CLASSES = 10
 SHAPES: tuple[tuple[int, int, int], ...] = ((1, 8, 8), (1, 28, 28))
-IMAGES = 4096  # an epoch of 64 batches: its shuffling is part of the loop, and rare
+ITEMS = 4096  # an epoch of 64 batches: its shuffling is part of the loop, and rare
 
 
-def random_split(shape: Sequence[int], count: int = IMAGES) -> Split:
-    """Return `count` uint8 images of noise (C, H, W) with labels, the same each time: a clock does not see content."""
+def random_split(shape: Sequence[int], count: int = ITEMS, kind: Kind = IMAGES) -> Split:
+    """Return `count` items of noise with labels, the same each time: a clock does not see content.
+
+    Args:
+        shape: of an item.
+        count: how many.
+        kind: of the items.
+    """
     generator = seeding.generator(0, "workload")
-    images = torch.randint(256, (count, *shape), dtype=torch.uint8, generator=generator)
-    return Split(images, torch.randint(CLASSES, (count,), generator=generator))
+    items = kind.random(count, shape, generator)
+    return Split(items, torch.randint(CLASSES, (count,), generator=generator), kind)
 
 
 @dataclass
@@ -47,9 +57,9 @@ class Workload:
 
     def step(self, number: int) -> dict[str, Tensor]:
         """Run one training step as the loop does: the batch, then the plugin's hook."""
-        images, labels = self.batches(number)
+        batch, labels = self.batches(number)
         losses: dict[str, Tensor] = self.plugin.hook.train_step(
-            model=self.model, images=images, labels=labels, step=number
+            model=self.model, batch=batch, labels=labels, step=number
         )
         return losses
 
@@ -121,11 +131,15 @@ def workload_for(
     spec = ModelSpec.parse(model)
     plugin = loading.load(finding.find(spec))
     seeding.seed_global(0, "build")
-    built: Model = options.build(plugin, torch.Size(shape), CLASSES, spec.options, device)
+    split = random_split(shape)
+    data = Data(split.kind.name, torch.Size(shape), len(split), CLASSES, split.kind.levels)
+    built: Model = options.build(plugin, data, Training(None, batch_size), spec.options, device)
     if compile_backend is not None:
         from genbench.training.compilation import compile_networks  # only here: an older revision may not have it
 
         compile_networks(built, compile_backend)
     seeding.seed_global(0, "train")
     built.networks.train()
-    return Workload(plugin, built, Batches(random_split(shape), batch_size, 0, device), device)
+    if (prepare := before_training(plugin, built, split, device)) is not None:
+        prepare()
+    return Workload(plugin, built, Batches(split, batch_size, 0, device), device)

@@ -21,7 +21,7 @@ _MOST_CHARACTERS = 8000
 
 def failed(records: Iterable[Record]) -> str:
     """Return every failed cell with stage and reason, and the end of its traceback and log in a fold."""
-    lost = [record for record in records if record["status"] != "finished"]
+    lost = [record for record in records if record["status"] == "failed"]
     if not lost:
         return ""
     lines = []
@@ -47,7 +47,7 @@ def families(records: Iterable[Record]) -> str:
         digest = (cell.get("plugin") or {}).get("source_sha256")
         source = f" ({origin}{f', source {code(str(digest)[:8])}' if digest else ''})" if origin else ""
         summary = text(cell.get("summary") or "no description")
-        kinds["model" if cell["kind"] == "model" else "control"][f"- {code(cell['model'])}: {summary}{source}"] = None
+        kinds["model" if cell["role"] == "model" else "control"][f"- {code(cell['model'])}: {summary}{source}"] = None
     parts = ["## What the families mean", "\n".join(kinds["model"])] if kinds["model"] else []
     if kinds["control"]:
         parts += [
@@ -83,15 +83,16 @@ def data(records: Iterable[Record]) -> str:
     lines = [
         [
             code(name),
-            text("×".join(map(str, dataset.get("image_shape") or [])) or NOTHING),
+            text(dataset.get("kind") or NOTHING),
+            text("×".join(map(str, dataset.get("shape") or [])) or NOTHING),
             *(text(NOTHING if dataset.get(field) is None else dataset[field]) for field in _COUNTS),
             code(fingerprint[:8]),
             text(dataset.get("licence") or NOTHING),
         ]
         for (name, fingerprint), dataset in known.items()
     ]
-    header = ["dataset", "image (C×H×W)", "classes", "training images", "held out", "fingerprint", "licence"]
-    return f"## Data\n\n{markdown_table(header, lines, left=7)}"
+    header = ["dataset", "kind", "shape", "classes", "to train on", "held out", "fingerprint", "licence"]
+    return f"## Data\n\n{markdown_table(header, lines, left=8)}"
 
 
 def reproduce(records: Sequence[Record], command: str | None) -> str:
@@ -107,7 +108,7 @@ def command_of(records: Iterable[Record]) -> list[str]:
     groups: dict[str, tuple[Mapping[str, Any], dict[str, None], dict[str, None], set[int]]] = {}
     for record in records:
         cell = record["cell"]
-        if cell["kind"] != "model":
+        if cell["role"] != "model":
             continue
         key = _key([cell.get(name) for name, _ in _FLAGS])
         _, models, datasets, seeds = groups.setdefault(key, (cell, {}, {}, set()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from genbench.kinds.nouns import NOUNS
 from genbench.report.escape import code, text
 from genbench.report.quantities import quantity
 from genbench.report.sections import Section
@@ -61,8 +62,9 @@ def _evidence(recipe: Mapping[str, Any]) -> str:
     if extractor := recipe.get("extractor"):
         profile = f" ({text(recipe['profile'])})" if recipe.get("profile") else ""
         said = f" in features of {code(extractor)}{profile}"
-    if (images := recipe.get("images")) is not None:
-        return f"{said} on {_count(images)} {text(recipe.get('split') or '')} images"
+    for noun in NOUNS.values():
+        if (count := recipe.get(noun)) is not None:
+            return f"{said} on {_count(count)} {text(recipe.get('split') or '')} {noun}"
     samples, reference = recipe.get("samples"), recipe.get("reference_count")
     if samples is None or reference is None:
         return said

@@ -32,13 +32,13 @@ MOST_LINES = 7
 MOST_PANELS = 12
 _MOST_THIN_LINES = 5
 _WIDTH = 11.5
-_AXES = (("images", "training images"), ("elapsed_s", "training seconds"), ("flops", "training FLOPs"))
+_AXES = (("items", "training {noun}"), ("elapsed_s", "training seconds"), ("flops", "training FLOPs"))
 
 Points = NDArray[np.float64]  # (seeds, points)
 
 
 def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machine: bool = True) -> Figure | None:
-    """Return the main metric against images, seconds and FLOPs, or None where no curve was recorded.
+    """Return the main metric against items, seconds and FLOPs, or None where no curve was recorded.
 
     One line a model: the mean over seeds, with each seed thin behind it (a band from least to greatest beyond five).
     Only the best `MOST_LINES` models are drawn. Controls are dashed lines. Seconds of several machines are not drawn.
@@ -69,7 +69,7 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
         if not distances:
             why = "not recorded" if one_machine else "not compared:\nseveral machines"
             axis.text(0.5, 0.5, why, transform=axis.transAxes, ha="center", color=GREY)
-        _finish(axis, label, distances, everything)
+        _finish(axis, label.format(noun=section.noun), distances, everything)
         for _, level in levels:
             axis.axhline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
     axes[0].set_ylabel(section.quantity.axis)
@@ -80,7 +80,7 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
 
 
 def loss_figure(section: Section) -> Figure | None:
-    """Return one panel a model with its losses against images, or None where none was recorded.
+    """Return one panel a model with its losses against items, or None where none was recorded.
 
     Only the best `MOST_PANELS` models have a panel.
     """
@@ -100,12 +100,12 @@ def loss_figure(section: Section) -> Figure | None:
     for axis, (row, names) in zip(axes, drawn, strict=False):
         everything: list[float] = []
         for name, style in styles(names[:MOST_LINES]).items():
-            x, y = _curves(row, "images", lambda point, name=name: point.get("losses", {}).get(name))  # type: ignore[misc]
+            x, y = _curves(row, "items", lambda point, name=name: point.get("losses", {}).get(name))  # type: ignore[misc]
             everything += [float(value) for value in y[np.isfinite(y)]]
             if x.size:
                 _line(axis, x, y, (style[0], ""), caption(name, most=22))
         axis.set_title(caption(row.name, most=24), fontweight="bold")
-        _finish(axis, "training images", [], everything)
+        _finish(axis, f"training {section.noun}", [], everything)
         if axis.lines:  # a record may hold losses that are no numbers
             axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2, frameon=True, framealpha=0.8, edgecolor="none")
     for axis in axes[len(drawn) :]:

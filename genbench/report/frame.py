@@ -21,9 +21,9 @@ Record = Mapping[str, Any]
 _PART = 1000  # records of which a part of the curves is written
 
 _PLUGIN = ("distribution", "version", "origin", "source_sha256")
-_DATASET = ("fingerprint", "image_shape", "classes", "train_count", "held_out_count", "licence")
-_CELL_FIRST = ("model", "label", "kind", "options", "summary")
-_CURVE = ("id", "label", "dataset", "seed", "step", "images", "elapsed_s", "flops", "kind", "name", "value")
+_DATASET = ("fingerprint", "shape", "classes", "train_count", "held_out_count", "licence")
+_CELL_FIRST = ("model", "label", "role", "options", "summary")
+_CURVE = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
@@ -31,7 +31,7 @@ def in_order(records: Iterable[Record]) -> list[Record]:
 
     def key(record: Record) -> tuple[Any, ...]:
         cell = record["cell"]
-        return cell["dataset"]["name"], cell["kind"] != "model", cell["label"], cell["seed"], record["id"]
+        return cell["dataset"]["name"], cell["role"] != "model", cell["label"], cell["seed"], record["id"]
 
     return sorted(records, key=key)
 
@@ -41,7 +41,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
     The columns: what the cell is (`model`, `label`, `dataset`, `seed`, `budget`, the plugin's `plugin_version`, …);
     each number, such as `fd`, with its `fd_recipe` and, where it is known, the `fd_standard_error` of its evaluation;
-    each cost with its unit in the name, such as `train_images_per_s_median` and `peak_resident_bytes`; the machine
+    each cost with its unit in the name, such as `train_items_per_s_median` and `peak_resident_bytes`; the machine
     (`environment_…`); `failure_stage` and `failure_reason`. A value that a cell lacks is missing (NaN, NA or None by
     the column's type).
 
@@ -68,7 +68,7 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
         cell = record["cell"]
         whose = (record["id"], cell["label"], cell["dataset"]["name"], cell["seed"])
         for point in record["curve"]:
-            where = tuple(point.get(name) for name in ("step", "images", "elapsed_s", "flops"))
+            where = tuple(point.get(name) for name in ("step", "items", "elapsed_s", "flops"))
             for kind, values in (("loss", point.get("losses")), ("number", point.get("numbers"))):
                 for name, value in (values or {}).items():
                     for append, entry in zip(appenders, (*whose, *where, kind, name, value), strict=True):

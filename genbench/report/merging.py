@@ -46,10 +46,12 @@ def with_older(record: Record) -> Sequence[Record]:
 
 
 def outcomes(records: Iterable[Record]) -> Outcomes:
-    """Count the cells of records that are not merged, and how they ended."""
+    """Count the cells of records that are not merged, and how they ended; those that are not applicable never began."""
     finished: Counter[tuple[str, ...]] = Counter()
     failed: Counter[tuple[str, ...]] = Counter()
     for record in records:
+        if record["status"] == "not applicable":
+            continue
         (finished if record["status"] == "finished" else failed)[_cell(record)] += 1
     return Outcomes(
         len(finished.keys() | failed.keys()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from genbench.kinds.nouns import noun_of
 from genbench.report.escape import code, text
 from genbench.report.frame import Record
 from genbench.report.merging import outcomes
@@ -14,7 +15,7 @@ __all__ = ["opening", "partial", "title"]
 
 def title(records: Sequence[Record]) -> str:
     """Return who was compared on what, escaped."""
-    models = _distinct(record["cell"]["label"] for record in records if record["cell"]["kind"] == "model")
+    models = _distinct(record["cell"]["label"] for record in records if record["cell"]["role"] == "model")
     datasets = _distinct(record["cell"]["dataset"]["name"] for record in records)
     who = _list([text(model) for model in models], most=6) if models else "controls"
     return f"{who} on {_list([text(dataset) for dataset in datasets], most=6)}" if records else "An empty benchmark"
@@ -22,16 +23,17 @@ def title(records: Sequence[Record]) -> str:
 
 def opening(records: Sequence[Record]) -> str:
     """Return the paragraph that says how the cells were trained and measured, and what the signs mean."""
-    models = [record["cell"] for record in records if record["cell"]["kind"] == "model"]
-    controls = _distinct(record["cell"]["label"] for record in records if record["cell"]["kind"] != "model")
+    models = [record["cell"] for record in records if record["cell"]["role"] == "model"]
+    controls = _distinct(record["cell"]["label"] for record in records if record["cell"]["role"] != "model")
     said = []
     if models:
         budgets = _list([code(budget) for budget in _distinct(str(cell.get("budget")) for cell in models)])
         batches = _list([str(size) for size in _distinct(cell.get("batch_size") for cell in models)])
+        nouns = " or ".join(_distinct(noun_of(cell["dataset"]) for cell in models))
         seeds = sorted({cell["seed"] for cell in models})
         count = len(_distinct(cell["label"] for cell in models))
         said.append(
-            f"{_count(count, 'model')} trained for {budgets} with batches of {batches} images, each from "
+            f"{_count(count, 'model')} trained for {budgets} with batches of {batches} {nouns}, each from "
             f"{'one training seed' if len(seeds) == 1 else f'{len(seeds)} training seeds'} "
             f"({_list([str(seed) for seed in seeds], most=8)})."
         )
@@ -55,7 +57,7 @@ def partial(records: Sequence[Record], missing: Sequence[Mapping[str, Any]]) -> 
         return ""
     seeds: dict[tuple[str, str, str], list[int]] = {}
     for cell in missing:
-        budget = str(cell["budget"]) if cell["kind"] == "model" else ""
+        budget = str(cell["budget"]) if cell["role"] == "model" else ""
         seeds.setdefault((str(cell["label"]), str(cell["dataset"]), budget), []).append(cell["seed"])
     several = len({budget for *_, budget in seeds if budget}) > 1
     lines = [

@@ -45,7 +45,7 @@ def reconstructions(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "reconstructions",
         f"reconstructions on {section.name}",
-        "Held-out images, each beside the model's reconstruction of it.",
+        f"Held-out {section.noun}, each beside the model's reconstruction of it.",
     )
 
 
@@ -60,7 +60,7 @@ def quality_curves(section: Section, pictures: Pictures) -> list[str]:
         lines = "dashed, the controls"
     return pictures.show(
         "quality",
-        f"{heading} against training images, seconds and FLOPs on {section.name}",
+        f"{heading} against training {section.noun}, seconds and FLOPs on {section.name}",
         f"{heading} along the training: {lines}.{_best(section, MOST_LINES)}",
     )
 
@@ -72,12 +72,12 @@ def speeds(section: Section, pictures: Pictures) -> list[str]:
     return [
         *pictures.show(
             "throughput",
-            f"training and sampling images per second on {name}",
+            f"training and sampling {section.noun} per second on {name}",
             f"Bars: {mean}the median window; lines: 5th to 95th percentile of the windows.{most}",
         ),
         *pictures.show(
             "trade-off",
-            f"{heading} against training seconds and sampling images per second on {name}",
+            f"{heading} against training seconds and sampling {section.noun} per second on {name}",
             f"{heading} against what it costs{intervals}; the arrows point to the better side.{most}",
         ),
     ]

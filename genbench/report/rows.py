@@ -19,20 +19,20 @@ Column = tuple[str, str]
 """A metric's name and the id of its recipe: what a column of a table holds."""
 
 # A row's table says these already, or they cannot change a number.
-_NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "kind", "metrics"})
+_NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "role", "metrics"})
 _OF_PLUGIN = ("distribution", "version", "source_sha256", "also_read")
 
 
 @dataclass(frozen=True)
 class Row:
-    """The finished records of one cell over its training seeds, in the order of the seeds, and what failed of it.
+    """The finished records of one cell over its training seeds, in the order of the seeds, and what has no numbers.
 
     `name` is the cell's label; where a table holds two cells of one label, it says in what they differ.
     """
 
     name: str
     records: tuple[Record, ...]
-    failed: tuple[Record, ...]
+    failed: tuple[Record, ...]  # or not applicable
 
     @property
     def cell(self) -> Mapping[str, Any]:
@@ -44,12 +44,18 @@ class Row:
     def lost(self) -> int:
         """How many seeds have failed records alone."""
         have = {record["cell"]["seed"] for record in self.records}
-        return len({record["cell"]["seed"] for record in self.failed} - have)
+        return len({record["cell"]["seed"] for record in self.failed if record["status"] == "failed"} - have)
+
+    @property
+    def unsuitable(self) -> str | None:
+        """Why the model is not made for the data, where it says so and no seed was run."""
+        reasons = [record.get("unsuitable") for record in (*self.records, *self.failed)]
+        return reasons[0] if all(reasons) else None
 
     @property
     def is_model(self) -> bool:
         """Whether the row competes; a control does not."""
-        return bool(self.cell["kind"] == "model")
+        return bool(self.cell["role"] == "model")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -131,11 +137,11 @@ def _number(record: Record, metric: str, recipe: str) -> Mapping[str, Any] | Non
 
 
 def _identity(cell: Mapping[str, Any]) -> str:
-    return json.dumps([cell["kind"] == "model", _fields(cell)], sort_keys=True, default=str)
+    return json.dumps([cell["role"] == "model", _fields(cell)], sort_keys=True, default=str)
 
 
 def _fields(cell: Mapping[str, Any]) -> dict[str, Any]:
-    if cell["kind"] != "model":  # it never trains, so the settings of training say nothing of it
+    if cell["role"] != "model":  # it never trains, so the settings of training say nothing of it
         return {"label": cell["label"], "options": cell.get("options")}
     plugin = cell.get("plugin") or {}
     fields = {name: value for name, value in cell.items() if name not in _NOT_IDENTITY and name != "plugin"}

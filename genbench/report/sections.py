@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from genbench.kinds.nouns import noun_of
 from genbench.records.identity import slug
 from genbench.records.statistics import Difference, Rank, pairwise, ranks
 from genbench.report.frame import Record
@@ -48,6 +49,11 @@ class Section:
     def slug(self) -> str:
         """How this section's files begin; no other section's do."""
         return ".".join(slug(part.replace(" ", "-") if place else part) for place, part in enumerate(self.title))
+
+    @property
+    def noun(self) -> str:
+        """What its dataset's items are called, such as `images`."""
+        return noun_of(self.dataset)
 
     @property
     def quantity(self) -> Quantity | None:
@@ -107,8 +113,8 @@ def sections(records: Sequence[Record]) -> list[Section]:
     whole = [record for record in merged(records) if record["status"] == "finished"]
     # A cell whose main metric has several recipes is in the table of each.
     finished = [one for record in whole for one in by_recipe(record, main_metric(record["numbers"]) or "")]
-    models = [record for record in finished if record["cell"]["kind"] == "model"]
-    controls = [record for record in finished if record["cell"]["kind"] != "model"]
+    models = [record for record in finished if record["cell"]["role"] == "model"]
+    controls = [record for record in finished if record["cell"]["role"] != "model"]
     groups: dict[tuple[str, str], dict[Column | None, list[Record]]] = {}
     for record in models or controls:
         groups.setdefault(_place(record), {}).setdefault(_main(record), []).append(record)

@@ -20,13 +20,13 @@ from genbench.report.sections import Section
 __all__ = ["MOST_BARS", "throughput_figure", "trade_off_figure"]
 
 MOST_BARS = 24
-_RATES = (("train_images_per_s", "training images/s"), ("sample_images_per_s", "sampling images/s"))
+_RATES = (("train_items_per_s", "training"), ("sample_items_per_s", "sampling"))
 
 Bar = tuple[Row, str, list[Mapping[str, Any]]]
 
 
 def throughput_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
-    """Return images/s of training and of sampling as bars, one a model and machine, or None where none was recorded.
+    """Return items/s of training and of sampling as bars, one a model and machine, or None where none was recorded.
 
     A bar is the mean over seeds of the median window, its line from the mean 5th to the mean 95th percentile.
     """
@@ -61,14 +61,14 @@ def throughput_figure(section: Section, colours: Mapping[str, Style], known: Seq
         axis.set_xlim(0, 1.14 * longest or 1)
         axis.set_ylim(len(bars) - 0.4, -0.6)
         axis.grid(visible=False, axis="y")
-        axis.set_xlabel(label)
+        axis.set_xlabel(f"{label} {section.noun}/s")
         count_axis(axis, [])
     axes[1].tick_params(labelleft=False)
     return figure
 
 
 def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
-    """Return the main metric against training seconds and against sampling images/s, or None where there is too little.
+    """Return the main metric against training seconds and against sampled items/s, or None where there is too little.
 
     A cost is its geometric mean over seeds, with the interval of its logarithm: an arithmetic one can reach below zero,
     which a logarithmic axis would draw to its edge.
@@ -78,7 +78,7 @@ def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequ
         return None
     panels = [
         ("training seconds ←", lambda cost: cost.get("train_s")),
-        ("sampling images/s →", lambda cost: (cost.get("sample_images_per_s") or {}).get("median")),
+        (f"sampling {section.noun}/s →", lambda cost: (cost.get("sample_items_per_s") or {}).get("median")),
     ]
     found = [
         [(row, _geometric(row, read), row.summary(section.main)) for row in section.models[:MOST_BARS] if row.records]

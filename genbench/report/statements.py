@@ -58,7 +58,7 @@ def floor(section: Section) -> str:
             summary = row.summary(section.main)
             if summary.n:
                 return (
-                    f"Held-out images of the dataset itself have {heading} "
+                    f"Held-out {section.noun} of the dataset itself have {heading} "
                     f"{interval(summary.mean, summary.half_width)} (control *real*): the floor at this sample count."
                 )
     return f"The floor is unknown here: the control *real* was not measured under this recipe of {heading}."

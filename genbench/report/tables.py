@@ -123,7 +123,11 @@ def cost_table(section: Section, known: Sequence[Machine]) -> str:
     used = [place for place in range(len(_COSTS)) if any(cells[place] != NOTHING for _, cells in found)]
     if not used:
         return ""
-    header = ["model", *(["machine"] if several else []), *(_COSTS[place][0] for place in used)]
+    header = [
+        "model",
+        *(["machine"] if several else []),
+        *(_COSTS[place][0].format(noun=section.noun, one=section.noun.removesuffix("s")) for place in used),
+    ]
     lines = [[*names, *(cells[place] for place in used)] for names, cells in found]
     return markdown_table(header, lines, left=2 if several else 1)
 
@@ -137,12 +141,16 @@ def _headings(columns: Sequence[Column]) -> list[str]:
 
 
 def _seeds(row: Row) -> str:
+    if row.unsuitable:
+        return NOTHING
     if row.lost:
         return f"{len(row.records)} of {len(row.records) + row.lost}"
     return str(len(row.records))
 
 
 def _cells(row: Row, columns: Sequence[Column]) -> list[str]:
+    if row.unsuitable:
+        return [f"not applicable: {text(row.unsuitable)}", *[NOTHING] * (len(columns) - 1)] if columns else []
     if not row.records:
         return ["failed", *[NOTHING] * (len(columns) - 1)] if columns else []
     return [_cell(row.summary(column), len(row.records)) for column in columns]
@@ -181,14 +189,15 @@ def _largest(show: Callable[[float | None], str]) -> Callable[[Sequence[float]],
 
 
 _COSTS: tuple[tuple[str, Callable[[Cost], float | None], Callable[[Sequence[float]], str]], ...] = (
-    ("training images/s ↑", _rate("train_images_per_s"), _mean),
-    ("sampling images/s ↑", _rate("sample_images_per_s"), _mean),
+    ("training {noun}/s ↑", _rate("train_items_per_s"), _mean),
+    ("sampling {noun}/s ↑", _rate("sample_items_per_s"), _mean),
     ("training (s)", _field("train_s"), _mean),
+    ("of that, before the first step (s)", _field("before_training_s", least=_LEAST_SHOWN_S), _mean),
     ("before sampling (s)", _field("before_sampling_s", least=_LEAST_SHOWN_S), _mean),
     ("device memory, allocated ↓", _field("peak_allocated_bytes"), _largest(memory)),
     ("device memory, reserved ↓", _field("peak_reserved_bytes"), _largest(memory)),
     ("process memory ↓", _field("peak_resident_bytes"), _largest(memory)),
     ("parameters", _field("parameters"), _largest(amount)),
-    ("training FLOPs/image", _field("train_flops_per_image"), _largest(amount)),
-    ("sampling FLOPs/image", _field("sample_flops_per_image"), _largest(amount)),
+    ("training FLOPs/{one}", _field("train_flops_per_item"), _largest(amount)),
+    ("sampling FLOPs/{one}", _field("sample_flops_per_item"), _largest(amount)),
 )

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 
 CODE = 16
 RIDGE = 1e-4  # on the covariance's diagonal, so that it always has a Cholesky factor
@@ -21,15 +21,15 @@ RIDGE = 1e-4  # on the covariance's diagonal, so that it always has a Cholesky f
 
 @hookimpl
 def build_model(
-    image_shape: torch.Size,
+    data: Data,
     options: dict[str, Any],
     device: torch.device,
 ) -> Model:
-    return build(image_shape, device, **options)
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     width: int = 256,
     rate: float = 1e-3,
@@ -37,16 +37,16 @@ def build(
     """Build the encoder, the decoder (`width` units a hidden layer) and the density."""
     encoder = nn.Sequential(
         nn.Flatten(),
-        nn.Linear(image_shape.numel(), width),
+        nn.Linear(shape.numel(), width),
         nn.ReLU(),
         nn.Linear(width, CODE),
     )
     decoder = nn.Sequential(
         nn.Linear(CODE, width),
         nn.ReLU(),
-        nn.Linear(width, image_shape.numel()),
+        nn.Linear(width, shape.numel()),
         nn.Tanh(),
-        nn.Unflatten(1, image_shape),
+        nn.Unflatten(1, shape),
     )
     trained = nn.ModuleDict({"encoder": encoder, "decoder": decoder}).to(device)
     # Maps standard normal noise to codes. It is fitted and not trained, but it is a
@@ -58,8 +58,8 @@ def build(
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
-    loss = F.mse_loss(reconstruct(model, images), images)
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
+    loss = F.mse_loss(reconstruct(model, batch), batch)
     model.optimizers["autoencoder"].zero_grad()
     loss.backward()
     model.optimizers["autoencoder"].step()
@@ -85,12 +85,12 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 
 @hookimpl
-def encode(model: Model, images: Tensor) -> Tensor:
-    codes: Tensor = model.networks["encoder"](images)
+def encode(model: Model, batch: Tensor) -> Tensor:
+    codes: Tensor = model.networks["encoder"](batch)
     return codes
 
 
 @hookimpl
-def reconstruct(model: Model, images: Tensor) -> Tensor:
-    restored: Tensor = model.networks["decoder"](encode(model, images))
+def reconstruct(model: Model, batch: Tensor) -> Tensor:
+    restored: Tensor = model.networks["decoder"](encode(model, batch))
     return restored

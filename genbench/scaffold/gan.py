@@ -12,22 +12,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 
 LATENT = 64
 
 
 @hookimpl
 def build_model(
-    image_shape: torch.Size,
+    data: Data,
     options: dict[str, Any],
     device: torch.device,
 ) -> Model:
-    return build(image_shape, device, **options)
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     width: int = 256,
     rate: float = 3e-4,
@@ -40,13 +40,13 @@ def build(
         nn.Linear(width, width),
         nn.BatchNorm1d(width),
         nn.ReLU(),
-        nn.Linear(width, image_shape.numel()),
+        nn.Linear(width, shape.numel()),
         nn.Tanh(),
-        nn.Unflatten(1, image_shape),
+        nn.Unflatten(1, shape),
     )
     discriminator = nn.Sequential(
         nn.Flatten(),
-        nn.Linear(image_shape.numel(), width),
+        nn.Linear(shape.numel(), width),
         nn.LeakyReLU(0.2),
         nn.Dropout(0.3),
         nn.Linear(width, width),
@@ -64,13 +64,13 @@ def build(
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     discriminator = model.networks["discriminator"]
-    latents = torch.randn(len(images), LATENT, device=images.device)
+    latents = torch.randn(len(batch), LATENT, device=batch.device)
     fakes = model.networks["generator"](latents)
 
     # The discriminator learns to tell images from fakes, by logits above and below 0 ...
-    real, fake = discriminator(images), discriminator(fakes.detach())
+    real, fake = discriminator(batch), discriminator(fakes.detach())
     told_apart = F.softplus(-real).mean() + F.softplus(fake).mean()
     update(model.optimizers["discriminator"], told_apart)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 
 LATENT = 16
 HALF_BIN = 1 / 255  # 8-bit values lie 2 / 255 apart in [-1, 1]
@@ -20,31 +20,31 @@ HALF_BIN = 1 / 255  # 8-bit values lie 2 / 255 apart in [-1, 1]
 
 @hookimpl
 def build_model(
-    image_shape: torch.Size,
+    data: Data,
     options: dict[str, Any],
     device: torch.device,
 ) -> Model:
-    return build(image_shape, device, **options)
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     width: int = 256,
     rate: float = 1e-3,
 ) -> Model:
     """Build the encoder and the decoder (`width` units a hidden layer)."""
-    channels, height, side = image_shape
+    channels, height, side = shape
     encoder = nn.Sequential(
         nn.Flatten(),
-        nn.Linear(image_shape.numel(), width),
+        nn.Linear(shape.numel(), width),
         nn.ReLU(),
         nn.Linear(width, 2 * LATENT),
     )
     decoder = nn.Sequential(
         nn.Linear(LATENT, width),
         nn.ReLU(),
-        nn.Linear(width, 2 * image_shape.numel()),
+        nn.Linear(width, 2 * shape.numel()),
         nn.Unflatten(1, (2 * channels, height, side)),
     )
     networks = nn.ModuleDict({"encoder": encoder, "decoder": decoder}).to(device)
@@ -75,9 +75,9 @@ def log_mass(images: Tensor, center: Tensor, scale: Tensor) -> Tensor:
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
-    noise = torch.randn(len(images), LATENT, device=images.device)
-    loss = -elbo(model, images, noise).mean()
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
+    noise = torch.randn(len(batch), LATENT, device=batch.device)
+    loss = -elbo(model, batch, noise).mean()
     model.optimizers["both"].zero_grad()
     loss.backward()
     model.optimizers["both"].step()
@@ -96,22 +96,22 @@ def decode(model: Model, codes: Tensor) -> Tensor:
 
 
 @hookimpl
-def encode(model: Model, images: Tensor) -> Tensor:
-    mean, _ = model.networks["encoder"](images).chunk(2, dim=1)
+def encode(model: Model, batch: Tensor) -> Tensor:
+    mean, _ = model.networks["encoder"](batch).chunk(2, dim=1)
     return torch.clone(mean)
 
 
 @hookimpl
-def reconstruct(model: Model, images: Tensor) -> Tensor:
-    return decode(model, encode(model, images))
+def reconstruct(model: Model, batch: Tensor) -> Tensor:
+    return decode(model, encode(model, batch))
 
 
 @hookimpl
 def log_likelihood(
     model: Model,
-    images: Tensor,
+    batch: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    shape = (len(images), LATENT)
-    noise = torch.randn(shape, generator=generator, device=images.device)
-    return elbo(model, images, noise)
+    shape = (len(batch), LATENT)
+    noise = torch.randn(shape, generator=generator, device=batch.device)
+    return elbo(model, batch, noise)

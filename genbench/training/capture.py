@@ -53,40 +53,40 @@ class ReplayedStep:
         self._stream = torch.cuda.Stream(device)
         self._warmed = 0
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._images = torch.empty(0)
+        self._batch = torch.empty(0)
         self._labels: Tensor | None = None
         self._losses: dict[str, Tensor] = {}
 
-    def __call__(self, model: Model, images: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
+    def __call__(self, model: Model, batch: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
         """Take one training step of the model that was given at first; `step` is read in the warm-up alone."""
         if self._warmed < WARM_UP_STEPS:
             self._warmed += 1
-            return self._warm_up(images, labels, step)
+            return self._warm_up(batch, labels, step)
         if self._graph is None:
-            self._graph = self._capture(images, labels, step)
-        self._images.copy_(images)
+            self._graph = self._capture(batch, labels, step)
+        self._batch.copy_(batch)
         if self._labels is not None:
             self._labels.copy_(labels)  # type: ignore[arg-type]  # a data set has labels or it has none
         self._graph.replay()
         losses: dict[str, Tensor] = tree_map_only(Tensor, torch.clone, self._losses)
         return losses
 
-    def _warm_up(self, images: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
+    def _warm_up(self, batch: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            losses: dict[str, Tensor] = self._hook(model=self._model, images=images, labels=labels, step=step)
+            losses: dict[str, Tensor] = self._hook(model=self._model, batch=batch, labels=labels, step=step)
         current.wait_stream(self._stream)
         return losses
 
-    def _capture(self, images: Tensor, labels: Tensor | None, step: int) -> torch.cuda.CUDAGraph:
-        self._images, self._labels = images.clone(), None if labels is None else labels.clone()
+    def _capture(self, batch: Tensor, labels: Tensor | None, step: int) -> torch.cuda.CUDAGraph:
+        self._batch, self._labels = batch.clone(), None if labels is None else labels.clone()
         graph = torch.cuda.CUDAGraph()
         try:
             # The stream of the warm-up, whose work areas are there already; the device, since what opens the capture
             # waits for the current one.
             with torch.cuda.device(self._device), torch.cuda.graph(graph, stream=self._stream):
-                self._losses = self._hook(model=self._model, images=self._images, labels=self._labels, step=step)
+                self._losses = self._hook(model=self._model, batch=self._batch, labels=self._labels, step=step)
         except RuntimeError as error:
             first = error.__context__ or error  # ending a capture that failed fails too
             reason = str(first).strip().splitlines()[0]

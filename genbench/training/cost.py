@@ -37,7 +37,7 @@ def clock(device: torch.device) -> Callable[[], float]:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images a second over windows after warm-up: median, and the 5th and 95th percentile of windows."""
+    """Items a second over windows after warm-up: median, and the 5th and 95th percentile of windows."""
 
     median: float
     p5: float
@@ -49,7 +49,7 @@ class Throughput:
 
 
 def throughput(windows: Sequence[tuple[int, float]]) -> Throughput | None:
-    """Summarise windows of (images, seconds), leaving out the first twentieth, at least one, as warm-up.
+    """Summarise windows of (items, seconds), leaving out the first twentieth, at least one, as warm-up.
 
     A single window is taken as it is; None where there is none.
 
@@ -57,7 +57,7 @@ def throughput(windows: Sequence[tuple[int, float]]) -> Throughput | None:
     64.0
     """
     warm_up = max(1, round(len(windows) * WARM_UP_SHARE)) if len(windows) > 1 else 0
-    rates = sorted(images / max(seconds, 1e-9) for images, seconds in windows[warm_up:])
+    rates = sorted(items / max(seconds, 1e-9) for items, seconds in windows[warm_up:])
     if not rates:
         return None
     return Throughput(statistics.median(rates), _quantile(rates, 0.05), _quantile(rates, 0.95), len(rates))

@@ -111,10 +111,19 @@ def count_steps(step: Callable[[int], object], most: int = MOST_STEPS, budget: f
 
 @dataclass(frozen=True)
 class Flops:
-    """The FLOPs of training steps, and of one sampled image."""
+    """The FLOPs of training steps, of one sampled item, and of what comes before the first step."""
 
     train: StepFlops
     sample: int
+    before: int = 0
+
+    def total(self, steps: int) -> float:
+        """Return the FLOPs of a training of so many steps."""
+        return self.before + self.train.total(steps)
+
+    def steps_within(self, flops: float) -> int | None:
+        """Return the most steps whose training costs at most `flops`; None where steps cost none."""
+        return self.train.steps_within(max(0.0, flops - self.before))
 
 
 def count_flops(
@@ -124,8 +133,9 @@ def count_flops(
     device: torch.device,
     most: int = MOST_STEPS,
     budget: float | None = None,
+    prepare: Callable[[], None] | None = None,
 ) -> Flops:
-    """Count the FLOPs of training steps and of a sampled image; the model is trained by it.
+    """Count the FLOPs of training steps and of a sampled item; the model is trained by it.
 
     Args:
         plugin: whose hooks are counted.
@@ -134,14 +144,16 @@ def count_flops(
         device: of the model.
         most: how many training steps to count at most.
         budget: FLOPs after which no further step matters.
+        prepare: what comes before the first step.
     """
     hook = plugin.hook
 
     def step(number: int) -> None:
-        images, labels = batches(number)
-        check_losses(plugin, hook.train_step(model=model, images=images, labels=labels, step=number))
+        batch, labels = batches(number)
+        check_losses(plugin, hook.train_step(model=model, batch=batch, labels=labels, step=number))
 
     model.networks.train()
+    before = counters.count_flops(prepare) if prepare is not None else 0
     train = count_steps(step, most, budget)
     model.networks.eval()
     _, labels = batches(0)
@@ -151,4 +163,4 @@ def count_flops(
         sample = counters.count_flops(
             lambda: hook.sample(model=model, count=SAMPLES, labels=asked, generator=generator)
         )
-    return Flops(train, sample // SAMPLES)
+    return Flops(train, sample // SAMPLES, before)

@@ -1,7 +1,7 @@
 """The loop: batches, `train_step`, windows and curve rows; as fast as a bare one, for it waits for the device rarely.
 
 A window is a run of steps between two reads of the clock. Windows end where a curve row or an evaluation is due, so
-for a budget in steps, images or FLOPs their ends depend on nothing but the budget, and the numbers repeat exactly.
+for a budget in steps, items or FLOPs their ends depend on nothing but the budget, and the numbers repeat exactly.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training.losses import window_means
 
-__all__ = ["Batches", "Progress", "Row", "Schedule", "TrainStep", "in_precision", "scale", "train"]
+__all__ = ["Batches", "Progress", "Row", "Schedule", "TrainStep", "in_precision", "train"]
 
 ROWS = 100  # curve rows, and so windows, that a budget is divided into
 LARGEST_RESIDENT_SHARE = 0.5  # of the device's free memory
@@ -29,43 +29,40 @@ LARGEST_RESIDENT_SHARE = 0.5  # of the device's free memory
 TrainStep = Callable[..., dict[str, Tensor]]  # takes what the hook `train_step` takes, by name
 
 
-def scale(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 in [-1, 1]: 0 is -1 and 255 is 1."""
-    return images.to(torch.float32).div_(127.5).sub_(1.0)
-
-
 class Batches:
     """The training split as batches by step number: each epoch a fresh order, incomplete batches dropped.
 
-    The images are one uint8 tensor on the device where they fit there; a batch is an index, a cast and a scale. The
-    order is a function of the seed and the epoch alone, so training can be taken up at any step.
+    The items are one tensor on the device where they fit there; a batch is an index and what the kind does to deliver
+    it, of images a cast and a scale. The order is a function of the seed and the epoch alone, so training can be taken
+    up at any step.
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device) -> None:
         self.batch_size = batch_size
         self.device = device
         self.per_epoch = len(split) // batch_size
-        self.resident = device.type == "cpu" or _fits(split.images, device)
+        self.resident = device.type == "cpu" or _fits(split.items, device)
         self._home = device if self.resident else torch.device("cpu")
-        self._images = split.images.to(self._home)
+        self._items = split.items.to(self._home)
         self._labels = None if split.labels is None else split.labels.to(self._home)
         self._count = len(split)
+        self._deliver = split.kind.deliver
         self._seed = seed
         self._epoch = -1
         self._order: tuple[Tensor, ...] = ()
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return the images (B, C, H, W) float32 in [-1, 1] and labels (B,) int64 or None of one step."""
+        """Return the items (B, ...) as hooks see them, and labels (B,) int64 or None, of one step."""
         epoch, index = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._shuffle(epoch)
         rows = self._order[index]
-        images = self._images.index_select(0, rows)
+        items = self._items.index_select(0, rows)
         labels = None if self._labels is None else self._labels.index_select(0, rows)
         if not self.resident:
-            images = images.pin_memory().to(self.device, non_blocking=True)
+            items = items.pin_memory().to(self.device, non_blocking=True)
             labels = None if labels is None else labels.pin_memory().to(self.device, non_blocking=True)
-        return scale(images), labels
+        return self._deliver(items), labels
 
     def _shuffle(self, epoch: int) -> None:
         order = torch.randperm(self._count, generator=seeding.generator(self._seed, "batches", epoch))
@@ -73,11 +70,11 @@ class Batches:
         self._epoch = epoch
 
 
-def _fits(images: Tensor, device: torch.device) -> bool:
+def _fits(items: Tensor, device: torch.device) -> bool:
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
-    return images.numel() < free * LARGEST_RESIDENT_SHARE
+    return items.numel() * items.element_size() < free * LARGEST_RESIDENT_SHARE
 
 
 @dataclass
@@ -85,7 +82,7 @@ class Row:
     """One point of a curve: where training stood, the mean losses since the row before, and quality where measured."""
 
     step: int
-    images: int
+    items: int
     elapsed_s: float
     flops: float = 0.0  # known when the steps have been counted
     losses: dict[str, float] = field(default_factory=dict)
@@ -98,8 +95,9 @@ class Progress:
 
     step: int = 0
     elapsed_s: float = 0.0
+    before_s: float = 0.0  # of the elapsed, what came before the first step
     rows: list[Row] = field(default_factory=list)
-    windows: list[tuple[int, float]] = field(default_factory=list)  # (images, seconds) of each window
+    windows: list[tuple[int, float]] = field(default_factory=list)  # (items, seconds) of each window
     evaluated: int = -1  # the last evaluation that is done; 0 is the one before the first step
 
     def to_json(self) -> dict[str, Any]:
@@ -148,12 +146,12 @@ class Schedule:
             ends |= {self._evaluation_step(i) for i in range(1, self.evaluations + 1)}
             return next((end - progress.step for end in sorted(ends) if end > progress.step), 0)
         seconds = self.seconds or 0.0
+        if not progress.windows:
+            return 1
         left = seconds - progress.elapsed_s
         if left <= 0:
             return 0
-        if not progress.windows:
-            return 1
-        steps, taken = progress.step, max(progress.elapsed_s, 1e-9)
+        steps, taken = progress.step, progress.elapsed_s - progress.before_s
         if len(progress.windows) > 1:  # the first window holds compilation and other one-time work
             steps, taken = steps - 1, taken - progress.windows[0][1]
         rate = steps / max(taken, 1e-9)
@@ -203,6 +201,7 @@ def train(
     *,
     clock: Callable[[], float],
     precision: str = "fp32",
+    prepare: Callable[[], None] | None = None,
     step: TrainStep | None = None,
     evaluate: Callable[[Progress], dict[str, float]] | None = None,
     after_window: Callable[[Progress], None] | None = None,
@@ -211,6 +210,7 @@ def train(
 
     Args:
         clock: seconds from an arbitrary point, read after the device has finished all work.
+        prepare: sees the data before the first step, on the clock; a training that goes on does without it.
         step: takes a training step in place of the plugin's hook, as `capture.ReplayedStep` does.
         evaluate: measures quality off the clock; called before the first step and at each evaluation but the last.
         after_window: called off the clock after each window, for progress bars and checkpoints.
@@ -218,6 +218,12 @@ def train(
     Raises:
         PluginError: `train_step` returned something else than a dict of detached 0-d tensors, or a loss is not finite.
     """
+    if prepare is not None and progress.step == 0:
+        model.networks.train()
+        begin = clock()
+        with in_precision(precision, batches.device):
+            prepare()
+        progress.before_s = progress.elapsed_s = clock() - begin
     _evaluate(schedule, progress, evaluate)
     while steps := schedule.window(progress):
         model.networks.train()
@@ -228,9 +234,9 @@ def train(
         progress.step += steps
         progress.elapsed_s += seconds
         progress.windows.append((steps * batches.batch_size, seconds))
-        images = progress.step * batches.batch_size
+        items = progress.step * batches.batch_size
         means = window_means(plugin, losses, progress.step - steps)
-        progress.rows.append(Row(progress.step, images, progress.elapsed_s, losses=means))
+        progress.rows.append(Row(progress.step, items, progress.elapsed_s, losses=means))
         _evaluate(schedule, progress, evaluate)
         if after_window is not None:
             after_window(progress)
@@ -242,7 +248,7 @@ def _evaluate(schedule: Schedule, progress: Progress, evaluate: Callable[[Progre
     if evaluate is None or due <= progress.evaluated or due == schedule.evaluations:
         return
     if not progress.rows:
-        progress.rows.append(Row(0, 0, 0.0))
+        progress.rows.append(Row(0, 0, progress.elapsed_s))
     progress.rows[-1].numbers = evaluate(progress)
     progress.evaluated = due
 
@@ -251,6 +257,6 @@ def _window(hook: TrainStep, model: Model, batches: Batches, first: int, steps: 
     """Run `steps` training steps; nothing here waits for the device."""
     losses: list[dict[str, Tensor]] = []
     for step in range(first, first + steps):
-        images, labels = batches(step)
-        losses.append(hook(model=model, images=images, labels=labels, step=step))
+        batch, labels = batches(step)
+        losses.append(hook(model=model, batch=batch, labels=labels, step=step))
     return losses

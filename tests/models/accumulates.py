@@ -7,14 +7,14 @@ from genbench import Model, hookimpl
 
 
 @hookimpl
-def build_model(image_shape, options, device):
-    return build(image_shape, device, **options)
+def build_model(data, options, device):
+    return build(data.shape, device, **options)
 
 
-def build(image_shape, device, width: int = 256, rate: float = 1e-3, every: int = 4):
+def build(shape, device, width: int = 256, rate: float = 1e-3, every: int = 4):
     net = nn.Sequential(
-        *(nn.Linear(16, width), nn.ReLU(), nn.Linear(width, image_shape.numel()), nn.Tanh()),
-        nn.Unflatten(1, image_shape),
+        *(nn.Linear(16, width), nn.ReLU(), nn.Linear(width, shape.numel()), nn.Tanh()),
+        nn.Unflatten(1, shape),
     ).to(device)
     settings = nn.Module()
     settings.every = every
@@ -22,10 +22,10 @@ def build(image_shape, device, width: int = 256, rate: float = 1e-3, every: int 
 
 
 @hookimpl
-def train_step(model, images, step):
+def train_step(model, batch, step):
     net, every = model.networks["net"], model.networks["settings"].every
-    noise = torch.randn(len(images), 16, device=images.device)
-    fake, real = net(noise).flatten(1), images.flatten(1)
+    noise = torch.randn(len(batch), 16, device=batch.device)
+    fake, real = net(noise).flatten(1), batch.flatten(1)
     loss = 2 * torch.cdist(fake, real).mean() - torch.cdist(fake, fake).mean()
     (loss / every).backward()
     if step % every == every - 1:

@@ -7,18 +7,18 @@ from genbench import Model, hookimpl
 
 
 @hookimpl
-def build_model(image_shape, classes, options, device):
-    return build(image_shape, classes, device, **options)
+def build_model(data, options, device):
+    return build(data.shape, data.classes, device, **options)
 
 
-def build(image_shape, classes, device, width: int = 128):
+def build(shape, classes, device, width: int = 128):
     k = classes or 0
     net = nn.Sequential(
         nn.Linear(16 + k, width),
         nn.ReLU(),
-        nn.Linear(width, image_shape.numel()),
+        nn.Linear(width, shape.numel()),
         nn.Tanh(),
-        nn.Unflatten(1, image_shape),
+        nn.Unflatten(1, shape),
     ).to(device)
     net.k = k
     return Model(nn.ModuleDict({"net": net}), {"net": torch.optim.Adam(net.parameters(), 1e-3)})
@@ -32,10 +32,10 @@ def inputs(model, noise, labels):
 
 
 @hookimpl
-def train_step(model, images, labels):
-    noise = torch.randn(len(images), 16, device=images.device)
+def train_step(model, batch, labels):
+    noise = torch.randn(len(batch), 16, device=batch.device)
     fake = model.networks["net"](inputs(model, noise, labels)).flatten(1)
-    real = images.flatten(1)
+    real = batch.flatten(1)
     loss = 2 * torch.cdist(fake, real).mean() - torch.cdist(fake, fake).mean()
     model.optimizers["net"].zero_grad()
     loss.backward()

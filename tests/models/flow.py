@@ -34,17 +34,17 @@ class Coupling(nn.Module):
 
 
 @hookimpl
-def build_model(image_shape, options, device):
-    return build(image_shape, device, **options)
+def build_model(data, options, device):
+    return build(data.shape, device, **options)
 
 
-def build(image_shape, device, layers: int = 4, rate: float = 1e-3):
-    size = image_shape.numel()
+def build(shape, device, layers: int = 4, rate: float = 1e-3):
+    size = shape.numel()
     if size < 2:
         raise ValueError("a coupling layer needs at least two values an image")
     mask = torch.arange(size) % 2
     flow = nn.ModuleList(Coupling((mask + layer) % 2) for layer in range(layers))
-    networks = nn.ModuleDict({"flow": flow, "shape": nn.Unflatten(1, image_shape)}).to(device)
+    networks = nn.ModuleDict({"flow": flow, "shape": nn.Unflatten(1, shape)}).to(device)
     return Model(networks, {"adam": torch.optim.Adam(flow.parameters(), rate)})
 
 
@@ -60,9 +60,9 @@ def log_density(flow, images, noise):
 
 
 @hookimpl
-def train_step(model, images):
+def train_step(model, batch):
     flow = model.networks["flow"]
-    loss = -log_density(flow, images, torch.rand_like(images.flatten(1))).mean()
+    loss = -log_density(flow, batch, torch.rand_like(batch.flatten(1))).mean()
     model.optimizers["adam"].zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(flow.parameters(), 50.0)
@@ -81,6 +81,6 @@ def sample(model, count, generator):
 
 
 @hookimpl
-def log_likelihood(model, images, generator):
-    noise = torch.rand(images.flatten(1).shape, generator=generator, device=generator.device)
-    return log_density(model.networks["flow"], images, noise)
+def log_likelihood(model, batch, generator):
+    noise = torch.rand(batch.flatten(1).shape, generator=generator, device=generator.device)
+    return log_density(model.networks["flow"], batch, noise)

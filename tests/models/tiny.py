@@ -9,22 +9,22 @@ LATENT = 16
 
 
 @hookimpl
-def build_model(image_shape, options, device):
-    return build(image_shape, device, **options)
+def build_model(data, options, device):
+    return build(data.shape, device, **options)
 
 
-def build(image_shape, device, width: int = 256, rate: float = 1e-3):
+def build(shape, device, width: int = 256, rate: float = 1e-3):
     net = nn.Sequential(
         *(nn.Linear(LATENT, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()),
-        *(nn.Linear(width, image_shape.numel()), nn.Tanh(), nn.Unflatten(1, image_shape)),
+        *(nn.Linear(width, shape.numel()), nn.Tanh(), nn.Unflatten(1, shape)),
     ).to(device)
     return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})
 
 
 @hookimpl
-def train_step(model, images):
-    noise = torch.randn(len(images), LATENT, device=images.device)
-    real, fake = images.flatten(1), model.networks["generator"](noise).flatten(1)
+def train_step(model, batch):
+    noise = torch.randn(len(batch), LATENT, device=batch.device)
+    real, fake = batch.flatten(1), model.networks["generator"](noise).flatten(1)
     loss = 2 * torch.cdist(fake, real).mean() - torch.cdist(fake, fake).mean()
     model.optimizers["generator"].zero_grad()
     loss.backward()

@@ -7,16 +7,16 @@ from genbench import Model, hookimpl
 
 
 @hookimpl
-def build_model(image_shape, options, device):
-    return build(image_shape, device, **options)
+def build_model(data, options, device):
+    return build(data.shape, device, **options)
 
 
-def build(image_shape, device, axes: int = 16, rate: float = 1e-4):
-    size = image_shape.numel()
+def build(shape, device, axes: int = 16, rate: float = 1e-4):
+    size = shape.numel()
     net = nn.ModuleDict(
         {
             "down": nn.Linear(size, min(axes, size)),
-            "up": nn.Sequential(nn.Linear(min(axes, size), size), nn.Unflatten(1, image_shape)),
+            "up": nn.Sequential(nn.Linear(min(axes, size), size), nn.Unflatten(1, shape)),
         }
     )
     prior = nn.Module()
@@ -28,9 +28,9 @@ def build(image_shape, device, axes: int = 16, rate: float = 1e-4):
 
 
 @hookimpl
-def train_step(model, images):
+def train_step(model, batch):
     net = model.networks["net"]
-    loss = (net["up"](net["down"](images.flatten(1))) - images).square().mean()
+    loss = (net["up"](net["down"](batch.flatten(1))) - batch).square().mean()
     model.optimizers["adam"].zero_grad()
     loss.backward()
     model.optimizers["adam"].step()
@@ -64,6 +64,6 @@ def sample(model, count, generator):
 
 
 @hookimpl
-def reconstruct(model, images):
+def reconstruct(model, batch):
     net = model.networks["net"]
-    return net["up"](net["down"](images.flatten(1))).clamp(-1, 1)
+    return net["up"](net["down"](batch.flatten(1))).clamp(-1, 1)

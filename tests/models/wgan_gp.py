@@ -7,12 +7,12 @@ from genbench import Model, hookimpl
 
 
 @hookimpl
-def build_model(image_shape, options, device):
-    return build(image_shape, device, **options)
+def build_model(data, options, device):
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape,
+    shape,
     device,
     width: int = 256,
     latent: int = 64,
@@ -20,10 +20,10 @@ def build(
     penalty: float = 10.0,
     rate: float = 1e-4,
 ):
-    size = image_shape.numel()
+    size = shape.numel()
     generator = nn.Sequential(
         *(nn.Linear(latent, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()),
-        *(nn.Linear(width, size), nn.Tanh(), nn.Unflatten(1, image_shape)),
+        *(nn.Linear(width, size), nn.Tanh(), nn.Unflatten(1, shape)),
     )
     critic = nn.Sequential(
         nn.Flatten(),
@@ -44,24 +44,24 @@ def build(
 
 
 @hookimpl
-def train_step(model, images, step):
+def train_step(model, batch, step):
     networks, settings = model.networks, model.networks["settings"]
     critic = networks["critic"]
-    noise = torch.randn(len(images), settings.latent, device=images.device)
+    noise = torch.randn(len(batch), settings.latent, device=batch.device)
     with torch.no_grad():
         fake = networks["generator"](noise)
-    mix = torch.rand(len(images), 1, 1, 1, device=images.device)
+    mix = torch.rand(len(batch), 1, 1, 1, device=batch.device)
 
-    between = (mix * images + (1 - mix) * fake).requires_grad_()
+    between = (mix * batch + (1 - mix) * fake).requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     gradient_penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
-    distance = critic(images).mean() - critic(fake).mean()
+    distance = critic(batch).mean() - critic(fake).mean()
     model.optimizers["critic"].zero_grad()
     (settings.penalty * gradient_penalty - distance).backward()
     model.optimizers["critic"].step()
     losses = {"wasserstein": distance.detach(), "penalty": gradient_penalty.detach()}
     if step % settings.n_critic == settings.n_critic - 1:
-        noise = torch.randn(len(images), settings.latent, device=images.device)
+        noise = torch.randn(len(batch), settings.latent, device=batch.device)
         loss = -critic(networks["generator"](noise)).mean()
         model.optimizers["generator"].zero_grad()
         loss.backward()

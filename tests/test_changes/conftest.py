@@ -33,7 +33,7 @@ def build(
             "cell": {
                 "model": label.partition(":")[0],
                 "label": label,
-                "kind": "model",
+                "role": "model",
                 "seed": first_seed + place,
                 "budget": "1500steps",
                 "dataset": {"name": "digits"},

@@ -36,10 +36,10 @@ def folders(make, tmp_path: Path) -> tuple[Path, Path]:
     for name, worse, rate in (("base", 0.0, 100.0), ("new", 3.0, 99.0)):
         records = [
             *make(
-                "gan", {"fd": [10 + worse, 11.02 + worse, 12 + 1.01 * worse]}, {"train_images_per_s": [rate, 102, 98]}
+                "gan", {"fd": [10 + worse, 11.02 + worse, 12 + 1.01 * worse]}, {"train_items_per_s": [rate, 102, 98]}
             ),
             *make("vae:beta=4", {"fd": [5.0, 6.0, 7.0], "coverage": [0.4, 0.5, 0.6]}, {"parameters": [7, 7, 7]}),
-            *make("real", {"fd": [0.5] * 3}, kind="control", budget=None),
+            *make("real", {"fd": [0.5] * 3}, role="control", budget=None),
         ]
         for place, record in enumerate(records):
             write_record(tmp_path / name, record | {"id": f"{place:016x}"})
@@ -47,14 +47,14 @@ def folders(make, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_the_table_says_what_changed_and_ends_with_the_verdict(genbench, folders) -> None:
-    code, out, err = genbench("compare", *folders, "--fail-on", "fd>5%,train_images_per_s<-10%")
+    code, out, err = genbench("compare", *folders, "--fail-on", "fd>5%,train_items_per_s<-10%")
     assert (code, err) == (1, "")
     lines = out.splitlines()
     (gan,) = (line for line in lines if line.startswith("gan") and " fd ↓ " in line)
     assert "+27.3% (+22.6% to +34.9%)" in gan
     assert "worse, p < 0.001" in gan
     assert "REGRESSION: fd>5%: gan on digits: +27.3% (+22.6% to +34.9%); p < 0.001, Holm" in lines
-    (rate,) = (line for line in lines if line.startswith("gan") and "train_images_per_s" in line)
+    (rate,) = (line for line in lines if line.startswith("gan") and "train_items_per_s" in line)
     assert rate.endswith("-0.33%                     ranges overlap")
     assert lines[-1] == "regression: 1 of 3 checks failed; 1 of 3 checks could not be decided"
     assert not any(line.startswith("real") for line in lines)
@@ -90,7 +90,7 @@ def test_json_has_every_number_and_is_strict(genbench, folders) -> None:
     assert [check["outcome"] for check in document["checks"]] == ["regression", "ok"]
     change = next(entry for entry in document["changes"] if entry["model"] == "gan" and entry["name"] == "fd")
     assert change["relative_low"] < change["relative"] < change["relative_high"]
-    assert {entry["name"] for entry in document["changes"]} == {"fd", "coverage", "parameters", "train_images_per_s"}
+    assert {entry["name"] for entry in document["changes"]} == {"fd", "coverage", "parameters", "train_items_per_s"}
     assert {entry["model"] for entry in document["changes"] if entry["control"]} == {"real"}
 
 
@@ -120,7 +120,7 @@ def test_other_software_is_told_and_its_times_are_compared(genbench, folders) ->
         write_record(new, record | {"environment": record["environment"] | {"torch": "2.14.0"}})
     code, out, _ = genbench("compare", base, new)
     assert code == 0
-    assert "train_images_per_s ↑" in out
+    assert "train_items_per_s ↑" in out
     assert "software: torch is 2.13.0 in BASE and 2.14.0 in NEW\n" in out
 
 
@@ -146,10 +146,10 @@ def test_another_machine_leaves_quality_and_says_which_field_differs(genbench, f
     code, out, _ = genbench("compare", base, new, "--fail-on", "fd>50%")
     assert code == 0
     assert (
-        "not compared: gan on digits: train_images_per_s: machines differ: "
+        "not compared: gan on digits: train_items_per_s: machines differ: "
         "processor is AMD EPYC in BASE and Xeon in NEW\n"
     ) in out
-    assert genbench("compare", base, new, "--fail-on", "train_images_per_s<-10%")[0] == 2
+    assert genbench("compare", base, new, "--fail-on", "train_items_per_s<-10%")[0] == 2
 
 
 def test_an_expression_that_cannot_be_read_is_pointed_at(genbench, folders) -> None:

@@ -76,7 +76,7 @@ def test_controls_are_a_family_of_their_own(make) -> None:
         models = [
             record for label in ("a", "b") for record in make(label, {"fd": [1 + shift, 2 + shift, 3.1 + shift / 2]})
         ]
-        return [*models, *make("noise", {"fd": [5 + shift, 5 + 2 * shift, 6 + shift]}, kind="control", budget=None)]
+        return [*models, *make("noise", {"fd": [5 + shift, 5 + 2 * shift, 6 + shift]}, role="control", budget=None)]
 
     changes = compare(records(0.0), records(1.0)).changes
     models, controls = ([change for change in changes if change.pair.is_model == kind] for kind in (True, False))
@@ -94,8 +94,8 @@ def test_controls_are_a_family_of_their_own(make) -> None:
         ("train_s", [12.0, 13.0], [10.0, 16.0], "ranges overlap"),
         ("train_s", [10.0], [11.0], "slower in these runs"),
         ("train_s", [10.0, 11.0, math.inf], [13.0, 14.0], "slower in these runs"),
-        ("train_images_per_s", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "faster in these runs"),
-        ("train_images_per_s", [13.0, 14.0, 15.0], [10.0, 11.0, 12.0], "slower in these runs"),
+        ("train_items_per_s", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "faster in these runs"),
+        ("train_items_per_s", [13.0, 14.0, 15.0], [10.0, 11.0, 12.0], "slower in these runs"),
         ("train_joules", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "changed in these runs"),
     ],
 )
@@ -114,7 +114,7 @@ def test_times_of_two_runs_are_no_draws_of_a_machine_so_nothing_is_claimed_beyon
 @pytest.mark.parametrize(
     ("name", "kind", "direction"),
     [
-        ("sample_images_per_s", "speed", "higher"),
+        ("sample_items_per_s", "speed", "higher"),
         ("train_s", "speed", "lower"),
         ("peak_resident_bytes", "memory", "lower"),
         ("parameters", "size", "lower"),
@@ -146,21 +146,21 @@ def test_a_mean_that_cannot_be_told_from_0_has_no_percents(make) -> None:
 
 def test_numbers_of_two_recipes_are_refused_and_the_others_compared(make) -> None:
     numbers = {"fd": [1.0, 2.0], "kid": [1.0, 2.0]}
-    costs = {"train_images_per_s": [1.0, 2.0]}
+    costs = {"train_items_per_s": [1.0, 2.0]}
     other = {"metric": "frechet_distance", "extractor": "inception", "samples": 1000}
     comparison = compare(make(numbers=numbers, costs=costs), make(numbers=numbers, costs=costs, recipe=other))
     (refusal,) = comparison.refused
     assert refusal.numbers == ("fd", "kid")
     assert refusal.fields == {"extractor": ("digits-cnn", "inception"), "samples": (500, 1000)}
-    assert [change.measure.name for change in comparison.changes] == ["train_images_per_s"]
+    assert [change.measure.name for change in comparison.changes] == ["train_items_per_s"]
 
 
 def test_times_and_memory_of_two_machines_are_refused_and_quality_compared(make) -> None:
-    costs = {"train_images_per_s": [1.0, 2.0, 3.0], "peak_resident_bytes": [1, 2, 3], "parameters": [7, 7, 7]}
+    costs = {"train_items_per_s": [1.0, 2.0, 3.0], "peak_resident_bytes": [1, 2, 3], "parameters": [7, 7, 7]}
     machine = {"processor": "Xeon", "cores": 2, "device": "cpu", "torch": "2.12.0", "genbench": "0.1.0"}
     comparison = compare(make(costs=costs), make(costs=costs, machine=machine))
     (refusal,) = comparison.refused
-    assert refusal.numbers == ("train_images_per_s", "peak_resident_bytes")
+    assert refusal.numbers == ("train_items_per_s", "peak_resident_bytes")
     assert refusal.fields == {"processor": ("AMD EPYC", "Xeon")}
     assert {change.measure.name for change in comparison.changes} == {"fd", "parameters"}
     assert comparison.software == {"torch": ("2.13.0", "2.12.0")}
@@ -177,7 +177,7 @@ def test_cells_side_by_side_are_slower_and_equal_gpus_are_one_device(make) -> No
 
 
 def test_seeds_of_two_machines_have_no_one_speed(make) -> None:
-    costs = {"train_images_per_s": [1.0, 2.0]}
+    costs = {"train_items_per_s": [1.0, 2.0]}
     mixed = make(numbers={"fd": [1.0, 2.0]}, costs=costs)
     mixed[1]["environment"] = {**mixed[1]["environment"], "cores": 64}
     (refusal,) = compare(mixed, mixed).refused
@@ -241,7 +241,7 @@ def test_p_values_are_corrected_over_the_gate_and_others_over_the_models(make) -
 
 def test_a_control_that_changed_says_that_measuring_did(make) -> None:
     def control(value: float) -> list:
-        return [*make(), *make("real", {"fd": [value] * 3}, kind="control", budget=None)]
+        return [*make(), *make("real", {"fd": [value] * 3}, role="control", budget=None)]
 
     assert not compare(control(0.5), control(0.5 + 1e-9)).altered_controls
     (change,) = compare(control(0.5), control(0.6)).altered_controls
@@ -250,7 +250,7 @@ def test_a_control_that_changed_says_that_measuring_did(make) -> None:
 
 def test_a_control_that_moves_within_its_own_spread_says_nothing_of_the_measurement(make) -> None:
     old, new = (
-        [*make(), *make("real", {"fd": values}, kind="control", budget=None)] for values in ([5, 6, 7], [6, 5, 8])
+        [*make(), *make("real", {"fd": values}, role="control", budget=None)] for values in ([5, 6, 7], [6, 5, 8])
     )
     (change,) = (each for each in compare(old, new).changes if not each.pair.is_model)
     assert change.relative == pytest.approx(1 / 18)

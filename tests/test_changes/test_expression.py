@@ -8,16 +8,16 @@ from genbench.changes import ExpressionError, check_names, parse
 
 
 def test_terms_are_read_with_percents_signs_exponents_and_blanks() -> None:
-    terms = parse(" fd>5% ,train_images_per_s < -10 %,kid>1e-3,ssim<-.02,x>0,y<-0%")
+    terms = parse(" fd>5% ,train_items_per_s < -10 %,kid>1e-3,ssim<-.02,x>0,y<-0%")
     assert [(term.name, term.sign, term.bound, term.relative) for term in terms] == [
         ("fd", ">", 0.05, True),
-        ("train_images_per_s", "<", -0.1, True),
+        ("train_items_per_s", "<", -0.1, True),
         ("kid", ">", 0.001, False),
         ("ssim", "<", -0.02, False),
         ("x", ">", 0.0, False),
         ("y", "<", 0.0, True),
     ]
-    assert terms[1].text == "train_images_per_s<-10%"
+    assert terms[1].text == "train_items_per_s<-10%"
 
 
 def test_a_term_may_name_its_model_with_options_and_dataset() -> None:
@@ -99,8 +99,8 @@ def test_any_text_is_read_or_refused_at_a_place_within_it(expression: str) -> No
 
 def test_a_name_that_no_record_has_is_refused_with_the_nearest() -> None:
     expression = "fd>5%, train_image_per_s<-10%"
-    with pytest.raises(ExpressionError, match=r"did you mean train_images_per_s\?") as error:
-        check_names(expression, parse(expression), {"fd", "train_images_per_s"}, ())
+    with pytest.raises(ExpressionError, match=r"did you mean train_items_per_s\?") as error:
+        check_names(expression, parse(expression), {"fd", "train_items_per_s"}, ())
     assert error.value.position == 8
 
 

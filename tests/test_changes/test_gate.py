@@ -43,8 +43,8 @@ def test_beyond_the_bound_but_not_resolved_is_said(make) -> None:
 
 
 def test_a_speed_that_fell_is_said_and_not_decided_and_memory_that_grew_fails(make) -> None:
-    base, new = (make(costs={"train_images_per_s": [rate, 1.01 * rate, 1.02 * rate]}) for rate in (100.0, 80.0))
-    for expression in ("train_images_per_s<-10%", "train_images_per_s<-30%", "train_images_per_s<-15"):
+    base, new = (make(costs={"train_items_per_s": [rate, 1.01 * rate, 1.02 * rate]}) for rate in (100.0, 80.0))
+    for expression in ("train_items_per_s<-10%", "train_items_per_s<-30%", "train_items_per_s<-15"):
         found = verdict(base, new, expression)
         assert (outcomes(found), found.exit_code) == (["undecided"], 2)
         assert found.judgements[0].why.startswith("slower in these runs; two runs also differ by what else the machine")
@@ -148,7 +148,7 @@ def test_a_number_that_is_none_any_more_fails_its_term(make) -> None:
 
 
 def test_controls_gate_nothing(make) -> None:
-    base, new = ([*make(), *make("noise", {"fd": values}, kind="control", budget=None)] for values in (BASE, WORSE))
+    base, new = ([*make(), *make("noise", {"fd": values}, role="control", budget=None)] for values in (BASE, WORSE))
     assert verdict(base, new, "fd>5%").exit_code == 0
 
 

@@ -81,7 +81,7 @@ def make_record(label: str = "gan", seed: int = 0, /, *, recipe_changes: Record 
             "model": model,
             "label": label,
             "options": dict([label.split(":")[1].split("=")]) if ":" in label else {},
-            "kind": "control" if control else "model",
+            "role": "control" if control else "model",
             "summary": f"What {model} says of itself in one line.",
             "plugin": None
             if control
@@ -94,7 +94,8 @@ def make_record(label: str = "gan", seed: int = 0, /, *, recipe_changes: Record 
             "dataset": {
                 "name": "digits",
                 "fingerprint": hashlib.sha256(b"digits").hexdigest(),
-                "image_shape": [1, 8, 8],
+                "kind": "image",
+                "shape": [1, 8, 8],
                 "classes": 10,
                 "train_count": 1297,
                 "held_out_count": 500,
@@ -112,7 +113,7 @@ def make_record(label: str = "gan", seed: int = 0, /, *, recipe_changes: Record 
         | cell,
         "numbers": {name: {"value": value, "recipe": recipe_id(recipes[name])} for name, value in values.items()},
         "recipes": {recipe_id(fields): fields for fields in recipes.values()},
-        "cost": {"train_images_per_s": None, "peak_resident_bytes": 390 * 2**20},
+        "cost": {"train_items_per_s": None, "peak_resident_bytes": 390 * 2**20},
         "curve": [],
         "environment": {
             "genbench": "0.1.0",
@@ -151,16 +152,16 @@ def _add_training(
         return {"median": median, "p5": 0.9 * median, "p95": 1.05 * median, "windows": 12}
 
     record["cost"] = {
-        "train_images_per_s": windows(train_rate),
-        "sample_images_per_s": windows(sample_rate),
+        "train_items_per_s": windows(train_rate),
+        "sample_items_per_s": windows(sample_rate),
         "parameters": int(parameters),
-        "train_flops_per_image": int(flops),
-        "sample_flops_per_image": int(flops / 5),
+        "train_flops_per_item": int(flops),
+        "sample_flops_per_item": int(flops / 5),
         "train_s": 192000 / train_rate,
         "before_sampling_s": 0.02,
         "evaluation_s": 3.1,
         "steps": 3000,
-        "images": 192000,
+        "items": 192000,
         "peak_allocated_bytes": None,
         "peak_reserved_bytes": None,
         "peak_resident_bytes": 412 * 2**20 + int(1e6 * draw.random()),
@@ -177,7 +178,7 @@ def _add_training(
         record["curve"].append(
             {
                 "step": step,
-                "images": step * 64,
+                "items": step * 64,
                 "elapsed_s": step * 64 / train_rate,
                 "flops": step * 64 * flops,
                 "losses": losses if step else {},

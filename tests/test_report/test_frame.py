@@ -43,8 +43,8 @@ def test_one_row_a_cell_with_every_number_its_recipe_and_every_cost(make: Make) 
     for name, number in record["numbers"].items():
         assert row[name] == number["value"]
         assert row[f"{name}_recipe"] == number["recipe"]
-    rate = record["cost"]["train_images_per_s"]
-    assert [row[f"train_images_per_s_{part}"] for part in rate] == list(rate.values())
+    rate = record["cost"]["train_items_per_s"]
+    assert [row[f"train_items_per_s_{part}"] for part in rate] == list(rate.values())
     assert row["peak_resident_bytes"] == record["cost"]["peak_resident_bytes"]
     assert row["environment_torch"] == "2.13.0"
 
@@ -52,7 +52,7 @@ def test_one_row_a_cell_with_every_number_its_recipe_and_every_cost(make: Make) 
 def test_rows_come_in_one_order_whatever_the_order_of_the_records(benchmark_records: list[dict[str, Any]]) -> None:
     table = frame(reversed(benchmark_records))
     pd.testing.assert_frame_equal(table, frame(benchmark_records))
-    assert list(table["kind"]) == ["model"] * 12 + ["control"] * 12
+    assert list(table["role"]) == ["model"] * 12 + ["control"] * 12
     assert list(table["seed"][:3]) == [0, 1, 2]
 
 
@@ -93,7 +93,7 @@ def test_the_curve_is_long_and_tidy(make: Make) -> None:
     table = curve_frame([make("real"), record])
     whose, where, what = (
         ["id", "label", "dataset", "seed"],
-        ["step", "images", "elapsed_s", "flops"],
+        ["step", "items", "elapsed_s", "flops"],
         ["kind", "name", "value"],
     )
     assert list(table.columns) == whose + where + what
@@ -177,18 +177,18 @@ def test_what_is_no_number_is_missing_and_counts_in_no_mean(make: Make) -> None:
 
 def test_whole_numbers_beyond_64_bits_are_floats(make: Make) -> None:
     record = make("gan", 0)
-    record["cost"]["train_flops_per_image"] = 2**63
-    column = frame([record])["train_flops_per_image"]
+    record["cost"]["train_flops_per_item"] = 2**63
+    column = frame([record])["train_flops_per_item"]
     assert (column.dtype, column[0]) == ("float64", 2.0**63)
 
 
 def test_each_point_of_a_curve_is_where_it_was_measured(make: Make) -> None:
     record = make("gan", 0)
     record["curve"] = [
-        {"step": 1, "images": 64, "elapsed_s": 0.5, "flops": 7.0, "losses": {"g": 0.25}, "numbers": {"fd": 9.0}},
-        {"step": 2, "images": 128, "elapsed_s": 0.75, "flops": 14.0, "losses": {"g": 0.125}},
+        {"step": 1, "items": 64, "elapsed_s": 0.5, "flops": 7.0, "losses": {"g": 0.25}, "numbers": {"fd": 9.0}},
+        {"step": 2, "items": 128, "elapsed_s": 0.75, "flops": 14.0, "losses": {"g": 0.125}},
     ]
-    columns = ["step", "images", "elapsed_s", "flops", "kind", "name", "value"]
+    columns = ["step", "items", "elapsed_s", "flops", "kind", "name", "value"]
     assert curve_frame([record])[columns].to_numpy().tolist() == [
         [1, 64, 0.5, 7.0, "loss", "g", 0.25],
         [1, 64, 0.5, 7.0, "number", "fd", 9.0],

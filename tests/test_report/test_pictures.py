@@ -94,7 +94,7 @@ def test_losses_have_a_panel_a_model_and_are_named_by_it(benchmark_records: list
 
 def test_bars_are_medians_with_the_windows_percentiles(make: Make) -> None:
     record = make("gan", 0)
-    record["cost"]["train_images_per_s"] = {"median": 100.0, "p5": 80.0, "p95": 110.0, "windows": 9}
+    record["cost"]["train_items_per_s"] = {"median": 100.0, "p5": 80.0, "p95": 110.0, "windows": 9}
     figure = throughput_figure(only([record]), styles(["gan"]), machines([record]))
     assert figure is not None
     (bar,) = figure.axes[0].patches
@@ -116,7 +116,7 @@ def test_the_intervals_of_costs_are_those_of_logarithms(make: Make) -> None:
     records = [make(label, seed) for label in ("gan", "vae") for seed in range(3)]
     for record, seconds in zip(records[:3], (1.0, 10.0, 100.0), strict=True):
         record["cost"]["train_s"] = seconds
-        record["cost"]["sample_images_per_s"]["median"] = 1000 / seconds
+        record["cost"]["sample_items_per_s"]["median"] = 1000 / seconds
     figure = trade_off_figure(only(records), styles(["gan", "vae"]), machines(records))
     assert figure is not None
     log_half_width = 4.302653 * math.log(10) / math.sqrt(3)  # the logarithms deviate by log 10

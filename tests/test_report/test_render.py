@@ -189,7 +189,7 @@ def test_a_caption_tells_fid_with_its_profile_and_a_second_recipe_apart(make: Ma
 
 def test_a_partial_report_says_how_many_of_how_many_cells_have_run_and_which_have_not(make: Make) -> None:
     records = [make("gan", 0), make("real", 0)]
-    cell = {"dataset": "digits", "kind": "model", "budget": "3000steps"}
+    cell = {"dataset": "digits", "role": "model", "budget": "3000steps"}
     missing = [cell | {"id": "x", "label": label, "seed": seed} for label, seed in (("gan", 2), ("gan", 1), ("a|b", 0))]
     text = whole(records, missing=missing)
     assert (
@@ -308,7 +308,7 @@ def test_several_machines_are_told_apart_and_their_times_not_averaged(make: Make
     records = [make("gan", seed) for seed in range(4)]
     for record in records[2:]:
         record["environment"] |= {"processor": "another", "commit": "fedcba"}
-        record["cost"]["train_images_per_s"] = {"median": 1.0, "p5": 1.0, "p95": 1.0, "windows": 1}
+        record["cost"]["train_items_per_s"] = {"median": 1.0, "p5": 1.0, "p95": 1.0, "windows": 1}
     text = written(records)
     (cost,) = [table for table in tables(text) if "machine" in table[0]]
     assert [row[:2] for row in cost[2:]] == [["`gan`", "A"], ["`gan`", "B"]]

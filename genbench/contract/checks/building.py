@@ -16,7 +16,10 @@ __all__ = ["build"]
 
 
 def build(subject: Subject) -> None:
-    """`build_model` gives a Model on the device, with an optimizer for each trainable parameter."""
+    """`build_model` gives a Model on the device, with an optimizer for each trainable parameter.
+
+    A model that is not trained by gradient steps may have neither networks nor optimizers.
+    """
     model = subject.untrained
     _is_a_model(model)
     _is_on_the_device(model, subject.device)
@@ -54,7 +57,7 @@ def _is_a_model(model: object) -> None:
 def _is_on_the_device(model: Model, device: torch.device) -> None:
     for name, tensor in model.networks.state_dict().items():
         if is_lazy(tensor):
-            raise Fault("parameters of known sizes", f"{name} of a lazy module", "take its size from image_shape")
+            raise Fault("parameters of known sizes", f"{name} of a lazy module", "take its size from data.shape")
         if tensor.device.type != device.type:
             raise Fault(
                 f"all networks on {device}", f"{name} on {tensor.device}", "call .to(device) before making optimizers"

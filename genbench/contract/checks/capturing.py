@@ -93,6 +93,7 @@ def _end(subject: Subject, by_graph: bool) -> dict[str, Tensor]:
     model, hook = subject.build(), subject.plugin.hook.train_step
     replayed = ReplayedStep(subject.plugin, hook, model, subject.device)  # for both: its optimizers take other kernels
     seeding.seed_global(0, "contract", "capture")
+    subject.begin(model)
     for step in range(WATCHED.stop):
         subject.step(model, *subject.batch(step), step, replayed if by_graph else hook)
     return _networks(model)
@@ -101,6 +102,7 @@ def _end(subject: Subject, by_graph: bool) -> dict[str, Tensor]:
 def _trained(subject: Subject, offset: int) -> dict[str, Tensor]:
     model = subject.build()
     seeding.seed_global(0, "contract", "capture")
+    subject.begin(model)
     for step in range(WARM_UP_STEPS):
         subject.step(model, *subject.batch(step), step + offset)
     return _networks(model)

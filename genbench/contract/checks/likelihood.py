@@ -11,8 +11,8 @@ from torch import Tensor
 from genbench import seeding
 from genbench.contract.case import Case, Subject
 from genbench.contract.fault import Fault, Unmet
+from genbench.kinds.image import KIND as IMAGES
 from genbench.plugin.model import Model
-from genbench.training.loop import scale
 
 __all__ = ["bound"]
 
@@ -55,7 +55,8 @@ def bound(subject: Subject) -> None:
     refusals: list[Exception] = []
     for whole in _WHOLES:
         try:
-            return _bound(Subject(subject.plugin, subject.given, Case(whole.shape, None), subject.device), whole)
+            case = Case(IMAGES.name, whole.shape, None)
+            return _bound(Subject(subject.plugin, subject.given, case, subject.device), whole)
         except _NotTaken as error:
             refusals.append(error)
     raise Unmet("needs images of one pixel or of two values, which the model does not take") from refusals[0]
@@ -68,6 +69,7 @@ class _NotTaken(Exception):  # noqa: N818  # a reason to look at other images
 def _bound(small: Subject, whole: _Whole) -> None:
     try:
         model = small.build()
+        small.begin(model)
         total = _total(small, model, whole)
     except (Fault, Unmet) as error:
         raise _NotTaken from error
@@ -76,7 +78,7 @@ def _bound(small: Subject, whole: _Whole) -> None:
     for step in range(STEPS):
         levels = torch.randint(2, (BATCH, *whole.shape)) * (VALUES - 1)
         try:
-            small.step(model, scale(levels).to(small.device), None, step)
+            small.step(model, IMAGES.deliver(levels).to(small.device), None, step)
         except Fault as error:
             raise _NotTaken from error
     _check(*_total(small, model, whole), whole, f"after {STEPS} steps on the values 0 and 255")
@@ -94,10 +96,10 @@ def _check(total: float, deviation: float, whole: _Whole, when: str) -> None:
 
 def _total(small: Subject, model: Model, whole: _Whole) -> tuple[float, float]:
     """Return the sum over all images of exp of the bound's mean, and its standard deviation."""
-    images, generator = scale(whole.images()).to(small.device), small.generator()
+    images, generator = IMAGES.deliver(whole.images()).to(small.device), small.generator()
     rows: list[Tensor] = []
     for _ in range(whole.draws):
-        nats = small.call(model, "log_likelihood", images=images, generator=generator)
+        nats = small.call(model, "log_likelihood", batch=images, generator=generator)
         if nats.shape != (len(images),):
             raise Unmet("log_likelihood returned another shape")
         rows.append(nats.cpu().double())

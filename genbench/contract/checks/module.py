@@ -56,7 +56,7 @@ def takes_options(subject: Subject) -> None:
         raise Fault(
             "build_model to pass **options to a builder with named, annotated arguments",
             "a build_model whose source shows none",
-            "write `return build(image_shape, device, **options)`, where `def build(..., width: int = 256)`",
+            "write `return build(data.shape, device, **options)`, where `def build(..., width: int = 256)`",
         )
     for parameter in accepted.values():
         if parameter.annotation is inspect.Parameter.empty:

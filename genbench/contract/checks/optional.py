@@ -14,7 +14,25 @@ from genbench.contract.fault import Fault, Unmet
 from genbench.contract.images import check_images, check_images_stay_in_range, check_tensor
 from genbench.evaluation.sampling import trained_parameters
 
-__all__ = ["before_sampling", "encode", "log_likelihood", "reconstruct"]
+__all__ = ["before_sampling", "before_training", "encode", "log_likelihood", "reconstruct"]
+
+
+def before_training(subject: Subject) -> None:
+    """`before_training` leaves the same state when it is called on an equal model under an equal global seed."""
+    _implemented(subject, "before_training")
+    states = []
+    for _ in range(2):
+        model = subject.build()
+        seeding.seed_global(0, "contract", "before_training")
+        subject.begin(model)
+        states.append(state.snapshot(model))
+    changed = state.difference(*states)
+    if changed:
+        raise Fault(
+            "before_training to leave the same state from equal seeds",
+            f"another {changed}",
+            "draw from torch's global generator alone, and keep nothing outside of the model",
+        )
 
 
 def before_sampling(subject: Subject) -> None:
@@ -37,6 +55,7 @@ def before_sampling(subject: Subject) -> None:
 def _trains_nothing(subject: Subject) -> None:
     """Look at the first calls of a model's life: before its first step, as every run has one, and after some."""
     model = subject.build()
+    subject.begin(model)
     for step in range(2):
         before = {name: value.detach().clone() for name, value in trained_parameters(model).items()}
         subject.prepare(model)
@@ -48,7 +67,7 @@ def _trains_nothing(subject: Subject) -> None:
                 "train in train_step alone, where time and FLOPs are counted, and keep in buffers what is fitted for "
                 "sampling",
             )
-        subject.train(model, step, 1)
+        subject.step(model, *subject.batch(step), step)
 
 
 def reconstruct(subject: Subject) -> None:
@@ -56,7 +75,7 @@ def reconstruct(subject: Subject) -> None:
     _implemented(subject, "reconstruct")
     images, _ = subject.batch(0)
     check_images("reconstruct", _twice(subject, "reconstruct"), tuple(images.shape), subject.device)
-    check_images_stay_in_range("reconstruct", subject, lambda model: subject.call(model, "reconstruct", images=images))
+    check_images_stay_in_range("reconstruct", subject, lambda model: subject.call(model, "reconstruct", batch=images))
     _each_by_itself(subject, "reconstruct")
 
 
@@ -92,7 +111,7 @@ def _twice(subject: Subject, hook: str, *, draws: bool = False) -> Any:
     for seed in (0, 1):
         seeding.seed_global(seed, "contract", hook)
         arguments = {"generator": subject.generator()} if draws else {}
-        results.append(subject.call(subject.trained, hook, images=images, **arguments))
+        results.append(subject.call(subject.trained, hook, batch=images, **arguments))
     changed = state.difference(before, state.snapshot(subject.trained))
     if changed:
         raise Fault(f"{hook} to change nothing", f"that it changed {changed}", "do not call .train() in it")
@@ -105,6 +124,6 @@ def _twice(subject: Subject, hook: str, *, draws: bool = False) -> Any:
 def _each_by_itself(subject: Subject, hook: str) -> None:
     images, _ = subject.batch(0)
     with torch.no_grad():
-        many = subject.call(subject.trained, hook, images=images)
-        few = subject.call(subject.trained, hook, images=images[:FEW])
+        many = subject.call(subject.trained, hook, batch=images)
+        few = subject.call(subject.trained, hook, batch=images[:FEW])
     check_rows(hook, many, few)

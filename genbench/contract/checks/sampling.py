@@ -22,7 +22,7 @@ def sample(subject: Subject) -> None:
     """`sample` gives (count, C, H, W) floats in [-1, 1] on the device."""
     subject.prepare(subject.untrained)
     for model, count in ((subject.untrained, BATCH - 1), (subject.trained, BATCH - 1), (subject.trained, 1)):
-        check_images("sample", subject.sample(model, count), (count, *subject.image_shape), subject.device)
+        check_images("sample", subject.sample(model, count), (count, *subject.shape), subject.device)
     check_images_stay_in_range("sample", subject, lambda model: subject.sample(model, BATCH))
 
 

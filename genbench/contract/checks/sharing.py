@@ -72,4 +72,4 @@ def _call_every_hook(subject: Subject) -> None:
     for hook in ("reconstruct", "encode", "log_likelihood"):
         if subject.plugin.implements(hook):
             arguments = {"generator": subject.generator()} if hook == "log_likelihood" else {}
-            subject.call(model, hook, images=images, **arguments)
+            subject.call(model, hook, batch=images, **arguments)

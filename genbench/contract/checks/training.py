@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench.contract.case import STEPS, Subject
-from genbench.contract.fault import Caution, Fault
+from genbench.contract.fault import Caution, Fault, Unmet
 from genbench.plugin.returned import Unusable, plain
 
 __all__ = ["losses", "movement"]
@@ -25,6 +25,8 @@ def losses(subject: Subject) -> None:
         if not isinstance(found, dict):
             raise Fault("train_step to return a dict of losses", type(found).__name__, 'return {"loss": loss.detach()}')
         _check_losses(found, step)
+    if not subject.built.model.optimizers:  # it was fitted before, or is done with its first steps
+        return
     if not any(returned) and not any(subject.train(subject.build(), 0, PATIENCE)):
         raise Fault(
             f"losses from at least one of {PATIENCE} steps", "an empty dict at each", 'return {"loss": loss.detach()}'
@@ -59,6 +61,8 @@ def movement(subject: Subject) -> None:
     """Every trainable parameter changes within a few steps."""
     model, initial = subject.first_steps.model, subject.built.initial
     trainable = {name: value for name, value in model.networks.named_parameters() if value.requires_grad}
+    if not trainable:
+        raise Unmet("nothing is trained by gradient steps")
     with _zero_gradients(trainable) as zero:
         still, step = trainable, STEPS
         while True:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, Unsuitable, hookimpl
 from genbench_ae.assembly import Settings, assemble
 from genbench_ae.hooks import before_sampling, encode, reconstruct, sample, train_step
 
@@ -20,13 +20,13 @@ __all__ = ["before_sampling", "build", "build_model", "encode", "reconstruct", "
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, options: dict[str, Any], device: torch.device) -> Model:
+def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
-    return build(image_shape, device, **options)
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     *,
     bottleneck: int = 32,
@@ -39,14 +39,15 @@ def build(
     """Return an autoencoder of images (C, H, W) with sides of 8 to 128: strided convolutions to `bottleneck`, and back.
 
     Raises:
-        ValueError: for a value out of its domain, or another size, in one line.
+        Unsuitable: for another size.
+        ValueError: for a value out of its domain, in one line.
     """
     settings = Settings(bottleneck, denoising, density, components, learning_rate)
     if channels < 1:
         raise ValueError(f"channels must be at least 1, not {channels}")
-    image_channels, height, width = image_shape
+    image_channels, height, width = shape
     if not (8 <= height <= 128 and 8 <= width <= 128):
-        raise ValueError(f"conv-ae takes images whose sides are 8 to 128, not {height} x {width}")
+        raise Unsuitable(f"takes images whose sides are 8 to 128, not {height} x {width}")
     sizes = _sizes(height, width)
     widths = [image_channels, *(channels * 2 ** min(stage, 3) for stage in range(len(sizes) - 1))]
     encoder = _encoder(widths, sizes, bottleneck)

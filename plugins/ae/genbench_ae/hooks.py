@@ -16,11 +16,11 @@ __all__ = ["before_sampling", "encode", "reconstruct", "sample", "train_step"]
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     """Step Adam once on the mean squared error between the images and what is restored from them, corrupted or not."""
     networks, optimizer = model.networks, model.optimizers["autoencoder"]
-    restored = networks["decoder"](networks["encoder"](networks["corruption"](images)))
-    loss = F.mse_loss(restored, images)
+    restored = networks["decoder"](networks["encoder"](networks["corruption"](batch)))
+    loss = F.mse_loss(restored, batch)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -41,16 +41,16 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 
 @hookimpl
-def reconstruct(model: Model, images: Tensor) -> Tensor:
+def reconstruct(model: Model, batch: Tensor) -> Tensor:
     """Decode the codes of the images (B, C, H, W), same shape, in [-1, 1]; nothing is corrupted."""
-    restored: Tensor = model.networks["decoder"](encode(model, images))
+    restored: Tensor = model.networks["decoder"](encode(model, batch))
     return restored
 
 
 @hookimpl
-def encode(model: Model, images: Tensor) -> Tensor:
+def encode(model: Model, batch: Tensor) -> Tensor:
     """Return the codes of the images: (B, bottleneck)."""
-    codes: Tensor = model.networks["encoder"](images)
+    codes: Tensor = model.networks["encoder"](batch)
     return codes
 
 

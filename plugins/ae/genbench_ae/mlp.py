@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 from genbench_ae.assembly import Settings, assemble
 from genbench_ae.hooks import before_sampling, encode, reconstruct, sample, train_step
 
@@ -21,13 +21,13 @@ __all__ = ["before_sampling", "build", "build_model", "encode", "reconstruct", "
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, options: dict[str, Any], device: torch.device) -> Model:
+def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
-    return build(image_shape, device, **options)
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     *,
     bottleneck: int = 32,
@@ -48,9 +48,9 @@ def build(
         raise ValueError(f"hidden must be at least 1, not {hidden}")
     if layers < 1:
         raise ValueError(f"layers must be at least 1, not {layers}")
-    widths = [math.prod(image_shape), *[hidden] * layers, bottleneck]
+    widths = [math.prod(shape), *[hidden] * layers, bottleneck]
     encoder = nn.Sequential(nn.Flatten(), *_linear_stack(widths))
-    decoder = nn.Sequential(*_linear_stack(widths[::-1]), nn.Tanh(), nn.Unflatten(1, image_shape))
+    decoder = nn.Sequential(*_linear_stack(widths[::-1]), nn.Tanh(), nn.Unflatten(1, shape))
     return assemble(encoder, decoder, settings, device)
 
 

@@ -14,7 +14,7 @@ from genbench_ae.density import CodeDensity
 from genbench_ae.mixture import fit_mixture, jitter, responsibilities
 from torch import Tensor
 
-from genbench import Model
+from genbench import Data, Model, Unsuitable
 
 CPU = torch.device("cpu")
 MODELS = pytest.mark.parametrize("module", [mlp, conv], ids=["ae", "conv-ae"])
@@ -24,7 +24,7 @@ DENSITIES = pytest.mark.parametrize("density", ["gaussian", "mixture"])
 
 def _build(module: ModuleType, shape: tuple[int, ...] = (1, 8, 8), **options: Any) -> Model:
     torch.manual_seed(0)
-    model: Model = module.build_model(image_shape=torch.Size(shape), options=options, device=CPU)
+    model: Model = module.build_model(data=Data("image", torch.Size(shape), 64), options=options, device=CPU)
     return model
 
 
@@ -54,7 +54,7 @@ def _blobs(counts: list[int], centres: Tensor, factors: Tensor) -> Tensor:
 def test_a_step_moves_every_parameter_and_returns_its_loss(module: ModuleType, shape: tuple[int, ...]) -> None:
     model = _build(module, shape)
     before = [parameter.clone() for parameter in model.networks.parameters()]
-    losses = module.train_step(model=model, images=_images(4, shape))
+    losses = module.train_step(model=model, batch=_images(4, shape))
     assert list(losses) == ["reconstruction"]
     assert losses["reconstruction"].shape == ()
     assert losses["reconstruction"].isfinite()
@@ -89,9 +89,9 @@ def test_reconstructions_decode_the_codes(module: ModuleType, shape: tuple[int, 
     model = _build(module, shape, bottleneck=bottleneck)
     model.networks.eval()
     images = _images(3, shape)
-    codes = module.encode(model=model, images=images)
+    codes = module.encode(model=model, batch=images)
     assert codes.shape == (3, bottleneck)
-    restored = module.reconstruct(model=model, images=images)
+    restored = module.reconstruct(model=model, batch=images)
     assert restored.shape == images.shape
     assert torch.equal(restored, model.networks["decoder"](codes))
 
@@ -127,7 +127,7 @@ def test_the_gaussian_has_the_mean_and_covariance_of_the_training_codes(module: 
     model = _build(module, bottleneck=4)
     images = _images(200)
     _fit(module, model, images)
-    codes = module.encode(model=model, images=images).detach()
+    codes = module.encode(model=model, batch=images).detach()
     density = model.networks["density"]
     mean, factor = density.means[0], density.factors[0]  # type: ignore[index]
     torch.testing.assert_close(mean, codes.mean(0))
@@ -203,12 +203,10 @@ def test_denoising_corrupts_training_and_nothing_else(module: ModuleType) -> Non
     images = _images(8)
     plain.networks.eval()
     denoising.networks.eval()
-    assert torch.equal(
-        module.reconstruct(model=plain, images=images), module.reconstruct(model=denoising, images=images)
-    )
+    assert torch.equal(module.reconstruct(model=plain, batch=images), module.reconstruct(model=denoising, batch=images))
     plain.networks.train()
     denoising.networks.train()
-    losses = [module.train_step(model=model, images=images)["reconstruction"] for model in (plain, denoising)]
+    losses = [module.train_step(model=model, batch=images)["reconstruction"] for model in (plain, denoising)]
     assert losses[0] != losses[1]
 
 
@@ -225,7 +223,7 @@ def test_a_seed_decides_every_step(module: ModuleType) -> None:
     runs = []
     for _ in range(2):
         model = _build(module, denoising=0.2)
-        runs.append([module.train_step(model=model, images=_images(8))["reconstruction"] for _ in range(5)])
+        runs.append([module.train_step(model=model, batch=_images(8))["reconstruction"] for _ in range(5)])
     assert runs[0] == runs[1]
 
 
@@ -233,9 +231,9 @@ def test_a_seed_decides_every_step(module: ModuleType) -> None:
 def test_it_overfits_a_tiny_batch(module: ModuleType) -> None:
     model = _build(module)
     images = _images(4)
-    first = module.train_step(model=model, images=images)["reconstruction"]
+    first = module.train_step(model=model, batch=images)["reconstruction"]
     for _ in range(150):
-        last = module.train_step(model=model, images=images)["reconstruction"]
+        last = module.train_step(model=model, batch=images)["reconstruction"]
     assert last < 0.02 * first
 
 
@@ -243,7 +241,7 @@ def test_it_overfits_a_tiny_batch(module: ModuleType) -> None:
 @torch.no_grad()
 def test_conv_ae_restores_any_size(size: tuple[int, int]) -> None:
     model = _build(conv, (2, *size), channels=4)
-    assert conv.reconstruct(model=model, images=_images(2, (2, *size))).shape == (2, 2, *size)
+    assert conv.reconstruct(model=model, batch=_images(2, (2, *size))).shape == (2, 2, *size)
 
 
 @MODELS
@@ -269,14 +267,18 @@ def test_a_value_out_of_its_domain_is_named(module: ModuleType, options: dict[st
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("size", [(4, 8), (8, 129)])
+def test_conv_ae_says_which_sizes_suit_it(size: tuple[int, int]) -> None:
+    with pytest.raises(Unsuitable, match=f"^takes images whose sides are 8 to 128, not {size[0]} x {size[1]}$"):
+        _build(conv, (1, *size))
+
+
 @pytest.mark.parametrize(
     ("module", "shape", "options", "message"),
     [
         (mlp, (1, 8, 8), {"hidden": 0}, "hidden must be at least 1, not 0"),
         (mlp, (1, 8, 8), {"layers": 0}, "layers must be at least 1, not 0"),
         (conv, (1, 8, 8), {"channels": 0}, "channels must be at least 1, not 0"),
-        (conv, (1, 4, 8), {}, "conv-ae takes images whose sides are 8 to 128, not 4 x 8"),
-        (conv, (1, 8, 129), {}, "conv-ae takes images whose sides are 8 to 128, not 8 x 129"),
     ],
 )
 def test_each_model_checks_its_own_options(

@@ -16,7 +16,7 @@ __all__ = ["build", "denoise", "draw"]
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     classes: int | None,
     device: torch.device,
     *,
@@ -36,9 +36,9 @@ def build(
         ValueError: for a value out of its domain, in one line.
     """
     settings = Settings(width, layers, schedule, prediction, noise_steps, sampler, steps, decay, learning_rate)
-    denoiser = Denoiser(image_shape, classes, width, layers).to(device)
+    denoiser = Denoiser(shape, classes, width, layers).to(device)
     networks = nn.ModuleDict(
-        {"denoiser": denoiser, "average": average_of(denoiser), "process": Process(image_shape, settings)}
+        {"denoiser": denoiser, "average": average_of(denoiser), "process": Process(shape, settings)}
     )
     return Model(networks, {"denoiser": torch.optim.Adam(denoiser.parameters(), learning_rate, fused=True)})
 

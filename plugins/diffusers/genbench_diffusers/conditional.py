@@ -11,22 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 from genbench_diffusers.assembly import build, denoise, draw
 
 __all__ = ["build_model", "sample", "train_step"]
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, classes: int | None, options: dict[str, Any], device: torch.device) -> Model:
+def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the model; `options` are the keyword arguments of `build`. Without labels it is that of `ddpm`."""
-    return build(image_shape, classes, device, **options)
+    return build(data.shape, data.classes, device, **options)
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
+def train_step(model: Model, batch: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
     """Step Adam once on the error of the predicted noise, and take the new weights into the average."""
-    return denoise(model, images, labels, step)
+    return denoise(model, batch, labels, step)
 
 
 @hookimpl

@@ -24,15 +24,15 @@ class Denoiser(nn.Module):
     has `width` channels, the others twice as many; the coarsest has self-attention.
 
     Args:
-        image_shape: (C, H, W), any.
+        shape: (C, H, W), any.
         classes: number of labels that are embedded and added to the embedding of the time; None for none.
         width: channels of the finest level, a multiple of 8, over which group normalisation forms its groups.
         layers: residual blocks a level.
     """
 
-    def __init__(self, image_shape: torch.Size, classes: int | None, width: int, layers: int) -> None:
+    def __init__(self, shape: torch.Size, classes: int | None, width: int, layers: int) -> None:
         super().__init__()
-        channels, height, plane_width = image_shape
+        channels, height, plane_width = shape
         levels = min(max(int(math.log2(max(min(height, plane_width) / COARSEST, 1))) + 1, 1), MOST_LEVELS)
         multiple = 2 ** (levels - 1)
         self.padding = (-plane_width % multiple, -height % multiple)

@@ -45,9 +45,9 @@ class Settings:
 class Process(nn.Module):
     """The way from images to noise and back. It has no weights: a network only so that a `Model` can hold it."""
 
-    def __init__(self, image_shape: torch.Size, settings: Settings) -> None:
+    def __init__(self, shape: torch.Size, settings: Settings) -> None:
         super().__init__()
-        self.image_shape = image_shape
+        self.shape = shape
         self.settings = settings
         self.noising = self._scheduler(DDPMScheduler)
 
@@ -67,7 +67,7 @@ class Process(nn.Module):
         # A scheduler of its own for each call, since a scheduler keeps its place among the steps.
         scheduler = self._scheduler(DDIMScheduler if self.settings.sampler == "ddim" else DDPMScheduler)
         scheduler.set_timesteps(self.settings.steps, device=generator.device)
-        images = torch.randn(count, *self.image_shape, generator=generator, device=generator.device)
+        images = torch.randn(count, *self.shape, generator=generator, device=generator.device)
         for time in scheduler.timesteps:
             predicted = network(images, time, labels)
             images = scheduler.step(predicted, time, images, generator=generator).prev_sample

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench import Model
+from genbench import Data, Model, Training
 from genbench.config import ModelSpec
 from genbench.contract import contract_tests
 from genbench.plugin import finding, loading
@@ -37,7 +37,9 @@ def class_ddpm() -> Plugin:
 def _build(plugin: Plugin, shape: tuple[int, ...] = (1, 8, 8), classes: int | None = None, **options: Any) -> Model:
     torch.manual_seed(0)
     given = {**SMALL, **options}
-    model: Model = plugin.hook.build_model(image_shape=torch.Size(shape), classes=classes, options=given, device=CPU)
+    model: Model = plugin.hook.build_model(
+        data=Data("image", torch.Size(shape), 64, classes), training=Training(None, 16), options=given, device=CPU
+    )
     model.networks.eval()
     return model
 
@@ -121,7 +123,7 @@ def test_samples_come_from_the_average_of_the_weights(ddpm: Plugin) -> None:
     average, denoiser = model.networks["average"], model.networks["denoiser"]
     expected = [parameter.detach().clone() for parameter in average.parameters()]
     for step in range(3):
-        ddpm.hook.train_step(model=model, images=_images(), labels=None, step=step)
+        ddpm.hook.train_step(model=model, batch=_images(), labels=None, step=step)
         decay = min(0.5, (1 + step) / (10 + step))
         newest = [parameter.detach() for parameter in denoiser.parameters()]
         expected = [decay * mean + (1 - decay) * new for mean, new in zip(expected, newest, strict=True)]
@@ -146,7 +148,7 @@ def test_it_learns_what_all_images_share(ddpm: Plugin) -> None:
     model = _build(ddpm, learning_rate=3e-3)
     model.networks.train()
     black = torch.full((8, 1, 8, 8), -1.0)
-    losses = [ddpm.hook.train_step(model=model, images=black, labels=None, step=i)["denoising"] for i in range(60)]
+    losses = [ddpm.hook.train_step(model=model, batch=black, labels=None, step=i)["denoising"] for i in range(60)]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
 

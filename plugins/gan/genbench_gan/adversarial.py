@@ -68,7 +68,7 @@ def assemble(
     return Model(networks, optimizers, capturable=True)
 
 
-def train_step(model: Model, images: Tensor, joint: bool) -> dict[str, Tensor]:
+def train_step(model: Model, batch: Tensor, joint: bool) -> dict[str, Tensor]:
     """Update the discriminator, then the generator, on one batch, and return both losses.
 
     One generator pass serves both updates: the samples that the discriminator has just learned to reject are judged
@@ -85,12 +85,12 @@ def train_step(model: Model, images: Tensor, joint: bool) -> dict[str, Tensor]:
     """
     generator = cast(Generator, model.networks["generator"])
     discriminator = model.networks["discriminator"]
-    samples = generator(torch.randn(len(images), generator.latent, device=images.device))
+    samples = generator(torch.randn(len(batch), generator.latent, device=batch.device))
 
     if joint:
-        real_logits, fake_logits = discriminator(torch.cat([images, samples.detach()])).chunk(2)
+        real_logits, fake_logits = discriminator(torch.cat([batch, samples.detach()])).chunk(2)
     else:
-        real_logits, fake_logits = discriminator(images), discriminator(samples.detach())
+        real_logits, fake_logits = discriminator(batch), discriminator(samples.detach())
     told_apart = discriminator_loss(real_logits, fake_logits)
     _update(model, "discriminator", told_apart)
 

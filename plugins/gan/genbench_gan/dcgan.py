@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, Unsuitable, hookimpl
 from genbench_gan import adversarial
 from genbench_gan.adversarial import Generator
 
@@ -15,7 +15,7 @@ KERNEL, STRIDE, PADDING = 4, 2, 1  # halves a side, rounded down
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     latent: int = 100,
     channels: int = 32,
@@ -29,7 +29,7 @@ def build(
     Adversarial Networks". https://arxiv.org/abs/1511.06434
 
     Args:
-        image_shape: (C, H, W), H and W from 8 to 128, not necessarily equal or powers of two.
+        shape: (C, H, W), H and W from 8 to 128, not necessarily equal or powers of two.
         device: where the model lives.
         latent: dimensions of z.
         channels: feature maps of the stage next to the image; each coarser stage has twice as many (128 in the paper).
@@ -38,11 +38,12 @@ def build(
         ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the newest weights.
 
     Raises:
-        ValueError: an image size or an option out of its domain.
+        Unsuitable: for another size.
+        ValueError: an option out of its domain.
     """
-    colours, height, width = image_shape
+    colours, height, width = shape
     if min(height, width) < SMALLEST or max(height, width) > LARGEST:
-        raise ValueError(f"dcgan takes images of {SMALLEST} to {LARGEST} pixels a side, got {height}×{width}")
+        raise Unsuitable(f"takes images of {SMALLEST} to {LARGEST} pixels a side, got {height}×{width}")
     adversarial.check("latent", latent, 1)
     adversarial.check("channels", channels, 1)
     sizes = stage_sizes(height, width)
@@ -111,15 +112,15 @@ def _initialise(module: nn.Module) -> None:
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, options: dict[str, object], device: torch.device) -> Model:
-    return build(image_shape, device, **options)  # type: ignore[arg-type]  # the user's: genbench checks their types
+def build_model(data: Data, options: dict[str, object], device: torch.device) -> Model:
+    return build(data.shape, device, **options)  # type: ignore[arg-type]  # the user's: genbench checks their types
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
-    images = images.contiguous(memory_format=torch.channels_last)
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
+    batch = batch.contiguous(memory_format=torch.channels_last)
     # BatchNorm in the discriminator must see images and samples apart, each with statistics of their own.
-    return adversarial.train_step(model, images, joint=False)
+    return adversarial.train_step(model, batch, joint=False)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 from genbench_gan import adversarial
 from genbench_gan.adversarial import Generator
 
@@ -18,7 +18,7 @@ DISCRIMINATOR_WIDTHS = (1024, 512, 256)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     latent: int = 100,
     generator_norm: Literal["batch", "none"] = "batch",
@@ -32,7 +32,7 @@ def build(
     I. Goodfellow et al. (2014), "Generative Adversarial Nets". https://arxiv.org/abs/1406.2661
 
     Args:
-        image_shape: (C, H, W), any.
+        shape: (C, H, W), any.
         device: where the model lives.
         latent: dimensions of z.
         generator_norm: "batch" puts BatchNorm after each hidden layer of the generator, "none" gives the plain net,
@@ -49,37 +49,37 @@ def build(
     adversarial.check("dropout", dropout, 0.0, 1.0)
     if generator_norm not in ("batch", "none"):
         raise ValueError(f"generator_norm must be 'batch' or 'none', got {generator_norm!r}")
-    generator = _generator(image_shape, latent, norm=generator_norm == "batch")
-    return adversarial.assemble(generator, _discriminator(image_shape, dropout), device, learning_rate, beta1, ema)
+    generator = _generator(shape, latent, norm=generator_norm == "batch")
+    return adversarial.assemble(generator, _discriminator(shape, dropout), device, learning_rate, beta1, ema)
 
 
-def _generator(image_shape: torch.Size, latent: int, norm: bool) -> Generator:
+def _generator(shape: torch.Size, latent: int, norm: bool) -> Generator:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise((latent, *GENERATOR_WIDTHS)):
         # BatchNorm subtracts the mean, and with it a bias.
         layers += [nn.Linear(inputs, outputs, bias=not norm), *([nn.BatchNorm1d(outputs)] if norm else []), nn.ReLU()]
-    output = nn.Linear(GENERATOR_WIDTHS[-1], image_shape.numel())
+    output = nn.Linear(GENERATOR_WIDTHS[-1], shape.numel())
     # Pixels are mostly black or white. From torch's initial weights the tanh gives grey, and learns its way out slowly.
     nn.init.uniform_(output.weight, -OUTPUT_BOUND, OUTPUT_BOUND)
-    layers += [output, nn.Tanh(), nn.Unflatten(1, image_shape)]
+    layers += [output, nn.Tanh(), nn.Unflatten(1, shape)]
     return Generator(latent, *layers)
 
 
-def _discriminator(image_shape: torch.Size, dropout: float) -> nn.Sequential:
+def _discriminator(shape: torch.Size, dropout: float) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Flatten()]
-    for inputs, outputs in pairwise((image_shape.numel(), *DISCRIMINATOR_WIDTHS)):
+    for inputs, outputs in pairwise((shape.numel(), *DISCRIMINATOR_WIDTHS)):
         layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2), nn.Dropout(dropout)]
     return nn.Sequential(*layers, nn.Linear(DISCRIMINATOR_WIDTHS[-1], 1))
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, options: dict[str, object], device: torch.device) -> Model:
-    return build(image_shape, device, **options)  # type: ignore[arg-type]  # the user's: genbench checks their types
+def build_model(data: Data, options: dict[str, object], device: torch.device) -> Model:
+    return build(data.shape, device, **options)  # type: ignore[arg-type]  # the user's: genbench checks their types
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
-    return adversarial.train_step(model, images, joint=True)
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
+    return adversarial.train_step(model, batch, joint=True)
 
 
 @hookimpl

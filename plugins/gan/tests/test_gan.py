@@ -14,7 +14,7 @@ from genbench_gan.average import Average
 from genbench_gan.losses import discriminator_loss, generator_loss
 from torch import Tensor, nn
 
-from genbench import Model
+from genbench import Data, Model, Unsuitable
 
 CPU = torch.device("cpu")
 BOTH = pytest.mark.parametrize("module", [mlp, dcgan], ids=["gan", "dcgan"])
@@ -29,7 +29,7 @@ NARROW: dict[ModuleType, dict[str, Any]] = {mlp: {}, dcgan: {"channels": 16}}
 def build(module: ModuleType, shape: Sequence[int] = SHAPE, *, seed: int = 0, **options: Any) -> Model:
     torch.manual_seed(seed)
     options = {**NARROW[module], **options}
-    model: Model = module.build_model(image_shape=torch.Size(shape), options=options, device=CPU)
+    model: Model = module.build_model(data=Data("image", torch.Size(shape), 64), options=options, device=CPU)
     return model
 
 
@@ -40,7 +40,7 @@ def train(
     model.networks.train()
     losses: dict[str, Tensor] = {}
     for _ in range(steps):
-        losses = module.train_step(model=model, images=torch.rand(BATCH, *shape) * 2 - 1)
+        losses = module.train_step(model=model, batch=torch.rand(BATCH, *shape) * 2 - 1)
     return losses
 
 
@@ -259,7 +259,7 @@ def test_dcgan_takes_sizes_that_are_neither_square_nor_powers_of_two(size: tuple
 
 @pytest.mark.parametrize("size", [(7, 7), (7, 28), (28, 129), (1, 2)], ids=str)
 def test_dcgan_refuses_other_sizes_in_one_line(size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=f"^dcgan takes images of 8 to 128 pixels a side, got {size[0]}×{size[1]}$"):
+    with pytest.raises(Unsuitable, match=f"^takes images of 8 to 128 pixels a side, got {size[0]}×{size[1]}$"):
         build(dcgan, (1, *size))
 
 

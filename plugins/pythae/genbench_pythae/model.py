@@ -14,7 +14,7 @@ from genbench_ae.density import CodeDensity
 from pythae.models import BaseAE
 from torch import Tensor, nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 from genbench_pythae import codes, roles
 from genbench_pythae.catalogue import AUTOENCODERS, configure
 
@@ -27,13 +27,13 @@ else:
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, options: dict[str, Any], device: torch.device) -> Model:
+def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
-    return build(image_shape, device, **options)
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     *,
     model: Name = "VAE",
@@ -54,7 +54,7 @@ def build(
         raise ValueError(f"components must be at least 1, not {components}")
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be above 0, not {learning_rate}")
-    autoencoder, configuration = configure(model, tuple(image_shape), {"latent_dim": latent_dim, **config})
+    autoencoder, configuration = configure(model, tuple(shape), {"latent_dim": latent_dim, **config})
     try:
         network = autoencoder(configuration)
     except AssertionError as error:  # how pythae refuses a value out of its domain
@@ -63,14 +63,14 @@ def build(
     network.device = device  # pythae's trainers set it, and RAE_GP reads it
     fitted = CodeDensity(latent_dim, components if density == "mixture" else 1).to(device)
     decay = configuration.reg_weight if model == "RAE_L2" else 0.0  # its regulariser is that decay, in pythae too
-    optimizers = roles.optimizers(network, _losses(network, image_shape, device), learning_rate, decay)
+    optimizers = roles.optimizers(network, _losses(network, shape, device), learning_rate, decay)
     return Model(nn.ModuleDict({"autoencoder": network, "density": fitted}), optimizers)
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     """Step each optimizer once, on the loss that pythae computes for it; return all its losses."""
-    output = _network(model)({"data": _unit(images)})
+    output = _network(model)({"data": _unit(batch)})
     roles.step(output, model.optimizers)
     return {name: value.detach().mean() for name, value in output.items() if name.endswith("loss")}
 
@@ -90,21 +90,21 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 
 @hookimpl
-def reconstruct(model: Model, images: Tensor) -> Tensor:
+def reconstruct(model: Model, batch: Tensor) -> Tensor:
     """Decode the centres of the codes of the images (B, C, H, W): same shape, in [-1, 1]."""
-    return codes.decode(_network(model), encode(model, images)) * 2 - 1
+    return codes.decode(_network(model), encode(model, batch)) * 2 - 1
 
 
 @hookimpl
-def encode(model: Model, images: Tensor) -> Tensor:
+def encode(model: Model, batch: Tensor) -> Tensor:
     """Return the centres of the codes of the images: (B, latent_dim)."""
-    return codes.centre(_network(model), _unit(images))
+    return codes.centre(_network(model), _unit(batch))
 
 
-def _losses(network: BaseAE, image_shape: torch.Size, device: torch.device) -> list[str]:
+def _losses(network: BaseAE, shape: torch.Size, device: torch.device) -> list[str]:
     """Return the names of the losses that the network computes, from one call that trains nothing."""
     with torch.enable_grad():  # HVAE and RAE_GP take gradients within
-        output = network({"data": torch.full((4, *image_shape), 0.5, device=device)})
+        output = network({"data": torch.full((4, *shape), 0.5, device=device)})
     return [name for name in output if name.endswith("_loss")]
 
 

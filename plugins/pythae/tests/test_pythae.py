@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench import Model
+from genbench import Data, Model
 from genbench.contract import contract_tests
 
 pytest.importorskip("pythae", reason="pythae is not installed; `make adapters` installs it and runs these tests")
@@ -30,7 +30,7 @@ test_contract_of_one_without_a_prior = contract_tests("pythae:model=RAE_L2,densi
 def _build(name: str = "VAE", shape: tuple[int, ...] = (1, 8, 8), **options: Any) -> Model:
     torch.manual_seed(0)
     options = {"model": name, "latent_dim": 4, **options}
-    built: Model = model_module.build_model(image_shape=torch.Size(shape), options=options, device=CPU)
+    built: Model = model_module.build_model(data=Data("image", torch.Size(shape), 64), options=options, device=CPU)
     return built
 
 
@@ -49,7 +49,7 @@ def test_each_model_of_pythae_trains_samples_and_reconstructs(name: str) -> None
     model, images = _build(name), _images()
     before = {key: value.clone() for key, value in model.networks.named_parameters() if value.requires_grad}
     for _ in range(3):
-        losses = model_module.train_step(model=model, images=images)
+        losses = model_module.train_step(model=model, batch=images)
     assert "loss" in losses
     assert all(value.shape == () and value.isfinite() and not value.requires_grad for value in losses.values())
     moved = dict(model.networks.named_parameters())
@@ -62,8 +62,8 @@ def test_each_model_of_pythae_trains_samples_and_reconstructs(name: str) -> None
         torch.manual_seed(2)
         assert torch.equal(drawn, model_module.sample(model=model, count=5, generator=_generator()))
         assert not torch.equal(drawn, model_module.sample(model=model, count=5, generator=_generator(1)))
-        restored = model_module.reconstruct(model=model, images=images)
-        assert model_module.encode(model=model, images=images).shape == (8, 4)
+        restored = model_module.reconstruct(model=model, batch=images)
+        assert model_module.encode(model=model, batch=images).shape == (8, 4)
     assert drawn.shape == (5, 1, 8, 8)
     assert restored.shape == images.shape
     assert max(float(drawn.abs().max()), float(restored.abs().max())) <= 1
@@ -130,7 +130,7 @@ def test_a_network_gets_the_gradient_of_its_own_loss_alone() -> None:
     output = network({"data": (images + 1) / 2})
     own = torch.autograd.grad(output["decoder_loss"], list(network.decoder.parameters()))
     torch.manual_seed(3)
-    model_module.train_step(model=model, images=images)
+    model_module.train_step(model=model, batch=images)
     for expected, parameter in zip(own, network.decoder.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, expected)
 
@@ -140,7 +140,7 @@ def test_an_ae_is_sampled_from_the_density_of_its_codes() -> None:
     model.networks.eval()
     with torch.no_grad():
         model_module.before_sampling(model=model, batches=[(images[:32], None), (images[32:], None)])
-        codes = model_module.encode(model=model, images=images)
+        codes = model_module.encode(model=model, batch=images)
     density: Any = model.networks["density"]
     torch.testing.assert_close(density.means[0], codes.mean(0))
     before = density.means.clone()
@@ -179,7 +179,7 @@ def test_codes_of_the_ball_lie_within_it() -> None:
 
 def test_an_autoencoder_learns_a_small_batch() -> None:
     model, images = _build("AE"), _images(4)
-    first = model_module.train_step(model=model, images=images)["loss"]
+    first = model_module.train_step(model=model, batch=images)["loss"]
     for _ in range(150):
-        last = model_module.train_step(model=model, images=images)["loss"]
+        last = model_module.train_step(model=model, batch=images)["loss"]
     assert last < 0.1 * first

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, Unsuitable, hookimpl
 from genbench_vae.assembly import Settings, assemble, check_positive
 from genbench_vae.hooks import encode, log_likelihood, reconstruct, sample, train_step
 
@@ -19,13 +19,13 @@ __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "s
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, options: dict[str, Any], device: torch.device) -> Model:
+def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
-    return build(image_shape, device, **options)
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     *,
     latent: int = 32,
@@ -38,15 +38,16 @@ def build(
     """Return a VAE of images (C, H, W) with sides from 8 to 128 whose first stage has `channels` channels.
 
     Raises:
-        ValueError: for a value out of its domain, or another size, in one line.
+        Unsuitable: for another size.
+        ValueError: for a value out of its domain, in one line.
     """
     settings = Settings(latent, beta, likelihood, importance_samples, learning_rate)
     check_positive(channels=channels)
-    height, width = image_shape[1:]
+    height, width = shape[1:]
     if not (8 <= height <= 128 and 8 <= width <= 128):
-        raise ValueError(f"conv-vae takes images whose sides are 8 to 128, not {height} x {width}")
+        raise Unsuitable(f"takes images whose sides are 8 to 128, not {height} x {width}")
     sizes = _sizes(height, width)
-    widths = [image_shape[0], *(channels * 2 ** min(stage, 2) for stage in range(len(sizes) - 1))]
+    widths = [shape[0], *(channels * 2 ** min(stage, 2) for stage in range(len(sizes) - 1))]
     features = widths[-1] * sizes[-1][0] * sizes[-1][1]
     decoder = nn.Sequential(nn.Linear(latent, features), nn.Unflatten(1, (widths[-1], *sizes[-1])), *_up(widths, sizes))
     return assemble(nn.Sequential(*_down(widths), nn.Flatten()), features, decoder, settings, device)

@@ -16,12 +16,12 @@ __all__ = ["encode", "log_likelihood", "reconstruct", "sample", "train_step"]
 
 
 @hookimpl
-def train_step(model: Model, images: Tensor) -> dict[str, Tensor]:
+def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     """Step Adam once on the loss of `Objective`; "loss", "reconstruction" and "kl" are nats an image."""
     networks, optimizer = model.networks, model.optimizers["vae"]
-    mean, log_variance = networks["encoder"](images)
+    mean, log_variance = networks["encoder"](batch)
     codes = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-    losses: dict[str, Tensor] = networks["objective"](networks["decoder"](codes).float(), images, mean, log_variance)
+    losses: dict[str, Tensor] = networks["objective"](networks["decoder"](codes).float(), batch, mean, log_variance)
     losses["loss"].backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -35,24 +35,24 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 
 @hookimpl
-def reconstruct(model: Model, images: Tensor) -> Tensor:
+def reconstruct(model: Model, batch: Tensor) -> Tensor:
     """Decode the posterior means of the images (B, C, H, W): same shape, in [-1, 1]."""
-    return _decode(model, encode(model, images))
+    return _decode(model, encode(model, batch))
 
 
 @hookimpl
-def encode(model: Model, images: Tensor) -> Tensor:
+def encode(model: Model, batch: Tensor) -> Tensor:
     """Return the posterior means of the images: (B, latent)."""
-    mean: Tensor = _encoder(model)(images)[0]
+    mean: Tensor = _encoder(model)(batch)[0]
     return mean
 
 
 @hookimpl
-def log_likelihood(model: Model, images: Tensor, generator: torch.Generator) -> Tensor:
+def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> Tensor:
     """Return a lower bound on the log-likelihood of each image's 8-bit values, (B,) nats: see `log_weights`."""
     objective = _objective(model)
-    levels = ((images + 1) * 127.5).round()
-    mean, log_variance = _encoder(model)(images)
+    levels = ((batch + 1) * 127.5).round()
+    mean, log_variance = _encoder(model)(batch)
     draws = []
     for _ in range(objective.importance_samples):  # in turn, so that more draws take no more memory
         noise = torch.randn(mean.shape, generator=generator, device=generator.device)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from genbench import Model, hookimpl
+from genbench import Data, Model, hookimpl
 from genbench_vae.assembly import Settings, assemble, check_positive
 from genbench_vae.hooks import encode, log_likelihood, reconstruct, sample, train_step
 
@@ -20,13 +20,13 @@ __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "s
 
 
 @hookimpl
-def build_model(image_shape: torch.Size, options: dict[str, Any], device: torch.device) -> Model:
+def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
-    return build(image_shape, device, **options)
+    return build(data.shape, device, **options)
 
 
 def build(
-    image_shape: torch.Size,
+    shape: torch.Size,
     device: torch.device,
     *,
     latent: int = 16,
@@ -44,11 +44,9 @@ def build(
     """
     settings = Settings(latent, beta, likelihood, importance_samples, learning_rate)
     check_positive(hidden=hidden, layers=layers)
-    pixels = math.prod(image_shape)
+    pixels = math.prod(shape)
     trunk = nn.Sequential(nn.Flatten(), *_hidden([pixels, *[hidden] * layers]))
-    decoder = nn.Sequential(
-        *_hidden([latent, *[hidden] * layers]), nn.Linear(hidden, pixels), nn.Unflatten(1, image_shape)
-    )
+    decoder = nn.Sequential(*_hidden([latent, *[hidden] * layers]), nn.Linear(hidden, pixels), nn.Unflatten(1, shape))
     return assemble(trunk, hidden, decoder, settings, device)
 
 
