@@ -2,52 +2,71 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
-from genbench import cell
-from genbench.config import Budget, Cell, ModelSpec, Settings
+from genbench import cell, datasets, features, seeding
+from genbench.cell.artifacts import save_artifacts
+from genbench.cell.events import Emit, Events
+from genbench.config import CONTROLS, Budget, Cell, ModelSpec, Settings
+from genbench.datasets.dataset import Dataset, Split
 from genbench.errors import PluginError
+from genbench.evaluation import controls, measurement
+from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.selection import select
 from genbench.plugin import finding, world
-from genbench.records.record import record_path
+from genbench.records.identity import slug
+from genbench.records.record import SCHEMA, checkpoint_path, record_path
 
 MODELS = Path(__file__).parent / "models"
 ID = "0123456789abcdef"
 STEP = "    loss.backward()\n"
+METRICS = ("fd", "bits_per_dim", "pixel_w1", "reconstruction_mse")
 
 Run = Callable[..., dict[str, Any]]
 
 
+def run_cell(
+    directory: Path, spec: ModelSpec, budget: str, emit: Emit = lambda event: None, **more: Any
+) -> dict[str, Any]:
+    """Run one cell on the digits in this process and return its record."""
+    fixed: dict[str, Any] = {"evaluations": 1, "samples": 100, "device": "cpu", "metrics": ("fd",)}
+    settings = Settings(Budget.parse(budget), **{**fixed, **more})
+    is_control = spec.name in CONTROLS
+    payload = {
+        "cell": Cell(spec, "digits", 0, settings).to_json(),
+        "id": ID,
+        "description": {"samples": settings.samples, "device": "cpu", "plugin": {}},
+        "distribution": "file",
+        "covered": None if is_control else finding.find(spec).coverage(spec.options).to_json(),
+        "directory": str(directory),
+        "command": "genbench run it again",
+        "checkpoint_interval": None,
+        "jobs": 1,
+        "slot": 0,
+    }
+    with world.kept():
+        told = cell.run(json.loads(json.dumps(payload)), emit)
+    assert told == {"id": ID}
+    found: dict[str, Any] = json.loads(record_path(directory, ID).read_text())
+    return found
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run one cell on the digits and return its record; `stages` of the function fills with its stages."""
-
-    def run_cell(path: Path, budget: str, options: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-        settings = Settings(Budget.parse(budget), evaluations=1, samples=100, device="cpu", metrics=("fd",), **more)
-        spec = ModelSpec(str(path), options or {})
-        payload = {
-            "cell": Cell(spec, "digits", 0, settings).to_json(),
-            "id": ID,
-            "description": {"samples": 100, "device": "cpu"},
-            "distribution": "file",
-            "covered": finding.find(spec).coverage(spec.options).to_json(),
-            "directory": str(tmp_path),
-            "command": "",
-            "checkpoint_interval": None,
-            "jobs": 1,
-            "slot": 0,
-        }
-        with world.kept():
-            cell.run(json.loads(json.dumps(payload)), lambda event: None)
-        found: dict[str, Any] = json.loads(record_path(tmp_path, ID).read_text())
-        return found
-
-    return run_cell
+    """Run one cell on the digits and return its record."""
+    return lambda path, budget, options=None, **more: run_cell(
+        tmp_path, ModelSpec(str(path), options or {}), budget, **more
+    )
 
 
 def test_a_wgan_with_a_gradient_penalty_runs_and_pays_for_each_generator_step_once(run: Run) -> None:
@@ -112,7 +131,161 @@ def test_a_mode_that_a_step_leaves_on_fails_the_cell(
     assert f"changed {named}; what a hook changes it must put back" in str(error.value)
 
 
+def test_a_thread_that_a_step_leaves_running_fails_the_cell(run: Run, write_plugin: Callable[..., Path]) -> None:
+    left = "threading.Thread(target=threading.Event().wait, args=(5,), name='mine', daemon=True).start()"
+    path = write_plugin(STEP, f"{STEP}    import threading; {left}\n")
+    told = r"left (thread 'mine'(, )?)+ running; end what you start before the hook returns$"
+    with pytest.raises(PluginError, match=told):
+        run(path, "1steps")
+
+
 def test_a_loss_without_a_name_fails_before_the_training(run: Run, write_plugin: Callable[..., Path]) -> None:
     path = write_plugin('{"energy": loss.detach()}', "{None: loss.detach()}")
     with pytest.raises(PluginError, match="train_step returned a loss named None, expected a name that is text"):
         run(path, "1e6steps")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A cell that has run: where, its record, and the events that it sent."""
+
+    directory: Path
+    record: dict[str, Any]
+    events: list[dict[str, Any]]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] == kind]
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    directory, events = tmp_path_factory.mktemp("flow"), list[dict[str, Any]]()
+    more = {"evaluations": 2, "batch_size": 8, "metrics": METRICS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genbench.cell.events.INTERVAL_S", 0.0)
+        record = run_cell(directory, ModelSpec(str(MODELS / "flow.py")), "6steps", events.append, **more)
+    return Told(directory, record, events)
+
+
+def test_a_cell_tells_its_stages_and_how_far_each_is(flow: Told) -> None:
+    assert [event["stage"] for event in flow.of("stage")] == (
+        ["loading", "building", "training", *["evaluating", "training"] * 2, "measuring", "counting", "recording"]
+    )
+    metrics = select(METRICS)
+    expected = [("features", 0), *((metric.name, place) for place, metric in enumerate(metrics))]
+    on_curve = [("features", 0), *((metric.name, place) for place, metric in enumerate(metrics) if metric.curve)]
+    told = [(event["name"], event["done"]) for event in flow.of("metric")]
+    assert told == [*on_curve * 2, *expected]
+    assert {event["total"] for event in flow.of("metric")} == {len(METRICS)}
+    training = [event for event in flow.of("progress") if event["stage"] == "training"]
+    assert [event["done"] for event in training] == [1, 2, 3, 4, 5, 6]
+    for event in training:
+        row = flow.record["curve"][event["done"]]
+        assert (event["total"], event["losses"]) == (6, row["losses"])
+        seconds = row["elapsed_s"] - flow.record["curve"][event["done"] - 1]["elapsed_s"]
+        assert event["items_per_s"] == pytest.approx(8 / seconds, rel=1e-6)
+
+
+def test_the_record_of_a_cell_holds_what_was_run_and_what_it_cost(flow: Told) -> None:
+    record, cost = flow.record, flow.record["cost"]
+    assert (record["schema"], record["id"], record["status"], record["failure"]) == (SCHEMA, ID, "finished", None)
+    assert record["cell"] == {"samples": 100, "device": "cpu", "plugin": {}}
+    assert record["command"] == "genbench run it again"
+    assert (record["environment"]["jobs"], record["environment"]["device"]) == (1, "cpu")
+    started, finished = (datetime.datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
+    assert started <= finished <= started + datetime.timedelta(minutes=10)
+    # A coupling's two layers, 64 to 32 to 128 values; backward each takes two products, but one for the first input.
+    layers = 64 * 32 + 32 * 128
+    assert cost["parameters"] == 4 * (layers + 32 + 128)
+    assert cost["sample_flops_per_item"] == 4 * 2 * layers
+    assert cost["train_flops_per_item"] == 3 * 4 * 2 * layers - 2 * 64 * 32
+    assert (cost["steps"], cost["images"], cost["sample_batch_size"], cost["replayed"]) == (6, 48, 250, False)
+    assert cost["train_items_per_s"]["windows"] == 5  # the first is warm-up
+    assert cost["sample_items_per_s"]["median"] > 0
+    assert cost["before_sampling_s"] >= 0
+    assert set(cost["metric_s"]) >= {"features", "frechet_distance", "likelihood"}
+    assert cost["evaluation_s"] >= sum(cost["metric_s"].values()) > 0
+    assert cost["peak_resident_bytes"] > 100 * 2**20
+    assert record["numbers"]["fd"]["recipe"] in record["recipes"]
+    assert set(record["not_measured"]) <= {"reconstruction"}
+    assert not checkpoint_path(flow.directory, ID).exists()
+
+
+def test_the_curve_of_a_cell_ends_with_its_numbers(flow: Told) -> None:
+    rows, cost = flow.record["curve"], flow.record["cost"]
+    assert [(row["step"], row["images"]) for row in rows] == [(step, 8 * step) for step in range(7)]
+    assert [row["flops"] for row in rows] == [step * 8 * cost["train_flops_per_item"] for step in range(7)]
+    assert [list(row["numbers"]) for row in rows] == [["fd"], [], [], ["fd"], [], [], ["fd"]]
+    assert rows[-1]["numbers"]["fd"] == flow.record["numbers"]["fd"]["value"]
+    assert rows[-1]["elapsed_s"] == cost["train_s"]
+
+
+@pytest.mark.parametrize("name", ["real", "copycat"])
+def test_a_control_is_drawn_from_its_own_stream_and_measured(tmp_path: Path, name: str) -> None:
+    events: list[dict[str, Any]] = []
+    record = run_cell(tmp_path, ModelSpec(name), "6steps", events.append, metrics=("fd", "c_t"), samples=300)
+    digits = datasets.load("digits")
+    extractor = features.load("digits-cnn", dataset=digits, device=torch.device("cpu"))
+    evaluator = Evaluator(digits, extractor, measurement.reference_for(digits, extractor), select(("fd", "c_t")))
+    images = controls.draw(name, digits, 300, seeding.generator(0, "control", name))
+    numbers = evaluator.score(images, None, samples_held_out=name == "real")
+    assert {key: value["value"] for key, value in record["numbers"].items()} == (
+        {key: pytest.approx(number.value) for key, number in numbers.items()}
+    )
+    assert record["numbers"].keys() == numbers.keys()
+    assert record["curve"] == []
+    assert record["cost"]["evaluation_s"] >= sum(record["cost"]["metric_s"].values()) > 0
+    assert record["cost"]["peak_resident_bytes"] > 0
+    assert [event["stage"] for event in events if event["event"] == "stage"] == (
+        ["loading", "sampling", "measuring", "recording"]
+    )
+    for path in record["artifacts"].values():
+        assert (tmp_path / path).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("restored", [True, False])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (2, 1, 1)], ids=["images", "points"])
+def test_a_cell_leaves_grids_of_its_first_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], restored: bool
+) -> None:
+    saved: dict[str, Tensor] = {}
+    monkeypatch.setattr(
+        "genbench.cell.pictures.save_grid", lambda path, images: saved.update({str(path.relative_to(tmp_path)): images})
+    )
+    train, held_out, images, again = torch.randint(256, (4, 100, *shape), dtype=torch.uint8).unbind()
+    data = Dataset("my data", Split(train, None), Split(held_out, None), None, "", "fedcba9876")
+    spec = ModelSpec("vae", {"beta": 4})
+    whose = Cell(spec, "my data", 3, Settings())
+    paths = save_artifacts(tmp_path, whose, ID, data, images, again if restored else None)
+    name = slug("vae:beta=4-my data-seed3")
+    kept = {
+        "samples": (f"samples/{name}-012345.png", images),
+        "reference": (f"samples/{slug('my data')}-fedcba-reference.png", train),
+    }
+    shown = {path: part if shape == (2, 1, 1) else part[:64] for path, part in kept.values()}
+    if restored:
+        kept["reconstructions"] = f"samples/{name}-012345-reconstructions.png", again
+        pairs = [each for place in range(32) for each in (held_out[place], again[place])]
+        shown[kept["reconstructions"][0]] = torch.stack(pairs)
+    assert paths == {kind: path for kind, (path, _) in kept.items()}
+    assert saved.keys() == shown.keys()
+    assert all(torch.equal(saved[path], expected) for path, expected in shown.items())
+
+
+def test_of_progress_no_more_is_passed_on_than_an_eye_can_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, told = 0.0, list[dict[str, Any]]()
+    monkeypatch.setattr("genbench.cell.events.time.monotonic", lambda: now)
+    events = Events(told.append)
+    for now in (0.1, 0.15, 0.19, 0.25, 0.3, 0.4):
+        events({"event": "progress", "done": now})
+    assert [event["done"] for event in told] == [0.1, 0.25, 0.4]
+    told.clear()
+    events.stage("training")
+    events.metric("fd", 2, 5)
+    events.notice("resumes")
+    events({"event": "progress", "done": 1})  # too soon after the last progress, whatever else was told
+    assert told == [
+        {"event": "stage", "stage": "training"},
+        {"event": "metric", "name": "fd", "done": 2, "total": 5},
+        {"event": "notice", "text": "resumes"},
+    ]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from genbench.records.intervals import bisected
 from genbench.records.statistics import (
     Difference,
     Rank,
@@ -122,22 +123,42 @@ def test_welch_serves_where_it_covers(sizes: tuple[int, int], is_welch: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "p", "half_width"),
+    ("one", "other", "mean", "p", "half_width", "paired"),
     [
-        (by_seed(1.0, 1.0), by_seed(1.0, 1.0), 1.0, 0.0),
-        (by_seed(1.0, 1.0), by_seed(2.0, 2.0), 0.0, 0.0),
-        (by_seed(1.0, 1.0), by_seed(2.0, 2.0, first=7), 0.0, 0.0),
-        (by_seed(1.0), by_seed(2.0), None, None),
-        (by_seed(1.0, math.nan), by_seed(2.0, 3.0), None, None),
-        ({}, by_seed(2.0, 3.0), None, None),
+        (by_seed(1.0, 1.0), by_seed(1.0, 1.0), 0.0, 1.0, 0.0, True),
+        (by_seed(1.0, 1.0), by_seed(2.0, 2.0), -1.0, 0.0, 0.0, True),
+        (by_seed(1.0, 1.0), by_seed(1.0, 1.0, first=7), 0.0, 1.0, 0.0, False),
+        (by_seed(1.0, 1.0), by_seed(2.0, 2.0, first=7), -1.0, 0.0, 0.0, False),
+        (by_seed(1.0), by_seed(2.0), -1.0, None, None, True),
+        (by_seed(1.0, math.nan), by_seed(2.0, 3.0), -1.5, None, None, False),
+        ({}, by_seed(2.0, 3.0), math.nan, None, None, False),
     ],
 )
 def test_differences_without_variance_or_without_seeds(
-    one: dict[int, float], other: dict[int, float], p: float | None, half_width: float | None
+    one: dict[int, float], other: dict[int, float], mean: float, p: float | None, half_width: float | None, paired: bool
 ) -> None:
     found = difference(one, other)
-    assert (found.p, found.half_width) == (p, half_width)
-    assert not found.resolved or p == 0.0
+    expected = Difference("first", "second", mean, half_width, p, p, paired)
+    assert found == expected or (math.isnan(mean) and math.isnan(found.mean))
+    assert (found.p, found.p_holm, found.half_width, found.paired) == (p, p, half_width, paired)
+    assert found.resolved == (p == 0.0)
+
+
+def test_a_difference_by_itself_is_a_family_of_one() -> None:
+    one = by_seed(3.0, 4.0, 6.0)
+    for other in (by_seed(1.0, 2.0, 2.5), by_seed(1.0, 2.0, 2.5, first=5)):
+        found = difference(one, other)
+        assert found.p is not None
+        assert found.p_holm == found.p
+
+
+def test_equal_means_of_very_unequal_sets_have_a_p_of_1() -> None:
+    assert difference(by_seed(1.0, 3.0), by_seed(2.0, 2.5, 1.5, first=5)).p == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("place", [3e-7, 0.25, 0.999, 12.0, 5e8])
+def test_a_place_is_found_to_ten_digits_whatever_its_size(place: float) -> None:
+    assert bisected(lambda value: value <= place, 0.0, 1e9) == pytest.approx(place, rel=2e-10)
 
 
 def test_holm_gives_the_textbook_values_and_never_falls_with_p() -> None:
@@ -154,7 +175,10 @@ def test_the_family_is_all_pairs_that_can_be_tested() -> None:
     assert found["b", "c"].p_holm is None
     assert found["a", "b"].p_holm == found["a", "b"].p  # a family of one
     larger = pairwise(values | {"d": by_seed(5.0, 5.1, 5.2)})
-    assert sum(pair.p_holm is not None for pair in larger) == 3
+    tested = [pair for pair in larger if "c" not in (pair.first, pair.second)]
+    assert [pair.p_holm for pair in tested] == holm([pair.p for pair in tested if pair.p is not None])
+    assert all(pair.p_holm is None for pair in larger if pair not in tested)
+    assert [pair.p_holm for pair in tested] != [pair.p for pair in tested]
 
 
 def test_two_models_are_never_paired_by_seed() -> None:
@@ -177,6 +201,7 @@ def test_two_models_are_independent_although_their_seeds_have_the_same_numbers()
 
 def test_resolved_is_the_corrected_p_below_5_percent() -> None:
     assert [is_resolved(p) for p in (None, 0.0, 0.0499, 0.0501, 0.09)] == [False, True, True, False, False]
+    assert not is_resolved(1 - 0.95)  # at the level is not below it
     assert not Difference("a", "b", 1.0, 0.5, 0.01, 0.06, False).resolved
     assert Difference("a", "b", 1.0, 0.5, 0.2, 0.04, False).resolved
 
@@ -189,7 +214,7 @@ def test_models_that_no_pair_tells_apart_share_their_ranks() -> None:
     values = {"a": by_seed(10.0, 11.0, 12.0), "b": by_seed(10.5, 11.4, 11.3), "c": by_seed(90.0, 91.0, 92.1)}
     assert ranks(values, "lower") == {"a": Rank(1, 2), "b": Rank(1, 2), "c": Rank(3, 3)}
     assert ranks(values, "higher") == {"a": Rank(2, 3), "b": Rank(2, 3), "c": Rank(1, 1)}
-    assert str(Rank(1, 2)) == "1–2"
+    assert (str(Rank(1, 2)), str(Rank(3, 3))) == ("1–2", "3")
 
 
 def test_a_middle_that_neither_end_is_resolved_from_keeps_every_rank() -> None:
@@ -206,6 +231,21 @@ def test_a_middle_that_neither_end_is_resolved_from_keeps_every_rank() -> None:
 )
 def test_one_seed_or_one_model_is_not_ranked(values: dict[str, dict[int, float]]) -> None:
     assert ranks(values, "lower") == dict.fromkeys(values)
+
+
+def test_values_of_any_size_and_order_are_ranked() -> None:
+    values = {"b": by_seed(0.50, 0.51, 0.52), "a": by_seed(0.10, 0.11, 0.12)}
+    assert ranks(values, "lower") == {"b": Rank(2, 2), "a": Rank(1, 1)}
+    assert ranks(values, "higher") == {"b": Rank(1, 1), "a": Rank(2, 2)}
+
+
+def test_pairs_that_are_known_are_not_compared_again() -> None:
+    values = {"a": by_seed(1.0, 1.1), "b": by_seed(9.0, 9.1)}
+    assert ranks(values, "lower", []) == {"a": Rank(1, 2), "b": Rank(1, 2)}
+
+
+def test_two_seeds_are_enough_to_be_ranked() -> None:
+    assert ranks({"a": by_seed(1.0, 1.0), "b": by_seed(2.0, 2.0)}, "lower") == {"a": Rank(1, 1), "b": Rank(2, 2)}
 
 
 def test_a_model_with_one_seed_is_left_out_and_the_others_are_ranked() -> None:

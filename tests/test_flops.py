@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from genbench import Data, Training, seeding
 from genbench.config import Budget, ModelSpec
+from genbench.errors import PluginError
 from genbench.plugin import finding, loading, options
+from genbench.plugin.model import Model
 from genbench.training.counters import count_flops as count_call
 from genbench.training.flops import FIRST_STEPS, MOST_STEPS, StepFlops, count_flops, count_steps
 
@@ -95,7 +97,84 @@ def test_a_short_training_is_counted_whole_and_a_small_budget_no_further_than_it
     spent = count_steps(step, budget=3 * one)
     assert spent.counted == (one, 2 * one, 3 * one)
     assert Budget(3 * one, "flop").steps(1, spent.steps_within) == 2
-    assert StepFlops((5, 0, 0, 0), 1).steps_within(6) is None  # no step after the first costs anything
+    for amount in (5, 6):
+        assert StepFlops((5, 0, 0, 0), 1).steps_within(amount) is None  # no step after the first costs anything
+    assert StepFlops((0, 7, 0, 7), 2).steps_within(14) == 5  # the next step is free
+
+
+@pytest.mark.parametrize(
+    ("counted", "period", "text"),
+    [
+        ((5,), None, "step 0 counted, no period seen; later steps by their mean"),
+        ((5, 6), None, "steps 0 to 1 counted, no period seen; later steps by their mean"),
+        ((5, 6, 5), None, "steps 0 to 2 counted, no period seen; later steps by their mean"),  # once is no period
+        (
+            (1, 2, 3, 4, 5, 5),
+            None,
+            "steps 0 to 5 counted, no period seen; later steps by their mean",
+        ),  # begins too late
+        ((7, 5, 5), 1, "steps 0 to 2 counted; later steps are as the last"),
+        ((1, 2, 3, 3), 1, "steps 0 to 3 counted; later steps are as the last"),
+        ((5, 6, 5, 6), 2, "steps 0 to 3 counted; later steps repeat the last 2"),
+    ],
+)
+def test_the_record_says_how_steps_were_counted(counted: tuple[int, ...], period: int | None, text: str) -> None:
+    flops = StepFlops.of(counted)
+    assert (flops.period, str(flops)) == (period, text)
+
+
+class Asked:
+    """In place of a plugin: multiplies by hand, and notes what each of its hooks is asked for."""
+
+    def __init__(self, losses: object = None) -> None:
+        self.hook, self.losses = self, {} if losses is None else losses
+        self.steps: list[tuple[float, int | None, int, bool]] = []
+        self.samples: list[tuple[int, list[int] | None, int, bool, bool]] = []
+
+    def __str__(self) -> str:
+        return "model 'asked'"
+
+    def train_step(self, model: Model, batch: Tensor, labels: Tensor | None, step: int) -> object:
+        self.steps.append((float(batch), None if labels is None else int(labels[0]), step, model.networks.training))
+        torch.ones(1, step + 1) @ torch.ones(step + 1, 1)
+        return self.losses
+
+    def sample(self, model: Model, count: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+        given = None if labels is None else labels.tolist()
+        grad = torch.is_grad_enabled()
+        self.samples.append((count, given, generator.initial_seed(), model.networks.training, grad))
+        return torch.ones(count, 3) @ torch.ones(3, 5)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_steps_get_their_own_batches_and_a_sample_the_first_label(
+    labelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, model = Asked(), Model(nn.ModuleDict(), {})
+    generator, devices = seeding.generator, list[object]()
+
+    def noted(*names: int | str, device: object = None) -> torch.Generator:
+        devices.append(device)
+        return generator(*names)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(seeding, "generator", noted)
+
+    def batches(step: int) -> tuple[Tensor, Tensor | None]:
+        return torch.tensor(float(step)), torch.tensor([step + 7, 0]) if labelled else None
+
+    device = torch.device("meta")
+    found = count_flops(asked, model, batches, device, 5, 12)  # type: ignore[arg-type]
+    assert devices == [device]
+    assert found.train.counted == (2, 4, 6, 8)  # 12 is spent by the third, and not passed
+    assert asked.steps == [(step, step + 7 if labelled else None, step, True) for step in range(4)]
+    assert asked.samples == [(4, [7] * 4 if labelled else None, seeding.derive(0, "count"), False, False)]
+    assert (found.sample, type(found.sample)) == (2 * 3 * 5, int)
+
+
+def test_a_loss_that_a_step_may_not_return_is_refused_as_the_plugins() -> None:
+    asked, model = Asked([]), Model(nn.ModuleDict(), {})
+    with pytest.raises(PluginError, match=r"^model 'asked': train_step returned list, expected a dict"):
+        count_flops(asked, model, lambda step: (torch.zeros(()), None), torch.device("cpu"))  # type: ignore[arg-type]
 
 
 def test_a_critic_with_a_gradient_penalty_and_a_generator_every_fifth_step() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,11 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from genbench import seeding
 from genbench.datasets.dataset import Dataset, Split, fingerprint
-from genbench.evaluation import measurement
-from genbench.evaluation.measurement import Evaluator
+from genbench.errors import InputError
+from genbench.evaluation import controls, measurement
+from genbench.evaluation.measurement import Evaluator, Reference
+from genbench.evaluation.selection import select
 from genbench.evaluation.trained import Evaluation
-from genbench.features.extractor import Extractor
+from genbench.features.extractor import Extractor, Features, extract
+from genbench.metrics.not_measurable import NotMeasurable
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 
@@ -140,3 +146,156 @@ def test_likelihood_and_reconstruction_are_of_held_out_images() -> None:
     assert numbers["reconstruction_mse"].value == pytest.approx((10 / 255) ** 2, rel=1e-5)
     assert float(torch.cat(seen).min()) > 0.4  # levels from 190 on
     assert evaluation.evaluator.recipes[numbers["bits_per_dim"].recipe]["split"] == "held-out"
+
+
+def test_a_reference_is_the_first_images_of_either_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, by = dataset(seed=11), extractor()
+    whole = measurement.reference_for(data, by)
+    first = measurement.reference_for(data, by, limit=5)
+    assert torch.equal(first.train.features, whole.train.features[:5])
+    assert torch.equal(first.held_out.features, whole.held_out.features[:5])
+    monkeypatch.setattr(measurement, "REFERENCE_LIMIT", 7)
+    evaluator = evaluator_of(data, by)
+    assert torch.equal(evaluator.reference.train.features, whole.train.features[:7])
+    # Of the pixels too: against the same images there is no gap, though the split holds others.
+    numbers = evaluator.score(data.train.items[:7], None)
+    assert numbers["pixel_w1"].value == numbers["pixel_mean_gap"].value == 0
+    assert evaluator.recipes[numbers["fd"].recipe]["reference_count"] == 7
+
+
+def test_statistics_are_computed_once_and_a_cache_that_cannot_be_written_costs_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, by, written = dataset(seed=13), extractor(), list[str]()
+    plain = measurement.write_cached
+
+    def write(path: Path, tensors: dict[str, Tensor]) -> None:
+        written.append(path.parent.name)
+        if path.parent.name == "statistics":
+            if len(written) == 3:
+                raise InputError("the disk is full")
+            plain(path, tensors)
+
+    monkeypatch.setattr(measurement, "write_cached", write)
+    first = evaluator_of(data, by).score(data.train.items, None)  # features of two splits, statistics in vain
+    assert written == ["features", "features", "statistics"]
+    second = Evaluator(data, by, measurement.reference_for(data, by)).score(data.train.items, None)
+    assert written[3:] == ["features", "features", "statistics"]
+    third = Evaluator(data, by, measurement.reference_for(data, by)).score(data.train.items, None)
+    assert written[6:] == ["features", "features"]
+    for other in (second, third):
+        assert {name: number.value for name, number in other.items()} == pytest.approx(
+            {name: number.value for name, number in first.items()}
+        )
+
+
+def test_the_parts_of_an_evaluation_are_told_as_they_begin() -> None:
+    data = dataset()
+    evaluator, told = evaluator_of(data, extractor()), list[str | None]()
+    evaluator.watch = told.append
+    evaluator.score(data.train.items, None)
+    names = [metric.name for metric in evaluator.metrics]
+    assert told == ["features", *names, None]
+    told.clear()
+    evaluator.score(data.train.items, None, features=evaluator.reference.train, curve=True)
+    assert told == [*(metric.name for metric in evaluator.metrics if metric.curve), None]
+
+
+def test_a_recipe_holds_all_that_a_number_follows_from() -> None:
+    data, by = dataset(), extractor()
+    evaluator = evaluator_of(data, by)
+    numbers = evaluator.score(data.train.items[:20], None)
+    of_dataset = {"dataset": "dark", "dataset_fingerprint": data.fingerprint, "rounding": measurement.ROUNDING}
+    of_samples = {"samples": 20, "reference_split": "train", "reference_count": COUNT, "seed": 0}
+    assert evaluator.recipes[numbers["fd"].recipe] == {
+        "metric": "frechet_distance",
+        "metric_version": 1,
+        "ddof": 1,
+        **of_dataset,
+        **of_samples,
+        **by.recipe(),
+    }
+    pixels = evaluator.recipes[numbers["pixel_w1"].recipe]
+    assert of_dataset.items() | of_samples.items() <= pixels.items()
+    assert len({*evaluator.recipes}) == len({number.recipe for number in numbers.values()})
+
+
+def test_an_official_extractor_gives_its_distances_their_official_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurement, "standard_error", lambda name, evidence: {"fd": 0.5, "fd_gap": 0.25}.get(name))
+    data, by = dataset(), dataclasses.replace(extractor("official"), official=True)
+    numbers, plain = (evaluator_of(data, each).score(data.held_out.items, None) for each in (by, extractor()))
+    assert {"fid", "fid_gap"} <= numbers.keys()
+    assert not {"fd", "fd_gap"} & numbers.keys()
+    assert numbers["fid"].value == plain["fd"].value
+    assert (numbers["fid"].standard_error, numbers["fid_gap"].standard_error) == (0.5, 0.25)
+
+
+def test_what_cannot_be_measured_is_left_out_with_its_reason_and_the_rest_is_measured() -> None:
+    data = dataset()
+    evaluator = evaluator_of(data, extractor())
+    numbers = evaluator.score(data.train.items[:1], None)
+    assert "fd" not in numbers
+    assert {"pixel_w1", "spectrum_w1"} <= numbers.keys()  # which come after it
+    assert all(len(reason.split()) > 2 for reason in evaluator.missing.values())
+    (reason,) = {evaluator.missing[name] for name in ("frechet_distance",)}
+    with pytest.raises(NotMeasurable) as error:
+        select(["fd"])[0].compute(evaluator._evidence(data.train.items[:1], None, evaluator_features(data, 1)))
+    assert str(error.value) == reason
+
+
+def evaluator_features(data: Dataset, count: int) -> Features:
+    return extract(extractor(), data.train.items[:count])
+
+
+@pytest.mark.parametrize(("side", "counted"), [(6, True), (5, False)])
+def test_modes_are_those_of_images_of_the_datasets_shape(side: int, counted: bool) -> None:
+    """A mode is where the first pixel is bright; of images of another shape there is none to tell."""
+    plain = dataset()
+    data = dataclasses.replace(plain, nearest_mode=lambda images: (images[:, 0, 0, 0] > 30).long() - 1, mode_count=1)
+    images = plain.train.items[..., :side, :side]
+    evaluator = Evaluator(
+        data, extractor(), measurement.reference_for(data, extractor()), select(["mode_counts", "fd"])
+    )
+    numbers = evaluator.score(images, None)
+    assert "fd" in numbers
+    assert ("modes_covered" in numbers) == counted
+
+
+class Logits(Means):
+    """The means again as logits of two classes."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        means, _ = super().forward(x)
+        return means, means / 10
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("classifies", [True, False])
+@pytest.mark.parametrize(("count", "known"), [(10, None), (40, None), (10, 6)], ids=["fewer", "more", "not all known"])
+def test_the_floor_is_the_control_of_held_out_images(
+    labelled: bool, classifies: bool, count: int, known: int | None
+) -> None:
+    train, held_out = (
+        Split(noise(low, high, 21, 60), torch.arange(60) % 2 if labelled else None)
+        for low, high in ((0, 60), (20, 200))
+    )
+    data = Dataset("dark", train, held_out, ("a", "b") if labelled else None, "none", fingerprint(train, held_out))
+    network = Logits(1.0) if classifies else Means(1.0)
+    by = Extractor("both", network, lambda images: images.float(), CPU, "fp32", 2, None, str(classifies))
+    evaluator = Evaluator(data, by, measurement.reference_for(data, by, limit=known))
+    found = evaluator.floor(count)
+    part = slice(known)
+    drawn_from = Split(held_out.items[part], None if held_out.labels is None else held_out.labels[part])
+    rows = controls.rows(drawn_from, count, seeding.generator(0, "control", "real"))
+    expected = evaluator.score(drawn_from.images[rows], None, samples_held_out=True)
+    assert found.keys() == expected.keys()
+    assert "fd" in found
+    for name, number in expected.items():
+        assert found[name].value == pytest.approx(number.value, nan_ok=True), name
+
+
+def test_where_nothing_is_held_out_there_is_no_floor() -> None:
+    train, none = Split(noise(0, 60, 1), None), Split(noise(0, 60, 1, 0), None)
+    data = Dataset("dark", train, none, None, "none", "0" * 64)
+    reference = Reference(extract(extractor(), train.items), Features(torch.empty(0, 2), None))
+    assert Evaluator(data, extractor(), reference).floor(10) == {}

@@ -75,6 +75,7 @@ def test_the_unit_changes_nothing(new: list[float], base: list[float], unit: flo
 @pytest.mark.parametrize("paired", [True, False])
 def test_a_base_whose_interval_holds_0_bounds_no_ratio(paired: bool) -> None:
     assert relative_interval([5.0, 6.0, 7.0], [-1.0, 0.5, 1.0], paired=paired) is None
+    assert relative_interval([5.0, 6.0], [0.0, 0.0], paired=paired) is None
     half_width = 4.302653 * 1.0 / math.sqrt(3)  # of 3 values with a deviation of 1
     for mean, bounded in ((0.99 * half_width, False), (1.01 * half_width, True)):
         base = [mean - 1, mean, mean + 1]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -34,8 +36,10 @@ def draw(path: Path, dataset: Dataset, count: int = 300, seed: int = 0):
 
 
 def test_rounding_is_the_one_of_the_design() -> None:
-    values = torch.tensor([-1.0, -0.999, 0.0, 0.5, 1.0, 1.0005, -1.0005])
-    assert IMAGES.store(values).tolist() == [0, 0, 128, 191, 255, 255, 0]
+    values = torch.tensor([-1.0, -0.999, 0.0, 0.5, 1.0, 1.0005, -1.0005, 1.01, -1.01, 2.0, -2.0])
+    rounded = IMAGES.store(values)
+    assert rounded.tolist() == [0, 0, 128, 191, 255, 255, 0, 255, 0, 255, 0]
+    assert rounded.dtype == torch.uint8
 
 
 def test_samples_follow_from_the_seed_and_leave_the_global_generator_alone(tiny: Path, digits: Dataset) -> None:
@@ -56,6 +60,55 @@ def test_labels_come_by_the_data_frequencies(digits: Dataset) -> None:
     frequencies = torch.bincount(labels, minlength=10) / 20000
     expected = torch.bincount(digits.train.labels, minlength=10) / len(digits.train)
     assert (frequencies - expected).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_batches_and_their_labels_come_from_two_streams_of_the_seed(digits: Dataset, labelled: bool) -> None:
+    asked: list[tuple[int, torch.Tensor | None, bool, bool, torch.device]] = []
+    sizes: list[int] = []
+
+    def sample(model: Model, count: int, labels: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
+        grad = torch.is_grad_enabled()
+        asked.append((count, labels, model.networks.training, grad, generator.device))
+        return torch.rand(count, 1, 8, 8, generator=generator) * 2 - 1
+
+    plugin: Any = SimpleNamespace(hook=SimpleNamespace(sample=sample))
+    split = digits.train if labelled else Split(digits.train.items, None)
+    data = dataclasses.replace(digits, train=split)
+    model = Model(nn.ModuleDict({"net": nn.Linear(1, 1)}), {})
+    images, labels = sampling.draw(plugin, model, data, 600, 5, CPU, sizes.append)
+    stream = seeding.generator(5, "sample")
+    expected = torch.cat([torch.rand(count, 1, 8, 8, generator=stream) * 2 - 1 for count in (250, 250, 100)])
+    assert torch.equal(images, sampling.to_uint8(expected))
+    assert sizes == [count for count, *_ in asked] == [250, 250, 100]
+    assert {tuple(more) for _, _, *more in asked} == {(False, False, CPU)}
+    if not labelled:
+        assert labels is None
+        assert {given for _, given, *_ in asked} == {None}
+        return
+    assert digits.train.labels is not None
+    rows = torch.randint(len(digits.train), (600,), generator=seeding.generator(5, "sample labels"))
+    assert torch.equal(labels, digits.train.labels[rows])
+    assert torch.equal(torch.cat([given for _, given, *_ in asked if given is not None]), labels)
+
+
+def test_labels_and_the_generator_of_samples_are_on_the_device(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator, device, asked = seeding.generator, torch.device("meta"), list[object]()
+
+    def noted(*names: int | str, device: object = None) -> torch.Generator:
+        asked.append(device)
+        return generator(*names)  # type: ignore[arg-type]
+
+    def sample(model: Model, count: int, labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        asked.append(labels.device)
+        return torch.zeros(count, 1, 8, 8)
+
+    monkeypatch.setattr(seeding, "generator", noted)
+    plugin: Any = SimpleNamespace(hook=SimpleNamespace(sample=sample))
+    sampling.draw(plugin, Model(nn.ModuleDict(), {}), digits, 3, 0, device)
+    assert asked == [None, device, device]  # labels are drawn on the CPU
 
 
 class Liar(torch.Tensor):
@@ -116,6 +169,36 @@ def test_one_pass_holds_each_training_image_once_in_order(digits: Dataset) -> No
     assert torch.equal(torch.cat([labels for _, labels in parts]), digits.train.labels)
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_pass_is_on_the_device_and_without_labels_where_there_are_none(labelled: bool) -> None:
+    split = Split(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), torch.arange(5) if labelled else None)
+    parts = list(sampling.passes(split, 2, torch.device("meta")))
+    assert [(images.device.type, len(images)) for images, _ in parts] == [("meta", 2), ("meta", 2), ("meta", 1)]
+    expected = ["meta"] * 3 if labelled else [None] * 3
+    assert [None if labels is None else labels.device.type for _, labels in parts] == expected
+
+
+@pytest.mark.parametrize("implemented", [True, False])
+def test_before_sampling_gets_the_model_and_the_batches_in_evaluation_mode_where_there_is_one(
+    implemented: bool,
+) -> None:
+    called: list[tuple[object, object, bool, bool]] = []
+
+    def before_sampling(model: Model, batches: object) -> None:
+        called.append((model, batches, model.networks.training, torch.is_grad_enabled()))
+
+    plugin = SimpleNamespace(
+        implements=lambda hook: implemented and hook == "before_sampling",
+        hook=SimpleNamespace(before_sampling=before_sampling),
+    )
+    model = Model(nn.ModuleDict({"net": nn.Linear(1, 1)}), {})
+    batches = [(torch.zeros(1), None)]
+    sampling.prepare(plugin, model, batches)  # type: ignore[arg-type]
+    assert [(found is model, given is batches, *more) for found, given, *more in called] == (
+        [(True, True, False, False)] if implemented else []
+    )
+
+
 @pytest.mark.parametrize("name", ["real", "gaussian", "noise", "copycat"])
 def test_controls_draw_as_many_as_asked_and_repeat(digits: Dataset, name: str) -> None:
     images = controls.draw(name, digits, 400, seeding.generator(0, name))
@@ -161,6 +244,7 @@ def test_gaussian_has_the_mean_and_covariance_of_the_pixels(digits: Dataset, cou
 def test_values_half_a_thousandth_outside_pass_and_twice_a_thousandth_do_not(digits: Dataset) -> None:
     plugin = loading.load(finding.find(ModelSpec(str(Path(__file__).parent / "models" / "tiny.py"))))
     sampling.check(plugin, "sample", IMAGES, torch.tensor([-1.0005, 1.0005]), (2,))
+    sampling.check(plugin, "sample", IMAGES, torch.tensor([-1 - 1e-3, 1 + 1e-3], dtype=torch.float64), (2,))
     for outside in (-1.002, 1.002):
         with pytest.raises(PluginError, match="expected values in"):
             sampling.check(plugin, "sample", IMAGES, torch.tensor([outside]), (1,))
@@ -184,3 +268,21 @@ def test_what_is_trained_is_found_wherever_it_changes() -> None:
         told = pytest.raises(PluginError, match=f"^model: encode changed {name}, which is trained; train in train_step")
         with told, sampling.untouched("model", model, "encode"):  # type: ignore[arg-type]
             change(net.get_parameter(name))
+
+
+@pytest.mark.parametrize(
+    "trained",
+    [torch.tensor(3.0), torch.tensor(3.0 + 4.0j), torch.ones(2, 3, dtype=torch.complex64), torch.ones(200, 300)],
+    ids=["scalar", "complex scalar", "complex matrix", "one of 60,000"],
+)
+def test_the_least_change_of_one_number_is_found(trained: torch.Tensor) -> None:
+    net = nn.ParameterDict({"weight": nn.Parameter(trained)})
+    model = Model(nn.ModuleDict({"net": net}), {})
+    with torch.device("meta"):  # nothing is made where the parameters are not
+        with sampling.untouched("model", model, "sample"):  # type: ignore[arg-type]
+            pass
+        told = pytest.raises(PluginError, match=r"^model: sample changed net.weight, which is trained")
+        with told, sampling.untouched("model", model, "sample"):  # type: ignore[arg-type]
+            values = net["weight"].data
+            numbers = (torch.view_as_real(values) if values.is_complex() else values).view(-1)
+            numbers[-1] = torch.nextafter(numbers[-1], numbers[-1] + 1)

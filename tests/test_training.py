@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -18,7 +20,7 @@ from genbench.plugin import finding, loading, options
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training import checkpoint, cost, loop
-from genbench.training.loop import Batches, Progress, Schedule
+from genbench.training.loop import Batches, Progress, Row, Schedule
 
 CPU = torch.device("cpu")
 SHAPE = torch.Size((1, 8, 8))
@@ -83,6 +85,115 @@ def test_a_batch_depends_on_step_and_seed_alone() -> None:
         walked(step)
     assert torch.equal(walked(9)[0], far)
     assert not torch.equal(Batches(toy_split(), 16, seed=1, device=CPU)(9)[0], far)
+
+
+@pytest.mark.parametrize(("free", "fits"), [(2 * 70 * 64, False), (2 * 70 * 64 + 2, True), (70 * 64, False)])
+def test_images_stay_on_a_gpu_where_they_take_less_than_half_of_what_is_free(
+    monkeypatch: pytest.MonkeyPatch, free: int, fits: bool
+) -> None:
+    device, images = torch.device("cuda:3"), toy_split().images
+    monkeypatch.setattr(torch.cuda, "mem_get_info", {device: (free, 0)}.__getitem__)
+    assert loop._fits(images, device) == fits
+    assert loop._fits(images, torch.device("mps"))  # shares the host's memory
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_batches_are_rows_in_the_epochs_own_order_which_is_drawn_once(
+    monkeypatch: pytest.MonkeyPatch, labelled: bool
+) -> None:
+    generator, drawn = seeding.generator, list[tuple[int | str, ...]]()
+    monkeypatch.setattr(seeding, "generator", lambda *names: drawn.append(names) or generator(*names))
+    split = toy_split() if labelled else Split(toy_split().images, None)
+    batches = Batches(split, 16, 3, CPU)
+    for step in (4, 5, 7, 0, 1):  # from the second epoch on, as after a checkpoint
+        images, labels = batches(step)
+        order = torch.randperm(70, generator=generator(3, "batches", step // 4))
+        rows = order[step % 4 * 16 : (step % 4 + 1) * 16]
+        assert torch.equal(sampling.to_uint8(images), split.items[rows])
+        assert (labels is None) == (split.labels is None)
+        assert labels is None or split.labels is None or torch.equal(labels, split.labels[rows])
+    assert drawn == [(3, "batches", 1), (3, "batches", 0)]
+
+
+class Pinned:
+    """A pinned tensor; notes where it is copied to."""
+
+    asked: ClassVar[list[tuple[object, bool]]] = []
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        assert tensor.device == CPU
+        self.tensor = tensor
+
+    def to(self, device: object, *, non_blocking: bool = False) -> torch.Tensor:
+        self.asked.append((device, non_blocking))
+        return self.tensor
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_images_that_do_not_fit_are_copied_batch_by_batch_without_waiting(
+    monkeypatch: pytest.MonkeyPatch, labelled: bool
+) -> None:
+    device, split = torch.device("cuda"), toy_split() if labelled else Split(toy_split().images, None)
+    monkeypatch.setattr(loop, "_fits", lambda images, device: False)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: Pinned(tensor))
+    monkeypatch.setattr(Pinned, "asked", [])
+    images, labels = Batches(split, 16, 0, device)(2)
+    assert Pinned.asked == [(device, True)] * (2 if labelled else 1)
+    monkeypatch.undo()
+    expected_images, expected_labels = Batches(split, 16, 0, CPU)(2)
+    assert torch.equal(images, expected_images)
+    assert (labels is None) == (expected_labels is None)
+    assert labels is None or expected_labels is None or torch.equal(labels, expected_labels)
+
+
+def test_images_go_where_they_fit_and_batches_are_given_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, split, device = list[object](), toy_split(), torch.device("meta")
+    assert Batches(split, 16, 0, CPU).resident
+    monkeypatch.setattr(training, "_fits", lambda images, device: asked.append((images is split.items, device)) or True)
+    batches = Batches(split, 16, 0, device)
+    images, labels = batches(0)
+    assert asked == [(True, device)]
+    assert batches.resident
+    assert labels is not None
+    assert images.device == labels.device == device
+
+
+ROWS = [Row(0, 0, 0.0), Row(1, 16, 1.5), Row(3, 48, 2.5, 7.0, {"l": 1.0}, {"fd": 2.0})]
+PROGRESS = Progress(3, 2.5, ROWS, [(16, 1.5), (32, 1.0)], 1)
+
+
+@pytest.mark.parametrize("progress", [Progress(), PROGRESS])
+def test_progress_comes_back_from_json(progress: Progress) -> None:
+    assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"step": -2}, "out of range"),
+        ({"step": 3.0}, "out of range"),
+        ({"evaluated": -2}, "out of range"),
+        ({"evaluated": True}, "out of range"),
+        ({"elapsed_s": -1e-9}, "out of range"),
+        ({"elapsed_s": math.inf}, "out of range"),
+        ({"elapsed_s": math.nan}, "out of range"),
+        ({"step": 2}, "the last row is of another step"),
+        ({"step": 1, "rows": []}, "the last row is of another step"),
+    ],
+    ids=str,
+)
+def test_progress_that_cannot_be_is_refused(changed: dict, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        Progress.from_json(PROGRESS.to_json() | changed)
+
+
+def test_the_share_of_a_budget_that_is_spent_is_of_steps_or_of_seconds() -> None:
+    assert Schedule(10, None, 4).fraction(Progress(step=5, elapsed_s=100.0)) == 0.5
+    by_time = Schedule(None, 8.0, 4)
+    assert [by_time.fraction(Progress(elapsed_s=seconds)) for seconds in (0.0, 2.0, 8.0)] == [0.0, 0.25, 1.0]
+    assert [by_time.due(Progress(elapsed_s=seconds)) for seconds in (0.0, 1.9, 2.0, 7.9, 8.0, 9.0, 20.0)] == (
+        [0, 0, 1, 3, 4, 4, 4]
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 3, 99, 100, 101, 250, 3000])
@@ -216,9 +327,12 @@ class Recorder:
         self.losses = losses
         self.hook = self
         self.training: list[bool] = []
+        self.given: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def train_step(self, model: Model, batch: torch.Tensor, labels: torch.Tensor, step: int):
         self.training.append(model.networks.training)
+        assert step == len(self.given)
+        self.given.append((batch, labels))
         return self.losses(step)
 
     def train(self, schedule: Schedule, **more) -> tuple[Progress, Model]:
@@ -247,6 +361,16 @@ def test_every_step_is_in_training_mode_also_after_an_evaluation() -> None:
         evaluate=evaluate,
     )
     assert recorder.training == [True] * 6
+
+
+def test_each_step_gets_the_images_and_labels_of_its_batch_and_who_waits_the_progress() -> None:
+    recorder, told = Recorder(), list[Progress]()
+    progress, _ = recorder.train(Schedule(6, None, 1), after_window=told.append)
+    batches = Batches(toy_split(), 16, 0, CPU)
+    for step, (images, labels) in enumerate(recorder.given):
+        assert torch.equal(images, batches(step)[0])
+        assert torch.equal(labels, batches(step)[1])
+    assert [one is progress for one in told] == [True] * 6
 
 
 def test_no_window_holds_the_time_of_an_evaluation_or_of_what_comes_after_one() -> None:

@@ -76,7 +76,8 @@ class _CellRun:
         self.evaluator.watch = self.watch = Stopwatch(time.perf_counter, self.tell_metric)
         id, description, command = (self.payload[name] for name in ("id", "description", "command"))
         try:
-            outcome = self.control() if self.cell.is_control else self.model()
+            with world.imports_put_back():
+                outcome = self.control() if self.cell.is_control else self.model()
         except Unsuitable as reason:  # planning had no time to ask
             record = not_applicable(id, description, command, message_of(reason), _now())
         else:
@@ -122,7 +123,6 @@ class _CellRun:
             "artifacts": self.artifacts(items, None),
         }
 
-    @world.imports_put_back()
     def model(self) -> dict[str, Any]:
         """Build, train, sample and measure."""
         self.events.stage("building")

@@ -155,8 +155,6 @@ class Evaluator:
     def _reference_items(self) -> Tensor:
         return self.dataset.train.items[: self._limit]
 
-    @world.settled()
-    @giving_back()
     def score(
         self,
         items: Tensor,
@@ -177,10 +175,14 @@ class Evaluator:
         A number that the items are too few for is left out; `missing` says why.
         """
         self.missing.clear()
-        if features is None:
-            self.watch("features")
+        with world.settled(), giving_back():
+            if features is None:
+                self.watch("features")
+                features = extract(self.extractor, items)
+            return self._numbers(self._evidence(items, labels, features, **more), curve)
+
+    def _numbers(self, evidence: Evidence, curve: bool) -> dict[str, Number]:
         known = set(self._statistics.tensors)
-        evidence = self._evidence(items, labels, features or extract(self.extractor, items), **more)
         numbers: dict[str, Number] = {}
         for metric in self.metrics:
             if curve and not metric.curve:

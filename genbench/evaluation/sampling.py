@@ -67,7 +67,7 @@ def _checksum(parameter: Tensor) -> int:
         values = torch.view_as_real(values)
     bits = values.contiguous().view(_SAME_SIZE[values.element_size()]).reshape(len(values) if values.dim() else 1, -1)
     weights = torch.arange(1, len(bits) + 1, device=bits.device)  # rows that change places count too
-    return int((bits.sum(1, dtype=torch.int64) * weights).sum())
+    return int((bits.sum(1) * weights).sum())  # in int64, as torch sums integers
 
 
 def prepare(plugin: Plugin, model: Model, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:

@@ -41,7 +41,7 @@ class Batches:
         self.batch_size = batch_size
         self.device = device
         self.per_epoch = len(split) // batch_size
-        self.resident = device.type == "cpu" or _fits(split.items, device)
+        self.resident = _fits(split.items, device)
         self._home = device if self.resident else torch.device("cpu")
         self._items = split.items.to(self._home)
         self._labels = None if split.labels is None else split.labels.to(self._home)

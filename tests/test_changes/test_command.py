@@ -233,6 +233,17 @@ def test_a_baseline_that_cannot_be_trusted_is_refused(genbench, folders, tmp_pat
     assert message in err
 
 
+def test_a_baseline_that_is_not_there_is_told_from_a_folder(genbench, folders, tmp_path: Path) -> None:
+    _, _, err = genbench("compare", tmp_path / "none.json", folders[1])
+    path = tmp_path / "none.json"
+    assert err == f"genbench: {path} does not exist; `genbench baseline DIR --out {path}` would write it\n"
+    _, _, err = genbench("compare", tmp_path / "none", folders[1])
+    assert "would write it" not in err
+    assert err.startswith(f"genbench: {tmp_path / 'none'}")
+    named = folders[0].rename(tmp_path / "base.json")  # a folder all the same
+    assert genbench("compare", named, folders[1])[0] == 0
+
+
 def test_a_folder_without_records_or_with_a_damaged_one_is_refused(genbench, folders, tmp_path: Path) -> None:
     assert genbench("compare", tmp_path / "none", folders[1])[0] == 2
     (tmp_path / "empty").mkdir()

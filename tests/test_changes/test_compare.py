@@ -55,7 +55,7 @@ def test_memory_is_a_ratio_with_the_interval_of_its_logarithm(make) -> None:
     # Halving every seed is a shift of the logarithms, whose spread is log 1.1 on both sides: Welch's nu is 4.
     half_width = 2.7764451 * math.log(1.1) * math.sqrt(2 / 3)
     assert (change.low, change.high) == pytest.approx((0.5 * math.exp(-half_width) - 1, 0.5 * math.exp(half_width) - 1))
-    assert not change.paired
+    assert change.paired is False
     assert change.outcome == "better"
 
 
@@ -92,6 +92,8 @@ def test_controls_are_a_family_of_their_own(make) -> None:
         ("train_s", [10.0, 11.0, 12.0], [12.0, 14.0, 15.0], "ranges overlap"),
         ("train_s", [10.0, 16.0], [12.0, 13.0], "ranges overlap"),
         ("train_s", [12.0, 13.0], [10.0, 16.0], "ranges overlap"),
+        ("train_s", [12.0, 13.0], [10.0, 12.0], "ranges overlap"),
+        ("train_s", [0.125, 0.25], [0.5, 0.5], "slower in these runs"),
         ("train_s", [10.0], [11.0], "slower in these runs"),
         ("train_s", [10.0, 11.0, math.inf], [13.0, 14.0], "slower in these runs"),
         ("train_items_per_s", [10.0, 11.0, 12.0], [13.0, 14.0, 15.0], "faster in these runs"),
@@ -106,6 +108,7 @@ def test_times_of_two_runs_are_no_draws_of_a_machine_so_nothing_is_claimed_beyon
     change = the(compare(one, other), name)
     assert change.outcome == outcome
     assert (change.p, change.p_holm, change.low, change.high, change.resolved) == (None, None, None, None, False)
+    assert change.paired is False
     old = [value for value in old if math.isfinite(value)]
     log_ratio = sum(map(math.log, new)) / len(new) - sum(map(math.log, old)) / len(old)
     assert change.relative == pytest.approx(math.exp(log_ratio) - 1)
@@ -130,7 +133,32 @@ def test_what_is_counted_changed_if_it_differs_with_one_seed_too(make) -> None:
     one, other = (make(numbers={"fd": [1.0]}, costs={"parameters": [count]}) for count in (100, 101))
     change = the(compare(one, other), "parameters")
     assert (change.resolved, change.relative, change.p) == (True, 0.01, 0.0)
-    assert the(compare(one, one), "parameters").outcome == "equal"
+    assert (change.low, change.high, change.half_width, change.paired) == (0.01, 0.01, 0.0, False)
+    same = the(compare(one, one), "parameters")
+    assert (same.outcome, same.p, same.relative, same.low) == ("equal", 1.0, 0.0, 0.0)
+
+
+def test_there_is_no_ratio_to_nothing(make) -> None:
+    def between(name: str, old: list[float], new: list[float]) -> Change:
+        one, other = (make(numbers={"fd": [1.0] * len(values)}, costs={name: values}) for values in (old, new))
+        return the(compare(one, other), name)
+
+    change = between("parameters", [0], [5])
+    assert (change.relative, change.low, change.high, change.absolute, change.resolved) == (None, None, None, 5.0, True)
+    change = between("train_s", [0.0, 1.0], [3.0, 4.0])
+    assert (change.relative, change.absolute, change.outcome) == (None, 3.0, "slower in these runs")
+    old, new = [0.0, 1.0, 3.0], [5.0, 6.5, 9.0]
+    change = between("peak_resident_bytes", old, new)
+    expected = difference(dict(enumerate(new)), dict(enumerate(old)), same_model=False)
+    assert (change.relative, change.low, change.high, change.paired) == (None, None, None, False)
+    assert (change.absolute, change.half_width, change.p) == (expected.mean, expected.half_width, expected.p)
+    assert (change.base.mean, change.new.mean) == pytest.approx((4 / 3, 20.5 / 3))
+
+
+def test_a_cost_that_is_no_finite_number_in_one_set_is_not_compared(make) -> None:
+    one, other = (make(numbers={"fd": [1.0] * 2}, costs={"train_s": values}) for values in ([math.inf] * 2, [1.0, 2.0]))
+    for pair in ((one, other), (other, one)):
+        assert [change.measure.name for change in compare(*pair).changes] == ["fd"]
 
 
 def test_one_seed_has_no_interval(make) -> None:
@@ -142,6 +170,8 @@ def test_a_mean_that_cannot_be_told_from_0_has_no_percents(make) -> None:
     change = the(compare(make(numbers={"kid": [-1.0, 0.5, 1.0]}), make(numbers={"kid": [2.0, 3.0, 4.0]})), "kid")
     assert change.relative is None
     assert change.absolute == pytest.approx(3 - 1 / 6)
+    change = the(compare(make(numbers={"kid": [0.0, 0.0]}), make(numbers={"kid": [1.0, 1.0]})), "kid")
+    assert (change.relative, change.absolute) == (None, 1.0)
 
 
 def test_numbers_of_two_recipes_are_refused_and_the_others_compared(make) -> None:
@@ -199,10 +229,12 @@ def test_a_label_that_stands_twice_is_refused_unless_the_other_set_holds_the_sam
     (refusal,) = compare(twice, make(batch_size=64)).refused
     assert "occurs 2 times in BASE and once in NEW" in refusal.what
     assert "differing in batch size;" in refusal.what
-    assert {pair.name for pair in compare(twice, twice).pairing.pairs} == {
-        "gan (batch size 64)",
-        "gan (batch size 128)",
-    }
+    pairs = compare(twice, twice[::-1]).pairing.pairs
+    assert {pair.name for pair in pairs} == {"gan (batch size 64)", "gan (batch size 128)"}
+    assert [pair.settings for pair in pairs] == [{}, {}]  # each is compared with its own
+    for other in ([*make(batch_size=64), *make(batch_size=256)], [*twice, *make(batch_size=256)]):
+        (refusal,) = compare(twice, other).refused
+        assert f"occurs 2 times in BASE and {len(other) // 3} times in NEW" in refusal.what
 
 
 def test_what_only_one_set_holds_is_named(make) -> None:

@@ -53,6 +53,7 @@ def test_a_term_may_name_its_model_with_options_and_dataset() -> None:
         ("5%<fd", 1, "expected a name"),
         ("fd>5%,ssim<2%", 12, "would fail without any change; write 'ssim>2%' or 'ssim<-2%'"),
         ("fd>-5%", 4, "would fail without any change; write 'fd>5%' or 'fd<-5%'"),
+        ("fd<+5", 4, "would fail without any change; write 'fd>5' or 'fd<-5'"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_its_position(expression: str, position: int, fault: str) -> None:
@@ -76,6 +77,12 @@ def test_what_cannot_be_read_is_said_with_its_position(expression: str, position
         ("fd>1,x日", "  fd>1,x日", 8),
         ("fd>5%," * 500 + "zz", f"  …>5%,{'fd>5%,' * 4}zz", 33),
         ("fd>" + "9" * 5000, f"  fd>{'9' * 30}…", 5),
+        ("a" * 31, f"  …{'a' * 30}", 33),
+        ("a" * 30, f"  {'a' * 30}", 32),
+        ("5" + "x" * 29, f"  5{'x' * 29}", 2),
+        ("5" + "x" * 30, f"  5{'x' * 29}…", 2),
+        ("日:fd", "  日:fd", 7),  # two places wide
+        ("Ａ:fd", "  Ａ:fd", 7),
     ],
 )
 def test_the_place_is_shown_in_one_short_line(expression: str, shown: str, caret: int) -> None:

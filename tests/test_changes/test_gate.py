@@ -9,7 +9,9 @@ from genbench.changes import Verdict, compare, judge, parse
 
 def verdict(base: list, new: list, expression: str = "") -> Verdict:
     terms = parse(expression) if expression else []
-    return judge(compare(base, new, terms), terms)
+    found = judge(compare(base, new, terms), terms)
+    assert all(judgement.term in terms for judgement in found.judgements)
+    return found
 
 
 def outcomes(found: Verdict) -> list[str]:
@@ -39,7 +41,9 @@ def test_a_term_fails_beyond_its_bound_if_the_change_is_resolved(make, expressio
 
 def test_beyond_the_bound_but_not_resolved_is_said(make) -> None:
     found = verdict(make(numbers={"fd": BASE}), make(numbers={"fd": [30.0, 1.0, 12.0]}), "fd>5%")
-    assert found.judgements[0].why == "beyond the bound, but not resolved"
+    (judgement,) = found.judgements
+    assert (judgement.subject, judgement.why) == ("gan on digits", "beyond the bound, but not resolved")
+    assert judgement.change is not None
 
 
 def test_a_speed_that_fell_is_said_and_not_decided_and_memory_that_grew_fails(make) -> None:
@@ -72,6 +76,7 @@ def two_models(make):
         ("vae:beta=4@digits:fd>60%", {"vae:beta=4 on digits": "ok"}),
         # The closer term takes the place of the wider one, and of no other number or sign.
         ("fd>5%,gan:fd>60%", {"vae:beta=4 on digits": "regression", "gan on digits": "ok"}),
+        ("gan:fd>60%,fd>5%", {"gan on digits": "ok", "vae:beta=4 on digits": "regression"}),
         ("gan:fd>60%,gan@digits:fd>5%", {"gan on digits": "regression"}),
         ("fd<-5%,gan:fd>60%", {"gan on digits": "ok", "vae:beta=4 on digits": "ok"}),
         ("fd>5%,gan:fd>60%,vae:beta=4:fd>60%", {"gan on digits": "ok", "vae:beta=4 on digits": "ok"}),
@@ -99,25 +104,97 @@ def test_a_term_for_a_model_that_one_set_lacks_or_ran_under_another_budget_does_
     assert outcomes(verdict(both, other, "vae:beta=4:fd>5%")) == ["ok"]
 
 
+def test_what_was_refused_for_its_budget_is_undecided_for_the_terms_of_its_model_alone(make) -> None:
+    base = [*make("a on b", {"fd": BASE}), *make("vae", {"fd": BASE})]
+    new = [*make("a on b", {"fd": BASE}, budget="9steps"), *make("vae", {"fd": BASE})]
+    for model in ("a on b", "a on b@digits"):
+        (judged,) = verdict(base, new, f"{model}:fd>5%").judgements
+        assert (judged.subject, judged.outcome, judged.why) == ("a on b on digits", "undecided", "budgets differ")
+    (judged,) = verdict(base, new, "vae:fd>5%").judgements
+    assert (judged.subject, judged.outcome) == ("vae on digits", "ok")
+
+
 @pytest.mark.parametrize(
     ("expression", "changes", "why"),
     [
-        ("fd>5%", {"numbers": {"fd": [1.0]}}, "one seed has no interval"),
+        ("fd>5%", {"numbers": {"fd": [1.0]}}, "one seed has no interval; run both with --seeds 2 or more"),
         ("fd>5%", {"recipe": {"metric": "other"}}, "recipes differ"),
         ("fd>5%", {"budget": "9steps"}, "budgets differ"),
         ("train_s>5%", {"machine": {"cores": 64}}, "machines differ"),
         ("ssim>5%", {}, "only BASE has ssim"),
+        ("psnr<-1", {}, "only NEW has psnr"),
         ("bits_per_dim>5%", {}, "no model that both sets finished has bits_per_dim"),
-        ("kid>5%", {}, "cannot be told from 0"),
+        (
+            "kid>5%",
+            {},
+            "BASE's mean cannot be told from 0, so a share of it means nothing; write kid>NUMBER",
+        ),
     ],
 )
 def test_a_gate_that_cannot_see_does_not_pass(make, expression: str, changes: dict, why: str) -> None:
     costs = {"train_s": [1.0, 2.0, 3.0]}
     base = make(numbers={"fd": BASE, "ssim": BASE, "kid": [-1.0, 0.0, 1.0]}, costs=costs)
-    new = make(**({"numbers": {"fd": WORSE, "kid": [5.0, 6.0, 7.0]}, "costs": costs} | changes))
+    new = make(**({"numbers": {"fd": WORSE, "kid": [5.0, 6.0, 7.0], "psnr": BASE}, "costs": costs} | changes))
     found = verdict(base, new, expression)
     assert (outcomes(found), found.exit_code) == (["undecided"], 2)
-    assert why in found.judgements[0].why
+    (judgement,) = found.judgements
+    assert judgement.why == why
+    assert judgement.subject == ("every model" if why.startswith("no model") else "gan on digits")
+    assert (judgement.change is not None) == why.startswith(("one seed", "BASE's mean"))
+
+
+@pytest.mark.parametrize(
+    ("new", "said"), [([13.0, 14.0, 15.0], "slower in these runs; "), ([10.0, 12.0, 15.0], "")], ids=["apart", "meet"]
+)
+def test_times_are_undecided_with_what_was_seen(make, new: list[float], said: str) -> None:
+    base, other = (make(costs={"train_s": seconds}) for seconds in ([10.0, 11.0, 12.0], new))
+    (judgement,) = verdict(base, other, "train_s>5%").judgements
+    assert judgement.why == (
+        f"{said}two runs also differ by what else the machine did, so compare cannot decide; `genbench regress` can"
+    )
+    assert judgement.change is not None
+    assert (judgement.subject, judgement.outcome) == ("gan on digits", "undecided")
+
+
+def test_each_model_is_judged_by_what_befell_itself(make) -> None:
+    """Beside one to which nothing happened: one of another recipe, one that lost values, one without the number."""
+    ordinary = {"fd": BASE, "kid": BASE}
+    base = [*make("ok", ordinary), *make("recipe", ordinary), *make("lost", ordinary), *make("lacks", ordinary)]
+    new = [
+        *make("ok", ordinary),
+        *make("recipe", ordinary, recipe={"metric": "other"}),
+        *make("lost", {"fd": BASE, "kid": [10.0, None, None]}),
+        *make("lacks", {"fd": BASE}),
+    ]
+    found = {judgement.subject: judgement for judgement in verdict(base, new, "kid>5%").judgements}
+    assert {subject: (judgement.outcome, judgement.why) for subject, judgement in found.items()} == {
+        "ok on digits": ("ok", ""),
+        "recipe on digits": ("undecided", "recipes differ"),
+        "lost on digits": ("regression", "no finite value from seeds 1, 2"),
+        "lacks on digits": ("undecided", "only BASE has kid"),
+    }
+    assert [subject for subject, judgement in found.items() if judgement.change is not None] == ["ok on digits"]
+    assert {judgement.outcome for judgement in verdict(base, new, "fd>5%").judgements} == {"ok", "undecided"}
+
+
+def test_a_model_that_one_set_did_not_finish_is_judged_by_no_term(make, fail) -> None:
+    base = [*make("gan", {"fd": BASE}), *make("vae", {"fd": BASE})]
+    for one, other in ((base, [*base[:3], *map(fail, base[3:])]), ([*base[:3], *map(fail, base[3:])], base)):
+        found = verdict(one, other, "fd>5%")
+        assert [judgement.subject for judgement in found.judgements] == ["gan on digits"]
+        (alone,) = verdict(one, other, "vae:fd>5%").judgements
+        assert (alone.subject, alone.outcome, alone.change) == ("vae", "undecided", None)
+        assert alone.why == "not finished in both sets with fd"
+
+
+def test_a_term_whose_place_closer_ones_have_taken_says_nothing(two_models) -> None:
+    found = verdict(two_models(BASE, BASE), two_models(BASE, BASE), "fd>5%,gan:fd>6%,vae:beta=4:fd>7%")
+    assert [(judgement.term.text, judgement.subject) for judgement in found.judgements] == [
+        ("gan:fd>6%", "gan on digits"),
+        ("vae:beta=4:fd>7%", "vae:beta=4 on digits"),
+    ]
+    # A number that only one of them has: the wide term has nothing to judge, and says so.
+    assert outcomes(verdict(two_models(BASE, BASE), two_models(BASE, BASE), "kid>5%,gan:kid>6%")) == ["undecided"] * 2
 
 
 def test_a_regression_goes_before_what_is_undecided(make) -> None:

@@ -15,7 +15,6 @@ from genbench_ae.density import CodeDensity
 __all__ = ["before_sampling", "encode", "reconstruct", "sample", "train_step"]
 
 
-@hookimpl
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     """Step Adam once on the mean squared error between the images and what is restored from them, corrupted or not."""
     networks, optimizer = model.networks, model.optimizers["autoencoder"]
@@ -56,3 +55,6 @@ def encode(model: Model, batch: Tensor) -> Tensor:
 
 def _density(model: Model) -> CodeDensity:
     return cast(CodeDensity, model.networks["density"])
+
+
+hookimpl(train_step)  # not written above it, as `make mutants` plants no bugs in decorated functions

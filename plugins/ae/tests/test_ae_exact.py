@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -121,6 +122,13 @@ def test_draws_have_the_moments_of_the_density(components: int) -> None:
         assert len(own.unique(dim=0)) == len(own)
 
 
+@pytest.mark.parametrize("components", [1, 2])
+def test_draws_are_made_where_the_density_is_whatever_the_default(components: int) -> None:
+    density = CodeDensity(bottleneck=2, components=components)
+    with torch.device("meta"):  # holds no values
+        assert density.sample(3, torch.Generator("cpu").manual_seed(0)).device == CPU
+
+
 def _codes() -> Tensor:
     """Three overlapping clusters of unequal size and shape, (700, 2) float64."""
     random = torch.Generator().manual_seed(5)
@@ -154,6 +162,47 @@ def test_a_fitted_mixture_is_a_fixed_point_of_expectation_maximisation() -> None
         torch.testing.assert_close(found, covariance, atol=1e-3, rtol=0)
 
 
+def test_the_fit_stops_where_a_thousandth_of_a_nat_is_gained_or_after_a_hundred_steps() -> None:
+    _, history = fit_mixture(_codes(), 3)
+    gains = [after - before for before, after in itertools.pairwise(history)]
+    assert gains[-1] < 1e-3 <= min(gains[:-1])
+    assert len(fit_mixture(_codes()[:20], 2, tolerance=-1.0)[1]) == 100
+
+
+class _Codes:
+    """Codes that note where they are fitted, as those of a GPU would be moved."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    def detach(self) -> _Codes:
+        return self
+
+    def to(self, *where: object) -> Tensor:
+        self.asked.append(where)
+        return _codes()
+
+
+def test_the_density_is_fitted_in_float64_on_the_cpu() -> None:
+    codes, density = _Codes(), CodeDensity(bottleneck=2, components=1)
+    density.fit(codes)  # type: ignore[arg-type]
+    assert codes.asked == [("cpu", torch.float64)]
+
+
+@pytest.mark.parametrize("components", [1, 2])
+def test_a_draw_is_the_mean_and_the_factor_times_the_noise(components: int) -> None:
+    density = CodeDensity(bottleneck=2, components=components)
+    density.means.copy_(MEANS[:components])
+    density.factors.copy_(FACTORS[:components])
+    random = torch.Generator().manual_seed(4)
+    noise = torch.randn(6, 2, generator=random)
+    chosen = torch.zeros(6, dtype=torch.int64)
+    if components > 1:
+        chosen = torch.multinomial(torch.tensor([0.5, 0.5]), 6, replacement=True, generator=random)
+    expected = [MEANS[index] + FACTORS[index] @ each for index, each in zip(chosen, noise, strict=True)]
+    torch.testing.assert_close(density.sample(6, torch.Generator().manual_seed(4)), torch.stack(expected))
+
+
 def test_far_clusters_are_components_of_their_own() -> None:
     centres = torch.tensor([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]], dtype=torch.float64)
     noise = torch.randn(4, 50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -168,15 +217,17 @@ def test_the_jitter_is_a_millionth_of_the_mean_variance() -> None:
     assert jitter(torch.ones(3, 2, dtype=torch.float64)) == 1e-12
 
 
-def test_responsibilities_of_two_gaussians_are_bayes_rule() -> None:
+@pytest.mark.parametrize("floor", [0.0, 0.5])
+def test_responsibilities_of_two_gaussians_are_bayes_rule(floor: float) -> None:
     mixture = Mixture(
         torch.tensor([0.75, 0.25], dtype=torch.float64),
         torch.tensor([[0.0], [2.0]], dtype=torch.float64),
         torch.tensor([[[1.0]], [[2.0]]], dtype=torch.float64),
     )
-    shares, objective = responsibilities(torch.tensor([[1.0]], dtype=torch.float64), mixture, 0.0)
-    first = 0.75 * math.exp(-0.5) / math.sqrt(2 * math.pi)
-    second = 0.25 * math.exp(-0.125) / math.sqrt(8 * math.pi)
+    shares, objective = responsibilities(torch.tensor([[1.0]], dtype=torch.float64), mixture, floor)
+    # Each times exp(-floor trace(C^-1) / 2), the price of the jitter: the variances are 1 and 4.
+    first = 0.75 * math.exp(-0.5 - floor / 2) / math.sqrt(2 * math.pi)
+    second = 0.25 * math.exp(-0.125 - floor / 8) / math.sqrt(8 * math.pi)
     assert shares[0].tolist() == pytest.approx([first / (first + second), second / (first + second)])
     assert objective == pytest.approx(math.log(first + second))
 

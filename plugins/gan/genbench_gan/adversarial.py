@@ -94,7 +94,7 @@ def train_step(model: Model, batch: Tensor, joint: bool) -> dict[str, Tensor]:
     told_apart = discriminator_loss(real_logits, fake_logits)
     _update(model, "discriminator", told_apart)
 
-    # Its gradients are not wanted here. `_update` alone would leave them out too, but not where it is compiled.
+    # Its own gradients are not wanted here, only what it passes back to the generator.
     discriminator.requires_grad_(False)
     passed_off = generator_loss(discriminator(samples))
     discriminator.requires_grad_(True)
@@ -115,7 +115,6 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 def _update(model: Model, name: str, loss: Tensor) -> None:
     optimizer = model.optimizers[name]
-    # Only this network's gradients: the generator's loss runs through the discriminator, whose are not wanted.
-    torch.autograd.backward(loss, inputs=list(model.networks[name].parameters()))
+    loss.backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -328,6 +328,14 @@ def test_an_average_follows_its_recursion() -> None:
     assert not list(average.parameters())
 
 
+def test_the_updates_of_an_average_are_counted_however_many_they_are() -> None:
+    network = nn.BatchNorm1d(1)
+    average = Average(network, decay=0.5)
+    average.updates.fill_(2**24)  # where a float32 ends to count
+    average.update(network)
+    assert average.updates.item() == 2**24 + 1
+
+
 @BOTH
 @pytest.mark.parametrize(
     ("option", "value", "domain"),

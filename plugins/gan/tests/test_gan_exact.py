@@ -31,13 +31,15 @@ class _Shift(nn.Module):
 
 
 class _Linear(nn.Module):
-    """The logit a · x."""
+    """The logit a · x; notes whether its gradient is asked for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor([0.5, 1.0]))
+        self.trained: list[bool] = []
 
     def forward(self, images: Tensor) -> Tensor:
+        self.trained.append(self.weight.requires_grad)
         return (images.flatten(1) @ self.weight)[:, None]
 
 
@@ -77,6 +79,39 @@ def test_samples_are_drawn_from_the_standard_normal() -> None:
     model = _model()
     drawn = adversarial.sample(model, BATCH, torch.Generator().manual_seed(0)).flatten(1)
     _assert_standard_normal(drawn - _shift(model).shift.detach())
+
+
+@JOINT
+def test_draws_are_made_on_the_models_device_whatever_the_default(joint: bool) -> None:
+    model, images = _model(), _images()[:4]
+    with torch.device("meta"):  # holds no values
+        losses = adversarial.train_step(model, images, joint)
+        drawn = adversarial.sample(model, 4, torch.Generator("cpu").manual_seed(0))
+    assert {tensor.device for tensor in (drawn, *losses.values())} == {CPU}
+
+
+@JOINT
+def test_the_generators_loss_asks_for_no_gradient_of_the_discriminator(joint: bool) -> None:
+    model = _model()
+    adversarial.train_step(model, _images()[:4], joint)
+    assert cast(_Linear, model.networks["discriminator"]).trained == [True] * (1 if joint else 2) + [False]
+
+
+def test_everything_is_moved_to_the_device() -> None:
+    device = torch.device("meta")
+    model = adversarial.assemble(Generator(2, _Shift()), _Linear(), device, 1e-3, 0.5, 0.9)
+    assert {tensor.device for tensor in model.networks.state_dict().values()} == {device}
+    assert "average.updates" in model.networks.state_dict()
+    assert model.capturable is True  # its steps may be replayed from a CUDA graph
+
+
+@pytest.mark.parametrize(("kind", "fused"), [("cpu", True), ("cuda", True), ("meta", False)])
+def test_one_kernel_updates_all_weights_where_there_is_one(
+    kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nn.ModuleDict, "to", lambda networks, device: networks)  # there may be no such device here
+    model = adversarial.assemble(Generator(2, _Shift()), _Linear(), torch.device(kind), 1e-3, 0.5, 0.0)
+    assert [optimizer.defaults["fused"] for optimizer in model.optimizers.values()] == [fused] * 2
 
 
 @JOINT

@@ -266,8 +266,9 @@ def test_a_probability_is_the_integral_over_the_values_interval(likelihood: str,
     torch.testing.assert_close(_all_masses(law, outputs), below.diff(), rtol=1e-3, atol=1e-7)
 
 
-def test_far_tails_keep_their_logarithm() -> None:
-    outputs, levels = torch.tensor([-20.0, 20.0]), torch.tensor([200.0, 55.0])
+@pytest.mark.parametrize("output", [20.0, 0.0])  # at the other end of the range, and in its middle
+def test_far_tails_keep_their_logarithm(output: float) -> None:
+    outputs, levels = torch.tensor([-output, output]), torch.tensor([200.0, 55.0])
     with torch.no_grad():
         for likelihood in (Gaussian(), Logistic()):
             for parameter in likelihood.parameters():
@@ -295,12 +296,27 @@ def test_the_losses_are_what_their_papers_say() -> None:
         torch.testing.assert_close(logistic.loss(outputs, images), -masses.flatten(1).sum(1), rtol=1e-5, atol=1e-3)
 
 
+@NAMES
+def test_the_loss_of_an_image_does_not_depend_on_the_others(likelihood: str) -> None:
+    images, outputs, law = _images(3), torch.randn(3, 1, 8, 8, generator=_generator(5)), LIKELIHOODS[likelihood]()
+    with torch.no_grad():
+        torch.testing.assert_close(law.loss(outputs[:1], images[:1]), law.loss(outputs, images)[:1])
+
+
 def test_the_logistics_image_is_its_mean() -> None:
     outputs = torch.tensor([-20.0, -0.9, -0.3, 0.0, 0.4, 1.0, 20.0])
     likelihood = Logistic()
     mean = _all_masses(likelihood, outputs) @ (LEVELS.double() * STEP - 1)
     with torch.no_grad():
         torch.testing.assert_close(likelihood.image(outputs).double(), mean, rtol=0, atol=1e-4)
+
+
+def test_rounding_takes_no_image_of_a_narrow_logistic_out_of_range() -> None:
+    likelihood = Logistic()
+    with torch.no_grad():
+        likelihood.log_scale.fill_(-8.0)
+        images = likelihood.image(torch.linspace(-3, 3, 2001))
+    assert (images.min(), images.max()) == (-1, 1)
 
 
 def test_sigma_stays_above_half_a_step() -> None:

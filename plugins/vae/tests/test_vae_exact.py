@@ -10,7 +10,7 @@ import torch
 from genbench_vae import conv, hooks, mlp
 from genbench_vae.assembly import Encoder, assemble
 from genbench_vae.assembly import Settings as Options
-from genbench_vae.likelihoods import LIKELIHOODS, STEP, Likelihood, Logistic
+from genbench_vae.likelihoods import LIKELIHOODS, STEP, Gaussian, Likelihood, Logistic
 from genbench_vae.objective import Objective
 from torch import Tensor, nn
 
@@ -97,6 +97,15 @@ def test_a_step_decodes_codes_of_the_posterior() -> None:
     _assert_normal(model.networks["decoder"].codes, MEAN, LOG_VARIANCE.exp().sqrt())  # type: ignore[arg-type]
 
 
+def test_a_code_is_the_mean_and_the_noise_times_the_deviation() -> None:
+    model = _model()
+    torch.manual_seed(3)
+    _step(model)
+    torch.manual_seed(3)
+    expected = MEAN + LOG_VARIANCE.exp().sqrt() * torch.randn(BATCH, 2)
+    torch.testing.assert_close(model.networks["decoder"].codes, expected)
+
+
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
 def test_a_step_follows_the_gradient_of_the_bound(beta: float) -> None:
     """E|x - z|²/2 = (|x - m|² + sum v)/2, and KL = sum (m² + v - 1 - log v)/2, with v = exp(s)."""
@@ -164,6 +173,14 @@ def test_the_bound_of_several_draws_is_the_logarithm_of_their_mean_weight(draws:
     torch.testing.assert_close(found.double(), torch.stack(weights).mean(0).log(), atol=1e-5, rtol=0)
 
 
+def test_draws_are_made_on_the_generators_device_whatever_the_default() -> None:
+    model, images = _model(), IMAGE.expand(3, 1, 1, 2)
+    with torch.device("meta"):  # holds no values
+        drawn = hooks.sample(model, 3, torch.Generator("cpu").manual_seed(0))
+        bounds = hooks.log_likelihood(model, images, torch.Generator("cpu").manual_seed(0))
+    assert drawn.device == bounds.device == CPU
+
+
 def test_the_two_heads_are_linear_and_their_own() -> None:
     encoder = Encoder(nn.Flatten(), 3, 2)
     images = torch.randn(4, 1, 1, 3)
@@ -190,6 +207,12 @@ def test_images_of_the_likelihoods_are_their_means() -> None:
     output = torch.linspace(-4, 4, 9)
     torch.testing.assert_close(LIKELIHOODS["bernoulli"]().image(output), torch.tanh(output / 2))
     torch.testing.assert_close(LIKELIHOODS["gaussian"]().image(output), torch.tanh(output))
+
+
+def test_training_begins_with_wide_pixels() -> None:
+    """Half the range of the images: a narrow law would make the first losses those of a few pixels far away."""
+    assert Gaussian().log_sigma().item() == pytest.approx(0.0, abs=0.01)
+    assert Logistic().log_scale.item() == -1.0
 
 
 def test_the_logistic_loss_of_black_and_white_takes_in_the_tails() -> None:
