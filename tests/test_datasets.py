@@ -49,7 +49,7 @@ def test_table_names_every_dataset_and_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == {
-        *("digits", "shapes", "gaussians", "folder", "mnist", "fashion-mnist", "kmnist", "emnist"),
+        *("digits", "shapes", "gaussians", "folder", "npz", "mnist", "fashion-mnist", "kmnist", "emnist"),
         *("cifar10", "cifar100", "svhn", "stl10", "celeba"),
     }
 
@@ -69,7 +69,7 @@ def test_every_row_is_complete(name):
     [
         ("mnst", "unknown dataset 'mnst'; did you mean mnist"),
         ("zzz", "unknown dataset 'zzz'; known: celeba, cifar10"),
-        ("mnist:3", "dataset 'mnist:3': mnist takes no argument; write mnist"),
+        ("mnist:3", "dataset 'mnist:3': no option is called '3'; known: fraction, held_out"),
         ("folder", "dataset 'folder': folder needs its argument; write folder:PATH"),
         ("gaussians:", "dataset 'gaussians:': gaussians needs its argument; write gaussians:ring or grid"),
     ],
@@ -94,7 +94,7 @@ def test_an_impossible_size_is_refused():
 # Where the data is
 
 
-@pytest.mark.parametrize("name", ["digits", "shapes", "gaussians", "folder"])
+@pytest.mark.parametrize("name", ["digits", "shapes", "gaussians", "folder", "npz"])
 def test_what_needs_no_download_is_at_hand(name):
     assert is_at_hand(name).at_hand
 
@@ -172,6 +172,16 @@ def test_digits_are_scikit_learns():
         for image, label in zip(split.items, split.labels, strict=True)
     }
     assert found == expected
+
+
+def test_a_part_of_the_digits():
+    digits, part = load("digits"), load("digits:held_out=100,fraction=0.5")
+    assert (part.name, part.source) == ("digits:held_out=100,fraction=0.5", "digits")
+    assert (len(part.train), len(part.held_out), part.class_names) == (648, 100, digits.class_names)
+    assert (part.train.labels.bincount() - digits.train.labels.bincount() / 2).abs().max() < 1
+    assert load("digits:fraction=1").fingerprint == digits.fingerprint
+    with pytest.raises(InputError, match="held_out=501 is more than the 500 images that it holds out"):
+        load("digits:held_out=501")
 
 
 def test_image_size_gives_another_dataset_in_the_same_order():

@@ -510,7 +510,7 @@ def test_torchvision_is_importable_and_its_operators_are_declared_once(declared)
         "    library = torch.library.Library('torchvision', 'FRAGMENT')\n"
         "    for name in ('nms', 'qnms'):\n"
         "        library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
-        "from genbench.datasets import torchvision_import\n"
+        "from genbench.machine import torchvision_import\n"
         "torchvision = torchvision_import.import_torchvision()\n"
         "assert torchvision_import.import_torchvision() is torchvision\n"
         "assert torch.ops.torchvision.nms and torch.ops.torchvision.qnms and torchvision.datasets.MNIST\n"

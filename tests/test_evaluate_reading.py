@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from genbench import datasets
-from genbench.datasets import arrays, decoding, mapping, stream
+from genbench.datasets import arrays, decoding, mapping, npy_file, stream
 from genbench.datasets.decoding import DROPPED, ON_WHITE
 from genbench.datasets.external import External, open_images
 from genbench.datasets.mapping import PixelStore
@@ -122,6 +122,16 @@ def test_a_path_that_is_no_file(tmp_path: Path) -> None:
 # Arrays
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_may_come_first_or_last(tmp_path: Path, channels: int) -> None:
+    images = np.random.default_rng(0).integers(256, size=(5, channels, 6, 9), dtype=np.uint8)
+    for order in ("C", "F"):
+        np.save(tmp_path / "first.npy", np.asarray(images, order=order))
+        np.save(tmp_path / "last.npy", np.asarray(images.transpose(0, 2, 3, 1), order=order))
+        for name in ("first.npy", "last.npy"):
+            assert torch.equal(pixels_of(open_images(tmp_path / name)), torch.from_numpy(images))
+
+
 def test_an_npz_in_capitals_and_one_compressed_are_read(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(256, size=(5, 6, 7, 3), dtype=np.uint8)
     for name, write, order in (("A.NPZ", np.savez, "C"), ("b.npz", np.savez_compressed, "C"), ("c.npz", np.savez, "F")):
@@ -155,9 +165,9 @@ def test_an_array_that_claims_more_than_memory_is_refused_by_its_header(tmp_path
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         claim(tmp_path / "header", (10**12, 8, 8, 3))
         archive.write(tmp_path / "header", "arr_0.npy")
-    memory = arrays.psutil.virtual_memory()._replace(total=16_000_000_000)
+    memory = npy_file.psutil.virtual_memory()._replace(total=16_000_000_000)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(arrays.psutil, "virtual_memory", lambda: memory)
+        patched.setattr(npy_file.psutil, "virtual_memory", lambda: memory)
         for name in ("a.npy", "a.npz"):
             assert "GB of pixels, more than this machine's memory of 16.0 GB" in fault(tmp_path / name)
     (tmp_path / "a.npy").unlink()  # it takes no room, but whoever copies it would fill a disk

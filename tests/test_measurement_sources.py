@@ -287,7 +287,7 @@ def test_the_floor_is_the_control_of_held_out_images(
     part = slice(known)
     drawn_from = Split(held_out.items[part], None if held_out.labels is None else held_out.labels[part])
     rows = controls.rows(drawn_from, count, seeding.generator(0, "control", "real"))
-    expected = evaluator.score(drawn_from.images[rows], None, samples_held_out=True)
+    expected = evaluator.score(drawn_from.items[rows], None, samples_held_out=True)
     assert found.keys() == expected.keys()
     assert "fd" in found
     for name, number in expected.items():

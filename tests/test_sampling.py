@@ -79,7 +79,7 @@ def test_batches_and_their_labels_come_from_two_streams_of_the_seed(digits: Data
     images, labels = sampling.draw(plugin, model, data, 600, 5, CPU, sizes.append)
     stream = seeding.generator(5, "sample")
     expected = torch.cat([torch.rand(count, 1, 8, 8, generator=stream) * 2 - 1 for count in (250, 250, 100)])
-    assert torch.equal(images, sampling.to_uint8(expected))
+    assert torch.equal(images, IMAGES.store(expected))
     assert sizes == [count for count, *_ in asked] == [250, 250, 100]
     assert {tuple(more) for _, _, *more in asked} == {(False, False, CPU)}
     if not labelled:
@@ -172,7 +172,7 @@ def test_one_pass_holds_each_training_image_once_in_order(digits: Dataset) -> No
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_pass_is_on_the_device_and_without_labels_where_there_are_none(labelled: bool) -> None:
     split = Split(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), torch.arange(5) if labelled else None)
-    parts = list(sampling.passes(split, 2, torch.device("meta")))
+    parts = list(passes(split, 2, torch.device("meta")))
     assert [(images.device.type, len(images)) for images, _ in parts] == [("meta", 2), ("meta", 2), ("meta", 1)]
     expected = ["meta"] * 3 if labelled else [None] * 3
     assert [None if labels is None else labels.device.type for _, labels in parts] == expected

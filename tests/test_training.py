@@ -91,7 +91,7 @@ def test_a_batch_depends_on_step_and_seed_alone() -> None:
 def test_images_stay_on_a_gpu_where_they_take_less_than_half_of_what_is_free(
     monkeypatch: pytest.MonkeyPatch, free: int, fits: bool
 ) -> None:
-    device, images = torch.device("cuda:3"), toy_split().images
+    device, images = torch.device("cuda:3"), toy_split().items
     monkeypatch.setattr(torch.cuda, "mem_get_info", {device: (free, 0)}.__getitem__)
     assert loop._fits(images, device) == fits
     assert loop._fits(images, torch.device("mps"))  # shares the host's memory
@@ -103,13 +103,13 @@ def test_batches_are_rows_in_the_epochs_own_order_which_is_drawn_once(
 ) -> None:
     generator, drawn = seeding.generator, list[tuple[int | str, ...]]()
     monkeypatch.setattr(seeding, "generator", lambda *names: drawn.append(names) or generator(*names))
-    split = toy_split() if labelled else Split(toy_split().images, None)
+    split = toy_split() if labelled else Split(toy_split().items, None)
     batches = Batches(split, 16, 3, CPU)
     for step in (4, 5, 7, 0, 1):  # from the second epoch on, as after a checkpoint
         images, labels = batches(step)
         order = torch.randperm(70, generator=generator(3, "batches", step // 4))
         rows = order[step % 4 * 16 : (step % 4 + 1) * 16]
-        assert torch.equal(sampling.to_uint8(images), split.items[rows])
+        assert torch.equal(IMAGES.store(images), split.items[rows])
         assert (labels is None) == (split.labels is None)
         assert labels is None or split.labels is None or torch.equal(labels, split.labels[rows])
     assert drawn == [(3, "batches", 1), (3, "batches", 0)]
@@ -133,7 +133,7 @@ class Pinned:
 def test_images_that_do_not_fit_are_copied_batch_by_batch_without_waiting(
     monkeypatch: pytest.MonkeyPatch, labelled: bool
 ) -> None:
-    device, split = torch.device("cuda"), toy_split() if labelled else Split(toy_split().images, None)
+    device, split = torch.device("cuda"), toy_split() if labelled else Split(toy_split().items, None)
     monkeypatch.setattr(loop, "_fits", lambda images, device: False)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: Pinned(tensor))
     monkeypatch.setattr(Pinned, "asked", [])
@@ -149,7 +149,7 @@ def test_images_that_do_not_fit_are_copied_batch_by_batch_without_waiting(
 def test_images_go_where_they_fit_and_batches_are_given_there(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, split, device = list[object](), toy_split(), torch.device("meta")
     assert Batches(split, 16, 0, CPU).resident
-    monkeypatch.setattr(training, "_fits", lambda images, device: asked.append((images is split.items, device)) or True)
+    monkeypatch.setattr(loop, "_fits", lambda images, device: asked.append((images is split.items, device)) or True)
     batches = Batches(split, 16, 0, device)
     images, labels = batches(0)
     assert asked == [(True, device)]
@@ -280,7 +280,7 @@ def test_the_curve_starts_before_the_first_step_and_losses_are_means(tiny: Path)
         clock=ticking(),
         evaluate=lambda progress: {"fd": float(progress.step)},
     )
-    assert [(row.step, row.images, row.numbers) for row in progress.rows] == [
+    assert [(row.step, row.items, row.numbers) for row in progress.rows] == [
         (0, 0, {"fd": 0.0}),
         (1, 16, {}),
         (2, 32, {"fd": 2.0}),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers with their whole recipes as JSON.")
 def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags: Any) -> None:
-    """Score IMAGES: a folder or .zip of image files, or an .npy or .npz of (N, H, W, C) uint8.
+    """Score IMAGES: a folder or .zip of image files, or an .npy or .npz of uint8, (N, H, W, C) or (N, C, H, W).
 
     The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`.
     After ± stands the standard error of one evaluation: how far a number moves when the same model draws other samples.

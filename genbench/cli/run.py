@@ -35,7 +35,14 @@ OF_TRAINING = (
     metavar="MODEL[:OPT=VALUE,...]",
     help="A model; label=NAME names it; repeatable.",
 )
-@click.option("-d", "--dataset", "datasets", multiple=True, metavar="DATASET", help="A dataset; repeatable.")
+@click.option(
+    "-d",
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="DATASET",
+    help="A dataset, folder:PATH, npz:PATH, or a share, as mnist:fraction=0.1; repeatable.",
+)
 @click.option(
     "--budget",
     metavar="B",
@@ -98,6 +105,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
       genbench run -m gan -m vae:beta=4 -d mnist --data-root ~/data --budget 200kimg --seeds 5
       genbench run -m vae -d digits --metrics +cas,+kid_subsets --timing
       genbench run -m ./my_model.py:width=64 -d folder:faces --image-size 64 --budget 60s
+      genbench run -m vae -d mnist:fraction=0.01 -d npz:scans.npz,held_out=500
       genbench run -m conv-vae -d cifar10 --device cuda --training-precision tf32 --cuda-graph
       genbench run -m ./a/model.py:label=before -m ./b/model.py:width=64,label=after
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae

@@ -8,15 +8,26 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genbench.datasets.options import OPTIONS, cut
 from genbench.datasets.presence import Presence, presence
-from genbench.datasets.source import Progress, Request, Source, cache_root, default_data_root
+from genbench.datasets.source import Part, Progress, Request, Source, cache_root, default_data_root
 from genbench.errors import InputError, nearest, quoted
 from genbench.machine import atomic
 
 if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
 
-__all__ = ["SOURCES", "Presence", "Source", "cache_root", "default_data_root", "is_at_hand", "load", "reads_data_root"]
+__all__ = [
+    "OPTIONS",
+    "SOURCES",
+    "Presence",
+    "Source",
+    "cache_root",
+    "default_data_root",
+    "is_at_hand",
+    "load",
+    "reads_data_root",
+]
 
 
 def _idx(folder: str, train: str = "train", held_out: str = "t10k") -> tuple[str, ...]:
@@ -44,6 +55,7 @@ _ROWS = (
         "CC0: drawn by genbench",
         "shapes",
         argument="size=N,count=N,held_out=N,seed=N",
+        drawn=True,
     ),
     Source(
         "gaussians",
@@ -51,6 +63,7 @@ _ROWS = (
         "CC0: drawn by genbench",
         "gaussians",
         argument="ring or grid",
+        drawn=True,
     ),
     Source(
         "folder",
@@ -59,6 +72,15 @@ _ROWS = (
         "folder",
         argument="PATH",
         argument_needed=True,
+    ),
+    Source(
+        "npz",
+        "an .npz file of uint8 images, (N, H, W, C), (N, C, H, W) or (N, H, W), and labels where there are: npz:PATH",
+        "that of your file",
+        "npz",
+        argument="PATH",
+        argument_needed=True,
+        is_file=True,
     ),
     Source(
         "mnist",
@@ -152,6 +174,7 @@ def load(
 
     Args:
         spec: `name` or `name:argument`, such as `mnist`, `folder:PATH`, `gaussians:grid`, `shapes:size=64,seed=1`.
+            What is read from files may be used in part: `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`.
         data_root: the folder of downloaded data; `$GENBENCH_DATA`, else `data` in the cache folder.
         image_size: the side N of the images in pixels: the shorter side is resized to N (bicubic, antialiased) and
             the centre cropped to N × N. Without it images stay as they are.
@@ -166,7 +189,7 @@ def load(
         >>> digits.shape, digits.classes, len(digits.train), len(digits.held_out)
         (torch.Size([1, 8, 8]), 10, 1297, 500)
     """
-    source, argument = _parse(spec)
+    source, argument, part = _parse(spec)
     if image_size is not None and image_size < 1:
         raise InputError(
             f"dataset {quoted(spec)}: images cannot be {image_size} pixels wide; give --image-size 1 or more"
@@ -184,9 +207,14 @@ def load(
         image_size=image_size,
         download=download,
         progress=progress,
+        part=part,
     )
     dataset: Dataset = importlib.import_module(f"genbench.datasets.{source.module}").load(request)
-    return dataset
+    if part == Part():
+        return dataset
+    from genbench.datasets.subset import taken
+
+    return taken(request, dataset)
 
 
 def is_at_hand(spec: str, data_root: Path | None = None) -> Presence:
@@ -196,7 +224,7 @@ def is_at_hand(spec: str, data_root: Path | None = None) -> Presence:
         >>> is_at_hand("digits").at_hand
         True
     """
-    source, argument = _parse(spec, argument_may_lack=True)
+    source, argument, _ = _parse(spec, argument_may_lack=True)
     return presence(source, argument, Path(os.path.expanduser(data_root or default_data_root())))
 
 
@@ -210,15 +238,23 @@ def reads_data_root(spec: str) -> bool:
     return _parse(spec)[0].needs_download
 
 
-def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, str | None]:
+def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, str | None, Part]:
     name, colon, argument = spec.partition(":")
     if name not in SOURCES:
-        # os.path: for a name that no file can have, pathlib raises.
-        hint = f"; for a folder of images write folder:{spec}" if os.path.isdir(spec) else nearest(name, SOURCES)
-        raise InputError(f"unknown dataset {quoted(name)}{hint}")
+        raise InputError(f"unknown dataset {quoted(name)}{_intended(spec, name)}")
     source = SOURCES[name]
-    if colon and source.argument is None:
-        raise InputError(f"dataset {quoted(spec)}: {name} takes no argument; write {name}")
-    if not argument and (colon or (source.argument_needed and not argument_may_lack)):
+    if colon and not argument and source.argument is None:
+        raise InputError(f"dataset {quoted(spec)}: nothing follows the colon; write {name}, or {name}:{OPTIONS}")
+    own, part = cut(source, spec, argument or None)
+    if not own and ((colon and source.argument) or (source.argument_needed and not argument_may_lack)):
         raise InputError(f"dataset {quoted(spec)}: {name} needs its argument; write {name}:{source.argument}")
-    return source, argument or None
+    return source, own or None, part
+
+
+def _intended(spec: str, name: str) -> str:
+    """Return the hint for a name that is no dataset's."""
+    if os.path.isdir(spec):  # os.path: for a name that no file can have, pathlib raises
+        return f"; for a folder of images write folder:{spec}"
+    if spec.lower().endswith(".npz") and os.path.isfile(spec):
+        return f"; for a file of images write npz:{spec}"
+    return nearest(name, SOURCES)

@@ -66,6 +66,11 @@ class Dataset:
     remark: str | None = None
 
     @property
+    def source(self) -> str:
+        """Which dataset it is, or a part of: `digits` for `digits:fraction=0.1`."""
+        return self.name.partition(":")[0]
+
+    @property
     def shape(self) -> torch.Size:
         """Of one item, such as `torch.Size((C, H, W))` of an image."""
         return self.train.items.shape[1:]

@@ -23,7 +23,6 @@ from genbench.seeding import derive
 
 __all__ = ["load"]
 
-HELD_OUT_SHARE = 0.1  # of the images of a folder that has no split of its own
 HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first that is there counts
 
 
@@ -35,13 +34,15 @@ class _Listing:
     names: tuple[str, ...]  # relative to the root, with forward slashes
     train_count: int
     classes: tuple[str | None, ...]  # of each image: its class sub-folder
+    split_by_folders: bool
 
 
 def load(request: Request) -> Dataset:
     """Load a directory of images: png, jpg, bmp, webp, tif, pgm, ppm, and the first frame of a gif.
 
     The split is that of the sub-folders `train` and one of `HELD_OUT_FOLDERS`, where both are there; otherwise a tenth
-    of the images, chosen by a hash of their names, is held out, so that it stays the same when images are added nearby.
+    of the images, chosen by a hash of their names, is held out, so that it stays the same when images are added nearby;
+    `held_out=N` after the path holds out the first N by that hash instead.
     Sub-folders are classes where every image lies in one and there are at least two. Hidden files are passed over, and
     links to folders followed; `remark` of the dataset says what was passed over.
     More images to train on than `REFERENCE_LIMIT` are stored in an order that is a hash of their names, others sorted.
@@ -55,6 +56,8 @@ def load(request: Request) -> Dataset:
     found = _found(request, root)
     listing = _list(request, root, list(found.names))
     key = f"{root.resolve()} {request.image_size}"
+    if request.part.held_out is not None and not listing.split_by_folders:
+        key += f" held_out={request.part.held_out}"
     try:
         stamps = file_stamps(root, listing.names)
     except OSError as error:
@@ -71,7 +74,7 @@ def _list(request: Request, root: Path, names: list[str]) -> _Listing:
         held_out = [name for name in names if name.startswith(f"{folder}/")]
         lacking, depth = f"{root / ('train' if not train else folder)} holds no images", 1
     else:
-        held_out_count = max(1, round(len(names) * HELD_OUT_SHARE))
+        held_out_count = request.held_out_of(len(names)) if len(names) > 1 else 1
         chosen = set(sorted(names, key=lambda name: derive(0, "held-out", digest(name)))[:held_out_count])
         train = [name for name in names if name not in chosen]
         held_out = [name for name in names if name in chosen]
@@ -80,7 +83,7 @@ def _list(request: Request, root: Path, names: list[str]) -> _Listing:
         raise request.fault(f"{lacking}; at least one to train on and one to hold out are needed")
     if len(train) > REFERENCE_LIMIT:  # the first of them stand for all, and sorted by name they are of a few classes
         train = sorted(train, key=lambda name: derive(0, "order", digest(name)))
-    return _Listing(root, (*train, *held_out), len(train), _classes(request, train, held_out, depth))
+    return _Listing(root, (*train, *held_out), len(train), _classes(request, train, held_out, depth), depth > 0)
 
 
 def _classes(request: Request, train: list[str], held_out: list[str], depth: int) -> tuple[str | None, ...]:

@@ -27,9 +27,9 @@ class Presence:
 
 
 def presence(source: Source, argument: str | None, root: Path) -> Presence:
-    """Look for the files of a source below the data root, or for the folder that `argument` names."""
+    """Look for the files of a source below the data root, or for the folder or file that `argument` names."""
     if source.argument_needed:
-        return _folder_presence(argument)
+        return _named_presence(source, argument)
     if not source.needs_download:
         return Presence(True, None, "needs no files")
     paths = [root / file for file in source.files]
@@ -41,9 +41,10 @@ def presence(source: Source, argument: str | None, root: Path) -> Presence:
     return Presence(False, missing[0], advice)
 
 
-def _folder_presence(argument: str | None) -> Presence:
+def _named_presence(source: Source, argument: str | None) -> Presence:
+    what = "file" if source.is_file else "folder"
     if argument is None:
-        return Presence(True, None, "reads the folder that you name: folder:PATH")
+        return Presence(True, None, f"reads the {what} that you name: {source.name}:{source.argument}")
     path = Path(os.path.expanduser(argument))
-    found = os.path.isdir(path)  # for a name that no file can have, pathlib raises
-    return Presence(found, path, "read from there" if found else "no such folder")
+    found = os.path.isfile(path) if source.is_file else os.path.isdir(path)  # pathlib raises for impossible names
+    return Presence(found, path, "read from there" if found else f"no such {what}")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from genbench.errors import InputError, shortened
 
-__all__ = ["Progress", "Request", "Source", "cache_root", "default_data_root"]
+__all__ = ["Part", "Progress", "Request", "Source", "cache_root", "default_data_root", "fault"]
 
 Progress = Callable[[int, int], None]  # (done, total), of images or of bytes
 
+HELD_OUT_SHARE = 0.1  # of a dataset that has no split of its own
 LONGEST_SPEC = 500  # characters of a dataset's name in an error: a path is shown whole
 
 
@@ -26,8 +28,10 @@ class Source:
         licence: one line.
         module: the file of `genbench.datasets` that loads it.
         needs_download: whether its files must be fetched once, or be on the disk already.
-        argument: what may follow the name after a colon, such as `ring or grid`; None where nothing may.
-        argument_needed: whether it must follow.
+        argument: what may follow the name after a colon, such as `ring or grid`; None where only a part may be named.
+        argument_needed: whether it must follow; it is then a path.
+        is_file: whether that path is of a file, not of a folder.
+        drawn: whether its items are drawn, not read from files; it then has no `Part`, but options of its own.
         files: the files it is read from, relative to the data root; for `genbench doctor`.
     """
 
@@ -38,7 +42,22 @@ class Source:
     needs_download: bool = False
     argument: str | None = None
     argument_needed: bool = False
+    is_file: bool = False
+    drawn: bool = False
     files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """How much of each split is used: what `fraction=` and `held_out=` after a dataset's colon say.
+
+    Args:
+        fraction: the share of the training split, 0 < F <= 1; exact, so that a tenth of 70 is 7.
+        held_out: how many held-out items, or None for all that the dataset holds out.
+    """
+
+    fraction: Fraction = Fraction(1)
+    held_out: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +67,13 @@ class Request:
     Args:
         source: its row of the table.
         spec: the user's own words, such as `gaussians:grid`; the name of the dataset.
-        argument: what followed the colon, or None.
+        argument: what followed the colon, without the part; or None.
         data_root: the folder that holds downloaded data.
         cache: the folder for what genbench can make again.
         image_size: the side, in pixels, that images are to have, or None for what they are.
         download: whether missing files may be fetched.
         progress: called with (done, total) while files are fetched or decoded.
+        part: how much is used. A source looks at it only where it has no held-out split of its own.
     """
 
     source: Source
@@ -64,10 +84,27 @@ class Request:
     image_size: int | None = None
     download: bool = True
     progress: Progress | None = None
+    part: Part = Part()
 
     def fault(self, text: str) -> InputError:
         """Return the error that says `text` of this dataset, on one line."""
-        return InputError(f"dataset {shortened(repr(self.spec), LONGEST_SPEC)}: {' '.join(text.split())}")
+        return fault(self.spec, text)
+
+    def held_out_of(self, count: int) -> int:
+        """Return how many of `count` items, two or more, are held out where a dataset has no split of its own.
+
+        Raises:
+            InputError: none would be left to train on.
+        """
+        asked = self.part.held_out
+        if asked is not None and asked >= count:
+            raise self.fault(f"held_out={asked} leaves nothing to train on: it has {count:,} in all; hold out fewer")
+        return asked or max(1, round(count * HELD_OUT_SHARE))
+
+
+def fault(spec: str, text: str) -> InputError:
+    """Return the error that says `text` of the dataset that a user named as `spec`, on one line."""
+    return InputError(f"dataset {shortened(repr(spec), LONGEST_SPEC)}: {' '.join(text.split())}")
 
 
 def cache_root() -> Path:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genbench.config import CONTROLS
 from genbench.datasets.dataset import Dataset, Split
+from genbench.datasets.order import balanced_order
 from genbench.metrics.gaussian import GaussianStatistics
 
 __all__ = ["draw", "rows"]
@@ -43,12 +44,7 @@ def _order(split: Split, generator: torch.Generator) -> Tensor:
 
     The best copy keeps the proportions: left to chance, they would decide its distance more than the images do.
     """
-    order = torch.randperm(len(split), generator=generator)
-    if split.labels is None:
-        return order
-    mine = torch.nn.functional.one_hot(split.labels[order])  # (N, classes)
-    place_in_class = (mine.cumsum(0) * mine).sum(1) - 0.5
-    return order[torch.argsort(place_in_class / mine.sum(0)[split.labels[order]], stable=True)]
+    return balanced_order(len(split), split.labels, generator)
 
 
 def _noise(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:

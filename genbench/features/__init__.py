@@ -108,7 +108,7 @@ def _refuse(extractor: str, inceptions: Mapping[str, object]) -> None:
 def _automatic(dataset: Dataset, weights: Path | None, cache: Path) -> str:
     if weights is not None:
         return "inception"
-    if dataset.name == "digits" and tuple(dataset.shape) == (1, 8, 8):
+    if dataset.source == "digits" and tuple(dataset.shape) == (1, 8, 8):
         return "digits-cnn"
     if weights_at_hand(cache) is not None and dataset.shape[0] in (1, 3):
         return "inception"

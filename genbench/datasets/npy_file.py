@@ -1,0 +1,154 @@
+"""An .npy file, or one within an .npz: what its header says, judged before anything is read; never a pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.lib.format as npy
+import numpy.typing as npt
+import psutil
+
+from genbench.errors import InputError
+
+__all__ = ["Header", "arrays_in", "open_npy", "read_exactly", "read_header"]
+
+_DAMAGE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, IndexError, KeyError)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array says of itself.
+
+    Args:
+        shape: of the array.
+        fortran: whether the first index runs fastest.
+        dtype: of its values.
+        holds: how many bytes follow.
+    """
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[np.generic]
+    holds: int
+
+    def check(self, where: str, expected: str, of: str) -> None:
+        """Hold what it claims against the memory and the file.
+
+        Args:
+            where: what to name in an error.
+            expected: what the array should be.
+            of: what it is of.
+
+        Raises:
+            InputError: it holds Python objects, claims more than this machine's memory, or is of another length.
+        """
+        if self.dtype.hasobject:
+            raise InputError(
+                f"{where}: holds Python objects, which genbench never unpickles; save an array of {expected}"
+            )
+        claims, memory = math.prod(self.shape) * self.dtype.itemsize, psutil.virtual_memory().total
+        if claims > memory:
+            raise InputError(
+                f"{where}: claims {claims / 1e9:,.1f} GB of {of}, more than this machine's memory of "
+                f"{memory / 1e9:,.1f} GB; give a folder of image files, which are read one after the other"
+            )
+        if claims != self.holds:
+            raise InputError(
+                f"{where}: is damaged: its header claims {claims:,} bytes of {of}, and it holds {self.holds:,}"
+            )
+
+
+def arrays_in(path: Path) -> dict[str, str]:
+    """Return the arrays of an .npz by name, and the file of each in it.
+
+    Raises:
+        InputError: it is no .npz, or holds nothing.
+    """
+    with _told(path, ".npz"), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        names = {name.removesuffix(".npy"): name for name in archive.namelist()}
+    if not names:
+        raise InputError(f"{path}: holds no array; save one of uint8 (N, H, W, C) in it")
+    return names
+
+
+def read_header(path: Path, member: str | None) -> Header:
+    """Read the header of an .npy, or of the file `member` of an .npz.
+
+    Raises:
+        InputError: it is damaged or encrypted.
+    """
+    with open_npy(path, member) as (file, (shape, fortran, dtype)):
+        begin = file.tell()
+    with _told(path, ".npz"):
+        size = path.stat().st_size if member is None else _size(path, member)
+    return Header(shape, fortran, dtype, size - begin)
+
+
+@contextlib.contextmanager
+def open_npy(
+    path: Path, member: str | None
+) -> Iterator[tuple[IO[bytes], tuple[tuple[int, ...], bool, np.dtype[np.generic]]]]:
+    """Open an .npy, or the file `member` of an .npz, behind its header; give it and the header's values.
+
+    Raises:
+        InputError: it is damaged or encrypted; so is whatever reading from it raises.
+    """
+    with _told(path, ".npz" if member else path.suffix), contextlib.ExitStack() as held:
+        file: IO[bytes] = held.enter_context(path.open("rb"))
+        if member is not None:
+            archive = held.enter_context(zipfile.ZipFile(file))
+            file = held.enter_context(_unpacking(archive, path, member))
+        yield file, _header(file)
+
+
+def read_exactly(file: IO[bytes], size: int) -> npt.NDArray[np.uint8]:
+    """Read `size` bytes; fewer raise what `open_npy` makes an error of."""
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = file.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError("it ends before the last value")
+        view = view[count:]
+    return np.frombuffer(data, np.uint8)
+
+
+def _unpacking(archive: zipfile.ZipFile, path: Path, member: str) -> IO[bytes]:
+    if archive.getinfo(member).flag_bits & 1:
+        raise InputError(f"{path}: is encrypted; unpack it first")
+    try:
+        return archive.open(member)
+    except NotImplementedError as error:
+        raise InputError(f"{path}: is compressed in a way that Python's zipfile does not know ({error})") from error
+
+
+def _size(path: Path, member: str) -> int:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        return archive.getinfo(member).file_size
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        return npy.read_array_header_1_0(file)
+    if version == (2, 0):
+        return npy.read_array_header_2_0(file)
+    raise ValueError(f"its format is of version {version[0]}.{version[1]}, which holds no plain numbers")
+
+
+@contextlib.contextmanager
+def _told(path: Path, kind: str) -> Iterator[None]:
+    """Turn what numpy and zipfile raise of a damaged file into one line."""
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: is damaged or no {kind} file: {reason}") from error

@@ -1,0 +1,26 @@
+"""A random order of items whose every beginning has the classes in their proportions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["balanced_order"]
+
+
+def balanced_order(count: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+    """Return a random order of `count` items, (count,) int64; with labels, a balanced one.
+
+    The j-th of the n items of a class stands at (j - 1/2) / n: its first k items are those that Sainte-Laguë's method
+    gives the classes k seats for. Classes that stand alike are in random order.
+    """
+    order = torch.randperm(count, generator=generator)
+    if labels is None:
+        return order
+    mine = labels[order]
+    by_class = torch.argsort(mine, stable=True)
+    sizes = torch.bincount(mine)
+    first = (sizes.cumsum(0) - sizes)[mine[by_class]]  # of the class of each
+    stands = torch.empty(count, dtype=torch.float64)
+    stands[by_class] = (torch.arange(count) - first + 0.5) / sizes[mine[by_class]].double()
+    return order[torch.argsort(stands, stable=True)]
