@@ -199,7 +199,7 @@ def test_the_record_of_a_cell_holds_what_was_run_and_what_it_cost(flow: Told) ->
     assert cost["parameters"] == 4 * (layers + 32 + 128)
     assert cost["sample_flops_per_item"] == 4 * 2 * layers
     assert cost["train_flops_per_item"] == 3 * 4 * 2 * layers - 2 * 64 * 32
-    assert (cost["steps"], cost["images"], cost["sample_batch_size"], cost["replayed"]) == (6, 48, 250, False)
+    assert (cost["steps"], cost["items"], cost["sample_batch_size"], cost["replayed"]) == (6, 48, 250, False)
     assert cost["train_items_per_s"]["windows"] == 5  # the first is warm-up
     assert cost["sample_items_per_s"]["median"] > 0
     assert cost["before_sampling_s"] >= 0
@@ -213,7 +213,7 @@ def test_the_record_of_a_cell_holds_what_was_run_and_what_it_cost(flow: Told) ->
 
 def test_the_curve_of_a_cell_ends_with_its_numbers(flow: Told) -> None:
     rows, cost = flow.record["curve"], flow.record["cost"]
-    assert [(row["step"], row["images"]) for row in rows] == [(step, 8 * step) for step in range(7)]
+    assert [(row["step"], row["items"]) for row in rows] == [(step, 8 * step) for step in range(7)]
     assert [row["flops"] for row in rows] == [step * 8 * cost["train_flops_per_item"] for step in range(7)]
     assert [list(row["numbers"]) for row in rows] == [["fd"], [], [], ["fd"], [], [], ["fd"]]
     assert rows[-1]["numbers"]["fd"] == flow.record["numbers"]["fd"]["value"]
@@ -250,7 +250,8 @@ def test_a_cell_leaves_grids_of_its_first_images(
 ) -> None:
     saved: dict[str, Tensor] = {}
     monkeypatch.setattr(
-        "genbench.cell.pictures.save_grid", lambda path, images: saved.update({str(path.relative_to(tmp_path)): images})
+        "genbench.kinds.pictures.save_grid",
+        lambda path, images: saved.update({str(path.relative_to(tmp_path)): images}),
     )
     train, held_out, images, again = torch.randint(256, (4, 100, *shape), dtype=torch.uint8).unbind()
     data = Dataset("my data", Split(train, None), Split(held_out, None), None, "", "fedcba9876")

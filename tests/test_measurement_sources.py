@@ -19,6 +19,7 @@ from genbench.evaluation.measurement import Evaluator, Reference
 from genbench.evaluation.selection import select
 from genbench.evaluation.trained import Evaluation
 from genbench.features.extractor import Extractor, Features, extract
+from genbench.kinds.image import KIND as IMAGES
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
@@ -205,7 +206,7 @@ def test_a_recipe_holds_all_that_a_number_follows_from() -> None:
     data, by = dataset(), extractor()
     evaluator = evaluator_of(data, by)
     numbers = evaluator.score(data.train.items[:20], None)
-    of_dataset = {"dataset": "dark", "dataset_fingerprint": data.fingerprint, "rounding": measurement.ROUNDING}
+    of_dataset = {"dataset": "dark", "dataset_fingerprint": data.fingerprint, "rounding": IMAGES.rounding}
     of_samples = {"samples": 20, "reference_split": "train", "reference_count": COUNT, "seed": 0}
     assert evaluator.recipes[numbers["fd"].recipe] == {
         "metric": "frechet_distance",

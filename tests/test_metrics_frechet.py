@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genbench.metrics import NotMeasurable
+from genbench.metrics import METRICS, Evidence, NotMeasurable, frechet
 from genbench.metrics.fid_infinity import frechet_infinity
-from genbench.metrics.frechet import frechet_distance, root_product_trace
-from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.frechet import congruence, frechet_distance, root_product_trace
+from genbench.metrics.gaussian import GaussianStatistics, rank_tolerance
 from genbench.metrics.moments import FeatureMoments
 
 
@@ -82,6 +82,12 @@ def test_agrees_with_the_definition_at_any_count_and_dimension(count: int, dimen
     assert distance(samples, reference) == pytest.approx(definition(samples, reference), rel=1e-5)
 
 
+def test_a_congruence_by_blocks_is_the_product_s_lower_triangle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frechet, "_BLOCK", 3)
+    lower, matrix = normal(8, 8).double().tril(), random_covariance(8, seed=1, decay=1.0)
+    torch.testing.assert_close(congruence(lower, matrix).tril(), (lower.T @ matrix @ lower).tril())
+
+
 def test_agrees_with_the_definition_beyond_one_block_of_columns() -> None:
     samples, reference = normal(1000, 530, seed=3) * torch.linspace(0.1, 1, 530), normal(900, 530, seed=4)
     assert distance(samples, reference) == pytest.approx(definition(samples, reference), rel=1e-9)
@@ -112,9 +118,10 @@ def test_a_collapsed_sample_has_a_distance(dense: bool) -> None:
         assert frechet_distance(target, found) == pytest.approx(definition(collapsed, reference), rel=1e-6)
 
 
-def test_the_singular_value_path_replaces_eigenvalues_that_lost_their_digits() -> None:
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_the_singular_value_path_replaces_eigenvalues_that_lost_their_digits(scale: float) -> None:
     """A covariance of rank 9 in 256 dimensions gives 247 eigenvalues that are rounding, and their roots add up."""
-    features, reference = normal(10, 256, seed=8), normal(1000, 256, seed=9)
+    features, reference = normal(10, 256, seed=8) * scale, normal(1000, 256, seed=9) * scale
     few, many = GaussianStatistics.from_features(features), GaussianStatistics.from_features(reference)
     dense = GaussianStatistics(few.mean, few.covariance, few.count)  # as merged moments are: no factor to fall back on
     assert many.cholesky is not None
@@ -123,6 +130,34 @@ def test_the_singular_value_path_replaces_eigenvalues_that_lost_their_digits() -
     exact = root_product_trace(few, many)
     assert abs(lossy - exact) > 1e-8 * exact
     assert root_product_trace(dense, many) == pytest.approx(exact, rel=1e-9)
+
+
+def test_how_far_rounding_moves_the_sum_of_the_roots() -> None:
+    eps = 2.0**-52
+    assert frechet._rounding(torch.tensor([1.0, 0.0], dtype=torch.float64)) == pytest.approx(
+        math.sqrt(8 * eps), rel=1e-6
+    )
+    spread = torch.tensor([4.0, 64 * eps], dtype=torch.float64)
+    assert frechet._rounding(spread) == pytest.approx(math.sqrt(96 * eps) - math.sqrt(64 * eps), rel=1e-6)
+
+
+def test_singular_values_are_found_only_where_eigenvalues_would_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They cost several times as much."""
+    called: list[str] = []
+    for name in ("svdvals", "eigvalsh"):
+        original = getattr(torch.linalg, name)
+
+        def counting(*given: Tensor, name: str = name, original=original, **options: str) -> Tensor:
+            called.append(name)
+            return original(*given, **options)
+
+        monkeypatch.setattr(torch.linalg, name, counting)
+    dense, other, few = (GaussianStatistics.from_features(normal(count, 8, seed=count)) for count in (300, 301, 5))
+    both = ((dense, other), ["eigvalsh"]), ((other, dense), ["eigvalsh"])
+    for pair, expected in (*both, ((few, dense), ["svdvals"]), ((dense, few), ["svdvals"])):
+        called.clear()
+        root_product_trace(*pair)
+        assert called == expected
 
 
 @settings(max_examples=25, deadline=None)
@@ -159,6 +194,43 @@ def test_diagnostics_tell_rank_condition_and_too_few_samples() -> None:
     assert (few.rank, few.low_rank) == (3, True)
 
 
+def test_the_eigenvalues_of_few_features_are_the_largest_of_the_covariance_ascending() -> None:
+    few = GaussianStatistics.from_features(normal(4, 6, seed=12))
+    expected = torch.linalg.eigvalsh(few.covariance)[2:].clamp(min=0)
+    torch.testing.assert_close(few.eigenvalues, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_an_eigenvalue_is_told_from_zero_above_the_rounding_of_the_largest() -> None:
+    eps = 2.0**-52
+    assert rank_tolerance(torch.tensor([1.0, 4.0], dtype=torch.float64)) == 2 * eps * 4
+    assert rank_tolerance(torch.tensor([1.0, 4.0], dtype=torch.float64), 10) == 10 * eps * 4
+    assert rank_tolerance(torch.tensor([-2.0, -1.0])) == rank_tolerance(torch.zeros(0)) == 0.0
+    spread = torch.tensor([1.0, 0.5, 2.5 * eps, 3.5 * eps], dtype=torch.float64)  # above and below 3 eps, 4 eps
+    found = GaussianStatistics(torch.zeros(4), spread.diag(), 9)
+    assert (found.rank, found.condition) == (2, 2.0)
+    found = GaussianStatistics(torch.zeros(3), spread[[0, 1, 3]].diag(), 9)
+    assert (found.rank, found.condition) == (3, pytest.approx(1 / (3.5 * eps)))
+    assert GaussianStatistics.from_features(torch.ones(5, 3)).condition == 1.0
+    assert GaussianStatistics.from_features(torch.ones(2, 3)).condition == 1.0
+
+
+@pytest.mark.parametrize(("count", "rank", "fewer"), [(40, 6, 0.0), (6, 5, 0.0), (5, 4, 1.0)])
+def test_the_table_s_diagnostics_are_of_the_samples(count: int, rank: int, fewer: float) -> None:
+    samples = normal(count, 6, seed=13).double()
+    found = METRICS["frechet_diagnostics"].compute(Evidence(samples=samples, reference=normal(9, 6)))
+    spread = np.linalg.svd(samples.numpy() - samples.numpy().mean(axis=0), compute_uv=False)[:rank] ** 2
+    expected = {"feature_rank": rank, "feature_condition": spread[0] / spread[-1], "fewer_than_dimensions": fewer}
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_features_of_a_fit_stay_as_they_are_and_few_stand_for_the_covariance() -> None:
+    features = normal(6, 6).double() + 3
+    before = features.clone()
+    assert GaussianStatistics.from_features(features).low_rank
+    assert not GaussianStatistics.from_features(torch.cat([features, features[:1]])).low_rank
+    assert torch.equal(features, before)
+
+
 @pytest.mark.parametrize("parts", [1, 3, 50])
 def test_streamed_moments_equal_those_of_the_whole(parts: int) -> None:
     features = normal(200, 5, seed=13) + 3
@@ -169,6 +241,16 @@ def test_streamed_moments_equal_those_of_the_whole(parts: int) -> None:
     assert moments.compute().count == 200
     torch.testing.assert_close(moments.compute().mean, whole.mean)
     torch.testing.assert_close(moments.compute().covariance, whole.covariance)
+
+
+def test_two_features_have_moments_and_one_has_none() -> None:
+    moments = FeatureMoments(2)
+    assert not moments.state_dict()  # nothing of it goes into a file
+    moments.update(torch.tensor([[0.0, 1.0]]))
+    with pytest.raises(ValueError, match="feature moments: a covariance needs at least 2 features, got 1"):
+        moments.compute()
+    moments.update(torch.tensor([[2.0, 3.0]]))
+    assert moments.compute().covariance.tolist() == [[2.0, 2.0], [2.0, 2.0]]
 
 
 def test_moments_of_two_processes_merge_by_adding() -> None:
@@ -192,6 +274,7 @@ def test_an_origin_keeps_the_digits_of_features_far_from_zero() -> None:
     near, far = FeatureMoments(3, origin=features[0]), FeatureMoments(3)
     near.update(features)
     far.update(features)
+    torch.testing.assert_close(near.compute().mean, whole.mean)
     torch.testing.assert_close(near.compute().covariance, whole.covariance, rtol=1e-9, atol=1e-9)
     assert (far.compute().covariance - whole.covariance).abs().max() > 1e-4
 
@@ -204,7 +287,7 @@ def test_taking_rows_away_equals_leaving_them_out() -> None:
         kept[removed] = False
         less = GaussianStatistics.from_features(features).without(features, removed)
         fresh = GaussianStatistics.from_features(features[kept])
-        assert less.count == count - 4
+        assert (less.count, less.low_rank) == (count - 4, fresh.low_rank)
         torch.testing.assert_close(less.mean, fresh.mean)
         torch.testing.assert_close(less.covariance, fresh.covariance)
 
@@ -221,13 +304,28 @@ def test_statistics_survive_a_file(count: int, dimension: int) -> None:
     ("make", "message"),
     [
         (lambda: GaussianStatistics.from_features(torch.zeros(1, 3)), "needs at least 2 features, got 1"),
-        (lambda: GaussianStatistics.from_features(torch.tensor([[1.0, math.nan], [0, 0]])), "1 of 2 rows hold NaN"),
-        (lambda: GaussianStatistics.from_features(torch.tensor([[1.0, math.inf], [0, 0]])), "1 of 2 rows hold NaN"),
-        (lambda: GaussianStatistics.from_features(torch.zeros(4, 3, dtype=torch.uint8)), "expected floating-point"),
+        (
+            lambda: GaussianStatistics.from_features(torch.tensor([[1.0, math.nan], [0, 0]])),
+            "^features: 1 of 2 rows hold NaN",
+        ),
+        (
+            lambda: GaussianStatistics.from_features(torch.tensor([[1.0, math.inf], [0, 0]])),
+            "^features: 1 of 2 rows hold NaN",
+        ),
+        (
+            lambda: GaussianStatistics.from_features(torch.zeros(4, 3, dtype=torch.uint8)),
+            "^features: expected floating-point",
+        ),
         (lambda: GaussianStatistics.from_features(torch.zeros(4)), r"shape \(N, d\), got torch.float32 \(4,\)"),
         (lambda: GaussianStatistics(torch.zeros(2), None, 5), "a covariance or a factor"),
+        (
+            lambda: GaussianStatistics(torch.zeros(2), torch.eye(3), 5),
+            "^covariance: expected 2 features an image, got 3",
+        ),
+        (lambda: GaussianStatistics(torch.zeros(2), None, 5, torch.eye(3)), "^factor: expected 2 features an image"),
+        (lambda: GaussianStatistics(torch.tensor([0, math.nan]), torch.eye(2), 5), "^mean: 1 of 1 rows hold NaN"),
         (lambda: distance(normal(9, 3), normal(9, 4)), "samples have 3 features an image, the reference 4"),
-        (lambda: FeatureMoments(3).update(torch.zeros(2, 4)), "expected 3 features an image, got 4"),
+        (lambda: FeatureMoments(3).update(torch.zeros(2, 4)), "^features: expected 3 features an image, got 4"),
     ],
 )
 def test_faulty_features_are_refused_in_one_line(make, message: str) -> None:
@@ -248,6 +346,28 @@ def test_the_extrapolation_removes_the_bias_of_a_small_sample() -> None:
         extrapolated.append(frechet_infinity(samples, reference, seed=seed))
     assert np.mean(plain) > 1.8 * truth
     assert np.mean(extrapolated) == pytest.approx(truth, rel=0.15)
+
+
+def test_the_extrapolation_is_the_line_through_subsets_of_evenly_spaced_sizes() -> None:
+    samples, reference = normal(101, 4), GaussianStatistics.from_features(normal(300, 4, seed=1))
+    for options, sizes in (
+        ({}, np.linspace(50, 101, 15)),
+        ({"sizes": 4, "smallest_share": 0.25, "seed": 2}, np.linspace(25, 101, 4)),
+    ):
+        draw = torch.Generator().manual_seed(options.get("seed", 0))
+        counts = [round(size) for size in sizes]
+        drawn = [samples[torch.randperm(101, generator=draw)[:n]] for n in counts]
+        found = [frechet_distance(GaussianStatistics.from_features(subset), reference) for subset in drawn]
+        expected = np.polyfit(1 / np.array(counts), found, 1)[1]
+        assert frechet_infinity(samples, reference, **options) == pytest.approx(expected, rel=1e-9)
+        total = GaussianStatistics.from_features(samples)
+        assert frechet_infinity(samples, reference, total=total, **options) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_table_s_extrapolation_is_seeded_by_the_evidence() -> None:
+    evidence = Evidence(samples=normal(60, 3), reference=normal(70, 3, seed=1), seed=5)
+    expected = frechet_infinity(evidence.samples, evidence.statistics.gaussian, seed=5)
+    assert METRICS["frechet_infinity"].compute(evidence) == pytest.approx({"fd_infinity": expected}, rel=1e-9)
 
 
 def test_the_extrapolation_is_repeatable_and_seeded() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
+import statistics
 
 import pytest
 import torch
+from scipy import special, stats
 from torch import Tensor
 
-from genbench.metrics import NotMeasurable
+from genbench.metrics import METRICS, Evidence, NotMeasurable, kid
 from genbench.metrics.inception_score import classifier_score
 from genbench.metrics.kid import kernel_distance, subset_kernel_distance
 
@@ -44,16 +48,19 @@ def test_has_no_bias_at_small_counts() -> None:
     assert (found < 0).any()
 
 
-def test_equals_the_sum_over_pairs() -> None:
-    samples, reference = normal(7, 3).double(), normal(5, 3, seed=1).double()
+@pytest.mark.parametrize(("count", "references"), [(7, 5), (6, 6)])
+def test_equals_the_sum_over_pairs(count: int, references: int) -> None:
+    samples, reference = normal(count, 3).double(), normal(references, 3, seed=1).double()
 
     def kernel(x: Tensor, y: Tensor) -> float:
         return (float(x @ y) / 3 + 1) ** 3
 
-    within = sum(kernel(x, y) for i, x in enumerate(samples) for j, y in enumerate(samples) if i != j) / 42
-    among = sum(kernel(x, y) for i, x in enumerate(reference) for j, y in enumerate(reference) if i != j) / 20
-    across = sum(kernel(x, y) for x in samples for y in reference) / 35
-    assert kernel_distance(samples, reference) == pytest.approx(within + among - 2 * across, rel=1e-12)
+    within = sum(kernel(x, y) for i, x in enumerate(samples) for j, y in enumerate(samples) if i != j)
+    among = sum(kernel(x, y) for i, x in enumerate(reference) for j, y in enumerate(reference) if i != j)
+    across = sum(kernel(x, y) for x in samples for y in reference)
+    expected = within / (count * (count - 1)) + among / (references * (references - 1))
+    expected -= 2 * across / (count * references)
+    assert kernel_distance(samples, reference) == pytest.approx(expected, rel=1e-12)
 
 
 def test_neither_blocks_nor_order_change_it() -> None:
@@ -78,6 +85,25 @@ def test_subsets_estimate_the_same_with_more_noise() -> None:
     assert subset_kernel_distance(samples, reference, subsets=5, subset_size=100, seed=3) == subset_kernel_distance(
         samples, reference, subsets=5, subset_size=100, seed=3
     )
+
+
+def test_subsets_are_drawn_in_turn_and_their_spread_is_that_of_a_population() -> None:
+    samples, reference = normal(40, 3) + 1, normal(30, 3, seed=1)
+    draw = torch.Generator().manual_seed(0)
+    values = []
+    for _ in range(4):
+        rows, of_reference = (torch.randperm(count, generator=draw)[:30] for count in (40, 30))
+        values.append(kernel_distance(samples[rows], reference[of_reference]))
+    found = subset_kernel_distance(samples, reference, subsets=4, subset_size=30)
+    assert found == pytest.approx((statistics.mean(values), statistics.pstdev(values)), rel=1e-12)
+
+
+def test_the_table_s_subsets_are_of_the_evidence_and_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = functools.partial(subset_kernel_distance, subsets=3, subset_size=20)
+    monkeypatch.setattr(kid, "subset_kernel_distance", few)
+    evidence = Evidence(samples=normal(50, 3) + 1, reference=normal(60, 3, seed=1), seed=7)
+    mean, deviation = few(evidence.samples, evidence.reference, seed=7)
+    assert kid.measure_subsets(evidence) == {"kid_subsets": mean, "kid_subsets_std": deviation}
 
 
 def test_subsets_need_enough_images() -> None:
@@ -114,6 +140,28 @@ def test_the_order_is_the_seed_s() -> None:
     assert classifier_score(by_class, seed=None)[0] == pytest.approx(1)
     assert classifier_score(by_class, seed=0)[0] > 6
     assert classifier_score(by_class, seed=0) == classifier_score(by_class, seed=0)
+
+
+def test_the_score_is_exp_of_the_mean_divergence_of_each_of_ten_random_splits() -> None:
+    """By SciPy; 33 samples make splits of three and of four."""
+    logits = normal(33, 5) * 2
+    for options in ({}, {"splits": 4, "seed": 3}):
+        splits = options.get("splits", 10)
+        order = torch.randperm(33, generator=torch.Generator().manual_seed(options.get("seed", 0)))
+        chances = special.softmax(logits[order].double().numpy(), axis=1)
+        bounds = [part * 33 // splits for part in range(splits + 1)]
+        parts = [chances[low:high] for low, high in itertools.pairwise(bounds)]
+        scores = [math.exp(stats.entropy(part, part.mean(axis=0), axis=1).mean()) for part in parts]
+        expected = statistics.mean(scores), statistics.pstdev(scores)
+        assert classifier_score(logits, **options) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_table_s_score_is_seeded_by_the_evidence() -> None:
+    evidence = Evidence(samples=normal(33, 2), reference=normal(9, 2), sample_logits=normal(33, 5), seed=6)
+    mean, deviation = classifier_score(evidence.sample_logits, seed=6)
+    expected = {"classifier_score": mean, "classifier_score_std": deviation}
+    assert METRICS["classifier_score"].compute(evidence) == expected
+    assert math.isfinite(classifier_score(normal(10, 3))[0])  # the fewest
 
 
 def test_probabilities_that_underflow_give_a_number() -> None:

@@ -12,8 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from genbench.metrics import neighbours
+from genbench.metrics.authenticity import authenticity
+from genbench.metrics.data_copying import data_copying
 from genbench.metrics.density_coverage import density_coverage, expected_coverage
-from genbench.metrics.neighbours import Block, nearest_neighbours, sweep
+from genbench.metrics.kid import kernel_distance
+from genbench.metrics.neighbours import Block, Nearest, nearest_neighbours, sweep
+from genbench.metrics.observers import Balls, KernelSums, Manifolds
+from genbench.metrics.pairs import cross_pairs, self_pairs
 from genbench.metrics.precision_recall import precision_recall
 
 
@@ -56,6 +62,28 @@ def test_neighbours_are_those_of_brute_force(count: int, k: int, budget: int, se
     assert torch.equal(indices, expected.indices)
 
 
+def test_neighbours_that_are_lacking_are_at_infinity_and_nowhere() -> None:
+    distances, indices = nearest_neighbours(torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0]]), k=3)
+    assert distances.tolist() == [[1.0, torch.inf, torch.inf], [3.0, torch.inf, torch.inf]]
+    assert indices.tolist() == [[0, -1, -1], [0, -1, -1]]
+    nearest = Nearest(2)
+    points = torch.tensor([[0.0], [4.0]])
+    sweep(points, points, [nearest])
+    assert [nearest.distances.tolist(), nearest.indices.tolist()] == [[[0.0], [0.0]], [[0], [1]]]
+    found = nearest_neighbours(points, torch.tensor([[1.0], [2.5]]))
+    assert [part.tolist() for part in found] == [[[1.0], [1.5]], [[0], [1]]]
+
+
+def test_the_largest_blocks_that_fit_the_budget_are_taken() -> None:
+    """Six matrices of s² and two of s·d numbers of 8 bytes, s between 16 and 1024."""
+    for dimension, budget in ((64, 2**20), (2048, 2**25), (1, 12_345_678)):
+        size = neighbours._block_size(dimension, budget)
+        needed = [48 * s**2 + 16 * s * dimension for s in (size, size + 1)]
+        assert needed[0] <= budget < needed[1]
+        assert 16 < size < 1024
+    assert (neighbours._block_size(64, 1), neighbours._block_size(64, 2**40)) == (16, 1024)
+
+
 def test_copies_are_at_distance_zero_though_the_product_rounds() -> None:
     points = normal(400, 300) * 50 + 10
     distances, indices = nearest_neighbours(points[:100].clone(), points)
@@ -81,6 +109,26 @@ def test_one_distribution_has_density_one_and_the_expected_coverage() -> None:
 def test_coverage_follows_its_closed_form_at_unequal_counts(samples: int, reference: int) -> None:
     found = [density_coverage(normal(samples, 5, seed=s), normal(reference, 5, seed=s + 90), k=3)[1] for s in range(30)]
     assert sum(found) / 30 == pytest.approx(expected_coverage(samples, reference, k=3), abs=0.02)
+
+
+def test_a_manifold_s_balls_hold_their_surface_and_those_of_density_do_not() -> None:
+    data, outside = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[-1.0], [20.0]])  # 1 from 0, as 1 is
+    assert precision_recall(outside, data, k=1)[0] == 0.5
+    assert precision_recall(data, outside, k=1)[1] == 0.5
+    assert density_coverage(outside, data, k=1) == (0.0, 0.0)
+    assert density_coverage(outside * 0.99, data, k=1) == (0.5, pytest.approx(1 / 3))
+    alike = torch.zeros(4, 2)  # balls without a width
+    assert precision_recall(alike[:3], alike, k=2) == (1.0, 1.0)
+    assert density_coverage(alike[:3], alike, k=2) == (0.0, 0.0)
+
+
+def test_counts_of_balls_are_whole_numbers() -> None:
+    radii = torch.ones(3, dtype=torch.float64)
+    found = cross_pairs(
+        torch.zeros(2, 1), torch.zeros(3, 1), sample_radii=radii[:2], manifold_radii=radii, ball_radii=radii
+    )
+    assert found.balls.dtype == torch.int64
+    assert found.balls.tolist() == [3, 3]
 
 
 def test_disjoint_sets_share_nothing() -> None:
@@ -131,12 +179,47 @@ def test_the_order_of_images_does_not_matter(permuted) -> None:
     assert permuted(samples.flip(0), reference.roll(7, 0)) == pytest.approx(permuted(samples, reference), abs=1e-12)
 
 
+def test_the_side_that_is_faulty_is_named() -> None:
+    for left, right, message in (
+        (normal(9, 3) / 0, normal(9, 3), "^left features: 9 of 9 rows"),
+        (normal(9, 3), normal(9, 2), "^right features: expected 3 features an image, got 2"),
+        (normal(9, 3), normal(9, 3) / 0, "^right features: 9 of 9 rows"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sweep(left, right, [])
+
+
 @pytest.mark.parametrize("bad", [torch.full((9, 3), torch.nan), torch.zeros(9, 2), torch.zeros(9)])
 def test_faulty_features_are_refused(bad: Tensor) -> None:
     for metric in (precision_recall, density_coverage):
         with pytest.raises(ValueError, match="features: ") as caught:
             metric(bad, normal(9, 3))
         assert "\n" not in str(caught.value)
+
+
+def test_observers_stand_where_the_features_do() -> None:
+    """On the device that holds nothing, since an accelerator is not at hand."""
+    meta = torch.device("meta")
+    radii = torch.ones(4, dtype=torch.float64, device=meta)
+    for observer in (KernelSums(4, 3, meta), Nearest(4, 2, device=meta), Manifolds(radii, radii), Balls(4, radii)):
+        assert {found.device for found in vars(observer).values() if isinstance(found, Tensor)} == {meta}
+
+
+def test_a_byte_budget_reaches_every_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def block_size(dimension: int, byte_budget: int) -> int:
+        asked.append(byte_budget)
+        return 16
+
+    monkeypatch.setattr(neighbours, "_block_size", block_size)
+    samples, reference, radii = normal(30, 2), normal(40, 2, seed=1), torch.ones(40, dtype=torch.float64)
+    for metric in (kernel_distance, precision_recall, density_coverage, authenticity):
+        metric(samples, reference, byte_budget=12345)
+    data_copying(samples, reference, samples + 0.1, cells=1, byte_budget=12345)
+    self_pairs(samples, 2, byte_budget=12345)
+    cross_pairs(samples, reference, sample_radii=radii[:30], manifold_radii=radii, ball_radii=radii, byte_budget=12345)
+    assert set(asked) == {12345}
 
 
 def test_a_sweep_stays_within_its_byte_budget() -> None:

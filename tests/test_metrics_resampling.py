@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.inception_score import classifier_score
 from genbench.metrics.kid import kernel_distance
+from genbench.metrics.likelihood import bits_per_dimension
 from genbench.metrics.pairs import self_pairs
 from genbench.metrics.resampling import (
     LEAST,
@@ -81,6 +83,55 @@ def test_the_error_of_the_distance_is_that_of_leaving_out_one_after_the_other(re
     values = torch.tensor([without(index) for index in range(400)], dtype=torch.float64)
     slow = math.sqrt(399 / 400 * float((values - values.mean()).square().sum()))
     assert frechet_standard_error(samples, reference) == pytest.approx(slow, rel=0.1)
+
+
+def weighted_distance(samples: Tensor, weights: Tensor, reference: GaussianStatistics) -> float:
+    """The distance of samples that have weights: `μ = Σ w x`, `Σ = N/(N − 1) Σ w (x − μ)(x − μ)ᵀ`."""
+    count = len(samples)
+    mean = weights @ samples
+    covariance = count / (count - 1) * ((samples - mean) * weights[:, None]).T @ (samples - mean)
+    return frechet_distance(GaussianStatistics(mean, covariance, count), reference)
+
+
+def of_rank_three(dimension: int) -> Tensor:
+    features = 1.2 * draw(4, 50, dimension)
+    features[:, 3:] = 0.0
+    return features
+
+
+@pytest.mark.parametrize("references", [1.2 * draw(4, 500, 5), 1.2 * draw(4, 4, 5), of_rank_three(5)])
+def test_the_error_of_the_distance_is_that_of_its_derivatives_by_the_weights(references: Tensor) -> None:
+    """By differences: the weight of one sample grows, those of all shrink. Of full rank, of few, and singular."""
+    samples, reference = draw(3, 40, 5), GaussianStatistics.from_features(references)
+    even, step = torch.full((40,), 1 / 40, dtype=torch.float64), 1e-4
+    derivatives = [
+        sum(side * weighted_distance(samples, even + side * step * (one - even), reference) for side in (1, -1))
+        for one in torch.eye(40, dtype=torch.float64)
+    ]
+    expected = statistics.stdev(derivatives) / (2 * step) / math.sqrt(40)
+    assert frechet_standard_error(samples, reference) == pytest.approx(expected, rel=1e-4)
+    total = GaussianStatistics.from_features(samples)
+    assert frechet_standard_error(samples, reference, total=total) == frechet_standard_error(samples, reference)
+
+
+def test_both_ways_to_the_error_of_the_distance_agree() -> None:
+    """Of few samples from their factor, or from their covariance."""
+    reference = GaussianStatistics.from_features(1.2 * draw(4, 500, 9))
+    samples = draw(3, 7, 9)
+    few = GaussianStatistics.from_features(samples)
+    dense = GaussianStatistics(few.mean, few.covariance, few.count)
+    found = frechet_standard_error(samples, reference)
+    assert found == pytest.approx(frechet_standard_error(samples, reference, total=dense), rel=1e-6)
+
+
+def test_the_error_of_the_distance_depends_on_no_origin_and_alike_samples_have_none() -> None:
+    samples, reference = draw(3, 40, 5), 1.2 * draw(4, 500, 5)
+    found, moved = (
+        frechet_standard_error(samples + shift, GaussianStatistics.from_features(reference + shift)) for shift in (0, 9)
+    )
+    assert moved == pytest.approx(found, rel=1e-9)
+    alike = torch.ones(20, 5, dtype=torch.float64)
+    assert frechet_standard_error(alike, GaussianStatistics.from_features(reference)) == 0.0
 
 
 def test_with_fewer_samples_than_features_the_error_is_on_the_safe_side() -> None:
@@ -167,8 +218,56 @@ def test_the_error_of_a_decibel_is_that_of_its_mean_square() -> None:
     errors = (originals.double() - restored.double()).div(255).square().mean(dim=(1, 2, 3))
     mse_error = standard_error("reconstruction_mse", evidence)
     assert mse_error == pytest.approx(mean_standard_error(errors), rel=1e-9)
-    moved = -10 * math.log10(float(errors.mean()) + mse_error) + 10 * math.log10(float(errors.mean()))
-    assert standard_error("psnr", evidence) == pytest.approx(-moved, rel=0.05)
+    low, high = (-10 * math.log10(float(errors.mean()) + side * mse_error) for side in (1, -1))
+    assert standard_error("psnr", evidence) == pytest.approx((high - low) / 2, rel=0.01)
+
+
+def test_the_error_of_bits_is_that_of_the_mean_of_each_image_s() -> None:
+    nats = 40 * draw(7, 150)[:, 0]
+    evidence = Evidence(samples=draw(1), reference=draw(2), log_likelihoods=nats, dimensions=16)
+    bits = [bits_per_dimension(each, 16) for each in nats.split(1)]
+    expected = statistics.stdev(bits) / math.sqrt(150)
+    assert standard_error("bits_per_dim", evidence) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_error_of_quality_is_that_of_the_share_in_any_mode_the_first_too() -> None:
+    modes = torch.tensor([-1] * 30 + [0] * 20 + [1] * 25 + [2] * 45)
+    evidence = Evidence(samples=draw(1, 120), reference=draw(2), sample_modes=modes, mode_count=3)
+    assert standard_error("high_quality_fraction", evidence) == share_standard_error(torch.arange(120) < 90)
+
+
+@pytest.mark.parametrize(("count", "inside"), [(100, 0), (100, 7), (96, 96), (40, 20)])
+def test_the_error_of_a_share_is_that_of_a_mean_over_two_more_of_each_kind(count: int, inside: int) -> None:
+    flags = np.array([1] * (inside + 2) + [0] * (count - inside + 2))
+    found = share_standard_error(torch.arange(count) < inside)
+    assert found == pytest.approx(flags.std() / math.sqrt(count + 4), rel=1e-12)
+
+
+def test_the_errors_of_the_table_are_those_of_its_numbers() -> None:
+    """With a seed of its own, by the flags of each sample."""
+    evidence = dataclasses.replace(evidence_of(200), seed=3, sample_logits=draw(6, 200, 200))
+    apart = torch.cdist(evidence.samples, evidence.reference)
+    radii = torch.cdist(evidence.reference, evidence.reference).fill_diagonal_(torch.inf).sort(dim=1).values
+    inside = (apart <= radii[:, 2]).any(dim=1)
+    assert standard_error("precision", evidence) == share_standard_error(inside)
+    nearest, rows = apart.min(dim=1)
+    assert standard_error("authenticity", evidence) == share_standard_error(nearest > radii[rows, 0])
+    expected = score_standard_error(evidence.sample_logits, seed=3)
+    assert standard_error("classifier_score", evidence) == expected
+    assert (
+        expected != score_standard_error(evidence.sample_logits) == score_standard_error(evidence.sample_logits, seed=0)
+    )
+    found = standard_error("fd", evidence)
+    assert found == frechet_standard_error(evidence.samples, evidence.statistics.gaussian)
+
+
+def test_ssim_has_no_error_where_too_few_images_were_looked_at() -> None:
+    """Of images of 104² values, 2²⁰ values are 96; of 2×2 pixels there is no SSIM."""
+    for side in (104, 2):
+        images = torch.zeros(LEAST, 1, side, side, dtype=torch.uint8)
+        evidence = Evidence(samples=draw(1), reference=draw(2), originals=images, reconstructions=images + 1)
+        assert standard_error("reconstruction_mse", evidence) == 0.0
+        assert standard_error("ssim", evidence) is None
 
 
 NAMES = ("fd", "kid", "precision", "density", "authenticity", "classifier_score", "bits_per_dim", "ssim", "psnr")

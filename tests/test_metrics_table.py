@@ -14,14 +14,17 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
+from genbench import metrics as package
 from genbench.cli.metrics import metrics as listing
-from genbench.metrics import DIRECTIONS, METRICS, Evidence, NotMeasurable, ReferenceStatistics
+from genbench.metrics import DIRECTIONS, METRICS, Evidence, Metric, NotMeasurable, ReferenceStatistics, Value
+from genbench.metrics import evidence as evidence_module
 from genbench.metrics import reference as reference_module
 from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.fid_infinity import frechet_infinity
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid import kernel_distance
 from genbench.metrics.precision_recall import precision_recall
+from genbench.metrics.reference_parts import split_reference
 from genbench.metrics.remarks import remark
 from genbench.metrics.resampling import standard_error
 
@@ -66,6 +69,13 @@ def test_the_table_comes_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [len(METRICS), False, "lower"]
+
+
+def test_what_needs_torch_comes_with_the_package_when_it_is_asked_for() -> None:
+    for name, module in (("Evidence", evidence_module), ("ReferenceStatistics", reference_module)):
+        assert getattr(package, name) is getattr(module, name)
+    with pytest.raises(AttributeError, match=r"^module 'genbench.metrics' has no attribute 'nothing'$"):
+        _ = package.nothing
 
 
 # The accuracy score trains for seconds: it has tests of its own, with fewer steps.
@@ -139,12 +149,19 @@ def test_too_few_are_said_with_the_count(name: str, evidence: Evidence) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"samples": torch.full((5, 6), math.nan)}, "samples: 5 of 5 rows hold NaN or infinity"),
+        ({"samples": torch.full((5, 6), math.nan)}, "^samples: 5 of 5 rows hold NaN or infinity"),
         ({"samples": normal(5, 6).index_fill(0, torch.tensor([2]), math.inf)}, "samples: 1 of 5 rows hold NaN"),
-        ({"samples": normal(5, 7)}, "reference: expected 7 features an image, got 6"),
-        ({"held_out": normal(5, 7)}, "held-out features: expected 6 features an image, got 7"),
-        ({"sample_logits": torch.full((5, 4), math.nan)}, "sample logits: 5 of 5 rows"),
-        ({"sample_items": torch.zeros(5, 1, 8, 8)}, "sample items: expected uint8 images"),
+        ({"samples": normal(5, 7)}, "^reference: expected 7 features an image, got 6"),
+        ({"held_out": normal(5, 7)}, "^held-out features: expected 6 features an image, got 7"),
+        ({"sample_logits": torch.full((5, 4), math.nan)}, "^sample logits: 5 of 5 rows"),
+        ({"reference": normal(5, 6) / 0}, "^reference: 5 of 5 rows hold NaN"),
+        ({"held_out": normal(5, 6) / 0}, "^held-out features: 5 of 5 rows"),
+        ({"reference_logits": normal(5, 4) / 0}, "^reference logits: 5 of 5 rows"),
+        ({"held_out_logits": normal(5, 4) / 0}, "^held out logits: 5 of 5 rows"),
+        *(
+            ({name: torch.zeros(5, 1, 8, 8)}, f"^{name.replace('_', ' ')}: expected uint8 images")
+            for name in ("sample_items", "reference_items", "held_out_items", "originals", "reconstructions")
+        ),
     ],
 )
 def test_faulty_evidence_is_refused_in_one_line(change: dict[str, Tensor], message: str, evidence: Evidence) -> None:
@@ -218,19 +235,120 @@ def test_a_second_model_pays_nothing_for_the_reference(monkeypatch: pytest.Monke
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    for function in ("self_pairs", "nearest_neighbours", "fit_cells", "split_reference", "class_histogram"):
+    functions = ("self_pairs", "nearest_neighbours", "fit_cells", "assign_cells", "split_reference", "class_histogram")
+    for function in functions:
         monkeypatch.setattr(reference_module, function, refuse)
     restored = ReferenceStatistics(
         first.reference, first.held_out, first.reference_logits, first.reference_items, tensors=stored
     )
     second = dataclasses.replace(full_evidence(), statistics=restored)
+    for statistics in (restored.gaussian, *restored.gap_parts[0], *restored.gap_parts[1]):
+        assert any(statistics.mean is tensor for tensor in stored.values())
     assert {name: METRICS[name].compute(second) for name in QUICK} == before
     assert set(restored.tensors) == set(stored)
 
 
-def test_statistics_say_what_of_the_data_they_lack() -> None:
-    with pytest.raises(NotMeasurable, match="reference statistics: held_out of the data needed, none given"):
-        _ = ReferenceStatistics(normal(20, 3)).held_out_distances
+def test_the_names_under_which_statistics_are_stored_are_those_of_their_version() -> None:
+    """A file of another program version is read by them: they may change with `VERSION` alone."""
+    data = full_evidence()
+    statistics = ReferenceStatistics(data.reference, data.held_out, data.reference_logits, data.reference_items)
+    for name in ("gaussian", "neighbour_distances", "held_out_distances", "held_out_cells", "gap_parts"):
+        getattr(statistics, name)
+    for name in ("class_histogram", "intensities", "spectrum"):
+        getattr(statistics, name)
+    fields = ("mean", "count", "covariance")
+    assert ReferenceStatistics.VERSION == 2
+    assert set(statistics.tensors) == {
+        *(f"{of}/{name}" for of in ("gaussian", "gap/train/0", "gap/held_out/0") for name in fields),
+        *("neighbour_distances", "kernel_sum", "held_out_distances", "held_out_nearest", "held_out_cells"),
+        *("centroids", "class_histogram", "intensities", "spectrum"),
+    }
+    assert statistics.neighbour_distances.shape == (120, 5)
+
+
+def test_parts_of_the_gap_are_restored_each_as_it_was() -> None:
+    train, held_out = normal(60, 3), normal(25, 3, seed=1)
+    first = ReferenceStatistics(train, held_out)
+    expected = split_reference(train, held_out)
+    _ = first.gap_parts
+    for statistics in (first, ReferenceStatistics(train, held_out, tensors=first.tensors)):
+        for found, parts in zip(statistics.gap_parts, expected, strict=True):
+            assert [part.mean.tolist() for part in found] == [part.mean.tolist() for part in parts]
+            assert [part.count for part in found] == [25] * len(parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        *((name, "held_out") for name in ("held_out_distances", "held_out_nearest", "held_out_cells", "gap_parts")),
+        ("class_histogram", "logits"),
+        ("intensities", "images"),
+        ("spectrum", "images"),
+    ],
+)
+def test_statistics_say_what_of_the_data_they_lack(name: str, lacking: str) -> None:
+    message = f"^reference statistics: {lacking} of the data needed, none given"
+    with pytest.raises(NotMeasurable, match=message):
+        getattr(ReferenceStatistics(normal(20, 3)), name)
+
+
+def test_labels_are_those_asked_for_else_those_seen_and_classes_those_of_the_data() -> None:
+    points, labels = normal(6, 2), torch.tensor([0, 4, 1, 1, 0, 2])
+    seen = torch.eye(5)[[1, 0, 4, 2, 2, 3]]
+    fields = {"samples": points, "reference": points, "sample_logits": seen}
+    for known in (
+        {"held_out_labels": labels, "reference_labels": labels[:0]},
+        {"reference_labels": labels},
+        {"held_out_labels": labels[2:], "reference_labels": labels},
+        {"held_out_labels": labels, "reference_labels": labels[2:]},
+    ):
+        found, classes = Evidence(**fields, **known).labels_of_samples("me")
+        assert (found.tolist(), classes) == ([1, 0, 4, 2, 2, 3], 5)
+    asked = Evidence(**fields, reference_labels=labels, sample_labels=labels.flip(0)).labels_of_samples("me")
+    assert (asked[0].tolist(), asked[1]) == ([2, 0, 1, 1, 4, 0], 5)
+    for known, classes in (({}, 0), ({"reference_labels": labels[2:]}, 3)):
+        message = f"^me: needs labels of the samples, or a classifier of the data's {classes} classes"
+        with pytest.raises(NotMeasurable, match=message):
+            Evidence(**fields, **known).labels_of_samples("me")
+    with pytest.raises(NotMeasurable, match=r"^me: needs labels"):
+        Evidence(samples=points, reference=points, reference_labels=labels).labels_of_samples("me")
+
+
+def test_images_of_two_shapes_are_not_set_against_each_other(evidence: Evidence) -> None:
+    metric = METRICS["pixel_statistics"]
+    other = torch.zeros(9, 3, 8, 10, dtype=torch.uint8)
+    message = (
+        "^pixel_statistics: needs images of one shape, got sample images of 3x8x10 and reference images of 1x8x8 "
+        r"\(channels x height x width\)"
+    )
+    with pytest.raises(NotMeasurable, match=message):
+        metric.compute(dataclasses.replace(evidence, sample_items=other))
+    less = dataclasses.replace(evidence, sample_items=evidence.sample_items[:9], samples=evidence.samples[:5])
+    assert set(metric.compute(less)) == {value.name for value in metric.values}  # of one shape, and not of one count
+
+
+def test_a_metric_of_one_s_own_is_measured_by_default_and_kept_off_the_curve() -> None:
+    metric = Metric(
+        name="mine",
+        values=(Value("mine", None), Value("other", "lower", "official")),
+        needs=("samples", "mode_count"),
+        least_count=3,
+        function="kid:measure",
+        summary="mine",
+        paper="",
+    )
+    assert (metric.version, metric.parameters, metric.per_feature, metric.curve, metric.default) == (
+        *(1, {}, False, False, True),
+    )
+    assert metric.reported_names(official=True) == {"mine": "mine", "other": "official"}
+    assert metric.reported_names(official=False) == {"mine": "mine", "other": "other"}
+    few = Evidence(samples=normal(2, 3), reference=normal(9, 3), mode_count=1)
+    with pytest.raises(NotMeasurable, match=r"^mine: needs at least 3 samples, got 2$"):
+        metric.compute(few)
+    with pytest.raises(NotMeasurable, match=r"^mine: needs mode count, and there are none$"):
+        metric.compute(dataclasses.replace(few, samples=normal(3, 3), mode_count=None))
+    enough = dataclasses.replace(few, samples=normal(3, 3))
+    assert metric.compute(enough) == {"kid": kernel_distance(enough.samples, enough.reference)}
 
 
 def test_the_listed_least_count_is_per_feature_where_the_function_asks_for_so_many() -> None:
@@ -250,11 +368,11 @@ def test_values_that_look_like_faults_are_explained_and_others_are_not() -> None
     data = normal(100, 3)
     alike = Evidence(samples=torch.full((50, 3), 40.0), reference=data)
     density = METRICS["density_coverage"].compute(alike)["density"]
-    assert "no sample lies in any neighbourhood" in (remark("density", density) or "")
+    assert (remark("density", density) or "").startswith("0: no sample lies in any neighbourhood")
     found = [
         METRICS["kernel_distance"].compute(Evidence(samples=normal(30, 3, seed=s), reference=data)) for s in range(20)
     ]
     explained = [numbers["kid"] for numbers in found if remark("kid", numbers["kid"])]
     assert explained == [numbers["kid"] for numbers in found if numbers["kid"] < 0]
     assert 0 < len(explained) < 20
-    assert remark("fd", 0.0) is remark("density", 0.1) is remark("pixel_w1", -1.0) is None
+    assert remark("fd", 0.0) is remark("density", 0.1) is remark("pixel_w1", -1.0) is remark("kid", 0.0) is None

@@ -45,7 +45,7 @@ def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | 
     return float(scores.mean()), float(scores.std(correction=0))
 
 
-def divergences(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> list[Tensor]:
+def divergences(logits: Tensor, *, splits: int, seed: int | None) -> list[Tensor]:
     """Return `KL(p(y|x) ‖ p(y))` of each sample in nats, float64, split by split; arguments as `classifier_score`."""
     found = []
     for p, log_p in probabilities(logits, splits=splits, seed=seed):
@@ -55,7 +55,7 @@ def divergences(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None 
     return found
 
 
-def probabilities(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> list[tuple[Tensor, Tensor]]:
+def probabilities(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None) -> list[tuple[Tensor, Tensor]]:
     """Return `p(y|x)` and its logarithm, (n, C) float64, split by split; arguments as `classifier_score`."""
     check_features(logits, "logits")
     count = len(logits)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -30,14 +29,14 @@ def mode_counts(modes: Tensor, mode_count: int) -> tuple[int, float]:
         ValueError: an index is not below `mode_count`.
 
     Example:
+        >>> import torch
         >>> mode_counts(torch.tensor([0, 0, 2, -1]), mode_count=8)
         (2, 0.75)
     """
     if int(modes.max()) >= mode_count:
         raise ValueError(f"modes: index {int(modes.max())} found, but there are {mode_count} modes")
     held = modes[modes >= 0]
-    covered = int((torch.bincount(held, minlength=mode_count) > 0).sum())
-    return covered, len(held) / len(modes)
+    return len(held.unique()), len(held) / len(modes)
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

@@ -45,8 +45,8 @@ class FeatureMoments(Metric):
         self.add_state("total", default=torch.zeros(dimension, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("outer", default=torch.zeros(dimension, dimension, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", default=torch.tensor(0), dist_reduce_fx="sum")
-        start = torch.zeros(dimension, dtype=torch.float64) if origin is None else origin.double()
-        self.register_buffer("origin", start, persistent=False)
+        start = torch.zeros(dimension) if origin is None else origin
+        self.register_buffer("origin", start.double(), persistent=False)
 
     def update(self, features: Tensor) -> None:
         """Add (B, d) features.

@@ -45,7 +45,8 @@ def frechet_standard_error(
 
     `s² = Σ ψ_i² / (N (N − 1))` with ψ_i the derivative of the distance by the weight of sample i. With `z_i = x_i − μ₁`
     and rows `b_i = z_i Fᵀ/√(N − 1)`, FᵀF = Σ₂, the root's trace is the nuclear norm of B, whose derivative by the
-    weight is half of the diagonal of `(BBᵀ)^½`; so `ψ_i = 2 (μ₁ − μ₂)·z_i + |z_i|² − N [(BBᵀ)^½]_ii`, less its mean.
+    weight is half of the diagonal of `(BBᵀ)^½`; so `ψ_i = 2 (μ₁ − μ₂)·z_i + N/(N − 1) |z_i|² − N [(BBᵀ)^½]_ii`, less
+    its mean.
     It costs one eigendecomposition of BᵀB or BBᵀ, the smaller, where leaving out 20 groups costs 20 distances and has
     a sixth of scatter of its own: with 64 features and 1,000 samples whose distance has a deviation of 0.0231 over
     repeated draws, it gives 0.0216 ± 0.0012 and twenty groups 0.0246 ± 0.0051 (deviation over 20 draws).
@@ -66,6 +67,7 @@ def frechet_standard_error(
         reference: of the data.
         total: the statistics of `samples`, where they are at hand.
     """
+    count = len(samples)
     total = total or GaussianStatistics.from_features(samples)
     if total.low_rank:
         projected = total.factor @ reference.factor.T
@@ -73,10 +75,9 @@ def frechet_standard_error(
         roots = vectors.square() @ values.clamp(min=0).sqrt()  # (N,) diagonal of (BBᵀ)^½
     else:
         roots = _root_diagonal(samples, total, reference)
-    count = len(samples)
     influences = torch.cat(
         [
-            2 * centred @ (total.mean - reference.mean) + centred.square().sum(dim=1)
+            2 * centred @ (total.mean - reference.mean) + count / (count - 1) * centred.square().sum(dim=1)
             for centred in (chunk.double() - total.mean for chunk in torch.split(samples, _CHUNK))
         ]
     )

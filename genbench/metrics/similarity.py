@@ -56,7 +56,8 @@ def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
     MS-SSIM is the product over scales of the mean structure terms (the second factor), each to its exponent, the
     coarsest scale with the whole SSIM; from one scale to the next the mean of each 2×2 pixels is taken. It takes as
     many scales as fit (`scales`) with the first exponents of the five, made to sum to 1; a mean below 0 counts as 0.
-    Images are computed in float32, good to 1e-6, and their means in float64.
+    Images are computed in float32, good to 1e-6 where they have structure and to 1e-4 where both are nearly flat, and
+    their means in float64.
 
     Paper: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", equation 13,
     https://doi.org/10.1109/TIP.2003.819861; Wang, Simoncelli & Bovik 2003, "Multiscale structural similarity for

@@ -95,10 +95,10 @@ class Progress:
 
     step: int = 0
     elapsed_s: float = 0.0
-    before_s: float = 0.0  # of the elapsed, what came before the first step
     rows: list[Row] = field(default_factory=list)
     windows: list[tuple[int, float]] = field(default_factory=list)  # (items, seconds) of each window
     evaluated: int = -1  # the last evaluation that is done; 0 is the one before the first step
+    before_s: float = 0.0  # of the elapsed, what came before the first step
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

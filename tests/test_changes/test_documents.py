@@ -113,7 +113,7 @@ def rich(make, fail, show: Show) -> Shown:
         return [
             *make("gan", {"fd": [fd], "kid": [kid]}, costs),
             *make("vae<b>:beta=4", {"fd": [5.0, 5.0]}),
-            *make("real", {"fd": [0.5] * 3, "kid": [control] * 3}, kind="control", budget=None),
+            *make("real", {"fd": [0.5] * 3, "kid": [control] * 3}, role="control", budget=None),
         ]
 
     lost = make("lost", {"fd": [5.0, 6.0]})

@@ -37,8 +37,8 @@ def test_only_shared_budgets_meet_and_none_is_a_refusal(make) -> None:
 
 
 def test_a_control_is_one_row_under_any_budget_and_no_model_of_its_label(make) -> None:
-    base = make("real", kind="control", budget="9steps")
-    found = pairing(base, make("real", kind="control", budget=None))
+    base = make("real", role="control", budget="9steps")
+    found = pairing(base, make("real", role="control", budget=None))
     assert [(pair.subject, pair.is_model, pair.budget) for pair in found.pairs] == [("real on digits", False, "")]
     other = pairing(base, make("real"))
     assert (other.pairs, other.only_base, other.only_new) == ((), ("real on digits",), ("real on digits",))
@@ -95,7 +95,7 @@ def test_measures_stand_in_reading_order_then_by_kind(make) -> None:
                 "train_items_per_s",
                 "train_flops_per_item",
                 "steps",
-                "images",
+                "items",
                 "sample_batch_size",
                 "kid",
             ),
@@ -165,7 +165,7 @@ def test_what_was_lost_is_told_by_seed_with_the_first_reason(make, fail) -> None
 def test_a_comparison_names_all_that_either_set_holds(make, fail) -> None:
     base = [*make("gan", {"fd": [1.0]}, {"train_s": [1.0]}), *map(fail, make("old", {"kid": [1.0]}))]
     new = [*make("gan", {"fd": [1.0], "ssim": [1.0]}), *make("vae", {"fd": [1.0]}, dataset={"name": "shapes"})]
-    control = make("real", {"fd": [1.0]}, kind="control", budget=None)
+    control = make("real", {"fd": [1.0]}, role="control", budget=None)
     found = compare([*base, *control], [*new, *control])
     assert found.names == {"fd", "ssim", "train_s"}
     assert found.models == {"gan", "gan@digits", "old", "old@digits", "vae", "vae@shapes"}

@@ -117,10 +117,10 @@ def test_a_side_without_finished_cells_has_no_seeds_to_tell(make, fail) -> None:
 
 def test_a_control_that_moved_and_other_software_are_told_last(make) -> None:
     machine = {**make()[0]["environment"], "torch": "2.14.0", "genbench": "0.2.0"}
-    base = [*make(), *make("real", {"fd": [0.5] * 3}, kind="control", budget=None)]
+    base = [*make(), *make("real", {"fd": [0.5] * 3}, role="control", budget=None)]
     new = [
         *make(machine=machine),
-        *make("real", {"fd": [0.625] * 3}, kind="control", budget=None, machine=machine),
+        *make("real", {"fd": [0.625] * 3}, role="control", budget=None, machine=machine),
     ]
     assert said(base, new) == [
         "software: genbench is 0.1.0 in BASE and 0.2.0 in NEW; torch is 2.13.0 in BASE and 2.14.0 in NEW",
