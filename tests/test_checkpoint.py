@@ -198,7 +198,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 def test_whatever_is_wrong_with_a_checkpoint_training_begins_anew_and_says_so_once(left: Path, fault: str) -> None:
     FAULTS[fault](left)
     told: list[dict[str, Any]] = []
-    model, progress = cell_training(left, told).begin()
+    model, progress = cell_training(left, told).begin(2)
     (notice,) = told
     assert notice["event"] == "notice"
     assert notice["text"].startswith(f"checkpoint {left}: cannot be restored: ")
@@ -210,7 +210,7 @@ def test_whatever_is_wrong_with_a_checkpoint_training_begins_anew_and_says_so_on
     assert torch.equal(torch.get_rng_state(), seeded())
     checkpoint.save(left, model, progress.to_json())  # there is room for the next one
     told.clear()
-    cell_training(left, told).begin()
+    cell_training(left, told).begin(2)
     assert [event["text"] for event in told] == ["resumes after step 0"]
     if fault == "a folder":  # what genbench has not written it does not remove
         assert [path.read_text() for path in left.parent.rglob("another.txt")] == ["kept"]
@@ -236,7 +236,7 @@ def test_every_bit_counts(left: Path) -> None:
 
 def test_a_resumed_training_says_after_which_step(left: Path) -> None:
     told: list[dict[str, Any]] = []
-    _, progress = cell_training(left, told).begin()
+    _, progress = cell_training(left, told).begin(2)
     assert progress.step == 3
     assert told == [{"event": "notice", "text": "resumes after step 3"}]
 
@@ -247,7 +247,7 @@ def test_too_little_memory_is_no_fault_of_the_checkpoint(left: Path, monkeypatch
 
     monkeypatch.setattr(torch, "load", exhausted)
     with pytest.raises(MemoryError):
-        cell_training(left, []).begin()
+        cell_training(left, []).begin(2)
     assert left.exists()
 
 

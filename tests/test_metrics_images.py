@@ -12,7 +12,7 @@ from scipy import signal, stats
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from genbench.metrics import METRICS, Evidence, NotMeasurable, cas, pixels
+from genbench.metrics import METRICS, Evidence, NotMeasurable, cas, pixel_gaps, pixels
 from genbench.metrics.cas import classification_accuracy_score
 from genbench.metrics.constants import CAS_BATCH, CAS_STEPS
 from genbench.metrics.diversity import _draw, within_class_similarity
@@ -268,8 +268,9 @@ def test_the_table_s_pixel_statistics_are_those_of_the_pixels() -> None:
 
 def test_the_table_s_subsets_of_images_are_drawn_by_the_evidence_s_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     """And those of the data by seed 0, as all models share them."""
-    monkeypatch.setattr(pixels, "most_levels", lambda images: 10)
-    monkeypatch.setattr(pixels, "of_spectrum", lambda images, seed=0: images[chosen(len(images), 5, seed)])
+    for module in (pixels, pixel_gaps):
+        monkeypatch.setattr(module, "most_levels", lambda images: 10)
+        monkeypatch.setattr(module, "of_spectrum", lambda images, seed=0: images[chosen(len(images), 5, seed)])
     samples, reference = noise(50, 1, 4, 4), noise(60, 1, 4, 4, seed=1)
     points = torch.zeros(50, 2)
     evidence = Evidence(samples=points, reference=points, sample_items=samples, reference_items=reference, seed=3)

@@ -318,7 +318,7 @@ def test_images_of_two_shapes_are_not_set_against_each_other(evidence: Evidence)
     metric = METRICS["pixel_statistics"]
     other = torch.zeros(9, 3, 8, 10, dtype=torch.uint8)
     message = (
-        "^pixel_statistics: needs images of one shape, got sample images of 3x8x10 and reference images of 1x8x8 "
+        "^pixel_statistics: needs images of one shape, got sample items of 3x8x10 and reference items of 1x8x8 "
         r"\(channels x height x width\)"
     )
     with pytest.raises(NotMeasurable, match=message):

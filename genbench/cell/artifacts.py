@@ -14,6 +14,8 @@ from genbench.records.identity import slug
 
 __all__ = ["save_artifacts"]
 
+PAIRS = 32  # of originals and reconstructions that are shown
+
 
 def save_artifacts(
     directory: Path, cell: Cell, cell_id: str, dataset: Dataset, items: Tensor, restored: Tensor | None
@@ -35,12 +37,11 @@ def save_artifacts(
     stem, kind = f"samples/{name}-{cell_id[:6]}", dataset.kind
     data = f"samples/{slug(dataset.name)}-{dataset.fingerprint[:6]}-reference{kind.suffix}"
     paths = {"samples": f"{stem}{kind.suffix}", "reference": data}
-    shown = kind.shown(dataset.shape)
+    shown = min(len(items), kind.shown(dataset.shape))  # as many of the data beside them
     kind.show(directory / paths["samples"], items[:shown])
     kind.show(directory / paths["reference"], dataset.train.items[:shown])
     if restored is not None:
         paths["reconstructions"] = f"{stem}-reconstructions{kind.suffix}"
-        half = shown // 2
-        pairs = torch.stack([dataset.held_out.items[:half], restored[:half]], 1).flatten(0, 1)
+        pairs = torch.stack([dataset.held_out.items[:PAIRS], restored[:PAIRS]], 1).flatten(0, 1)
         kind.show(directory / paths["reconstructions"], pairs)
     return paths
