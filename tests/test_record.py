@@ -3,13 +3,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from genbench import report
+from genbench.cli.compare import compare
 from genbench.execution.benchmark import _Runner
 from genbench.machine import atomic
 from genbench.records.identity import canonical, identity, slug
@@ -216,7 +219,7 @@ def test_a_record_is_plain_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
-def test_records_of_every_schema_so_far_are_read_and_reported(tmp_path: Path, schema: int) -> None:
+def test_records_of_every_schema_so_far_are_read_reported_and_compared(tmp_path: Path, schema: int) -> None:
     """`tests/records` keeps one record of each schema, as that version of genbench wrote it."""
     source = Path(__file__).parent / "records" / f"schema-{schema}.json"
     assert json.loads(source.read_text())["schema"] == schema
@@ -231,3 +234,10 @@ def test_records_of_every_schema_so_far_are_read_and_reported(tmp_path: Path, sc
         assert record.data["cell"]["metrics"]["frechet_distance"] == 1
     page = report.render_directory(tmp_path).read_text()
     assert record.label in page
+    answer = CliRunner().invoke(compare, [str(tmp_path), str(tmp_path)], catch_exceptions=False)
+    if record.data["cell"]["role"] == "model":
+        assert answer.exit_code == 0
+        assert re.search(rf"^{record.label} +fd .* 0% ", answer.output, re.MULTILINE), answer.output
+        assert "train_items_per_s" in answer.output
+    else:  # the one of schema 1 is of a control, which is compared and judged by nothing
+        assert "no number of a model could be compared" in answer.output
