@@ -25,7 +25,8 @@ from genbench.evaluation.measurement import Evaluator
 from genbench.evaluation.selection import select
 from genbench.plugin import finding, world
 from genbench.records.identity import slug
-from genbench.records.record import SCHEMA, checkpoint_path, record_path
+from genbench.records.record import checkpoint_path, record_path
+from genbench.records.schemas import SCHEMA
 
 MODELS = Path(__file__).parent / "models"
 ID = "0123456789abcdef"

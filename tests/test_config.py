@@ -13,7 +13,8 @@ from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, make_b
 from genbench.errors import InputError
 from genbench.execution.benchmark import _Runner
 from genbench.records.identity import identity
-from genbench.records.record import SCHEMA, cell_id, read_records, write_record
+from genbench.records.record import cell_id, read_records, write_record
+from genbench.records.schemas import SCHEMA
 
 
 @pytest.mark.parametrize(

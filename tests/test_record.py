@@ -16,7 +16,8 @@ from genbench.cli.compare import compare
 from genbench.execution.benchmark import _Runner
 from genbench.machine import atomic
 from genbench.records.identity import canonical, identity, slug
-from genbench.records.record import SCHEMA, RecordError, cell_id, read_record, read_records, record_path, write_record
+from genbench.records.record import RecordError, cell_id, read_record, read_records, record_path, write_record
+from genbench.records.schemas import SCHEMA
 
 RECIPE = {"metric": "frechet_distance"}
 RECIPE_ID = identity(RECIPE, 8)

@@ -30,7 +30,8 @@ from genbench.plugin import finding, loading, world
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.plugin.visible import message_of
-from genbench.records.record import SCHEMA, checkpoint_path, not_applicable, write_record
+from genbench.records.record import checkpoint_path, not_applicable, write_record
+from genbench.records.schemas import SCHEMA
 from genbench.training import cost
 from genbench.training.compilation import compile_networks
 from genbench.training.flops import Flops

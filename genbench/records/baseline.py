@@ -15,7 +15,8 @@ from typing import Any
 from genbench.errors import InputError
 from genbench.machine import atomic
 from genbench.records.identity import canonical
-from genbench.records.record import SCHEMA, Record, RecordError, checked
+from genbench.records.record import Record, RecordError, checked
+from genbench.records.schemas import SCHEMA
 
 __all__ = ["read_baseline", "write_baseline"]
 

@@ -14,9 +14,9 @@ from genbench.machine import atomic
 from genbench.machine.privacy import installed_folders, without_paths
 from genbench.records.fields import fault, is_cell_id
 from genbench.records.identity import canonical, identity
+from genbench.records.schemas import SCHEMA, upgraded
 
 __all__ = [
-    "SCHEMA",
     "Record",
     "RecordError",
     "cell_id",
@@ -28,52 +28,14 @@ __all__ = [
     "read_record",
     "read_records",
     "record_path",
-    "upgraded",
     "without_numbers",
     "write_record",
 ]
-
-SCHEMA = 4
 
 
 class RecordError(GenbenchError):
     """A record that cannot be trusted: truncated, edited, or written by a newer genbench."""
 
-
-def _from_1(data: dict[str, Any]) -> dict[str, Any]:
-    """Read schema 1, whose cells ran one at a time, and which did not say of a failed one what was not measured."""
-    environment = data["environment"] and {"jobs": 1, **data["environment"]}
-    return {"not_measured": {}, **data, "schema": 2, "environment": environment}
-
-
-def _from_2(data: dict[str, Any]) -> dict[str, Any]:
-    """Read schema 2: it had no versions of a cell's metrics, and the training precision had the name of a metric."""
-    recipes = data["recipes"].values()
-    cell = {"training_precision" if name == "precision" else name: value for name, value in data["cell"].items()}
-    if isinstance(cell.get("metrics"), list):  # those of the recipes are known
-        versions = {str(recipe.get("metric")): recipe.get("metric_version") for recipe in recipes}
-        cell["metrics"] = {str(name): versions.get(str(name)) for name in cell["metrics"]}
-    return {**data, "schema": 3, "cell": cell}
-
-
-def _from_3(data: dict[str, Any]) -> dict[str, Any]:
-    """Read schema 3, which knew images alone, and whose names of costs and counts said so."""
-    cell = {"role" if name == "kind" else name: value for name, value in data["cell"].items()}
-    dataset = {"shape" if name == "image_shape" else name: value for name, value in cell["dataset"].items()}
-    cell["dataset"] = {"kind": "image", **dataset}
-    cost = {_COSTS_OF_3.get(name, name): value for name, value in data["cost"].items()}
-    curve = [{"items" if name == "images" else name: value for name, value in row.items()} for row in data["curve"]]
-    return {**data, "schema": 4, "cell": cell, "cost": cost, "curve": curve}
-
-
-_COSTS_OF_3 = {
-    "images": "items",
-    "train_images_per_s": "train_items_per_s",
-    "sample_images_per_s": "sample_items_per_s",
-    "train_flops_per_image": "train_flops_per_item",
-    "sample_flops_per_image": "sample_flops_per_item",
-}
-_UPGRADES = {1: _from_1, 2: _from_2, 3: _from_3}  # from each older schema to the next
 
 # What a record says of its cell that cannot change a number.
 _INCIDENTAL = frozenset({"label", "summary"})
@@ -231,7 +193,7 @@ def read_record(path: Path) -> Record:
         body = {key: value for key, value in data.items() if key != "sha256"}
         checksum, expected = data["sha256"], hashlib.sha256(canonical(body)).hexdigest()
         newer = data["schema"] > SCHEMA
-        if not newer and data["schema"] not in (*_UPGRADES, SCHEMA):
+        if not newer and data["schema"] not in range(1, SCHEMA + 1):
             raise ValueError(data["schema"])
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise RecordError(
@@ -277,13 +239,6 @@ def _foreign(path: Path, data: Mapping[str, Any]) -> str:
     if data["schema"] > 2 and any(identity(recipe, 8) != name for name, recipe in data["recipes"].items()):
         return "has a recipe under another's id"
     return ""
-
-
-def upgraded(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's document as this version's schema has it."""
-    while data["schema"] < SCHEMA:
-        data = _UPGRADES[data["schema"]](data)
-    return data
 
 
 def each_record(directory: Path) -> Iterator[Record]:

@@ -11,7 +11,8 @@ import pytest
 from genbench.cli import main
 from genbench.records.baseline import read_baseline
 from genbench.records.identity import canonical
-from genbench.records.record import SCHEMA, read_records, write_record
+from genbench.records.record import read_records, write_record
+from genbench.records.schemas import SCHEMA
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -14,7 +14,7 @@ import pytest
 
 from genbench.config import Settings
 from genbench.metrics import METRICS
-from genbench.records.record import SCHEMA, upgraded
+from genbench.records.schemas import SCHEMA, upgraded
 from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
 
 RECORDS = Path(__file__).parent.parent / "records"
