@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from genbench.machine.terminal import watched
 from genbench.plugin.visible import visible
-from genbench.progress.terminal import watched
 
 __all__ = ["go_on_without_cache", "say", "watched"]
 

@@ -10,8 +10,8 @@ from functools import partial
 import click
 
 from genbench.execution.planning import Listener
+from genbench.machine.terminal import watched
 from genbench.progress.lines import Lines, Silence
-from genbench.progress.terminal import watched
 
 __all__ = ["Lines", "Silence", "listener_for"]
 
