@@ -162,7 +162,10 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
     [
         ("import genbench", ("torch", "pandas", "numpy", "genbench_")),
         ("import genbench; genbench.hookimpl", ("torch", "pandas")),
-        ("import genbench.cli", ("torch", "pandas", "rich", "numpy", "genbench_")),
+        (
+            "import genbench.cli",
+            ("torch", "pandas", "rich", "numpy", "genbench_", "genbench.progress", "genbench.cell"),
+        ),
         ("import genbench.execution.benchmark", ("torch", "pandas", "genbench_")),
         ("import genbench.report, genbench.records.statistics", ("torch", "genbench_")),
         ("import genbench.records.record, genbench.records.baseline, genbench.kinds.nouns", ("torch", "genbench_")),
