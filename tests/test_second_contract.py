@@ -11,12 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from genbench import Data, Model, Training, datasets, report
+from genbench import Data, Model, Training, Unsuitable, datasets, report
 from genbench.cell.training import CellTraining
 from genbench.cli import cli
 from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.errors import InputError, PluginError
-from genbench.plugin import finding, loading
+from genbench.plugin import finding, loading, options
 from genbench.records.record import read_records
 from genbench.training.flops import Flops, StepFlops
 from genbench.training.loop import Batches, Progress, Schedule, train
@@ -234,3 +234,8 @@ def test_what_a_model_may_know_is_frozen() -> None:
     with pytest.raises(AttributeError):
         training.steps = 6  # type: ignore[misc]
     assert (data.classes, data.levels, data.symbols, data.sample_rate) == (None, 256, None, None)
+
+
+def test_a_reason_is_one_line_and_never_empty() -> None:
+    assert options.reason_of(Unsuitable("takes images\nalone")) == "takes images"
+    assert options.reason_of(Unsuitable()) == "it gives no reason"

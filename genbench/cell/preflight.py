@@ -20,7 +20,6 @@ from genbench.machine import environment
 from genbench.plugin import finding, loading, options
 from genbench.plugin.data import Data, Training
 from genbench.plugin.model import Model
-from genbench.plugin.visible import message_of
 
 __all__ = ["check_data", "check_model", "load_dataset", "load_extractor"]
 
@@ -117,5 +116,5 @@ def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[
     try:
         model = options.build(plugin, known, training, cell.model.options, torch.device("cpu"))
     except Unsuitable as reason:
-        return {"unsuitable": message_of(reason) or "it gives no reason"}
+        return {"unsuitable": options.reason_of(reason)}
     return {"built": isinstance(model, Model)}

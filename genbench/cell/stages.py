@@ -26,10 +26,9 @@ from genbench.evaluation.selection import select
 from genbench.evaluation.stopwatch import Stopwatch
 from genbench.evaluation.trained import Evaluation
 from genbench.machine import environment
-from genbench.plugin import finding, loading, world
+from genbench.plugin import finding, loading, options, world
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
-from genbench.plugin.visible import message_of
 from genbench.records.record import checkpoint_path, not_applicable, write_record
 from genbench.records.schemas import SCHEMA
 from genbench.training import cost
@@ -75,17 +74,17 @@ class _CellRun:
         metrics = select(self.settings.metrics, self.dataset.kind.name)
         self.evaluator = Evaluator(self.dataset, extractor, reference, metrics)
         self.evaluator.watch = self.watch = Stopwatch(time.perf_counter, self.tell_metric)
-        id, description, command = (self.payload[name] for name in ("id", "description", "command"))
+        cell_id, description, command = (self.payload[name] for name in ("id", "description", "command"))
         try:
             with world.imports_put_back():
                 outcome = self.control() if self.cell.is_control else self.model()
         except Unsuitable as reason:  # planning had no time to ask
-            record = not_applicable(id, description, command, message_of(reason), _now())
+            record = not_applicable(cell_id, description, command, options.reason_of(reason), _now())
         else:
-            record = self.finished({"id": id, "cell": description, "command": command, **outcome})
+            record = self.finished({"id": cell_id, "cell": description, "command": command, **outcome})
         write_record(self.directory, record)
         self.checkpoint_path.unlink(missing_ok=True)
-        return {"id": id}
+        return {"id": cell_id}
 
     def finished(self, outcome: Mapping[str, Any]) -> dict[str, Any]:
         self.events.stage("recording")

@@ -90,7 +90,7 @@ class Subject:
             try:
                 built = options.build(self.plugin, self.data, TRAINING, chosen, self.device)
             except Unsuitable as reason:
-                raise Refused(f"unsuitable for {self.case}: {reason}") from reason
+                raise Refused(f"unsuitable for {self.case}: {options.reason_of(reason)}") from reason
             except (ValueError, GenbenchError) as error:
                 if not self._is_meant(error):
                     raise

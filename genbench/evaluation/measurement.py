@@ -130,7 +130,7 @@ class Evaluator:
             metrics: what is measured; None is the default.
             fields: what the recipe says of how the items were read, beyond what is so of every dataset.
         """
-        self.metrics = select() if metrics is None else metrics
+        self.metrics = select((), dataset.kind.name) if metrics is None else metrics
         self.dataset = dataset
         self.extractor = extractor
         self.reference = reference

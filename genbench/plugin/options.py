@@ -10,12 +10,12 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Union
 
-from genbench.errors import OptionError, nearest, sentence
+from genbench.errors import OptionError, Unsuitable, nearest, sentence
 from genbench.plugin.data import Data, Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.visible import message_of
 
-__all__ = ["accepted", "build", "describe", "is_open"]
+__all__ = ["accepted", "build", "describe", "is_open", "reason_of"]
 
 
 def accepted(plugin: Plugin) -> dict[str, inspect.Parameter] | None:
@@ -39,6 +39,11 @@ def accepted(plugin: Plugin) -> dict[str, inspect.Parameter] | None:
         for name, parameter in signature.parameters.items()
         if parameter.default is not parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
     }
+
+
+def reason_of(unsuitable: Unsuitable) -> str:
+    """Return why a model says that it is not made for the data, on one line that is never empty."""
+    return message_of(unsuitable) or "it gives no reason"
 
 
 def is_open(plugin: Plugin) -> bool:
