@@ -18,7 +18,7 @@ from genbench.evaluation.selection import select
 from genbench.kinds import kind_named
 from genbench.machine import environment
 from genbench.plugin import finding, loading, options
-from genbench.plugin.data import Data, Training
+from genbench.plugin.data import Training
 from genbench.plugin.model import Model
 
 __all__ = ["check_data", "check_model", "load_dataset", "load_extractor"]
@@ -110,8 +110,7 @@ def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[
     plugin = loading.load(finding.find(cell.model, [distribution]))
     settings, described = cell.settings, data["dataset"]
     kind = kind_named(described["kind"])
-    shape, count = torch.Size(described["shape"]), described["train_count"]
-    known = Data(kind.name, shape, count, described["classes"], kind.levels)
+    known = kind.data(described["shape"], described["train_count"], described["classes"])
     training = Training(settings.budget.steps(settings.batch_size), settings.batch_size)
     try:
         model = options.build(plugin, known, training, cell.model.options, torch.device("cpu"))

@@ -101,7 +101,7 @@ class Subject:
     @property
     def data(self) -> Data:
         """What the model is told of the data."""
-        return Data(self.kind.name, self.shape, sum(SPLIT), self.case.classes, self.kind.levels)
+        return self.kind.data(self.shape, sum(SPLIT), self.case.classes)
 
     def begin(self, model: Model) -> None:
         """Call `before_training`, where the plugin has it."""

@@ -88,7 +88,7 @@ class Dataset:
     @property
     def data(self) -> Data:
         """What a model may know of it."""
-        return Data(self.kind.name, self.shape, len(self.train), self.classes, self.kind.levels)
+        return self.kind.data(self.shape, len(self.train), self.classes)
 
 
 def fingerprint(train: Split, held_out: Split, *, after_chunk: Callable[[], None] = lambda: None) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genbench.kinds.nouns import NOUNS
+from genbench.plugin.data import Data
 
 __all__ = ["Kind", "Misfit"]
 
@@ -37,6 +38,10 @@ class Kind(ABC):
     def noun(self) -> str:
         """What many items are called, such as `images`."""
         return NOUNS[self.name]
+
+    def data(self, shape: Sequence[int], count: int, classes: int | None) -> Data:
+        """Return what a model is told of `count` items of this kind to train on, each of `shape`."""
+        return Data(self.name, torch.Size(shape), count, classes, self.levels)
 
     @abstractmethod
     def deliver(self, stored: Tensor) -> Tensor:

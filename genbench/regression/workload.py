@@ -17,7 +17,7 @@ from genbench.datasets.dataset import Split
 from genbench.kinds.image import KIND as IMAGES
 from genbench.kinds.kind import Kind
 from genbench.plugin import finding, loading, options
-from genbench.plugin.data import Data, Training
+from genbench.plugin.data import Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training import cost, loop
@@ -132,7 +132,7 @@ def workload_for(
     plugin = loading.load(finding.find(spec))
     seeding.seed_global(0, "build")
     split = random_split(shape)
-    data = Data(split.kind.name, torch.Size(shape), len(split), CLASSES, split.kind.levels)
+    data = split.kind.data(shape, len(split), CLASSES)
     built: Model = options.build(plugin, data, Training(None, batch_size), spec.options, device)
     if compile_backend is not None:
         from genbench.training.compilation import compile_networks  # only here: an older revision may not have it
