@@ -10,6 +10,7 @@ two take turns, so that a machine whose speed drifts slows both. Prints images/s
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from genbench import Data, Training, seeding
 from genbench.config import ModelSpec
@@ -53,15 +55,28 @@ class Loop:
     device: torch.device
     step_function: loop.TrainStep | None = None
 
+    @functools.cached_property
+    def resident(self) -> Tensor:
+        """All images as float32, made once: to give back so much memory moves what either loop allocates next."""
+        return (self.split.items.float() / 127.5 - 1).to(self.device)
+
+    @functools.cached_property
+    def batches(self) -> Batches:
+        return Batches(self.split, self.batch_size, 0, self.device)
+
+    @functools.cached_property
+    def progress(self) -> Progress:
+        return Progress()
+
     def bare(self) -> float:
         """Return images/s of what a researcher writes: everything resident as float32, the step called directly."""
         hook = self.plugin.hook.train_step.get_hookimpls()[0]
         names = hook.argnames if self.step_function is None else ("model", "batch", "labels", "step")
         step_function = self.step_function or hook.function
-        images = (self.split.items.float() / 127.5 - 1).to(self.device)
+        images, batch_size = self.resident, self.batch_size
         read = cost.clock(self.device)
         self.model.networks.train()
-        model, batch_size, device = self.model, self.batch_size, self.device
+        model, device = self.model, self.device
         begin = read()
         for step in range(self.steps):
             rows = torch.randint(len(images), (batch_size,), device=device)
@@ -72,16 +87,17 @@ class Loop:
         return self.steps * batch_size / (read() - begin)
 
     def harness(self, precision: str = "fp32") -> float:
-        """Return images/s of `genbench.training.loop.train`."""
-        batches = Batches(self.split, self.batch_size, 0, self.device)
-        schedule, clock = Windows(None, None, 1, WINDOW, self.steps), cost.clock(self.device)
+        """Return images/s of `genbench.training.loop.train`, which goes on where the last turn ended."""
+        progress = self.progress
+        schedule = Windows(None, None, 1, WINDOW, progress.step + self.steps)
+        clock = cost.clock(self.device)
         begin = time.perf_counter()
         loop.train(
             self.plugin,
             self.model,
-            batches,
+            self.batches,
             schedule,
-            Progress(),
+            progress,
             clock=clock,
             precision=precision,
             step=self.step_function,
@@ -93,9 +109,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="gan")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=4 * WINDOW, help="in one turn")
-    parser.add_argument("--turns", type=int, default=8, help="of each pair of models")
-    parser.add_argument("--builds", type=int, default=6, help="pairs of models")
+    parser.add_argument("--steps", type=int, default=WINDOW, help="in one turn")
+    parser.add_argument("--turns", type=int, default=60, help="of the two loops on one model")
+    parser.add_argument("--builds", type=int, default=6, help="models")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     device = torch.device(given.device)
@@ -115,20 +131,16 @@ def main() -> None:
 def take_turns(
     plugin: Plugin, shape: torch.Size, device: torch.device, given: argparse.Namespace, number: int
 ) -> list[tuple[float, float]]:
-    """Return images/s of the harness and of the bare loop, turn by turn, each on a model of its own.
+    """Return images/s of the harness and of the bare loop, turn by turn, on one and the same model.
 
-    Where a model's weights came to lie is a part of its speed: so there are several pairs, built in either order.
+    Where a model's weights came to lie is a part of its speed: so both train one model, and several are built.
     """
     split = workload.random_split(shape, IMAGES)
-
-    def loop() -> Loop:
-        return Loop(plugin, build(plugin, shape, device), split, given.batch_size, given.steps, device)
-
-    made = {name: loop() for name in sorted(("bare", "harness"), reverse=number % 2 == 0)}
-    loops = {"harness": made["harness"].harness, "bare": made["bare"].bare}
+    one = Loop(plugin, build(plugin, shape, device), split, given.batch_size, given.steps, device)
+    loops = {"harness": one.harness, "bare": one.bare}
     pairs = []
     for turn in range(given.turns + 1):
-        rates = {name: loops[name]() for name in sorted(loops, reverse=turn % 2 == 0)}
+        rates = {name: loops[name]() for name in sorted(loops, reverse=(turn + number) % 2 == 0)}
         if turn:  # the first turn warms up
             pairs.append((rates["harness"], rates["bare"]))
     return pairs

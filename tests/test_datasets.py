@@ -51,6 +51,7 @@ def test_table_names_every_dataset_and_imports_no_torch():
     assert set(done.stdout.split()) == {
         *("digits", "shapes", "gaussians", "folder", "npz", "mnist", "fashion-mnist", "kmnist", "emnist"),
         *("cifar10", "cifar100", "svhn", "stl10", "celeba"),
+        *("grammar", "names", "text", "tiny-shakespeare", "text8"),
     }
 
 

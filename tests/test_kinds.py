@@ -91,3 +91,16 @@ def test_a_grid_holds_64_images_and_a_plane_every_point(tmp_path: Path) -> None:
     image.show(tmp_path / "grid.png", torch.zeros(64, 1, 8, 8, dtype=torch.uint8))
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.size[0] == grid.size[1]
+
+
+def test_every_grey_level_is_delivered_as_float32_arithmetic_has_it() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    delivered = kind_named("image").deliver(levels.view(-1, 1, 1, 1)).flatten()
+    assert delivered.dtype == torch.float32
+    assert torch.equal(delivered, torch.tensor([float(level) for level in range(256)]) / 127.5 - 1)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert kind_named("image").deliver(levels).dtype == torch.float32
+    finally:
+        torch.set_default_dtype(default)

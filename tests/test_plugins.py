@@ -45,6 +45,19 @@ def test_a_distribution_chooses_and_one_that_does_not_offer_it_is_told() -> None
         find("genbench-vae:gan")
 
 
+def test_a_hook_is_called_directly_with_the_arguments_that_it_takes_unless_something_wraps_it(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    required = "".join(f"@genbench.hookimpl\ndef {name}(): ...\n" for name in ("build_model", "sample"))
+    step = "@genbench.hookimpl\ndef train_step(step, model): return model, step\n"
+    path.write_text(f"import genbench\n{required}{step}")
+
+    assert loading.load(find(str(path))).function("train_step")(model="m", batch=1, labels=None, step=3) == ("m", 3)
+
+    wrapping = "@genbench.hookimpl(wrapper=True)\ndef train_step(step): return [step, (yield)]\n"
+    path.write_text(f"import genbench\n{required}{wrapping}")  # around nothing; what pluggy makes of it counts
+    assert loading.load(find(str(path))).function("train_step")(model="m", batch=1, labels=None, step=3) == [3, None]
+
+
 def test_two_distributions_with_one_name_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def point(distribution: str) -> SimpleNamespace:
         return SimpleNamespace(name="same", value="m", dist=SimpleNamespace(name=distribution, version="1"))

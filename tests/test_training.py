@@ -329,6 +329,9 @@ class Recorder:
         self.training: list[bool] = []
         self.given: list[tuple[torch.Tensor, torch.Tensor]] = []
 
+    def function(self, hook: str):
+        return getattr(self, hook)
+
     def train_step(self, model: Model, batch: torch.Tensor, labels: torch.Tensor, step: int):
         self.training.append(model.networks.training)
         assert step == len(self.given)

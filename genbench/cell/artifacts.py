@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from genbench.config import Cell
@@ -42,6 +41,5 @@ def save_artifacts(
     kind.show(directory / paths["reference"], dataset.train.items[:shown])
     if restored is not None:
         paths["reconstructions"] = f"{stem}-reconstructions{kind.suffix}"
-        pairs = torch.stack([dataset.held_out.items[:PAIRS], restored[:PAIRS]], 1).flatten(0, 1)
-        kind.show(directory / paths["reconstructions"], pairs)
+        kind.show_pairs(directory / paths["reconstructions"], dataset.held_out.items[:PAIRS], restored[:PAIRS])
     return paths

@@ -15,10 +15,9 @@ from genbench.datasets.room import shortage
 from genbench.errors import InputError, Unsuitable
 from genbench.evaluation import measurement
 from genbench.evaluation.selection import select
-from genbench.kinds import kind_named
 from genbench.machine import environment
 from genbench.plugin import finding, loading, options
-from genbench.plugin.data import Training
+from genbench.plugin.data import Data, Training
 from genbench.plugin.model import Model
 
 __all__ = ["check_data", "check_model", "load_dataset", "load_extractor"]
@@ -90,6 +89,7 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
             "held_out_count": len(dataset.held_out),
             "licence": dataset.licence,
         },
+        "told": dataset.data.to_json(),  # what a model may know
     }
 
 
@@ -108,9 +108,7 @@ def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[
         InputError: an option is at fault. Any other failure is the plugin's own, and is left to its cell.
     """
     plugin = loading.load(finding.find(cell.model, [distribution]))
-    settings, described = cell.settings, data["dataset"]
-    kind = kind_named(described["kind"])
-    known = kind.data(described["shape"], described["train_count"], described["classes"])
+    settings, known = cell.settings, Data.from_json(data["told"])
     training = Training(settings.budget.steps(settings.batch_size), settings.batch_size)
     try:
         model = options.build(plugin, known, training, cell.model.options, torch.device("cpu"))

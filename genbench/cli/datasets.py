@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+_VALUES = {"length": "N", "symbols": "char or byte", "window": "N"}
+
 
 @click.command(short_help="List the datasets, and which are available here.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
@@ -25,6 +27,8 @@ def datasets(data_root: Path | None) -> None:
         presence = is_at_hand(source.name, data_root)
         argument = f":{source.argument}" if source.argument else ""
         click.echo(f"{source.name}{argument}")
+        if source.options:
+            click.echo(f"  options: {', '.join(f'{name}={_VALUES[name]}' for name in source.options)}")
         click.echo(f"  {source.summary}")
         click.echo(f"  licence: {source.licence}")
         click.echo(f"  {'available' if presence.at_hand else 'not on disk'}: {presence.advice}")

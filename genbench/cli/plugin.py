@@ -17,7 +17,7 @@ from genbench.scaffold import FAMILIES
 if TYPE_CHECKING:
     from genbench.contract import Outcome
 
-DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32")
+DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32", "12", "24")
 
 
 @click.group(short_help="Write a plugin, or check one.")
@@ -62,12 +62,12 @@ def new(name: str, family: str, out: Path | None) -> None:
     "--shape",
     "shapes",
     multiple=True,
-    metavar="CxHxW",
-    help=f"Image shape; repeatable.  [default: {', '.join(DEFAULT_SHAPES)}]",
+    metavar="SHAPE",
+    help=f"CxHxW of images, L of texts; repeatable.  [default: {', '.join(DEFAULT_SHAPES)}]",
 )
 @click.option("--device", default="cpu", show_default=True, metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")
 def check(model: str, shapes: tuple[str, ...], device: str) -> None:
-    """Put MODEL, a name or a file, under every check of the contract: small images, with labels and without.
+    """Put MODEL, a name or a file, under every check of the contract: small images and texts, with labels and without.
 
     Exit code 0: all that applies holds; 1: something does not, with what was expected, what came and what to change;
     2: there is no such model, option or device. The same as tests of your own: genbench.contract.contract_tests.
@@ -76,6 +76,7 @@ def check(model: str, shapes: tuple[str, ...], device: str) -> None:
     Examples:
       genbench plugin check my-model
       genbench plugin check ./my_model.py --shape 1x28x28
+      genbench plugin check rnn --shape 16
       genbench plugin check vae:beta=4 --device cuda
     """
     sizes = [_shape(text) for text in shapes or DEFAULT_SHAPES]
@@ -94,12 +95,14 @@ def check(model: str, shapes: tuple[str, ...], device: str) -> None:
         sys.exit(1)
 
 
-def _shape(text: str) -> tuple[int, int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})x([1-9]\d{0,3})", text.strip().lower())
-    if match is None:
-        raise InputError(f"shape {text!r} cannot be read; write channels x height x width, for example 1x28x28")
-    channels, height, width = (int(side) for side in match.groups())
-    return channels, height, width
+def _shape(text: str) -> tuple[int, ...]:
+    sides = text.strip().lower().split("x")
+    if len(sides) not in (1, 3) or not all(re.fullmatch(r"[1-9]\d{0,3}", side) for side in sides):
+        raise InputError(
+            f"shape {text!r} cannot be read; write channels x height x width of images, for example 1x28x28, or the "
+            "length of texts, for example 12"
+        )
+    return tuple(int(side) for side in sides)
 
 
 def _show_progress(outcome: Outcome) -> None:

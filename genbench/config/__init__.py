@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from genbench.config.benchmark import CONTROLS, Benchmark, Cell
+from genbench.config.benchmark import CONTROL_KINDS, CONTROLS, Benchmark, Cell
 from genbench.config.budget import Budget
 from genbench.config.model_spec import ModelSpec
 from genbench.config.reading import make_benchmark, read_benchmark
 from genbench.config.settings import Settings
 
-__all__ = ["CONTROLS", "Benchmark", "Budget", "Cell", "ModelSpec", "Settings", "make_benchmark", "read_benchmark"]
+__all__ = [
+    "CONTROLS",
+    "CONTROL_KINDS",
+    "Benchmark",
+    "Budget",
+    "Cell",
+    "ModelSpec",
+    "Settings",
+    "make_benchmark",
+    "read_benchmark",
+]

@@ -11,7 +11,7 @@ from genbench.config.model_spec import ModelSpec
 from genbench.config.settings import Settings
 from genbench.errors import InputError, nearest, quoted
 
-__all__ = ["CONTROLS", "MOST_CELLS", "Benchmark", "Cell"]
+__all__ = ["CONTROLS", "CONTROL_KINDS", "MOST_CELLS", "Benchmark", "Cell"]
 
 MOST_CELLS = 100_000  # of a benchmark: a record each, a day and more for cells of a second
 
@@ -19,9 +19,12 @@ MOST_CELLS = 100_000  # of a benchmark: a record each, a day and more for cells 
 CONTROLS = {
     "real": "held-out items: the floor of a distance at this sample count",
     "gaussian": "a Gaussian with the training pixels' mean and covariance",
-    "noise": "uniform noise in every pixel",
+    "ngram": "texts of a smoothed 3-gram model of the training texts' symbols",
+    "noise": "uniform noise in every pixel or symbol",
     "copycat": "training items replayed: what memorisation metrics must catch",
 }
+
+CONTROL_KINDS = {"gaussian": "image", "ngram": "text"}  # of those that are not for all
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from genbench.contract.fault import Refused, calling
 from genbench.errors import GenbenchError, Unsuitable
 from genbench.evaluation import sampling
 from genbench.kinds import NOUNS, kind_named
+from genbench.kinds.kind import Kind
 from genbench.plugin import options
 from genbench.plugin.data import Data, Training
 from genbench.plugin.loading import Plugin
@@ -29,6 +30,7 @@ BATCH = 8
 STEPS = 2
 CLASSES = 10
 STRETCH = 10.0
+_KINDS = {3: "image", 1: "text"}  # by the dimensions of an item
 TRAINING = Training(steps=1000, batch_size=BATCH)
 SPLIT = (32, 32, 32, 32, 20)  # the batches of the training split; the last one is smaller, as in any real pass
 
@@ -48,6 +50,11 @@ class Case:
     @property
     def size(self) -> str:
         return "x".join(str(side) for side in self.shape)
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], classes: int | None) -> Case:
+        """Return the case of a shape, whose dimensions tell the kind: (C, H, W) of images, (L,) of texts."""
+        return cls(_KINDS[len(shape)], shape, classes)
 
     def __str__(self) -> str:
         return f"{self.size} {NOUNS[self.kind]} {'without' if self.classes is None else 'with'} labels"
@@ -73,13 +80,15 @@ class FirstSteps:
 class Subject:
     """A plugin with its options on one case. Everything is a function of a seed, so each call repeats exactly."""
 
-    def __init__(self, plugin: Plugin, given: Mapping[str, Any], case: Case, device: torch.device) -> None:
+    def __init__(
+        self, plugin: Plugin, given: Mapping[str, Any], case: Case, device: torch.device, kind: Kind | None = None
+    ) -> None:
         self.plugin = plugin
         self.given = given
         self.case = case
         self.device = device
         self.shape = torch.Size(case.shape)
-        self.kind = kind_named(case.kind)
+        self.kind = kind or kind_named(case.kind)
         self.home = str(plugin.found.root())
 
     def build(self, seed: int = 0, given: Mapping[str, Any] | None = None) -> Model:
@@ -181,7 +190,7 @@ class Subject:
 
     @functools.cached_property
     def stretched(self) -> Model:
-        """An untrained model with weights ten times too large: what keeps images in range then, keeps them there."""
+        """An untrained model with weights ten times too large: what keeps items in range then, keeps them there."""
         model = self.build()
         for name, value in model.networks.state_dict().items():
             # By name, since an average of weights may be kept in buffers; the state refers to the tensors themselves.

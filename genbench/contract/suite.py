@@ -20,13 +20,13 @@ class ContractWarning(UserWarning):
 
 
 def contract_tests(
-    model: str, *, shapes: Sequence[tuple[int, int, int]] = SHAPES, device: str = "cpu"
+    model: str, *, shapes: Sequence[tuple[int, ...]] = SHAPES, device: str = "cpu"
 ) -> Callable[..., None]:
-    """Return a pytest function that puts a model under the whole contract, one test a check and kind of images.
+    """Return a pytest function that puts a model under the whole contract, one test a check and case.
 
     Args:
         model: as for `genbench run -m`: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
-        shapes: (C, H, W) of the images; each is checked with labels, the smallest without them too.
+        shapes: (C, H, W) of images, (L,) of texts; each is checked with labels, the smallest of a kind without too.
         device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, what must repeat is compared bit for bit.
 
     Example:

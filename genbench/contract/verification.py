@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from genbench.config import ModelSpec
 from genbench.contract.case import CLASSES, Case, Subject
@@ -20,8 +21,7 @@ __all__ = ["SHAPES", "Contract"]
 
 Result = Caution | Fault | Unmet | None
 
-SHAPES: tuple[tuple[int, int, int], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
-KIND = "image"
+SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (12,), (24,))
 
 
 class Contract:
@@ -29,16 +29,14 @@ class Contract:
 
     Args:
         model: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
-        shapes: (C, H, W) of the images; each is checked with labels, the smallest without them too.
+        shapes: (C, H, W) of images, (L,) of texts; each is checked with labels, the smallest of a kind without too.
         device: `cpu`, `cuda`, `mps` or `auto`. On the CPU repetitions are compared bit for bit.
     """
 
-    def __init__(self, model: str, shapes: Sequence[tuple[int, int, int]] = SHAPES, device: str = "cpu") -> None:
+    def __init__(self, model: str, shapes: Sequence[tuple[int, ...]] = SHAPES, device: str = "cpu") -> None:
         self.spec = ModelSpec.parse(model)
         self.device_name = device
-        distinct = sorted(dict.fromkeys(shapes), key=math.prod)
-        # Whether there are labels and how large the images are have nothing to do with each other: one shape says it.
-        self.cases = (Case(KIND, distinct[0], None), *(Case(KIND, shape, CLASSES) for shape in distinct))
+        self.cases = tuple(_cases(shapes))
         self._plugin: Plugin | None = None
         self._subject: Subject | None = None
         self._refusals: dict[Case, Refused | None] = {}
@@ -102,7 +100,7 @@ class Contract:
             except Caution:
                 continue
             except Unmet as unmet:
-                # A hook that is not there stands in nobody's way; images that are refused, or a fault before, do.
+                # A hook that is not there stands in nobody's way; items that are refused, or a fault before, do.
                 if isinstance(unmet, Refused) or str(unmet).startswith("needs "):
                     return unmet
         try:
@@ -126,11 +124,21 @@ class Contract:
         return self._refusals[case]
 
     def _smallest(self, check: Check) -> Case:
-        """Return the case of the smallest images; for a check that builds, of those that the model takes."""
+        """Return the smallest case; for a check that builds, of those that the model takes."""
         if check.needs not in ((), ("loads",)):
             with contextlib.suppress(Fault):
                 return next((case for case in self.cases if self._refusal(case) is None), self.cases[0])
         return self.cases[0]
+
+
+def _cases(shapes: Sequence[tuple[int, ...]]) -> Iterator[Case]:
+    """Yield the cases of one kind after the other, in the order that the kinds are named in, small ones first."""
+    labelled = [Case.of(shape, CLASSES) for shape in sorted(dict.fromkeys(shapes), key=math.prod)]
+    for kind in dict.fromkeys(Case.of(shape, None).kind for shape in shapes):
+        own = [case for case in labelled if case.kind == kind]
+        # Whether there are labels and how large the items are have nothing to do with each other: one shape says it.
+        yield replace(own[0], classes=None)
+        yield from own
 
 
 def _refused_all(refusal: Refused) -> Fault:

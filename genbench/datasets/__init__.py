@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genbench.datasets.options import OPTIONS, cut
+from genbench.datasets.options import OPTIONS, Asked, cut
 from genbench.datasets.presence import Presence, presence
 from genbench.datasets.source import Part, Progress, Request, Source, cache_root, default_data_root
 from genbench.errors import InputError, nearest, quoted
@@ -41,6 +42,8 @@ _CIFAR10_FILES = tuple(
 _STL10_FILES = tuple(
     f"stl10_binary/{file}" for file in ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin")
 )
+
+_OF_TEXTS = ("length", "symbols")
 
 _ROWS = (
     Source(
@@ -154,6 +157,49 @@ _ROWS = (
         needs_download=True,
         files=("celeba/list_eval_partition.txt", "celeba/img_align_celeba"),
     ),
+    Source(
+        "grammar",
+        "drawn sentences of up to 49 characters whose probabilities are known: 20,000 to train on, 5,000 held out",
+        "CC0: drawn by genbench",
+        "grammar",
+        argument="count=N,held_out=N,seed=N,length=N",
+        drawn=True,
+    ),
+    Source(
+        "names",
+        "first and last names, labelled by their list: 84,864 to train on, 9,429 held out; from the package names",
+        "public domain (U.S. Census Bureau, 1990); the package is MIT (T. Hunner)",
+        "names",
+        options=_OF_TEXTS,
+    ),
+    Source(
+        "text",
+        "any file of texts, one a line, or with window=N the windows of a running text: text:PATH",
+        "that of your file",
+        "text_file",
+        argument="PATH",
+        argument_needed=True,
+        is_file=True,
+        options=(*_OF_TEXTS, "window"),
+    ),
+    Source(
+        "tiny-shakespeare",
+        "lines of Shakespeare's plays as windows of 64 characters: 15,685 to train on, 1,742 held out",
+        "public domain (W. Shakespeare; collected by A. Karpathy)",
+        "running_texts",
+        needs_download=True,
+        files=("tiny-shakespeare/input.txt",),
+        options=_OF_TEXTS,
+    ),
+    Source(
+        "text8",
+        "a cleaned part of Wikipedia as windows of 64 letters: 1,406,250 to train on, 78,125 held out",
+        "CC BY-SA 3.0 (Wikipedia; cleaned by M. Mahoney)",
+        "running_texts",
+        needs_download=True,
+        files=("text8/text8.zip",),
+        options=_OF_TEXTS,
+    ),
 )
 
 SOURCES: dict[str, Source] = {source.name: source for source in _ROWS}
@@ -167,14 +213,15 @@ def load(
     download: bool = True,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Load a dataset: both splits as uint8 tensors, with their fingerprint.
+    """Load a dataset: both splits as tensors of what its kind stores, with their fingerprint.
 
     What was read from files is kept in the cache folder as one uint8 array, so a second load neither decodes an image
     nor unpacks an archive; arrays larger than a share of the memory are memory-mapped from there.
 
     Args:
-        spec: `name` or `name:argument`, such as `mnist`, `folder:PATH`, `gaussians:grid`, `shapes:size=64,seed=1`.
-            What is read from files may be used in part: `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`.
+        spec: `name` or `name:argument`, such as `mnist`, `folder:PATH`, `gaussians:grid`, `shapes:size=64,seed=1`,
+            `names:length=10`, `text:PATH,symbols=byte`. What is read from files may be used in part:
+            `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`.
         data_root: the folder of downloaded data; `$GENBENCH_DATA`, else `data` in the cache folder.
         image_size: the side N of the images in pixels: the shorter side is resized to N (bicubic, antialiased) and
             the centre cropped to N × N. Without it images stay as they are.
@@ -189,7 +236,7 @@ def load(
         >>> digits.shape, digits.classes, len(digits.train), len(digits.held_out)
         (torch.Size([1, 8, 8]), 10, 1297, 500)
     """
-    source, argument, part = _parse(spec)
+    source, asked = _parse(spec)
     if image_size is not None and image_size < 1:
         raise InputError(
             f"dataset {quoted(spec)}: images cannot be {image_size} pixels wide; give --image-size 1 or more"
@@ -201,16 +248,17 @@ def load(
     request = Request(
         source=source,
         spec=spec,
-        argument=argument,
+        argument=asked.argument,
         data_root=Path(os.path.expanduser(data_root or default_data_root())),
         cache=cache,
         image_size=image_size,
         download=download,
         progress=progress,
-        part=part,
+        part=asked.part,
+        options=asked.options,
     )
     dataset: Dataset = importlib.import_module(f"genbench.datasets.{source.module}").load(request)
-    if part == Part():
+    if asked.part == Part():
         return dataset
     from genbench.datasets.subset import taken
 
@@ -224,8 +272,8 @@ def is_at_hand(spec: str, data_root: Path | None = None) -> Presence:
         >>> is_at_hand("digits").at_hand
         True
     """
-    source, argument, _ = _parse(spec, argument_may_lack=True)
-    return presence(source, argument, Path(os.path.expanduser(data_root or default_data_root())))
+    source, asked = _parse(spec, argument_may_lack=True)
+    return presence(source, asked.argument, Path(os.path.expanduser(data_root or default_data_root())))
 
 
 def reads_data_root(spec: str) -> bool:
@@ -238,17 +286,17 @@ def reads_data_root(spec: str) -> bool:
     return _parse(spec)[0].needs_download
 
 
-def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, str | None, Part]:
+def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, Asked]:
     name, colon, argument = spec.partition(":")
     if name not in SOURCES:
         raise InputError(f"unknown dataset {quoted(name)}{_intended(spec, name)}")
     source = SOURCES[name]
     if colon and not argument and source.argument is None:
         raise InputError(f"dataset {quoted(spec)}: nothing follows the colon; write {name}, or {name}:{OPTIONS}")
-    own, part = cut(source, spec, argument or None)
-    if not own and ((colon and source.argument) or (source.argument_needed and not argument_may_lack)):
+    asked = cut(source, spec, argument or None)
+    if not asked.argument and ((colon and source.argument) or (source.argument_needed and not argument_may_lack)):
         raise InputError(f"dataset {quoted(spec)}: {name} needs its argument; write {name}:{source.argument}")
-    return source, own or None, part
+    return source, replace(asked, argument=asked.argument or None)
 
 
 def _intended(spec: str, name: str) -> str:
@@ -257,4 +305,6 @@ def _intended(spec: str, name: str) -> str:
         return f"; for a folder of images write folder:{spec}"
     if spec.lower().endswith(".npz") and os.path.isfile(spec):
         return f"; for a file of images write npz:{spec}"
+    if spec.lower().endswith(".txt") and os.path.isfile(spec):
+        return f"; for a file of texts write text:{spec}"
     return nearest(name, SOURCES)

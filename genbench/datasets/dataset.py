@@ -18,7 +18,7 @@ __all__ = ["REFERENCE_LIMIT", "Dataset", "Split", "fingerprint"]
 
 REFERENCE_LIMIT = 50_000  # images of the training split that stand for it, as the field has it: the first ones
 
-_CHUNK_BYTES = 64 << 20  # of images hashed at once, so that a memory-mapped set is never read whole
+_CHUNK_BYTES = 64 << 20  # of items hashed at once, so that a memory-mapped set is never read whole
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,9 @@ class Dataset:
         held_out: what no model sees.
         class_names: one a label, or None without labels.
         licence: one line.
+        log_probability: for data whose probabilities are known, a function from stored items (N, ...) to (N,) float64
+            nats, minus infinity for what the data never hold; with it `entropy`.
+        entropy: of one item, in nats, or None.
         nearest_mode: for data with known modes, a function from (N, C, H, W) uint8 to the (N,) index of the mode each
             image belongs to, -1 for none; with it `mode_count`.
         mode_count: how many modes there are, or None.
@@ -63,6 +66,8 @@ class Dataset:
     fingerprint: str
     nearest_mode: Callable[[Tensor], Tensor] | None = None
     mode_count: int | None = None
+    log_probability: Callable[[Tensor], Tensor] | None = None
+    entropy: float | None = None
     remark: str | None = None
 
     @property
@@ -92,17 +97,17 @@ class Dataset:
 
 
 def fingerprint(train: Split, held_out: Split, *, after_chunk: Callable[[], None] = lambda: None) -> str:
-    """Return the SHA-256 over both splits' shapes, uint8 bytes and labels: equal data, equal fingerprint.
+    """Return the SHA-256 over both splits' shapes, bytes and labels: equal data, equal fingerprint.
 
     Args:
         train: the first split.
         held_out: the second.
         after_chunk: called after every few images, so that their pages can be given back.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(train.kind.identity)
     for split in (train, held_out):
         digest.update(f"{tuple(split.items.shape)}".encode())
-        step = max(1, _CHUNK_BYTES // max(1, split.items.shape[1:].numel()))
+        step = max(1, _CHUNK_BYTES // max(1, split.items[:1].numel() * split.items.element_size()))
         for start in range(0, len(split), step):
             digest.update(_bytes(split.items[start : start + step]))
             after_chunk()

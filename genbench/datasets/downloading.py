@@ -1,4 +1,4 @@
-"""Fetches one archive: whole, with the MD5 it should have, or not at all."""
+"""Fetches one archive: whole, with the checksum it should have, or not at all."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ class Archive:
     Args:
         path: where it belongs, relative to the data root.
         urls: where it is offered, the first to be tried first.
-        md5: of the whole file, as hex digits.
+        checksum: of the whole file, as hex digits: 32 of MD5 or 64 of SHA-256, as its publisher or its users name it.
     """
 
     path: str
     urls: tuple[str, ...]
-    md5: str
+    checksum: str
 
 
 def fetch(archive: Archive, root: Path, *, download: bool = True, progress: Progress | None = None) -> None:
-    """Bring the archive to its place below `root`, unless it is there with the right MD5.
+    """Bring the archive to its place below `root`, unless it is there with the right checksum.
 
     Raises:
-        DownloadError: every address failed, or gave a file with another MD5, of which nothing stays on the disk; or
-            there was need to download, and `download` forbids it.
+        DownloadError: every address failed, or gave a file with another checksum, of which nothing stays on the disk;
+            or there was need to download, and `download` forbids it.
     """
     target = root / archive.path
     failures = []
     if target.is_file():
         try:
-            _require_md5(target, archive.md5)
+            _require(target, archive.checksum)
             return
         except DownloadError as error:
             failures.append(f"{target}: {error}")
@@ -60,7 +60,7 @@ def fetch(archive: Archive, root: Path, *, download: bool = True, progress: Prog
         try:
             with replacing(target) as temporary:
                 _copy(url, temporary, progress)
-                _require_md5(temporary, archive.md5)
+                _require(temporary, archive.checksum)
             return
         except (OSError, http.client.HTTPException, DownloadError) as error:
             reason = error.reason if type(error) is urllib.error.URLError else error
@@ -122,7 +122,12 @@ def _opened(request: urllib.request.Request) -> http.client.HTTPResponse:
     return answer
 
 
-def _require_md5(path: Path, expected: str) -> None:
-    actual = md5_of(path)
+def _require(path: Path, expected: str) -> None:
+    name, actual = ("MD5", md5_of(path)) if len(expected) == 32 else ("SHA-256", _sha256_of(path))
     if actual != expected:
-        raise DownloadError(f"corrupt, its MD5 is {actual} and not {expected}")
+        raise DownloadError(f"corrupt, its {name} is {actual} and not {expected}")
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,49 +1,78 @@
-"""`fraction=` and `held_out=`: which part of a dataset is used, as what follows its colon says. Imports no torch."""
+"""What follows a dataset's colon: a path, which part is used, and options of the source's own. Imports no torch."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-from genbench.datasets.source import Part, Source, fault
-from genbench.errors import InputError, nearest, quoted
+from genbench.datasets.source import Part, Request, Source, fault
+from genbench.errors import nearest, quoted
 
-__all__ = ["OPTIONS", "cut"]
+__all__ = ["OPTIONS", "Asked", "cut", "whole_number", "whole_numbers"]
 
 OPTIONS = "fraction=F,held_out=N"
+LARGEST = 2**31 - 1  # of any whole number
 _NAMES = ("fraction", "held_out")
 _NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,2})?", re.ASCII)
-_TRAILING = re.compile(rf"(.*),({'|'.join(_NAMES)})=([^,/]*)", re.DOTALL)
-_STRANGE = re.compile(r"(.*),([A-Za-z_-]+)=([^,/]*)", re.DOTALL)
+_TRAILING = re.compile(r"(.*),([A-Za-z_-]+)=([^,/]*)", re.DOTALL)
 
 
-def cut(source: Source, spec: str, argument: str | None) -> tuple[str | None, Part]:
-    """Split what follows a dataset's colon into its own argument and the part that is asked for.
+@dataclass(frozen=True)
+class Asked:
+    """What follows a dataset's colon.
 
-    A path may hold commas and `=`: options are cut from its end only where they are exactly `,fraction=NUMBER` or
-    `,held_out=NUMBER`. A folder whose name ends so is reached with a slash behind it.
+    Args:
+        argument: a path, a name, or options that the source reads by itself; None where there is nothing of the kind.
+        part: how much of the data is used.
+        options: those of the source's own, `name=value`, as they were written.
+    """
+
+    argument: str | None = None
+    part: Part = field(default_factory=Part)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def cut(source: Source, spec: str, argument: str | None) -> Asked:
+    """Split what follows a dataset's colon into its own argument, the part that is asked for, and its options.
+
+    A path may hold commas and `=`: options are cut from its end only where they are exactly `,NAME=VALUE` of an option
+    that there is. A folder whose name ends so is reached with a slash behind it.
 
     Raises:
         InputError: an option that there is not, is given twice, or has a value that makes no sense.
     """
     if argument is None or source.drawn:  # drawn datasets read options of their own
-        return argument, Part()
+        return Asked(argument)
+    known = (*source.options, *_NAMES)
     if source.argument_needed:
-        path, given = _of_path(spec, argument)
-        return path, _part(spec, given)
-    pairs = (option.partition("=") for option in argument.split(","))
-    return None, _part(spec, [(name, value) for name, _, value in pairs])
+        path, given = _of_path(spec, argument, known)
+    else:
+        path, given = None, [(name, value) for name, _, value in (each.partition("=") for each in argument.split(","))]
+    values: dict[str, str] = {}
+    for name, value in given:
+        if name not in known:
+            raise fault(spec, f"no option is called {quoted(name)}{nearest(name, known)}")
+        if name in values:
+            raise fault(spec, f"option {name} is given twice")
+        values[name] = value
+    options = {name: value for name, value in values.items() if name in source.options}
+    return Asked(path, _part(spec, values), options)
 
 
-def _of_path(spec: str, argument: str) -> tuple[str, list[tuple[str, str]]]:
+def _of_path(spec: str, argument: str, known: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
     path, given = argument, list[tuple[str, str]]()
-    while (match := _TRAILING.fullmatch(path)) and (_NUMBER.fullmatch(match[3]) or not _exists(path)):
+    while (
+        (match := _TRAILING.fullmatch(path))
+        and match[2] in known
+        and (_NUMBER.fullmatch(match[3]) or not _exists(path))
+    ):
         path = match[1]
         given.append((match[2], match[3]))
-    strange = _STRANGE.fullmatch(path)
-    if strange and not _exists(path) and _exists(strange[1]):
-        raise _unknown(spec, strange[2])
+    if match and match[2] not in known and not _exists(path) and _exists(match[1]):
+        given.append((match[2], match[3]))  # to be refused by name
     return path, given
 
 
@@ -51,14 +80,7 @@ def _exists(path: str) -> bool:
     return os.path.exists(os.path.expanduser(path))
 
 
-def _part(spec: str, given: list[tuple[str, str]]) -> Part:
-    values: dict[str, str] = {}
-    for name, value in given:
-        if name not in _NAMES:
-            raise _unknown(spec, name)
-        if name in values:
-            raise fault(spec, f"option {name} is given twice")
-        values[name] = value
+def _part(spec: str, values: Mapping[str, str]) -> Part:
     fraction, held_out = values.get("fraction", "1"), values.get("held_out")
     share = Fraction(fraction) if _NUMBER.fullmatch(fraction) else Fraction(0)
     if not 0 < share <= 1:
@@ -70,5 +92,35 @@ def _part(spec: str, given: list[tuple[str, str]]) -> Part:
     return Part(share, int(held_out))
 
 
-def _unknown(spec: str, name: str) -> InputError:
-    return fault(spec, f"no option is called {quoted(name)}{nearest(name, _NAMES)}")
+def whole_numbers(request: Request, defaults: Mapping[str, int], least: Mapping[str, int]) -> dict[str, int]:
+    """Read what follows a drawn dataset's colon, such as `count=100,seed=3`: whole numbers by name.
+
+    Args:
+        request: whose argument is read.
+        defaults: each option that there is, with the value that it has where it is not given.
+        least: the smallest value of each.
+
+    Raises:
+        InputError: an option that there is not, is given twice, or has a value that makes no sense.
+    """
+    given: dict[str, int] = {}
+    for part in request.argument.split(",") if request.argument else ():
+        name, _, value = part.partition("=")
+        if name not in defaults:
+            raise request.fault(f"no option is called {quoted(name)}{nearest(name, defaults)}")
+        if name in given:
+            raise request.fault(f"option {name} is given twice")
+        given[name] = whole_number(request, name, value, least[name])
+    return {**defaults, **given}
+
+
+def whole_number(request: Request, name: str, value: str, least: int) -> int:
+    """Read one option that is a whole number of `least` or more; raise `InputError` for anything else."""
+    if not re.fullmatch(r"-?[0-9]{1,15}", value):
+        raise request.fault(f"{name} must be a whole number, not {quoted(value)}")
+    number = int(value)
+    if number < least:
+        raise request.fault(f"{name} must be at least {least}, not {number}")
+    if number > LARGEST:
+        raise request.fault(f"{name} must be at most {LARGEST:,}, not {number}")
+    return number

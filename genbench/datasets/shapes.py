@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import Tensor
 
 from genbench.datasets.dataset import Dataset, Split, fingerprint
+from genbench.datasets.options import whole_numbers
 from genbench.datasets.outlines import COLOURS, KINDS, RADIUS, coverage
 from genbench.datasets.room import require_memory
 from genbench.datasets.shape_modes import nearest_mode
 from genbench.datasets.source import Request
-from genbench.errors import nearest, quoted
 from genbench.seeding import generator
 
 __all__ = ["COLOURS", "KINDS", "generate", "load"]
 
 MARGIN = 1.5  # pixels around a shape that are background alone
-LARGEST = 2**31 - 1  # of any option
 LEAST_SIZE = 16  # below it the kinds cannot be told apart with certainty
 _CHUNK = 1024  # images drawn from one generator, so that a longer dataset begins with the shorter one
 _UNIFORMS = 8  # random numbers behind one image
@@ -152,34 +150,19 @@ def _rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
 
 
 def _options(request: Request) -> Options:
-    given = _given(request)
-    size = given.get("size", request.image_size)
-    if request.image_size not in (None, size):
-        raise request.fault(f"size={size} and --image-size {request.image_size} contradict each other; give one")
-    options = Options(**given) if size is None else Options(**(given | {"size": size}))
     least = {"size": LEAST_SIZE, "count": 1, "held_out": 1, "seed": 0}
-    for name, value in asdict(options).items():
-        if value < least[name]:
-            raise request.fault(f"{name} must be at least {least[name]}, not {quoted(value)}")
-        if value > LARGEST:
-            raise request.fault(f"{name} must be at most {LARGEST:,}, not {quoted(value)}")
+    defaults = asdict(Options())
+    if request.image_size is not None:
+        defaults["size"] = request.image_size
+    options = Options(**whole_numbers(request, defaults, least))
+    if request.image_size not in (None, options.size):
+        raise request.fault(
+            f"size={options.size} and --image-size {request.image_size} contradict each other; give one"
+        )
+    if options.size < LEAST_SIZE:
+        raise request.fault(f"size must be at least {LEAST_SIZE}, not {options.size}")
     # Beside the images, a chunk of them is drawn in about sixteen numbers of four bytes a pixel.
     pixels = options.size**2
     longest = min(_CHUNK, max(options.count, options.held_out))
     require_memory(request, 3 * pixels * (options.count + options.held_out) + 64 * pixels * longest)
     return options
-
-
-def _given(request: Request) -> dict[str, int]:
-    given: dict[str, int] = {}
-    for part in request.argument.split(",") if request.argument else ():
-        name, _, value = part.partition("=")
-        names = [field.name for field in fields(Options)]
-        if name not in names:
-            raise request.fault(f"no option is called {quoted(name)}{nearest(name, names)}")
-        if name in given:
-            raise request.fault(f"option {name} is given twice")
-        if not re.fullmatch(r"-?[0-9]{1,15}", value):
-            raise request.fault(f"{name} must be a whole number, not {quoted(value)}")
-        given[name] = int(value)
-    return given

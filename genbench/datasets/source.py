@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Source:
         is_file: whether that path is of a file, not of a folder.
         drawn: whether its items are drawn, not read from files; it then has no `Part`, but options of its own.
         files: the files it is read from, relative to the data root; for `genbench doctor`.
+        options: names of its own that may be given a value after the colon, beside its part.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Source:
     is_file: bool = False
     drawn: bool = False
     files: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Request:
         image_size: the side, in pixels, that images are to have, or None for what they are.
         download: whether missing files may be fetched.
         progress: called with (done, total) while files are fetched or decoded.
+        options: of the source's own, as they were written.
         part: how much is used. A source looks at it only where it has no held-out split of its own.
     """
 
@@ -85,6 +88,7 @@ class Request:
     download: bool = True
     progress: Progress | None = None
     part: Part = Part()
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def fault(self, text: str) -> InputError:
         """Return the error that says `text` of this dataset, on one line."""

@@ -56,7 +56,7 @@ def _batch_files(kind: Any) -> dict[str, str]:
 
 
 def _svhn_files(kind: Any) -> dict[str, str]:
-    return {archive.path: archive.md5 for archive in _svhn_archives(kind)}
+    return {archive.path: archive.checksum for archive in _svhn_archives(kind)}
 
 
 @dataclass(frozen=True)

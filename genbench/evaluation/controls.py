@@ -1,8 +1,9 @@
 """The controls: models that are no models, and anchor a table.
 
-`real` draws held-out images: the floor that a distance has at this sample count. `gaussian` knows the pixels' mean and
-covariance and nothing else. `noise` knows nothing. `copycat` replays training images: the best distance there is, and
-no generative model, which is what the memorisation metrics must catch.
+`real` draws held-out items: the floor that a distance has at this sample count. `gaussian` knows the pixels' mean and
+covariance of images and nothing else, `ngram` which symbols of texts follow three others. `noise` knows nothing.
+`copycat` replays training items: the best distance there is, and no generative model, which is what the memorisation
+metrics must catch.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor
 
 from genbench.config import CONTROLS
-from genbench.datasets.dataset import Dataset, Split
+from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
 from genbench.datasets.order import balanced_order
+from genbench.evaluation import ngram
 from genbench.metrics.gaussian import GaussianStatistics
 
 __all__ = ["draw", "rows"]
@@ -58,6 +60,12 @@ def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> Tenso
     return dataset.kind.nearest(drawn).view(count, *dataset.shape)
 
 
+def _ngram(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
+    return ngram.fit(dataset.train.items[:REFERENCE_LIMIT], dataset.kind.levels).draw(
+        count, dataset.shape[0], generator
+    )
+
+
 def _pixel_statistics(pixels: Tensor) -> GaussianStatistics:
     count, size = pixels.shape
     if count <= size:
@@ -73,6 +81,7 @@ def _pixel_statistics(pixels: Tensor) -> GaussianStatistics:
 _DRAW: dict[str, Callable[[Dataset, int, torch.Generator], Tensor]] = {
     "real": _real,
     "gaussian": _gaussian,
+    "ngram": _ngram,
     "noise": _noise,
     "copycat": _copycat,
 }

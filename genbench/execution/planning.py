@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from genbench.config import CONTROLS, Benchmark, Cell
+from genbench.config import CONTROL_KINDS, CONTROLS, Benchmark, Cell
 from genbench.errors import GenbenchError, InputError
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer
+from genbench.kinds.nouns import NOUNS
 from genbench.machine.privacy import without_home
 from genbench.plugin import finding
 from genbench.plugin.source_hash import Coverage
@@ -75,6 +76,7 @@ def plan(
         assert data is not None, "check_data gives a value or raises"
         listener.checking(dataset, {"event": "notice", "text": _what_is_measured(data)})
         unsuitable: dict[str, str] = {}  # by label
+        own = _with_controls_of(benchmark, own, data["dataset"]["kind"], unsuitable)
         for cell in own:
             label = cell.model.label
             if label in found and cell.seed == benchmark.seeds[0]:
@@ -99,6 +101,23 @@ def plan(
             f"nothing would run: {first.cell.model.label} is not applicable to {first.cell.dataset}: {first.unsuitable}"
         )
     return planned
+
+
+def _with_controls_of(benchmark: Benchmark, cells: list[Cell], kind: str, unsuitable: dict[str, str]) -> list[Cell]:
+    """Return the cells without the controls of other kinds of items; one that is asked for by name is not applicable.
+
+    Args:
+        benchmark: whose cells they are.
+        cells: of one dataset.
+        kind: of its items.
+        unsuitable: is told why a control does not fit.
+    """
+    asked = {model.name for model in benchmark.models}
+    if benchmark.controls != tuple(CONTROLS):
+        asked |= set(benchmark.controls)
+    foreign = {name: other for name, other in CONTROL_KINDS.items() if other != kind}
+    unsuitable |= {name: f"is for {NOUNS[other]} alone" for name, other in foreign.items() if name in asked}
+    return [cell for cell in cells if cell.model.name not in foreign or cell.model.name in asked]
 
 
 def _what_is_measured(data: Mapping[str, Any]) -> str:

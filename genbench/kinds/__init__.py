@@ -17,6 +17,6 @@ __all__ = ["NOUNS", "kind_named"]
 
 
 def kind_named(name: str) -> Kind:
-    """Return the kind of a name in `NOUNS`."""
+    """Return the kind of a name in `NOUNS`; of texts, those over the alphabet that data without one of its own have."""
     kind: Kind = importlib.import_module(f"genbench.kinds.{name}").KIND
     return kind

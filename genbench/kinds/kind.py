@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,27 +13,64 @@ from torch import Tensor
 from genbench.kinds.nouns import NOUNS
 from genbench.plugin.data import Data
 
-__all__ = ["Kind", "Misfit"]
+__all__ = ["Kind", "Misfit", "Whole"]
 
 
 class Misfit(ValueError):  # noqa: N818  # says what was found, and becomes the error of whoever asked
-    """What a model returned is no batch of items; the text says what it is and what was expected."""
+    """What a model returned is no batch of items.
+
+    Args:
+        found: what it is.
+        expected: what it should be.
+        advice: how the model gets there, or empty.
+    """
+
+    def __init__(self, found: str, expected: str, advice: str = "") -> None:
+        super().__init__(f"{found}, expected {expected}" + (f"; {advice}" if advice else ""))
+        self.found, self.expected, self.advice = found, expected, advice
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All items that there are of one tiny shape, so that their probabilities can be summed.
+
+    Args:
+        kind: of the items.
+        items: (N, ...) as they are stored, each once.
+        name: what to call them, such as `the 256 images of one pixel`.
+        draws: of a bound's own noise for each item, enough for the sum to be told from 1.
+    """
+
+    kind: Kind
+    items: Tensor
+    name: str
+    draws: int
 
 
 class Kind(ABC):
-    """One kind of items. It has no state: every method depends on its arguments alone.
+    """One kind of items, immutable. What tells the datasets of a kind apart, as the alphabet of texts, is in it.
 
     Attributes:
         name: `image`, `text` or `audio`.
-        levels: how many values an entry of a stored item can take, where every dataset of the kind has the same.
         rounding: how what a model returns becomes what is stored, for the recipes of numbers.
         suffix: of the files that `show` writes.
+        likelihood_advice: what a log-likelihood that is too high has mostly left out.
     """
 
     name: str
-    levels: int
     rounding: str
     suffix: str
+    likelihood_advice: str
+
+    @property
+    def identity(self) -> bytes:
+        """What a dataset's fingerprint must tell apart beside its stored items."""
+        return b""
+
+    @property
+    @abstractmethod
+    def levels(self) -> int:
+        """How many values an entry of a stored item can take."""
 
     @property
     def noun(self) -> str:
@@ -67,13 +105,25 @@ class Kind(ABC):
     def random(self, count: int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         """Return `count` stored items whose entries are uniform over all levels, on the CPU."""
 
-    @abstractmethod
     def nearest(self, values: Tensor) -> Tensor:
-        """Return the stored items nearest to real values on the scale of the levels, from 0 on."""
+        """Return the stored items nearest to real values on the scale of the levels, from 0 on.
+
+        Raises:
+            TypeError: the kind's levels are symbols, between which nothing lies.
+        """
+        raise TypeError(f"nothing lies between two {self.noun}")
+
+    @abstractmethod
+    def wholes(self) -> Iterator[Whole]:
+        """Yield small worlds of this kind: those that a model is most likely to take first."""
 
     @abstractmethod
     def show(self, path: Path, items: Tensor) -> None:
         """Write stored items (N, ...) as one file that people look at, whole or not at all."""
+
+    @abstractmethod
+    def show_pairs(self, path: Path, originals: Tensor, restored: Tensor) -> None:
+        """Write stored items, each beside what a model made of it, as one file; whole or not at all."""
 
     @abstractmethod
     def shown(self, shape: torch.Size) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,19 @@ class Data:
     levels: int = 256
     symbols: tuple[str, ...] | None = None
     sample_rate: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that `from_json` reads."""
+        return asdict(self) | {"shape": list(self.shape), "symbols": self.symbols and list(self.symbols)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Data:
+        """Read what `to_json` returned."""
+        import torch
+
+        symbols = data["symbols"]
+        shape = torch.Size(data["shape"])
+        return cls(**{**data, "shape": shape, "symbols": None if symbols is None else tuple(symbols)})
 
 
 @dataclass(frozen=True)

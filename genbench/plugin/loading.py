@@ -6,8 +6,10 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pluggy
 
@@ -52,6 +54,15 @@ class Plugin:
     def implements(self, hook: str, argument: str | None = None) -> bool:
         """Return whether the plugin has the hook, and, if asked, whether its implementation takes the argument."""
         return hook in self._implemented and (argument is None or argument in self._implemented[hook])
+
+    def function(self, hook: str) -> Callable[..., Any]:
+        """Return what calls a hook that the plugin has, as `self.hook` does and with less between, for tight loops."""
+        called: pluggy.HookCaller = getattr(self.hook, hook)
+        only = called.get_hookimpls()[0]
+        if only.wrapper or only.hookwrapper:
+            return called
+        names, function = only.argnames, only.function
+        return lambda **arguments: function(*[arguments[name] for name in names])
 
     def __str__(self) -> str:
         return str(self.found)

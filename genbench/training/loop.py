@@ -7,6 +7,7 @@ for a budget in steps, items or FLOPs their ends depend on nothing but the budge
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -142,9 +143,7 @@ class Schedule:
     def window(self, progress: Progress) -> int:
         """Return how many steps the next window takes; 0 when the budget is spent."""
         if self.steps is not None:
-            ends = {min(self.steps, round(self.steps * (i + 1) / ROWS)) for i in range(ROWS)}
-            ends |= {self._evaluation_step(i) for i in range(1, self.evaluations + 1)}
-            return next((end - progress.step for end in sorted(ends) if end > progress.step), 0)
+            return next((end - progress.step for end in self._ends if end > progress.step), 0)
         seconds = self.seconds or 0.0
         if not progress.windows:
             return 1
@@ -156,6 +155,13 @@ class Schedule:
             steps, taken = steps - 1, taken - progress.windows[0][1]
         rate = steps / max(taken, 1e-9)
         return max(1, min(round(rate * seconds / ROWS), math.ceil(rate * left)))
+
+    @functools.cached_property
+    def _ends(self) -> list[int]:
+        """The steps at which windows of a budget in steps end, in order."""
+        steps = self.steps or 0
+        ends = {min(steps, round(steps * (i + 1) / ROWS)) for i in range(ROWS)}
+        return sorted(ends | {self._evaluation_step(i) for i in range(1, self.evaluations + 1)})
 
     def _evaluation_step(self, number: int) -> int:
         return math.ceil((self.steps or 0) * number / self.evaluations)
@@ -224,12 +230,15 @@ def train(
         with in_precision(precision, batches.device):
             prepare()
         progress.before_s = progress.elapsed_s = clock() - begin
+    step = step or plugin.function("train_step")
     _evaluate(schedule, progress, evaluate)
     while steps := schedule.window(progress):
-        model.networks.train()
+        # Setting every module's mode costs a small step's hundredth; looking at it does not.
+        if not all(module.training for module in model.networks.modules()):
+            model.networks.train()
         begin = clock()
         with in_precision(precision, batches.device):
-            losses = _window(step or plugin.hook.train_step, model, batches, progress.step, steps)
+            losses = _window(step, model, batches, progress.step, steps)
         seconds = clock() - begin
         progress.step += steps
         progress.elapsed_s += seconds

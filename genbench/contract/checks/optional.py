@@ -11,7 +11,7 @@ from genbench.contract import state
 from genbench.contract.case import BATCH, Subject
 from genbench.contract.checks.sampling import FEW, check_rows
 from genbench.contract.fault import Fault, Unmet
-from genbench.contract.images import check_images, check_images_stay_in_range, check_tensor
+from genbench.contract.items import check_floats, check_items, check_items_stay_valid
 from genbench.evaluation.sampling import trained_parameters
 
 __all__ = ["before_sampling", "before_training", "encode", "log_likelihood", "reconstruct"]
@@ -71,30 +71,30 @@ def _trains_nothing(subject: Subject) -> None:
 
 
 def reconstruct(subject: Subject) -> None:
-    """`reconstruct` gives images of the same shape, each from its own image alone."""
+    """`reconstruct` gives items of the same shape, each from its own alone."""
     _implemented(subject, "reconstruct")
-    images, _ = subject.batch(0)
-    check_images("reconstruct", _twice(subject, "reconstruct"), tuple(images.shape), subject.device)
-    check_images_stay_in_range("reconstruct", subject, lambda model: subject.call(model, "reconstruct", batch=images))
+    batch, _ = subject.batch(0)
+    check_items("reconstruct", _twice(subject, "reconstruct"), tuple(batch.shape), subject)
+    check_items_stay_valid("reconstruct", subject, lambda model: subject.call(model, "reconstruct", batch=batch))
     _each_by_itself(subject, "reconstruct")
 
 
 def encode(subject: Subject) -> None:
-    """`encode` gives codes (B, D), each from its own image alone."""
+    """`encode` gives codes (B, D), each from its own item alone."""
     _implemented(subject, "encode")
-    check_tensor("encode", _twice(subject, "encode"), (BATCH, "D"), subject.device)
+    check_floats("encode", _twice(subject, "encode"), (BATCH, "D"), subject.device)
     _each_by_itself(subject, "encode")
 
 
 def log_likelihood(subject: Subject) -> None:
     """`log_likelihood` gives (B,) nats, at most 0, from its generator alone."""
     _implemented(subject, "log_likelihood")
-    nats = check_tensor("log_likelihood", _twice(subject, "log_likelihood", draws=True), (BATCH,), subject.device)
+    nats = check_floats("log_likelihood", _twice(subject, "log_likelihood", draws=True), (BATCH,), subject.device)
     if float(nats.max()) > 0:
         raise Fault(
-            "log_likelihood to be at most 0, since an 8-bit image has a probability",
+            f"log_likelihood to be at most 0, since {subject.kind.noun} as they are stored have probabilities",
             f"{float(nats.max()):.4g} nats",
-            "a density is no probability: integrate it over the bin of each 8-bit value, 2 / 255 wide in [-1, 1]",
+            f"a density is no probability: {subject.kind.likelihood_advice}",
         )
 
 
@@ -105,25 +105,25 @@ def _implemented(subject: Subject, hook: str) -> None:
 
 def _twice(subject: Subject, hook: str, *, draws: bool = False) -> Any:
     """Call a hook under two global seeds; raise `Fault` unless it gives the same and leaves the model as it is."""
-    images, _ = subject.batch(0)
+    batch, _ = subject.batch(0)
     before = state.snapshot(subject.trained)
     results = []
     for seed in (0, 1):
         seeding.seed_global(seed, "contract", hook)
         arguments = {"generator": subject.generator()} if draws else {}
-        results.append(subject.call(subject.trained, hook, batch=images, **arguments))
+        results.append(subject.call(subject.trained, hook, batch=batch, **arguments))
     changed = state.difference(before, state.snapshot(subject.trained))
     if changed:
         raise Fault(f"{hook} to change nothing", f"that it changed {changed}", "do not call .train() in it")
     if not state.equal(*results):
         change = "pass generator=generator to every random call" if draws else "take the mean of the code, not a draw"
-        raise Fault(f"{hook} to give the same for the same images", "others after another global seed", change)
+        raise Fault(f"{hook} to give the same for the same items", "others after another global seed", change)
     return results[0]
 
 
 def _each_by_itself(subject: Subject, hook: str) -> None:
-    images, _ = subject.batch(0)
+    batch, _ = subject.batch(0)
     with torch.no_grad():
-        many = subject.call(subject.trained, hook, batch=images)
-        few = subject.call(subject.trained, hook, batch=images[:FEW])
+        many = subject.call(subject.trained, hook, batch=batch)
+        few = subject.call(subject.trained, hook, batch=batch[:FEW])
     check_rows(hook, many, few)

@@ -1,4 +1,4 @@
-"""What `sample` promises: images as asked for, from its generator alone, that change nothing."""
+"""What `sample` promises: items as asked for, from its generator alone, that change nothing."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from genbench import seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, Subject
 from genbench.contract.fault import Fault, Unmet
-from genbench.contract.images import check_images, check_images_stay_in_range
+from genbench.contract.items import check_items, check_items_stay_valid
 from genbench.contract.watching import Replay
 
 __all__ = ["batch_size", "generator", "labels", "nothing_changed", "repeats", "sample"]
 
 FEW = 3
-REPEATS = 4  # images of another generator differ by more than as many times what the same generator's do, mostly 0
+REPEATS = 4  # items of another generator differ by more than as many times what the same generator's do, mostly 0
 
 
 def sample(subject: Subject) -> None:
-    """`sample` gives (count, C, H, W) floats in [-1, 1] on the device."""
+    """`sample` gives as many items as asked for, as their kind has them, on the device."""
     subject.prepare(subject.untrained)
     for model, count in ((subject.untrained, BATCH - 1), (subject.trained, BATCH - 1), (subject.trained, 1)):
-        check_images("sample", subject.sample(model, count), (count, *subject.shape), subject.device)
-    check_images_stay_in_range("sample", subject, lambda model: subject.sample(model, BATCH))
+        check_items("sample", subject.sample(model, count), (count, *subject.shape), subject)
+    check_items_stay_valid("sample", subject, lambda model: subject.sample(model, BATCH))
 
 
 def repeats(subject: Subject) -> None:
-    """`sample` gives the same images for the same generator, and others for another."""
+    """`sample` gives the same items for the same generator, and others for another."""
     seeding.seed_global(0, "contract", "repeats")
     first = subject.sample(subject.trained, BATCH, seed=0)
     seeding.seed_global(0, "contract", "repeats")
     again = subject.sample(subject.trained, BATCH, seed=0)
     if not state.equal(first, again):
         raise Fault(
-            "equal images from equal generators",
+            "equal items from equal generators",
             "others at the second call",
             "draw everything from `generator`, and keep no state between calls",
         )
     # Not "nearly equal": what a model draws after two steps can differ by less than a device's rounding is allowed to.
     if _apart(first, subject.sample(subject.trained, BATCH, seed=1)) <= REPEATS * _apart(first, again):
         raise Fault(
-            "other images from another generator",
+            "other items from another generator",
             "the same ones",
             "draw the latent with torch.randn(..., generator=generator)",
         )
 
 
 def _apart(first: Tensor, second: Tensor) -> float:
-    """Return the largest difference between two sets of images; values that are no numbers count as equal."""
+    """Return the largest difference between two sets of items; values that are no numbers count as equal."""
     return float((first.double() - second.double()).nan_to_num(nan=0.0).abs().max())
 
 
@@ -62,7 +62,7 @@ def generator(subject: Subject) -> None:
         raise Fault("sample to leave torch's global generator alone", "that it draws from it", change)
     seeding.seed_global(0, "contract", "other")
     if not state.equal(first, subject.sample(subject.trained, BATCH)):
-        raise Fault("images that do not depend on the global seed", "others after another seed", change)
+        raise Fault("items that do not depend on the global seed", "others after another seed", change)
 
 
 def _global_state() -> list[Tensor]:
@@ -84,9 +84,9 @@ def nothing_changed(subject: Subject) -> None:
 
 
 def batch_size(subject: Subject) -> None:
-    """An image does not depend on how many are drawn beside it.
+    """An item does not depend on how many are drawn beside it.
 
-    It can be told where each image has random numbers of its own.
+    It can be told where each item has random numbers of its own.
     """
     replay = Replay(BATCH)
     with replay:
@@ -101,7 +101,7 @@ def check_rows(hook: str, many: Tensor, few: Tensor) -> None:
     if not state.near(many[: len(few)], few):
         gap = float((many[: len(few)].float() - few.float()).abs().max())
         raise Fault(
-            f"{hook} to treat each image by itself",
+            f"{hook} to treat each item by itself",
             f"values that differ by {gap:.3g} in a batch of {len(few)} from those in a batch of {len(many)}",
             "take no statistics over the batch: the networks are in evaluation mode, keep them so; "
             "and divide by nothing near zero, which makes rounding visible",
@@ -113,7 +113,7 @@ def labels(subject: Subject) -> None:
     if not subject.plugin.implements("sample", "labels"):
         raise Unmet("sample takes no labels")
     if subject.case.classes is None:
-        raise Unmet("the images have no labels")
+        raise Unmet(f"the {subject.kind.noun} have no labels")
     first, last = (
         subject.call(
             subject.trained,
@@ -126,7 +126,7 @@ def labels(subject: Subject) -> None:
     )
     if torch.equal(first, last):
         raise Fault(
-            "other images for another label",
+            "other items for another label",
             "the same ones",
             "feed the labels to the network, or leave `labels` out of sample's arguments",
         )

@@ -1,0 +1,106 @@
+"""Running texts that are fetched once: tiny-shakespeare and text8, read as windows."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from genbench.datasets import texts
+from genbench.datasets.dataset import Dataset
+from genbench.datasets.downloading import Archive, DownloadError, fetch
+from genbench.datasets.locking import locked
+from genbench.datasets.options import whole_number
+from genbench.datasets.source import Request
+from genbench.datasets.text_file import read_text
+from genbench.errors import InputError
+
+__all__ = ["load"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One text.
+
+    Args:
+        archive: its file, or the .zip that holds it.
+        train: how many of its characters are trained on, as those who use it have it.
+        held_out: where the held-out characters begin, up to the end.
+        window: how many symbols a window has unless `length=` says otherwise.
+    """
+
+    archive: Archive
+    train: int
+    held_out: int
+    window: int
+
+
+_ROWS = {
+    # The first nine tenths are trained on in A. Karpathy's char-rnn and nanoGPT.
+    "tiny-shakespeare": _Row(
+        Archive(
+            "tiny-shakespeare/input.txt",
+            ("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",),
+            "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        ),
+        train=1_003_854,
+        held_out=1_003_854,
+        window=64,
+    ),
+    # 90, 5 and 5 million characters are the split of T. Mikolov et al., 2012, Subword Language Modeling with Neural
+    # Networks; the last are the test set of all published figures.
+    "text8": _Row(
+        Archive(
+            "text8/text8.zip",
+            ("https://mattmahoney.net/dc/text8.zip", "http://mattmahoney.net/dc/text8.zip"),
+            "a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232",
+        ),
+        train=90_000_000,
+        held_out=95_000_000,
+        window=64,
+    ),
+}
+
+
+def load(request: Request) -> Dataset:
+    """Load a running text as windows of `length=` symbols, 64 unless given; the held-out ones are of its end.
+
+    References: A. Karpathy, 2015, The Unreasonable Effectiveness of Recurrent Neural Networks; M. Mahoney, 2006, About
+    the Test Data, https://mattmahoney.net/dc/textdata.html.
+    """
+    texts.refuse_image_size(request)
+    row = _ROWS[request.source.name]
+    path = _obtained(request, row.archive)
+    window = whole_number(request, "length", request.options.get("length", str(row.window)), 1)
+    try:
+        whole = read_text(path) if path.suffix == ".txt" else _unpacked(path)
+    except InputError as error:
+        raise request.fault(str(error)) from error
+    kind = texts.alphabet_of(request, (whole,))
+    train, held_out = (texts.tokens_of(request, kind, part) for part in (whole[: row.train], whole[row.held_out :]))
+    return texts.windows_of(request, kind, train, held_out, window)
+
+
+def _obtained(request: Request, archive: Archive) -> Path:
+    path = request.data_root / archive.path
+    try:
+        if not path.is_file():
+            with locked(request.data_root / request.source.name, private=False):
+                fetch(archive, request.data_root, download=request.download, progress=request.progress)
+        else:
+            fetch(archive, request.data_root, download=False)  # is it whole?
+    except DownloadError as error:
+        raise request.fault(
+            f"{path} is not there or not whole, and could not be fetched ({error}); put {path.name} in {path.parent}, "
+            f"or name the folder that holds {path.parent.name}/ with --data-root or $GENBENCH_DATA"
+        ) from error
+    return path
+
+
+def _unpacked(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (name,) = archive.namelist()
+            return archive.read(name).decode("ascii")
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be unpacked: {error}; if it is damaged, delete it and run again") from error

@@ -1,0 +1,35 @@
+"""Writes texts as a listing that people read: one a line, what a line cannot hold made visible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from genbench.machine.atomic import replacing
+from genbench.plugin.visible import visible
+
+__all__ = ["ARROW", "save", "save_pairs", "spelt"]
+
+ARROW = "\t→\t"  # between a text and what a model made of it; texts themselves hold no tab, see `spelt`
+
+
+def save(path: Path, texts: Iterable[str]) -> None:
+    """Write texts as UTF-8, one a line; whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text("".join(f"{spelt(text)}\n" for text in texts), encoding="utf-8")
+
+
+def save_pairs(path: Path, originals: Sequence[str], restored: Sequence[str]) -> None:
+    """Write pairs of texts, one pair a line."""
+    with replacing(path) as temporary:
+        lines = (f"{spelt(first)}{ARROW}{spelt(second)}\n" for first, second in zip(originals, restored, strict=True))
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def spelt(text: str) -> str:
+    r"""Return a text as one line: control and format characters as escapes, a backslash doubled.
+
+    >>> print(spelt("one\ntwo\x1b[0m"))
+    one\ntwo\x1b[0m
+    """
+    return visible(text.replace("\\", "\\\\"))
