@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["check_counts", "check_positive", "check_share"]
+__all__ = ["check_counts", "check_not_negative", "check_positive", "check_share"]
 
 
 def check_counts(**counts: int) -> None:
@@ -12,6 +12,13 @@ def check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} must be at least 1, not {count}")
+
+
+def check_not_negative(**values: float) -> None:
+    """Raise `ValueError` naming the first value that is below 0, or not finite."""
+    for name, value in values.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be at least 0 and finite, not {value}")
 
 
 def check_positive(**values: float) -> None:

@@ -18,7 +18,7 @@ from genbench import Data, Model, Training, hookimpl
 from genbench_sequence.autoencoder import ConditionalDecoder, Encoder
 from genbench_sequence.bound import Objective, kl_divergence, log_weights
 from genbench_sequence.drawing import GREEDY, generate
-from genbench_sequence.options import check_counts, check_positive, check_share
+from genbench_sequence.options import check_counts, check_not_negative, check_positive, check_share
 from genbench_sequence.texts import log_probabilities, require_texts
 
 __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "sample", "train_step"]
@@ -42,6 +42,7 @@ def build(
     hidden: int = 128,
     warm_up: float = 0.5,
     warm_up_steps: int = 1000,
+    free_nats: float = 0.0,
     word_dropout: float = 0.25,
     importance_samples: int = 1,
     temperature: float = 1.0,
@@ -58,6 +59,7 @@ def build(
         hidden: cells of each LSTM.
         warm_up: the share of the steps over which the weight of the divergence rises, in [0, 1].
         warm_up_steps: over how many steps it rises where nobody knows how many there will be.
+        free_nats: how large the divergence of a code's number may be, on average, at no cost.
         word_dropout: probability that the decoder does not get to read a symbol, in training.
         importance_samples: codes a text that `log_likelihood` draws.
         temperature: what `sample` divides the logits by.
@@ -71,14 +73,13 @@ def build(
     check_counts(latent=latent, embedding=embedding, hidden=hidden, importance_samples=importance_samples)
     check_positive(temperature=temperature, learning_rate=learning_rate)
     check_share(warm_up=warm_up, word_dropout=word_dropout)
-    if warm_up_steps < 0:
-        raise ValueError(f"warm_up_steps must be at least 0, not {warm_up_steps}")
+    check_not_negative(free_nats=free_nats, warm_up_steps=warm_up_steps)
     rising = warm_up_steps if training.steps is None else round(warm_up * training.steps)
     networks = nn.ModuleDict(
         {
             "encoder": Encoder(data.levels, embedding, hidden, latent),
             "decoder": ConditionalDecoder(data.levels, data.shape[0], embedding, hidden, latent),
-            "objective": Objective(rising, word_dropout, importance_samples, temperature),
+            "objective": Objective(rising, free_nats, word_dropout, importance_samples, temperature),
         }
     ).to(device)
     fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, where there is one
@@ -92,13 +93,13 @@ def train_step(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
     codes = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
     logits = _decoder(model)(batch, codes, objective.dropped(batch))
     reconstruction = -log_probabilities(logits, batch).mean()
-    kl = kl_divergence(mean, log_variance).mean()
-    loss = reconstruction + objective.weight(step) * kl
+    divergences = kl_divergence(mean, log_variance)
+    loss = reconstruction + objective.cost(divergences, step)
     loss.backward()
     clip_grad_norm_(model.networks.parameters(), CLIP)
     optimizer.step()
     optimizer.zero_grad()
-    return {"loss": loss.detach(), "reconstruction": reconstruction.detach(), "kl": kl.detach()}
+    return {"loss": loss.detach(), "reconstruction": reconstruction.detach(), "kl": divergences.detach().sum(1).mean()}
 
 
 @hookimpl

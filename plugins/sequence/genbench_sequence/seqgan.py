@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from genbench import Data, Model, Training, hookimpl
 from genbench_sequence.discriminator import Discriminator
 from genbench_sequence.drawing import generate
-from genbench_sequence.options import check_counts, check_positive, check_share
+from genbench_sequence.options import check_counts, check_not_negative, check_positive, check_share
 from genbench_sequence.policy import baseline, policy_loss, rewards_of, roll_out
 from genbench_sequence.recurrent import Recurrent
 from genbench_sequence.texts import log_probabilities, require_texts, without_rest
@@ -83,8 +83,7 @@ def build(
     check_positive(temperature=temperature, learning_rate=learning_rate)
     check_positive(policy_learning_rate=policy_learning_rate, discriminator_learning_rate=discriminator_learning_rate)
     check_share(pretraining=pretraining)
-    if pretraining_steps < 0:
-        raise ValueError(f"pretraining_steps must be at least 0, not {pretraining_steps}")
+    check_not_negative(pretraining_steps=pretraining_steps)
     steps = pretraining_steps if training.steps is None else round(pretraining * training.steps)
     generator = Recurrent(data.levels, data.shape[0], embedding, hidden, layers=1)
     generator.temperature = temperature

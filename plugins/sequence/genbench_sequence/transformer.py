@@ -31,9 +31,9 @@ def build(
     training: Training,
     device: torch.device,
     *,
-    width: int = 96,
+    width: int = 64,
     layers: int = 2,
-    heads: int = 4,
+    heads: int = 2,
     temperature: float = 1.0,
     learning_rate: float = 2e-3,
 ) -> Model:
