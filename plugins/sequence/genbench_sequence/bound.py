@@ -17,12 +17,15 @@ class Objective(nn.Module):
     .. math:: L = \overline{E_{q(z|x)}[-\log p(x|z)]} + w(s) \sum_j \max(\lambda, \overline{KL_j(x)}), \quad
               w(s) = \min(1, s / S)
 
-    The bars are means over the batch, and KL_j is the divergence of the code's j-th number. With w = 1 and lambda = 0 it is the negative ELBO of D. P. Kingma, M. Welling (2014), "Auto-Encoding Variational Bayes",
-    equation 10, https://arxiv.org/abs/1312.6114. The rise of w, and word dropout, keep the decoder from learning to do
-    without the code: S. R. Bowman et al. (2016), "Generating Sentences from a Continuous Space", section 3.1,
-    https://arxiv.org/abs/1511.06349. Their w is a sigmoid of the step; here it is linear. Up to lambda, a number's
-    divergence costs nothing: "free bits", D. P. Kingma et al. (2016), "Improving Variational Inference with Inverse
-    Autoregressive Flow", equation 15, https://arxiv.org/abs/1606.04934.
+    The bars are means over the batch, and KL_j is the divergence of the code's j-th number. With w = 1 and lambda = 0
+    it is the negative ELBO of D. P. Kingma, M. Welling (2014), "Auto-Encoding Variational Bayes", equation 10,
+    https://arxiv.org/abs/1312.6114.
+
+    The rise of w, and word dropout, keep the decoder from learning to do without the code: S. R. Bowman et al. (2016),
+    "Generating Sentences from a Continuous Space", section 3.1, https://arxiv.org/abs/1511.06349. Their w is a sigmoid
+    of the step; here it is linear. Up to lambda, a number's divergence costs nothing: "free bits", D. P. Kingma et al.
+    (2016), "Improving Variational Inference with Inverse Autoregressive Flow", equation 15,
+    https://arxiv.org/abs/1606.04934.
 
     Args:
         warm_up_steps: S, over which the weight rises; 0 for none.
