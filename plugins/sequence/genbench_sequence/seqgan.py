@@ -24,6 +24,7 @@ from genbench_sequence.texts import log_probabilities, require_texts, without_re
 __all__ = ["build", "build_model", "log_likelihood", "sample", "train_step"]
 
 CLIP = 5.0  # the largest norm of the generator's gradients
+EVERY = 4  # steps of pre-training to one of the discriminator
 
 
 class Phases(nn.Module):
@@ -49,7 +50,7 @@ def build(
     embedding: int = 32,
     hidden: int = 64,
     filters: int = 16,
-    pretraining: float = 0.8,
+    pretraining: float = 0.9,
     pretraining_steps: int = 1000,
     rollouts: int = 2,
     temperature: float = 1.0,
@@ -103,31 +104,40 @@ def build(
 
 
 def train_step(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
-    """Update the generator on its likelihood or, once it is trained, on what the discriminator says, then the latter.
-
-    The discriminator is trained from the first step on, so that it can tell something when the game begins.
+    """Take a step of pre-training, or, once that is done, of the game.
 
     Returns:
-        "nll" in nats a text in pre-training, "policy" and the mean "reward" in the game, and "discriminator".
+        "nll" in nats a text in pre-training, "policy" and the mean "reward" in the game; "discriminator" at every
+        fourth step of the one and at each of the other.
     """
-    generator, phases = _generator(model), _phases(model)
-    count, length, device = len(batch), generator.length, batch.device
-    if step < phases.pretraining_steps:
-        loss = -log_probabilities(generator(batch), batch).mean()
-        _update(model, "generator", generator, loss)
-        losses = {"nll": loss.detach()}
-        with torch.no_grad():
-            noise = torch.rand(count, length, device=device)
-            texts = generate(generator, generator.begin(count, device), noise, early=False)
-    else:
-        with torch.no_grad():
-            lanes = count * (1 + phases.rollouts * (length - 1))
-            texts, completions = roll_out(generator, torch.rand(lanes, length, device=device), count, phases.rollouts)
-            scores, advantages = _judge(_discriminator(model), texts, completions)
-        loss = policy_loss(generator(texts), texts, advantages)
-        _update(model, "policy", generator, loss)
-        losses = {"policy": loss.detach(), "reward": scores.mean()}
-    return {**losses, "discriminator": _tell_apart(model, without_rest(batch), texts)}
+    return _pretrain(model, batch, step) if step < _phases(model).pretraining_steps else _play(model, batch)
+
+
+def _pretrain(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
+    """Update the generator on its likelihood, and now and then the discriminator, so that it can tell something."""
+    generator = _generator(model)
+    loss = -log_probabilities(generator(batch), batch).mean()
+    _update(model, "generator", generator, loss)
+    if step % EVERY:
+        return {"nll": loss.detach()}
+    with torch.no_grad():
+        noise = torch.rand(batch.shape, device=batch.device)
+        texts = generate(generator, generator.begin(len(batch), batch.device), noise, early=False)
+    return {"nll": loss.detach(), "discriminator": _tell_apart(model, batch, texts)}
+
+
+def _play(model: Model, batch: Tensor) -> dict[str, Tensor]:
+    """Update the generator on what the discriminator says of its texts, then the discriminator on these."""
+    generator, rollouts = _generator(model), _phases(model).rollouts
+    count, length = batch.shape
+    with torch.no_grad():
+        noise = torch.rand(count * (1 + rollouts * (length - 1)), length, device=batch.device)
+        texts, completions = roll_out(generator, noise, count, rollouts)
+        scores, advantages = _judge(_discriminator(model), texts, completions)
+    loss = policy_loss(generator(texts), texts, advantages)
+    _update(model, "policy", generator, loss)
+    told = _tell_apart(model, batch, texts)
+    return {"policy": loss.detach(), "reward": scores.mean(), "discriminator": told}
 
 
 def _judge(discriminator: Discriminator, texts: Tensor, completions: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,7 +150,7 @@ def _judge(discriminator: Discriminator, texts: Tensor, completions: Tensor) -> 
 def _tell_apart(model: Model, batch: Tensor, texts: Tensor) -> Tensor:
     """Step the discriminator once on the cross-entropy of telling the data from the draws, and return that."""
     discriminator = _discriminator(model)
-    real, drawn = discriminator(torch.cat([batch, texts])).chunk(2)
+    real, drawn = discriminator(torch.cat([without_rest(batch), texts])).chunk(2)
     loss = F.softplus(-real).mean() + F.softplus(drawn).mean()
     loss.backward()
     model.optimizers["discriminator"].step()
