@@ -19,6 +19,7 @@ from genbench_sequence.autoencoder import ConditionalDecoder, Encoder
 from genbench_sequence.bound import Objective, kl_divergence, log_weights
 from genbench_sequence.drawing import GREEDY, generate
 from genbench_sequence.options import check_counts, check_not_negative, check_positive, check_share
+from genbench_sequence.schedule import schedulers_of
 from genbench_sequence.texts import log_probabilities, require_texts
 
 __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "sample", "train_step"]
@@ -42,17 +43,17 @@ def build(
     hidden: int = 128,
     warm_up: float = 0.5,
     warm_up_steps: int = 1000,
-    free_nats: float = 0.0,
+    free_nats: float = 0.25,
     word_dropout: float = 0.25,
     importance_samples: int = 1,
     temperature: float = 1.0,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 5e-3,
 ) -> Model:
     """Return a VAE of texts (L,) over `data.levels` symbols.
 
     Args:
         data: what the texts are.
-        training: how long the weight of the divergence takes to rise.
+        training: how long the weight of the divergence takes to rise, and the learning rate to fall.
         device: where the model lives.
         latent: numbers in a code.
         embedding: numbers that a symbol becomes.
@@ -63,7 +64,7 @@ def build(
         word_dropout: probability that the decoder does not get to read a symbol, in training.
         importance_samples: codes a text that `log_likelihood` draws.
         temperature: what `sample` divides the logits by.
-        learning_rate: Adam's.
+        learning_rate: Adam's, at the beginning.
 
     Raises:
         Unsuitable: for anything but texts.
@@ -83,7 +84,8 @@ def build(
         }
     ).to(device)
     fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, where there is one
-    return Model(networks, {"vae": torch.optim.Adam(networks.parameters(), learning_rate, fused=fused)})
+    optimizer = torch.optim.Adam(networks.parameters(), learning_rate, fused=fused)
+    return Model(networks, {"vae": optimizer}, schedulers_of("vae", optimizer, training, warm_up=0.0))
 
 
 def train_step(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
@@ -99,6 +101,8 @@ def train_step(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
     clip_grad_norm_(model.networks.parameters(), CLIP)
     optimizer.step()
     optimizer.zero_grad()
+    for scheduler in model.schedulers.values():
+        scheduler.step()
     return {"loss": loss.detach(), "reconstruction": reconstruction.detach(), "kl": divergences.detach().sum(1).mean()}
 
 

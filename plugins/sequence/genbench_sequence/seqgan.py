@@ -56,7 +56,7 @@ def build(
     temperature: float = 1.0,
     learning_rate: float = 5e-3,
     policy_learning_rate: float = 2e-4,
-    discriminator_learning_rate: float = 1e-3,
+    discriminator_learning_rate: float = 2e-3,
 ) -> Model:
     """Return a SeqGAN of texts (L,) over `data.levels` symbols.
 

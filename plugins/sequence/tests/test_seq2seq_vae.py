@@ -22,7 +22,7 @@ TEXTS = torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0], [2, 1, 0, 0], [1, 2, 2, 1], [2
 def _build(steps: int | None = 100, latent: int = 1, **options: Any) -> Model:
     torch.manual_seed(0)
     data = Data("text", torch.Size((4,)), 64, None, 3)
-    small = {"embedding": 4, "hidden": 8, "latent": latent, **options}
+    small = {"embedding": 4, "hidden": 8, "latent": latent, "free_nats": 0.0, **options}
     return seq2seq_vae.build_model(data=data, training=Training(steps, 8), options=small, device=CPU)
 
 
@@ -183,7 +183,7 @@ def test_symbols_are_dropped_as_often_as_asked(rate: float) -> None:
 def test_training_puts_what_tells_texts_apart_into_the_codes() -> None:
     torch.manual_seed(0)
     data = Data("text", torch.Size((4,)), 64, None, 3)
-    options = {"hidden": 24, "embedding": 8, "latent": 4, "learning_rate": 0.02}
+    options = {"hidden": 24, "embedding": 8, "latent": 4, "learning_rate": 0.02, "free_nats": 0.0}
     model = seq2seq_vae.build_model(data=data, training=Training(500, 10), options=options, device=CPU)
     for step in range(100):
         seq2seq_vae.train_step(model=model, batch=TEXTS.repeat(4, 1), step=step)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from genbench_sequence.autoregressive import LanguageModel
 from genbench_sequence.drawing import GREEDY, Predictor, draw, generate
 from genbench_sequence.schedule import factor
 from genbench_sequence.texts import counted, inputs_of, log_probabilities, symbol_log_probabilities, without_rest
@@ -234,16 +233,15 @@ def test_the_rate_rises_and_falls() -> None:
     assert factor(0, 200, 0) == 1
 
 
-@pytest.mark.parametrize("name", ["rnn", "transformer"])
+@pytest.mark.parametrize("name", ["rnn", "transformer", "seq2seq_vae"])
 def test_there_is_a_schedule_where_the_steps_are_known(name: str) -> None:
     rates = []
     for steps in (4, None):
         model = _build(name, steps=steps, learning_rate=0.5)
-        network: Any = model.networks["language_model"]
-        assert isinstance(network, LanguageModel)
-        for _ in range(4):
-            _step(name, model, torch.randint(5, (8, 6)))
-        rates.append(model.optimizers["language_model"].param_groups[0]["lr"])
+        for step in range(4):
+            _step(name, model, torch.randint(5, (8, 6)), step)
+        (optimizer,) = model.optimizers.values()
+        rates.append(optimizer.param_groups[0]["lr"])
     assert rates == [0, 0.5]
 
 
