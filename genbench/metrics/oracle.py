@@ -12,7 +12,7 @@ __all__ = ["measure"]
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`oracle_nll`, its excess `oracle_kl` over the entropy, and the share that the truth can make, `valid_fraction`."""
+    """`oracle_nll`, its excess over the entropy `oracle_kl`, and `valid_fraction`, what the truth can make."""
     assert evidence.sample_log_probabilities is not None
     assert evidence.entropy is not None
     mean = float(evidence.oracle_nats.mean())

@@ -16,8 +16,7 @@ def character_counts(texts: Tensor) -> Tensor:
     >>> character_counts(torch.tensor([[3, 4, 0], [0, 0, 0], [5, 6, 7]])).tolist()
     [2, 0, 3]
     """
-    if texts.ndim != 2 or texts.is_floating_point():
-        raise ValueError(f"texts: expected tokens of shape (N, L), got {texts.dtype} {tuple(texts.shape)}")
+    _check(texts)
     return (texts != 0).long().cumprod(dim=1).sum(dim=1)
 
 
@@ -40,6 +39,7 @@ def grams(texts: Tensor, n: int) -> Tensor:
         texts: (N, L) tokens from 0 on.
         n: from 1 on; of more than L there is no window.
     """
+    _check(texts)
     width = max(0, texts.shape[1] - n + 1)
     codes = torch.zeros(len(texts), width, dtype=torch.int64, device=texts.device)
     if not codes.numel():
@@ -76,3 +76,8 @@ def histograms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     found, of = torch.unique(torch.cat([first, second]), return_inverse=True)
     one, other = (torch.bincount(part, minlength=len(found)).double() for part in of.split([len(first), len(second)]))
     return one / len(first), other / len(second)
+
+
+def _check(texts: Tensor) -> None:
+    if texts.ndim != 2 or texts.is_floating_point():
+        raise ValueError(f"texts: expected tokens of shape (N, L), got {texts.dtype} {tuple(texts.shape)}")
