@@ -350,11 +350,14 @@ def language(count: int, seed: int) -> Tensor:
     return (texts * (texts != 0).long().cumprod(dim=1)).short()
 
 
-@pytest.mark.parametrize(("kind", "flagged"), [("copies", True), ("half copies", True), ("fresh", False)])
+@pytest.mark.parametrize(
+    ("kind", "flagged"), [("copies", True), ("half copies", True), ("fresh", False), ("real", False)]
+)
 def test_a_copycat_is_flagged_and_fresh_texts_are_not(kind: str, flagged: bool) -> None:
     training, held_out, fresh = (language(300, seed) for seed in (1, 2, 3))
-    samples = {"copies": training, "half copies": torch.cat([training[:150], fresh[:150]]), "fresh": fresh}[kind]
-    found = METRICS["novelty"].compute(evidence_of(samples, training, held_out))
+    half = torch.cat([training[:150], fresh[:150]])
+    samples = {"copies": training, "half copies": half, "fresh": fresh, "real": held_out}[kind]
+    found = METRICS["novelty"].compute(evidence_of(samples, training, held_out, samples_held_out=kind == "real"))
     assert (found["novelty_p"] < 0.01) == flagged
     assert 0.2 < novel(held_out, training).double().mean() < 0.95
     if kind == "copies":

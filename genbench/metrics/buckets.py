@@ -22,6 +22,8 @@ def projected(features: Tensor, *, variance: float = MAUVE_VARIANCE) -> Tensor:
     """
     units = torch.nn.functional.normalize(features.double(), dim=1)
     centred = units - units.mean(dim=0)
+    values: Tensor
+    vectors: Tensor
     values, vectors = torch.linalg.eigh(centred.T @ centred)  # ascending
     explained = values.clamp(min=0).flip(0).cumsum(dim=0)
     wanted = 1 + int((explained < variance * explained[-1]).sum())

@@ -59,7 +59,7 @@ def divergence_frontier(p: Tensor, q: Tensor, *, points: int = FRONTIER_POINTS) 
 def frontier_area(frontier: Tensor, *, scale: float = FRONTIER_SCALE) -> float:
     """Return the area under the curve `(exp(−c KL(q ‖ r)), exp(−c KL(p ‖ r)))`, its ends (1, 0) and (0, 1) added.
 
-    By trapezoids over either axis, and the mean of both. 1 for equal histograms.
+    By trapezoids. Since the ends lie on the axes, they give the same over either axis. 1 for equal histograms.
 
     Paper: Pillutla et al. 2021, "MAUVE: measuring the gap between neural text and human text using divergence
     frontiers", https://arxiv.org/abs/2102.01454
@@ -70,11 +70,7 @@ def frontier_area(frontier: Tensor, *, scale: float = FRONTIER_SCALE) -> float:
     """
     ends = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=frontier.dtype, device=frontier.device)
     curve = torch.cat([ends[:1], torch.exp(-scale * frontier), ends[1:]])
-    areas = []
-    for x, y in (curve.T, curve.T.flip(0)):
-        order = x.argsort(stable=True)
-        areas.append(float(torch.trapezoid(y[order], x[order])))
-    return sum(areas) / 2
+    return -float(torch.trapezoid(curve[:, 1], curve[:, 0]))  # from 1 down to 0
 
 
 def frontier_integral(p: Tensor, q: Tensor) -> float:

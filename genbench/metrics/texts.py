@@ -61,10 +61,11 @@ def padded_grams(texts: Tensor, n: int) -> tuple[Tensor, Tensor]:
     Before the first symbol of a text stand n − 1 begin symbols, and its end is a symbol. So a text has as many n-grams
     as symbols, whatever n: what a model has to predict, each with the n − 1 symbols before it.
     """
-    begin = torch.zeros(len(texts), n - 1, dtype=torch.int64, device=texts.device)
-    codes = grams(torch.cat([begin, texts.long() + 1], dim=1), n)
+    symbols = symbol_counts(texts)
+    # The begin symbol is 0 as the end is: no n-gram ends with the one, nor has the other but as its last.
+    codes = grams(torch.nn.functional.pad(texts, (n - 1, 0)), n)
     positions = torch.arange(texts.shape[1], device=texts.device)
-    return codes, positions < symbol_counts(texts)[:, None]
+    return codes, positions < symbols[:, None]
 
 
 def histograms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
