@@ -77,7 +77,7 @@ def score(request: Request, show: Show) -> Scored:
     from genbench.features.extractor import extract
     from genbench.machine import environment
 
-    metrics = select(request.settings.metrics)
+    select(request.settings.metrics)  # a name that no metric has is told before anything is read
     device = environment.share(request.settings.device)
     how: Any = {"image_size": request.settings.image_size, "skip_corrupt": request.skip_corrupt}
     found, *others = (open_images(path, **how) for path in (request.images, request.reference) if path is not None)
@@ -85,6 +85,7 @@ def score(request: Request, show: Show) -> Scored:
     _refuse_unused(request, found, given)
     step = show.step
     found, data, extractor, remarks = _prepare(request, found, given, device, step)
+    metrics = select(request.settings.metrics, data.kind.name)
     fields = {"alpha": extractor.alpha} if any(side.transparent for side in (found, *others)) else {}
     # Images that the user names are all the reference, as other tools have it.
     limit = None if given is None else len(data.train)
