@@ -102,14 +102,12 @@ def test_the_pair_holds_means_over_samples() -> None:
 
 
 def test_held_out_texts_are_not_their_own_references() -> None:
-    """The control `real`: one half against the other, where every text against itself would score 1."""
+    """The control `real`: each against all others, where every text against itself would score 1."""
     held_out = drawn(40, 9, 9, seed=2)
-    found = bleu_numbers(held_out, held_out, samples_held_out=True, seed=3)
-    order = torch.randperm(40, generator=torch.Generator().manual_seed(3))
-    halves = held_out[order[:20]], held_out[order[20:]]
-    assert found["bleu_4"] == pytest.approx(bleu(*halves).mean(dim=0)[2].item())
+    found = bleu_numbers(held_out[:25], held_out, samples_held_out=True)
+    assert found["bleu_4"] == pytest.approx(np.mean([scores[2] for scores in by_nltk(held_out, None)]))
     assert found["bleu_4"] < 0.9
-    assert found["self_bleu_4"] == pytest.approx(self_bleu(held_out).mean(dim=0)[2].item())
+    assert found["self_bleu_4"] == pytest.approx(np.mean([scores[2] for scores in by_nltk(held_out[:25], None)]))
 
 
 def test_of_many_texts_a_random_part_is_taken_on_either_side(monkeypatch: pytest.MonkeyPatch) -> None:

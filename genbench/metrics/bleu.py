@@ -135,15 +135,14 @@ def measure(evidence: Evidence) -> dict[str, float]:
     """`bleu_2` to `bleu_5` and `self_bleu_2` to `self_bleu_5`: the means over samples."""
     assert evidence.sample_items is not None
     assert evidence.held_out_items is not None
-    samples, held_out = (
-        _some(side, evidence.seed) for side in evidence.sides(evidence.sample_items, evidence.held_out_items)
-    )
-    against = bleu(samples, held_out).mean(dim=0).tolist()
-    among = self_bleu(_some(evidence.sample_items, evidence.seed)).mean(dim=0).tolist()
+    samples, held_out = (_some(side, evidence.seed) for side in (evidence.sample_items, evidence.held_out_items))
+    # Held-out texts are no references of their own: each stands against the others, which are as many but for one.
+    against = self_bleu(held_out) if evidence.samples_held_out else bleu(samples, held_out)
+    means = {"bleu": against.mean(dim=0), "self_bleu": self_bleu(samples).mean(dim=0)}
     return {
         f"{name}_{order}": value
-        for name, values in (("bleu", against), ("self_bleu", among))
-        for order, value in zip(BLEU_ORDERS, values, strict=True)
+        for name, values in means.items()
+        for order, value in zip(BLEU_ORDERS, values.tolist(), strict=True)
     }
 
 

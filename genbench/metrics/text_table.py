@@ -76,7 +76,7 @@ TEXT_METRICS = (
             "smoothing": "epsilon for a count of 0",
             "epsilon": BLEU_EPSILON,
             "most_texts": BLEU_TEXTS,
-            "real": REAL_TEST,
+            "real": "each held-out text against the others",
         },
     ),
     Metric(
