@@ -35,7 +35,7 @@ __all__ = [
 # docs/metrics.md.
 LEAST = 100
 _SHARES = ("precision", "authenticity", "high_quality_fraction")
-LEAST_OF = {"classifier_score": 200, **dict.fromkeys(_SHARES, 200), "density": 500}
+LEAST_OF = {"classifier_score": 200, **dict.fromkeys(_SHARES, 200), "density": 1000}
 _CHUNK = 4096
 
 
