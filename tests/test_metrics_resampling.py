@@ -165,7 +165,7 @@ def test_the_error_of_a_score_is_that_of_leaving_out_one_after_the_other() -> No
 
 @pytest.mark.parametrize("count", [LEAST_OF["precision"], 1000])
 def test_the_interval_of_a_share_holds_it_whatever_it_is(count: int) -> None:
-    """Exact coverage, from binomial chances; that of s/√N falls to 0.05 near 1, and of 100 images this one's to 0.924."""
+    """Exact coverage, from binomial chances; that of s/√N falls to 0.05 near 1, this of 100 to 0.924."""
     seen = np.arange(count + 1)
     errors = np.array([share_standard_error(torch.arange(count) < true) for true in seen])
     shares = np.linspace(0.001, 0.999, 999)
