@@ -34,6 +34,8 @@ def test_only_shared_budgets_meet_and_none_is_a_refusal(make) -> None:
     (refusal,) = pairing([*one, *two], three).refused
     assert (refusal.rows, refusal.numbers, refusal.what) == (("gan on digits",), (), "budgets differ")
     assert refusal.fields == {"budget": ("1steps and 2steps", "3steps")}
+    (refusal,) = pairing(three, [*one, *two]).refused
+    assert refusal.fields == {"budget": ("3steps", "1steps and 2steps")}
 
 
 def test_a_control_is_one_row_under_any_budget_and_no_model_of_its_label(make) -> None:
