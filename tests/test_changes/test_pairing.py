@@ -38,6 +38,11 @@ def test_only_shared_budgets_meet_and_none_is_a_refusal(make) -> None:
     assert refusal.fields == {"budget": ("3steps", "1steps and 2steps")}
 
 
+def test_a_label_and_a_budget_that_one_set_lacks_are_both_named(make) -> None:
+    base = [*make("ae"), *make("gan"), *make("gan", budget="9steps")]
+    assert pairing(base, make("gan")).only_base == ("ae on digits", "gan on digits, 9steps")
+
+
 def test_a_control_is_one_row_under_any_budget_and_no_model_of_its_label(make) -> None:
     base = make("real", role="control", budget="9steps")
     found = pairing(base, make("real", role="control", budget=None))
