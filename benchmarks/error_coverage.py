@@ -50,8 +50,8 @@ def cases() -> Iterator[tuple[str, int, Measured, float]]:
     for of, draw in FEATURES.items():
         for count in (100, 300, 1000, 3000):
             yield of, count, of_features(draw, count, ("fd",)), 1 if count < 3000 else 0.2
-        for count in (100, 200, 500):
-            often = 1 if count < 500 else 0.5
+        for count in (100, 200, 500, 1000):
+            often = 1 if count < 500 else 0.3
             yield of, count, of_features(draw, count, ("kid", "precision", "density", "authenticity")), often
 
 

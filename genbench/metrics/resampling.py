@@ -200,7 +200,7 @@ def _of_kernel(evidence: Evidence) -> float:
 def _of_score(evidence: Evidence) -> float | None:
     assert evidence.sample_logits is not None
     count, classes = evidence.sample_logits.shape
-    if count < classes:  # most classes have no sample then, and the error is too small
+    if count < 2 * classes:  # many classes have no sample then, and the error is too small
         return None
     return score_standard_error(evidence.sample_logits, seed=evidence.seed)
 
