@@ -35,7 +35,8 @@ __all__ = [
 # Images from which ± 1.96 of the error holds the mean at least 93 times in 100; of fewer there is none. Measured, see
 # docs/metrics.md.
 LEAST = 100
-LEAST_OF = {"classifier_score": 200}
+_SHARES = ("precision", "authenticity", "high_quality_fraction")
+LEAST_OF = {"classifier_score": 200, **dict.fromkeys(_SHARES, 200), "density": 1000}
 _CHUNK = 4096
 
 
@@ -200,7 +201,7 @@ def _of_kernel(evidence: Evidence) -> float:
 def _of_score(evidence: Evidence) -> float | None:
     assert evidence.sample_logits is not None
     count, classes = evidence.sample_logits.shape
-    if count < classes:  # most classes have no sample then, and the error is too small
+    if count < 2 * classes:  # many classes have no sample then, and the error is too small
         return None
     return score_standard_error(evidence.sample_logits, seed=evidence.seed)
 
