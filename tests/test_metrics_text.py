@@ -17,7 +17,7 @@ from genbench.metrics import METRICS, Evidence, NotMeasurable
 from genbench.metrics.copied import copied_runs, novel
 from genbench.metrics.distinct import distinct
 from genbench.metrics.ngram_divergence import jensen_shannon, ngram_divergence
-from genbench.metrics.oracle_cost import oracle_nats
+from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
 from genbench.metrics.resampling import standard_error
 from genbench.metrics.text_gaps import length_wasserstein, symbol_wasserstein
 from genbench.metrics.text_likelihood import bits_per_character
@@ -160,10 +160,22 @@ def test_the_oracle_s_mixture_is_a_distribution() -> None:
     assert len(texts) == 1 + 2 + 4 + 8
     known = torch.full((15,), -math.inf, dtype=torch.float64)
     known[3], known[7] = math.log(0.25), math.log(0.75)
+    chain = chain_log_probabilities(texts, texts[:5], 3)
+    assert float(chain.exp().sum()) == pytest.approx(1, abs=1e-12)
     for share in (0.001, 0.3, 1 - 1e-9):
-        found = (-oracle_nats(known, symbol_counts(texts), 3, uniform_share=share)).exp()
+        found = (-oracle_nats(known, chain, chain_share=share)).exp()
         assert float(found.sum()) == pytest.approx(1, abs=1e-12)
-    assert float((-oracle_nats(known, symbol_counts(texts), 3)).exp()[3]) == pytest.approx(0.999 * 0.25 + 0.001 / 27)
+    by_hand = 0.999 * 0.25 + 0.001 * float(chain[3].exp())
+    assert float((-oracle_nats(known, chain)).exp()[3]) == pytest.approx(by_hand)
+
+
+def test_the_chain_counts_pairs_of_symbols_with_one_added_to_each() -> None:
+    """Of `ab`, `ab` and `b`, over the end, a and b: two texts begin with a; a is followed by b twice, b by the end."""
+    reference = torch.tensor([[1, 2, 0], [1, 2, 0], [2, 0, 0]], dtype=torch.int16)
+    texts = torch.tensor([[1, 2, 0], [2, 2, 2], [0, 0, 0]], dtype=torch.int16)
+    begin, a, b = {0: 1, 1: 3, 2: 2}, {0: 1, 1: 1, 2: 3}, {0: 4, 1: 1, 2: 1}
+    expected = [begin[1] / 6 * a[2] / 5 * b[0] / 6, begin[2] / 6 * b[2] / 6 * b[2] / 6, begin[0] / 6]
+    assert chain_log_probabilities(texts, reference, 3).exp().tolist() == pytest.approx(expected)
 
 
 def oracle(samples: Tensor, known: list[float], entropy: float) -> dict[str, float]:
@@ -185,20 +197,22 @@ def test_the_oracle_gives_a_perfect_sampler_the_entropy_and_one_that_collapsed_l
     assert perfect["valid_fraction"] == collapsed["valid_fraction"] == 1
 
 
-def test_what_the_truth_makes_never_costs_uniform_symbols_and_is_counted() -> None:
-    found = oracle(tokens("a", "zz"), [0.5, 0.0], 1.0)
-    invalid = -math.log(0.001) + 3 * math.log(27)  # z, z and the end
+def test_what_the_truth_makes_never_costs_the_chain_and_is_counted() -> None:
+    samples = tokens("a", "zz")
+    chain = chain_log_probabilities(samples, samples, 27)
+    found = oracle(samples, [0.5, 0.0], 1.0)
+    invalid = -math.log(0.001) - float(chain[1])
     assert found["valid_fraction"] == 0.5
-    assert found["oracle_nll"] == pytest.approx((-math.log(0.999 * 0.5 + 0.001 / 27**2) + invalid) / 2)
+    assert found["oracle_nll"] == pytest.approx((-math.log(0.999 * 0.5 + 0.001 * float(chain[0].exp())) + invalid) / 2)
     assert found["oracle_kl"] == pytest.approx(found["oracle_nll"] - 1)
 
 
 @pytest.mark.parametrize("wrong", [math.nan, 0.1])
 def test_log_probabilities_of_no_distribution_are_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match=r"^log-probabilities: expected \(2,\) numbers of at most 0"):
-        oracle_nats(torch.tensor([-1.0, wrong]), torch.tensor([2, 2]), 27)
+        oracle_nats(torch.tensor([-1.0, wrong]), torch.tensor([-2.0, -2.0]))
     with pytest.raises(ValueError, match=r"^log-probabilities: expected \(2,\)"):
-        oracle_nats(torch.tensor([-1.0]), torch.tensor([2, 2]), 27)
+        oracle_nats(torch.tensor([-1.0]), torch.tensor([-2.0, -2.0]))
 
 
 # Divergence of n-grams, symbols and lengths
@@ -386,7 +400,7 @@ def test_errors_are_those_of_means_and_shares() -> None:
     training, fresh = language(300, 1), language(200, 2)
     known = torch.linspace(-9, -1, 200, dtype=torch.float64).index_fill(0, torch.arange(20), -math.inf)
     evidence = evidence_of(fresh, training, sample_log_probabilities=known, entropy=2.0, levels=5)
-    nats = -(0.999 * known.exp() + 0.001 * 5.0 ** -symbol_counts(fresh).double()).log()
+    nats = -(0.999 * known.exp() + 0.001 * chain_log_probabilities(fresh, training, 5).exp()).log()
     error = float(nats.std()) / math.sqrt(200)
     assert standard_error("oracle_nll", evidence) == pytest.approx(error, rel=1e-9)
     assert standard_error("oracle_kl", evidence) == standard_error("oracle_nll", evidence)

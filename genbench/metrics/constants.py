@@ -25,8 +25,8 @@ LEVEL_VALUES = 2**28
 SPECTRUM_VALUES, SPECTRUM_LEAST = 2**21, 16
 SIMILARITY_VALUES, SIMILARITY_LEAST = 2**20, 20
 REAL_TEST = "one half of the held-out images against the other"
-# Of texts. ORACLE_UNIFORM_SHARE: of uniform symbols in the oracle, so that an impossible text has a finite cost.
-ORACLE_UNIFORM_SHARE = 0.001
+# Of texts. ORACLE_CHAIN_SHARE: of a chain of symbols in the oracle, so that an impossible text has a finite cost.
+ORACLE_CHAIN_SHARE = 0.001
 NGRAM_ORDERS = (1, 2, 3, 4, 5)
 BLEU_ORDERS = (2, 3, 4, 5)
 BLEU_EPSILON = 0.1

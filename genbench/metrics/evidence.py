@@ -14,11 +14,10 @@ from genbench.metrics.copied import copied_runs, novel
 from genbench.metrics.features import check_features, check_items
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.not_measurable import NotMeasurable
-from genbench.metrics.oracle_cost import oracle_nats
+from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.restored import RestoredImages, restored_images
-from genbench.metrics.texts import symbol_counts
 
 __all__ = ["Evidence"]
 
@@ -155,7 +154,9 @@ class Evidence:
         assert self.sample_items is not None
         assert self.sample_log_probabilities is not None
         assert self.levels is not None
-        return oracle_nats(self.sample_log_probabilities, symbol_counts(self.sample_items), self.levels)
+        assert self.reference_items is not None
+        chain = chain_log_probabilities(self.sample_items, self.reference_items, self.levels)
+        return oracle_nats(self.sample_log_probabilities, chain)
 
     @cached_property
     def novel(self) -> Tensor:

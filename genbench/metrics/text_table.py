@@ -17,7 +17,7 @@ from genbench.metrics.constants import (
     MAUVE_TEXTS,
     MAUVE_VARIANCE,
     NGRAM_ORDERS,
-    ORACLE_UNIFORM_SHARE,
+    ORACLE_CHAIN_SHARE,
     REAL_TEST,
 )
 from genbench.metrics.metric import Metric, Value
@@ -40,12 +40,16 @@ TEXT_METRICS = (
         name="oracle",
         kinds=("text",),
         values=(Value("oracle_nll", None), Value("oracle_kl", None), Value("valid_fraction", "higher")),
-        needs=("sample_log_probabilities", "sample_items", "entropy", "levels"),
+        needs=("sample_log_probabilities", "sample_items", "reference_items", "entropy", "levels"),
         least_count=1,
         function="oracle:measure",
         summary="nats of a sample under what made the data, their excess over its entropy, and the share it can make",
         paper="https://arxiv.org/abs/1609.05473",
-        parameters={"uniform_share": ORACLE_UNIFORM_SHARE, "end_symbol": "counted"},
+        parameters={
+            "chain_share": ORACLE_CHAIN_SHARE,
+            "chain": "pairs of symbols of the reference, one added to each",
+            "end_symbol": "counted",
+        },
         curve=True,
     ),
     Metric(
