@@ -173,6 +173,33 @@ def test_the_targets_of_a_step_are_the_texts_whatever_is_dropped() -> None:
     torch.testing.assert_close(losses["reconstruction"], -log_probabilities(outputs[0], TEXTS).mean())
 
 
+def test_a_step_drops_symbols_and_draws_codes() -> None:
+    model = _build(word_dropout=1.0)
+    decoder: Any = model.networks["decoder"]
+    seen: list[Tensor] = []
+    decoder.embedding.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    seq2seq_vae.train_step(model=model, batch=TEXTS, step=0)
+    assert (seen[0][:, 1:] == 3).all()  # but the beginning, which is no symbol of the text
+    assert not seen[0][:, 0].any()
+
+    found = []
+    for seed in (0, 1):
+        model = _build(word_dropout=0.0)
+        torch.manual_seed(seed)
+        found.append(seq2seq_vae.train_step(model=model, batch=TEXTS, step=0))
+    assert found[0]["kl"] == found[1]["kl"]
+    assert found[0]["reconstruction"] != found[1]["reconstruction"]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("way", ["first", "beside"])
+def test_the_decoder_reads_the_code_in_two_ways(way: str) -> None:
+    decoder: Any = _build(latent=3).networks["decoder"]
+    other = decoder.memory.weight_ih_l0[:, 4:] if way == "first" else decoder.first.weight
+    other.zero_()
+    assert not torch.allclose(decoder(TEXTS, torch.zeros(5, 3)), decoder(TEXTS, torch.ones(5, 3)))
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 def test_symbols_are_dropped_as_often_as_asked(rate: float) -> None:
     objective: Any = _build(word_dropout=rate).networks["objective"]

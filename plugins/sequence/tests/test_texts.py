@@ -245,6 +245,24 @@ def test_there_is_a_schedule_where_the_steps_are_known(name: str) -> None:
     assert rates == [0, 0.5]
 
 
+@pytest.mark.parametrize("name", ["rnn", "transformer"])
+def test_training_is_adam_on_the_mean_over_the_texts(name: str) -> None:
+    model, same = _build(name, steps=None), _build(name, steps=None)
+    network: Any = same.networks["language_model"]
+    optimizer = torch.optim.Adam(network.parameters(), model.optimizers["language_model"].param_groups[0]["lr"])
+    for number in range(3):
+        batch = torch.randint(5, (8, 6), generator=torch.Generator().manual_seed(number))
+        optimizer.zero_grad()
+        loss = torch.stack([-log_probabilities(network(text[None]), text[None]) for text in batch]).mean()
+        loss.backward()
+        if name == "rnn":
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        torch.testing.assert_close(_step(name, model, batch, number)["nll"], loss.detach())
+    for ours, theirs in zip(model.networks.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["rnn", "seq2seq_vae", "seqgan"])
 def test_gradients_are_clipped(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     norms: list[float] = []
