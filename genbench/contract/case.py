@@ -48,6 +48,8 @@ class Case:
 
     @property
     def size(self) -> str:
+        if len(self.shape) == 1:
+            return f"length-{self.shape[0]}"  # "12 texts" would be a dozen
         return "x".join(str(side) for side in self.shape)
 
     @classmethod
