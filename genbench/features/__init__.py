@@ -29,6 +29,12 @@ EXTRACTORS = {
 
 TAKES = dict.fromkeys(EXTRACTORS, ("image",))  # the kinds of items that each is for
 
+
+def extractors_of(kind: str) -> list[str]:
+    """Return the names of the extractors that take a kind of items."""
+    return [name for name, kinds in TAKES.items() if kind in kinds]
+
+
 WEIGHTS_URL = PUBLISHED.url
 inception_weights_at_hand = weights_at_hand
 
