@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench_sequence.drawing import Predictor
+from genbench_sequence.memory import Memory
 from genbench_sequence.texts import counted, inputs_of
 
 __all__ = ["ConditionalDecoder", "Encoder", "Reading"]
@@ -26,7 +27,7 @@ class Encoder(nn.Module):
     def __init__(self, symbols: int, embedding: int, hidden: int, latent: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(symbols, embedding)
-        self.memory = nn.LSTM(embedding, hidden, batch_first=True)
+        self.memory = Memory(embedding, hidden)
         self.mean = nn.Linear(hidden, latent)
         self.log_variance = nn.Linear(hidden, latent)
 
@@ -58,7 +59,7 @@ class ConditionalDecoder(Predictor[Reading]):
         self.length, self.latent, self.unknown = length, latent, symbols
         self.embedding = nn.Embedding(symbols + 1, embedding)
         self.first = nn.Linear(latent, hidden)
-        self.memory = nn.LSTM(embedding + latent, hidden, batch_first=True)
+        self.memory = Memory(embedding + latent, hidden)
         self.head = nn.Linear(hidden, symbols)
 
     def forward(self, tokens: Tensor, codes: Tensor, dropped: Tensor | None = None) -> Tensor:

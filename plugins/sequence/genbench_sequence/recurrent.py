@@ -6,14 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from genbench_sequence.autoregressive import LanguageModel
+from genbench_sequence.memory import Memory, State
 from genbench_sequence.texts import inputs_of
 
 __all__ = ["Recurrent"]
 
-Memory = tuple[Tensor, Tensor]  # hidden state and cell, (layers, B, hidden) each
 
-
-class Recurrent(LanguageModel[Memory]):
+class Recurrent(LanguageModel[State]):
     """Embedding, LSTM layers, and a linear layer to the logits of the next symbol.
 
     A. Graves (2013), "Generating Sequences With Recurrent Neural Networks", section 2. https://arxiv.org/abs/1308.0850
@@ -29,17 +28,17 @@ class Recurrent(LanguageModel[Memory]):
     def __init__(self, symbols: int, length: int, embedding: int, hidden: int, layers: int) -> None:
         super().__init__(length)
         self.embedding = nn.Embedding(symbols, embedding)
-        self.memory = nn.LSTM(embedding, hidden, layers, batch_first=True)
+        self.memory = Memory(embedding, hidden, layers)
         self.head = nn.Linear(hidden, symbols)
 
     def forward(self, tokens: Tensor) -> Tensor:
         logits: Tensor = self.head(self.memory(self.embedding(inputs_of(tokens)))[0])
         return logits
 
-    def begin(self, count: int, device: torch.device) -> Memory:
+    def begin(self, count: int, device: torch.device) -> State:
         nothing = self.head.weight.new_zeros(self.memory.num_layers, count, self.memory.hidden_size, device=device)
         return nothing, nothing
 
-    def advance(self, tokens: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         found, state = self.memory(self.embedding(tokens)[:, None], state)
         return self.head(found[:, 0]), state

@@ -112,6 +112,25 @@ def test_what_follows_an_end_changes_neither_likelihood_nor_training(name: str) 
         assert torch.equal(_nats(name, models[0], texts), _nats(name, models[0], rest))
 
 
+@MODELS
+@pytest.mark.parametrize("step", [0, 99], ids=["first", "last"])
+def test_steps_under_bfloat16_give_float32_losses(name: str, step: int) -> None:
+    options = {"word_dropout": 0.0} if name == "seq2seq_vae" else {}
+    rounded, exact = _build(name, **options), _build(name, **options)
+    batch = torch.randint(5, (8, 6))
+    torch.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = _step(name, rounded, batch, step)
+        with torch.no_grad():
+            assert _nats(name, rounded, batch).dtype == torch.float32
+            assert _module(name).sample(model=rounded, count=3, generator=torch.Generator()).shape == (3, 6)
+    torch.manual_seed(0)
+    for each, loss in _step(name, exact, batch, step).items():
+        assert losses[each].dtype == torch.float32
+        if each != "policy":  # of draws that rounding may have changed
+            torch.testing.assert_close(losses[each], loss, rtol=0.02, atol=0.02)
+
+
 # Drawing
 
 
