@@ -43,7 +43,7 @@ def _generator(seed: int = 0) -> torch.Generator:
 def _by_quadrature(model: Model, integrand: Any) -> Tensor:
     """Integrate `integrand(log p(x|z), z)` over z of one dimension on a fine grid, (texts,)."""
     decoder: Any = model.networks["decoder"]
-    grid = torch.linspace(-12, 12, 4801, dtype=torch.float64)
+    grid = torch.linspace(-9, 9, 601, dtype=torch.float64)
     many, codes = TEXTS.repeat_interleave(len(grid), 0), grid.repeat(len(TEXTS))[:, None]
     evidence = log_probabilities(decoder(many, codes), many).view(len(TEXTS), -1)
     return torch.trapezoid(integrand(evidence, grid), grid, dim=1)
@@ -68,20 +68,20 @@ def test_the_mean_of_the_bound_is_the_elbo_by_quadrature_and_lies_below_the_valu
     expected = _by_quadrature(model, elbo)
     exact = _by_quadrature(model, lambda evidence, grid: (evidence + prior.log_prob(grid)).exp()).log()
     mean, log_variance, decoder = *model.networks["encoder"](TEXTS), model.networks["decoder"]
-    noise = torch.randn(3000, 5, 1, dtype=torch.float64, generator=_generator())
-    parts = (TEXTS.repeat(3000, 1), mean.repeat(3000, 1), log_variance.repeat(3000, 1), noise.flatten(0, 1))
-    draws = log_weights(decoder, *parts).view(3000, 5)  # type: ignore[arg-type]
+    noise = torch.randn(1000, 5, 1, dtype=torch.float64, generator=_generator())
+    parts = (TEXTS.repeat(1000, 1), mean.repeat(1000, 1), log_variance.repeat(1000, 1), noise.flatten(0, 1))
+    draws = log_weights(decoder, *parts).view(1000, 5)  # type: ignore[arg-type]
     error = draws.std(0) / math.sqrt(len(draws))
     assert ((draws.mean(0) - expected).abs() < 4 * error).all()
-    assert (exact - expected > 8 * error).all()
+    assert (exact - expected > 4 * error).all()
 
 
 @torch.no_grad()
 def test_many_importance_samples_close_the_gap() -> None:
-    model = _moved(importance_samples=400)
+    model = _moved(importance_samples=200)
     exact = _by_quadrature(model, lambda evidence, grid: (evidence + Normal(0.0, 1.0).log_prob(grid)).exp()).log()
     bound = seq2seq_vae.log_likelihood(model=model, batch=TEXTS, generator=_generator())
-    torch.testing.assert_close(bound, exact, rtol=0, atol=0.2)
+    torch.testing.assert_close(bound, exact, rtol=0, atol=0.25)
 
 
 @torch.no_grad()

@@ -223,3 +223,14 @@ def test_the_discriminator_takes_texts_of_any_length(length: int) -> None:
     assert logits.shape == (6,)
     torch.testing.assert_close(found(texts[:2]), logits[:2])
     assert len(found.windows) == min(length, 5)
+
+
+@torch.no_grad()
+def test_the_discriminator_takes_the_largest_response_over_a_text() -> None:
+    found = Discriminator(4, 4, embedding=4, filters=3)
+    for window in list(found.windows)[1:]:  # so that only single symbols are looked at
+        for parameter in window.parameters():
+            parameter.zero_()
+    one, same, other = found(torch.tensor([[1, 2, 1, 1], [2, 2, 1, 2], [3, 3, 3, 3]]))
+    torch.testing.assert_close(one, same)
+    assert not torch.allclose(one, other)
