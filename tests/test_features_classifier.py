@@ -14,8 +14,8 @@ from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.errors import InputError
 from genbench.features import classifier_network, image_classifier
 from genbench.features.classifier_network import Classifier, train_classifier
-from genbench.features.image_classifier import design, scaled
 from genbench.features.extractor import Extractor, extract
+from genbench.features.image_classifier import design, scaled
 from genbench.features.weight_file import content_sha256
 
 

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 @click.argument("images", type=click.Path(path_type=Path), metavar="IMAGES")
 @click.option("-d", "--dataset", metavar="DATASET", help="What to compare with: a dataset's training split.")
 @click.option("--reference", type=click.Path(path_type=Path), metavar="PATH", help="Or a folder, .zip, .npz or .npy.")
-@click.option("--extractor", default="auto", metavar="E", help="auto, inception, digits-cnn, classifier, random-conv.")
+@click.option(
+    "--extractor",
+    default="auto",
+    metavar="E",
+    help="auto, inception, digits-cnn, classifier, random-conv, ngram, minilm.",
+)
 @click.option("--weights", metavar="FILE", help="Inception's weights.")
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
 @click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")

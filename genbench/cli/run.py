@@ -67,7 +67,11 @@ OF_TRAINING = (
 @click.option("--training-precision", metavar="P", help="fp32, tf32 (CUDA) or bf16.  [default: fp32]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the networks.")
 @click.option("--cuda-graph", is_flag=True, default=None, help="Replay steps from a CUDA graph, where allowed.")
-@click.option("--extractor", metavar="E", help="auto, inception, digits-cnn, classifier, random-conv.  [default: auto]")
+@click.option(
+    "--extractor",
+    metavar="E",
+    help="auto, inception, digits-cnn, classifier, random-conv, ngram, minilm.  [default: auto]",
+)
 @click.option("--weights", metavar="FILE", help="Inception's weights.")
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
 @click.option("--eval-precision", metavar="P", help="Of the extractor: fp32 or bf16.  [default: fp32]")

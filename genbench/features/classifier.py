@@ -84,16 +84,18 @@ def classifier_extractor(
     )
 
 
-def _train(
-    path: Path, design: Design, dataset: Dataset, progress: Callable[[str, int, int], None] | None
-) -> None:
+def _train(path: Path, design: Design, dataset: Dataset, progress: Callable[[str, int, int], None] | None) -> None:
     def on_step(step: int, steps: int) -> None:
         if progress is not None:
             progress(f"training the classifier of {dataset.name}", step, steps)
 
     network = train_classifier(design, dataset.classes or 0, dataset.train, on_step)
     tensors = network.state_dict()
-    recorded = {"procedure": design.procedure, "dataset": dataset.fingerprint, "weights_sha256": content_sha256(tensors)}
+    recorded = {
+        "procedure": design.procedure,
+        "dataset": dataset.fingerprint,
+        "weights_sha256": content_sha256(tensors),
+    }
     write_tensors(path, tensors, recorded)
 
 

@@ -1,10 +1,10 @@
 """`ngram`: which short runs of symbols a text has, hashed and projected; for texts of any alphabet, without a file.
 
-Counts of character n-grams tell languages and authors apart (W. B. Cavnar, J. M. Trenkle, "N-Gram-Based Text
-Categorization", 1994). They are kept in hashed buckets (K. Weinberger et al., "Feature Hashing for Large Scale Multitask
-Learning", 2009, https://arxiv.org/abs/0902.2206), and a projection with random signs keeps distances up to about
-sqrt(2 / 256) = 9% (D. Achlioptas, "Database-friendly random projections", 2003). They rank models of one dataset, and
-know nothing of what the texts mean, nor of what lies further apart than four symbols.
+Counts of runs of symbols tell languages apart (W. B. Cavnar, J. M. Trenkle, "N-Gram-Based Text Categorization", 1994).
+They are kept in hashed buckets (K. Weinberger, A. Dasgupta, J. Langford, A. Smola, J. Attenberg, "Feature Hashing for
+Large Scale Multitask Learning", 2009, https://arxiv.org/abs/0902.2206), and a projection with random signs keeps squared
+distances up to about sqrt(2 / 256) = 9% (D. Achlioptas, "Database-friendly random projections", 2003). The features rank
+models of one dataset, and know nothing of what texts mean, nor of how symbols further apart than four depend.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _PROCEDURE = "ngram-1"  # raise the number whenever a change here changes the nu
 
 
 class Ngram(nn.Module):
-    """From (B, L) int64 tokens to (B, 256) features: log(1 + count) of each bucket, times signs of 1/16.
+    """From (B, L) int64 tokens to (B, 256) features: log(1 + count) of each bucket, times ±1/16.
 
     The expected square of the features' norm is that of the logarithms. A text's features are the same to the bit in
-    any batch and with any room behind its end.
+    any batch and with any room behind its end. Signs are whole numbers drawn, and so the same on every machine.
     """
 
     def __init__(self, symbols: Sequence[str]) -> None:
@@ -75,8 +75,7 @@ def bucket_counts(tokens: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor
     of_text = torch.cat(orders, 1).masked_fill_(~counted.repeat(1, ORDERS), BUCKETS).sort(1).values
     first = F.pad(of_text[:, 1:] != of_text[:, :-1], (1, 0), value=True)
     places = first.flatten().nonzero().flatten()
-    counts = F.pad(places[1:] - places[:-1], (0, 1), value=0)
-    counts[-1:] = of_text.numel() - places[-1:]
+    counts = places.diff(append=places.new_tensor([of_text.numel()]))
     buckets = of_text.flatten()[places]
     real = buckets < BUCKETS
     found = (first & (of_text < BUCKETS)).sum(1)
