@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PLUGINS := plugins/gan plugins/vae plugins/ae
+PLUGINS := plugins/gan plugins/vae plugins/ae plugins/sequence
 SOURCES := pyproject.toml constraints.txt $(PLUGINS:=/pyproject.toml)
 DEMO := reports/demo
 COMPARED := reports/compared

@@ -1,10 +1,11 @@
 """Is a bare loop faster? The harness against a hand-written loop, same networks, same optimizers, one process.
 
 The hand-written loop indexes a resident tensor and calls the plugin's own step function with nothing in between. The
-two take turns, so that a machine whose speed drifts slows both. Prints images/s of each and the ratio harness / bare.
+two take turns, so that a machine whose speed drifts slows both. Prints items/s of each and the ratio harness / bare.
 
     python benchmarks/bare_loop.py                    # gan, batch 64, images of 8×8 and 28×28
     python benchmarks/bare_loop.py --model dcgan --turns 10
+    python benchmarks/bare_loop.py --model rnn --shapes 16
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import Data, Training, seeding
+from genbench import Training, seeding
+from genbench.cli.numbers import shape_in
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
+from genbench.kinds import kind_of_shape
 from genbench.plugin import finding, loading, options
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
@@ -31,13 +34,14 @@ from genbench.regression.workload import Windows
 from genbench.training import cost, loop
 from genbench.training.loop import Batches, Progress
 
-IMAGES = 4096  # of noise: their content does not matter to the clock
+ITEMS = 4096  # of noise: their content does not matter to the clock
 WINDOW = 15  # steps, as in a budget of 1500: a longer one has longer windows
 
 
 def build(plugin: Plugin, shape: torch.Size, device: torch.device, given: Mapping[str, Any] | None = None) -> Model:
     seeding.seed_global(0, "build")
-    return options.build(plugin, Data("image", shape, 4096, 10), Training(None, 64), given or {}, device)
+    data = kind_of_shape(shape).data(shape, ITEMS, 10)
+    return options.build(plugin, data, Training(None, 64), given or {}, device)
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ class Loop:
 
     @functools.cached_property
     def resident(self) -> Tensor:
-        """All images as float32, made once: to give back so much memory moves what either loop allocates next."""
-        return (self.split.items.float() / 127.5 - 1).to(self.device)
+        """All items as hooks see them, made once: to give back so much memory moves what either loop allocates next."""
+        return self.split.kind.deliver(self.split.items).to(self.device)
 
     @functools.cached_property
     def batches(self) -> Batches:
@@ -69,25 +73,25 @@ class Loop:
         return Progress()
 
     def bare(self) -> float:
-        """Return images/s of what a researcher writes: everything resident as float32, the step called directly."""
+        """Return items/s of what a researcher writes: everything resident as float32, the step called directly."""
         hook = self.plugin.hook.train_step.get_hookimpls()[0]
         names = hook.argnames if self.step_function is None else ("model", "batch", "labels", "step")
         step_function = self.step_function or hook.function
-        images, batch_size = self.resident, self.batch_size
+        items, batch_size = self.resident, self.batch_size
         read = cost.clock(self.device)
         self.model.networks.train()
         model, device = self.model, self.device
         begin = read()
         for step in range(self.steps):
-            rows = torch.randint(len(images), (batch_size,), device=device)
-            arguments = {"model": model, "batch": images[rows], "labels": None, "step": step}
+            rows = torch.randint(len(items), (batch_size,), device=device)
+            arguments = {"model": model, "batch": items[rows], "labels": None, "step": step}
             losses = step_function(**{name: arguments[name] for name in names})
             if step % 100 == 99:
                 {name: value.item() for name, value in losses.items()}
         return self.steps * batch_size / (read() - begin)
 
     def harness(self, precision: str = "fp32") -> float:
-        """Return images/s of `genbench.training.loop.train`, which goes on where the last turn ended."""
+        """Return items/s of `genbench.training.loop.train`, which goes on where the last turn ended."""
         progress = self.progress
         schedule = Windows(None, None, 1, WINDOW, progress.step + self.steps)
         clock = cost.clock(self.device)
@@ -112,16 +116,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=WINDOW, help="in one turn")
     parser.add_argument("--turns", type=int, default=60, help="of the two loops on one model")
     parser.add_argument("--builds", type=int, default=6, help="models")
+    parser.add_argument("--shapes", nargs="*", default=["1x8x8", "1x28x28"], help="of items; a length is one of texts")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     device = torch.device(given.device)
     plugin = loading.load(finding.find(ModelSpec.parse(given.model)))
-    for shape in (torch.Size((1, 8, 8)), torch.Size((1, 28, 28))):
+    for shape in (torch.Size(shape_in(text)) for text in given.shapes):
         pairs = [pair for number in range(given.builds) for pair in take_turns(plugin, shape, device, given, number)]
         low, ratio, high = statistics.quantiles([ours / theirs for ours, theirs in pairs], n=4)
         ours, theirs = (statistics.median(rates) for rates in zip(*pairs, strict=True))
         print(
-            f"{given.model} {'×'.join(map(str, shape))} batch {given.batch_size}: harness {ours:,.0f} images/s, "
+            f"{given.model} {'×'.join(map(str, shape))} batch {given.batch_size}: harness {ours:,.0f} items/s, "
             f"bare {theirs:,.0f}, ratio {ratio:.3f} "
             f"(median of {len(pairs)} turns, the middle half {low:.3f} to {high:.3f})",
             flush=True,
@@ -131,11 +136,11 @@ def main() -> None:
 def take_turns(
     plugin: Plugin, shape: torch.Size, device: torch.device, given: argparse.Namespace, number: int
 ) -> list[tuple[float, float]]:
-    """Return images/s of the harness and of the bare loop, turn by turn, on one and the same model.
+    """Return items/s of the harness and of the bare loop, turn by turn, on one and the same model.
 
     Where a model's weights came to lie is a part of its speed: so both train one model, and several are built.
     """
-    split = workload.random_split(shape, IMAGES)
+    split = workload.random_split(shape, ITEMS)
     one = Loop(plugin, build(plugin, shape, device), split, given.batch_size, given.steps, device)
     loops = {"harness": one.harness, "bare": one.bare}
     pairs = []

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 PEER = """
 import sys, time, torch
-from genbench.datasets.torchvision_import import declare_missing_operators
+from genbench.machine.torchvision_import import declare_missing_operators
 declare_missing_operators()
 import torch_fidelity.feature_extractor_inceptionv3 as module
 from torch_fidelity.utils import create_feature_extractor, extract_featuresdict_from_input_id

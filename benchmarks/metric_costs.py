@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from genbench.evaluation.selection import select
 from genbench.features.extractor import extract
 from genbench.features.random_conv import load_random_conv
 from genbench.metrics import METRICS, Evidence, NotMeasurable
@@ -60,9 +61,8 @@ def costs(shape: torch.Size, count: int) -> Costs:
     evidence = evidence_of(images, extractor.feature_count)
     found: Costs = {"extraction": (per_image * count, 0.0), "of the data": measured(lambda: everything(evidence))}
     evidence = evidence_of(images, extractor.feature_count, evidence)
-    for name, metric in METRICS.items():
-        if metric.default:
-            found[name] = measured(lambda name=name: with_errors(name, evidence))  # type: ignore[misc]
+    for metric in select((), "image"):
+        found[metric.name] = measured(lambda name=metric.name: with_errors(name, evidence))  # type: ignore[misc]
     for name in found.keys() - {"extraction", "of the data"}:
         found["of the data"] = (found["of the data"][0] - found[name][0], found["of the data"][1])
     return found
@@ -78,7 +78,7 @@ def evidence_of(images: Tensor, features: int, before: Evidence | None = None) -
         reference=reference if before is None else before.reference,
         held_out=held_out if before is None else before.held_out,
         **{f"{side}_logits": logits for side in ("sample", "reference", "held_out")},
-        **{f"{side}_images": images for side in ("sample", "reference", "held_out")},
+        **{f"{side}_items": images for side in ("sample", "reference", "held_out")},
         originals=images,
         reconstructions=images,
         log_likelihoods=samples[:, 0],
@@ -88,9 +88,8 @@ def evidence_of(images: Tensor, features: int, before: Evidence | None = None) -
 
 
 def everything(evidence: Evidence) -> None:
-    for name, metric in METRICS.items():
-        if metric.default:
-            with_errors(name, evidence)
+    for metric in select((), "image"):
+        with_errors(metric.name, evidence)
 
 
 def with_errors(name: str, evidence: Evidence) -> None:

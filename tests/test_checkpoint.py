@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,14 @@ from torch import Tensor, nn
 
 from genbench import Data, Training, seeding
 from genbench.cell.events import Events
-from genbench.cell.training import CellTraining
+from genbench.cell.training import CellTraining, _progress_event
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.datasets.dataset import Dataset, Split
 from genbench.plugin import finding, loading, options
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training import checkpoint, loop
-from genbench.training.loop import Batches, Progress, Schedule
+from genbench.training.loop import Batches, Progress, Row, Schedule
 
 CPU = torch.device("cpu")
 SHAPE = torch.Size((1, 8, 8))
@@ -239,6 +241,29 @@ def test_a_resumed_training_says_after_which_step(left: Path) -> None:
     _, progress = cell_training(left, told).begin(2)
     assert progress.step == 3
     assert told == [{"event": "notice", "text": "resumes after step 3"}]
+
+
+@pytest.mark.parametrize(("interval", "saved"), [(0.0, [1, 2, 3]), (1e9, [3])])
+def test_a_training_is_saved_at_its_interval_and_before_the_last_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: float, saved: list[int]
+) -> None:
+    """Where a checkpoint has just been written, at a price, another at the end is not worth it."""
+    ticks, steps = itertools.count(), list[int]()
+    monkeypatch.setattr("genbench.cell.training.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(checkpoint, "save", lambda path, model, progress: steps.append(progress["step"]))
+    training = replace(cell_training(tmp_path / "c.pt", []), checkpoint_interval=interval)
+    model, progress = training.begin(3)
+    training.train(model, progress, dict, 3)
+    assert (steps, progress.step) == (saved, 3)
+
+
+@pytest.mark.parametrize(("schedule", "total"), [(Schedule(10, None, 1), 10), (Schedule(None, 20.0, 1), 12)])
+def test_how_far_a_training_is_is_told_with_its_last_window(schedule: Schedule, total: int) -> None:
+    progress = Progress(3, 5.0, [Row(1, 16, 4.0), Row(3, 48, 5.0, losses={"loss": 2.0})], [(16, 4.0), (32, 0.5)])
+    event = {"event": "progress", "stage": "training", "done": 3, "total": total, "losses": {"loss": 2.0}}
+    assert _progress_event(progress, schedule) == event | {"items_per_s": 64.0}
+    progress = Progress(3, 0.0, [Row(3, 48, 0.0)], [(48, 0.0)])  # a clock may stand still
+    assert math.isfinite(_progress_event(progress, schedule)["items_per_s"])
 
 
 def test_too_little_memory_is_no_fault_of_the_checkpoint(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,7 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
 
 def test_models_lists_what_is_installed_and_one_models_options(tmp_path: Path) -> None:
     text = command("models", cwd=tmp_path).stdout
-    for name in ("gan", "dcgan", "vae", "conv-vae", "ae", "conv-ae"):
+    for name in ("gan", "dcgan", "vae", "conv-vae", "ae", "conv-ae", "rnn", "transformer", "seq2seq-vae", "seqgan"):
         assert re.search(rf"^{name} +genbench-\w+ 0\.1\.0 +\w", text, re.MULTILINE)
     text = command("models", TINY, cwd=tmp_path).stdout
     assert "hooks: build_model, train_step, sample\n" in text

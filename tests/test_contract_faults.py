@@ -328,19 +328,19 @@ FAULTS = [
     fault(
         "wrong range",
         "sample",
-        "in [-1, 1], found [-",
+        "in [-1, 1], found values in [-",
         (SAMPLE, f"{SAMPLE} * 3"),
     ),
     fault(
         "no bound",
         "sample",
-        "once the weights are 10 times as large\nto mend it: end the network with nn.Tanh()",
+        "once the weights are 10 times as large\nto mend it: end the network with tanh",
         ("nn.Tanh()", "nn.Identity()"),
     ),
     fault(
         "slightly out of range",
         "sample",
-        "in [-1, 1], found [-1.0",
+        "in [-1, 1], found values in [-1.0",
         (SAMPLE, f"{SAMPLE}.sign() * 1.002"),
     ),
     fault(
@@ -358,7 +358,7 @@ FAULTS = [
     fault(
         "bytes",
         "sample",
-        "sample to return floats, found torch.uint8",
+        "sample to return a float tensor of shape (7, 1, 8, 8) in [-1, 1], found torch.uint8",
         (SAMPLE, f"{SAMPLE}.byte()"),
     ),
     fault(
@@ -382,7 +382,7 @@ FAULTS = [
     fault(
         "one image",
         "sample_repeats",
-        "other images from another generator, found the same",
+        "other items from another generator, found the same ones",
         (DRAW, "    noise = torch.ones(count, LATENT)\n"),
     ),
     fault(
@@ -412,7 +412,7 @@ FAULTS = [
     fault(
         "labels unused",
         "sample_labels",
-        "other images for another label, found the same",
+        "other items for another label, found the same ones",
         ("sample(model, count,", "sample(model, count, labels,"),
     ),
     fault(
@@ -424,7 +424,7 @@ FAULTS = [
     fault(
         "unbounded",
         "reconstruct",
-        "found [-2, 2] once the weights are 10 times as large",
+        "found values in [-2, 2] once the weights are 10 times as large",
         hook("reconstruct(model, batch)", f"return batch * (1 + ({FIRST}.weight.abs().mean() > 1))"),
     ),
     fault(
@@ -436,7 +436,7 @@ FAULTS = [
     fault(
         "average",
         "reconstruct",
-        "to treat each image by itself",
+        "to treat each item by itself",
         hook("reconstruct(model, batch)", "return (batch + batch.mean(0)) / 2"),
     ),
     fault(
@@ -454,7 +454,7 @@ FAULTS = [
     fault(
         "density",
         "log_likelihood",
-        "to be at most 0, since an 8-bit image has a probability",
+        "to be at most 0, since images as they are stored have probabilities",
         hook("log_likelihood(model, batch)", "return 64 - batch.flatten(1).square().sum(1)"),
     ),
     fault(

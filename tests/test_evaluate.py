@@ -212,9 +212,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, digits: torch.Tens
 def test_paths_and_flags_that_make_no_sense(tmp_path: Path) -> None:
     assert refused(tmp_path / "none", "-d", "digits") == f"{tmp_path / 'none'}: no such folder or file"
     assert "no images in it" in refused(tmp_path, "-d", "digits")
-    (tmp_path / "a.txt").write_text("")
-    assert "neither a folder or .zip of images nor an .npy" in refused(tmp_path / "a.txt", "-d", "digits")
-    assert "either a dataset with -d, or images with --reference" in refused(tmp_path)
-    assert "either a dataset with -d, or images with --reference" in refused(
+    (tmp_path / "a.dat").write_text("")
+    assert "neither a folder or .zip of images nor an .npy" in refused(tmp_path / "a.dat", "-d", "digits")
+    assert "either a dataset with -d, or items with --reference" in refused(tmp_path)
+    assert "either a dataset with -d, or items with --reference" in refused(
         tmp_path, "-d", "digits", "--reference", "x"
     )

@@ -15,6 +15,7 @@ from genbench.config import Budget, ModelSpec
 from genbench.errors import PluginError
 from genbench.plugin import finding, loading, options
 from genbench.plugin.model import Model
+from genbench.training import counters
 from genbench.training.counters import count_flops as count_call
 from genbench.training.flops import FIRST_STEPS, MOST_STEPS, StepFlops, count_flops, count_steps
 
@@ -42,6 +43,27 @@ def test_a_gradient_of_a_gradient_is_counted() -> None:
 
     # Three products of that size: the layer, its gradient by the inputs, and the gradient of that by the weights.
     assert count_call(penalty) == 3 * 2 * 7 * 20
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+def test_the_products_within_recurrent_layers_are_counted(directions: int) -> None:
+    """Torch runs float32 by one operator a layer, float64 product by product: both are as many FLOPs."""
+    layers = nn.LSTM(6, 5, num_layers=2, batch_first=True, bidirectional=directions == 2)
+    texts = torch.randn(3, 7, 6, requires_grad=True)
+    expected = 2 * 21 * directions * (20 * (6 + 5) + 20 * (5 * directions + 5))
+    assert count_call(lambda: layers(texts)) == expected
+    output = layers(texts)[0].sum()
+    assert count_call(output.backward) == 2 * expected
+    layers, texts = layers.double(), texts.double()
+    assert count_call(lambda: layers(texts)) == expected
+
+
+def test_the_layers_of_cudnn_are_counted_by_their_weights() -> None:
+    """From shapes alone, since no test may need a GPU: of an LSTM of 5 cells over 3 texts of 7 symbols."""
+    count = counters._RECURRENT[torch.ops.aten._cudnn_rnn]
+    assert count((7, 3, 6), [(20, 6), (20, 5), (20,), (20,)], 4) == 2 * 21 * 20 * 11
+    backward = counters._RECURRENT[torch.ops.aten._cudnn_rnn_backward]
+    assert backward((21, 6), [(20, 6), (20, 5), (20,), (20,)], 4) == 4 * 21 * 20 * 11
 
 
 def test_where_torchs_own_counter_works_both_agree() -> None:

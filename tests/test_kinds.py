@@ -1,7 +1,8 @@
-"""What a kind promises, and what the image kind does with images."""
+"""What a kind promises, what the image kind does with images, and what the text kind does with texts."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from PIL import Image
 from genbench.datasets.dataset import Dataset, Split
 from genbench.kinds import NOUNS, kind_named
 from genbench.kinds.kind import Kind, Misfit
+from genbench.kinds.listing import spelt
 from genbench.kinds.nouns import noun_of
+from genbench.kinds.text import BYTES, Text
 
-SHAPES = {"image": torch.Size((3, 4, 5))}
+SHAPES = {"image": torch.Size((3, 4, 5)), "text": torch.Size((40,))}
 
 
 @pytest.fixture(params=NOUNS)
@@ -34,7 +37,10 @@ def test_what_is_stored_survives_delivery_and_storing(kind: Kind) -> None:
 
 
 def test_random_items_are_uniform_over_all_levels(kind: Kind) -> None:
-    counts = torch.bincount(drawn(kind, 5000).flatten().long(), minlength=kind.levels)
+    items = drawn(kind, 5000)
+    # What follows a text's first end is not drawn.
+    free = (items == 0).cumsum(1) <= 1 if kind.name == "text" else torch.ones_like(items, dtype=torch.bool)
+    counts = torch.bincount(items[free].long(), minlength=kind.levels)
     assert len(counts) == kind.levels
     expected = counts.sum() / kind.levels
     chi_squared = float(((counts - expected).square() / expected).sum())
@@ -104,3 +110,100 @@ def test_every_grey_level_is_delivered_as_float32_arithmetic_has_it() -> None:
         assert kind_named("image").deliver(levels).dtype == torch.float32
     finally:
         torch.set_default_dtype(default)
+
+
+# Texts
+
+AB = Text(("", "a", "b"))
+
+
+def test_what_follows_the_first_end_of_a_text_is_not_kept() -> None:
+    returned = torch.tensor([[1, 0, 2, 1], [0, 1, 1, 1], [1, 2, 1, 2], [2, 1, 0, 0]])
+    before = returned.clone()
+    stored = AB.store(AB.check(returned, (4, 4)))
+    assert stored.tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [1, 2, 1, 2], [2, 1, 0, 0]]
+    assert stored.dtype == torch.int16
+    assert torch.equal(returned, before), "what the hook returned is its own"
+    assert AB.texts(stored) == ["a", "", "abab", "ba"]
+    assert AB.deliver(stored).dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (torch.zeros(1, 4), "torch.float32, expected int64 tokens of shape (1, 4); take the argmax, or draw"),
+        (torch.zeros(1, 4, dtype=torch.int32), "torch.int32, expected int64 tokens of shape (1, 4)"),
+        (torch.zeros(1, 4, dtype=torch.bool), "torch.bool, expected int64 tokens of shape (1, 4)"),
+        ([[0, 0, 0, 0]], "list, expected int64 tokens of shape (1, 4)"),
+        (torch.tensor([[1, -1, 2, 0]]), "tokens from -1 to 2, expected 0 to 2; see data.levels"),
+        (torch.tensor([[1, 3, 2, 0]]), "tokens from 0 to 3, expected 0 to 2; see data.levels"),
+        (torch.zeros(1, 3, dtype=torch.int64), "(1, 3), expected (1, 4); fill what follows the end with 0"),
+        (torch.zeros(1, 4, 1, dtype=torch.int64), "(1, 4, 1), expected (1, 4)"),
+    ],
+)
+def test_what_is_no_batch_of_texts(bad: object, message: str) -> None:
+    with pytest.raises(Misfit) as error:
+        AB.check(bad, (1, 4))
+    assert str(error.value).startswith(message)
+
+
+def test_the_least_and_the_greatest_token_fit_and_so_does_an_empty_batch() -> None:
+    assert AB.check(torch.tensor([[0, 2]]), (1, 2)).tolist() == [[0, 2]]
+    assert AB.check(torch.zeros(0, 2, dtype=torch.int64), (0, 2)).shape == (0, 2)
+
+
+def test_a_model_of_texts_is_told_what_tokens_stand_for() -> None:
+    data = AB.data((4,), 9, None)
+    assert (data.kind, data.shape, data.count, data.levels) == ("text", torch.Size((4,)), 9, 3)
+    assert data.symbols == ("", "a", "b")
+    assert type(data).from_json(data.to_json()) == data
+
+
+def test_nothing_lies_between_two_texts() -> None:
+    with pytest.raises(TypeError, match=r"^nothing lies between two texts$"):
+        AB.nearest(torch.tensor([[0.5]]))
+
+
+@pytest.mark.parametrize("text", ["naïve", "日本語 \U0001f600", "\x00\xff\x7f", ""])
+def test_bytes_take_any_text_there_and_back(text: str) -> None:
+    kind = Text(BYTES)
+    tokens = kind.tokens(text)
+    assert tokens == [byte + 1 for byte in text.encode()]
+    assert kind.levels == 257
+    items = torch.zeros(1, 40, dtype=torch.int16)
+    items[0, : len(tokens)] = torch.tensor(tokens)
+    assert kind.texts(items) == [text]
+
+
+def test_bytes_that_are_no_utf_8_are_shown_as_such() -> None:
+    assert Text(BYTES).texts(torch.tensor([[0xFF + 1, ord("a") + 1, 0]])) == ["\ufffda"]
+
+
+def test_a_symbol_outside_the_alphabet_is_told_apart() -> None:
+    assert AB.tokens("abc") == [1, 2, -1]
+
+
+def test_the_small_world_of_texts_holds_each_text_once() -> None:
+    (whole,) = AB.wholes()
+    texts = whole.kind.texts(whole.items)  # type: ignore[attr-defined]
+    expected = ["".join(each) for length in range(5) for each in itertools.product("ab", repeat=length)]
+    assert sorted(texts) == sorted(expected)
+    assert whole.name == "the 31 texts of up to 4 symbols of two"
+    assert torch.equal(whole.kind.store(whole.kind.deliver(whole.items)), whole.items), "as they are stored"
+
+
+def test_a_listing_shows_what_a_line_cannot_hold(tmp_path: Path) -> None:
+    kind = Text(("", *"\t\n\x1b\\a\u202e\u2028é"))
+    items = torch.tensor([[1, 5, 0, 0], [2, 3, 0, 0], [4, 5, 6, 7], [8, 0, 0, 0], [0, 0, 0, 0]])
+    kind.show(tmp_path / "some.txt", items)
+    spelt_out = [r"\ta", r"\n\x1b", r"\\a\u202e\u2028", "é", ""]
+    assert (tmp_path / "some.txt").read_text(encoding="utf-8").split("\n") == [*spelt_out, ""]
+    kind.show_pairs(tmp_path / "pairs.txt", items[:2], items[2:4])
+    lines = (tmp_path / "pairs.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t→\t") for line in lines] == [[spelt_out[0], spelt_out[2]], [spelt_out[1], spelt_out[3]]]
+
+
+def test_two_texts_that_differ_are_spelt_differently() -> None:
+    texts = ["\n", "\\n", "\\\\n", "\\\n", "\x85", "\\x85", "\u200b", "\\u200b", "\ud800", "\\ud800"]
+    assert len({spelt(text) for text in texts}) == len(texts)
+    assert all(spelt(text).isprintable() for text in texts)

@@ -70,7 +70,7 @@ def test_a_generator_that_drops_three_of_ten_classes_is_caught(
 def test_numbers_carry_the_error_of_the_evaluation_and_curves_do_not(
     evaluator: Evaluator, digits: Dataset, real: dict[str, Number]
 ) -> None:
-    for name in ("fd", "kid", "classifier_score", "precision", "density", "authenticity"):
+    for name in ("fd", "kid", "classifier_score", "precision", "authenticity"):
         error = real[name].standard_error
         assert error is not None
         assert 0 < error < max(abs(real[name].value), 0.1), name

@@ -121,7 +121,7 @@ def _suite(evidence: Evidence) -> dict[str, float]:
         _ = evidence.statistics.kernel_sum, evidence.statistics.held_out_distances, evidence.cross_pairs
     with parts.clocked(FRECHET):
         _ = evidence.sample_gaussian, evidence.statistics.gaussian
-    for metric in select():
+    for metric in select((), "image"):
         try:
             with parts.clocked(PART_OF.get(metric.name, PAIRS)):
                 values = metric.compute(evidence)

@@ -121,9 +121,8 @@ def _pairs(key: _Key, ours: _ByBudget, theirs: _ByBudget) -> tuple[list[Pair], l
             refused.append(Refusal((f"{label} on {dataset}",), (), _twice(one, other), {}))
             continue
         for row, partner in zip(one, partners, strict=True):
-            name = row.name if len(one) > 1 else label
-            subject = f"{name} on {dataset}" + (f", {budget}" if len(shared) > 1 else "")
-            pairs.append(Pair(dataset, budget, name, subject, row, partner))
+            subject = f"{row.name} on {dataset}" + (f", {budget}" if len(shared) > 1 else "")
+            pairs.append(Pair(dataset, budget, row.name, subject, row, partner))
     return pairs, refused
 
 

@@ -1,4 +1,4 @@
-"""`genbench evaluate`: score images that another program made."""
+"""`genbench evaluate`: score images or texts that another program made."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     from genbench.cli.scoring import Scored
 
 
-@click.command(short_help="Score images that another program made, against a dataset or other images.")
-@click.argument("images", type=click.Path(path_type=Path), metavar="IMAGES")
+@click.command(short_help="Score images or texts that another program made, against a dataset or others.")
+@click.argument("items", type=click.Path(path_type=Path), metavar="ITEMS")
 @click.option("-d", "--dataset", metavar="DATASET", help="What to compare with: a dataset's training split.")
-@click.option("--reference", type=click.Path(path_type=Path), metavar="PATH", help="Or a folder, .zip, .npz or .npy.")
+@click.option(
+    "--reference", type=click.Path(path_type=Path), metavar="PATH", help="Or a folder, .zip, .npz, .npy or .txt."
+)
 @click.option(
     "--extractor",
     default="auto",
     metavar="E",
-    help="auto, inception, digits-cnn, classifier, random-conv, ngram, minilm.",
+    help="auto, inception, digits-cnn, classifier, random-conv; of texts ngram, classifier, minilm.",
 )
 @click.option("--weights", metavar="FILE", help="Inception's weights.")
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
@@ -40,12 +42,13 @@ if TYPE_CHECKING:
 @click.option("--skip-corrupt", is_flag=True, help="Pass over image files that cannot be decoded, and count them.")
 @click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers with their whole recipes as JSON.")
-def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags: Any) -> None:
-    """Score IMAGES: a folder or .zip of image files, or an .npy or .npz of uint8, (N, H, W, C) or (N, C, H, W).
+def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: Any) -> None:
+    """Score ITEMS: a folder or .zip of image files, an .npy or .npz of uint8, (N, H, W, C) or (N, C, H, W), or texts
+    in a .txt, one a line.
 
     The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`.
     After ± stands the standard error of one evaluation: how far a number moves when the same model draws other samples.
-    After `real` stands what as many held-out images of DATASET score: the floor. With --reference none are held out.
+    After `real` stands what as many held-out items of DATASET score: the floor. With --reference none are held out.
 
     \b
     Examples:
@@ -53,27 +56,29 @@ def evaluate(images: Path, dataset: str | None, reference: Path | None, **flags:
       genbench evaluate samples.npz --reference real_images/ --extractor inception --profile clean-fid
       genbench evaluate samples/ -d mnist --metrics fd,kid,precision --timing
       genbench evaluate digits.npy -d digits --metrics +cas --json
+      genbench evaluate names.txt -d names
     """
-    from genbench.cli.scoring import Request, score
+    from genbench.cli.scoring import score
+    from genbench.cli.sides import Request
     from genbench.config import Settings
     from genbench.evaluation.selection import names_in
 
     if (dataset is None) == (reference is None):
-        raise InputError("name what to compare with: either a dataset with -d, or images with --reference")
+        raise InputError("name what to compare with: either a dataset with -d, or items with --reference")
     go_on_without_cache()
     as_json, skip_corrupt, timing = (flags.pop(name) for name in ("as_json", "skip_corrupt", "timing"))
     settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
     show = _Progress()
-    scored = score(Request(images, dataset, reference, settings, skip_corrupt), show)
+    scored = score(Request(items, dataset, reference, settings, skip_corrupt), show)
     show.end()
     if as_json:
         _print_json(scored)
     else:
         _print_table(scored)
         if scored.floor:
-            _print_floor(scored.count, scored.held_out)
-    rate = f"{scored.images_per_s:,.1f} images/s read and through {scored.extractor}"
-    for line in (f"{scored.count} images, {rate}", *scored.remarks):
+            _print_floor(scored.count, scored.held_out, scored.noun)
+    rate = f"{scored.items_per_s:,.1f} {scored.noun}/s read and through {scored.extractor}"
+    for line in (f"{scored.count} {scored.noun}, {rate}", *scored.remarks):
         say(line, err=True)
     if timing:
         print_timing([scored.seconds])
@@ -101,9 +106,9 @@ def _print_table(scored: Scored) -> None:
         say(f"not measured: {why}", err=True)
 
 
-def _print_floor(count: int, held_out: int) -> None:
+def _print_floor(count: int, held_out: int, noun: str) -> None:
     few = f", of which there are {held_out:,}, so some stand more than once" if held_out < count else ""
-    click.echo(f"real: what {count:,} held-out images score in the place of yours, the floor{few}", err=True)
+    click.echo(f"real: what {count:,} held-out {noun} score in the place of yours, the floor{few}", err=True)
 
 
 def _print_json(scored: Scored) -> None:

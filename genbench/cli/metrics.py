@@ -23,5 +23,6 @@ def metrics() -> None:
         for value in metric.values:
             official = f" ({value.official} with the 2015 Inception-v3)" if value.official else ""
             click.echo(f"  {value.name}{official}: {ARROWS[value.direction]}")
-        count = f"{metric.least_count} image{'' if metric.least_count == 1 else 's'}"
+        of = " or ".join(metric.kinds or ("image",))
+        count = f"{metric.least_count} {of}{'' if metric.least_count == 1 else 's'}"
         click.echo(f"  at least {count}{' per feature' if metric.per_feature else ''}; {metric.paper}")

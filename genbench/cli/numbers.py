@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import click
 
 from genbench.errors import InputError, quoted
 
-__all__ = ["SECONDS", "Whole"]
+__all__ = ["SECONDS", "Whole", "shape_in"]
 
 MOST_SEEDS, MOST_SEED, MOST_COUNT = 10_000, 2**63 - 1, 10**9
 
@@ -52,3 +53,21 @@ SECONDS = _Seconds()
 
 def _refused(param: click.Parameter | None, rule: str, value: Any) -> InputError:
     return InputError(f"{param.opts[0] if param else 'a number'} {rule}, not {quoted(value)}")
+
+
+def shape_in(text: str) -> tuple[int, ...]:
+    """Read the shape of an item.
+
+    Raises:
+        InputError: it is none.
+
+    >>> shape_in("3x32x32"), shape_in("12")
+    ((3, 32, 32), (12,))
+    """
+    sides = text.strip().lower().split("x")
+    if len(sides) not in (1, 3) or not all(re.fullmatch(r"[1-9]\d{0,3}", side, re.ASCII) for side in sides):
+        raise InputError(
+            f"shape {text!r} cannot be read; write channels x height x width of images, for example 1x28x28, or the "
+            "length of texts, for example 12"
+        )
+    return tuple(int(side) for side in sides)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genbench.cli.numbers import shape_in
 from genbench.cli.terminal import say
 from genbench.errors import InputError
 from genbench.scaffold import FAMILIES
@@ -79,7 +79,7 @@ def check(model: str, shapes: tuple[str, ...], device: str) -> None:
       genbench plugin check rnn --shape 16
       genbench plugin check vae:beta=4 --device cuda
     """
-    sizes = [_shape(text) for text in shapes or DEFAULT_SHAPES]
+    sizes = [shape_in(text) for text in shapes or DEFAULT_SHAPES]
     try:
         from genbench.contract import Contract, run_contract
     except ModuleNotFoundError as error:
@@ -93,16 +93,6 @@ def check(model: str, shapes: tuple[str, ...], device: str) -> None:
     click.echo(f"{model}: {', '.join(counts)} in {time.perf_counter() - begin:.1f} s")
     if any(outcome.status == "failed" for outcome in outcomes):
         sys.exit(1)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    sides = text.strip().lower().split("x")
-    if len(sides) not in (1, 3) or not all(re.fullmatch(r"[1-9]\d{0,3}", side) for side in sides):
-        raise InputError(
-            f"shape {text!r} cannot be read; write channels x height x width of images, for example 1x28x28, or the "
-            "length of texts, for example 12"
-        )
-    return tuple(int(side) for side in sides)
 
 
 def _show_progress(outcome: Outcome) -> None:

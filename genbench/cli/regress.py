@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from genbench.cli.numbers import SECONDS, Whole
+from genbench.cli.numbers import SECONDS, Whole, shape_in
 from genbench.cli.terminal import watched
 from genbench.errors import InputError
 
@@ -31,7 +31,7 @@ LINE_INTERVAL_S = 10.0  # between plain lines
 @click.option(
     "--seconds", type=SECONDS, default=1.2, show_default=True, metavar="S", help="Of steps, a model and process."
 )
-@click.option("--shape", default="1x28x28", show_default=True, metavar="CxHxW", help="The images that are timed.")
+@click.option("--shape", default="1x28x28", show_default=True, metavar="SHAPE", help="CxHxW of images, L of texts.")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", show_default=True)
 @click.option(
     "--update-counters", is_flag=True, help="Only count what is installed, and write benchmarks/counters.json."
@@ -77,7 +77,7 @@ def regress(
         return
     if base is None:
         raise InputError("name the revision to compare with, for example --base main")
-    request = gate.Request(root, base, head, models, pairs, _share(threshold), seconds, _shape(shape))
+    request = gate.Request(root, base, head, models, pairs, _share(threshold), seconds, shape_in(shape))
     result = gate.regress(request, show)
     show.end()
     if form == "json":
@@ -102,14 +102,6 @@ def _share(text: str) -> float:
     if match is None:
         raise InputError(f"--threshold {text!r} cannot be read; write a percentage, for example 5%")
     return float(match[1]) / 100
-
-
-def _shape(text: str) -> tuple[int, int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})x([1-9]\d{0,3})", text.strip().lower())
-    if match is None:
-        raise InputError(f"--shape {text!r} cannot be read; write channels x height x width, for example 1x28x28")
-    channels, height, width = (int(side) for side in match.groups())
-    return channels, height, width
 
 
 class _Progress:

@@ -60,9 +60,9 @@ OF_TRAINING = (
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Records and report.  [default: reports/...]"
 )
-@click.option("--batch-size", type=Whole(), metavar="N", help="Training images a step.  [default: 64]")
+@click.option("--batch-size", type=Whole(), metavar="N", help="Items a training step.  [default: 64]")
 @click.option("--evaluations", type=Whole(), metavar="K", help="Points of the quality curve.  [default: 5]")
-@click.option("--samples", type=Whole(), metavar="N", help="Images drawn for quality.  [default: the held-out count]")
+@click.option("--samples", type=Whole(), metavar="N", help="Items drawn for quality.  [default: the held-out count]")
 @click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]")
 @click.option("--training-precision", metavar="P", help="fp32, tf32 (CUDA) or bf16.  [default: fp32]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the networks.")
@@ -70,7 +70,7 @@ OF_TRAINING = (
 @click.option(
     "--extractor",
     metavar="E",
-    help="auto, inception, digits-cnn, classifier, random-conv, ngram, minilm.  [default: auto]",
+    help="auto, inception, digits-cnn, classifier, random-conv; of texts ngram, classifier, minilm.  [default: auto]",
 )
 @click.option("--weights", metavar="FILE", help="Inception's weights.")
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
@@ -78,9 +78,7 @@ OF_TRAINING = (
 @click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
-@click.option(
-    "--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all four; repeatable."
-)
+@click.option("--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all; repeatable.")
 @click.option("--no-controls", is_flag=True, help="Leave the controls out.")
 @click.option("--jobs", type=Whole(), default=1, metavar="N", help="Cells side by side.  [default: 1]")
 @click.option("--timeout", type=SECONDS, metavar="S", help="Seconds that one cell may take.")

@@ -16,7 +16,7 @@ from genbench.contract import state
 from genbench.contract.fault import Refused, calling
 from genbench.errors import GenbenchError, Unsuitable
 from genbench.evaluation import sampling
-from genbench.kinds import NOUNS, kind_named
+from genbench.kinds import NOUNS, kind_named, kind_of_shape
 from genbench.kinds.kind import Kind
 from genbench.plugin import options
 from genbench.plugin.data import Data, Training
@@ -30,7 +30,6 @@ BATCH = 8
 STEPS = 2
 CLASSES = 10
 STRETCH = 10.0
-_KINDS = {3: "image", 1: "text"}  # by the dimensions of an item
 TRAINING = Training(steps=1000, batch_size=BATCH)
 SPLIT = (32, 32, 32, 32, 20)  # the batches of the training split; the last one is smaller, as in any real pass
 
@@ -49,12 +48,14 @@ class Case:
 
     @property
     def size(self) -> str:
+        if len(self.shape) == 1:
+            return f"length-{self.shape[0]}"  # "12 texts" would be a dozen
         return "x".join(str(side) for side in self.shape)
 
     @classmethod
     def of(cls, shape: tuple[int, ...], classes: int | None) -> Case:
         """Return the case of a shape, whose dimensions tell the kind: (C, H, W) of images, (L,) of texts."""
-        return cls(_KINDS[len(shape)], shape, classes)
+        return cls(kind_of_shape(shape).name, shape, classes)
 
     def __str__(self) -> str:
         return f"{self.size} {NOUNS[self.kind]} {'without' if self.classes is None else 'with'} labels"

@@ -20,6 +20,8 @@ from genbench.datasets.mapping import PixelStore, release
 from genbench.datasets.source import Progress
 from genbench.datasets.stream import Decoding, decoded
 from genbench.errors import InputError
+from genbench.kinds.image import KIND as IMAGES
+from genbench.kinds.kind import Kind
 
 __all__ = ["External", "as_reference", "open_images"]
 
@@ -49,6 +51,11 @@ class External:
     _files: Sequence[Place] = ()
     _resize: bool = False
     _skip_corrupt: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What the items are."""
+        return IMAGES
 
     @property
     def is_array(self) -> bool:

@@ -70,8 +70,9 @@ def load(request: Request) -> Dataset:
     """
     texts.refuse_image_size(request)
     row = _ROWS[request.source.name]
-    path = _obtained(request, row.archive)
+    texts.options_of(request)  # refused before anything is fetched
     window = whole_number(request, "length", request.options.get("length", str(row.window)), 1)
+    path = _obtained(request, row.archive)
     try:
         whole = read_text(path) if path.suffix == ".txt" else _unpacked(path)
     except InputError as error:
@@ -84,11 +85,8 @@ def load(request: Request) -> Dataset:
 def _obtained(request: Request, archive: Archive) -> Path:
     path = request.data_root / archive.path
     try:
-        if not path.is_file():
-            with locked(request.data_root / request.source.name, private=False):
-                fetch(archive, request.data_root, download=request.download, progress=request.progress)
-        else:
-            fetch(archive, request.data_root, download=False)  # is it whole?
+        with locked(request.data_root / request.source.name, private=False):
+            fetch(archive, request.data_root, download=request.download, progress=request.progress)
     except DownloadError as error:
         raise request.fault(
             f"{path} is not there or not whole, and could not be fetched ({error}); put {path.name} in {path.parent}, "

@@ -14,13 +14,14 @@ from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.options import whole_number
 from genbench.datasets.room import shortage
 from genbench.datasets.source import Request
-from genbench.errors import nearest, quoted
+from genbench.errors import InputError, nearest, quoted
 from genbench.kinds.text import BYTES, END, MOST_SYMBOLS, Text
 
 __all__ = [
     "OPTIONS",
     "Tokens",
     "Encoded",
+    "alphabet",
     "alphabet_of",
     "dataset_of",
     "encode",
@@ -155,11 +156,22 @@ def alphabet_of(request: Request, texts: Iterable[str]) -> Text:
     """
     if options_of(request).by_bytes:
         return Text(BYTES)
+    try:
+        return alphabet(texts)
+    except InputError as error:
+        raise request.fault(f"{error}; read it with symbols=byte") from error
+
+
+def alphabet(texts: Iterable[str]) -> Text:
+    """Return the kind whose symbols are the characters of all texts, in the order of their code points.
+
+    Raises:
+        InputError: there are more than tokens can tell apart.
+    """
     characters = sorted(set().union(*texts))
     if len(characters) >= MOST_SYMBOLS:
-        raise request.fault(
-            f"holds {len(characters):,} different characters, and at most {MOST_SYMBOLS - 1:,} can be told apart; "
-            "read it with symbols=byte"
+        raise InputError(
+            f"holds {len(characters):,} different characters, and at most {MOST_SYMBOLS - 1:,} can be told apart"
         )
     return Text(("", *characters))
 

@@ -1,7 +1,7 @@
 """The controls: models that are no models, and anchor a table.
 
 `real` draws held-out items: the floor that a distance has at this sample count. `gaussian` knows the pixels' mean and
-covariance of images and nothing else, `ngram` which symbols of texts follow three others. `noise` knows nothing.
+covariance of images and nothing else, `ngram` which symbols of texts follow two others. `noise` knows nothing.
 `copycat` replays training items: the best distance there is, and no generative model, which is what the memorisation
 metrics must catch.
 """

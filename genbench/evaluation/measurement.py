@@ -236,6 +236,9 @@ class Evaluator:
             "held_out_items": dataset.held_out.items,
             "held_out_labels": dataset.held_out.labels,
             "dimensions": math.prod(dataset.shape),
+            "levels": dataset.kind.levels,
+            "sample_log_probabilities": dataset.log_probability(items) if dataset.log_probability else None,
+            "entropy": dataset.entropy,
             "seed": SEED,
             "statistics": self._statistics,
         }

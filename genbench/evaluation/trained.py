@@ -24,6 +24,7 @@ from genbench.training.passes import passes
 __all__ = ["Evaluation", "Outcome"]
 
 Emit = Callable[[dict[str, Any]], None]
+ABOVE_ZERO = 1e-3  # nats that rounding may add to a probability of 1
 SAMPLING_S = 0.5  # how long sampling is timed at least
 
 
@@ -137,6 +138,12 @@ class Evaluation:
                 )
             if not torch.isfinite(found).all():
                 raise PluginError(f"{self.plugin}: log_likelihood returned NaN or infinity, expected finite nats")
+            if float(found.max()) > ABOVE_ZERO:
+                raise PluginError(
+                    f"{self.plugin}: log_likelihood returned {float(found.max()):.4g} nats, expected at most 0, since "
+                    f"{self.dataset.kind.noun} as they are stored have probabilities; "
+                    f"{self.dataset.kind.likelihood_advice}"
+                )
             return found
 
         return self._over_held_out(bound).double()

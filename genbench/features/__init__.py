@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
     from genbench.features.extractor import Extractor
 
-__all__ = ["EXTRACTORS", "TAKES", "WEIGHTS_URL", "inception_weights_at_hand", "load"]
+__all__ = ["EXTRACTORS", "TAKES", "WEIGHTS_URL", "extractors_of", "inception_weights_at_hand", "load"]
 
 EXTRACTORS = {
     "auto": "for images digits-cnn if they are digits, inception if its weights are available, else classifier, else "
@@ -43,6 +43,11 @@ TAKES = {  # the kinds of items that each is for
 
 WEIGHTS_URL = PUBLISHED.url
 inception_weights_at_hand = weights_at_hand
+
+
+def extractors_of(kind: str) -> list[str]:
+    """Return the names of the extractors that take a kind of items."""
+    return [name for name, kinds in TAKES.items() if kind in kinds]
 
 
 @dataclass(frozen=True)

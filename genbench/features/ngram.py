@@ -2,9 +2,10 @@
 
 Counts of runs of symbols tell languages apart (W. B. Cavnar, J. M. Trenkle, "N-Gram-Based Text Categorization", 1994).
 They are kept in hashed buckets (K. Weinberger, A. Dasgupta, J. Langford, A. Smola, J. Attenberg, "Feature Hashing for
-Large Scale Multitask Learning", 2009, https://arxiv.org/abs/0902.2206), and a projection with random signs keeps squared
-distances up to about sqrt(2 / 256) = 9% (D. Achlioptas, "Database-friendly random projections", 2003). The features rank
-models of one dataset, and know nothing of what texts mean, nor of how symbols further apart than four depend.
+Large Scale Multitask Learning", 2009, https://arxiv.org/abs/0902.2206), and a projection with random signs keeps
+squared distances up to about sqrt(2 / 256) = 9% (D. Achlioptas, "Database-friendly random projections", 2003). The
+features rank models of one dataset, and know nothing of what texts mean, nor of how symbols further apart than four
+depend on each other.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Nobody else asks which kind it is: code asks the kind to do the thing. Names and
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from genbench.kinds.nouns import NOUNS
@@ -13,10 +14,21 @@ from genbench.kinds.nouns import NOUNS
 if TYPE_CHECKING:
     from genbench.kinds.kind import Kind
 
-__all__ = ["NOUNS", "kind_named"]
+__all__ = ["NOUNS", "kind_named", "kind_of_shape"]
+
+_BY_DIMENSIONS = {3: "image", 1: "text"}
 
 
 def kind_named(name: str) -> Kind:
     """Return the kind of a name in `NOUNS`; of texts, those over the alphabet that data without one of its own have."""
     kind: Kind = importlib.import_module(f"genbench.kinds.{name}").KIND
     return kind
+
+
+def kind_of_shape(shape: Sequence[int]) -> Kind:
+    """Return the kind of items of a shape, which its dimensions tell: (C, H, W) of images, (L,) of texts.
+
+    >>> kind_of_shape((1, 8, 8)).noun, kind_of_shape((12,)).noun
+    ('images', 'texts')
+    """
+    return kind_named(_BY_DIMENSIONS[len(shape)])

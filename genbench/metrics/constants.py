@@ -25,3 +25,14 @@ LEVEL_VALUES = 2**28
 SPECTRUM_VALUES, SPECTRUM_LEAST = 2**21, 16
 SIMILARITY_VALUES, SIMILARITY_LEAST = 2**20, 20
 REAL_TEST = "one half of the held-out images against the other"
+# Of texts. ORACLE_CHAIN_SHARE: of a chain of symbols in the oracle, so that an impossible text has a finite cost.
+ORACLE_CHAIN_SHARE = 0.001
+NGRAM_ORDERS = (1, 2, 3, 4, 5)
+BLEU_ORDERS = (2, 3, 4, 5)
+BLEU_EPSILON = 0.1
+BLEU_TEXTS = 5000  # on a side, at most: both scores grow with the texts that a sample is set against
+DISTINCT_ORDERS = (1, 2, 3, 4)
+DISTINCT_NGRAMS = 5000
+MAUVE_TEXTS, MAUVE_LEAST, MAUVE_BUCKET_SHARE = 5000, 20, 0.1
+MAUVE_VARIANCE, MAUVE_ITERATIONS, MAUVE_SEEDS = 0.9, 10, 5
+FRONTIER_SCALE, FRONTIER_POINTS = 5, 25

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import BALL_K, MANIFOLD_K
-from genbench.metrics.features import check_features, check_images
+from genbench.metrics.copied import copied_runs, novel
+from genbench.metrics.features import check_features, check_items
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.restored import RestoredImages, restored_images
@@ -31,9 +33,9 @@ class Evidence:
         sample_logits: (M, C) of the extractor's classifier; likewise the next two.
         reference_logits: (N, C).
         held_out_logits: (H, C).
-        sample_items: (M, C, H, W) uint8; likewise the next two.
-        reference_items: (N, C, H, W).
-        held_out_items: (H, C, H, W).
+        sample_items: (M, C, H, W) uint8 images or (M, L) int16 texts; likewise the next two.
+        reference_items: N of the training split.
+        held_out_items: H held-out ones.
         sample_labels: (M,) int64 asked of a conditional model.
         reference_labels: (N,) int64 true labels.
         held_out_labels: (H,) int64.
@@ -42,13 +44,17 @@ class Evidence:
         originals: (K, C, H, W) uint8 held-out images, and
         reconstructions: the same as the model restores them.
         log_likelihoods: (K,) nats of held-out images.
-        dimensions: C·H·W.
+        dimensions: values of an item, C·H·W.
+        levels: how many values an entry of an item can take: of texts, the symbols with the end.
+        sample_log_probabilities: (M,) float64 nats of the samples under what made the data, −∞ outside its support.
+        entropy: of what made the data, in nats an item.
         samples_held_out: whether the samples are held-out images, as those of the `real` control are: see `sides`.
         seed: of everything that a metric draws.
         statistics: of the data; made from the fields above when not given.
 
     Raises:
-        ValueError: features or logits that hold NaN or infinity, shapes that do not fit, images that are not uint8.
+        ValueError: features or logits that hold NaN or infinity, shapes that do not fit, items that are neither uint8
+            images nor int16 texts.
     """
 
     samples: Tensor
@@ -69,6 +75,9 @@ class Evidence:
     reconstructions: Tensor | None = None
     log_likelihoods: Tensor | None = None
     dimensions: int | None = None
+    levels: int | None = None
+    sample_log_probabilities: Tensor | None = None
+    entropy: float | None = None
     samples_held_out: bool = False
     seed: int = 0
     # Never None after construction; a default that needs the other fields can only be made there.
@@ -83,8 +92,8 @@ class Evidence:
             if (logits := getattr(self, name)) is not None:
                 check_features(logits, name.replace("_", " "))
         for name in ("sample_items", "reference_items", "held_out_items", "originals", "reconstructions"):
-            if (images := getattr(self, name)) is not None:
-                check_images(images, name.replace("_", " "))
+            if (items := getattr(self, name)) is not None:
+                check_items(items, name.replace("_", " "))
         if cast("ReferenceStatistics | None", self.statistics) is None:
             found = ReferenceStatistics(self.reference, self.held_out, self.reference_logits, self.reference_items)
             object.__setattr__(self, "statistics", found)
@@ -138,6 +147,30 @@ class Evidence:
         assert self.originals is not None
         assert self.reconstructions is not None
         return restored_images(self.originals, self.reconstructions)
+
+    @cached_property
+    def oracle_nats(self) -> Tensor:
+        """(M,) float64 nats: the cost of each sample under what made the data."""
+        assert self.sample_items is not None
+        assert self.sample_log_probabilities is not None
+        assert self.levels is not None
+        assert self.reference_items is not None
+        chain = chain_log_probabilities(self.sample_items, self.reference_items, self.levels)
+        return oracle_nats(self.sample_log_probabilities, chain)
+
+    @cached_property
+    def novel(self) -> Tensor:
+        """(M,) booleans: which samples are no training text."""
+        assert self.sample_items is not None
+        assert self.reference_items is not None
+        return novel(self.sample_items, self.reference_items)
+
+    @cached_property
+    def copied_runs(self) -> Tensor:
+        """(M,) int64: the characters of the longest run of each sample that stands in a training text."""
+        assert self.sample_items is not None
+        assert self.reference_items is not None
+        return copied_runs(self.sample_items, self.reference_items)
 
     @cached_property
     def sample_pairs(self) -> SelfPairs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["affordable", "check_features", "check_images", "chosen"]
+__all__ = ["affordable", "check_features", "check_images", "check_items", "chosen"]
 
 
 def check_features(features: Tensor, what: str, dimension: int | None = None) -> None:
@@ -41,6 +41,18 @@ def check_images(images: Tensor, what: str) -> None:
         raise ValueError(
             f"{what}: expected uint8 images of shape (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
         )
+
+
+def check_items(items: Tensor, what: str) -> None:
+    """Refuse anything but uint8 (N, C, H, W) images and int16 (N, L) texts of tokens from 0 on.
+
+    Raises:
+        ValueError: one line that says what is wrong.
+    """
+    if items.dtype != torch.int16:
+        check_images(items, what)
+    elif items.ndim != 2 or bool((items < 0).any()):
+        raise ValueError(f"{what}: expected int16 tokens of shape (N, L) from 0 on, got {tuple(items.shape)}")
 
 
 def affordable(images: Tensor, values: int, least: int) -> int:

@@ -80,14 +80,14 @@ class Metric:
         """Return the numbers by value name; one that has no finite value here (PSNR without error) is left out.
 
         Raises:
-            NotMeasurable: the evidence lacks something, has too few rows, or images of two shapes.
+            NotMeasurable: the evidence lacks something, has too few rows, or items of two shapes.
             ValueError: the evidence is faulty.
         """
         for need in self.needs:
             found = getattr(evidence, need)
             if found is None:
                 raise NotMeasurable(f"{self.name}: needs {need.replace('_', ' ')}, and there are none")
-            if not isinstance(found, int) and len(found) < self.least_count:
+            if not isinstance(found, (int, float)) and len(found) < self.least_count:
                 raise NotMeasurable(
                     f"{self.name}: needs at least {self.least_count} {need.replace('_', ' ')}, got {len(found)}"
                 )
@@ -97,7 +97,7 @@ class Metric:
         return numbers
 
     def _check_shapes(self, evidence: Evidence) -> None:
-        """Images that are set against each other pixel by pixel must be of one shape."""
+        """Items that are set against each other entry by entry must be of one shape."""
         shapes = {
             need.replace("_", " "): "x".join(map(str, getattr(evidence, need).shape[1:]))
             for need in self.needs
@@ -105,4 +105,6 @@ class Metric:
         }
         if len(set(shapes.values())) > 1:
             found = " and ".join(f"{name} of {shape}" for name, shape in shapes.items())
-            raise NotMeasurable(f"{self.name}: needs images of one shape, got {found} (channels x height x width)")
+            said = " (channels x height x width)" if all(shape.count("x") == 2 for shape in shapes.values()) else ""
+            what = " or ".join(f"{kind}s" for kind in self.kinds or ("item",))
+            raise NotMeasurable(f"{self.name}: needs {what} of one shape, got {found}{said}")

@@ -18,4 +18,6 @@ def remark(name: str, value: float) -> str | None:
         )
     if name == "density" and value == 0:
         return "0: no sample lies in any neighbourhood of the data, as of images that are all alike or unlike any"
+    if name == "oracle_kl" and value < 0:
+        return "below 0: by chance, or because the samples are less varied than the data; as far off as one above 0"
     return None

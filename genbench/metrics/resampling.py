@@ -18,6 +18,7 @@ from genbench.metrics.constants import BALL_K
 from genbench.metrics.frechet import congruence
 from genbench.metrics.gaussian import GaussianStatistics, rank_tolerance
 from genbench.metrics.inception_score import probabilities
+from genbench.metrics.texts import symbol_counts
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -34,7 +35,8 @@ __all__ = [
 # Images from which ± 1.96 of the error holds the mean at least 93 times in 100; of fewer there is none. Measured, see
 # docs/metrics.md.
 LEAST = 100
-LEAST_OF = {"classifier_score": 200}
+_SHARES = ("precision", "authenticity", "high_quality_fraction")
+LEAST_OF = {"classifier_score": 200, **dict.fromkeys(_SHARES, 200), "density": 1000}
 _CHUNK = 4096
 
 
@@ -199,7 +201,7 @@ def _of_kernel(evidence: Evidence) -> float:
 def _of_score(evidence: Evidence) -> float | None:
     assert evidence.sample_logits is not None
     count, classes = evidence.sample_logits.shape
-    if count < classes:  # most classes have no sample then, and the error is too small
+    if count < 2 * classes:  # many classes have no sample then, and the error is too small
         return None
     return score_standard_error(evidence.sample_logits, seed=evidence.seed)
 
@@ -232,6 +234,20 @@ def _of_likelihood(evidence: Evidence) -> float:
     return mean_standard_error(evidence.log_likelihoods) / evidence.dimensions / math.log(2)
 
 
+def _of_text_likelihood(evidence: Evidence) -> float:
+    """Of a ratio of sums, by its derivatives: the deviation of each text's bits from the ratio times its symbols."""
+    assert evidence.log_likelihoods is not None
+    assert evidence.held_out_items is not None
+    bits = -evidence.log_likelihoods.double() / math.log(2)
+    symbols = symbol_counts(evidence.held_out_items).double()
+    return mean_standard_error(bits - bits.sum() / symbols.sum() * symbols) / float(symbols.mean())
+
+
+def _of_validity(evidence: Evidence) -> float:
+    assert evidence.sample_log_probabilities is not None
+    return share_standard_error(evidence.sample_log_probabilities > -math.inf)
+
+
 # Value -> how its error is found, and the field of `Evidence` whose images it is over.
 _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "fd": (_of_frechet, "samples"),
@@ -245,4 +261,10 @@ _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "psnr": (_of_psnr, "originals"),
     "ssim": (_of_similarity, "originals"),
     "bits_per_dim": (_of_likelihood, "log_likelihoods"),
+    "bits_per_char": (_of_text_likelihood, "log_likelihoods"),
+    "oracle_nll": (lambda evidence: mean_standard_error(evidence.oracle_nats), "sample_items"),
+    "oracle_kl": (lambda evidence: mean_standard_error(evidence.oracle_nats), "sample_items"),
+    "valid_fraction": (_of_validity, "sample_items"),
+    "novelty": (lambda evidence: share_standard_error(evidence.novel), "sample_items"),
+    "copied_run": (lambda evidence: mean_standard_error(evidence.copied_runs), "sample_items"),
 }

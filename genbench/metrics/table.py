@@ -31,6 +31,7 @@ from genbench.metrics.constants import (
     UNIFORM_SHARE,
 )
 from genbench.metrics.metric import Direction, Metric, Value
+from genbench.metrics.text_table import TEXT_METRICS
 
 __all__ = ["DIRECTIONS", "METRICS"]
 
@@ -260,6 +261,7 @@ _ALL = (
     ),
     Metric(
         name="likelihood",
+        kinds=("image",),
         values=(Value("bits_per_dim", "lower"),),
         needs=("log_likelihoods", "dimensions"),
         least_count=1,
@@ -267,6 +269,7 @@ _ALL = (
         summary="bits that the model needs for a value of a held-out 8-bit image",
         paper="https://arxiv.org/abs/1511.01844",
     ),
+    *TEXT_METRICS,
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

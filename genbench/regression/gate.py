@@ -35,7 +35,7 @@ class Request:
         pairs: of fresh processes, at least 8.
         threshold: the slow-down that matters, such as 0.05.
         seconds: of steps, for each model and process.
-        shape: (C, H, W) of the images that are timed.
+        shape: (C, H, W) of the images, or (L,) of the texts, that are timed.
         batch: training images a step.
     """
 
@@ -46,7 +46,7 @@ class Request:
     pairs: int = LEAST_PAIRS
     threshold: float = 0.05
     seconds: float = timing.SECONDS
-    shape: tuple[int, int, int] = (1, 28, 28)
+    shape: tuple[int, ...] = (1, 28, 28)
     batch: int = 64
 
     def __post_init__(self) -> None:

@@ -32,10 +32,10 @@ class Answering(Protocol):
 
 @dataclass(frozen=True)
 class Case:
-    """One model on images of one shape (C, H, W), at one batch size."""
+    """One model on items of one shape, at one batch size."""
 
     model: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     batch: int
 
     def __str__(self) -> str:

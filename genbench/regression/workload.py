@@ -14,8 +14,7 @@ from torch import Tensor
 from genbench import seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
-from genbench.kinds.image import KIND as IMAGES
-from genbench.kinds.kind import Kind
+from genbench.kinds import kind_of_shape
 from genbench.plugin import finding, loading, options
 from genbench.plugin.data import Training
 from genbench.plugin.loading import Plugin
@@ -28,18 +27,18 @@ __all__ = ["BATCH", "CLASSES", "SHAPES", "Timer", "Windows", "Workload", "random
 
 BATCH = 64
 CLASSES = 10
-SHAPES: tuple[tuple[int, int, int], ...] = ((1, 8, 8), (1, 28, 28))
+SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (16,))
 ITEMS = 4096  # an epoch of 64 batches: its shuffling is part of the loop, and rare
 
 
-def random_split(shape: Sequence[int], count: int = ITEMS, kind: Kind = IMAGES) -> Split:
+def random_split(shape: Sequence[int], count: int = ITEMS) -> Split:
     """Return `count` items of noise with labels, the same each time: a clock does not see content.
 
     Args:
-        shape: of an item.
+        shape: of an item; it tells the kind.
         count: how many.
-        kind: of the items.
     """
+    kind = kind_of_shape(shape)
     generator = seeding.generator(0, "workload")
     items = kind.random(count, shape, generator)
     return Split(items, torch.randint(CLASSES, (count,), generator=generator), kind)
@@ -118,7 +117,7 @@ def workload_for(
     device: torch.device | None = None,
     compile_backend: str | None = None,
 ) -> Workload:
-    """Load and build `model` (as `-m` names it) for images of `shape` (C, H, W), in training mode, from one seed.
+    """Load and build `model` (as `-m` names it) for items of `shape`, in training mode, from one seed.
 
     Args:
         compile_backend: compiles the networks as `--compile` does, with this backend of `torch.compile`.

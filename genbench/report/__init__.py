@@ -12,6 +12,7 @@ from genbench.report import pages
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
 from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
+from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.merging import merged
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
@@ -41,7 +42,7 @@ def render(
     Each file is written whole or not at all. The same records give the same bytes, in whatever order they come.
 
     Args:
-        directory: where the records' artifacts (`samples/*.png`) lie; one that is missing is left out.
+        directory: where the records' artifacts (`samples/`) lie; one that is missing is left out.
         records: as read from `records/*.json`, finished and failed.
         command: what made them, for "How to reproduce"; built from the cells where it is not given.
         missing: planned cells that have no record yet, as `missing_cells` gives them.
@@ -65,14 +66,16 @@ def _colours(made: Sequence[Section]) -> dict[str, Style]:
 
 
 def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Pictures:
-    files = {}
-    for kind, tiles in (
-        ("samples", sample_tiles(section, directory)),
-        ("reconstructions", reconstruction_tiles(section, directory)),
+    files, listings = {}, {}
+    for kind, tiles, listed in (
+        ("samples", sample_tiles(section, directory), text_listing),
+        ("reconstructions", reconstruction_tiles(section, directory), pair_listing),
     ):
         name = f"figures/{section.slug}-{kind}.png"
         if write_montage(tiles, directory / name):
             files[kind] = name
+        elif listing := listed(tiles):
+            listings[kind] = listing
     here = ran(known, (record for row in section.models for record in row.records))
     for kind, figure in (
         ("quality", quality_figure(section, colours, one_machine=len(here) < 2)),
@@ -84,4 +87,4 @@ def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known
             name = f"figures/{section.slug}-{kind}.png"
             save(figure, directory / name)
             files[kind] = name
-    return Pictures(files)
+    return Pictures(files, listings)

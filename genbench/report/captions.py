@@ -15,11 +15,11 @@ __all__ = ["cost_note", "error_note", "quality_caption"]
 
 
 def quality_caption(section: Section) -> str:
-    """Return which numbers of the first table were computed with which extractor, on how many images of each side."""
+    """Return which numbers of the first table were computed with which extractor, on how many items of each side."""
     numbers: dict[str, list[str]] = {}
     for metric, recipe in headline_columns(section):
         heading = text(quantity(metric).heading)
-        known = numbers.setdefault(_evidence(section.recipe(recipe)), [])
+        known = numbers.setdefault(_evidence(section.recipe(recipe), section.noun), [])
         known.extend([heading] if heading not in known else [])
     said = [f"{_joined(headings)}{evidence}" for evidence, headings in numbers.items() if evidence]
     if not said:
@@ -34,11 +34,12 @@ def error_note(section: Section) -> str:
         return (
             "The ± of the tables above is the 95% interval over training seeds: train again, and the numbers move by "
             "about that much. Below is the standard error of one evaluation: draw as many samples from the same model "
-            "again, or take other held-out images. It is part of the spread between seeds, so do not add the two."
+            f"again, or take other held-out {section.noun}. It is part of the spread between seeds, so do not add the "
+            "two."
         )
     return (
         "The standard error of one evaluation: draw as many samples from the same model again, or take other held-out "
-        "images, and the numbers move by about that much. What another training seed would give is not in it."
+        f"{section.noun}, and the numbers move by about that much. What another training seed would give is not in it."
     )
 
 
@@ -56,20 +57,20 @@ def cost_note(section: Section) -> str:
     )
 
 
-def _evidence(recipe: Mapping[str, Any]) -> str:
+def _evidence(recipe: Mapping[str, Any], noun: str) -> str:
     """Return what a number was computed from, as the end of a phrase; empty where the recipe does not say."""
     said = ""
     if extractor := recipe.get("extractor"):
         profile = f" ({text(recipe['profile'])})" if recipe.get("profile") else ""
         said = f" in features of {code(extractor)}{profile}"
-    for noun in NOUNS.values():
-        if (count := recipe.get(noun)) is not None:
-            return f"{said} on {_count(count)} {text(recipe.get('split') or '')} {noun}"
+    for name in NOUNS.values():
+        if (count := recipe.get(name)) is not None:
+            return f"{said} on {_count(count)} {text(recipe.get('split') or '')} {name}"
     samples, reference = recipe.get("samples"), recipe.get("reference_count")
     if samples is None or reference is None:
         return said
     split = {"train": "training"}.get(str(recipe.get("reference_split")), recipe.get("reference_split") or "reference")
-    return f"{said}{',' if said else ' on'} {_count(samples)} samples against {_count(reference)} {text(split)} images"
+    return f"{said}{',' if said else ' on'} {_count(samples)} samples against {_count(reference)} {text(split)} {noun}"
 
 
 def _count(value: Any) -> str:

@@ -118,7 +118,7 @@ def _links(directory: Path, section: Section) -> str:
             lines.append(f"- {code(row.name)}: {'; '.join(links)}")
     if not lines:
         return ""
-    return "\n".join(["<details><summary>Every grid of images</summary>", "", *lines, "", "</details>"])
+    return "\n".join(["<details><summary>The samples of every cell</summary>", "", *lines, "", "</details>"])
 
 
 _GRIDS = (("samples", "samples"), ("reconstructions", "reconstructions"))
@@ -137,7 +137,7 @@ def _files() -> str:
         "## Files\n\n"
         "- [`results.csv`](results.csv): one row per cell: its settings, every number with its recipe, every cost.\n"
         "- [`curves.csv`](curves.csv): one row per point of a curve: losses and numbers during training.\n"
-        "- `samples/`: grids of each cell's images, of its reconstructions, and of the data.\n"
+        "- `samples/`: what each cell made, its reconstructions, and the data: grids of images, listings of texts.\n"
         "- `figures/`: the images of this page.\n"
         "- `logs/`: what each cell printed, its last 4 MiB; a failed cell's stacks are there too.\n"
         "- `records/`: one JSON file per cell, from which all of this is rendered.\n"

@@ -19,12 +19,20 @@ _INTERVALS = ", with 95% intervals over seeds (of a cost: geometric mean and int
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of one section: kind (`samples`, `quality`, …) -> file, relative to the report."""
+    """The pictures of one section.
+
+    Args:
+        files: `samples`, `quality`, … -> the file, relative to the report.
+        listings: `samples` or `reconstructions` -> Markdown, where what models make is read and not looked at.
+    """
 
     files: Mapping[str, str] = field(default_factory=dict)
+    listings: Mapping[str, str] = field(default_factory=dict)
 
     def show(self, kind: str, alt: str, note: str) -> list[str]:
         """Return the picture with its note, or nothing where it was not drawn."""
+        if kind in self.listings:
+            return [self.listings[kind], note]
         if kind not in self.files:
             return []
         return [f"![{text(alt)}]({link_target(self.files[kind])})", note]
@@ -41,7 +49,7 @@ def samples(section: Section, pictures: Pictures) -> list[str]:
 
 
 def reconstructions(section: Section, pictures: Pictures) -> list[str]:
-    """Show held-out images beside what the models restore of them."""
+    """Show held-out items beside what the models restore of them."""
     return pictures.show(
         "reconstructions",
         f"reconstructions on {section.name}",

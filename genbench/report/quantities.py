@@ -12,7 +12,7 @@ __all__ = ["HEADLINE", "Quantity", "arrow", "in_reading_order", "main_metric", "
 
 HEADLINE = (
     *("fid", "fd", "inception_score", "classifier_score"),
-    *("reconstruction_mse", "psnr", "ssim", "bits_per_dim"),
+    *("reconstruction_mse", "psnr", "ssim", "bits_per_dim", "bits_per_char", "oracle_nll", "valid_fraction"),
 )
 """The numbers of the first table, in its order; the others stand in a table of their own."""
 
@@ -45,6 +45,20 @@ _HEADINGS = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "bits_per_dim": "bits/dim",
+    "bits_per_char": "bits/char",
+    "oracle_nll": "oracle NLL (nats)",
+    "oracle_kl": "oracle NLL − entropy (nats)",
+    "novelty_p": "novelty's p",
+    "copied_run": "copied run (characters)",
+    **{f"bleu_{n}": f"BLEU-{n}" for n in (2, 3, 4, 5)},
+    **{f"self_bleu_{n}": f"self-BLEU-{n}" for n in (2, 3, 4, 5)},
+    **{f"distinct_{n}": f"distinct-{n}" for n in (1, 2, 3, 4)},
+    **{f"ngram_js_{n}": f"{n}-gram JS (bits)" for n in (1, 2, 3, 4, 5)},
+    "length_w1": "length W1",
+    "symbol_w1": "symbol W1",
+    "mauve_star": "MAUVE*",
+    "mauve_star_std": "MAUVE*'s deviation",
+    "frontier_integral_std": "frontier integral's deviation",
 }
 _ORDER = (*HEADLINE, *(name for name in DIRECTIONS if name not in HEADLINE))
 

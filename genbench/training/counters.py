@@ -9,6 +9,7 @@ It needs torch alone, so any loop can be counted, and `regress` can count revisi
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import sys
 import tracemalloc
@@ -100,15 +101,39 @@ def count_flops(call: Callable[[], object]) -> int:
     """Count the floating-point operations of a call, a multiply-add as two.
 
     Matrix products, convolutions and attention are counted, forward, backward and twice backward, as torch's own
-    counter does; element-wise work is not.
+    counter does, and the products within recurrent layers, which it leaves out; element-wise work is not.
     """
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=_RECURRENT)
     # torch's counter also asks which module each operation is of, by hooks that fail where a step differentiates by an
     # input, as gradient penalties do. The total needs no modules.
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]  # in all that the counter asks of it
     with counter:
         call()
     return int(counter.get_total_flops())
+
+
+def _mkldnn_layer(inputs: Any, weight: Any, recurrent_weight: Any, *_: Any, **__: Any) -> int:
+    """Count one recurrent layer of oneDNN, from the shapes of what it is given; its inputs are (T, B, features)."""
+    return int(2 * math.prod(inputs[:-1]) * (math.prod(weight) + math.prod(recurrent_weight)))
+
+
+def _cudnn_layers(inputs: Any, weights: Any, *_: Any, **__: Any) -> int:
+    """Count the recurrent layers of cuDNN, from the shapes of what they are given; biases are of one dimension."""
+    return int(2 * math.prod(inputs[:-1]) * sum(math.prod(weight) for weight in weights if len(weight) > 1))
+
+
+def _backward(forward: Callable[..., int]) -> Callable[..., int]:
+    """Count a product by each of its two factors for every product forward."""
+    return lambda *args, **kwargs: 2 * forward(*args, **kwargs)
+
+
+_aten = torch.ops.aten
+_RECURRENT: dict[Any, Callable[..., int]] = {
+    _aten.mkldnn_rnn_layer: _mkldnn_layer,
+    _aten.mkldnn_rnn_layer_backward: _backward(_mkldnn_layer),
+    _aten._cudnn_rnn: _cudnn_layers,
+    _aten._cudnn_rnn_backward: _backward(_cudnn_layers),
+}
 
 
 class _NoModules(AbstractContextManager["_NoModules"]):

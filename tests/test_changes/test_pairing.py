@@ -34,6 +34,13 @@ def test_only_shared_budgets_meet_and_none_is_a_refusal(make) -> None:
     (refusal,) = pairing([*one, *two], three).refused
     assert (refusal.rows, refusal.numbers, refusal.what) == (("gan on digits",), (), "budgets differ")
     assert refusal.fields == {"budget": ("1steps and 2steps", "3steps")}
+    (refusal,) = pairing(three, [*one, *two]).refused
+    assert refusal.fields == {"budget": ("3steps", "1steps and 2steps")}
+
+
+def test_a_label_and_a_budget_that_one_set_lacks_are_both_named(make) -> None:
+    base = [*make("ae"), *make("gan"), *make("gan", budget="9steps")]
+    assert pairing(base, make("gan")).only_base == ("ae on digits", "gan on digits, 9steps")
 
 
 def test_a_control_is_one_row_under_any_budget_and_no_model_of_its_label(make) -> None:
@@ -201,15 +208,25 @@ def test_refusals_that_say_the_same_are_one(make) -> None:
     assert machines.fields == {"processor": ("AMD EPYC", "Xeon"), "cores": (2, 64)}
 
 
-def test_of_several_recipes_the_newest_that_both_sets_have_is_compared(make) -> None:
-    """A cell that was measured twice, and in NEW a third time: the newest recipe of BASE is NEW's second."""
-
-    def measured(value: float, samples: int, day: int) -> list:
+@pytest.fixture
+def measured(make):
+    def build(value: float, samples: int, day: int) -> list:
         found = make(numbers={"fd": [value, value + 1]}, recipe={"metric": "fd", "samples": samples})
         return [
             record | {"id": f"{record['id']}{day}", "finished_at": f"2026-11-{day}T00:00:00+00:00"} for record in found
         ]
 
+    return build
+
+
+def test_seeds_that_were_measured_unequally_often_meet_under_the_recipe_that_all_have(measured) -> None:
+    base = [*measured(1.0, 100, 10), *measured(2.0, 200, 11)[:1]]
+    (change,) = compare(base, measured(5.0, 100, 12)).changes
+    assert (change.base.mean, change.new.mean) == (1.5, 5.5)
+
+
+def test_of_several_recipes_the_newest_that_both_sets_have_is_compared(measured) -> None:
+    """A cell that was measured twice, and in NEW a third time: the newest recipe of BASE is NEW's second."""
     base = [*measured(1.0, 100, 10), *measured(2.0, 200, 11)]
     new = [*measured(5.0, 100, 12), *measured(7.0, 200, 13), *measured(9.0, 300, 14)]
     (change,) = compare(base, new).changes

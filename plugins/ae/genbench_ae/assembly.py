@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from genbench import Model
+from genbench import Data, Model, Unsuitable
 from genbench_ae.density import CodeDensity
 
-__all__ = ["Masking", "Settings", "assemble"]
+__all__ = ["Masking", "Settings", "assemble", "refuse_texts"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Settings:
             raise ValueError(f"components must be at least 1, not {self.components}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+
+def refuse_texts(data: Data) -> None:
+    """Raise `Unsuitable` for texts, whose tokens are symbols: nothing lies between two of them."""
+    if data.kind == "text":
+        raise Unsuitable("takes no texts: their tokens are symbols, and it returns real numbers")
 
 
 class Masking(nn.Module):

@@ -22,6 +22,8 @@ __all__ = ["before_sampling", "build", "build_model", "encode", "reconstruct", "
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
     return build(data.shape, device, **options)
 
 

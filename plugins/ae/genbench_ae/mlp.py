@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from genbench import Data, Model, hookimpl
-from genbench_ae.assembly import Settings, assemble
+from genbench_ae.assembly import Settings, assemble, refuse_texts
 from genbench_ae.hooks import before_sampling, encode, reconstruct, sample, train_step
 
 __all__ = ["before_sampling", "build", "build_model", "encode", "reconstruct", "sample", "train_step"]
@@ -23,6 +23,7 @@ __all__ = ["before_sampling", "build", "build_model", "encode", "reconstruct", "
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
+    refuse_texts(data)
     return build(data.shape, device, **options)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench import Data, Model, Unsuitable, hookimpl
+from genbench_ae.assembly import refuse_texts
 
 __all__ = ["before_training", "build", "build_model", "encode", "log_likelihood", "reconstruct", "sample", "train_step"]
 
@@ -82,6 +83,7 @@ class Components(nn.Module):
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Make room for the components; `options` are the keyword arguments of `build`."""
+    refuse_texts(data)
     return build(data.shape, device, **options)
 
 

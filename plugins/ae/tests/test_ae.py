@@ -267,6 +267,12 @@ def test_a_value_out_of_its_domain_is_named(module: ModuleType, options: dict[st
     assert str(caught.value) == message
 
 
+@MODELS
+def test_texts_do_not_suit(module: ModuleType) -> None:
+    with pytest.raises(Unsuitable, match=r"^takes (no texts: their tokens are symbols|images alone)"):
+        module.build_model(data=Data("text", torch.Size((12,)), 64, levels=27), options={}, device=CPU)
+
+
 @pytest.mark.parametrize("size", [(4, 8), (8, 129)])
 def test_conv_ae_says_which_sizes_suit_it(size: tuple[int, int]) -> None:
     with pytest.raises(Unsuitable, match=f"^takes images whose sides are 8 to 128, not {size[0]} x {size[1]}$"):

@@ -155,3 +155,8 @@ def test_there_are_no_more_components_than_values_and_no_steps() -> None:
 def test_what_it_does_not_take(shape: tuple[int, ...], latent: int, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{message}$"):
         built(latent, torch.Size(shape))
+
+
+def test_texts_do_not_suit() -> None:
+    with pytest.raises(Unsuitable, match=r"^takes no texts: their tokens are symbols"):
+        ppca.build_model(data=Data("text", torch.Size((12,)), 64, levels=27), options={}, device=CPU)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import Data, Model, hookimpl
+from genbench import Data, Model, Unsuitable, hookimpl
 from genbench_diffusers.assembly import build, denoise, draw
 
 __all__ = ["build_model", "sample", "train_step"]
@@ -20,6 +20,8 @@ __all__ = ["build_model", "sample", "train_step"]
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the model; `options` are the keyword arguments of `build`. Without labels it is that of `ddpm`."""
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
     return build(data.shape, data.classes, device, **options)
 
 

@@ -8,11 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from genbench import Model
+from genbench import Data, Model, Unsuitable
 from genbench_gan.average import Average
 from genbench_gan.losses import discriminator_loss, generator_loss
 
-__all__ = ["Generator", "assemble", "check", "sample", "train_step"]
+__all__ = ["Generator", "assemble", "check", "refuse_texts", "sample", "train_step"]
 
 BETA2 = 0.999
 
@@ -23,6 +23,12 @@ class Generator(nn.Sequential):
     def __init__(self, latent: int, *layers: nn.Module) -> None:
         super().__init__(*layers)
         self.latent = latent
+
+
+def refuse_texts(data: Data) -> None:
+    """Raise `Unsuitable` for texts, whose tokens are symbols: nothing lies between two of them."""
+    if data.kind == "text":
+        raise Unsuitable("takes no texts: their tokens are symbols, and it returns real numbers")
 
 
 def check(name: str, value: float, lowest: float, below: float = math.inf) -> None:

@@ -113,6 +113,8 @@ def _initialise(module: nn.Module) -> None:
 
 @hookimpl
 def build_model(data: Data, options: dict[str, object], device: torch.device) -> Model:
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
     return build(data.shape, device, **options)  # type: ignore[arg-type]  # the user's: genbench checks their types
 
 

@@ -74,6 +74,7 @@ def _discriminator(shape: torch.Size, dropout: float) -> nn.Sequential:
 
 @hookimpl
 def build_model(data: Data, options: dict[str, object], device: torch.device) -> Model:
+    adversarial.refuse_texts(data)
     return build(data.shape, device, **options)  # type: ignore[arg-type]  # the user's: genbench checks their types
 
 

@@ -263,6 +263,12 @@ def test_dcgan_refuses_other_sizes_in_one_line(size: tuple[int, int]) -> None:
         build(dcgan, (1, *size))
 
 
+@BOTH
+def test_texts_do_not_suit(module: ModuleType) -> None:
+    with pytest.raises(Unsuitable, match=r"^takes (no texts: their tokens are symbols|images alone)"):
+        module.build_model(data=Data("text", torch.Size((12,)), 64, levels=27), options={}, device=CPU)
+
+
 def test_losses_of_a_discriminator_that_cannot_tell_are_multiples_of_ln_2() -> None:
     logits = torch.zeros(6, 1)
 

@@ -14,7 +14,7 @@ from genbench_ae.density import CodeDensity
 from pythae.models import BaseAE
 from torch import Tensor, nn
 
-from genbench import Data, Model, hookimpl
+from genbench import Data, Model, Unsuitable, hookimpl
 from genbench_pythae import codes, roles
 from genbench_pythae.catalogue import AUTOENCODERS, configure
 
@@ -29,6 +29,8 @@ else:
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
     return build(data.shape, device, **options)
 
 

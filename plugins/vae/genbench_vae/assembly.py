@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from genbench import Model
+from genbench import Data, Model, Unsuitable
 from genbench_vae.likelihoods import LIKELIHOODS
 from genbench_vae.objective import Objective
 
-__all__ = ["Encoder", "Settings", "assemble", "check_positive"]
+__all__ = ["Encoder", "Settings", "assemble", "check_positive", "refuse_texts"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,12 @@ class Settings:
             raise ValueError(f"learning_rate must be above 0 and finite, not {self.learning_rate}")
         if self.likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, not {self.likelihood!r}")
+
+
+def refuse_texts(data: Data) -> None:
+    """Raise `Unsuitable` for texts, whose tokens are symbols: nothing lies between two of them."""
+    if data.kind == "text":
+        raise Unsuitable("takes no texts: their tokens are symbols, and it returns real numbers")
 
 
 def check_positive(**counts: int) -> None:

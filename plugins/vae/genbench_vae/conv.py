@@ -21,6 +21,8 @@ __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "s
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
     return build(data.shape, device, **options)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from genbench import Data, Model, hookimpl
-from genbench_vae.assembly import Settings, assemble, check_positive
+from genbench_vae.assembly import Settings, assemble, check_positive, refuse_texts
 from genbench_vae.hooks import encode, log_likelihood, reconstruct, sample, train_step
 
 __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "sample", "train_step"]
@@ -22,6 +22,7 @@ __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "s
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
+    refuse_texts(data)
     return build(data.shape, device, **options)
 
 

@@ -1,0 +1,114 @@
+"""Opens two sets of images for `genbench evaluate`, and reads them as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from genbench.cli.sides import Opened, Request, Show, refuse_unused_root, tell
+from genbench.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genbench.datasets.dataset import Dataset
+    from genbench.datasets.external import External
+    from genbench.features.extractor import Extractor, Features
+
+__all__ = ["open_images_of"]
+
+
+def open_images_of(request: Request, show: Show) -> Opened:
+    """Open both sides, and refuse what would have no effect."""
+    from genbench.datasets.external import open_images
+    from genbench.datasets.mapping import PixelStore
+    from genbench.features.extractor import extract
+    from genbench.machine import environment
+
+    device = environment.share(request.settings.device)
+    how: Any = {"image_size": request.settings.image_size, "skip_corrupt": request.skip_corrupt}
+    found, *others = (open_images(path, **how) for path in (request.items, request.reference) if path is not None)
+    given = others[0] if others else None
+    _refuse_unused(request, found, given)
+    found, data, extractor, remarks = _prepare(request, found, given, device, show.step)
+    store = PixelStore((found.count, *found.shape), str(request.items))
+
+    def read() -> tuple[Tensor, Features]:
+        filled = found.read(store, extractor.alpha)
+        features = extract(extractor, store.images, filled=filled, progress=show.step("reading and features"))
+        return store.images[: store.count], features
+
+    def told() -> list[str]:
+        sides = (found, *others)
+        return remarks + [f"{side.path}: {text}" for side in sides for text in side.all_remarks(extractor.alpha)]
+
+    # Images that the user names are all the reference, as other tools have it.
+    limit = None if given is None else len(data.train)
+    fields = {"alpha": extractor.alpha} if any(side.transparent for side in (found, *others)) else {}
+    return Opened(found.count, data, limit, extractor, fields, read, told)
+
+
+def _prepare(
+    request: Request,
+    found: External,
+    given: External | None,
+    device: Any,
+    step: Callable[[str], Callable[[int, int], None]],
+) -> tuple[External, Dataset, Extractor, list[str]]:
+    """Bring both sides to the same channels; load the extractor, and what to compare with."""
+    from genbench.cell import preflight
+    from genbench.datasets.external import as_reference
+    from genbench.datasets.mapping import PixelStore
+
+    def emit(event: dict[str, Any]) -> None:
+        tell(step, event)
+
+    remarks: list[str] = []
+    if given is None:
+        data = preflight.load_dataset(str(request.dataset), request.settings)
+        if data.kind.name != found.kind.name:
+            raise InputError(
+                f"{found.path} holds {found.kind.noun} and {data.name} {data.kind.noun}; compare items of one kind"
+            )
+        remarks += [] if data.remark is None else [data.remark]
+        against, name = data.shape[0], str(request.dataset)
+    else:
+        against, name = given.shape[0], str(given.path)
+    if (found.shape[0], against) == (1, 3):
+        found = found.as_rgb()
+        remarks.append(f"{found.path}: grey, and {name} is RGB: the one channel of each was repeated for all three")
+    if (found.shape[0], against) == (3, 1):
+        remarks.append(f"{name}: grey, and {found.path} is RGB: the one channel of each was repeated for all three")
+        given = None if given is None else given.as_rgb()
+    if given is None:
+        extractor = preflight.load_extractor(data, request.settings, device, emit)
+    else:
+        store = PixelStore((given.count, *given.shape), str(given.path))
+        extractor = preflight.load_extractor(as_reference(store.images, known=False), request.settings, device, emit)
+        for _ in given.read(store, extractor.alpha, step("reading the reference")):
+            pass
+        data = as_reference(store.images[: store.count])
+    import torch
+
+    extractor.check_shape(torch.Size(found.shape))
+    return found, data, extractor, remarks
+
+
+def _refuse_unused(request: Request, found: External, given: External | None) -> None:
+    """Refuse options that would have no effect on what was given."""
+    settings = request.settings
+    sides = [side for side in (found, given) if side is not None]
+    arrays = [side for side in sides if side.is_array]
+    if request.skip_corrupt and len(arrays) == len(sides):
+        raise InputError("--skip-corrupt has no effect on arrays, which are whole or refused; leave it out")
+    if settings.image_size is not None:
+        if given is not None and len(arrays) == 2:
+            raise InputError("--image-size has no effect on arrays, which are taken as they are; leave it out")
+        for side in arrays:
+            height, width = side.shape[1:]
+            if (height, width) != (settings.image_size, settings.image_size):
+                raise InputError(
+                    f"--image-size {settings.image_size}: {side.path} is an array of {width}x{height} images, which is "
+                    "taken as it is; resize it before it is saved, or give a folder or .zip of image files"
+                )
+    refuse_unused_root(request)

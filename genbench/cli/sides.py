@@ -1,0 +1,81 @@
+"""What is scored, what it is compared with, and who is told how far that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from genbench.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from genbench.config import Settings
+    from genbench.datasets.dataset import Dataset
+    from genbench.features.extractor import Extractor, Features
+
+__all__ = ["Opened", "Request", "Show", "refuse_unused_root", "tell"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is scored, against what (a dataset or items of the user's), and how."""
+
+    items: Path
+    dataset: str | None
+    reference: Path | None
+    settings: Settings
+    skip_corrupt: bool
+
+
+class Show(Protocol):
+    """Receives the progress of the work."""
+
+    def step(self, stage: str) -> Callable[[int, int], None]:
+        """Return a function that takes (done, total) of a stage."""
+
+    def begin(self, what: str) -> None:
+        """Take what will be computed, in words."""
+
+    def metric(self, names: list[str], name: str) -> None:
+        """Take the name of the metric that begins, of all `names`."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is scored and what it is compared with, once both are open.
+
+    Args:
+        count: how many items are scored.
+        data: the reference.
+        limit: how many of its items stand for it; None for the usual number.
+        extractor: of features.
+        fields: for the recipes.
+        read: returns the scored items as they are stored, and their features.
+        remarks: returns what the user should know, once all has been read.
+    """
+
+    count: int
+    data: Dataset
+    limit: int | None
+    extractor: Extractor
+    fields: dict[str, str]
+    read: Callable[[], tuple[Tensor, Features]]
+    remarks: Callable[[], list[str]]
+
+
+def refuse_unused_root(request: Request) -> None:
+    """Refuse a data root where nothing is read from there."""
+    from genbench.datasets import reads_data_root
+
+    if request.settings.data_root is not None and (request.dataset is None or not reads_data_root(request.dataset)):
+        of = "--reference" if request.dataset is None else f"-d {request.dataset}"
+        raise InputError(f"--data-root has no effect with {of}, which is not read from there; leave it out")
+
+
+def tell(step: Callable[[str], Callable[[int, int], None]], event: dict[str, Any]) -> None:
+    """Show the progress that an event tells."""
+    if event["event"] == "progress":
+        step(event["stage"])(event["done"], event["total"])

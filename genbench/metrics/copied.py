@@ -1,0 +1,133 @@
+"""What texts have of training texts: whether they are one, and the longest run that stands in one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.texts import character_counts, grams
+
+__all__ = ["copied_runs", "novel"]
+
+_BLOCK = 2**20  # positions of training texts that are ranked at once
+_CODE_BITS = 62
+
+
+def novel(texts: Tensor, training: Tensor) -> Tensor:
+    """Return (M,) booleans: whether each text is none of the training texts, symbol by symbol.
+
+    Neither way is better: noise is always new, and samples of the data's own distribution repeat a training text as
+    often as held-out texts do.
+
+    Paper: Zhao, Kim, Zhang, Rush & LeCun 2018, "Adversarially regularized autoencoders",
+    https://arxiv.org/abs/1706.04223; the test: Fisher 1922, https://doi.org/10.2307/2340521
+
+    Args:
+        texts: (M, L) tokens.
+        training: (N, L) tokens.
+
+    Example:
+        >>> novel(torch.tensor([[1, 2, 0], [2, 1, 0]]), torch.tensor([[1, 2, 0], [1, 2, 3]])).tolist()
+        [False, True]
+    """
+    whole = grams(torch.cat([texts, training]), texts.shape[1])[:, 0]
+    return ~torch.isin(whole[: len(texts)], whole[len(texts) :])
+
+
+def copied_runs(texts: Tensor, training: Tensor, *, block: int = _BLOCK) -> Tensor:
+    """Return (M,) int64: the length of the longest substring of each text that is a substring of a training text.
+
+    Exact, and without a hash. All suffixes of both sides are ranked by prefix doubling: the rank of 2k symbols is that
+    of two ranks of k symbols. The training suffix that has most symbols in common with a suffix is a neighbour in that
+    order, and their number comes from the ranks, largest first, as the digits of a binary number. A run is of
+    characters: the end of a text is none. Neither way is better: read it against `real`.
+
+    Paper: Manber & Myers 1993, "Suffix arrays: a new method for on-line string searches",
+    https://doi.org/10.1137/0222058
+
+    Args:
+        texts: (M, L) tokens.
+        training: (N, L) tokens of the same length.
+        block: positions of training texts that are looked at at once.
+
+    Example:
+        >>> copied_runs(torch.tensor([[1, 2, 3, 4], [9, 9, 0, 0]]), torch.tensor([[2, 3, 4, 0], [1, 2, 9, 0]])).tolist()
+        [3, 1]
+    """
+    runs = torch.zeros(len(texts), dtype=torch.int64, device=texts.device)
+    if texts.numel():
+        for part in training.split(max(1, block // texts.shape[1])):
+            runs = torch.maximum(runs, _runs(texts, part))
+    return runs
+
+
+@dataclass(frozen=True)
+class _Table:
+    """(T, L + 1) int64: equal where `size` symbols from two positions on are equal; the last column is past the end."""
+
+    size: int
+    codes: Tensor
+
+    def doubled(self) -> _Table:
+        """Return the table of twice as many symbols, as ranks in the order of the symbols."""
+        ranks = torch.unique(self.codes, return_inverse=True)[1]
+        return _Table(2 * self.size, ranks * (int(ranks.max()) + 1) + _moved(ranks, self.size))
+
+
+def _moved(table: Tensor, by: int) -> Tensor:
+    """Return what stands `by` columns farther on; all columns past the end are as the last one."""
+    columns = torch.arange(table.shape[1], device=table.device) + by
+    return table[:, columns.clamp(max=table.shape[1] - 1)]
+
+
+def _tables(texts: Tensor) -> list[_Table]:
+    """Return tables of 1, 2, 4, ... symbols, up to the whole text, and the ranks of the suffixes as the last."""
+    tokens = torch.nn.functional.pad(texts.long(), (0, 1))
+    bits = max(1, int(tokens.max()).bit_length())
+    tables = [_Table(1, tokens)]
+    while (last := tables[-1]).size < texts.shape[1]:
+        if 2 * last.size * bits <= _CODE_BITS:  # the digits themselves, in no need of ranks
+            joined = last.codes << (last.size * bits) | _moved(last.codes, last.size)
+            tables.append(_Table(2 * last.size, joined))
+        else:
+            tables.append(last.doubled())
+    return tables
+
+
+def _runs(texts: Tensor, training: Tensor) -> Tensor:
+    count = len(texts)
+    tables = _tables(torch.cat([texts, training]))
+    ranks = torch.unique(tables[-1].codes, return_inverse=True)[1]
+    lengths = character_counts(texts)
+    columns = torch.arange(texts.shape[1], device=texts.device)
+    rows, starts = (columns < lengths[:, None]).nonzero(as_tuple=True)
+    longest = torch.zeros(len(rows), dtype=torch.int64, device=texts.device)
+    for near in _neighbours(ranks, count, ranks[rows, starts]):
+        at = torch.full_like(rows, 0)
+        of, start = near // ranks.shape[1], near % ranks.shape[1]
+        for table in reversed(tables):
+            last = table.codes.shape[1] - 1
+            mine = table.codes[rows, (starts + at).clamp(max=last)]
+            theirs = table.codes[of, (start + at).clamp(max=last)]
+            at += table.size * (mine == theirs)
+        longest = torch.maximum(longest, torch.minimum(at, lengths[rows] - starts))
+    return torch.zeros_like(lengths).scatter_reduce(0, rows, longest, "amax")
+
+
+def _neighbours(ranks: Tensor, count: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Return flat positions of the training suffixes that stand last up to each rank wanted, and first from it on.
+
+    Where there is none on a side, it is the one on the other.
+    """
+    total = int(ranks.max()) + 1
+    where = torch.full((total,), -1, dtype=torch.int64, device=ranks.device)
+    theirs = ranks[count:].flatten()
+    where[theirs] = torch.arange(len(theirs), device=ranks.device) + count * ranks.shape[1]
+    index = torch.arange(total, device=ranks.device)
+    there = where >= 0
+    before = torch.where(there, index, -1).cummax(dim=0).values
+    after = torch.where(there, index, total).flip(0).cummin(dim=0).values.flip(0)
+    before, after = torch.where(before < 0, after, before), torch.where(after == total, before, after)
+    return where[before[wanted]], where[after[wanted]]

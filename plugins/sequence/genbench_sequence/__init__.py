@@ -1,0 +1,1 @@
+"""Sequence models for genbench, of texts: `rnn`, `transformer`, `seq2seq-vae` and `seqgan`."""
