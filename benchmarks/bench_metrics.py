@@ -24,6 +24,7 @@ from torch import Tensor
 from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor, extract, place
 from genbench.features.inception import Inception
+from genbench.features.intake import Images
 from genbench.features.resize import PROFILES
 from genbench.machine.torchvision_import import declare_missing_operators
 from genbench.metrics import METRICS, Evidence, NotMeasurable, ReferenceStatistics
@@ -189,8 +190,9 @@ def test_the_suite_costs_little_beside_extraction(benchmark: Any) -> None:
     statistics = ReferenceStatistics(reference, held_out, logits[1], images[1])
     network = Inception(random_tensors())
     place(network, torch.device("cpu"), "fp32")
-    extractor = Extractor("inception", network, PROFILES["torch-fidelity"].prepare, torch.device("cpu"), "fp32", 2048,
-                          1008, "none", rgb=True, image_bytes=20 << 20)  # fmt: skip
+    intake = Images(PROFILES["torch-fidelity"].prepare, rgb=True)
+    extractor = Extractor("inception", network, intake, torch.device("cpu"), "fp32", 2048, 1008, "none",
+                          item_bytes=20 << 20)  # fmt: skip
 
     errors_s = [0.0]
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from genbench import datasets
-from genbench.features.classifier_network import PROCEDURE, scaled, train_classifier
+from genbench.features.classifier_network import train_classifier
 from genbench.features.digits_cnn import CLASSES, IMAGE_SHAPE, WEIGHTS
+from genbench.features.image_classifier import PROCEDURE, design, scaled
 from genbench.features.weight_file import content_sha256, write_tensors
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     out = parser.parse_args().out
     dataset = datasets.load("digits")
-    network = train_classifier(IMAGE_SHAPE, CLASSES, dataset.train)
+    network = train_classifier(design(IMAGE_SHAPE), CLASSES, dataset.train)
     tensors = network.state_dict()
     identity = content_sha256(tensors)
     recorded = {"procedure": PROCEDURE, "dataset": dataset.fingerprint, "weights_sha256": identity}

@@ -34,12 +34,13 @@ def derivations(rules: Rules, parts: tuple[str, ...]) -> list[tuple[str, float]]
     """Every derivation of the parts with its probability, text by text, by writing them all out."""
     if not parts:
         return [("", 1.0)]
-    whole = sum(weight for weight, _ in rules[parts[0]]) if parts[0] in rules else 1
-    sides = rules[parts[0]] if parts[0] in rules else None
-    heads = [(parts[0], 1.0)] if sides is None else [
-        (text, weight / whole * chance) for weight, side in sides for text, chance in derivations(rules, tuple(side))
-    ]  # fmt: skip
-    return [(head + tail, p * q) for head, p in heads for tail, q in derivations(rules, parts[1:])]
+    head, heads = parts[0], [(parts[0], 1.0)]
+    if head in rules:
+        whole = sum(weight for weight, _ in rules[head])
+        heads = [
+            (text, weight / whole * chance) for weight, side in rules[head] for text, chance in derivations(rules, side)
+        ]
+    return [(text + tail, p * q) for text, p in heads for tail, q in derivations(rules, parts[1:])]
 
 
 def probabilities(rules: Rules) -> dict[str, float]:

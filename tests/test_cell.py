@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench import cell, datasets, features, seeding
+from genbench import Model, cell, datasets, features, seeding
 from genbench.cell.artifacts import save_artifacts
 from genbench.cell.events import Emit, Events
 from genbench.config import CONTROLS, Budget, Cell, ModelSpec, Settings
@@ -23,6 +23,7 @@ from genbench.errors import PluginError
 from genbench.evaluation import controls, measurement
 from genbench.evaluation.measurement import Evaluator
 from genbench.evaluation.selection import select
+from genbench.machine import environment
 from genbench.plugin import finding, world
 from genbench.records.identity import slug
 from genbench.records.record import checkpoint_path, record_path
@@ -37,7 +38,13 @@ Run = Callable[..., dict[str, Any]]
 
 
 def run_cell(
-    directory: Path, spec: ModelSpec, budget: str, emit: Emit = lambda event: None, **more: Any
+    directory: Path,
+    spec: ModelSpec,
+    budget: str,
+    emit: Emit = lambda event: None,
+    slot: int = 0,
+    jobs: int = 1,
+    **more: Any,
 ) -> dict[str, Any]:
     """Run one cell on the digits in this process and return its record."""
     fixed: dict[str, Any] = {"evaluations": 1, "samples": 100, "device": "cpu", "metrics": ("fd",)}
@@ -52,8 +59,8 @@ def run_cell(
         "directory": str(directory),
         "command": "genbench run it again",
         "checkpoint_interval": None,
-        "jobs": 1,
-        "slot": 0,
+        "jobs": jobs,
+        "slot": slot,
     }
     with world.kept():
         told = cell.run(json.loads(json.dumps(payload)), emit)
@@ -122,6 +129,7 @@ def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
     [
         ("torch.autocast('cpu', torch.bfloat16).__enter__()", "torch's autocast (cpu: off became torch.bfloat16)"),
         ("torch.backends.mkldnn.set_flags(False)", "torch's switches of kernels (mkldnn: True became False)"),
+        ("torch.manual_seed(3)", "the seed of torch's global generator"),
     ],
 )
 def test_a_mode_that_a_step_leaves_on_fails_the_cell(
@@ -138,6 +146,32 @@ def test_a_thread_that_a_step_leaves_running_fails_the_cell(run: Run, write_plug
     told = r"left (thread 'mine'(, )?)+ running; end what you start before the hook returns$"
     with pytest.raises(PluginError, match=told):
         run(path, "1steps")
+
+
+def test_what_the_last_evaluation_alone_leaves_fails_the_cell(run: Run, write_plugin: Callable[..., Path]) -> None:
+    place = "    return model.networks["
+    left = "    DRAWN.append(count)\n    if sum(DRAWN) > 150: torch.manual_seed(3)\n"
+    path = write_plugin(place, left + place)
+    path.write_text(path.read_text().replace("LATENT = 16\n", "LATENT = 16\nDRAWN = []\n"))
+    with pytest.raises(PluginError, match="changed the seed of torch's global generator; what a hook changes it must"):
+        run(path, "1steps")
+
+
+def test_one_of_several_jobs_takes_its_share_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    share = environment.share
+    monkeypatch.setattr(environment, "share", lambda *given: asked.append(given) or share("cpu"))
+    record = run_cell(tmp_path, ModelSpec("noise"), "1steps", slot=2, jobs=3)
+    assert (asked, record["environment"]["jobs"]) == ([("cpu", 2, 3)], 3)
+
+
+def test_networks_are_compiled_where_it_is_asked_for(run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr("genbench.cell.stages.compile_networks", compiled.append)
+    run(tiny, "1steps")
+    assert compiled == []
+    run(tiny, "1steps", compile=True)
+    assert [type(model) for model in compiled] == [Model]
 
 
 def test_a_loss_without_a_name_fails_before_the_training(run: Run, write_plugin: Callable[..., Path]) -> None:

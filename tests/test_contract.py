@@ -18,6 +18,7 @@ from genbench.errors import InputError
 from genbench.plugin import finding, loading
 
 SMALL = [(1, 8, 8)]
+IMAGES = [shape for shape in SHAPES if len(shape) == 3]
 # What a plugin without optional hooks leaves unchecked.
 OPTIONAL = {"before_training", "before_sampling", "sample_labels", "reconstruct", "encode", "log_likelihood"}
 OPTIONAL |= {"capturable", "likelihood_bound"}
@@ -30,7 +31,7 @@ def failed(outcomes: list[Outcome]) -> dict[str, str]:
 
 
 def test_a_good_model_passes_all_that_applies(tiny: Path) -> None:
-    outcomes = run_contract(Contract(f"{tiny}:width=16"))
+    outcomes = run_contract(Contract(f"{tiny}:width=16", IMAGES))
     assert failed(outcomes) == {}
     assert {outcome.check.name for outcome in outcomes if outcome.status == "ok"} == set(CHECKS) - OPTIONAL
     reasons = {outcome.text for outcome in outcomes if outcome.status == "skipped"}
@@ -44,13 +45,13 @@ def test_a_good_model_passes_all_that_applies(tiny: Path) -> None:
 @pytest.mark.parametrize("model", finding.installed())
 def test_each_installed_model(model: str) -> None:
     # A covariance of 3,072 values is fitted in seconds, and a contract fits it twenty times.
-    shapes = SHAPES[:2] if model == "ppca" else SHAPES
+    shapes = [(1, 8, 8), (1, 28, 28), (12,)] if model == "ppca" else SHAPES
     outcomes = run_contract(Contract(model, shapes))
     assert failed(outcomes) == {}
     built = [str(outcome.case) for outcome in outcomes if outcome.check.name == "build" and outcome.status == "ok"]
     assert built == [
         "1x8x8 images without labels",
-        *(f"{'x'.join(map(str, shape))} images with labels" for shape in shapes),
+        *(f"{'x'.join(map(str, shape))} images with labels" for shape in shapes if len(shape) == 3),
     ]
 
 

@@ -24,6 +24,7 @@ from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
 from genbench.datasets.decoding import DROPPED
 from genbench.errors import GenbenchError
 from genbench.features.extractor import Extractor, extract
+from genbench.features.intake import Images
 from genbench.metrics import METRICS
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.not_measurable import NotMeasurable
@@ -42,9 +43,8 @@ class Means(nn.Module):
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """An extractor that takes grey and RGB images of any size, and a profile that drops alpha."""
     extractor = Extractor(
-        *("inception", Means(), lambda x: x.float(), torch.device("cpu"), "fp32", 6, None, "0" * 64),
-        rgb=True,
-        alpha=DROPPED,
+        *("inception", Means(), Images(Tensor.float, rgb=True, alpha=DROPPED), torch.device("cpu")),
+        *("fp32", 6, None, "0" * 64),
     )
     monkeypatch.setattr(preflight, "load_extractor", lambda *_: extractor)
 
@@ -130,7 +130,7 @@ def test_what_becomes_of_alpha_is_said_and_in_the_recipe_where_there_is_any(tmp_
 
 def test_features_of_a_stream_are_those_of_the_whole() -> None:
     pixels = torch.randint(256, (50, 3, 8, 8), dtype=torch.uint8)
-    extractor = Extractor(*("x", Means(), lambda x: x.float(), torch.device("cpu"), "fp32", 6, None, "0" * 64))
+    extractor = Extractor(*("x", Means(), Images(Tensor.float), torch.device("cpu"), "fp32", 6, None, "0" * 64))
     sizes = []
     hook = extractor.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     whole = extract(extractor, pixels, batch_size=8)

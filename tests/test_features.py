@@ -15,8 +15,9 @@ from genbench import datasets, features
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.errors import InputError
 from genbench.features import digits_cnn
-from genbench.features.classifier_network import PROCEDURE
 from genbench.features.extractor import Extractor, default_batch_size, extract
+from genbench.features.image_classifier import PROCEDURE
+from genbench.features.intake import Images
 from genbench.features.weight_file import read_metadata
 
 CPU = torch.device("cpu")
@@ -52,7 +53,7 @@ def extractor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 def test_listing_the_extractors_imports_no_torch() -> None:
     code = "import sys, genbench.features as f; print(sorted(f.EXTRACTORS), 'torch' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown == "['auto', 'classifier', 'digits-cnn', 'inception', 'random-conv'] False\n"
+    assert shown == "['auto', 'classifier', 'digits-cnn', 'inception', 'minilm', 'ngram', 'random-conv'] False\n"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ class _Greedy(nn.Module):
 
 
 def greedy(**more: int) -> Extractor:
-    return Extractor("greedy", _Greedy(), Tensor.float, CPU, "fp32", 4, None, "none", **more)  # type: ignore[arg-type]
+    return Extractor("greedy", _Greedy(), Images(Tensor.float), CPU, "fp32", 4, None, "none", **more)  # type: ignore[arg-type]
 
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
@@ -208,10 +209,10 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
 def test_batches_are_chosen_by_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = SimpleNamespace(total=16 << 30)
     monkeypatch.setattr("genbench.features.extractor.psutil.virtual_memory", lambda: memory)
-    sizes = [default_batch_size(greedy(image_bytes=need)) for need in (1, 30 << 20, 1 << 50)]
+    sizes = [default_batch_size(greedy(item_bytes=need)) for need in (1, 30 << 20, 1 << 50)]
     assert sizes == [4096, 8, 1]
     memory.total = 1 << 30
-    assert default_batch_size(greedy(image_bytes=30 << 20)) == 2
+    assert default_batch_size(greedy(item_bytes=30 << 20)) == 2
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1), (1, 8, 8), (1, 28, 28), (4, 24, 40), (3, 128, 128), (1, 1, 9)])

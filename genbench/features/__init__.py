@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,31 @@ if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
     from genbench.features.extractor import Extractor
 
-__all__ = ["EXTRACTORS", "WEIGHTS_URL", "inception_weights_at_hand", "load"]
+__all__ = ["EXTRACTORS", "TAKES", "WEIGHTS_URL", "extractors_of", "inception_weights_at_hand", "load"]
 
 EXTRACTORS = {
-    "auto": "digits-cnn for digits, inception if its weights are available, else classifier, else random-conv",
+    "auto": "for images digits-cnn if they are digits, inception if its weights are available, else classifier, else "
+    "random-conv; for texts ngram",
     "inception": "the 2015 TensorFlow Inception-v3, for images of 1 or 3 channels: 2048 features, 1008 logits",
     "digits-cnn": "a small classifier of 8×8 digits, shipped with genbench: 64 features, 10 logits",
     "classifier": "a small classifier, trained once per labelled dataset and kept: 64 features, a logit a class",
     "random-conv": "a convolutional network with fixed random weights, for any images: 64 features, no logits",
+    "ngram": "hashed counts of runs of 1 to 4 symbols, projected at random, for any texts: 256 features, no logits",
+    "minilm": "all-MiniLM-L6-v2, a network of sentences' meaning, for texts in English: 384 features, no logits",
 }
 
-TAKES = dict.fromkeys(EXTRACTORS, ("image",))  # the kinds of items that each is for
+TAKES = {  # the kinds of items that each is for
+    "auto": ("image", "text"),
+    "inception": ("image",),
+    "digits-cnn": ("image",),
+    "classifier": ("image", "text"),
+    "random-conv": ("image",),
+    "ngram": ("text",),
+    "minilm": ("text",),
+}
+
+WEIGHTS_URL = PUBLISHED.url
+inception_weights_at_hand = weights_at_hand
 
 
 def extractors_of(kind: str) -> list[str]:
@@ -35,8 +50,23 @@ def extractors_of(kind: str) -> list[str]:
     return [name for name, kinds in TAKES.items() if kind in kinds]
 
 
-WEIGHTS_URL = PUBLISHED.url
-inception_weights_at_hand = weights_at_hand
+@dataclass(frozen=True)
+class _Request:
+    """What `load` is asked for."""
+
+    dataset: Dataset
+    device: torch.device
+    weights: Path | None
+    profile: str | None
+    precision: str
+    cache: Path
+    download: bool
+    progress: Callable[[str, int, int], None] | None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Of texts: what each token stands for."""
+        return self.dataset.data.symbols or ()
 
 
 def load(
@@ -51,7 +81,7 @@ def load(
     download: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Extractor:
-    """Return the extractor `name` for the images of `dataset`, on `device`, ready to be called.
+    """Return the extractor `name` for the items of `dataset`, on `device`, ready to be called.
 
     Args:
         name: a key of `EXTRACTORS`. `auto` takes Inception only from `weights` or the cache, never from the network.
@@ -65,34 +95,18 @@ def load(
         progress: called with (what is done, done, total), in bytes or steps.
 
     Raises:
-        InputError: an unknown name, profile or precision; options that the extractor does not take; images that it
-            does not take; weights that are missing, damaged, or of another architecture; no network.
+        InputError: an unknown name, profile or precision; options that the extractor does not take; items that it does
+            not take; weights that are missing, damaged, or of another architecture; no network.
     """
     _check_names(name, precision)
-    folder = cache or cache_root()
+    request = _Request(dataset, device, weights, profile, precision, cache or cache_root(), download, progress)
     if dataset.kind.name not in TAKES[name]:
         takes = " and ".join(NOUNS[kind] for kind in TAKES[name])
         raise InputError(f"extractor '{name}': takes {takes}, and {dataset.name} holds {dataset.kind.noun}")
-    chosen = _automatic(dataset, weights, folder) if name == "auto" else name
+    chosen = _automatic(dataset, weights, request.cache) if name == "auto" else name
     if chosen != "inception":
-        _refuse(chosen, {"--weights": weights, "--profile": profile})
-    if chosen == "inception":
-        from genbench.features.inception_weights import load_inception
-
-        return load_inception(
-            weights, folder, dataset.shape, device, profile, precision, download=download, progress=progress
-        )
-    if chosen == "digits-cnn":
-        from genbench.features.digits_cnn import load_digits_cnn
-
-        return load_digits_cnn(dataset.shape, device, precision)
-    if chosen == "classifier":
-        from genbench.features.classifier import load_classifier
-
-        return load_classifier(dataset, folder, device, precision, progress)
-    from genbench.features.random_conv import load_random_conv
-
-    return load_random_conv(dataset.shape, device, precision)
+        _refuse(chosen, dataset, {"--weights": weights, "--profile": profile})
+    return _LOAD[chosen](request)
 
 
 def _check_names(name: str, precision: str) -> None:
@@ -104,14 +118,19 @@ def _check_names(name: str, precision: str) -> None:
         raise InputError(f"extractor '{name}': unknown precision '{precision}'{nearest(precision, PRECISIONS)}")
 
 
-def _refuse(extractor: str, inceptions: Mapping[str, object]) -> None:
+def _refuse(extractor: str, dataset: Dataset, inceptions: Mapping[str, object]) -> None:
     """Refuse options of Inception's that are given to another extractor."""
+    advice = "add --extractor inception, or leave it out" if dataset.kind.name in TAKES["inception"] else "leave it out"
     for option, value in inceptions.items():
         if value is not None:
-            raise InputError(f"extractor '{extractor}': takes no {option}; add --extractor inception, or leave it out")
+            raise InputError(f"extractor '{extractor}': takes no {option}; {advice}")
 
 
 def _automatic(dataset: Dataset, weights: Path | None, cache: Path) -> str:
+    return _AUTOMATIC[dataset.kind.name](dataset, weights, cache)
+
+
+def _of_images(dataset: Dataset, weights: Path | None, cache: Path) -> str:
     if weights is not None:
         return "inception"
     if dataset.source == "digits" and tuple(dataset.shape) == (1, 8, 8):
@@ -119,3 +138,60 @@ def _automatic(dataset: Dataset, weights: Path | None, cache: Path) -> str:
     if weights_at_hand(cache) is not None and dataset.shape[0] in (1, 3):
         return "inception"
     return "classifier" if dataset.train.labels is not None and (dataset.classes or 0) > 1 else "random-conv"
+
+
+def _of_texts(dataset: Dataset, weights: Path | None, cache: Path) -> str:
+    return "ngram"
+
+
+_AUTOMATIC: Mapping[str, Callable[[Dataset, Path | None, Path], str]] = {"image": _of_images, "text": _of_texts}
+
+
+def _inception(request: _Request) -> Extractor:
+    from genbench.features.inception_weights import load_inception
+
+    return load_inception(
+        *(request.weights, request.cache, request.dataset.shape, request.device, request.profile, request.precision),
+        download=request.download,
+        progress=request.progress,
+    )
+
+
+def _digits_cnn(request: _Request) -> Extractor:
+    from genbench.features.digits_cnn import load_digits_cnn
+
+    return load_digits_cnn(request.dataset.shape, request.device, request.precision)
+
+
+def _classifier(request: _Request) -> Extractor:
+    from genbench.features.classifier import load_classifier
+
+    return load_classifier(request.dataset, request.cache, request.device, request.precision, request.progress)
+
+
+def _random_conv(request: _Request) -> Extractor:
+    from genbench.features.random_conv import load_random_conv
+
+    return load_random_conv(request.dataset.shape, request.device, request.precision)
+
+
+def _ngram(request: _Request) -> Extractor:
+    from genbench.features.ngram import load_ngram
+
+    return load_ngram(request.symbols, request.device, request.precision)
+
+
+def _minilm(request: _Request) -> Extractor:
+    from genbench.features.minilm import load_minilm
+
+    return load_minilm(request.symbols, request.dataset.shape[0], request.device, request.precision)
+
+
+_LOAD: Mapping[str, Callable[[_Request], Extractor]] = {
+    "inception": _inception,
+    "digits-cnn": _digits_cnn,
+    "classifier": _classifier,
+    "random-conv": _random_conv,
+    "ngram": _ngram,
+    "minilm": _minilm,
+}

@@ -11,11 +11,17 @@ from torch import Tensor
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.locking import locked
 from genbench.errors import InputError
-from genbench.features.classifier_network import FEATURES, PROCEDURE, Classifier, scaled, train_classifier
+from genbench.features import image_classifier, text_classifier
+from genbench.features.classifier_network import FEATURES, Classifier, Design, train_classifier
 from genbench.features.extractor import Extractor, place
 from genbench.features.weight_file import content_sha256, read_metadata, read_tensors, write_tensors
 
 __all__ = ["classifier_extractor", "load_classifier"]
+
+_DESIGNS: Mapping[str, Callable[[Dataset], Design]] = {  # by kind
+    "image": lambda dataset: image_classifier.design(dataset.shape),
+    "text": lambda dataset: text_classifier.design(dataset.shape[0], dataset.kind.levels),
+}
 
 
 def load_classifier(
@@ -33,25 +39,26 @@ def load_classifier(
     Raises:
         InputError: the dataset has no labels or fewer than two classes, or the cache cannot be written.
     """
-    if dataset.train.labels is None or (dataset.classes or 0) < 2:
+    design, classes = _DESIGNS[dataset.kind.name](dataset), dataset.classes or 0
+    if dataset.train.labels is None or classes < 2:
         raise InputError(
-            f"extractor 'classifier': dataset '{dataset.name}' has no labels of two classes or more; use random-conv"
+            f"extractor 'classifier': dataset '{dataset.name}' has no labels of two classes or more; "
+            f"use {design.without_labels}"
         )
-    path = cache / "classifiers" / f"{PROCEDURE}-{dataset.fingerprint}.safetensors"
-    tensors = _read(path, dataset)
+    path = cache / "classifiers" / f"{design.procedure}-{dataset.fingerprint}.safetensors"
+    tensors = _read(path, design, dataset)
     if tensors is None:
         with locked(path):
-            tensors = _read(path, dataset)
+            tensors = _read(path, design, dataset)
             if tensors is None:
-                _train(path, dataset, progress)
+                _train(path, design, dataset, progress)
                 tensors = read_tensors(path, "classifier")
-    shape, classes = dataset.shape, dataset.classes
-    return classifier_extractor("classifier", shape, classes or 0, tensors, device, precision)
+    return classifier_extractor("classifier", design, classes, tensors, device, precision)
 
 
 def classifier_extractor(
     name: str,
-    shape: torch.Size,
+    design: Design,
     classes: int,
     tensors: Mapping[str, Tensor],
     device: torch.device,
@@ -59,40 +66,43 @@ def classifier_extractor(
 ) -> Extractor:
     """Return the extractor that `Classifier` with these weights makes."""
     with torch.device("meta"):  # neither time nor random numbers for weights that are replaced at once
-        network = Classifier(shape, classes)
+        network = Classifier(design, classes)
     network.load_state_dict(dict(tensors), assign=True)
     network.requires_grad_(False).eval()
     place(network, device, precision)
     return Extractor(
         name=name,
         network=network,
-        prepare=scaled,
+        intake=design.intake,
         device=device,
         precision=precision,
         feature_count=FEATURES,
         classes=classes,
         weights_sha256=content_sha256(tensors),
-        shape=shape,
-        image_bytes=1024 * shape[1] * shape[2],
-        fields={"procedure": PROCEDURE},
+        item_bytes=design.item_bytes,
+        fields={"procedure": design.procedure},
     )
 
 
-def _train(path: Path, dataset: Dataset, progress: Callable[[str, int, int], None] | None) -> None:
+def _train(path: Path, design: Design, dataset: Dataset, progress: Callable[[str, int, int], None] | None) -> None:
     def on_step(step: int, steps: int) -> None:
         if progress is not None:
             progress(f"training the classifier of {dataset.name}", step, steps)
 
-    network = train_classifier(dataset.shape, dataset.classes or 0, dataset.train, on_step)
+    network = train_classifier(design, dataset.classes or 0, dataset.train, on_step)
     tensors = network.state_dict()
-    recorded = {"procedure": PROCEDURE, "dataset": dataset.fingerprint, "weights_sha256": content_sha256(tensors)}
+    recorded = {
+        "procedure": design.procedure,
+        "dataset": dataset.fingerprint,
+        "weights_sha256": content_sha256(tensors),
+    }
     write_tensors(path, tensors, recorded)
 
 
-def _read(path: Path, dataset: Dataset) -> dict[str, Tensor] | None:
+def _read(path: Path, design: Design, dataset: Dataset) -> dict[str, Tensor] | None:
     """Return the weights, or None where there are none that are whole and made for this dataset."""
     recorded = read_metadata(path)
-    if recorded.get("dataset") != dataset.fingerprint or recorded.get("procedure") != PROCEDURE:
+    if recorded.get("dataset") != dataset.fingerprint or recorded.get("procedure") != design.procedure:
         return None
     try:
         tensors = read_tensors(path, "classifier")

@@ -13,6 +13,7 @@ import torch
 from genbench.errors import InputError
 from genbench.features.classifier import classifier_extractor
 from genbench.features.extractor import Extractor
+from genbench.features.image_classifier import design
 from genbench.features.weight_file import content_sha256, read_metadata, read_tensors
 
 __all__ = ["CLASSES", "IMAGE_SHAPE", "WEIGHTS", "load_digits_cnn"]
@@ -31,6 +32,6 @@ def load_digits_cnn(shape: torch.Size, device: torch.device, precision: str) -> 
     tensors = read_tensors(WEIGHTS, "digits-cnn weights")
     if content_sha256(tensors) != read_metadata(WEIGHTS).get("weights_sha256"):
         raise InputError(f"digits-cnn weights: {WEIGHTS} is damaged; install genbench again")
-    extractor = classifier_extractor("digits-cnn", IMAGE_SHAPE, CLASSES, tensors, device, precision)
+    extractor = classifier_extractor("digits-cnn", design(IMAGE_SHAPE), CLASSES, tensors, device, precision)
     extractor.check_shape(shape)
     return extractor

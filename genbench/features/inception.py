@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.features.extractor import Extractor, place
+from genbench.features.intake import Images
 from genbench.features.resize import Profile
 
 __all__ = ["Inception", "inception_extractor", "parameter_shapes"]
@@ -243,15 +244,20 @@ def inception_extractor(
     return Extractor(
         name="inception",
         network=network,
-        prepare=profile.prepare,
+        intake=Images(
+            profile.prepare,
+            rgb=True,
+            alpha=profile.alpha,
+            profile=profile.name,
+            resizer=profile.resizer,
+            range=profile.range,
+        ),
         device=device,
         precision=precision,
         feature_count=FEATURES,
         classes=CLASSES,
         weights_sha256=weights_sha256,
         official=official,
-        rgb=True,
-        alpha=profile.alpha,
-        image_bytes=_IMAGE_BYTES,
-        fields={"profile": profile.name, "resizer": profile.resizer, "range": profile.range, "logits": "without bias"},
+        item_bytes=_IMAGE_BYTES,
+        fields={"logits": "without bias"},
     )

@@ -15,8 +15,9 @@ from torch import Tensor
 from genbench.datasets.locking import locked
 from genbench.errors import InputError
 from genbench.features import inception_file
-from genbench.features.extractor import Extractor, check_rgb
+from genbench.features.extractor import Extractor
 from genbench.features.inception import inception_extractor, parameter_shapes
+from genbench.features.intake import check_rgb
 from genbench.features.resize import profile_named
 from genbench.features.weight_file import (
     check_shapes,

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench import seeding
-from genbench.features.classifier_network import scaled
 from genbench.features.extractor import Extractor, place
+from genbench.features.image_classifier import scaled
+from genbench.features.intake import Images
 from genbench.features.weight_file import content_sha256
 
 __all__ = ["load_random_conv"]
@@ -63,14 +64,13 @@ def load_random_conv(shape: torch.Size, device: torch.device, precision: str) ->
     return Extractor(
         name="random-conv",
         network=network,
-        prepare=scaled,
+        intake=Images(scaled, shape),
         device=device,
         precision=precision,
         feature_count=FEATURES,
         classes=None,
         weights_sha256=sha256,
-        shape=shape,
-        image_bytes=512 * shape[1] * shape[2],
+        item_bytes=512 * shape[1] * shape[2],
         fields={"procedure": _PROCEDURE},
     )
 

@@ -1,0 +1,137 @@
+"""`Intake`: what items an extractor takes, and how they come to its network. One class a kind of items."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genbench.datasets.decoding import ON_WHITE
+from genbench.errors import InputError
+
+__all__ = ["Images", "Intake", "RecipeValue", "Texts", "check_rgb"]
+
+RecipeValue = str | int | float | bool | None
+
+
+class Intake(ABC):
+    """What an extractor takes.
+
+    Attributes:
+        alpha: what becomes of transparency where files are read for it: `ON_WHITE` or `DROPPED`.
+    """
+
+    alpha: str = ON_WHITE
+
+    @property
+    @abstractmethod
+    def recipe(self) -> Mapping[str, RecipeValue]:
+        """What of this changes the features."""
+
+    @abstractmethod
+    def check_shape(self, extractor: str, shape: torch.Size) -> None:
+        """Raise `InputError`, in the name of `extractor`, unless items of `shape` can be taken."""
+
+    @abstractmethod
+    def check(self, extractor: str, items: Tensor) -> None:
+        """Raise `InputError`, in the name of `extractor`, unless the batch can be taken."""
+
+    @abstractmethod
+    def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Return stored items, from any device, as the network on `device` that computes in `dtype` takes them."""
+
+
+@dataclass(frozen=True)
+class Images(Intake):
+    """(B, C, H, W) uint8.
+
+    Args:
+        prepare: from such images on the network's device to what the network takes, in float32.
+        shape: the one (C, H, W) that is taken, or None for any.
+        rgb: whether the network takes three channels; one channel is then repeated, on its device.
+        alpha: as of any intake.
+        profile: the published tool that `prepare` follows, or None.
+        resizer: what it resizes with.
+        range: what becomes of a value x.
+    """
+
+    prepare: Callable[[Tensor], Tensor]
+    shape: torch.Size | None = None
+    rgb: bool = False
+    alpha: str = ON_WHITE
+    profile: str | None = None
+    resizer: str = "none"
+    range: str = "x/127.5 - 1"
+
+    @property
+    def recipe(self) -> Mapping[str, RecipeValue]:
+        return {"profile": self.profile, "resizer": self.resizer, "range": self.range}
+
+    def check_shape(self, extractor: str, shape: torch.Size) -> None:
+        if self.shape is not None and shape != self.shape:
+            wanted, got = ("x".join(map(str, each)) for each in (self.shape, shape))
+            raise InputError(f"extractor '{extractor}': takes {wanted} images (channels x height x width), got {got}")
+        if self.rgb:
+            check_rgb(extractor, shape)
+
+    def check(self, extractor: str, items: Tensor) -> None:
+        if items.dtype != torch.uint8 or items.dim() != 4:
+            raise InputError(
+                f"extractor '{extractor}': takes (B, C, H, W) uint8 images, got {tuple(items.shape)} {items.dtype}"
+            )
+        self.check_shape(extractor, items.shape[1:])
+
+    def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+        inputs = items.to(device)
+        if self.rgb:
+            inputs = inputs.expand(-1, 3, -1, -1)
+        return self.prepare(inputs).to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class Texts(Intake):
+    """(B, L) int16 tokens, closed by their first end.
+
+    Args:
+        levels: the size of the vocabulary.
+        length: the one L that is taken, or None for any.
+        prepare: from such tokens on the network's device to what the network takes there.
+    """
+
+    levels: int
+    length: int | None = None
+    prepare: Callable[[Tensor], Tensor] = Tensor.long
+
+    @property
+    def recipe(self) -> Mapping[str, RecipeValue]:
+        return {}
+
+    def check_shape(self, extractor: str, shape: torch.Size) -> None:
+        if self.length is not None and tuple(shape) != (self.length,):
+            got = "x".join(map(str, shape))
+            raise InputError(f"extractor '{extractor}': takes texts of up to {self.length} symbols, got {got}")
+
+    def check(self, extractor: str, items: Tensor) -> None:
+        if items.dtype != torch.int16 or items.dim() != 2:
+            raise InputError(
+                f"extractor '{extractor}': takes (B, L) int16 tokens of texts, got {tuple(items.shape)} {items.dtype}"
+            )
+        self.check_shape(extractor, items.shape[1:])
+        low, high = (int(value) for value in items.aminmax()) if items.numel() else (0, 0)
+        if low < 0 or high >= self.levels:
+            raise InputError(f"extractor '{extractor}': takes tokens of 0 to {self.levels - 1}, got {low} to {high}")
+
+    def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+        return self.prepare(items.to(device))
+
+
+def check_rgb(extractor: str, shape: torch.Size) -> None:
+    """Raise `InputError` unless images of `shape` (C, H, W) are grey or of three channels."""
+    if shape[0] not in (1, 3):
+        raise InputError(
+            f"extractor '{extractor}': takes images of 1 or 3 channels, got {shape[0]} ({'x'.join(map(str, shape))}); "
+            "use classifier or random-conv"
+        )
