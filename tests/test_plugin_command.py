@@ -154,7 +154,7 @@ def test_check_lists_what_holds(tiny: Path) -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert (
-        "ok       sample                  `sample` gives (count, C, H, W) floats in [-1, 1] on the device"
+        "ok       sample                  `sample` gives as many items as asked for, as their kind has them, on the"
         in result.output
     )
     assert "skipped  reconstruct             the plugin has no reconstruct" in lines
@@ -200,7 +200,8 @@ def test_without_pytest_check_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         (["./none.py"], r"model file \./none\.py does not exist"),
         (
             ["gan", "--shape", "28x28"],
-            "shape '28x28' cannot be read; write channels x height x width, for example 1x28x28",
+            "shape '28x28' cannot be read; write channels x height x width of images, for example 1x28x28, or the "
+            "length of texts, for example 12",
         ),
         (["gan", "--shape", "1x0x8"], "shape '1x0x8' cannot be read"),
         (["gan", "--device", "abacus"], "device 'abacus' cannot be read"),

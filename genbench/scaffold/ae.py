@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import Data, Model, hookimpl
+from genbench import Data, Model, Unsuitable, hookimpl
 
 CODE = 16
 RIDGE = 1e-4  # on the covariance's diagonal, so that it always has a Cholesky factor
@@ -25,6 +25,8 @@ def build_model(
     options: dict[str, Any],
     device: torch.device,
 ) -> Model:
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
     return build(data.shape, device, **options)
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import Data, Model, hookimpl
+from genbench import Data, Model, Unsuitable, hookimpl
 
 LATENT = 64
 
@@ -23,6 +23,8 @@ def build_model(
     options: dict[str, Any],
     device: torch.device,
 ) -> Model:
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
     return build(data.shape, device, **options)
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench import Data, Model, hookimpl
+from genbench import Data, Model, Unsuitable, hookimpl
 
 LATENT = 16
 HALF_BIN = 1 / 255  # 8-bit values lie 2 / 255 apart in [-1, 1]
@@ -24,6 +24,8 @@ def build_model(
     options: dict[str, Any],
     device: torch.device,
 ) -> Model:
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
     return build(data.shape, device, **options)
 
 
