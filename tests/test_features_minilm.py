@@ -121,9 +121,7 @@ def test_features_are_means_of_the_last_layer_over_the_pieces_of_a_text(folder: 
 def test_a_network_of_another_shape_is_refused(folder: Path) -> None:
     settings = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(settings | {"intermediate_size": 21}))
-    with pytest.raises(
-        InputError, match=r"weights of another architecture: encoder.layer.0.intermediate.dense"
-    ):
+    with pytest.raises(InputError, match=r"weights of another architecture: encoder.layer.0.intermediate.dense"):
         minilm.minilm_extractor(folder, KIND.symbols, LENGTH, CPU, "fp32")
 
 
