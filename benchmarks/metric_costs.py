@@ -78,7 +78,7 @@ def evidence_of(images: Tensor, features: int, before: Evidence | None = None) -
         reference=reference if before is None else before.reference,
         held_out=held_out if before is None else before.held_out,
         **{f"{side}_logits": logits for side in ("sample", "reference", "held_out")},
-        **{f"{side}_images": images for side in ("sample", "reference", "held_out")},
+        **{f"{side}_items": images for side in ("sample", "reference", "held_out")},
         originals=images,
         reconstructions=images,
         log_likelihoods=samples[:, 0],

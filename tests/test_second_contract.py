@@ -20,6 +20,7 @@ from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.errors import InputError, PluginError
 from genbench.plugin import finding, loading, options
 from genbench.records.record import read_records
+from genbench.training import loop
 from genbench.training.flops import Flops, StepFlops
 from genbench.training.loop import Batches, Progress, Schedule, train
 from genbench.training.passes import Passes
@@ -32,8 +33,10 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(cli, ["run", *arguments], obj={}, catch_exceptions=False)
 
 
-def training_of(budget: str, path: Path, directory: Path, batch_size: int = 64) -> CellTraining:
-    settings = Settings(Budget.parse(budget), batch_size=batch_size, device="cpu")
+def training_of(
+    budget: str, path: Path, directory: Path, batch_size: int = 64, precision: Any = "fp32"
+) -> CellTraining:
+    settings = Settings(Budget.parse(budget), batch_size, evaluations=7, device="cpu", training_precision=precision)
     plugin = loading.load(finding.find(ModelSpec(str(path))))
     cell = Cell(ModelSpec(str(path)), "digits", 0, settings)
     return CellTraining(
@@ -90,6 +93,23 @@ def test_what_is_counted_is_a_model_that_knows_no_steps_and_what_comes_before(
     assert prepare == (training.plugin, model, training.dataset.train, CPU)
     assert model.networks["net"].told.tolist() == [-1, 64, 1297]
     assert (batches.batch_size, batches.device) == (64, CPU)
+
+
+@pytest.mark.parametrize(("budget", "schedule"), [("30steps", (30, None, 7)), ("9s", (None, 9.0, 7))])
+def test_a_training_ends_with_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: str, schedule: tuple[int | None, float | None, int]
+) -> None:
+    told: dict[str, Any] = {}
+    names = ("plugin", "model", "batches", "schedule", "progress")
+    monkeypatch.setattr(loop, "train", lambda *given, **named: told.update(zip(names, given, strict=True), **named))
+    monkeypatch.setattr(cell_training, "before_training", lambda *given: given)
+    training = training_of(budget, MODELS / "cosine.py", tmp_path, precision="bf16")
+    model, progress = training.begin(schedule[0])
+    training.train(model, progress, dict, schedule[0])
+    assert told["schedule"] == Schedule(*schedule)
+    assert (told["plugin"], told["model"], told["progress"]) == (training.plugin, model, progress)
+    assert (told["precision"], told["step"]) == ("bf16", None)
+    assert told["prepare"] == (training.plugin, model, training.dataset.train, CPU)
 
 
 SHAPE_IS, CLASSES_IS = ("is now data.shape (take `data`)", "is now data.classes (take `data`)")
