@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import math
 import os
@@ -255,6 +256,18 @@ def test_a_training_is_saved_at_its_interval_and_before_the_last_evaluation(
     model, progress = training.begin(3)
     training.train(model, progress, dict, 3)
     assert (steps, progress.step) == (saved, 3)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    told: list[dict[str, Any]] = []
+    training = replace(cell_training(tmp_path / "c.pt", told), checkpoint_interval=0.0)
+    training.train(*training.begin(2), dict, 2)
+    notices = [event["text"] for event in told if event["event"] == "notice"]
+    assert notices == ["checkpoint not written: No space left on device; training goes on without"]
 
 
 @pytest.mark.parametrize(("schedule", "total"), [(Schedule(10, None, 1), 10), (Schedule(None, 20.0, 1), 12)])

@@ -163,6 +163,8 @@ def test_a_model_is_built_as_a_cell_would_build_it(tiny: Path, monkeypatch: pyte
     assert preflight.check_model(asked, data, "file") == {"built": True}
     known = Data("image", torch.Size((1, 8, 8)), 1297, 10)
     assert built == [(known, Training(20, 32), {"width": 8}, CPU)]
+    with pytest.raises(InputError, match="does not list `file`"):  # the distribution is the one that was planned
+        preflight.check_model(asked, data, "genbench-gan")
     by_time = Cell(ModelSpec(str(tiny)), "digits", 0, Settings(Budget.parse("10s")))
     preflight.check_model(by_time, data, "file")
     assert built[1][1] == Training(None, 64)

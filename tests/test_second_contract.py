@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from click.testing import CliRunner
 
 from genbench import Data, Model, Training, Unsuitable, datasets, report
+from genbench.cell import training as cell_training
+from genbench.cell.events import Events
 from genbench.cell.training import CellTraining
 from genbench.cli import cli
 from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.errors import InputError, PluginError
 from genbench.plugin import finding, loading, options
 from genbench.records.record import read_records
+from genbench.training import loop
 from genbench.training.flops import Flops, StepFlops
 from genbench.training.loop import Batches, Progress, Schedule, train
 from genbench.training.passes import Passes
@@ -30,11 +33,15 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(cli, ["run", *arguments], obj={}, catch_exceptions=False)
 
 
-def training_of(budget: str, path: Path, directory: Path, batch_size: int = 64) -> CellTraining:
-    settings = Settings(Budget.parse(budget), batch_size=batch_size, device="cpu")
+def training_of(
+    budget: str, path: Path, directory: Path, batch_size: int = 64, precision: Any = "fp32"
+) -> CellTraining:
+    settings = Settings(Budget.parse(budget), batch_size, evaluations=7, device="cpu", training_precision=precision)
     plugin = loading.load(finding.find(ModelSpec(str(path))))
     cell = Cell(ModelSpec(str(path)), "digits", 0, settings)
-    return CellTraining(cell, plugin, datasets.load("digits"), CPU, directory / "x.pt", None, lambda event: None)  # type: ignore[arg-type]
+    return CellTraining(
+        cell, plugin, datasets.load("digits"), CPU, directory / "x.pt", None, Events(lambda event: None)
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,6 +72,44 @@ def test_a_budget_in_flops_is_told_in_steps_once_they_are_counted(tmp_path: Path
     assert training.steps(Flops(StepFlops((70,), 1), 1)) == 14
     assert training.steps(Flops(StepFlops((70,), 1), 1, before=300)) == 10
     assert training.steps(Flops(StepFlops((70,), 1), 1, before=5000)) == 1
+
+
+def test_a_training_that_begins_anew_is_told_its_steps(tmp_path: Path) -> None:
+    training = training_of("30steps", MODELS / "cosine.py", tmp_path)
+    (tmp_path / "x.pt").write_bytes(b"no checkpoint")
+    model, _ = training.begin(30)
+    assert model.networks["net"].told.tolist() == [30, 64, 1297]
+
+
+@pytest.mark.parametrize(("budget", "allowed"), [("30steps", None), ("2kimg", None), ("9s", None), ("1e6flop", 1e6)])
+def test_what_is_counted_is_a_model_that_knows_no_steps_and_what_comes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: str, allowed: float | None
+) -> None:
+    monkeypatch.setattr(cell_training, "before_training", lambda *given: given)
+    monkeypatch.setattr(cell_training, "count_flops", lambda *given: given)
+    training = training_of(budget, MODELS / "cosine.py", tmp_path)
+    plugin, model, batches, device, most, budgeted, prepare = cast("Any", training.count_flops(7))
+    assert (plugin, device, most, budgeted) == (training.plugin, CPU, 7, allowed)
+    assert prepare == (training.plugin, model, training.dataset.train, CPU)
+    assert model.networks["net"].told.tolist() == [-1, 64, 1297]
+    assert (batches.batch_size, batches.device) == (64, CPU)
+
+
+@pytest.mark.parametrize(("budget", "schedule"), [("30steps", (30, None, 7)), ("9s", (None, 9.0, 7))])
+def test_a_training_ends_with_its_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: str, schedule: tuple[int | None, float | None, int]
+) -> None:
+    told: dict[str, Any] = {}
+    names = ("plugin", "model", "batches", "schedule", "progress")
+    monkeypatch.setattr(loop, "train", lambda *given, **named: told.update(zip(names, given, strict=True), **named))
+    monkeypatch.setattr(cell_training, "before_training", lambda *given: given)
+    training = training_of(budget, MODELS / "cosine.py", tmp_path, precision="bf16")
+    model, progress = training.begin(schedule[0])
+    training.train(model, progress, dict, schedule[0])
+    assert told["schedule"] == Schedule(*schedule)
+    assert (told["plugin"], told["model"], told["progress"]) == (training.plugin, model, progress)
+    assert (told["precision"], told["step"]) == ("bf16", None)
+    assert told["prepare"] == (training.plugin, model, training.dataset.train, CPU)
 
 
 SHAPE_IS, CLASSES_IS = ("is now data.shape (take `data`)", "is now data.classes (take `data`)")

@@ -263,16 +263,22 @@ def test_each_model_file_imports_its_own_neighbour(
     assert [module.WIDTH for module in loaded] == [1, 2]  # type: ignore[attr-defined]
 
 
-def watch(model: Path, notices: list[str], checkpoint: Path | None = None) -> SourceWatch:
+def watch(
+    model: Path,
+    notices: list[str],
+    checkpoint: Path | None = None,
+    settings: Settings | None = None,
+    known: bool = True,
+) -> SourceWatch:
     covered = find(model).coverage()
     assert covered is not None
     payload = {
         "directory": str(model.parent / "out"),
-        "covered": json.loads(json.dumps(covered.to_json())),
+        "covered": json.loads(json.dumps(covered.to_json())) if known else None,
         "description": {"plugin": {"version": "1"}},
     }
     events = Events(lambda event: notices.append(event["text"]))
-    return SourceWatch(payload, Settings(), checkpoint or model.parent / "none.pt", events)
+    return SourceWatch(payload, settings or Settings(), checkpoint or model.parent / "none.pt", events)
 
 
 def test_a_file_that_is_edited_while_a_run_waits_fails_the_cell(write: Write, tmp_path: Path) -> None:
@@ -284,8 +290,11 @@ def test_a_file_that_is_edited_while_a_run_waits_fails_the_cell(write: Write, tm
     (tmp_path / "helper.py").write_text("x = 1")  # another time, the same content
     source.after_first_step(PLUGIN)
     (tmp_path / "helper.py").write_text("x = 22")  # of another size: two writes may have one time
-    with pytest.raises(PluginError, match=r"helper\.py changed after this run began.*run the same command again"):
+    with pytest.raises(
+        PluginError, match=r"helper\.py changed after this run began.*run the same command again"
+    ) as error:
         source.after_first_step(PLUGIN)
+    assert str(error.value).startswith(f"{PLUGIN}: ")
     assert notices == []
 
 
@@ -299,8 +308,27 @@ def test_a_module_that_is_imported_late_and_was_edited_fails_the_cell(
     (tmp_path / "edited_late.py").write_text("x = 22")
     source.at_the_end(PLUGIN)  # it was not imported: what runs on is the old code
     importlib.import_module("edited_late")
-    with pytest.raises(PluginError, match=r"edited_late\.py changed"):
+    with pytest.raises(PluginError, match=r"edited_late\.py changed") as error:
         source.at_the_end(PLUGIN)
+    assert str(error.value).startswith(f"{PLUGIN}: ")
+
+
+def test_data_and_what_belongs_to_no_model_are_not_noted(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    model = write(model="", data_IN_images="1", table="2")
+    for root, known, noted in (
+        ("data", True, ["table.py"]),
+        (None, True, ["data/images.py", "table.py"]),
+        (None, False, []),
+    ):
+        notices: list[str] = []
+        settings = Settings(data_root=root and str(tmp_path / root))
+        source = watch(model, notices, settings=settings, known=known)  # without a checkpoint that could be removed
+        for name in ("data/images.py", "table.py"):
+            (tmp_path / name).read_text()
+        source.after_first_step(PLUGIN)
+        assert list(source.described()["plugin"].get("also_read", ())) == noted
+        assert len(notices) == bool(noted)
 
 
 def test_what_reading_cannot_see_is_noted_and_runs_the_cell_again_where_it_changed(

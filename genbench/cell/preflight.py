@@ -26,7 +26,7 @@ Emit = Callable[[dict[str, Any]], None]
 LARGEST_DEFAULT_SAMPLES = 10_000
 
 
-def load_dataset(name: str, settings: Settings, emit: Emit = lambda event: None) -> Dataset:
+def load_dataset(name: str, settings: Settings) -> Dataset:
     """Load a dataset as the settings say."""
     root = Path(settings.data_root) if settings.data_root else None
     return datasets.load(name, data_root=root, image_size=settings.image_size)
@@ -60,7 +60,7 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
     device = environment.choose_device(settings.device)
     _refuse_without_cuda(settings, device)
     emit({"event": "stage", "stage": f"loading {cell.dataset}"})
-    dataset = load_dataset(cell.dataset, settings, emit)
+    dataset = load_dataset(cell.dataset, settings)
     if dataset.remark is not None:
         emit({"event": "notice", "text": dataset.remark})
     if settings.batch_size > len(dataset.train):
