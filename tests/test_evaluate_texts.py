@@ -1,0 +1,121 @@
+"""`genbench evaluate` of texts: lines of another program, scored as a run scores them, and bad input in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from genbench import datasets
+from genbench.cli.evaluate import evaluate
+from genbench.datasets.dataset import Dataset
+from genbench.errors import GenbenchError
+from genbench.kinds.text import Text
+
+SPEC = "grammar:count=400,held_out=200"
+METRICS = ("--metrics", "fd,novelty,valid_fraction,length_w1")
+
+
+def run(*arguments: object) -> tuple[str, str]:
+    answer = CliRunner().invoke(evaluate, [*map(str, arguments)], catch_exceptions=False)
+    assert answer.exit_code == 0
+    return answer.stdout, answer.stderr
+
+
+def score(*arguments: object) -> dict[str, float]:
+    return {name: number["value"] for name, number in json.loads(run(*arguments, "--json")[0])["numbers"].items()}
+
+
+def refused(*arguments: object) -> str:
+    with pytest.raises(GenbenchError) as error:
+        CliRunner().invoke(evaluate, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture(scope="module")
+def grammar() -> Dataset:
+    return datasets.load(SPEC)
+
+
+@pytest.fixture
+def lines(tmp_path: Path, grammar: Dataset) -> Path:
+    """The held-out sentences, one a line."""
+    assert isinstance(grammar.kind, Text)
+    path = tmp_path / "lines.txt"
+    path.write_text("".join(f"{text}\n" for text in grammar.kind.texts(grammar.held_out.items)))
+    return path
+
+
+def test_held_out_lines_score_as_the_control_real(lines: Path) -> None:
+    answer = json.loads(run(lines, "-d", SPEC, *METRICS, "--json")[0])
+    found, floor = answer["numbers"], answer["real"]
+    assert found["valid_fraction"]["value"] == 1
+    assert found["fd"]["value"] == pytest.approx(floor["fd"]["value"], rel=1e-6)
+    assert answer["extractor"] == "ngram"
+    printed, told = run(lines, "-d", SPEC, *METRICS)
+    assert printed.startswith(f"{lines} (200 texts) against {SPEC}; features: ngram, projected counts of 1- to 4-grams")
+    assert "inception" not in printed, "which takes no texts"
+    assert "200 held-out texts score in the place of yours" in told
+    assert "texts/s read and through ngram" in told
+
+
+def test_training_lines_are_no_news_and_noise_is_no_sentence(tmp_path: Path, grammar: Dataset, lines: Path) -> None:
+    assert isinstance(grammar.kind, Text)
+    copies, noise = tmp_path / "copies.txt", tmp_path / "noise.txt"
+    copies.write_text("\n".join(grammar.kind.texts(grammar.train.items[:200])))
+    noise.write_text("dog the the\n" * 200)
+    assert score(copies, "-d", SPEC, *METRICS)["novelty"] == 0
+    wrong = score(noise, "-d", SPEC, *METRICS)
+    assert wrong["valid_fraction"] == 0
+    assert wrong["fd"] > 2 * score(lines, "-d", SPEC, *METRICS)["fd"]
+
+
+def test_what_is_cut_passed_over_or_outside_the_alphabet_is_counted_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "strange.txt"
+    path.write_text("the dög runs\n\n" + "a cat sings\n" * 150 + f"{'a' * 60}\n")
+    told = run(path, "-d", SPEC, "--metrics", "length_w1")[1]
+    assert f"{path}: 1 empty lines were passed over" in told
+    assert "1 symbols in 1 of 152 texts, such as 'ö', are not in the alphabet" in told
+    assert f"{path}: 1 of 152 texts were cut to 49 symbols" in told
+
+
+def test_two_files_are_compared_over_the_alphabet_of_both(tmp_path: Path, lines: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("".join(f"{line}!\n" for line in lines.read_text().splitlines()))
+    assert score(lines, "--reference", lines, *METRICS[:1], "fd,length_w1") == pytest.approx(
+        {"fd": 0, "length_w1": 0, "symbol_w1": 0}, abs=1e-6
+    )
+    assert score(other, "--reference", lines, *METRICS[:1], "length_w1")["length_w1"] == pytest.approx(1)
+
+    def recipe_of(path: Path) -> list[str]:
+        return [
+            each["dataset_fingerprint"]
+            for each in json.loads(run(path, "--reference", lines, "--metrics", "length_w1", "--json")[0])[
+                "recipes"
+            ].values()
+        ]
+
+    assert recipe_of(lines) == recipe_of(other), "a recipe says what was compared with, not what was compared"
+
+
+def test_two_kinds_under_one_evaluation_are_refused(tmp_path: Path, lines: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
+    assert refused(lines, "-d", "digits") == f"{lines} holds texts and digits images; compare items of one kind"
+    assert refused(tmp_path / "a.npy", "-d", SPEC).endswith(f"holds images and {SPEC} texts; compare items of one kind")
+    for sides in ((lines, tmp_path / "a.npy"), (tmp_path / "a.npy", lines)):
+        assert refused(sides[0], "--reference", sides[1]).endswith("compare items of one kind")
+
+
+def test_what_has_no_effect_on_texts_or_is_not_for_them_is_refused(tmp_path: Path, lines: Path) -> None:
+    assert "--image-size 8 has no effect on texts" in refused(lines, "-d", SPEC, "--image-size", "8")
+    assert "--skip-corrupt has no effect on texts" in refused(lines, "-d", SPEC, "--skip-corrupt")
+    assert "--data-root has no effect" in refused(lines, "-d", SPEC, "--data-root", tmp_path)
+    assert "takes images" in refused(lines, "-d", SPEC, "--extractor", "inception")
+    assert "is for images" in refused(lines, "-d", SPEC, "--metrics", "pixel_w1")
+    (tmp_path / "empty.txt").write_text("")
+    assert refused(tmp_path / "empty.txt", "-d", SPEC) == f"{tmp_path / 'empty.txt'}: is empty"
+    assert refused(tmp_path / "none.txt", "-d", SPEC) == f"{tmp_path / 'none.txt'}: no such file"
