@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -211,3 +214,22 @@ def test_a_wrong_option_of_the_grammar_is_one_line(argument: str, message: str) 
 def test_an_image_size_has_no_effect_on_sentences() -> None:
     with pytest.raises(InputError, match="--image-size 8 has no effect on texts; leave it out"):
         load("grammar", image_size=8)
+
+
+def test_states_have_the_same_numbers_in_every_process() -> None:
+    """Else sums over them, as the entropy, differ in their last digit between a run and the one that goes on with it."""
+    program = (
+        "from genbench.datasets.grammar import automaton; import hashlib; found = automaton();"
+        "print(repr(found.entropy), hashlib.sha256(found.following.numpy().tobytes()).hexdigest())"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1

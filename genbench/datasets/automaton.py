@@ -17,7 +17,7 @@ __all__ = ["Automaton", "Rules", "compiled"]
 Rules = Mapping[str, Sequence[tuple[int, tuple[str, ...]]]]
 _Stack = tuple[str, ...]  # what is still to be written, leftmost first
 _Heads = Mapping[tuple[str, _Stack], Fraction]  # the next symbol and what is left behind it
-_State = frozenset[tuple[_Stack, Fraction]]  # how probable each is, given what has been written
+_State = tuple[tuple[_Stack, Fraction], ...]  # how probable each is, given what has been written; in order
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def compiled(rules: Rules, start: str) -> Automaton:
         ),
     )
     numbers = {symbol: token for token, symbol in enumerate(symbols)}
-    begin: _State = frozenset({((start,), Fraction(1))})
+    begin: _State = (((start,), Fraction(1)),)
     known, rows = {begin: 0}, list[dict[int, tuple[float, int]]]()
     heads = lru_cache(maxsize=None)(lambda stack: _heads(rules, stack))
     for state in (queue := [begin]):
@@ -160,9 +160,9 @@ def _moves(state: _State, heads: Callable[[_Stack], _Heads]) -> dict[str, tuple[
             behind = found.setdefault(symbol, {})
             behind[rest] = behind.get(rest, Fraction(0)) + chance * share
     moves = {}
-    for symbol, behind in found.items():
+    for symbol, behind in sorted(found.items()):  # so that states have the same numbers in every process
         total = sum(behind.values(), Fraction(0))
-        moves[symbol] = total, frozenset((rest, chance / total) for rest, chance in behind.items())
+        moves[symbol] = total, tuple(sorted((rest, chance / total) for rest, chance in behind.items()))
     return moves
 
 
