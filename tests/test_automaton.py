@@ -217,7 +217,7 @@ def test_an_image_size_has_no_effect_on_sentences() -> None:
 
 
 def test_states_have_the_same_numbers_in_every_process() -> None:
-    """Else sums over them, as the entropy, differ in their last digit between a run and the one that goes on with it."""
+    """Else sums over them, as the entropy, differ in a last digit between a run and the one that goes on with it."""
     program = (
         "from genbench.datasets.grammar import automaton; import hashlib; found = automaton();"
         "print(repr(found.entropy), hashlib.sha256(found.following.numpy().tobytes()).hexdigest())"
