@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from genbench import Data
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.execution.cell_lock import CellLock
 from genbench.execution.limits import Limits
@@ -25,7 +27,7 @@ def server() -> Iterator[ForkServer]:
         yield running
 
 
-DATA = {"dataset": {"kind": "image", "shape": [1, 8, 8], "classes": 10, "train_count": 1297}}
+DATA = {"told": Data("image", torch.Size((1, 8, 8)), 1297, 10).to_json()}
 PAYLOAD = {"data": DATA, "distribution": "file"}
 
 

@@ -76,6 +76,15 @@ def test_a_planned_cell_is_told_what_identifies_its_data_and_how_it_is_measured(
             "held_out_count": 30,
             "licence": "MIT",
         },
+        "told": {
+            "kind": "image",
+            "shape": [2, 3, 5],
+            "count": 70,
+            "classes": None,
+            "levels": 256,
+            "symbols": None,
+            "sample_rate": None,
+        },
     }
     assert loaded["load"] == (("toy",), {"data_root": Path("here"), "image_size": 5})
     name, asked = loaded["load_extractor"]
@@ -154,7 +163,7 @@ def test_what_needs_cuda_is_refused_elsewhere(loaded: dict[str, Any], asked: dic
 
 
 def test_a_model_is_built_as_a_cell_would_build_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = {"dataset": {"kind": "image", "shape": [1, 8, 8], "classes": 10, "train_count": 1297}}
+    data = {"told": Data("image", torch.Size((1, 8, 8)), 1297, 10).to_json()}
     settings = Settings(Budget.parse("0.64kimg"), batch_size=32)
     asked = Cell(ModelSpec(str(tiny), {"width": 8}), "digits", 0, settings)
     built: list[tuple[Any, ...]] = []
@@ -171,7 +180,7 @@ def test_a_model_is_built_as_a_cell_would_build_it(tiny: Path, monkeypatch: pyte
 
 
 def test_a_model_that_is_none_or_does_not_suit_says_so(write_plugin: Any) -> None:
-    data = {"dataset": {"kind": "image", "shape": [1, 8, 8], "classes": None, "train_count": 1297}}
+    data = {"told": Data("image", torch.Size((1, 8, 8)), 1297).to_json()}
 
     def told(body: str, name: str) -> dict[str, Any]:
         path = write_plugin("    return build(data.shape", f"    {body}\n    return build(data.shape", name)

@@ -190,6 +190,9 @@ class Fitted:
     def implements(self, hook: str, argument: str | None = None) -> bool:
         return True
 
+    def function(self, hook: str) -> Any:
+        return getattr(self, hook)
+
     def train_step(self, **_: Any) -> dict[str, torch.Tensor]:
         self.called.append("step")
         return {}
