@@ -344,12 +344,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         def log_message(self, *_: object) -> None:
             pass
 
+    monkeypatch.setattr(running_texts, "WINDOW", 16)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         for name, row in running_texts._ROWS.items():
             total = len(SHAKESPEARE) if name == "tiny-shakespeare" else len(TEXT8)
             digest = hashlib.sha256(files[name]).hexdigest()
             archive = Archive(row.archive.path, (f"http://127.0.0.1:{http.server_port}/{name}",), digest)
-            small = replace(row, archive=archive, train=total - 200, held_out=total - 150, window=16)
+            small = replace(row, archive=archive, train=total - 200, held_out=total - 150)
             monkeypatch.setitem(running_texts._ROWS, name, small)
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -17,6 +17,8 @@ from genbench.errors import InputError
 
 __all__ = ["load"]
 
+WINDOW = 64  # symbols of a window unless `length=` says otherwise
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -26,13 +28,11 @@ class _Row:
         archive: its file, or the .zip that holds it.
         train: how many of its characters are trained on, as those who use it have it.
         held_out: where the held-out characters begin, up to the end.
-        window: how many symbols a window has unless `length=` says otherwise.
     """
 
     archive: Archive
     train: int
     held_out: int
-    window: int
 
 
 _ROWS = {
@@ -45,7 +45,6 @@ _ROWS = {
         ),
         train=1_003_854,
         held_out=1_003_854,
-        window=64,
     ),
     # 90, 5 and 5 million characters are the split of T. Mikolov et al., 2012, Subword Language Modeling with Neural
     # Networks; the last are the test set of all published figures.
@@ -57,7 +56,6 @@ _ROWS = {
         ),
         train=90_000_000,
         held_out=95_000_000,
-        window=64,
     ),
 }
 
@@ -71,7 +69,7 @@ def load(request: Request) -> Dataset:
     texts.refuse_image_size(request)
     row = _ROWS[request.source.name]
     texts.options_of(request)  # refused before anything is fetched
-    window = whole_number(request, "length", request.options.get("length", str(row.window)), 1)
+    window = whole_number(request, "length", request.options.get("length", str(WINDOW)), 1)
     path = _obtained(request, row.archive)
     try:
         whole = read_text(path) if path.suffix == ".txt" else _unpacked(path)

@@ -18,7 +18,6 @@ from genbench.errors import InputError, nearest, quoted
 from genbench.kinds.text import BYTES, END, MOST_SYMBOLS, Text
 
 __all__ = [
-    "OPTIONS",
     "Tokens",
     "Encoded",
     "alphabet",
@@ -31,7 +30,6 @@ __all__ = [
     "windows_of",
 ]
 
-OPTIONS = ("length", "symbols")
 Tokens = npt.NDArray[np.int16]
 LONGEST = 256  # symbols that a text has at most unless `length=` says otherwise: a model's cost grows with it
 _SYMBOLS = ("char", "byte")
