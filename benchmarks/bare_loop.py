@@ -1,7 +1,9 @@
 """Is a bare loop faster? The harness against a hand-written loop, same networks, same optimizers, one process.
 
 The hand-written loop indexes a resident tensor and calls the plugin's own step function with nothing in between. The
-two take turns, so that a machine whose speed drifts slows both. Prints items/s of each and the ratio harness / bare.
+two take turns, so that a machine whose speed drifts slows both. Prints items/s of each, the ratio harness / bare, and
+the time that each spends a step outside the plugin's own function: the part that a loop can be blamed for, which hardly
+varies where the step itself, the same code in both, does by a few percent from run to run.
 
     python benchmarks/bare_loop.py                    # gan, batch 64, images of 8×8 and 28×28
     python benchmarks/bare_loop.py --model dcgan --turns 10
@@ -14,8 +16,8 @@ import argparse
 import functools
 import statistics
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -45,6 +47,14 @@ def build(plugin: Plugin, shape: torch.Size, device: torch.device, given: Mappin
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What one loop did in one turn."""
+
+    rate: float  # items/s
+    outside_s: float  # a step, outside the plugin's own function
+
+
+@dataclass(frozen=True)
 class Loop:
     """A model and what it is trained on, by either of the two loops.
 
@@ -58,6 +68,7 @@ class Loop:
     steps: int
     device: torch.device
     step_function: loop.TrainStep | None = None
+    inside: list[float] = field(default_factory=list)  # seconds that the steps of a turn took
 
     @functools.cached_property
     def resident(self) -> Tensor:
@@ -72,26 +83,43 @@ class Loop:
     def progress(self) -> Progress:
         return Progress()
 
-    def bare(self) -> float:
-        """Return items/s of what a researcher writes: everything resident as float32, the step called directly."""
+    @functools.cached_property
+    def step(self) -> loop.TrainStep:
+        """The step that both loops call: the plugin's own, or `step_function`, with a clock around it."""
         hook = self.plugin.hook.train_step.get_hookimpls()[0]
         names = hook.argnames if self.step_function is None else ("model", "batch", "labels", "step")
-        step_function = self.step_function or hook.function
-        items, batch_size = self.resident, self.batch_size
+        function, inside, read = self.step_function or hook.function, self.inside, time.perf_counter
+
+        def timed(**arguments: Any) -> dict[str, Tensor]:
+            begin = read()
+            losses: dict[str, Tensor] = function(**{name: arguments[name] for name in names})
+            inside.append(read() - begin)
+            return losses
+
+        return timed
+
+    def turn(self, run: Callable[[], float]) -> Turn:
+        """Run one of the two loops for a turn."""
+        self.inside.clear()
+        seconds = run()
+        return Turn(self.steps * self.batch_size / seconds, (seconds - sum(self.inside)) / self.steps)
+
+    def bare(self) -> float:
+        """Return the seconds of what a researcher writes: everything resident as float32, the step called directly."""
+        items, batch_size, step_function = self.resident, self.batch_size, self.step
         read = cost.clock(self.device)
         self.model.networks.train()
         model, device = self.model, self.device
         begin = read()
         for step in range(self.steps):
             rows = torch.randint(len(items), (batch_size,), device=device)
-            arguments = {"model": model, "batch": items[rows], "labels": None, "step": step}
-            losses = step_function(**{name: arguments[name] for name in names})
+            losses = step_function(model=model, batch=items[rows], labels=None, step=step)
             if step % 100 == 99:
                 {name: value.item() for name, value in losses.items()}
-        return self.steps * batch_size / (read() - begin)
+        return read() - begin
 
     def harness(self, precision: str = "fp32") -> float:
-        """Return items/s of `genbench.training.loop.train`, which goes on where the last turn ended."""
+        """Return the seconds of `genbench.training.loop.train`, which goes on where the last turn ended."""
         progress = self.progress
         schedule = Windows(None, None, 1, WINDOW, progress.step + self.steps)
         clock = cost.clock(self.device)
@@ -104,9 +132,9 @@ class Loop:
             progress,
             clock=clock,
             precision=precision,
-            step=self.step_function,
+            step=self.step,
         )
-        return self.steps * self.batch_size / (time.perf_counter() - begin)
+        return time.perf_counter() - begin
 
 
 def main() -> None:
@@ -123,20 +151,22 @@ def main() -> None:
     plugin = loading.load(finding.find(ModelSpec.parse(given.model)))
     for shape in (torch.Size(shape_in(text)) for text in given.shapes):
         pairs = [pair for number in range(given.builds) for pair in take_turns(plugin, shape, device, given, number)]
-        low, ratio, high = statistics.quantiles([ours / theirs for ours, theirs in pairs], n=4)
-        ours, theirs = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+        low, ratio, high = statistics.quantiles([ours.rate / theirs.rate for ours, theirs in pairs], n=4)
+        ours, theirs = (statistics.median(turn.rate for turn in turns) for turns in zip(*pairs, strict=True))
+        outside = [statistics.median(turn.outside_s for turn in turns) * 1e6 for turns in zip(*pairs, strict=True)]
         print(
             f"{given.model} {'×'.join(map(str, shape))} batch {given.batch_size}: harness {ours:,.0f} items/s, "
             f"bare {theirs:,.0f}, ratio {ratio:.3f} "
-            f"(median of {len(pairs)} turns, the middle half {low:.3f} to {high:.3f})",
+            f"(median of {len(pairs)} turns, the middle half {low:.3f} to {high:.3f}); "
+            f"outside the step {outside[0]:.0f} and {outside[1]:.0f} µs",
             flush=True,
         )
 
 
 def take_turns(
     plugin: Plugin, shape: torch.Size, device: torch.device, given: argparse.Namespace, number: int
-) -> list[tuple[float, float]]:
-    """Return items/s of the harness and of the bare loop, turn by turn, on one and the same model.
+) -> list[tuple[Turn, Turn]]:
+    """Return what the harness and the bare loop did, turn by turn, on one and the same model.
 
     Where a model's weights came to lie is a part of its speed: so both train one model, and several are built.
     """
@@ -145,9 +175,9 @@ def take_turns(
     loops = {"harness": one.harness, "bare": one.bare}
     pairs = []
     for turn in range(given.turns + 1):
-        rates = {name: loops[name]() for name in sorted(loops, reverse=(turn + number) % 2 == 0)}
+        turns = {name: one.turn(loops[name]) for name in sorted(loops, reverse=(turn + number) % 2 == 0)}
         if turn:  # the first turn warms up
-            pairs.append((rates["harness"], rates["bare"]))
+            pairs.append((turns["harness"], turns["bare"]))
     return pairs
 
 

@@ -81,11 +81,11 @@ class Trained:
         self._loop = Loop(self.plugin, self.model, self.split, sizes.batch, sizes.steps, device, self.step)
 
     def harness(self) -> float:
-        return self._loop.harness(self.mode.precision)
+        return self._loop.turn(lambda: self._loop.harness(self.mode.precision)).rate
 
     def bare(self) -> float:
         with loop.in_precision(self.mode.precision, self.device):
-            return self._loop.bare()
+            return self._loop.turn(self._loop.bare).rate
 
     def launches(self) -> tuple[int | None, int | None]:
         """Return kernels launched and host synchronisations of one step with its batch."""

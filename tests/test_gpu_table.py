@@ -67,7 +67,10 @@ def test_the_bare_loop_s_rate_is_images_over_seconds(monkeypatch: pytest.MonkeyP
     model = bare_loop.build(plugin, shape, device)
     before = [value.clone() for value in model.networks.parameters()]
     loop = bare_loop.Loop(plugin, model, workload.random_split(shape, 16), batch_size=4, steps=3, device=device)
-    assert loop.bare() == 4 * 3 / 2
+    turn = loop.turn(loop.bare)
+    assert turn.rate == 4 * 3 / 2
+    assert 0 < turn.outside_s < 2 / 3  # the clock that the steps are timed by is the real one
+    assert len(loop.inside) == 3
     assert any(not torch.equal(one, other) for one, other in zip(before, model.networks.parameters(), strict=True))
 
 
