@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pandas as pd
 
 from genbench.machine.atomic import replacing
 from genbench.plugin.visible import visible
+from genbench.records.fields import LARGEST
 from genbench.report.merging import merged, with_older
-from genbench.report.quantities import in_reading_order
+from genbench.report.quantities import REAL_ABOVE_ZERO, in_reading_order
 
 __all__ = ["csv", "curve_frame", "frame", "in_order", "write_curves"]
 
@@ -43,7 +45,8 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     each number, such as `fd`, with its `fd_recipe` and, where it is known, the `fd_standard_error` of its evaluation;
     each cost with its unit in the name, such as `train_items_per_s_median` and `peak_resident_bytes`; the machine
     (`environment_…`); `failure_stage` and `failure_reason`. A value that a cell lacks is missing (NaN, NA or None by
-    the column's type).
+    the column's type). A distance that the control `real` has too, under the same recipe, stands over its mean as
+    `fd_ratio`.
 
     A cell that was measured several times is one row (`merging.merged`), and one more for each earlier run whose
     numbers have recipes that the newer ones do not: with these numbers alone.
@@ -52,7 +55,8 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     numbers = in_reading_order({name for record in ordered for name in record["numbers"]})
     held = [(name, number) for record in ordered for name, number in record["numbers"].items()]
     estimated = {name for name, number in held if number.get("standard_error") is not None}
-    rows = [_row(record, numbers, estimated) for record in ordered]
+    real = _real_means(ordered)
+    rows = [_row(record, numbers, estimated, real) for record in ordered]
     columns = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in columns})
 
@@ -111,7 +115,28 @@ def _shown(value: Any) -> Any:
     return visible(value, keep="\n\t") if isinstance(value, str) else value
 
 
-def _row(record: Record, numbers: Sequence[str], estimated: Set[str]) -> dict[str, Any]:
+def _real_means(records: Iterable[Record]) -> dict[tuple[str, str, str], float]:
+    """Return (dataset's fingerprint, distance, recipe) -> the mean of `real`, where it is above 0."""
+    held: dict[tuple[str, str, str], list[float]] = {}
+    for record in records:
+        if record["cell"]["model"] != "real":
+            continue
+        for name in REAL_ABOVE_ZERO:
+            number = record["numbers"].get(name) or {}
+            value = _number(number.get("value"))
+            if value is not None and abs(value) <= LARGEST:
+                held.setdefault(_distance(record, name), []).append(value)
+    means = {place: math.fsum(values) / len(values) for place, values in held.items()}
+    return {place: mean for place, mean in means.items() if mean > 0}
+
+
+def _distance(record: Record, name: str) -> tuple[str, str, str]:
+    return str(record["cell"]["dataset"].get("fingerprint")), name, record["numbers"][name]["recipe"]
+
+
+def _row(
+    record: Record, numbers: Sequence[str], estimated: Set[str], real: Mapping[tuple[str, str, str], float]
+) -> dict[str, Any]:
     cell = record["cell"]
     dataset, plugin, failure = cell["dataset"], cell.get("plugin") or {}, record.get("failure") or {}
     row: dict[str, Any] = {"id": record["id"], "status": record["status"]}
@@ -124,6 +149,9 @@ def _row(record: Record, numbers: Sequence[str], estimated: Set[str]) -> dict[st
         row |= {name: _number(number.get("value")), f"{name}_recipe": number.get("recipe")}
         if name in estimated:
             row[f"{name}_standard_error"] = _number(number.get("standard_error"))
+        if name in {distance for _, distance, _ in real}:
+            over, value = real.get(_distance(record, name)) if number else None, row[name]
+            row[f"{name}_ratio"] = None if over is None or value is None else value / over
     for name, value in record["cost"].items():
         row |= (
             {f"{name}_{part}": entry for part, entry in value.items()} if isinstance(value, Mapping) else {name: value}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.report import appendix
+from genbench.report.against_real import anchor, ratio_note, ratio_table
 from genbench.report.captions import cost_note, error_note, quality_caption
 from genbench.report.escape import code, link_target, text
 from genbench.report.frame import Record
@@ -83,11 +84,13 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     parts = [f"## {text(section.name)}", quality_caption(section), quality_table(section), _recipe_line(section)]
     parts += samples(section, pictures)
     parts += [_links(directory, section), resolved(section), floor(section)]
+    if compared := ratio_table(section):
+        parts += ["### Against real data", compared, ratio_note(section)]
     parts += reconstructions(section, pictures)
     parts += quality_curves(section, pictures)
     others = other_table(section)
     if others:
-        parts += ["### Other numbers", others, remarks(section)]
+        parts += [f'<a id="{anchor(section)}"></a>', "### Other numbers", others, remarks(section)]
     errors = evaluation_table(section)
     if errors:
         parts += ["### How precise one evaluation is", error_note(section), errors]

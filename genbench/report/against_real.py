@@ -1,0 +1,131 @@
+"""Distances beside that of held-out data: what makes the tables of two datasets comparable, and what betrays copying."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genbench.records.intervals import Mean
+from genbench.records.real_ratio import RealRatio, of_real, real_mean
+from genbench.report.escape import code, text
+from genbench.report.formatting import NOTHING, interval, plain
+from genbench.report.quantities import REAL_ABOVE_ZERO, quantity
+from genbench.report.rows import Column, Row
+from genbench.report.sections import Section
+from genbench.report.tables import markdown_table
+
+__all__ = ["anchor", "ratio_columns", "ratio_note", "ratio_table", "ratios"]
+
+_MARK = " †"
+_COPYING = ("authenticity", "authenticity_p", "c_t", "c_t_p", "novelty", "novelty_p")
+
+
+def ratio_columns(section: Section) -> list[Column]:
+    """Return the distances of a section that have a ratio to `real`."""
+    return [column for column in section.columns if column[0] in REAL_ABOVE_ZERO and _real(section, column)]
+
+
+def ratios(section: Section, column: Column) -> dict[str, RealRatio]:
+    """Return row name -> its ratio to `real` in one distance; rows without one are left out."""
+    real = _real(section, column)
+    found = {row.name: of_real([*row.values(column).values()], real) for row in section.rows if not _is_real(row)}
+    return {name: ratio for name, ratio in found.items() if ratio}
+
+
+def ratio_table(section: Section) -> str:
+    """Return each row's distances over those of `real`; an empty text where `real` was not measured."""
+    columns = ratio_columns(section)
+    found = [ratios(section, column) for column in columns]
+    rows = [row for row in section.rows if any(row.name in of_column for of_column in found)]
+    if not rows:
+        return ""
+    lines = [
+        [
+            code(row.name) if row.is_model else f"*{text(row.name)}*",
+            *(_shown(of_column.get(row.name)) for of_column in found),
+        ]
+        for row in rows
+    ]
+    names = [metric for metric, _ in columns]
+    headings = [
+        f"{text(quantity(metric).heading)} ÷ real" + (f" {code(recipe)}" if names.count(metric) > 1 else "")
+        for metric, recipe in columns
+    ]
+    return markdown_table(["model", *headings], lines)
+
+
+def ratio_note(section: Section) -> str:
+    """Return how the ratios are to be read, and which rows lie below 1 with what their tests of copying say."""
+    parts = [
+        f"How many times as far from the training {section.noun} as held-out {section.noun} of the same number, which "
+        "compares across datasets and extractors where the distance itself does not."
+        + (
+            " In brackets the 95% interval: it counts training seeds and the evaluation error of both sides."
+            if section.is_repeated
+            else " One seed gives no interval."
+        )
+    ]
+    below = [
+        (row, ratio)
+        for row in section.rows
+        for column in ratio_columns(section)[:1]
+        if (ratio := ratios(section, column).get(row.name)) and ratio.below_real
+    ]
+    if below:
+        said = "; ".join(f"{code(row.name)}{_copying(section, row)}" for row, _ in below)
+        parts.append(
+            f"**†** Nearer to the training {section.noun} than new data are: {said}. A model that learned the "
+            "distribution comes down to 1; what lies below has memorised, or was trained on this extractor. Read "
+            f"[the tests of copying](#{anchor(section)})"
+            + (" before the distance." if any(ratio.resolved for _, ratio in below) else "; the interval holds 1.")
+        )
+    return "\n\n".join(parts)
+
+
+def anchor(section: Section) -> str:
+    """Return the name of the place in the page where a section's other numbers stand."""
+    return f"other-numbers-{section.slug}"
+
+
+def _real(section: Section, column: Column) -> Mean | None:
+    for row in section.controls:
+        if _is_real(row) and (values := row.values(column)):
+            count = _count(section.recipe(column[1]).get("samples"))
+            held_out = _count(section.dataset.get("held_out_count"))
+            return real_mean([*values.values()], row.standard_error(column), count, held_out)
+    return None
+
+
+def _is_real(row: Row) -> bool:
+    return not row.is_model and row.cell["model"] == "real"
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _shown(ratio: RealRatio | None) -> str:
+    if ratio is None:
+        return NOTHING
+    mark = _MARK if ratio.below_real else ""
+    if ratio.low is None or ratio.high is None:
+        return plain(ratio.ratio) + mark
+    nearer = min(ratio.ratio - ratio.low, ratio.high - ratio.ratio)
+    value = interval(ratio.ratio, nearer).partition(" ± ")[0]
+    return f"{value} ({_two_digits(ratio.low)} to {_two_digits(ratio.high)}){mark}"
+
+
+def _two_digits(value: float) -> str:
+    rounded = float(f"{value:.1e}")
+    return plain(rounded) if rounded >= 100 or rounded < 1e-4 else f"{rounded:#.2g}".rstrip(".")
+
+
+def _copying(section: Section, row: Row) -> str:
+    """Return what the tests of copying say of a row, in brackets."""
+    known: Mapping[str, Column] = {column[0]: column for column in section.columns if column[0] in _COPYING}
+    said: Sequence[str] = [
+        f"{text(quantity(name).heading)} {plain(mean)}"
+        for name in _COPYING
+        if name in known and (mean := row.summary(known[name]).mean) == mean
+    ]
+    return f" ({', '.join(said)})" if said else ""
