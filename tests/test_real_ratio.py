@@ -36,7 +36,7 @@ def test_simulated_intervals_cover_the_ratio(seeds: int, spread: float) -> None:
 
 
 def test_the_error_of_real_is_a_finite_population_s() -> None:
-    """Seeds that draw 50 of 200 held-out items each, without replacement, around the mean of all that there could be."""
+    """Seeds that draw 50 of 200 held-out items each, around the mean of all that there could be."""
     rng = np.random.default_rng(0)
     means = []
     for _ in range(4000):

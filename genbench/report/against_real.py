@@ -1,4 +1,4 @@
-"""Distances beside that of held-out data: what makes the tables of two datasets comparable, and what betrays copying."""
+"""Distances beside that of held-out data: it makes two datasets comparable, and betrays copying."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ HEADLINE = (
 """The numbers of the first table, in its order; the others stand in a table of their own."""
 
 REAL_ABOVE_ZERO = ("fid", "fd", "class_fid", "class_fd")
-"""Distances that a finite count of real data has too, so that a ratio to it says something; unbiased ones are 0 there."""
+"""Distances that a finite count of real data has too, so that a ratio to it says something; unbiased ones do not."""
 
 _MAIN = ("fid", "fd")
 _HEADINGS = {
