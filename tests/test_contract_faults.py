@@ -15,7 +15,7 @@ from genbench.contract.fault import Caution, Fault
 # Pieces of the small model, tests/models/tiny.py, that edits replace.
 BUILD = 'return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})'
 CAPTURABLE = f"{BUILD[:-1]}, capturable=True)"
-NET = "    net = nn"
+NET = "    layers = nn"
 STEP = "    loss.backward()\n"
 LOSSES = 'return {"energy": loss.detach()}'
 DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
@@ -112,25 +112,25 @@ FAULTS = [
         "own seed",
         "build",
         "that networks.generator.0.weight differs",
-        (NET, "    torch.seed()\n    net = nn"),
+        (NET, "    torch.seed()\n    layers = nn"),
     ),
     fault(
         "any shape refused",
         "build",
         "refuses 1x8x8 images: too small",
-        (NET, '    raise ValueError("too small")\n    net = nn'),
+        (NET, '    raise ValueError("too small")\n    layers = nn'),
     ),
     fault(
         "build raises",
         "build",
         "raised ZeroDivisionError: division by zero\nto mend it: look at faulty.py:N: 1 / 0",
-        (NET, "    1 / 0\n    net = nn"),
+        (NET, "    1 / 0\n    layers = nn"),
     ),
     fault(
         "torch refuses",
         "build",
         "build_model to return, found that it raised",
-        (NET, "    nn.Fold(2, 2)(torch.rand(0))\n    net = nn"),
+        (NET, "    nn.Fold(2, 2)(torch.rand(0))\n    layers = nn"),
     ),
     fault(
         "attached loss",
@@ -467,7 +467,7 @@ FAULTS = [
         "density of two values",
         "likelihood_bound",
         "of the 65,536 images of two values to sum to at most 1, found 3.641e+04 ± 0 before training",
-        (NET, '    if shape.numel() < 2:\n        raise ValueError("too small")\n    net = nn'),
+        (NET, '    if shape.numel() < 2:\n        raise ValueError("too small")\n    layers = nn'),
         hook("log_likelihood(model, batch)", "return -batch.flatten(1).square().sum(1)"),
     ),
     fault(
@@ -500,13 +500,13 @@ FAULTS = [
         "environment",
         "global_state",
         "the environment (GENBENCH_X)",
-        (NET, '    import os\n    os.environ["GENBENCH_X"] = "1"\n    net = nn'),
+        (NET, '    import os\n    os.environ["GENBENCH_X"] = "1"\n    layers = nn'),
     ),
     fault(
         "mask of files",
         "global_state",
         "the mask of new files (umask) (0o22 became 0o77)",
-        (NET, "    import os\n    os.umask(0o77)\n    net = nn"),
+        (NET, "    import os\n    os.umask(0o77)\n    layers = nn"),
     ),
     fault(
         "directory",
@@ -579,7 +579,7 @@ CAUTIONS = {
         "movement",
         "the gradient of generator.far is exactly zero in 12 steps: the loss does not depend on it",
         [
-            (NET, "    net = nn"),
+            (NET, "    layers = nn"),
             (BUILD, f"net.far = nn.Parameter(torch.ones(1))\n    {BUILD}"),
             (STEP, f'    loss = loss + model.networks["generator"].far.sum() * 0\n{STEP}'),
         ],

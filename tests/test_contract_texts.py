@@ -21,7 +21,7 @@ SHAPES = [(6,)]
 NATS = "    return nats(model, batch)\n"
 DRAWN = "    return torch.stack(tokens, 1)\n"
 COPY = "    return batch.clone()\n"
-REFUSE = '    if data.kind != "image":\n        raise Unsuitable("takes images alone")\n'
+REFUSE = '    if data.kind != "image":\n        raise Unsuitable("it makes images")\n'
 
 
 def failed(outcomes: list[Outcome]) -> dict[str, str]:
@@ -123,8 +123,8 @@ def test_a_fault_on_texts_fails_its_own_check_alone(tmp_path: Path, name: str) -
     assert message in faults[check]
 
 
-def test_a_model_that_knows_nothing_of_texts_is_told_by_its_floats(tiny: Path) -> None:
-    outcomes = run_contract(Contract(f"{tiny}:width=16", [(1, 8, 8), (6,)]))
+def test_a_model_that_knows_nothing_of_texts_is_told_by_its_floats(write_plugin: Callable[..., Path]) -> None:
+    outcomes = run_contract(Contract(f"{write_plugin(REFUSE)}:width=16", [(1, 8, 8), (6,)]))
     assert {(each.check.name, each.case.kind) for each in outcomes if each.status == "failed" and each.case} == {
         ("losses", "text")
     }
@@ -143,11 +143,22 @@ def test_models_of_images_skip_texts(model: str) -> None:
 
 
 def test_the_command_names_what_is_skipped_and_exits_with_0(write_plugin: Callable[..., Path]) -> None:
-    path = write_plugin("    return build(data.shape", f"{REFUSE}    return build(data.shape")
-    path.write_text(path.read_text().replace("import Model,", "import Model, Unsuitable,").replace("= 256", "= 8"))
+    path = write_plugin("= 256", "= 8")
     answer = CliRunner().invoke(plugin, ["check", str(path), "--shape", "1x8x8", "--shape", "12"])
     assert answer.exit_code == 0, answer.output
-    assert "unsuitable for length-12 texts with labels: takes images alone" in " ".join(answer.output.split())
+    assert "unsuitable for length-12 texts with labels: it makes images" in " ".join(answer.output.split())
+
+
+@pytest.mark.parametrize(("old", "told"), [(REFUSE, True), ("    loss.backward()\n", False)])
+def test_where_all_that_failed_is_on_texts_the_command_says_how_to_refuse_them(
+    write_plugin: Callable[..., Path], old: str, told: bool
+) -> None:
+    path = write_plugin(old, "")
+    path.write_text(path.read_text().replace("= 256", "= 8"))
+    answer = CliRunner().invoke(plugin, ["check", str(path), "--shape", "1x8x8", "--shape", "12"])
+    assert answer.exit_code == 1
+    line = "all that failed is on texts: where the model is not made for them, let build_model say so"
+    assert (line in " ".join(answer.output.split())) == told
 
 
 def test_texts_alone_are_no_shape_for_a_model_of_images() -> None:

@@ -148,7 +148,6 @@ def picky(write_plugin: Callable[..., Path]) -> Path:
     path = write_plugin(
         "return build(data.shape, device, **options)", f"if data.shape[0] == 1:\n        {UNSUITABLE}", "picky"
     )
-    path.write_text(path.read_text().replace("import Model, hookimpl", "import Model, Unsuitable, hookimpl"))
     return path
 
 

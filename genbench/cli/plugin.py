@@ -12,6 +12,7 @@ import click
 from genbench.cli.numbers import shape_in
 from genbench.cli.terminal import say
 from genbench.errors import InputError
+from genbench.kinds.nouns import NOUNS
 from genbench.scaffold import FAMILIES
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ def check(model: str, shapes: tuple[str, ...], device: str) -> None:
     if sys.stderr.isatty():
         click.echo("\r\033[K", nl=False, err=True)
     counts = _print(outcomes)
+    if kind := _failing_kind(outcomes):
+        say(
+            f"all that failed is on {NOUNS[kind]}: where the model is not made for them, let build_model say so: "
+            f"if data.kind == {kind!r}: raise genbench.Unsuitable(...)"
+        )
     click.echo(f"{model}: {', '.join(counts)} in {time.perf_counter() - begin:.1f} s")
     if any(outcome.status == "failed" for outcome in outcomes):
         sys.exit(1)
@@ -131,6 +137,14 @@ def _print(outcomes: list[Outcome]) -> list[str]:
 def _waits(own: list[Outcome]) -> bool:
     """Return whether a check was skipped, on every case, for another one that failed."""
     return all(o.status == "skipped" and o.text.endswith(", which failed") for o in own)
+
+
+def _failing_kind(outcomes: list[Outcome]) -> str | None:
+    """Return the kind of items on which everything failed that did, where checks on another kind passed."""
+    failed = {outcome.case.kind for outcome in outcomes if outcome.status == "failed" and outcome.case}
+    passed = {outcome.case.kind for outcome in outcomes if outcome.status == "ok" and outcome.case}
+    alone = all(outcome.case for outcome in outcomes if outcome.status == "failed")
+    return failed.pop() if alone and len(failed) == 1 and passed - failed else None
 
 
 def _print_entry(status: str, name: str, text: str) -> None:

@@ -3,21 +3,21 @@
 import torch
 from torch import nn
 
-from genbench import Model, hookimpl
+from genbench import Model, Unsuitable, hookimpl
 
 LATENT = 16
 
 
 @hookimpl
 def build_model(data, options, device):
+    if data.kind != "image":
+        raise Unsuitable("it makes images")
     return build(data.shape, device, **options)
 
 
 def build(shape, device, width: int = 256, rate: float = 1e-3):
-    net = nn.Sequential(
-        *(nn.Linear(LATENT, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()),
-        *(nn.Linear(width, shape.numel()), nn.Tanh(), nn.Unflatten(1, shape)),
-    ).to(device)
+    layers = nn.Linear(LATENT, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, shape.numel())
+    net = nn.Sequential(*layers, nn.Tanh(), nn.Unflatten(1, shape)).to(device)
     return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})
 
 
