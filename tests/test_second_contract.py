@@ -145,10 +145,9 @@ UNSUITABLE = 'raise Unsuitable("takes colour alone")\n    return build(data.shap
 @pytest.fixture
 def picky(write_plugin: Callable[..., Path]) -> Path:
     """The small model, for images of more than one channel alone."""
-    path = write_plugin(
+    return write_plugin(
         "return build(data.shape, device, **options)", f"if data.shape[0] == 1:\n        {UNSUITABLE}", "picky"
     )
-    return path
 
 
 def test_a_model_that_does_not_suit_one_dataset_is_an_empty_row_with_its_reason(picky: Path, tmp_path: Path) -> None:
