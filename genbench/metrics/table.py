@@ -31,6 +31,7 @@ from genbench.metrics.constants import (
     UNIFORM_SHARE,
 )
 from genbench.metrics.metric import INCEPTION, Direction, Metric, Value
+from genbench.metrics.optional_table import OPTIONAL_METRICS
 from genbench.metrics.text_table import TEXT_METRICS
 
 __all__ = ["DIRECTIONS", "METRICS"]
@@ -273,6 +274,7 @@ _ALL = (
         paper="https://arxiv.org/abs/1511.01844",
     ),
     *TEXT_METRICS,
+    *OPTIONAL_METRICS,
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
