@@ -66,12 +66,12 @@ def transport(samples: Tensor, reference: Tensor, *, projections: int = MIND_PRO
     cost, directions = 0.0, 0
     potentials = torch.zeros(min(len(samples), len(reference)), dtype=torch.float64, device=samples.device)
     for left, right in _projected(samples, reference, projections, seed):
-        (ordered, order), pushed = left.sort(dim=0), right.sort(dim=0).values
-        cost += float((ordered - pushed).square().mean(dim=0).sum())
-        potential = torch.zeros_like(ordered)
-        potential[1:] = (ordered.diff(dim=0) * (ordered[1:] + ordered[:-1] - pushed[1:] - pushed[:-1])).cumsum(dim=0)
-        potentials += torch.zeros_like(potential).scatter_(0, order, potential).sum(dim=1)
-        directions += left.shape[1]
+        (ordered, order), pushed = left.sort(dim=1), right.sort(dim=1).values
+        gaps = ordered - pushed
+        cost += float(gaps.square().mean(dim=1).sum())
+        potential = F.pad((ordered.diff(dim=1) * (gaps[:, 1:] + gaps[:, :-1])).cumsum(dim=1), (1, 0))
+        potentials.index_add_(0, order.flatten(), potential.flatten())
+        directions += len(left)
     factor = MIND_FACTOR * samples.shape[1] / directions
     return Transport(factor * cost, factor * (potentials - potentials.mean()))
 
@@ -87,7 +87,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
 
 
 def _projected(samples: Tensor, reference: Tensor, projections: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (n, p) float64 products of n rows of either side with p unit vectors, until there are P."""
+    """Yield (p, n) float64 products of p unit vectors with n rows of either side, until there are P."""
     count = min(len(samples), len(reference))
     generator = torch.Generator().manual_seed(seed)
     left, right = (
@@ -100,4 +100,4 @@ def _projected(samples: Tensor, reference: Tensor, projections: int, seed: int) 
 
 
 def _products(features: Tensor, directions: Tensor) -> Tensor:
-    return torch.cat([rows.double() @ directions.T for rows in features.split(_ROWS)])
+    return torch.cat([directions @ rows.double().T for rows in features.split(_ROWS)], dim=1)
