@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -32,8 +31,9 @@ def two_sample_area(samples: Tensor, reference: Tensor, *, most: int = C2ST_ITEM
     """Return the held-out area under the ROC curve of a logistic regression that tells samples from data.
 
     Equally many random items of either side are halved. The regression is learnt from one half, each feature at mean 0
-    and deviation 1 there, and ranks the other; then the halves change places. The area is the mean of the two, and its
-    error that of two independent areas: 0.5 where samples cannot be told from data, 1 where they always can.
+    and deviation 1 there, and ranks the other; then the halves change places. The area is the mean of the two: 0.5
+    where samples cannot be told from data, 1 where they always can. Its error is the mean of the two errors, since of
+    equal distributions the two areas go up and down together: both are about the product of the halves' differences.
 
     Paper: Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests", https://arxiv.org/abs/1610.06545
 
@@ -61,7 +61,7 @@ def two_sample_area(samples: Tensor, reference: Tensor, *, most: int = C2ST_ITEM
         weights = logistic_regression((both - mean) / spread, labels)[:-1] / spread
         found.append(area_under_curve(halves[0][ranked] @ weights, halves[1][ranked] @ weights))
     first, second = found
-    return Area((first.area + second.area) / 2, math.hypot(first.error, second.error) / 2)
+    return Area((first.area + second.area) / 2, (first.error + second.error) / 2)
 
 
 def area_under_curve(positive: Tensor, negative: Tensor) -> Area:

@@ -197,5 +197,4 @@ class Evidence:
             sample_radii=self.sample_pairs.distances[:, MANIFOLD_K - 1],
             manifold_radii=radii[:, MANIFOLD_K - 1],
             ball_radii=radii[:, BALL_K - 1],
-            clipped_radii=self.statistics.clipped_radii,
         )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genbench.metrics.neighbours import TIE, Block
 
-__all__ = ["Balls", "ClippedBalls", "KernelSums", "Manifolds"]
+__all__ = ["Balls", "ClippedBalls", "KernelSums", "Manifolds", "clipped_radii"]
 
 
 class KernelSums:
@@ -85,15 +85,24 @@ class ClippedBalls:
 
     Args:
         count: how many samples.
-        radii: (N,) float64.
+        reference_radii: (N,) float64 as of `Balls`, before they are clipped.
     """
 
-    def __init__(self, count: int, radii: Tensor) -> None:
-        self._limits = radii.square() * (1 + TIE)
-        self.balls = torch.zeros(count, dtype=torch.int64, device=radii.device)
+    def __init__(self, count: int, reference_radii: Tensor) -> None:
+        self._limits = clipped_radii(reference_radii).square() * (1 + TIE)
+        self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
 
     def observe(self, block: Block) -> None:
         self.balls[block.rows] += (block.squared <= self._limits[block.columns]).sum(dim=1)
+
+
+def clipped_radii(radii: Tensor) -> Tensor:
+    """Return (N,) radii, those above their median brought down to it.
+
+    >>> clipped_radii(torch.tensor([1.0, 2.0, 30.0])).tolist()
+    [1.0, 2.0, 2.0]
+    """
+    return radii.minimum(radii.quantile(0.5))
 
 
 def _kernel(products: Tensor, dimension: int) -> Tensor:

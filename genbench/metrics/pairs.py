@@ -73,7 +73,6 @@ def cross_pairs(
     sample_radii: Tensor,
     manifold_radii: Tensor,
     ball_radii: Tensor,
-    clipped_radii: Tensor,
     byte_budget: int = BYTE_BUDGET,
 ) -> CrossPairs:
     """Sweep (M, d) samples with an (N, d) reference.
@@ -83,8 +82,7 @@ def cross_pairs(
         reference: features of the data.
         sample_radii: (M,) of the samples' manifold, for recall.
         manifold_radii: (N,) of the reference's manifold, for precision.
-        ball_radii: (N,) of the reference's balls, for density and coverage.
-        clipped_radii: (N,) of its clipped balls, for clipped density.
+        ball_radii: (N,) of the reference's balls, for density and coverage and, clipped, for clipped density.
         byte_budget: for the blocks.
     """
     count, dimension = samples.shape
@@ -92,7 +90,7 @@ def cross_pairs(
     kernel = KernelSums(count, dimension, samples.device)
     manifolds = Manifolds(sample_radii, manifold_radii)
     balls = Balls(count, ball_radii)
-    clipped = ClippedBalls(count, clipped_radii)
+    clipped = ClippedBalls(count, ball_radii)
     sweep(samples, reference, [nearest, kernel, manifolds, balls, clipped], byte_budget)
     return CrossPairs(
         nearest_distances=nearest.distances[:, 0],

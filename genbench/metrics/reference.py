@@ -14,6 +14,7 @@ from genbench.metrics.constants import BALL_K, COPYING_CELLS, MANIFOLD_K
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.neighbours import TIE, nearest_neighbours
 from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.observers import clipped_radii
 from genbench.metrics.pairs import self_pairs
 from genbench.metrics.reference_parts import split_reference
 
@@ -79,15 +80,10 @@ class ReferenceStatistics:
         return self._pairs("neighbour_indices")
 
     @property
-    def clipped_radii(self) -> Tensor:
-        """(N,) float64 distances to the 5th nearest other, none above their median."""
-        radii = self.neighbour_distances[:, BALL_K - 1]
-        return radii.clamp(max=float(radii.quantile(0.5)))
-
-    @property
     def clipped_balls(self) -> Tensor:
         """(N,) int64, how many of the clipped balls around others hold each training feature, surfaces included."""
-        inside = self.neighbour_distances[:, :BALL_K] <= self.clipped_radii[:, None] * (1 + TIE)
+        distances = self.neighbour_distances[:, :BALL_K]
+        inside = distances.square() <= clipped_radii(distances[:, -1])[:, None].square() * (1 + TIE)
         return self.neighbour_indices[:, :BALL_K][inside].bincount(minlength=len(self.features))
 
     @property

@@ -221,9 +221,12 @@ def _of_variety_ratio(evidence: Evidence) -> float | None:
     return _of_variety(evidence) / evidence.once(vendi.of_reference)
 
 
-def _of_clipped_density(evidence: Evidence) -> float:
+def _of_clipped_density(evidence: Evidence) -> float | None:
     of_data = clipped.fidelities(evidence.statistics.clipped_balls).mean()
-    return mean_standard_error(clipped.fidelities(evidence.cross_pairs.clipped_balls)) / float(of_data)
+    shares = clipped.fidelities(evidence.cross_pairs.clipped_balls)
+    if shares.mean() >= of_data:  # the number stands at its bound, and hardly moves
+        return None
+    return mean_standard_error(shares) / float(of_data)
 
 
 def _of_score(evidence: Evidence) -> float | None:
