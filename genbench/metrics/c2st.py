@@ -77,8 +77,9 @@ def area_under_curve(positive: Tensor, negative: Tensor) -> Area:
         negative: (n,) scores, n ≥ 2.
 
     Example:
-        >>> area_under_curve(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 2.0]))
-        Area(area=0.75, error=0.35355339059327373)
+        >>> found = area_under_curve(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 2.0]))
+        >>> found.area, round(found.error, 6)
+        (0.75, 0.353553)
     """
     above, below = _placements(positive, negative), 1 - _placements(negative, positive)
     return Area(float(above.mean()), float((above.var() / len(above) + below.var() / len(below)).sqrt()))

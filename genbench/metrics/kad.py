@@ -38,7 +38,7 @@ def kernel_audio_distance(samples: Tensor, reference: Tensor, *, seed: int = 0) 
 
     Example:
         >>> round(kernel_audio_distance(torch.tensor([[5.0], [6.0]]), torch.tensor([[0.0], [1.0]])), 3)
-        121.306
+        121.289
     """
     return KAD_FACTOR * kernel_rows(samples, reference, _width(median_distance(reference, seed=seed))).unbiased
 

@@ -50,7 +50,7 @@ def vendi_score(features: Tensor, *, q: float = VENDI_Q) -> float:
         NotMeasurable: a feature has length 0, so it is like no other.
 
     Example:
-        >>> vendi_score(torch.eye(4)), vendi_score(torch.ones(4, 2))
+        >>> round(vendi_score(torch.eye(4)), 6), round(vendi_score(torch.ones(4, 2)), 6)
         (4.0, 1.0)
     """
     return variety(features, q=q).score
