@@ -21,6 +21,13 @@ Measured = Callable[[int], dict[str, tuple[float, float]]]  # seed -> number -> 
 WIDTH = 64
 TABLE = {"fd": "frechet_distance", "kid": "kernel_distance", "precision": "precision_recall"}
 TABLE |= {"density": "density_coverage", "authenticity": "authenticity"}
+ASKED_FOR = {
+    "mind": "monge_distance",
+    "mmd": "unit_discrepancy",
+    "kad": "kernel_audio_distance",
+    "vendi": "vendi_score",
+}
+TABLE |= ASKED_FOR | {"c2st_auc": "two_sample_test", "clipped_density": "clipped_density_coverage"}
 
 
 def main() -> None:
@@ -54,6 +61,17 @@ def cases() -> Iterator[tuple[str, int, Measured, float]]:
             often = 1 if count < 500 else 0.3
             yield of, count, of_features(draw, count, ("kid", "precision", "density", "authenticity")), often
 
+    for of, draw in {"normal": _normal, "normal, 0.3 off": lambda n, g: _normal(n, g) + 0.3}.items():
+        for count in (100, 300):
+            yield of, count, of_features(draw, count, tuple(ASKED_FOR), _normal), 0.3
+    for of, draw in {"normal": _normal, "normal, 0.2 off": lambda n, g: _normal(n, g) + 0.2}.items():
+        for count in (100, 300):
+            yield of, count, of_both(draw, count), 0.3
+    steep = FEATURES["spectrum i^-1.5"]
+    for count in (100, 300):
+        wide = of_features(lambda n, g: 1.3 * steep(n, g), count, ("clipped_density",), steep)
+        yield "spectrum i^-1.5, 1.3 times as wide", count, wide, 0.3
+
 
 def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
@@ -73,8 +91,23 @@ def of_score(logits: Callable[[int, int, torch.Generator], Tensor], classes: int
     return measured
 
 
-def of_features(draw: Callable[[int, torch.Generator], Tensor], count: int, names: tuple[str, ...]) -> Measured:
-    reference = 1.05 * draw(2000, generator(10**6))  # the same shape, a little wider
+def of_both(draw: Callable[[int, torch.Generator], Tensor], count: int) -> Measured:
+    """Of a number whose error counts both sides: each draw has data of its own."""
+
+    def measured(seed: int) -> dict[str, tuple[float, float]]:
+        evidence = Evidence(samples=draw(count, generator(seed)), reference=_normal(count, generator(seed + 10**6)))
+        return {"c2st_auc": (METRICS[TABLE["c2st_auc"]].compute(evidence)["c2st_auc"], error("c2st_auc", evidence))}
+
+    return measured
+
+
+def of_features(
+    draw: Callable[[int, torch.Generator], Tensor],
+    count: int,
+    names: tuple[str, ...],
+    data: Callable[[int, torch.Generator], Tensor] | None = None,
+) -> Measured:
+    reference = 1.05 * (data or draw)(2000, generator(10**6))  # the same shape, a little wider
     statistics = Evidence(samples=reference, reference=reference).statistics
 
     def measured(seed: int) -> dict[str, tuple[float, float]]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from genbench import metrics as package
 from genbench.cli.metrics import metrics as listing
+from genbench.features.inception import EARNED
 from genbench.metrics import DIRECTIONS, METRICS, Evidence, Metric, NotMeasurable, ReferenceStatistics, Value
 from genbench.metrics import evidence as evidence_module
 from genbench.metrics import reference as reference_module
@@ -24,6 +25,7 @@ from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.fid_infinity import frechet_infinity
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid import kernel_distance
+from genbench.metrics.metric import INCEPTION
 from genbench.metrics.precision_recall import precision_recall
 from genbench.metrics.reference_parts import split_reference
 from genbench.metrics.remarks import remark
@@ -102,7 +104,8 @@ def test_what_needs_torch_comes_with_the_package_when_it_is_asked_for() -> None:
 
 
 # The accuracy score trains for seconds: it has tests of its own, with fewer steps.
-QUICK = [name for name, metric in METRICS.items() if metric.default and name != "classification_accuracy"]
+SLOW = ("classification_accuracy", "kernel_distance_subsets", "class_frechet")
+QUICK = [name for name in METRICS if name not in SLOW]
 
 
 # What a second model on the same images does not pay for.
@@ -130,11 +133,22 @@ def test_every_value_has_one_metric_and_a_direction() -> None:
 
 
 def test_official_names_are_for_the_official_extractor_alone() -> None:
-    official = {n for metric in METRICS.values() for n in metric.reported_names(official=True).values()}
-    other = {n for metric in METRICS.values() for n in metric.reported_names(official=False).values()}
+    official = {n for metric in METRICS.values() for n in metric.reported_names(EARNED).values()}
+    other = {n for metric in METRICS.values() for n in metric.reported_names({}).values()}
     assert {"fid", "fid_infinity", "inception_score"} <= official - other
     assert {"fd", "fd_infinity", "classifier_score"} <= other - official
     assert {"kid", "precision", "psnr"} <= official & other
+
+
+def test_inception_earns_each_name_that_the_table_says_it_earns_and_no_other() -> None:
+    said = {
+        value.name: name
+        for metric in METRICS.values()
+        for value in metric.values
+        for name, weights in value.earned.items()
+        if weights == INCEPTION
+    }
+    assert said == EARNED
 
 
 def test_the_page_on_metrics_names_every_value_and_parameter() -> None:
@@ -291,7 +305,14 @@ def test_the_names_under_which_statistics_are_stored_are_those_of_their_version(
     assert ReferenceStatistics.VERSION == 2
     assert set(statistics.tensors) == {
         *(f"{of}/{name}" for of in ("gaussian", "gap/train/0", "gap/held_out/0") for name in fields),
-        *("neighbour_distances", "kernel_sum", "held_out_distances", "held_out_nearest", "held_out_cells"),
+        *(
+            "neighbour_distances",
+            "neighbour_indices",
+            "kernel_sum",
+            "held_out_distances",
+            "held_out_nearest",
+            "held_out_cells",
+        ),
         *("centroids", "class_histogram", "intensities", "spectrum"),
     }
     assert statistics.neighbour_distances.shape == (120, 5)
@@ -379,7 +400,7 @@ def test_a_metric_of_texts_gives_no_number_of_images(name: str, evidence: Eviden
 def test_a_metric_of_one_s_own_is_measured_by_default_and_kept_off_the_curve() -> None:
     metric = Metric(
         name="mine",
-        values=(Value("mine", None), Value("other", "lower", "official")),
+        values=(Value("mine", None), Value("other", "lower", {"earned": "weights of one's own"})),
         needs=("samples", "mode_count"),
         least_count=3,
         function="kid:measure",
@@ -389,8 +410,8 @@ def test_a_metric_of_one_s_own_is_measured_by_default_and_kept_off_the_curve() -
     assert (metric.version, metric.parameters, metric.per_feature, metric.curve, metric.default) == (
         *(1, {}, False, False, True),
     )
-    assert metric.reported_names(official=True) == {"mine": "mine", "other": "official"}
-    assert metric.reported_names(official=False) == {"mine": "mine", "other": "other"}
+    assert metric.reported_names({"other": "earned", "fd": "fid"}) == {"mine": "mine", "other": "earned"}
+    assert metric.reported_names({}) == {"mine": "mine", "other": "other"}
     few = Evidence(samples=normal(2, 3), reference=normal(9, 3), mode_count=1)
     with pytest.raises(NotMeasurable, match=r"^mine: needs at least 3 samples, got 2$"):
         metric.compute(few)
@@ -424,10 +445,13 @@ def test_values_that_look_like_faults_are_explained_and_others_are_not() -> None
     explained = [numbers["kid"] for numbers in found if remark("kid", numbers["kid"])]
     assert explained == [numbers["kid"] for numbers in found if numbers["kid"] < 0]
     assert 0 < len(explained) < 20
+    assert remark("kad", -0.1) == remark("kid", -0.1)
+    assert (remark("c2st_auc", 0.49) or "").startswith("below 0.5: by chance, or because samples are copies")
     assert (remark("oracle_kl", -0.1) or "").startswith("below 0: by chance, or because the samples")
     assert (
         remark("oracle_kl", 0.0)
         is remark("fd", 0.0)
+        is remark("c2st_auc", 0.5)
         is remark("density", 0.1)
         is remark("pixel_w1", -1.0)
         is remark("kid", 0.0)

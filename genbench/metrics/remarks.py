@@ -11,7 +11,7 @@ def remark(name: str, value: float) -> str | None:
     >>> remark("kid", -1e-4)
     'below 0: the estimate is unbiased, so where the distributions are equal half of all values are; read it as 0'
     """
-    if name == "kid" and value < 0:
+    if name in ("kid", "kad") and value < 0:
         return (
             "below 0: the estimate is unbiased, so where the distributions are equal half of all values are; "
             "read it as 0"
@@ -20,4 +20,6 @@ def remark(name: str, value: float) -> str | None:
         return "0: no sample lies in any neighbourhood of the data, as of images that are all alike or unlike any"
     if name == "oracle_kl" and value < 0:
         return "below 0: by chance, or because the samples are less varied than the data; as far off as one above 0"
+    if name == "c2st_auc" and value < 0.5:
+        return "below 0.5: by chance, or because samples are copies of the data; read it as 0.5"
     return None
