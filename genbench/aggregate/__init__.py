@@ -1,0 +1,4 @@
+"""Statistics over datasets: scores of models on several datasets, with several seeds each. No module here imports torch.
+
+What is aggregated are strata: for one model, dataset -> its scores, one a training seed, higher is better.
+"""
