@@ -49,12 +49,11 @@ def middle_mean(values: Array, weights: Array) -> Array:
 def interquartile_mean(strata: Strata, seed: int = 0, draws: int = DRAWS) -> Estimate:
     r"""Return the interquartile mean of all runs, each dataset with the same weight, and its 95% interval.
 
-    The half-width is :math:`t_{\nu,\,0.975}` times the standard deviation of a stratified bootstrap: of each dataset's n
-    seeds n − 1 are drawn with replacement, which gives a mean the unbiased variance s²/n (with n draws it is short by 1/n:
-    a third at three seeds). ν counts the degrees of freedom by the datasets' shares of the trimmed mean's variance,
-    from their winsorised values. Percentiles of the draws, as usual for this number, reach no farther than the least and the greatest
-    seeds: with three a dataset they cover 71 to 93%, this interval 89 to 99% (docs/aggregate.md). It is of these datasets: others
-    are not in it.
+    The half-width is :math:`t_{\nu,\,0.975}` times the standard deviation of a stratified bootstrap. Of each dataset's
+    n seeds n − 1 are drawn with replacement, which gives a mean the unbiased variance s²/n; n draws would fall short of
+    it by 1/n, a third at three seeds. ν counts the degrees of freedom by the datasets' shares of the trimmed mean's
+    variance, from their winsorised values. The percentiles that are usual for this number reach no farther than the
+    least and the greatest seeds and cover too rarely: docs/aggregate.md has both. Other datasets are not in it.
 
     Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice,
     https://arxiv.org/abs/2108.13264

@@ -26,8 +26,8 @@ class Profile:
 def profile(strata: Strata, thresholds: Sequence[float]) -> Profile:
     """Return the share of runs that score above each threshold, each dataset with the same weight.
 
-    The band holds at one threshold, not at all at once, and at least 95% of the time: it is Wilson's for as many runs as
-    there are datasets times the fewest seeds of one.
+    The band is Wilson's for as many runs as there are datasets times the fewest seeds of one. It holds at one
+    threshold, at least 95% of the time, and not at all of them at once.
 
     Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice, section 4.2,
     https://arxiv.org/abs/2108.13264

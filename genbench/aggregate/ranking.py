@@ -13,7 +13,7 @@ from genbench.records.statistics import holm, is_resolved
 __all__ = ["LEAST_DATASETS", "Ranking", "ranking"]
 
 LEAST_DATASETS = 10
-"""Fewer resolve next to nothing: over five, Wilcoxon's smallest p is 0.0625, over nine and six pairs 0.023 after Holm."""
+"""Over fewer, next to nothing can be told: over five the smallest p of Wilcoxon's test is 0.0625."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Ranking:
 def ranking(means: Mapping[str, Mapping[str, float]]) -> Ranking:
     """Return mean ranks with Friedman's test, and the pairs by Wilcoxon's signed-rank test after Holm.
 
-    Here the datasets are the sample: what is claimed is that the next dataset of their kind would say the same. Pairs are
-    tested by Wilcoxon and not by Nemenyi's critical difference, which depends on what other models there are.
+    Here the datasets are the sample: what is claimed is that the next dataset of their kind would say the same. Pairs
+    are tested by Wilcoxon and not by Nemenyi's critical difference, which depends on what other models there are.
 
     Demšar (2006), Statistical comparisons of classifiers over multiple data sets,
     https://www.jmlr.org/papers/v7/demsar06a.html

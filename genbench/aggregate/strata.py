@@ -52,7 +52,7 @@ def stratified(parts: Iterable[tuple[float, Mean]]) -> Estimate:
 def freedom(variances: Sequence[float], counts: Sequence[int]) -> float:
     r"""Return the degrees of freedom of a sum of variances, :math:`V^2 / \sum v_i^2 / (n_i - 1)`.
 
-    They lie between those of the smallest part and the sum of all; where nothing varies, they are those of the smallest.
+    They lie between those of the smallest part and the sum of all; where nothing varies, they are the smallest's.
 
     Satterthwaite (1946), An approximate distribution of estimates of variance components,
     https://doi.org/10.2307/3002019
@@ -69,9 +69,9 @@ def freedom(variances: Sequence[float], counts: Sequence[int]) -> float:
 def share_interval(share: float, count: float) -> tuple[float, float]:
     r"""Return the 95% interval of a share whose variance is at most :math:`p (1 - p) / n`: Wilson's.
 
-    It has a width at 0 and at 1 too, where any estimate of the variance from the values is 0. `count` may be no whole
-    number. Of a mean of shares, one a dataset, the variance is below that of one share of all their values, as p (1 − p)
-    is concave, so there it covers at least 95%.
+    It has a width at 0 and at 1 too, where any estimate of the variance from the values is 0. The mean of k shares of
+    n/k values each varies no more than one share of n values, as p (1 − p) is concave, so of such a mean it is on the
+    safe side.
 
     Wilson (1927), Probable inference, the law of succession, and statistical inference,
     https://doi.org/10.1080/01621459.1927.10502953

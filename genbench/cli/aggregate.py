@@ -24,10 +24,10 @@ from genbench.cli.terminal import say
 def aggregate(directories: tuple[Path, ...], metric: str | None, out: Path, seed: int) -> None:
     """Score the models of each DIR over all datasets that their records hold; nothing is trained.
 
-    A score is 0 where the number is that of the control `gaussian` on the same dataset and 1 where it is that of `real`,
-    linear in its logarithm. Printed are interquartile means over datasets and seeds with 95% intervals; aggregate.md has
-    the scores by dataset, every pair of models, performance profiles, and what is missing. Datasets, models and
-    budgets are kept apart as in a report, and a dataset that was measured under two recipes is refused.
+    A score is 0 where the number is that of the control gaussian (of texts, ngram) on the same dataset, 1 where it is
+    that of real, and linear in its logarithm. Printed are interquartile means over datasets and seeds with 95%
+    intervals; aggregate.md has the scores by dataset, every pair of models, performance profiles, and what is missing.
+    Budgets are kept apart as in a report; a dataset whose number has two recipes is refused, with what differs.
 
     \b
     Examples:

@@ -22,6 +22,7 @@ from genbench.report.montage import reconstruction_tiles, sample_tiles, write_mo
 from genbench.report.pictures import Pictures
 from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
+from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
 
 __all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
@@ -72,8 +73,8 @@ def _colours(made: Sequence[Section], several: Sequence[Across]) -> dict[str, St
 
 
 def _across(directory: Path, found: Across, colours: Mapping[str, Style]) -> list[str]:
-    heading = "## Across datasets"
-    return [heading, *across_parts(found, draw_across(directory, found.slug, found, colours))]
+    made = [] if found.fault else standings(found)
+    return ["## Across datasets", *across_parts(found, made, draw_across(directory, found, made, colours))]
 
 
 def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Pictures:

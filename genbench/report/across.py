@@ -121,18 +121,16 @@ class Across:
     def fault(self) -> str | None:
         """Why nothing can be aggregated, as a sentence without its stop; None where something can."""
         if len(self.places) < 2:
-            return (
-                f"only {', '.join(place.name for place in self.places) or 'no dataset'} has it; two datasets are needed"
-            )
+            return f"only {', '.join(place.name for place in self.places) or 'no dataset'} has it, and it takes two"
         if len(self.scored) < 2:
             said = "; ".join(f"{place.name}: {place.fault}" for place in self.places if place.fault)
             return f"fewer than two datasets have scores{f' ({said})' if said else ''}"
         if len(self.scores) < 2:
-            return f"only the model {next(iter(self.scores))} has scores; two models are needed"
+            return f"only the model {next(iter(self.scores))} has scores, and it takes two"
         return None if self.shared[0] else "no two models have scores on two datasets that they share"
 
     def wins(self, models: Sequence[str]) -> dict[tuple[str, str], list[int]]:
-        """Return pair of these models -> datasets on which the first is better, on which neither is told, the second better.
+        """Return pair of these models -> datasets on which the first is better, neither, and the second.
 
         Better is what the dataset's own table calls so: resolved after Holm over its pairs of models.
         """

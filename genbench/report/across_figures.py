@@ -18,7 +18,7 @@ from genbench.report.across import Across
 from genbench.report.curves import MOST_LINES
 from genbench.report.drawing import GREY, Margins, Style, caption, label_inches, new_figure, save
 from genbench.report.speeds import MOST_BARS
-from genbench.report.standings import Standing, in_standing_order, mean_ranks, standings
+from genbench.report.standings import Standing, in_standing_order, mean_ranks
 
 __all__ = ["draw_across"]
 
@@ -27,20 +27,18 @@ _MOST_PLACES = 40  # lines of one figure
 
 
 def draw_across(
-    directory: Path, begin: str, found: Across, colours: Mapping[str, Style], seed: int = 0
+    directory: Path, found: Across, made: Sequence[Standing], colours: Mapping[str, Style]
 ) -> dict[str, str]:
     """Draw what there is of one budget's aggregate into `directory`/figures; return kind -> file, relative to it.
 
     Args:
         directory: the page's folder.
-        begin: how the files' names begin.
         found: what stands across its datasets.
+        made: its standings.
         colours: of the models, by name.
-        seed: of the bootstrap's draws.
     """
     if found.fault:
         return {}
-    made = standings(found, seed)
     figures = {
         "scores": _standing_figure(found, made, colours),
         "places": _place_figure(found, in_standing_order(found, made), colours),
@@ -49,7 +47,7 @@ def draw_across(
         figures["ranks"] = _rank_figure(mean_ranks(found))
     files = {}
     for kind, figure in figures.items():
-        files[kind] = f"figures/{begin}-{kind}.png"
+        files[kind] = f"figures/{found.slug}-{kind}.png"
         save(figure, directory / files[kind])
     return files
 
@@ -82,7 +80,7 @@ def _draw_profiles(axis: Axes, found: Across, made: Sequence[Standing], colours:
     at = np.linspace(min(every) - room, max(every) + room, _POINTS)
     for model, held in strata.items():
         drawn, colour = profile(held, at.tolist()), colours[model][0]
-        axis.fill_between(at, drawn.low, drawn.high, color=colour, alpha=0.12, linewidth=0, step="pre")
+        axis.fill_between(at, drawn.low, drawn.high, color=colour, alpha=0.08, linewidth=0, step="pre")
         axis.step(at, drawn.shares, color=colour, label=caption(model, most=24))
     axis.set_ylim(-0.02, 1.02)
     axis.set_xlim(at[0], at[-1])
@@ -168,7 +166,7 @@ def _rank_figure(ranked: Ranking) -> Figure:
         level = depth + 0.5 * (place if left else len(names) - 1 - place) + 0.2
         rank, end = ranked.ranks[name], 0.0 if left else 1.0
         axis.plot([rank, rank], [0, level], color="#444444", linewidth=1.0)
-        axis.hlines(level, *sorted((rank, axis.get_xlim()[int(end)])), color="#444444", linewidth=1.0)
+        axis.plot([rank, axis.get_xlim()[int(end)]], [level, level], color="#444444", linewidth=1.0)
         axis.annotate(
             f"{caption(name)}  {rank:.2f}" if left else f"{rank:.2f}  {caption(name)}",
             (axis.get_xlim()[int(end)], level),

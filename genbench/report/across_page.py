@@ -12,7 +12,7 @@ from genbench.report.across_tables import missing, pair_table, scale_table, scor
 from genbench.report.escape import code, link_target, text
 from genbench.report.formatting import p_value
 from genbench.report.quantities import quantity
-from genbench.report.standings import in_standing_order, mean_ranks, standings
+from genbench.report.standings import Standing, in_standing_order, mean_ranks
 from genbench.report.statements import differing, mixed_recipes
 
 __all__ = ["across_parts", "conflict"]
@@ -33,14 +33,14 @@ def conflict(found: Across) -> str | None:
     return None
 
 
-def across_parts(found: Across, pictures: Mapping[str, str], seed: int = 0, level: int = 3) -> list[str]:
+def across_parts(found: Across, made: Sequence[Standing], pictures: Mapping[str, str], seed: int = 0) -> list[str]:
     """Return the paragraphs of one budget; why nothing can be aggregated, where that is so.
 
     Args:
         found: the models and datasets.
+        made: its standings; none where it has a fault.
         pictures: `scores`, `places` and `ranks` -> the file, relative to the page; those that were drawn.
         seed: of the bootstrap's draws.
-        level: of the headings.
     """
     mixed = [
         f"{text(dataset)} is left out. {mixed_recipes(dataset, next(iter(_numbers(found)), 'fd'), recipes)}"
@@ -48,7 +48,6 @@ def across_parts(found: Across, pictures: Mapping[str, str], seed: int = 0, leve
     ]
     if found.fault:
         return [*mixed, f"Nothing is aggregated for {code(found.budget)}: {text(found.fault)}."]
-    made, heading = standings(found, seed), "#" * level
     models = in_standing_order(found, made)
     return [
         _opening(found),
@@ -57,22 +56,22 @@ def across_parts(found: Across, pictures: Mapping[str, str], seed: int = 0, leve
         standing_table(made),
         _how_wide(found, seed),
         *_picture(pictures, "scores", "interquartile means and performance profiles", _PROFILE),
-        f"{heading} Score by dataset",
+        "### Score by dataset",
         score_table(found, models),
         *_lacking(found),
         *_picture(pictures, "places", "scores of each model on each dataset", _PLACES),
-        f"{heading} Pairs of models",
+        "### Pairs of models",
         *_pairs(found, models),
-        f"{heading} Ranks over datasets",
+        "### Ranks over datasets",
         *_ranks(found, pictures),
-        f"{heading} Where 0 and 1 lie",
+        "### Where 0 and 1 lie",
         scale_table(found),
     ]
 
 
 _PROFILE = (
-    "Left: interquartile means with 95% intervals. Right: the share of runs that score above each threshold, each dataset "
-    "with the same weight, with a 95% band at each threshold; the higher a curve lies, the better."
+    "Left: interquartile means with 95% intervals. Right: the share of runs that score above each threshold, each "
+    "dataset with the same weight, with a 95% band at each threshold; the higher a curve lies, the better."
 )
 _PLACES = "Mean scores with 95% intervals over seeds; dashed, the controls at 0 and at 1."
 
@@ -81,9 +80,10 @@ def _opening(found: Across) -> str:
     headings = " or ".join(text(quantity(name).heading) for name in _numbers(found))
     zeros = " or ".join(f"*{name}*" for name in ZERO if any(place.zero == name for place in found.scored))
     return (
-        f"Trained for {code(found.budget)}. Scores are linear in the logarithm of {headings}: 0 is what the control {zeros} "
-        f"has on that dataset, 1 what *{ONE}* has. Every dataset weighs the same. ± is the 95% interval over training seeds "
-        "on these very datasets: it says nothing of other ones, nor of the controls, which are taken as they were measured."
+        f"Trained for {code(found.budget)}. Scores are linear in the logarithm of {headings}: 0 is what the control "
+        f"{zeros} has on that dataset, 1 what *{ONE}* has. Every dataset weighs the same. ± is the 95% interval over "
+        "training seeds on these very datasets: other ones are not in it, nor are the controls, which are taken as "
+        "they were measured."
     )
 
 
@@ -97,15 +97,13 @@ def _shared(found: Across) -> str:
     unused = [place.name for place in found.scored if place.name not in datasets]
     apart = [model for model in found.scores if model not in models]
     if unused:
-        reasons = [
-            f"{text(name)} ({', '.join(code(model) for model in models if name not in found.scores[model])} without a score)"
-            for name in unused
-        ]
-        said += f" Not in it: {', '.join(reasons)}."
+        without = {name: [code(model) for model in models if name not in found.scores[model]] for name in unused}
+        reasons = ", ".join(f"{text(name)} ({', '.join(lacking)} without a score)" for name, lacking in without.items())
+        said += f" Not among them: {reasons}."
     if apart:
         said += (
-            f" {', '.join(map(code, apart))} {'has' if len(apart) == 1 else 'have'} no score on some of these datasets: "
-            "only the tables below compare with them."
+            f" {', '.join(map(code, apart))} {'has' if len(apart) == 1 else 'have'} no score on some of them, and "
+            f"{'is' if len(apart) == 1 else 'are'} in the tables below alone."
         )
     return said
 
@@ -116,11 +114,13 @@ def _names(names: Sequence[str]) -> str:
 
 def _how_wide(found: Across, seed: int) -> str:
     _, datasets = found.shared
-    if any(len(found.scores[model][name]) < 2 for model in found.shared[0] for name in datasets):
-        return "A model has a single seed on one of these datasets, so it has no interval."
+    single = [model for model in found.shared[0] if any(len(found.scores[model][name]) < 2 for name in datasets)]
+    if len(single) == len(found.shared[0]):
+        return "Each model has a single seed on a dataset, so there are no intervals."
     return (
-        "The interquartile mean is that of the middle half of all runs; its interval is t times the deviation of a bootstrap "
-        f"within datasets (seed {seed})."
+        "The interquartile mean is that of the middle half of all runs; its interval is t times the deviation of a "
+        f"bootstrap within datasets (seed {seed})."
+        + (f" With a single seed on a dataset there is none: {', '.join(map(code, single))}." if single else "")
     )
 
 
@@ -146,9 +146,9 @@ def _pairs(found: Across, models: Sequence[str]) -> list[str]:
     note = (
         "Each pair is compared on the datasets on which both have scores"
         + (", which are not the same for all pairs" if unlike else "")
-        + ". The difference is that of the mean scores; bold, p < 0.05 after Holm over the pairs. A win is a dataset on which the "
-        "first is better by its own table's test. P is the chance that a seed of the first scores above a seed of the "
-        "second, with an interval of at least 95%."
+        + ". The difference is that of the mean scores; bold, p < 0.05 after Holm over the pairs. A win is a dataset "
+        "on which the first is better by that dataset's own test. P is the chance that a seed of the first scores above "
+        "a seed of the second, with an interval of at least 95%."
     )
     return [table, note]
 
@@ -157,16 +157,16 @@ def _ranks(found: Across, pictures: Mapping[str, str]) -> list[str]:
     _, datasets = found.shared
     if len(datasets) < LEAST_DATASETS:
         return [
-            f"No critical-difference diagram: {len(datasets)} datasets, and ranks over fewer than {LEAST_DATASETS} tell next to "
-            "nothing apart (over five, the smallest p of Wilcoxon's test is 0.0625)."
+            f"No critical-difference diagram: there are {len(datasets)} datasets, and ranks over fewer than "
+            f"{LEAST_DATASETS} tell next to nothing apart (over five, the smallest p of Wilcoxon's test is 0.0625)."
         ]
     ranked = mean_ranks(found)
     order = ", ".join(f"{code(model)} {rank:.2f}" for model, rank in ranked.ranks.items())
     alike = "; ".join(", ".join(map(code, clique)) for clique in ranked.cliques) or "none"
     return [
         *_picture(pictures, "ranks", "critical-difference diagram", "Bars join models that are not told apart."),
-        f"Mean ranks: {order}. Friedman's test: {p_value(ranked.p)}. Not told apart by Wilcoxon's signed-rank test after Holm: "
-        f"{alike}. Here the datasets are the sample.",
+        f"Mean ranks: {order}. Friedman's test: {p_value(ranked.p)}. Not told apart by Wilcoxon's signed-rank test "
+        f"after Holm: {alike}. Here the datasets are the sample.",
     ]
 
 

@@ -131,9 +131,8 @@ def pair_table(pairs: Sequence[Pair], wins: Mapping[tuple[str, str], Sequence[in
 
 def scale_table(found: Across) -> str:
     """Return where 0 and 1 lie on each dataset, and the recipe of its number; or why it has no scale."""
-    return markdown_table(
-        ["dataset", "number", "at 0", "at 1", "samples", "extractor", "recipe"], _scales(found), left=2
-    )
+    header = ["dataset", "number", "at 0", "at 1", "samples", "extractor", "recipe"]
+    return markdown_table(header, _scales(found), left=2, words=("extractor", "recipe"))
 
 
 def _scales(found: Across) -> list[list[str]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from genbench.errors import InputError
 from genbench.machine.atomic import write_bytes, write_text
 from genbench.machine.privacy import without_paths
 from genbench.records.plans import missing_cells
-from genbench.report.across import DISTANCES, Across, across
+from genbench.report.across import DISTANCES, Across, Place, across
 from genbench.report.across_figures import draw_across
 from genbench.report.across_page import across_parts, conflict
 from genbench.report.across_tables import state
@@ -75,16 +76,16 @@ def aggregate_directories(directories: Sequence[Path], metric: str | None = None
 
 
 def write_aggregate(aggregate: Aggregate, out: Path) -> Path:
-    """Write `aggregate.md`, `aggregate.csv`, `scores.csv` and `figures/aggregate*.png` into `out`; return the page's path."""
+    """Write `aggregate.md`, `aggregate.csv`, `scores.csv` and `figures/aggregate*.png`; return the page's path."""
     colours = styles(one.model for made in aggregate.standings for one in made)
     colours |= styles([*colours, *(model for found in aggregate.found for model in found.outcomes)])
     parts = [f"# Aggregate: {title(aggregate.records)}"]
     if aggregate.unfinished:
         parts.append(f"**{aggregate.unfinished} planned cells have no record yet**, so what follows is of a part.")
     with plain_style():
-        for found in aggregate.found:
-            pictures = draw_across(out, found.slug, found, colours, aggregate.seed)
-            parts += [f"## Across {len(found.places)} datasets", *across_parts(found, pictures, aggregate.seed)]
+        for found, made in zip(aggregate.found, aggregate.standings, strict=True):
+            pictures = draw_across(out, found, made, colours)
+            parts += [f"## Across {len(found.places)} datasets", *across_parts(found, made, pictures, aggregate.seed)]
     parts += ["## How to reproduce", fence(aggregate.command, "sh"), _FILES]
     write_bytes(out / "aggregate.csv", csv(_summary(aggregate)))
     write_bytes(out / "scores.csv", csv(_scores(aggregate)))
@@ -95,8 +96,8 @@ def write_aggregate(aggregate: Aggregate, out: Path) -> Path:
 _FILES = (
     "## Files\n\n"
     "- [`aggregate.csv`](aggregate.csv): one row a model: interquartile mean and mean with their intervals.\n"
-    "- [`scores.csv`](scores.csv): one row a model, dataset and seed: the number, its score and its scale; one without a\n"
-    "  seed where a model has no number on a dataset, with the reason.\n"
+    "- [`scores.csv`](scores.csv): one row a model, dataset and seed: the number, its score and its scale; one\n"
+    "  without a seed where a model has no number on a dataset, with the reason.\n"
     "- `figures/`: the images of this page."
 )
 
@@ -131,26 +132,25 @@ def _summary(aggregate: Aggregate) -> pd.DataFrame:
 
 
 def _scores(aggregate: Aggregate) -> pd.DataFrame:
-    rows = []
-    for found, made in zip(aggregate.found, aggregate.standings, strict=True):
-        for model in in_standing_order(found, made):
-            for place in found.places:
-                outcome = found.outcomes[model].get(place.name)
-                scale = place.anchors
-                row = {"budget": found.budget, "model": model, "dataset": place.name, "number": place.number}
-                ends = {"at_0": scale.zero if scale else None, "at_1": scale.one if scale else None}
-                rows += [
-                    {
-                        **row,
-                        "seed": seed,
-                        "value": value,
-                        "score": outcome.scores.get(seed),
-                        **ends,
-                        "state": "measured",
-                    }
-                    for seed, value in (outcome.values.items() if outcome else ())
-                ]
-                if outcome is None or not outcome.values:
-                    rows.append({**row, "seed": None, "value": None, "score": None, **ends, "state": state(outcome)})
-    table = pd.DataFrame(rows)
-    return table.astype({"seed": "Int64"})
+    rows = [
+        row
+        for found, made in zip(aggregate.found, aggregate.standings, strict=True)
+        for model in in_standing_order(found, made)
+        for place in found.places
+        for row in _of_cell(found, model, place)
+    ]
+    return pd.DataFrame(rows).astype({"seed": "Int64", "value": "float64", "score": "float64"})
+
+
+def _of_cell(found: Across, model: str, place: Place) -> Iterator[dict[str, Any]]:
+    outcome, anchors = found.outcomes[model].get(place.name), place.anchors
+    values, scores = (outcome.values, outcome.scores) if outcome else ({}, {})
+    for seed in [*values] or [None]:
+        yield {
+            **{"budget": found.budget, "model": model, "dataset": place.name, "number": place.number, "seed": seed},
+            "value": None if seed is None else values[seed],
+            "score": None if seed is None else scores.get(seed),
+            "at_0": anchors.zero if anchors else None,
+            "at_1": anchors.one if anchors else None,
+            "state": "measured" if values else state(outcome),
+        }

@@ -16,7 +16,7 @@ __all__ = ["Standing", "in_standing_order", "mean_ranks", "mean_score", "standin
 
 @dataclass(frozen=True)
 class Standing:
-    """One model over the shared datasets: interquartile mean and mean of its scores, and how many `runs` they are of."""
+    """One model over the shared datasets: interquartile mean and mean of its scores, and of how many `runs`."""
 
     model: str
     middle: Estimate
