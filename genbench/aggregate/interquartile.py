@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from genbench.aggregate.strata import Estimate, Strata, freedom
 from genbench.records.intervals import moments, quantile
 
-__all__ = ["DRAWS", "interquartile_mean", "middle_mean"]
+__all__ = ["DRAWS", "bootstrap", "interquartile_mean", "middle_mean"]
 
 DRAWS = 2000
 """Bootstrap draws of an interval: its half-width then moves by 1.6% with the seed of the draws."""
@@ -74,7 +73,7 @@ def interquartile_mean(strata: Strata, seed: int = 0, draws: int = DRAWS) -> Est
     value = float(middle_mean(np.concatenate(groups), _weights(counts)))
     if min(counts) < 2:
         return Estimate(value, None)
-    error = float(np.std(_drawn(groups, seed, draws), ddof=1))
+    error = float(np.std(bootstrap(groups, [count - 1 for count in counts], seed, draws), ddof=1))
     return Estimate(value, quantile(_freedom(groups, counts)) * error if error else 0.0)
 
 
@@ -83,9 +82,16 @@ def _weights(counts: Sequence[int]) -> Array:
     return np.concatenate([np.full(count, 1 / (count * len(counts))) for count in counts])
 
 
-def _drawn(groups: Sequence[Array], seed: int, draws: int) -> Array:
+def bootstrap(groups: Sequence[Array], sizes: Sequence[int], seed: int, draws: int) -> Array:
+    """Return interquartile means of resamples, (draws,): of each dataset's scores `sizes` are drawn with replacement.
+
+    Args:
+        groups: the scores of each dataset, (n,) float64.
+        sizes: how many of each are drawn.
+        seed: of the draws.
+        draws: how many resamples.
+    """
     generator = np.random.Generator(np.random.PCG64(seed))
-    sizes = [len(group) - 1 for group in groups]
     weights, most = _weights(sizes), max(1, _AT_ONCE // sum(sizes))
     found = []
     for start in range(0, draws, most):
@@ -103,8 +109,7 @@ def _freedom(groups: Sequence[Array], counts: Sequence[int]) -> float:
     values, weights = np.concatenate(groups), _weights(counts)
     order = np.argsort(values, kind="stable")
     ends = np.cumsum(weights[order])
-    # Half a weight that rounding may move is far below any; the quarter's own end still counts as trimmed.
+    # The first and the last value of which a part is inside; the margin is for the rounding of sums.
     low, high = values[order][[np.searchsorted(ends, 0.25 + 1e-9), np.searchsorted(ends, 0.75 - 1e-9)]]
     variances = [moments(np.clip(group, low, high).tolist())[1] / len(group) for group in groups]
-    # A share that underflows is none.
-    return freedom(variances if math.fsum(variances) > 0 else [0.0] * len(groups), counts)
+    return freedom(variances, counts)

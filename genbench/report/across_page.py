@@ -147,8 +147,8 @@ def _pairs(found: Across, models: Sequence[str]) -> list[str]:
         "Each pair is compared on the datasets on which both have scores"
         + (", which are not the same for all pairs" if unlike else "")
         + ". The difference is that of the mean scores; bold, p < 0.05 after Holm over the pairs. A win is a dataset "
-        "on which the first is better by that dataset's own test. P is the chance that a seed of the first scores above "
-        "a seed of the second, with an interval of at least 95%."
+        "on which the first is better by that dataset's own test. P is the chance that a seed of the first scores "
+        "above a seed of the second, with an interval of at least 95%."
     )
     return [table, note]
 

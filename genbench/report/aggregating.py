@@ -144,13 +144,10 @@ def _scores(aggregate: Aggregate) -> pd.DataFrame:
 
 def _of_cell(found: Across, model: str, place: Place) -> Iterator[dict[str, Any]]:
     outcome, anchors = found.outcomes[model].get(place.name), place.anchors
-    values, scores = (outcome.values, outcome.scores) if outcome else ({}, {})
-    for seed in [*values] or [None]:
-        yield {
-            **{"budget": found.budget, "model": model, "dataset": place.name, "number": place.number, "seed": seed},
-            "value": None if seed is None else values[seed],
-            "score": None if seed is None else scores.get(seed),
-            "at_0": anchors.zero if anchors else None,
-            "at_1": anchors.one if anchors else None,
-            "state": "measured" if values else state(outcome),
-        }
+    where = {"budget": found.budget, "model": model, "dataset": place.name, "number": place.number}
+    ends = {"at_0": anchors.zero if anchors else None, "at_1": anchors.one if anchors else None}
+    if outcome is None or not outcome.values:
+        yield where | {"seed": None, "value": None, "score": None} | ends | {"state": state(outcome)}
+        return
+    for seed, value in outcome.values.items():
+        yield where | {"seed": seed, "value": value, "score": outcome.scores.get(seed)} | ends | {"state": "measured"}
