@@ -1,9 +1,9 @@
 """How often the intervals of `genbench aggregate` hold the truth: the tables of docs/aggregate.md.
 
 Run it by `python benchmarks/aggregate_coverage.py`; it takes about ten minutes. Scores of a dataset are normal over
-seeds, or skewed (a gamma distribution of shape 2). The datasets are `alike`, with equal means and spreads; `apart`, with
-means from 0 to 1 and a spread of 0.05; or `unlike`, with means between 0 and 1 and spreads of 0.1 times a log-normal
-factor whose logarithm has the deviation 0.7, drawn anew `WORLDS` times.
+seeds, or skewed (a gamma distribution of shape 2). The datasets are `alike`, with equal means and spreads; `apart`,
+with means from 0 to 1 and a spread of 0.05; or `unlike`, with means between 0 and 1 and spreads of 0.1 times a
+log-normal factor whose logarithm has the deviation 0.7, drawn anew `WORLDS` times.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def of_interquartile_means(kind: str, shape: str, datasets: int, seeds: int) -> 
 
 
 def of_pairs(kind: str, shape: str, datasets: int, seeds: int) -> tuple[float, float, float]:
-    """Return the share of families of four equal models with a false claim, and the coverage of differences and chances."""
+    """Return how often four equal models get a false claim, and how often differences and chances are covered."""
     draw = np.random.default_rng([datasets, seeds, *kind.encode(), *shape.encode(), 4])
     claims = differences = chances = pairs = 0
     for means, _ in worlds(kind, datasets):

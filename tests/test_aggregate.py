@@ -12,7 +12,7 @@ from scipy import stats
 from genbench.aggregate.comparing import chance_of_more, matrix, mean_difference
 from genbench.aggregate.interquartile import bootstrap, interquartile_mean, middle_mean
 from genbench.aggregate.profiles import profile
-from genbench.aggregate.ranking import ranking
+from genbench.aggregate.ranking import ranking, signed_rank_p
 from genbench.aggregate.strata import freedom, share_interval, stratified
 from genbench.records.intervals import Mean, independent_half_width, independent_p, quantile
 from genbench.records.score import Anchors
@@ -200,7 +200,10 @@ def test_ranks_are_those_of_demsars_example() -> None:
     }
     squared = stats.friedmanchisquare(*areas.T).statistic
     assert found.p == pytest.approx(stats.f.sf(13 * squared / (14 * 3 - squared), 3, 39))
-    tests = {pair: stats.wilcoxon(*(areas[:, names.index(one)] for one in pair)).pvalue for pair in found.p_holm}
+    tests = {
+        pair: signed_rank_p(np.subtract(*(areas[:, names.index(one)] for one in pair)).tolist())
+        for pair in found.p_holm
+    }
     assert found.p_holm[min(tests, key=tests.__getitem__)] == pytest.approx(6 * min(tests.values()))
 
 
@@ -212,6 +215,24 @@ def test_cliques_are_the_longest_runs_that_nothing_tells_apart() -> None:
     assert [set(clique) for clique in found.cliques] == [{"best", "like it"}]
     assert [*found.ranks][-1] == "worst"
     assert found.p < 0.001
+
+
+@pytest.mark.parametrize("size", [5, 12, 25])
+def test_signed_ranks_are_exact(size: int) -> None:
+    values = np.random.default_rng(size).normal(0.3, 1, size)
+    assert signed_rank_p(values.tolist()) == pytest.approx(stats.wilcoxon(values, method="exact").pvalue)
+
+
+def test_signed_ranks_with_ties_and_zeros_are_those_of_all_signs() -> None:
+    values = np.array([1.0, 1.0, -1.0, 2.0, 0.0, 3.0, 3.0])
+    given = values[values != 0]
+    ranks = stats.rankdata(abs(given))
+    sums = [
+        sum(r for r, sign in zip(ranks, signs, strict=True) if sign) for signs in itertools.product((0, 1), repeat=6)
+    ]
+    below = sum(ranks[given < 0])
+    assert signed_rank_p(values.tolist()) == pytest.approx(2 * sum(found <= below for found in sums) / len(sums))
+    assert signed_rank_p([0.0, 0.0]) == 1.0
 
 
 def test_equal_models_have_equal_ranks_and_no_p() -> None:

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genbench.aggregate.strata import Strata
@@ -103,9 +103,10 @@ class Across:
 
     @functools.cached_property
     def shared(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The models, and the datasets that all of these have scores on: most models first, then most datasets.
+        """The models of the main table, and the datasets that all of these have scores on.
 
-        At least two of each; empty where no two models share two datasets.
+        Those of the most cells, models times datasets, so that a model that was run on little costs no other its own; of
+        equally many, those of the most models. At least two of each; empty where no two models share two datasets.
         """
         held = {model: frozenset(strata) for model, strata in self.scores.items()}
         sets = [one & other for one, other in itertools.combinations(held.values(), 2)]
@@ -113,7 +114,11 @@ class Across:
         best: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         for candidate in sorted(candidates, key=sorted):
             models = tuple(model for model, datasets in held.items() if datasets >= candidate)
-            if min(len(models), len(candidate)) > 1 and (len(models), len(candidate)) > (len(best[0]), len(best[1])):
+            cells = len(models) * len(candidate)
+            if min(len(models), len(candidate)) > 1 and (cells, len(models)) > (
+                len(best[0]) * len(best[1]),
+                len(best[0]),
+            ):
                 best = (models, tuple(place.name for place in self.scored if place.name in candidate))
         return best
 
@@ -163,23 +168,26 @@ def across(made: Iterable[Section], metric: str | None = None) -> list[Across]:
     """
     by_budget: dict[str, list[Section]] = {}
     for section in made:
-        if section.main and section.models and section.main[0] in ((metric,) if metric else DISTANCES):
+        if section.models:
             by_budget.setdefault(section.budget, []).append(section)
-    every = [_of_budget(budget, held) for budget, held in by_budget.items()]
-    return sorted(every, key=lambda found: (-len(found.places), found.budget))
+    every = [_of_budget(budget, held, (metric,) if metric else DISTANCES) for budget, held in by_budget.items()]
+    found = [one for one in every if one.places or one.conflicts]
+    return sorted(found, key=lambda one: (-len(one.places), one.budget))
 
 
-def _of_budget(budget: str, held: Sequence[Section]) -> Across:
+def _of_budget(budget: str, held: Sequence[Section], wanted: Sequence[str]) -> Across:
     by_data: dict[str, list[Section]] = {}
+    strays: dict[str, list[Section]] = {}  # of cells that lack the number, and so stand in a table by another
     for section, name in zip(held, _dataset_names(held), strict=True):
-        by_data.setdefault(name, []).append(section)
+        has = section.main is not None and section.main[0] in wanted
+        (by_data if has else strays).setdefault(name, []).append(section)
     conflicts = {
         name: {section.main[1]: section.recipe(section.main[1]) for section in several if section.main}
         for name, several in by_data.items()
         if len(several) > 1
     }
     places = tuple(_place(name, several[0]) for name, several in by_data.items() if name not in conflicts)
-    return Across(budget, places, conflicts, _outcomes(places))
+    return Across(budget, places, conflicts, _outcomes(places, strays))
 
 
 def _dataset_names(held: Iterable[Section]) -> list[str]:
@@ -211,17 +219,24 @@ def _place(name: str, section: Section) -> Place:
     return Place(name, section, zero, None if anchors.fault else anchors, anchors.fault or "")
 
 
-def _outcomes(places: Iterable[Place]) -> dict[str, dict[str, Outcome]]:
+def _outcomes(places: Iterable[Place], strays: Mapping[str, Sequence[Section]]) -> dict[str, dict[str, Outcome]]:
     known: dict[str, tuple[str, dict[str, Any], dict[str, Outcome]]] = {}
     for place in places:
-        for row in place.section.models:
-            fields = {name: value for name, value in row.settings.items() if name not in _OF_DATASET}
-            identity = json.dumps(fields, sort_keys=True, default=str)
-            _, _, found = known.setdefault(identity, (str(row.cell["label"]), fields, {}))
-            found[place.name] = _outcome(row, place)
+        for section in (place.section, *strays.get(place.name, ())):
+            for row in section.models:
+                fields = {name: value for name, value in row.settings.items() if name not in _OF_DATASET}
+                identity = json.dumps(fields, sort_keys=True, default=str)
+                _, _, found = known.setdefault(identity, (str(row.cell["label"]), fields, {}))
+                before = found.get(place.name)
+                found[place.name] = _outcome(row, place) if before is None else _with_stray(before, row)
     labels = names([(label, fields) for label, fields, _ in known.values()])
     named = {name: found for name, (_, _, found) in zip(labels, known.values(), strict=True)}
     return dict(sorted(named.items()))
+
+
+def _with_stray(outcome: Outcome, row: Row) -> Outcome:
+    """Count the finished seeds of a row without the number; those that failed are counted already."""
+    return replace(outcome, finished=outcome.finished + len(row.records))
 
 
 def _outcome(row: Row, place: Place) -> Outcome:
