@@ -105,7 +105,7 @@ class Across:
     def shared(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The models of the main table, and the datasets that all of these have scores on.
 
-        Those of the most cells, models times datasets, so that a model that was run on little costs no other its own; of
+        Those of the most cells, models times datasets, so that a model that was run on little costs no other its; of
         equally many, those of the most models. At least two of each; empty where no two models share two datasets.
         """
         held = {model: frozenset(strata) for model, strata in self.scores.items()}
