@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from genbench import __version__
+from genbench.cli.aggregate import aggregate
 from genbench.cli.baseline import baseline
 from genbench.cli.compare import compare
 from genbench.cli.datasets import datasets
@@ -47,7 +48,20 @@ def cli(context: click.Context) -> None:
     context.ensure_object(dict)["command"] = context.invoked_subcommand
 
 
-for command in (run, report, compare, baseline, regress, evaluate, models, datasets, metrics, doctor, plugin):
+for command in (
+    run,
+    report,
+    aggregate,
+    compare,
+    baseline,
+    regress,
+    evaluate,
+    models,
+    datasets,
+    metrics,
+    doctor,
+    plugin,
+):
     cli.add_command(command)
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from genbench.machine.atomic import write_bytes, write_text
 from genbench.records.plans import missing_cells
 from genbench.report import pages
+from genbench.report.across import Across, across
+from genbench.report.across_figures import draw_across
+from genbench.report.across_page import across_parts
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
 from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
@@ -19,6 +22,7 @@ from genbench.report.montage import reconstruction_tiles, sample_tiles, write_mo
 from genbench.report.pictures import Pictures
 from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
+from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
 
 __all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
@@ -52,17 +56,25 @@ def render(
     write_bytes(directory / "results.csv", csv(frame(ordered)))
     write_curves(directory / "curves.csv", ordered)
     made, known = sections(ordered), machines(every)
-    colours = _colours(made)
+    several = [found for found in across(made) if len(found.places) + len(found.conflicts) > 1]
+    colours = _colours(made, several)
     with plain_style():
         drawn = [(section, _draw(directory, section, colours, known)) for section in made]
+        beyond = [part for found in several for part in _across(directory, found, colours)]
     report = directory / "report.md"
-    write_text(report, pages.page(directory, every, drawn, known, command, missing))
+    write_text(report, pages.page(directory, every, drawn, known, command, missing, beyond))
     return report
 
 
-def _colours(made: Sequence[Section]) -> dict[str, Style]:
+def _colours(made: Sequence[Section], several: Sequence[Across]) -> dict[str, Style]:
     # The best first: where colours run out, it is the last ones that are grey.
-    return styles(row.name for section in made for row in section.models)
+    names = [row.name for section in made for row in section.models]
+    return styles([*names, *(model for found in several for model in found.outcomes)])
+
+
+def _across(directory: Path, found: Across, colours: Mapping[str, Style]) -> list[str]:
+    made = [] if found.fault else standings(found)
+    return ["## Across datasets", *across_parts(found, made, draw_across(directory, found, made, colours))]
 
 
 def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Pictures:

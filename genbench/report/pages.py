@@ -33,8 +33,19 @@ def page(
     known: Sequence[Machine],
     command: str | None,
     missing: Sequence[Mapping[str, Any]] = (),
+    beyond: Sequence[str] = (),
 ) -> str:
-    """Return the whole report; `records` are all that were read, `in_order`, `missing` those that were planned."""
+    """Return the whole report.
+
+    Args:
+        directory: where the records' artifacts lie.
+        records: all that were read, `in_order`.
+        made: each section with its pictures.
+        known: the machines of the records.
+        command: what made them.
+        missing: cells that were planned and have no record.
+        beyond: the paragraphs across datasets.
+    """
     parts = [f"# {title(records)}", partial(records, missing), opening(records), *_ends(outcomes(records))]
     previous = ""
     for section, pictures in made:
@@ -43,6 +54,7 @@ def page(
         previous = section.title[0]
         parts += _section(directory, section, pictures, known)
     parts += [
+        *beyond,
         appendix.failed(records),
         appendix.families(records),
         meanings(records),

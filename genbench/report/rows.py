@@ -13,7 +13,7 @@ from genbench.records.statistics import Summary, summarise
 from genbench.report.frame import Record
 from genbench.report.merging import with_older
 
-__all__ = ["Column", "Row", "measured", "rows"]
+__all__ = ["Column", "Row", "measured", "names", "rows"]
 
 Column = tuple[str, str]
 """A metric's name and the id of its recipe: what a column of a table holds."""
@@ -116,8 +116,8 @@ def rows(finished: Iterable[Record], failed: Iterable[Record], *, admit_failed: 
         (tuple(kept for _, kept in sorted(seeds.get(identity, {}).items())), tuple(losses.get(identity, ())))
         for identity in identities
     ]
-    names = _names([(kept or lost)[0]["cell"] for kept, lost in members])
-    return [Row(name, kept, lost) for name, (kept, lost) in zip(names, members, strict=True)]
+    labels = names([((kept or lost)[0]["cell"]["label"], _fields((kept or lost)[0]["cell"])) for kept, lost in members])
+    return [Row(name, kept, lost) for name, (kept, lost) in zip(labels, members, strict=True)]
 
 
 def measured(value: float | None) -> float:
@@ -148,15 +148,19 @@ def _fields(cell: Mapping[str, Any]) -> dict[str, Any]:
     return fields | {f"plugin {name}": plugin.get(name) for name in _OF_PLUGIN}
 
 
-def _names(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    by_label: dict[str, list[dict[str, Any]]] = {}
-    for cell in cells:
-        by_label.setdefault(cell["label"], []).append(_fields(cell))
-    return [_name(cell, by_label[cell["label"]]) for cell in cells]
+def names(cells: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Return a name for each (label, fields): the label; of several with one label, it says in what they differ.
+
+    >>> names([("vae", {"batch_size": 64}), ("vae", {"batch_size": 32}), ("gan", {"batch_size": 64})])
+    ['vae (batch size 64)', 'vae (batch size 32)', 'gan']
+    """
+    by_label: dict[str, list[Mapping[str, Any]]] = {}
+    for label, fields in cells:
+        by_label.setdefault(label, []).append(fields)
+    return [_name(label, fields, by_label[label]) for label, fields in cells]
 
 
-def _name(cell: Mapping[str, Any], namesakes: Sequence[Mapping[str, Any]]) -> str:
-    own, label = _fields(cell), str(cell["label"])
+def _name(label: str, own: Mapping[str, Any], namesakes: Sequence[Mapping[str, Any]]) -> str:
     differing = [name for name in own if any(other.get(name) != own[name] for other in namesakes)]
     said = (f"{name.replace('_', ' ').replace(' sha256', '')} {_short(name, own[name])}" for name in differing)
     return f"{label} ({', '.join(said)})" if differing else label

@@ -108,16 +108,21 @@ class Section:
         return ranks(self.main_values, self.quantity.direction, self.pairs)
 
 
-def sections(records: Sequence[Record]) -> list[Section]:
-    """Return the sections of records that are `in_order`; a cell that failed counts in the row it would have joined."""
+def sections(records: Sequence[Record], metric: str | None = None) -> list[Section]:
+    """Return the sections of records that are `in_order`; a cell that failed counts in the row it would have joined.
+
+    Args:
+        records: finished and failed ones.
+        metric: the number that is to be the main one; else it is chosen by what each record has (`main_metric`).
+    """
     whole = [record for record in merged(records) if record["status"] == "finished"]
     # A cell whose main metric has several recipes is in the table of each.
-    finished = [one for record in whole for one in by_recipe(record, main_metric(record["numbers"]) or "")]
+    finished = [one for record in whole for one in by_recipe(record, metric or main_metric(record["numbers"]) or "")]
     models = [record for record in finished if record["cell"]["role"] == "model"]
     controls = [record for record in finished if record["cell"]["role"] != "model"]
     groups: dict[tuple[str, str], dict[Column | None, list[Record]]] = {}
     for record in models or controls:
-        groups.setdefault(_place(record), {}).setdefault(_main(record), []).append(record)
+        groups.setdefault(_place(record), {}).setdefault(_main(record, metric), []).append(record)
     failed: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record["status"] != "finished":
@@ -136,9 +141,9 @@ def _place(record: Record) -> tuple[str, str]:
     return f"{cell['dataset']['name']}/{cell['dataset'].get('fingerprint')}", str(cell.get("budget"))
 
 
-def _main(record: Record) -> Column | None:
-    metric = main_metric(record["numbers"])
-    return (metric, record["numbers"][metric]["recipe"]) if metric else None
+def _main(record: Record, metric: str | None) -> Column | None:
+    name = metric if metric in record["numbers"] else None if metric else main_metric(record["numbers"])
+    return (name, record["numbers"][name]["recipe"]) if name else None
 
 
 def _join_strays(by_main: dict[Column | None, list[Record]]) -> None:

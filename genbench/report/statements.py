@@ -15,7 +15,7 @@ from genbench.report.quantities import quantity
 from genbench.report.sections import MOST_RANKED, Section
 from genbench.report.tables import field_value, markdown_table
 
-__all__ = ["floor", "mixed_recipes", "remarks", "resolved"]
+__all__ = ["differing", "floor", "mixed_recipes", "remarks", "resolved"]
 
 _MOST_SENTENCES = 10
 
@@ -79,19 +79,26 @@ def remarks(section: Section) -> str:
 
 def mixed_recipes(dataset: str, metric: str, recipes: Mapping[str, Mapping[str, Any]]) -> str:
     """Return that numbers of these recipes (id -> fields) are kept apart, and the fields in which they differ."""
-    ids = list(recipes)
-    fields: dict[str, None] = {}
-    for other in ids[1:]:
-        fields |= dict.fromkeys(differing_fields(recipes[ids[0]], recipes[other]))
     said = "; ".join(
         f"{text(field.replace('_', ' '))}: "
-        + ", ".join(f"{field_value(recipes[recipe].get(field))} ({code(recipe)})" for recipe in ids)
-        for field in fields
+        + ", ".join(f"{field_value(value)} ({code(recipe)})" for recipe, value in values.items())
+        for field, values in differing(recipes).items()
     )
     return (
-        f"On {text(dataset)}, {text(quantity(metric).heading)} was measured under {len(ids)} recipes, so it is in "
-        f"{len(ids)} tables that are never averaged or ranked together. They differ in {said}."
+        f"On {text(dataset)}, {text(quantity(metric).heading)} was measured under {len(recipes)} recipes, so it is in "
+        f"{len(recipes)} tables that are never averaged or ranked together. They differ in {said}."
     )
+
+
+def differing(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the fields in which recipes (id -> fields) differ, with the value that each has.
+
+    >>> differing({"a1": {"samples": 500, "seed": 0}, "b2": {"samples": 1000, "seed": 0}})
+    {'samples': {'a1': 500, 'b2': 1000}}
+    """
+    first, *others = recipes.values()
+    fields = dict.fromkeys(name for other in others for name in differing_fields(first, other))
+    return {field: {name: recipe.get(field) for name, recipe in recipes.items()} for field in fields}
 
 
 def _sentence(pair: Difference, section: Section) -> str:

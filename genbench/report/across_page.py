@@ -1,0 +1,174 @@
+"""What a page says across datasets, in `report.md` and in `aggregate.md` alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from genbench.aggregate.comparing import matrix
+from genbench.aggregate.ranking import LEAST_DATASETS
+from genbench.records.score import ONE, ZERO
+from genbench.report.across import Across
+from genbench.report.across_tables import missing, pair_table, scale_table, score_table, standing_table
+from genbench.report.escape import code, link_target, text
+from genbench.report.formatting import p_value
+from genbench.report.quantities import quantity
+from genbench.report.standings import Standing, in_standing_order, mean_ranks
+from genbench.report.statements import differing, mixed_recipes
+
+__all__ = ["across_parts", "conflict"]
+
+MOST_COMPARED = 40
+"""More models than this are not compared pair by pair: the pairs grow with the square."""
+
+_MOST_PAIRS = 10  # more stand in a fold
+
+
+def conflict(found: Across) -> str | None:
+    """Return that a dataset's number was measured under several recipes and where they differ; None where none was."""
+    for dataset, recipes in found.conflicts.items():
+        fields = "; ".join(
+            f"{name}: {', '.join(map(str, values.values()))}" for name, values in differing(recipes).items()
+        )
+        return f"{dataset} was measured under {len(recipes)} recipes ({', '.join(recipes)}), which differ in {fields}"
+    return None
+
+
+def across_parts(found: Across, made: Sequence[Standing], pictures: Mapping[str, str], seed: int = 0) -> list[str]:
+    """Return the paragraphs of one budget; why nothing can be aggregated, where that is so.
+
+    Args:
+        found: the models and datasets.
+        made: its standings; none where it has a fault.
+        pictures: `scores`, `places` and `ranks` -> the file, relative to the page; those that were drawn.
+        seed: of the bootstrap's draws.
+    """
+    mixed = [
+        f"{text(dataset)} is left out. {mixed_recipes(dataset, next(iter(_numbers(found)), 'fd'), recipes)}"
+        for dataset, recipes in found.conflicts.items()
+    ]
+    if found.fault:
+        return [*mixed, f"Nothing is aggregated for {code(found.budget)}: {text(found.fault)}."]
+    models = in_standing_order(found, made)
+    return [
+        _opening(found),
+        *mixed,
+        _shared(found),
+        standing_table(made),
+        _how_wide(found, seed),
+        *_picture(pictures, "scores", "interquartile means and performance profiles", _PROFILE),
+        "### Score by dataset",
+        score_table(found, models),
+        *_lacking(found),
+        *_picture(pictures, "places", "scores of each model on each dataset", _PLACES),
+        "### Pairs of models",
+        *_pairs(found, models),
+        "### Ranks over datasets",
+        *_ranks(found, pictures),
+        "### Where 0 and 1 lie",
+        scale_table(found),
+    ]
+
+
+_PROFILE = (
+    "Left: interquartile means with 95% intervals. Right: the share of runs that score above each threshold, each "
+    "dataset with the same weight, with a 95% band at each threshold; the higher a curve lies, the better."
+)
+_PLACES = "Mean scores with 95% intervals over seeds; dashed, the controls at 0 and at 1."
+
+
+def _opening(found: Across) -> str:
+    headings = " or ".join(text(quantity(name).heading) for name in _numbers(found))
+    zeros = " or ".join(f"*{name}*" for name in ZERO if any(place.zero == name for place in found.scored))
+    return (
+        f"Trained for {code(found.budget)}. Scores are linear in the logarithm of {headings}: 0 is what the control "
+        f"{zeros} has on that dataset, 1 what *{ONE}* has. Every dataset weighs the same. ± is the 95% interval over "
+        "training seeds on these very datasets: other ones are not in it, nor are the controls, which are taken as "
+        "they were measured."
+    )
+
+
+def _numbers(found: Across) -> dict[str, None]:
+    return dict.fromkeys(place.number for place in found.places)
+
+
+def _shared(found: Across) -> str:
+    models, datasets = found.shared
+    said = f"Over the {len(datasets)} datasets on which all models of the table have scores: {_names(datasets)}."
+    unused = [place.name for place in found.scored if place.name not in datasets]
+    apart = [model for model in found.scores if model not in models]
+    if unused:
+        without = {name: [code(model) for model in models if name not in found.scores[model]] for name in unused}
+        reasons = ", ".join(f"{text(name)} ({', '.join(lacking)} without a score)" for name, lacking in without.items())
+        said += f" Not among them: {reasons}."
+    if apart:
+        said += (
+            f" {', '.join(map(code, apart))} {'has' if len(apart) == 1 else 'have'} no score on some of them, and "
+            f"{'is' if len(apart) == 1 else 'are'} in the tables below alone."
+        )
+    return said
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(map(text, names))
+
+
+def _how_wide(found: Across, seed: int) -> str:
+    _, datasets = found.shared
+    single = [model for model in found.shared[0] if any(len(found.scores[model][name]) < 2 for name in datasets)]
+    if len(single) == len(found.shared[0]):
+        return "Each model has a single seed on a dataset, so there are no intervals."
+    return (
+        "The interquartile mean is that of the middle half of all runs; its interval is t times the deviation of a "
+        f"bootstrap within datasets (seed {seed})."
+        + (f" With a single seed on a dataset there is none: {', '.join(map(code, single))}." if single else "")
+    )
+
+
+def _lacking(found: Across) -> list[str]:
+    said = missing(found)
+    none = [f"- {text(place.name)} has no scores: {text(place.fault)}." for place in found.places if not place.anchors]
+    if not said and not none:
+        return []
+    return [
+        "Missing, and not filled in: a mean is over the seeds that have a score.",
+        "\n".join([*([said] if said else []), *none]),
+    ]
+
+
+def _pairs(found: Across, models: Sequence[str]) -> list[str]:
+    if len(found.scores) > MOST_COMPARED:
+        return [f"There are more than {MOST_COMPARED} models, so their pairs are not compared."]
+    pairs = matrix({model: found.scores[model] for model in models if model in found.scores})
+    table = pair_table(pairs, found.wins([model for model in models if model in found.scores]))
+    if len(pairs) > _MOST_PAIRS:
+        table = f"<details><summary>All {len(pairs)} pairs</summary>\n\n{table}\n\n</details>"
+    unlike = len({pair.datasets for pair in pairs}) > 1
+    note = (
+        "Each pair is compared on the datasets on which both have scores"
+        + (", which are not the same for all pairs" if unlike else "")
+        + ". The difference is that of the mean scores; bold, p < 0.05 after Holm over the pairs. A win is a dataset "
+        "on which the first is better by that dataset's own test. P is the chance that a seed of the first scores "
+        "above a seed of the second, with an interval of at least 95%."
+    )
+    return [table, note]
+
+
+def _ranks(found: Across, pictures: Mapping[str, str]) -> list[str]:
+    _, datasets = found.shared
+    if len(datasets) < LEAST_DATASETS:
+        return [
+            f"No critical-difference diagram: there are {len(datasets)} datasets, and ranks over fewer than "
+            f"{LEAST_DATASETS} tell next to nothing apart (over five, the smallest p of Wilcoxon's test is 0.0625)."
+        ]
+    ranked = mean_ranks(found)
+    order = ", ".join(f"{code(model)} {rank:.2f}" for model, rank in ranked.ranks.items())
+    alike = "; ".join(", ".join(map(code, clique)) for clique in ranked.cliques) or "none"
+    return [
+        *_picture(pictures, "ranks", "critical-difference diagram", "Bars join models that are not told apart."),
+        f"Mean ranks: {order}. Friedman's test: {p_value(ranked.p)}. Not told apart by Wilcoxon's signed-rank test "
+        f"after Holm: {alike}. Here the datasets are the sample.",
+    ]
+
+
+def _picture(pictures: Mapping[str, str], kind: str, alt: str, note: str) -> list[str]:
+    return [f"![{alt}]({link_target(pictures[kind])})", note] if kind in pictures else []
