@@ -22,12 +22,13 @@ from genbench.cli.plugin import plugin
 from genbench.cli.regress import regress
 from genbench.cli.report import report
 from genbench.cli.run import run
+from genbench.cli.statistics import statistics
 from genbench.cli.terminal import say
 from genbench.errors import GenbenchError, InputError, shortened
 
 __all__ = ["main"]
 
-KEEPS_NOTHING = ("evaluate", "plugin")
+KEEPS_NOTHING = ("evaluate", "plugin", "statistics")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -47,7 +48,20 @@ def cli(context: click.Context) -> None:
     context.ensure_object(dict)["command"] = context.invoked_subcommand
 
 
-for command in (run, report, compare, baseline, regress, evaluate, models, datasets, metrics, doctor, plugin):
+for command in (
+    run,
+    report,
+    compare,
+    baseline,
+    regress,
+    evaluate,
+    statistics,
+    models,
+    datasets,
+    metrics,
+    doctor,
+    plugin,
+):
     cli.add_command(command)
 
 
