@@ -22,6 +22,7 @@ from genbench.report.rows import Row
 from genbench.report.sections import Section
 from genbench.report.statements import floor, mixed_recipes, remarks, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
+from genbench.report.target_page import stopped_note
 
 __all__ = ["page"]
 
@@ -33,8 +34,19 @@ def page(
     known: Sequence[Machine],
     command: str | None,
     missing: Sequence[Mapping[str, Any]] = (),
+    beyond: Sequence[str] = (),
 ) -> str:
-    """Return the whole report; `records` are all that were read, `in_order`, `missing` those that were planned."""
+    """Return the whole report.
+
+    Args:
+        directory: where the records' artifacts lie.
+        records: all that were read, `in_order`.
+        made: each section with its pictures.
+        known: the machines of the records.
+        command: what made them.
+        missing: cells that were planned and have no record.
+        beyond: the paragraphs across datasets.
+    """
     parts = [f"# {title(records)}", partial(records, missing), opening(records), *_ends(outcomes(records))]
     previous = ""
     for section, pictures in made:
@@ -43,6 +55,7 @@ def page(
         previous = section.title[0]
         parts += _section(directory, section, pictures, known)
     parts += [
+        *beyond,
         appendix.failed(records),
         appendix.families(records),
         meanings(records),
@@ -82,6 +95,7 @@ def _mixed(section: Section, others: Sequence[Section]) -> list[str]:
 
 def _section(directory: Path, section: Section, pictures: Pictures, known: Sequence[Machine]) -> list[str]:
     parts = [f"## {text(section.name)}", quality_caption(section), quality_table(section), _recipe_line(section)]
+    parts.append(stopped_note(section))
     parts += samples(section, pictures)
     parts += [_links(directory, section), resolved(section), floor(section)]
     if compared := ratio_table(section):
