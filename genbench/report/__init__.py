@@ -42,7 +42,8 @@ def render_directory(directory: Path, targets: Sequence[Target] | None = None) -
     records = [record.data for record in stored_records(directory)]
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
     if targets is None:
-        targets = [Target.parse(text) for text in planned_targets(directory)]
+        stopped = (text for record in records for text in record["cell"].get("stop_at_target", ()))
+        targets = [Target.parse(text) for text in dict.fromkeys([*planned_targets(directory), *stopped])]
     else:
         check_held(targets, records, directory)
     return render(directory, records, "\n".join(commands) or None, missing_cells(directory, records), targets)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genbench.records.target import share_within
-from genbench.report.drawing import GREY, Margins, Style, caption, label_inches, new_figure
+from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, label_inches, new_figure
 from genbench.report.to_target import MEASURED, Profiles
 
 __all__ = ["profile_figure"]
@@ -47,6 +47,6 @@ def _panel(axis: Axes, ratios: Mapping[str, Sequence[float]], colours: Mapping[s
         steps = [1.0, *sorted({ratio for ratio in held if 1 < ratio < math.inf}), right]
         shares = [share_within(held, tau) + 0.004 * place for tau in steps]  # lines on one another are told apart
         axis.step(steps, shares, where="post", color=colours[name][0], label=caption(name))
-    if right > 8:
-        axis.set_xscale("log")
+    axis.set_xlim(1.0, right)  # first, since the names of ticks go by what is shown
+    count_axis(axis, [1.0, right])
     axis.set_xlim(1.0, right)
