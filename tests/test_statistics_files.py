@@ -263,6 +263,7 @@ def test_statistics_that_nobody_could_use_are_not_written(tmp_path: Path) -> Non
     said = "hangs on the classes or symbols of digits, which no file of statistics holds"
     assert said in refused(statistics, "digits", "--out", out, "--extractor", "classifier")
     assert "ends in .npz" in refused(statistics, "digits", "--out", tmp_path / "stats")
+    assert "has no effect with -d digits" in refused(statistics, "digits", "--out", out, "--data-root", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -354,6 +355,18 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, samples: Path) -> None:
     for name in ("a.npz", "b.pt", "c.pt"):
         refused(evaluate, samples, "--reference", tmp_path / name)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "recipe", ["no JSON", 5, {"extractor": "inception"}, {"extractor": {}, "count": "5", "split": "train"}]
+)
+def test_a_recipe_of_another_tool_is_passed_over(tmp_path: Path, recipe: Any) -> None:
+    said = json.dumps(recipe)
+    np.savez(tmp_path / "a.npz", mu=MU, sigma=SIGMA, recipe=np.array(said))
+    found = read_statistics(tmp_path / "a.npz")
+    assert (found.recipe, found.count) == ({}, None)
+    np.savez(tmp_path / "b.npz", mu=MU, sigma=SIGMA, recipe=np.arange(3))
+    assert read_statistics(tmp_path / "b.npz").recipe == {}
 
 
 def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_cell_that_was_killed_stops_where_it_would_have(
 
 
 def test_a_target_that_is_met_before_the_first_step_and_its_report(tiny: Path, tmp_path: Path) -> None:
-    """A benchmark from Python to its page; the page is the same when it is made again, from the records alone."""
+    """A benchmark from Python to its page, which takes the target from what the run has left."""
     out = tmp_path / "out"
     options = {"seeds": 1, "evaluations": 2, "samples": 60, "controls": [], "out": out, "metrics": ["fd"]}
     (record,) = genbench.run([str(tiny)], budget="8steps", target="fd<1e9", stop_at_target=True, **options)
@@ -134,8 +134,6 @@ def test_a_target_that_is_met_before_the_first_step_and_its_report(tiny: Path, t
     page = (out / "report.md").read_text()
     assert "**Stopped at target**: the training of `tiny` was to end" in page
     assert "| digits | `tiny` | 1 of 1 | 0 | 0 | " in page[page.index("## Time to target") :]
-    CliRunner().invoke(report, [str(out)], catch_exceptions=False)
-    assert (out / "report.md").read_text() == page
     for target, message in (
         ("fid<5", f"target 'fid<5': no curve in {out} has fid; they have fd"),
         ("fd_ratio<5", f"target 'fd_ratio<5': {out} has no record of the control real with fd; run it by "),

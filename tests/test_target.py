@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, Target
 from genbench.errors import InputError
 from genbench.evaluation.targets import check_benchmark, check_measured, read_targets
 from genbench.execution import planning
+from genbench.records.fields import fault
 from genbench.records.plans import missing_cells, planned_targets, write_plan
 from genbench.records.target import first_met, performance_ratios, share_within, time_to_target
 
@@ -125,7 +127,7 @@ def test_flags_files_and_the_command_say_the_same(tmp_path: Path) -> None:
     cell = made.cells()[0]
     assert Cell.from_json(cell.to_json()) == cell
     for fault, message in (('target = "fd"', "cannot be read"), ("stop_at_target = 1", "must be true or false")):
-        path.write_text(f'models = ["vae"]\n{fault}\n')
+        path.write_text(f'models = ["vae"]\n{wrong}\n')
         with pytest.raises(InputError, match=f"^{path}:2: .*{message}"):
             read_benchmark(path)
 
@@ -158,6 +160,15 @@ def test_a_plan_keeps_the_targets_of_its_run(tmp_path: Path) -> None:
         path.write_text(path.read_text().replace('"fd<5"', '"fd"'))
     with pytest.raises(InputError, match=r"^plan .* cannot be read; delete it"):
         planned_targets(tmp_path)
+
+
+@pytest.mark.parametrize("value", [5, "fd<5", ["fd"], [5], ["fd < 5"]])
+def test_a_record_that_stopped_at_no_target_is_refused(value: Any) -> None:
+    record = json.loads((Path(__file__).parent / "records" / "schema-4.json").read_text())
+    record["cell"]["stop_at_target"] = ["fd<5"]
+    assert fault(record) == ""
+    record["cell"]["stop_at_target"] = value
+    assert fault(record) == "'cell.stop_at_target' is not a list of targets"
 
 
 # Where it is met

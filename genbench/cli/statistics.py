@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from genbench.cli.numbers import Whole
+from genbench.cli.sides import Request, refuse_unused_root
 from genbench.cli.terminal import go_on_without_cache, say
 from genbench.errors import InputError
 
@@ -39,8 +40,10 @@ def statistics(dataset: str, out: Path, split: str, **flags: Any) -> None:
 
     if out.suffix.lower() != ".npz":
         raise InputError(f"--out {out}: is read as statistics only where its name ends in .npz; add that")
+    settings = Settings(**flags)
+    refuse_unused_root(Request(out, dataset, None, settings, skip_corrupt=False))
     go_on_without_cache()
-    found = _of_dataset(dataset, split, Settings(**flags))
+    found = _of_dataset(dataset, split, settings)
     if found.few:
         say(f"{found.count} items of {found.dimension} features: the covariance is singular", err=True)
     found.write(out)
@@ -80,6 +83,7 @@ def _of_dataset(name: str, split: str, settings: Any) -> _Found:
     from genbench.evaluation.measurement import reference_for
     from genbench.features import OF_THE_DATASET, resolve
     from genbench.machine import environment
+    from genbench.machine.privacy import without_home
     from genbench.metrics.gaussian import GaussianStatistics
 
     device = environment.share(settings.device)
@@ -97,7 +101,7 @@ def _of_dataset(name: str, split: str, settings: Any) -> _Found:
         raise InputError(f"{name}: has {len(features)} {split} {data.kind.noun}, and a covariance needs at least 2")
     gaussian = GaussianStatistics.from_features(features.features)
     recipe = {
-        "dataset": data.name,
+        "dataset": without_home(data.name),
         "dataset_fingerprint": data.fingerprint,
         "split": split,
         "count": gaussian.count,

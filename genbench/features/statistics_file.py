@@ -145,8 +145,10 @@ def _recipe(path: Path, array: npt.NDArray[Any] | None) -> dict[str, Any]:
         raise InputError(
             f"{path}: is damaged: its recipe is no JSON; write it again with genbench statistics"
         ) from error
-    whole = isinstance(recipe, dict) and isinstance(recipe.get("extractor"), dict)
-    return recipe if whole else {}
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("extractor"), dict):
+        return {}
+    count, split = recipe.get("count"), recipe.get("split")
+    return recipe if type(count) is int and count > 1 and isinstance(split, str) else {}
 
 
 def _of_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
