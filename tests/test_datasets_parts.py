@@ -142,10 +142,10 @@ def test_the_fingerprint_is_of_what_is_used(spec):
 def test_the_name_is_the_user_s_and_the_source_is_the_dataset(spec, tmp_path):
     part = load(f"{spec},held_out=100,fraction=0.5")
     assert (part.name, part.source) == (f"{spec},held_out=100,fraction=0.5", "npz")
-    assert features._automatic(part, None, tmp_path) == "classifier"
+    assert features.resolve("auto", part, None, tmp_path) == "classifier"
     images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
     digits = replace(part, name="digits:fraction=0.5", train=Split(images, torch.arange(3)))
-    assert features._automatic(digits, None, tmp_path) == "digits-cnn"
+    assert features.resolve("auto", digits, None, tmp_path) == "digits-cnn"
 
 
 # A dataset without a held-out split of its own

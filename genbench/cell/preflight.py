@@ -13,7 +13,7 @@ from genbench.config import Cell, Settings
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.room import shortage
 from genbench.errors import InputError, Unsuitable
-from genbench.evaluation import measurement
+from genbench.evaluation import measurement, targets
 from genbench.evaluation.selection import select
 from genbench.machine import environment
 from genbench.plugin import finding, loading, options
@@ -73,6 +73,7 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
         raise InputError(f"{samples:,} samples of {cell.dataset} {fault}")
     emit({"event": "stage", "stage": f"extractor for {cell.dataset}"})
     extractor = load_extractor(dataset, settings, device, emit)
+    targets.check_measured(settings, dataset.kind.name, extractor.official, cell.dataset)
     measurement.reference_for(dataset, extractor, emit)
     return {
         "device": str(device),

@@ -167,7 +167,7 @@ class _CellRun:
         memory = cost.peak_memory(self.device)  # before another model is built
         if not by_flops:
             self.events.stage("counting")
-            flops = training.count_flops(progress.step)
+            flops = training.count_flops(max(1, progress.step))  # none was taken where the first evaluation was enough
         for row in progress.rows:
             row.flops = flops.total(row.step)
         return {

@@ -15,13 +15,14 @@ import torch
 
 from genbench import seeding
 from genbench.cell.events import Events
-from genbench.config import Cell
+from genbench.config import Cell, Target
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
 from genbench.plugin import options
 from genbench.plugin.data import Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
+from genbench.records.target import first_met
 from genbench.training import checkpoint, cost, loop
 from genbench.training.capture import WARM_UP_STEPS, ReplayedStep
 from genbench.training.compilation import double_backward_told
@@ -95,7 +96,7 @@ class CellTraining:
         evaluate: Callable[[], dict[str, float]],
         steps: int | None,
     ) -> None:
-        """Train to the end of the budget.
+        """Train to the end of the budget, or to the targets where training is to stop there.
 
         Args:
             model: from `begin`.
@@ -134,9 +135,17 @@ class CellTraining:
                 step=self.replayed_step(model),
                 evaluate=evaluated,
                 after_window=after_window,
+                enough=self.targets_are_met if settings.stop_at_target else None,
             )
+        if schedule.window(progress):
+            self.events.notice(f"target {', '.join(settings.target)} met: training ends after step {progress.step:,}")
         if autosave.is_worth_it():
             autosave.save(progress.to_json())  # the last evaluation may take long, and may fail
+
+    def targets_are_met(self, progress: Progress) -> bool:
+        """Whether every target has been met somewhere along the curve."""
+        curve = [vars(row) for row in progress.rows]
+        return all(first_met(curve, Target.parse(text)) for text in self.cell.settings.target)
 
     def replayed_step(self, model: Model) -> ReplayedStep | None:
         """Return what replays the model's steps from a CUDA graph; None where it is not asked for or not allowed."""

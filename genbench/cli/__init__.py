@@ -23,12 +23,13 @@ from genbench.cli.plugin import plugin
 from genbench.cli.regress import regress
 from genbench.cli.report import report
 from genbench.cli.run import run
+from genbench.cli.statistics import statistics
 from genbench.cli.terminal import say
 from genbench.errors import GenbenchError, InputError, shortened
 
 __all__ = ["main"]
 
-KEEPS_NOTHING = ("evaluate", "plugin")
+KEEPS_NOTHING = ("evaluate", "plugin", "statistics")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,6 +57,7 @@ for command in (
     baseline,
     regress,
     evaluate,
+    statistics,
     models,
     datasets,
     metrics,

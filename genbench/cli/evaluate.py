@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @click.argument("items", type=click.Path(path_type=Path), metavar="ITEMS")
 @click.option("-d", "--dataset", metavar="DATASET", help="What to compare with: a dataset's training split.")
 @click.option(
-    "--reference", type=click.Path(path_type=Path), metavar="PATH", help="Or a folder, .zip, .npz, .npy or .txt."
+    "--reference",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Or a folder, .zip, .npz, .npy or .txt, or statistics of features.",
 )
 @click.option(
     "--extractor",
@@ -49,11 +52,14 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
     The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`.
     After ± stands the standard error of one evaluation: how far a number moves when the same model draws other samples.
     After `real` stands what as many held-out items of DATASET score: the floor. With --reference none are held out.
+    A reference may be a file of mean and covariance alone, of `genbench statistics`, pytorch-fid, clean-fid or
+    torch-fidelity: then fd (fid) is measured, and what else needs no more.
 
     \b
     Examples:
       genbench evaluate samples/ -d cifar10 --extractor inception
       genbench evaluate samples.npz --reference real_images/ --extractor inception --profile clean-fid
+      genbench evaluate samples/ --reference cifar10-stats.npz --extractor inception --profile pytorch-fid
       genbench evaluate samples/ -d mnist --metrics fd,kid,precision --timing
       genbench evaluate digits.npy -d digits --metrics +cas --json
       genbench evaluate names.txt -d names
@@ -102,7 +108,7 @@ def _print_table(scored: Scored) -> None:
     for name, number in numbers.items():
         if said := remark(name, number.value):
             click.echo(f"{name} is {said}", err=True)
-    for why in scored.missing.values():
+    for why in dict.fromkeys(scored.missing.values()):
         say(f"not measured: {why}", err=True)
 
 

@@ -21,7 +21,7 @@ DEFAULT_BUDGET = "3000steps"
 SHORT_BUDGET = "1000steps"  # where no model is named
 OF_TRAINING = (
     *("batch_size", "evaluations", "training_precision", "compile", "cuda_graph"),
-    *("checkpoint_interval", "plugins_from"),
+    *("checkpoint_interval", "plugins_from", "target", "stop_at_target"),
 )
 
 
@@ -76,6 +76,8 @@ OF_TRAINING = (
 @click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
 @click.option("--eval-precision", metavar="P", help="Of the extractor: fp32 or bf16.  [default: fp32]")
 @click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
+@click.option("--target", multiple=True, metavar="NAME<X,...", help="Report the time to it, as fd<5; repeatable.")
+@click.option("--stop-at-target", is_flag=True, default=None, help="End a cell's training where its targets are met.")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
 @click.option("--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all; repeatable.")
@@ -110,6 +112,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
       genbench run -m vae -d mnist:fraction=0.01 -d npz:scans.npz,held_out=500
       genbench run -m conv-vae -d cifar10 --device cuda --training-precision tf32 --cuda-graph
       genbench run -m ./a/model.py:label=before -m ./b/model.py:width=64,label=after
+      genbench run -m vae -m dcgan --target 'fd<20,fd_ratio<3' --evaluations 20
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
     """
     go_on_without_cache()  # first, as importing matplotlib makes it look for its own folder
@@ -187,6 +190,8 @@ def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions)
         values["controls"] = []
     if flags["metrics"] is not None:
         flags["metrics"] = names_in(flags["metrics"])
+    if flags["target"]:
+        flags["target"] = ",".join(flags["target"])
     values |= {key: value for key, value in flags.items() if value is not None and value != ()}
     if "models" not in values:
         from genbench.plugin.finding import installed

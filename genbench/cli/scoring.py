@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from genbench.cli.measurable import split_measurable
 from genbench.cli.sides import Opened, Request, Show, tell
 from genbench.errors import InputError
 from genbench.evaluation.stopwatch import Stopwatch
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
     from genbench.evaluation.measurement import Number
     from genbench.features.extractor import Extractor
+    from genbench.metrics import Metric
 
 __all__ = ["Scored", "score"]
 
@@ -53,6 +56,7 @@ def score(request: Request, show: Show) -> Scored:
     """
     from genbench.datasets.external_texts import SUFFIX
     from genbench.evaluation.selection import select
+    from genbench.features.statistics_file import holds_statistics
 
     select(request.settings.metrics)  # a name that no metric has is told before anything is read
     paths = [path for path in (request.items, request.reference) if path is not None]
@@ -62,6 +66,8 @@ def score(request: Request, show: Show) -> Scored:
         raise InputError(f"{texts[0]} holds texts and {other} does not; compare items of one kind")
     if texts:
         from genbench.cli.scoring_texts import open_texts_of as opened
+    elif request.reference is not None and holds_statistics(request.reference):
+        from genbench.cli.scoring_statistics import open_against_statistics as opened
     else:
         from genbench.cli.scoring_images import open_images_of as opened
     return _measured(request, show, opened(request, show))
@@ -73,8 +79,13 @@ def _measured(request: Request, show: Show, side: Opened) -> Scored:
 
     data, extractor = side.data, side.extractor
     noun = data.kind.noun
-    metrics = select(request.settings.metrics, data.kind.name)
-    reference = measurement.reference_for(data, extractor, lambda event: tell(show.step, event), side.limit)
+    metrics: Sequence[Metric] = select(request.settings.metrics, data.kind.name)
+    left: dict[str, str] = {}
+    if side.reference is None:
+        reference = measurement.reference_for(data, extractor, lambda event: tell(show.step, event), side.limit)
+    else:
+        reference = side.reference
+        metrics, left = split_measurable(metrics, request, reference)
     evaluator = measurement.Evaluator(data, extractor, reference, metrics, side.fields)
     names = [metric.name for metric in metrics]
     show.begin(f"measuring {side.count:,} {noun} by {extractor.name}: {', '.join(names)}")
@@ -84,7 +95,7 @@ def _measured(request: Request, show: Show, side: Opened) -> Scored:
     rate = len(items) / (time.perf_counter() - begin)
     numbers = evaluator.score(items, None, features=features)
     seconds = dict(watch.seconds)
-    missing = dict(evaluator.missing)  # of the items; the floor may miss other numbers
+    missing = left | evaluator.missing  # of the items; the floor may miss other numbers
     floor = evaluator.floor(len(items))
     return Scored(
         title=_title(request, len(items), data, extractor),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.cli.sides import Opened, Request, Show, refuse_unused_root, tell
@@ -15,28 +16,21 @@ if TYPE_CHECKING:
     from genbench.datasets.external import External
     from genbench.features.extractor import Extractor, Features
 
-__all__ = ["open_images_of"]
+__all__ = ["find_images_of", "open_images_of", "read_images", "refuse_unused"]
 
 
 def open_images_of(request: Request, show: Show) -> Opened:
     """Open both sides, and refuse what would have no effect."""
-    from genbench.datasets.external import open_images
-    from genbench.datasets.mapping import PixelStore
-    from genbench.features.extractor import extract
     from genbench.machine import environment
 
     device = environment.share(request.settings.device)
-    how: Any = {"image_size": request.settings.image_size, "skip_corrupt": request.skip_corrupt}
-    found, *others = (open_images(path, **how) for path in (request.items, request.reference) if path is not None)
+    found, *others = (find_images_of(request, path) for path in (request.items, request.reference) if path is not None)
     given = others[0] if others else None
-    _refuse_unused(request, found, given)
+    refuse_unused(request, found, given)
     found, data, extractor, remarks = _prepare(request, found, given, device, show.step)
-    store = PixelStore((found.count, *found.shape), str(request.items))
 
     def read() -> tuple[Tensor, Features]:
-        filled = found.read(store, extractor.alpha)
-        features = extract(extractor, store.images, filled=filled, progress=show.step("reading and features"))
-        return store.images[: store.count], features
+        return read_images(found, extractor, show)
 
     def told() -> list[str]:
         sides = (found, *others)
@@ -46,6 +40,24 @@ def open_images_of(request: Request, show: Show) -> Opened:
     limit = None if given is None else len(data.train)
     fields = {"alpha": extractor.alpha} if any(side.transparent for side in (found, *others)) else {}
     return Opened(found.count, data, limit, extractor, fields, read, told)
+
+
+def find_images_of(request: Request, path: Path) -> External:
+    """Find the images at `path` and read their headers, as the request says."""
+    from genbench.datasets.external import open_images
+
+    return open_images(path, image_size=request.settings.image_size, skip_corrupt=request.skip_corrupt)
+
+
+def read_images(found: External, extractor: Extractor, show: Show) -> tuple[Tensor, Features]:
+    """Return (N, C, H, W) uint8 images and their features, extracted as they are read."""
+    from genbench.datasets.mapping import PixelStore
+    from genbench.features.extractor import extract
+
+    store = PixelStore((found.count, *found.shape), str(found.path))
+    filled = found.read(store, extractor.alpha)
+    features = extract(extractor, store.images, filled=filled, progress=show.step("reading and features"))
+    return store.images[: store.count], features
 
 
 def _prepare(
@@ -94,7 +106,7 @@ def _prepare(
     return found, data, extractor, remarks
 
 
-def _refuse_unused(request: Request, found: External, given: External | None) -> None:
+def refuse_unused(request: Request, found: External, given: External | None) -> None:
     """Refuse options that would have no effect on what was given."""
     settings = request.settings
     sides = [side for side in (found, given) if side is not None]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from genbench.config import Settings
     from genbench.datasets.dataset import Dataset
+    from genbench.evaluation.measurement import Reference
     from genbench.features.extractor import Extractor, Features
 
 __all__ = ["Opened", "Request", "Show", "refuse_unused_root", "tell"]
@@ -55,6 +56,7 @@ class Opened:
         fields: for the recipes.
         read: returns the scored items as they are stored, and their features.
         remarks: returns what the user should know, once all has been read.
+        reference: features of the data, or their statistics, where they are given; else they are extracted.
     """
 
     count: int
@@ -64,6 +66,7 @@ class Opened:
     fields: dict[str, str]
     read: Callable[[], tuple[Tensor, Features]]
     remarks: Callable[[], list[str]]
+    reference: Reference | None = None
 
 
 def refuse_unused_root(request: Request) -> None:

@@ -7,6 +7,7 @@ from genbench.config.budget import Budget
 from genbench.config.model_spec import ModelSpec
 from genbench.config.reading import make_benchmark, read_benchmark
 from genbench.config.settings import Settings
+from genbench.config.target import Target
 
 __all__ = [
     "CONTROLS",
@@ -16,6 +17,7 @@ __all__ = [
     "Cell",
     "ModelSpec",
     "Settings",
+    "Target",
     "make_benchmark",
     "read_benchmark",
 ]

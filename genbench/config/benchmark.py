@@ -51,7 +51,8 @@ class Cell:
         """Read what `to_json` returned."""
         settings = dict(data["settings"])
         settings["budget"] = Budget(**settings["budget"])
-        settings["metrics"] = tuple(settings["metrics"])  # JSON knows lists alone
+        for name in ("metrics", "target"):
+            settings[name] = tuple(settings[name])  # JSON knows lists alone
         return cls(ModelSpec(**data["model"]), data["dataset"], data["seed"], Settings(**settings))
 
 

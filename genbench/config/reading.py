@@ -13,6 +13,7 @@ from genbench.config.benchmark import MOST_CELLS, Benchmark
 from genbench.config.budget import Budget
 from genbench.config.model_spec import LARGEST_WHOLE, ModelSpec
 from genbench.config.settings import Settings
+from genbench.config.target import Target
 from genbench.errors import InputError, nearest, quoted
 
 __all__ = ["make_benchmark", "read_benchmark"]
@@ -52,6 +53,8 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
     settings = {key: value for key, value in values.items() if key in {field.name for field in fields(Settings)}}
     if "metrics" in settings:
         settings["metrics"] = tuple(_texts(settings["metrics"], "metrics"))
+    if "target" in settings:
+        settings["target"] = _targets(settings["target"])
     if "budget" in settings and not isinstance(settings["budget"], Budget):
         settings["budget"] = Budget.parse(settings["budget"])
     for key in ("device", "extractor", "weights", "profile", "data_root", "training_precision", "eval_precision"):
@@ -59,7 +62,7 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
         may_lack = value is None and key in ("weights", "profile", "data_root")
         if not may_lack and not (isinstance(value, str) and value.isprintable()):
             raise InputError(f"{key} must be text that can be shown, not {quoted(value)}")
-    for key in ("compile", "cuda_graph"):
+    for key in ("compile", "cuda_graph", "stop_at_target"):
         if not isinstance(settings.get(key, False), bool):
             raise InputError(f"{key} must be true or false, not {quoted(settings[key])}")
     return Benchmark(**own, settings=Settings(**settings))
@@ -126,6 +129,12 @@ def _printable(text: str, what: str) -> str:
     if not text.isprintable():
         raise InputError(f"{what} {quoted(text)} holds characters that cannot be shown; rename the file or the value")
     return text
+
+
+def _targets(value: Any) -> tuple[str, ...]:
+    """Read `fd<5,recall>0.6`, or a list of such texts."""
+    texts = [value] if isinstance(value, str) else _texts(value, "target")
+    return tuple(dict.fromkeys(str(Target.parse(part)) for text in texts for part in text.split(",")))
 
 
 def _listed(value: Any, key: str) -> Iterable[Any]:

@@ -38,6 +38,8 @@ class Settings:
         image_size: what images are resized to, or None to take them as they are.
         data_root: where datasets are kept.
         metrics: names that `genbench.evaluation.selection.select` reads; none is the default.
+        target: what training is to reach, such as `fd<5`, each as `Target` writes it.
+        stop_at_target: whether a cell's training ends at the first evaluation after all targets have been met.
     """
 
     budget: Budget = DEFAULT_BUDGET
@@ -55,6 +57,8 @@ class Settings:
     image_size: int | None = None
     data_root: str | None = None
     metrics: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    stop_at_target: bool = False
 
     def __post_init__(self) -> None:
         for name, largest in LARGEST.items():

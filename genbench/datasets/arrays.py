@@ -97,7 +97,7 @@ def choose(path: Path, names: Iterable[str]) -> str:
     if set(given) <= _STATISTICS | {"mu_clean", "sigma_clean"}:
         raise InputError(
             f"{path}: holds only {' and '.join(given)}, the statistics of another tool's features; genbench extracts "
-            "features itself: give the images"
+            "features itself: give the images, or compare images with these by genbench evaluate --reference"
         )
     chosen = next((name for name in PREFERRED if name in given), None) or (given[0] if len(given) == 1 else None)
     if chosen is None:
@@ -129,7 +129,7 @@ def _beside(chosen: str) -> str:
     return (
         f"its images ({chosen}) are used, not its mu and sigma: those are of all training images and another tool's "
         "features, and published FIDs are measured against them; fid here is against the images of the file alone, so "
-        "it differs from those"
+        "it differs from those; for mu and sigma, save the two alone in a file"
     )
 
 

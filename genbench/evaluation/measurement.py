@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor, Features, RecipeValue, extract
 from genbench.features.tensor_cache import read_cached, write_cached
 from genbench.metrics.evidence import Evidence
+from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.metric import Metric
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.reference import ReferenceStatistics
@@ -54,10 +55,19 @@ class Number:
 
 @dataclass(frozen=True)
 class Reference:
-    """Features of the training split and of the held-out split."""
+    """Features of the training split and of the held-out split.
+
+    Args:
+        train: none where there is a `gaussian`.
+        held_out: none where nothing is held out.
+        gaussian: mean and covariance of the training features, where they are given in the features' place.
+        described: what a recipe says of the training split, where that is not a dataset's.
+    """
 
     train: Features
     held_out: Features
+    gaussian: GaussianStatistics | None = None
+    described: Mapping[str, RecipeValue] = field(default_factory=dict)
 
 
 def reference_for(
@@ -78,7 +88,7 @@ def reference_for(
         what = f"{split.replace('_', '-')} {dataset.kind.noun}"
         path = _cache_path("features", _reference_key(dataset, extractor, limit, split=split))
         parts[split] = _cached(path, len(items)) or _extract(path, items, extractor, what, emit)
-    return Reference(**parts)
+    return Reference(parts["train"], parts["held_out"])
 
 
 def _cached(path: Path, count: int) -> Features | None:
@@ -149,6 +159,7 @@ class Evaluator:
             reference.train.logits,
             self._reference_items,
             read_cached(self._statistics_path),
+            reference.gaussian,
         )
 
     @property
@@ -261,6 +272,7 @@ class Evaluator:
                 "reference_split": "train",
                 "reference_count": len(evidence.reference),
                 "seed": evidence.seed,
+                **self.reference.described,
             }
         else:
             recipe |= {"split": "held-out", self.dataset.kind.noun: len(self.dataset.held_out)}

@@ -19,6 +19,7 @@ from genbench import datasets
 from genbench.config import CONTROLS, Benchmark
 from genbench.errors import GenbenchError, InputError
 from genbench.evaluation.selection import select
+from genbench.evaluation.targets import check_benchmark
 from genbench.execution.cell_lock import CellLock
 from genbench.execution.conditions import DEFAULT, Conditions
 from genbench.execution.local import ForkServer, Outcome
@@ -70,6 +71,7 @@ def run_benchmark(
     for dataset in benchmark.datasets:
         datasets.is_at_hand(dataset)  # an unknown name is told before a server is started
     select(benchmark.settings.metrics)  # likewise
+    check_benchmark(benchmark)
     made = _check_writable(directory)
     atomic.sweep(directory)
     ids: list[str] = []
@@ -78,7 +80,8 @@ def run_benchmark(
             planned = plan(benchmark, found, server, listener, conditions.limits)
             ids = [each.id for each in planned]
             runner = _Runner(server, planned, directory, listener, command, conditions)
-            write_plan(directory, ((each.id, each.description) for each in planned))  # for the report of a partial run
+            described = ((each.id, each.description) for each in planned)
+            write_plan(directory, described, benchmark.settings.target)  # for the report of a partial run
             records = runner.run()
     except BaseException as error:
         error.add_note(f"{standing(directory, ids)}; {GOES_ON}" if ids else GOES_ON)

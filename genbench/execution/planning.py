@@ -168,6 +168,7 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
         "training_precision": settings.training_precision,
         "compile": settings.compile,
         **_graph(cell),
+        **_stop(cell),
         "device": data["device"],
         "evaluations": settings.evaluations,
         "samples": data["samples"],
@@ -188,3 +189,8 @@ def _name(cell: Cell) -> str:
 def _graph(cell: Cell) -> dict[str, bool]:
     """Return what is said of CUDA graphs: nothing where none is asked for, so that older cells keep their identity."""
     return {"cuda_graph": True} if cell.settings.cuda_graph else {}
+
+
+def _stop(cell: Cell) -> dict[str, list[str]]:
+    """Return at which targets training ends, which can change its numbers; nothing where it does not end there."""
+    return {"stop_at_target": sorted(cell.settings.target)} if cell.settings.stop_at_target else {}

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
     from genbench.features.extractor import Extractor
 
-__all__ = ["EXTRACTORS", "TAKES", "WEIGHTS_URL", "extractors_of", "inception_weights_at_hand", "load"]
+__all__ = [
+    "EXTRACTORS",
+    "OF_THE_DATASET",
+    "TAKES",
+    "WEIGHTS_URL",
+    "extractors_of",
+    "inception_weights_at_hand",
+    "load",
+    "resolve",
+]
 
 EXTRACTORS = {
     "auto": "for images digits-cnn if they are digits, inception if its weights are available, else classifier, else "
@@ -40,6 +49,8 @@ TAKES = {  # the kinds of items that each is for
     "ngram": ("text",),
     "minilm": ("text",),
 }
+
+OF_THE_DATASET = ("classifier", "ngram", "minilm")  # which need its classes or symbols, and not only its items
 
 WEIGHTS_URL = PUBLISHED.url
 inception_weights_at_hand = weights_at_hand
@@ -103,10 +114,15 @@ def load(
     if dataset.kind.name not in TAKES[name]:
         takes = " and ".join(NOUNS[kind] for kind in TAKES[name])
         raise InputError(f"extractor '{name}': takes {takes}, and {dataset.name} holds {dataset.kind.noun}")
-    chosen = _automatic(dataset, weights, request.cache) if name == "auto" else name
+    chosen = resolve(name, dataset, weights, request.cache)
     if chosen != "inception":
         _refuse(chosen, dataset, {"--weights": weights, "--profile": profile})
     return _LOAD[chosen](request)
+
+
+def resolve(name: str, dataset: Dataset, weights: Path | None = None, cache: Path | None = None) -> str:
+    """Return which extractor `auto` stands for, and any other name as it is; `load` has the arguments."""
+    return _AUTOMATIC[dataset.kind.name](dataset, weights, cache or cache_root()) if name == "auto" else name
 
 
 def _check_names(name: str, precision: str) -> None:
@@ -124,10 +140,6 @@ def _refuse(extractor: str, dataset: Dataset, inceptions: Mapping[str, object]) 
     for option, value in inceptions.items():
         if value is not None:
             raise InputError(f"extractor '{extractor}': takes no {option}; {advice}")
-
-
-def _automatic(dataset: Dataset, weights: Path | None, cache: Path) -> str:
-    return _AUTOMATIC[dataset.kind.name](dataset, weights, cache)
 
 
 def _of_images(dataset: Dataset, weights: Path | None, cache: Path) -> str:

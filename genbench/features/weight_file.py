@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +17,15 @@ from torch import Tensor
 from genbench.errors import InputError
 from genbench.machine import atomic
 
-__all__ = ["check_shapes", "content_sha256", "file_sha256", "read_metadata", "read_tensors", "write_tensors"]
+__all__ = [
+    "check_shapes",
+    "content_sha256",
+    "file_sha256",
+    "read_checkpoint",
+    "read_metadata",
+    "read_tensors",
+    "write_tensors",
+]
 
 NAMED = 3  # of the tensors that do not fit
 _RECORD = "genbench"
@@ -60,20 +69,41 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InputError(f"{what}: no file {path}; give the path of a .pth or .safetensors file")
+    if path.suffix != ".safetensors":
+        return _named(read_checkpoint(path, what), path, what)
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping, only keys())
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping, only keys())
     except SafetensorError as error:
         raise InputError(f"{what}: {path} is no safetensors file or is damaged ({_first_line(error)})") from error
     except OSError as error:
         raise InputError(f"{what}: {path} cannot be read ({_first_line(error)})") from error
+
+
+def read_checkpoint(path: Path, what: str, allowed: Sequence[Any] = ()) -> object:
+    """Return what `torch.save` wrote, on the CPU, without running code from the file.
+
+    Args:
+        path: of the file.
+        what: opens the line of an error.
+        allowed: classes and functions that it may name beside those of plain tensors, as `safe_globals` takes them.
+
+    Raises:
+        InputError: the file cannot be read, is damaged, or holds anything else.
+    """
+    try:
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{what}: {path} cannot be read ({_first_line(error)})") from error
     except Exception as error:  # damaged bytes make the unpickler raise almost anything
-        reason = _first_line(error)
-        raise InputError(
-            f"{what}: {path} is no PyTorch checkpoint of plain tensors or is damaged ({reason})"
-        ) from error
+        plain = "plain arrays" if allowed else "plain tensors"
+        # torch advises to load what it refuses without the check: no advice for a file from elsewhere.
+        reason = _first_line(error).partition("In PyTorch")[0].strip()
+        raise InputError(f"{what}: {path} is no PyTorch checkpoint of {plain} or is damaged ({reason})") from error
+
+
+def _named(loaded: object, path: Path, what: str) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
     ):

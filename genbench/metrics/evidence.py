@@ -31,7 +31,7 @@ class Evidence:
 
     Args:
         samples: (M, d) features of the samples.
-        reference: (N, d) features of the training split.
+        reference: (N, d) features of the training split; none where `statistics` has mean and covariance alone.
         held_out: (H, d) features of held-out images.
         sample_logits: (M, C) of the extractor's classifier; likewise the next two.
         reference_logits: (N, C).

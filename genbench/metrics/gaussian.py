@@ -25,7 +25,7 @@ class GaussianStatistics:
     Args:
         mean: (d,).
         covariance: (d, d), symmetric, or None where a factor is given.
-        count: how many features they come from.
+        count: how many features they come from; 2, the least that give a covariance, where that is not known.
         factor: (r, d) with `factorᵀ factor = Σ`, or None.
 
     Raises:

@@ -60,6 +60,7 @@ class Metric:
         curve: cheap enough for every point of a training curve.
         default: measured unless it is asked for by name.
         kinds: of items that it is valid for; None for all.
+        gaussian_suffices: whether mean and covariance of the reference can stand for its features.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Metric:
     curve: bool = False
     default: bool = True
     kinds: tuple[str, ...] | None = None
+    gaussian_suffices: bool = False
 
     def reported_names(self, earned: Mapping[str, str]) -> dict[str, str]:
         """Return value name → the name to write: `fid` and `inception_score` only where the extractor earned them.
@@ -96,6 +98,8 @@ class Metric:
             ValueError: the evidence is faulty.
         """
         for need in self.needs:
+            if need == "reference" and self.gaussian_suffices and evidence.statistics.gaussian_alone:
+                continue
             found = getattr(evidence, need)
             if found is None:
                 raise NotMeasurable(f"{self.name}: needs {need.replace('_', ' ')}, and there are none")

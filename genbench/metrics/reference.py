@@ -29,11 +29,12 @@ class ReferenceStatistics:
     alone.
 
     Args:
-        features: (N, d) of the training split.
+        features: (N, d) of the training split; (0, d) where its mean and covariance are all that is known of it.
         held_out: (H, d) of the held-out split, or None.
         logits: (N, C) of the training split, or None.
         images: (N, C, H, W) uint8 of the training split, or None.
         tensors: what `tensors` held before.
+        gaussian: mean and covariance of the training features, where they are given and not the features.
 
     Example:
         >>> import torch
@@ -55,12 +56,16 @@ class ReferenceStatistics:
         logits: Tensor | None = None,
         images: Tensor | None = None,
         tensors: Mapping[str, Tensor] | None = None,
+        gaussian: GaussianStatistics | None = None,
     ) -> None:
         self.features = features
         self.held_out = held_out
         self.logits = logits
         self.images = images
         self.tensors: dict[str, Tensor] = {name: tensor.to(features.device) for name, tensor in (tensors or {}).items()}
+        self.gaussian_alone = gaussian is not None
+        if gaussian is not None:
+            self._store("gaussian", gaussian)
 
     @cached_property
     def gaussian(self) -> GaussianStatistics:

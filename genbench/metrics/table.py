@@ -47,6 +47,7 @@ _ALL = (
         paper="https://arxiv.org/abs/1706.08500",
         parameters={"ddof": 1},
         curve=True,
+        gaussian_suffices=True,
     ),
     Metric(
         name="classifier_score",
@@ -72,6 +73,7 @@ _ALL = (
         summary="the Fréchet distance extrapolated to infinitely many samples",
         paper="https://arxiv.org/abs/1911.07023",
         parameters={"sizes": INFINITY_SIZES, "smallest_share": INFINITY_SMALLEST_SHARE},
+        gaussian_suffices=True,
     ),
     Metric(
         name="frechet_diagnostics",

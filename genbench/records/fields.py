@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from genbench.config.target import Target
+from genbench.errors import InputError
+
 __all__ = ["LARGEST", "SMALLEST", "fault", "is_cell_id"]
 
 DEEPEST = 20  # levels of nesting; genbench writes six
@@ -84,6 +87,13 @@ def _is_plugin(value: Any) -> bool:
     return plain and isinstance(also_read, dict) and all(isinstance(each, str) for each in also_read.values())
 
 
+def _is_target(value: Any) -> bool:
+    try:
+        return bool(str(Target.parse(value)) == value)
+    except InputError:
+        return False
+
+
 def _is_point(point: Any) -> bool:
     if not isinstance(point, dict):
         return False
@@ -147,6 +157,9 @@ _ALLOWED: dict[str, dict[str, _Kind]] = {
         **dict.fromkeys(("batch_size", "evaluations", "samples"), _optional(_COUNT)),
         **dict.fromkeys(("compile", "cuda_graph"), _optional(_FLAG)),
         **dict.fromkeys(("options", "extractor", "metrics"), _optional(_MAPPING)),
+        "stop_at_target": _Kind(
+            "a list of targets", lambda value: isinstance(value, list) and all(map(_is_target, value))
+        ),
         "plugin": _optional(_Kind("plain values", _is_plugin)),
     },
     "dataset": {

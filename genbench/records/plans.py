@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genbench.config.target import Target
 from genbench.errors import InputError
 from genbench.machine import atomic
 from genbench.records.identity import canonical
 
-__all__ = ["missing_cells", "write_plan"]
+__all__ = ["missing_cells", "planned_targets", "write_plan"]
 
 SCHEMA = 2
 _FIELDS = ("label", "role", "seed", "budget")
@@ -20,12 +21,16 @@ _FIELDS = ("label", "role", "seed", "budget")
 Cell = Mapping[str, Any]
 
 
-def write_plan(directory: Path, cells: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+def write_plan(directory: Path, cells: Iterable[tuple[str, Mapping[str, Any]]], targets: Sequence[str] = ()) -> None:
     """Write which cells a run is to make, as (id, what its record says of the cell), whole or not at all.
+
+    Its targets stand beside them, so that a report made again later looks at them too.
 
     The file is named by its content: the same request writes the same file, and two requests on one directory two.
     """
-    document = {"schema": SCHEMA, "cells": [{"id": cell_id, **_flat(cell)} for cell_id, cell in cells]}
+    document: dict[str, Any] = {"schema": SCHEMA, "cells": [{"id": name, **_flat(cell)} for name, cell in cells]}
+    if targets:  # else a plan is what it was before there were any
+        document["targets"] = list(targets)
     path = directory / "plans" / f"{hashlib.sha256(canonical(document)).hexdigest()[:16]}.json"
     if not path.exists():
         atomic.write_text(path, json.dumps(document, indent=1) + "\n")
@@ -42,24 +47,38 @@ def missing_cells(directory: Path, records: Sequence[Mapping[str, Any]]) -> list
     """
     known = {record["id"] for record in records} | {_key(_flat(record["cell"])) for record in records}
     missing = {}
-    for path in sorted((directory / "plans").glob("[!.]*.json")):
-        for cell in _read(path):
+    for document in _documents(directory):
+        for cell in document["cells"]:
             if cell["id"] not in known and _key(cell) not in known:
                 missing[_key(cell)] = cell
     return list(missing.values())
 
 
-def _read(path: Path) -> list[Cell]:
+def planned_targets(directory: Path) -> list[str]:
+    """Return the targets of all runs on a directory, each once.
+
+    Raises:
+        InputError: a plan cannot be read.
+    """
+    return list(dict.fromkeys(target for document in _documents(directory) for target in document["targets"]))
+
+
+def _documents(directory: Path) -> Iterator[dict[str, Any]]:
+    return map(_read, sorted((directory / "plans").glob("[!.]*.json")))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] == 1:
             cells = [{"role": cell.pop("kind"), **cell} for cell in document["cells"]]
             document = {"schema": SCHEMA, "cells": cells}
+        targets = [str(Target.parse(text)) for text in document.get("targets", [])]
         if document["schema"] == SCHEMA and all(
             {"id", "dataset", *_FIELDS} <= cell.keys() for cell in document["cells"]
         ):
-            return list(document["cells"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return {"cells": list(document["cells"]), "targets": targets}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError):
         pass  # one line for all that it may be
     raise InputError(f"plan {path} cannot be read; delete it, and the next `genbench run` writes it again")
 

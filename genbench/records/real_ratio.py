@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from genbench.records.intervals import Mean, quantile
 
-__all__ = ["RealRatio", "of_real", "real_mean"]
+__all__ = ["REAL_ABOVE_ZERO", "RealRatio", "of_real", "real_mean"]
+
+REAL_ABOVE_ZERO = ("fid", "fd", "class_fid", "class_fd")
+"""Distances that a finite count of real data has too, so that a ratio to it says something; unbiased ones do not."""
+
 
 _NORMAL = 1.959963984540054  # the quantile of the normal distribution that a two-sided 95% interval takes
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genbench.config.target import Target
 from genbench.machine.atomic import write_bytes, write_text
-from genbench.records.plans import missing_cells
+from genbench.records.identity import slug
+from genbench.records.plans import missing_cells, planned_targets
 from genbench.report import pages
 from genbench.report.across import Across, across
 from genbench.report.across_figures import draw_across
@@ -24,15 +26,31 @@ from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
 from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
+from genbench.report.target_figure import profile_figure
+from genbench.report.target_page import target_parts
+from genbench.report.to_target import check_held, places, profiles
 
 __all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
 
 
-def render_directory(directory: Path) -> Path:
-    """Render the report of a benchmark's folder from its records alone; return the report's path."""
+def render_directory(directory: Path, targets: Sequence[Target] | None = None) -> Path:
+    """Render the report of a benchmark's folder from its records alone; return the report's path.
+
+    Args:
+        directory: of the benchmark.
+        targets: what to report the time to; None takes those that its runs were given.
+
+    Raises:
+        InputError: there are no records, or a target is given that no curve of theirs holds.
+    """
     records = [record.data for record in stored_records(directory)]
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
-    return render(directory, records, "\n".join(commands) or None, missing_cells(directory, records))
+    if targets is None:
+        stopped = (text for record in records for text in record["cell"].get("stop_at_target", ()))
+        targets = [Target.parse(text) for text in dict.fromkeys([*planned_targets(directory), *stopped])]
+    else:
+        check_held(targets, records, directory)
+    return render(directory, records, "\n".join(commands) or None, missing_cells(directory, records), targets)
 
 
 def render(
@@ -40,6 +58,7 @@ def render(
     records: Sequence[Mapping[str, Any]],
     command: str | None = None,
     missing: Sequence[Mapping[str, Any]] = (),
+    targets: Sequence[Target] = (),
 ) -> Path:
     """Write `report.md`, `results.csv`, `curves.csv` and `figures/*.png` into `directory`; return the report's path.
 
@@ -50,6 +69,7 @@ def render(
         records: as read from `records/*.json`, finished and failed.
         command: what made them, for "How to reproduce"; built from the cells where it is not given.
         missing: planned cells that have no record yet, as `missing_cells` gives them.
+        targets: what to report the time to.
     """
     every = in_order(records)
     ordered = in_order(merged(every))
@@ -61,6 +81,9 @@ def render(
     with plain_style():
         drawn = [(section, _draw(directory, section, colours, known)) for section in made]
         beyond = [part for found in several for part in _across(directory, found, colours)]
+        timed = [part for target in targets for part in _to_target(directory, made, target, colours, known)]
+    if timed:
+        beyond += ["## Time to target", *timed]
     report = directory / "report.md"
     write_text(report, pages.page(directory, every, drawn, known, command, missing, beyond))
     return report
@@ -75,6 +98,18 @@ def _colours(made: Sequence[Section], several: Sequence[Across]) -> dict[str, St
 def _across(directory: Path, found: Across, colours: Mapping[str, Style]) -> list[str]:
     made = [] if found.fault else standings(found)
     return ["## Across datasets", *across_parts(found, made, draw_across(directory, found, made, colours))]
+
+
+def _to_target(
+    directory: Path, made: Sequence[Section], target: Target, colours: Mapping[str, Style], known: Sequence[Machine]
+) -> list[str]:
+    found = places(made, target, known)
+    over = profiles(found)
+    name = None
+    if over is not None:
+        name = f"figures/time-to-{slug(target)}.png"
+        save(profile_figure(over, colours), directory / name)
+    return target_parts(target, found, over, name)
 
 
 def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Pictures:

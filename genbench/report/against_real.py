@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genbench.records.intervals import Mean
-from genbench.records.real_ratio import RealRatio, of_real, real_mean
+from genbench.records.real_ratio import REAL_ABOVE_ZERO, RealRatio, of_real, real_mean
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, interval, plain
-from genbench.report.quantities import REAL_ABOVE_ZERO, quantity
+from genbench.report.quantities import quantity
 from genbench.report.rows import Column, Row
 from genbench.report.sections import Section
 from genbench.report.tables import markdown_table
 
-__all__ = ["anchor", "ratio_columns", "ratio_note", "ratio_table", "ratios"]
+__all__ = ["anchor", "ratio_columns", "ratio_note", "ratio_table", "ratios", "real_of"]
 
 _MARK = " †"
 _COPYING = ("authenticity", "authenticity_p", "c_t", "c_t_p", "novelty", "novelty_p")
@@ -22,12 +22,12 @@ _COPYING = ("authenticity", "authenticity_p", "c_t", "c_t_p", "novelty", "novelt
 
 def ratio_columns(section: Section) -> list[Column]:
     """Return the distances of a section that have a ratio to `real`."""
-    return [column for column in section.columns if column[0] in REAL_ABOVE_ZERO and _real(section, column)]
+    return [column for column in section.columns if column[0] in REAL_ABOVE_ZERO and real_of(section, column)]
 
 
 def ratios(section: Section, column: Column) -> dict[str, RealRatio]:
     """Return row name -> its ratio to `real` in one distance; rows without one are left out."""
-    real = _real(section, column)
+    real = real_of(section, column)
     found = {row.name: of_real([*row.values(column).values()], real) for row in section.rows if not _is_real(row)}
     return {name: ratio for name, ratio in found.items() if ratio}
 
@@ -87,7 +87,8 @@ def anchor(section: Section) -> str:
     return f"other-numbers-{section.slug}"
 
 
-def _real(section: Section, column: Column) -> Mean | None:
+def real_of(section: Section, column: Column) -> Mean | None:
+    """Return the mean of the control `real` in one number, where it was measured and lies above 0."""
     for row in section.controls:
         if _is_real(row) and (values := row.values(column)):
             count = _count(section.recipe(column[1]).get("samples"))

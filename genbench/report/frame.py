@@ -13,8 +13,9 @@ import pandas as pd
 from genbench.machine.atomic import replacing
 from genbench.plugin.visible import visible
 from genbench.records.fields import LARGEST
+from genbench.records.real_ratio import REAL_ABOVE_ZERO
 from genbench.report.merging import merged, with_older
-from genbench.report.quantities import REAL_ABOVE_ZERO, in_reading_order
+from genbench.report.quantities import in_reading_order
 
 __all__ = ["csv", "curve_frame", "frame", "in_order", "write_curves"]
 

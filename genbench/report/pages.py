@@ -22,6 +22,7 @@ from genbench.report.rows import Row
 from genbench.report.sections import Section
 from genbench.report.statements import floor, mixed_recipes, remarks, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
+from genbench.report.target_page import stopped_note
 
 __all__ = ["page"]
 
@@ -94,6 +95,7 @@ def _mixed(section: Section, others: Sequence[Section]) -> list[str]:
 
 def _section(directory: Path, section: Section, pictures: Pictures, known: Sequence[Machine]) -> list[str]:
     parts = [f"## {text(section.name)}", quality_caption(section), quality_table(section), _recipe_line(section)]
+    parts.append(stopped_note(section))
     parts += samples(section, pictures)
     parts += [_links(directory, section), resolved(section), floor(section)]
     if compared := ratio_table(section):

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from genbench.metrics import DIRECTIONS
 from genbench.records.statistics import Direction
 
-__all__ = ["HEADLINE", "REAL_ABOVE_ZERO", "Quantity", "arrow", "in_reading_order", "main_metric", "quantity"]
+__all__ = ["HEADLINE", "Quantity", "arrow", "in_reading_order", "main_metric", "quantity"]
 
 HEADLINE = (
     *("fid", "fd", "inception_score", "classifier_score"),
     *("reconstruction_mse", "psnr", "ssim", "bits_per_dim", "bits_per_char", "oracle_nll", "valid_fraction"),
 )
 """The numbers of the first table, in its order; the others stand in a table of their own."""
-
-REAL_ABOVE_ZERO = ("fid", "fd", "class_fid", "class_fd")
-"""Distances that a finite count of real data has too, so that a ratio to it says something; unbiased ones do not."""
 
 _MAIN = ("fid", "fd")
 _HEADINGS = {

@@ -211,8 +211,9 @@ def train(
     step: TrainStep | None = None,
     evaluate: Callable[[Progress], dict[str, float]] | None = None,
     after_window: Callable[[Progress], None] | None = None,
+    enough: Callable[[Progress], bool] | None = None,
 ) -> None:
-    """Train until the budget is spent, advancing `progress` in place.
+    """Train until the budget is spent, or until it is enough, advancing `progress` in place.
 
     Args:
         clock: seconds from an arbitrary point, read after the device has finished all work.
@@ -220,6 +221,8 @@ def train(
         step: takes a training step in place of the plugin's hook, as `capture.ReplayedStep` does.
         evaluate: measures quality off the clock; called before the first step and at each evaluation but the last.
         after_window: called off the clock after each window, for progress bars and checkpoints.
+        enough: asked whenever there may be a new evaluation, and where a training goes on; true ends it. It looks at
+            the rows alone, so a training that is taken up again ends where it would have ended.
 
     Raises:
         PluginError: `train_step` returned something else than a dict of detached 0-d tensors, or a loss is not finite.
@@ -232,7 +235,7 @@ def train(
         progress.before_s = progress.elapsed_s = clock() - begin
     step = step or plugin.function("train_step")
     _evaluate(schedule, progress, evaluate)
-    while steps := schedule.window(progress):
+    while not (enough is not None and enough(progress)) and (steps := schedule.window(progress)):
         # Setting every module's mode costs a small step's hundredth; looking at it does not.
         if not all(module.training for module in model.networks.modules()):
             model.networks.train()

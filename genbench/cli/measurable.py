@@ -1,0 +1,37 @@
+"""Which metrics can be had where a file of statistics is all that is known of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from genbench.cli.sides import Request
+from genbench.errors import InputError
+
+if TYPE_CHECKING:
+    from genbench.evaluation.measurement import Reference
+    from genbench.metrics import Metric
+
+__all__ = ["split_measurable"]
+
+
+def split_measurable(
+    metrics: Sequence[Metric], request: Request, reference: Reference
+) -> tuple[list[Metric], dict[str, str]]:
+    """Return the metrics that statistics are enough for, and of the others, by name, one line for all.
+
+    Raises:
+        InputError: they are enough for none.
+    """
+    has_features = reference.gaussian is None
+    left = [metric.name for metric in metrics if not _is_measurable(metric, has_features)]
+    holds = "features of the reference alone" if has_features else "mean and covariance of the reference alone"
+    said = f"{', '.join(left)}: need more than {request.reference} has, which holds {holds}"
+    if len(left) == len(metrics):
+        raise InputError(f"{said}; give the reference's images, or ask for other metrics")
+    return [metric for metric in metrics if metric.name not in left], dict.fromkeys(left, said)
+
+
+def _is_measurable(metric: Metric, has_features: bool) -> bool:
+    of_data = {need for need in metric.needs if need.startswith(("reference", "held_out"))}
+    return of_data <= ({"reference"} if has_features or metric.gaussian_suffices else set())

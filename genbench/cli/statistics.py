@@ -1,0 +1,112 @@
+"""`genbench statistics`: mean and covariance of a dataset's features, for other tools and for later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genbench.cli.numbers import Whole
+from genbench.cli.sides import Request, refuse_unused_root
+from genbench.cli.terminal import go_on_without_cache, say
+from genbench.errors import InputError
+
+
+@click.command(short_help="Write mean and covariance of a dataset's features, as pytorch-fid and clean-fid do.")
+@click.argument("dataset", metavar="DATASET")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The .npz to write.")
+@click.option("--split", type=click.Choice(["train", "held-out"]), default="train", help="Of which.  [default: train]")
+@click.option("--extractor", default="auto", metavar="E", help="inception, digits-cnn or random-conv.  [default: auto]")
+@click.option("--weights", metavar="FILE", help="Inception's weights.")
+@click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
+@click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
+@click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
+@click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
+@click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
+def statistics(dataset: str, out: Path, split: str, **flags: Any) -> None:
+    """Write mean and covariance of the features of DATASET, for `genbench evaluate --reference` and other tools.
+
+    The file holds `mu` and `sigma` in float64, over N − 1, as pytorch-fid and clean-fid read them, and `recipe`, which
+    says of what they are: the dataset and its fingerprint, the split, the count, the extractor and its weights.
+
+    \b
+    Examples:
+      genbench statistics cifar10 --extractor inception --profile clean-fid --out cifar10.npz
+      genbench evaluate samples/ --reference cifar10.npz
+    """
+    from genbench.config import Settings
+
+    if out.suffix.lower() != ".npz":
+        raise InputError(f"--out {out}: is read as statistics only where its name ends in .npz; add that")
+    settings = Settings(**flags)
+    refuse_unused_root(Request(out, dataset, None, settings, skip_corrupt=False))
+    go_on_without_cache()
+    found = _of_dataset(dataset, split, settings)
+    if found.few:
+        say(f"{found.count} items of {found.dimension} features: the covariance is singular", err=True)
+    found.write(out)
+    say(f"{out}: {found.dimension} features of {found.count:,} {split} {found.noun}, {found.extractor}")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Statistics, and what they are of."""
+
+    gaussian: Any
+    recipe: dict[str, Any]
+    noun: str
+    extractor: str
+
+    @property
+    def count(self) -> int:
+        return int(self.gaussian.count)
+
+    @property
+    def dimension(self) -> int:
+        return int(self.gaussian.dimension)
+
+    @property
+    def few(self) -> bool:
+        """Whether the covariance has lost what the features had."""
+        return self.count <= self.dimension
+
+    def write(self, path: Path) -> None:
+        from genbench.features.statistics_file import write_statistics
+
+        write_statistics(path, self.gaussian.mean, self.gaussian.covariance, self.recipe)
+
+
+def _of_dataset(name: str, split: str, settings: Any) -> _Found:
+    from genbench.cell import preflight
+    from genbench.evaluation.measurement import reference_for
+    from genbench.features import OF_THE_DATASET, resolve
+    from genbench.machine import environment
+    from genbench.machine.privacy import without_home
+    from genbench.metrics.gaussian import GaussianStatistics
+
+    device = environment.share(settings.device)
+    data = preflight.load_dataset(name, settings)
+    chosen = resolve(settings.extractor, data, Path(settings.weights) if settings.weights else None)
+    if chosen in OF_THE_DATASET:
+        raise InputError(
+            f"extractor '{chosen}': hangs on the classes or symbols of {name}, which no file of statistics "
+            "holds; statistics are of images, by inception, digits-cnn or random-conv"
+        )
+    extractor = preflight.load_extractor(data, settings, device, lambda event: None)
+    reference = reference_for(data, extractor)
+    features = reference.train if split == "train" else reference.held_out
+    if len(features) < 2:
+        raise InputError(f"{name}: has {len(features)} {split} {data.kind.noun}, and a covariance needs at least 2")
+    gaussian = GaussianStatistics.from_features(features.features)
+    recipe = {
+        "dataset": without_home(data.name),
+        "dataset_fingerprint": data.fingerprint,
+        "split": split,
+        "count": gaussian.count,
+        "rounding": data.kind.rounding,
+        "ddof": 1,
+        "extractor": extractor.recipe(),
+    }
+    return _Found(gaussian, recipe, data.kind.noun, extractor.name)

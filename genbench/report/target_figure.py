@@ -1,0 +1,52 @@
+"""Performance profiles of times to a target, as a figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genbench.records.target import share_within
+from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, label_inches, new_figure
+from genbench.report.to_target import MEASURED, Profiles
+
+__all__ = ["profile_figure"]
+
+_MOST_LINES = 7
+_WIDTH = 11.5
+
+
+def profile_figure(over: Profiles, colours: Mapping[str, Style]) -> Figure:
+    """Return ρ(τ) in items, seconds and FLOPs, a step at each ratio; of the best `_MOST_LINES` models by ρ(1)."""
+    everyone = next(iter(over.ratios.values()), {})
+    best = sorted(everyone, key=lambda name: [-share_within(everyone[name], tau) for tau in (1.0, math.inf)])
+    drawn = best[:_MOST_LINES]
+    across = max(1, min(len(drawn), int(_WIDTH / (0.7 + label_inches(map(caption, drawn))))))
+    legend = 0.25 * math.ceil(len(drawn) / across)
+    figure, axes = new_figure(_WIDTH, 3.6 + legend, columns=3, margins=Margins(top=0.2 + legend))
+    for axis, (measure, label) in zip(axes, MEASURED.items(), strict=True):
+        _panel(axis, {name: over.ratios.get(measure, {}).get(name, ()) for name in drawn}, colours)
+        axis.set_xlabel(f"τ, times the least {label.format(noun='items')}")
+    axes[0].set_ylabel("share of datasets within τ")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=across, borderaxespad=0.2)
+    return figure
+
+
+def _panel(axis: Axes, ratios: Mapping[str, Sequence[float]], colours: Mapping[str, Style]) -> None:
+    axis.set_ylim(-0.03, 1.03)
+    finite = [ratio for held in ratios.values() for ratio in held if math.isfinite(ratio)]
+    if not finite:
+        why = "not met on any dataset" if any(ratios.values()) else "not recorded, or\nof several machines"
+        axis.text(0.5, 0.5, why, transform=axis.transAxes, ha="center", color=GREY)
+        return
+    right = max(1.5, 1.15 * max(finite))
+    for place, (name, held) in enumerate(ratios.items()):
+        steps = [1.0, *sorted({ratio for ratio in held if 1 < ratio < math.inf}), right]
+        shares = [share_within(held, tau) + 0.004 * place for tau in steps]  # lines on one another are told apart
+        axis.step(steps, shares, where="post", color=colours[name][0], label=caption(name))
+    axis.set_xlim(1.0, right)  # first, since the names of ticks go by what is shown
+    count_axis(axis, [1.0, right])
+    axis.set_xlim(1.0, right)

@@ -1,0 +1,134 @@
+"""What a report says of the time to a target: tables, and how to read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from genbench.config.target import Target
+from genbench.records.target import MEASURES, share_within
+from genbench.report.escape import code, link_target, text
+from genbench.report.formatting import NOTHING, amount, plain
+from genbench.report.quantities import quantity
+from genbench.report.sections import Section
+from genbench.report.tables import markdown_table
+from genbench.report.to_target import MEASURED, Place, Profiles
+
+__all__ = ["stopped_note", "target_parts"]
+
+_TAUS = (1.0, 2.0, 4.0)
+
+
+def target_parts(target: Target, found: Sequence[Place], over: Profiles | None, picture: str | None) -> list[str]:
+    """Return the paragraphs about one target."""
+    parts = [f"### {text(_heading(target))}"]
+    if not found:
+        return [*parts, f"Nothing to show: {_why_nothing(target)}."]
+    parts += [_note(target, found), _table(found), *_unknown(found)]
+    if over is None:
+        return [
+            *parts,
+            "No performance profile: it needs two models or more on two datasets or more, the same for all.",
+        ]
+    if picture:
+        parts.append(f"![Performance profiles of {text(target)}]({link_target(picture)})")
+    return [*parts, _profile_note(over), _profile_table(over)]
+
+
+def stopped_note(section: Section) -> str:
+    """Return that cells of a section ended at their targets; an empty text where none was to."""
+    stopped = [row for row in section.models if row.cell.get("stop_at_target")]
+    if not stopped:
+        return ""
+    names = ", ".join(code(row.name) for row in stopped)
+    return (
+        f"**Stopped at target**: the training of {names} was to end at the first evaluation that met it, so these "
+        "numbers are of trainings of unequal length; see [Time to target](#time-to-target)."
+    )
+
+
+def _heading(target: Target) -> str:
+    named = quantity(target.number).heading + (" ÷ real" if target.is_ratio else "")
+    return f"{named} {target.sign} {plain(target.bound)}"
+
+
+def _why_nothing(target: Target) -> str:
+    if target.is_ratio:
+        return f"no curve holds {code(target.number)}, or the control real was not measured under its recipe"
+    return f"no curve holds {code(target.number)}"
+
+
+def _note(target: Target, found: Sequence[Place]) -> str:
+    real = ", divided by what the control `real` scores at the same count (its mean)" if target.is_ratio else ""
+    side_by_side = (
+        " Cells ran side by side, so seconds are longer than those of a cell alone." if _shared(found) else ""
+    )
+    return (
+        f"The first evaluation at which {code(target.number)}{real} is {'below' if target.sign == '<' else 'above'} "
+        f"{plain(target.bound)}. Medians over the seeds, where a seed that never gets there, or fails, counts as "
+        "infinite: ∞ where that is so for half of them or more. A time is late by the distance of two evaluations at "
+        f"most. Evaluation is off the clock.{side_by_side}"
+    )
+
+
+def _shared(found: Sequence[Place]) -> bool:
+    return any(
+        int(record["environment"].get("jobs", 1)) > 1
+        for place in found
+        for row in place.section.models
+        for record in row.records
+    )
+
+
+def _table(found: Sequence[Place]) -> str:
+    lines = []
+    for place in found:
+        order = sorted(place.found.items(), key=lambda item: (_key(item[1].median["step"]), -item[1].met))
+        for name, result in order:
+            shown = [
+                NOTHING if measure == "elapsed_s" and not place.one_machine else _time(measure, result.median[measure])
+                for measure in MEASURES
+            ]
+            lines.append([text(place.name), code(name), f"{result.met} of {result.seeds}", *shown])
+    nouns = {place.section.noun for place in found}
+    noun = nouns.pop() if len(nouns) == 1 else "items"
+    return markdown_table(["dataset", "model", "seeds that met it", "steps", noun, "seconds", "FLOPs"], lines, left=2)
+
+
+def _time(measure: str, time: float | None) -> str:
+    return amount(time) if measure == "flops" and time is not None and math.isfinite(time) else plain(time)
+
+
+def _key(time: float | None) -> float:
+    return math.inf if time is None else time
+
+
+def _unknown(found: Sequence[Place]) -> list[str]:
+    said = [f"{', '.join(map(code, place.unknown))} on {text(place.name)}" for place in found if place.unknown]
+    return [f"Not measured along the curves of {'; '.join(said)}."] if said else []
+
+
+def _profile_note(over: Profiles) -> str:
+    left = f" Left out, since not all models ran there or it stands in several tables: {_listed(over.left_out)}."
+    return (
+        f"ρ(τ): the share of {len(over.datasets)} datasets ({_listed(over.datasets)}) on which a model's median is at "
+        "most τ times the least of all models (Dolan & Moré 2002). At τ = 1: how often it is the fastest; at the right "
+        "end: how often it gets there. A dataset on which no model meets the target lowers all lines alike."
+        f"{left if over.left_out else ''}"
+    )
+
+
+def _profile_table(over: Profiles) -> str:
+    """Return ρ at a few τ, of the first measure, for those who do not read figures."""
+    if not over.ratios:
+        return ""
+    measure, ratios = next(iter(over.ratios.items()))
+    header = [f"ρ(τ), {MEASURED[measure].format(noun='items')}", *(f"τ = {tau:g}" for tau in _TAUS), "any τ"]
+    taus = (*_TAUS, math.inf)
+    ordered = sorted(ratios.items(), key=lambda item: [-share_within(item[1], tau) for tau in taus])
+    lines = [[code(name), *(f"{share_within(held, tau):.0%}" for tau in taus)] for name, held in ordered]
+    return markdown_table(header, lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(text, names))
