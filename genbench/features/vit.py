@@ -68,7 +68,7 @@ class Architecture:
     def item_bytes(self) -> int:
         """About how much memory an image needs on its way: a block's widest activations, before and after its GELU."""
         tokens = self.grid**2 + 1 + self.registers
-        return 4 * (11 * self.width * tokens + 9 * self.side**2)
+        return 4 * (15 * self.width * tokens + 9 * self.side**2)
 
 
 _SIZES = {"vits14": (384, 12, 6), "vitb14": (768, 12, 12), "vitl14": (1024, 24, 16)}
