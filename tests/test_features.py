@@ -53,7 +53,19 @@ def extractor(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 def test_listing_the_extractors_imports_no_torch() -> None:
     code = "import sys, genbench.features as f; print(sorted(f.EXTRACTORS), 'torch' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown == "['auto', 'classifier', 'digits-cnn', 'inception', 'minilm', 'ngram', 'random-conv'] False\n"
+    vision = sorted(f"dinov2-vit{size}14{registers}" for size in "sbl" for registers in ("", "-reg"))
+    known = [
+        "auto",
+        "classifier",
+        "clip-vitl14-336",
+        "digits-cnn",
+        *vision,
+        "inception",
+        "minilm",
+        "ngram",
+        "random-conv",
+    ]
+    assert shown == f"{known} False\n"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +75,11 @@ def test_listing_the_extractors_imports_no_torch() -> None:
         ("auto", {"precision": "fp16"}, "unknown precision 'fp16'"),
         ("random-conv", {"weights": Path("w.pth")}, "extractor 'random-conv': takes no --weights"),
         ("auto", {"profile": "clean-fid"}, "extractor 'random-conv': takes no --profile; add --extractor inception"),
-        ("inception", {"profile": "cleanfid"}, "profile 'cleanfid': unknown; did you mean clean-fid?"),
+        (
+            "inception",
+            {"profile": "cleanfid"},
+            "extractor 'inception': has no profile 'cleanfid'; did you mean clean-fid?",
+        ),
         ("digits-cnn", {}, "extractor 'digits-cnn': takes 1x8x8 images (channels x height x width), got 2x8x8"),
         ("inception", {}, "extractor 'inception': takes images of 1 or 3 channels, got 2 (2x8x8)"),
         ("classifier", {}, "extractor 'classifier': dataset 'made' has no labels"),

@@ -102,14 +102,14 @@ def test_a_benchmark_that_can_is_not() -> None:
 
 def test_stopping_at_what_no_curve_of_the_dataset_holds_is_refused() -> None:
     settings = Settings(target=("fd<5",), stop_at_target=True)
-    check_measured(settings, "image", False, "digits")
-    check_measured(dataclasses.replace(settings, stop_at_target=False), "image", True, "digits")
+    check_measured(settings, "image", {}, "digits")
+    check_measured(dataclasses.replace(settings, stop_at_target=False), "image", {"fd": "fid"}, "digits")
     with pytest.raises(
         InputError, match=r"^target 'fd<5': curves on digits have no fd; they have fid, inception_score"
     ):
-        check_measured(settings, "image", True, "digits")
+        check_measured(settings, "image", {"fd": "fid"}, "digits")
     with pytest.raises(InputError, match=r"^target 'psnr>2': curves on names have no psnr; they have fd, "):
-        check_measured(dataclasses.replace(settings, target=("psnr>2",)), "text", False, "names")
+        check_measured(dataclasses.replace(settings, target=("psnr>2",)), "text", {}, "names")
 
 
 def test_the_check_of_the_data_looks_at_it() -> None:
@@ -126,7 +126,7 @@ def test_flags_files_and_the_command_say_the_same(tmp_path: Path) -> None:
     assert command_for(made).endswith("--target 'fd<5,psnr>20' --stop-at-target")
     cell = made.cells()[0]
     assert Cell.from_json(cell.to_json()) == cell
-    for fault, message in (('target = "fd"', "cannot be read"), ("stop_at_target = 1", "must be true or false")):
+    for wrong, message in (('target = "fd"', "cannot be read"), ("stop_at_target = 1", "must be true or false")):
         path.write_text(f'models = ["vae"]\n{wrong}\n')
         with pytest.raises(InputError, match=f"^{path}:2: .*{message}"):
             read_benchmark(path)

@@ -73,7 +73,7 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
         raise InputError(f"{samples:,} samples of {cell.dataset} {fault}")
     emit({"event": "stage", "stage": f"extractor for {cell.dataset}"})
     extractor = load_extractor(dataset, settings, device, emit)
-    targets.check_measured(settings, dataset.kind.name, extractor.official, cell.dataset)
+    targets.check_measured(settings, dataset.kind.name, extractor.earned, cell.dataset)
     measurement.reference_for(dataset, extractor, emit)
     return {
         "device": str(device),

@@ -36,7 +36,7 @@ def _title(text: str) -> None:
 
 def _line(good: bool, name: str, text: str) -> None:
     mark = click.style("ok", fg="green") if good else click.style("--", fg="yellow")
-    click.echo(f"  {mark}  {visible(name):<16} {visible(text)}")
+    click.echo(f"  {mark}  {visible(name):<17} {visible(text)}")
 
 
 def _software() -> None:
@@ -92,7 +92,8 @@ def _models() -> None:
 
 def _weights() -> None:
     from genbench.datasets import cache_root
-    from genbench.features import WEIGHTS_URL, inception_weights_at_hand
+    from genbench.features import FROM_A_FILE, WEIGHTS_URL, inception_weights_at_hand
+    from genbench.features.vit_file import weights_url
 
     _title("Extractors")
     _line(True, "digits-cnn", "ships with genbench")
@@ -108,7 +109,9 @@ def _weights() -> None:
         _line(True, "inception", f"{weights}")
     else:
         _line(False, "inception", "fetched when asked for with --extractor inception; without a network get the file")
-        click.echo(f"{'':23}{WEIGHTS_URL}\n{'':23}and give it with --weights FILE")
+        click.echo(f"{'':24}{WEIGHTS_URL}\n{'':24}and give it with --weights FILE")
+    for name in FROM_A_FILE:
+        _line(False, name, f"get {weights_url(name)} and give it with --weights FILE")
 
 
 def _datasets(data_root: Path | None) -> None:

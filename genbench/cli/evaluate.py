@@ -33,10 +33,13 @@ if TYPE_CHECKING:
     "--extractor",
     default="auto",
     metavar="E",
-    help="auto, inception, digits-cnn, classifier, random-conv; of texts ngram, classifier, minilm.",
+    help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; of texts ngram, "
+    "classifier, minilm.",
 )
-@click.option("--weights", metavar="FILE", help="Inception's weights.")
-@click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
+@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2 or CLIP.")
+@click.option(
+    "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
+)
 @click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
 @click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
@@ -49,17 +52,18 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
     """Score ITEMS: a folder or .zip of image files, an .npy or .npz of uint8, (N, H, W, C) or (N, C, H, W), or texts
     in a .txt, one a line.
 
-    The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`.
-    After ± stands the standard error of one evaluation: how far a number moves when the same model draws other samples.
-    After `real` stands what as many held-out items of DATASET score: the floor. With --reference none are held out.
-    A reference may be a file of mean and covariance alone, of `genbench statistics`, pytorch-fid, clean-fid or
-    torch-fidelity: then fd (fid) is measured, and what else needs no more.
+    The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`,
+    only DINOv2's published ViT-L/14 `fd_dinov2`. After ± stands the standard error of one evaluation: how far a number
+    moves when the same model draws other samples. After `real` stands what as many held-out items of DATASET score: the
+    floor. With --reference none are held out. A reference may be a file of mean and covariance alone, of `genbench
+    statistics`, pytorch-fid, clean-fid or torch-fidelity: then fd (fid) is measured, and what else needs no more.
 
     \b
     Examples:
       genbench evaluate samples/ -d cifar10 --extractor inception
       genbench evaluate samples.npz --reference real_images/ --extractor inception --profile clean-fid
       genbench evaluate samples/ --reference cifar10-stats.npz --extractor inception --profile pytorch-fid
+      genbench evaluate samples/ -d cifar10 --extractor dinov2-vitl14 --weights dinov2_vitl14_pretrain.pth
       genbench evaluate samples/ -d mnist --metrics fd,kid,precision --timing
       genbench evaluate digits.npy -d digits --metrics +cas --json
       genbench evaluate names.txt -d names

@@ -70,10 +70,13 @@ OF_TRAINING = (
 @click.option(
     "--extractor",
     metavar="E",
-    help="auto, inception, digits-cnn, classifier, random-conv; of texts ngram, classifier, minilm.  [default: auto]",
+    help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; of texts ngram, "
+    "classifier, minilm.  [default: auto]",
 )
-@click.option("--weights", metavar="FILE", help="Inception's weights.")
-@click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
+@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2 or CLIP.")
+@click.option(
+    "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
+)
 @click.option("--eval-precision", metavar="P", help="Of the extractor: fp32 or bf16.  [default: fp32]")
 @click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
 @click.option("--target", multiple=True, metavar="NAME<X,...", help="Report the time to it, as fd<5; repeatable.")

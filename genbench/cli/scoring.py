@@ -114,15 +114,18 @@ def _measured(request: Request, show: Show, side: Opened) -> Scored:
 
 
 def _title(request: Request, count: int, data: Dataset, extractor: Extractor) -> str:
-    from genbench.features import extractors_of
+    from genbench.features import FROM_A_FILE, extractors_of
 
     against = str(request.reference) if request.dataset is None else data.name
     if extractor.earned.get("fd") == "fid":
         what = f"Inception-v3 of 2015, profile {extractor.recipe()['profile']}"
+    elif extractor.earned:
+        what = f"{extractor.name} as published, profile {extractor.recipe()['profile']}"
     elif extractor.name == "inception":
         what = "Inception with other weights than those of 2015, so fd is no FID"
     else:
-        what = f"{extractor.name}, {_WHAT.get(extractor.name, 'a small classifier')}, so fd is no FID"
+        kind = "a vision transformer from a file" if extractor.name in FROM_A_FILE else "a small classifier"
+        what = f"{extractor.name}, {_WHAT.get(extractor.name, kind)}, so fd is no FID"
         if "inception" in extractors_of(data.kind.name):
             what += "; for that add --extractor inception"
     return f"{request.items} ({count:,} {data.kind.noun}) against {against}; features: {what}"

@@ -32,8 +32,8 @@ class Settings:
             `bf16` trains under autocast. `precision` alone is a metric's name; `eval_precision` is the extractor's.
         compile: whether networks are compiled.
         cuda_graph: whether the steps of models that declare `capturable` are replayed from a CUDA graph.
-        extractor: `auto`, `inception`, `digits-cnn`, `classifier`, `random-conv`, `ngram` or `minilm`.
-        weights: a file with the weights of Inception.
+        extractor: a key of `genbench.features.EXTRACTORS`.
+        weights: a file with the weights of Inception, DINOv2 or CLIP.
         profile: which published tool's resizing the extractor follows.
         image_size: what images are resized to, or None to take them as they are.
         data_root: where datasets are kept.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from genbench.config import Benchmark, Settings
 from genbench.config.target import Target
@@ -51,13 +51,13 @@ def check_benchmark(benchmark: Benchmark) -> None:
             )
 
 
-def check_measured(settings: Settings, kind: str, official: bool, dataset: str) -> None:
+def check_measured(settings: Settings, kind: str, earned: Mapping[str, str], dataset: str) -> None:
     """Refuse to stop at a target that no curve on this dataset holds: of another kind of items, or of another network.
 
     Args:
         settings: of the cells.
         kind: of the dataset's items.
-        official: whether the extractor is the 2015 Inception-v3, of which `fd` is called `fid`.
+        earned: names that the extractor's weights earn, `Extractor.earned`.
         dataset: its name, for the error.
     """
     if not settings.stop_at_target:
@@ -66,7 +66,7 @@ def check_measured(settings: Settings, kind: str, official: bool, dataset: str) 
         name
         for metric in select(settings.metrics, kind)
         if metric.curve
-        for name in metric.reported_names(official).values()
+        for name in metric.reported_names(earned).values()
     ]
     for target in read_targets(settings.target):
         if target.number not in held:
@@ -99,6 +99,5 @@ def _direction(name: str) -> str | None:
 
 
 def _names(metrics: Sequence[Metric]) -> list[str]:
-    """Return every name that a number of these metrics may have, under either extractor."""
-    held = [name for metric in metrics for value in metric.values for name in (value.name, value.official) if name]
-    return list(dict.fromkeys(held))
+    """Return every name that a number of these metrics may have, under any extractor."""
+    return list(dict.fromkeys(name for metric in metrics for value in metric.values for name in value.names))

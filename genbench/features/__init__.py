@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXTRACTORS",
+    "FROM_A_FILE",
     "OF_THE_DATASET",
     "TAKES",
     "WEIGHTS_URL",
@@ -34,16 +35,27 @@ EXTRACTORS = {
     "random-conv; for texts ngram",
     "inception": "the 2015 TensorFlow Inception-v3, for images of 1 or 3 channels: 2048 features, 1008 logits",
     "digits-cnn": "a small classifier of 8×8 digits, shipped with genbench: 64 features, 10 logits",
+    "dinov2-vits14": "DINOv2's ViT-S/14 from a file, for images of 1 or 3 channels: 384 features, no logits",
+    "dinov2-vitb14": "DINOv2's ViT-B/14: 768 features",
+    "dinov2-vitl14": "DINOv2's ViT-L/14: 1024 features",
+    "dinov2-vits14-reg": "DINOv2's ViT-S/14 with registers: 384 features",
+    "dinov2-vitb14-reg": "DINOv2's ViT-B/14 with registers: 768 features",
+    "dinov2-vitl14-reg": "DINOv2's ViT-L/14 with registers: 1024 features",
+    "clip-vitl14-336": "CLIP's ViT-L/14 : 768 features",
     "classifier": "a small classifier, trained once per labelled dataset and kept: 64 features, a logit a class",
     "random-conv": "a convolutional network with fixed random weights, for any images: 64 features, no logits",
     "ngram": "hashed counts of runs of 1 to 4 symbols, projected at random, for any texts: 256 features, no logits",
     "minilm": "all-MiniLM-L6-v2, a network of sentences' meaning, for texts in English: 384 features, no logits",
 }
 
+FROM_A_FILE = tuple(name for name in EXTRACTORS if name.startswith(("dinov2-", "clip-")))
+"""Those whose weights the user names: there is no place where they are looked for."""
+
 TAKES = {  # the kinds of items that each is for
     "auto": ("image", "text"),
     "inception": ("image",),
     "digits-cnn": ("image",),
+    **dict.fromkeys(FROM_A_FILE, ("image",)),
     "classifier": ("image", "text"),
     "random-conv": ("image",),
     "ngram": ("text",),
@@ -63,8 +75,9 @@ def extractors_of(kind: str) -> list[str]:
 
 @dataclass(frozen=True)
 class _Request:
-    """What `load` is asked for."""
+    """What `load` is asked for; `name` is the extractor's, never `auto`."""
 
+    name: str
     dataset: Dataset
     device: torch.device
     weights: Path | None
@@ -98,8 +111,9 @@ def load(
         name: a key of `EXTRACTORS`. `auto` takes Inception only from `weights` or the cache, never from the network.
         dataset: what it will see; `classifier` is trained on its training split.
         device: where it computes.
-        weights: a `.pth` or `.safetensors` file of Inception's architecture.
-        profile: for Inception, a key of `genbench.features.resize.PROFILES`; None is `torch-fidelity`.
+        weights: a `.pth` or `.safetensors` file of the architecture, for Inception, DINOv2 and CLIP.
+        profile: for Inception a key of `genbench.features.resize.PROFILES`, for DINOv2 and CLIP one of
+            `genbench.features.vit_resize.VIT_PROFILES`; None is the first of them.
         precision: `fp32` or `bf16`.
         cache: the folder for weights; None is genbench's cache folder.
         download: whether Inception's weights may be fetched.
@@ -110,14 +124,14 @@ def load(
             not take; weights that are missing, damaged, or of another architecture; no network.
     """
     _check_names(name, precision)
-    request = _Request(dataset, device, weights, profile, precision, cache or cache_root(), download, progress)
     if dataset.kind.name not in TAKES[name]:
         takes = " and ".join(NOUNS[kind] for kind in TAKES[name])
         raise InputError(f"extractor '{name}': takes {takes}, and {dataset.name} holds {dataset.kind.noun}")
-    chosen = resolve(name, dataset, weights, request.cache)
-    if chosen != "inception":
+    folder = cache or cache_root()
+    chosen = resolve(name, dataset, weights, folder)
+    if chosen not in ("inception", *FROM_A_FILE):
         _refuse(chosen, dataset, {"--weights": weights, "--profile": profile})
-    return _LOAD[chosen](request)
+    return _LOAD[chosen](_Request(chosen, dataset, device, weights, profile, precision, folder, download, progress))
 
 
 def resolve(name: str, dataset: Dataset, weights: Path | None = None, cache: Path | None = None) -> str:
@@ -134,10 +148,10 @@ def _check_names(name: str, precision: str) -> None:
         raise InputError(f"extractor '{name}': unknown precision '{precision}'{nearest(precision, PRECISIONS)}")
 
 
-def _refuse(extractor: str, dataset: Dataset, inceptions: Mapping[str, object]) -> None:
-    """Refuse options of Inception's that are given to another extractor."""
+def _refuse(extractor: str, dataset: Dataset, options: Mapping[str, object]) -> None:
+    """Refuse options of networks that are read from a file where another extractor is given them."""
     advice = "add --extractor inception, or leave it out" if dataset.kind.name in TAKES["inception"] else "leave it out"
-    for option, value in inceptions.items():
+    for option, value in options.items():
         if value is not None:
             raise InputError(f"extractor '{extractor}': takes no {option}; {advice}")
 
@@ -166,6 +180,14 @@ def _inception(request: _Request) -> Extractor:
         *(request.weights, request.cache, request.dataset.shape, request.device, request.profile, request.precision),
         download=request.download,
         progress=request.progress,
+    )
+
+
+def _vision_transformer(request: _Request) -> Extractor:
+    from genbench.features.vit_weights import load_vit
+
+    return load_vit(
+        *(request.name, request.weights, request.dataset.shape, request.device, request.profile, request.precision)
     )
 
 
@@ -201,6 +223,7 @@ def _minilm(request: _Request) -> Extractor:
 
 _LOAD: Mapping[str, Callable[[_Request], Extractor]] = {
     "inception": _inception,
+    **dict.fromkeys(FROM_A_FILE, _vision_transformer),
     "digits-cnn": _digits_cnn,
     "classifier": _classifier,
     "random-conv": _random_conv,

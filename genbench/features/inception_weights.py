@@ -18,7 +18,7 @@ from genbench.features import inception_file
 from genbench.features.extractor import Extractor
 from genbench.features.inception import inception_extractor, parameter_shapes
 from genbench.features.intake import check_rgb
-from genbench.features.resize import profile_named
+from genbench.features.resize import PROFILES, profile_named
 from genbench.features.weight_file import (
     check_shapes,
     content_sha256,
@@ -95,7 +95,7 @@ def load_inception(
     Raises:
         InputError: as `find_weights`; an unknown profile; images of neither 1 nor 3 channels.
     """
-    chosen = profile_named(profile)
+    chosen = profile_named("inception", PROFILES, profile)
     check_rgb("inception", shape)
     found = find_weights(given, cache, download=download, progress=progress)
     return inception_extractor(

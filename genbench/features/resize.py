@@ -7,7 +7,7 @@ https://arxiv.org/abs/2104.11222). A profile fixes resizer and input range, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +24,7 @@ SIDE = 299
 
 @dataclass(frozen=True)
 class Profile:
-    """One tool's way: `prepare` takes (B, 3, H, W) uint8 and returns (B, 3, 299, 299) float32.
+    """One tool's way: `prepare` takes (B, 3, H, W) uint8 and returns float32 of the network's side, 299 for Inception.
 
     `alpha` is what it does with transparency as it reads an image file: all let PIL convert to RGB, which drops it.
     """
@@ -69,7 +69,7 @@ def _clean_fid(images: Tensor) -> Tensor:
     return (resized.clamp(0, 255) - 128) / 128
 
 
-PROFILES = {
+PROFILES = {  # the first is the default
     profile.name: profile
     for profile in (
         Profile("torch-fidelity", "tensorflow-1 bilinear", "(x - 128)/128", _torch_fidelity),
@@ -79,9 +79,9 @@ PROFILES = {
 }
 
 
-def profile_named(name: str | None) -> Profile:
-    """Return the profile, `torch-fidelity` for None; raises `InputError` for an unknown one."""
-    chosen = name or "torch-fidelity"
-    if chosen not in PROFILES:
-        raise InputError(f"profile '{chosen}': unknown{nearest(chosen, PROFILES)}")
-    return PROFILES[chosen]
+def profile_named(extractor: str, profiles: Mapping[str, Profile], name: str | None) -> Profile:
+    """Return the profile of that name, the first for None; raises `InputError` for one that `extractor` has not."""
+    chosen = next(iter(profiles)) if name is None else name
+    if chosen not in profiles:
+        raise InputError(f"extractor '{extractor}': has no profile '{chosen}'{nearest(chosen, profiles)}")
+    return profiles[chosen]

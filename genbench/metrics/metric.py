@@ -12,13 +12,14 @@ from genbench.metrics.not_measurable import NotMeasurable
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["CLIP", "INCEPTION", "Direction", "Metric", "Value"]
+__all__ = ["CLIP", "DINOV2", "INCEPTION", "Direction", "Metric", "Value"]
 
 Direction = Literal["lower", "higher"]
 
 # Published weights that earn a number another name, as `genbench metrics` says it.
 INCEPTION = "the 2015 Inception-v3"
 CLIP = "CLIP ViT-L/14-336 of OpenAI"
+DINOV2 = "DINOv2's published ViT-L/14"
 
 
 @dataclass(frozen=True)

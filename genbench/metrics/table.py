@@ -30,7 +30,7 @@ from genbench.metrics.constants import (
     SPECTRUM_VALUES,
     UNIFORM_SHARE,
 )
-from genbench.metrics.metric import INCEPTION, Direction, Metric, Value
+from genbench.metrics.metric import DINOV2, INCEPTION, Direction, Metric, Value
 from genbench.metrics.optional_table import OPTIONAL_METRICS
 from genbench.metrics.text_table import TEXT_METRICS
 
@@ -39,7 +39,7 @@ __all__ = ["DIRECTIONS", "METRICS"]
 _ALL = (
     Metric(
         name="frechet_distance",
-        values=(Value("fd", "lower", {"fid": INCEPTION}),),
+        values=(Value("fd", "lower", {"fid": INCEPTION, "fd_dinov2": DINOV2}),),
         needs=("samples", "reference"),
         least_count=2,
         function="frechet:measure",
