@@ -126,7 +126,7 @@ def test_flags_files_and_the_command_say_the_same(tmp_path: Path) -> None:
     assert command_for(made).endswith("--target 'fd<5,psnr>20' --stop-at-target")
     cell = made.cells()[0]
     assert Cell.from_json(cell.to_json()) == cell
-    for fault, message in (('target = "fd"', "cannot be read"), ("stop_at_target = 1", "must be true or false")):
+    for wrong, message in (('target = "fd"', "cannot be read"), ("stop_at_target = 1", "must be true or false")):
         path.write_text(f'models = ["vae"]\n{wrong}\n')
         with pytest.raises(InputError, match=f"^{path}:2: .*{message}"):
             read_benchmark(path)
