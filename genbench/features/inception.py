@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench.features.extractor import Extractor, place
-from genbench.features.intake import Images
 from genbench.features.resize import Profile
 
 __all__ = ["Inception", "inception_extractor", "parameter_shapes"]
@@ -254,14 +253,7 @@ def inception_extractor(
     return Extractor(
         name="inception",
         network=network,
-        intake=Images(
-            profile.prepare,
-            rgb=True,
-            alpha=profile.alpha,
-            profile=profile.name,
-            resizer=profile.resizer,
-            range=profile.range,
-        ),
+        intake=profile.intake,
         device=device,
         precision=precision,
         feature_count=FEATURES,

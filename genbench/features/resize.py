@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genbench.datasets.decoding import DROPPED
 from genbench.errors import InputError, nearest
+from genbench.features.intake import Images
 
 __all__ = ["PROFILES", "Profile", "profile_named"]
 
@@ -34,6 +35,11 @@ class Profile:
     range: str
     prepare: Callable[[Tensor], Tensor]
     alpha: str = DROPPED
+
+    @property
+    def intake(self) -> Images:
+        """What an extractor with this profile takes: images of any size, of 1 or 3 channels."""
+        return Images(self.prepare, None, True, self.alpha, self.name, self.resizer, self.range)
 
 
 def resize_tensorflow(x: Tensor, side: int = SIDE) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from genbench.errors import InputError
 from genbench.features import vit_file
 from genbench.features.extractor import Extractor, place
-from genbench.features.intake import Images, check_rgb
+from genbench.features.intake import check_rgb
 from genbench.features.resize import profile_named
 from genbench.features.vit import ARCHITECTURES, Architecture, built, parameter_shapes
 from genbench.features.vit_names import canonical
@@ -55,14 +55,7 @@ def load_vit(
     return Extractor(
         name=name,
         network=network,
-        intake=Images(
-            chosen.prepare,
-            rgb=True,
-            alpha=chosen.alpha,
-            profile=chosen.name,
-            resizer=chosen.resizer,
-            range=chosen.range,
-        ),
+        intake=chosen.intake,
         device=device,
         precision=precision,
         feature_count=architecture.features,
