@@ -39,7 +39,9 @@ def standing_table(made: Sequence[Standing]) -> str:
 
 
 def plain_standings(found: Across, made: Sequence[Standing]) -> list[str]:
-    """Return the standings as lines of plain text."""
+    """Return the standings as lines of plain text, or why there are none."""
+    if found.fault:
+        return [f"{found.budget}: nothing is aggregated, as {found.fault}", ""]
     header = ["model", "interquartile mean", "mean", "runs"]
     lines = [header, *([one.model, estimate(one.middle), estimate(one.mean), str(one.runs)] for one in made)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -33,7 +33,7 @@ __all__ = ["Aggregate", "aggregate_directories", "write_aggregate"]
 
 @dataclass(frozen=True)
 class Aggregate:
-    """What was found in some folders: one `Across` a budget, of those that can be aggregated, with its standings."""
+    """What was found in some folders: one `Across` a budget, with its standings; none where it has a fault."""
 
     records: Sequence[Record]
     found: Sequence[Across]
@@ -63,16 +63,15 @@ def aggregate_directories(directories: Sequence[Path], metric: str | None = None
     for found in every:
         if fault := conflict(found):
             raise InputError(f"{fault}; aggregate folders of one recipe")
-    usable = [found for found in every if not found.fault]
-    if not usable:
+    if all(found.fault for found in every):
         wanted = metric or " or ".join(DISTANCES)
         reasons = "; ".join(f"for {found.budget}, {found.fault}" for found in every)
         raise InputError(f"nothing can be aggregated by {wanted}: {reasons or 'no dataset has it'}")
     words = ["genbench", "aggregate", *(without_paths(str(directory)) for directory in directories)]
     words += ["--metric", metric] if metric else []
     words += ["--seed", str(seed)] if seed else []
-    made = [standings(found, seed) for found in usable]
-    return Aggregate(records, usable, made, unfinished, shlex.join(words), seed)
+    made = [[] if found.fault else standings(found, seed) for found in every]
+    return Aggregate(records, every, made, unfinished, shlex.join(words), seed)
 
 
 def write_aggregate(aggregate: Aggregate, out: Path) -> Path:

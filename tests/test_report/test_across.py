@@ -226,6 +226,7 @@ def written(directory: Path, records: Iterable[dict[str, Any]]) -> Path:
 def test_the_command_writes_a_page_and_tables_of_several_folders(made: Made, tmp_path: Path) -> None:
     first = written(tmp_path / "first", made("a", BEST))
     second = written(tmp_path / "second", without(made("b", BEST) + made("c", BEST), "vae", "c"))
+    written(second, [r for r in made("a", BEST, budget="9steps") if r["cell"]["role"] == "model"])
     out = tmp_path / "out"
     answer = CliRunner().invoke(aggregate, [str(first), str(second), "--out", str(out)], catch_exceptions=False)
     assert answer.exit_code == 0
@@ -233,18 +234,22 @@ def test_the_command_writes_a_page_and_tables_of_several_folders(made: Made, tmp
     assert lines[0].startswith("3000steps, scores over a, b:")
     assert lines[1].split() == ["model", "interquartile", "mean", "mean", "runs"]
     assert [line.split()[0] for line in lines[2:4]] == ["gan", "vae"]
+    assert "9steps: nothing is aggregated, as only a has it, and it takes two" in lines
     assert lines[-1] == str(out / "aggregate.md")
     table = pd.read_csv(out / "aggregate.csv")
     assert table["model"].tolist() == ["gan", "vae"]
     assert table["interquartile_mean"].tolist() == pytest.approx([0.5, 0.25], abs=1e-9)
     scores = pd.read_csv(out / "scores.csv")
+    assert scores["budget"].value_counts()["9steps"] == 6
+    scores = scores[scores["budget"] == "3000steps"]
     assert scores["state"].value_counts().to_dict() == {"measured": 15, "not run": 1}
     gan = scores[scores["model"] == "gan"]
     assert gan["score"].mean() == pytest.approx(0.5, abs=1e-9)
     assert (gan["at_0"] == 100).all()
     page = (out / "aggregate.md").read_text()
     assert page.startswith("# Aggregate: gan and vae on a, b and c\n")
-    assert f"genbench aggregate {first}" in page or "genbench aggregate" in page
+    assert "Nothing is aggregated for `9steps`: only a has it" in page
+    assert "genbench aggregate " in page
 
 
 @pytest.mark.parametrize(
