@@ -12,15 +12,16 @@ from typing import Any
 
 from genbench.aggregate.strata import Strata
 from genbench.records.identity import slug
-from genbench.records.score import ONE, ZERO, Anchors
+from genbench.records.score import Anchors
 from genbench.records.statistics import pairwise
+from genbench.report.anchoring import anchored
 from genbench.report.quantities import quantity
 from genbench.report.rows import Row, names
 from genbench.report.sections import Section
 
 __all__ = ["DISTANCES", "Across", "Outcome", "Place", "across"]
 
-DISTANCES = ("fid", "fd")
+DISTANCES = ("fid", "fd_dinov2", "fd")
 """What is aggregated unless another number is named: the distance that a section is sorted by."""
 
 _OF_DATASET = frozenset({"extractor", "samples"})  # another on another dataset; its own recipe says which
@@ -204,19 +205,7 @@ def _dataset_names(held: Iterable[Section]) -> list[str]:
 
 
 def _place(name: str, section: Section) -> Place:
-    assert section.main is not None
-    assert section.quantity is not None
-    levels = {
-        str(row.cell["model"]): mean
-        for row in reversed(section.controls)
-        if math.isfinite(mean := row.summary(section.main).mean)
-    }
-    zero = next((control for control in ZERO if control in levels), "")
-    missing = [*([] if zero else [" or ".join(ZERO)]), *([] if ONE in levels else [ONE])]
-    if missing:
-        return Place(name, section, zero, None, f"no control {' and no '.join(missing)} under its recipe")
-    anchors = Anchors(levels[zero], levels[ONE], section.quantity.direction or "lower")
-    return Place(name, section, zero, None if anchors.fault else anchors, anchors.fault or "")
+    return Place(name, section, *anchored(section))
 
 
 def _outcomes(places: Iterable[Place], strays: Mapping[str, Sequence[Section]]) -> dict[str, dict[str, Outcome]]:

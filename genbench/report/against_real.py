@@ -7,6 +7,8 @@ from typing import Any
 
 from genbench.records.intervals import Mean
 from genbench.records.real_ratio import REAL_ABOVE_ZERO, RealRatio, of_real, real_mean
+from genbench.records.statistics import summarise
+from genbench.report.anchoring import anchored
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, interval, plain
 from genbench.report.quantities import quantity
@@ -39,9 +41,11 @@ def ratio_table(section: Section) -> str:
     rows = [row for row in section.rows if any(row.name in of_column for of_column in found)]
     if not rows:
         return ""
+    scores = _scores(section)
     lines = [
         [
             code(row.name) if row.is_model else f"*{text(row.name)}*",
+            *([scores.get(row.name, NOTHING)] if scores else []),
             *(_shown(of_column.get(row.name)) for of_column in found),
         ]
         for row in rows
@@ -51,7 +55,7 @@ def ratio_table(section: Section) -> str:
         f"{text(quantity(metric).heading)} ÷ real" + (f" {code(recipe)}" if names.count(metric) > 1 else "")
         for metric, recipe in columns
     ]
-    return markdown_table(["model", *headings], lines)
+    return markdown_table(["model", *(["score ↑"] if scores else []), *headings], lines)
 
 
 def ratio_note(section: Section) -> str:
@@ -65,6 +69,12 @@ def ratio_note(section: Section) -> str:
             else " One seed gives no interval."
         )
     ]
+    zero, anchors, _ = anchored(section) if section.main else ("", None, "")
+    if anchors and section.quantity:
+        parts.append(
+            f"Score: where {text(section.quantity.heading)} stands between the controls, 0 at *{text(zero)}* and 1 at "
+            "*real*, linear in its logarithm."
+        )
     below = [
         (row, ratio)
         for row in section.rows
@@ -80,6 +90,17 @@ def ratio_note(section: Section) -> str:
             + (" before the distance." if any(ratio.resolved for _, ratio in below) else "; the interval holds 1.")
         )
     return "\n\n".join(parts)
+
+
+def _scores(section: Section) -> dict[str, str]:
+    """Return row name -> its score by the main number, with the interval over the seeds; none without a scale."""
+    _, anchors, _ = anchored(section) if section.main else ("", None, "")
+    if section.main is None or anchors is None:
+        return {}
+    found = {
+        row.name: summarise(anchors.score(value) for value in row.values(section.main).values()) for row in section.rows
+    }
+    return {name: interval(score.mean, score.half_width) for name, score in found.items() if score.n}
 
 
 def anchor(section: Section) -> str:

@@ -64,7 +64,7 @@ def aggregate_directories(directories: Sequence[Path], metric: str | None = None
         if fault := conflict(found):
             raise InputError(f"{fault}; aggregate folders of one recipe")
     if all(found.fault for found in every):
-        wanted = metric or " or ".join(DISTANCES)
+        wanted = metric or " or ".join([", ".join(DISTANCES[:-1]), DISTANCES[-1]])
         reasons = "; ".join(f"for {found.budget}, {found.fault}" for found in every)
         raise InputError(f"nothing can be aggregated by {wanted}: {reasons or 'no dataset has it'}")
     words = ["genbench", "aggregate", *(without_paths(str(directory)) for directory in directories)]

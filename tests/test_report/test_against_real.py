@@ -96,3 +96,16 @@ def test_the_frame_sets_nothing_over_real_of_another_recipe(make: Make) -> None:
     other = make("vae", 0, recipe_changes={"samples": 100})
     table = frame([*measured(make), other]).set_index("id")
     assert math.isnan(table["fd_ratio"][other["id"]])
+
+
+def test_the_score_stands_between_the_controls(make: Make) -> None:
+    values = FOUND | {"gaussian": (32.0, 32.0, 32.0)}
+    section = section_of(measured(make, values | {"gan": (8.0, 8.0, 8.0), "vae": (16.0, 8.0, 4.0)}))
+    lines = ratio_table(section).splitlines()
+    assert lines[0] == "| model | score ↑ | fd ÷ real |"
+    cells = {line.split(" | ")[0]: line.split(" | ")[1] for line in lines[2:]}
+    assert cells["| `gan`"] == "0.5 ± 0"
+    assert cells["| `vae`"].startswith("0.50 ± ")  # of 0.25, 0.5 and 0.75
+    assert cells["| *gaussian*"] == "0 ± 0"
+    assert "0 at *gaussian* and 1 at *real*" in ratio_note(section)
+    assert "score" not in ratio_table(section_of(measured(make)))
