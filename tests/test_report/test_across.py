@@ -257,7 +257,11 @@ def test_the_command_writes_a_page_and_tables_of_several_folders(made: Made, tmp
     [
         ("none", ["--metric", "beauty"], "no record has the number 'beauty'; those with a direction are fd, class"),
         ("none", ["--metric", "feature_rank"], "feature_rank has no direction"),
-        ("one dataset", [], "nothing can be aggregated by fid, fd_dinov2 or fd: for 3000steps, only a has it, and it takes two"),
+        (
+            "one dataset",
+            [],
+            "nothing can be aggregated by fid, fd_dinov2 or fd: for 3000steps, only a has it, and it takes two",
+        ),
         ("one model", [], "only the model gan has scores, and it takes two"),
         ("recipes", [], "which differ in samples: "),
         ("no fd", [], "nothing can be aggregated by fid, fd_dinov2 or fd: no dataset has it"),
