@@ -258,7 +258,7 @@ def test_digits_cnn_classifies_digits_that_it_has_not_seen(digits: Dataset, tmp_
     logits = extract(extractor, digits.held_out.items).logits
     assert logits is not None
     assert (logits.argmax(dim=1) == digits.held_out.labels).double().mean() >= 0.97
-    assert (extractor.feature_count, extractor.classes, extractor.official) == (64, 10, False)
+    assert (extractor.feature_count, extractor.classes, extractor.earned) == (64, 10, {})
 
 
 def test_the_shipped_weights_are_of_these_digits_and_this_procedure(digits: Dataset) -> None:

@@ -217,7 +217,7 @@ def test_profiles_differ_where_images_are_resized(load: Callable[..., Extractor]
 
 
 def test_random_weights_are_never_official(load: Callable[..., Extractor]) -> None:
-    assert (load().official, load().feature_count, load().classes) == (False, 2048, 1008)
+    assert (load().earned, load().feature_count, load().classes) == ({}, 2048, 1008)
 
 
 def test_loading_draws_no_random_numbers(weights_file: Path, dataset: Dataset) -> None:

@@ -19,6 +19,7 @@ from genbench.evaluation.measurement import Evaluator, Reference
 from genbench.evaluation.selection import select
 from genbench.evaluation.trained import Evaluation
 from genbench.features.extractor import Extractor, Features, extract
+from genbench.features.inception import EARNED
 from genbench.features.intake import Images
 from genbench.kinds.image import KIND as IMAGES
 from genbench.metrics.not_measurable import NotMeasurable
@@ -224,7 +225,7 @@ def test_a_recipe_holds_all_that_a_number_follows_from() -> None:
 
 def test_an_official_extractor_gives_its_distances_their_official_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurement, "standard_error", lambda name, evidence: {"fd": 0.5, "fd_gap": 0.25}.get(name))
-    data, by = dataset(), dataclasses.replace(extractor("official"), official=True)
+    data, by = dataset(), dataclasses.replace(extractor("official"), earned=EARNED)
     numbers, plain = (evaluator_of(data, each).score(data.held_out.items, None) for each in (by, extractor()))
     assert {"fid", "fid_gap"} <= numbers.keys()
     assert not {"fd", "fd_gap"} & numbers.keys()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from genbench import metrics as package
 from genbench.cli.metrics import metrics as listing
+from genbench.features.inception import EARNED
 from genbench.metrics import DIRECTIONS, METRICS, Evidence, Metric, NotMeasurable, ReferenceStatistics, Value
 from genbench.metrics import evidence as evidence_module
 from genbench.metrics import reference as reference_module
@@ -24,6 +25,7 @@ from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.fid_infinity import frechet_infinity
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid import kernel_distance
+from genbench.metrics.metric import INCEPTION
 from genbench.metrics.precision_recall import precision_recall
 from genbench.metrics.reference_parts import split_reference
 from genbench.metrics.remarks import remark
@@ -130,11 +132,22 @@ def test_every_value_has_one_metric_and_a_direction() -> None:
 
 
 def test_official_names_are_for_the_official_extractor_alone() -> None:
-    official = {n for metric in METRICS.values() for n in metric.reported_names(official=True).values()}
-    other = {n for metric in METRICS.values() for n in metric.reported_names(official=False).values()}
+    official = {n for metric in METRICS.values() for n in metric.reported_names(EARNED).values()}
+    other = {n for metric in METRICS.values() for n in metric.reported_names({}).values()}
     assert {"fid", "fid_infinity", "inception_score"} <= official - other
     assert {"fd", "fd_infinity", "classifier_score"} <= other - official
     assert {"kid", "precision", "psnr"} <= official & other
+
+
+def test_inception_earns_each_name_that_the_table_says_it_earns_and_no_other() -> None:
+    said = {
+        value.name: name
+        for metric in METRICS.values()
+        for value in metric.values
+        for name, weights in value.earned.items()
+        if weights == INCEPTION
+    }
+    assert said == EARNED
 
 
 def test_the_page_on_metrics_names_every_value_and_parameter() -> None:
@@ -379,7 +392,7 @@ def test_a_metric_of_texts_gives_no_number_of_images(name: str, evidence: Eviden
 def test_a_metric_of_one_s_own_is_measured_by_default_and_kept_off_the_curve() -> None:
     metric = Metric(
         name="mine",
-        values=(Value("mine", None), Value("other", "lower", "official")),
+        values=(Value("mine", None), Value("other", "lower", {"earned": "weights of one's own"})),
         needs=("samples", "mode_count"),
         least_count=3,
         function="kid:measure",
@@ -389,8 +402,8 @@ def test_a_metric_of_one_s_own_is_measured_by_default_and_kept_off_the_curve() -
     assert (metric.version, metric.parameters, metric.per_feature, metric.curve, metric.default) == (
         *(1, {}, False, False, True),
     )
-    assert metric.reported_names(official=True) == {"mine": "mine", "other": "official"}
-    assert metric.reported_names(official=False) == {"mine": "mine", "other": "other"}
+    assert metric.reported_names({"other": "earned", "fd": "fid"}) == {"mine": "mine", "other": "earned"}
+    assert metric.reported_names({}) == {"mine": "mine", "other": "other"}
     few = Evidence(samples=normal(2, 3), reference=normal(9, 3), mode_count=1)
     with pytest.raises(NotMeasurable, match=r"^mine: needs at least 3 samples, got 2$"):
         metric.compute(few)

@@ -21,8 +21,8 @@ def metrics() -> None:
         asked = "" if metric.default else f" (enable with --metrics +{metric.values[0].name})"
         click.echo(f"{metric.name}: {metric.summary}{asked}")
         for value in metric.values:
-            official = f" ({value.official} with the 2015 Inception-v3)" if value.official else ""
-            click.echo(f"  {value.name}{official}: {ARROWS[value.direction]}")
+            earned = "; ".join(f"{name} with {weights}" for name, weights in value.earned.items())
+            click.echo(f"  {value.name}{earned and f' ({earned})'}: {ARROWS[value.direction]}")
         of = " or ".join(metric.kinds or ("image",))
         count = f"{metric.least_count} {of}{'' if metric.least_count == 1 else 's'}"
         click.echo(f"  at least {count}{' per feature' if metric.per_feature else ''}; {metric.paper}")

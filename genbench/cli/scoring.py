@@ -106,7 +106,7 @@ def _title(request: Request, count: int, data: Dataset, extractor: Extractor) ->
     from genbench.features import extractors_of
 
     against = str(request.reference) if request.dataset is None else data.name
-    if extractor.official:
+    if extractor.earned.get("fd") == "fid":
         what = f"Inception-v3 of 2015, profile {extractor.recipe()['profile']}"
     elif extractor.name == "inception":
         what = "Inception with other weights than those of 2015, so fd is no FID"

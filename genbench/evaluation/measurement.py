@@ -194,7 +194,7 @@ class Evaluator:
                 self.missing[metric.name] = str(error)
                 continue
             recipe = self._recipe(metric, evidence)
-            names = metric.reported_names(self.extractor.official)
+            names = metric.reported_names(self.extractor.earned)
             errors = {} if curve else {name: standard_error(name, evidence) for name in values}
             numbers |= {names[name]: Number(value, recipe, errors.get(name)) for name, value in values.items()}
         self.watch(None)

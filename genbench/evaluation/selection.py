@@ -66,4 +66,4 @@ def _method(name: str) -> str:
 
 def _names(metric: Metric) -> list[str]:
     """The method's name and those of its numbers."""
-    return [metric.name, *(name for value in metric.values for name in (value.name, value.official) if name)]
+    return [metric.name, *(name for value in metric.values for name in value.names)]

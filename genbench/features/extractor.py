@@ -59,7 +59,8 @@ class Extractor:
         feature_count: d.
         classes: K, or None.
         weights_sha256: identity of the weights, see `genbench.features.weight_file.content_sha256`.
-        official: true only for the 2015 TensorFlow Inception-v3, so that a distance may be called `fid`.
+        earned: name of a number → the name that its published weights earn it, as in the table of `genbench.metrics`: a
+            distance is called `fid` under the 2015 TensorFlow Inception-v3 alone. Empty for all other weights.
         item_bytes: about how much memory one item needs on its way through the network.
         fields: what the recipe says beyond name, weights, intake and precision.
     """
@@ -72,7 +73,7 @@ class Extractor:
     feature_count: int
     classes: int | None
     weights_sha256: str
-    official: bool = False
+    earned: Mapping[str, str] = field(default_factory=dict)
     item_bytes: int = 1 << 20
     fields: Mapping[str, RecipeValue] = field(default_factory=dict)
 

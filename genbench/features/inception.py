@@ -25,6 +25,16 @@ __all__ = ["Inception", "inception_extractor", "parameter_shapes"]
 
 FEATURES = 2048
 CLASSES = 1008
+# What the published weights earn: name of a number → the name that papers give it on these features.
+EARNED = {
+    "fd": "fid",
+    "fd_infinity": "fid_infinity",
+    "fd_gap": "fid_gap",
+    "class_fd": "class_fid",
+    "class_fd_worst": "class_fid_worst",
+    "classifier_score": "inception_score",
+    "classifier_score_std": "inception_score_std",
+}
 _BATCH_NORM_EPSILON = 1e-3
 _IMAGE_BYTES = 20 << 20  # the widest activations, 147 x 147 x (32 + 64 + 64) float32, and what copies they need
 
@@ -257,7 +267,7 @@ def inception_extractor(
         feature_count=FEATURES,
         classes=CLASSES,
         weights_sha256=weights_sha256,
-        official=official,
+        earned=EARNED if official else {},
         item_bytes=_IMAGE_BYTES,
         fields={"logits": "without bias"},
     )

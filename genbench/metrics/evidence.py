@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.restored import RestoredImages, restored_images
 
 __all__ = ["Evidence"]
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,6 +85,7 @@ class Evidence:
     seed: int = 0
     # Never None after construction; a default that needs the other fields can only be made there.
     statistics: ReferenceStatistics = field(default=cast("ReferenceStatistics", None))
+    _found: dict[object, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         check_features(self.samples, "samples")
@@ -97,6 +101,12 @@ class Evidence:
         if cast("ReferenceStatistics | None", self.statistics) is None:
             found = ReferenceStatistics(self.reference, self.held_out, self.reference_logits, self.reference_items)
             object.__setattr__(self, "statistics", found)
+
+    def once(self, find: Callable[[Evidence], Found]) -> Found:
+        """Return what `find` says of this evidence, which is looked for once: a number and its error share it."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        return cast("Found", self._found[find])
 
     def sides(self, of_samples: Tensor, of_held_out: Tensor, halving: int = 0) -> tuple[Tensor, Tensor]:
         """Return the rows that stand on the two sides of a test of samples against held-out images.
@@ -187,4 +197,5 @@ class Evidence:
             sample_radii=self.sample_pairs.distances[:, MANIFOLD_K - 1],
             manifold_radii=radii[:, MANIFOLD_K - 1],
             ball_radii=radii[:, BALL_K - 1],
+            clipped_radii=self.statistics.clipped_radii,
         )

@@ -12,9 +12,13 @@ from genbench.metrics.not_measurable import NotMeasurable
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["Direction", "Metric", "Value"]
+__all__ = ["CLIP", "INCEPTION", "Direction", "Metric", "Value"]
 
 Direction = Literal["lower", "higher"]
+
+# Published weights that earn a number another name, as `genbench metrics` says it.
+INCEPTION = "the 2015 Inception-v3"
+CLIP = "CLIP ViT-L/14-336 of OpenAI"
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,17 @@ class Value:
         name: what it is called.
         direction: which way is better; None where neither is (a test's p, a spread, a figure to read against the
             data's own).
-        official: what it is called when the extractor is the 2015 Inception-v3; `name` by default.
+        earned: names that it is written by where the extractor earns them → the published weights that do.
     """
 
     name: str
     direction: Direction | None
-    official: str | None = None
+    earned: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that a record can hold it by: its own, then those that published weights earn."""
+        return self.name, *self.earned
 
 
 @dataclass(frozen=True)
@@ -67,14 +76,17 @@ class Metric:
     default: bool = True
     kinds: tuple[str, ...] | None = None
 
-    def reported_names(self, official: bool) -> dict[str, str]:
-        """Return value name → the name to write: `fid` and `inception_score` only for the official Inception-v3.
+    def reported_names(self, earned: Mapping[str, str]) -> dict[str, str]:
+        """Return value name → the name to write: `fid` and `inception_score` only where the extractor earned them.
+
+        Args:
+            earned: value name → written name, `Extractor.earned`.
 
         >>> from genbench.metrics import METRICS
-        >>> METRICS["frechet_distance"].reported_names(official=True)
+        >>> METRICS["frechet_distance"].reported_names({"fd": "fid", "mmd": "cmmd"})
         {'fd': 'fid'}
         """
-        return {value.name: (value.official or value.name) if official else value.name for value in self.values}
+        return {value.name: earned.get(value.name, value.name) for value in self.values}
 
     def compute(self, evidence: Evidence) -> dict[str, float]:
         """Return the numbers by value name; one that has no finite value here (PSNR without error) is left out.

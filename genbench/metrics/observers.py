@@ -7,7 +7,7 @@ from torch import Tensor
 
 from genbench.metrics.neighbours import TIE, Block
 
-__all__ = ["Balls", "KernelSums", "Manifolds"]
+__all__ = ["Balls", "ClippedBalls", "KernelSums", "Manifolds"]
 
 
 class KernelSums:
@@ -53,7 +53,7 @@ class Manifolds:
 
 
 class Balls:
-    """Observer of samples against reference: how many reference balls hold each sample, and which balls hold any.
+    """Observer of samples against reference: how many reference balls hold each sample, and how many each holds.
 
     A ball excludes its surface, as in the paper's code.
 
@@ -65,12 +65,35 @@ class Balls:
     def __init__(self, count: int, reference_radii: Tensor) -> None:
         self._limits = reference_radii.square() * (1 - TIE)
         self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
-        self.covered = torch.zeros(len(reference_radii), dtype=torch.bool, device=reference_radii.device)
+        self.held = torch.zeros(len(reference_radii), dtype=torch.int64, device=reference_radii.device)
+
+    @property
+    def covered(self) -> Tensor:
+        """(N,) bool, whether each reference ball holds a sample."""
+        return self.held > 0
 
     def observe(self, block: Block) -> None:
         inside = block.squared < self._limits[block.columns]
         self.balls[block.rows] += inside.sum(dim=1)
-        self.covered[block.columns] |= inside.any(dim=0)
+        self.held[block.columns] += inside.sum(dim=0)
+
+
+class ClippedBalls:
+    """Observer of samples against reference: how many clipped reference balls hold each sample.
+
+    A ball includes its surface, as in the paper's code.
+
+    Args:
+        count: how many samples.
+        radii: (N,) float64.
+    """
+
+    def __init__(self, count: int, radii: Tensor) -> None:
+        self._limits = radii.square() * (1 + TIE)
+        self.balls = torch.zeros(count, dtype=torch.int64, device=radii.device)
+
+    def observe(self, block: Block) -> None:
+        self.balls[block.rows] += (block.squared <= self._limits[block.columns]).sum(dim=1)
 
 
 def _kernel(products: Tensor, dimension: int) -> Tensor:

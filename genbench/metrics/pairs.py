@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, sweep
-from genbench.metrics.observers import Balls, KernelSums, Manifolds
+from genbench.metrics.observers import Balls, ClippedBalls, KernelSums, Manifolds
 
 __all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "self_pairs"]
 
@@ -18,10 +18,12 @@ class SelfPairs:
 
     Args:
         distances: (N, k) float64 to the k nearest others, ascending; infinite where there are fewer.
+        indices: (N, k) int64 of these; −1 where there are fewer.
         kernel_rows: (N,) float64 sums of the KID kernel with all others.
     """
 
     distances: Tensor
+    indices: Tensor
     kernel_rows: Tensor
 
 
@@ -36,7 +38,8 @@ class CrossPairs:
         sample_inside: (M,) bool, in the reference's manifold.
         reference_inside: (N,) bool, in the samples' manifold.
         balls: (M,) int64, how many reference balls hold each sample.
-        covered: (N,) bool, whether each reference ball holds a sample.
+        held: (N,) int64, how many samples each reference ball holds.
+        clipped_balls: (M,) int64, how many of the clipped reference balls hold each sample.
     """
 
     nearest_distances: Tensor
@@ -45,7 +48,13 @@ class CrossPairs:
     sample_inside: Tensor
     reference_inside: Tensor
     balls: Tensor
-    covered: Tensor
+    held: Tensor
+    clipped_balls: Tensor
+
+    @property
+    def covered(self) -> Tensor:
+        """(N,) bool, whether each reference ball holds a sample."""
+        return self.held > 0
 
 
 def self_pairs(features: Tensor, k: int, *, byte_budget: int = BYTE_BUDGET) -> SelfPairs:
@@ -54,7 +63,7 @@ def self_pairs(features: Tensor, k: int, *, byte_budget: int = BYTE_BUDGET) -> S
     nearest = Nearest(count, k, exclude_self=True, device=features.device)
     kernel = KernelSums(count, dimension, features.device)
     sweep(features, features, [nearest, kernel], byte_budget)
-    return SelfPairs(nearest.distances, kernel.rows)
+    return SelfPairs(nearest.distances, nearest.indices, kernel.rows)
 
 
 def cross_pairs(
@@ -64,6 +73,7 @@ def cross_pairs(
     sample_radii: Tensor,
     manifold_radii: Tensor,
     ball_radii: Tensor,
+    clipped_radii: Tensor,
     byte_budget: int = BYTE_BUDGET,
 ) -> CrossPairs:
     """Sweep (M, d) samples with an (N, d) reference.
@@ -74,6 +84,7 @@ def cross_pairs(
         sample_radii: (M,) of the samples' manifold, for recall.
         manifold_radii: (N,) of the reference's manifold, for precision.
         ball_radii: (N,) of the reference's balls, for density and coverage.
+        clipped_radii: (N,) of its clipped balls, for clipped density.
         byte_budget: for the blocks.
     """
     count, dimension = samples.shape
@@ -81,7 +92,8 @@ def cross_pairs(
     kernel = KernelSums(count, dimension, samples.device)
     manifolds = Manifolds(sample_radii, manifold_radii)
     balls = Balls(count, ball_radii)
-    sweep(samples, reference, [nearest, kernel, manifolds, balls], byte_budget)
+    clipped = ClippedBalls(count, clipped_radii)
+    sweep(samples, reference, [nearest, kernel, manifolds, balls, clipped], byte_budget)
     return CrossPairs(
         nearest_distances=nearest.distances[:, 0],
         nearest_indices=nearest.indices[:, 0],
@@ -89,5 +101,6 @@ def cross_pairs(
         sample_inside=manifolds.sample_inside,
         reference_inside=manifolds.reference_inside,
         balls=balls.balls,
-        covered=balls.covered,
+        held=balls.held,
+        clipped_balls=clipped.balls,
     )

@@ -12,7 +12,7 @@ from genbench.metrics.cells import assign_cells, fit_cells
 from genbench.metrics.class_histogram import class_histogram
 from genbench.metrics.constants import BALL_K, COPYING_CELLS, MANIFOLD_K
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.neighbours import nearest_neighbours
+from genbench.metrics.neighbours import TIE, nearest_neighbours
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.pairs import self_pairs
 from genbench.metrics.reference_parts import split_reference
@@ -40,7 +40,7 @@ class ReferenceStatistics:
         >>> first = ReferenceStatistics(data)
         >>> _ = first.kernel_sum
         >>> sorted(first.tensors)
-        ['kernel_sum', 'neighbour_distances']
+        ['kernel_sum', 'neighbour_distances', 'neighbour_indices']
         >>> bool(ReferenceStatistics(data, tensors=first.tensors).kernel_sum == first.kernel_sum)
         True
     """
@@ -74,6 +74,23 @@ class ReferenceStatistics:
         return self._pairs("neighbour_distances")
 
     @property
+    def neighbour_indices(self) -> Tensor:
+        """(N, 5) int64 indices of these others."""
+        return self._pairs("neighbour_indices")
+
+    @property
+    def clipped_radii(self) -> Tensor:
+        """(N,) float64 distances to the 5th nearest other, none above their median."""
+        radii = self.neighbour_distances[:, BALL_K - 1]
+        return radii.clamp(max=float(radii.quantile(0.5)))
+
+    @property
+    def clipped_balls(self) -> Tensor:
+        """(N,) int64, how many of the clipped balls around others hold each training feature, surfaces included."""
+        inside = self.neighbour_distances[:, :BALL_K] <= self.clipped_radii[:, None] * (1 + TIE)
+        return self.neighbour_indices[:, :BALL_K][inside].bincount(minlength=len(self.features))
+
+    @property
     def kernel_sum(self) -> Tensor:
         """0-d float64 sum of the KID kernel over ordered pairs of distinct training features."""
         return self._pairs("kernel_sum")
@@ -91,12 +108,12 @@ class ReferenceStatistics:
     @property
     def centroids(self) -> Tensor:
         """(cells, d) float64 centroids of the cells of C_T."""
-        return self._kept("centroids", lambda: fit_cells(self.features, COPYING_CELLS))
+        return self.kept("centroids", lambda: fit_cells(self.features, COPYING_CELLS))
 
     @property
     def held_out_cells(self) -> Tensor:
         """(H,) int64 cell of each held-out feature."""
-        return self._kept("held_out_cells", lambda: assign_cells(self._needed("held_out"), self.centroids))
+        return self.kept("held_out_cells", lambda: assign_cells(self._needed("held_out"), self.centroids))
 
     @cached_property
     def gap_parts(self) -> tuple[list[GaussianStatistics], list[GaussianStatistics]]:
@@ -112,19 +129,20 @@ class ReferenceStatistics:
     @property
     def class_histogram(self) -> Tensor:
         """(C,) float64 shares of the classes that the classifier sees in the training split."""
-        return self._kept("class_histogram", lambda: class_histogram(self._needed("logits")))
+        return self.kept("class_histogram", lambda: class_histogram(self._needed("logits")))
 
     @property
     def intensities(self) -> Tensor:
         """(C, 256) float64 histogram of the training images' levels."""
-        return self._kept("intensities", lambda: _intensities(self._needed("images")))
+        return self.kept("intensities", lambda: _intensities(self._needed("images")))
 
     @property
     def spectrum(self) -> Tensor:
         """(R,) float64 shares of power of the training images."""
-        return self._kept("spectrum", lambda: pixels.power_spectrum(pixels.of_spectrum(self._needed("images")))[1])
+        return self.kept("spectrum", lambda: pixels.power_spectrum(pixels.of_spectrum(self._needed("images")))[1])
 
-    def _kept(self, name: str, find: Callable[[], Tensor]) -> Tensor:
+    def kept(self, name: str, find: Callable[[], Tensor]) -> Tensor:
+        """Return the tensor `name`, which `find` finds where it is not there: for what one method alone needs."""
         if name not in self.tensors:
             self.tensors[name] = find()
         return self.tensors[name]
@@ -133,6 +151,7 @@ class ReferenceStatistics:
         if name not in self.tensors:
             found = self_pairs(self.features, max(MANIFOLD_K, BALL_K))
             self.tensors["neighbour_distances"] = found.distances
+            self.tensors["neighbour_indices"] = found.indices
             self.tensors["kernel_sum"] = found.kernel_rows.sum()
         return self.tensors[name]
 

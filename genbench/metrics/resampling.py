@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genbench.metrics import c2st, clipped, kad, mind, mmd, vendi
 from genbench.metrics.authenticity import authentic
-from genbench.metrics.constants import BALL_K
+from genbench.metrics.constants import BALL_K, KAD_FACTOR, MMD_FACTOR
 from genbench.metrics.frechet import congruence
 from genbench.metrics.gaussian import GaussianStatistics, rank_tolerance
 from genbench.metrics.inception_score import probabilities
@@ -102,8 +103,8 @@ def _root_diagonal(samples: Tensor, total: GaussianStatistics, reference: Gaussi
     return torch.cat([part.square().sum(dim=1) for part in found]) / (len(samples) - 1)
 
 
-def kernel_standard_error(within: Tensor, across: Tensor, reference: int) -> float:
-    """Return the delete-one jackknife's standard error of KID, from row sums of the kernel.
+def kernel_standard_error(within: Tensor, across: Tensor, reference: int, *, biased: bool = False) -> float:
+    """Return the delete-one jackknife's standard error of a squared MMD, from row sums of the kernel.
 
     Without sample i the sums lose its row (twice within, as the kernel is symmetric), so all M leave-one-out values
     are had at once: `s² = (M − 1)/M Σ_i (θ₍i₎ − θ̄)²`.
@@ -114,10 +115,12 @@ def kernel_standard_error(within: Tensor, across: Tensor, reference: int) -> flo
         within: (M,) sums of each sample's kernel with the others, M ≥ 3.
         across: (M,) sums of its kernel with the reference.
         reference: how many features that has.
+        biased: of the estimate over all pairs; each sample's with itself, all alike, move no value.
     """
     count = len(within)
     left = count - 1
-    values = (within.sum() - 2 * within) / (left * (left - 1)) - 2 * (across.sum() - across) / (left * reference)
+    pairs = left**2 if biased else left * (left - 1)
+    values = (within.sum() - 2 * within) / pairs - 2 * (across.sum() - across) / (left * reference)
     return float((left / count * (values - values.mean()).square().sum()).sqrt())
 
 
@@ -198,6 +201,31 @@ def _of_kernel(evidence: Evidence) -> float:
     return kernel_standard_error(within, across, len(evidence.reference))
 
 
+def _of_unit_kernel(evidence: Evidence) -> float:
+    rows = evidence.once(mmd.unit_rows)
+    return MMD_FACTOR * kernel_standard_error(rows.within, rows.across, rows.reference, biased=True)
+
+
+def _of_median_kernel(evidence: Evidence) -> float:
+    rows = evidence.once(kad.median_rows)
+    return KAD_FACTOR * kernel_standard_error(rows.within, rows.across, rows.reference)
+
+
+def _of_variety(evidence: Evidence) -> float:
+    return mean_standard_error(evidence.once(vendi.of_samples).influences)
+
+
+def _of_variety_ratio(evidence: Evidence) -> float | None:
+    if len(evidence.samples) > len(evidence.reference):  # the ratio is of a part of the samples
+        return None
+    return _of_variety(evidence) / evidence.once(vendi.of_reference)
+
+
+def _of_clipped_density(evidence: Evidence) -> float:
+    of_data = clipped.fidelities(evidence.statistics.clipped_balls).mean()
+    return mean_standard_error(clipped.fidelities(evidence.cross_pairs.clipped_balls)) / float(of_data)
+
+
 def _of_score(evidence: Evidence) -> float | None:
     assert evidence.sample_logits is not None
     count, classes = evidence.sample_logits.shape
@@ -254,6 +282,14 @@ _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "kid": (_of_kernel, "samples"),
     "classifier_score": (_of_score, "samples"),
     "precision": (lambda evidence: share_standard_error(evidence.cross_pairs.sample_inside), "samples"),
+    "mind": (lambda evidence: mean_standard_error(evidence.once(mind.of_samples).influences), "samples"),
+    "mmd": (_of_unit_kernel, "samples"),
+    "kad": (_of_median_kernel, "samples"),
+    "vendi": (_of_variety, "samples"),
+    "vendi_ratio": (_of_variety_ratio, "samples"),
+    # Where the classifier is never wrong, the error is 0 as if the area were known.
+    "c2st_auc": (lambda evidence: evidence.once(c2st.of_samples).error or None, "samples"),
+    "clipped_density": (_of_clipped_density, "samples"),
     "density": (lambda evidence: mean_standard_error(evidence.cross_pairs.balls / BALL_K), "samples"),
     "authenticity": (_of_authenticity, "samples"),
     "high_quality_fraction": (_of_quality, "samples"),

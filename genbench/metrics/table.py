@@ -30,7 +30,8 @@ from genbench.metrics.constants import (
     SPECTRUM_VALUES,
     UNIFORM_SHARE,
 )
-from genbench.metrics.metric import Direction, Metric, Value
+from genbench.metrics.metric import INCEPTION, Direction, Metric, Value
+from genbench.metrics.optional_table import OPTIONAL_METRICS
 from genbench.metrics.text_table import TEXT_METRICS
 
 __all__ = ["DIRECTIONS", "METRICS"]
@@ -38,7 +39,7 @@ __all__ = ["DIRECTIONS", "METRICS"]
 _ALL = (
     Metric(
         name="frechet_distance",
-        values=(Value("fd", "lower", "fid"),),
+        values=(Value("fd", "lower", {"fid": INCEPTION}),),
         needs=("samples", "reference"),
         least_count=2,
         function="frechet:measure",
@@ -50,8 +51,8 @@ _ALL = (
     Metric(
         name="classifier_score",
         values=(
-            Value("classifier_score", "higher", "inception_score"),
-            Value("classifier_score_std", None, "inception_score_std"),
+            Value("classifier_score", "higher", {"inception_score": INCEPTION}),
+            Value("classifier_score_std", None, {"inception_score_std": INCEPTION}),
         ),
         needs=("sample_logits",),
         least_count=SCORE_SPLITS,
@@ -63,7 +64,7 @@ _ALL = (
     ),
     Metric(
         name="frechet_infinity",
-        values=(Value("fd_infinity", "lower", "fid_infinity"),),
+        values=(Value("fd_infinity", "lower", {"fid_infinity": INCEPTION}),),
         needs=("samples", "reference"),
         least_count=4,
         per_feature=True,
@@ -146,7 +147,7 @@ _ALL = (
     ),
     Metric(
         name="frechet_gap",
-        values=(Value("fd_gap", "lower", "fid_gap"),),
+        values=(Value("fd_gap", "lower", {"fid_gap": INCEPTION}),),
         needs=("samples", "reference", "held_out"),
         least_count=2,
         function="frechet_gap:measure",
@@ -167,7 +168,10 @@ _ALL = (
     ),
     Metric(
         name="class_frechet",
-        values=(Value("class_fd", "lower", "class_fid"), Value("class_fd_worst", "lower", "class_fid_worst")),
+        values=(
+            Value("class_fd", "lower", {"class_fid": INCEPTION}),
+            Value("class_fd_worst", "lower", {"class_fid_worst": INCEPTION}),
+        ),
         needs=("samples", "reference", "reference_labels"),
         least_count=CLASS_LEAST,
         function="class_frechet:measure",
@@ -270,15 +274,12 @@ _ALL = (
         paper="https://arxiv.org/abs/1511.01844",
     ),
     *TEXT_METRICS,
+    *OPTIONAL_METRICS,
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
-# Every name that a record can hold, under either extractor → which way is better.
+# Every name that a record can hold, under any extractor → which way is better.
 DIRECTIONS: dict[str, Direction | None] = {
-    name: value.direction
-    for metric in _ALL
-    for value in metric.values
-    for name in (value.name, value.official)
-    if name is not None
+    name: value.direction for metric in _ALL for value in metric.values for name in value.names
 }

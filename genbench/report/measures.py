@@ -21,7 +21,7 @@ def meanings(records: Iterable[Record]) -> str:
     measured = {name for record in records for name in record["numbers"]}
     lines = []
     for metric in METRICS.values():
-        known = [name for value in metric.values for name in (value.name, value.official) if name]
+        known = [name for value in metric.values for name in value.names]
         names = [name for name in known if name in measured]
         if names:
             axes = ", ".join(text(quantity(name).axis) for name in names)

@@ -18,9 +18,7 @@ from genbench.records.schemas import SCHEMA, upgraded
 from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
 
 RECORDS = Path(__file__).parent.parent / "records"
-NUMBERS = {
-    name for metric in METRICS.values() for value in metric.values for name in (value.name, value.official) if name
-}
+NUMBERS = {name for metric in METRICS.values() for value in metric.values for name in value.names}
 Make = Callable[..., dict[str, Any]]
 
 

@@ -1,0 +1,93 @@
+"""Squared maximum mean discrepancies under a Gaussian kernel, from the kernel's sums over each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.neighbours import BYTE_BUDGET, Block, sweep
+
+__all__ = ["KernelRows", "RbfSums", "kernel_rows", "rbf_rows"]
+
+
+class RbfSums:
+    """Observer: `Σ_j exp(−|x_i − y_j|²/(2 σ²))` for every row i, never pairing a point with itself.
+
+    Args:
+        count: rows on the left of the sweep.
+        bandwidth: σ.
+    """
+
+    def __init__(self, count: int, bandwidth: float, device: torch.device | None = None) -> None:
+        self.rows = torch.zeros(count, dtype=torch.float64, device=device)
+        self._rate = -0.5 / bandwidth**2
+
+    def observe(self, block: Block) -> None:
+        kernel = (block.squared * self._rate).exp_()
+        if block.same:
+            kernel.fill_diagonal_(0.0)
+        self.rows[block.rows] += kernel.sum(dim=1)
+
+
+@dataclass(frozen=True)
+class KernelRows:
+    """Sums of a kernel with k(x, x) = 1 over M samples and N reference features.
+
+    Args:
+        within: (M,) float64 of each sample with the others.
+        across: (M,) float64 of each sample with the reference.
+        among: 0-d float64 over ordered pairs of different reference features.
+        reference: N.
+    """
+
+    within: Tensor
+    across: Tensor
+    among: Tensor
+    reference: int
+
+    @property
+    def biased(self) -> float:
+        """The V-statistic, over all pairs: never below 0."""
+        m, n = len(self.within), self.reference
+        within, among = (self.within.sum() + m) / m**2, (self.among + n) / n**2
+        return float(within + among - 2 * self.across.sum() / (m * n))
+
+    @property
+    def unbiased(self) -> float:
+        """The U-statistic, over pairs of different points."""
+        m, n = len(self.within), self.reference
+        within, among = self.within.sum() / (m * (m - 1)), self.among / (n * (n - 1))
+        return float(within + among - 2 * self.across.sum() / (m * n))
+
+
+def rbf_rows(left: Tensor, right: Tensor, bandwidth: float, byte_budget: int = BYTE_BUDGET) -> Tensor:
+    """Return (len(left),) float64 sums of each row's kernel with `right`; with `left is right`, with all others."""
+    sums = RbfSums(len(left), bandwidth, left.device)
+    sweep(left, right, [sums], byte_budget)
+    return sums.rows
+
+
+def kernel_rows(
+    samples: Tensor, reference: Tensor, bandwidth: float, among: Callable[[Callable[[], Tensor]], Tensor] | None = None
+) -> KernelRows:
+    """Sweep (M, d) samples with themselves and with an (N, d) reference, and the reference with itself.
+
+    Args:
+        samples: features.
+        reference: features of the data.
+        bandwidth: σ.
+        among: keeps what is found of the reference alone, given how to find it.
+    """
+
+    def find() -> Tensor:
+        return rbf_rows(reference, reference, bandwidth).sum()
+
+    return KernelRows(
+        within=rbf_rows(samples, samples, bandwidth),
+        across=rbf_rows(samples, reference, bandwidth),
+        among=find() if among is None else among(find),
+        reference=len(reference),
+    )
