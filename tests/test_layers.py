@@ -24,6 +24,7 @@ ORDER = [
     "records",
     "features",
     "metrics",
+    "sanity",
     "training",
     "evaluation",
     "cell",
@@ -172,6 +173,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("import genbench.changes, genbench.cli.compare", ("torch", "genbench_")),
         ("import genbench.datasets", ("torch", "numpy")),
         ("import genbench.metrics.table, genbench.evaluation.selection", ("torch", "numpy")),
+        ("import genbench.sanity, genbench.sanity.candidates, genbench.sanity.tables", ("torch", "genbench_")),
         ("import genbench.cell.preflight, genbench.cell", ("torchmetrics", "torchvision", "matplotlib", "genbench_")),
     ],
 )
