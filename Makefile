@@ -14,7 +14,7 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
 
-.PHONY: demo test check lint types bench gpu counters compare baseline mutants adapters clean help
+.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants adapters clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ compare: $(VENV)/.installed  ## Run the digits afresh and compare their quality 
 
 baseline: $(VENV)/.installed  ## Make what `make compare` measured the new baseline: commit it with the change that explains it.
 	$(BIN)/genbench baseline $(COMPARED) --out $(BASELINE)
+
+checks: $(VENV)/.installed  ## Put every metric through its sanity checks and write the tables into docs/metrics.md (some four minutes).
+	$(BIN)/python benchmarks/metric_checks.py
 
 mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that no test notices (about an hour; goes on where it was).
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,mutants]'

@@ -25,6 +25,7 @@ ORDER = [
     "aggregate",
     "features",
     "metrics",
+    "sanity",
     "training",
     "evaluation",
     "cell",
@@ -174,6 +175,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("import genbench.aggregate.ranking, genbench.cli.aggregate", ("torch", "pandas", "scipy.stats", "genbench_")),
         ("import genbench.datasets", ("torch", "numpy")),
         ("import genbench.metrics.table, genbench.evaluation.selection", ("torch", "numpy")),
+        ("import genbench.sanity, genbench.sanity.candidates, genbench.sanity.tables", ("torch", "genbench_")),
         ("import genbench.cell.preflight, genbench.cell", ("torchmetrics", "torchvision", "matplotlib", "genbench_")),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,7 +53,8 @@ class Metric:
         needs: fields of `Evidence` that must not be None.
         least_count: how many rows each tensor among the needs must have.
         per_feature: whether it also needs that many samples for each feature, which `function` checks.
-        function: `module:function` under `genbench.metrics`, from `Evidence` to a dict of numbers by value name.
+        function: from `Evidence` to a dict of numbers by value name: `module:function` under `genbench.metrics`, or of
+            a metric that is no part of genbench the function itself.
         summary: one line.
         paper: its address.
         version: grows when the same evidence would give another number.
@@ -68,7 +69,7 @@ class Metric:
     values: tuple[Value, ...]
     needs: tuple[str, ...]
     least_count: int
-    function: str
+    function: str | Callable[[Evidence], dict[str, float]]
     summary: str
     paper: str
     version: int = 1
@@ -109,6 +110,8 @@ class Metric:
                     f"{self.name}: needs at least {self.least_count} {need.replace('_', ' ')}, got {len(found)}"
                 )
         self._check_shapes(evidence)
+        if callable(self.function):
+            return self.function(evidence)
         module, _, function = self.function.partition(":")
         numbers: dict[str, float] = getattr(importlib.import_module(f"genbench.metrics.{module}"), function)(evidence)
         return numbers

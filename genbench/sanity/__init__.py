@@ -1,0 +1,12 @@
+"""Sanity checks of metrics: what each number sees, and what it is blind to, on distributions that are known.
+
+After Räisä, van Breugel & van der Schaar 2025, "Position: All current generative fidelity and diversity metrics are
+flawed", https://arxiv.org/abs/2505.22450. Names come without torch.
+"""
+
+from __future__ import annotations
+
+from genbench.sanity.finding import Finding
+from genbench.sanity.purposes import PURPOSES, Purpose, Reading
+
+__all__ = ["PURPOSES", "Finding", "Purpose", "Reading"]
