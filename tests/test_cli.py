@@ -195,11 +195,15 @@ def test_a_changed_source_is_another_cell(write_plugin, tmp_path: Path) -> None:
 
 
 def test_python_api_returns_the_records(tmp_path: Path) -> None:
-    found = genbench.run([TINY], budget="2steps", seeds=1, controls=["real"], out=tmp_path, batch_size=32)
+    target = {"target": "fd_ratio<1e9"}
+    found = genbench.run([TINY], budget="2steps", seeds=1, controls=["real"], out=tmp_path, batch_size=32, **target)
     assert [(record.label, record.finished) for record in found] == [("real", True), ("tiny", True)]
     assert found[1].numbers["fd"] > 0
     assert found[1].data["cell"]["batch_size"] == 32
-    assert (tmp_path / "report.md").exists()
+    page = (tmp_path / "report.md").read_text()  # it takes the target from what the run has left
+    assert re.search(
+        r"^## Time to target\n\n### fd ÷ real (.*\n)+\| digits \| `tiny` \| 1 of 1 \| 0 \| 0 \| ", page, re.M
+    )
 
 
 def test_the_command_in_a_record_runs_it_again(finished: Path) -> None:

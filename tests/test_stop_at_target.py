@@ -1,4 +1,4 @@
-"""Cells that stop where their target is met, also when they were killed on the way, and their report."""
+"""Cells that stop where their target is met, also when they were killed on the way."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-import genbench
 from genbench import cell
-from genbench.cli.report import report
 from genbench.config import Budget, Cell, ModelSpec, Settings
-from genbench.errors import InputError
 from genbench.evaluation.trained import Evaluation
 from genbench.plugin import finding, world
 from genbench.records.record import checkpoint_path, record_path
@@ -123,20 +119,9 @@ def test_a_cell_that_was_killed_stops_where_it_would_have(
     assert untimed(record) == [point for point in untimed(unbroken) if point["step"] <= step]
 
 
-def test_a_target_that_is_met_before_the_first_step_and_its_report(tiny: Path, tmp_path: Path) -> None:
-    """A benchmark from Python to its page, which takes the target from what the run has left."""
-    out = tmp_path / "out"
-    options = {"seeds": 1, "evaluations": 2, "samples": 60, "controls": [], "out": out, "metrics": ["fd"]}
-    (record,) = genbench.run([str(tiny)], budget="8steps", target="fd<1e9", stop_at_target=True, **options)
-    assert record.finished, record.failure
-    assert record.data["cell"]["stop_at_target"] == ["fd<1000000000"]
-    assert (record.cost["steps"], record.cost["train_items_per_s"]) == (0, None)
-    page = (out / "report.md").read_text()
-    assert "**Stopped at target**: the training of `tiny` was to end" in page
-    assert "| digits | `tiny` | 1 of 1 | 0 | 0 | " in page[page.index("## Time to target") :]
-    for target, message in (
-        ("fid<5", f"target 'fid<5': no curve in {out} has fid; they have fd"),
-        ("fd_ratio<5", f"target 'fd_ratio<5': {out} has no record of the control real with fd; run it by "),
-    ):
-        with pytest.raises(InputError, match=f"^{message}"):
-            CliRunner().invoke(report, [str(out), "--target", target], catch_exceptions=False)
+def test_a_target_that_is_met_before_the_first_step(tiny: Path, unbroken: dict[str, Any], tmp_path: Path) -> None:
+    record = run(tiny, tmp_path, [], target=("fd<1e9",), stop_at_target=True)
+    assert (record["cost"]["steps"], record["cost"]["train_items_per_s"]) == (0, None)
+    assert untimed(record) == untimed(unbroken)[:1]
+    assert record["numbers"]["fd"]["value"] == evaluations(unbroken)[0][1]
+    assert record["cost"]["train_flops_per_item"] == unbroken["cost"]["train_flops_per_item"]

@@ -18,9 +18,13 @@ from genbench.errors import InputError
 @click.argument("dataset", metavar="DATASET")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The .npz to write.")
 @click.option("--split", type=click.Choice(["train", "held-out"]), default="train", help="Of which.  [default: train]")
-@click.option("--extractor", default="auto", metavar="E", help="inception, digits-cnn or random-conv.  [default: auto]")
-@click.option("--weights", metavar="FILE", help="Inception's weights.")
-@click.option("--profile", metavar="P", help="torch-fidelity, pytorch-fid or clean-fid, for Inception.")
+@click.option(
+    "--extractor", default="auto", metavar="E", help="inception, dinov2-vitl14, ..., random-conv.  [default: auto]"
+)
+@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2 or CLIP.")
+@click.option(
+    "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
+)
 @click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
@@ -92,7 +96,7 @@ def _of_dataset(name: str, split: str, settings: Any) -> _Found:
     if chosen in OF_THE_DATASET:
         raise InputError(
             f"extractor '{chosen}': hangs on the classes or symbols of {name}, which no file of statistics "
-            "holds; statistics are of images, by inception, digits-cnn or random-conv"
+            "holds; statistics are of images, by an extractor such as inception or random-conv"
         )
     extractor = preflight.load_extractor(data, settings, device, lambda event: None)
     reference = reference_for(data, extractor)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from genbench.config.target import Target
+from genbench.errors import InputError
 from genbench.report import render
 from genbench.report.drawing import plain_style, styles
 from genbench.report.frame import in_order
@@ -16,7 +17,7 @@ from genbench.report.machines import machines
 from genbench.report.sections import sections
 from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import stopped_note, target_parts
-from genbench.report.to_target import Place, places, profiles
+from genbench.report.to_target import Place, check_held, places, profiles
 
 Make = Callable[..., dict[str, Any]]
 Fail = Callable[..., dict[str, Any]]
@@ -175,6 +176,18 @@ def test_the_figure_steps_where_the_shares_do(make: Make) -> None:
     }.items():
         assert drawn[name][0] == pytest.approx(where)
         assert drawn[name][1] == pytest.approx(shares, abs=0.01)
+
+
+def test_a_target_that_no_curve_of_a_folder_holds_is_refused(make: Make, tmp_path: Path) -> None:
+    records = benchmark(make, {"gan": {"a": (600,)}})
+    check_held([TARGET, Target("classifier_score", ">", 1.0)], records, tmp_path)
+    for target, message in (
+        ("fid<5", f"target 'fid<5': no curve in {tmp_path} has fid; they have fd, classifier_score"),
+        ("fd_ratio<5", f"target 'fd_ratio<5': {tmp_path} has no record of the control real with fd; run it by"),
+    ):
+        with pytest.raises(InputError, match=f"^{message}"):
+            check_held([Target.parse(target)], records, tmp_path)
+    check_held([Target.parse("fd_ratio<5")], [*records, cell(make, "real", 0, "a", None)], tmp_path)
 
 
 def test_the_page_has_the_section_and_what_stopped(make: Make, tmp_path: Path) -> None:
