@@ -1,15 +1,28 @@
-"""What several tests share: a cache folder of their own, and a small model from a file."""
+"""What several tests share: a cache folder of their own, a small model from a file, servers that start at once."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib.util
+import io
 import os
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from genbench.execution import local
+
 HERE = Path(__file__).parent
 TINY = HERE / "models" / "tiny.py"
+WARM_SERVER = HERE / "warm_server.py"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,3 +54,69 @@ def write_plugin(tmp_path: Path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def warm(_own_cache: None) -> Iterator[Path | None]:
+    """The socket on which `tests/warm_server.py` is asked for servers; None where the system cannot follow them."""
+    if not hasattr(os, "pidfd_open"):
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "asked"
+        process = subprocess.Popen(
+            [sys.executable, str(WARM_SERVER), "serve", str(path)], stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        while not path.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield path
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def warm_servers(warm: Path | None) -> Iterator[None]:
+    """Where no test's subject is how a server starts: those of this file's runs have imported torch before."""
+    spec = importlib.util.spec_from_file_location("warm_server", WARM_SERVER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    spawn = local._spawn if warm is None else functools.partial(module.ask, str(warm))
+    with mock.patch.object(local, "_spawn", spawn):
+        yield
+
+
+@pytest.fixture(scope="session")
+def program(warm: Path | None) -> list[str]:
+    """What runs the command in a process of its own, of which its arguments follow; its server is a warm one."""
+    if warm is None:
+        return [sys.executable, "-m", "genbench"]
+    return [sys.executable, str(WARM_SERVER), str(warm)]
+
+
+@pytest.fixture(scope="module")
+def command(warm_servers: None) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command, run in this process where a process of its own is not what is tested."""
+    from genbench.cli import main
+
+    def run(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        out, err, ended = io.StringIO(), io.StringIO(), 0
+        terminated = signal.getsignal(signal.SIGTERM)
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.chdir(cwd))
+                stack.enter_context(mock.patch.dict(os.environ, environment))
+                stack.enter_context(mock.patch.object(sys, "argv", ["genbench", *arguments]))
+                stack.enter_context(contextlib.redirect_stdout(out))
+                stack.enter_context(contextlib.redirect_stderr(err))
+                main()
+        except SystemExit as end:
+            ended = int(end.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, terminated)
+        assert ended == code, out.getvalue() + err.getvalue()
+        return subprocess.CompletedProcess(arguments, ended, out.getvalue(), err.getvalue())
+
+    return run

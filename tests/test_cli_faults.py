@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
 TINY = str(Path(__file__).parent / "models" / "tiny.py")
-
-
-def genbench(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
-    return subprocess.run(
-        [sys.executable, "-c", "from genbench.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        timeout=120,
-    )
 
 
 def refused(answer: subprocess.CompletedProcess[str], cwd: Path) -> str:
@@ -85,28 +74,30 @@ def images(tmp_path: Path) -> Path:
         (["-m", "gan", "--plugins-from", "genbench-vae"], "which --plugins-from does not list (it lists genbench-vae)"),
     ],
 )
-def test_refused(tmp_path: Path, arguments: list[str], message: str) -> None:
-    assert message in refused(genbench("run", *arguments, cwd=tmp_path), tmp_path)
+def test_refused(command: Command, tmp_path: Path, arguments: list[str], message: str) -> None:
+    assert message in refused(command("run", *arguments, cwd=tmp_path, code=2), tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU, so cuda is there")
-def test_a_device_that_is_not_there(tmp_path: Path) -> None:
-    line = refused(genbench("run", "-m", TINY, "--device", "cuda", cwd=tmp_path), tmp_path)
+def test_a_device_that_is_not_there(command: Command, tmp_path: Path) -> None:
+    line = refused(command("run", "-m", TINY, "--device", "cuda", cwd=tmp_path, code=2), tmp_path)
     assert "device 'cuda' is not there" in line
     assert "use --device cpu" in line
 
 
-def test_an_unknown_key_is_named_with_its_line(tmp_path: Path) -> None:
+def test_an_unknown_key_is_named_with_its_line(command: Command, tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text('models = ["gan"]\n# a comment\nbugdet = "3steps"\n')
-    line = refused(genbench("run", "b.toml", cwd=tmp_path), tmp_path)
+    line = refused(command("run", "b.toml", cwd=tmp_path, code=2), tmp_path)
     assert line == "genbench: b.toml:3: unknown key 'bugdet'; did you mean budget?"
 
 
-def test_data_that_is_not_on_disk(tmp_path: Path) -> None:
+def test_data_that_is_not_on_disk(command: Command, tmp_path: Path) -> None:
     # No proxy and no network: the port is closed.
     closed = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     line = refused(
-        genbench("run", "-m", TINY, "-d", "mnist", "--data-root", str(tmp_path / "data"), cwd=tmp_path, **closed),
+        command(
+            "run", "-m", TINY, "-d", "mnist", "--data-root", str(tmp_path / "data"), cwd=tmp_path, code=2, **closed
+        ),
         tmp_path,
     )
     for part in ("mnist", "train-images-idx3-ubyte", str(tmp_path / "data"), "--data-root"):
@@ -115,45 +106,45 @@ def test_data_that_is_not_on_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable(command: Command, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    line = refused(genbench("run", "-m", TINY, "--out", str(tmp_path / "out"), cwd=tmp_path), tmp_path)
+    line = refused(command("run", "-m", TINY, "--out", str(tmp_path / "out"), cwd=tmp_path, code=2), tmp_path)
     assert "choose another with --out" in line
 
 
-def test_a_file_where_the_output_should_go(tmp_path: Path) -> None:
+def test_a_file_where_the_output_should_go(command: Command, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    line = refused(genbench("run", "-m", TINY, "--out", str(tmp_path / "out"), cwd=tmp_path), tmp_path)
+    line = refused(command("run", "-m", TINY, "--out", str(tmp_path / "out"), cwd=tmp_path, code=2), tmp_path)
     assert "output directory" in line
     assert "choose another with --out" in line
 
 
-def test_a_folder_without_images(tmp_path: Path) -> None:
+def test_a_folder_without_images(command: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    line = refused(genbench("run", "-m", TINY, "-d", "folder:empty", cwd=tmp_path), tmp_path)
+    line = refused(command("run", "-m", TINY, "-d", "folder:empty", cwd=tmp_path, code=2), tmp_path)
     assert "empty" in line
     assert "image" in line
 
 
-def test_a_corrupt_image_is_named(tmp_path: Path, images: Path) -> None:
+def test_a_corrupt_image_is_named(command: Command, tmp_path: Path, images: Path) -> None:
     (images / "07.png").write_bytes(b"no picture")
-    assert "07.png" in refused(genbench("run", "-m", TINY, "-d", f"folder:{images}", cwd=tmp_path), tmp_path)
+    assert "07.png" in refused(command("run", "-m", TINY, "-d", f"folder:{images}", cwd=tmp_path, code=2), tmp_path)
 
 
-def test_sizes_that_differ_are_named_with_the_way_out(tmp_path: Path, images: Path) -> None:
+def test_sizes_that_differ_are_named_with_the_way_out(command: Command, tmp_path: Path, images: Path) -> None:
     Image.new("L", (9, 8)).save(images / "07.png")
-    line = refused(genbench("run", "-m", TINY, "-d", f"folder:{images}", cwd=tmp_path), tmp_path)
+    line = refused(command("run", "-m", TINY, "-d", f"folder:{images}", cwd=tmp_path, code=2), tmp_path)
     assert "07.png" in line
     assert "--image-size" in line
 
 
-def test_weights_of_another_architecture(tmp_path: Path) -> None:
+def test_weights_of_another_architecture(command: Command, tmp_path: Path) -> None:
     torch.save({"layer.weight": torch.zeros(3, 3)}, tmp_path / "other.pth")
     line = refused(
-        genbench("run", "-m", TINY, "--extractor", "inception", "--weights", "other.pth", cwd=tmp_path), tmp_path
+        command("run", "-m", TINY, "--extractor", "inception", "--weights", "other.pth", cwd=tmp_path, code=2), tmp_path
     )
     assert "other.pth" in line
 
 
-def test_a_folder_of_records_that_is_not_there(tmp_path: Path) -> None:
-    assert "nowhere does not exist" in refused(genbench("report", "nowhere", cwd=tmp_path), tmp_path)
+def test_a_folder_of_records_that_is_not_there(command: Command, tmp_path: Path) -> None:
+    assert "nowhere does not exist" in refused(command("report", "nowhere", cwd=tmp_path, code=2), tmp_path)

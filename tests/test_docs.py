@@ -58,14 +58,12 @@ def test_the_smallest_plugin_is_the_one_that_the_tests_run_and_it_is_small() -> 
 
 
 def test_the_python_example_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    warm_servers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     example = next(block for block in blocks(README, "python") if "genbench.run(" in block)
     assert len(example.strip().splitlines()) <= 5
     assert "500steps" in example
-    example = example.replace(
-        "500steps", "30steps"
-    )  # what it prints of each record does not hang on how long it trains
+    example = example.replace("500steps", "2steps")  # what it prints of each record does not hang on how long it trains
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
@@ -75,7 +73,7 @@ def test_the_python_example_runs(
         ["gan", "1"],
         ["vae", "1"],
     ]
-    assert len(genbench.load_records("reports/digits-30steps")) == len(lines)
+    assert len(genbench.load_records("reports/digits-2steps")) == len(lines)
 
 
 def test_every_option_in_the_readme_exists() -> None:

@@ -274,7 +274,7 @@ def test_cuda_gives_the_features_of_the_cpu(load: Callable[..., Extractor]) -> N
 
 
 def test_a_run_with_weights_of_another_training_gives_fd_under_their_own_hash(
-    weights_file: Path, tmp_path: Path, tiny: Path
+    warm_servers: None, weights_file: Path, tmp_path: Path, tiny: Path
 ) -> None:
     """The whole way, as with the published file: only that file's numbers are called fid and inception_score."""
     import genbench

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from genbench.execution.cell_lock import CellLock
 from genbench.records.record import read_records
 from genbench.training import checkpoint
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
 TINY = (Path(__file__).parent / "models" / "tiny.py").read_text()
 QUICK: dict[str, Any] = {"seeds": 1, "evaluations": 2, "samples": 100, "controls": []}
 
@@ -39,21 +40,21 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(slow: Path) -> genbench.Record:
+def unbroken(warm_servers: None, slow: Path) -> genbench.Record:
     (record,) = genbench.run([str(slow)], budget="200steps", out=slow.parent / "unbroken", **QUICK)
     assert record.finished
     return record
 
 
-def start(slow: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    arguments = ["-m", str(slow), *more, "--out", str(out), "--budget", "200steps", "--checkpoint-interval", "0.05"]
-    arguments += ["--seeds", "1", "--evaluations", "2", "--samples", "100", "--no-controls"]
-    return subprocess.Popen(
-        [sys.executable, "-c", "from genbench.cli import main; main()", "run", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def arguments(out: Path, *models: Path) -> list[str]:
+    named = [part for model in models for part in ("-m", str(model))]
+    more = ["--out", str(out), "--budget", "200steps", "--checkpoint-interval", "0.05"]
+    return ["run", *named, *more, "--seeds", "1", "--evaluations", "2", "--samples", "100", "--no-controls"]
+
+
+def start(program: list[str], out: Path, *models: Path) -> subprocess.Popen[str]:
+    command = [*program, *arguments(out, *models)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
@@ -90,7 +91,7 @@ def test_a_run_that_is_killed_twice_ends_where_an_unbroken_one_ends(
     out, steps = tmp_path / "out", []
     path = out / "checkpoints" / f"{unbroken.id}.pt"
     for least in (30, 120):
-        process = start(slow, out)
+        process = start([sys.executable, "-m", "genbench"], out, slow)  # no server elsewhere: all of it is killed
         wait_for(lambda least=least: step_of(path) >= least)
         kill_all(process)
         steps.append(step_of(path))
@@ -106,20 +107,18 @@ def test_a_run_that_is_killed_twice_ends_where_an_unbroken_one_ends(
 
 
 def test_a_damaged_checkpoint_costs_time_and_nothing_else(
-    slow: Path, unbroken: genbench.Record, tmp_path: Path
+    command: Command, slow: Path, unbroken: genbench.Record, tmp_path: Path
 ) -> None:
     path = tmp_path / "out" / "checkpoints" / f"{unbroken.id}.pt"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK\x03\x04 cut off")
-    process = start(slow, tmp_path / "out")
-    _, lines = process.communicate(timeout=300)
-    assert process.returncode == 0, lines
+    lines = command(*arguments(tmp_path / "out", slow), cwd=tmp_path).stderr
     assert re.search(rf"checkpoint \S+{unbroken.id}\.pt: cannot be restored: .*; training begins anew", lines)
     (record,) = genbench.run([str(slow)], budget="200steps", out=tmp_path / "out", **QUICK)
     assert lasting(record) == lasting(unbroken)
 
 
-def test_two_runs_at_once_share_the_cells(tmp_path: Path) -> None:
+def test_two_runs_at_once_share_the_cells(program: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     models = []
     for name in ("one", "two", "three"):
@@ -127,7 +126,7 @@ def test_two_runs_at_once_share_the_cells(tmp_path: Path) -> None:
         models[-1].write_text(
             TINY.replace("    loss.backward()\n", "    loss.backward()\n    __import__('time').sleep(0.02)\n")
         )
-    runs = [start(models[0], out, "-m", str(models[1]), "-m", str(models[2])) for _ in range(2)]
+    runs = [start(program, out, *models) for _ in range(2)]
     texts = [run.communicate(timeout=300)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], texts
     begun = [line for text in texts for line in text.splitlines() if line.endswith(" ...")]
@@ -193,7 +192,8 @@ def small_disk(tmp_path: Path) -> Iterator[Any]:
 
     yield mount
     for path in mounted:
-        subprocess.run(["umount", str(path)], check=True)
+        # A worker that was killed a moment ago holds it until it has ended.
+        wait_for(lambda path=path: subprocess.run(["umount", str(path)], capture_output=True).returncode == 0, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -204,12 +204,10 @@ def small_disk(tmp_path: Path) -> Iterator[Any]:
     ],
 )
 def test_a_full_disk_is_one_line_and_what_is_finished_stays(
-    slow: Path, small_disk: Any, size: str, message: str
+    command: Command, slow: Path, small_disk: Any, size: str, message: str
 ) -> None:
     disk = small_disk(size)
-    process = start(slow, disk)
-    _, lines = process.communicate(timeout=300)
-    assert process.returncode == 1, lines
+    lines = command(*arguments(disk, slow), cwd=slow.parent, code=1).stderr
     assert "Traceback" not in lines
     assert message in lines.splitlines()[-1]
     assert "checkpoint not written: No space left on device; training goes on without" in lines
@@ -272,7 +270,7 @@ def test_a_lock_lives_as_long_as_a_worker_that_inherited_it(tmp_path: Path) -> N
     assert CellLock(tmp_path, "a").acquire()
 
 
-def test_records_that_vanish_within_a_run_are_written_again(tmp_path: Path) -> None:
+def test_records_that_vanish_within_a_run_are_written_again(warm_servers: None, tmp_path: Path) -> None:
     step = "def train_step(model, batch):\n"
     assert step in TINY
     remove = f"    import shutil; shutil.rmtree({str(tmp_path / 'out' / 'records')!r}, ignore_errors=True)\n"

@@ -150,6 +150,7 @@ def picky(write_plugin: Callable[..., Path]) -> Path:
     )
 
 
+@pytest.mark.usefixtures("warm_servers")
 def test_a_model_that_does_not_suit_one_dataset_is_an_empty_row_with_its_reason(picky: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     colour = "shapes:size=16,count=80,held_out=60"
@@ -172,6 +173,7 @@ def test_a_model_that_does_not_suit_one_dataset_is_an_empty_row_with_its_reason(
     assert len(report.load_records(out)) == len(statuses)
 
 
+@pytest.mark.usefixtures("warm_servers")
 def test_where_nothing_would_run_the_request_is_at_fault(picky: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^nothing would run: picky is not applicable to digits: takes colour alone"):
         run("-m", str(picky), "-d", "digits", "--budget", "2steps", "--out", str(tmp_path / "out"))
@@ -255,6 +257,7 @@ def test_all_the_data_can_be_gone_through_twice_in_order() -> None:
     assert torch.equal(labels, split.labels)
 
 
+@pytest.mark.usefixtures("warm_servers")
 def test_a_model_that_is_fitted_at_once_trains_in_its_budget(tmp_path: Path) -> None:
     out = tmp_path / "out"
     answer = run(

@@ -82,7 +82,7 @@ def test_they_are_part_of_a_cell_s_identity() -> None:
     assert cell_id("fd", "kid") == cell_id("kernel_distance", "frechet_distance")
 
 
-def test_a_run_measures_them_alone_and_writes_their_errors(tmp_path: Path) -> None:
+def test_a_run_measures_them_alone_and_writes_their_errors(warm_servers: None, tmp_path: Path) -> None:
     (record,) = genbench.run([], seeds=1, controls=["real"], metrics=["fd", "kid"], out=tmp_path)
     assert set(record.numbers) == {"fd", "kid"}
     assert list(record.data["cell"]["metrics"]) == ["frechet_distance", "kernel_distance"]

@@ -13,6 +13,7 @@ from genbench.config import CONTROLS, Benchmark, Cell, ModelSpec, Settings
 from genbench.errors import InputError
 from genbench.execution import benchmark
 from genbench.execution.benchmark import run_benchmark
+from genbench.execution.cell_lock import CellLock
 from genbench.execution.planning import Planned
 from genbench.execution.standing import standing
 from genbench.progress import Silence
@@ -55,7 +56,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[
 
         monkeypatch.setattr(benchmark, "ForkServer", contextlib.nullcontext)
         monkeypatch.setattr(benchmark, "plan", plan)
-        monkeypatch.setattr(benchmark, "_Runner", lambda *_: type("Runner", (), {"run": staticmethod(does)}))
+        monkeypatch.setattr(
+            benchmark, "_Runner", lambda *_: type("Runner", (), {"run": staticmethod(does), "let_go": dict})
+        )
         try:
             run_benchmark(CONTROL, tmp_path / "reports" / "out", Silence(), "genbench run")
         except BaseException as error:
@@ -97,6 +100,32 @@ def test_a_request_at_fault_leaves_no_folder_and_takes_none_that_was_there(run: 
     (tmp_path / "reports").mkdir()
     assert isinstance(run(refuse, []), InputError)
     assert [path.name for path in tmp_path.rglob("*")] == ["reports"]
+
+
+class Interrupted(contextlib.nullcontext[Any]):
+    """A fork server whose first task is broken off."""
+
+    def __enter__(self) -> Interrupted:
+        return self
+
+    def start(self, *_: object, **__: object) -> Any:
+        return type("Running", (), {"number": 0})
+
+    def wait(self, *_: object) -> None:
+        interrupted()
+
+
+def test_a_cell_that_was_broken_off_can_be_run_again_by_the_same_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    description = {**described(IDS[0]), "plugin": None}
+    cell = Planned(Cell(ModelSpec("real"), "digits", 0, Settings()), IDS[0], description)
+    monkeypatch.setattr(benchmark, "ForkServer", Interrupted)
+    monkeypatch.setattr(benchmark, "plan", lambda *_: [cell])
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(CONTROL, tmp_path, Silence(), "genbench run")
+    assert not (tmp_path / "locks").exists()
+    assert CellLock(tmp_path, IDS[0]).acquire()
 
 
 def test_a_benchmark_that_ends_misses_nothing(run: Any, tmp_path: Path) -> None:

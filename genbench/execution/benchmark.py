@@ -76,10 +76,12 @@ def run_benchmark(
     atomic.sweep(directory)
     ids: list[str] = []
     try:
-        with ForkServer() as server:
+        # Locks are let go of last: until the server has ended, its workers may write.
+        with contextlib.ExitStack() as locks, ForkServer() as server:
             planned = plan(benchmark, found, server, listener, conditions.limits)
             ids = [each.id for each in planned]
             runner = _Runner(server, planned, directory, listener, command, conditions)
+            locks.callback(runner.let_go)
             described = ((each.id, each.description) for each in planned)
             write_plan(directory, described, benchmark.settings.target)  # for the report of a partial run
             records = runner.run()
@@ -176,6 +178,12 @@ class _Runner:
             if not record_path(self.directory, record.id).exists():  # something has emptied the folder meanwhile
                 write_record(self.directory, record.data)
         return records
+
+    def let_go(self) -> None:
+        """Release what is still locked where the run was broken off: this process may go on and run it again."""
+        for place in self.places:
+            if place.lock.held:
+                place.lock.release()
 
     def _fill(self) -> None:
         """Start cells until every job has one, passing over those that are finished or run elsewhere."""

@@ -48,6 +48,11 @@ class CellLock:
         return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
 
     @property
+    def held(self) -> bool:
+        """Whether it has been taken and not been released."""
+        return self._descriptor is not None
+
+    @property
     def descriptor(self) -> int:
         """The file descriptor that holds the lock."""
         assert self._descriptor is not None, "acquire first"

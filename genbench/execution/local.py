@@ -46,13 +46,7 @@ class ForkServer:
         own, theirs = socket.socketpair()
         with theirs:
             try:
-                # A session of its own keeps an interrupt from the keyboard away from the workers: the parent ends them.
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "genbench.execution.server", str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                    stdin=subprocess.DEVNULL,
-                )
+                self._process = _spawn(theirs.fileno())
             except OSError as error:
                 own.close()
                 raise ServerError(f"the worker server cannot be started: {error.strerror}; {REMEDY}") from error
@@ -174,6 +168,17 @@ class ForkServer:
             return f"the worker server does not answer any more; {REMEDY}"
         shown = "; its message is above" if code > 0 else ""
         return f"the worker server {death(code)}{shown}; {REMEDY}"
+
+
+def _spawn(control: int) -> subprocess.Popen[bytes]:
+    """Start the server's process, which is asked through the socket `control`."""
+    # A session of its own keeps an interrupt from the keyboard away from the workers: the parent ends them.
+    return subprocess.Popen(
+        [sys.executable, "-m", "genbench.execution.server", str(control)],
+        pass_fds=[control],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def _open_log(path: Path | None) -> BinaryIO:

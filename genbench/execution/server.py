@@ -24,8 +24,11 @@ import psutil
 from genbench.execution.worker import LastWords, prctl, work
 
 PRELOAD = ("torch", "genbench.cell.preflight")
+# What the first optimizer of a process imports, which takes seconds: here once, and not in each worker that builds.
+PRELOAD_FOR_MODELS = ("torch._dynamo",)
 # What cells need beside it, imported before the first of them: a request that is refused never waits for it.
 PRELOAD_FOR_CELLS = ("genbench.cell", "genbench.metrics.torchmetrics_import")
+PRELOAD_FOR = {"check_model": PRELOAD_FOR_MODELS, "run_cell": PRELOAD_FOR_CELLS}
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -66,9 +69,8 @@ def _accept(control: socket.socket, workers: Workers, own: tuple[int, int]) -> b
     if not text:
         return False
     request = json.loads(text)
-    if request["task"] == "run_cell":
-        for name in PRELOAD_FOR_CELLS:
-            importlib.import_module(name)
+    for name in PRELOAD_FOR.get(request["task"], ()):
+        importlib.import_module(name)
     words = LastWords()
     try:
         pid = _fork()

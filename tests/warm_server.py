@@ -1,0 +1,129 @@
+"""Fork servers that start at once, for tests of something else than their start.
+
+A fork server spends ten seconds of processor time on importing torch and what cells need; a test's small cell takes as
+good as none. Here one process makes these imports and forks a server for each that asks on a socket of the file system.
+What it forks has imported them and done nothing else, as `python -m genbench.execution.server` has.
+
+`python tests/warm_server.py serve SOCKET` is that process; `python tests/warm_server.py SOCKET ARGUMENT...` is the
+command `genbench ARGUMENT...`, whose server comes from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from typing import Any
+
+from genbench.execution import local
+
+
+def serve(path: str) -> None:
+    """Fork a server whenever one is asked for, until this process or its parent is ended."""
+    from genbench.execution import server
+    from genbench.execution.worker import PR_SET_PDEATHSIG, prctl
+
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{path}.soon")
+    listening.listen()
+    os.rename(f"{path}.soon", path)  # who sees it may ask
+    for name in (*server.PRELOAD, *server.PRELOAD_FOR_CELLS):
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, _reap)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # without letting go of torch, which takes a second
+    while True:
+        asked, _ = listening.accept()
+        header, descriptors, _, _ = socket.recv_fds(asked, 4, 3)
+        told = json.loads(asked.recv(struct.unpack("!I", header)[0], socket.MSG_WAITALL))
+        pid = os.fork()
+        if pid == 0:
+            listening.close()
+            asked.close()
+            _become_a_server(told, *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        with asked:
+            asked.sendall(struct.pack("!I", pid))
+
+
+def _reap(*_: object) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _become_a_server(told: dict[str, Any], control: int, output: int, errors: int) -> None:
+    """Serve in the folder and the environment of who asked, with its output."""
+    from genbench.execution import server
+    from genbench.execution.worker import prctl
+
+    code = 1
+    try:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(errors, 2)
+        os.chdir(told["folder"])
+        os.environ.clear()
+        os.environ.update(told["environment"])
+        sys.path[0] = told["folder"]  # as `python -m` has it
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        prctl(server.PR_SET_CHILD_SUBREAPER, 1)
+        with socket.socket(fileno=control) as connection:
+            server.serve(connection)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+class Forked:
+    """A server that was forked, with as much of `subprocess.Popen` as a `ForkServer` asks of its process."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.watched: int | None = None
+        with contextlib.suppress(ProcessLookupError):
+            self.watched = os.pidfd_open(pid)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; who is not its parent is not told its code."""
+        if self.watched is not None:
+            if not select.select([self.watched], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("a warm server", timeout or 0.0)
+            os.close(self.watched)
+            self.watched = None
+        return 0
+
+    def kill(self) -> None:
+        """End it at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def ask(path: str, control: int) -> Forked:
+    """Have a server forked that is asked through the socket `control`; stands in for `local._spawn`."""
+    told = json.dumps({"folder": os.getcwd(), "environment": dict(os.environ)}).encode()
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(path)
+        socket.send_fds(asking, [struct.pack("!I", len(told))], [control, 1, 2])
+        asking.sendall(told)
+        return Forked(struct.unpack("!I", asking.recv(4, socket.MSG_WAITALL))[0])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
+    from genbench.cli import main
+
+    local._spawn = functools.partial(ask, sys.argv.pop(1))  # type: ignore[assignment]
+    main()
