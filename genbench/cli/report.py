@@ -23,4 +23,4 @@ def report(directory: Path) -> None:
     with settings_of_matplotlib():
         from genbench import report as rendering
 
-        click.echo(rendering.render_directory(directory))
+        click.echo(rendering.render_directory(directory, lambda line: click.echo(line, err=True)))

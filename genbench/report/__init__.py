@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genbench.machine.atomic import write_bytes, write_text
+from genbench.machine import atomic
+from genbench.machine.atomic import Replacing
 from genbench.records.plans import missing_cells
-from genbench.report import pages
+from genbench.report import current, pages
+from genbench.report.curve_rows import write_curves
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
-from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
+from genbench.report.frame import csv, curve_frame, frame, in_order
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.merging import merged
@@ -24,11 +26,25 @@ from genbench.report.stored import load_records, stored_records
 __all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
 
 
-def render_directory(directory: Path) -> Path:
-    """Render the report of a benchmark's folder from its records alone; return the report's path."""
-    records = [record.data for record in stored_records(directory)]
+def render_directory(directory: Path, say: Callable[[str], None] = lambda line: None) -> Path:
+    """Render the report of a benchmark's folder from its records alone; return the report's path.
+
+    A report of many records that is current (`current.is_current`) is left as it is.
+
+    Args:
+        say: is given one line where what was noted about the last report cannot be used.
+    """
+    if current.is_current(directory, say):
+        return directory / "report.md"
+    made = current.Made(directory)
+    records = [record.data for record in stored_records(directory, made.records)]
+    made.look(records)
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
-    return render(directory, records, "\n".join(commands) or None, missing_cells(directory, records))
+    missing = missing_cells(directory, records)
+    report = render(directory, records, "\n".join(commands) or None, missing, made.replacing)
+    if len(records) >= current.LEAST_RECORDS or (directory / current.NOTE).exists():
+        current.note(made)
+    return report
 
 
 def render(
@@ -36,6 +52,7 @@ def render(
     records: Sequence[Mapping[str, Any]],
     command: str | None = None,
     missing: Sequence[Mapping[str, Any]] = (),
+    replacing: Replacing = atomic.replacing,
 ) -> Path:
     """Write `report.md`, `results.csv`, `curves.csv` and `figures/*.png` into `directory`; return the report's path.
 
@@ -46,17 +63,20 @@ def render(
         records: as read from `records/*.json`, finished and failed.
         command: what made them, for "How to reproduce"; built from the cells where it is not given.
         missing: planned cells that have no record yet, as `missing_cells` gives them.
+        replacing: writes each file.
     """
     every = in_order(records)
     ordered = in_order(merged(every))
-    write_bytes(directory / "results.csv", csv(frame(ordered)))
-    write_curves(directory / "curves.csv", ordered)
+    with replacing(directory / "results.csv") as temporary:
+        temporary.write_bytes(csv(frame(ordered)))
+    write_curves(directory / "curves.csv", ordered, replacing)
     made, known = sections(ordered), machines(every)
     colours = _colours(made)
     with plain_style():
-        drawn = [(section, _draw(directory, section, colours, known)) for section in made]
+        drawn = [(section, _draw(directory, section, colours, known, replacing)) for section in made]
     report = directory / "report.md"
-    write_text(report, pages.page(directory, every, drawn, known, command, missing))
+    with replacing(report) as temporary:
+        temporary.write_bytes(pages.page(directory, every, drawn, known, command, missing).encode())
     return report
 
 
@@ -65,14 +85,20 @@ def _colours(made: Sequence[Section]) -> dict[str, Style]:
     return styles(row.name for section in made for row in section.models)
 
 
-def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Pictures:
+def _draw(
+    directory: Path,
+    section: Section,
+    colours: Mapping[str, Style],
+    known: Sequence[Machine],
+    replacing: Replacing,
+) -> Pictures:
     files, listings = {}, {}
     for kind, tiles, listed in (
         ("samples", sample_tiles(section, directory), text_listing),
         ("reconstructions", reconstruction_tiles(section, directory), pair_listing),
     ):
         name = f"figures/{section.slug}-{kind}.png"
-        if write_montage(tiles, directory / name):
+        if write_montage(tiles, directory / name, replacing):
             files[kind] = name
         elif listing := listed(tiles):
             listings[kind] = listing
@@ -85,6 +111,6 @@ def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known
     ):
         if figure:
             name = f"figures/{section.slug}-{kind}.png"
-            save(figure, directory / name)
+            save(figure, directory / name, replacing)
             files[kind] = name
     return Pictures(files, listings)

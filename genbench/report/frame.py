@@ -5,27 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from genbench.machine.atomic import replacing
 from genbench.plugin.visible import visible
 from genbench.records.fields import LARGEST
 from genbench.report.merging import merged, with_older
 from genbench.report.quantities import REAL_ABOVE_ZERO, in_reading_order
 
-__all__ = ["csv", "curve_frame", "frame", "in_order", "write_curves"]
+__all__ = ["CURVE_COLUMNS", "Record", "csv", "curve_frame", "frame", "in_order"]
 
 Record = Mapping[str, Any]
-
-_PART = 1000  # records of which a part of the curves is written
 
 _PLUGIN = ("distribution", "version", "origin", "source_sha256")
 _DATASET = ("fingerprint", "shape", "classes", "train_count", "held_out_count", "licence")
 _CELL_FIRST = ("model", "label", "role", "options", "summary")
-_CURVE = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
+CURVE_COLUMNS = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
@@ -66,8 +62,8 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
 
     A loss is the mean over the steps since the row before; a number is measured with the training clock stopped.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in _CURVE}
-    appenders = [columns[name].append for name in _CURVE]
+    columns: dict[str, list[Any]] = {name: [] for name in CURVE_COLUMNS}
+    appenders = [columns[name].append for name in CURVE_COLUMNS]
     for record in in_order(merged(records)):
         cell = record["cell"]
         whose = (record["id"], cell["label"], cell["dataset"]["name"], cell["seed"])
@@ -80,39 +76,19 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame({name: _column(values) for name, values in columns.items()})
 
 
-def write_curves(path: Path, records: Iterable[Record]) -> None:
-    """Write `csv(curve_frame(records))`, whole or not at all, without ever holding more than a part of it."""
-    ordered = in_order(merged(records))
-    with replacing(path) as temporary:
-        if not _write_in_parts(temporary, ordered):
-            temporary.write_bytes(csv(curve_frame(ordered)))
-
-
-def _write_in_parts(path: Path, ordered: Sequence[Record]) -> bool:
-    """Write the curves a part after the other; stop and return False where the whole would write a column otherwise."""
-    kinds: dict[str, str] | None = None
-    with path.open("wb") as file:
-        for start in range(0, len(ordered), _PART):
-            part = curve_frame(ordered[start : start + _PART])
-            if part.empty:
-                continue
-            found = {str(name): str(kind).lower() for name, kind in part.dtypes.items()}  # Int64 is int64 with gaps
-            if kinds not in (None, found):
-                return False
-            file.write(csv(part, header=kinds is None))
-            kinds = found
-    return kinds is not None
-
-
 def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:
     """Return the table as CSV, every float with all its digits, the same bytes on every machine."""
-    texts = {str(name): column.map(_shown) for name, column in table.items() if column.dtype == object}
+    texts = {str(name): _visible(column) for name, column in table.items() if column.dtype == object}
     return table.assign(**texts).to_csv(index=False, header=header, lineterminator="\n").encode("utf-8", "replace")
 
 
-def _shown(value: Any) -> Any:
-    # A reader may be a terminal, and a zero byte ends the file for some.
-    return visible(value, keep="\n\t") if isinstance(value, str) else value
+def _visible(column: pd.Series[Any]) -> list[Any]:
+    # A reader may be a terminal, and a zero byte ends the file for some. Most texts stand in many rows.
+    seen: dict[str, str] = {}
+    return [
+        (seen.get(value) or seen.setdefault(value, visible(value, keep="\n\t"))) if isinstance(value, str) else value
+        for value in column
+    ]
 
 
 def _real_means(records: Iterable[Record]) -> dict[tuple[str, str, str], float]:
