@@ -16,7 +16,7 @@ from genbench.report.drawing import Style, plain_style, save, styles
 from genbench.report.frame import csv, curve_frame, frame, in_order
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
-from genbench.report.merging import merged
+from genbench.report.merging import Cells, merged
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
 from genbench.report.pictures import Pictures
 from genbench.report.sections import Section, sections
@@ -66,7 +66,7 @@ def render(
         replacing: writes each file.
     """
     every = in_order(records)
-    ordered = in_order(merged(every))
+    ordered = Cells(in_order(merged(every)))
     with replacing(directory / "results.csv") as temporary:
         temporary.write_bytes(csv(frame(ordered)))
     write_curves(directory / "curves.csv", ordered, replacing)

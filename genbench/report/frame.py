@@ -21,6 +21,8 @@ Record = Mapping[str, Any]
 _PLUGIN = ("distribution", "version", "origin", "source_sha256")
 _DATASET = ("fingerprint", "shape", "classes", "train_count", "held_out_count", "licence")
 _CELL_FIRST = ("model", "label", "role", "options", "summary")
+_CELL_APART = frozenset({*_CELL_FIRST, "dataset", "plugin"})
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
 CURVE_COLUMNS = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
 
 
@@ -52,7 +54,8 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     held = [(name, number) for record in ordered for name, number in record["numbers"].items()]
     estimated = {name for name, number in held if number.get("standard_error") is not None}
     real = _real_means(ordered)
-    rows = [_row(record, numbers, estimated, real) for record in ordered]
+    distances = {distance for _, distance, _ in real}
+    rows = [_row(record, numbers, estimated, distances, real) for record in ordered]
     columns = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in columns})
 
@@ -111,21 +114,25 @@ def _distance(record: Record, name: str) -> tuple[str, str, str]:
 
 
 def _row(
-    record: Record, numbers: Sequence[str], estimated: Set[str], real: Mapping[tuple[str, str, str], float]
+    record: Record,
+    numbers: Sequence[str],
+    estimated: Set[str],
+    distances: Set[str],
+    real: Mapping[tuple[str, str, str], float],
 ) -> dict[str, Any]:
     cell = record["cell"]
     dataset, plugin, failure = cell["dataset"], cell.get("plugin") or {}, record.get("failure") or {}
     row: dict[str, Any] = {"id": record["id"], "status": record["status"]}
     row |= {name: _scalar(cell.get(name)) for name in _CELL_FIRST}
     row |= {"dataset": dataset["name"]} | {f"dataset_{name}": _scalar(dataset.get(name)) for name in _DATASET}
-    row |= {name: _scalar(value) for name, value in cell.items() if name not in {*_CELL_FIRST, "dataset", "plugin"}}
+    row |= {name: _scalar(value) for name, value in cell.items() if name not in _CELL_APART}
     row |= {f"plugin_{name}": plugin.get(name) for name in _PLUGIN}
     for name in numbers:
         number = record["numbers"].get(name) or {}
         row |= {name: _number(number.get("value")), f"{name}_recipe": number.get("recipe")}
         if name in estimated:
             row[f"{name}_standard_error"] = _number(number.get("standard_error"))
-        if name in {distance for _, distance, _ in real}:
+        if name in distances:
             over, value = real.get(_distance(record, name)) if number else None, row[name]
             row[f"{name}_ratio"] = None if over is None or value is None else value / over
     for name, value in record["cost"].items():
@@ -143,6 +150,8 @@ def _number(value: Any) -> float | None:
 
 
 def _scalar(value: Any) -> Any:
+    if type(value) in _SIMPLE:  # most are, and to ask for a mapping takes long
+        return value
     return json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list | tuple) else value
 
 
