@@ -22,11 +22,12 @@ class StoredCurve(Sequence[Point]):
     (2, {'d': 0.25})
     """
 
-    __slots__ = ("_count", "_text")
+    __slots__ = ("_count", "_bytes")
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._count = len(points)
-        self._text = marshal.dumps(points)
+        held: Any = points
+        self._bytes = marshal.dumps(held)
 
     def __len__(self) -> int:
         return self._count
@@ -42,7 +43,7 @@ class StoredCurve(Sequence[Point]):
         return iter(self._points())
 
     def _points(self) -> list[Point]:
-        points: list[Point] = marshal.loads(self._text)
+        points: list[Point] = marshal.loads(self._bytes)
         return points
 
 
