@@ -116,7 +116,7 @@ class Writer:
             body |= {"id": "ID", "sha256": "CHECKSUM"}
             signed = {key: value for key, value in body.items() if key != "sha256"}
             self._texts[label] = json.dumps(body, indent=1) + "\n", canonical(signed).decode()
-        record_path(directory, "").parent.mkdir(exist_ok=True)
+        record_path(directory, "").parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, model: str, options: str, seed: int) -> None:
         """Write the record of one cell, with a checksum that fits and not flushed: a disk is not what grows here."""
