@@ -24,7 +24,7 @@ from genbench.records.identity import canonical
 from genbench.records.record import record_path
 from genbench.report.stored import stored_records
 
-__all__ = ["QUICK", "SETTINGS", "Size", "measure"]
+__all__ = ["QUICK", "SETTINGS", "Size", "Writer", "measure", "more_seeds", "more_settings"]
 
 TOYS = Path(__file__).parents[2] / "tests" / "test_report" / "conftest.py"
 SEEDS = 5
@@ -60,10 +60,10 @@ def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
     """
     rows: list[dict[str, Any]] = []
     left_out: list[str] = []
-    for grown, name in (("seeds", _more_seeds), ("settings", _more_settings)):
+    for grown, name in (("seeds", more_seeds), ("settings", more_settings)):
         with tempfile.TemporaryDirectory() as folder:
             directory, written = Path(folder), 0
-            writer = _Writer(directory)
+            writer = Writer(directory)
             known: list[tuple[int, float]] = []
             for count in size.counts:
                 if why := growth_law.passes(known, count, limit_s):
@@ -82,11 +82,13 @@ def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(rows), left_out
 
 
-def _more_seeds(number: int, labels: list[str]) -> tuple[str, str, int]:
+def more_seeds(number: int, labels: list[str]) -> tuple[str, str, int]:
+    """Return model, options and seed of a record where ever more seeds of the same models are run."""
     return labels[number % len(labels)], "", number // len(labels)
 
 
-def _more_settings(number: int, labels: list[str]) -> tuple[str, str, int]:
+def more_settings(number: int, labels: list[str]) -> tuple[str, str, int]:
+    """Return model, options and seed of a record where ever more settings of a model are run."""
     setting, seed = divmod(number, SEEDS)
     models, controls = labels[:4], labels[4:]
     if setting < len(controls):
@@ -94,7 +96,7 @@ def _more_settings(number: int, labels: list[str]) -> tuple[str, str, int]:
     return models[setting % len(models)], f":width={setting}", seed
 
 
-class _Writer:
+class Writer:
     """Writes records as fast as the disk takes them: a text a model, in which label, seed and checksum are replaced."""
 
     SEED = 987654321
@@ -114,7 +116,7 @@ class _Writer:
             body |= {"id": "ID", "sha256": "CHECKSUM"}
             signed = {key: value for key, value in body.items() if key != "sha256"}
             self._texts[label] = json.dumps(body, indent=1) + "\n", canonical(signed).decode()
-        record_path(directory, "").parent.mkdir()
+        record_path(directory, "").parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, model: str, options: str, seed: int) -> None:
         """Write the record of one cell, with a checksum that fits and not flushed: a disk is not what grows here."""

@@ -30,4 +30,4 @@ def report(directory: Path, targets: tuple[str, ...]) -> None:
     with settings_of_matplotlib():
         from genbench import report as rendering
 
-        click.echo(rendering.render_directory(directory, given))
+        click.echo(rendering.render_directory(directory, given, lambda line: click.echo(line, err=True)))

@@ -133,7 +133,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
     directory = out or (Path("reports") / benchmark.stem if benchmark else api.default_directory(wanted))
     with listener_for(not quiet) as listener:
         records = run_benchmark(wanted, directory, listener, api.command_for(wanted), conditions)
-    page = report.render_directory(directory)
+    page = report.render_directory(directory, say=lambda line: click.echo(line, err=True))
     if not quiet:
         print_summary(records, page)
     if timing:

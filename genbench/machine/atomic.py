@@ -10,12 +10,15 @@ import contextlib
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["TEMPORARY_PREFIX", "make_private_folder", "replacing", "sweep", "write_bytes", "write_text"]
+__all__ = ["Replacing", "TEMPORARY_PREFIX", "make_private_folder", "replacing", "sweep", "write_bytes", "write_text"]
 
 TEMPORARY_PREFIX = ".partial-"
+
+Replacing = Callable[[Path], contextlib.AbstractContextManager[Path]]
+"""Gives a temporary path for a file and makes it that file when the block ends, as `replacing` does."""
 
 
 @contextlib.contextmanager

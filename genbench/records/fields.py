@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import marshal
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +49,12 @@ def _is_amount(value: Any) -> bool:
     return value is None or (_is_number(value) and (value == 0 or SMALLEST <= value <= LARGEST))
 
 
+_SIMPLE = frozenset({str, float, bool, type(None)})
+
+
 def _is_plain(value: Any) -> bool:
+    if type(value) in _SIMPLE:  # most are
+        return True
     if isinstance(value, dict):
         return all(map(_is_plain, value.values()))
     if isinstance(value, list):
@@ -97,11 +104,24 @@ def _is_target(value: Any) -> bool:
 def _is_point(point: Any) -> bool:
     if not isinstance(point, dict):
         return False
-    places = all(_is_amount(point.get(name)) for name in ("step", "items", "elapsed_s", "flops"))
-    return places and all(
-        isinstance(values, dict) and all(value is None or _is_number(value) for value in values.values())
-        for values in (point.get("losses", {}), point.get("numbers", {}))
-    )
+    # Most of a record is its curve, so what is usual is asked first.
+    for name in ("step", "items", "elapsed_s", "flops"):
+        value = point.get(name)
+        if not (type(value) is float and SMALLEST <= value <= LARGEST) and not _is_amount(value):
+            return False
+    for values in (point.get("losses", {}), point.get("numbers", {})):
+        if not isinstance(values, dict):
+            return False
+        if not _USUAL.issuperset(map(type, values.values())) and not all(map(_is_optional_number, values.values())):
+            return False
+    return True
+
+
+_USUAL = frozenset({float, type(None)})
+
+
+def _is_optional_number(value: Any) -> bool:
+    return value is None or _is_number(value)
 
 
 def _optional(kind: _Kind) -> _Kind:
@@ -112,6 +132,14 @@ def _each(kind: _Kind) -> _Kind:
     return _Kind(
         f"a mapping to {kind.words}", lambda value: isinstance(value, dict) and all(map(kind.holds, value.values()))
     )
+
+
+def _remembered(kind: _Kind) -> _Kind:
+    @functools.lru_cache(maxsize=256)
+    def holds(content: bytes) -> bool:
+        return kind.holds(marshal.loads(content))
+
+    return _Kind(kind.words, lambda value: holds(marshal.dumps(value, 2)))
 
 
 _TEXT = _Kind("text", lambda value: isinstance(value, str))
@@ -128,7 +156,7 @@ _NEEDED: dict[str, dict[str, _Kind]] = {
         "status": _Kind("finished, failed or not applicable", lambda value: value in STATUSES),
         "cell": _MAPPING,
         "numbers": _each(_MAPPING),
-        "recipes": _each(_MAPPING),
+        "recipes": _remembered(_each(_MAPPING)),  # most records of a folder have the same
         "cost": _Kind(
             "a mapping to amounts",
             lambda value: isinstance(value, dict) and all(_is_cost(*item) for item in value.items()),
@@ -202,8 +230,17 @@ def _of(part: str, where: str, fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_deep(value: Any, most: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value
-    return most == 0 or any(isinstance(one, dict | list) and _is_deep(one, most - 1) for one in inner)
+    level = [value]
+    for _ in range(most):
+        level = [
+            one
+            for outer in level
+            for one in (outer.values() if type(outer) is dict else outer)
+            if type(one) is dict or type(one) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _shown(path: str) -> str:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import marshal
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from genbench.errors import GenbenchError
 from genbench.machine import atomic
 from genbench.machine.privacy import installed_folders, without_paths
 from genbench.records.fields import fault, is_cell_id
-from genbench.records.identity import canonical, identity
+from genbench.records.identity import identity
 from genbench.records.schemas import SCHEMA, upgraded
+from genbench.records.signed import checksum, signed
 
 __all__ = [
+    "Digest",
     "Record",
     "RecordError",
     "cell_id",
@@ -27,10 +31,18 @@ __all__ = [
     "ordered",
     "read_record",
     "read_records",
+    "record_contents",
     "record_path",
     "without_numbers",
     "write_record",
 ]
+
+
+class Digest(Protocol):
+    """What takes bytes, as those of `hashlib` do."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes."""
 
 
 class RecordError(GenbenchError):
@@ -174,7 +186,7 @@ def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
     body |= {key: without_paths(body[key], *apart) for key in _TEXTS if key in body}
     if "command" in body:  # it is run from where it was run
         body["command"] = without_paths(body["command"])
-    document = {**body, "sha256": hashlib.sha256(canonical(body)).hexdigest()}
+    document = {**body, "sha256": checksum(body)}
     atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")
     return Record(document)
 
@@ -186,24 +198,35 @@ def read_record(path: Path) -> Record:
         RecordError: the file is truncated or was edited, its schema is newer than this version's, a field is not what
             it must be, or it is the record of another cell than its name says.
     """
+    return _record(path, _content(path))
+
+
+def _content(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise ValueError("not a regular file")
-        data = json.loads(path.read_text(encoding="utf-8"))
-        body = {key: value for key, value in data.items() if key != "sha256"}
-        checksum, expected = data["sha256"], hashlib.sha256(canonical(body)).hexdigest()
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> RecordError:
+    return RecordError(f"record {path} cannot be read: truncated or no record; delete it to run its cell again")
+
+
+def _record(path: Path, content: bytes) -> Record:
+    try:
+        data, fits = signed(content)
         newer = data["schema"] > SCHEMA
         if not newer and data["schema"] not in range(1, SCHEMA + 1):
             raise ValueError(data["schema"])
-    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise RecordError(
-            f"record {path} cannot be read: truncated or no record; delete it to run its cell again"
-        ) from error
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise _unreadable(path) from error
     if newer:
         raise RecordError(
             f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench"
         )
-    if checksum != expected:
+    if not fits:
         raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
     record = checked(data, f"record {path}", "delete it to run its cell again")
     if fault := _foreign(path, data):
@@ -236,14 +259,35 @@ def _foreign(path: Path, data: Mapping[str, Any]) -> str:
         return f"is that of cell {data['id']}, under another's name"
     if data["schema"] > 2 and (expected := cell_id(upgraded(dict(data))["cell"])) != data["id"]:
         return f"describes the cell {expected}, not its own"
-    if data["schema"] > 2 and any(identity(recipe, 8) != name for name, recipe in data["recipes"].items()):
+    if data["schema"] > 2 and not _are_named(marshal.dumps(data["recipes"], 2)):
         return "has a recipe under another's id"
     return ""
 
 
-def each_record(directory: Path) -> Iterator[Record]:
-    """Read the records of a benchmark's directory one after the other, by the names of their files."""
-    return map(read_record, sorted((directory / "records").glob("[!.]*.json")))
+@functools.lru_cache(maxsize=256)  # most records of a folder have the same recipes
+def _are_named(recipes: bytes) -> bool:
+    return all(identity(recipe, 8) == name for name, recipe in marshal.loads(recipes).items())
+
+
+def record_contents(directory: Path, digest: Digest | None = None) -> Iterator[tuple[Path, bytes]]:
+    """Give the bytes of each record of a benchmark's directory, by the names of their files.
+
+    Args:
+        digest: is fed the name and the checksum of each, so that it tells two states of the directory apart.
+
+    Raises:
+        RecordError: one cannot be read.
+    """
+    for path in sorted((directory / "records").glob("[!.]*.json")):
+        content = _content(path)
+        if digest:
+            digest.update(f"{path.name} {hashlib.sha256(content).hexdigest()}\n".encode("utf-8", "surrogateescape"))
+        yield path, content
+
+
+def each_record(directory: Path, digest: Digest | None = None) -> Iterator[Record]:
+    """Read the records of a benchmark's directory one after the other, as `record_contents` gives their bytes."""
+    return (_record(path, content) for path, content in record_contents(directory, digest))
 
 
 def ordered(records: Iterable[Record]) -> list[Record]:

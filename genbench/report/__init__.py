@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from genbench.config.target import Target
-from genbench.machine.atomic import write_bytes, write_text
+from genbench.machine import atomic
+from genbench.machine.atomic import Replacing
 from genbench.records.identity import slug
 from genbench.records.plans import missing_cells, planned_targets
-from genbench.report import pages
+from genbench.report import current, pages
 from genbench.report.across import Across, across
 from genbench.report.across_figures import draw_across
 from genbench.report.across_page import across_parts
+from genbench.report.curve_rows import write_curves
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
-from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
+from genbench.report.frame import csv, curve_frame, frame, in_order
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
-from genbench.report.merging import merged
+from genbench.report.merging import Cells, merged
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
 from genbench.report.pictures import Pictures
 from genbench.report.sections import Section, sections
@@ -33,24 +35,38 @@ from genbench.report.to_target import check_held, places, profiles
 __all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
 
 
-def render_directory(directory: Path, targets: Sequence[Target] | None = None) -> Path:
+def render_directory(
+    directory: Path, targets: Sequence[Target] | None = None, say: Callable[[str], None] = lambda line: None
+) -> Path:
     """Render the report of a benchmark's folder from its records alone; return the report's path.
+
+    A report of many records that is current (`current.is_current`) is left as it is.
 
     Args:
         directory: of the benchmark.
         targets: what to report the time to; None takes those that its runs were given.
+        say: is given one line where what was noted about the last report cannot be used.
 
     Raises:
         InputError: there are no records, or a target is given that no curve of theirs holds.
     """
-    records = [record.data for record in stored_records(directory)]
+    given = None if targets is None else [str(target) for target in targets]
+    if current.is_current(directory, given, say):
+        return directory / "report.md"
+    made = current.Made(directory, given)
+    records = [record.data for record in stored_records(directory, made.records)]
+    made.look(records)
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
     if targets is None:
         stopped = (text for record in records for text in record["cell"].get("stop_at_target", ()))
         targets = [Target.parse(text) for text in dict.fromkeys([*planned_targets(directory), *stopped])]
     else:
         check_held(targets, records, directory)
-    return render(directory, records, "\n".join(commands) or None, missing_cells(directory, records), targets)
+    missing = missing_cells(directory, records)
+    report = render(directory, records, "\n".join(commands) or None, missing, targets, made.replacing)
+    if len(records) >= current.LEAST_RECORDS or (directory / current.NOTE).exists():
+        current.note(made)
+    return report
 
 
 def render(
@@ -59,6 +75,7 @@ def render(
     command: str | None = None,
     missing: Sequence[Mapping[str, Any]] = (),
     targets: Sequence[Target] = (),
+    replacing: Replacing = atomic.replacing,
 ) -> Path:
     """Write `report.md`, `results.csv`, `curves.csv` and `figures/*.png` into `directory`; return the report's path.
 
@@ -70,22 +87,25 @@ def render(
         command: what made them, for "How to reproduce"; built from the cells where it is not given.
         missing: planned cells that have no record yet, as `missing_cells` gives them.
         targets: what to report the time to.
+        replacing: writes each file.
     """
     every = in_order(records)
-    ordered = in_order(merged(every))
-    write_bytes(directory / "results.csv", csv(frame(ordered)))
-    write_curves(directory / "curves.csv", ordered)
+    ordered = Cells(in_order(merged(every)))
+    with replacing(directory / "results.csv") as temporary:
+        temporary.write_bytes(csv(frame(ordered)))
+    write_curves(directory / "curves.csv", ordered, replacing)
     made, known = sections(ordered), machines(every)
     several = [found for found in across(made) if len(found.places) + len(found.conflicts) > 1]
     colours = _colours(made, several)
     with plain_style():
-        drawn = [(section, _draw(directory, section, colours, known)) for section in made]
-        beyond = [part for found in several for part in _across(directory, found, colours)]
-        timed = [part for target in targets for part in _to_target(directory, made, target, colours, known)]
+        drawn = [(section, _draw(directory, section, colours, known, replacing)) for section in made]
+        beyond = [part for found in several for part in _across(directory, found, colours, replacing)]
+        timed = [part for target in targets for part in _to_target(directory, made, target, colours, known, replacing)]
     if timed:
         beyond += ["## Time to target", *timed]
     report = directory / "report.md"
-    write_text(report, pages.page(directory, every, drawn, known, command, missing, beyond))
+    with replacing(report) as temporary:
+        temporary.write_bytes(pages.page(directory, every, drawn, known, command, missing, beyond).encode())
     return report
 
 
@@ -95,31 +115,42 @@ def _colours(made: Sequence[Section], several: Sequence[Across]) -> dict[str, St
     return styles([*names, *(model for found in several for model in found.outcomes)])
 
 
-def _across(directory: Path, found: Across, colours: Mapping[str, Style]) -> list[str]:
+def _across(directory: Path, found: Across, colours: Mapping[str, Style], replacing: Replacing) -> list[str]:
     made = [] if found.fault else standings(found)
-    return ["## Across datasets", *across_parts(found, made, draw_across(directory, found, made, colours))]
+    return ["## Across datasets", *across_parts(found, made, draw_across(directory, found, made, colours, replacing))]
 
 
 def _to_target(
-    directory: Path, made: Sequence[Section], target: Target, colours: Mapping[str, Style], known: Sequence[Machine]
+    directory: Path,
+    made: Sequence[Section],
+    target: Target,
+    colours: Mapping[str, Style],
+    known: Sequence[Machine],
+    replacing: Replacing,
 ) -> list[str]:
     found = places(made, target, known)
     over = profiles(found)
     name = None
     if over is not None:
         name = f"figures/time-to-{slug(target)}.png"
-        save(profile_figure(over, colours), directory / name)
+        save(profile_figure(over, colours), directory / name, replacing)
     return target_parts(target, found, over, name)
 
 
-def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Pictures:
+def _draw(
+    directory: Path,
+    section: Section,
+    colours: Mapping[str, Style],
+    known: Sequence[Machine],
+    replacing: Replacing,
+) -> Pictures:
     files, listings = {}, {}
     for kind, tiles, listed in (
         ("samples", sample_tiles(section, directory), text_listing),
         ("reconstructions", reconstruction_tiles(section, directory), pair_listing),
     ):
         name = f"figures/{section.slug}-{kind}.png"
-        if write_montage(tiles, directory / name):
+        if write_montage(tiles, directory / name, replacing):
             files[kind] = name
         elif listing := listed(tiles):
             listings[kind] = listing
@@ -132,6 +163,6 @@ def _draw(directory: Path, section: Section, colours: Mapping[str, Style], known
     ):
         if figure:
             name = f"figures/{section.slug}-{kind}.png"
-            save(figure, directory / name)
+            save(figure, directory / name, replacing)
             files[kind] = name
     return Pictures(files, listings)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from genbench.aggregate.profiles import profile
 from genbench.aggregate.ranking import LEAST_DATASETS, Ranking
+from genbench.machine.atomic import Replacing, replacing
 from genbench.records.score import ONE
 from genbench.records.statistics import summarise
 from genbench.report.across import Across
@@ -27,7 +28,11 @@ _MOST_PLACES = 40  # lines of one figure
 
 
 def draw_across(
-    directory: Path, found: Across, made: Sequence[Standing], colours: Mapping[str, Style]
+    directory: Path,
+    found: Across,
+    made: Sequence[Standing],
+    colours: Mapping[str, Style],
+    replacing: Replacing = replacing,
 ) -> dict[str, str]:
     """Draw what there is of one budget's aggregate into `directory`/figures; return kind -> file, relative to it.
 
@@ -36,6 +41,7 @@ def draw_across(
         found: what stands across its datasets.
         made: its standings.
         colours: of the models, by name.
+        replacing: writes each file.
     """
     if found.fault:
         return {}
@@ -48,7 +54,7 @@ def draw_across(
     files = {}
     for kind, figure in figures.items():
         files[kind] = f"figures/{found.slug}-{kind}.png"
-        save(figure, directory / files[kind])
+        save(figure, directory / files[kind], replacing)
     return files
 
 

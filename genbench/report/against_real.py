@@ -75,11 +75,12 @@ def ratio_note(section: Section) -> str:
             f"Score: where {text(section.quantity.heading)} stands between the controls, 0 at *{text(zero)}* and 1 at "
             "*real*, linear in its logarithm."
         )
+    found = [ratios(section, column) for column in ratio_columns(section)[:1]]
     below = [
         (row, ratio)
         for row in section.rows
-        for column in ratio_columns(section)[:1]
-        if (ratio := ratios(section, column).get(row.name)) and ratio.below_real
+        for of_column in found
+        if (ratio := of_column.get(row.name)) and ratio.below_real
     ]
     if below:
         said = "; ".join(f"{code(row.name)}{_copying(section, row)}" for row, _ in below)

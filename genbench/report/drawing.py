@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from genbench.machine.atomic import replacing
+from genbench.machine.atomic import Replacing, replacing
 from genbench.report.escape import one_line
 
 __all__ = [
@@ -114,7 +114,7 @@ def label_inches(labels: Iterable[str]) -> float:
     return 0.085 * max(map(len, labels), default=0)
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, replacing: Replacing = replacing) -> None:
     """Write the figure as PNG, whole or not at all, without the version and date that matplotlib would put into it."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

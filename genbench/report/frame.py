@@ -5,28 +5,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from genbench.machine.atomic import replacing
 from genbench.plugin.visible import visible
 from genbench.records.fields import LARGEST
 from genbench.records.real_ratio import REAL_ABOVE_ZERO
 from genbench.report.merging import merged, with_older
 from genbench.report.quantities import in_reading_order
 
-__all__ = ["csv", "curve_frame", "frame", "in_order", "write_curves"]
+__all__ = ["CURVE_COLUMNS", "Record", "csv", "curve_frame", "frame", "in_order"]
 
 Record = Mapping[str, Any]
-
-_PART = 1000  # records of which a part of the curves is written
 
 _PLUGIN = ("distribution", "version", "origin", "source_sha256")
 _DATASET = ("fingerprint", "shape", "classes", "train_count", "held_out_count", "licence")
 _CELL_FIRST = ("model", "label", "role", "options", "summary")
-_CURVE = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
+_CELL_APART = frozenset({*_CELL_FIRST, "dataset", "plugin"})
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
+CURVE_COLUMNS = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
@@ -57,7 +55,8 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     held = [(name, number) for record in ordered for name, number in record["numbers"].items()]
     estimated = {name for name, number in held if number.get("standard_error") is not None}
     real = _real_means(ordered)
-    rows = [_row(record, numbers, estimated, real) for record in ordered]
+    distances = {distance for _, distance, _ in real}
+    rows = [_row(record, numbers, estimated, distances, real) for record in ordered]
     columns = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in columns})
 
@@ -67,8 +66,8 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
 
     A loss is the mean over the steps since the row before; a number is measured with the training clock stopped.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in _CURVE}
-    appenders = [columns[name].append for name in _CURVE]
+    columns: dict[str, list[Any]] = {name: [] for name in CURVE_COLUMNS}
+    appenders = [columns[name].append for name in CURVE_COLUMNS]
     for record in in_order(merged(records)):
         cell = record["cell"]
         whose = (record["id"], cell["label"], cell["dataset"]["name"], cell["seed"])
@@ -81,39 +80,19 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame({name: _column(values) for name, values in columns.items()})
 
 
-def write_curves(path: Path, records: Iterable[Record]) -> None:
-    """Write `csv(curve_frame(records))`, whole or not at all, without ever holding more than a part of it."""
-    ordered = in_order(merged(records))
-    with replacing(path) as temporary:
-        if not _write_in_parts(temporary, ordered):
-            temporary.write_bytes(csv(curve_frame(ordered)))
-
-
-def _write_in_parts(path: Path, ordered: Sequence[Record]) -> bool:
-    """Write the curves a part after the other; stop and return False where the whole would write a column otherwise."""
-    kinds: dict[str, str] | None = None
-    with path.open("wb") as file:
-        for start in range(0, len(ordered), _PART):
-            part = curve_frame(ordered[start : start + _PART])
-            if part.empty:
-                continue
-            found = {str(name): str(kind).lower() for name, kind in part.dtypes.items()}  # Int64 is int64 with gaps
-            if kinds not in (None, found):
-                return False
-            file.write(csv(part, header=kinds is None))
-            kinds = found
-    return kinds is not None
-
-
 def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:
     """Return the table as CSV, every float with all its digits, the same bytes on every machine."""
-    texts = {str(name): column.map(_shown) for name, column in table.items() if column.dtype == object}
+    texts = {str(name): _visible(column) for name, column in table.items() if column.dtype == object}
     return table.assign(**texts).to_csv(index=False, header=header, lineterminator="\n").encode("utf-8", "replace")
 
 
-def _shown(value: Any) -> Any:
-    # A reader may be a terminal, and a zero byte ends the file for some.
-    return visible(value, keep="\n\t") if isinstance(value, str) else value
+def _visible(column: pd.Series[Any]) -> list[Any]:
+    # A reader may be a terminal, and a zero byte ends the file for some. Most texts stand in many rows.
+    seen: dict[str, str] = {}
+    return [
+        (seen.get(value) or seen.setdefault(value, visible(value, keep="\n\t"))) if isinstance(value, str) else value
+        for value in column
+    ]
 
 
 def _real_means(records: Iterable[Record]) -> dict[tuple[str, str, str], float]:
@@ -136,21 +115,25 @@ def _distance(record: Record, name: str) -> tuple[str, str, str]:
 
 
 def _row(
-    record: Record, numbers: Sequence[str], estimated: Set[str], real: Mapping[tuple[str, str, str], float]
+    record: Record,
+    numbers: Sequence[str],
+    estimated: Set[str],
+    distances: Set[str],
+    real: Mapping[tuple[str, str, str], float],
 ) -> dict[str, Any]:
     cell = record["cell"]
     dataset, plugin, failure = cell["dataset"], cell.get("plugin") or {}, record.get("failure") or {}
     row: dict[str, Any] = {"id": record["id"], "status": record["status"]}
     row |= {name: _scalar(cell.get(name)) for name in _CELL_FIRST}
     row |= {"dataset": dataset["name"]} | {f"dataset_{name}": _scalar(dataset.get(name)) for name in _DATASET}
-    row |= {name: _scalar(value) for name, value in cell.items() if name not in {*_CELL_FIRST, "dataset", "plugin"}}
+    row |= {name: _scalar(value) for name, value in cell.items() if name not in _CELL_APART}
     row |= {f"plugin_{name}": plugin.get(name) for name in _PLUGIN}
     for name in numbers:
         number = record["numbers"].get(name) or {}
         row |= {name: _number(number.get("value")), f"{name}_recipe": number.get("recipe")}
         if name in estimated:
             row[f"{name}_standard_error"] = _number(number.get("standard_error"))
-        if name in {distance for _, distance, _ in real}:
+        if name in distances:
             over, value = real.get(_distance(record, name)) if number else None, row[name]
             row[f"{name}_ratio"] = None if over is None or value is None else value / over
     for name, value in record["cost"].items():
@@ -168,6 +151,8 @@ def _number(value: Any) -> float | None:
 
 
 def _scalar(value: Any) -> Any:
+    if type(value) in _SIMPLE:  # most are, and to ask for a mapping takes long
+        return value
     return json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list | tuple) else value
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
-
-from genbench.records.identity import canonical
 
 __all__ = ["StoredCurve", "lean"]
 
@@ -15,18 +13,21 @@ Point = Mapping[str, Any]
 
 
 class StoredCurve(Sequence[Point]):
-    """The points of a curve, kept as their JSON text and read from it each time: a fifth of the memory.
+    """The points of a curve, kept as bytes and read from them each time: a fifth of the memory.
+
+    The bytes are `marshal`'s, which reads plain values ten times as fast as JSON; they never leave the process.
 
     >>> curve = StoredCurve([{"step": 0, "losses": {}}, {"step": 5, "losses": {"d": 0.25}}])
     >>> len(curve), curve[1]["losses"]
     (2, {'d': 0.25})
     """
 
-    __slots__ = ("_count", "_text")
+    __slots__ = ("_bytes", "_count")
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._count = len(points)
-        self._text = json.dumps(points, separators=(",", ":")).encode()
+        held: Any = points
+        self._bytes = marshal.dumps(held)
 
     def __len__(self) -> int:
         return self._count
@@ -42,7 +43,7 @@ class StoredCurve(Sequence[Point]):
         return iter(self._points())
 
     def _points(self) -> list[Point]:
-        points: list[Point] = json.loads(self._text)
+        points: list[Point] = marshal.loads(self._bytes)
         return points
 
 
@@ -54,7 +55,7 @@ def lean(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     known: dict[bytes, Any] = {}
 
     def once(value: Any) -> Any:
-        return known.setdefault(canonical(value), value)
+        return known.setdefault(marshal.dumps(value, 2), value)  # of later versions equal values may have several texts
 
     for record in records:
         cell = {sys.intern(name): value for name, value in record["cell"].items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from genbench.records.record import cell_id
 
-__all__ = ["Outcomes", "by_recipe", "merged", "outcomes", "with_older"]
+__all__ = ["Cells", "Outcomes", "by_recipe", "merged", "outcomes", "with_older"]
 
 Record = Mapping[str, Any]
 
@@ -25,7 +25,11 @@ class Outcomes:
     repeated: int
 
 
-def merged(records: Iterable[Record]) -> list[Record]:
+class Cells(list[Record]):
+    """Records of which no two are of one finished cell."""
+
+
+def merged(records: Iterable[Record]) -> Cells:
     """Return the records, those of one finished cell as one, in the order in which each cell first comes.
 
     It is the newest record, with every number that only older ones have: nothing is averaged, and costs, pictures and
@@ -33,11 +37,13 @@ def merged(records: Iterable[Record]) -> list[Record]:
     kept under `older`: a list of records that have these numbers alone (`with_older`). A failed record is left as it
     is, and so hides no number of an earlier run, nor is it hidden by one.
     """
+    if isinstance(records, Cells):
+        return records
     cells: dict[tuple[str, ...], list[Record]] = {}
     for place, record in enumerate(records):
         key = _cell(record) if record["status"] == "finished" else (str(place),)
         cells.setdefault(key, []).append(record)
-    return [same[0] if len(same) == 1 else _merge(same) for same in cells.values()]
+    return Cells(same[0] if len(same) == 1 else _merge(same) for same in cells.values())
 
 
 def with_older(record: Record) -> Sequence[Record]:

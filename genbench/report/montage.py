@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageDraw, ImageFont
 
-from genbench.machine.atomic import replacing
+from genbench.machine.atomic import Replacing, replacing
 from genbench.report.drawing import caption, font_file
 from genbench.report.frame import Record
 from genbench.report.sections import Section
@@ -53,7 +53,7 @@ def reconstruction_tiles(section: Section, directory: Path) -> list[Tile]:
     return _tiles(section, directory, "reconstructions")
 
 
-def write_montage(tiles: Sequence[Tile], path: Path) -> bool:
+def write_montage(tiles: Sequence[Tile], path: Path, replacing: Replacing = replacing) -> bool:
     """Write the tiles as one PNG, without those that cannot be read. Return whether there was anything to write."""
     read = [(tile.name, image) for tile in tiles[:MOST_TILES] if (image := _read(tile.path))]
     if not read:

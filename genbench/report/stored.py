@@ -7,19 +7,23 @@ from pathlib import Path
 import pandas
 
 from genbench.errors import InputError
-from genbench.records.record import Record, each_record, ordered
+from genbench.records.record import Digest, Record, each_record, ordered
 from genbench.report.frame import frame
 from genbench.report.lean import lean
 
 __all__ = ["load_records", "stored_records"]
 
 
-def stored_records(directory: Path) -> list[Record]:
-    """Read the records of a folder, in a third of the memory (`lean`); raise `InputError` where there are none."""
+def stored_records(directory: Path, digest: Digest | None = None) -> list[Record]:
+    """Read the records of a folder, in a third of the memory (`lean`); raise `InputError` where there are none.
+
+    Args:
+        digest: is fed what was read (`record_contents`).
+    """
     if not directory.is_dir():
         raise InputError(f"{directory} does not exist; `genbench run --out {directory}` would make it")
     # One by one: all of a hundred thousand records as they are would take gigabytes.
-    records = ordered(Record(data) for data in lean(record.data for record in each_record(directory)))
+    records = ordered(Record(data) for data in lean(record.data for record in each_record(directory, digest)))
     if not records:
         raise InputError(f"{directory} holds no records; `genbench run --out {directory}` would write some")
     return records

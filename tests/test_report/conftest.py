@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,7 @@ def _add_training(
     for step in range(0, 3001, 150):
         done = step / 3000
         losses = {
-            name: (1.5 + place) * np.exp(-2 * done) + 0.5 + 0.05 * float(draw.normal())
+            name: (1.5 + place) * math.exp(-2 * done) + 0.5 + 0.05 * float(draw.normal())
             for place, name in enumerate(LOSSES.get(record["cell"]["model"], ("loss",)))
         }
         fd = final + (start - final) * float(np.exp(-7 * done) - np.exp(-7) * done)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from genbench.config import Settings
 from genbench.metrics import METRICS
 from genbench.records.schemas import SCHEMA, upgraded
-from genbench.report.frame import csv, curve_frame, frame, in_order, write_curves
+from genbench.report.frame import csv, curve_frame, frame, in_order
 
 RECORDS = Path(__file__).parent.parent / "records"
 NUMBERS = {name for metric in METRICS.values() for value in metric.values for name in value.names}
@@ -192,16 +191,3 @@ def test_each_point_of_a_curve_is_where_it_was_measured(make: Make) -> None:
         [1, 64, 0.5, 7.0, "number", "fd", 9.0],
         [2, 128, 0.75, 14.0, "loss", "g", 0.125],
     ]
-
-
-@pytest.mark.parametrize("part", [1, 2, 3, 100])
-def test_curves_written_in_parts_are_those_written_at_once(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
-    records = [make(label, seed) for label in ("gan", "vae", "real") for seed in range(2)]
-    monkeypatch.setattr(sys.modules["genbench.report.frame"], "_PART", part)  # the package has a function of its name
-    write_curves(tmp_path / "curves.csv", records)
-    assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame(records))
-    records[3]["curve"][0]["flops"] = None  # a column that another part would write otherwise
-    write_curves(tmp_path / "curves.csv", records)
-    assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame(records))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import pytest
 
 from genbench.records.record import Record, each_record, read_records, write_record
 from genbench.report import render, render_directory
-from genbench.report.frame import csv, curve_frame, write_curves
+from genbench.report.curve_rows import write_curves
+from genbench.report.frame import csv, curve_frame
 from genbench.report.lean import StoredCurve, lean
 from genbench.report.stored import stored_records
 
@@ -48,14 +48,41 @@ def test_curves_keep_numbers_that_json_has_no_name_for() -> None:
     assert point["losses"]["loss"] == float("inf")
 
 
-@pytest.mark.parametrize("change", [{}, {"flops": None}, {"elapsed_s": 3}], ids=["alike", "a gap", "a whole number"])
-def test_curves_in_parts_are_the_same_bytes(
-    benchmark_records: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"flops": None},
+        {"flops": 2**63},
+        {"elapsed_s": 3},
+        {"elapsed_s": float("inf"), "step": 2.5},
+        {"losses": {'a, "b"\n': None, "b": float("nan"), "c": 7, "d": 1e-5, "e": 1e16}, "numbers": {}},
+        {"losses": {"a": 2**70}},
+        {"losses": {}, "numbers": None, "items": 0.5},
+        {"items": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("every", [False, True])
+def test_curves_record_by_record_are_the_bytes_of_the_table(
+    benchmark_records: list[dict[str, Any]], tmp_path: Path, change: dict[str, Any], every: bool
 ) -> None:
     changed = [
-        record | {"curve": [point | change for point in record["curve"]]} for record in benchmark_records[:2]
-    ] + benchmark_records[2:]
-    monkeypatch.setattr(sys.modules["genbench.report.frame"], "_PART", 2)  # the package names a function so
+        record | {"curve": [point | change for point in record["curve"]]} if every or place < 2 else record
+        for place, record in enumerate(benchmark_records)
+    ]
+    write_curves(tmp_path / "curves.csv", changed)
+    assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame(changed))
+
+
+@pytest.mark.parametrize(
+    "change", [{"label": 'a "quoted", \x1b one\n'}, {"label": "=1+1"}, {"seed": 2**63}, {"label": "ü\0"}], ids=str
+)
+def test_whose_curve_it_is_is_written_as_in_the_table(
+    benchmark_records: list[dict[str, Any]], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    first, *others = benchmark_records[:6]
+    changed = [first | {"cell": first["cell"] | change}, *others]
     write_curves(tmp_path / "curves.csv", changed)
     assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame(changed))
 

@@ -1,0 +1,83 @@
+"""The curves of all records as one CSV file, written record by record: most of what a report of many records writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from genbench.machine.atomic import Replacing, replacing
+from genbench.plugin.visible import visible
+from genbench.report.frame import CURVE_COLUMNS, Record, in_order
+from genbench.report.merging import merged
+
+__all__ = ["write_curves"]
+
+_WHERE = ("step", "items", "elapsed_s", "flops")
+_LARGEST_WHOLE = 2**63  # from here on a column of whole numbers is one of floats
+
+
+def write_curves(path: Path, records: Iterable[Record], replacing: Replacing = replacing) -> None:
+    """Write the bytes of `csv(curve_frame(records))`, whole or not at all, without a table in between.
+
+    Args:
+        replacing: gives the temporary file that becomes `path`.
+    """
+    ordered = in_order(merged(records))
+    floats = _columns_of_floats(ordered)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        file.write(",".join(CURVE_COLUMNS) + "\n")
+        named: dict[tuple[str, str], str] = {}
+        for record in ordered:
+            file.writelines(_lines(record, floats, named))
+
+
+def _columns_of_floats(records: Iterable[Record]) -> frozenset[str]:
+    """Return the columns in which whole numbers too are written as floats, because one is a float or too large."""
+    found: set[str] = set()
+    for record in records:
+        for point in record["curve"]:
+            held = [values for values in (point.get("losses"), point.get("numbers")) if values]
+            if not held:
+                continue
+            found.update(name for name in _WHERE if name not in found and _is_float(point.get(name)))
+            if "value" not in found and any(_is_float(value) for values in held for value in values.values()):
+                found.add("value")
+            if "seed" not in found and _is_float(record["cell"]["seed"]):
+                found.add("seed")
+    return frozenset(found)
+
+
+def _is_float(value: Any) -> bool:
+    return type(value) is float or (value is not None and abs(value) >= _LARGEST_WHOLE)
+
+
+def _lines(record: Record, floats: frozenset[str], named: dict[tuple[str, str], str]) -> Iterator[str]:
+    cell, value_is_float = record["cell"], "value" in floats
+    whose = _quoted([record["id"], cell["label"], cell["dataset"]["name"]])
+    whose += f",{_number(cell['seed'], 'seed' in floats)}"
+    for point in record["curve"]:
+        where = ",".join([whose, *(_number(point.get(name), name in floats) for name in _WHERE)])
+        for kind, values in (("loss", point.get("losses")), ("number", point.get("numbers"))):
+            for name, value in (values or {}).items():
+                what = named.get((kind, name)) or named.setdefault((kind, name), _quoted([kind, name]))
+                yield f"{where},{what},{_number(value, value_is_float)}\n"
+
+
+def _number(value: Any, as_float: bool) -> str:
+    if value is None:
+        return ""
+    if as_float:
+        value = float(value)
+        return "" if math.isnan(value) else repr(value)
+    return str(value)
+
+
+def _quoted(values: Sequence[Any]) -> str:
+    line = io.StringIO()
+    shown = [visible(value, keep="\n\t") if isinstance(value, str) else value for value in values]
+    csv.writer(line, lineterminator="").writerow(shown)
+    return line.getvalue()
