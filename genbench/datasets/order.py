@@ -9,10 +9,11 @@ __all__ = ["balanced_order"]
 
 
 def balanced_order(count: int, labels: Tensor | None, generator: torch.Generator | None) -> Tensor:
-    """Return an order of `count` items, (count,) int64: a random one, or without a generator theirs; balanced by labels.
+    """Return an order of `count` items, (count,) int64; with labels, a balanced one.
 
-    The j-th of the n items of a class stands at (j - 1/2) / n: its first k items are those that Sainte-Laguë's method
-    gives the classes k seats for. Of classes that stand alike, the item that comes first in the plain order does.
+    It is a random order, or without a generator that of the items. The j-th of the n items of a class stands at
+    (j - 1/2) / n: its first k items are those that Sainte-Laguë's method gives the classes k seats for. Of classes that
+    stand alike, the item that comes first in the plain order does.
     """
     order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
     if labels is None:
