@@ -125,7 +125,7 @@ def test_a_paired_error_is_the_deviation_of_the_gain_over_held_out_items() -> No
         held += abs(float(first.double().mean() - second.double().mean()) - true_gain) <= 1.96 * error
         widths.append(error)
     assert 0.93 <= held / 2000 <= 0.975
-    assert share_standard_error(first) > 1.5 * sum(widths) / 2000
+    assert math.hypot(share_standard_error(first), share_standard_error(second)) > 1.5 * sum(widths) / 2000
     alike = torch.rand(400, generator=draw) < 0.8
     assert 0 < paired_standard_error(alike, alike) < 0.003
 
