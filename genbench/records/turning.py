@@ -56,5 +56,6 @@ def turn(values: Sequence[float], direction: Direction, error: float = 0.0) -> T
     best = min(range(len(worse)), key=worse.__getitem__)
     steps = [abs(later - earlier) for earlier, later in itertools.pairwise(worse)]
     limit = worse[best] + NOISES * max(statistics.median(steps) / _SCALE, 0.0 if math.isnan(error) else error)
+    limit += 1e-9 * max(map(abs, worse))  # of 0.9 and 0.8, the difference is not quite 0.1
     near = max(place for place, value in enumerate(worse) if value <= limit)
     return Turn(best, near + 1) if near < len(worse) - 2 else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genbench.records.turning import LEAST_POINTS, Turn, turn
@@ -18,8 +18,6 @@ from genbench.report.tables import markdown_table
 __all__ = ["stability"]
 
 _LEAST_LOSS = 1 / 4  # of a mode or class, as the noise: chance hides one of them, so two must be lost
-
-
 _MODES, _CLASSES = "modes_covered", "class_coverage"
 
 
@@ -30,10 +28,6 @@ class _Curve:
     steps: list[float]
     values: list[float]
     turned: Turn | None
-
-
-_Curves = Mapping[str, Sequence[_Curve]]
-"""A number's name -> its curve of each seed that has one."""
 
 
 def stability(section: Section) -> list[str]:
