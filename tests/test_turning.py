@@ -23,7 +23,7 @@ def curves(count: int, shape: str, draw: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("count", [4, 5, 8, 20, 50])
 def test_noise_alone_is_called_a_turn_less_than_five_times_in_a_hundred(shape: str, count: int) -> None:
     found = [turn(values.tolist(), "lower") for values in curves(count, shape, np.random.default_rng(count))]
-    assert sum(one is not None for one in found) / DRAWS < 0.04
+    assert sum(one is not None for one in found) / DRAWS < 0.05
 
 
 def test_modes_that_are_missed_by_chance_are_not_called_lost() -> None:
@@ -36,14 +36,17 @@ def test_modes_that_are_missed_by_chance_are_not_called_lost() -> None:
 
 def test_a_collapse_half_way_is_seen_at_its_place_whichever_way_is_better() -> None:
     draw = np.random.default_rng(1)
-    missed = 0
+    places = []
     for _ in range(DRAWS):
         level = np.array([30, 15, 8, 5, 4, 3, 3, 40, 40, 40, 40, 40])
         values = (level + draw.standard_normal(12) * 0.3).tolist()
         found = turn(values, "lower")
-        missed += found is None or found.since != 7 or found.best != min(range(12), key=values.__getitem__)
+        assert found is not None
+        assert found.best == min(range(12), key=values.__getitem__)
         assert turn([-value for value in values], "higher") == found
-    assert missed / DRAWS < 0.01
+        places.append(found.since)
+    assert max(places) == 7
+    assert np.mean(np.equal(places, 7)) > 0.95
 
 
 def test_a_curve_that_came_back_did_not_turn_nor_one_that_is_worse_at_its_last_point_alone() -> None:
@@ -51,11 +54,12 @@ def test_a_curve_that_came_back_did_not_turn_nor_one_that_is_worse_at_its_last_p
     assert turn([9, 3, 3.1, 3, 3.2, 90], "lower") is None
     assert turn([9, 3, 3.1, 3, 3.2, 90, 80], "lower") == Turn(1, 5)
     assert turn([3, 90, 90], "lower") is None  # too few points
-    assert turn([3, 3, 90, 90], "lower") == Turn(0, 2)
+    assert turn([3, 3.5, 90, 91], "lower") == Turn(0, 2)
+    assert turn([9, 3, 3.1, 40, 39, 41], "lower") == turn([900, 3, 3.1, 40, 39, 41], "lower") == Turn(1, 3)
 
 
 def test_the_error_of_an_evaluation_is_noise_too() -> None:
-    values = [5.0, 4.0, 4.0, 4.0, 4.9, 4.9]
+    values = [5.0, 4.0, 4.0, 4.0, 4.9, 4.9]  # worse by 0.9
     assert turn(values, "lower") == turn(values, "lower", math.nan) == Turn(1, 4)
     assert turn(values, "lower", 0.2) == Turn(1, 4)
-    assert turn(values, "lower", 0.25) is None
+    assert turn(values, "lower", 0.23) is None

@@ -159,9 +159,9 @@ def _note(section: Section, known: Quantity) -> str:
     several = "; best, last and counts are means over seeds" if section.is_repeated else ""
     return (
         f"From curves of {LEAST_POINTS} points or more{several}. *For good* is from the first point on since which "
-        "all, two at least, are worse than the best by more than four deviations of the curve's noise: the median "
-        "difference of successive points, or the error of one evaluation where that is larger. Of curves that only "
-        f"scatter, fewer than 3 in 100 are named. The best {text(known.heading)} of a curve is shown and never ranked "
-        "by: a budget ends where it ends, and picking a point by the number that is reported flatters it. The spread "
-        "is the deviation over seeds by the mean."
+        "all, two at least, are worse than the best by far more than the curve's own noise and than the error of one "
+        "evaluation. Of curves that only scatter, at most 4 in 100 are named; one of few points has to be far worse. "
+        f"The best {text(known.heading)} of a curve is shown and never ranked by: a budget ends where it ends, and "
+        "picking a point by the number that is reported flatters it. The spread is the deviation over seeds by the "
+        "mean."
     )

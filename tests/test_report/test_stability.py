@@ -62,15 +62,15 @@ def test_seeds_that_collapsed_are_counted_and_the_worst_seed_is_named(make: Make
 
 
 def test_classes_and_modes_that_were_lost_are_named_and_one_of_them_is_not(make: Make) -> None:
-    lost = {"class_coverage": (0.1, 0.8, 1.0, 0.9, 0.5, 0.4), "modes_covered": (0, 7, 25, 25, 19, 18)}
+    lost = {"class_coverage": (0.1, 0.8, 1.0, 1.0, 0.3, 0.3), "modes_covered": (0, 7, 25, 25, 12, 11)}
     kept = {"class_coverage": (0.1, 0.8, 1.0, 1.0, 0.9, 0.9), "modes_covered": (0, 7, 25, 25, 24, 24)}
     _, table, named, note = parts([curve(make("gan"), HEALTHY, **lost), curve(make("vae"), HEALTHY, **kept)])
-    assert cells(table)["`gan`"][-2:] == ["25 → 18", "1 → 0.4"]
+    assert cells(table)["`gan`"][-2:] == ["25 → 11", "1 → 0.3"]
     assert cells(table)["`vae`"][-2:] == ["25 → 24", "1 → 0.9"]
     assert cells(table)["`gan`"][2:5] == ["no", "–", "–"]
     assert named.splitlines() == [
-        "- `gan` lost modes: modes covered 25 → 18, for good from step 2,000 on.",
-        "- `gan` lost classes: class coverage 1 → 0.4, for good from step 2,000 on.",
+        "- `gan` lost modes: modes covered 25 → 11, for good from step 2,000 on.",
+        "- `gan` lost classes: class coverage 1 → 0.3, for good from step 2,000 on.",
     ]
     assert "means over seeds" not in note
 
@@ -129,12 +129,13 @@ def test_fractions_of_one_dataset_stand_in_one_table(make: Make) -> None:
         ("10%", ["130", "0.8", "0.100 ± 0.020", "0.300 ± 0.020", "–"]),
         ("100%", ["1,297", "0.95", "0.001 ± 0.020", "0.300 ± 0.020", "-0.050 ± 0.020"]),
     ]
-    assert "shares" not in table + note or "shapes" not in table
+    assert "shapes" not in table
+    assert "±" in note
 
 
 def test_the_interval_of_a_gain_counts_seeds_and_held_out_items(make: Make) -> None:
-    records = [gained(make, "gan", seed, name, gain)
-               for name in ("digits", "digits:fraction=0.1") for seed, gain in enumerate((0.1, 0.12, 0.14))]  # fmt: skip
+    names = ("digits", "digits:fraction=0.1")
+    records = [gained(make, "gan", seed, name, 0.1 + 0.02 * seed) for name in names for seed in range(3)]
     table = augmentation(sections(in_order(records)))[1]
     half = math.hypot(4.302653 * 0.02 / math.sqrt(3), 1.96 * 0.01)  # Student's quantile with two degrees of freedom
     assert f"0.120 ± {half:.3f}" in table
