@@ -38,9 +38,9 @@ def turn(values: Sequence[float], direction: Direction, error: float = 0.0) -> T
 
     Of curves whose level does not change and whose n points scatter independently and normally, 2 to 4% are called, for
     n from 4 to 50; of those that fall or converge under the same noise, at most 1.5%. Of curves that fall from 700 to
-    24 and then stand at 300, 93% or more are called from 6 points on, and a third of those of 4 points. With the median of
-    all differences, held to the same rate, it would be 25% of those of 6 points and none of 4. Noise that drifts from
-    point to point is not such noise.
+    24 and then stand at 300, 93% or more are called from 6 points on, and a third of those of 4 points. With the median
+    of all differences, held to the same rate, it would be 25% of those of 6 points and none of 4. Noise that drifts
+    from point to point is not such noise.
 
     Args:
         values: (n,) in the order of training, finite.
