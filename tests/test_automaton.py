@@ -199,7 +199,7 @@ def test_sentences_are_the_same_for_a_seed_and_others_for_another() -> None:
         ("length=48", "length must be at least 49, not 48"),
         ("count=0", "count must be at least 1, not 0"),
         ("cuont=3", "no option is called 'cuont'; did you mean count?"),
-        ("symbols=byte", "no option is called 'symbols'; known: count, held_out, length, seed"),
+        ("symbols=byte", "no option is called 'symbols'; known: count, fraction, held_out, length, seed"),
         ("seed=1,seed=1", "option seed is given twice"),
         ("count=2147483647", "its sentences need "),
     ],

@@ -28,6 +28,8 @@ from genbench.plugin import finding, world
 from genbench.records.identity import slug
 from genbench.records.record import checkpoint_path, record_path
 from genbench.records.schemas import SCHEMA
+from genbench.report.sections import sections
+from genbench.report.stability import stability
 
 MODELS = Path(__file__).parent / "models"
 ID = "0123456789abcdef"
@@ -44,14 +46,15 @@ def run_cell(
     emit: Emit = lambda event: None,
     slot: int = 0,
     jobs: int = 1,
+    dataset: str = "digits",
     **more: Any,
 ) -> dict[str, Any]:
-    """Run one cell on the digits in this process and return its record."""
+    """Run one cell, on the digits unless told, in this process and return its record."""
     fixed: dict[str, Any] = {"evaluations": 1, "samples": 100, "device": "cpu", "metrics": ("fd",)}
     settings = Settings(Budget.parse(budget), **{**fixed, **more})
     is_control = spec.name in CONTROLS
     payload = {
-        "cell": Cell(spec, "digits", 0, settings).to_json(),
+        "cell": Cell(spec, dataset, 0, settings).to_json(),
         "id": ID,
         "description": {"samples": settings.samples, "device": "cpu", "plugin": {}},
         "distribution": "file",
@@ -325,3 +328,32 @@ def test_of_progress_no_more_is_passed_on_than_an_eye_can_follow(monkeypatch: py
         {"event": "metric", "name": "fd", "done": 2, "total": 5},
         {"event": "notice", "text": "resumes"},
     ]
+
+
+def test_a_report_names_a_generator_that_collapses_and_one_that_drops_modes_and_no_other(tmp_path: Path) -> None:
+    records = []
+    for fault in ("collapses", "drops", "none"):
+        record = run_cell(
+            tmp_path,
+            ModelSpec(str(MODELS / "replays.py"), {"fault": fault}),
+            "24steps",
+            dataset="gaussians:ring,fraction=0.02,held_out=200",
+            evaluations=6,
+            samples=200,
+            extractor="random-conv",
+            metrics=("fd", "modes_covered"),
+        )
+        described = {"name": "gaussians", "classes": 8, "fingerprint": "of the ring"}
+        told = {"model": fault, "label": fault, "role": "model", "seed": 0, "dataset": described, "budget": "24 steps"}
+        records.append(record | {"cell": record["cell"] | told})
+    (section,) = sections(records)
+    _, table, named, _ = stability(section)
+    rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")] for line in table.splitlines()[2:]}
+    assert rows["`none`"][4] == "no"
+    # Sampled at steps 0, 4, 8, ...: what is wrong behind step 12 is first seen at 16.
+    assert rows["`collapses`"][4] == "**step 16**"
+    assert [rows[f"`{fault}`"][7] for fault in ("collapses", "drops", "none")] == ["8 → 0", "8 → 3", "8 → 8"]
+    told = named.splitlines()
+    assert [line for line in told if "`none`" in line] == []
+    assert any(line.startswith("- `collapses` turned for the worse for good: from step 16 on its fd") for line in told)
+    assert any(line.startswith("- `drops` lost modes: modes covered 8 → 3, for good from step 16 on") for line in told)

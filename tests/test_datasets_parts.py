@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,38 @@ def seats(sizes: dict[int, int], count: int) -> list[int]:
 
 
 # Which items are taken
+
+
+@pytest.mark.parametrize(
+    ("drawn", "count"), [("shapes:size=16,count=300,held_out=40,", 300), ("grammar:held_out=40,count=300,", 300)]
+)
+def test_a_fraction_of_what_is_drawn_is_its_first_part(drawn, count):
+    whole, part, more = (load(f"{drawn}fraction={fraction}") for fraction in ("1", "0.1", "0.5"))
+    assert whole.fingerprint == load(drawn.rstrip(",")).fingerprint != part.fingerprint
+    assert torch.equal(part.held_out.items, whole.held_out.items)
+    rows = [bytes(item.numpy().tobytes()) for item in whole.train.items]
+    for share, size in ((part, 0.1), (more, 0.5)):
+        found = [bytes(item.numpy().tobytes()) for item in share.train.items]
+        labels = whole.train.labels
+        places = range(len(rows)) if labels is None else _first_of_each(labels.tolist(), round(size * count))
+        assert found == [rows[place] for place in list(places)[: round(size * count)]]
+
+
+def _first_of_each(labels: list[int], wanted: int) -> list[int]:
+    """The places of the items that Sainte-Laguë seats, each class's first in the order of the draw."""
+    sizes = {label: labels.count(label) for label in sorted(set(labels))}
+    stands = sorted(
+        (Fraction(2 * labels[:place].count(label) + 1, 2 * sizes[label]), place) for place, label in enumerate(labels)
+    )
+    return sorted(place for _, place in stands[:wanted])
+
+
+def test_a_mixture_is_taken_in_part_as_any_dataset():
+    whole, part = load("gaussians:ring"), load("gaussians:ring,fraction=0.01,held_out=80")
+    assert (len(part.train), len(part.held_out), part.mode_count) == (500, 80, 8)
+    assert part.train.labels.bincount().tolist() == seats(dict(enumerate(whole.train.labels.bincount().tolist())), 500)
+    assert load("gaussians:fraction=0.01,held_out=80").fingerprint == part.fingerprint
+    assert load("gaussians:fraction=1").fingerprint == whole.fingerprint
 
 
 @pytest.mark.parametrize("fraction", ["0.002", "0.01", "0.1", "0.5", "0.973", ".25", "5e-2"])
@@ -281,13 +314,20 @@ def test_an_option_that_makes_no_sense(tmp_path, part, message, kind):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("shapes:fraction=0.1", "no option is called 'fraction'; known: count, held_out, seed, size"),
-        ("gaussians:fraction=0.1", "no mixture is called 'fraction=0.1'; known: grid, ring"),
+        ("shapes:fractoin=0.1", "no option is called 'fractoin'; did you mean fraction?"),
+        ("shapes:fraction=0.1,fraction=0.1", "option fraction is given twice"),
+        (
+            "grammar:count=9,fraction=1.5",
+            "fraction must be a number above 0 and at most 1, such as 0.1, not '1.5'",
+        ),
+        ("shapes:held_out=0,fraction=0.5", "held_out must be at least 1, not 0"),
+        ("gaussians:grid,ring,fraction=0.1", "no mixture is called 'grid,ring'; did you mean ring or grid?"),
+        ("gaussians:held_out=10001", "held_out=10001 is more than the 10,000 images that it holds out"),
         ("digits:", "nothing follows the colon; write digits, or digits:fraction=F,held_out=N"),
         ("folder:,fraction=0.1", "folder needs its argument; write folder:PATH"),
     ],
 )
-def test_a_part_that_there_is_not(spec, message):
+def test_a_part_that_makes_no_sense(spec, message):
     with pytest.raises(InputError) as caught:
         load(spec)
     assert str(caught.value) == f"dataset {spec!r}: {message}"

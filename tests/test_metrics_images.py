@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -12,7 +13,7 @@ from scipy import signal, stats
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from genbench.metrics import METRICS, Evidence, NotMeasurable, cas, pixel_gaps, pixels
+from genbench.metrics import METRICS, Evidence, NotMeasurable, cas, pixel_gaps, pixels, small_classifier
 from genbench.metrics.cas import classification_accuracy_score
 from genbench.metrics.constants import CAS_BATCH, CAS_STEPS
 from genbench.metrics.diversity import _draw, within_class_similarity
@@ -30,6 +31,7 @@ from genbench.metrics.pixels import (
 from genbench.metrics.reconstruction import reconstruction_error
 from genbench.metrics.restored import restored_images
 from genbench.metrics.similarity import scales, similarity, window
+from genbench.metrics.small_classifier import IMAGES, Network
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -560,16 +562,16 @@ def test_the_classifier_is_the_network_and_the_training_that_its_docstring_tells
         torch.nn.functional.cross_entropy(network(scaled[rows]), labels[rows]).backward()
         optimizer.step()
         schedule.step()
-    found = cas._train(cas._prepare(images), labels, 3, 6, 8, torch.Generator().manual_seed(5))
+    found = small_classifier.train(IMAGES, [(images, labels)], 3, 6, 8, torch.Generator().manual_seed(5))
     for mine, theirs in zip(found, network.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(cas._logits(scaled, found), network(scaled), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(IMAGES.logits(scaled, found), network(scaled), rtol=1e-4, atol=1e-5)
 
 
 def test_large_images_are_averaged_down_before_they_are_classified() -> None:
     images = noise(3, 2, 64, 24)
     pairs = images.double().unflatten(2, (32, 2)).mean(dim=3) / 127.5 - 1
-    torch.testing.assert_close(cas._prepare(images), pairs.float(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(IMAGES.prepare(images), pairs.float(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 33, 20), (2, 1, 1), (3, 64, 64)])
@@ -635,7 +637,7 @@ def test_the_score_of_the_table_is_of_the_two_sides_and_the_seed(monkeypatch: py
 def test_the_score_is_the_share_of_the_test_images_that_the_network_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
 
-    def train(images: Tensor, labels: Tensor, *rest: object) -> list[Tensor]:
+    def train(network: Network, pools: object, *rest: object) -> list[Tensor]:
         seeds.append(rest[-1].initial_seed())
         assert rest[:-1] == (4, CAS_STEPS, CAS_BATCH)
         return []
@@ -644,8 +646,8 @@ def test_the_score_is_the_share_of_the_test_images_that_the_network_knows(monkey
         levels = ((part[:, 0, 0, 0] + 1) * 127.5).round().long()
         return torch.nn.functional.one_hot(levels % 4, 4).float()
 
-    monkeypatch.setattr(cas, "_train", train)
-    monkeypatch.setattr(cas, "_logits", logits)
+    monkeypatch.setattr(cas, "train", train)
+    monkeypatch.setattr(cas, "IMAGES", dataclasses.replace(IMAGES, logits=logits))
     # Image i is all level i, and the network says class i modulo 4.
     images = torch.arange(200, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 3, 3).contiguous()
     truth = torch.arange(200) % 4

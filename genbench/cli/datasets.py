@@ -14,7 +14,7 @@ _VALUES = {"length": "N", "symbols": "char or byte", "window": "N"}
 def datasets(data_root: Path | None) -> None:
     """List every dataset: what it holds, its licence, and whether it is on this machine.
 
-    Of what is read from files, `-d NAME:fraction=F` trains on that share, and `held_out=N` holds out so many.
+    `-d NAME:fraction=F` trains on that share of any of them, and `held_out=N` holds out so many.
 
     \b
     Examples:
@@ -32,10 +32,7 @@ def datasets(data_root: Path | None) -> None:
         click.echo(f"  {source.summary}")
         click.echo(f"  licence: {source.licence}")
         click.echo(f"  {'available' if presence.at_hand else 'not on disk'}: {presence.advice}")
-    drawn = " and ".join(source.name for source in SOURCES.values() if source.drawn)
-    click.echo(
-        f"a part: {OPTIONS} behind the colon, or the path, of all but {drawn}: mnist:fraction=0.01,held_out=1000"
-    )
+    click.echo(f"a part: {OPTIONS} behind the colon, or the path, of any: mnist:fraction=0.01,held_out=1000")
     click.echo(data_root_line(data_root))
 
 

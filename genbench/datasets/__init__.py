@@ -47,8 +47,8 @@ def load(
 
     Args:
         spec: `name` or `name:argument`, such as `mnist`, `folder:PATH`, `gaussians:grid`, `shapes:size=64,seed=1`,
-            `names:length=10`, `text:PATH,symbols=byte`. What is read from files may be used in part:
-            `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`.
+            `names:length=10`, `text:PATH,symbols=byte`. Any may be used in part:
+            `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`, `gaussians:grid,fraction=0.1`.
         data_root: the folder of downloaded data; `$GENBENCH_DATA`, else `data` in the cache folder.
         image_size: the side N of the images in pixels: the shorter side is resized to N (bicubic, antialiased) and
             the centre cropped to N × N. Without it images stay as they are.
@@ -121,7 +121,8 @@ def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, Asked]:
     if colon and not argument and source.argument is None:
         raise InputError(f"dataset {quoted(spec)}: nothing follows the colon; write {name}, or {name}:{OPTIONS}")
     asked = cut(source, spec, argument or None)
-    if not asked.argument and ((colon and source.argument) or (source.argument_needed and not argument_may_lack)):
+    lacking = source.argument_needed and not asked.argument and (colon or not argument_may_lack)
+    if lacking or (colon and source.argument and not argument):
         raise InputError(f"dataset {quoted(spec)}: {name} needs its argument; write {name}:{source.argument}")
     return source, replace(asked, argument=asked.argument or None)
 

@@ -44,8 +44,10 @@ def cut(source: Source, spec: str, argument: str | None) -> Asked:
     Raises:
         InputError: an option that there is not, is given twice, or has a value that makes no sense.
     """
-    if argument is None or source.drawn:  # drawn datasets read options of their own
-        return Asked(argument)
+    if argument is None:
+        return Asked()
+    if source.drawn:
+        return _of_drawn(source, spec, argument)
     known = (*source.options, *_NAMES)
     if source.argument_needed:
         path, given = _of_path(spec, argument, known)
@@ -60,6 +62,21 @@ def cut(source: Source, spec: str, argument: str | None) -> Asked:
         values[name] = value
     options = {name: value for name, value in values.items() if name in source.options}
     return Asked(path, _part(spec, values), options)
+
+
+def _of_drawn(source: Source, spec: str, argument: str) -> Asked:
+    """Take out the part; a drawn dataset reads the rest by itself, and `held_out` too where that is its own option."""
+    own = [option.partition("=")[0] for option in (source.argument or "").split(",")]
+    rest, values = list[str](), dict[str, str]()
+    for option in argument.split(","):
+        name, equals, value = option.partition("=")
+        if not equals or name not in _NAMES or name in own:
+            rest.append(option)
+        elif name in values:
+            raise fault(spec, f"option {name} is given twice")
+        else:
+            values[name] = value
+    return Asked(",".join(rest), _part(spec, values))
 
 
 def _of_path(spec: str, argument: str, known: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
@@ -107,7 +124,7 @@ def whole_numbers(request: Request, defaults: Mapping[str, int], least: Mapping[
     for part in request.argument.split(",") if request.argument else ():
         name, _, value = part.partition("=")
         if name not in defaults:
-            raise request.fault(f"no option is called {quoted(name)}{nearest(name, defaults)}")
+            raise request.fault(f"no option is called {quoted(name)}{nearest(name, (*defaults, 'fraction'))}")
         if name in given:
             raise request.fault(f"option {name} is given twice")
         given[name] = whole_number(request, name, value, least[name])

@@ -1,4 +1,4 @@
-"""A random order of items whose every beginning has the classes in their proportions."""
+"""An order of items whose every beginning has the classes in their proportions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from torch import Tensor
 __all__ = ["balanced_order"]
 
 
-def balanced_order(count: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Return a random order of `count` items, (count,) int64; with labels, a balanced one.
+def balanced_order(count: int, labels: Tensor | None, generator: torch.Generator | None) -> Tensor:
+    """Return an order of `count` items, (count,) int64; with labels, a balanced one.
 
-    The j-th of the n items of a class stands at (j - 1/2) / n: its first k items are those that Sainte-Laguë's method
-    gives the classes k seats for. Classes that stand alike are in random order.
+    It is a random order, or without a generator that of the items. The j-th of the n items of a class stands at
+    (j - 1/2) / n: its first k items are those that Sainte-Laguë's method gives the classes k seats for. Of classes that
+    stand alike, the item that comes first in the plain order does.
     """
-    order = torch.randperm(count, generator=generator)
+    order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
     if labels is None:
         return order
     mine = labels[order]

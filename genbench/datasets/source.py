@@ -31,7 +31,7 @@ class Source:
         argument: what may follow the name after a colon, such as `ring or grid`; None where only a part may be named.
         argument_needed: whether it must follow; it is then a path.
         is_file: whether that path is of a file, not of a folder.
-        drawn: whether its items are drawn, not read from files; it then has no `Part`, but options of its own.
+        drawn: whether its items are drawn, not read from files; `argument` then lists options of its own.
         files: the files it is read from, relative to the data root; for `genbench doctor`.
         options: names of its own that may be given a value after the colon, beside its part.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ def taken(request: Request, dataset: Dataset) -> Dataset:
     Raises:
         InputError: more held-out items are asked for than there are, or the part does not fit into the memory.
     """
-    train_rows = _share(dataset.train, request.part.fraction)
+    train_rows = _share(request, dataset.train)
     held_out_rows = _first(request, dataset.held_out)
     wanted = ((dataset.train, train_rows), (dataset.held_out, held_out_rows))
     copied = sum(len(rows) for split, rows in wanted if len(rows) < len(split))
@@ -47,11 +46,13 @@ def taken(request: Request, dataset: Dataset) -> Dataset:
     )
 
 
-def _share(split: Split, fraction: Fraction) -> Tensor:
+def _share(request: Request, split: Split) -> Tensor:
     """Return the rows that are trained on, ascending: the rounded share, and the first of each class without one."""
+    fraction = request.part.fraction
     if fraction == 1:
         return torch.arange(len(split))
-    order = balanced_order(len(split), split.labels, generator(0, "fraction"))
+    # What was drawn is in random order already: its first part is taken, and no permutation is made of it.
+    order = balanced_order(len(split), split.labels, None if request.source.drawn else generator(0, "fraction"))
     chosen = order[: max(1, round(fraction * len(split)))]
     if split.labels is not None:
         classes = split.labels[order]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from genbench.metrics.constants import CAS_BATCH, CAS_SIDE, CAS_STEPS
+from genbench.metrics.constants import CAS_BATCH, CAS_STEPS
 from genbench.metrics.features import check_images
 from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.small_classifier import IMAGES, predict, train
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
 __all__ = ["classification_accuracy_score", "measure"]
-
-_CHANNELS = (16, 32, 64)
-_RATE = 2e-3
 
 
 def classification_accuracy_score(
@@ -64,67 +60,9 @@ def classification_accuracy_score(
     for name, found in (("sample", labels), ("held-out", test_labels)):
         if int(found.min()) < 0 or int(found.max()) >= classes:
             raise ValueError(f"cas: {name} labels must lie in 0..{classes - 1}")
-    generator = torch.Generator().manual_seed(seed)
-    # Evaluation runs without gradients, and tensors made in inference mode cannot be trained on.
-    with torch.inference_mode(False), torch.enable_grad():
-        weights = _train(_prepare(images), labels.to(images.device).clone(), classes, steps, batch, generator)
-    with torch.no_grad():
-        predicted = torch.cat(
-            [_logits(part, weights).argmax(dim=1) for part in torch.split(_prepare(test_images), 1024)]
-        )
+    weights = train(IMAGES, [(images, labels)], classes, steps, batch, torch.Generator().manual_seed(seed))
+    predicted = predict(IMAGES, test_images, weights)
     return float((predicted == test_labels.to(predicted.device)).double().mean())
-
-
-def _prepare(images: Tensor) -> Tensor:
-    """Scale to [-1, 1], at most 32 pixels a side."""
-    height, width = (min(side, CAS_SIDE) for side in images.shape[2:])
-    return (
-        torch.cat([F.adaptive_avg_pool2d(part.float(), (height, width)) for part in torch.split(images, 1024)]) / 127.5
-        - 1
-    )
-
-
-def _initial(shape: torch.Size, classes: int, generator: torch.Generator, device: torch.device) -> list[Tensor]:
-    """He-normal weights and zero biases, layer by layer, the linear layer last."""
-    channels, height, width = shape
-    weights: list[Tensor] = []
-    for out in _CHANNELS:
-        spread = math.sqrt(2 / (9 * channels))
-        weights += [torch.randn(out, channels, 3, 3, generator=generator) * spread, torch.zeros(out)]
-        height, width = (-(-side // _stride(side)) for side in (height, width))
-        channels = out
-    inputs = channels * height * width
-    weights += [torch.randn(classes, inputs, generator=generator) / math.sqrt(inputs), torch.zeros(classes)]
-    return [weight.to(device).requires_grad_() for weight in weights]
-
-
-def _stride(side: int) -> int:
-    return 2 if side >= 8 else 1
-
-
-def _logits(images: Tensor, weights: list[Tensor]) -> Tensor:
-    hidden = images
-    for layer in range(len(_CHANNELS)):
-        height, width = hidden.shape[2:]
-        stride = (_stride(height), _stride(width))
-        hidden = F.conv2d(hidden, weights[2 * layer], weights[2 * layer + 1], stride=stride, padding=1).relu()
-    return F.linear(hidden.flatten(1), weights[-2], weights[-1])
-
-
-def _train(
-    images: Tensor, labels: Tensor, classes: int, steps: int, batch: int, generator: torch.Generator
-) -> list[Tensor]:
-    weights = _initial(images.shape[1:], classes, generator, images.device)
-    optimizer = torch.optim.Adam(weights, lr=_RATE)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
-        chosen = torch.randint(len(images), (batch,), generator=generator).to(images.device)
-        loss = F.cross_entropy(_logits(images[chosen], weights), labels[chosen])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return weights
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

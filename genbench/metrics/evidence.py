@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
+from genbench.metrics.augmented import Augmented, augmented
 from genbench.metrics.constants import BALL_K, MANIFOLD_K
 from genbench.metrics.copied import copied_runs, novel
 from genbench.metrics.features import check_features, check_items
@@ -19,6 +20,7 @@ from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.restored import RestoredImages, restored_images
+from genbench.metrics.small_classifier import IMAGES, texts
 
 __all__ = ["Evidence"]
 
@@ -157,6 +159,24 @@ class Evidence:
         assert self.originals is not None
         assert self.reconstructions is not None
         return restored_images(self.originals, self.reconstructions)
+
+    @cached_property
+    def augmented(self) -> Augmented:
+        """What small classifiers learn of real items, of samples and of both."""
+        real, truth = self.reference_items, self.reference_labels
+        assert self.sample_items is not None
+        assert real is not None
+        assert truth is not None
+        assert self.held_out_items is not None
+        assert self.held_out_labels is not None
+        if real.dtype == torch.int16 and self.levels is None:
+            raise NotMeasurable("augmentation: needs levels of texts, and there are none")
+        network = IMAGES if self.levels is None or real.dtype != torch.int16 else texts(self.levels)
+        samples, test = self.sides(self.sample_items, self.held_out_items)
+        held_out, test_truth = self.sides(self.held_out_labels, self.held_out_labels)
+        asked = held_out if self.samples_held_out else self.sample_labels
+        classes = 1 + max(int(truth.max()), int(self.held_out_labels.max()))
+        return augmented(network, (real, truth), (samples, asked), (test, test_truth), classes, seed=self.seed)
 
     @cached_property
     def oracle_nats(self) -> Tensor:

@@ -28,6 +28,7 @@ __all__ = [
     "frechet_standard_error",
     "kernel_standard_error",
     "mean_standard_error",
+    "paired_standard_error",
     "score_standard_error",
     "share_standard_error",
     "standard_error",
@@ -36,7 +37,8 @@ __all__ = [
 # Images from which ± 1.96 of the error holds the mean at least 93 times in 100; of fewer there is none. Measured, see
 # docs/metrics.md.
 LEAST = 100
-_SHARES = ("precision", "authenticity", "high_quality_fraction")
+_LEARNT = ("accuracy_real", "accuracy_samples", "accuracy_both", "augmentation_gain")
+_SHARES = ("precision", "authenticity", "high_quality_fraction", *_LEARNT)
 LEAST_OF = {"classifier_score": 200, **dict.fromkeys(_SHARES, 200), "density": 1000}
 _CHUNK = 4096
 
@@ -176,6 +178,24 @@ def share_standard_error(inside: Tensor) -> float:
     return math.sqrt(share * (1 - share) / count)
 
 
+def paired_standard_error(first: Tensor, second: Tensor) -> float:
+    """Return the standard error of the share of `first` less that of `second`, (N,) booleans of the same N items.
+
+    `√(b + c − (b − c)²/n)/n`, b and c the items that one has and the other has not, with half an item added to each of
+    the four cells: only items on which they differ count, as in McNemar's test, and it is never 0.
+
+    Paper: Agresti & Min 2005, "Simple improved confidence intervals for comparing matched proportions",
+    https://doi.org/10.1002/sim.1781
+
+    >>> paired_standard_error(torch.tensor([True] * 98), torch.tensor([True] * 98))
+    0.01
+    """
+    gained = float((first & ~second).sum()) + 0.5
+    lost = float((second & ~first).sum()) + 0.5
+    count = len(first) + 2
+    return math.sqrt(gained + lost - (gained - lost) ** 2 / count) / count
+
+
 def standard_error(name: str, evidence: Evidence) -> float | None:
     """Return the standard error of a number that this evidence gave; None where it has none here, or too few images.
 
@@ -274,6 +294,18 @@ def _of_text_likelihood(evidence: Evidence) -> float:
     return mean_standard_error(bits - bits.sum() / symbols.sum() * symbols) / float(symbols.mean())
 
 
+def _of_learnt(name: str) -> Callable[[Evidence], float | None]:
+    def find(evidence: Evidence) -> float | None:
+        found = evidence.augmented
+        if len(found.real) < LEAST_OF[name]:  # of the control `real`, one half of the held-out items is tested
+            return None
+        if name == "augmentation_gain":
+            return paired_standard_error(found.both, found.real)
+        return share_standard_error(getattr(found, name.removeprefix("accuracy_")))
+
+    return find
+
+
 def _of_validity(evidence: Evidence) -> float:
     assert evidence.sample_log_probabilities is not None
     return share_standard_error(evidence.sample_log_probabilities > -math.inf)
@@ -303,6 +335,7 @@ _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "bits_per_char": (_of_text_likelihood, "log_likelihoods"),
     "oracle_nll": (lambda evidence: mean_standard_error(evidence.oracle_nats), "sample_items"),
     "oracle_kl": (lambda evidence: mean_standard_error(evidence.oracle_nats), "sample_items"),
+    **{name: (_of_learnt(name), "held_out_items") for name in _LEARNT},
     "valid_fraction": (_of_validity, "sample_items"),
     "novelty": (lambda evidence: share_standard_error(evidence.novel), "sample_items"),
     "copied_run": (lambda evidence: mean_standard_error(evidence.copied_runs), "sample_items"),

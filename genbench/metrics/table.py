@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genbench.metrics.augmentation_table import AUGMENTATION
 from genbench.metrics.constants import (
     BALL_K,
     CAS_BATCH,
@@ -167,6 +168,7 @@ _ALL = (
         summary="share of the data's classes among the samples, and the divergence of the class histograms",
         paper="https://arxiv.org/abs/1606.03498",
         parameters={"covered_share": COVERED_SHARE, "uniform_share": UNIFORM_SHARE},
+        curve=True,
     ),
     Metric(
         name="class_frechet",
@@ -195,6 +197,7 @@ _ALL = (
         parameters={"steps": CAS_STEPS, "batch": CAS_BATCH, "side": CAS_SIDE, "real": REAL_TEST},
         default=False,
     ),
+    AUGMENTATION,
     Metric(
         name="pixel_statistics",
         kinds=("image",),

@@ -8,6 +8,7 @@ from typing import Any
 
 from genbench.report import appendix
 from genbench.report.against_real import anchor, ratio_note, ratio_table
+from genbench.report.augmentation import augmentation
 from genbench.report.captions import cost_note, error_note, quality_caption
 from genbench.report.escape import code, link_target, text
 from genbench.report.frame import Record
@@ -20,6 +21,7 @@ from genbench.report.pictures import Pictures, losses, quality_curves, reconstru
 from genbench.report.quantities import quantity
 from genbench.report.rows import Row
 from genbench.report.sections import Section
+from genbench.report.stability import stability
 from genbench.report.statements import floor, mixed_recipes, remarks, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
 from genbench.report.target_page import stopped_note
@@ -54,6 +56,7 @@ def page(
             parts += _mixed(section, [other for other, _ in made])
         previous = section.title[0]
         parts += _section(directory, section, pictures, known)
+    parts += augmentation([section for section, _ in made])
     parts += [
         *beyond,
         appendix.failed(records),
@@ -102,6 +105,7 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
         parts += ["### Against real data", compared, ratio_note(section)]
     parts += reconstructions(section, pictures)
     parts += quality_curves(section, pictures)
+    parts += stability(section)
     others = other_table(section)
     if others:
         parts += [f'<a id="{anchor(section)}"></a>', "### Other numbers", others, remarks(section)]

@@ -212,13 +212,11 @@ def test_a_small_folder_gets_no_note(folder: Path, monkeypatch: pytest.MonkeyPat
     assert not (folder / current.NOTE).exists()
 
 
-def test_another_target_makes_it_anew(folder: Path, renderings: list[int]) -> None:
+def test_another_target_makes_it_anew(tmp_path: Path, make: Callable[..., Record], renderings: list[int]) -> None:
+    for seed in range(2):
+        write_record(tmp_path, make("gan", seed))
     target = [Target.parse("fd<5")]
-    report.render_directory(folder, target)
-    assert len(renderings) == 2
-    assert "Time to target" in written(folder)["report.md"].decode()
-    report.render_directory(folder, target)
-    assert len(renderings) == 2
-    report.render_directory(folder)
-    assert len(renderings) == 3
-    assert "Time to target" not in written(folder)["report.md"].decode()
+    for asked, made, told in ((None, 1, False), (target, 2, True), (target, 2, True), (None, 3, False)):
+        report.render_directory(tmp_path, asked)
+        assert len(renderings) == made
+        assert ("Time to target" in written(tmp_path)["report.md"].decode()) == told

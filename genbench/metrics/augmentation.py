@@ -1,0 +1,22 @@
+"""The gain of augmentation: what samples beside real items add to the accuracy of a small classifier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genbench.metrics.evidence import Evidence
+
+__all__ = ["measure"]
+
+
+def measure(evidence: Evidence) -> dict[str, float]:
+    """`accuracy_real`, `accuracy_samples`, `accuracy_both`, and `augmentation_gain`, the last less the first."""
+    found = evidence.augmented
+    real, samples, both = (float(right.double().mean()) for right in (found.real, found.samples, found.both))
+    return {
+        "accuracy_real": real,
+        "accuracy_samples": samples,
+        "accuracy_both": both,
+        "augmentation_gain": both - real,
+    }

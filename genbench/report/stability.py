@@ -1,0 +1,167 @@
+"""How steady training was: curves that turned for the worse, seeds that differ, modes and classes that were lost."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from genbench.records.turning import LEAST_POINTS, Turn, turn
+from genbench.report.escape import code, text
+from genbench.report.formatting import NOTHING, plain
+from genbench.report.quantities import Quantity, main_metric, quantity
+from genbench.report.rows import Row, measured
+from genbench.report.sections import Section
+from genbench.report.tables import markdown_table
+
+__all__ = ["stability"]
+
+_LEAST_LOSS = 1 / 4  # of a mode or class, as the noise: chance hides one of them, so two must be lost
+_MODES, _CLASSES = "modes_covered", "class_coverage"
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One number along the training of one seed, its places in steps, and where it turned."""
+
+    steps: list[float]
+    values: list[float]
+    turned: Turn | None
+
+
+def stability(section: Section) -> list[str]:
+    """Return the parts of the page that tell how steady the models of a section were; none without longer curves."""
+    known = _followed(section)
+    if known is None:
+        return []
+    read = [(row, _curves(section, row, known)) for row in section.models]
+    rows = [(row, curves) for row, curves in read if curves[known.name]]
+    if not rows:
+        return []
+    counts = [name for name in (_MODES, _CLASSES) if any(curves[name] for _, curves in rows)]
+    turned = "turned for the worse for good"
+    header = ["model", f"best {text(known.axis)} of the curve", "last", turned, "spread over seeds", "worst seed"]
+    header += [f"{text(quantity(name).heading)}, most → last" for name in counts]
+    lines = [
+        [
+            code(row.name),
+            *_ends(known, curves[known.name]),
+            _when(curves[known.name]),
+            *_spread(section, row),
+            *(_most_and_last(curves[name]) for name in counts),
+        ]
+        for row, curves in rows
+    ]
+    said = [_turned(row, known, curves[known.name]) for row, curves in rows]
+    said += [_lost(row, name, curves[name]) for row, curves in rows for name in counts]
+    named = "\n".join(f"- {sentence}" for sentence in said if sentence)
+    table = markdown_table(header, lines, words=(turned,))
+    return ["### Stability", table, named or "No curve turned for the worse for good.", _note(section, known)]
+
+
+def _followed(section: Section) -> Quantity | None:
+    """Return the main metric where it has a curve, else the first number with a direction that has one."""
+    names: set[str] = set()
+    for row in section.models:
+        for record in row.records:
+            names.update(name for point in record["curve"] for name in point.get("numbers") or {})
+            if section.main and section.main[0] in names:
+                return section.quantity if section.quantity and section.quantity.direction else None
+    found = main_metric(names)
+    return quantity(found) if found else None
+
+
+def _curves(section: Section, row: Row, known: Quantity) -> dict[str, list[_Curve]]:
+    """Return the curves of a row: each record's points are read once."""
+    noises = {_MODES: _LEAST_LOSS, _CLASSES: _LEAST_LOSS / max(1, section.dataset.get("classes") or 1)}
+    found: dict[str, list[_Curve]] = {name: [] for name in (known.name, *noises)}
+    for record in row.records:
+        points = [(point.get("step"), point.get("numbers") or {}) for point in record["curve"]]
+        for name, curves in found.items():
+            held = [(float(step), measured(numbers.get(name))) for step, numbers in points if step is not None]
+            held = [(step, value) for step, value in held if math.isfinite(value)]
+            if len(held) >= LEAST_POINTS:
+                values = [value for _, value in held]
+                noise = noises.get(name, measured(record["numbers"].get(name, {}).get("standard_error")))
+                turned = turn(values, quantity(name).direction or "higher", noise)
+                curves.append(_Curve([step for step, _ in held], values, turned))
+    return found
+
+
+def _ends(known: Quantity, curves: Sequence[_Curve]) -> list[str]:
+    best = min if known.direction == "lower" else max
+    return [
+        plain(statistics.fmean(best(curve.values) for curve in curves)),
+        plain(statistics.fmean(curve.values[-1] for curve in curves)),
+    ]
+
+
+def _when(curves: Sequence[_Curve]) -> str:
+    turned = [curve for curve in curves if curve.turned]
+    return f"**step {_since(turned)}**{_seeds(turned, curves)}" if turned else "no"
+
+
+def _spread(section: Section, row: Row) -> list[str]:
+    """Return the coefficient of variation of the main number over seeds, and the worst of them."""
+    final = {
+        seed: value for seed, value in (row.values(section.main) if section.main else {}).items() if value == value
+    }
+    direction = section.quantity.direction if section.quantity else None
+    if len(final) < 2 or direction is None:
+        return [NOTHING, NOTHING]
+    mean = statistics.fmean(final.values())
+    share = f"{plain(float(f'{100 * statistics.stdev(final.values()) / abs(mean):.2g}'))}%" if mean else NOTHING
+    seed = (max if direction == "lower" else min)(final, key=final.__getitem__)
+    return [share, f"{plain(final[seed])} (seed {seed})"]
+
+
+def _most_and_last(curves: Sequence[_Curve]) -> str:
+    if not curves:
+        return NOTHING
+    most = statistics.fmean(max(curve.values) for curve in curves)
+    last = statistics.fmean(curve.values[-1] for curve in curves)
+    return f"{plain(most)} → {plain(last)}"
+
+
+def _seeds(turned: Sequence[_Curve], curves: Sequence[_Curve]) -> str:
+    return f" in {len(turned)} of {len(curves)} seeds" if len(curves) > 1 else ""
+
+
+def _turned(row: Row, known: Quantity, curves: Sequence[_Curve]) -> str:
+    turned = [curve for curve in curves if curve.turned]
+    if not turned:
+        return ""
+    best, last = _ends(known, turned)
+    return (
+        f"{code(row.name)} turned for the worse for good{_seeds(turned, curves)}: from step {_since(turned)} on its "
+        f"{text(known.heading)} never came back to the best, {best}, and ended at {last}."
+    )
+
+
+def _lost(row: Row, name: str, curves: Sequence[_Curve]) -> str:
+    lost = [curve for curve in curves if curve.turned]
+    if not lost:
+        return ""
+    what = "modes" if name == _MODES else "classes"
+    return (
+        f"{code(row.name)} lost {what}{_seeds(lost, curves)}: {text(quantity(name).heading)} {_most_and_last(lost)}, "
+        f"for good from step {_since(lost)} on."
+    )
+
+
+def _since(curves: Sequence[_Curve]) -> str:
+    """Return the median step at which the curves that turned did."""
+    return plain(statistics.median_low([curve.steps[curve.turned.since] for curve in curves if curve.turned]))
+
+
+def _note(section: Section, known: Quantity) -> str:
+    several = "; best, last and counts are means over seeds" if section.is_repeated else ""
+    return (
+        f"From curves of {LEAST_POINTS} points or more{several}. *For good* is from the first point on since which "
+        "all, two at least, are worse than the best by far more than the curve's own noise and than the error of one "
+        "evaluation. Of curves that only scatter, at most 4 in 100 are named; one of few points has to be far worse. "
+        f"The best {text(known.heading)} of a curve is shown and never ranked by: a budget ends where it ends, and "
+        "picking a point by the number that is reported flatters it. The spread is the deviation over seeds by the "
+        "mean."
+    )
