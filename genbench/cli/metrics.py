@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -113,4 +114,4 @@ class _Progress:
     @property
     def terminal(self) -> bool:
         """Whether the standard error is a terminal."""
-        return click.get_text_stream("stderr").isatty()
+        return sys.stderr.isatty()
