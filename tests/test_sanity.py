@@ -136,8 +136,8 @@ def test_copies_outliers_and_repeats_are_as_many_as_said() -> None:
     point = drawn("one point repeated", 1)[1].samples.unique(dim=0)
     assert point.shape == (1, 8)
     assert point.norm() == drawn("one point repeated", 0.5)[0].samples.norm(dim=1).min()
-    clean, failing = drawn("outliers in the samples", 0.02)
-    assert (failing.samples != clean.samples).any(dim=1).sum() == 8
+    clean, failing = drawn("outliers in the samples", 0.01)
+    assert (failing.samples != clean.samples).any(dim=1).sum() == 4
     clean, failing = drawn("outliers in the reference", 0.01)
     assert torch.equal(clean.samples, failing.samples)
     assert (failing.reference != clean.reference).any(dim=1).sum() == 4
@@ -188,9 +188,18 @@ def test_verdicts(expectation: Any, levels: tuple[float, ...], ordered: bool, ve
 
 
 def test_a_large_mean_within_its_noise_is_no_move() -> None:
-    wild = [5.0, -4.0, 6.0, -5.0, 4.0]
+    wild = [0.9, -0.8, 0.9, -0.9, 0.8]
     assert judge("same", [wild], 1.0, ordered=True).verdict == "pass"
     assert judge("worse", [wild], 1.0, ordered=True).verdict == "blind"
+
+
+def test_whole_units_in_a_quarter_of_the_seeds_are_a_move_however_noisy() -> None:
+    heavy = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 40.0, 2.0]
+    assert judge("same", [heavy], 1.0, ordered=True).verdict == "wrong"
+    assert judge("no worse", [heavy], 1.0, ordered=True).verdict == "wrong"
+    assert judge("no better", [heavy], 1.0, ordered=True).verdict == "pass"
+    assert judge("same", [heavy], 3.0, ordered=True).verdict == "pass"
+    assert judge("same", [heavy], 0.0, ordered=True).verdict == "pass"  # it has no unit
 
 
 def raising(error: Exception) -> Callable[[Evidence], Any]:
@@ -279,14 +288,14 @@ def test_the_command_checks_a_third_partys_metric(module: str, tmp_path: Path) -
     assert done.exit_code == 0
     marks = dict(re.findall(r"^(\S.*?)  +(pass|BLIND|WRONG|n/m)$", done.stdout, re.MULTILINE))
     assert marks["widened spread"] == marks["narrowed spread"] == "pass"
-    assert marks["scale of all features"] == "WRONG"
+    assert marks["shifted mean"] == "BLIND"
     assert "identity" not in marks  # nobody said what its ideal is
     assert "wrote checks.csv" in done.stderr
     assert "shifted mean (" in done.stderr
     with (tmp_path / "checks.csv").open() as file:
         rows = {row["check"]: row for row in csv.DictReader(file)}
     assert rows["widened spread"]["verdict"] == "pass"
-    assert float(rows["widened spread"]["change"]) == pytest.approx(1, abs=0.05)  # twice a deviation of 1
+    assert float(rows["widened spread"]["change"]) == pytest.approx(1, abs=0.1)  # twice a deviation of 1
     assert 0 < float(rows["widened spread"]["error"]) < 0.05
 
 
@@ -345,7 +354,7 @@ def test_the_committed_table_is_what_the_command_gives() -> None:
     marks = {"pass": "✓", "not measurable": "n/m"}
     found = {
         (finding.number, finding.check): marks.get(finding.verdict, finding.verdict)
-        for finding in run_checks(choose(["precision", "coverage", "authenticity"]))
+        for finding in run_checks(choose(["fd", "vendi"]))
     }
     page = committed()
     assert found.items() <= page.items(), "make checks, and explain what has changed"
