@@ -22,7 +22,7 @@ class StoredCurve(Sequence[Point]):
     (2, {'d': 0.25})
     """
 
-    __slots__ = ("_count", "_bytes")
+    __slots__ = ("_bytes", "_count")
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._count = len(points)
