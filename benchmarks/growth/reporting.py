@@ -22,6 +22,7 @@ from parts import Parts, repeated
 from genbench import report
 from genbench.records.identity import canonical
 from genbench.records.record import record_path
+from genbench.report.current import NOTE
 from genbench.report.stored import stored_records
 
 __all__ = ["QUICK", "SETTINGS", "Size", "Writer", "measure", "more_seeds", "more_settings"]
@@ -148,15 +149,16 @@ def _rendering(directory: Path) -> dict[str, float]:
 
         return timing
 
-    def reading(folder: Path) -> Any:
+    def reading(*arguments: Any) -> Any:
         with parts.clocked("reading"):
-            return stored_records(folder)
+            return stored_records(*arguments)
 
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(report, "stored_records", reading))
         for part, names in PARTS.items():
             for name in names:
                 stack.enter_context(mock.patch.object(report, name, timed(part, getattr(report, name))))
+        (directory / NOTE).unlink(missing_ok=True)  # else it would be left as it is
         begin = time.perf_counter()
         report.render_directory(directory)
         total = time.perf_counter() - begin
