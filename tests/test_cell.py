@@ -352,7 +352,7 @@ def test_a_report_names_a_generator_that_collapses_and_one_that_drops_modes_and_
     assert rows["`none`"][4] == "no"
     # Sampled at steps 0, 4, 8, ...: what is wrong behind step 12 is first seen at 16.
     assert rows["`collapses`"][4] == "**step 16**"
-    assert [rows[f"`{fault}`"][7] for fault in ("collapses", "drops", "none")] == ["8 → 0", "8 → 3", "8 → 8"]
+    assert [rows[f"`{fault}`"][5] for fault in ("collapses", "drops", "none")] == ["8 → 0", "8 → 3", "8 → 8"]
     told = named.splitlines()
     assert [line for line in told if "`none`" in line] == []
     assert any(line.startswith("- `collapses` turned for the worse for good: from step 16 on its fd") for line in told)

@@ -41,14 +41,15 @@ def stability(section: Section) -> list[str]:
         return []
     counts = [name for name in (_MODES, _CLASSES) if any(curves[name] for _, curves in rows)]
     turned = "turned for the worse for good"
-    header = ["model", f"best {text(known.axis)} of the curve", "last", turned, "spread over seeds", "worst seed"]
+    header = ["model", f"best {text(known.axis)} of the curve", "last", turned]
+    header += ["spread over seeds", "worst seed"] if section.is_repeated else []
     header += [f"{text(quantity(name).heading)}, most → last" for name in counts]
     lines = [
         [
             code(row.name),
             *_ends(known, curves[known.name]),
             _when(curves[known.name]),
-            *_spread(section, row),
+            *(_spread(section, row) if section.is_repeated else ()),
             *(_most_and_last(curves[name]) for name in counts),
         ]
         for row, curves in rows
@@ -156,12 +157,14 @@ def _since(curves: Sequence[_Curve]) -> str:
 
 
 def _note(section: Section, known: Quantity) -> str:
-    several = "; best, last and counts are means over seeds" if section.is_repeated else ""
+    several, spread = "", ""
+    if section.is_repeated:
+        several = "; best, last and counts are means over seeds"
+        spread = " The spread is the deviation over seeds by the mean."
     return (
         f"From curves of {LEAST_POINTS} points or more{several}. *For good* is from the first point on since which "
         "all, two at least, are worse than the best by far more than the curve's own noise and than the error of one "
         "evaluation. Of curves that only scatter, at most 4 in 100 are named; one of few points has to be far worse. "
         f"The best {text(known.heading)} of a curve is shown and never ranked by: a budget ends where it ends, and "
-        "picking a point by the number that is reported flatters it. The spread is the deviation over seeds by the "
-        "mean."
+        f"picking a point by the number that is reported flatters it.{spread}"
     )
