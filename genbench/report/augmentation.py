@@ -92,6 +92,6 @@ _NOTE = (
     "What samples add to the held-out accuracy of a small classifier of the real items: that of both less that of real "
     "ones, so above 0 they help. ± is a 95% interval that counts training seeds and the held-out items, which all "
     "models share, but not the start of the classifier: *copycat* adds nothing, so its column is how far that alone "
-    "moves a gain. A smaller fraction lies within a larger one. *real* adds one half of the held-out items and is tested "
-    "on the other: what new data would give."
+    "moves a gain. A smaller fraction lies within a larger one. *real* adds one half of the held-out items and is "
+    "tested on the other: what new data would give."
 )
