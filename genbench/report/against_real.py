@@ -135,6 +135,9 @@ def _shown(ratio: RealRatio | None) -> str:
         return plain(ratio.ratio) + mark
     nearer = min(ratio.ratio - ratio.low, ratio.high - ratio.ratio)
     value = interval(ratio.ratio, nearer).partition(" ± ")[0]
+    if ratio.high < 2 * ratio.low and "e" not in value:  # both ends are known as well as the ratio is
+        places = len(value.partition(".")[2])
+        return f"{value} ({ratio.low:,.{places}f} to {ratio.high:,.{places}f}){mark}"
     return f"{value} ({_two_digits(ratio.low)} to {_two_digits(ratio.high)}){mark}"
 
 

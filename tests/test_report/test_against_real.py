@@ -51,7 +51,7 @@ def test_the_table_marks_what_is_nearer_to_the_training_data_than_new_data(make:
     assert lines[0] == "| model | fd ÷ real |"
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| `gan`", "| `vae`", "| *copycat*"]
     assert "†" not in lines[2] + lines[3]
-    assert lines[4] == "| *copycat* | 0.250 (0.21 to 0.30) † |"
+    assert lines[4] == "| *copycat* | 0.250 (0.206 to 0.304) † |"
 
 
 def test_the_note_leads_to_the_tests_of_copying(make: Make) -> None:
@@ -109,3 +109,12 @@ def test_the_score_stands_between_the_controls(make: Make) -> None:
     assert cells["| *gaussian*"] == "0 ± 0"
     assert "0 at *gaussian* and 1 at *real*" in ratio_note(section)
     assert "score" not in ratio_table(section_of(measured(make)))
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [((2.08, 2.09, 2.10), "1.045 (1.030 to 1.060)"), ((1.0, 4.0, 10.0), "2.5 (0.26 to 24)")],
+)
+def test_the_ends_of_a_narrow_interval_are_told_apart(make: Make, values: tuple[float, ...], shown: str) -> None:
+    section = section_of(measured(make, {"gan": values, "real": (2.0, 2.0, 2.0)}, error=0.01))
+    assert f"| `gan` | {shown} |" in ratio_table(section)
