@@ -64,15 +64,14 @@ def warm(_own_cache: None) -> Iterator[Path | None]:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "asked"
-        process = subprocess.Popen(
-            [sys.executable, str(WARM_SERVER), "serve", str(path)], stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        serving = [sys.executable, str(WARM_SERVER), "serve", str(path), str(os.getpid())]
+        subprocess.run(serving, stdin=subprocess.DEVNULL, start_new_session=True, check=True)
+        end = time.monotonic() + 60
         while not path.exists():
-            assert process.poll() is None
+            assert time.monotonic() < end, "the warm server did not start"
             time.sleep(0.05)
         yield path
-        process.terminate()
-        process.wait()
+        os.kill(int(Path(f"{path}.pid").read_text()), signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ A fork server spends ten seconds of processor time on importing torch and what c
 good as none. Here one process makes these imports and forks a server for each that asks on a socket of the file system.
 What it forks has imported them and done nothing else, as `python -m genbench.execution.server` has.
 
-`python tests/warm_server.py serve SOCKET` is that process; `python tests/warm_server.py SOCKET ARGUMENT...` is the
-command `genbench ARGUMENT...`, whose server comes from there.
+`python tests/warm_server.py serve SOCKET PID` is that process, until the one of that PID ends;
+`python tests/warm_server.py SOCKET ARGUMENT...` is the command `genbench ARGUMENT...`, whose server comes from there.
 """
 
 from __future__ import annotations
@@ -26,27 +26,34 @@ from typing import Any
 from genbench.execution import local
 
 
-def serve(path: str) -> None:
-    """Fork a server whenever one is asked for, until this process or its parent is ended."""
-    from genbench.execution import server
-    from genbench.execution.worker import PR_SET_PDEATHSIG, prctl
+def serve(path: str, asker: int) -> None:
+    """Fork a server whenever one is asked for, until this process or `asker` is ended.
 
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    Whoever asks may run cells of its own, whose plugins must leave no child behind: so this process is a child of none.
+    """
+    from genbench.execution import server
+
+    if os.fork():
+        os._exit(0)
+    watched = os.pidfd_open(asker)
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(f"{path}.soon")
     listening.listen()
-    os.rename(f"{path}.soon", path)  # who sees it may ask
+    with open(f"{path}.pid", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"{path}.soon", path)  # who sees it may ask, and end it
     for name in (*server.PRELOAD, *server.PRELOAD_FOR_CELLS):
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, _reap)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # without letting go of torch, which takes a second
-    while True:
+    while listening in select.select([listening, watched], [], [])[0]:
         asked, _ = listening.accept()
         header, descriptors, _, _ = socket.recv_fds(asked, 4, 3)
         told = json.loads(asked.recv(struct.unpack("!I", header)[0], socket.MSG_WAITALL))
         pid = os.fork()
         if pid == 0:
             listening.close()
+            os.close(watched)
             asked.close()
             _become_a_server(told, *descriptors)
         for descriptor in descriptors:
@@ -122,7 +129,8 @@ def ask(path: str, control: int) -> Forked:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(sys.argv[2])
+        serve(sys.argv[2], int(sys.argv[3]))
+        os._exit(0)
     from genbench.cli import main
 
     local._spawn = functools.partial(ask, sys.argv.pop(1))  # type: ignore[assignment]

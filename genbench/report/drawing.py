@@ -111,7 +111,7 @@ def new_figure(
 
 def label_inches(labels: Iterable[str]) -> float:
     """Return about how wide the longest label is, in inches."""
-    return 0.085 * max(map(len, labels), default=0)
+    return 0.092 * max(map(len, labels), default=0)
 
 
 def save(figure: Figure, path: Path, replacing: Replacing = replacing) -> None:
