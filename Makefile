@@ -26,7 +26,7 @@ demo: $(VENV)/.installed  ## Train gan, dcgan, vae and ae on the digits and writ
 
 # Most tests wait for one core, many for a process that imports torch: a file a core, and one thread in each, halves the
 # time. Not the files with the fewest tests last, which is the default: those take longest.
-test: $(VENV)/.installed  ## Run all tests (about 12 minutes on 2 cores).
+test: $(VENV)/.installed  ## Run all tests (about 10 minutes on 2 cores).
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --benchmark-disable
 
 check: lint types test  ## Everything that CI checks: ruff, mypy, tests.
