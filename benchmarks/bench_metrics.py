@@ -34,7 +34,7 @@ from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid import from_sums, kernel_distance
 from genbench.metrics.pairs import cross_pairs, self_pairs
 from genbench.metrics.precision_recall import precision_recall
-from genbench.metrics.resampling import standard_error
+from genbench.metrics.standard_errors import standard_error
 
 declare_missing_operators()  # the peers import torchvision
 

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genbench.metrics import METRICS, Evidence, resampling
-from genbench.metrics.resampling import mean_standard_error, score_standard_error, standard_error
+from genbench.metrics import METRICS, Evidence, standard_errors
+from genbench.metrics.resampling import mean_standard_error, score_standard_error
+from genbench.metrics.standard_errors import standard_error
 
 Measured = Callable[[int], dict[str, tuple[float, float]]]  # seed -> number -> value, error
 WIDTH = 64
@@ -118,7 +119,7 @@ def of_features(
 
 
 def error(name: str, evidence: Evidence) -> float:
-    resampling.LEAST, resampling.LEAST_OF = 0, {}  # of fewer images than have one in a record, too
+    standard_errors.LEAST, standard_errors.LEAST_OF = 0, {}  # of fewer images than have one in a record, too
     found = standard_error(name, evidence)
     assert found is not None
     return found

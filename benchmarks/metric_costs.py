@@ -20,7 +20,7 @@ from genbench.evaluation.selection import select
 from genbench.features.extractor import extract
 from genbench.features.random_conv import load_random_conv
 from genbench.metrics import METRICS, Evidence, NotMeasurable
-from genbench.metrics.resampling import standard_error
+from genbench.metrics.standard_errors import standard_error
 from genbench.regression import workload
 
 SIDES = (8, 16, 32, 64, 128, 256, 512)

@@ -13,8 +13,9 @@ from torch import Tensor
 from genbench.metrics import METRICS, Evidence, NotMeasurable
 from genbench.metrics import evidence as evidence_module
 from genbench.metrics.augmented import Augmented, augmented
-from genbench.metrics.resampling import paired_standard_error, share_standard_error, standard_error
+from genbench.metrics.resampling import paired_standard_error, share_standard_error
 from genbench.metrics.small_classifier import IMAGES, texts, train
+from genbench.metrics.standard_errors import standard_error
 
 CLASSES = 10
 METRIC = METRICS["augmentation"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genbench.metrics import METRICS, Evidence, ReferenceStatistics
 from genbench.metrics.clipped import clipped_coverage, expected_clipped_coverage
-from genbench.metrics.resampling import standard_error
+from genbench.metrics.standard_errors import standard_error
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -20,7 +20,7 @@ from genbench.metrics.c2st import area_under_curve, logistic_regression, two_sam
 from genbench.metrics.kad import kernel_audio_distance, median_distance
 from genbench.metrics.mind import monge_distance, transport
 from genbench.metrics.mmd import unit_mmd
-from genbench.metrics.resampling import standard_error
+from genbench.metrics.standard_errors import standard_error
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -20,15 +20,13 @@ from genbench.metrics.kid import kernel_distance
 from genbench.metrics.likelihood import bits_per_dimension
 from genbench.metrics.pairs import self_pairs
 from genbench.metrics.resampling import (
-    LEAST,
-    LEAST_OF,
     frechet_standard_error,
     kernel_standard_error,
     mean_standard_error,
     score_standard_error,
     share_standard_error,
-    standard_error,
 )
+from genbench.metrics.standard_errors import LEAST, LEAST_OF, standard_error
 
 DIMENSION, COUNT = 8, 300
 REFERENCE = GaussianStatistics(torch.zeros(DIMENSION), 1.3 * torch.eye(DIMENSION), count=10**6)

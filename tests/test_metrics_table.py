@@ -29,7 +29,7 @@ from genbench.metrics.metric import INCEPTION
 from genbench.metrics.precision_recall import precision_recall
 from genbench.metrics.reference_parts import split_reference
 from genbench.metrics.remarks import remark
-from genbench.metrics.resampling import standard_error
+from genbench.metrics.standard_errors import standard_error
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -18,7 +18,7 @@ from genbench.metrics.copied import copied_runs, novel
 from genbench.metrics.distinct import distinct
 from genbench.metrics.ngram_divergence import jensen_shannon, ngram_divergence
 from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
-from genbench.metrics.resampling import standard_error
+from genbench.metrics.standard_errors import standard_error
 from genbench.metrics.text_gaps import length_wasserstein, symbol_wasserstein
 from genbench.metrics.text_likelihood import bits_per_character
 from genbench.metrics.texts import character_counts, grams, padded_grams, symbol_counts

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from genbench.metrics import METRICS, Evidence, NotMeasurable, ReferenceStatistics
-from genbench.metrics.resampling import mean_standard_error, standard_error
+from genbench.metrics.resampling import mean_standard_error
+from genbench.metrics.standard_errors import standard_error
 from genbench.metrics.vendi import variety, vendi_score
 
 ORDERS = [1, 2, 0.5, math.inf]

@@ -16,7 +16,7 @@ from parts import Parts, repeated
 from genbench.evaluation.selection import select
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.not_measurable import NotMeasurable
-from genbench.metrics.resampling import standard_error
+from genbench.metrics.standard_errors import standard_error
 from genbench.regression import workload
 
 __all__ = ["QUICK", "SETTINGS", "Size", "measure"]

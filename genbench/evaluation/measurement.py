@@ -29,7 +29,7 @@ from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.metric import Metric
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.reference import ReferenceStatistics
-from genbench.metrics.resampling import standard_error
+from genbench.metrics.standard_errors import standard_error
 from genbench.plugin import world
 from genbench.records.identity import identity
 from genbench.seeding import generator

@@ -110,12 +110,12 @@ def _check_writable(directory: Path) -> list[Path]:
     records = directory / "records"
     made = [folder for folder in (records, *records.parents) if not folder.exists()]
     try:
-        (directory / "records").mkdir(parents=True, exist_ok=True)
+        records.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"output directory {directory} cannot be made: {error.strerror}; choose another with --out"
         ) from error
-    if not os.access(directory / "records", os.W_OK):
+    if not os.access(records, os.W_OK):
         raise InputError(f"output directory {directory} is not writable; choose another with --out")
     return made
 
