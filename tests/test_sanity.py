@@ -17,12 +17,12 @@ from click.testing import CliRunner
 
 from genbench.errors import InputError
 from genbench.metrics import METRICS, Evidence, Metric, NotMeasurable, Value
-from genbench.sanity import PURPOSES, Finding
 from genbench.sanity.candidates import choose
 from genbench.sanity.checks import CHECKS, YARDSTICKS
 from genbench.sanity.distributions import MODE_DISTANCE, MODES
+from genbench.sanity.finding import Finding
 from genbench.sanity.judging import judge
-from genbench.sanity.purposes import readings
+from genbench.sanity.purposes import PURPOSES, readings
 from genbench.sanity.suite import draws, run_checks
 from genbench.sanity.tables import END, as_csv, as_markdown, as_text, between_markers
 from genbench.seeding import generator

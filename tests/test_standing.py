@@ -16,6 +16,7 @@ from genbench.execution.benchmark import run_benchmark
 from genbench.execution.cell_lock import CellLock
 from genbench.execution.planning import Planned
 from genbench.execution.standing import standing
+from genbench.machine import atomic
 from genbench.progress import Silence
 from genbench.records.plans import missing_cells
 from genbench.records.record import record_path
@@ -136,3 +137,14 @@ def test_a_benchmark_that_ends_misses_nothing(run: Any, tmp_path: Path) -> None:
 
 def test_nothing_is_shown_where_nothing_is_done(tmp_path: Path) -> None:
     assert standing(tmp_path, IDS) == "0 of 3 cells are done"
+
+
+def test_what_an_ended_cell_was_writing_is_gone_when_the_run_ends(run: Any, tmp_path: Path) -> None:
+    half = tmp_path / "reports" / "out" / "checkpoints" / f"{atomic.TEMPORARY_PREFIX}half.pt"
+
+    def ended_while_writing() -> None:
+        half.parent.mkdir()
+        half.write_bytes(b"half of a checkpoint")
+
+    assert run(ended_while_writing) is None
+    assert not half.exists()

@@ -11,8 +11,7 @@ import click
 from genbench.cli.numbers import Whole
 from genbench.cli.terminal import say
 from genbench.errors import InputError
-from genbench.sanity.constants import SEEDS
-from genbench.sanity.purposes import PURPOSE_NAMES, Purpose
+from genbench.sanity.constants import PURPOSE_NAMES, SEEDS, Purpose
 
 ARROWS = {"lower": "lower is better", "higher": "higher is better", None: "neither direction is better"}
 LEAST_SEEDS = 5

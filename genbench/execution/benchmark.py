@@ -89,6 +89,7 @@ def run_benchmark(
         error.add_note(f"{standing(directory, ids)}; {GOES_ON}" if ids else GOES_ON)
         raise
     finally:
+        atomic.sweep(directory)  # of cells that were ended while they wrote a checkpoint
         _remove_empty_folders(directory, made)
     return records
 

@@ -5,8 +5,3 @@ flawed", https://arxiv.org/abs/2505.22450. Names come without torch.
 """
 
 from __future__ import annotations
-
-from genbench.sanity.finding import Finding
-from genbench.sanity.purposes import PURPOSES, Purpose, Reading
-
-__all__ = ["PURPOSES", "Finding", "Purpose", "Reading"]

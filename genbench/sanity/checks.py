@@ -9,8 +9,8 @@ from typing import Literal
 from torch import Generator
 
 from genbench.sanity import distributions as of
+from genbench.sanity.constants import PURPOSE_NAMES, Purpose
 from genbench.sanity.finding import Expectation
-from genbench.sanity.purposes import PURPOSE_NAMES, Purpose
 
 __all__ = ["CHECKS", "YARDSTICKS", "Against", "Check"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from genbench.sanity.purposes import Purpose
+from genbench.sanity.constants import Purpose
 
 __all__ = ["Expectation", "Finding", "Verdict"]
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from genbench.metrics.metric import Direction, Metric
+from genbench.sanity.constants import Purpose
 
-__all__ = ["FEATURES", "PURPOSES", "PURPOSE_NAMES", "Purpose", "Reading", "readings"]
-
-# distance: both fidelity and diversity. generalisation: a distance that copies of training items raise.
-Purpose = Literal["fidelity", "diversity", "distance", "generalisation", "copying"]
-PURPOSE_NAMES: tuple[Purpose, ...] = get_args(Purpose)
+__all__ = ["FEATURES", "PURPOSES", "Reading", "readings"]
 
 # What the checks draw: a metric that needs anything else cannot be put through them.
 FEATURES = ("samples", "reference", "held_out")

@@ -13,11 +13,11 @@ from genbench.metrics.metric import Metric
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.records.intervals import moments
 from genbench.sanity.checks import CHECKS, YARDSTICKS, Check
-from genbench.sanity.constants import COUNT, SEEDS
+from genbench.sanity.constants import COUNT, SEEDS, Purpose
 from genbench.sanity.distributions import Draw
 from genbench.sanity.finding import Finding
 from genbench.sanity.judging import judge, resolved
-from genbench.sanity.purposes import Purpose, Reading, readings
+from genbench.sanity.purposes import Reading, readings
 from genbench.seeding import generator
 
 __all__ = ["draws", "run_checks"]

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 
+from genbench.sanity.constants import PURPOSE_NAMES, Purpose
 from genbench.sanity.finding import Finding, Verdict
-from genbench.sanity.purposes import PURPOSE_NAMES, Purpose
 
 __all__ = ["BEGIN", "END", "as_csv", "as_markdown", "as_text", "between_markers"]
 
