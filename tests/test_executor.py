@@ -81,7 +81,7 @@ def test_a_benchmark_runs_over_an_executor_that_has_no_place_for_a_while(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     away, cells = Away([0, 0, 2, 1, 0, 3]), [planned(seed) for seed in range(5)]
-    monkeypatch.setattr(benchmark, "executor_for", lambda conditions: away)
+    monkeypatch.setattr(benchmark, "executor_for", lambda *_: away)
     monkeypatch.setattr(benchmark, "plan", lambda *_: cells)
     records = run_benchmark(Benchmark((), controls=()), tmp_path, Silence(), "genbench run")
     assert [record.seed for record in records] == [0, 1, 2, 3, 4]

@@ -55,7 +55,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[
                 does()
             return cells
 
-        monkeypatch.setattr(benchmark, "executor_for", contextlib.nullcontext)
+        monkeypatch.setattr(benchmark, "executor_for", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(benchmark, "plan", plan)
         monkeypatch.setattr(
             benchmark, "_Runner", lambda *_: type("Runner", (), {"run": staticmethod(does), "let_go": dict})
@@ -124,7 +124,7 @@ def test_a_cell_that_was_broken_off_can_be_run_again_by_the_same_process(
 ) -> None:
     description = {**described(IDS[0]), "plugin": None}
     cell = Planned(Cell(ModelSpec("real"), "digits", 0, Settings()), IDS[0], description)
-    monkeypatch.setattr(benchmark, "executor_for", Interrupted)
+    monkeypatch.setattr(benchmark, "executor_for", lambda *_: Interrupted())
     monkeypatch.setattr(benchmark, "plan", lambda *_: [cell])
     with pytest.raises(KeyboardInterrupt):
         run_benchmark(CONTROL, tmp_path, Silence(), "genbench run")

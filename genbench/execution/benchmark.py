@@ -77,9 +77,13 @@ def run_benchmark(
     made = _check_writable(directory)
     atomic.sweep(directory)
     ids: list[str] = []
+
+    def tell(text: str) -> None:
+        listener.checking("cells", {"event": "notice", "text": text})
+
     try:
         # Locks are let go of last: until the executor has ended, cells may write.
-        with contextlib.ExitStack() as locks, executor_for(conditions) as executor:
+        with contextlib.ExitStack() as locks, executor_for(conditions, tell) as executor:
             planned = plan(benchmark, found, executor, listener, conditions.limits)
             ids = [each.id for each in planned]
             runner = _Runner(executor, planned, directory, listener, command, conditions)

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from genbench.config import ModelSpec
 from genbench.execution.limits import UNLIMITED, Limits
 from genbench.execution.running import Outcome
 from genbench.plugin.source_hash import Coverage
 
-__all__ = ["Executor", "OnEvent", "Started"]
+__all__ = ["Executor", "FoundModel", "OnEvent", "Started"]
 
 OnEvent = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model that the benchmark has found on its own machine.
+
+    Args:
+        spec: as the user names it, with its options.
+        covered: the files of its code, or None where its module is gone.
+        provenance: its distribution, version and source hash.
+    """
+
+    spec: ModelSpec
+    covered: Coverage | None
+    provenance: Mapping[str, str]
 
 
 class Started(Protocol):
@@ -43,12 +60,8 @@ class Executor(Protocol):
     def __exit__(self, *_: object) -> None:
         """End what runs, and leave no process behind."""
 
-    def prepare(self, covered: Mapping[str, Coverage | None], provenance: Mapping[str, Mapping[str, str]]) -> None:
+    def prepare(self, models: Sequence[FoundModel]) -> None:
         """Make sure, before anything is trained, that models can run here as the benchmark has found them.
-
-        Args:
-            covered: the files of each model's code, by label.
-            provenance: the distribution, version and source hash of each model, by label.
 
         Raises:
             InputError: they cannot.

@@ -12,14 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from genbench.errors import GenbenchError
+from genbench.execution.executor import FoundModel
 from genbench.execution.limits import UNLIMITED, Limits, Watch
 from genbench.execution.running import Outcome, Running, death
-from genbench.plugin.source_hash import Coverage
 
 __all__ = ["ForkServer", "Outcome", "Running", "ServerError"]
 
@@ -78,7 +78,7 @@ class ForkServer:
                 self._process.wait()
         self._selector.close()
 
-    def prepare(self, covered: Mapping[str, Coverage | None], provenance: Mapping[str, Mapping[str, str]]) -> None:
+    def prepare(self, models: Sequence[FoundModel]) -> None:
         """Do nothing: a worker here runs the code that was found here."""
 
     def free(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from genbench.config import CONTROL_KINDS, CONTROLS, Benchmark, Cell
 from genbench.errors import GenbenchError, InputError
-from genbench.execution.executor import Executor
+from genbench.execution.executor import Executor, FoundModel
 from genbench.execution.limits import Limits
 from genbench.kinds.nouns import NOUNS
 from genbench.machine.privacy import without_home
@@ -68,7 +68,8 @@ def plan(
     options = {model.label: model.options for model in benchmark.models}
     covered = {label: each.coverage(options[label]) for label, each in found.items()}
     provenance = {label: each.provenance(covered[label]).to_json() for label, each in found.items()}
-    executor.prepare(covered, provenance)
+    specs = {model.label: model for model in benchmark.models}
+    executor.prepare([FoundModel(specs[label], covered[label], provenance[label]) for label in found])
     model_limits = replace(limits, seconds=min(limits.seconds or CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
     cells = benchmark.cells()
     for dataset in benchmark.datasets:
