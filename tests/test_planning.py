@@ -12,6 +12,7 @@ from genbench import datasets
 from genbench.cell import preflight
 from genbench.config import CONTROLS, Benchmark, Cell, ModelSpec
 from genbench.errors import InputError
+from genbench.execution.executor import FoundModel
 from genbench.execution.limits import Limits
 from genbench.execution.planning import Planned, plan
 from genbench.execution.running import Outcome
@@ -24,6 +25,8 @@ BIGRAM = str(Path(__file__).parent / "models" / "bigram.py")
 
 class Here:
     """In place of the fork server: models are built in this process, and of data only what they are is told."""
+
+    def prepare(self, models: Sequence[FoundModel]) -> None: ...
 
     def run(self, task: str, payload: Mapping[str, Any], *_: object, **__: object) -> Outcome:
         if task == "check_model":

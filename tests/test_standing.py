@@ -55,7 +55,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[
                 does()
             return cells
 
-        monkeypatch.setattr(benchmark, "ForkServer", contextlib.nullcontext)
+        monkeypatch.setattr(benchmark, "executor_for", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(benchmark, "plan", plan)
         monkeypatch.setattr(
             benchmark, "_Runner", lambda *_: type("Runner", (), {"run": staticmethod(does), "let_go": dict})
@@ -104,12 +104,15 @@ def test_a_request_at_fault_leaves_no_folder_and_takes_none_that_was_there(run: 
 
 
 class Interrupted(contextlib.nullcontext[Any]):
-    """A fork server whose first task is broken off."""
+    """An executor whose first cell is broken off."""
 
     def __enter__(self) -> Interrupted:
         return self
 
-    def start(self, *_: object, **__: object) -> Any:
+    def free(self) -> int:
+        return 1
+
+    def start_cell(self, *_: object, **__: object) -> Any:
         return type("Running", (), {"number": 0})
 
     def wait(self, *_: object) -> None:
@@ -121,7 +124,7 @@ def test_a_cell_that_was_broken_off_can_be_run_again_by_the_same_process(
 ) -> None:
     description = {**described(IDS[0]), "plugin": None}
     cell = Planned(Cell(ModelSpec("real"), "digits", 0, Settings()), IDS[0], description)
-    monkeypatch.setattr(benchmark, "ForkServer", Interrupted)
+    monkeypatch.setattr(benchmark, "executor_for", lambda *_: Interrupted())
     monkeypatch.setattr(benchmark, "plan", lambda *_: [cell])
     with pytest.raises(KeyboardInterrupt):
         run_benchmark(CONTROL, tmp_path, Silence(), "genbench run")

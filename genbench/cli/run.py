@@ -92,6 +92,12 @@ OF_TRAINING = (
 @click.option("--checkpoint-interval", type=SECONDS, metavar="S", help="Seconds.  [default: under 1% of training]")
 @click.option("--fresh", is_flag=True, help="Run finished cells again; what was there moves to replaced/.")
 @click.option("--plugins-from", metavar="LIST", help="The only distributions to load models from; `file` for files.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Run cells on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT or scheduler.json.",
+)
+@click.option("--shared", metavar="DIR", help="With --cluster: checkpoints go where every worker sees them.")
 @click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **flags: Any) -> None:
@@ -117,6 +123,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
       genbench run -m ./a/model.py:label=before -m ./b/model.py:width=64,label=after
       genbench run -m vae -m dcgan --target 'fd<20,fd_ratio<3' --evaluations 20
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
+      genbench run -m dcgan -m vae --seeds 5 --cluster tcp://127.0.0.1:8786 --shared /shared/run
     """
     go_on_without_cache()  # first, as importing matplotlib makes it look for its own folder
     from genbench import api, report
@@ -173,7 +180,11 @@ def _conditions(flags: dict[str, Any]) -> Conditions:
     from genbench.execution.conditions import Conditions
     from genbench.execution.limits import parse_bytes
 
-    names = ("jobs", "timeout", "hang_timeout", "checkpoint_interval", "fresh")
+    if flags["cluster"] is not None and flags["jobs"] != 1:
+        raise InputError("--jobs has no effect with --cluster: workers say how many cells they take; leave it out")
+    if flags["shared"] is not None and flags["cluster"] is None:
+        raise InputError("--shared has no effect without --cluster; leave it out")
+    names = ("cluster", "shared", "jobs", "timeout", "hang_timeout", "checkpoint_interval", "fresh")
     given = {name: value for name in names if (value := flags.pop(name)) is not None}
     memory, listed = flags.pop("memory_limit"), flags.pop("plugins_from")
     if memory is not None:

@@ -22,8 +22,10 @@ from genbench.evaluation.selection import select
 from genbench.evaluation.targets import check_benchmark
 from genbench.execution.cell_lock import CellLock
 from genbench.execution.conditions import DEFAULT, Conditions
-from genbench.execution.local import ForkServer, Outcome
+from genbench.execution.engines import executor_for
+from genbench.execution.executor import Executor
 from genbench.execution.planning import Listener, Planned, plan
+from genbench.execution.running import Outcome
 from genbench.execution.standing import standing
 from genbench.machine import atomic
 from genbench.plugin import finding
@@ -75,12 +77,16 @@ def run_benchmark(
     made = _check_writable(directory)
     atomic.sweep(directory)
     ids: list[str] = []
+
+    def tell(text: str) -> None:
+        listener.checking("cells", {"event": "notice", "text": text})
+
     try:
-        # Locks are let go of last: until the server has ended, its workers may write.
-        with contextlib.ExitStack() as locks, ForkServer() as server:
-            planned = plan(benchmark, found, server, listener, conditions.limits)
+        # Locks are let go of last: until the executor has ended, cells may write.
+        with contextlib.ExitStack() as locks, executor_for(conditions, tell) as executor:
+            planned = plan(benchmark, found, executor, listener, conditions.limits)
             ids = [each.id for each in planned]
-            runner = _Runner(server, planned, directory, listener, command, conditions)
+            runner = _Runner(executor, planned, directory, listener, command, conditions)
             locks.callback(runner.let_go)
             described = ((each.id, each.description) for each in planned)
             write_plan(directory, described, benchmark.settings.target)  # for the report of a partial run
@@ -129,7 +135,6 @@ class _Place:
     planned: Planned
     before: Record | None  # of an attempt that failed, before this run
     lock: CellLock
-    slot: int = 0
     started_at: str = ""
     record: Record | None = None
 
@@ -139,14 +144,14 @@ class _Runner:
 
     def __init__(
         self,
-        server: ForkServer,
+        executor: Executor,
         planned: list[Planned],
         directory: Path,
         listener: Listener,
         command: str,
         conditions: Conditions,
     ) -> None:
-        self.server = server
+        self.executor = executor
         self.directory = directory
         self.listener = listener
         self.command = command
@@ -164,8 +169,8 @@ class _Runner:
         told = False
         while any(place.record is None for place in self.places):
             self._fill()
-            if self.running:
-                for task in self.server.wait(OTHERS_INTERVAL_S if self.elsewhere else None):
+            if self.running or self.waiting:
+                for task in self.executor.wait(OTHERS_INTERVAL_S if self.elsewhere else None):
                     self._end(self.running.pop(task.number), task.outcome)
             elif self.elsewhere:
                 if not told:
@@ -187,8 +192,8 @@ class _Runner:
                 place.lock.release()
 
     def _fill(self) -> None:
-        """Start cells until every job has one, passing over those that are finished or run elsewhere."""
-        while self.waiting and len(self.running) < self.conditions.jobs:
+        """Start cells until there is no free place, passing over those that are finished or run elsewhere."""
+        while self.waiting and self.executor.free() > 0:
             place = self.waiting.popleft()
             if not place.lock.acquire():
                 self.elsewhere.append(place)
@@ -242,10 +247,8 @@ class _Runner:
         if self.conditions.fresh:
             _set_aside(self.directory, planned.id)
         place.started_at = _now()
-        place.slot = min(set(range(self.conditions.jobs)) - {other.slot for other in self.running.values()})
         self.listener.started(place.number, len(self.places), planned, place.before)
-        task = self.server.start(
-            "run_cell",
+        task = self.executor.start_cell(
             self._payload(place),
             lambda event: self.listener.event(planned, event),
             self.directory / "logs" / f"{planned.id}.log",
@@ -265,8 +268,6 @@ class _Runner:
             "directory": str(self.directory.resolve()),
             "command": self.command,
             "checkpoint_interval": self.conditions.checkpoint_interval,
-            "jobs": self.conditions.jobs,
-            "slot": place.slot,
         }
 
     def _end(self, place: _Place, outcome: Outcome) -> None:

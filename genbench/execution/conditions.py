@@ -25,6 +25,8 @@ class Conditions:
         checkpoint_interval: seconds between checkpoints; None takes an interval that costs less than 1% of training.
         fresh: whether cells that have a record run again; what was there is moved to `replaced/`.
         plugins_from: distributions whose models may be loaded (`file` for model files), or None for all.
+        cluster: the address of a Dask scheduler on whose workers cells run, or its scheduler file; None runs them here.
+        shared: a folder that all workers see, in which they keep checkpoints; None keeps none beyond a worker's end.
 
     Raises:
         InputError: a value that cannot be.
@@ -37,12 +39,20 @@ class Conditions:
     checkpoint_interval: float | None = None
     fresh: bool = False
     plugins_from: tuple[str, ...] | None = None
+    cluster: str | None = None
+    shared: str | None = None
 
     def __post_init__(self) -> None:
         if type(self.jobs) is not int or self.jobs < 1:
             raise InputError(f"jobs must be a whole number above zero, not {self.jobs!r}")
         if self.jobs > MOST_JOBS:
             raise InputError(f"jobs must be {MOST_JOBS:,} at most, for each is a process of its own")
+        if self.cluster is not None and self.jobs != 1:
+            raise InputError(
+                "jobs has no effect on a cluster, whose workers say how many cells they take; leave it out"
+            )
+        if self.shared is not None and self.cluster is None:
+            raise InputError("shared has no effect without a cluster; leave it out")
         for name in ("timeout", "memory_limit", "hang_timeout", "checkpoint_interval"):
             value = getattr(self, name)
             if value is None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from genbench.errors import GenbenchError
+from genbench.execution.executor import FoundModel
 from genbench.execution.limits import UNLIMITED, Limits, Watch
 from genbench.execution.running import Outcome, Running, death
 
@@ -32,9 +33,15 @@ class ServerError(GenbenchError):
 
 
 class ForkServer:
-    """A server process that has imported torch, and the workers forked from it. Use it as a context manager."""
+    """A server process that has imported torch, and the workers forked from it: the executor of this machine.
 
-    def __init__(self) -> None:
+    Args:
+        jobs: cells side by side; each gets its share of the cores, or a GPU in turn.
+    """
+
+    def __init__(self, jobs: int = 1) -> None:
+        self._jobs = jobs
+        self._slots: dict[int, int] = {}  # of the cells that run, by number
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -60,6 +67,7 @@ class ForkServer:
             task.close()
             task.log.close()
         self._running.clear()
+        self._slots.clear()
         if self._control is not None:
             self._control.close()  # the server sees it, ends its workers, and leaves
         if self._process is not None:
@@ -69,6 +77,28 @@ class ForkServer:
                 self._process.kill()
                 self._process.wait()
         self._selector.close()
+
+    def prepare(self, models: Sequence[FoundModel]) -> None:
+        """Do nothing: a worker here runs the code that was found here."""
+
+    def free(self) -> int:
+        """Return how many of the `jobs` have no cell."""
+        return self._jobs - len(self._slots)
+
+    def start_cell(
+        self,
+        payload: dict[str, Any],
+        on_event: Callable[[dict[str, Any]], None],
+        log: Path,
+        limits: Limits,
+        held: Sequence[int],
+    ) -> Running:
+        """Start one cell in the first slot that is free; see `Executor.start_cell`."""
+        slot = min(set(range(self._jobs)) - set(self._slots.values()))
+        placed = {**payload, "jobs": self._jobs, "slot": slot}
+        running = self.start("run_cell", placed, on_event, log, limits, held)
+        self._slots[running.number] = slot
+        return running
 
     def run(
         self,
@@ -145,6 +175,7 @@ class ForkServer:
             self._selector.unregister(task.events)
         task.conclude()
         del self._running[task.number]
+        self._slots.pop(task.number, None)
 
     def _read_answers(self) -> None:
         assert self._control is not None

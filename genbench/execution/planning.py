@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from genbench.config import CONTROL_KINDS, CONTROLS, Benchmark, Cell
 from genbench.errors import GenbenchError, InputError
+from genbench.execution.executor import Executor, FoundModel
 from genbench.execution.limits import Limits
-from genbench.execution.local import ForkServer
 from genbench.kinds.nouns import NOUNS
 from genbench.machine.privacy import without_home
 from genbench.plugin import finding
@@ -55,7 +55,7 @@ class Listener(Protocol):
 def plan(
     benchmark: Benchmark,
     found: Mapping[str, finding.Found],
-    server: ForkServer,
+    executor: Executor,
     listener: Listener,
     limits: Limits,
 ) -> list[Planned]:
@@ -68,11 +68,13 @@ def plan(
     options = {model.label: model.options for model in benchmark.models}
     covered = {label: each.coverage(options[label]) for label, each in found.items()}
     provenance = {label: each.provenance(covered[label]).to_json() for label, each in found.items()}
+    specs = {model.label: model for model in benchmark.models}
+    executor.prepare([FoundModel(specs[label], covered[label], provenance[label]) for label in found])
     model_limits = replace(limits, seconds=min(limits.seconds or CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
     cells = benchmark.cells()
     for dataset in benchmark.datasets:
         own = [cell for cell in cells if cell.dataset == dataset]
-        data = _check(server, "check_data", own[0].to_json(), dataset, listener, Limits())
+        data = _check(executor, "check_data", own[0].to_json(), dataset, listener, Limits())
         assert data is not None, "check_data gives a value or raises"
         listener.checking(dataset, {"event": "notice", "text": _what_is_measured(data)})
         unsuitable: dict[str, str] = {}  # by label
@@ -81,7 +83,7 @@ def plan(
             label = cell.model.label
             if label in found and cell.seed == benchmark.seeds[0]:
                 payload = {"cell": cell.to_json(), "data": data, "distribution": found[label].distribution}
-                told = _check(server, "check_model", payload, label, listener, model_limits) or {}
+                told = _check(executor, "check_model", payload, label, listener, model_limits) or {}
                 if reason := told.get("unsuitable"):
                     unsuitable[label] = str(reason)
         names: dict[str, str] = {}  # of the first seed's cells, by identity
@@ -127,10 +129,10 @@ def _what_is_measured(data: Mapping[str, Any]) -> str:
 
 
 def _check(
-    server: ForkServer, task: str, payload: dict[str, Any], what: str, listener: Listener, limits: Limits
+    executor: Executor, task: str, payload: dict[str, Any], what: str, listener: Listener, limits: Limits
 ) -> dict[str, Any] | None:
     listener.checking(what, None)
-    outcome = server.run(task, payload, lambda event: listener.checking(what, event), limits=limits)
+    outcome = executor.run(task, payload, lambda event: listener.checking(what, event), limits=limits)
     if not outcome.ok and outcome.kind == "input":
         raise InputError(outcome.reason)
     if not outcome.ok and task == "check_data":

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from genbench.execution.worker import LastWords, prctl, work
+from genbench.execution.worker import PR_SET_PDEATHSIG, LastWords, prctl, work
 
 PRELOAD = ("torch", "genbench.cell.preflight")
 # What the first optimizer of a process imports, which takes seconds: here once, and not in each worker that builds.
@@ -103,6 +103,7 @@ def _fork() -> int:
     if pid == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     else:
         # The worker does so too: whichever of the two comes first, the group exists before the parent may end it.
         with contextlib.suppress(PermissionError, ProcessLookupError):
@@ -153,6 +154,9 @@ def _end_orphans(workers: Workers) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and ends its workers first
+    # The closed socket says so too, but not while something is imported. Sent when the parent's thread ends.
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     prctl(PR_SET_CHILD_SUBREAPER, 1)  # what outlives a worker becomes a child of this process, which ends it
     for name in PRELOAD:
         importlib.import_module(name)

@@ -19,7 +19,7 @@ from genbench.execution.messages import LINE_BYTES, encode
 from genbench.execution.tasks import TASKS
 from genbench.plugin.visible import message_of, name_of, spoken
 
-__all__ = ["LastWords", "failure", "prctl", "work"]
+__all__ = ["PR_SET_PDEATHSIG", "LastWords", "failure", "prctl", "work"]
 
 PR_SET_PDEATHSIG = 1
 _STANDARD = ("standard input", "standard output", "standard error")

@@ -1,0 +1,89 @@
+"""What `--cluster` names: the address of a scheduler, or the file that it has written."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from genbench.errors import InputError, quoted
+
+__all__ = ["Address", "needs_extra"]
+
+_SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+_ENCRYPTED = ("tls", "wss")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a scheduler listens.
+
+    Args:
+        scheduler: such as `tcp://127.0.0.1:8786`.
+        file: the scheduler file that says so, or None.
+    """
+
+    scheduler: str
+    file: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `tcp://HOST:PORT`, `HOST:PORT` or the name of a scheduler file, which ends in `.json`.
+
+        Raises:
+            InputError: it is neither, or the file cannot be read.
+        """
+        if text.endswith(".json"):
+            path = Path(text).expanduser()
+            return cls(_checked(_in_file(path), text), path)
+        return cls(_checked(text if "://" in text else f"tcp://{text}", text))
+
+    @property
+    def warning(self) -> str | None:
+        """What is at risk where other machines can reach the scheduler and nothing is encrypted; None elsewhere."""
+        parts = urlsplit(self.scheduler)
+        if parts.scheme in _ENCRYPTED or _is_loopback(parts.hostname or ""):
+            return None
+        return (
+            f"{self.scheduler} is neither encrypted nor authenticated: whoever reaches it can run code as you; "
+            "use tls:// (docs/cluster.md)"
+        )
+
+
+def _in_file(path: Path) -> str:
+    try:
+        address = json.loads(path.read_text(encoding="utf-8"))["address"]
+    except OSError as error:
+        raise InputError(
+            f"scheduler file {path} cannot be read: {error.strerror}; start the scheduler first"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no scheduler file: it names no address") from error
+    return str(address)
+
+
+def _checked(address: str, given: str) -> str:
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        sound = False
+    if not sound:
+        raise InputError(
+            f"cluster {quoted(given)} is no address; write tcp://HOST:PORT, tls://HOST:PORT or a scheduler file"
+        )
+    return address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def needs_extra() -> InputError:
+    """Return the error of an installation without the extra."""
+    return InputError("--cluster needs the package distributed: pip install 'genbench[cluster]'")

@@ -1,0 +1,431 @@
+"""`DaskExecutor`: cells on the workers of a Dask cluster, placed and followed from the process that shows progress."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import logging
+import os
+import queue
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, Future
+
+from genbench.errors import GenbenchError, InputError, shortened
+from genbench.execution.cluster import hosting, parcels
+from genbench.execution.cluster.address import Address
+from genbench.execution.cluster.pool import Place, Pool
+from genbench.execution.cluster.sent import MOST_ATTEMPTS, Sent
+from genbench.execution.cluster.vetting import Shipment, software
+from genbench.execution.executor import FoundModel, OnEvent
+from genbench.execution.limits import UNLIMITED, Limits
+from genbench.execution.local import REMEDY
+from genbench.execution.running import Outcome
+from genbench.machine import atomic
+from genbench.machine.privacy import without_paths
+
+__all__ = ["DaskExecutor"]
+
+CONNECT_S = 8.0  # for a scheduler to answer
+WORKERS_S = 8.0  # for a first worker to be there
+EMPTY_S = 600.0  # for another to come, once all are gone
+TURN_S = 0.5  # between looks at the connection
+REFRESH_S = 10.0  # between looks at the list of workers, which its changes are told of anyway
+FETCH_S = 5.0  # for one answer; its worker may go meanwhile
+END_S = 10.0  # for workers to end what runs, at the end
+MOST_LINES = 20  # of what differs
+# Evaluated on a worker before anything of genbench is sent there.
+PROBE = "(lambda find: bool(find('genbench') and find('genbench.execution') and find('genbench.execution.cluster')))"
+PROBE += "(__import__('importlib.util').util.find_spec)"
+
+
+class DaskExecutor:
+    """The workers of one Dask cluster.
+
+    Args:
+        address: of its scheduler.
+        shared: the folder in which workers keep checkpoints, or None.
+        fresh: whether a cell begins anew where another run of it is under way, or has left a checkpoint.
+        tell: takes a line for the user.
+    """
+
+    def __init__(self, address: Address, shared: str | None, fresh: bool, tell: Callable[[str], None]) -> None:
+        self._address = address
+        self._shared = None if shared is None else str(Path(shared).expanduser().absolute())
+        self._fresh = fresh
+        self._tell = tell
+        self._token = os.urandom(4).hex()
+        self._topic = f"genbench-{self._token}"
+        self._numbers = itertools.count()
+        self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._pool = Pool()
+        self._sent: dict[str, Sent] = {}  # that have not ended, by key
+        self._homeless: list[Sent] = []  # of these, what lost its worker
+        self._hosted: dict[str, str] = {}  # what an earlier run has left on workers: key -> worker
+        self._models: dict[str, Shipment] = {}
+        self._checks: list[tuple[dict[str, Any], dict[str, Any]]] = []  # what of the data, and what came of it
+        self._keys: set[str] = set()  # all that this run has asked for
+        self._prepared = False
+        self._refreshed = self._inhabited = 0.0
+        self._client: Client
+
+    def __enter__(self) -> DaskExecutor:
+        for name in ("distributed", "tornado"):  # a lost connection is told here, in one line
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._client = self._connected()
+        if (warning := self._address.warning) is not None:
+            self._tell(warning)
+        try:
+            self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(("event", event[1])))
+            self._client.subscribe_topic("all", lambda event: self._inbox.put(("workers", event[1])))
+            self._await_workers()
+            self._probe()
+        except BaseException:
+            self._client.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sent in self._sent.values():
+            if sent.future is not None:
+                sent.future.cancel()
+        with contextlib.suppress(Exception):  # a worker or the scheduler may be gone, or not answer
+            self._client.sync(self._client._run, hosting.end, sorted(self._keys), callback_timeout=END_S)
+        self._sent.clear()
+        self._client.close(timeout=END_S)
+        if self._shared is not None:
+            atomic.sweep(Path(self._shared))
+
+    def prepare(self, models: Sequence[FoundModel]) -> None:
+        """Ask every worker whether it is as the benchmark needs it."""
+        self._models = {_model_key(each.spec.name, each.spec.options): Shipment.of(each) for each in models}
+        self._refresh()
+        vetted = {place: self._submit_vetting(place) for place in self._pool.places.values()}
+        lines = []
+        for place, future in vetted.items():
+            found = self._vetted(future)
+            place.ready = not found
+            lines += [f"{place.address}: {line}" for line in found]
+        _refuse(lines)
+        answers = self._client.run(hosting.hosted, workers=[place.address for place in vetted])
+        self._hosted = {key: worker for worker, keys in answers.items() for key in keys}
+        self._prepared = True
+
+    def run(
+        self, task: str, payload: dict[str, Any], on_event: OnEvent = lambda event: None, limits: Limits = UNLIMITED
+    ) -> Outcome:
+        """Run one check on a worker; of data on every worker, since all must have the same."""
+        places = [place for place in self._pool.places.values() if place.ready]
+        places = places if task == "check_data" else places[:1]
+        sent = []
+        for index, place in enumerate(places):
+            each = Sent(next(self._numbers), task, payload, on_event if index == 0 else lambda event: None, limits)
+            each.pinned = True
+            self._send(each, place, 0)
+            sent.append(each)
+        while not all(each.ended for each in sent):
+            self._turn(TURN_S)
+        if not sent:
+            raise GenbenchError(f"no worker of {self._address.scheduler} is left; {REMEDY}")
+        if task == "check_data":
+            return self._compared(
+                payload, {place.address: each.outcome for place, each in zip(places, sent, strict=True)}
+            )
+        return sent[0].outcome
+
+    def _compared(self, payload: dict[str, Any], outcomes: Mapping[str, Outcome]) -> Outcome:
+        """Return what all workers say of the data; raise `InputError` where they do not say the same."""
+        first = next((each for each in outcomes.values() if each.ok), next(iter(outcomes.values())))
+        lines = []
+        for address, outcome in outcomes.items():
+            if not outcome.ok and (first.ok or outcome.reason != first.reason):
+                lines.append(f"{address}: {payload['dataset']}: {outcome.reason}")
+            elif outcome.value != first.value:
+                lines.append(f"{address}: {payload['dataset']}: {_differences(first.value, outcome.value)}")
+        _refuse(lines)
+        if first.value is not None:
+            self._checks.append((payload, first.value))
+        return first
+
+    def free(self) -> int:
+        """Return how many cells the workers could take beside those that wait for a worker."""
+        return max(0, self._pool.free() - len(self._homeless))
+
+    def start_cell(
+        self, payload: dict[str, Any], on_event: OnEvent, log: Path, limits: Limits, held: Sequence[int]
+    ) -> Sent:
+        """Send one cell to the worker that has most room, or follow it where an earlier run has left it running."""
+        sent = Sent(next(self._numbers), "run_cell", payload, on_event, limits, log)
+        found = self._hosted.pop(self._key(sent), None)
+        place = self._pool.places.get(found or "")
+        if place is None or not place.has_room():
+            place = self._pool.roomiest()
+        assert place is not None, "there must be a free place"
+        self._send(sent, place, place.take(sent.number))
+        return sent
+
+    def wait(self, timeout: float | None = None) -> list[Sent]:
+        """Follow all cells; see `Executor.wait`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        running = {sent.number: sent for sent in self._sent.values()}
+        free = self.free()
+        while True:
+            left = TURN_S if deadline is None else min(TURN_S, deadline - time.monotonic())
+            self._turn(max(0.0, left))
+            ended = [sent for sent in running.values() if sent.ended]
+            if ended or self.free() > free or (deadline is not None and time.monotonic() >= deadline):
+                return ended
+
+    # How it keeps up with what happens.
+
+    def _turn(self, timeout: float) -> None:
+        """Take the messages that are there, or the first that comes within `timeout` seconds, and act on them."""
+        with contextlib.suppress(queue.Empty):
+            kind, message = self._inbox.get(timeout=timeout)
+            while True:
+                self._take(kind, message)
+                kind, message = self._inbox.get_nowait()
+        self._check_connection()
+        if time.monotonic() - self._refreshed > REFRESH_S:
+            self._refresh()
+        self._place_homeless()
+
+    def _take(self, kind: str, message: Any) -> None:
+        if kind == "event":
+            sent = self._sent.get(message["key"])
+            if sent is not None:
+                sent.on_event(message["event"])
+        elif kind == "done":
+            self._done(*message)
+        elif kind == "vetted":
+            self._join(*message)
+        elif message["action"] == "remove-worker":
+            self._lose(message["worker"])
+        elif message["action"] == "add-worker":
+            self._refresh()
+
+    def _check_connection(self) -> None:
+        if self._client.status != "running":
+            raise GenbenchError(
+                f"the scheduler at {self._address.scheduler} is gone; what is finished is safe: start it and its "
+                "workers again, and the same command goes on"
+            )
+
+    def _refresh(self) -> None:
+        """Look which workers there are: ask the new ones whether they fit, and give up those that are gone."""
+        self._refreshed = time.monotonic()
+        try:
+            workers = self._client.scheduler_info()["workers"]
+        except (OSError, TimeoutError):  # a stall; `_check_connection` knows more
+            return
+        for address in set(self._pool.places) - set(workers):
+            self._lose(address)
+        for place in self._pool.add(workers):
+            if self._prepared:
+                future = self._submit_vetting(place)
+                future.add_done_callback(lambda done, place=place: self._inbox.put(("vetted", (place, done))))
+        if self._pool.places:
+            self._inhabited = self._refreshed
+        elif self._prepared and self._refreshed - self._inhabited > EMPTY_S:
+            raise GenbenchError(f"no worker of {self._address.scheduler} has been there for {EMPTY_S:.0f} s; {REMEDY}")
+
+    def _lose(self, address: str) -> None:
+        if self._pool.remove(address) is None:
+            return
+        self._hosted = {key: worker for key, worker in self._hosted.items() if worker != address}
+        for sent in [each for each in self._sent.values() if each.place is not None and each.place.address == address]:
+            self._lost(sent, "was lost")
+
+    def _lost(self, sent: Sent, how: str) -> None:
+        """Note that a worker did not bring a task to its end, and have another try unless it was the last time."""
+        assert sent.place is not None
+        sent.lost_on.append(sent.place.address)
+        sent.place.leave(sent.number)
+        if sent.future is not None:
+            sent.future.cancel()
+        sent.place = sent.future = None
+        count = len(sent.lost_on)
+        if sent.pinned or sent.killed:
+            self._conclude(sent, Outcome(reason=f"its worker {sent.lost_on[-1]} {how}"))
+        elif count >= MOST_ATTEMPTS:
+            where = ", ".join(sent.lost_on)
+            reason = f"its worker {how} {count} times while the cell ran there ({where}): the cell may be what kills it"
+            self._conclude(sent, Outcome(reason=reason))
+        else:
+            attempt = f"attempt {count + 1} of {MOST_ATTEMPTS}"
+            text = f"its worker {sent.lost_on[-1]} {how}; it runs again on another ({attempt})"
+            sent.on_event({"event": "notice", "text": text})
+            self._homeless.append(sent)
+
+    def _place_homeless(self) -> None:
+        while self._homeless and (place := self._pool.roomiest()) is not None:
+            sent = self._homeless.pop(0)
+            self._send(sent, place, place.take(sent.number))
+
+    # How a task goes out and comes back.
+
+    def _key(self, sent: Sent) -> str:
+        """Return what a task is called on its worker: of a cell the same for every run of the benchmark."""
+        if sent.task != "run_cell" or self._fresh:
+            return f"{self._token}-{sent.number}"
+        where = f"{socket.gethostname()}\0{sent.payload['directory']}"
+        return f"{hashlib.sha256(where.encode()).hexdigest()[:12]}-{sent.payload['id']}"
+
+    def _send(self, sent: Sent, place: Place, slot: int) -> None:
+        payload = sent.payload
+        if sent.task == "run_cell":
+            command = without_paths(payload["command"])
+            payload = {
+                **payload,
+                "covered": None,
+                "command": command,
+                "slot": slot,
+                "jobs": self._pool.side_by_side(place),
+            }
+        key = self._key(sent)
+        cell = payload.get("cell", payload)
+        asked = {
+            "key": key,
+            "task": sent.task,
+            "payload": payload,
+            "limits": asdict(sent.limits),
+            "topic": self._topic,
+            "model": self._models.get(_model_key(cell["model"]["name"], cell["model"]["options"])),
+            "shared": self._shared,
+            "anew": self._fresh and not sent.lost_on,
+        }
+        self._keys.add(key)
+        self._sent[key], sent.place = sent, place
+        name = f"{key}-{self._token}-{sent.number}-{len(sent.lost_on)}"
+        sent.future = self._submit(hosting.work, asked, place, name, place.resources)
+        sent.future.add_done_callback(lambda future: self._inbox.put(("done", (key, future))))
+
+    def _submit(self, function: Any, argument: Any, place: Place, name: str, resources: Any = None) -> Future:
+        return self._client.submit(
+            function,
+            argument,
+            key=f"genbench-{name}",
+            workers=[place.address],
+            allow_other_workers=False,
+            resources=resources,
+            retries=0,
+            pure=False,
+        )
+
+    def _done(self, key: str, future: Future) -> None:
+        sent = self._sent.get(key)
+        if sent is None or sent.future is not future:
+            return  # of an attempt that was given up
+        if future.status == "cancelled":
+            self._check_connection()
+        try:
+            answer = future.result(timeout=FETCH_S)
+        except TimeoutError:  # its worker may be gone, of which a message is on its way
+            self._inbox.put(("done", (key, future)))
+            return
+        except Exception as error:  # whatever Dask or the worker raised
+            self._check_connection()
+            self._lost(sent, f"could not run it ({shortened(f'{type(error).__name__}: {error}', 300)})")
+            return
+        self._answered(sent, answer)
+
+    def _answered(self, sent: Sent, answer: Any) -> None:
+        if isinstance(answer, dict) and "lost" in answer:
+            self._lost(sent, f"has lost it: {shortened(str(answer['lost']), 300)}")
+            return
+        assert sent.place is not None
+        sent.place.leave(sent.number)
+        try:
+            outcome = sent.read(answer)
+            if sent.log is not None:
+                atomic.write_bytes(sent.log, answer["log"])
+            if outcome.ok and sent.task == "run_cell":
+                parcels.unpack(answer, Path(sent.payload["directory"]), sent.payload["id"])
+        except parcels.ParcelError as error:
+            outcome = Outcome(reason=str(error))
+        self._conclude(sent, outcome)
+
+    def _conclude(self, sent: Sent, outcome: Outcome) -> None:
+        sent.outcome, sent.ended = outcome, True
+        self._sent.pop(self._key(sent), None)
+
+    # How it finds out about the cluster.
+
+    def _connected(self) -> Client:
+        where: dict[str, Any] = {"address": self._address.scheduler}
+        if self._address.file is not None:
+            where = {"scheduler_file": str(self._address.file)}
+        try:
+            return Client(**where, timeout=CONNECT_S, set_as_default=False, name="genbench")
+        except (OSError, TimeoutError, ValueError, TypeError) as error:
+            why = shortened(str(error).strip().partition("\n")[0], 200)
+            raise InputError(
+                f"no scheduler answers at {self._address.scheduler} ({why}); start one with: dask scheduler"
+            ) from error
+
+    def _await_workers(self) -> None:
+        deadline = time.monotonic() + WORKERS_S
+        while not self._pool.places and time.monotonic() < deadline:
+            self._refresh()
+            if not self._pool.places:
+                time.sleep(0.2)
+        if not self._pool.places:
+            at = self._address.scheduler
+            raise InputError(f"the scheduler at {at} has no workers; start some with: dask worker {at} --nthreads 1")
+
+    def _probe(self) -> None:
+        """Ask, with nothing that a worker would need genbench for, whether it has genbench."""
+        found = self._client.run(eval, PROBE, on_error="return")
+        _refuse(
+            [
+                f"{address}: genbench with its cluster part is not installed there; install the version that is here"
+                for address, there in found.items()
+                if there is not True
+            ]
+        )
+
+    def _submit_vetting(self, place: Place) -> Future:
+        wanted = {"software": software(), "models": [*self._models.values()], "shared": self._shared}
+        return self._submit(hosting.vet, wanted, place, f"vet-{self._token}-{next(self._numbers)}")
+
+    def _vetted(self, future: Future) -> list[str]:
+        try:
+            return [shortened(str(line), 500) for line in future.result(timeout=60.0)]
+        except Exception as error:  # whatever its Dask or its genbench raises where they are others
+            self._check_connection()
+            return [f"cannot be asked: {shortened(f'{type(error).__name__}: {error}', 300)}"]
+
+    def _join(self, place: Place, future: Future) -> None:
+        """Take a worker that has come late, if it is as the others are."""
+        if self._pool.places.get(place.address) is not place:
+            return
+        lines = self._vetted(future)
+        for line in lines:
+            self._tell(f"{place.address} has come and is not used: {line}")
+        place.ready = not lines
+
+
+def _model_key(name: str, options: Mapping[str, Any]) -> str:
+    return repr((name, sorted(options.items())))
+
+
+def _refuse(lines: Sequence[str]) -> None:
+    """Raise `InputError` where there is anything that differs."""
+    if lines:
+        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        raise InputError("\n\t".join(["workers of the cluster are not as they must be:", *lines[:MOST_LINES], *more]))
+
+
+def _differences(first: Any, other: Any, name: str = "") -> str:
+    """Return the first thing that differs between two answers of plain values."""
+    if isinstance(first, dict) and isinstance(other, dict):
+        for key in [*first, *(key for key in other if key not in first)]:
+            if first.get(key) != other.get(key):
+                return _differences(first.get(key), other.get(key), f"{name} {key}".strip())
+    return f"its {name} is {shortened(repr(other), 80)}, of others {shortened(repr(first), 80)}"

@@ -1,0 +1,85 @@
+"""What a cell left on a worker, as bytes with their SHA-256: packed there, checked and written by the benchmark."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from genbench.errors import GenbenchError
+from genbench.machine import atomic
+from genbench.records.record import Record, read_record, record_path
+
+__all__ = ["ParcelError", "pack", "unpack"]
+
+FOLDER = "samples"  # what a record may name lies there
+MOST_BYTES = 2**30  # of one cell: a picture has some megabytes at most
+
+
+class ParcelError(GenbenchError):
+    """What came back from a worker cannot be used; the line says what is wrong with it."""
+
+
+def pack(directory: Path, cell_id: str) -> dict[str, Any]:
+    """Return the record of a cell and the files that it names, by their paths in `directory`, each with its hash.
+
+    Raises:
+        OSError: one of them cannot be read.
+    """
+    record = record_path(directory, cell_id)
+    named = json.loads(record.read_bytes())["artifacts"].values()
+    paths = [*dict.fromkeys(named), record.relative_to(directory).as_posix()]
+    files = {path: (directory / path).read_bytes() for path in paths}
+    return {"files": files, "sha256": {path: _sha256(content) for path, content in files.items()}}
+
+
+def unpack(parcel: Mapping[str, Any], directory: Path, cell_id: str) -> None:
+    """Check what `pack` made of a cell, and write it to `directory`: the record last.
+
+    Raises:
+        ParcelError: a file is not what was sent, is missing, or has no business there.
+        OSError: a file cannot be written.
+    """
+    files, sums = parcel.get("files"), parcel.get("sha256")
+    if (
+        not isinstance(files, dict)
+        or not isinstance(sums, dict)
+        or not all(type(each) is bytes for each in files.values())
+    ):
+        raise ParcelError("what came back from its worker is nothing that genbench sends")
+    if sum(map(len, files.values())) > MOST_BYTES:
+        raise ParcelError("what came back from its worker is larger than any cell's files")
+    for path, content in files.items():
+        if sums.get(path) != _sha256(content):
+            raise ParcelError(f"{path} came back from its worker damaged: its checksum does not fit")
+    written = record_path(directory, cell_id)
+    name = written.relative_to(directory).as_posix()
+    if name not in files:
+        raise ParcelError("its worker sent no record")
+    named = _checked(files[name], cell_id).data["artifacts"].values()
+    for path in dict.fromkeys(named):
+        if PurePosixPath(path).parts[:1] != (FOLDER,) or path not in files:
+            raise ParcelError(f"its record names {path}, which its worker did not send or may not")
+        if not _holds(directory / path, files[path]):
+            atomic.write_bytes(directory / path, files[path])
+    atomic.write_bytes(written, files[name])
+
+
+def _checked(content: bytes, cell_id: str) -> Record:
+    """Return the record that some bytes are, read as every record is."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{cell_id}.json"
+        path.write_bytes(content)
+        return read_record(path)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Return whether a file is there already, as the picture of the data that many cells share is."""
+    return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,95 @@
+"""The workers that there are, and how many cells each can take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["GPU", "Place", "Pool"]
+
+GPU = "GPU"  # as workers name the resource: `dask worker --resources GPU=1`
+
+
+@dataclass(eq=False)
+class Place:
+    """One worker.
+
+    Args:
+        address: of it.
+        host: it is on.
+        slots: cells that it can take at once: its GPUs where it names any, else its threads.
+        by_gpu: whether they are GPUs.
+        ready: whether it has been asked, and is as it must be.
+        taken: slots in use, by the number of the task.
+    """
+
+    address: str
+    host: str
+    slots: int
+    by_gpu: bool
+    ready: bool = False
+    taken: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def resources(self) -> dict[str, float] | None:
+        """What a cell takes of the worker beside a thread, as Dask counts it."""
+        return {GPU: 1} if self.by_gpu else None
+
+    def free(self) -> int:
+        """Return how many more cells it can take."""
+        return self.slots - len(self.taken) if self.ready else 0
+
+    def has_room(self) -> bool:
+        """Whether it can take another cell."""
+        return self.free() > 0
+
+    def take(self, number: int) -> int:
+        """Give a slot to a task, and return it."""
+        slot = min(set(range(self.slots)) - set(self.taken.values()))
+        self.taken[number] = slot
+        return slot
+
+    def leave(self, number: int) -> None:
+        """Free the slot of a task, if it has one."""
+        self.taken.pop(number, None)
+
+
+class Pool:
+    """The workers of a cluster that can take cells."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, Place] = {}
+
+    def add(self, workers: Mapping[str, Mapping[str, Any]]) -> list[Place]:
+        """Take what the scheduler says of its workers; return those that were not known.
+
+        Where any of them names GPUs, only those count that do.
+        """
+        gpus = {address: int((each.get("resources") or {}).get(GPU, 0)) for address, each in workers.items()}
+        any_gpu = any(gpus.values())
+        new = []
+        for address, each in workers.items():
+            if address in self.places or (any_gpu and not gpus[address]):
+                continue
+            slots = min(gpus[address], each["nthreads"]) if any_gpu else each["nthreads"]
+            new.append(Place(address, str(each["host"]), max(1, slots), any_gpu))
+        self.places |= {place.address: place for place in new}
+        return new
+
+    def remove(self, address: str) -> Place | None:
+        """Forget a worker."""
+        return self.places.pop(address, None)
+
+    def free(self) -> int:
+        """Return how many more cells all of them can take."""
+        return sum(place.free() for place in self.places.values())
+
+    def roomiest(self) -> Place | None:
+        """Return the worker that can take most, or None where none can take any."""
+        best = max(self.places.values(), key=Place.free, default=None)
+        return best if best is not None and best.has_room() else None
+
+    def side_by_side(self, place: Place) -> int:
+        """Return how many cells may run on the host of a worker, which share its cores."""
+        return sum(each.slots for each in self.places.values() if each.host == place.host)

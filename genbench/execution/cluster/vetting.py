@@ -1,0 +1,150 @@
+"""How a worker differs from what a benchmark needs: software, models, the folder for checkpoints; a line for each."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import genbench
+from genbench.config import ModelSpec
+from genbench.errors import InputError
+from genbench.execution.executor import FoundModel
+from genbench.machine import atomic
+from genbench.plugin import finding
+
+__all__ = ["Shipment", "differing_models", "differing_software", "software", "unwritable"]
+
+
+@functools.cache
+def software() -> dict[str, str]:
+    """Return what numbers depend on beside plugins and data: the versions, and the hash of genbench's own source."""
+    folder = Path(genbench.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return {
+        "genbench": genbench.__version__,
+        "genbench's source": digest.hexdigest()[:12],
+        "torch": importlib.metadata.version("torch").partition("+")[0],  # the client may do without CUDA
+        "Python": platform.python_version(),
+    }
+
+
+def differing_software(expected: Mapping[str, str]) -> list[str]:
+    """Return how this process differs from another's `software`."""
+    own = software()
+    return [f"{name} is {own.get(name)}, here {value}" for name, value in expected.items() if own.get(name) != value]
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A model as a worker is asked for it, in plain values; a model file comes with the files beside it.
+
+    Args:
+        name: of the model as the benchmark names it.
+        options: of the model.
+        distribution: that offers it.
+        version: of the distribution.
+        source_sha256: of its code.
+        files: of a model file and what it reads in its own folder: their bytes, by their paths in that folder.
+        names: of all that its code comes from, as its coverage calls them.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    distribution: str
+    version: str
+    source_sha256: str
+    files: Mapping[str, bytes]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: FoundModel) -> Shipment:
+        """Pack a model.
+
+        Raises:
+            InputError: a file has changed since it was hashed.
+        """
+        source, files, names = model.provenance, {}, ()
+        if model.covered is not None:
+            names = tuple(sorted(model.covered.files))
+            if model.spec.is_file:
+                folder = model.covered.folder.resolve()
+                inside = [each for each in model.covered.files.values() if Path(each.path).is_relative_to(folder)]
+                files = {Path(each.path).relative_to(folder).as_posix(): _unchanged(each) for each in inside}
+        spec = model.spec
+        return cls(
+            spec.name, spec.options, source["distribution"], source["version"], source["source_sha256"], files, names
+        )
+
+    @property
+    def key(self) -> str:
+        """What tells it from others on a worker."""
+        return hashlib.sha256(repr((self.name, self.source_sha256)).encode()).hexdigest()[:16]
+
+    def unpack(self, folder: Path) -> None:
+        """Write the files of a model file below `folder`, where they are not yet."""
+        for name, content in self.files.items():
+            path = folder / name
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise InputError(f"{name} does not lie in the model's folder")
+            atomic.write_bytes(path, content)
+
+    def spec(self, folder: Path) -> ModelSpec:
+        """Return the model as it is named here, where its files lie in `folder`."""
+        spec = ModelSpec(self.name, self.options)
+        return ModelSpec(str(folder / Path(self.name).name), self.options) if spec.is_file else spec
+
+
+def _unchanged(source: Any) -> bytes:
+    content = Path(source.path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != source.sha256:
+        raise InputError(f"{source.path} changed while this run began; run the same command again")
+    return content
+
+
+def differing_models(shipments: Sequence[Shipment], folder: Path) -> list[str]:
+    """Return how the models here differ; the files of model files lie below `folder`, each in that of its `key`."""
+    return [line for each in shipments if (line := _differing(each, folder / each.key))]
+
+
+def _differing(wanted: Shipment, folder: Path) -> str:
+    try:
+        found = finding.find(wanted.spec(folder), [wanted.distribution])
+        covered = found.coverage(wanted.options)
+        own = found.provenance(covered)
+    except InputError as error:
+        return str(error)
+    if own.version != wanted.version:
+        return f"{found} is {own.version}, here {wanted.version}"
+    if own.source_sha256 == wanted.source_sha256:
+        return ""
+    missing = [name.lstrip("+") for name in wanted.names if covered is None or name not in covered.files]
+    if missing and wanted.files:
+        return (
+            f"{found} imports or reads {', '.join(missing)}, which lies outside of its folder and is not sent along; "
+            "put it beside the model, or install it on the workers"
+        )
+    return f"{found}: its source is another" + (f": {', '.join(missing)} is missing" if missing else "")
+
+
+def unwritable(shared: Path) -> str:
+    """Return why checkpoints cannot be written to a folder; empty where they can."""
+    try:
+        (shared / "checkpoints").mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=shared / "checkpoints", prefix=atomic.TEMPORARY_PREFIX)
+    except OSError as error:
+        return f"cannot write to --shared {shared}: {error.strerror}"
+    os.close(handle)
+    os.unlink(name)
+    atomic.sweep(shared)
+    return ""

@@ -1,0 +1,34 @@
+"""Which executor runs the cells of a benchmark."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+from genbench.execution.conditions import Conditions
+from genbench.execution.executor import Executor
+from genbench.execution.local import ForkServer
+
+__all__ = ["executor_for"]
+
+
+def executor_for(conditions: Conditions, tell: Callable[[str], None]) -> Executor:
+    """Return what runs cells under these conditions.
+
+    Args:
+        conditions: of the benchmark.
+        tell: takes a line for the user.
+
+    Raises:
+        InputError: there cannot be such an executor.
+    """
+    if conditions.cluster is None:
+        return ForkServer(conditions.jobs)
+    from genbench.execution.cluster.address import Address, needs_extra
+
+    if importlib.util.find_spec("distributed") is None:
+        raise needs_extra()
+    address = Address.parse(conditions.cluster)
+    from genbench.execution.cluster.engine import DaskExecutor
+
+    return DaskExecutor(address, conditions.shared, conditions.fresh, tell)
