@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "growth"))
 from reporting import Writer, more_seeds, more_settings
 
-from genbench.report.current import NOTE
+from genbench.records.rendered import NOTE
 
 KINDS = {"seeds": more_seeds, "settings": more_settings}
 # The kernel's own count of the most memory, VmHWM: that of `getrusage` begins at what the parent process had.

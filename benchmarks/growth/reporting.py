@@ -22,7 +22,7 @@ from parts import Parts, repeated
 from genbench import report
 from genbench.records.identity import canonical
 from genbench.records.record import record_path
-from genbench.report.current import NOTE
+from genbench.records.rendered import NOTE
 from genbench.report.stored import stored_records
 
 __all__ = ["QUICK", "SETTINGS", "Size", "Writer", "measure", "more_seeds", "more_settings"]

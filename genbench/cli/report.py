@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from genbench.config.target import Target
 
 
 @click.command(short_help="Render a benchmark's report again from its records.")
@@ -24,10 +29,20 @@ def report(directory: Path, targets: tuple[str, ...]) -> None:
       genbench report reports/digits --target 'fd<20' --target 'fd_ratio<3'
     """
     from genbench.datasets.cacheless import settings_of_matplotlib
+    from genbench.records.rendered import is_current
+
+    given = _read(targets) if targets else None
+    page = directory / "report.md"
+    # Looked at first: only to import what draws takes longer.
+    if not is_current(directory, given, lambda line: click.echo(line, err=True)):
+        with settings_of_matplotlib():
+            from genbench.report import render_again
+
+            page = render_again(directory, given)
+    click.echo(page)
+
+
+def _read(texts: Sequence[str]) -> list[Target]:
     from genbench.evaluation.targets import read_targets
 
-    given = read_targets([part for text in targets for part in text.split(",")]) if targets else None
-    with settings_of_matplotlib():
-        from genbench import report as rendering
-
-        click.echo(rendering.render_directory(directory, given, lambda line: click.echo(line, err=True)))
+    return read_targets([part for text in texts for part in text.split(",")])

@@ -9,9 +9,10 @@ from typing import Any
 from genbench.config.target import Target
 from genbench.machine import atomic
 from genbench.machine.atomic import Replacing
+from genbench.records import rendered
 from genbench.records.identity import slug
 from genbench.records.plans import missing_cells, planned_targets
-from genbench.report import current, pages
+from genbench.report import pages
 from genbench.report.across import Across, across
 from genbench.report.across_figures import draw_across
 from genbench.report.across_page import across_parts
@@ -32,7 +33,7 @@ from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import target_parts
 from genbench.report.to_target import check_held, places, profiles
 
-__all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
+__all__ = ["curve_frame", "frame", "load_records", "render", "render_again", "render_directory"]
 
 
 def render_directory(
@@ -40,7 +41,7 @@ def render_directory(
 ) -> Path:
     """Render the report of a benchmark's folder from its records alone; return the report's path.
 
-    A report of many records that is current (`current.is_current`) is left as it is.
+    A report that is current (`rendered.is_current`) is left as it is.
 
     Args:
         directory: of the benchmark.
@@ -50,10 +51,14 @@ def render_directory(
     Raises:
         InputError: there are no records, or a target is given that no curve of theirs holds.
     """
-    given = None if targets is None else [str(target) for target in targets]
-    if current.is_current(directory, given, say):
+    if rendered.is_current(directory, targets, say):
         return directory / "report.md"
-    made = current.Made(directory, given)
+    return render_again(directory, targets)
+
+
+def render_again(directory: Path, targets: Sequence[Target] | None = None) -> Path:
+    """Do what `render_directory` does where the report is not current, and note what it was made from."""
+    made = rendered.Made(directory, targets)
     records = [record.data for record in stored_records(directory, made.records)]
     made.look(records)
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
@@ -64,8 +69,7 @@ def render_directory(
         check_held(targets, records, directory)
     missing = missing_cells(directory, records)
     report = render(directory, records, "\n".join(commands) or None, missing, targets, made.replacing)
-    if len(records) >= current.LEAST_RECORDS or (directory / current.NOTE).exists():
-        current.note(made)
+    rendered.note(made)
     return report
 
 

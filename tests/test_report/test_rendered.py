@@ -1,9 +1,11 @@
-"""A large report is left as it is where nothing changed, and made from the records wherever anything did."""
+"""A report is left as it is where nothing changed, and made from the records wherever anything did."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,19 +16,18 @@ from click.testing import CliRunner
 from genbench import report
 from genbench.cli.report import report as command
 from genbench.config.target import Target
+from genbench.records import rendered
 from genbench.records.record import RecordError, record_path, write_record
-from genbench.report import current
 
 Record = dict[str, Any]
 
 
 @pytest.fixture
 def renderings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Counts the reports that were made; from two records on they are noted."""
+    """Counts the reports that were made."""
     made: list[int] = []
     render = report.render
     monkeypatch.setattr(report, "render", lambda *arguments: made.append(1) or render(*arguments))
-    monkeypatch.setattr(current, "LEAST_RECORDS", 2)
     return made
 
 
@@ -60,7 +61,7 @@ def test_nothing_is_made_twice_and_the_bytes_are_those_without_a_note(folder: Pa
     assert said(folder) == []
     assert len(renderings) == 1
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.csv")} == times
-    (folder / current.NOTE).unlink()
+    (folder / rendered.NOTE).unlink()
     assert said(folder) == []
     assert len(renderings) == 2
     assert written(folder) == before
@@ -108,7 +109,7 @@ def test_a_report_is_made_again_where_anything_changed(folder: Path, renderings:
     assert said(folder) == []
     assert len(renderings) == 2
     after = written(folder)
-    (folder / current.NOTE).unlink()
+    (folder / rendered.NOTE).unlink()
     report.render_directory(folder)
     assert written(folder) == after
     assert len(renderings) == 3
@@ -117,7 +118,7 @@ def test_a_report_is_made_again_where_anything_changed(folder: Path, renderings:
 def test_another_version_of_the_program_makes_it_again(
     folder: Path, renderings: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(current, "_program", lambda: "another")
+    monkeypatch.setattr(rendered, "_program", lambda: "another")
     assert said(folder) == []
     assert len(renderings) == 2
     report.render_directory(folder)
@@ -137,7 +138,7 @@ BROKEN: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_note_that_cannot_be_used_is_made_again_and_said_once(folder: Path, renderings: list[int], name: str) -> None:
-    before, note = written(folder), folder / current.NOTE
+    before, note = written(folder), folder / rendered.NOTE
     changed = BROKEN[name](note.read_text())
     assert changed != note.read_text()
     note.write_text(changed)
@@ -151,7 +152,7 @@ def test_a_note_that_cannot_be_used_is_made_again_and_said_once(folder: Path, re
 
 
 def test_the_line_about_a_note_goes_to_the_errors_of_the_command(folder: Path) -> None:
-    (folder / current.NOTE).write_text("{}")
+    (folder / rendered.NOTE).write_text("{}")
     for lines in (1, 0):
         done = CliRunner().invoke(command, [str(folder)])
         assert done.exit_code == 0
@@ -189,27 +190,35 @@ def test_a_record_that_arrives_while_a_report_is_made_is_in_the_next(
 def test_what_another_report_wrote_meanwhile_is_not_taken_for_ones_own(
     folder: Path, renderings: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note = current.note
+    note = rendered.note
 
-    def overtaken(made: current.Made) -> None:
+    def overtaken(made: rendered.Made) -> None:
         (folder / "curves.csv").write_text("of other records\n")
         note(made)
 
-    (folder / current.NOTE).unlink()
-    monkeypatch.setattr(current, "note", overtaken)
+    (folder / rendered.NOTE).unlink()
+    monkeypatch.setattr(rendered, "note", overtaken)
     report.render_directory(folder)
     assert len(renderings) == 2
-    monkeypatch.setattr(current, "note", note)
+    monkeypatch.setattr(rendered, "note", note)
     report.render_directory(folder)
     assert len(renderings) == 3
     assert (folder / "curves.csv").read_text() != "of other records\n"
 
 
-def test_a_small_folder_gets_no_note(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / current.NOTE).unlink()
-    monkeypatch.setattr(current, "LEAST_RECORDS", 3)
-    report.render_directory(folder)
-    assert not (folder / current.NOTE).exists()
+def test_the_command_imports_nothing_that_draws_where_a_report_is_current(folder: Path) -> None:
+    code = (
+        "import sys; from genbench.cli import cli; cli(['report', sys.argv[1]], standalone_mode=False); "
+        "print(*sorted({'matplotlib', 'pandas', 'scipy', 'torch'} & sys.modules.keys()))"
+    )
+
+    def drawn_with() -> str:
+        done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[-1]
+
+    assert drawn_with() == ""
+    (folder / "report.md").unlink()
+    assert drawn_with() == "matplotlib pandas scipy"
 
 
 def test_another_target_makes_it_anew(tmp_path: Path, make: Callable[..., Record], renderings: list[int]) -> None:

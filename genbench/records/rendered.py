@@ -1,7 +1,8 @@
-"""Whether a report is still that of its records, noted beside them, so that a large one is not made again for nothing.
+"""Whether a report is still that of its records, noted beside them, so that it is not made again for nothing.
 
 The note holds no number of a record: what the report was made from, each by a checksum, and what it wrote. All of it is
 verified on the next call, and where anything differs, the report is made from the records as if there were no note.
+Nothing here needs what draws and writes a report, whose imports take longer than a small report's verification.
 """
 
 from __future__ import annotations
@@ -11,21 +12,20 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import genbench
+from genbench.config.target import Target
 from genbench.machine import atomic
 from genbench.records.record import RecordError, record_contents
 
-__all__ = ["LEAST_RECORDS", "NOTE", "Made", "is_current", "note"]
+__all__ = ["NOTE", "Made", "is_current", "note"]
 
 NOTE = ".report.json"
-LEAST_RECORDS = 500
-"""Fewer records are rendered in no time, and their folder, which may be one that is committed, gets no note."""
 
 _KIND = "genbench_report"
 _VERSION = 1
@@ -42,7 +42,7 @@ class Made:
     """
 
     directory: Path
-    targets: list[str] | None = None  # that were asked for; None, those of the runs
+    targets: Sequence[Target] | None = None  # that were asked for; None, those of the runs
     records: Any = field(default_factory=hashlib.sha256)
     plans: str = ""
     artifacts: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def note(made: Made) -> None:
     """Note beside the records what a report was made from."""
     body = {
         "program": _program(),
-        "targets": made.targets,
+        "targets": _texts(made.targets),
         "records": made.records.hexdigest(),
         "plans": made.plans,
         "artifacts": list(made.artifacts),
@@ -79,8 +79,8 @@ def note(made: Made) -> None:
     atomic.write_text(made.directory / NOTE, json.dumps(document) + "\n")
 
 
-def is_current(directory: Path, targets: list[str] | None, say: Callable[[str], None]) -> bool:
-    """Return whether the report of a folder is what `render_directory` would write again.
+def is_current(directory: Path, targets: Sequence[Target] | None, say: Callable[[str], None]) -> bool:
+    """Return whether the report of a folder is what `report.render_again` would write.
 
     Every record is read and its bytes go into one checksum, so an edit is noticed whatever its size and time say. Of
     artifacts, which are pictures, size and times are compared.
@@ -101,7 +101,7 @@ def is_current(directory: Path, targets: list[str] | None, say: Callable[[str], 
         return False
     return (
         found["program"] == _program()
-        and found["targets"] == targets
+        and found["targets"] == _texts(targets)
         and found["plans"] == _plans(directory)
         and found["artifacts_state"] == _state(directory, found["artifacts"])
         and all(_checksum(directory / name) == expected for name, expected in found["outputs"].items())
@@ -122,6 +122,10 @@ def _read(content: bytes) -> dict[str, Any] | None:
 
 def _sum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _texts(targets: Sequence[Target] | None) -> list[str] | None:
+    return None if targets is None else [str(target) for target in targets]
 
 
 def _records(directory: Path) -> str | None:
@@ -168,6 +172,6 @@ def _program() -> str:
     """Return what decides how the same records are rendered: the sources of genbench, and what it draws with."""
     root = Path(genbench.__file__).parent
     digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _DRAWN_WITH).encode())
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted([*root.rglob("*.py"), *(root / "report" / "assets").rglob("*.*")]):
         digest.update(f"{path.relative_to(root).as_posix()} {_checksum(path)}\n".encode())
     return digest.hexdigest()
