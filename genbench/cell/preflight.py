@@ -59,6 +59,7 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
     settings = cell.settings
     device = environment.choose_device(settings.device)
     _refuse_without_cuda(settings, device)
+    _refuse_ranks(settings, device)
     emit({"event": "stage", "stage": f"loading {cell.dataset}"})
     dataset = load_dataset(cell.dataset, settings)
     if dataset.remark is not None:
@@ -100,6 +101,24 @@ def _refuse_without_cuda(settings: Settings, device: torch.device) -> None:
     for flag, wanted in asked.items():
         if wanted and device.type != "cuda":
             raise InputError(f"{flag} needs a CUDA device, and this benchmark runs on {device}; leave it out")
+
+
+def _refuse_ranks(settings: Settings, device: torch.device) -> None:
+    ranks, size = settings.ranks, settings.batch_size
+    if ranks == 1:
+        return
+    if size % ranks:
+        below, above = size - size % ranks, size - size % ranks + ranks
+        instead = f"{below} or {above}" if below else str(above)
+        raise InputError(f"a batch of {size} does not divide among {ranks} ranks; use --batch-size {instead}")
+    if device.type == "mps":
+        raise InputError(f"--ranks {ranks} needs the CPU or several GPUs, and this benchmark runs on mps; leave it out")
+    if device.type == "cuda":
+        if ":" in settings.device:
+            raise InputError(f"--device {settings.device} is one GPU, and --ranks {ranks} needs several; use cuda")
+        count = torch.cuda.device_count()
+        if count < ranks:
+            raise InputError(f"--ranks {ranks} needs as many GPUs, and this machine has {count}; leave it out")
 
 
 def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import datetime
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from genbench import seeding
 from genbench.cell import preflight
 from genbench.cell.artifacts import save_artifacts
 from genbench.cell.events import Emit, Events
+from genbench.cell.follower import follow
+from genbench.cell.ranks import Ranks
 from genbench.cell.source import SourceWatch
 from genbench.cell.training import CellTraining
 from genbench.config import Cell
@@ -48,13 +51,18 @@ def run(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
             None, how many `jobs` run side by side and the `slot` of this one among them.
         emit: takes events: the stage, and progress within it.
     """
-    return _CellRun(payload, emit).run()
+    cell = Cell.from_json(payload["cell"])
+    if cell.settings.ranks == 1 or cell.is_control:
+        return _CellRun(payload, emit).run()
+    with Ranks(cell.settings.ranks, partial(follow, payload), emit) as ranks:
+        return _CellRun(payload, emit, ranks).run()
 
 
 class _CellRun:
     """The stages of one cell, and what they share."""
 
-    def __init__(self, payload: Mapping[str, Any], emit: Emit) -> None:
+    def __init__(self, payload: Mapping[str, Any], emit: Emit, ranks: Ranks | None = None) -> None:
+        self.ranks = ranks
         self.payload = payload
         self.events = Events(emit)
         self.cell = Cell.from_json(payload["cell"])
@@ -63,7 +71,9 @@ class _CellRun:
         self.checkpoint_path = checkpoint_path(self.directory, payload["id"])
         self.threads_before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
         self.count: int = payload["description"]["samples"]
-        self.device = environment.share(payload["description"]["device"], payload["slot"], payload["jobs"])
+        size = 1 if ranks is None else ranks.size
+        slot, jobs = payload["slot"] * size, payload["jobs"] * size
+        self.device = environment.share(payload["description"]["device"], slot, jobs)
         self.started_at = _now()
 
     def run(self) -> dict[str, Any]:
@@ -73,6 +83,8 @@ class _CellRun:
         reference = measurement.reference_for(self.dataset, extractor, self.events)
         metrics = select(self.settings.metrics, self.dataset.kind.name)
         self.evaluator = Evaluator(self.dataset, extractor, reference, metrics)
+        if self.ranks is not None:
+            self.evaluator.extract = self.ranks.extract
         self.evaluator.watch = self.watch = Stopwatch(time.perf_counter, self.tell_metric)
         cell_id, description, command = (self.payload[name] for name in ("id", "description", "command"))
         try:
@@ -134,7 +146,7 @@ class _CellRun:
         before["the environment"] = world.snapshot()["the environment"]
         interval = self.payload["checkpoint_interval"]
         training = CellTraining(
-            self.cell, plugin, self.dataset, self.device, self.checkpoint_path, interval, self.events
+            self.cell, plugin, self.dataset, self.device, self.checkpoint_path, interval, self.events, 0, self.ranks
         )
         # Only a budget in FLOPs has to know them all ahead. Otherwise one step shows here whether they can be counted,
         # and the others are counted when nothing else can be disturbed by it.
@@ -160,11 +172,12 @@ class _CellRun:
         self.events.stage("measuring")
         final = evaluation.final()
         self.check_world(plugin, before, "train")
+        others = [] if self.ranks is None else self.ranks.finish()
         self.check_leftovers(plugin)
         source.at_the_end(plugin)
         on_curve = progress.rows[0].numbers
         progress.rows[-1].numbers = {name: value.value for name, value in final.numbers.items() if name in on_curve}
-        memory = cost.peak_memory(self.device)  # before another model is built
+        memory = cost.largest([cost.peak_memory(self.device), *others])  # before another model is built
         if not by_flops:
             self.events.stage("counting")
             flops = training.count_flops(max(1, progress.step))  # none was taken where the first evaluation was enough

@@ -6,8 +6,9 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 
 from genbench import seeding
 from genbench.cell.events import Events
+from genbench.cell.ranks import Ranks
 from genbench.config import Cell, Target
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
@@ -45,6 +47,8 @@ class CellTraining:
         checkpoint_path: where it is saved, and taken up again.
         checkpoint_interval: seconds between checkpoints, or None.
         events: is told how far it is.
+        rank: of this process among those that train the cell.
+        ranks: all of them, where there are several and this is the first.
     """
 
     cell: Cell
@@ -54,6 +58,8 @@ class CellTraining:
     checkpoint_path: Path
     checkpoint_interval: float | None
     events: Events
+    rank: int = 0
+    ranks: Ranks | None = None
 
     def steps(self, flops: Flops) -> int | None:
         """Return how many steps the budget is; None for a time."""
@@ -66,17 +72,21 @@ class CellTraining:
         Args:
             steps: how many there will be, as the model is told; None where nobody knows.
         """
-        model = self._seeded(steps)
-        if not os.path.lexists(self.checkpoint_path):
-            return model, Progress()
-        try:
-            progress = self._restored(model)
-        except checkpoint.CheckpointError as error:
-            self.events.notice(f"{error}; training begins anew")
-            self._clear_checkpoint()
-            return self._seeded(steps), Progress()  # for part of the state may have been loaded
-        self.events.notice(f"resumes after step {progress.step:,}")
+        model, progress = self._begun(steps)
+        if self.ranks is not None:
+            self.ranks.take_up(self.plugin, model, self.device, steps, progress.step > 0 or bool(progress.rows))
         return model, progress
+
+    def follow(self, steps: int | None, resumed: bool) -> Model:
+        """Build the model as a rank but the first, or take it up where the last checkpoint left it."""
+        model = self._seeded(steps)
+        if resumed:
+            checkpoint.restore(self.checkpoint_path, model, self.rank)
+        return model
+
+    def seed(self) -> None:
+        """Seed torch's global generators, from which a training step draws: another seed for each rank."""
+        seeding.seed_global(self.cell.seed, "train", *(("rank", self.rank) if self.rank else ()))
 
     def count_flops(self, most: int = MOST_STEPS) -> Flops:
         """Count the FLOPs of training steps and of a sampled item, on a model that is then thrown away.
@@ -87,7 +97,11 @@ class CellTraining:
         model = self._build(None)  # a model may not know its steps before they are counted
         budget = self.cell.settings.budget
         allowed = budget.amount if budget.unit == "flop" else None
-        return count_flops(self.plugin, model, self._batches(), self.device, most, allowed, self._before(model))
+        ranks = self.cell.settings.ranks
+        if allowed is not None:
+            allowed /= ranks
+        flops = count_flops(self.plugin, model, self.batches(), self.device, most, allowed, self.before(model))
+        return flops if ranks == 1 else flops.of_ranks(ranks)
 
     def train(
         self,
@@ -107,8 +121,9 @@ class CellTraining:
         settings = self.cell.settings
         schedule = Schedule(steps, None if steps is not None else settings.budget.amount, settings.evaluations)
         autosave = checkpoint.Autosave(
-            self.checkpoint_path, model, self.checkpoint_interval, time.monotonic, self.events.notice
+            self.checkpoint_path, model, self.checkpoint_interval, time.monotonic, self.events.notice, self._states
         )
+        ranks, before = self.ranks, self.before(model)
 
         def evaluated(progress: Progress) -> dict[str, float]:
             self.events.stage("evaluating")
@@ -126,16 +141,17 @@ class CellTraining:
             loop.train(
                 self.plugin,
                 model,
-                self._batches(),
+                self.batches(),
                 schedule,
                 progress,
                 clock=cost.clock(self.device),
                 precision=settings.training_precision,
-                prepare=self._before(model),
-                step=self.replayed_step(model),
+                prepare=partial(ranks.prepare, before) if ranks and before else before,
+                step=ranks.lockstep.step if ranks else self.replayed_step(model),
                 evaluate=evaluated,
                 after_window=after_window,
                 enough=self.targets_are_met if settings.stop_at_target else None,
+                together=ranks,
             )
         if schedule.window(progress):
             self.events.notice(f"target {', '.join(settings.target)} met: training ends after step {progress.step:,}")
@@ -167,8 +183,24 @@ class CellTraining:
     def _seeded(self, steps: int | None) -> Model:
         """Build the model, and seed its training."""
         model = self._build(steps)
-        seeding.seed_global(self.cell.seed, "train")
+        self.seed()
         return model
+
+    def _begun(self, steps: int | None) -> tuple[Model, Progress]:
+        model = self._seeded(steps)
+        if not os.path.lexists(self.checkpoint_path):
+            return model, Progress()
+        try:
+            progress = self._restored(model)
+        except checkpoint.CheckpointError as error:
+            self.events.notice(f"{error}; training begins anew")
+            self._clear_checkpoint()
+            return self._seeded(steps), Progress()  # for part of the state may have been loaded
+        self.events.notice(f"resumes after step {progress.step:,}")
+        return model, progress
+
+    def _states(self) -> Sequence[dict[str, Any]]:
+        return self.ranks.random_states() if self.ranks is not None else ()
 
     def _restored(self, model: Model) -> Progress:
         data = checkpoint.restore(self.checkpoint_path, model)
@@ -195,11 +227,16 @@ class CellTraining:
             raise PluginError(f"{self.plugin}: build_model returned {type(model).__name__}, expected a genbench.Model")
         return model
 
-    def _before(self, model: Model) -> Callable[[], None] | None:
+    def before(self, model: Model) -> Callable[[], None] | None:
+        """Return what calls the hook `before_training`; None where the plugin has none."""
         return before_training(self.plugin, model, self.dataset.train, self.device)
 
-    def _batches(self) -> loop.Batches:
-        return loop.Batches(self.dataset.train, self.cell.settings.batch_size, self.cell.seed, self.device)
+    def batches(self) -> loop.Batches:
+        """Return the training batches, or this rank's rows of them."""
+        settings = self.cell.settings
+        return loop.Batches(
+            self.dataset.train, settings.batch_size, self.cell.seed, self.device, self.rank, settings.ranks
+        )
 
 
 def _progress_event(progress: Progress, schedule: Schedule) -> dict[str, Any]:

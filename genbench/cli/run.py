@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_BUDGET = "3000steps"
 SHORT_BUDGET = "1000steps"  # where no model is named
 OF_TRAINING = (
-    *("batch_size", "evaluations", "training_precision", "compile", "cuda_graph"),
+    *("batch_size", "evaluations", "training_precision", "compile", "cuda_graph", "ranks"),
     *("checkpoint_interval", "plugins_from", "target", "stop_at_target"),
 )
 
@@ -67,6 +67,7 @@ OF_TRAINING = (
 @click.option("--training-precision", metavar="P", help="fp32, tf32 (CUDA) or bf16.  [default: fp32]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the networks.")
 @click.option("--cuda-graph", is_flag=True, default=None, help="Replay steps from a CUDA graph, where allowed.")
+@click.option("--ranks", type=Whole(), metavar="N", help="Processes that train one cell, a device each.  [default: 1]")
 @click.option(
     "--extractor",
     metavar="E",

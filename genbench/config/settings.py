@@ -15,7 +15,7 @@ EvalPrecision = Literal["fp32", "bf16"]
 DEFAULT_BUDGET = Budget(3000, "steps")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # Far beyond what is useful; memory and disk refuse sooner. An evaluation is a point of a curve.
-LARGEST = {"batch_size": 2**31 - 1, "evaluations": 10_000, "samples": 2**31 - 1, "image_size": 65_535}
+LARGEST = {"batch_size": 2**31 - 1, "evaluations": 10_000, "samples": 2**31 - 1, "image_size": 65_535, "ranks": 64}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Settings:
         training_precision: `fp32` keeps TF32 out, `tf32` lets CUDA round what products and convolutions read to it,
             `bf16` trains under autocast. `precision` alone is a metric's name; `eval_precision` is the extractor's.
         compile: whether networks are compiled.
+        ranks: processes that train one cell together, each on a device of its own and its rows of the batch.
         cuda_graph: whether the steps of models that declare `capturable` are replayed from a CUDA graph.
         extractor: a key of `genbench.features.EXTRACTORS`.
         weights: a file with the weights of Inception, DINOv2 or CLIP.
@@ -50,6 +51,7 @@ class Settings:
     training_precision: Precision = "fp32"
     compile: bool = False
     cuda_graph: bool = False
+    ranks: int = 1
     extractor: str = "auto"
     weights: str | None = None
     profile: str | None = None
@@ -75,5 +77,8 @@ class Settings:
                 raise InputError(f"{name} {quoted(getattr(self, name))} is not one of {', '.join(known)}")
         if self.compile and self.cuda_graph:
             raise InputError("compile and cuda_graph cannot be combined; choose one")
+        for name in ("compile", "cuda_graph"):
+            if getattr(self, name) and self.ranks != 1:
+                raise InputError(f"{name} and ranks cannot be combined; leave one out")
         if self.device.split(":")[0] not in DEVICES:
             raise InputError(f"device {quoted(self.device)} is not one of {', '.join(DEVICES)}")

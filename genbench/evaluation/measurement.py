@@ -148,6 +148,7 @@ class Evaluator:
         self.recipes: dict[str, dict[str, Any]] = {}
         # Called as each metric begins, with None at the end.
         self.watch: Callable[[str | None], None] = lambda part: None
+        self.extract: Callable[[Extractor, Tensor], Features] = extract  # what several ranks may share
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
         self._limit = max(REFERENCE_LIMIT, len(reference.train.features))
         self._statistics_path = _cache_path(
@@ -189,7 +190,7 @@ class Evaluator:
         with world.settled(), giving_back():
             if features is None:
                 self.watch("features")
-                features = extract(self.extractor, items)
+                features = self.extract(self.extractor, items)
             return self._numbers(self._evidence(items, labels, features, **more), curve)
 
     def _numbers(self, evidence: Evidence, curve: bool) -> dict[str, Number]:

@@ -14,11 +14,11 @@ from genbench.errors import PluginError
 from genbench.kinds.kind import Kind, Misfit
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
+from genbench.training.checksum import checksum
 
 __all__ = ["BATCH", "check", "draw", "draw_labels", "prepare", "trained_parameters", "untouched"]
 
 BATCH = 250  # part of a number's identity: the generator's use depends on how many items a call asks for
-_SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers, by bytes
 
 
 def draw_labels(split: Split, count: int, generator: torch.Generator) -> Tensor | None:
@@ -37,10 +37,10 @@ def untouched(plugin: Plugin, model: Model, hooks: str) -> Iterator[None]:
         model: whose parameters are looked at: those that require gradients, and those that an optimizer holds.
         hooks: that the block calls.
     """
-    before = {name: _checksum(value) for name, value in trained_parameters(model).items()}
+    before = {name: int(checksum(value)) for name, value in trained_parameters(model).items()}
     yield
     after = trained_parameters(model)
-    changed = next((name for name in after if before.get(name) != _checksum(after[name])), None)
+    changed = next((name for name in after if before.get(name) != int(checksum(after[name]))), None)
     if changed is not None:
         raise PluginError(
             f"{plugin}: {hooks} changed {changed}, which is trained; train in train_step alone, where time and FLOPs "
@@ -58,16 +58,6 @@ def trained_parameters(model: Model) -> dict[str, Tensor]:
     }
     named = model.networks.named_parameters()
     return {name: value for name, value in named if value.requires_grad or id(value) in held}
-
-
-def _checksum(parameter: Tensor) -> int:
-    """Return a number that another content would hardly give, without a copy: memory is among what is measured."""
-    values = parameter.detach()
-    if values.is_complex():
-        values = torch.view_as_real(values)
-    bits = values.contiguous().view(_SAME_SIZE[values.element_size()]).reshape(len(values) if values.dim() else 1, -1)
-    weights = torch.arange(1, len(bits) + 1, device=bits.device)  # rows that change places count too
-    return int((bits.sum(1) * weights).sum())  # in int64, as torch sums integers
 
 
 def prepare(plugin: Plugin, model: Model, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:

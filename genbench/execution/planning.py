@@ -170,6 +170,7 @@ def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | N
         "training_precision": settings.training_precision,
         "compile": settings.compile,
         **_graph(cell),
+        **_ranks(cell),
         **_stop(cell),
         "device": data["device"],
         "evaluations": settings.evaluations,
@@ -191,6 +192,11 @@ def _name(cell: Cell) -> str:
 def _graph(cell: Cell) -> dict[str, bool]:
     """Return what is said of CUDA graphs: nothing where none is asked for, so that older cells keep their identity."""
     return {"cuda_graph": True} if cell.settings.cuda_graph else {}
+
+
+def _ranks(cell: Cell) -> dict[str, int]:
+    """Return how many ranks train a model; nothing where it is one, so that other cells keep their identity."""
+    return {"ranks": cell.settings.ranks} if cell.settings.ranks != 1 and not cell.is_control else {}
 
 
 def _stop(cell: Cell) -> dict[str, list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import mmap
 import os
@@ -17,11 +16,11 @@ from typing import Any, BinaryIO
 from genbench.errors import InputError, PluginError
 from genbench.execution.messages import LINE_BYTES, encode
 from genbench.execution.tasks import TASKS
+from genbench.machine.ending import PR_SET_PDEATHSIG, prctl
 from genbench.plugin.visible import message_of, name_of, spoken
 
 __all__ = ["PR_SET_PDEATHSIG", "LastWords", "failure", "prctl", "work"]
 
-PR_SET_PDEATHSIG = 1
 _STANDARD = ("standard input", "standard output", "standard error")
 
 
@@ -128,9 +127,3 @@ def failure(error: BaseException) -> dict[str, Any]:
         "reason": reason,
         "traceback": spoken(lambda: "".join(traceback.format_exception(error)), "a traceback"),
     }
-
-
-def prctl(option: int, value: int) -> None:
-    """Set what Linux lets a process set of itself; nothing elsewhere."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -182,7 +182,7 @@ _ALLOWED: dict[str, dict[str, _Kind]] = {
     },
     "cell": {
         **dict.fromkeys(("summary", "budget", "training_precision", "device"), _optional(_TEXT)),
-        **dict.fromkeys(("batch_size", "evaluations", "samples"), _optional(_COUNT)),
+        **dict.fromkeys(("batch_size", "evaluations", "samples", "ranks"), _optional(_COUNT)),
         **dict.fromkeys(("compile", "cuda_graph"), _optional(_FLAG)),
         **dict.fromkeys(("options", "extractor", "metrics"), _optional(_MAPPING)),
         "stop_at_target": _Kind(

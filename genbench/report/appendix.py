@@ -134,6 +134,7 @@ _FLAGS = (
     ("samples", "--samples"),
     ("training_precision", "--training-precision"),
     ("device", "--device"),
+    ("ranks", "--ranks"),
 )
 _SWITCHES = (("compile", "--compile"), ("cuda_graph", "--cuda-graph"))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,16 @@ class CheckpointError(GenbenchError):
     """A checkpoint that cannot be read; the line names the file."""
 
 
-def save(path: Path, model: Model, progress: dict[str, Any]) -> None:
+def save(path: Path, model: Model, progress: dict[str, Any], ranks: Sequence[dict[str, Any]] = ()) -> None:
     """Write the model, its gradients, the state of the global generators and `progress` (plain values) to `path`.
 
     Gradients are part of it, since a plugin may accumulate them over several steps.
+
+    Args:
+        path: where to.
+        model: what all ranks have.
+        progress: how far it is.
+        ranks: the generators' state of each rank but the first, in order.
 
     Raises:
         OSError: the file cannot be written; what was at `path` is as it was.
@@ -45,7 +51,7 @@ def save(path: Path, model: Model, progress: dict[str, Any]) -> None:
         "file": path.name,
         "model": model.state_dict(),
         "gradients": _gradients(model),
-        "random": seeding.random_state(),
+        "random": {**seeding.random_state(), **({"ranks": list(ranks)} if ranks else {})},
         "progress": progress,
     }
     with replacing(path) as temporary, temporary.open("w+b") as file:
@@ -69,16 +75,24 @@ class Autosave:
         clock: seconds, monotonic.
         warn: is told, once, where a checkpoint cannot be written, such as on a full disk. The training goes on, and the
             checkpoint before stays as it was.
+        ranks: gives the generators' state of each rank but the first.
     """
 
     def __init__(
-        self, path: Path, model: Model, interval: float | None, clock: Callable[[], float], warn: Callable[[str], None]
+        self,
+        path: Path,
+        model: Model,
+        interval: float | None,
+        clock: Callable[[], float],
+        warn: Callable[[str], None],
+        ranks: Callable[[], Sequence[dict[str, Any]]] = tuple,
     ) -> None:
         self._path = path
         self._model = model
         self._interval = interval
         self._clock = clock
         self._warn = warn
+        self._ranks = ranks
         self._saved_at = clock()
         self._cost_s = 0.0
         self._warned = False
@@ -96,7 +110,7 @@ class Autosave:
         """Write a checkpoint."""
         begin = self._clock()
         try:
-            save(self._path, self._model, progress)
+            save(self._path, self._model, progress, self._ranks())
         except OSError as error:
             if not self._warned:
                 self._warn(f"checkpoint not written: {error.strerror}; training goes on without")
@@ -105,8 +119,8 @@ class Autosave:
         self._cost_s = self._saved_at - begin
 
 
-def restore(path: Path, model: Model) -> dict[str, Any]:
-    """Load what `save` wrote into `model` and the global generators; return the `progress`.
+def restore(path: Path, model: Model, rank: int = 0) -> dict[str, Any]:
+    """Load what `save` wrote into `model` and the global generators, those of `rank`; return the `progress`.
 
     Raises:
         CheckpointError: the file is damaged, is no checkpoint of this version, or is of another cell or model. What
@@ -118,7 +132,8 @@ def restore(path: Path, model: Model) -> dict[str, Any]:
         for name, parameter in model.networks.named_parameters():
             gradient = state["gradients"].get(name)
             parameter.grad = None if gradient is None else gradient.to(parameter.device)
-        seeding.restore_random_state(state["random"])
+        random = state["random"]
+        seeding.restore_random_state(random["ranks"][rank - 1] if rank else random)
         return dict(state["progress"])
     except (MemoryError, torch.OutOfMemoryError):
         raise  # the file is not at fault

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Throughput", "clock", "peak_memory", "reset_peak_memory", "synchronise", "throughput"]
+__all__ = ["Throughput", "clock", "largest", "peak_memory", "reset_peak_memory", "synchronise", "throughput"]
 
 WARM_UP_SHARE = 0.05  # of the windows, at least one
 
@@ -85,3 +85,13 @@ def peak_memory(device: torch.device) -> dict[str, int | None]:
         "peak_reserved_bytes": torch.cuda.max_memory_reserved(device) if cuda else None,
         "peak_resident_bytes": resident if sys.platform == "darwin" else resident * 1024,
     }
+
+
+def largest(peaks: Sequence[dict[str, int | None]]) -> dict[str, int | None]:
+    """Return the largest of each amount that `peak_memory` told in several processes.
+
+    >>> largest([{"peak_allocated_bytes": None, "peak_resident_bytes": 5}, {"peak_resident_bytes": 7}])
+    {'peak_allocated_bytes': None, 'peak_resident_bytes': 7}
+    """
+    found = {name: [peak[name] for peak in peaks if peak.get(name) is not None] for name in peaks[0]}
+    return {name: max((each for each in amounts if each is not None), default=None) for name, amounts in found.items()}

@@ -87,6 +87,10 @@ class StepFlops:
             case period:
                 return f"{steps} counted; later steps repeat the last {period}"
 
+    def times(self, factor: int) -> StepFlops:
+        """Return the FLOPs of so many trainings side by side."""
+        return StepFlops(tuple(factor * each for each in self.counted), self.period)
+
     @property
     def _cycle(self) -> tuple[int, ...]:
         return self.counted[-self.period :] if self.period else self.counted
@@ -120,6 +124,10 @@ class Flops:
     def total(self, steps: int) -> float:
         """Return the FLOPs of a training of so many steps."""
         return self.before + self.train.total(steps)
+
+    def of_ranks(self, ranks: int) -> Flops:
+        """Return the FLOPs of all ranks together, from those of one; the first alone samples."""
+        return Flops(self.train.times(ranks), self.sample, ranks * self.before)
 
     def steps_within(self, flops: float) -> int | None:
         """Return the most steps whose training costs at most `flops`; None where steps cost none."""

@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training.losses import window_means
 
-__all__ = ["Batches", "Progress", "Row", "Schedule", "TrainStep", "in_precision", "train"]
+__all__ = ["Batches", "Progress", "Row", "Schedule", "Together", "TrainStep", "in_precision", "train", "window"]
 
 ROWS = 100  # curve rows, and so windows, that a budget is divided into
 LARGEST_RESIDENT_SHARE = 0.5  # of the device's free memory
@@ -38,8 +38,21 @@ class Batches:
     up at any step.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, split: Split, batch_size: int, seed: int, device: torch.device, rank: int = 0, ranks: int = 1
+    ) -> None:
+        """Put the items where they are taken from.
+
+        Args:
+            split: the training split.
+            batch_size: of all ranks together; a multiple of `ranks`.
+            seed: of the order.
+            device: where batches go.
+            rank: whose rows of each batch are wanted, from 0.
+            ranks: how many share a batch, each with as many rows, one rank's after the other's.
+        """
         self.batch_size = batch_size
+        self.rank, self.ranks = rank, ranks
         self.device = device
         self.per_epoch = len(split) // batch_size
         self.resident = _fits(split.items, device)
@@ -53,7 +66,7 @@ class Batches:
         self._order: tuple[Tensor, ...] = ()
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return the items (B, ...) as hooks see them, and labels (B,) int64 or None, of one step."""
+        """Return the rank's items (B / ranks, ...) as hooks see them, and labels, int64 or None, of one step."""
         epoch, index = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._shuffle(epoch)
@@ -67,7 +80,8 @@ class Batches:
 
     def _shuffle(self, epoch: int) -> None:
         order = torch.randperm(self._count, generator=seeding.generator(self._seed, "batches", epoch))
-        self._order = order[: self.per_epoch * self.batch_size].to(self._home).split(self.batch_size)
+        whole = order[: self.per_epoch * self.batch_size].view(self.per_epoch, self.ranks, -1)
+        self._order = whole[:, self.rank].to(self._home).unbind()
         self._epoch = epoch
 
 
@@ -167,6 +181,16 @@ class Schedule:
         return math.ceil((self.steps or 0) * number / self.evaluations)
 
 
+class Together(Protocol):
+    """Other ranks that train the same model, and are told what to do."""
+
+    def begin(self, first: int, steps: int) -> None:
+        """Have the others take so many steps, from number `first` on."""
+
+    def end(self, step: int, means: dict[str, float]) -> dict[str, float]:
+        """Return the losses of a window that ended with `step`, averaged over this rank's `means` and the others'."""
+
+
 @contextlib.contextmanager
 def in_precision(precision: str, device: torch.device) -> Iterator[None]:
     """Run a block in a training precision: `fp32` without TF32, `tf32` (CUDA) with it, `bf16` under autocast."""
@@ -212,6 +236,7 @@ def train(
     evaluate: Callable[[Progress], dict[str, float]] | None = None,
     after_window: Callable[[Progress], None] | None = None,
     enough: Callable[[Progress], bool] | None = None,
+    together: Together | None = None,
 ) -> None:
     """Train until the budget is spent, or until it is enough, advancing `progress` in place.
 
@@ -223,6 +248,7 @@ def train(
         after_window: called off the clock after each window, for progress bars and checkpoints.
         enough: asked whenever there may be a new evaluation, and where a training goes on; true ends it. It looks at
             the rows alone, so a training that is taken up again ends where it would have ended.
+        together: the other ranks of this training, whose `step` waits for them.
 
     Raises:
         PluginError: `train_step` returned something else than a dict of detached 0-d tensors, or a loss is not finite.
@@ -236,18 +262,18 @@ def train(
     step = step or plugin.function("train_step")
     _evaluate(schedule, progress, evaluate)
     while not (enough is not None and enough(progress)) and (steps := schedule.window(progress)):
-        # Setting every module's mode costs a small step's hundredth; looking at it does not.
-        if not all(module.training for module in model.networks.modules()):
-            model.networks.train()
+        if together is not None:
+            together.begin(progress.step, steps)
         begin = clock()
-        with in_precision(precision, batches.device):
-            losses = _window(step, model, batches, progress.step, steps)
+        losses = window(step, model, batches, progress.step, steps, precision)
         seconds = clock() - begin
         progress.step += steps
         progress.elapsed_s += seconds
         progress.windows.append((steps * batches.batch_size, seconds))
         items = progress.step * batches.batch_size
         means = window_means(plugin, losses, progress.step - steps)
+        if together is not None:
+            means = together.end(progress.step - 1, means)
         progress.rows.append(Row(progress.step, items, progress.elapsed_s, losses=means))
         _evaluate(schedule, progress, evaluate)
         if after_window is not None:
@@ -265,10 +291,16 @@ def _evaluate(schedule: Schedule, progress: Progress, evaluate: Callable[[Progre
     progress.evaluated = due
 
 
-def _window(hook: TrainStep, model: Model, batches: Batches, first: int, steps: int) -> list[dict[str, Tensor]]:
-    """Run `steps` training steps; nothing here waits for the device."""
+def window(
+    hook: TrainStep, model: Model, batches: Batches, first: int, steps: int, precision: str
+) -> list[dict[str, Tensor]]:
+    """Run `steps` training steps, from number `first` on, in training mode; nothing here waits for the device."""
+    # Setting every module's mode costs a small step's hundredth; looking at it does not.
+    if not all(module.training for module in model.networks.modules()):
+        model.networks.train()
     losses: list[dict[str, Tensor]] = []
-    for step in range(first, first + steps):
-        batch, labels = batches(step)
-        losses.append(hook(model=model, batch=batch, labels=labels, step=step))
+    with in_precision(precision, batches.device):
+        for step in range(first, first + steps):
+            batch, labels = batches(step)
+            losses.append(hook(model=model, batch=batch, labels=labels, step=step))
     return losses

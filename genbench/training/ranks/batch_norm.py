@@ -1,0 +1,100 @@
+"""BatchNorm over the rows of all ranks: layers keep their place, name and state, and change their class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from genbench.training.ranks.group import Group
+
+__all__ = ["synchronise"]
+
+
+def synchronise(networks: nn.Module, group: Group) -> None:
+    """Give each BatchNorm layer the statistics of all ranks' rows in training steps, in place.
+
+    torch's own `SyncBatchNorm` is for CUDA alone and cannot be differentiated twice; here a gradient penalty can pass
+    through. A class of the plugin with a `forward` of its own is left as it is.
+    """
+    made: dict[type, type] = {}
+    for module in networks.modules():
+        kind = type(module)
+        if isinstance(module, _BatchNorm) and kind.forward is _BatchNorm.forward:
+            if kind not in made:
+                # The group is the class's, for what is a module's is copied with the module.
+                made[kind] = type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {"group": group})
+            module.__class__ = made[kind]
+
+
+class _Synchronised(_BatchNorm):
+    group: Group
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not (self.training and self.group.stepping):
+            return super().forward(input)
+        self._check_input_dim(input)  # type: ignore[no-untyped-call]  # torch's own is not annotated
+        mean, variance, count = _moments(input, self.group)
+        if self.track_running_stats:
+            self._track(mean.detach(), variance.detach(), count)
+        scale = torch.rsqrt(variance + self.eps)
+        if self.weight is not None:
+            scale = scale * self.weight
+        shift = -mean * scale
+        if self.bias is not None:
+            shift = shift + self.bias
+        shape = (1, -1, *(1,) * (input.dim() - 2))
+        return torch.addcmul(shift.view(shape), _exact(input), scale.view(shape)).to(input.dtype)
+
+    def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Move the running statistics, as torch does: the variance as the unbiased estimate."""
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        if self.running_mean is None or self.running_var is None:
+            return
+        share: Any = 1.0 / self.num_batches_tracked if self.momentum is None else self.momentum  # type: ignore[operator]
+        unbiased = variance * (count / (count - 1))
+        self.running_mean.mul_(1 - share).add_(share * mean.to(self.running_mean.dtype))
+        self.running_var.mul_(1 - share).add_(share * unbiased.to(self.running_var.dtype))
+
+
+def _moments(input: Tensor, group: Group) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean and biased variance (C,) over the rows of all ranks, and how many values each is over.
+
+    T. Chan, G. Golub, R. LeVeque (1983), "Algorithms for Computing the Sample Variance", equation 2.1b: from each
+    part's own mean and variance, so that nothing is lost where the mean is large.
+    """
+    values = _exact(input)
+    channels = values.shape[1]
+    variance, mean = torch.var_mean(values, [dim for dim in range(values.dim()) if dim != 1], correction=0)
+    own = torch.cat([mean, variance, mean.new_full((1,), values.numel() // channels)])
+    # Each rank fills its row of zeros: a sum then gathers them.
+    rows = torch.stack([own if rank == group.rank else torch.zeros_like(own) for rank in range(group.size)])
+    gathered: Tensor = _Sum.apply(group, rows)  # type: ignore[no-untyped-call]  # likewise
+    means, variances, counts = gathered.split([channels, channels, 1], 1)  # (ranks, C), (ranks, 1)
+    count = counts.detach().sum()
+    shares = counts.detach() / count
+    mean = (shares * means).sum(0)
+    return mean, (shares * (variances + (means - mean).square())).sum(0), count
+
+
+def _exact(input: Tensor) -> Tensor:
+    """Statistics are no numbers for 16 bits."""
+    return input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the ranks. Its gradient is such a sum too, so it can be differentiated as often as needed."""
+
+    @staticmethod
+    def forward(ctx: Any, group: Group, tensor: Tensor) -> Tensor:
+        ctx.group = group
+        summed = tensor.clone()
+        group.add([summed])
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return None, _Sum.apply(ctx.group, gradient.contiguous())  # type: ignore[no-untyped-call]  # likewise

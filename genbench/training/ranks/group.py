@@ -1,0 +1,161 @@
+"""The ranks of one cell as one of them sees them, and the ways in which they exchange tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch._C._distributed_c10d import TCPStore
+
+from genbench.errors import GenbenchError
+
+__all__ = ["DisagreementError", "Group", "LostRankError", "ProcessGroup"]
+
+TIMEOUT_S = 120.0  # of one exchange: longer than a process stands still that is to go on
+LOOPBACK = "127.0.0.1"
+
+
+class LostRankError(GenbenchError):
+    """Another rank could not be reached; why is known to whoever watches its process."""
+
+
+class DisagreementError(GenbenchError):
+    """The ranks are not at the same point of the same step."""
+
+
+class Group(Protocol):
+    """The ranks of one training: what averaging and BatchNorm ask for."""
+
+    rank: int
+    size: int
+    stepping: bool  # whether a training step is under way; outside of steps the first rank works alone
+
+    def add(self, tensors: Sequence[Tensor], said: int | None = None) -> None:
+        """Sum each tensor over the ranks, in place.
+
+        Args:
+            tensors: contiguous; of the same shapes, types and order on all ranks.
+            said: a number of up to 62 bits that must be the same on all ranks; None compares nothing.
+
+        Raises:
+            DisagreementError: another rank said another number.
+            LostRankError: another rank has ended, or does not answer.
+        """
+
+
+class ProcessGroup:
+    """Ranks that are processes of this machine: gloo between CPUs, NCCL between GPUs, all of it on 127.0.0.1.
+
+    What is said is exchanged apart from tensors, and first, so that ranks which are at different points hear of it
+    instead of adding what does not belong together.
+    """
+
+    def __init__(self, rank: int, size: int, device: torch.device, listener: socket.socket) -> None:
+        """Wait for the other ranks.
+
+        Args:
+            rank: of this process, from 0.
+            size: how many ranks there are.
+            device: of this rank.
+            listener: bound to 127.0.0.1 and listening, made before the ranks were forked; rank 0 answers on it.
+
+        Raises:
+            LostRankError: they do not come.
+        """
+        self.rank, self.size, self.stepping = rank, size, False
+        self.device = device
+        patience = datetime.timedelta(seconds=TIMEOUT_S)
+        port = listener.getsockname()[1]
+        with _told(), _on_loopback():
+            if rank == 0:
+                store = TCPStore(LOOPBACK, port, size, True, patience, master_listen_fd=listener.detach())
+            else:
+                listener.close()
+                store = TCPStore(LOOPBACK, port, size, False, patience)
+            cuda = device.type == "cuda"
+            if cuda:
+                torch.cuda.set_device(device)
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                store=store,
+                rank=rank,
+                world_size=size,
+                timeout=patience,
+                device_id=device if cuda else None,
+            )
+            self._words = dist.new_group(backend="gloo", timeout=patience)
+            self.add([torch.zeros(1, device=device)], 0)  # makes the connections while the addresses are set
+
+    def add(self, tensors: Sequence[Tensor], said: int | None = None) -> None:
+        """Sum each tensor over the ranks, in place; see `Group.add`."""
+        with _told():
+            word = torch.tensor([] if said is None else [said, -said])
+            spoken = dist.all_reduce(word, dist.ReduceOp.MAX, self._words, async_op=True) if len(word) else None
+            summed = [dist.all_reduce(tensor, async_op=True) for tensor in tensors]
+            if spoken is not None:
+                spoken.wait()
+                if int(word[0]) != -int(word[1]):
+                    raise DisagreementError("the ranks are at different points of their steps")
+            for work in summed:
+                work.wait()
+
+    def first_that_differs(self, numbers: Tensor) -> int | None:
+        """Return the index of the first of `numbers` (K,) int64 that is not the same on all ranks; None if all are."""
+        with _told():
+            bounds = torch.cat([numbers, -numbers])
+            dist.all_reduce(bounds, dist.ReduceOp.MAX, self._words)
+        differing = (bounds[: len(numbers)] != -bounds[len(numbers) :]).nonzero()
+        return int(differing[0]) if len(differing) else None
+
+    def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite tensors by those of rank 0, in place."""
+        with _told(), torch.no_grad():
+            for tensor in tensors:
+                whole = tensor.detach().contiguous()
+                dist.broadcast(_bytes(whole), 0)
+                if whole.data_ptr() != tensor.data_ptr():
+                    tensor.copy_(whole)
+
+    def send(self, tensor: Tensor, to: int) -> None:
+        """Send a tensor on the CPU to another rank, which knows its shape and type."""
+        with _told():
+            dist.send(_bytes(tensor.contiguous()), to)
+
+    def receive(self, into: Tensor, source: int) -> Tensor:
+        """Fill a contiguous tensor on the CPU with what another rank sends, and return it."""
+        with _told():
+            dist.recv(_bytes(into), source)
+        return into
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    """View a contiguous tensor as bytes: gloo does not know every type."""
+    real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    return real.view(-1).view(torch.uint8)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Tell what torch.distributed raises in one line; it has the same class for all that can go wrong."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise LostRankError(f"the exchange between the ranks failed: {reason}") from error
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Keep gloo and NCCL, which look for the machine's address by its name, on loopback."""
+    name = "lo0" if sys.platform == "darwin" else "lo"
+    with mock.patch.dict(os.environ, {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name}):
+        yield
