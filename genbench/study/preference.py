@@ -93,8 +93,9 @@ def preferences(votes: Votes, seed: int, draws: int = DRAWS) -> Preferences:
     regularised = not bool(_connected(total[None])[0])
     strengths = log_strengths(total[None], regularised)[0]
     drawn_strengths = log_strengths(drawn, regularised)
+    left_out = log_strengths(total - votes.wins, regularised)
     elo = {
-        model: percentiles(ELO * float(strengths[place]), ELO * drawn_strengths[:, place], raters)
+        model: percentiles(ELO * float(strengths[place]), ELO * drawn_strengths[:, place], ELO * left_out[:, place])
         for place, model in enumerate(votes.models)
     }
     decided = votes.decided > 0
