@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CATCH", "PASSES", "Answered", "Asked", "Protocol"]
+__all__ = ["CATCH", "PASSES", "Answered", "Asked", "Button", "Protocol"]
 
 CATCH = "catch"
 PASSES = 0.75  # of the catch trials that anybody who looks gets right
@@ -41,18 +41,37 @@ class Answered:
     swapped: bool
 
 
+@dataclass(frozen=True)
+class Button:
+    """One choice on the page: its name in the answers, its text, the key as it is shown, and keys as browsers call them."""
+
+    choice: str
+    text: str
+    key: str
+    names: tuple[str, ...]
+
+
 class Protocol(ABC):
     """One kind of study, immutable.
 
     Attributes:
         name: as `--protocol` has it.
-        choices: that an answer can have.
+        buttons: the choices that an answer can have.
         least_models: that it can be about.
     """
 
     name: str
-    choices: tuple[str, ...]
+    buttons: tuple[Button, ...]
     least_models: int
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What an answer can say."""
+        return tuple(button.choice for button in self.buttons)
+
+    @abstractmethod
+    def prompt(self, noun: str) -> str:
+        """Return the question, of items that are called so."""
 
     @abstractmethod
     def form(self, models: Sequence[str], questions: int) -> list[Asked]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from genbench.errors import InputError
-from genbench.study.asking import CATCH, PASSES, Answered, Asked, Protocol
+from genbench.study.asking import CATCH, PASSES, Answered, Asked, Button, Protocol
 from genbench.study.items import FLOOR, REAL
 from genbench.study.preference import Votes, preferences
 
@@ -22,8 +22,15 @@ _WON = {"left": (1.0, 0.0), "right": (0.0, 1.0), "same": (0.5, 0.5)}  # by the l
 
 class _Preference(Protocol):
     name = "preference"
-    choices = tuple(_WON)
+    buttons = (
+        Button("left", "the left one", "←", ("ArrowLeft", "f")),
+        Button("same", "I see no difference", "↓", ("ArrowDown", " ")),
+        Button("right", "the right one", "→", ("ArrowRight", "j")),
+    )
     least_models = 2
+
+    def prompt(self, noun: str) -> str:
+        return f"Which of the two {noun} looks more like a real one?"
 
     def form(self, models: Sequence[str], questions: int) -> list[Asked]:
         pairs = list(itertools.combinations(models, 2))
@@ -51,7 +58,7 @@ class _Preference(Protocol):
     def results(self, models: Sequence[str], raters: Sequence[Sequence[Answered]], seed: int) -> Mapping[str, Any]:
         place = {label: number for number, label in enumerate(models)}
         wins = np.zeros((len(raters), len(models), len(models)))
-        said = np.zeros((len(raters), len(_WON)))
+        said = np.zeros((len(raters), len(self.choices)))
         for rater, answers in enumerate(raters):
             for one in answers:
                 if one.asked.role == _PAIR:
@@ -60,7 +67,7 @@ class _Preference(Protocol):
                     wins[rater, first, second] += won
                     wins[rater, second, first] += lost
                     said[rater, self.choices.index(one.choice)] += 1
-        left, right, same = said.T
+        left, right, same = (said[:, self.choices.index(choice)] for choice in _WON)
         found = asdict(preferences(Votes(tuple(models), wins, left, left + right, same), seed))
         return {"models": found.pop("elo"), **found}
 

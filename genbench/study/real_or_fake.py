@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from genbench.errors import InputError
-from genbench.study.asking import CATCH, PASSES, Answered, Asked, Protocol
+from genbench.study.asking import CATCH, PASSES, Answered, Asked, Button, Protocol
 from genbench.study.detection import Counts, compared, deceived
 from genbench.study.items import FLOOR, REAL
 
@@ -20,8 +20,14 @@ _LEAST_REAL = 0.25  # of the real catch trials: who says fake to all is not look
 
 class _RealOrFake(Protocol):
     name = "real-or-fake"
-    choices = ("real", "fake")
+    buttons = (
+        Button("fake", "made by a program", "←", ("ArrowLeft", "f")),
+        Button("real", "real", "→", ("ArrowRight", "j")),
+    )
     least_models = 1
+
+    def prompt(self, noun: str) -> str:
+        return f"Some {noun} are real, others were made by a program. Is this one real?"
 
     def form(self, models: Sequence[str], questions: int) -> list[Asked]:
         if REAL in models or FLOOR in models:
