@@ -23,6 +23,7 @@ ORDER = [
     "datasets",
     "records",
     "aggregate",
+    "study",
     "features",
     "metrics",
     "sanity",

@@ -24,6 +24,7 @@ from genbench.cli.regress import regress
 from genbench.cli.report import report
 from genbench.cli.run import run
 from genbench.cli.statistics import statistics
+from genbench.cli.study import study
 from genbench.cli.terminal import say
 from genbench.errors import GenbenchError, InputError, shortened
 
@@ -58,6 +59,7 @@ for command in (
     regress,
     evaluate,
     statistics,
+    study,
     models,
     datasets,
     metrics,

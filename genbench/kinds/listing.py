@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from genbench.machine.atomic import replacing
 from genbench.plugin.visible import visible
 
-__all__ = ["ARROW", "save", "save_pairs", "spelt"]
+__all__ = ["ARROW", "save", "save_pairs", "read", "spelt"]
 
 ARROW = "\t→\t"  # between a text and what a model made of it; texts themselves hold no tab, see `spelt`
+
+_ESCAPED = {"n": "\n", "t": "\t", "\\": "\\"}
+_ESCAPE = re.compile(r"\\([nt\\])")
 
 
 def save(path: Path, texts: Iterable[str]) -> None:
@@ -33,3 +37,16 @@ def spelt(text: str) -> str:
     one\ntwo\x1b[0m
     """
     return visible(text.replace("\\", "\\\\"))
+
+
+def read(path: Path) -> list[str]:
+    """Return the texts of a listing, one a line, with their line breaks, tabs and backslashes again.
+
+    Other control characters stay escapes, as a reader could not see them.
+
+    Raises:
+        UnicodeDecodeError: it is no UTF-8.
+        OSError: it cannot be read.
+    """
+    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    return [_ESCAPE.sub(lambda found: _ESCAPED[found[1]], line) for line in lines]

@@ -8,14 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from genbench.kinds.grid import BACKGROUND, COLUMNS, GAP, enlargement
 from genbench.machine.atomic import replacing
 
 __all__ = ["save_grid"]
-
-LEAST_TILE = 32  # pixels: smaller images are enlarged by a whole factor, so that each pixel stays a square
-GAP = 2
-COLUMNS = 8
-BACKGROUND = 255
 
 
 def save_grid(path: Path, images: Tensor) -> None:
@@ -32,7 +28,7 @@ def _grid(images: Tensor) -> Image.Image:
     if images.shape[1:] == (2, 1, 1):
         return _plane(images)
     images = images if images.shape[1] == 3 else images[:, :1]
-    factor = max(1, -(-LEAST_TILE // max(images.shape[2:])))
+    factor = enlargement(*images.shape[2:])
     tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     count, channels, height, width = tiles.shape
     rows = -(-count // COLUMNS)

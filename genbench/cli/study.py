@@ -1,0 +1,45 @@
+"""`genbench study`: people as the judges of samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from genbench.cli.numbers import Whole
+from genbench.cli.terminal import say
+
+
+@click.group(short_help="Ask people about samples, and read their answers.")
+def study() -> None:
+    """Ask people about samples: write a study's page, and read the answers that it gave."""
+
+
+@study.command(short_help="Write a study of a finished benchmark's samples.")
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--protocol", type=click.Choice(["real-or-fake", "preference"]), required=True, help="What is asked.")
+@click.option("--questions", type=Whole(), default=60, show_default=True, metavar="N", help="A rater answers at the most.")
+@click.option("--models", metavar="A,B,...", help="Labels of the report.  [default: all models of DIR]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides what is shown.")
+@click.option("--time-limit", type=Whole(), metavar="MS", help="How long each item is shown.  [default: until answered]")
+@click.option("--magnification", type=Whole(), metavar="M", help="Whole factor.  [default: 192 pixels or more]")
+@click.option("--raters", type=Whole(), default=20, show_default=True, metavar="N", help="Expected: to say what it can resolve.")
+@click.option("--dataset", metavar="NAME", help="Where DIR has several.")
+@click.option("--budget", metavar="B", help="Where DIR has several.")
+def new(directory: Path, models: str | None, time_limit: int | None, **wished: object) -> None:
+    """Write study.html and study-key.json for the samples of DIR into DIR/studies.
+
+    The page is one file that opens from the disk and sends nothing: give it to people, and keep the key. real-or-fake
+    shows one item at a time (HYPE); preference shows two of different models. Both need the controls real and noise.
+
+    \b
+    Examples:
+      genbench study new reports/digits --protocol real-or-fake
+      genbench study new reports/digits --protocol preference --models gan,dcgan,vae --questions 30 --time-limit 500
+    """
+    from genbench.study.making import Wish, make
+
+    labels = tuple(label.strip() for label in (models or "").split(",") if label.strip())
+    made = make(directory, Wish(models=labels, time_limit_ms=time_limit, **wished))  # type: ignore[arg-type]  # click's
+    for line in (*made.said, f"give to raters: {made.page}", f"keep: {made.key}"):
+        say(line)

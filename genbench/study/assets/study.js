@@ -1,0 +1,296 @@
+"use strict";
+
+// ---- What the seed decides: the same hashes as in genbench/study/order.py, so that a reader can check the answers.
+
+function sha256(text) {
+  const constant = [], start = [];
+  for (let candidate = 2; constant.length < 64; candidate++) {
+    let prime = true;
+    for (let factor = 2; factor * factor <= candidate; factor++) if (candidate % factor === 0) prime = false;
+    if (!prime) continue;
+    const fraction = (value) => ((value - Math.floor(value)) * 4294967296) | 0;
+    if (start.length < 8) start.push(fraction(Math.sqrt(candidate)));
+    constant.push(fraction(Math.cbrt(candidate)));
+  }
+  const bytes = new TextEncoder().encode(text);
+  const padded = new Uint8Array(((bytes.length + 72) >> 6) << 6);
+  padded.set(bytes);
+  padded[bytes.length] = 128;
+  const view = new DataView(padded.buffer);
+  view.setUint32(padded.length - 8, Math.floor(bytes.length / 536870912));
+  view.setUint32(padded.length - 4, bytes.length << 3);
+  const turned = (word, by) => (word >>> by) | (word << (32 - by));
+  const state = start.slice(), words = new Int32Array(64);
+  for (let block = 0; block < padded.length; block += 64) {
+    for (let t = 0; t < 64; t++) {
+      if (t < 16) { words[t] = view.getInt32(block + 4 * t); continue; }
+      const x = words[t - 15], y = words[t - 2];
+      words[t] = (turned(x, 7) ^ turned(x, 18) ^ (x >>> 3)) + (turned(y, 17) ^ turned(y, 19) ^ (y >>> 10)) +
+        words[t - 16] + words[t - 7];
+    }
+    let [a, b, c, d, e, f, g, h] = state;
+    for (let t = 0; t < 64; t++) {
+      const one = (h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + constant[t] + words[t]) | 0;
+      const two = ((turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+      [h, g, f, e, d, c, b, a] = [g, f, e, (d + one) | 0, c, b, a, (one + two) | 0];
+    }
+    [a, b, c, d, e, f, g, h].forEach((word, place) => { state[place] = (state[place] + word) | 0; });
+  }
+  return state.map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+}
+
+const token = (...parts) => sha256(parts.join("/"));
+const first = (...parts) => parseInt(token(...parts).slice(0, 8), 16);
+
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  return `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`;
+}
+
+const source = document.getElementById("study").textContent;
+const study = JSON.parse(source);
+const hash = sha256(source);
+
+function questionsOf(rater) {
+  const form = study.forms[first(hash, rater, "form") % study.forms.length];
+  const placed = form.map((question) => [token(hash, rater, "order", question), question]);
+  return placed.sort((one, other) => (one[0] < other[0] ? -1 : 1)).map((pair) => pair[1]);
+}
+
+const isSwapped = (rater, question) => first(hash, rater, "side", question) % 2 === 1;
+
+// ---- What stays when the tab is closed.
+
+const place = `genbench-study-${hash}`;
+let keeps = true;
+let state = null;
+
+function load() {
+  try {
+    const found = JSON.parse(localStorage.getItem(place));
+    if (found && typeof found.rater === "string" && Array.isArray(found.answers)) return found;
+  } catch { keeps = false; }
+  return null;
+}
+
+function save() {
+  try {
+    localStorage.setItem(place, JSON.stringify(state));
+  } catch { keeps = false; }
+}
+
+function forget() {
+  try { localStorage.removeItem(place); } catch { keeps = false; }
+  state = null;
+}
+
+// ---- What is on the page.
+
+const main = document.getElementById("main");
+let keys = {};
+
+function made(name, content = [], properties = {}) {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...[content].flat());
+  return element;
+}
+
+function button(text, key, act, properties = {}) {
+  const element = made("button", [text, made("kbd", key.shown)], { type: "button", ...properties });
+  element.addEventListener("click", act);
+  for (const name of key.names) keys[name] = act;
+  return element;
+}
+
+const ENTER = { shown: "Enter", names: ["Enter"] };
+
+function show(...parts) {
+  keys = {};
+  main.replaceChildren(...parts);
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT") return;
+  const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!act) return;
+  event.preventDefault(); // so that Enter does not press a focused button as well
+  act();
+});
+
+function footer() {
+  const kept = keeps
+    ? "Your answers are kept in this browser until you delete them; you can close the page and go on later."
+    : "This browser keeps nothing: do not close the page before you have downloaded your answers.";
+  document.getElementById("footer").textContent = `${kept} Nothing is sent anywhere.`;
+}
+
+window.addEventListener("beforeunload", (event) => {
+  if (!keeps && state && state.answers.length) event.preventDefault();
+});
+
+function words(...paragraphs) {
+  return made("div", paragraphs.map((text) => made("p", text)), { className: "words" });
+}
+
+function opening() {
+  footer();
+  if (state) {
+    const total = questionsOf(state.rater).length;
+    show(made("h1", "Welcome back"), words(`${state.answers.length} of ${total} questions of ${state.rater} are answered.`));
+    main.append(made("div", [
+      button("Go on", ENTER, () => { state.sessions += 1; save(); next(); }, { className: "first" }),
+      button("Delete them and begin as somebody else", { shown: "", names: [] }, () => {
+        if (window.confirm("Delete these answers?")) { forget(); opening(); }
+      }),
+    ], { className: "choices" }));
+    return;
+  }
+  const name = made("input", [], { id: "rater", maxLength: 60, autocomplete: "off", required: true });
+  const form = made("form", [
+    made("p", [made("label", "A name, or any code that nobody else uses", { htmlFor: "rater" }), made("br"), name]),
+    made("button", "Begin", { type: "submit", className: "first" }),
+  ]);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const rater = name.value.trim().replace(/\s+/g, " ");
+    if (!rater) return;
+    state = { rater, started: new Date().toISOString(), trained: 0, sessions: 1, answers: [] };
+    save();
+    footer();
+    next();
+  });
+  show(made("h1", study.prompt), words(...study.instructions), form);
+  name.focus();
+}
+
+function next() {
+  if (state.trained < study.training.length) { train(study.training[state.trained]); return; }
+  const questions = questionsOf(state.rater);
+  if (state.answers.length < questions.length) { ask(questions[state.answers.length], questions.length); return; }
+  closing();
+}
+
+// ---- One item, and one question.
+
+function item(id, playKey) {
+  const { media, content } = study.items[id];
+  if (media.startsWith("image/")) {
+    const image = made("img", [], { alt: "the item to judge", src: `data:${media};base64,${content}` });
+    const ready = image.decode().then(() => {
+      image.width = image.naturalWidth * study.magnification;
+      image.height = image.naturalHeight * study.magnification;
+    });
+    return { element: made("div", image, { className: "item" }), ready, hide: () => image.replaceWith(mask(image)) };
+  }
+  if (media.startsWith("audio/")) {
+    const clip = made("audio", [], { src: `data:${media};base64,${content}`, preload: "auto" });
+    const play = button("Play", playKey, () => { clip.currentTime = 0; clip.play(); });
+    const element = made("div", [clip, play], { className: "item" });
+    return { element, ready: Promise.resolve(), hide: () => { clip.pause(); play.disabled = true; clip.removeAttribute("src"); } };
+  }
+  const text = made("pre", content || "(an empty text)");
+  text.style.fontSize = `${16 * study.magnification}px`;
+  const element = made("div", text, { className: "item" });
+  return { element, ready: Promise.resolve(), hide: () => { text.textContent = "·".repeat(8); } };
+}
+
+function mask(image) {
+  const side = Math.max(1, study.magnification);
+  const canvas = made("canvas", [], { width: image.width, height: image.height });
+  const brush = canvas.getContext("2d");
+  for (let y = 0; y < image.height; y += side)
+    for (let x = 0; x < image.width; x += side) {
+      const grey = Math.floor(256 * Math.random());
+      brush.fillStyle = `rgb(${grey},${grey},${grey})`;
+      brush.fillRect(x, y, side, side);
+    }
+  return canvas;
+}
+
+function pose(question, heading, done, answered) {
+  const swapped = isSwapped(state.rater, question);
+  const ids = study.questions[question].slice();
+  if (swapped) ids.reverse();
+  const plays = ids.length === 1 ? [{ shown: "Space", names: [" "] }] : [{ shown: "1", names: ["1"] }, { shown: "2", names: ["2"] }];
+  show(made("h1", heading));
+  const items = ids.map((id, number) => item(id, plays[number]));
+  const box = made("div", items.map((one) => one.element), { className: "items" });
+  const choices = made("div", [], { className: "choices" });
+  const said = made("p", "", { className: "said", role: "status" });
+  main.append(box, choices, said, ...answered);
+  let began = null, timer = null;
+  const choose = (choice) => {
+    const now = performance.now();
+    if (began === null || now - began < study.least_ms) return; // nobody decides so fast: the key was meant for the last
+    const taken = Math.round(now - began);
+    began = null;
+    clearTimeout(timer);
+    done(choice, taken, swapped, said, choices);
+  };
+  for (const { choice, text, key, names } of study.choices) {
+    choices.append(button(text, { shown: key, names }, () => choose(choice), { name: choice }));
+  }
+  Promise.all(items.map((one) => one.ready)).then(() => {
+    requestAnimationFrame(() => requestAnimationFrame(() => { // by then the items are painted
+      began = performance.now();
+      main.dataset.ready = question;
+      if (study.time_limit_ms) timer = setTimeout(() => items.forEach((one) => one.hide()), study.time_limit_ms);
+    }));
+  });
+}
+
+function train({ question, right }) {
+  const heading = `Training ${state.trained + 1} of ${study.training.length}: ${study.prompt}`;
+  pose(question, heading, (choice, taken, swapped, said, choices) => {
+    const answer = right === "first" ? (swapped ? "right" : "left") : right;
+    const { text } = study.choices.find((one) => one.choice === answer);
+    said.textContent = `${choice === answer ? "Right." : "Not quite."} The answer is: ${text}.`;
+    keys = {};
+    choices.replaceChildren(button("Next", ENTER, () => { state.trained += 1; save(); next(); }, { className: "first" }));
+    choices.firstChild.focus();
+  }, []);
+}
+
+function ask(question, total) {
+  const done = state.answers.length;
+  const bar = made("progress", [], { max: total, value: done });
+  bar.setAttribute("aria-label", "answered questions");
+  pose(question, study.prompt, (choice, ms) => {
+    state.answers.push({ question, choice, ms });
+    save();
+    footer();
+    next();
+  }, [bar, made("p", `${done} of ${total} answered`)]);
+}
+
+function closing() {
+  if (!state.finished) { state.finished = new Date().toISOString(); save(); }
+  const body = {
+    genbench_answers: 1, study: hash, rater: state.rater, started: state.started, finished: state.finished,
+    sessions: state.sessions, answers: state.answers,
+    screen: {
+      width: screen.width, height: screen.height, window_width: innerWidth, window_height: innerHeight,
+      pixel_ratio_percent: Math.round(100 * devicePixelRatio),
+    },
+  };
+  const file = JSON.stringify({ ...body, sha256: sha256(canonical(body)) }, null, 1);
+  const link = made("a", [], {
+    href: URL.createObjectURL(new Blob([file], { type: "application/json" })),
+    download: `answers-${state.rater.replace(/[^A-Za-z0-9]+/g, "-") || "rater"}-${hash.slice(0, 8)}.json`,
+  });
+  show(made("h1", "Thank you"), words("Download your answers, and give the file to whoever asked you."));
+  main.append(made("div", [
+    button("Download the answers", ENTER, () => link.click(), { className: "first", name: "download" }),
+    button("Delete them and begin as somebody else", { shown: "", names: [] }, () => {
+      if (window.confirm("Delete these answers from this browser?")) { forget(); opening(); }
+    }),
+  ], { className: "choices" }));
+}
+
+state = load();
+try { // whether this browser keeps anything
+  localStorage.setItem(`${place}-trial`, "1");
+  localStorage.removeItem(`${place}-trial`);
+} catch { keeps = false; }
+opening();

@@ -1,0 +1,113 @@
+"""Intervals and tests whose unit is a rater: the answers of one person resemble each other, so they are not independent."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from genbench.aggregate.strata import share_interval
+from genbench.records.intervals import p_of, quantile
+
+__all__ = ["DRAWS", "LEAST_RATERS", "Interval", "mean_interval", "mean_p", "percentiles", "resamples", "share"]
+
+Array = NDArray[np.float64]
+
+DRAWS = 2000
+LEAST_RATERS = 5
+"""Fewer give no interval: a resample of four people is one of only 35."""
+
+_NOTHING = 1e-12  # what differs by less, differs by the rounding of sums
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with the ends of its 95% interval, which are None where too few raters answered."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    def holds(self, value: float) -> bool:
+        """Return whether the interval is known and holds a value."""
+        return self.low is not None and self.high is not None and self.low <= value <= self.high
+
+
+@functools.lru_cache(maxsize=8)
+def resamples(raters: int, seed: int, draws: int = DRAWS) -> Array:
+    """Return how often each rater is drawn in each bootstrap resample of raters, (draws, raters)."""
+    generator = np.random.Generator(np.random.PCG64([seed, raters]))
+    return generator.multinomial(raters, np.full(raters, 1 / raters), size=draws).astype(np.float64)
+
+
+def percentiles(value: float, drawn: Array, left_out: Array) -> Interval:
+    r"""Return the interval of a statistic from its bootstrap over raters: percentiles, accelerated and expanded.
+
+    Plain percentiles are too narrow for few clusters, by :math:`\sqrt{(R - 1) / R}` and by z in place of t: so they
+    reach to :math:`\pm\sqrt{R / (R - 1)}\, t_{0.975, R - 1}` deviations. And they lag behind where a statistic is
+    skewed, as a rate near 0 is: so they are shifted by the acceleration a of BCa, from the jackknife, whose bias
+    correction is taken to be a too, as it is for a mean.
+
+    Efron (1987), Better bootstrap confidence intervals, https://doi.org/10.1080/01621459.1987.10478410
+    Hesterberg (2015), What teachers should know about the bootstrap, section 5.3,
+    https://doi.org/10.1080/00031305.2015.1089789
+
+    Args:
+        value: of the statistic on all raters.
+        drawn: on each resample; those that are not finite are left out.
+        left_out: on all raters but one, for each, (R,).
+    """
+    known, raters = drawn[np.isfinite(drawn)], len(left_out)
+    if raters < LEAST_RATERS or not known.size or not math.isfinite(value):
+        return Interval(value, None, None)
+    reach = math.sqrt(raters / (raters - 1)) * quantile(raters - 1)
+    moved = left_out.mean() - left_out
+    spread = float((moved**2).sum())
+    shift = float((moved**3).sum()) / (6 * spread**1.5) if spread > _NOTHING else 0.0
+    ends = [shift + (shift + side) / (1 - shift * (shift + side)) for side in (-reach, reach)]
+    low, high = np.quantile(known, special.ndtr(ends)).tolist()
+    return Interval(value, min(low, value), max(high, value))
+
+
+def mean_interval(values: Array, seed: int) -> Interval:
+    """Return the mean over raters, (raters,), with its interval."""
+    count = len(values)
+    value = float(values.mean())
+    if count < LEAST_RATERS:
+        return Interval(value, None, None)
+    return percentiles(value, resamples(count, seed) @ values / count, (values.sum() - values) / (count - 1))
+
+
+def share(values: Array, answers: int, seed: int) -> Interval:
+    """Return the mean of the raters' shares with its interval; where all agree, that of one share of all the answers.
+
+    Where no two raters differ, a bootstrap has no width, and Wilson's interval is taken.
+
+    Args:
+        values: one share of each rater, (raters,).
+        answers: of all raters together.
+        seed: of the bootstrap.
+    """
+    found = mean_interval(values, seed)
+    if found.low is None or np.ptp(values) > _NOTHING:
+        return found
+    return Interval(found.value, *share_interval(min(1.0, max(0.0, found.value)), answers))
+
+
+def mean_p(values: Array) -> float:
+    """Return the two-sided p-value that the mean over raters is 0, by t; 1 where there are too few raters.
+
+    Where all raters have the same value, other than 0, it is that of their signs: 2 to the power of 1 - raters.
+    """
+    count = len(values)
+    if count < LEAST_RATERS:
+        return 1.0
+    if np.ptp(values) <= _NOTHING:
+        return 1.0 if abs(values[0]) <= _NOTHING else 2.0 ** (1 - count)
+    return p_of(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(count), count - 1)
+
+

@@ -1,0 +1,126 @@
+"""`Design`: the questions of one study with their items, drawn from a seed; what the page shows of it, and the key."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genbench.errors import InputError
+from genbench.study.asking import Asked, Protocol
+from genbench.study.items import Item
+from genbench.study.order import shuffled, token
+
+__all__ = ["MOST_FORMS", "Design", "Question", "designed"]
+
+MOST_FORMS = 8
+_ID = 10  # hexadecimal digits
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its items; `right` is the known answer of one that trains."""
+
+    id: str
+    asked: Asked
+    items: tuple[Item, ...]
+    right: str = ""
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a study asks.
+
+    Args:
+        forms: lists of questions, of which each rater answers one; no item is in two of them.
+        training: what each rater begins with.
+    """
+
+    forms: tuple[tuple[Question, ...], ...]
+    training: tuple[Question, ...]
+
+    @property
+    def questions(self) -> list[Question]:
+        """Every question, of training too."""
+        return [*itertools.chain(*self.forms), *self.training]
+
+
+def designed(
+    protocol: Protocol, models: Sequence[str], pools: Mapping[str, Sequence[Item]], questions: int, seed: int
+) -> Design:
+    """Draw a study's questions.
+
+    There are as many forms as the items allow, up to `MOST_FORMS`: the more items, the less hangs on single ones.
+
+    Args:
+        protocol: of the study.
+        models: labels, in the order of the result.
+        pools: the items of each of them, of `real` and of `noise`.
+        questions: that a rater is asked at the most, beside training and catch trials.
+        seed: decides which items are shown and in which pairs.
+
+    Raises:
+        InputError: there are too few items, or too few questions for the models.
+    """
+    form = protocol.form(models, questions)
+    training = protocol.training(models)
+    needed = Counter(label for asked in form for label in asked.labels)
+    before = Counter(label for asked, _ in training for label in asked.labels)
+    for label in {**needed, **before}:
+        if len(pools[label]) < needed[label] + before[label]:
+            raise InputError(
+                f"{label}: {len(pools[label])} items, and {questions} questions need {needed[label] + before[label]} of "
+                "them, for each is shown once; ask fewer questions, or run more seeds: each cell keeps only some of its "
+                "samples"
+            )
+    count = min(MOST_FORMS, *((len(pools[label]) - before[label]) // each for label, each in needed.items()))
+    stock = {label: iter(shuffled(pools[label], seed, "items", label)) for label in {**needed, **before}}
+    numbers = itertools.count()
+
+    def question(asked: Asked, right: str = "") -> Question:
+        identity = token(seed, protocol.name, "question", next(numbers))[:_ID]
+        return Question(identity, asked, tuple(next(stock[label]) for label in asked.labels), right)
+
+    begun = tuple(question(asked, right) for asked, right in training)
+    return Design(tuple(tuple(question(asked) for asked in form) for _ in range(count)), begun)
+
+
+def shown(design: Design, seed: int) -> dict[str, Any]:
+    """Return what the page holds of a design: items and questions by opaque ids, in the order of those."""
+    names = _names(design, seed)
+    items = {names[one.id, place]: {"media": item.media, "content": item.content} for one, place, item in _each(design)}
+    return {
+        "items": dict(sorted(items.items())),
+        "questions": dict(sorted((one.id, _shown_items(one, names)) for one in design.questions)),
+        "forms": [sorted(one.id for one in form) for form in design.forms],
+        "training": [{"question": one.id, "right": one.right} for one in shuffled(design.training, seed, "training")],
+    }
+
+
+def key(design: Design) -> dict[str, Any]:
+    """Return what the page must not hold: whose each question's items are."""
+    return {
+        "questions": {
+            one.id: {
+                "role": one.asked.role,
+                "models": list(one.asked.labels),
+                "items": [{"cell": item.cell, "place": item.place, "sha256": item.sha256} for item in one.items],
+            }
+            for one in sorted(design.questions, key=lambda one: one.id)
+        },
+        "forms": [sorted(one.id for one in form) for form in design.forms],
+    }
+
+
+def _each(design: Design) -> list[tuple[Question, int, Item]]:
+    return [(one, place, item) for one in design.questions for place, item in enumerate(one.items)]
+
+
+def _names(design: Design, seed: int) -> dict[tuple[str, int], str]:
+    return {(one.id, place): token(seed, "item", one.id, place)[:_ID] for one, place, _ in _each(design)}
+
+
+def _shown_items(question: Question, names: Mapping[tuple[str, int], str]) -> list[str]:
+    return [names[question.id, place] for place in range(len(question.items))]

@@ -1,0 +1,156 @@
+"""The items that a study shows: those that finished cells have left beside their records, each by itself again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from genbench.errors import InputError, nearest
+from genbench.kinds import grid, listing
+from genbench.plugin.visible import message_of
+from genbench.records.record import Record, each_record
+
+__all__ = ["FLOOR", "REAL", "Chosen", "Item", "chosen_records", "pool"]
+
+REAL, FLOOR = "real", "noise"
+"""The controls whose samples are the real items, held out from training, and those that nobody takes for real."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that people judge.
+
+    Args:
+        media: its type, such as `image/png`.
+        content: the text itself, or base64 of the file.
+        sha256: of what it shows: of pixels and their shape, not of the file; of the text; of the file of a clip.
+        cell: the id of the record that it belongs to.
+        place: among those that the cell left.
+    """
+
+    media: str
+    content: str
+    sha256: str
+    cell: str
+    place: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The finished records of one dataset and budget.
+
+    Args:
+        dataset: as the records describe it.
+        budget: of the models; controls have none that matters.
+        records: label -> its records, one a seed.
+    """
+
+    dataset: Mapping[str, Any]
+    budget: str
+    records: Mapping[str, Sequence[Record]]
+
+
+def chosen_records(directory: Path, dataset: str | None, budget: str | None) -> Chosen:
+    """Return the finished records of a folder that a study can be made from.
+
+    Args:
+        directory: of the benchmark.
+        dataset: the name of the one to take; may be None where there is one.
+        budget: of the models; may be None where there is one.
+
+    Raises:
+        InputError: there are no finished records, or it is not clear which to take.
+    """
+    finished = [record for record in each_record(directory) if record.finished]
+    if not finished:
+        raise InputError(f"{directory}: no finished records; give the folder of a finished `genbench run`")
+    place = _only("dataset", dataset, [_place(record) for record in finished], directory)
+    there = [record for record in finished if _place(record) == place]
+    trained = [record for record in there if record.data["cell"]["role"] == "model"]
+    wanted = _only("budget", budget, [str(record.data["cell"].get("budget")) for record in trained or there], directory)
+    records: dict[str, list[Record]] = {}
+    for record in sorted(there, key=lambda one: (one.label, one.seed, one.id)):
+        if record.data["cell"]["role"] != "model" or str(record.data["cell"].get("budget")) == wanted:
+            records.setdefault(record.label, []).append(record)
+    for label, own in records.items():
+        twice = next((one.seed for one, other in zip(own, own[1:], strict=False) if one.seed == other.seed), None)
+        if twice is not None:
+            raise InputError(
+                f"{directory}: two records of {label} with seed {twice}, of other settings or source; move one of them "
+                "to another folder, so that it is clear whose samples are judged"
+            )
+    return Chosen(there[0].data["cell"]["dataset"], wanted, records)
+
+
+def pool(directory: Path, label: str, records: Sequence[Record]) -> list[Item]:
+    """Return the items that a model's cells left, of all its seeds.
+
+    What several cells of `real` drew counts once.
+
+    Raises:
+        InputError: a file is gone, or is not as genbench wrote it.
+    """
+    items = [item for record in records for item in _items(directory, record)]
+    return list({item.sha256: item for item in items}.values()) if label == REAL else items
+
+
+def _place(record: Record) -> str:
+    # Data of one name and two fingerprints are two datasets.
+    return record.dataset
+
+
+def _only(what: str, given: str | None, found: Sequence[str], directory: Path) -> str:
+    known = sorted(set(found))
+    if given is not None and given not in known:
+        raise InputError(f"{directory}: no finished records of the {what} {given!r}{nearest(given, known)}")
+    if given is None and len(known) > 1:
+        raise InputError(f"{directory} holds several {what}s ({', '.join(known)}); say which by --{what}")
+    return given or known[0]
+
+
+def _items(directory: Path, record: Record) -> list[Item]:
+    who = f"the samples of {record.label}, seed {record.seed}"
+    name = (record.data.get("artifacts") or {}).get("samples")
+    shape, count = record.data["cell"]["dataset"].get("shape"), record.data["cell"].get("samples")
+    if not name or not shape or not count:
+        raise InputError(f"{who}: its record names none; run the cell again")
+    path = directory / name
+    if not path.is_file():
+        raise InputError(f"{who} are gone: {path}; run the cell again with --fresh")
+    reader = _READERS.get(path.suffix)
+    if reader is None:
+        raise InputError(f"{who}: {path}: a study shows {', '.join(_READERS)} files")
+    try:
+        return [
+            Item(media, content, digest, record.id, place)
+            for place, (media, content, digest) in enumerate(reader(path, shape, count))
+        ]
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{who}: {path}: {message_of(error)}; run the cell again with --fresh") from error
+
+
+def _images(path: Path, shape: Sequence[int], count: int) -> list[tuple[str, str, str]]:
+    found = []
+    for pixels in grid.cut(path, shape, count):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format="PNG")  # without a word on where it comes from
+        digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        found.append(("image/png", base64.b64encode(file.getvalue()).decode(), digest))
+    return found
+
+
+def _texts(path: Path, shape: Sequence[int], count: int) -> list[tuple[str, str, str]]:
+    return [("text/plain", text, hashlib.sha256(text.encode()).hexdigest()) for text in listing.read(path)[:count]]
+
+
+_READERS: Mapping[str, Callable[[Path, Sequence[int], int], list[tuple[str, str, str]]]] = {
+    ".png": _images,
+    ".txt": _texts,
+}

@@ -1,0 +1,41 @@
+"""What is drawn from a study's seed: by hashes, so that the page draws the same in JavaScript and a reader can check it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+__all__ = ["form_of", "is_swapped", "order_of", "shuffled", "token"]
+
+Thing = TypeVar("Thing")
+
+
+def token(*parts: object) -> str:
+    """Return the 64 hexadecimal digits that stand for named parts.
+
+    >>> token(0, "side")[:8]
+    '4093a692'
+    """
+    return hashlib.sha256("/".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def shuffled(things: Iterable[Thing], *parts: object) -> list[Thing]:
+    """Return things in an order that the named parts and the things' places decide."""
+    listed = list(things)
+    return [listed[place] for place in sorted(range(len(listed)), key=lambda place: token(*parts, place))]
+
+
+def form_of(study: str, rater: str, forms: int) -> int:
+    """Return which of a study's forms a rater gets, from 0."""
+    return int(token(study, rater, "form")[:8], 16) % forms
+
+
+def order_of(study: str, rater: str, questions: Sequence[str]) -> list[str]:
+    """Return the questions in a rater's order."""
+    return sorted(questions, key=lambda question: token(study, rater, "order", question))
+
+
+def is_swapped(study: str, rater: str, question: str) -> bool:
+    """Return whether a rater sees the two items of a question in the other order, the second one on the left."""
+    return int(token(study, rater, "side", question)[:8], 16) % 2 == 1
