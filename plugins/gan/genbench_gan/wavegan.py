@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genbench import Data, Model, Unsuitable, hookimpl
