@@ -1,22 +1,26 @@
-"""What a kind promises, what the image kind does with images, and what the text kind does with texts."""
+"""What a kind promises, and what each does with items of its own: images, texts and clips."""
 
 from __future__ import annotations
 
 import itertools
+import math
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from genbench.datasets.dataset import Dataset, Split
-from genbench.kinds import NOUNS, kind_named
+from genbench.kinds import NOUNS, kind_named, spectrograms
+from genbench.kinds.audio import Audio
 from genbench.kinds.kind import Kind, Misfit
 from genbench.kinds.listing import spelt
 from genbench.kinds.nouns import noun_of
 from genbench.kinds.text import BYTES, Text
 
-SHAPES = {"image": torch.Size((3, 4, 5)), "text": torch.Size((40,))}
+SHAPES = {"image": torch.Size((3, 4, 5)), "text": torch.Size((40,)), "audio": torch.Size((2, 300))}
 
 
 @pytest.fixture(params=NOUNS)
@@ -40,7 +44,8 @@ def test_random_items_are_uniform_over_all_levels(kind: Kind) -> None:
     items = drawn(kind, 5000)
     # What follows a text's first end is not drawn.
     free = (items == 0).cumsum(1) <= 1 if kind.name == "text" else torch.ones_like(items, dtype=torch.bool)
-    counts = torch.bincount(items[free].long(), minlength=kind.levels)
+    from_zero = items[free].long() - (torch.iinfo(torch.int16).min if kind.name == "audio" else 0)
+    counts = torch.bincount(from_zero, minlength=kind.levels)
     assert len(counts) == kind.levels
     expected = counts.sum() / kind.levels
     chi_squared = float(((counts - expected).square() / expected).sum())
@@ -207,3 +212,73 @@ def test_two_texts_that_differ_are_spelt_differently() -> None:
     texts = ["\n", "\\n", "\\\\n", "\\\n", "\x85", "\\x85", "\u200b", "\\u200b", "\ud800", "\\ud800"]
     assert len({spelt(text) for text in texts}) == len(texts)
     assert all(spelt(text).isprintable() for text in texts)
+
+
+# Clips
+
+
+def test_every_16_bit_value_lies_evenly_between_the_ends_of_the_range_and_survives() -> None:
+    (whole,) = kind_named("audio").wholes()
+    assert whole.items.unique().numel() == 65_536
+    delivered = whole.kind.deliver(whole.items).flatten()
+    expected = torch.linspace(-1, 1, 65_536, dtype=torch.float64)  # as the 256 values of an image
+    assert delivered.dtype == torch.float32
+    assert float((delivered - expected).abs().max()) < 1e-7
+    assert torch.equal(whole.kind.store(delivered), whole.items.flatten())
+    assert torch.equal(whole.items.flatten(), torch.arange(-32768, 32768).to(torch.int16)), "what was stored stays"
+
+
+def test_clips_are_rounded_silence_stays_silent_and_the_ends_are_clamped() -> None:
+    audio = kind_named("audio")
+    values = torch.tensor([-1.0, 1.0, 0.0, 1.0005, -1.0005, 2 / 65_535])
+    assert audio.store(values).tolist() == [-32768, 32767, 0, 32767, -32768, 0]
+    assert audio.nearest(torch.tensor([-4e4, -1.6, 0.4, 4e4])).tolist() == [-32768, -2, 0, 32767]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (torch.full((1, 1, 4), 1.2), "values in [1.2, 1.2], expected values in [-1, 1]; end the network with tanh"),
+        (torch.full((1, 1, 4), float("nan")), "NaN, expected values in [-1, 1]"),
+        (torch.zeros(1, 1, 4, dtype=torch.int16), "torch.int16, expected a float tensor of shape (1, 1, 4)"),
+        (torch.zeros(1, 1, 5), "(1, 1, 5), expected (1, 1, 4)"),
+        (torch.zeros(1, 4), "(1, 4), expected (1, 1, 4)"),
+    ],
+)
+def test_what_is_no_batch_of_clips(bad: torch.Tensor, message: str) -> None:
+    with pytest.raises(Misfit) as error:
+        kind_named("audio").check(bad, (1, 1, 4))
+    assert str(error.value).startswith(message)
+
+
+def test_a_model_of_clips_is_told_the_sample_rate_and_so_is_the_fingerprint() -> None:
+    data = Audio(8_000).data((1, 4000), 9, None)
+    assert (data.kind, data.levels, data.sample_rate) == ("audio", 65_536, 8_000)
+    assert type(data).from_json(data.to_json()) == data
+    assert Audio(8_000).identity != Audio(16_000).identity
+
+
+def test_clips_are_kept_as_they_are_stored(tmp_path: Path) -> None:
+    """A quiet clip stays quiet, and each channel is its own."""
+    clips = drawn(kind_named("audio"), 10) // 64
+    paths = Audio(11_025).keep(tmp_path / "some", clips)
+    assert [path.name for path in paths] == [f"some-{number}.wav" for number in range(1, 9)]
+    with wave.open(str(paths[1]), "rb") as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (11_025, 2, 2)
+        samples = torch.frombuffer(bytearray(file.readframes(999)), dtype=torch.int16)
+    assert torch.equal(samples.view(-1, 2).T, clips[1])
+
+
+def test_a_grid_shows_a_tone_at_its_frequency_and_silence_as_one_colour(tmp_path: Path) -> None:
+    second = torch.arange(8000) / 8000
+    clips = torch.stack([torch.sin(2 * math.pi * 1000 * second), torch.zeros(8000)])[:, None]
+    audio = Audio(8_000)
+    audio.show(tmp_path / "grid.png", audio.store(clips))
+    with Image.open(tmp_path / "grid.png") as grid:
+        pixels = torch.from_numpy(np.asarray(grid.convert("L")).copy()).float()
+    across, down = spectrograms.PANEL
+    first, other = (pixels[15 : 15 + down, column : column + across] for column in (46, 46 + across + 6))
+    assert float(other.max() - other.min()) == 0, "silence has one colour"
+    rows = first[:, 20:-20].mean(1) - other[0, 0]
+    # The panel spans 0 to 4,000 Hz, 2146 mel, from its bottom; 1,000 Hz is 1,000 mel.
+    assert (down - 0.5 - int(rows.argmax())) / down == pytest.approx(1000 / 2146, abs=0.02)

@@ -30,7 +30,7 @@ def save_artifacts(
         restored: what it made of the held-out items, in their order.
 
     Returns:
-        What each file shows -> its path relative to `directory`.
+        What each file shows -> its path relative to `directory`; `samples, 1` and so on are single items.
     """
     name = slug(f"{without_home(cell.model.label)}-{dataset.name}-seed{cell.seed}")
     stem, kind = f"samples/{name}-{cell_id[:6]}", dataset.kind
@@ -39,7 +39,13 @@ def save_artifacts(
     shown = min(len(items), kind.shown(dataset.shape))  # as many of the data beside them
     kind.show(directory / paths["samples"], items[:shown])
     kind.show(directory / paths["reference"], dataset.train.items[:shown])
+    kept = {"samples": kind.keep(directory / stem, items)}
+    kept["reference"] = kind.keep((directory / data).with_suffix(""), dataset.train.items)
     if restored is not None:
         paths["reconstructions"] = f"{stem}-reconstructions{kind.suffix}"
         kind.show_pairs(directory / paths["reconstructions"], dataset.held_out.items[:PAIRS], restored[:PAIRS])
+        kept["reconstructions"] = kind.keep(directory / f"{stem}-reconstructions", restored[:PAIRS])
+    for what, files in kept.items():
+        for number, path in enumerate(files, 1):
+            paths[f"{what}, {number}"] = path.relative_to(directory).as_posix()
     return paths

@@ -61,13 +61,14 @@ def shape_in(text: str) -> tuple[int, ...]:
     Raises:
         InputError: it is none.
 
-    >>> shape_in("3x32x32"), shape_in("12")
-    ((3, 32, 32), (12,))
+    >>> shape_in("3x32x32"), shape_in("12"), shape_in("1x16000")
+    ((3, 32, 32), (12,), (1, 16000))
     """
     sides = text.strip().lower().split("x")
-    if len(sides) not in (1, 3) or not all(re.fullmatch(r"[1-9]\d{0,3}", side, re.ASCII) for side in sides):
+    digits = 6 if len(sides) == 2 else 3  # a clip of a minute has millions of samples
+    if len(sides) > 3 or not all(re.fullmatch(rf"[1-9]\d{{0,{digits}}}", side, re.ASCII) for side in sides):
         raise InputError(
-            f"shape {text!r} cannot be read; write channels x height x width of images, for example 1x28x28, or the "
-            "length of texts, for example 12"
+            f"shape {text!r} cannot be read; write channels x height x width of images, for example 1x28x28, the "
+            "length of texts, for example 12, or channels x samples of clips, for example 1x4000"
         )
     return tuple(int(side) for side in sides)

@@ -18,13 +18,15 @@ MOST_CELLS = 100_000  # of a benchmark: a record each, a day and more for cells 
 # Named here, since the lists that the command line prints may not import torch; drawn in `controls`.
 CONTROLS = {
     "real": "held-out items: the floor of a distance at this sample count",
-    "gaussian": "a Gaussian with the training pixels' mean and covariance",
+    "gaussian": "a Gaussian with the mean and covariance of the training pixels, or the spectrum of the training clips",
     "ngram": "texts of a smoothed 3-gram model of the training texts' symbols",
-    "noise": "uniform noise in every pixel or symbol",
+    "silence": "clips without a sound: some embeddings score them well",
+    "noise": "uniform noise in every pixel, symbol or sample",
     "copycat": "training items replayed: what memorisation metrics must catch",
 }
 
-CONTROL_KINDS = {"gaussian": "image", "ngram": "text"}  # of those that are not for all
+# Of those that are not for all.
+CONTROL_KINDS = {"gaussian": ("image", "audio"), "ngram": ("text",), "silence": ("audio",)}
 
 
 @dataclass(frozen=True)

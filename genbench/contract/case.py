@@ -54,7 +54,8 @@ class Case:
 
     @classmethod
     def of(cls, shape: tuple[int, ...], classes: int | None) -> Case:
-        """Return the case of a shape, whose dimensions tell the kind: (C, H, W) of images, (L,) of texts."""
+        """Return the case of a shape, whose dimensions tell the kind: (C, H, W) of images, (L,) of texts, (C, T)
+        of clips."""
         return cls(kind_of_shape(shape).name, shape, classes)
 
     def __str__(self) -> str:

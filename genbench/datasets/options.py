@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from genbench.datasets.source import Part, Request, Source, fault
 from genbench.errors import nearest, quoted
 
-__all__ = ["OPTIONS", "Asked", "cut", "whole_number", "whole_numbers"]
+__all__ = ["OPTIONS", "Asked", "cut", "given", "positive", "whole_number", "whole_numbers"]
 
 OPTIONS = "fraction=F,held_out=N"
 LARGEST = 2**31 - 1  # of any whole number
@@ -120,15 +120,33 @@ def whole_numbers(request: Request, defaults: Mapping[str, int], least: Mapping[
     Raises:
         InputError: an option that there is not, is given twice, or has a value that makes no sense.
     """
-    given: dict[str, int] = {}
+    asked = given(request, tuple(defaults))
+    return {**defaults, **{name: whole_number(request, name, value, least[name]) for name, value in asked.items()}}
+
+
+def given(request: Request, known: Sequence[str]) -> dict[str, str]:
+    """Return the options that follow a drawn dataset's colon, `name=value`, as they were written.
+
+    Raises:
+        InputError: an option that is not among the known ones, or is given twice.
+    """
+    found: dict[str, str] = {}
     for part in request.argument.split(",") if request.argument else ():
         name, _, value = part.partition("=")
-        if name not in defaults:
-            raise request.fault(f"no option is called {quoted(name)}{nearest(name, (*defaults, 'fraction'))}")
-        if name in given:
+        if name not in known:
+            raise request.fault(f"no option is called {quoted(name)}{nearest(name, (*known, 'fraction'))}")
+        if name in found:
             raise request.fault(f"option {name} is given twice")
-        given[name] = whole_number(request, name, value, least[name])
-    return {**defaults, **given}
+        found[name] = value
+    return found
+
+
+def positive(request: Request, name: str, value: str) -> float:
+    """Read one option that is a number above 0, such as `0.5`; raise `InputError` for anything else."""
+    number = float(value) if _NUMBER.fullmatch(value) else 0.0
+    if not 0 < number <= LARGEST:
+        raise request.fault(f"{name} must be a number above 0, such as 0.5, not {quoted(value)}")
+    return number
 
 
 def whole_number(request: Request, name: str, value: str, least: int) -> int:

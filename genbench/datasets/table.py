@@ -142,6 +142,14 @@ _ROWS = (
         drawn=True,
     ),
     Source(
+        "tones",
+        "drawn clips with known factors, any length, rate and count: 64 modes (8 pitches × 4 timbres × 2 envelopes)",
+        "CC0: drawn by genbench",
+        "tones",
+        argument="seconds=S,rate=N,count=N,held_out=N,seed=N",
+        drawn=True,
+    ),
+    Source(
         "names",
         "first and last names, labelled by their list: 84,864 to train on, 9,429 held out; from the package names",
         "public domain (U.S. Census Bureau, 1990); the package is MIT (T. Hunner)",

@@ -1,7 +1,8 @@
 """The controls: models that are no models, and anchor a table.
 
 `real` draws held-out items: the floor that a distance has at this sample count. `gaussian` knows the pixels' mean and
-covariance of images and nothing else, `ngram` which symbols of texts follow two others. `noise` knows nothing.
+covariance of images and nothing else, or the long-term spectrum of clips; `ngram` knows which symbols of texts follow
+two others. `noise` knows nothing, and `silence` is a clip without a sound, which some embeddings score well.
 `copycat` replays training items: the best distance there is, and no generative model, which is what the memorisation
 metrics must catch.
 """
@@ -16,7 +17,7 @@ from torch import Tensor
 from genbench.config import CONTROLS
 from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
 from genbench.datasets.order import balanced_order
-from genbench.evaluation import ngram
+from genbench.evaluation import coloured_noise, ngram
 from genbench.metrics.gaussian import GaussianStatistics
 
 __all__ = ["draw", "rows"]
@@ -53,10 +54,17 @@ def _noise(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
     return dataset.kind.random(count, dataset.shape, generator)
 
 
+def _silence(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
+    return torch.zeros((count, *dataset.shape), dtype=dataset.train.items.dtype)
+
+
 def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    statistics = _pixel_statistics(dataset.train.items.flatten(1))
-    factor = statistics.factor  # (r, pixels), its square the covariance
-    drawn = torch.randn(count, len(factor), generator=generator, dtype=torch.float64) @ factor + statistics.mean
+    if len(dataset.shape) == 2:  # of a clip, where a covariance of all samples is neither affordable nor meant
+        drawn = coloured_noise.fit(dataset.train.items).draw(count, generator)
+    else:
+        statistics = _pixel_statistics(dataset.train.items.flatten(1))
+        factor = statistics.factor  # (r, pixels), its square the covariance
+        drawn = torch.randn(count, len(factor), generator=generator, dtype=torch.float64) @ factor + statistics.mean
     return dataset.kind.nearest(drawn).view(count, *dataset.shape)
 
 
@@ -82,6 +90,7 @@ _DRAW: dict[str, Callable[[Dataset, int, torch.Generator], Tensor]] = {
     "real": _real,
     "gaussian": _gaussian,
     "ngram": _ngram,
+    "silence": _silence,
     "noise": _noise,
     "copycat": _copycat,
 }

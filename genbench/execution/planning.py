@@ -117,8 +117,9 @@ def _with_controls_of(benchmark: Benchmark, cells: list[Cell], kind: str, unsuit
     asked = {model.name for model in benchmark.models}
     if benchmark.controls != tuple(CONTROLS):
         asked |= set(benchmark.controls)
-    foreign = {name: other for name, other in CONTROL_KINDS.items() if other != kind}
-    unsuitable |= {name: f"is for {NOUNS[other]} alone" for name, other in foreign.items() if name in asked}
+    foreign = {name: takes for name, takes in CONTROL_KINDS.items() if kind not in takes}
+    for name in asked & foreign.keys():
+        unsuitable[name] = f"is for {' and '.join(NOUNS[taken] for taken in foreign[name])} alone"
     return [cell for cell in cells if cell.model.name not in foreign or cell.model.name in asked]
 
 

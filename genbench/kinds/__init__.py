@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["NOUNS", "kind_named", "kind_of_shape"]
 
-_BY_DIMENSIONS = {3: "image", 1: "text"}
+_BY_DIMENSIONS = {3: "image", 2: "audio", 1: "text"}
 
 
 def kind_named(name: str) -> Kind:
-    """Return the kind of a name in `NOUNS`; of texts, those over the alphabet that data without one of its own have."""
+    """Return the kind of a name in `NOUNS`, with the alphabet or the rate of data that have none of their own."""
     kind: Kind = importlib.import_module(f"genbench.kinds.{name}").KIND
     return kind
 
 
 def kind_of_shape(shape: Sequence[int]) -> Kind:
-    """Return the kind of items of a shape, which its dimensions tell: (C, H, W) of images, (L,) of texts.
+    """Return the kind of items of a shape, which its dimensions tell: (C, H, W), (L,) of texts, (C, T) of clips.
 
-    >>> kind_of_shape((1, 8, 8)).noun, kind_of_shape((12,)).noun
-    ('images', 'texts')
+    >>> [kind_of_shape(shape).noun for shape in ((1, 8, 8), (12,), (1, 4000))]
+    ['images', 'texts', 'clips']
     """
     return kind_named(_BY_DIMENSIONS[len(shape)])

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from genbench.kinds import pictures
-from genbench.kinds.kind import Kind, Misfit, Whole
-from genbench.plugin.returned import FLOATS, Unusable, plain
+from genbench.kinds.bounded import bounded
+from genbench.kinds.kind import Kind, Whole
 
-__all__ = ["KIND", "TOLERANCE"]
+__all__ = ["KIND"]
 
-TOLERANCE = 1e-3  # how far outside [-1, 1] arithmetic in half precision may land
 # A float32 tensor, so that the division itself turns uint8 into float32.
 _HALF_RANGE = torch.tensor(127.5, dtype=torch.float32, device="cpu")
 _POINT = torch.Size((2, 1, 1))  # an image that is a point of the plane
@@ -44,19 +43,7 @@ class _Image(Kind):
         return batch.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
     def check(self, returned: object, expected: Sequence[int]) -> Tensor:
-        shape = tuple(expected)
-        try:
-            found = plain(returned, FLOATS)
-        except Unusable as error:
-            advice = "do not round: genbench does" if isinstance(returned, Tensor) else ""
-            raise Misfit(str(error), f"a float tensor of shape {shape} in [-1, 1]", advice) from None
-        if tuple(found.shape) != shape:
-            raise Misfit(str(tuple(found.shape)), str(shape))
-        low, high = (float(value) for value in found.detach().aminmax())
-        if not low >= -1 - TOLERANCE or not high <= 1 + TOLERANCE:  # written so that NaN fails too
-            shown = "NaN" if low != low or high != high else f"values in [{low:.4g}, {high:.4g}]"
-            raise Misfit(shown, "values in [-1, 1]", "end the network with tanh, or with .clamp(-1, 1) in the hook")
-        return found
+        return bounded(returned, expected)
 
     def random(self, count: int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
         return torch.randint(self.levels, (count, *shape), generator=generator, dtype=torch.uint8)

@@ -48,7 +48,8 @@ class Whole:
 
 
 class Kind(ABC):
-    """One kind of items, immutable. What tells the datasets of a kind apart, as the alphabet of texts, is in it.
+    """One kind of items, immutable. What tells the datasets of a kind apart, as the alphabet of
+    texts or the sample rate of clips, is in it.
 
     Attributes:
         name: `image`, `text` or `audio`.
@@ -106,7 +107,7 @@ class Kind(ABC):
         """Return `count` stored items whose entries are uniform over all levels, on the CPU."""
 
     def nearest(self, values: Tensor) -> Tensor:
-        """Return the stored items nearest to real values on the scale of the levels, from 0 on.
+        """Return the stored items nearest to real values on the scale of stored entries.
 
         Raises:
             TypeError: the kind's levels are symbols, between which nothing lies.
@@ -124,6 +125,18 @@ class Kind(ABC):
     @abstractmethod
     def show_pairs(self, path: Path, originals: Tensor, restored: Tensor) -> None:
         """Write stored items, each beside what a model made of it, as one file; whole or not at all."""
+
+    def keep(self, stem: Path, items: Tensor) -> list[Path]:
+        """Write stored items as files of their own, where looking does not tell all: clips, which are listened to.
+
+        Args:
+            stem: of the files' names.
+            items: (N, ...); the kind chooses how many of them.
+
+        Returns:
+            The files; none where `show` is enough.
+        """
+        return []
 
     @abstractmethod
     def shown(self, shape: torch.Size) -> int:

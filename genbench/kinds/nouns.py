@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["NOUNS", "noun_of"]
 
-NOUNS = {"image": "images", "text": "texts"}  # many of them
+NOUNS = {"image": "images", "text": "texts", "audio": "clips"}  # many of them
 
 
 def noun_of(dataset: Mapping[str, Any]) -> str:

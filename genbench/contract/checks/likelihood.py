@@ -54,7 +54,8 @@ def _bound(small: Subject, whole: Whole) -> None:
         raise _NotTaken from error
     _check(*total, whole, "before training")
     seeding.seed_global(0, "contract", "bound")
-    outer = ((whole.items == 0) | (whole.items == whole.kind.levels - 1)).flatten(1).all(1).nonzero()[:, 0]
+    least, greatest = whole.items.aminmax()
+    outer = ((whole.items == least) | (whole.items == greatest)).flatten(1).all(1).nonzero()[:, 0]
     for step in range(STEPS):
         rows = outer[torch.randint(len(outer), (BATCH,))]
         try:

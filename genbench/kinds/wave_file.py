@@ -1,0 +1,23 @@
+"""Writes a clip as a WAV file of 16-bit PCM: the stored samples themselves."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+from torch import Tensor
+
+from genbench.machine.atomic import replacing
+
+__all__ = ["MOST", "save"]
+
+MOST = 8  # clips of a cell that are kept to be listened to
+
+
+def save(path: Path, clip: Tensor, rate: int) -> None:
+    """Write (C, T) int16 samples at `rate` Hz, whole or not at all. No sample is scaled: peaks stay what they are."""
+    with replacing(path) as temporary, wave.open(str(temporary), "wb") as file:
+        file.setnchannels(len(clip))
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(clip.T.contiguous().numpy().astype("<i2").tobytes())
