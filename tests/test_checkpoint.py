@@ -114,7 +114,7 @@ def test_gradients_come_back_and_none_stays_that_was_not_saved(tmp_path: Path) -
 def cell_training(path: Path, told: list[dict[str, Any]]) -> CellTraining:
     cell = Cell(ModelSpec(str(ACCUMULATES), {"width": 16}), "toy", 0, Settings(batch_size=16))
     dataset = Dataset("toy", toy_split(), toy_split(), tuple("0123456789"), "MIT", "0" * 64)
-    return CellTraining(cell, load(ACCUMULATES), dataset, CPU, path, None, Events(told.append))
+    return CellTraining(cell, load(ACCUMULATES), dataset, CPU, path, None, 10.0, Events(told.append))
 
 
 @pytest.fixture

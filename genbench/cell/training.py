@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from genbench import seeding
+from genbench.cell.ending import Ending
 from genbench.cell.events import Events
 from genbench.config import Cell, Target
 from genbench.datasets.dataset import Dataset
@@ -44,6 +45,7 @@ class CellTraining:
         device: where it trains.
         checkpoint_path: where it is saved, and taken up again.
         checkpoint_interval: seconds between checkpoints, or None.
+        grace_s: seconds that whoever asks this process to end waits for a checkpoint.
         events: is told how far it is.
     """
 
@@ -53,6 +55,7 @@ class CellTraining:
     device: torch.device
     checkpoint_path: Path
     checkpoint_interval: float | None
+    grace_s: float
     events: Events
 
     def steps(self, flops: Flops) -> int | None:
@@ -109,6 +112,7 @@ class CellTraining:
         autosave = checkpoint.Autosave(
             self.checkpoint_path, model, self.checkpoint_interval, time.monotonic, self.events.notice
         )
+        ending = Ending(self.grace_s)
 
         def evaluated(progress: Progress) -> dict[str, float]:
             self.events.stage("evaluating")
@@ -118,11 +122,16 @@ class CellTraining:
 
         def after_window(progress: Progress) -> None:
             self.events(_progress_event(progress, schedule))
-            if autosave.is_due():
+            if autosave.is_due() or ending.asked:
                 autosave.save(progress.to_json())
+            if ending.asked:
+                self.events.notice(f"ends as it is told to, after step {progress.step:,}")
+                ending.end()
+            ending.window_ended()
 
         self.events.stage("training")
-        with double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext():
+        told = double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext()
+        with told, ending:
             loop.train(
                 self.plugin,
                 model,

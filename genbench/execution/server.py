@@ -103,6 +103,7 @@ def _fork() -> int:
     if pid == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     else:
         # The worker does so too: whichever of the two comes first, the group exists before the parent may end it.
         with contextlib.suppress(PermissionError, ProcessLookupError):
@@ -152,7 +153,9 @@ def _end_orphans(workers: Workers) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    # The parent decides what an interrupt means, and what an end that a scheduler sends to every process of a job.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     prctl(PR_SET_CHILD_SUBREAPER, 1)  # what outlives a worker becomes a child of this process, which ends it
     for name in PRELOAD:
         importlib.import_module(name)
