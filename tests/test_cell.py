@@ -62,6 +62,7 @@ def run_cell(
         "directory": str(directory),
         "command": "genbench run it again",
         "checkpoint_interval": None,
+        "grace": 10.0,
         "jobs": jobs,
         "slot": slot,
     }

@@ -40,6 +40,7 @@ def run(tiny: Path, directory: Path, events: list[Any], **more: Any) -> dict[str
         "directory": str(directory),
         "command": "genbench run",
         "checkpoint_interval": None,
+        "grace": 10.0,
         "jobs": 1,
         "slot": 0,
     }

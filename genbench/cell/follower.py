@@ -63,7 +63,7 @@ class _Follower:
             self.plugin = loading.load(finding.find(self.cell.model, [payload["distribution"]]))
         path = checkpoint_path(Path(payload["directory"]), payload["id"])
         self.training = CellTraining(
-            self.cell, self.plugin, self.dataset, self.device, path, None, Events(lambda event: None), rank
+            self.cell, self.plugin, self.dataset, self.device, path, None, Events(lambda event: None), rank=rank
         )
         self.batches = self.training.batches()
 

@@ -48,7 +48,8 @@ def run(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     Args:
         payload: the `cell`, its `id`, its `description` (what its record says of it), the `distribution` of its plugin,
             the `directory` of the benchmark, the `command` that would run it again, `checkpoint_interval` in seconds or
-            None, how many `jobs` run side by side and the `slot` of this one among them.
+            None, the seconds of `grace` that whoever asks it to end waits for a checkpoint, how many `jobs` run side by
+            side and the `slot` of this one among them.
         emit: takes events: the stage, and progress within it.
     """
     cell = Cell.from_json(payload["cell"])
@@ -144,9 +145,17 @@ class _CellRun:
             plugin = loading.load(finding.find(self.cell.model, [self.payload["distribution"]]))
         # Libraries set variables of their own while they are imported: those are not held against a plugin.
         before["the environment"] = world.snapshot()["the environment"]
-        interval = self.payload["checkpoint_interval"]
+        interval, grace_s = self.payload["checkpoint_interval"], self.payload["grace"]
         training = CellTraining(
-            self.cell, plugin, self.dataset, self.device, self.checkpoint_path, interval, self.events, 0, self.ranks
+            self.cell,
+            plugin,
+            self.dataset,
+            self.device,
+            self.checkpoint_path,
+            interval,
+            self.events,
+            grace_s,
+            ranks=self.ranks,
         )
         # Only a budget in FLOPs has to know them all ahead. Otherwise one step shows here whether they can be counted,
         # and the others are counted when nothing else can be disturbed by it.

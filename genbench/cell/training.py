@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from genbench import seeding
+from genbench.cell.ending import Ending
 from genbench.cell.events import Events
 from genbench.cell.ranks import Ranks
 from genbench.config import Cell, Target
@@ -47,6 +48,7 @@ class CellTraining:
         checkpoint_path: where it is saved, and taken up again.
         checkpoint_interval: seconds between checkpoints, or None.
         events: is told how far it is.
+        grace_s: seconds that whoever asks this process to end waits for a checkpoint.
         rank: of this process among those that train the cell.
         ranks: all of them, where there are several and this is the first.
     """
@@ -58,6 +60,7 @@ class CellTraining:
     checkpoint_path: Path
     checkpoint_interval: float | None
     events: Events
+    grace_s: float = 10.0
     rank: int = 0
     ranks: Ranks | None = None
 
@@ -124,6 +127,7 @@ class CellTraining:
             self.checkpoint_path, model, self.checkpoint_interval, time.monotonic, self.events.notice, self._states
         )
         ranks, before = self.ranks, self.before(model)
+        ending = Ending(self.grace_s)
 
         def evaluated(progress: Progress) -> dict[str, float]:
             self.events.stage("evaluating")
@@ -133,11 +137,16 @@ class CellTraining:
 
         def after_window(progress: Progress) -> None:
             self.events(_progress_event(progress, schedule))
-            if autosave.is_due():
+            if autosave.is_due() or ending.asked:
                 autosave.save(progress.to_json())
+            if ending.asked:
+                self.events.notice(f"ends as it is told to, after step {progress.step:,}")
+                ending.end()
+            ending.window_ended()
 
         self.events.stage("training")
-        with double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext():
+        told = double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext()
+        with told, ending:
             loop.train(
                 self.plugin,
                 model,

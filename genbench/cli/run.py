@@ -21,7 +21,7 @@ DEFAULT_BUDGET = "3000steps"
 SHORT_BUDGET = "1000steps"  # where no model is named
 OF_TRAINING = (
     *("batch_size", "evaluations", "training_precision", "compile", "cuda_graph", "ranks"),
-    *("checkpoint_interval", "plugins_from", "target", "stop_at_target"),
+    *("checkpoint_interval", "grace", "plugins_from", "target", "stop_at_target"),
 )
 
 
@@ -91,6 +91,9 @@ OF_TRAINING = (
 @click.option("--memory-limit", metavar="M", help="Memory that one cell may take, such as 4GB.")
 @click.option("--hang-timeout", type=SECONDS, metavar="S", help="Seconds without a sign of life.  [default: 600]")
 @click.option("--checkpoint-interval", type=SECONDS, metavar="S", help="Seconds.  [default: under 1% of training]")
+@click.option(
+    "--grace", type=SECONDS, metavar="S", help="Seconds to wait for checkpoints at an interrupt.  [default: 10]"
+)
 @click.option("--fresh", is_flag=True, help="Run finished cells again; what was there moves to replaced/.")
 @click.option("--plugins-from", metavar="LIST", help="The only distributions to load models from; `file` for files.")
 @click.option(
@@ -185,7 +188,7 @@ def _conditions(flags: dict[str, Any]) -> Conditions:
         raise InputError("--jobs has no effect with --cluster: workers say how many cells they take; leave it out")
     if flags["shared"] is not None and flags["cluster"] is None:
         raise InputError("--shared has no effect without --cluster; leave it out")
-    names = ("cluster", "shared", "jobs", "timeout", "hang_timeout", "checkpoint_interval", "fresh")
+    names = ("cluster", "shared", "jobs", "timeout", "hang_timeout", "checkpoint_interval", "grace", "fresh")
     given = {name: value for name in names if (value := flags.pop(name)) is not None}
     memory, listed = flags.pop("memory_limit"), flags.pop("plugins_from")
     if memory is not None:

@@ -18,12 +18,18 @@ def study() -> None:
 @study.command(short_help="Write a study of a finished benchmark's samples.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--protocol", type=click.Choice(["real-or-fake", "preference"]), required=True, help="What is asked.")
-@click.option("--questions", type=Whole(), default=60, show_default=True, metavar="N", help="A rater answers at the most.")
+@click.option(
+    "--questions", type=Whole(), default=60, show_default=True, metavar="N", help="A rater answers at the most."
+)
 @click.option("--models", metavar="A,B,...", help="Labels of the report.  [default: all models of DIR]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides what is shown.")
-@click.option("--time-limit", type=Whole(), metavar="MS", help="How long each item is shown.  [default: until answered]")
+@click.option(
+    "--time-limit", type=Whole(), metavar="MS", help="How long each item is shown.  [default: until answered]"
+)
 @click.option("--magnification", type=Whole(), metavar="M", help="Whole factor.  [default: 192 pixels or more]")
-@click.option("--raters", type=Whole(), default=20, show_default=True, metavar="N", help="Expected: to say what it can resolve.")
+@click.option(
+    "--raters", type=Whole(), default=20, show_default=True, metavar="N", help="Expected: to say what it can resolve."
+)
 @click.option("--dataset", metavar="NAME", help="Where DIR has several.")
 @click.option("--budget", metavar="B", help="Where DIR has several.")
 def new(directory: Path, models: str | None, time_limit: int | None, **wished: object) -> None:

@@ -90,7 +90,11 @@ def run_benchmark(
             locks.callback(runner.let_go)
             described = ((each.id, each.description) for each in planned)
             write_plan(directory, described, benchmark.settings.target)  # for the report of a partial run
-            records = runner.run()
+            try:
+                records = runner.run()
+            except KeyboardInterrupt:
+                runner.end()
+                raise
     except BaseException as error:
         error.add_note(f"{standing(directory, ids)}; {GOES_ON}" if ids else GOES_ON)
         raise
@@ -185,6 +189,18 @@ class _Runner:
                 write_record(self.directory, record.data)
         return records
 
+    def end(self) -> None:
+        """Let what trains here write a last checkpoint, and end it."""
+        if not self.running:
+            return
+        grace = self.conditions.grace
+        text = (
+            f"asked to end, within {grace:g} s and with a checkpoint where there can be one; interrupt again to end now"
+        )
+        for place in self.running.values():
+            self.listener.event(place.planned, {"event": "notice", "text": text})
+        self.executor.ask_to_end(grace)
+
     def let_go(self) -> None:
         """Release what is still locked where the run was broken off: this process may go on and run it again."""
         for place in self.places:
@@ -268,6 +284,7 @@ class _Runner:
             "directory": str(self.directory.resolve()),
             "command": self.command,
             "checkpoint_interval": self.conditions.checkpoint_interval,
+            "grace": self.conditions.grace,
         }
 
     def _end(self, place: _Place, outcome: Outcome) -> None:

@@ -23,6 +23,7 @@ class Conditions:
         memory_limit: resident bytes that one cell may take, with all that it starts, or None.
         hang_timeout: seconds without a step, a message or use of the processor after which a cell counts as hung.
         checkpoint_interval: seconds between checkpoints; None takes an interval that costs less than 1% of training.
+        grace: seconds that a run which is interrupted waits for the last checkpoints of its cells.
         fresh: whether cells that have a record run again; what was there is moved to `replaced/`.
         plugins_from: distributions whose models may be loaded (`file` for model files), or None for all.
         cluster: the address of a Dask scheduler on whose workers cells run, or its scheduler file; None runs them here.
@@ -37,6 +38,7 @@ class Conditions:
     memory_limit: int | None = None
     hang_timeout: float | None = 600.0
     checkpoint_interval: float | None = None
+    grace: float = 10.0
     fresh: bool = False
     plugins_from: tuple[str, ...] | None = None
     cluster: str | None = None
@@ -53,9 +55,9 @@ class Conditions:
             )
         if self.shared is not None and self.cluster is None:
             raise InputError("shared has no effect without a cluster; leave it out")
-        for name in ("timeout", "memory_limit", "hang_timeout", "checkpoint_interval"):
+        for name in ("timeout", "memory_limit", "hang_timeout", "checkpoint_interval", "grace"):
             value = getattr(self, name)
-            if value is None:
+            if value is None and name != "grace":
                 continue
             if not isinstance(value, int | float) or not value > 0:
                 raise InputError(f"{name.replace('_', ' ')} must be above zero, not {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -170,9 +171,18 @@ class ForkServer:
                     ended.append(task)
         return ended
 
+    def ask_to_end(self, grace_s: float) -> None:
+        """Ask every task to end (SIGTERM), and follow what they do for `grace_s` seconds at the most."""
+        deadline = time.monotonic() + grace_s
+        for task in self._running.values():
+            task.ask_to_end()
+        while self._running and (left := deadline - time.monotonic()) > 0:
+            self.wait(left)
+
     def _conclude(self, task: Running) -> None:
-        if task.is_open:
-            self._selector.unregister(task.events)
+        with contextlib.suppress(KeyError):  # an interrupt has come between this and the next line before
+            if task.is_open:
+                self._selector.unregister(task.events)
         task.conclude()
         del self._running[task.number]
         self._slots.pop(task.number, None)

@@ -57,6 +57,7 @@ class Running:
     _words: bytes = b""  # what a worker had to say that could not write to its pipe
     _stopped: str = ""  # why it is being ended from here
     _kill_at: float | None = None
+    _asked: bool = False  # to end by itself
     _told: float = 0.0
 
     def answer(self, message: dict[str, Any], now: float) -> None:
@@ -66,6 +67,8 @@ class Running:
             self.watch.follow(message["pid"], now)
             if self._stopped:  # by what it wrote before this came
                 self.kill()
+            elif self._asked:
+                self.ask_to_end()
         self._status = message.get("status", self._status)
         self._words = message.get("words", "").encode()
 
@@ -154,6 +157,11 @@ class Running:
     def is_open(self) -> bool:
         """Whether events may still come."""
         return self._open
+
+    def ask_to_end(self) -> None:
+        """Ask the worker to end (SIGTERM), as soon as there is one."""
+        self._asked = True
+        self._signal_worker(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the worker and everything in its process group."""

@@ -103,7 +103,8 @@ def _fork() -> int:
     if pid == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_DFL)
     else:
         # The worker does so too: whichever of the two comes first, the group exists before the parent may end it.
         with contextlib.suppress(PermissionError, ProcessLookupError):
@@ -153,10 +154,12 @@ def _end_orphans(workers: Workers) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and ends its workers first
-    # The closed socket says so too, but not while something is imported. Sent when the parent's thread ends.
-    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    # The parent decides what an interrupt means, and what an end that a scheduler sends to every process of a job.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # The closed socket says that the parent has ended, but not while something is imported; the kernel says it at once.
+    signal.signal(signal.SIGUSR2, lambda *_: sys.exit(1))
+    prctl(PR_SET_PDEATHSIG, signal.SIGUSR2)
     prctl(PR_SET_CHILD_SUBREAPER, 1)  # what outlives a worker becomes a child of this process, which ends it
     for name in PRELOAD:
         importlib.import_module(name)

@@ -1,0 +1,150 @@
+"""Runs that are told to end: their trainings leave a checkpoint, soon or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genbench.cell.ending import Ending
+from genbench.training import checkpoint
+
+TINY = (Path(__file__).parent / "models" / "tiny.py").read_text()
+ENDED = -signal.SIGTERM
+ASKED = r"asked to end, within 60 s and with a checkpoint where there can be one; interrupt again to end now"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def in_a_child(act: Callable[[Ending, Clock], None], grace_s: float = 10.0) -> int:
+    """Return the exit code of a process that is told to end within `act`, and then leaves: minus a signal, or 7."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            clock = Clock()
+            with Ending(grace_s, clock) as ending:
+                act(ending, clock)
+                os._exit(7 if ending.asked else 8)
+        finally:
+            os._exit(9)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def window(ending: Ending, clock: Clock, seconds: float) -> None:
+    clock.now += seconds
+    ending.window_ended()
+
+
+def asked(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("last_s", "into_s", "code"),
+    [
+        (9.0, 0.0, 7),  # it will be at the end of its window soon enough
+        (11.0, 0.5, ENDED),  # it will not
+        (11.0, 1.5, 7),
+        (2.0, 30.0, 7),  # later than it was expected: any moment
+    ],
+)
+def test_only_a_training_that_can_save_itself_in_time_is_waited_for(last_s: float, into_s: float, code: int) -> None:
+    def act(ending: Ending, clock: Clock) -> None:
+        window(ending, clock, last_s)
+        clock.now += into_s
+        asked()
+
+    assert in_a_child(act) == code
+
+
+def test_a_training_without_a_window_has_nothing_to_save() -> None:
+    assert in_a_child(asked) == ENDED
+
+
+def test_an_ending_that_comes_after_the_last_window_ends_as_well() -> None:
+    def act(ending: Ending, clock: Clock) -> None:
+        window(ending, clock, 1.0)
+        asked()
+        ending.__exit__(None)
+        os._exit(6)
+
+    assert in_a_child(act) == ENDED
+
+
+def test_what_a_plugin_has_forked_ends_at_once() -> None:
+    def act(ending: Ending, clock: Clock) -> None:
+        window(ending, clock, 1.0)
+        pid = os.fork()
+        if pid == 0:
+            asked()
+            os._exit(5)
+        os._exit(4 if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == ENDED else 3)
+
+    assert in_a_child(act) == 4
+
+
+def test_what_was_there_before_hears_again_afterwards() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with Ending(1.0):
+            pass
+        asked()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A model whose windows of two steps take 0.2 s."""
+    path = tmp_path / "slow.py"
+    path.write_text(TINY.replace("    loss.backward()\n", "    loss.backward()\n    __import__('time').sleep(0.1)\n"))
+    return path
+
+
+def begun(program: list[str], out: Path, model: Path, step: int) -> subprocess.Popen[str]:
+    """Start a run, and return when its training has come to `step`."""
+    settings = ["--budget", "200steps", "--seeds", "1", "--no-controls", "--evaluations", "1", "--samples", "100"]
+    command = [*program, "run", "-m", str(model), "--out", str(out), *settings, "--metrics", "fd", "--grace", "60"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
+    marks = out.parent / "steps"
+    while not marks.exists() or marks.stat().st_size < step:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
+
+
+def test_an_interrupted_run_leaves_a_checkpoint_of_its_last_window(program: list[str], slow: Path) -> None:
+    out, marks = slow.parent / "out", slow.parent / "steps"
+    slow.write_text(
+        slow.read_text().replace(
+            "    loss.backward()\n", f"    open({str(marks)!r}, 'a').write('.')\n    loss.backward()\n"
+        )
+    )
+    process = begun(program, out, slow, 7)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    steps = marks.stat().st_size - 1  # one shows beforehand whether its FLOPs can be counted
+    (path,) = (out / "checkpoints").iterdir()
+    assert checkpoint.load(path)["progress"]["step"] == steps  # nothing was trained in vain
+    assert re.search(
+        rf"  slow on digits, seed 0: {ASKED}\n  slow on digits, seed 0: ends as it is told to, after step {steps}\n",
+        told,
+    )
+    assert told.endswith("genbench: interrupted; 0 of 1 cells are done; the same command goes on where it was\n"), told
+    assert not (out / "records").exists()
