@@ -48,7 +48,7 @@ def ratio_table(section: Section) -> str:
             code(row.name) if row.is_model else f"*{text(row.name)}*",
             *([scores.get(row.name, NOTHING)] if scores else []),
             *(
-                Cell(_shown(ratio := of_column.get(row.name)), ratio and ratio.ratio, (row.name, column))
+                _ratio_cell(of_column.get(row.name), row, column)
                 for column, of_column in zip(columns, found, strict=True)
             ),
         ]
@@ -131,9 +131,7 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _shown(ratio: RealRatio | None) -> str:
-    if ratio is None:
-        return NOTHING
+def _shown(ratio: RealRatio) -> str:
     mark = _MARK if ratio.below_real else ""
     if ratio.low is None or ratio.high is None:
         return plain(ratio.ratio) + mark
@@ -143,6 +141,10 @@ def _shown(ratio: RealRatio | None) -> str:
         places = len(value.partition(".")[2])
         return f"{value} ({ratio.low:,.{places}f} to {ratio.high:,.{places}f}){mark}"
     return f"{value} ({_two_digits(ratio.low)} to {_two_digits(ratio.high)}){mark}"
+
+
+def _ratio_cell(ratio: RealRatio | None, row: Row, column: Column) -> str:
+    return NOTHING if ratio is None else Cell(_shown(ratio), ratio.ratio, (row.name, column))
 
 
 def _two_digits(value: float) -> str:

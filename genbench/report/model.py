@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from genbench.report.rows import Column
     from genbench.report.sections import Section
 
-__all__ = ["Anchor", "Cell", "Details", "Gallery", "Picture", "Table", "markdown"]
+__all__ = ["Anchor", "Cell", "Details", "Gallery", "Paragraph", "Picture", "Table", "markdown"]
 
 
 class Cell(str):
@@ -69,10 +69,11 @@ class Table(str):
 
 
 class Details(str):
-    """Parts that are folded away under a summary, a plain text.
+    """Parts that are folded away under a summary.
 
     Args:
-        tight: whether the Markdown has no empty line between the parts, which are items of one list then.
+        summary: a plain text.
+        parts: what is folded away.
     """
 
     summary: str
@@ -111,6 +112,22 @@ class Picture(str):
     def __new__(cls, alt: str, file: str, kind: str = "", section: Section | None = None) -> Self:
         made = super().__new__(cls, f"![{text(alt)}]({link_target(file)})")
         made.alt, made.file, made.kind, made.section = alt, file, kind, section
+        return made
+
+
+class Paragraph(str):
+    """A paragraph of which HTML, which shows more, says something else.
+
+    Args:
+        shown: Markdown of `report.md`.
+        instead: Markdown of what HTML says.
+    """
+
+    instead: str
+
+    def __new__(cls, shown: str, instead: str) -> Self:
+        made = super().__new__(cls, shown)
+        made.instead = instead
         return made
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from genbench.report.curves import MOST_LINES, MOST_PANELS
 from genbench.report.escape import text
-from genbench.report.model import Gallery, Picture
+from genbench.report.model import Gallery, Paragraph, Picture
 from genbench.report.montage import MOST_TILES
 from genbench.report.sections import Section
 from genbench.report.speeds import MOST_BARS
@@ -37,8 +37,8 @@ class Pictures:
         """Return the picture with its note, or nothing where it was not drawn."""
         if kind in self.listings:
             return [Gallery(self.listings[kind], kind, section), note]
-        if kind not in self.files:
-            return []
+        if kind not in self.files:  # clips are no picture, and have their place in HTML alone
+            return [Gallery("", kind, section)] if kind in GALLERIES else []
         picture = Picture(alt, self.files[kind], kind, section)
         return [Gallery(picture, kind, section) if kind in GALLERIES else picture, note]
 
@@ -50,7 +50,11 @@ def samples(section: Section, pictures: Pictures) -> list[str]:
         section,
         "samples",
         f"samples of each model on {section.name}",
-        f"The data and each model's samples, drawn at the end of the budget from its first seed, not selected.{more}",
+        Paragraph(
+            "The data and each model's samples, drawn at the end of the budget from its first seed, not selected."
+            f"{more}",
+            "The data and what each seed drew at the end of the budget, not selected.",
+        ),
     )
 
 
