@@ -127,8 +127,8 @@ def _row(part: Table, line: Sequence[str], context: Context, place: int | None, 
         about += f' data-d="{html(plain_text(line[part.header.index("dataset")]))}"'
     heading = named or 0
     cells = (
-        _cell(cell, part.flush_left[at], context, place, "th" if at == heading else "td")
-        for at, cell in enumerate(line)
+        _cell(cell, flush_left, "th" if at == heading else "td", context, place)
+        for at, (cell, flush_left) in enumerate(zip(line, part.flush_left, strict=True))
     )
     return f"<tr{about}>{''.join(cells)}</tr>"
 
