@@ -172,6 +172,6 @@ def _program() -> str:
     """Return what decides how the same records are rendered: the sources of genbench, and what it draws with."""
     root = Path(genbench.__file__).parent
     digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _DRAWN_WITH).encode())
-    for path in sorted([*root.rglob("*.py"), *(root / "report" / "assets").rglob("*.*")]):
+    for path in sorted([*root.rglob("*.py"), *root.glob("report/web/assets/*")]):
         digest.update(f"{path.relative_to(root).as_posix()} {_checksum(path)}\n".encode())
     return digest.hexdigest()

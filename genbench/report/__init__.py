@@ -12,7 +12,7 @@ from genbench.machine.atomic import Replacing
 from genbench.records import rendered
 from genbench.records.identity import slug
 from genbench.records.plans import missing_cells, planned_targets
-from genbench.report import pages
+from genbench.report import pages, web
 from genbench.report.across import Across, across
 from genbench.report.across_figures import draw_across
 from genbench.report.across_page import across_parts
@@ -23,6 +23,7 @@ from genbench.report.frame import csv, curve_frame, frame, in_order
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.merging import Cells, merged
+from genbench.report.model import markdown
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
 from genbench.report.pictures import Pictures
 from genbench.report.sections import Section, sections
@@ -32,6 +33,7 @@ from genbench.report.stored import load_records, stored_records
 from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import target_parts
 from genbench.report.to_target import check_held, places, profiles
+from genbench.report.web import Watched
 
 __all__ = ["curve_frame", "frame", "load_records", "render", "render_again", "render_directory"]
 
@@ -80,8 +82,9 @@ def render(
     missing: Sequence[Mapping[str, Any]] = (),
     targets: Sequence[Target] = (),
     replacing: Replacing = atomic.replacing,
+    watched: Watched | None = None,
 ) -> Path:
-    """Write `report.md`, `results.csv`, `curves.csv` and `figures/*.png` into `directory`; return the report's path.
+    """Write `report.md`, `report.html`, `results.csv`, `curves.csv` and `figures/*.png`; return the first one's path.
 
     Each file is written whole or not at all. The same records give the same bytes, in whatever order they come.
 
@@ -92,6 +95,7 @@ def render(
         missing: planned cells that have no record yet, as `missing_cells` gives them.
         targets: what to report the time to.
         replacing: writes each file.
+        watched: what `report.html` says of a benchmark that still runs.
     """
     every = in_order(records)
     ordered = Cells(in_order(merged(every)))
@@ -107,9 +111,12 @@ def render(
         timed = [part for target in targets for part in _to_target(directory, made, target, colours, known, replacing)]
     if timed:
         beyond += ["## Time to target", *timed]
+    parts = pages.page_parts(directory, every, drawn, known, command, missing, beyond)
+    with replacing(directory / "report.html") as temporary:
+        temporary.write_bytes(web.page(parts, directory, made, colours, known, watched).encode())
     report = directory / "report.md"
     with replacing(report) as temporary:
-        temporary.write_bytes(pages.page(directory, every, drawn, known, command, missing, beyond).encode())
+        temporary.write_bytes((markdown(parts) + "\n").encode())
     return report
 
 

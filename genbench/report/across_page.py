@@ -9,8 +9,9 @@ from genbench.aggregate.ranking import LEAST_DATASETS
 from genbench.records.score import ONE, ZERO
 from genbench.report.across import Across
 from genbench.report.across_tables import missing, pair_table, scale_table, score_table, standing_table
-from genbench.report.escape import code, link_target, text
+from genbench.report.escape import code, text
 from genbench.report.formatting import p_value
+from genbench.report.model import Details, Picture
 from genbench.report.quantities import quantity
 from genbench.report.standings import Standing, in_standing_order, mean_ranks
 from genbench.report.statements import differing, mixed_recipes
@@ -139,9 +140,9 @@ def _pairs(found: Across, models: Sequence[str]) -> list[str]:
     if len(found.scores) > MOST_COMPARED:
         return [f"There are more than {MOST_COMPARED} models, so their pairs are not compared."]
     pairs = matrix({model: found.scores[model] for model in models if model in found.scores})
-    table = pair_table(pairs, found.wins([model for model in models if model in found.scores]))
+    table: str = pair_table(pairs, found.wins([model for model in models if model in found.scores]))
     if len(pairs) > _MOST_PAIRS:
-        table = f"<details><summary>All {len(pairs)} pairs</summary>\n\n{table}\n\n</details>"
+        table = Details(f"All {len(pairs)} pairs", [table])
     unlike = len({pair.datasets for pair in pairs}) > 1
     note = (
         "Each pair is compared on the datasets on which both have scores"
@@ -171,4 +172,4 @@ def _ranks(found: Across, pictures: Mapping[str, str]) -> list[str]:
 
 
 def _picture(pictures: Mapping[str, str], kind: str, alt: str, note: str) -> list[str]:
-    return [f"![{alt}]({link_target(pictures[kind])})", note] if kind in pictures else []
+    return [Picture(alt, pictures[kind]), note] if kind in pictures else []

@@ -11,6 +11,7 @@ from genbench.records.statistics import summarise
 from genbench.report.anchoring import anchored
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, interval, plain
+from genbench.report.model import Cell
 from genbench.report.quantities import quantity
 from genbench.report.rows import Column, Row
 from genbench.report.sections import Section
@@ -46,7 +47,10 @@ def ratio_table(section: Section) -> str:
         [
             code(row.name) if row.is_model else f"*{text(row.name)}*",
             *([scores.get(row.name, NOTHING)] if scores else []),
-            *(_shown(of_column.get(row.name)) for of_column in found),
+            *(
+                _ratio_cell(of_column.get(row.name), row, column)
+                for column, of_column in zip(columns, found, strict=True)
+            ),
         ]
         for row in rows
     ]
@@ -55,7 +59,7 @@ def ratio_table(section: Section) -> str:
         f"{text(quantity(metric).heading)} ÷ real" + (f" {code(recipe)}" if names.count(metric) > 1 else "")
         for metric, recipe in columns
     ]
-    return markdown_table(["model", *(["score ↑"] if scores else []), *headings], lines)
+    return markdown_table(["model", *(["score ↑"] if scores else []), *headings], lines, section=section)
 
 
 def ratio_note(section: Section) -> str:
@@ -101,7 +105,7 @@ def _scores(section: Section) -> dict[str, str]:
     found = {
         row.name: summarise(anchors.score(value) for value in row.values(section.main).values()) for row in section.rows
     }
-    return {name: interval(score.mean, score.half_width) for name, score in found.items() if score.n}
+    return {name: Cell(interval(score.mean, score.half_width), score.mean) for name, score in found.items() if score.n}
 
 
 def anchor(section: Section) -> str:
@@ -127,9 +131,7 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _shown(ratio: RealRatio | None) -> str:
-    if ratio is None:
-        return NOTHING
+def _shown(ratio: RealRatio) -> str:
     mark = _MARK if ratio.below_real else ""
     if ratio.low is None or ratio.high is None:
         return plain(ratio.ratio) + mark
@@ -139,6 +141,10 @@ def _shown(ratio: RealRatio | None) -> str:
         places = len(value.partition(".")[2])
         return f"{value} ({ratio.low:,.{places}f} to {ratio.high:,.{places}f}){mark}"
     return f"{value} ({_two_digits(ratio.low)} to {_two_digits(ratio.high)}){mark}"
+
+
+def _ratio_cell(ratio: RealRatio | None, row: Row, column: Column) -> str:
+    return NOTHING if ratio is None else Cell(_shown(ratio), ratio.ratio, (row.name, column))
 
 
 def _two_digits(value: float) -> str:

@@ -22,6 +22,7 @@ from genbench.report.drawing import plain_style, styles
 from genbench.report.escape import fence
 from genbench.report.frame import Record, csv, in_order
 from genbench.report.merging import merged
+from genbench.report.model import markdown
 from genbench.report.opening import title
 from genbench.report.quantities import in_reading_order, quantity
 from genbench.report.sections import sections
@@ -88,7 +89,7 @@ def write_aggregate(aggregate: Aggregate, out: Path) -> Path:
     parts += ["## How to reproduce", fence(aggregate.command, "sh"), _FILES]
     write_bytes(out / "aggregate.csv", csv(_summary(aggregate)))
     write_bytes(out / "scores.csv", csv(_scores(aggregate)))
-    write_text(out / "aggregate.md", "\n\n".join(parts) + "\n")
+    write_text(out / "aggregate.md", markdown(parts) + "\n")
     return out / "aggregate.md"
 
 

@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from genbench.report.escape import code, fence, html, text
+from genbench.report.escape import code, fence, text
 from genbench.report.formatting import NOTHING
 from genbench.report.frame import Record
 from genbench.report.machines import machine_table, machines
+from genbench.report.model import Details
 from genbench.report.tables import markdown_table
 
 __all__ = ["command_of", "data", "failed", "families", "machine", "reproduce"]
@@ -19,11 +20,11 @@ _MOST_TRACEBACKS = 50
 _MOST_CHARACTERS = 8000
 
 
-def failed(records: Iterable[Record]) -> str:
+def failed(records: Iterable[Record]) -> list[str]:
     """Return every failed cell with stage and reason, and the end of its traceback and log in a fold."""
     lost = [record for record in records if record["status"] == "failed"]
     if not lost:
-        return ""
+        return []
     lines = []
     for record in lost:
         cell, failure = record["cell"], record.get("failure") or {}
@@ -33,12 +34,10 @@ def failed(records: Iterable[Record]) -> str:
     table = markdown_table(["cell", "dataset", "seed", "plugin", "stage", "reason"], lines, left=6)
     folds = [fold for record in lost if (fold := _last_words(record))]
     more = f"The other {len(folds) - _MOST_TRACEBACKS} tracebacks are in the records."
-    return "\n\n".join(
-        ["## Failed", table, *folds[:_MOST_TRACEBACKS], *([more] if len(folds) > _MOST_TRACEBACKS else [])]
-    )
+    return ["## Failed", table, *folds[:_MOST_TRACEBACKS], *([more] if len(folds) > _MOST_TRACEBACKS else [])]
 
 
-def families(records: Iterable[Record]) -> str:
+def families(records: Iterable[Record]) -> list[str]:
     """Return what each model and control says of itself, and the distribution and source that it came from."""
     kinds: dict[str, dict[str, None]] = {"model": {}, "control": {}}
     for record in records:
@@ -54,14 +53,14 @@ def families(records: Iterable[Record]) -> str:
             "Controls are not models; they anchor the table and are shown without a rank:",
             "\n".join(kinds["control"]),
         ]
-    return "\n\n".join(parts)
+    return parts
 
 
-def machine(records: Sequence[Record]) -> str:
+def machine(records: Sequence[Record]) -> list[str]:
     """Return the machines, and that times are not compared across several."""
     known = machines(records)
     if not known:
-        return ""
+        return []
     parts = ["## Machine", machine_table(known, records)]
     if len(known) > 1:
         parts.insert(
@@ -69,10 +68,10 @@ def machine(records: Sequence[Record]) -> str:
             f"The cells ran on {len(known)} machines or versions of the software. Times and speeds are averaged and "
             "compared within one of them, never across.",
         )
-    return "\n\n".join(parts)
+    return parts
 
 
-def data(records: Iterable[Record]) -> str:
+def data(records: Iterable[Record]) -> list[str]:
     """Return the data sets with their sizes, fingerprints and licences."""
     known = {
         (record["cell"]["dataset"]["name"], str(record["cell"]["dataset"].get("fingerprint"))): record["cell"][
@@ -92,15 +91,17 @@ def data(records: Iterable[Record]) -> str:
         for (name, fingerprint), dataset in known.items()
     ]
     header = ["dataset", "kind", "shape", "classes", "to train on", "held out", "fingerprint", "licence"]
-    return f"## Data\n\n{markdown_table(header, lines, left=8)}"
+    return ["## Data", markdown_table(header, lines, left=8)]
 
 
-def reproduce(records: Sequence[Record], command: str | None) -> str:
+def reproduce(records: Sequence[Record], command: str | None) -> list[str]:
     """Return the command that makes these records again: the one given, else one built from the cells."""
     built = command or "\n".join(command_of(records))
-    return "\n\n".join(
-        ["## How to reproduce", fence(built, "sh"), "`genbench report DIR` renders the report again without training."]
-    )
+    return [
+        "## How to reproduce",
+        fence(built, "sh"),
+        "`genbench report DIR` renders the report again without training.",
+    ]
 
 
 def command_of(records: Iterable[Record]) -> list[str]:
@@ -162,8 +163,8 @@ def _last_words(record: Record) -> str:
         log = log.replace(traceback, "").strip()  # a process ends by printing its traceback, which stands above already
     parts = [("Traceback", traceback), ("Log", log)]
     blocks = [f"{name}:\n\n{fence(_tail(content))}" for name, content in parts if content]
-    title = html(f"{cell['label']} on {cell['dataset']['name']}, seed {cell['seed']}")
-    return "\n\n".join([f"<details><summary>{title}</summary>", *blocks, "</details>"]) if blocks else ""
+    title = f"{cell['label']} on {cell['dataset']['name']}, seed {cell['seed']}"
+    return Details(title, blocks) if blocks else ""
 
 
 def _tail(content: str) -> str:

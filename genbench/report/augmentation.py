@@ -26,9 +26,10 @@ def augmentation(made: Sequence[Section]) -> list[str]:
             whole, fraction = _whole(str(section.dataset["name"]))
             groups.setdefault((whole, section.budget), []).append((fraction, section))
     tables = [
-        f"{text(whole)}, {text(budget)}:\n\n{_table(sorted(parts, key=lambda part: part[0]))}"
+        part
         for (whole, budget), parts in groups.items()
         if len({fraction for fraction, _ in parts}) > 1
+        for part in (f"{text(whole)}, {text(budget)}:", _table(sorted(parts, key=lambda part: part[0])))
     ]
     return ["## Augmentation", *tables, _NOTE] if tables else []
 

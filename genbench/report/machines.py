@@ -10,6 +10,7 @@ from typing import Any
 from genbench.report.escape import text
 from genbench.report.formatting import NOTHING, memory
 from genbench.report.frame import Record
+from genbench.report.model import Table
 
 __all__ = ["Machine", "machine_table", "machines", "ran", "shared"]
 
@@ -60,22 +61,20 @@ def shared(known: Iterable[Machine]) -> str:
     )
 
 
-def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> str:
-    """Return the machines as a Markdown table, one column each."""
+def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> Table:
+    """Return the machines as a table, one column each."""
     names = dict.fromkeys(name for machine in known for name in machine.environment)
-    lines = [
-        "| | " + " | ".join(f"machine {machine.letter}" if len(known) > 1 else "machine" for machine in known) + " |",
-        "| :--- |" + " :--- |" * len(known),
-    ]
+    header = ["", *(f"machine {machine.letter}" if len(known) > 1 else "machine" for machine in known)]
+    lines = []
     made = [[record["environment"] for record in records if record["id"] in machine.record_ids] for machine in known]
     for name in names:
         cells = [
             ", ".join(dict.fromkeys(_shown(name, environment.get(name)) for environment in environments))
             for environments in made
         ]
-        lines.append(f"| {_heading(name)} | " + " | ".join(cells) + " |")
-    lines.append("| cells | " + " | ".join(str(len(machine.record_ids)) for machine in known) + " |")
-    return "\n".join(lines)
+        lines.append([_heading(name), *cells])
+    lines.append(["cells", *(str(len(machine.record_ids)) for machine in known)])
+    return Table(header, lines, left=len(header))
 
 
 def _letter(position: int) -> str:

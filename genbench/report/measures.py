@@ -10,6 +10,7 @@ from genbench.metrics import METRICS
 from genbench.report.escape import code, fence, text
 from genbench.report.formatting import NOTHING
 from genbench.report.frame import Record
+from genbench.report.model import Details
 from genbench.report.quantities import quantity
 from genbench.report.tables import field_value, markdown_table
 
@@ -28,16 +29,16 @@ def meanings(records: Iterable[Record]) -> str:
             lines.append(f"- {axes}: {text(metric.summary)} ([paper]({metric.paper}))")
     if not lines:
         return ""
-    return "\n".join(["<details><summary>What the numbers mean</summary>", "", *lines, "", "</details>"])
+    return Details("What the numbers mean", ["\n".join(lines)])
 
 
-def recipes(records: Iterable[Record]) -> str:
+def recipes(records: Iterable[Record]) -> list[str]:
     """Return every recipe: the fields that all share in a sentence, the others in a table, the whole in a fold."""
     known: dict[str, Mapping[str, Any]] = {}
     for record in records:
         known |= record["recipes"]
     if not known:
-        return ""
+        return []
     ordered = dict(sorted(known.items(), key=lambda entry: (str(entry[1].get("metric")), entry[0])))
     fields = dict.fromkeys(field for recipe in ordered.values() for field in recipe)
     shared = [field for field in fields if len({_canonical(recipe.get(field)) for recipe in ordered.values()}) == 1]
@@ -61,8 +62,7 @@ def recipes(records: Iterable[Record]) -> str:
     if shared:
         parts.append(f"The same for {'all' if len(ordered) > 1 else 'it'}: {_settings(first, shared)}.")
     whole = fence(json.dumps(ordered, indent=2, sort_keys=True, ensure_ascii=False, default=str), "json")
-    parts += ["<details><summary>The recipes in full</summary>", whole, "</details>"]
-    return "\n\n".join(parts)
+    return [*parts, Details("The recipes in full", [whole])]
 
 
 def _spaced(field: str) -> str:

@@ -15,6 +15,7 @@ from genbench.report.frame import Record
 from genbench.report.machines import Machine, ran, shared
 from genbench.report.measures import meanings, recipes
 from genbench.report.merging import Outcomes, outcomes
+from genbench.report.model import Anchor, Details, markdown
 from genbench.report.montage import artifact
 from genbench.report.opening import opening, partial, title
 from genbench.report.pictures import Pictures, losses, quality_curves, reconstructions, samples, speeds
@@ -26,10 +27,10 @@ from genbench.report.statements import floor, mixed_recipes, remarks, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
 from genbench.report.target_page import stopped_note
 
-__all__ = ["page"]
+__all__ = ["page", "page_parts"]
 
 
-def page(
+def page_parts(
     directory: Path,
     records: Sequence[Record],
     made: Sequence[tuple[Section, Pictures]],
@@ -37,8 +38,8 @@ def page(
     command: str | None,
     missing: Sequence[Mapping[str, Any]] = (),
     beyond: Sequence[str] = (),
-) -> str:
-    """Return the whole report.
+) -> list[str]:
+    """Return the whole report, part by part (`model`).
 
     Args:
         directory: where the records' artifacts lie.
@@ -59,14 +60,19 @@ def page(
     parts += augmentation([section for section, _ in made])
     parts += [
         *beyond,
-        appendix.failed(records),
-        appendix.families(records),
+        *appendix.failed(records),
+        *appendix.families(records),
         meanings(records),
-        appendix.machine(records),
-        recipes(records),
+        *appendix.machine(records),
+        *recipes(records),
     ]
-    parts += [appendix.data(records), appendix.reproduce(records, command), _files()]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    parts += [*appendix.data(records), *appendix.reproduce(records, command), *_files()]
+    return parts
+
+
+def page(*given: Any, **named: Any) -> str:
+    """Return what `page_parts` returns as one Markdown page."""
+    return markdown(page_parts(*given, **named)) + "\n"
 
 
 def _ends(found: Outcomes) -> list[str]:
@@ -100,7 +106,7 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     parts = [f"## {text(section.name)}", quality_caption(section), quality_table(section), _recipe_line(section)]
     parts.append(stopped_note(section))
     parts += samples(section, pictures)
-    parts += [_links(directory, section), resolved(section), floor(section)]
+    parts += [_links(directory, section), *resolved(section), floor(section)]
     if compared := ratio_table(section):
         parts += ["### Against real data", compared, ratio_note(section)]
     parts += reconstructions(section, pictures)
@@ -108,7 +114,7 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     parts += stability(section)
     others = other_table(section)
     if others:
-        parts += [f'<a id="{anchor(section)}"></a>', "### Other numbers", others, remarks(section)]
+        parts += [Anchor(anchor(section)), "### Other numbers", others, remarks(section)]
     errors = evaluation_table(section)
     if errors:
         parts += ["### How precise one evaluation is", error_note(section), errors]
@@ -139,7 +145,7 @@ def _links(directory: Path, section: Section) -> str:
             lines.append(f"- {code(row.name)}: {'; '.join(links)}")
     if not lines:
         return ""
-    return "\n".join(["<details><summary>The samples of every cell</summary>", "", *lines, "", "</details>"])
+    return Details("The samples of every cell", ["\n".join(lines)])
 
 
 _GRIDS = (("samples", "samples"), ("reconstructions", "reconstructions"))
@@ -153,14 +159,16 @@ def _seed_links(directory: Path, row: Row, kind: str) -> list[str]:
     ]
 
 
-def _files() -> str:
-    return (
-        "## Files\n\n"
-        "- [`results.csv`](results.csv): one row per cell: its settings, every number with its recipe, every cost.\n"
-        "- [`curves.csv`](curves.csv): one row per point of a curve: losses and numbers during training.\n"
-        "- `samples/`: what each cell made, its reconstructions, and the data: grids of images, listings of texts.\n"
-        "- `figures/`: the images of this page.\n"
-        "- `logs/`: what each cell printed, its last 4 MiB; a failed cell's stacks are there too.\n"
-        "- `records/`: one JSON file per cell, from which all of this is rendered.\n"
-        "- `plans/`: which cells each run was to make, so that what is missing can be reported."
-    )
+def _files() -> list[str]:
+    return ["## Files", _FILES]
+
+
+_FILES = (
+    "- [`results.csv`](results.csv): one row per cell: its settings, every number with its recipe, every cost.\n"
+    "- [`curves.csv`](curves.csv): one row per point of a curve: losses and numbers during training.\n"
+    "- `samples/`: what each cell made, its reconstructions, and the data: grids of images, listings of texts.\n"
+    "- `figures/`: the images of this page.\n"
+    "- `logs/`: what each cell printed, its last 4 MiB; a failed cell's stacks are there too.\n"
+    "- `records/`: one JSON file per cell, from which all of this is rendered.\n"
+    "- `plans/`: which cells each run was to make, so that what is missing can be reported."
+)

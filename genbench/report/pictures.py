@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from genbench.report.curves import MOST_LINES, MOST_PANELS
-from genbench.report.escape import link_target, text
+from genbench.report.escape import text
+from genbench.report.model import Gallery, Paragraph, Picture
 from genbench.report.montage import MOST_TILES
 from genbench.report.sections import Section
 from genbench.report.speeds import MOST_BARS
 
-__all__ = ["Pictures", "losses", "quality_curves", "reconstructions", "samples", "speeds"]
+__all__ = ["GALLERIES", "Pictures", "losses", "quality_curves", "reconstructions", "samples", "speeds"]
 
+
+GALLERIES = ("samples", "reconstructions")
+"""What the models made, rather than a drawing of numbers."""
 
 _INTERVALS = ", with 95% intervals over seeds (of a cost: geometric mean and interval of its logarithm)"
 
@@ -29,28 +33,35 @@ class Pictures:
     files: Mapping[str, str] = field(default_factory=dict)
     listings: Mapping[str, str] = field(default_factory=dict)
 
-    def show(self, kind: str, alt: str, note: str) -> list[str]:
+    def show(self, section: Section, kind: str, alt: str, note: str) -> list[str]:
         """Return the picture with its note, or nothing where it was not drawn."""
         if kind in self.listings:
-            return [self.listings[kind], note]
-        if kind not in self.files:
-            return []
-        return [f"![{text(alt)}]({link_target(self.files[kind])})", note]
+            return [Gallery(self.listings[kind], kind, section), note]
+        if kind not in self.files:  # clips are no picture, and have their place in HTML alone
+            return [Gallery("", kind, section)] if kind in GALLERIES else []
+        picture = Picture(alt, self.files[kind], kind, section)
+        return [Gallery(picture, kind, section) if kind in GALLERIES else picture, note]
 
 
 def samples(section: Section, pictures: Pictures) -> list[str]:
     """Show samples of each model beside the data."""
     more = f" The best {MOST_TILES - 1} models are shown." if len(section.models) >= MOST_TILES else ""
     return pictures.show(
+        section,
         "samples",
         f"samples of each model on {section.name}",
-        f"The data and each model's samples, drawn at the end of the budget from its first seed, not selected.{more}",
+        Paragraph(
+            "The data and each model's samples, drawn at the end of the budget from its first seed, not selected."
+            f"{more}",
+            "The data and what each seed drew at the end of the budget, not selected.",
+        ),
     )
 
 
 def reconstructions(section: Section, pictures: Pictures) -> list[str]:
     """Show held-out items beside what the models restore of them."""
     return pictures.show(
+        section,
         "reconstructions",
         f"reconstructions on {section.name}",
         f"Held-out {section.noun}, each beside the model's reconstruction of it.",
@@ -67,6 +78,7 @@ def quality_curves(section: Section, pictures: Pictures) -> list[str]:
     if not section.is_repeated:
         lines = "dashed, the controls"
     return pictures.show(
+        section,
         "quality",
         f"{heading} against training {section.noun}, seconds and FLOPs on {section.name}",
         f"{heading} along the training: {lines}.{_best(section, MOST_LINES)}",
@@ -79,11 +91,13 @@ def speeds(section: Section, pictures: Pictures) -> list[str]:
     mean, intervals = ("mean over seeds of ", _INTERVALS) if section.is_repeated else ("", "")
     return [
         *pictures.show(
+            section,
             "throughput",
             f"training and sampling {section.noun} per second on {name}",
             f"Bars: {mean}the median window; lines: 5th to 95th percentile of the windows.{most}",
         ),
         *pictures.show(
+            section,
             "trade-off",
             f"{heading} against training seconds and sampling {section.noun} per second on {name}",
             f"{heading} against what it costs{intervals}; the arrows point to the better side.{most}",
@@ -94,6 +108,7 @@ def speeds(section: Section, pictures: Pictures) -> list[str]:
 def losses(section: Section, pictures: Pictures) -> list[str]:
     """Show the losses along the training."""
     return pictures.show(
+        section,
         "losses",
         f"losses of each model on {section.name}",
         "Losses under the names that each model gives them; they are not comparable between models."

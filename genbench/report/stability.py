@@ -57,7 +57,7 @@ def stability(section: Section) -> list[str]:
     said = [_turned(row, known, curves[known.name]) for row, curves in rows]
     said += [_lost(row, name, curves[name]) for row, curves in rows for name in counts]
     named = "\n".join(f"- {sentence}" for sentence in said if sentence)
-    table = markdown_table(header, lines, words=(turned,))
+    table = markdown_table(header, lines, words=(turned,), section=section)
     return ["### Stability", table, named or "No curve turned for the worse for good.", _note(section, known)]
 
 

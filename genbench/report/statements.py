@@ -11,6 +11,7 @@ from genbench.metrics.remarks import remark
 from genbench.records.statistics import Difference, differing_fields
 from genbench.report.escape import code, text
 from genbench.report.formatting import interval, p_value, plain
+from genbench.report.model import Cell, Details
 from genbench.report.quantities import quantity
 from genbench.report.sections import MOST_RANKED, Section
 from genbench.report.tables import field_value, markdown_table
@@ -20,32 +21,32 @@ __all__ = ["differing", "floor", "mixed_recipes", "remarks", "resolved"]
 _MOST_SENTENCES = 10
 
 
-def resolved(section: Section) -> str:
-    """Return which models are better than which, as a Markdown list; all pairs, or neighbours with all in a fold."""
+def resolved(section: Section) -> list[str]:
+    """Return which models are better than which, as a list; all pairs, or neighbours with all in a fold."""
     if not section.main or not section.quantity or not section.quantity.direction:
-        return ""
+        return []
     if len(section.models) > MOST_RANKED:
-        return f"This table has more than {MOST_RANKED} models, so their pairs are not tested and nothing is ranked."
+        return [f"This table has more than {MOST_RANKED} models, so their pairs are not tested and nothing is ranked."]
     tested = [pair for pair in section.pairs if pair.p_holm is not None]
     if not tested:
         if max((len(row.records) for row in section.models), default=0) < 2:
-            return (
+            return [
                 "With one training seed there is no interval, so nothing is ranked: another seed may change the order."
-            )
-        return ""
+            ]
+        return []
     order = [row.name for row in section.models]
     neighbours = set(itertools.pairwise(order))
     told = tested if len(tested) <= _MOST_SENTENCES else [p for p in tested if (p.first, p.second) in neighbours]
     lines = [f"- {_sentence(pair, section)}" for pair in sorted(told, key=lambda pair: not pair.resolved)]
+    parts = ["\n".join(lines)]
     if len(told) < len(tested):
-        lines += ["", f"<details><summary>All {len(tested)} pairs</summary>", "", _pair_table(tested), "", "</details>"]
-    lines += [
-        "",
+        parts.append(Details(f"All {len(tested)} pairs", [_pair_table(tested)]))
+    parts.append(
         f"± is the 95% interval of that difference alone; p is corrected for the {len(tested)} pairs compared."
         if len(tested) > 1
-        else "± is the 95% interval of the difference.",
-    ]
-    return "\n".join(lines)
+        else "± is the 95% interval of the difference."
+    )
+    return parts
 
 
 def floor(section: Section) -> str:
@@ -127,8 +128,8 @@ def _pair_table(pairs: Sequence[Difference]) -> str:
         [
             code(pair.first),
             code(pair.second),
-            interval(pair.mean, pair.half_width),
-            p_value(pair.p_holm or 0.0),
+            Cell(interval(pair.mean, pair.half_width), pair.mean),
+            Cell(p_value(pair.p_holm or 0.0), pair.p_holm),
             "yes" if pair.resolved else "no",
         ]
         for pair in pairs

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from genbench.records.statistics import Summary, summarise
+from genbench.records.statistics import summarise
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, amount, interval, memory, plain
 from genbench.report.machines import Machine
+from genbench.report.model import Cell, Table
 from genbench.report.quantities import HEADLINE, quantity
 from genbench.report.rows import Column, Row
 from genbench.report.sections import Section
@@ -31,14 +32,18 @@ _LEAST_SHOWN_S = 1e-3  # less is the cost of finding out that there is nothing t
 
 
 def markdown_table(
-    header: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1, words: Collection[str] = ()
-) -> str:
-    """Return a Markdown table of cells that are already escaped.
+    header: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    left: int = 1,
+    words: Collection[str] = (),
+    section: Section | None = None,
+) -> Table:
+    """Return a table of cells that are already escaped, for Markdown and for HTML.
 
-    The first `left` columns are set flush left, and those whose headings are in `words`.
+    The first `left` columns are set flush left, and those whose headings are in `words`. `section` is whose numbers the
+    cells are, where they are those of one.
     """
-    rule = [":---" if place < left or heading in words else "---:" for place, heading in enumerate(header)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines))
+    return Table(header, lines, left, words, section)
 
 
 def field_value(value: Any) -> str:
@@ -63,11 +68,13 @@ def quality_table(section: Section) -> str:
     for row in section.rows:
         rank = section.ranks.get(row.name)
         best = rank is not None and rank.best == 1 and rank.worst < len(section.models)
-        shown = f"**{rank}**" if best else str(rank or (NOTHING if row.is_model else ""))
+        shown = Cell(
+            f"**{rank}**" if best else str(rank or (NOTHING if row.is_model else "")), rank.best if rank else None
+        )
         name = f"**{code(row.name)}**" if best else code(row.name) if row.is_model else f"*{text(row.name)}*"
         lines.append([*([shown] if ranked else []), name, _seeds(row), *_cells(row, columns)])
     header = [*(["rank"] if ranked else []), "model", "seeds", *_headings(columns)]
-    return markdown_table(header, lines, left=2 if ranked else 1)
+    return markdown_table(header, lines, left=2 if ranked else 1, section=section)
 
 
 def other_table(section: Section) -> str:
@@ -85,7 +92,10 @@ def evaluation_table(section: Section) -> str:
 
     def cells(row: Row) -> list[str]:
         errors = [row.standard_error(column) for column in columns]
-        return [NOTHING if error is None else plain(float(f"{error:.2g}")) for error in errors]
+        return [
+            NOTHING if error is None else Cell(plain(float(f"{error:.2g}")), error, (row.name, column))
+            for column, error in zip(columns, errors, strict=True)
+        ]
 
     return _across(section, columns, cells)
 
@@ -97,7 +107,7 @@ def _across(section: Section, columns: Sequence[Column], cells_of: Callable[[Row
     measured = [row for row in section.rows if row.records]
     if len(measured) > _MOST_ACROSS:
         lines = [[code(row.name), *cells_of(row)] for row in measured]
-        return markdown_table(["model", *_headings(columns)], lines)
+        return markdown_table(["model", *_headings(columns)], lines, section=section)
     header = ["number", *(code(row.name) if row.is_model else f"*{text(row.name)}*" for row in measured), "recipe"]
     cells = [cells_of(row) for row in measured]
     headings = [text(quantity(metric).axis) for metric, _ in columns]
@@ -105,7 +115,7 @@ def _across(section: Section, columns: Sequence[Column], cells_of: Callable[[Row
         [heading, *(of_row[place] for of_row in cells), code(columns[place][1])]
         for place, heading in enumerate(headings)
     ]
-    return markdown_table(header, lines)
+    return markdown_table(header, lines, section=section)
 
 
 def cost_table(section: Section, known: Sequence[Machine]) -> str:
@@ -129,7 +139,7 @@ def cost_table(section: Section, known: Sequence[Machine]) -> str:
         *(_COSTS[place][0].format(noun=section.noun, one=section.noun.removesuffix("s")) for place in used),
     ]
     lines = [[*names, *(cells[place] for place in used)] for names, cells in found]
-    return markdown_table(header, lines, left=2 if several else 1)
+    return markdown_table(header, lines, left=2 if several else 1, section=section)
 
 
 def _headings(columns: Sequence[Column]) -> list[str]:
@@ -153,14 +163,15 @@ def _cells(row: Row, columns: Sequence[Column]) -> list[str]:
         return [f"not applicable: {text(row.unsuitable)}", *[NOTHING] * (len(columns) - 1)] if columns else []
     if not row.records:
         return ["failed", *[NOTHING] * (len(columns) - 1)] if columns else []
-    return [_cell(row.summary(column), len(row.records)) for column in columns]
+    return [_cell(row, column) for column in columns]
 
 
-def _cell(summary: Summary, seeds: int) -> str:
+def _cell(row: Row, column: Column) -> str:
+    summary = row.summary(column)
     if summary.n == 0:
         return NOTHING
-    fewer = f" (n = {summary.n})" if summary.n < seeds else ""
-    return interval(summary.mean, summary.half_width) + fewer
+    fewer = f" (n = {summary.n})" if summary.n < len(row.records) else ""
+    return Cell(interval(summary.mean, summary.half_width) + fewer, summary.mean, (row.name, column))
 
 
 def _rate(name: str) -> Callable[[Cost], float | None]:
@@ -181,11 +192,15 @@ def _field(name: str, least: float = 0.0) -> Callable[[Cost], float | None]:
 
 def _mean(values: Sequence[float]) -> str:
     summary = summarise(values)
-    return interval(summary.mean, summary.half_width)
+    return Cell(interval(summary.mean, summary.half_width), summary.mean)
 
 
 def _largest(show: Callable[[float | None], str]) -> Callable[[Sequence[float]], str]:
-    return lambda values: show(max(values, default=None))
+    def shown(values: Sequence[float]) -> str:
+        most = max(values, default=None)
+        return Cell(show(most), most)
+
+    return shown
 
 
 _COSTS: tuple[tuple[str, Callable[[Cost], float | None], Callable[[Sequence[float]], str]], ...] = (

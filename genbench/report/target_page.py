@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from genbench.config.target import Target
 from genbench.records.target import MEASURES, share_within
-from genbench.report.escape import code, link_target, text
+from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, amount, plain
+from genbench.report.model import Cell, Picture
 from genbench.report.quantities import quantity
 from genbench.report.sections import Section
 from genbench.report.tables import markdown_table
@@ -31,7 +32,7 @@ def target_parts(target: Target, found: Sequence[Place], over: Profiles | None, 
             "No performance profile: it needs two models or more on two datasets or more, the same for all.",
         ]
     if picture:
-        parts.append(f"![Performance profiles of {text(target)}]({link_target(picture)})")
+        parts.append(Picture(f"Performance profiles of {target}", picture))
     return [*parts, _profile_note(over), _profile_table(over)]
 
 
@@ -96,7 +97,8 @@ def _table(found: Sequence[Place]) -> str:
 
 
 def _time(measure: str, time: float | None) -> str:
-    return amount(time) if measure == "flops" and time is not None and math.isfinite(time) else plain(time)
+    shown = amount(time) if measure == "flops" and time is not None and math.isfinite(time) else plain(time)
+    return Cell(shown, time)
 
 
 def _key(time: float | None) -> float:

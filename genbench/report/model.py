@@ -1,0 +1,154 @@
+"""What a report is made of: its parts in their order, from which `report.md` and `report.html` are written.
+
+A part is its own Markdown, as a text. Those of which HTML shows more than a text also say what they are made of: a
+table its cells, a cell its value, a picture its section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Self
+
+from genbench.report.escape import html, link_target, text
+
+if TYPE_CHECKING:
+    from genbench.report.rows import Column
+    from genbench.report.sections import Section
+
+__all__ = ["Anchor", "Cell", "Details", "Gallery", "Paragraph", "Picture", "Table", "markdown"]
+
+
+class Cell(str):
+    """A cell of a table with what it shows.
+
+    Args:
+        shown: Markdown, escaped.
+        value: what the cell is sorted by; None where it has no number.
+        number: the row's name and the column that its number is of, where it is one of a record.
+    """
+
+    value: float | None
+    number: tuple[str, Column] | None
+
+    def __new__(cls, shown: str, value: float | None = None, number: tuple[str, Column] | None = None) -> Self:
+        made = super().__new__(cls, shown)
+        made.value, made.number = value, number
+        return made
+
+
+class Table(str):
+    """A table of cells that are already escaped.
+
+    Args:
+        header: of the columns.
+        lines: the cells, row by row; a `Cell` says what it is sorted by, another one is sorted by what it shows.
+        left: how many of the first columns are set flush left.
+        words: headings of others that are.
+        section: whose numbers the cells are, where they are those of one.
+    """
+
+    header: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    flush_left: tuple[bool, ...]
+    section: Section | None
+
+    def __new__(
+        cls,
+        header: Sequence[str],
+        lines: Sequence[Sequence[str]],
+        left: int = 1,
+        words: Collection[str] = (),
+        section: Section | None = None,
+    ) -> Self:
+        flush_left = tuple(place < left or heading in words for place, heading in enumerate(header))
+        rule = [":---" if flush else "---:" for flush in flush_left]
+        made = super().__new__(cls, "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *lines)))
+        made.header, made.lines = tuple(header), tuple(map(tuple, lines))
+        made.flush_left, made.section = flush_left, section
+        return made
+
+
+class Details(str):
+    """Parts that are folded away under a summary.
+
+    Args:
+        summary: a plain text.
+        parts: what is folded away.
+    """
+
+    summary: str
+    parts: tuple[str, ...]
+
+    def __new__(cls, summary: str, parts: Sequence[str]) -> Self:
+        made = super().__new__(cls, markdown([f"<details><summary>{html(summary)}</summary>", *parts, "</details>"]))
+        made.summary, made.parts = summary, tuple(parts)
+        return made
+
+
+class Anchor(str):
+    """A place that links lead to."""
+
+    name: str
+
+    def __new__(cls, name: str) -> Self:
+        made = super().__new__(cls, f'<a id="{name}"></a>')
+        made.name = name
+        return made
+
+
+class Picture(str):
+    """A picture: a file relative to the report, and what it shows in words.
+
+    Args:
+        kind: `quality`, `losses`, `throughput`, ...; HTML draws the first two from the section's curves instead.
+        section: whose picture it is, where it is that of one.
+    """
+
+    alt: str
+    file: str
+    kind: str
+    section: Section | None
+
+    def __new__(cls, alt: str, file: str, kind: str = "", section: Section | None = None) -> Self:
+        made = super().__new__(cls, f"![{text(alt)}]({link_target(file)})")
+        made.alt, made.file, made.kind, made.section = alt, file, kind, section
+        return made
+
+
+class Paragraph(str):
+    """A paragraph of which HTML, which shows more, says something else.
+
+    Args:
+        shown: Markdown of `report.md`.
+        instead: Markdown of what HTML says.
+    """
+
+    instead: str
+
+    def __new__(cls, shown: str, instead: str) -> Self:
+        made = super().__new__(cls, shown)
+        made.instead = instead
+        return made
+
+
+class Gallery(str):
+    """What the models of a section made, to look at, read or listen to.
+
+    Args:
+        shown: its Markdown: a picture, a listing, or nothing.
+        kind: of the artifacts: `samples` or `reconstructions`.
+        section: whose they are.
+    """
+
+    kind: str
+    section: Section
+
+    def __new__(cls, shown: str, kind: str, section: Section) -> Self:
+        made = super().__new__(cls, shown)
+        made.kind, made.section = kind, section
+        return made
+
+
+def markdown(parts: Sequence[str]) -> str:
+    """Return the parts as Markdown; those that Markdown has nothing of are empty texts and left out."""
+    return "\n\n".join(part for part in parts if part)

@@ -1,0 +1,68 @@
+"use strict";
+// What every other script uses: the facts of the page, and elements made of text, never of markup.
+const facts = JSON.parse(document.getElementById("facts").textContent);
+
+function el(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value != null) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child != null));
+  return made;
+}
+
+function button(label, onclick, attributes = {}) {
+  return el("button", { type: "button", onclick, ...attributes }, label);
+}
+
+function choice(label, options, onchange, value) {
+  const select = el("select", { onchange: () => onchange(select.value) });
+  for (const [key, shown] of options) select.append(el("option", { value: key, selected: key === value }, shown));
+  return el("label", {}, label, " ", select);
+}
+
+function check(label, onchange, checked = false) {
+  const box = el("input", { type: "checkbox", checked, onchange: () => onchange(box.checked) });
+  return el("label", { class: "check" }, box, " ", label);
+}
+
+const status = el("p", { class: "said", role: "status", "aria-live": "polite" });
+
+function say(words) {
+  status.textContent = words;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { status.textContent = ""; }, 6000);
+}
+
+// Four digits that count, as the tables of the report have them; grouped by thousands.
+function plain(value) {
+  if (value == null || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (value !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(3);
+  return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? Math.ceil(Math.log10(size + 1)) : 4 });
+}
+
+function dialog(title, body, onclose) {
+  const heading = el("h2", {}, title);
+  const made = el(
+    "dialog", { "aria-label": title },
+    el("div", { class: "bar" }, heading, button("Close", () => made.close(), { class: "close" })), body,
+  );
+  made.addEventListener("close", () => { if (onclose) onclose(); made.remove(); });
+  made.addEventListener("click", (event) => { if (event.target === made) made.close(); });
+  document.body.append(made);
+  made.showModal();
+  return made;
+}
+
+// Calls once, when the element comes near what is seen: a page of hundreds of models draws what is looked at.
+function whenSeen(element, call) {
+  const seen = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    seen.disconnect();
+    call();
+  }, { rootMargin: "300px" });
+  seen.observe(element);
+}

@@ -1,0 +1,25 @@
+"use strict";
+// What is done once, when the page is there.
+document.querySelectorAll(".table > table").forEach(equip);
+document.querySelector("main").prepend(filterBar());
+document.querySelectorAll("figure.chart").forEach((figure) => whenSeen(figure, () => {
+  (figure.dataset.chart === "losses" ? lossCharts : qualityChart)(figure, facts.sections[figure.dataset.s]);
+}));
+
+// On paper all is light, whatever the screen is.
+addEventListener("beforeprint", () => { document.documentElement.classList.add("printed"); redrawAll(); });
+addEventListener("afterprint", () => { document.documentElement.classList.remove("printed"); redrawAll(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawAll());
+
+// The page of a benchmark that runs is written again as records come; it is read again while nobody uses it.
+const watched = document.querySelector(".watched");
+if (watched) {
+  let used = 0;
+  for (const kind of ["pointermove", "keydown", "scroll", "wheel"]) addEventListener(kind, () => { used = Date.now(); });
+  setInterval(() => {
+    const playing = [...document.querySelectorAll("audio")].some((clip) => !clip.paused);
+    const filtered = filter.words.length || filter.dataset || filter.failed !== "all";
+    if (Date.now() - used < 20000 || playing || filtered || document.querySelector("dialog[open]")) return;
+    location.reload();
+  }, 1000 * Number(watched.dataset.again));
+}

@@ -1,0 +1,132 @@
+"""What the page's scripts know: each section's numbers by seed, their recipes and curves, as JSON in the page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from genbench.plugin.visible import visible
+from genbench.records.intervals import quantile
+from genbench.report.drawing import Style
+from genbench.report.escape import one_line
+from genbench.report.machines import Machine, ran
+from genbench.report.merging import with_older
+from genbench.report.quantities import in_reading_order, quantity
+from genbench.report.rows import Column, Row, measured
+from genbench.report.sections import Section
+
+__all__ = ["facts", "script_safe"]
+
+_WHERE = ("step", "items", "elapsed_s", "flops")
+_DIGITS = 6
+
+
+def facts(made: Sequence[Section], colours: Mapping[str, Style], known: Sequence[Machine]) -> dict[str, Any]:
+    """Return the sections as plain values.
+
+    Args:
+        made: the sections in the order of the page.
+        colours: model -> how the figures draw it.
+        known: the machines of the records.
+    """
+    seeds = max((len(row.records) for section in made for row in section.rows), default=0)
+    return {
+        "sections": [_section(section, colours, known) for section in made],
+        # Of a mean over n values the 95% interval is t[n] standard errors wide to each side.
+        "t": [None, None, *(_rounded(quantile(n - 1)) for n in range(2, seeds + 1))],
+    }
+
+
+def script_safe(value: Any) -> str:
+    """Return JSON that nothing in it can end the script element of: it holds no `<`, and no character beyond ASCII."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=True).replace("<", "\\u003c")
+
+
+def _section(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> dict[str, Any]:
+    used = {recipe for _, recipe in section.columns}
+    one_machine = len(ran(known, (record for row in section.models for record in row.records))) < 2
+    return {
+        "name": one_line(section.name),
+        "noun": section.noun,
+        "main": section.main[0] if section.main else None,
+        "columns": [_column(column) for column in section.columns],
+        "recipes": {name: _recipe(section.recipe(name)) for name in sorted(used)},
+        # Seconds of several machines are not compared.
+        "where": [name for name in _WHERE if one_machine or name != "elapsed_s"],
+        "numbers": _numbers(section),
+        "rows": [_row(row, section.columns, colours.get(row.name)) for row in section.rows],
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    known = quantity(column[0])
+    return {"name": one_line(column[0]), "axis": one_line(known.axis), "recipe": column[1]}
+
+
+def _numbers(section: Section) -> dict[str, str]:
+    """Return the numbers that stand along curves, as they are called on an axis; the main one first."""
+    names = {
+        name
+        for row in section.models
+        for record in row.records
+        for point in record["curve"]
+        for name in point.get("numbers") or {}
+    }
+    main = section.main[0] if section.main else None
+    ordered = sorted(in_reading_order(names), key=lambda name: name != main)
+    return {one_line(name): one_line(quantity(name).axis) for name in ordered}
+
+
+def _recipe(fields: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        one_line(name): one_line(value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str))
+        for name, value in sorted(fields.items())
+    }
+
+
+def _row(row: Row, columns: Sequence[Column], style: Style | None) -> dict[str, Any]:
+    return {
+        "name": one_line(row.name),
+        "model": row.is_model,
+        "colour": style[0] if style and row.is_model else None,
+        "seeds": [_seed(record, columns) for record in row.records],
+    }
+
+
+def _seed(record: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
+    held = {(name, number["recipe"]): number for one in with_older(record) for name, number in one["numbers"].items()}
+    numbers = [held.get(column) for column in columns]
+    return {
+        "seed": record["cell"]["seed"],
+        "id": visible(str(record["id"])),
+        "values": [number and _rounded(measured(number["value"])) for number in numbers],
+        "errors": [number and _rounded(measured(number.get("standard_error"))) for number in numbers],
+        "curve": _curve(record["curve"]),
+    }
+
+
+def _curve(points: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return where the points of a curve lie, and each loss and number as places and values."""
+    where: dict[str, list[float | None]] = {name: [] for name in _WHERE}
+    found: dict[str, dict[str, tuple[list[int], list[float | None]]]] = {"numbers": {}, "losses": {}}
+    place = -1
+    for place, point in enumerate(points):
+        for name, held in where.items():
+            given = point.get(name)
+            held.append(None if given is None else _rounded(measured(given)))
+        for kind, series in found.items():
+            for name, value in (point.get(kind) or {}).items():
+                places, values = series.setdefault(one_line(name), ([], []))
+                places.append(place)
+                values.append(None if value is None else _rounded(measured(value)))
+    return {**where, **found} if place >= 0 else None
+
+
+def _rounded(value: float) -> float | int | None:
+    """Return a number with the digits that a reader can use, the shortest way JSON can write it; None for NaN."""
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.{_DIGITS}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 2**53 else rounded

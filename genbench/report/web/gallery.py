@@ -1,0 +1,112 @@
+"""What models made, seeds side by side, inside the page: pictures to enlarge, texts to read, clips to play."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from genbench.plugin.visible import visible
+from genbench.report.escape import html, link_target
+from genbench.report.model import Gallery
+from genbench.report.montage import artifact
+from genbench.report.rows import Row
+
+__all__ = ["data_uri", "gallery"]
+
+_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".wav": "audio/wav"}
+_MOST_BYTES = 4 << 20  # of one file that is put into the page
+_LONG = 16  # models, of a gallery that scrolls on its own
+_MOST_LINES = 100  # of a listing of texts
+_ARROW = "\t→\t"  # between a text and what a model made of it
+
+
+@dataclass(frozen=True)
+class _Made:
+    """One artifact: what it is in words, where it lies, and the seed that it is of."""
+
+    what: str
+    seed: str
+    path: Path
+    relative: str
+
+
+def data_uri(path: Path) -> str | None:
+    """Return a picture or a clip as an address that holds it; None where it is neither, too large or unreadable."""
+    kind = _TYPES.get(path.suffix.lower())
+    try:
+        if kind is None or path.stat().st_size > _MOST_BYTES:
+            return None
+        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    except OSError:
+        return None
+
+
+def gallery(part: Gallery, directory: Path) -> str:
+    """Return each row of the section with what its seeds made; an empty text where no file is there."""
+    section = part.section
+    groups = [_group(name, made) for name, made in _groups(part, directory) if made]
+    if not groups:
+        return ""
+    label = html(f"{part.kind} on {section.name}")
+    long = " long" if len(groups) > _LONG else ""
+    return f'<div class="gallery{long}" role="group" aria-label="{label}">{"".join(groups)}</div>'
+
+
+def _groups(part: Gallery, directory: Path) -> Iterator[tuple[str, list[_Made]]]:
+    if part.kind == "samples":
+        yield "data", _references(part, directory)
+    for row in part.section.rows:
+        made = [
+            _Made(f"{part.kind} of {row.name}", f"seed {record['cell']['seed']}", path, record["artifacts"][part.kind])
+            for record in row.records
+            if (path := artifact(directory, record, part.kind))
+        ]
+        yield row.name, made
+
+
+def _references(part: Gallery, directory: Path) -> list[_Made]:
+    for record in _records(part.section.rows):
+        if path := artifact(directory, record, "reference"):
+            return [_Made("the data", "held out", path, record["artifacts"]["reference"])]
+    return []
+
+
+def _records(rows: tuple[Row, ...]) -> Iterator[Mapping[str, Any]]:
+    return (record for row in rows for record in row.records)
+
+
+def _group(name: str, made: list[_Made]) -> str:
+    shown = "".join(_figure(one) for one in made)
+    return (
+        f'<section class="made" data-m="{html(name)}"><h4>{html(name)}</h4><div class="seeds">{shown}</div></section>'
+    )
+
+
+def _figure(made: _Made) -> str:
+    what, address = html(f"{made.what}, {made.seed}"), data_uri(made.path)
+    if made.path.suffix == ".txt":
+        shown = _texts(made.path, what)
+    elif address is None:
+        shown = f'<a href="{html(link_target(made.relative))}">{what}</a>'
+    elif address.startswith("data:audio"):
+        shown = f'<audio controls preload="none" aria-label="{what}" src="{address}"></audio>'
+    else:
+        shown = f'<button type="button" class="larger"><img alt="{what}" src="{address}" decoding="async"></button>'
+    return f"<figure>{shown}<figcaption>{html(made.seed)}</figcaption></figure>"
+
+
+def _texts(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = content.removesuffix("\n").split("\n")
+    more = f"<p>and {len(lines) - _MOST_LINES:,} more</p>" if len(lines) > _MOST_LINES else ""
+    shown = (escape(visible(line.replace(_ARROW, " → "), keep="\t")) for line in lines[:_MOST_LINES])
+    items = "".join(f"<li>{line}</li>" for line in shown)  # as written: a model may have learned its spaces
+    return f'<div class="texts" tabindex="0" role="region" aria-label="{what}"><ol>{items}</ol>{more}</div>'

@@ -1,0 +1,161 @@
+"""Each part of a report as HTML."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from genbench.report.escape import html
+from genbench.report.model import Anchor, Cell, Details, Gallery, Paragraph, Picture, Table
+from genbench.report.rows import Column
+from genbench.report.sections import Section
+from genbench.report.web.gallery import data_uri, gallery
+from genbench.report.web.prose import blocks, inline, plain_text
+
+__all__ = ["Context", "written"]
+
+_NAMES = ("model", "cell", "first")  # headings of the column that says which model a row is of
+_MOST_ROWS = 400
+"""Of a table that the browser lays out when it opens the page; those of a larger one are made when they are shown."""
+
+_LONG = 40  # rows, of a table that scrolls on its own
+_WIDE = 40  # characters, of a cell that may be broken into lines
+_DRAWN = ("quality", "losses")  # pictures in whose place a chart stands
+
+
+@dataclass
+class Context:
+    """What parts refer to while a page is written.
+
+    Args:
+        directory: where the pictures and artifacts lie.
+        sections: in the order of the page; parts name them by their place in it.
+    """
+
+    directory: Path
+    sections: Sequence[Section]
+    headings: dict[str, int] = field(default_factory=dict)
+    stored: list[list[str]] = field(default_factory=list)  # rows of large tables
+
+    def place(self, section: Section) -> int:
+        """Return where a section stands."""
+        return next(place for place, other in enumerate(self.sections) if other is section)
+
+    @functools.cached_property
+    def rows(self) -> list[dict[str, int]]:
+        """Section by section, a row's name -> where it stands."""
+        return [{row.name: place for place, row in enumerate(section.rows)} for section in self.sections]
+
+    @functools.cached_property
+    def columns(self) -> list[dict[Column, int]]:
+        """Section by section, a column -> where it stands."""
+        return [{column: place for place, column in enumerate(section.columns)} for section in self.sections]
+
+    @functools.cached_property
+    def lost(self) -> list[set[str]]:
+        """Section by section, the names of rows of which a seed failed."""
+        return [{row.name for row in section.rows if row.lost} for section in self.sections]
+
+
+def written(part: str, context: Context) -> str:
+    """Return one part as HTML."""
+    if isinstance(part, Table):
+        return _table(part, context)
+    if isinstance(part, Details):
+        inside = "".join(written(each, context) for each in part.parts)
+        return f"<details><summary>{html(part.summary)}</summary>{inside}</details>"
+    if isinstance(part, Anchor):
+        return f'<span id="{html(part.name)}"></span>'
+    if isinstance(part, Gallery):
+        return gallery(part, context.directory)
+    if isinstance(part, Picture):
+        return _picture(part, context)
+    source = part.instead if isinstance(part, Paragraph) else part
+    return blocks(source, context.headings) if source else ""
+
+
+def _picture(part: Picture, context: Context) -> str:
+    address = data_uri(context.directory / part.file)
+    shown = f'<img alt="{html(part.alt)}" src="{address}" decoding="async">' if address else ""
+    if part.section is not None and part.kind in _DRAWN:
+        place = context.place(part.section)
+        return (
+            f'<figure class="chart" data-chart="{part.kind}" data-s="{place}" data-alt="{html(part.alt)}">'
+            f"<noscript>{shown}</noscript></figure>"
+        )
+    return f'<figure class="picture">{shown}</figure>' if shown else ""
+
+
+def _table(part: Table, context: Context) -> str:
+    place = None if part.section is None else context.place(part.section)
+    named = next((at for at, heading in enumerate(part.header) if heading in _NAMES), None)
+    across = place is not None and part.header[0] == "number"
+    head = "".join(
+        f'<th scope="col"{_flush(part, at)}{_model(heading) if across and at else ""}>{inline(heading)}</th>'
+        for at, heading in enumerate(part.header)
+    )
+    rows = [_row(part, line, context, place, named) for line in part.lines]
+    kept, long = "", " long" if len(rows) > _LONG else ""
+    if len(rows) > _MOST_ROWS:
+        kept = f' data-rows="{len(context.stored)}"'
+        context.stored.append(rows)
+        rows = []
+    return (
+        f'<div class="table{long}" role="region" tabindex="0" aria-label="{html(_caption(part))}"><table{kept}>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _caption(part: Table) -> str:
+    of = f" of {part.section.name}" if part.section else ""
+    shown = [plain_text(heading) for heading in part.header if heading]
+    return f"table{of}: {', '.join(shown[:6])}{', …' if len(shown) > 6 else ''}"
+
+
+def _row(part: Table, line: Sequence[str], context: Context, place: int | None, named: int | None) -> str:
+    about = ""
+    if named is not None:
+        name = plain_text(line[named])
+        about = _model(line[named])
+        if "failed" in line or part.header[named] == "cell" or (place is not None and name in context.lost[place]):
+            about += " data-failed"
+    if "dataset" in part.header:
+        about += f' data-d="{html(plain_text(line[part.header.index("dataset")]))}"'
+    heading = named or 0
+    cells = (
+        _cell(cell, flush_left, "th" if at == heading else "td", context, place)
+        for at, (cell, flush_left) in enumerate(zip(line, part.flush_left, strict=True))
+    )
+    return f"<tr{about}>{''.join(cells)}</tr>"
+
+
+def _model(source: str) -> str:
+    return f' data-m="{html(plain_text(source))}"'
+
+
+def _flush(part: Table, at: int) -> str:
+    return ' class="l"' if part.flush_left[at] else ""
+
+
+def _cell(cell: str, flush_left: bool, tag: str, context: Context, place: int | None) -> str:
+    shown, sorted_by = inline(cell), ""
+    if isinstance(cell, Cell):
+        if cell.value is not None and math.isfinite(cell.value):
+            sorted_by = f' data-v="{cell.value:.9g}"'
+        if place is not None and cell.number is not None:
+            name, column = cell.number
+            where = f"{place},{context.rows[place][name]},{context.columns[place][column]}"
+            shown = f'<button type="button" class="n" data-n="{where}">{shown}</button>'
+    elif found := _COUNT.match(cell):
+        sorted_by = f' data-v="{found[0].replace(",", "")}"'
+    scope = ' scope="row"' if tag == "th" else ""
+    faces = " ".join(["l"] * flush_left + ["w"] * (len(cell) > _WIDE))
+    face = f' class="{faces}"' if faces else ""
+    return f"<{tag}{scope}{face}{sorted_by}>{shown}</{tag}>"
+
+
+_COUNT = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])")
