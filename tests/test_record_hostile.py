@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from genbench import changes
 from genbench.records.baseline import read_baseline, write_baseline
 from genbench.records.identity import identity
+from genbench.records.lean import lean
 from genbench.records.record import Record, RecordError, cell_id, read_record, record_path, write_record
 from genbench.report import pages
 from genbench.report.frame import csv, curve_frame, frame, in_order
-from genbench.report.lean import lean
 from genbench.report.machines import machines
 from genbench.report.pictures import Pictures
 from genbench.report.sections import sections

@@ -101,23 +101,40 @@ def _is_target(value: Any) -> bool:
         return False
 
 
-def _is_point(point: Any) -> bool:
-    if not isinstance(point, dict):
+_OF_POINT = frozenset({"step", "items", "elapsed_s", "flops", "losses", "numbers"})
+_USUAL = frozenset({float, type(None)})
+_NONE: dict[str, Any] = {}
+
+
+def _is_usual(curve: Any) -> bool:
+    """Whether a curve is as genbench writes them: then it is sound, and not deep.
+
+    Most of a record is its curve, so what is usual is found out in as few steps as there can be.
+    """
+    if type(curve) is not list:
         return False
-    # Most of a record is its curve, so what is usual is asked first.
-    for name in ("step", "items", "elapsed_s", "flops"):
-        value = point.get(name)
-        if not (type(value) is float and SMALLEST <= value <= LARGEST) and not _is_amount(value):
+    for point in curve:
+        if type(point) is not dict or not _OF_POINT.issuperset(point):
             return False
-    for values in (point.get("losses", {}), point.get("numbers", {})):
-        if not isinstance(values, dict):
-            return False
-        if not _USUAL.issuperset(map(type, values.values())) and not all(map(_is_optional_number, values.values())):
-            return False
+        for name in ("step", "items", "elapsed_s", "flops"):
+            value = point.get(name)
+            kind = type(value)
+            if not (((kind is float or kind is int) and (value == 0 or SMALLEST <= value <= LARGEST)) or value is None):
+                return False
+        for name in ("losses", "numbers"):
+            values = point.get(name, _NONE)
+            if type(values) is not dict or not _USUAL.issuperset(map(type, values.values())):
+                return False
     return True
 
 
-_USUAL = frozenset({float, type(None)})
+def _is_point(point: Any) -> bool:
+    if not isinstance(point, dict):
+        return False
+    if not all(_is_amount(point.get(name)) for name in ("step", "items", "elapsed_s", "flops")):
+        return False
+    named = (point.get("losses", {}), point.get("numbers", {}))
+    return all(isinstance(values, dict) and all(map(_is_optional_number, values.values())) for values in named)
 
 
 def _is_optional_number(value: Any) -> bool:
@@ -154,14 +171,14 @@ _NEEDED: dict[str, dict[str, _Kind]] = {
     "": {
         "id": _Kind("16 hexadecimal digits", is_cell_id),
         "status": _Kind("finished, failed or not applicable", lambda value: value in STATUSES),
-        "cell": _MAPPING,
-        "numbers": _each(_MAPPING),
+        "cell": _Kind("a mapping", lambda value: isinstance(value, dict)),  # its fields say the rest
+        "numbers": _each(_Kind("a mapping", lambda value: _is_usual_number(value) or _MAPPING.holds(value))),
         "recipes": _remembered(_each(_MAPPING)),  # most records of a folder have the same
         "cost": _Kind(
             "a mapping to amounts",
             lambda value: isinstance(value, dict) and all(_is_cost(*item) for item in value.items()),
         ),
-        "environment": _each(_Kind("plain values", _is_scalar)),
+        "environment": _remembered(_each(_Kind("plain values", _is_scalar))),
         "curve": _Kind("a list of points", lambda value: isinstance(value, list) and all(map(_is_point, value))),
     },
     "cell": {
@@ -206,16 +223,38 @@ _ALLOWED: dict[str, dict[str, _Kind]] = {
 
 
 def _faults(record: Mapping[str, Any]) -> Iterator[str]:
-    if _is_deep(record, DEEPEST):
+    # A usual curve is sound, and takes no part in what follows.
+    rest = {**record, "curve": []} if _is_usual(record.get("curve")) else record
+    if _is_deep(rest, DEEPEST):
         yield f"it is nested deeper than {DEEPEST} levels"
-    yield from _of("", "", record)
-    yield from _of("cell", "cell.", record["cell"])
-    yield from _of("dataset", "cell.dataset.", record["cell"]["dataset"])
-    yield from _of("environment", "environment.", record["environment"])
+    yield from _of("", "", rest)
+    cell = record["cell"]
+    # Cells differ in their seeds, if in anything, and the seed in nothing but itself.
+    alike = {**cell, "seed": 0} if _COUNT.holds(cell.get("seed")) else cell
+    yield from _known("cell", "cell.", marshal.dumps(alike, 2))
+    yield from _known("dataset", "cell.dataset.", marshal.dumps(cell["dataset"], 2))
+    yield from _known("environment", "environment.", marshal.dumps(record["environment"], 2))
     for name, number in record["numbers"].items():
-        yield from _of("number", f"numbers.{name}.", number)
+        if not _is_usual_number(number):
+            yield from _of("number", f"numbers.{name}.", number)
         if number["recipe"] not in record["recipes"]:
             yield f"{_shown(f'numbers.{name}')} is of a recipe that it does not hold"
+
+
+_OF_NUMBER = frozenset({"value", "recipe", "standard_error"})
+
+
+def _is_usual_number(number: Any) -> bool:
+    """Whether a number is as genbench writes them, and so sound."""
+    if type(number) is not dict:
+        return False
+    kinds = type(number.get("value")), type(number.get("recipe")), type(number.get("standard_error"))
+    return kinds[0] is float and kinds[1] is str and kinds[2] in _USUAL and _OF_NUMBER.issuperset(number)
+
+
+@functools.lru_cache(maxsize=1024)  # most records of a folder have the same data, machine and settings
+def _known(part: str, where: str, content: bytes) -> tuple[str, ...]:
+    return tuple(_of(part, where, marshal.loads(content)))
 
 
 def _of(part: str, where: str, fields: Mapping[str, Any]) -> Iterator[str]:

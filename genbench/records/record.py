@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import marshal
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ __all__ = [
     "read_record",
     "read_records",
     "record_contents",
+    "record_files",
     "record_path",
+    "records_of",
     "without_numbers",
     "write_record",
 ]
@@ -278,16 +281,36 @@ def record_contents(directory: Path, digest: Digest | None = None) -> Iterator[t
     Raises:
         RecordError: one cannot be read.
     """
-    for path in sorted((directory / "records").glob("[!.]*.json")):
+    return _contents(record_files(directory), digest)
+
+
+def _contents(paths: Iterable[Path], digest: Digest | None) -> Iterator[tuple[Path, bytes]]:
+    for path in paths:
         content = _content(path)
         if digest:
             digest.update(f"{path.name} {hashlib.sha256(content).hexdigest()}\n".encode("utf-8", "surrogateescape"))
         yield path, content
 
 
+def record_files(directory: Path) -> Iterator[Path]:
+    """Give the files of a benchmark's records, by their names."""
+    folder = directory / "records"
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(".json")]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        names = []
+    return (folder / name for name in sorted(names) if name[0] != ".")
+
+
 def each_record(directory: Path, digest: Digest | None = None) -> Iterator[Record]:
     """Read the records of a benchmark's directory one after the other, as `record_contents` gives their bytes."""
-    return (_record(path, content) for path, content in record_contents(directory, digest))
+    return records_of(record_files(directory), digest)
+
+
+def records_of(paths: Iterable[Path], digest: Digest | None = None) -> Iterator[Record]:
+    """Read these records one after the other, as `each_record` does all of a directory."""
+    return (_record(path, content) for path, content in _contents(paths, digest))
 
 
 def ordered(records: Iterable[Record]) -> list[Record]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,24 +55,31 @@ def _is_float(value: Any) -> bool:
 
 
 def _lines(record: Record, floats: frozenset[str], named: dict[tuple[str, str], str]) -> Iterator[str]:
-    cell, value_is_float = record["cell"], "value" in floats
-    whose = _quoted([record["id"], cell["label"], cell["dataset"]["name"]])
-    whose += f",{_number(cell['seed'], 'seed' in floats)}"
+    cell = record["cell"]
+    written = {name: _float if name in floats else _whole for name in (*_WHERE, "seed", "value")}
+    whose = _quoted([record["id"], cell["label"], cell["dataset"]["name"]]) + f",{written['seed'](cell['seed'])}"
+    places, value_written = [(name, written[name]) for name in _WHERE], written["value"]
     for point in record["curve"]:
-        where = ",".join([whose, *(_number(point.get(name), name in floats) for name in _WHERE)])
-        for kind, values in (("loss", point.get("losses")), ("number", point.get("numbers"))):
-            for name, value in (values or {}).items():
+        held = [
+            (kind, values)
+            for kind, values in (("loss", point.get("losses")), ("number", point.get("numbers")))
+            if values
+        ]
+        if not held:
+            continue
+        where = ",".join([whose, *[write(point.get(name)) for name, write in places]])
+        for kind, values in held:
+            for name, value in values.items():
                 what = named.get((kind, name)) or named.setdefault((kind, name), _quoted([kind, name]))
-                yield f"{where},{what},{_number(value, value_is_float)}\n"
+                yield f"{where},{what},{value_written(value)}\n"
 
 
-def _number(value: Any, as_float: bool) -> str:
-    if value is None:
-        return ""
-    if as_float:
-        value = float(value)
-        return "" if math.isnan(value) else repr(value)
-    return str(value)
+def _float(value: Any) -> str:
+    return "" if value is None or value != value else repr(float(value))
+
+
+def _whole(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _quoted(values: Sequence[Any]) -> str:

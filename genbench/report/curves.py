@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from genbench.report.drawing import (
     styles,
     value_axis,
 )
-from genbench.report.frame import Record
 from genbench.report.rows import Row, measured
 from genbench.report.sections import Section
 
@@ -57,11 +56,14 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
     figure, axes = new_figure(
         _WIDTH, 3.85 + legend_inches, columns=3, margins=Margins(top=0.25 + legend_inches, right=right)
     )
+    along = [name for name, _ in _AXES if one_machine or name != "elapsed_s"]
+    wanted = [(name, "numbers", metric) for name in along]
+    curves = {row.name: dict(zip(along, _curves(row, wanted), strict=True)) for row in drawn}
     for axis, (name, label) in zip(axes, _AXES, strict=True):
         everything = [level for _, level in levels]
         distances: list[float] = []
-        for row in drawn if one_machine or name != "elapsed_s" else ():
-            x, y = _curves(row, name, lambda point: point.get("numbers", {}).get(metric))
+        for row in drawn if name in along else ():
+            x, y = curves[row.name][name]
             if x.size:
                 everything += [float(value) for value in y[np.isfinite(y)]]
                 distances.append(float(np.nanmax(x)))
@@ -99,8 +101,9 @@ def loss_figure(section: Section) -> Figure | None:
     )
     for axis, (row, names) in zip(axes, drawn, strict=False):
         everything: list[float] = []
-        for name, style in styles(names[:MOST_LINES]).items():
-            x, y = _curves(row, "items", lambda point, name=name: point.get("losses", {}).get(name))  # type: ignore[misc]
+        coloured = styles(names[:MOST_LINES])
+        curves = _curves(row, [("items", "losses", name) for name in coloured])
+        for (name, style), (x, y) in zip(coloured.items(), curves, strict=True):
             everything += [float(value) for value in y[np.isfinite(y)]]
             if x.size:
                 _line(axis, x, y, (style[0], ""), caption(name, most=22))
@@ -123,21 +126,32 @@ def _loss_names(row: Row) -> list[str]:
     )
 
 
-def _curves(row: Row, name: str, read: Callable[[Mapping[str, Any]], Any]) -> tuple[Points, Points]:
-    """Return where and what, (seeds, points) each: the k-th points of all seeds stand together.
+def _curves(row: Row, wanted: Sequence[tuple[str, str, str]]) -> list[tuple[Points, Points]]:
+    """Return where and what, (seeds, points) each, of each (place, kind, name): `("items", "losses", "kl")`.
 
-    Under a budget in seconds the seeds reach other image counts at their k-th point, so both are averaged.
+    The k-th points of all seeds stand together: under a budget in seconds the seeds reach other counts of items at
+    their k-th point, so both are averaged.
     """
-    curves = [points for record in row.records if (points := list(_points(record, name, read)))]
-    length = min((len(points) for points in curves), default=0)
+    found: list[list[list[tuple[float, float]]]] = [[] for _ in wanted]
+    for record in row.records:
+        points = list(record["curve"])  # read once, for all that is wanted
+        for curves, one in zip(found, wanted, strict=True):
+            if curve := list(_points(points, *one)):
+                curves.append(curve)
+    return [_together(curves) for curves in found]
+
+
+def _together(curves: Sequence[Sequence[tuple[float, float]]]) -> tuple[Points, Points]:
+    length = min(map(len, curves), default=0)
     both = np.array([points[:length] for points in curves], dtype=np.float64).reshape(len(curves), length, 2)
     return both[:, :, 0], both[:, :, 1]
 
 
-def _points(record: Record, name: str, read: Callable[[Mapping[str, Any]], Any]) -> Iterable[tuple[float, float]]:
-    for point in record["curve"]:
-        where, value = point.get(name), read(point)
-        if where is not None and value is not None:
+def _points(curve: Sequence[Mapping[str, Any]], place: str, kind: str, name: str) -> Iterable[tuple[float, float]]:
+    for point in curve:
+        value = point.get(kind, {}).get(name)
+        where = point.get(place) if value is not None else None
+        if where is not None:
             yield float(where), measured(value)
 
 

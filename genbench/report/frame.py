@@ -158,10 +158,10 @@ def _scalar(value: Any) -> Any:
 
 def _column(values: Sequence[Any]) -> Any:
     # pandas would turn whole numbers with a gap into floats: 3000 steps into 3000.0.
-    given = [value for value in values if value is not None]
-    kinds = {type(value) for value in given}
-    if kinds == {int} and all(abs(value) < 2**63 for value in given):
-        return pd.array(list(values), dtype="Int64" if len(given) < len(values) else "int64")
+    every = set(map(type, values))
+    kinds = every - {type(None)}
+    if kinds == {int} and all(abs(value) < 2**63 for value in values if value is not None):
+        return pd.array(list(values), dtype="Int64" if kinds < every else "int64")
     if kinds and kinds <= {int, float}:
         return pd.array([float("nan") if value is None else float(value) for value in values], dtype="float64")
     return pd.Series(list(values), dtype=object)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import marshal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +41,7 @@ def merged(records: Iterable[Record]) -> Cells:
     """
     if isinstance(records, Cells):
         return records
-    cells: dict[tuple[str, ...], list[Record]] = {}
+    cells: dict[tuple[Any, ...], list[Record]] = {}
     for place, record in enumerate(records):
         key = _cell(record) if record["status"] == "finished" else (str(place),)
         cells.setdefault(key, []).append(record)
@@ -53,8 +55,8 @@ def with_older(record: Record) -> Sequence[Record]:
 
 def outcomes(records: Iterable[Record]) -> Outcomes:
     """Count the cells of records that are not merged, and how they ended; those that are not applicable never began."""
-    finished: Counter[tuple[str, ...]] = Counter()
-    failed: Counter[tuple[str, ...]] = Counter()
+    finished: Counter[tuple[Any, ...]] = Counter()
+    failed: Counter[tuple[Any, ...]] = Counter()
     for record in records:
         if record["status"] == "not applicable":
             continue
@@ -67,10 +69,17 @@ def outcomes(records: Iterable[Record]) -> Outcomes:
     )
 
 
-def _cell(record: Record) -> tuple[str, str, str]:
+def _cell(record: Record) -> tuple[str, str, int, str]:
     """Return what is equal for two measurements of one cell, whatever metrics each was asked for."""
     cell = record["cell"]
-    return cell["label"], cell["dataset"]["name"], cell_id({**cell, "metrics": None})
+    # The seed stands apart, so that the cells of all seeds are identified once.
+    alike = {**cell, "metrics": None, "seed": 0}
+    return cell["label"], cell["dataset"]["name"], cell["seed"], _identified(marshal.dumps(alike, 2))
+
+
+@functools.lru_cache(maxsize=2**14)
+def _identified(cell: bytes) -> str:
+    return cell_id(marshal.loads(cell))
 
 
 def _merge(same: Sequence[Record]) -> Record:

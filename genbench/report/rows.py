@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import marshal
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,12 +66,18 @@ class Row:
 
     def values(self, column: Column) -> dict[int, float]:
         """Return training seed -> number, of this recipe alone; NaN where it is no number."""
-        metric, recipe = column
-        found: dict[int, float] = {}
-        for record in self.records:
-            if number := _number(record, metric, recipe):
-                found[record["cell"]["seed"]] = measured(number["value"])
-        return found
+        found = self._known.get(column)
+        if found is None:
+            metric, recipe = column
+            found = self._known[column] = {}
+            for record in self.records:
+                if number := _number(record, metric, recipe):
+                    found[record["cell"]["seed"]] = measured(number["value"])
+        return dict(found)
+
+    @functools.cached_property
+    def _known(self) -> dict[Column, dict[int, float]]:
+        return {}
 
     def summary(self, column: Column) -> Summary:
         """Return mean and interval over the seeds."""
@@ -137,7 +145,13 @@ def _number(record: Record, metric: str, recipe: str) -> Mapping[str, Any] | Non
 
 
 def _identity(cell: Mapping[str, Any]) -> str:
-    return json.dumps([cell["role"] == "model", _fields(cell)], sort_keys=True, default=str)
+    return _identified(marshal.dumps({**cell, "seed": 0}, 2))
+
+
+@functools.lru_cache(maxsize=2**14)  # a row's cells differ in their seeds alone
+def _identified(cell: bytes) -> str:
+    fields = marshal.loads(cell)
+    return json.dumps([fields["role"] == "model", _fields(fields)], sort_keys=True, default=str)
 
 
 def _fields(cell: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas
 
 from genbench.errors import InputError
-from genbench.records.record import Digest, Record, each_record, ordered
+from genbench.records.reading import lean_records
+from genbench.records.record import Digest, Record, ordered
 from genbench.report.frame import frame
-from genbench.report.lean import lean
 
 __all__ = ["load_records", "stored_records"]
 
@@ -23,7 +23,7 @@ def stored_records(directory: Path, digest: Digest | None = None) -> list[Record
     if not directory.is_dir():
         raise InputError(f"{directory} does not exist; `genbench run --out {directory}` would make it")
     # One by one: all of a hundred thousand records as they are would take gigabytes.
-    records = ordered(Record(data) for data in lean(record.data for record in each_record(directory, digest)))
+    records = ordered(map(Record, lean_records(directory, digest)))
     if not records:
         raise InputError(f"{directory} holds no records; `genbench run --out {directory}` would write some")
     return records

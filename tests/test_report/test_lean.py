@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from genbench.records.lean import StoredCurve, lean
 from genbench.records.record import Record, each_record, read_records, write_record
 from genbench.report import render, render_directory
 from genbench.report.curve_rows import write_curves
 from genbench.report.frame import csv, curve_frame
-from genbench.report.lean import StoredCurve, lean
 from genbench.report.stored import stored_records
 
 

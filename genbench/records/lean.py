@@ -29,6 +29,13 @@ class StoredCurve(Sequence[Point]):
         held: Any = points
         self._bytes = marshal.dumps(held)
 
+    @classmethod
+    def stored(cls, count: int, content: bytes) -> StoredCurve:
+        """Return the curve of so many points that `marshal` made these bytes of."""
+        curve = cls.__new__(cls)
+        curve._count, curve._bytes = count, content
+        return curve
+
     def __len__(self) -> int:
         return self._count
 
@@ -62,4 +69,5 @@ def lean(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         cell |= {name: once(cell[name]) for name in ("dataset", "plugin") if name in cell}
         whole = {sys.intern(name): value for name, value in record.items()} | {"cell": cell}
         whole |= {name: once(record[name]) for name in ("environment", "recipes") if name in record}
-        yield whole | {"curve": StoredCurve(record["curve"])}
+        curve = record["curve"]
+        yield whole | {"curve": curve if isinstance(curve, StoredCurve) else StoredCurve(curve)}

@@ -1,0 +1,132 @@
+"""Records of a folder, held small; those of a large one are read by two processes.
+
+The second is this module as a program. It is started and not forked, so it does not matter what the first one has
+running. What the second cannot read, or has not read when it ends, the first reads itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from genbench.records.lean import StoredCurve, lean
+from genbench.records.record import Digest, RecordError, record_files, records_of
+
+__all__ = ["LEAST_RECORDS", "lean_records"]
+
+LEAST_RECORDS = 2000
+"""Fewer are read before a second process is there."""
+
+_OWN, _OTHERS = 200, 300  # records at a time: the first process also takes in what the second has read
+_SIZE_BYTES = 8
+
+
+def lean_records(directory: Path, digest: Digest | None = None) -> Iterator[dict[str, Any]]:
+    """Give the records of a benchmark's directory, by the names of their files, each as `lean` holds it.
+
+    Args:
+        digest: is fed what was read (`record.record_contents`).
+
+    Raises:
+        RecordError: one cannot be trusted, as of `record.read_record`.
+    """
+    paths = list(record_files(directory))
+    two = len(paths) >= LEAST_RECORDS and len(os.sched_getaffinity(0)) > 1 and bool(sys.executable)
+    return lean(_by_two(paths, digest) if two else _by_one(paths, digest))
+
+
+def _by_one(paths: Sequence[Path], digest: Digest | None) -> Iterator[Mapping[str, Any]]:
+    return (record.data for record in records_of(paths, digest))
+
+
+def _by_two(paths: Sequence[Path], digest: Digest | None) -> Iterator[Mapping[str, Any]]:
+    """Read in turns, so that records come in the order of their names, and an error is that of the first at fault."""
+    turns = [paths[start : start + _OWN + _OTHERS] for start in range(0, len(paths), _OWN + _OTHERS)]
+    with _second_process([[str(path) for path in turn[_OWN:]] for turn in turns]) as received:
+        for turn in turns:
+            yield from _by_one(turn[:_OWN], digest)
+            found = marshal.loads(next(received, _NOTHING))
+            if found is None:
+                yield from _by_one(turn[_OWN:], digest)
+                continue
+            if digest:
+                digest.update(found[0])
+            for record in found[1]:
+                yield {**record, "curve": StoredCurve.stored(*record["curve"])}
+
+
+@contextlib.contextmanager
+def _second_process(parts: Sequence[Sequence[str]]) -> Iterator[Iterator[bytes]]:
+    """Start a second process that reads these parts; yield what it makes of each, for as long as it lives."""
+    # Without the working directory among the places that it imports from.
+    command = [sys.executable, "-P", "-m", __name__]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]  # a mapping has no overload
+        received: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # A pipe holds a few records alone; the second process is not to wait until the first one has its turn.
+        thread = threading.Thread(target=_receive, args=(process.stdin, parts, process.stdout, received), daemon=True)
+        thread.start()
+        try:
+            yield iter(received.get, None)
+        finally:
+            process.kill()
+            thread.join()
+
+
+def _receive(
+    asks: IO[bytes], parts: Sequence[Sequence[str]], answers: IO[bytes], received: queue.SimpleQueue[bytes | None]
+) -> None:
+    try:
+        with contextlib.suppress(BrokenPipeError), asks:
+            marshal.dump([list(part) for part in parts], asks)
+        while len(size := answers.read(_SIZE_BYTES)) == _SIZE_BYTES:
+            packed = answers.read(int.from_bytes(size, "little"))
+            if len(packed) < int.from_bytes(size, "little"):
+                break
+            received.put(packed)
+    finally:
+        received.put(None)
+
+
+class _Fed:
+    """A digest that keeps what it is fed, for another process to feed its own."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def update(self, data: bytes, /) -> None:
+        self.content += data
+
+
+def _packed(paths: Sequence[str]) -> bytes:
+    """Return these records and what a digest of them is fed, as bytes; None, where one is at fault."""
+    fed = _Fed()
+    try:
+        read = [dict(record.data) for record in records_of(map(Path, paths), fed)]
+    except RecordError:
+        return _NOTHING
+    return marshal.dumps(
+        (fed.content, [one | {"curve": (len(one["curve"]), marshal.dumps(one["curve"]))} for one in read])
+    )
+
+
+_NOTHING = marshal.dumps(None)
+
+
+def _main() -> None:
+    for paths in marshal.load(sys.stdin.buffer):
+        packed = _packed(paths)
+        sys.stdout.buffer.write(len(packed).to_bytes(_SIZE_BYTES, "little") + packed)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,80 @@
+"""Records of a large folder are read by two processes, and nothing but the time tells."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench.records import reading
+from genbench.records.lean import StoredCurve
+from genbench.records.reading import lean_records
+from genbench.records.record import RecordError, each_record, not_applicable, record_files, write_record
+
+COUNT = 7
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Seven records of which the second process is to read four; the first of its own would be read alone."""
+    curve = [{"step": step, "losses": {"ä": 1e-7 * step}, "numbers": {"fd": float("nan")}} for step in range(3)]
+    for seed in range(COUNT):
+        cell = {"model": "m", "label": "m", "role": "model", "seed": seed, "dataset": {"name": "größe"}}
+        document = not_applicable(f"{seed:016x}", cell, "genbench run", "takes texts alone", "now") | {"schema": 2}
+        write_record(tmp_path, document | {"curve": curve[: seed % 3]})
+    monkeypatch.setattr(reading, "LEAST_RECORDS", COUNT)
+    monkeypatch.setattr(reading, "_OWN", 1)
+    monkeypatch.setattr(reading, "_OTHERS", 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    return tmp_path
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the second process has read, part by part."""
+    received: list[bytes] = []
+    loads = reading.marshal.loads
+    monkeypatch.setattr(reading.marshal, "loads", lambda content: (received.append(content), loads(content))[1])
+    return received
+
+
+def read(directory: Path, reader: Callable[..., Any]) -> tuple[list[str], str]:
+    digest = hashlib.sha256()
+    records = [getattr(record, "data", record) for record in reader(directory, digest)]
+    whole = [dict(record) | {"curve": list(record["curve"])} for record in records]
+    return [json.dumps(record) for record in whole], digest.hexdigest()
+
+
+def test_two_processes_read_what_one_reads(folder: Path, parts: list[bytes]) -> None:
+    assert read(folder, lean_records) == read(folder, each_record)
+    packed = [content for content in parts if content != reading._NOTHING and b"sha256" in content]
+    assert len(packed) == 2
+    assert all(isinstance(record["curve"], StoredCurve) for record in lean_records(folder))
+
+
+@pytest.mark.parametrize("at_fault", [(0,), (1,), (5, 6), (2, 3)])
+def test_the_first_record_at_fault_is_named_whoever_reads_it(folder: Path, at_fault: tuple[int, ...]) -> None:
+    paths = list(record_files(folder))
+    for place in at_fault:
+        paths[place].write_text(paths[place].read_text().replace("takes texts alone", "takes clips alone"))
+    with pytest.raises(RecordError, match=f"{paths[at_fault[0]].name} was edited"):
+        list(lean_records(folder))
+
+
+@pytest.mark.parametrize("second", ["/bin/false", "ends half-way"])
+def test_what_the_second_process_does_not_read_the_first_reads(
+    folder: Path, second: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if second == "ends half-way":
+        script = tmp_path / "cut"
+        script.write_text(f'#!/bin/sh\n{sys.executable} "$@" | head -c 1500\n')
+        script.chmod(0o700)
+        second = str(script)
+    expected = read(folder, each_record)
+    monkeypatch.setattr(sys, "executable", second)
+    assert read(folder, lean_records) == expected
