@@ -14,7 +14,7 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
 
-.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants adapters clean help
+.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that n
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run
 	for plugin in $(PLUGINS); do (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run) || exit 1; done
 	$(BIN)/python benchmarks/mutants.py --survivors
+
+slurm: $(VENV)/.installed  ## Try a job array on a Slurm of one node, installed where it is missing (about 10 minutes).
+	$(BIN)/python benchmarks/slurm_trial.py
 
 adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae and diffusers apart, and run their tests and types.
 	OMP_NUM_THREADS=1 $(ADAPTED)/bin/pytest $(ADAPTERS:=/tests)

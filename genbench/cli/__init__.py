@@ -72,7 +72,7 @@ for command in (
 def main() -> None:
     """Run the command; an error that is the user's is one line and exit code 2, any other of ours exit code 1."""
     # A job that is cancelled gets this signal: it ends as by an interrupt, with nothing left behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
     given: dict[str, str | None] = {}
     try:
         # Not standalone: there click ends an interrupt with exit code 1, which would say that something got worse.
@@ -90,6 +90,12 @@ def main() -> None:
         sys.exit(2 if isinstance(error, InputError) else 1)
     except OSError as error:
         _end_for(error, safe="" if given.get("command") in KEEPS_NOTHING else "what is finished is safe: ")
+
+
+def _terminate(*_: object) -> NoReturn:
+    """End as by an interrupt, once: Slurm sends it to all processes of a job, and a job's script passes it on again."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _end_for(error: OSError, safe: str) -> NoReturn:

@@ -194,9 +194,7 @@ class _Runner:
         if not self.running:
             return
         grace = self.conditions.grace
-        text = (
-            f"asked to end, within {grace:g} s and with a checkpoint where there can be one; interrupt again to end now"
-        )
+        text = f"asked to end, within {grace:g} s and with a checkpoint where there can be one; Ctrl-C ends it now"
         for place in self.running.values():
             self.listener.event(place.planned, {"event": "notice", "text": text})
         self.executor.ask_to_end(grace)

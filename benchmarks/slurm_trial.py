@@ -1,0 +1,247 @@
+"""Does a benchmark as a Slurm array come to what a local run comes to? On a cluster of one node, on this machine alone.
+
+Debian's slurm-wlm and munge are installed where they are missing and this may be done; where not, a line says so, and
+nothing fails. munged, slurmctld and slurmd run from a temporary folder and listen on 127.0.0.1 alone. An array of four
+tasks shares eight cells. One task is preempted by an urgent job; one is told that its time is up, as Slurm tells it
+ahead of the limit; of one, genbench is killed by SIGKILL: slurm/genbench.sbatch must queue these again. The last is
+cancelled, and must stay so. In the end every record must equal that of a local run in everything but times and the
+machine, and every picture byte for byte.
+
+    make slurm                                      # some ten minutes; most of it are imports and waiting for Slurm
+    python benchmarks/slurm_trial.py --steps 400
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+from crash_trial import compare
+
+HERE = Path(__file__).resolve().parent
+SCRIPT = HERE.parent / "slurm" / "genbench.sbatch"
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue")
+TASKS, PROCESSORS = 4, 4  # so many tasks at once, whatever the machine has
+LONGEST_S = 1500.0
+CONFIGURATION = """\
+ClusterName=trial
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={port}
+SlurmdPort={next_port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+# A task that is queued again waits until its old credential has expired: two minutes by default.
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SlurmdParameters=config_overrides
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+JobRequeue=1
+KillWait=30
+NodeName=localhost NodeAddr=127.0.0.1 CPUs={processors} State=UNKNOWN
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=trial Nodes=localhost Default=YES State=UP PriorityTier=1 GraceTime=60
+PartitionName=urgent Nodes=localhost State=UP PriorityTier=9
+"""
+
+
+def missing() -> str:
+    """Install what is missing; return why there is no Slurm, empty where there is."""
+    os.environ["PATH"] += os.pathsep + "/usr/sbin"
+    absent = [name for name in PROGRAMS if shutil.which(name) is None]
+    if absent and (os.geteuid() != 0 or shutil.which("apt-get") is None):
+        return f"{', '.join(absent)} not found, and only root may install them, with Debian's apt-get"
+    if absent:
+        # Only what is asked for, and no service that starts by itself.
+        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        for part in (["update"], ["install", "-y", "--no-install-recommends", "slurm-wlm", "munge"]):
+            done = subprocess.run(["apt-get", "-qq", *part], env=quiet, capture_output=True, text=True, timeout=600)
+        if done.returncode != 0:
+            return f"apt-get install slurm-wlm munge failed: {done.stderr.strip().splitlines()[-1:]}"
+    return "" if os.geteuid() == 0 else "a cluster of one's own takes root"
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def cluster(folder: Path) -> Iterator[None]:
+    """Run a cluster of one node from `folder`, on 127.0.0.1; everything is ended at the end."""
+    for name in ("state", "spool"):
+        (folder / name).mkdir()
+    key = folder / "munge.key"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(1024))
+    port = 20000 + os.getpid() % 10000 * 2
+    text = CONFIGURATION.format(folder=folder, port=port, next_port=port + 1, processors=PROCESSORS)
+    (folder / "slurm.conf").write_text(text)
+    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
+    files = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in (
+            ["munged", "--foreground", f"--socket={folder}/munge.socket", *files],
+            ["slurmctld", "-D"],
+            ["slurmd", "-D", "-N", "localhost"],
+        ):
+            log = (folder / f"{command[0]}.out").open("wb")
+            started.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
+            if command[0] == "munged":
+                wait_for("munged", (folder / "munge.socket").exists, 20)
+        wait_for("the node", lambda: "idle" in said("sinfo", "-h", "-o", "%T"), 60)
+        listening = {
+            connection.laddr.ip
+            for process in started
+            for connection in psutil.Process(process.pid).net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        print(f"a cluster of one node listens on {', '.join(sorted(listening))} alone", flush=True)
+        assert listening == {"127.0.0.1"}, listening
+        yield
+    finally:
+        with contextlib.suppress(subprocess.SubprocessError, OSError):
+            subprocess.run(["scancel", "--full", "--signal=KILL", "--user=root"], timeout=20, capture_output=True)
+        family = [member for process in started for member in kin(process.pid)]
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        for process in started:
+            process.wait(20)
+        psutil.wait_procs(family, timeout=20)
+
+
+def kin(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]
+    return []
+
+
+def said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+
+
+def arguments(out: Path, steps: int) -> list[str]:
+    cells = ["-m", "vae", "-m", "ae", "--seeds", "4", "--no-controls", "--budget", f"{steps}steps"]
+    return [*cells, "--evaluations", "2", "--samples", "500", "--out", str(out)]
+
+
+def genbench_of(job: str, task: int) -> psutil.Process | None:
+    """The `genbench run` of one task: the process that its shell has started."""
+    wanted = {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": str(task)}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if "run" in (words := process.cmdline()) and any(word.endswith("genbench") for word in words):
+                environment = process.environ()
+                if all(environment.get(name) == value for name, value in wanted.items()):
+                    return process
+    return None
+
+
+def array(folder: Path, out: Path, steps: int) -> str:
+    """Run the array, with two of its tasks broken off; return the tasks' logs."""
+    script = ["sbatch", "--parsable", f"--array=0-{TASKS - 1}", "--gres=none", "--cpus-per-task=1", "--mem=0"]
+    os.environ |= {"GENBENCH": str(Path(sys.executable).with_name("genbench")), "OMP_NUM_THREADS": "1"}
+    output = f"--output={folder}/task-%a.log"
+    submitted = subprocess.run([*script, output, str(SCRIPT), *arguments(out, steps)], capture_output=True, text=True)
+    job = submitted.stdout.strip()
+    print(f"array {job} of {TASKS} tasks: {submitted.stderr.strip() or 'submitted'}", flush=True)
+    assert submitted.returncode == 0, submitted.stderr
+    logs = [folder / f"task-{task}.log" for task in range(TASKS)]
+
+    def is_training(task: int) -> bool:
+        lines = logs[task].read_text().splitlines() if logs[task].exists() else []
+        return bool(lines) and ": training: " in lines[-1] and genbench_of(job, task) is not None
+
+    def restarts(task: int) -> int:
+        fields = said("scontrol", "show", "job", f"{job}_{task}").split()
+        return max((int(field[9:]) for field in fields if field.startswith("Restarts=")), default=0)
+
+    def break_off(act: Callable[[int], object], what: str, among: set[int]) -> None:
+        """Act on one that trains of the tasks; drop the one that was queued again for it from `among`."""
+        wait_for(f"a task that trains, to be {what}", lambda: any(map(is_training, among)), 300)
+        act(next(filter(is_training, among)))
+        wait_for(f"a task that was {what} to be queued again", lambda: any(map(restarts, among)), 120)
+        task = next(filter(restarts, among))
+        among.remove(task)
+        print(f"task {task} was {what}, and is queued again", flush=True)
+
+    def kill(task: int) -> None:
+        found = genbench_of(job, task)
+        if found is not None:
+            found.send_signal(signal.SIGKILL)
+
+    left = set(range(TASKS))
+    urgent = ["sbatch", "--partition=urgent", "--cpus-per-task=1", "--mem=0", "--output=/dev/null", "--wrap=true"]
+    break_off(lambda _: said(*urgent), "preempted", left)
+    break_off(
+        lambda task: said("scancel", "--batch", "--signal=USR1", f"{job}_{task}"), "told that its time is up", left
+    )
+    break_off(kill, "killed", left)
+    said("scancel", f"{job}_{min(left)}")
+    print(f"task {min(left)} is cancelled", flush=True)
+    wait_for("the array's end", lambda: not said("squeue", "-h", "-j", job).strip(), LONGEST_S)
+    assert restarts(min(left)) == 0, "a task that was cancelled was queued again"
+    return "".join(f"--- task {task}\n{path.read_text()}" for task, path in enumerate(logs) if path.exists())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=1000)
+    steps = parser.parse_args().steps
+    reason = missing()
+    if reason:
+        print(f"Slurm is not tried: {reason}")
+        return
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # munged refuses a socket that not everybody can reach
+        with cluster(folder):
+            logs = array(folder, folder / "array", steps)
+        print(logs, flush=True)
+        local = [sys.executable, "-m", "genbench", "run", *arguments(folder / "local", steps), "--quiet"]
+        subprocess.run(local, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        faults = compare(folder / "local", folder / "array")
+        if len(list((folder / "array" / "records").glob("*.json"))) != 8:
+            faults.append("there are not eight records")
+        faults += [
+            f"no task says {text!r}"
+            for text in ("resumes after step", "preempted", "out of time", "signal 9")
+            if text not in logs
+        ]
+    print("\n".join(faults) or "every record, curve and picture equals the local run's")
+    print(f"{time.monotonic() - begin:.0f} s")
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
