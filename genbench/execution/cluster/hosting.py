@@ -18,12 +18,11 @@ from distributed import Worker, get_worker
 
 from genbench.errors import GenbenchError, InputError
 from genbench.execution.cluster import parcels
-from genbench.execution.cluster.vetting import Shipment, differing_models, differing_software, unwritable
+from genbench.execution.cluster.vetting import Shipment, differing_models, differing_software, found_here, unwritable
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer, ServerError
 from genbench.execution.running import Outcome, Running
 from genbench.machine.privacy import without_paths
-from genbench.plugin import finding
 from genbench.records.record import checkpoint_path
 
 __all__ = ["Host", "Throttle", "end", "hosted", "vet", "work"]
@@ -111,15 +110,16 @@ class Host(threading.Thread):
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _serve(self, server: ForkServer) -> None:
-        idle_since = time.monotonic()
+        idle_since, leaving = time.monotonic(), False
         while not self._closing:
             with contextlib.suppress(queue.Empty):
                 asked = self._asked.get(block=not self._running, timeout=TURN_S)
+                leaving = asked is None
                 if asked is not None:
                     asked(server)
                     continue
-                if not self._running:
-                    return
+            if leaving and not self._running:
+                return
             for task in server.wait(TURN_S):
                 each = self._running.pop(task.number)
                 each.end(_answer(each, task.outcome))
@@ -188,12 +188,11 @@ class Host(threading.Thread):
         payload = dict(asked["payload"])
         shipment: Shipment | None = asked["model"]
         if asked["task"] != "check_data" and shipment is not None:
-            spec = shipment.spec(self.folder / shipment.key)
+            folder = self.folder / shipment.key
+            found, covered, own = found_here(shipment, folder)
             cell = payload["cell"]
-            payload["cell"] = {**cell, "model": {**cell["model"], "name": spec.name}}
-            found = finding.find(spec, [shipment.distribution])
-            covered = found.coverage(spec.options)
-            if found.provenance(covered).source_sha256 != shipment.source_sha256:
+            payload["cell"] = {**cell, "model": {**cell["model"], "name": shipment.spec(folder).name}}
+            if own.source_sha256 != shipment.source_sha256:
                 raise InputError(f"{found}: its source here is not that of the cell; run the same command again")
             if asked["task"] == "run_cell":
                 payload["covered"] = covered and covered.to_json()

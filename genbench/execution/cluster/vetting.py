@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import platform
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from genbench.errors import InputError
 from genbench.execution.executor import FoundModel
 from genbench.machine import atomic
 from genbench.plugin import finding
+from genbench.plugin.source_hash import Coverage
 
-__all__ = ["Shipment", "differing_models", "differing_software", "software", "unwritable"]
+__all__ = ["Shipment", "differing_models", "differing_software", "found_here", "software", "unwritable"]
 
 
 @functools.cache
@@ -117,11 +119,25 @@ def differing_models(shipments: Sequence[Shipment], folder: Path) -> list[str]:
     return [line for each in shipments if (line := _differing(each, folder / each.key))]
 
 
+_READING = threading.Lock()  # Python 3.11 loses count where two threads parse sources
+
+
+def found_here(wanted: Shipment, folder: Path) -> tuple[finding.Found, Coverage | None, finding.Provenance]:
+    """Return a model as it is on this machine; files that were sent along lie in `folder`.
+
+    Raises:
+        InputError: it is not here.
+    """
+    spec = wanted.spec(folder)
+    found = finding.find(spec, [wanted.distribution])
+    with _READING:
+        covered = found.coverage(spec.options)
+        return found, covered, found.provenance(covered)
+
+
 def _differing(wanted: Shipment, folder: Path) -> str:
     try:
-        found = finding.find(wanted.spec(folder), [wanted.distribution])
-        covered = found.coverage(wanted.options)
-        own = found.provenance(covered)
+        found, covered, own = found_here(wanted, folder)
     except InputError as error:
         return str(error)
     if own.version != wanted.version:
