@@ -54,7 +54,9 @@ class _Synchronised(_BatchNorm):
             self.num_batches_tracked.add_(1)
         if self.running_mean is None or self.running_var is None:
             return
-        share: Any = 1.0 / self.num_batches_tracked if self.momentum is None else self.momentum  # type: ignore[operator]
+        share = self.momentum
+        if share is None:  # the mean of all batches so far
+            share = 1.0 / float(self.num_batches_tracked or 1)
         unbiased = variance * (count / (count - 1))
         self.running_mean.mul_(1 - share).add_(share * mean.to(self.running_mean.dtype))
         self.running_var.mul_(1 - share).add_(share * unbiased.to(self.running_var.dtype))
