@@ -17,8 +17,8 @@ def bits_per_dimension(nats: Tensor, dimensions: int) -> float:
     """Return `−mean(nats) / (D ln 2)`.
 
     The code length of an item in bits, per value; 8 for a uniform guess over 256 levels, 16 over 65,536, and below 0
-    for no valid model of stored data. A lower bound of the likelihood (an ELBO) gives an upper bound. Blind to the looks of
-    samples: the two are nearly unrelated.
+    for no valid model of stored data. A lower bound of the likelihood (an ELBO) gives an upper bound. Blind to the
+    looks of samples: the two are nearly unrelated.
 
     Paper: Theis, van den Oord & Bethge 2016, "A note on the evaluation of generative models",
     https://arxiv.org/abs/1511.01844

@@ -67,7 +67,7 @@ def frame_size(rate: int) -> int:
 
 @dataclass(frozen=True)
 class Pitches:
-    """Of a set of clips: (B,) shares of the voiced frames by pitch, or None without any, and (N,) shares of voiced frames.
+    """Of a set of clips: (B,) shares of the voiced frames by pitch, or None without any; (N,) shares of voiced frames.
 
     Bins are `PITCH_STEP` semitones wide, upwards from `PITCH_LOWEST`.
     """
@@ -102,8 +102,8 @@ def of_samples(evidence: Evidence) -> Pitches:
 def measure(evidence: Evidence) -> dict[str, float]:
     """`pitch_w1` in semitones between voiced frames of samples and of training clips, and the samples' `voiced_share`.
 
-    Blind to clips without a pitch, which `voiced_share` tells, and to the order of frames. Where the samples or the data
-    have no voiced frame there is no distance.
+    Blind to clips without a pitch, which `voiced_share` tells, and to the order of frames. Where the samples or the
+    data have no voiced frame there is no distance.
     """
     assert evidence.reference_items is not None
     assert evidence.sample_rate is not None

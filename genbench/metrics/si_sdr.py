@@ -19,9 +19,9 @@ __all__ = ["measure", "of_clips", "si_sdr"]
 def si_sdr(originals: Tensor, reconstructions: Tensor) -> Tensor:
     """Return each clip's SI-SDR in dB, (N,) float64, mean over channels: NaN for one with a silent channel.
 
-    `SI-SDR = 10 log₁₀ (‖α s‖² / ‖α s − ŝ‖²)`, `α = ⟨ŝ, s⟩ / ‖s‖²`, with s the original. Blind to how loud the reconstruction
-    is and to its sign. It compares samples one by one: a shift in time that nobody hears costs all of it. Held within
-    ±`SI_SDR_BOUND_DB`: a perfect reconstruction has no error, and a silent one nothing but.
+    `SI-SDR = 10 log₁₀ (‖α s‖² / ‖α s − r‖²)`, `α = ⟨r, s⟩ / ‖s‖²`, of an original s and its reconstruction r. Blind to
+    how loud the reconstruction is and to its sign. It compares samples one by one: a shift in time that nobody hears
+    costs all of it. Held within ±`SI_SDR_BOUND_DB`: a perfect reconstruction has no error, a silent one nothing but.
 
     Paper: Le Roux, Wisdom, Erdogan & Hershey 2019, "SDR – half-baked or well done?", equations 3 and 5,
     https://arxiv.org/abs/1811.02508

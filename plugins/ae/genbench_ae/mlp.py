@@ -39,7 +39,7 @@ def build(
     components: int = 10,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return an autoencoder of images (C, H, W) or clips (C, T) of any size, with `layers` hidden layers of `hidden` units a side.
+    """Return an autoencoder of images (C, H, W) or clips (C, T), with `layers` hidden layers of `hidden` units a side.
 
     Raises:
         ValueError: for a value out of its domain, in one line.

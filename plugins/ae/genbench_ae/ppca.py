@@ -89,10 +89,10 @@ def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Mo
 
 
 def build(shape: torch.Size, device: torch.device, levels: int, *, latent: int = 32) -> Model:
-    """Return a model of items of at most 4,096 values, each one of `levels`, with `latent` components, as many as there are values at most.
+    """Return a model with `latent` components, as many as an item has values at most, each value one of `levels`.
 
     Raises:
-        Unsuitable: for larger items.
+        Unsuitable: for items of more than 4,096 values.
         ValueError: for a value out of its domain, in one line.
     """
     if latent < 1:

@@ -9,7 +9,7 @@ __all__ = ["distance", "gradient_penalty"]
 
 
 def distance(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    r"""Return the critic's estimate of the Wasserstein distance, which the critic maximises and the generator minimises.
+    r"""Return the critic's estimate of the Wasserstein distance, which it maximises and the generator minimises.
 
     .. math:: W = E_{x \sim data} C(x) - E_z C(G(z))
 

@@ -38,7 +38,7 @@ def build(
     importance_samples: int = 1,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return a VAE of images (C, H, W) or clips (C, T), `levels` values an entry; `channels` are those of its first stage.
+    """Return a VAE of images (C, H, W) or clips (C, T) of `levels` values, whose first stage has `channels` channels.
 
     Raises:
         Unsuitable: for images with sides out of 8 to 128, or clips of fewer than 64 samples or more than 131,072.

@@ -39,7 +39,7 @@ def build(
     importance_samples: int = 1,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return a VAE of items of any shape, `levels` values an entry, with `layers` hidden layers of `hidden` units a side.
+    """Return a VAE of items of any shape and `levels` values, with `layers` hidden layers of `hidden` units a side.
 
     Raises:
         ValueError: for a value out of its domain, in one line.
