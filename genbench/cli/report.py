@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from genbench.errors import InputError
+
+if TYPE_CHECKING:
+    from genbench.report.web import Watched
 
 
 @click.command(short_help="Render a benchmark's report again from its records.")
@@ -12,8 +21,13 @@ import click
 @click.option(
     "--target", "targets", multiple=True, metavar="NAME<X,...", help="Report the time to it, as fd<5; repeatable."
 )
-def report(directory: Path, targets: tuple[str, ...]) -> None:
-    """Write report.md, results.csv, curves.csv and the figures of DIR again from its records; nothing is trained.
+@click.option("--watch", is_flag=True, help="Render again as records come, until Ctrl-C.")
+def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
+    """Write report.md, report.html, results.csv, curves.csv and the figures of DIR again from its records.
+
+    Nothing is trained. report.html is one file that opens from the disk: tables that sort, filter and copy, curves to
+    read off, every sample. Where DIR holds the folders of several benchmarks, each is rendered, and index.md and
+    index.html stand over them.
 
     Targets are looked for along the curves of any records, older ones too; without --target, those that the runs had.
     If a run was interrupted, the report says how many of the planned cells have run and which are missing.
@@ -21,6 +35,8 @@ def report(directory: Path, targets: tuple[str, ...]) -> None:
     \b
     Examples:
       genbench report reports/digits
+      genbench report reports/digits --watch    beside a `genbench run` that goes on
+      genbench report reports                   all of them, with an index
       genbench report reports/digits --target 'fd<20' --target 'fd_ratio<3'
     """
     from genbench.datasets.cacheless import settings_of_matplotlib
@@ -29,5 +45,37 @@ def report(directory: Path, targets: tuple[str, ...]) -> None:
     given = read_targets([part for text in targets for part in text.split(",")]) if targets else None
     with settings_of_matplotlib():
         from genbench import report as rendering
+        from genbench.report.index import benchmarks, write_index
 
-        click.echo(rendering.render_directory(directory, given, lambda line: click.echo(line, err=True)))
+        def render(folder: Path, watched: Watched | None = None) -> Path:
+            return rendering.render_directory(folder, given, lambda line: click.echo(line, err=True), watched)
+
+        folders = benchmarks(directory)
+        if watch and folders:
+            raise InputError(f"--watch takes the folder of one benchmark; {directory} holds {len(folders)}")
+        if watch:
+            _watch(directory, render)
+        else:
+            click.echo(write_index(directory, folders, render) if folders else render(directory))
+
+
+def _watch(directory: Path, render: Callable[[Path, Watched], Path]) -> None:
+    """Render as records come, with a line each time, until an interrupt, which is how a watch ends."""
+    from genbench.report.watching import INTERVAL_S, watch
+
+    def now() -> str:
+        return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+    def rendered(watched: Watched) -> None:
+        page = render(directory, watched)
+        click.echo(f"{watched.made_at}: {page}; {watched.missing} cells missing, {len(watched.running)} running")
+
+    def waits() -> Iterator[None]:
+        while True:
+            yield
+            time.sleep(INTERVAL_S)
+
+    try:
+        watch(directory, rendered, now, waits())
+    except KeyboardInterrupt:
+        click.echo(f"genbench: no longer watching {directory}", err=True)

@@ -38,7 +38,10 @@ __all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
 
 
 def render_directory(
-    directory: Path, targets: Sequence[Target] | None = None, say: Callable[[str], None] = lambda line: None
+    directory: Path,
+    targets: Sequence[Target] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    watched: Watched | None = None,
 ) -> Path:
     """Render the report of a benchmark's folder from its records alone; return the report's path.
 
@@ -48,12 +51,13 @@ def render_directory(
         directory: of the benchmark.
         targets: what to report the time to; None takes those that its runs were given.
         say: is given one line where what was noted about the last report cannot be used.
+        watched: what `report.html` says of a benchmark that still runs; such a report is always made.
 
     Raises:
         InputError: there are no records, or a target is given that no curve of theirs holds.
     """
     given = None if targets is None else [str(target) for target in targets]
-    if current.is_current(directory, given, say):
+    if watched is None and current.is_current(directory, given, say):
         return directory / "report.md"
     made = current.Made(directory, given)
     records = [record.data for record in stored_records(directory, made.records)]
@@ -65,8 +69,10 @@ def render_directory(
     else:
         check_held(targets, records, directory)
     missing = missing_cells(directory, records)
-    report = render(directory, records, "\n".join(commands) or None, missing, targets, made.replacing)
-    if len(records) >= current.LEAST_RECORDS or (directory / current.NOTE).exists():
+    report = render(directory, records, "\n".join(commands) or None, missing, targets, made.replacing, watched)
+    if watched is not None:
+        (directory / current.NOTE).unlink(missing_ok=True)  # this page is not the one that is written of the end
+    elif len(records) >= current.LEAST_RECORDS or (directory / current.NOTE).exists():
         current.note(made)
     return report
 
