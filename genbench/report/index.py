@@ -28,7 +28,7 @@ _MOST_NAMED = 4  # datasets of one benchmark whose best model is named in its ro
 _HEADER = ("benchmark", "models", "datasets", "cells", "failed", "missing", "best", "last record")
 _LEAD = (
     "A row a benchmark; its name leads to the whole report. Numbers are those of its first tables: means over training "
-    "seeds ± the half-width of the 95% interval (t). Those of two benchmarks compare only where their recipes are equal."
+    "seeds ± the half-width of the 95% interval (t). Two benchmarks compare only where their recipes are equal."
 )
 
 
