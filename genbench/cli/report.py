@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from genbench.errors import InputError
+
 if TYPE_CHECKING:
     from genbench.config.target import Target
+    from genbench.report.web import Watched
 
 
 @click.command(short_help="Render a benchmark's report again from its records.")
@@ -17,8 +22,13 @@ if TYPE_CHECKING:
 @click.option(
     "--target", "targets", multiple=True, metavar="NAME<X,...", help="Report the time to it, as fd<5; repeatable."
 )
-def report(directory: Path, targets: tuple[str, ...]) -> None:
-    """Write report.md, results.csv, curves.csv and the figures of DIR again from its records; nothing is trained.
+@click.option("--watch", is_flag=True, help="Render again as records come, until Ctrl-C.")
+def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
+    """Write report.md, report.html, results.csv, curves.csv and the figures of DIR again from its records.
+
+    Nothing is trained. report.html is one file that opens from the disk: tables that sort, filter and copy, curves to
+    read off, every sample. Where DIR holds the folders of several benchmarks, each is rendered, and index.md and
+    index.html stand over them.
 
     Targets are looked for along the curves of any records, older ones too; without --target, those that the runs had.
     If a run was interrupted, the report says how many of the planned cells have run and which are missing.
@@ -26,23 +36,60 @@ def report(directory: Path, targets: tuple[str, ...]) -> None:
     \b
     Examples:
       genbench report reports/digits
+      genbench report reports/digits --watch    beside a `genbench run` that goes on
+      genbench report reports                   all of them, with an index
       genbench report reports/digits --target 'fd<20' --target 'fd_ratio<3'
     """
     from genbench.datasets.cacheless import settings_of_matplotlib
     from genbench.records.rendered import is_current
 
     given = _read(targets) if targets else None
-    page = directory / "report.md"
-    # Looked at first: only to import what draws takes longer.
-    if not is_current(directory, given, lambda line: click.echo(line, err=True)):
-        with settings_of_matplotlib():
-            from genbench.report import render_again
 
-            page = render_again(directory, given)
-    click.echo(page)
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if not watch and is_current(directory, given, say):
+        # Looked at first: only to import what draws takes longer.
+        click.echo(directory / "report.md")
+        return
+    with settings_of_matplotlib():
+        from genbench import report as rendering
+        from genbench.report.index import benchmarks, write_index
+
+        folders = benchmarks(directory)
+        if watch and folders:
+            raise InputError(f"--watch takes the folder of one benchmark; {directory} holds {len(folders)}")
+        if watch:
+            _watch(directory, lambda folder, watched: rendering.render_again(folder, given, watched))
+        elif folders:
+            click.echo(write_index(directory, folders, lambda folder: rendering.render_directory(folder, given, say)))
+        else:
+            click.echo(rendering.render_again(directory, given))
 
 
 def _read(texts: Sequence[str]) -> list[Target]:
     from genbench.evaluation.targets import read_targets
 
     return read_targets([part for text in texts for part in text.split(",")])
+
+
+def _watch(directory: Path, render: Callable[[Path, Watched], Path]) -> None:
+    """Render as records come, with a line each time, until an interrupt, which is how a watch ends."""
+    from genbench.report.watching import INTERVAL_S, watch
+
+    def now() -> str:
+        return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+    def rendered(watched: Watched) -> None:
+        page = render(directory, watched)
+        click.echo(f"{watched.made_at}: {page}; {watched.missing} cells missing, {len(watched.running)} running")
+
+    def waits() -> Iterator[None]:
+        while True:
+            yield
+            time.sleep(INTERVAL_S)
+
+    try:
+        watch(directory, rendered, now, waits())
+    except KeyboardInterrupt:
+        click.echo(f"genbench: no longer watching {directory}", err=True)

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["CellLock"]
+__all__ = ["CellLock", "held_locks"]
 
 
 class CellLock:
@@ -63,3 +63,24 @@ class CellLock:
         self._path.unlink(missing_ok=True)
         os.close(self.descriptor)
         self._descriptor = None
+
+
+def held_locks(directory: Path) -> set[str]:
+    """Return the ids of the cells of a benchmark's folder that a process holds: those that run.
+
+    A lock whose holder was killed is a file that nobody holds. Looking takes a lock for a moment; a run that meets it
+    takes the cell for another's, and looks again.
+    """
+    held = set()
+    for path in sorted((directory / "locks").glob("[!.]*")):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:  # it has been released just now
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.add(path.name)
+        finally:
+            os.close(descriptor)
+    return held

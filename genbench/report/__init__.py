@@ -39,7 +39,10 @@ __all__ = ["curve_frame", "frame", "load_records", "render", "render_again", "re
 
 
 def render_directory(
-    directory: Path, targets: Sequence[Target] | None = None, say: Callable[[str], None] = lambda line: None
+    directory: Path,
+    targets: Sequence[Target] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    watched: Watched | None = None,
 ) -> Path:
     """Render the report of a benchmark's folder from its records alone; return the report's path.
 
@@ -49,16 +52,19 @@ def render_directory(
         directory: of the benchmark.
         targets: what to report the time to; None takes those that its runs were given.
         say: is given one line where what was noted about the last report cannot be used.
+        watched: what `report.html` says of a benchmark that still runs; such a report is always made.
 
     Raises:
         InputError: there are no records, or a target is given that no curve of theirs holds.
     """
-    if rendered.is_current(directory, targets, say):
+    if watched is None and rendered.is_current(directory, targets, say):
         return directory / "report.md"
-    return render_again(directory, targets)
+    return render_again(directory, targets, watched)
 
 
-def render_again(directory: Path, targets: Sequence[Target] | None = None) -> Path:
+def render_again(
+    directory: Path, targets: Sequence[Target] | None = None, watched: Watched | None = None
+) -> Path:
     """Do what `render_directory` does where the report is not current, and note what it was made from."""
     made = rendered.Made(directory, targets)
     records = [record.data for record in stored_records(directory, made.records)]
@@ -70,8 +76,11 @@ def render_again(directory: Path, targets: Sequence[Target] | None = None) -> Pa
     else:
         check_held(targets, records, directory)
     missing = missing_cells(directory, records)
-    report = render(directory, records, "\n".join(commands) or None, missing, targets, made.replacing)
-    rendered.note(made)
+    report = render(directory, records, "\n".join(commands) or None, missing, targets, made.replacing, watched)
+    if watched is None:
+        rendered.note(made)
+    else:
+        (directory / rendered.NOTE).unlink(missing_ok=True)  # this page is not the one that is written of the end
     return report
 
 

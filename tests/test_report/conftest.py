@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -247,3 +248,9 @@ def grids() -> Callable[[Path, Iterable[Record]], None]:
 def benchmark_records() -> list[Record]:
     """Four models and four controls with three seeds each: 24 records."""
     return [make_record(label, seed) for label in (*MODELS, *CONTROLS) for seed in range(3)]
+
+
+@pytest.fixture(scope="session")
+def toys() -> Any:
+    """This file's own functions, for fixtures that live longer than a test."""
+    return SimpleNamespace(make_record=make_record, fail=fail, draw_grids=draw_grids)

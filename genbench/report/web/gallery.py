@@ -71,7 +71,7 @@ def _groups(part: Gallery, directory: Path) -> Iterator[tuple[str, list[_Made]]]
 def _references(part: Gallery, directory: Path) -> list[_Made]:
     for record in _records(part.section.rows):
         if path := artifact(directory, record, "reference"):
-            return [_Made("the data", "held out", path, record["artifacts"]["reference"])]
+            return [_Made("the data", "items of the dataset", path, record["artifacts"]["reference"])]
     return []
 
 

@@ -41,9 +41,9 @@ class Context:
     headings: dict[str, int] = field(default_factory=dict)
     stored: list[list[str]] = field(default_factory=list)  # rows of large tables
 
-    def place(self, section: Section) -> int:
-        """Return where a section stands."""
-        return next(place for place, other in enumerate(self.sections) if other is section)
+    def place(self, section: Section) -> int | None:
+        """Return where a section stands; None where the page holds nothing of it but a table."""
+        return next((place for place, other in enumerate(self.sections) if other is section), None)
 
     @functools.cached_property
     def rows(self) -> list[dict[str, int]]:

@@ -106,7 +106,10 @@ def _fence(
 def _link(
     renderer: RendererHTML, tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]
 ) -> str:
-    if not str(tokens[place].attrGet("href")).startswith("#"):
+    target = str(tokens[place].attrGet("href"))
+    if target.endswith("/report.md"):  # another report, which has a page of this kind too
+        tokens[place].attrSet("href", target.removesuffix("md") + "html")
+    if not target.startswith("#"):
         tokens[place].attrSet("rel", "noreferrer")
     return str(renderer.renderToken(tokens, place, options, env))
 

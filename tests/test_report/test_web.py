@@ -1,0 +1,383 @@
+"""report.html in a real Chromium: what a reader does with it, and what a hostile record cannot do."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import wave
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genbench.report import web
+from genbench.report.drawing import styles
+from genbench.report.escape import one_line
+from genbench.report.frame import in_order
+from genbench.report.machines import machines
+from genbench.report.merging import merged
+from genbench.report.model import markdown
+from genbench.report.pages import page_parts
+from genbench.report.pictures import Pictures
+from genbench.report.sections import sections
+from genbench.report.web import Watched
+from genbench.report.web.facts import script_safe
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
+AXE = Path(__file__).parents[1] / "assets" / "axe.min.js"
+HOSTILE = (
+    "</script><script>window.owned=1</script>",
+    '<img src=x onerror="window.owned=1">',
+    '" onmouseover="window.owned=1" x="',
+    "' `${window.owned=1}` \\ \u2028 <!--",
+    "[a](javascript:window.owned=1)",
+    "\u202e {{x}} &lt;b&gt; $$ %",
+)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page from the disk, and what it said and asked for."""
+
+    def __init__(self, browser: Any, path: Path, **context: Any) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page = browser.new_context(**context).new_page()
+        self.page.set_default_timeout(10_000)
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def check_quiet(self) -> None:
+        """Nothing was reported, and nothing but the file itself was asked for."""
+        assert self.said == []
+        assert [url for url in self.asked[1:] if not url.startswith("data:")] == []
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory, toys: Any) -> Path:
+    """A benchmark with images, failures and clips."""
+    folder = tmp_path_factory.mktemp("web")
+    records = [toys.make_record(label, seed) for label in ("gan", "vae", "real") for seed in range(3)]
+    toys.draw_grids(folder, records)
+    clips = [toys.make_record("silence", seed) for seed in range(2)]
+    for record in clips:
+        record["artifacts"] = {"samples": f"samples/silence-{record['cell']['seed']}.wav"}
+        (folder / record["artifacts"]["samples"]).write_bytes(clip())
+    lost = toys.fail(toys.make_record("dcgan", 0), traceback="Traceback\nValueError: </script><b>lost</b>")
+    write(folder, [*records, *clips, lost], missing=[planned("gan", 7)])
+    return folder
+
+
+def write(
+    folder: Path, records: list[dict[str, Any]], missing: Sequence[Any] = (), watched: Watched | None = None
+) -> None:
+    """Write both pages as `render` does, without the drawings, which take most of its time."""
+    every = in_order(records)
+    made, known = sections(in_order(merged(every))), machines(every)
+    drawn = [(section, Pictures({kind: f"figures/{kind}.png" for kind in ("quality", "losses")})) for section in made]
+    parts = page_parts(folder, every, drawn, known, HOSTILE[0], missing)
+    colours = styles(row.name for section in made for row in section.models)
+    (folder / "report.html").write_text(web.page(parts, folder, made, colours, known, watched), encoding="utf-8")
+    (folder / "report.md").write_text(markdown(parts), encoding="utf-8")
+
+
+def clip() -> bytes:
+    held = io.BytesIO()
+    with wave.open(held, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(b"\0\0" * 800)
+    return held.getvalue()
+
+
+def planned(label: str, seed: int) -> dict[str, Any]:
+    return {"id": "x", "label": label, "dataset": "digits", "role": "model", "seed": seed, "budget": "3000steps"}
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, directory: Path) -> Iterator[Opened]:
+    found = Opened(browser, directory / "report.html", viewport={"width": 1200, "height": 900})
+    yield found
+    found.check_quiet()
+
+
+@pytest.fixture
+def page(opened: Opened) -> Iterator[Any]:
+    yield opened.page
+    opened.page.keyboard.press("Escape")
+    opened.page.get_by_label("Models").fill("")
+    opened.check_quiet()
+
+
+def column(page: Any, table: int, place: int) -> list[str]:
+    """What a column of a table shows, from top to bottom, without what is hidden."""
+    script = """([table, place]) => [...document.querySelectorAll(".table > table")[table].tBodies[0].rows]
+        .filter((row) => !row.hidden).map((row) => row.cells[place].textContent.trim())"""
+    return list(page.evaluate(script, [table, place]))
+
+
+def headings(page: Any, table: int) -> list[str]:
+    script = "(n) => [...document.querySelectorAll('.table > table')[n].tHead.rows[0].cells].map((c) => c.textContent)"
+    return list(page.evaluate(script, table))
+
+
+def test_a_table_sorts_by_the_value_and_not_by_its_text(page: Any) -> None:
+    place = headings(page, 0).index("fd ↓")
+    heading = page.locator(".table > table").first.get_by_role("button", name="fd ↓", exact=True)
+    for sign in (1, -1):
+        heading.click()
+        shown = [
+            float(cell.partition(" ± ")[0].replace(",", "")) for cell in column(page, 0, place) if cell[0].isdigit()
+        ]
+        assert len(shown) >= 4
+        assert shown == sorted(shown, reverse=sign < 0)
+        assert not column(page, 0, place)[-1][0].isdigit(), "what has no number stands last both ways"
+    assert page.locator("th[aria-sort=descending]").count() == 1
+
+
+def hidden(page: Any) -> Any:
+    """The rows of the first table that a filter has hidden."""
+    return page.locator(".table > table").first.locator("tbody tr[hidden]")
+
+
+def test_models_are_filtered_in_every_table_and_gallery(page: Any) -> None:
+    before = column(page, 0, 1)
+    page.get_by_label("Models").fill("VAE, real")
+    hidden(page).first.wait_for(state="attached")
+    assert sorted(column(page, 0, 1)) == ["real", "vae"]
+    assert page.locator(".made:visible h4").all_text_contents()[:3] == ["data", "vae", "real"]
+    assert (
+        page.locator(".legend button[data-m=gan]").count() == 0
+        or not page.locator(".legend button[data-m=gan]").first.is_visible()
+    )
+    page.get_by_label("Models").fill("")
+    hidden(page).first.wait_for(state="detached")
+    assert sorted(column(page, 0, 1)) == sorted(before)
+
+
+def test_what_failed_is_shown_alone_or_hidden_and_has_its_traceback(page: Any) -> None:
+    page.get_by_label("Failed").select_option("only")
+    assert column(page, 0, 1) == ["dcgan"]
+    page.get_by_label("Failed").select_option("without")
+    assert "dcgan" not in column(page, 0, 1)
+    page.get_by_label("Failed").select_option("all")
+    page.get_by_text("dcgan on digits, seed 0").click()
+    assert page.get_by_text("ValueError: </script><b>lost</b>").is_visible()
+
+
+def pasted(page: Any) -> str:
+    """What the clipboard holds, as a reader would paste it."""
+    page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), {id: 'pasted'}))")
+    page.locator("#pasted").focus()
+    page.keyboard.press("Control+V")
+    found = str(page.locator("#pasted").input_value())
+    page.evaluate("document.getElementById('pasted').remove()")
+    return found
+
+
+@pytest.mark.parametrize("form", ["Markdown", "LaTeX", "CSV"])
+def test_a_table_is_copied_as_it_is_shown(page: Any, form: str, directory: Path) -> None:
+    page.get_by_label("Models").fill("vae")
+    hidden(page).first.wait_for(state="attached")
+    page.locator(".tools").first.get_by_role("button", name=form).click()
+    page.get_by_text("Copied 1 rows").wait_for()
+    lines = pasted(page).rstrip("\n").split("\n")
+    report = (directory / "report.md").read_text()
+    row = next(line for line in report.splitlines() if re.match(r"\|[^|]*\| \**`vae`", line))
+    cells = [cell.strip("* ") for cell in row.strip("|").split("|")]
+    values = [cell.partition(" ± ") for cell in cells[3:]]
+    if form == "Markdown":
+        assert [cell.strip() for cell in lines[2].strip("|").split("|")] == cells
+    elif form == "LaTeX":
+        assert lines[0].startswith("\\begin{tabular}{ll")
+        assert (lines[1].strip(), lines[3].strip(), lines[-2].strip()) == ("\\toprule", "\\midrule", "\\bottomrule")
+        assert "\\texttt{vae}" in lines[4]
+        assert f"{values[0][0]} $\\pm$ {values[0][2]}" in lines[4]
+        assert lines[4].count("&") == len(cells) - 1
+    else:
+        assert "fd ↓,fd ↓ ±" in lines[0]
+        assert lines[1].split(",")[3:5] == [values[0][0], values[0][2]]
+
+
+def test_a_number_tells_its_seeds_its_recipe_and_its_curve(page: Any, toys: Any) -> None:
+    page.locator("tr[data-m=gan] button.n").first.click()
+    box = page.locator("dialog")
+    value = toys.make_record("gan", 1)["numbers"]["fd"]
+    assert (
+        f"{value['value']:.4g}" in box.locator("tr", has=page.locator("th", has_text=re.compile("^1$"))).text_content()
+    )
+    assert box.locator("h3 code").first.text_content() == value["recipe"]
+    assert box.locator("dt", has_text="extractor").count() == 1
+    assert box.locator("canvas").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").count() == 0
+
+
+def test_a_curve_is_read_off_by_the_pointer_and_by_keys(page: Any, toys: Any) -> None:
+    chart = page.locator("figure[data-chart=quality]")
+    chart.scroll_into_view_if_needed()
+    canvas = chart.locator(".canvas")
+    canvas.wait_for()
+    box = chart.locator(".u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
+    note = chart.locator(".note")
+    note.wait_for(state="visible")
+    ends = [toys.make_record("gan", seed)["numbers"]["fd"]["value"] for seed in range(3)]
+    canvas.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    heard = chart.locator(".heard").text_content()
+    assert "95% interval" in heard
+    assert "192,000 images" in heard
+    if heard.startswith("gan"):
+        assert f"{sum(ends) / 3:.4g}" in heard
+    before = heard
+    page.keyboard.press("ArrowLeft")
+    assert chart.locator(".heard").text_content() != before
+    page.keyboard.press("Escape")
+    assert not note.is_visible()
+
+
+def test_lines_are_switched_by_the_legend_and_axes_are_logarithmic(page: Any) -> None:
+    chart = page.locator("figure[data-chart=quality]")
+    chart.scroll_into_view_if_needed()
+    entry = chart.locator(".legend button[data-m=gan]")
+    label = chart.locator(".canvas").get_attribute("aria-label")
+    assert "gan from" in label
+    entry.click()
+    assert entry.get_attribute("aria-pressed") == "false"
+    assert "gan from" not in chart.locator(".canvas").get_attribute("aria-label")
+    chart.get_by_label("log x").check()
+    chart.get_by_label("log y").set_checked(not chart.get_by_label("log y").is_checked())
+    chart.get_by_role("combobox", name="Against").select_option("elapsed_s")
+    chart.get_by_role("button", name="Zoom in").click()
+    assert "training seconds" in chart.locator(".canvas").get_attribute("aria-label")
+    entry.click()
+    assert chart.locator("canvas").count() == 1
+
+
+def test_a_picture_is_enlarged_in_whole_multiples_and_keys_move_on(page: Any) -> None:
+    page.locator(".made[data-m=gan] button.larger").first.click()
+    large = page.locator("dialog img")
+    assert large.get_attribute("alt") == "samples of gan, seed 0"
+    widths = large.evaluate("(image) => [image.width, image.naturalWidth]")
+    assert widths[0] % widths[1] == 0
+    page.keyboard.press("ArrowRight")
+    assert large.get_attribute("alt") == "samples of gan, seed 1"
+
+
+def test_a_clip_plays(page: Any) -> None:
+    first = page.locator("audio").first
+    assert first.get_attribute("aria-label") == "samples of silence, seed 0"
+    first.scroll_into_view_if_needed()
+    first.evaluate("async (clip) => { await clip.play(); }")
+    assert first.evaluate("(clip) => clip.duration") == pytest.approx(0.1, abs=0.02)
+    first.evaluate("(clip) => clip.pause()")
+
+
+def test_a_partial_report_says_so_at_its_top(page: Any) -> None:
+    assert "Partial report: 12 of 13 planned cells have run" in page.locator("header").text_content()
+
+
+def test_all_is_reached_by_keys_and_no_serious_violation_is_found(browser: Any, directory: Path) -> None:
+    found = Opened(browser, directory / "report.html", viewport={"width": 400, "height": 800}, color_scheme="dark")
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= 400
+    found.page.keyboard.press("Tab")
+    assert found.page.evaluate("document.activeElement.className") == "skip"
+    for chart in found.page.locator("figure.chart").all():
+        chart.scroll_into_view_if_needed()
+        chart.locator("canvas").first.wait_for()
+    found.page.evaluate(AXE.read_text(encoding="utf-8"))
+    rules = found.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    serious = [
+        (each["id"], [node["html"][:90] for node in each["nodes"][:3]])
+        for each in rules
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    found.check_quiet()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory, toys: Any) -> Path:
+    """A model for each hostile name, which stands in all that a plugin or a dataset can name or say."""
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "samples").mkdir()
+    records = []
+    for place, name in enumerate(HOSTILE):
+        (folder / "samples" / f"{place}.txt").write_text(f"{name}\n")
+        for seed in range(2):
+            record = toys.make_record("gan", seed)
+            cell = {"label": name, "model": name, "summary": f"{name} \ud800"}
+            record["cell"] |= cell | {"dataset": record["cell"]["dataset"] | {"name": HOSTILE[place % 2]}}
+            record["cell"]["plugin"] = record["cell"]["plugin"] | {"distribution": name, "version": name}
+            for point in record["curve"]:
+                point["losses"] = {f"{name} \ud800": 1.0} if point["losses"] else {}
+            for recipe in record["recipes"].values():
+                recipe[name] = name
+            record["environment"] = record["environment"] | {name: name}
+            record["artifacts"] = {"samples": f"samples/{place}.txt"}
+            record["id"] = f"{place}{seed}"
+            records.append(record)
+        lost = toys.make_record("vae", place, label=name)
+        records.append(toys.fail(lost, stage=name, reason=name, traceback=f"{name}\ud800", log_tail=name))
+    write(
+        folder,
+        records,
+        missing=[planned(HOSTILE[0], 9) | {"dataset": HOSTILE[1]}],
+        watched=Watched(*HOSTILE[:1], HOSTILE, 1),
+    )
+    return folder
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_hostile_records_show_what_they_say_and_do_nothing(browser: Any, hostile: Path, scripts: bool) -> None:
+    found = Opened(
+        browser, hostile / "report.html", java_script_enabled=scripts, viewport={"width": 400, "height": 800}
+    )
+    page = found.page
+    assert "onerror" in page.locator("h1").text_content()
+    assert page.locator("script").count() == 2
+    assert page.locator("img:not([src^='data:'])").count() == 0
+    assert page.locator("a[href^='javascript' i]").count() == 0
+    assert page.locator("[onerror], [onmouseover], [x]").count() == 0
+    if scripts:
+        names = set(page.evaluate("[...document.querySelectorAll('tr[data-m]')].map((row) => row.dataset.m)"))
+        assert {one_line(name) for name in HOSTILE} <= names
+        for each in page.locator("button.n").all()[:: len(HOSTILE)][:3]:
+            each.click()
+            page.locator("dialog").wait_for()
+            page.keyboard.press("Escape")
+        for chart in page.locator("figure.chart").all():
+            chart.scroll_into_view_if_needed()
+            chart.locator("canvas").first.wait_for()
+        page.locator("figure[data-chart=quality] .canvas").first.focus()
+        page.keyboard.press("ArrowUp")
+        page.locator("[data-m]").first.dispatch_event("mouseover")
+        assert page.evaluate("window.owned") is None
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    found.check_quiet()
+
+
+def test_what_a_script_element_holds_cannot_end_it() -> None:
+    held = {"</script>": ["<!--", "\u2028", "\ud800", float("1e-7")]}
+    written = script_safe(held)
+    assert "<" not in written
+    assert written.isascii()
+    assert json.loads(written) == held
