@@ -18,12 +18,18 @@ def study() -> None:
 @study.command(short_help="Write a study of a finished benchmark's samples.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--protocol", type=click.Choice(["real-or-fake", "preference"]), required=True, help="What is asked.")
-@click.option("--questions", type=Whole(), default=60, show_default=True, metavar="N", help="A rater answers at the most.")
+@click.option(
+    "--questions", type=Whole(), default=60, show_default=True, metavar="N", help="A rater answers at the most."
+)
 @click.option("--models", metavar="A,B,...", help="Labels of the report.  [default: all models of DIR]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides what is shown.")
-@click.option("--time-limit", type=Whole(), metavar="MS", help="How long each item is shown.  [default: until answered]")
+@click.option(
+    "--time-limit", type=Whole(), metavar="MS", help="How long each item is shown.  [default: until answered]"
+)
 @click.option("--magnification", type=Whole(), metavar="M", help="Whole factor.  [default: 192 pixels or more]")
-@click.option("--raters", type=Whole(), default=20, show_default=True, metavar="N", help="Expected: to say what it can resolve.")
+@click.option(
+    "--raters", type=Whole(), default=20, show_default=True, metavar="N", help="Expected: to say what it can resolve."
+)
 @click.option("--dataset", metavar="NAME", help="Where DIR has several.")
 @click.option("--budget", metavar="B", help="Where DIR has several.")
 def new(directory: Path, models: str | None, time_limit: int | None, **wished: object) -> None:
@@ -43,3 +49,31 @@ def new(directory: Path, models: str | None, time_limit: int | None, **wished: o
     made = make(directory, Wish(models=labels, time_limit_ms=time_limit, **wished))  # type: ignore[arg-type]  # click's
     for line in (*made.said, f"give to raters: {made.page}", f"keep: {made.key}"):
         say(line)
+
+
+@study.command(short_help="Read the answers to a study, and report what they say.")
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("files", type=click.Path(path_type=Path), metavar="ANSWERS...", nargs=-1, required=True)
+@click.option("--study", "name", metavar="NAME", help="Its folder in DIR/studies.  [default: the only one]")
+def read(directory: Path, files: tuple[Path, ...], name: str | None) -> None:
+    """Check the files of answers that raters sent, write DIR/studies/NAME/results.json, and render the report of DIR.
+
+    A file that was edited, that is of another study, or whose rater has answered before or did not look, is left out,
+    with one line on why. Give all files each time: the results are of those that are given, and replace the last ones.
+
+    \b
+    Examples:
+      genbench study read reports/digits answers/*.json
+      genbench study read reports/digits answers/*.json --study preference-1655c844
+    """
+    from genbench.datasets.cacheless import settings_of_matplotlib
+    from genbench.study.reading import find_key, read_study
+
+    found = read_study(find_key(directory, name), files)
+    for line in found.left_out:
+        say(line, err=True)
+    say(f"{len(files) - len(found.left_out)} of {len(files)} files count: {found.path}")
+    with settings_of_matplotlib():
+        from genbench import report as rendering
+
+        say(rendering.render_directory(directory, None, lambda line: say(line, err=True)))

@@ -28,9 +28,11 @@ from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
 from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
+from genbench.report.study_page import study_parts
 from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import target_parts
 from genbench.report.to_target import check_held, places, profiles
+from genbench.study.reading import stored_results
 
 __all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
 
@@ -103,6 +105,7 @@ def render(
         timed = [part for target in targets for part in _to_target(directory, made, target, colours, known, replacing)]
     if timed:
         beyond += ["## Time to target", *timed]
+    beyond += study_parts(stored_results(directory))
     report = directory / "report.md"
     with replacing(report) as temporary:
         temporary.write_bytes(pages.page(directory, every, drawn, known, command, missing, beyond).encode())
