@@ -15,7 +15,7 @@ import numpy as np
 
 from genbench.study.clusters import Interval
 from genbench.study.detection import Counts, deceived
-from genbench.study.preference import ELO, Preferences, Votes, preferences
+from genbench.study.preference import Preferences, Votes, preferences
 
 RATERS = 20
 CONCENTRATION = 12.0  # of the beta distribution of the raters' rates: the standard deviation of a rate of 30% is 13%
@@ -79,7 +79,11 @@ def coverage(studies: int, seed: int, shown: int = 20, raters: int = RATERS) -> 
         for rates in ((0.7, 0.6), (0.8, 0.3), (0.9, 0.05)):
             real, fake = simulated_detection(generator, rates, shown, raters)
             found = deceived(real, fake, study)
-            note(f"error, real called real {rates[0]:.0%}, fake {rates[1]:.0%}", found.error, 0.5 + (rates[1] - rates[0]) / 2)
+            note(
+                f"error, real called real {rates[0]:.0%}, fake {rates[1]:.0%}",
+                found.error,
+                0.5 + (rates[1] - rates[0]) / 2,
+            )
             note(f"fake called real, {rates[1]:.0%}", found.fake_as_real, rates[1])
         voted = preferences(simulated_votes(generator, STRENGTHS, raters=raters), study, draws=1000)
         for model, interval in voted.elo.items():

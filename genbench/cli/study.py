@@ -49,3 +49,31 @@ def new(directory: Path, models: str | None, time_limit: int | None, **wished: o
     made = make(directory, Wish(models=labels, time_limit_ms=time_limit, **wished))  # type: ignore[arg-type]  # click's
     for line in (*made.said, f"give to raters: {made.page}", f"keep: {made.key}"):
         say(line)
+
+
+@study.command(short_help="Read the answers to a study, and report what they say.")
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("files", type=click.Path(path_type=Path), metavar="ANSWERS...", nargs=-1, required=True)
+@click.option("--study", "name", metavar="NAME", help="Its folder in DIR/studies.  [default: the only one]")
+def read(directory: Path, files: tuple[Path, ...], name: str | None) -> None:
+    """Check the files of answers that raters sent, write DIR/studies/NAME/results.json, and render the report of DIR.
+
+    A file that was edited, that is of another study, or whose rater has answered before or did not look, is left out,
+    with one line on why. Give all files each time: the results are of those that are given, and replace the last ones.
+
+    \b
+    Examples:
+      genbench study read reports/digits answers/*.json
+      genbench study read reports/digits answers/*.json --study preference-1655c844
+    """
+    from genbench.datasets.cacheless import settings_of_matplotlib
+    from genbench.study.reading import find_key, read_study
+
+    found = read_study(find_key(directory, name), files)
+    for line in found.left_out:
+        say(line, err=True)
+    say(f"{len(files) - len(found.left_out)} of {len(files)} files count: {found.path}")
+    with settings_of_matplotlib():
+        from genbench import report as rendering
+
+        say(rendering.render_directory(directory, None, lambda line: say(line, err=True)))

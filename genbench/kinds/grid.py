@@ -1,4 +1,4 @@
-"""The grid in which images are shown: where each one stands, so that it can be cut out again to the pixel. Without torch."""
+"""The grid in which images are shown, and how they are cut out of it again, to the pixel. Without torch."""
 
 from __future__ import annotations
 

@@ -22,6 +22,8 @@ import genbench
 from genbench.config.target import Target
 from genbench.machine import atomic
 from genbench.records.record import RecordError, record_contents
+from genbench.study.making import FOLDER
+from genbench.study.reading import RESULTS
 
 __all__ = ["NOTE", "Made", "is_current", "note"]
 
@@ -50,7 +52,7 @@ class Made:
     outputs: dict[str, str] = field(default_factory=dict)
 
     def look(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Look at the plans, and at the artifacts that these records name."""
+        """Look at the plans and the studies' results, and at the artifacts that these records name."""
         self.plans = _plans(self.directory)
         named = {path for record in records for path in (record.get("artifacts") or {}).values() if path}
         self.artifacts = tuple(sorted(named))
@@ -140,8 +142,9 @@ def _records(directory: Path) -> str | None:
 
 def _plans(directory: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted((directory / "plans").glob("[!.]*.json")):
-        digest.update(f"{path.name} {_checksum(path)}\n".encode())
+    studies = (directory / FOLDER).glob(f"*/{RESULTS}")
+    for path in sorted([*(directory / "plans").glob("[!.]*.json"), *studies]):
+        digest.update(f"{path.relative_to(directory).as_posix()} {_checksum(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -30,10 +30,12 @@ from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
 from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
+from genbench.report.study_page import study_parts
 from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import target_parts
 from genbench.report.to_target import check_held, places, profiles
 from genbench.report.web import Watched
+from genbench.study.reading import stored_results
 
 __all__ = ["curve_frame", "frame", "load_records", "render", "render_again", "render_directory"]
 
@@ -120,6 +122,7 @@ def render(
         timed = [part for target in targets for part in _to_target(directory, made, target, colours, known, replacing)]
     if timed:
         beyond += ["## Time to target", *timed]
+    beyond += study_parts(stored_results(directory))
     parts = pages.page_parts(directory, every, drawn, known, command, missing, beyond)
     with replacing(directory / "report.html") as temporary:
         temporary.write_bytes(web.page(parts, directory, made, colours, known, watched).encode())

@@ -43,7 +43,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Button:
-    """One choice on the page: its name in the answers, its text, the key as it is shown, and keys as browsers call them."""
+    """One choice: its name in the answers, its text, the key as it is shown, and keys as browsers call them."""
 
     choice: str
     text: str

@@ -36,7 +36,9 @@ class _Preference(Protocol):
         pairs = list(itertools.combinations(models, 2))
         each = questions // len(pairs)
         if each < 1:
-            raise InputError(f"{self.name}: {questions} questions on {len(pairs)} pairs of models; ask {len(pairs)} or more")
+            raise InputError(
+                f"{self.name}: {questions} questions on {len(pairs)} pairs of models; ask {len(pairs)} or more"
+            )
         asked = [Asked(_PAIR, pair) for pair in pairs for _ in range(each)]
         return asked + [Asked(CATCH, (REAL, FLOOR))] * max(4, questions // 10)
 

@@ -1,4 +1,4 @@
-"""Intervals and tests whose unit is a rater: the answers of one person resemble each other, so they are not independent."""
+"""Intervals and tests whose unit is a rater: the answers of one person resemble each other."""
 
 from __future__ import annotations
 
@@ -109,5 +109,3 @@ def mean_p(values: Array) -> float:
     if np.ptp(values) <= _NOTHING:
         return 1.0 if abs(values[0]) <= _NOTHING else 2.0 ** (1 - count)
     return p_of(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(count), count - 1)
-
-

@@ -71,9 +71,9 @@ def designed(
     for label in {**needed, **before}:
         if len(pools[label]) < needed[label] + before[label]:
             raise InputError(
-                f"{label}: {len(pools[label])} items, and {questions} questions need {needed[label] + before[label]} of "
-                "them, for each is shown once; ask fewer questions, or run more seeds: each cell keeps only some of its "
-                "samples"
+                f"{label} has {len(pools[label])} items, and {questions} questions need "
+                f"{needed[label] + before[label]}, for each is shown once; ask fewer questions, or run more seeds: a cell "
+                "keeps only some of its samples"
             )
     count = min(MOST_FORMS, *((len(pools[label]) - before[label]) // each for label, each in needed.items()))
     stock = {label: iter(shuffled(pools[label], seed, "items", label)) for label in {**needed, **before}}

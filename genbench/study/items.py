@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def chosen_records(directory: Path, dataset: str | None, budget: str | None) -> 
         if record.data["cell"]["role"] != "model" or str(record.data["cell"].get("budget")) == wanted:
             records.setdefault(record.label, []).append(record)
     for label, own in records.items():
-        twice = next((one.seed for one, other in zip(own, own[1:], strict=False) if one.seed == other.seed), None)
+        twice = next((one.seed for one, other in itertools.pairwise(own) if one.seed == other.seed), None)
         if twice is not None:
             raise InputError(
                 f"{directory}: two records of {label} with seed {twice}, of other settings or source; move one of them "

@@ -83,7 +83,7 @@ def make(directory: Path, wish: Wish) -> Made:
         "genbench_study": SCHEMA,
         "protocol": wish.protocol,
         "prompt": protocol.prompt(noun),
-        "instructions": _instructions(design, wish),
+        "instructions": _instructions(design, wish, f"The {noun} are of the dataset {chosen.dataset['name']}."),
         "choices": [vars(button) for button in protocol.buttons],
         "magnification": magnification,
         "time_limit_ms": wish.time_limit_ms,
@@ -119,7 +119,9 @@ def _models(directory: Path, wish: Wish, chosen: Chosen) -> tuple[str, ...]:
     models = tuple(dict.fromkeys(wish.models or trained))
     least = PROTOCOLS[wish.protocol].least_models
     if len(models) < least:
-        raise InputError(f"{wish.protocol} compares {least} models or more, and there are {len(models)}: name them by --models")
+        raise InputError(
+            f"{wish.protocol} compares {least} models or more, and there are {len(models)}: name them by --models"
+        )
     return models
 
 
@@ -128,19 +130,20 @@ def _magnification(chosen: Chosen, media: str) -> int:
     return max(1, -(-_SIDE // max(shape[1:]))) if media.startswith("image/") else 1
 
 
-def _instructions(design: Design, wish: Wish) -> list[str]:
+def _instructions(design: Design, wish: Wish, about: str) -> list[str]:
     said = [
-        f"There are {len(design.forms[0])} questions, after {len(design.training)} to practise with, which say what was "
-        "right. Answer by the keys that the buttons show, or by the buttons. There is no way back to a question.",
+        about,
+        f"There are {len(design.forms[0])} questions, after {len(design.training)} to practise with, which say what "
+        "was right. Answer by the keys that the buttons show, or by the buttons. There is no way back to a question.",
     ]
     if wish.time_limit_ms:
-        said.append(f"Each is shown for {wish.time_limit_ms} milliseconds; after that take the time you need to answer.")
+        said.append(
+            f"Each is shown for {wish.time_limit_ms} milliseconds; after that take the time you need to answer."
+        )
     return said
 
 
-def _recipe(
-    wish: Wish, chosen: Chosen, design: Design, magnification: int, models: Sequence[str]
-) -> dict[str, Any]:
+def _recipe(wish: Wish, chosen: Chosen, design: Design, magnification: int, models: Sequence[str]) -> dict[str, Any]:
     """Return what can change the numbers of a study, but for who answers."""
     return {
         "protocol": wish.protocol,
@@ -166,7 +169,7 @@ def _said(design: Design, wish: Wish, models: Sequence[str]) -> tuple[str, ...]:
     return (
         f"{len(models)} models, {len(form)} questions a rater with catch trials, {len(design.training)} to train, "
         f"{len(design.forms)} forms of other items",
-        f"{wish.raters} raters judge {each * wish.raters} {what}: 80% power, two-sided 5%, to tell {reach} from 50%, if "
-        "votes were independent; those of one rater are not quite, so it is rather less",
+        f"{wish.raters} raters judge {each * wish.raters} {what}: 80% power, two-sided 5%, to tell {reach} from 50% if "
+        "votes are independent; those of one rater are not quite, so expect rather less",
         "votes needed for a share against 50%: 783 for 55%, 194 for 60%, 47 for 70%",
     )

@@ -1,4 +1,4 @@
-"""What is drawn from a study's seed: by hashes, so that the page draws the same in JavaScript and a reader can check it."""
+"""What a study draws: by hashes, so that its page draws the same in JavaScript, and the answers can be checked."""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ class _RealOrFake(Protocol):
             raise InputError(f"{self.name}: {REAL} and {FLOOR} are in every such study, as its ceiling and its floor")
         each = questions // (2 * len(models))
         if each < 1:
-            raise InputError(f"{self.name}: {questions} questions on {len(models)} models; ask {2 * len(models)} or more")
+            raise InputError(
+                f"{self.name}: {questions} questions on {len(models)} models; ask {2 * len(models)} or more"
+            )
         made = [Asked("fake", (label,)) for label in models for _ in range(each)]
         real = [Asked("real" if place % 2 else _AGAIN, (REAL,)) for place in range(len(made))]
         return made + real + [Asked(CATCH, (label,)) for label in (REAL, FLOOR) for _ in range(max(3, questions // 20))]

@@ -2,16 +2,17 @@
 
 // ---- What the seed decides: the same hashes as in genbench/study/order.py, so that a reader can check the answers.
 
+const ROUNDS = new Int32Array(64), START = new Int32Array(8);
+for (let candidate = 2, found = 0; found < 64; candidate++) {
+  let prime = true;
+  for (let factor = 2; factor * factor <= candidate; factor++) if (candidate % factor === 0) prime = false;
+  if (!prime) continue;
+  if (found < 8) START[found] = (Math.sqrt(candidate) % 1) * 4294967296;
+  ROUNDS[found++] = (Math.cbrt(candidate) % 1) * 4294967296;
+}
+
+// Not crypto.subtle, which some browsers refuse to a page that is opened from the disk.
 function sha256(text) {
-  const constant = [], start = [];
-  for (let candidate = 2; constant.length < 64; candidate++) {
-    let prime = true;
-    for (let factor = 2; factor * factor <= candidate; factor++) if (candidate % factor === 0) prime = false;
-    if (!prime) continue;
-    const fraction = (value) => ((value - Math.floor(value)) * 4294967296) | 0;
-    if (start.length < 8) start.push(fraction(Math.sqrt(candidate)));
-    constant.push(fraction(Math.cbrt(candidate)));
-  }
   const bytes = new TextEncoder().encode(text);
   const padded = new Uint8Array(((bytes.length + 72) >> 6) << 6);
   padded.set(bytes);
@@ -19,24 +20,29 @@ function sha256(text) {
   const view = new DataView(padded.buffer);
   view.setUint32(padded.length - 8, Math.floor(bytes.length / 536870912));
   view.setUint32(padded.length - 4, bytes.length << 3);
-  const turned = (word, by) => (word >>> by) | (word << (32 - by));
-  const state = start.slice(), words = new Int32Array(64);
+  const state = START.slice(), words = new Int32Array(64);
   for (let block = 0; block < padded.length; block += 64) {
-    for (let t = 0; t < 64; t++) {
-      if (t < 16) { words[t] = view.getInt32(block + 4 * t); continue; }
+    for (let t = 0; t < 16; t++) words[t] = view.getInt32(block + 4 * t);
+    for (let t = 16; t < 64; t++) {
       const x = words[t - 15], y = words[t - 2];
       words[t] = (turned(x, 7) ^ turned(x, 18) ^ (x >>> 3)) + (turned(y, 17) ^ turned(y, 19) ^ (y >>> 10)) +
         words[t - 16] + words[t - 7];
     }
-    let [a, b, c, d, e, f, g, h] = state;
+    let a = state[0], b = state[1], c = state[2], d = state[3];
+    let e = state[4], f = state[5], g = state[6], h = state[7];
     for (let t = 0; t < 64; t++) {
-      const one = (h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + constant[t] + words[t]) | 0;
+      const one = (h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + ROUNDS[t] + words[t]) | 0;
       const two = ((turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c))) | 0;
-      [h, g, f, e, d, c, b, a] = [g, f, e, (d + one) | 0, c, b, a, (one + two) | 0];
+      h = g; g = f; f = e; e = (d + one) | 0; d = c; c = b; b = a; a = (one + two) | 0;
     }
-    [a, b, c, d, e, f, g, h].forEach((word, place) => { state[place] = (state[place] + word) | 0; });
+    state[0] += a; state[1] += b; state[2] += c; state[3] += d;
+    state[4] += e; state[5] += f; state[6] += g; state[7] += h;
   }
-  return state.map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+  return Array.from(state, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+}
+
+function turned(word, by) {
+  return (word >>> by) | (word << (32 - by));
 }
 
 const token = (...parts) => sha256(parts.join("/"));

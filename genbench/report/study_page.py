@@ -1,0 +1,158 @@
+"""What people said of the samples: one part of a report a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genbench.records.identity import identity
+from genbench.records.statistics import is_resolved
+from genbench.report.escape import code, text
+from genbench.report.formatting import NOTHING, p_value
+from genbench.study.power import resolvable_share
+
+__all__ = ["study_parts"]
+
+Found = Mapping[str, Any]
+
+
+def study_parts(studies: Sequence[Found]) -> list[str]:
+    """Return the paragraphs of a report on its studies, none where there are none.
+
+    Each study is by itself: numbers of two are never put together, as items, raters or the question may differ.
+
+    Args:
+        studies: as `study.reading.stored_results` gives them.
+    """
+    parts = ["## What people say"] if studies else []
+    for found in studies:
+        parts += [f"### {text(found['recipe']['dataset'])}: {text(found['recipe']['protocol'])}", _who(found)]
+        parts += _BODIES[found["recipe"]["protocol"]](found["results"], found["models"])
+        parts.append(_recipe(found))
+    return parts
+
+
+def _who(found: Found) -> str:
+    recipe, votes = found["recipe"], found["votes"]
+    left_out = ", ".join(f"{number} {text(kind)}" for kind, number in found["left_out"].items())
+    limit = "no time limit" if recipe["time_limit_ms"] is None else f"shown for {recipe['time_limit_ms']} ms"
+    least = resolvable_share(votes["each"])
+    reach = "" if least is None else f", enough at 80% power to tell {least:.0%} from 50% were they independent"
+    return (
+        f"{recipe['raters']} raters{f' (files left out: {left_out})' if left_out else ''}, "
+        f"{votes['each']} {text(votes['what'])}{reach}. Magnification {recipe['magnification']}, {limit}, median "
+        f"answer after {found['median_ms'] / 1000:.1f} s. Intervals are 95%, over raters, for these items."
+    )
+
+
+def _detection(results: Found, models: Sequence[str]) -> list[str]:
+    ranked = sorted(models, key=lambda label: -results["models"][label]["error"]["value"])
+    rows = [(code(label), results["models"][label]) for label in ranked]
+    rows = [("real, as if made (ceiling)", results["ceiling"]), *rows, ("noise (floor)", results["floor"])]
+    columns = ("error", "fake_as_real", "real_as_fake")
+    lines = [
+        "| | HYPE∞ error | fake taken for real | real taken for fake | d′ | bias c |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {name} | {' | '.join(_share(one[column]) for column in columns)} | {_plain(one['d_prime'])} "
+            f"| {_plain(one['bias'])} |"
+            for name, one in rows
+        ),
+    ]
+    note = (
+        "HYPE∞ (Zhou et al. 2019) is the mean of both kinds of mistakes: 50% where nobody can tell a model's items "
+        "from real ones. The ceiling is half of the real items counted as if they were made; the floor is noise in the "
+        "catch trials, which raters must get right for the most part. c is above 0 where raters say fake too often."
+    )
+    return ["\n".join(lines), note, *_resolved(results["pairs"], "difference", "HYPE∞ error", 0.0)]
+
+
+def _preference(results: Found, models: Sequence[str]) -> list[str]:
+    ranked = sorted(models, key=lambda label: -results["models"][label]["value"])
+    shares = {(pair["first"], pair["second"]): pair["share"] for pair in results["pairs"]}
+    shares |= {(other, one): _turned(share) for (one, other), share in shares.items()}
+    lines = [
+        f"| | Elo | {' | '.join(f'over {code(label)}' for label in ranked)} |",
+        f"| --- {'| ---: ' * (len(ranked) + 1)}|",
+    ]
+    for label in ranked:
+        cells = [NOTHING if other == label else _share(shares[label, other]) for other in ranked]
+        lines.append(f"| {code(label)} | {_points(results['models'][label])} | {' | '.join(cells)} |")
+    notes = [
+        "Elo points are strengths of Bradley and Terry (1952), 400 for odds of 10 to 1, with a mean of 0 over these "
+        "models. A cell is how often the row was preferred to the column, a tie as half."
+    ]
+    if results["regularised"]:
+        notes.append(
+            "Some models won or lost everything, so each pair was given half a win both ways: without these the "
+            "strengths would be infinite."
+        )
+    notes.append(_sides(results))
+    return ["\n".join(lines), " ".join(notes), *_resolved(results["pairs"], "share", "preference", 0.5)]
+
+
+def _sides(results: Found) -> str:
+    left = results["left"]
+    biased = left["low"] is not None and not left["low"] <= 0.5 <= left["high"]
+    noted = ": a bias of position" if biased else ""
+    said = f"The left side got {_share(left)} of the answers{noted}; ties were {_share(results['ties'])}."
+    if results["transitivity_p"] is None:
+        return said
+    p = results["transitivity_p"]
+    fits = "do not explain the votes" if is_resolved(p) else "are not contradicted by the votes"
+    circles = "; ".join(" over ".join(code(label) for label in (*circle, circle[0])) for circle in results["circles"])
+    return f"{said} Strengths on one scale {fits} ({p_value(p)}){f'; in a circle: {circles}' if circles else ''}."
+
+
+def _resolved(pairs: Sequence[Found], number: str, what: str, none: float) -> list[str]:
+    """Say which pairs differ; of the others, that the study does not resolve them, which is not that they are equal."""
+    lines = []
+    for pair in pairs:
+        found = pair[number]
+        if is_resolved(pair["p_holm"]):
+            above, below = (pair["first"], pair["second"])[:: 1 if found["value"] > none else -1]
+            lines.append(f"- {code(above)} above {code(below)} ({p_value(pair['p_holm'])})")
+        else:
+            lines.append(
+                f"- {code(pair['first'])} and {code(pair['second'])}: not resolved ({p_value(pair['p_holm'])})"
+            )
+    return [f"Pairs by {what}, tested over raters, Holm-corrected:", "\n".join(lines)] if lines else []
+
+
+def _turned(share: Found) -> Found:
+    low, high = share["low"], share["high"]
+    ends = {"low": None, "high": None} if low is None else {"low": 1 - high, "high": 1 - low}
+    return {"value": 1 - share["value"], **ends}
+
+
+def _share(found: Found) -> str:
+    return _with_ends(found, lambda value: f"{100 * value:.1f}%")
+
+
+def _plain(found: Found) -> str:
+    return _with_ends(found, lambda value: f"{value + 0.0:.2f}")
+
+
+def _points(found: Found) -> str:
+    return _with_ends(found, lambda value: f"{value + 0.0:.0f}")
+
+
+def _with_ends(found: Found, shown: Any) -> str:
+    if found["value"] != found["value"]:
+        return NOTHING
+    if found["low"] is None:
+        return str(shown(found["value"]))
+    return f"{shown(found['value'])} ({shown(found['low'])} to {shown(found['high'])})"
+
+
+def _recipe(found: Found) -> str:
+    recipe = found["recipe"]
+    return (
+        f"Recipe {code(identity(recipe, 8))}: study {code(found['study'][:8])}, items "
+        f"{code(recipe['items_sha256'][:8])}, seed {recipe['seed']}, budget {text(recipe['budget'])}, "
+        f"{recipe['questions']} questions a rater in {recipe['forms']} forms. Numbers of another recipe are another "
+        "measurement: do not compare them."
+    )
+
+
+_BODIES = {"real-or-fake": _detection, "preference": _preference}
