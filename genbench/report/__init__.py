@@ -64,9 +64,7 @@ def render_directory(
     return render_again(directory, targets, watched)
 
 
-def render_again(
-    directory: Path, targets: Sequence[Target] | None = None, watched: Watched | None = None
-) -> Path:
+def render_again(directory: Path, targets: Sequence[Target] | None = None, watched: Watched | None = None) -> Path:
     """Do what `render_directory` does where the report is not current, and note what it was made from."""
     made = rendered.Made(directory, targets)
     records = [record.data for record in stored_records(directory, made.records)]
