@@ -236,3 +236,60 @@ def test_a_sweep_stays_within_its_byte_budget() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 40
+
+
+def grid(count: int, seed: int) -> Tensor:
+    """Points of a small grid: most distances are equal to others, and most points have copies."""
+    return torch.randint(0, 3, (count, 3), generator=torch.Generator().manual_seed(seed)).float()
+
+
+ADVERSARIAL = {
+    "normal": (normal(90, 4), normal(110, 4, seed=1)),
+    "equal distances and copies": (grid(90, 0), grid(110, 1)),
+    "small distances far from the origin": (grid(90, 2) / 1024 + 512, grid(110, 3) / 1024 + 512),
+    "huge": (normal(90, 4) * 1e15, normal(110, 4, seed=1) * 1e15),
+    "mostly far apart": (torch.cat([normal(85, 4), normal(5, 4) + 1e3]), normal(110, 4, seed=1) + 1e3),
+}
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_what_is_skipped_in_a_block_changes_no_count(name: str) -> None:
+    """Against all distances at once, each from differences: in blocks of 16, of which most hold nothing of interest."""
+    samples, reference = ADVERSARIAL[name]
+
+    def squared(left: Tensor, right: Tensor) -> Tensor:
+        return (left.double()[:, None] - right.double()).square().sum(dim=2)
+
+    own, known, across = squared(samples, samples), squared(reference, reference), squared(samples, reference)
+    radii = [one.fill_diagonal_(torch.inf).sort(dim=1).values.sqrt() for one in (own, known)]
+    for points, expected in zip((samples, reference), radii, strict=True):
+        found_radii = self_pairs(points, 5, byte_budget=1)
+        torch.testing.assert_close(found_radii.distances, expected[:, :5], rtol=1e-6, atol=0)
+        at_found = squared(points, points).sqrt().gather(1, found_radii.indices)
+        torch.testing.assert_close(at_found, found_radii.distances, rtol=1e-6, atol=0)
+        assert all(len(set(row)) == 5 and place not in row for place, row in enumerate(found_radii.indices.tolist()))
+    manifold, ball = radii[1][:, 2], radii[1][:, 4]
+    found = cross_pairs(
+        samples, reference, sample_radii=radii[0][:, 2], manifold_radii=manifold, ball_radii=ball, byte_budget=1
+    )
+    torch.testing.assert_close(found.nearest_distances, across.amin(dim=1).sqrt(), rtol=1e-6, atol=0)
+    inside = across < ball.square() * (1 - 1e-9)
+    assert torch.equal(found.balls, inside.sum(dim=1))
+    assert torch.equal(found.held, inside.sum(dim=0))
+    clipped = ball.minimum(ball.quantile(0.5)).square() * (1 + 1e-9)
+    assert torch.equal(found.clipped_balls, (across <= clipped).sum(dim=1))
+    assert torch.equal(found.sample_inside, (across <= manifold.square() * (1 + 1e-9)).any(dim=1))
+    within = across <= (radii[0][:, 2].square() * (1 + 1e-9))[:, None]
+    assert torch.equal(found.reference_inside, within.any(dim=0))
+
+
+def test_the_memory_of_a_block_is_that_of_the_next_and_results_keep_nothing_of_it() -> None:
+    """Several blocks through one nearest neighbour each: what was found in the first stands after the last."""
+    points = torch.arange(64.0)[:, None]
+    nearest, kernel = Nearest(64, 2, exclude_self=True), KernelSums(64, 1)
+    sweep(points, points, [nearest, kernel], byte_budget=1)
+    assert nearest.squared[1:-1].tolist() == [[1.0, 1.0]] * 62
+    assert nearest.squared[0].tolist() == nearest.squared[-1].tolist() == [1.0, 4.0]
+    places = torch.arange(64, dtype=torch.float64)
+    every = (places[:, None] * places + 1) ** 3
+    torch.testing.assert_close(kernel.rows, every.fill_diagonal_(0).sum(dim=1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -33,7 +34,7 @@ _NOISE = 2e-13
 
 @dataclass(frozen=True)
 class Block:
-    """All pairs of `left[rows]` with `right[columns]`; observers read it and leave it as it is.
+    """All pairs of `left[rows]` with `right[columns]`; observers read it, leave it as it is, and keep no part of it.
 
     Args:
         products: (rows, columns) float64 inner products.
@@ -47,9 +48,27 @@ class Block:
     squared: Tensor
     same: bool
 
+    @cached_property
+    def row_minima(self) -> Tensor:
+        """(rows,) float64, the least squared distance of each row: most tell that nothing else of it is of interest."""
+        return self.squared.amin(dim=1)
+
+    @cached_property
+    def column_minima(self) -> Tensor:
+        """(columns,) float64, the least squared distance of each column."""
+        return self.squared.amin(dim=0)
+
     def transposed(self) -> Block:
         """The same pairs with left and right exchanged."""
-        return Block(self.columns, self.rows, self.products.T, self.squared.T, self.same)
+        return self._transposed
+
+    @cached_property
+    def _transposed(self) -> Block:
+        block = Block(self.columns, self.rows, self.products.T, self.squared.T, self.same)
+        for name, other in (("row_minima", "column_minima"), ("column_minima", "row_minima")):
+            if other in self.__dict__:  # found already
+                block.__dict__[name] = self.__dict__[other]
+        return block
 
 
 class Observer(Protocol):
@@ -79,18 +98,37 @@ def sweep(left: Tensor, right: Tensor, observers: Sequence[Observer], byte_budge
     size = _block_size(left.shape[1], byte_budget)
     left_norms = _squared_norms(left, size)
     right_norms = left_norms if symmetric else _squared_norms(right, size)
+    # One set of matrices for all blocks: to get fresh ones from the system takes longer than to fill them.
+    blocks = _Blocks(size, left)
     for rows in _slices(len(left), size):
-        block_left = left[rows].double()
+        block_left = blocks.doubled(left[rows], 0)
         for columns in _slices(len(right), size):
             if symmetric and columns.start < rows.start:
                 continue
-            products = block_left @ right[columns].double().T
-            squared = _squared_distances(products, left_norms[rows], right_norms[columns])
+            products, squared = blocks.found(block_left, blocks.doubled(right[columns], 1))
+            _squared_distances(products, left_norms[rows], right_norms[columns], out=squared)
             block = Block(rows, columns, products, squared, same=symmetric and rows == columns)
+            mirrored = block.transposed() if symmetric and not block.same else None
             for observer in observers:
                 observer.observe(block)
-                if symmetric and not block.same:
-                    observer.observe(block.transposed())
+                if mirrored:
+                    observer.observe(mirrored)
+
+
+class _Blocks:
+    """The memory of a sweep: both sides of a block in float64, its products and its distances."""
+
+    def __init__(self, size: int, like: Tensor) -> None:
+        self._sides = [like.new_empty(size, like.shape[1], dtype=torch.float64) for _ in range(2)]
+        self._found = [like.new_empty(size * size, dtype=torch.float64) for _ in range(2)]
+
+    def doubled(self, features: Tensor, side: int) -> Tensor:
+        return self._sides[side][: len(features)].copy_(features)
+
+    def found(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the products, and room for the distances."""
+        products, squared = (each[: len(left) * len(right)].view(len(left), len(right)) for each in self._found)
+        return torch.mm(left, right.T, out=products), squared
 
 
 class Nearest:
@@ -115,16 +153,21 @@ class Nearest:
         return self.squared.sqrt()
 
     def observe(self, block: Block) -> None:
-        squared = block.squared
-        if block.same and self._exclude_self:
-            squared = squared.clone().fill_diagonal_(math.inf)
         k = self.squared.shape[1]
+        # After a few blocks most rows have no nearer neighbour in the next, and to select the k nearest takes long.
+        rows = (block.row_minima < self.squared[block.rows, k - 1]).nonzero()[:, 0]
+        if not len(rows):
+            return
+        squared = block.squared[rows]
+        if block.same and self._exclude_self:
+            squared[torch.arange(len(rows), device=rows.device), rows] = math.inf
         found = squared.topk(min(k, squared.shape[1]), dim=1, largest=False)
-        squared_all = torch.cat([self.squared[block.rows], found.values], dim=1)
-        indices_all = torch.cat([self.indices[block.rows], found.indices + block.columns.start], dim=1)
+        rows += block.rows.start
+        squared_all = torch.cat([self.squared[rows], found.values], dim=1)
+        indices_all = torch.cat([self.indices[rows], found.indices + block.columns.start], dim=1)
         best = squared_all.topk(k, dim=1, largest=False, sorted=True)
-        self.squared[block.rows] = best.values
-        self.indices[block.rows] = indices_all.gather(1, best.indices)
+        self.squared[rows] = best.values
+        self.indices[rows] = indices_all.gather(1, best.indices)
 
 
 def nearest_neighbours(
@@ -163,7 +206,12 @@ def _squared_norms(features: Tensor, size: int) -> Tensor:
     return torch.cat([chunk.double().square().sum(dim=1) for chunk in torch.split(features, size)])
 
 
-def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor) -> Tensor:
-    squared = torch.add(left_norms[:, None], products, alpha=-2).add_(right_norms)
+def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor, out: Tensor) -> None:
+    torch.add(left_norms[:, None], products, alpha=-2, out=out).add_(right_norms)
     # Compared with the row's norm alone: a near pair has near norms, and a far outlier in `right` must not hide it.
-    return squared.masked_fill_(squared < _NOISE * left_norms[:, None], 0.0)
+    # Of few rows the nearest is so near that any has to be looked at.
+    noise = _NOISE * left_norms
+    near = (out.amin(dim=1) < noise).nonzero()[:, 0]
+    if len(near):
+        rows = out[near]
+        out[near] = rows.masked_fill_(rows < noise[near, None], 0.0)

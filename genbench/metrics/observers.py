@@ -9,6 +9,9 @@ from genbench.metrics.neighbours import TIE, Block
 
 __all__ = ["Balls", "ClippedBalls", "KernelSums", "Manifolds", "clipped_radii"]
 
+_STRIP = 128  # rows
+_FEW = 0.2  # of the columns of a block
+
 
 class KernelSums:
     """Observer: `Σ_j k(x_i, y_j)` for every row i, with `k(x, y) = (x·y/d + 1)³`, never pairing a point with itself.
@@ -23,10 +26,13 @@ class KernelSums:
         self._dimension = dimension
 
     def observe(self, block: Block) -> None:
-        kernel = _kernel(block.products, self._dimension)
-        if block.same:
-            kernel.fill_diagonal_(0.0)
-        self.rows[block.rows] += kernel.sum(dim=1)
+        # By strips, which stay in the processor's caches from one operation to the next.
+        for start in range(block.rows.start, block.rows.stop, _STRIP):
+            stop = min(start + _STRIP, block.rows.stop)
+            kernel = _kernel(block.products[start - block.rows.start : stop - block.rows.start], self._dimension)
+            if block.same:
+                kernel.diagonal(start - block.rows.start).zero_()
+            self.rows[start:stop] += kernel.sum(dim=1)
 
 
 class Manifolds:
@@ -46,10 +52,11 @@ class Manifolds:
         self.reference_inside = torch.zeros(len(reference_radii), dtype=torch.bool, device=reference_radii.device)
 
     def observe(self, block: Block) -> None:
-        in_reference_ball = block.squared <= self._reference_limits[block.columns]
-        self.sample_inside[block.rows] |= in_reference_ball.any(dim=1)
-        in_sample_ball = block.squared <= self._sample_limits[block.rows, None]
-        self.reference_inside[block.columns] |= in_sample_ball.any(dim=0)
+        squared, limits, _ = _reached(block, self._reference_limits)
+        self.sample_inside[block.rows] |= (squared <= limits).any(dim=1)
+        # Samples' balls, from the other side.
+        squared, limits, _ = _reached(block.transposed(), self._sample_limits)
+        self.reference_inside[block.columns] |= (squared <= limits).any(dim=1)
 
 
 class Balls:
@@ -73,9 +80,10 @@ class Balls:
         return self.held > 0
 
     def observe(self, block: Block) -> None:
-        inside = block.squared < self._limits[block.columns]
+        squared, limits, columns = _reached(block, self._limits)
+        inside = squared < limits
         self.balls[block.rows] += inside.sum(dim=1)
-        self.held[block.columns] += inside.sum(dim=0)
+        self.held[columns] += inside.sum(dim=0)
 
 
 class ClippedBalls:
@@ -93,7 +101,21 @@ class ClippedBalls:
         self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
 
     def observe(self, block: Block) -> None:
-        self.balls[block.rows] += (block.squared <= self._limits[block.columns]).sum(dim=1)
+        squared, limits, _ = _reached(block, self._limits)
+        self.balls[block.rows] += (squared <= limits).sum(dim=1)
+
+
+def _reached(block: Block, limits: Tensor) -> tuple[Tensor, Tensor, Tensor | slice]:
+    """Return the columns in which any squared distance is within the column's limit, their limits and their places.
+
+    Of large sets they are few: a ball around a point holds a handful of all, and none of most blocks. Where they are
+    many, it is all columns, for to pick them out takes longer than to compare the rest.
+    """
+    columns = (block.column_minima <= limits[block.columns]).nonzero()[:, 0]
+    if len(columns) > _FEW * block.squared.shape[1]:
+        return block.squared, limits[block.columns], block.columns
+    places = columns + block.columns.start
+    return block.squared[:, columns], limits[places], places
 
 
 def clipped_radii(radii: Tensor) -> Tensor:
