@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from genbench.features.extractor import Features
 from genbench.training import checkpoint
 from genbench.training.cost import largest
 from genbench.training.flops import Flops, StepFlops
+from genbench.training.ranks.group import ProcessGroup
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 TINY = (Path(__file__).parent.parent / "models" / "tiny.py").read_text()
@@ -225,7 +227,6 @@ class Doubling:
 def extracts(rank: int, pipe: Any, listener: Any) -> None:
     """A rank that does nothing but extract."""
     from genbench.cell import follower
-    from genbench.training.ranks.group import ProcessGroup
 
     torch.set_num_threads(1)
     each = follower._Follower.__new__(follower._Follower)
@@ -237,27 +238,26 @@ def extracts(rank: int, pipe: Any, listener: Any) -> None:
         getattr(each, message.pop("do"))(**message)
 
 
-@pytest.mark.parametrize("count", [0, 4, 5, 8, 17, 22])
-def test_extraction_is_shared_out_by_the_batches_of_one_rank(together: Any, count: int) -> None:
-    from unittest import mock
-
+def test_extraction_is_shared_out_by_the_batches_of_one_rank(together: Any) -> None:
     from genbench.cell import ranks as module
     from genbench.features import extractor
-    from genbench.training.ranks.group import ProcessGroup
 
     def share(group: Any) -> Any:
-        torch.distributed.destroy_process_group()
         if group.rank:
             return {}
+        torch.distributed.destroy_process_group()
+        found = {}
         with mock.patch.object(module, "default_batch_size", return_value=4), Ranks(2, extracts, print) as ranks:
             ranks._group = ProcessGroup(0, 2, torch.device("cpu"), ranks._listener)
-            items = torch.arange(3 * count, dtype=torch.int16).reshape(count, 3)
-            found = ranks.extract(Doubling(), items)
-            alone: Features = extractor.extract(Doubling(), items, batch_size=4)
+            for count in (0, 4, 5, 8, 17, 22):
+                items = torch.arange(3 * count, dtype=torch.int16).reshape(count, 3)
+                shared = ranks.extract(Doubling(), items)
+                alone: Features = extractor.extract(Doubling(), items, batch_size=4)
+                found[count] = torch.equal(shared.features, alone.features) and torch.equal(shared.logits, alone.logits)
             ranks._others.finish({"do": "end"})
-        return {"same": torch.equal(found.features, alone.features) and torch.equal(found.logits, alone.logits)}
+        return found
 
-    assert together(share)[0] == {"same": True}
+    assert together(share)[0] == dict.fromkeys((0, 4, 5, 8, 17, 22), True)
 
 
 def test_costs_of_all_ranks() -> None:
