@@ -44,7 +44,7 @@ def test_a_model_of_texts_passes_all_that_applies() -> None:
         passed = {each.check.name for each in outcomes if str(each.case) == case and each.status == "ok"}
         assert passed >= {"sample", "resume", "checkpoint", "log_likelihood", "reconstruct", "encode", "flops"}
     once = {each.check.name for each in outcomes if each.case is None and each.status == "ok"}
-    assert once == {"loads", "docstring", "options", "memory", "likelihood_bound"}
+    assert once == {"loads", "docstring", "options", "ranks", "memory", "likelihood_bound"}
 
 
 def test_the_probabilities_of_the_model_sum_to_one() -> None:

@@ -15,6 +15,7 @@ from genbench.contract.checks import (
     module,
     optional,
     persistence,
+    ranks,
     sampling,
     sharing,
     training,
@@ -78,6 +79,7 @@ _ALL = (
     Check("resume", persistence.resume, needs=(*_TRAINS, "checkpoint")),
     Check("global_state", sharing.global_state, needs=_SAMPLES),
     Check("network", sharing.network, needs=_SAMPLES),
+    Check("ranks", ranks.ranks, needs=_TRAINS, once=True),
     Check("memory", memory.memory, needs=_TRAINS, once=True),
     Check("likelihood_bound", likelihood.bound, needs=("log_likelihood",), once=True),
 )
