@@ -67,7 +67,8 @@ def report(rendered: Path) -> str:
 
 def test_it_writes_tables_figures_and_the_page(rendered: Path) -> None:
     kinds = ("quality", "throughput", "trade-off", "losses")
-    expected = {"report.md", "results.csv", "curves.csv", *(f"figures/digits-{kind}.png" for kind in kinds)}
+    pages = {"report.md", "report.html", "results.csv", "curves.csv"}
+    expected = {*pages, *(f"figures/digits-{kind}.png" for kind in kinds)}
     assert contents(rendered).keys() == expected
 
 

@@ -17,7 +17,13 @@ from genbench.report.quantities import in_reading_order, quantity
 from genbench.report.rows import Column, Row, measured
 from genbench.report.sections import Section
 
-__all__ = ["facts", "script_safe"]
+__all__ = ["MOST_ROWS", "facts", "script_safe"]
+
+MOST_ROWS = 1000
+"""Of a section whose numbers can be asked for one by one: a page of more would be of hundreds of megabytes."""
+
+_MOST_SEEDS = 20  # of a row, the first ones
+_MOST_POINTS = 200_000  # of a section's curves
 
 _WHERE = ("step", "items", "elapsed_s", "flops")
 _DIGITS = 6
@@ -31,7 +37,7 @@ def facts(made: Sequence[Section], colours: Mapping[str, Style], known: Sequence
         colours: model -> how the figures draw it.
         known: the machines of the records.
     """
-    seeds = max((len(row.records) for section in made for row in section.rows), default=0)
+    seeds = min(_MOST_SEEDS, max((len(row.records) for section in made for row in section.rows), default=0))
     return {
         "sections": [_section(section, colours, known) for section in made],
         # Of a mean over n values the 95% interval is t[n] standard errors wide to each side.
@@ -45,6 +51,7 @@ def script_safe(value: Any) -> str:
 
 
 def _section(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> dict[str, Any]:
+    room = _Room(_MOST_POINTS)
     used = {recipe for _, recipe in section.columns}
     one_machine = len(ran(known, (record for row in section.models for record in row.records))) < 2
     return {
@@ -56,7 +63,7 @@ def _section(section: Section, colours: Mapping[str, Style], known: Sequence[Mac
         # Seconds of several machines are not compared.
         "where": [name for name in _WHERE if one_machine or name != "elapsed_s"],
         "numbers": _numbers(section),
-        "rows": [_row(row, section.columns, colours.get(row.name)) for row in section.rows],
+        "rows": [_row(row, section.columns, colours.get(row.name), room) for row in section.rows[:MOST_ROWS]],
     }
 
 
@@ -86,16 +93,29 @@ def _recipe(fields: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _row(row: Row, columns: Sequence[Column], style: Style | None) -> dict[str, Any]:
+class _Room:
+    """How many points of curves a section still has room for."""
+
+    def __init__(self, points: int) -> None:
+        self._left = points
+
+    def takes(self, points: int) -> bool:
+        """Return whether a curve of so many points has room, and give it that."""
+        self._left -= points
+        return self._left >= 0
+
+
+def _row(row: Row, columns: Sequence[Column], style: Style | None, room: _Room) -> dict[str, Any]:
     return {
         "name": one_line(row.name),
         "model": row.is_model,
         "colour": style[0] if style and row.is_model else None,
-        "seeds": [_seed(record, columns) for record in row.records],
+        "of": len(row.records),
+        "seeds": [_seed(record, columns, room) for record in row.records[:_MOST_SEEDS]],
     }
 
 
-def _seed(record: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
+def _seed(record: Mapping[str, Any], columns: Sequence[Column], room: _Room) -> dict[str, Any]:
     held = {(name, number["recipe"]): number for one in with_older(record) for name, number in one["numbers"].items()}
     numbers = [held.get(column) for column in columns]
     return {
@@ -103,7 +123,7 @@ def _seed(record: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any
         "id": visible(str(record["id"])),
         "values": [number and _rounded(measured(number["value"])) for number in numbers],
         "errors": [number and _rounded(measured(number.get("standard_error"))) for number in numbers],
-        "curve": _curve(record["curve"]),
+        "curve": _curve(record["curve"]) if room.takes(len(record["curve"])) else None,
     }
 
 
@@ -118,10 +138,11 @@ def _curve(points: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
             held.append(None if given is None else _rounded(measured(given)))
         for kind, series in found.items():
             for name, value in (point.get(kind) or {}).items():
-                places, values = series.setdefault(one_line(name), ([], []))
+                places, values = series.setdefault(name, ([], []))
                 places.append(place)
                 values.append(None if value is None else _rounded(measured(value)))
-    return {**where, **found} if place >= 0 else None
+    shown = {kind: {one_line(name): held for name, held in series.items()} for kind, series in found.items()}
+    return {**where, **shown} if place >= 0 else None
 
 
 def _rounded(value: float) -> float | int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +20,8 @@ __all__ = ["data_uri", "gallery"]
 
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".wav": "audio/wav"}
 _MOST_BYTES = 4 << 20  # of one file that is put into the page
+_MOST_GROUPS = 400  # models whose samples are in the page
+_MOST_SEEDS = 20
 _LONG = 16  # models, of a gallery that scrolls on its own
 _MOST_LINES = 100  # of a listing of texts
 _ARROW = "\t→\t"  # between a text and what a model made of it
@@ -48,9 +51,11 @@ def data_uri(path: Path) -> str | None:
 def gallery(part: Gallery, directory: Path) -> str:
     """Return each row of the section with what its seeds made; an empty text where no file is there."""
     section = part.section
-    groups = [_group(name, made) for name, made in _groups(part, directory) if made]
+    groups = [_group(name, made) for name, made in itertools.islice(_groups(part, directory), _MOST_GROUPS) if made]
     if not groups:
         return ""
+    if len(section.rows) > _MOST_GROUPS:
+        groups.append(f"<p>What the other {len(section.rows) - _MOST_GROUPS:,} made is in <code>samples/</code>.</p>")
     label = html(f"{part.kind} on {section.name}")
     long = " long" if len(groups) > _LONG else ""
     return f'<div class="gallery{long}" role="group" aria-label="{label}">{"".join(groups)}</div>'
@@ -62,7 +67,7 @@ def _groups(part: Gallery, directory: Path) -> Iterator[tuple[str, list[_Made]]]
     for row in part.section.rows:
         made = [
             _Made(f"{part.kind} of {row.name}", f"seed {record['cell']['seed']}", path, record["artifacts"][part.kind])
-            for record in row.records
+            for record in row.records[:_MOST_SEEDS]
             if (path := artifact(directory, record, part.kind))
         ]
         yield row.name, made

@@ -13,6 +13,7 @@ from genbench.report.escape import html
 from genbench.report.model import Anchor, Cell, Details, Gallery, Paragraph, Picture, Table
 from genbench.report.rows import Column
 from genbench.report.sections import Section
+from genbench.report.web.facts import MOST_ROWS
 from genbench.report.web.gallery import data_uri, gallery
 from genbench.report.web.prose import blocks, inline, plain_text
 
@@ -47,8 +48,8 @@ class Context:
 
     @functools.cached_property
     def rows(self) -> list[dict[str, int]]:
-        """Section by section, a row's name -> where it stands."""
-        return [{row.name: place for place, row in enumerate(section.rows)} for section in self.sections]
+        """Section by section, a row's name -> where it stands, of those whose numbers can be asked for."""
+        return [{row.name: at for at, row in enumerate(section.rows[:MOST_ROWS])} for section in self.sections]
 
     @functools.cached_property
     def columns(self) -> list[dict[Column, int]]:
@@ -146,7 +147,7 @@ def _cell(cell: str, flush_left: bool, tag: str, context: Context, place: int | 
     if isinstance(cell, Cell):
         if cell.value is not None and math.isfinite(cell.value):
             sorted_by = f' data-v="{cell.value:.9g}"'
-        if place is not None and cell.number is not None:
+        if place is not None and cell.number is not None and cell.number[0] in context.rows[place]:
             name, column = cell.number
             where = f"{place},{context.rows[place][name]},{context.columns[place][column]}"
             shown = f'<button type="button" class="n" data-n="{where}">{shown}</button>'

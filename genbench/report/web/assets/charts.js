@@ -42,7 +42,7 @@ function lineOf(row, kind, name, where) {
     mean.y.push(middle);
     mean.half.push(n > 1 ? facts.t[n] * Math.sqrt(variance / n) : null);
   }
-  return { seeds, mean };
+  return { seeds, mean, of: row.of };
 }
 
 function joined(lines, seeds, logX, logY) {
@@ -158,10 +158,10 @@ function plot(host, given) {
   }
 
   function tell(place, k) {
-    const { label, mean, seeds, colour: shade } = given.lines[place];
+    const { label, mean, seeds, of, colour: shade } = given.lines[place];
     const where = `${plain(mean.x[k])} ${given.unit ?? given.xLabel.replace("training ", "")}`;
     const interval = mean.half[k] === null ? "" : ` ± ${plain(+mean.half[k].toPrecision(2))}`;
-    const over = seeds.length > 1 ? `mean of ${seeds.length} seeds, 95% interval` : `seed ${seeds[0].seed}`;
+    const over = seeds.length > 1 ? `mean of ${seeds.length}${of > seeds.length ? ` of ${of}` : ""} seeds, 95% interval` : `seed ${seeds[0].seed}`;
     const swatch = el("span", { class: "swatch" });
     swatch.style.background = visibleColour(shade);
     note.replaceChildren(

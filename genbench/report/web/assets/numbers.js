@@ -12,7 +12,8 @@ function showNumber(cell) {
       "tr", {}, el("th", { scope: "row" }, String(seed.seed)), el("td", {}, plain(seed.values[column])),
       el("td", {}, plain(seed.errors[column])), el("td", { class: "l" }, el("code", {}, seed.id))))),
   );
-  body.append(el("div", { class: "table" }, table), el("h3", {}, "Recipe ", el("code", {}, recipe)));
+  const more = held.of - held.seeds.length;
+  body.append(el("div", { class: "table" }, table), more > 0 ? el("p", {}, `and ${more} more seeds, in results.csv`) : "", el("h3", {}, "Recipe ", el("code", {}, recipe)));
   const fields = el("dl", {});
   for (const [field, value] of Object.entries(section.recipes[recipe] ?? {})) {
     fields.append(el("dt", {}, field), el("dd", {}, value));

@@ -1,0 +1,148 @@
+"""`genbench report --watch`, and the index over several benchmarks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from genbench import cli
+from genbench.errors import InputError
+from genbench.execution.cell_lock import CellLock, held_locks
+from genbench.machine import atomic
+from genbench.records.plans import write_plan
+from genbench.records.record import record_path
+from genbench.report import index, watching
+from genbench.report.web import Watched
+
+Record = dict[str, Any]
+SOURCE = Path(__file__).parents[2] / "tests" / "records"
+
+
+@pytest.fixture
+def stored() -> Record:
+    """A record that reads and verifies."""
+    return dict(json.loads((SOURCE / "schema-4.json").read_text()))
+
+
+def keep(directory: Path, record: Record) -> None:
+    path = record_path(directory, record["id"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(SOURCE / "schema-4.json", path)
+
+
+def steps(*actions: Callable[[], object]) -> Iterator[None]:
+    """What happens in the folder while the watch waits."""
+    yield
+    for action in actions:
+        action()
+        yield
+
+
+def test_it_renders_when_something_has_changed_and_only_then(tmp_path: Path, stored: Record) -> None:
+    seen: list[Watched] = []
+    lock = CellLock(tmp_path, "other")
+    cells = [("other", stored["cell"] | {"seed": 77}), (stored["id"], stored["cell"])]
+    watching.watch(
+        tmp_path,
+        seen.append,
+        lambda: f"look {len(seen)}",
+        steps(
+            lambda: write_plan(tmp_path, cells),  # nothing to show yet
+            lambda: keep(tmp_path, stored),
+            lambda: None,
+            lock.acquire,
+            lambda: None,
+            lock.release,
+        ),
+    )
+    label, dataset = stored["cell"]["label"], stored["cell"]["dataset"]["name"]
+    assert [each.running for each in seen] == [(), (f"{label} on {dataset}, seed 77",), ()]
+    assert [each.missing for each in seen] == [1, 1, 1]
+    assert [each.made_at for each in seen] == ["look 0", "look 1", "look 2"]
+
+
+def test_a_folder_that_disappears_ends_the_watch(tmp_path: Path, stored: Record) -> None:
+    folder = tmp_path / "out"
+    keep(folder, stored)
+    with pytest.raises(InputError, match="has disappeared"):
+        watching.watch(folder, lambda watched: None, str, steps(lambda: shutil.rmtree(folder)))
+    with pytest.raises(InputError, match="does not exist"):
+        watching.watch(folder, lambda watched: None, str, steps())
+    assert not folder.exists()
+
+
+def test_a_lock_that_nobody_holds_is_no_running_cell(tmp_path: Path) -> None:
+    lock = CellLock(tmp_path, "held")
+    assert lock.acquire()
+    (tmp_path / "locks" / "left-behind").touch()
+    assert held_locks(tmp_path) == {"held"}
+    lock.release()
+    assert held_locks(tmp_path) == set()
+    assert held_locks(tmp_path / "nowhere") == set()
+
+
+def test_the_command_watches_until_an_interrupt(
+    tmp_path: Path, stored: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, stored)
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupted)
+    monkeypatch.setattr("genbench.report.render_directory", lambda *given: tmp_path / "report.md")
+    done = CliRunner().invoke(cli.cli, ["report", str(tmp_path), "--watch"], standalone_mode=False)
+    assert done.exception is None
+    assert "0 cells missing, 0 running" in done.stdout
+    assert done.stderr == f"genbench: no longer watching {tmp_path}\n"
+
+
+def test_several_benchmarks_have_an_index_with_links(tmp_path: Path, stored: Record) -> None:
+    for name in ("b*ta", "alpha"):
+        keep(tmp_path / name, stored)
+    (tmp_path / "broken" / "records").mkdir(parents=True)
+    (tmp_path / "broken" / "records" / "x.json").write_text("{")
+    (tmp_path / "empty").mkdir()
+    folders = index.benchmarks(tmp_path)
+    assert [folder.name for folder in folders] == ["alpha", "b*ta", "broken"]
+    rendered: list[Path] = []
+    page = index.write_index(tmp_path, folders, rendered.append)
+    assert rendered == folders
+    lines = page.read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| [")]
+    assert [row.split(" | ")[0] for row in rows] == ["| [alpha](alpha/report.md)", r"| [b\*ta](b%2Ata/report.md)"]
+    assert all(f"`{stored['cell']['label']}`" in row for row in rows)
+    assert "| broken |" in next(line for line in lines if "cannot be read" in line)
+    assert [line for line in lines if line.startswith("## ")] == ["## alpha", r"## b\*ta"]
+    written = (tmp_path / "index.html").read_text()
+    assert 'href="alpha/report.html"' in written
+    assert 'href="b%2Ata/report.html"' in written
+
+
+def test_a_folder_of_one_benchmark_is_no_index(tmp_path: Path, stored: Record) -> None:
+    keep(tmp_path, stored)
+    keep(tmp_path / "below", stored)
+    assert index.benchmarks(tmp_path) == []
+    assert index.benchmarks(tmp_path / "nowhere") == []
+    with pytest.raises(InputError, match="holds no records"):
+        index.write_index(tmp_path, [tmp_path / "nothing"], lambda folder: raised())
+
+
+def raised() -> None:
+    raise InputError("it holds no records")
+
+
+def test_a_page_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, stored: Record) -> None:
+    keep(tmp_path, stored)
+    (tmp_path / "report.html").mkdir()
+    done = CliRunner().invoke(cli.cli, ["report", str(tmp_path)], standalone_mode=False)
+    assert isinstance(done.exception, OSError)  # which `main` tells by the name of the file
+    assert done.exception.filename2 == str(tmp_path / "report.html")
+    assert not (tmp_path / "report.md").exists()
+    assert list(tmp_path.glob(f"{atomic.TEMPORARY_PREFIX}*")) == []
