@@ -19,6 +19,7 @@ from genbench.study.preference import Preferences, Votes, preferences
 
 RATERS = 20
 CONCENTRATION = 12.0  # of the beta distribution of the raters' rates: the standard deviation of a rate of 30% is 13%
+_BOOTSTRAP = 0  # its seed: the same resamples serve every study, as they do not depend on the answers
 STRENGTHS = {"first": 0.9, "second": 0.3, "third": -0.2, "fourth": -1.0}  # log-odds, of mean 0
 
 
@@ -61,8 +62,8 @@ def simulated_votes(
 
 
 def true_elo(strengths: dict[str, float], generator: np.random.Generator) -> dict[str, float]:
-    """Return what a study of very many raters would find: their spread and their ties pull strengths together."""
-    found: Preferences = preferences(simulated_votes(generator, strengths, each=20, raters=40_000), 0, draws=2)
+    """Return what a very large study would find: their spread and their ties pull strengths together."""
+    found: Preferences = preferences(simulated_votes(generator, strengths, each=100, raters=1500), _BOOTSTRAP, draws=2)
     return {model: interval.value for model, interval in found.elo.items()}
 
 
@@ -75,17 +76,17 @@ def coverage(studies: int, seed: int, shown: int = 20, raters: int = RATERS) -> 
         held.setdefault(what, []).append(interval.holds(truth))
 
     elo = true_elo(STRENGTHS, generator)
-    for study in range(studies):
+    for _ in range(studies):
         for rates in ((0.7, 0.6), (0.8, 0.3), (0.9, 0.05)):
             real, fake = simulated_detection(generator, rates, shown, raters)
-            found = deceived(real, fake, study)
+            found = deceived(real, fake, _BOOTSTRAP)
             note(
                 f"error, real called real {rates[0]:.0%}, fake {rates[1]:.0%}",
                 found.error,
                 0.5 + (rates[1] - rates[0]) / 2,
             )
             note(f"fake called real, {rates[1]:.0%}", found.fake_as_real, rates[1])
-        voted = preferences(simulated_votes(generator, STRENGTHS, raters=raters), study, draws=1000)
+        voted = preferences(simulated_votes(generator, STRENGTHS, raters=raters), _BOOTSTRAP, draws=1000)
         for model, interval in voted.elo.items():
             note(f"Elo of {model}", interval, elo[model])
         note("share of answers for the left side", voted.left, 0.5)

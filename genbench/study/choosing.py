@@ -40,7 +40,7 @@ class _Preference(Protocol):
                 f"{self.name}: {questions} questions on {len(pairs)} pairs of models; ask {len(pairs)} or more"
             )
         asked = [Asked(_PAIR, pair) for pair in pairs for _ in range(each)]
-        return asked + [Asked(CATCH, (REAL, FLOOR))] * max(4, questions // 10)
+        return asked + [Asked(CATCH, (REAL, FLOOR))] * max(5, questions // 10)
 
     def training(self, models: Sequence[str]) -> list[tuple[Asked, str]]:
         others = [FLOOR, *itertools.islice(itertools.cycle(label for label in models if label not in (REAL, FLOOR)), 2)]

@@ -34,7 +34,8 @@ class Design:
     """What a study asks.
 
     Args:
-        forms: lists of questions, of which each rater answers one; no item is in two of them.
+        forms: lists of questions, of which each rater answers one; no item is in two of them. The place of a question
+            decides on which side its first item stands (`order.is_swapped`).
         training: what each rater begins with.
     """
 
@@ -72,7 +73,7 @@ def designed(
         if len(pools[label]) < needed[label] + before[label]:
             raise InputError(
                 f"{label} has {len(pools[label])} items, and {questions} questions need "
-                f"{needed[label] + before[label]}, for each is shown once; ask fewer questions, or run more seeds: a cell "
+                f"{needed[label] + before[label]}, for each is shown once; ask fewer, or run more seeds: a cell "
                 "keeps only some of its samples"
             )
     count = min(MOST_FORMS, *((len(pools[label]) - before[label]) // each for label, each in needed.items()))
@@ -84,7 +85,13 @@ def designed(
         return Question(identity, asked, tuple(next(stock[label]) for label in asked.labels), right)
 
     begun = tuple(question(asked, right) for asked, right in training)
-    return Design(tuple(tuple(question(asked) for asked in form) for _ in range(count)), begun)
+    return Design(tuple(_alternating([question(asked) for asked in form], seed) for _ in range(count)), begun)
+
+
+def _alternating(form: Sequence[Question], seed: int) -> tuple[Question, ...]:
+    """Return questions, given by what is asked, so that of each kind as many stand at even places as at odd ones."""
+    even, odd = (shuffled(form[first::2], seed, "form", form[0].id, first) for first in (0, 1))
+    return tuple(one for pair in itertools.zip_longest(even, odd) for one in pair if one is not None)
 
 
 def shown(design: Design, seed: int) -> dict[str, Any]:
@@ -94,7 +101,7 @@ def shown(design: Design, seed: int) -> dict[str, Any]:
     return {
         "items": dict(sorted(items.items())),
         "questions": dict(sorted((one.id, _shown_items(one, names)) for one in design.questions)),
-        "forms": [sorted(one.id for one in form) for form in design.forms],
+        "forms": [[one.id for one in form] for form in design.forms],
         "training": [{"question": one.id, "right": one.right} for one in shuffled(design.training, seed, "training")],
     }
 
@@ -110,7 +117,7 @@ def key(design: Design) -> dict[str, Any]:
             }
             for one in sorted(design.questions, key=lambda one: one.id)
         },
-        "forms": [sorted(one.id for one in form) for form in design.forms],
+        "forms": [[one.id for one in form] for form in design.forms],
     }
 
 

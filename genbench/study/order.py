@@ -36,6 +36,10 @@ def order_of(study: str, rater: str, questions: Sequence[str]) -> list[str]:
     return sorted(questions, key=lambda question: token(study, rater, "order", question))
 
 
-def is_swapped(study: str, rater: str, question: str) -> bool:
-    """Return whether a rater sees the two items of a question in the other order, the second one on the left."""
-    return int(token(study, rater, "side", question)[:8], 16) % 2 == 1
+def is_swapped(study: str, rater: str, place: int) -> bool:
+    """Return whether a rater sees the two items of the question at this place of the form with the second on the left.
+
+    Every other one is: a form alternates the questions on each pair of models, so that of each pair as many are swapped
+    as not, and the next rater may have it the other way round.
+    """
+    return (int(token(study, rater, "side")[:8], 16) + place) % 2 == 1

@@ -23,6 +23,7 @@ ELO = 400 / math.log(10)
 _STEPS = 100  # of Newton's method at the most; it takes about ten
 _LONGEST_STEP = 2.0  # in log-odds
 _TOLERANCE = 1e-9
+_LEAST_CURVATURE = 1e-9  # so that models nobody compared stay at 0
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def log_strengths(wins: Array, regularised: bool = False) -> Array:
         chance = 1 / (1 + np.exp(strengths[:, None, :] - strengths[:, :, None]))
         slope = (wins - games * chance).sum(2)
         weight = games * chance * (1 - chance)
-        curvature = np.eye(count) * weight.sum(2)[:, :, None] - weight
+        curvature = np.eye(count) * (weight.sum(2)[:, :, None] + _LEAST_CURVATURE) - weight
         # Adding a constant moves nothing, which makes the matrix singular: all models together are held at 0.
         step = np.linalg.solve(curvature + 1.0 / count, slope[:, :, None])[:, :, 0]
         step = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)

@@ -39,7 +39,8 @@ class _RealOrFake(Protocol):
             )
         made = [Asked("fake", (label,)) for label in models for _ in range(each)]
         real = [Asked("real" if place % 2 else _AGAIN, (REAL,)) for place in range(len(made))]
-        return made + real + [Asked(CATCH, (label,)) for label in (REAL, FLOOR) for _ in range(max(3, questions // 20))]
+        caught = [Asked(CATCH, (FLOOR,))] * max(5, questions // 10) + [Asked(CATCH, (REAL,))] * max(3, questions // 20)
+        return made + real + caught
 
     def training(self, models: Sequence[str]) -> list[tuple[Asked, str]]:
         fakes = itertools.islice(itertools.cycle(models), 2)

@@ -58,23 +58,24 @@ const source = document.getElementById("study").textContent;
 const study = JSON.parse(source);
 const hash = sha256(source);
 
+const formOf = (rater) => study.forms[first(hash, rater, "form") % study.forms.length];
+
 function questionsOf(rater) {
-  const form = study.forms[first(hash, rater, "form") % study.forms.length];
-  const placed = form.map((question) => [token(hash, rater, "order", question), question]);
+  const placed = formOf(rater).map((question) => [token(hash, rater, "order", question), question]);
   return placed.sort((one, other) => (one[0] < other[0] ? -1 : 1)).map((pair) => pair[1]);
 }
 
-const isSwapped = (rater, question) => first(hash, rater, "side", question) % 2 === 1;
+const isSwapped = (rater, place) => (first(hash, rater, "side") + place) % 2 === 1;
 
 // ---- What stays when the tab is closed.
 
-const place = `genbench-study-${hash}`;
+const kept = `genbench-study-${hash}`;
 let keeps = true;
 let state = null;
 
 function load() {
   try {
-    const found = JSON.parse(localStorage.getItem(place));
+    const found = JSON.parse(localStorage.getItem(kept));
     if (found && typeof found.rater === "string" && Array.isArray(found.answers)) return found;
   } catch { keeps = false; }
   return null;
@@ -82,12 +83,12 @@ function load() {
 
 function save() {
   try {
-    localStorage.setItem(place, JSON.stringify(state));
+    localStorage.setItem(kept, JSON.stringify(state));
   } catch { keeps = false; }
 }
 
 function forget() {
-  try { localStorage.removeItem(place); } catch { keeps = false; }
+  try { localStorage.removeItem(kept); } catch { keeps = false; }
   state = null;
 }
 
@@ -125,10 +126,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 function footer() {
-  const kept = keeps
+  const said = keeps
     ? "Your answers are kept in this browser until you delete them; you can close the page and go on later."
     : "This browser keeps nothing: do not close the page before you have downloaded your answers.";
-  document.getElementById("footer").textContent = `${kept} Nothing is sent anywhere.`;
+  document.getElementById("footer").textContent = `${said} Nothing is sent anywhere.`;
 }
 
 window.addEventListener("beforeunload", (event) => {
@@ -214,8 +215,8 @@ function mask(image) {
   return canvas;
 }
 
-function pose(question, heading, done, answered) {
-  const swapped = isSwapped(state.rater, question);
+function pose(question, place, heading, done, answered) {
+  const swapped = isSwapped(state.rater, place);
   const ids = study.questions[question].slice();
   if (swapped) ids.reverse();
   const plays = ids.length === 1 ? [{ shown: "Space", names: [" "] }] : [{ shown: "1", names: ["1"] }, { shown: "2", names: ["2"] }];
@@ -248,7 +249,7 @@ function pose(question, heading, done, answered) {
 
 function train({ question, right }) {
   const heading = `Training ${state.trained + 1} of ${study.training.length}: ${study.prompt}`;
-  pose(question, heading, (choice, taken, swapped, said, choices) => {
+  pose(question, state.trained, heading, (choice, taken, swapped, said, choices) => {
     const answer = right === "first" ? (swapped ? "right" : "left") : right;
     const { text } = study.choices.find((one) => one.choice === answer);
     said.textContent = `${choice === answer ? "Right." : "Not quite."} The answer is: ${text}.`;
@@ -262,7 +263,7 @@ function ask(question, total) {
   const done = state.answers.length;
   const bar = made("progress", [], { max: total, value: done });
   bar.setAttribute("aria-label", "answered questions");
-  pose(question, study.prompt, (choice, ms) => {
+  pose(question, formOf(state.rater).indexOf(question), study.prompt, (choice, ms) => {
     state.answers.push({ question, choice, ms });
     save();
     footer();
@@ -296,7 +297,7 @@ function closing() {
 
 state = load();
 try { // whether this browser keeps anything
-  localStorage.setItem(`${place}-trial`, "1");
-  localStorage.removeItem(`${place}-trial`);
+  localStorage.setItem(`${kept}-trial`, "1");
+  localStorage.removeItem(`${kept}-trial`);
 } catch { keeps = false; }
 opening();
