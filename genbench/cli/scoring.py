@@ -24,6 +24,7 @@ __all__ = ["Scored", "score"]
 # What an extractor is, for a title that must not let fd be read as FID; any other is a small classifier.
 _WHAT = {
     "random-conv": "a network with random weights",
+    "log-mel": "statistics of a log-mel spectrogram",
     "ngram": "projected counts of 1- to 4-grams",
     "minilm": "sentence embeddings of all-MiniLM-L6-v2",
 }

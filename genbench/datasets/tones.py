@@ -125,7 +125,7 @@ def draw(count: int, random: torch.Generator) -> Factors:
     """Draw `count` independent factors; every pitch, timbre and envelope alike."""
     uniform = torch.rand(count, _UNIFORMS, generator=random, dtype=torch.float64)
     pitch, timbre, shape = (
-        (uniform[:, place] * len(names)).long() for place, names in enumerate((PITCHES, TIMBRES, ENVELOPES))
+        (uniform[:, place] * count).long() for place, count in enumerate((len(PITCHES), len(TIMBRES), len(ENVELOPES)))
     )
     quiet, loud = LOUDNESS_DB
     hertz = torch.tensor(list(PITCHES.values()), dtype=torch.float64)[pitch]

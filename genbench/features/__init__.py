@@ -32,7 +32,7 @@ __all__ = [
 
 EXTRACTORS = {
     "auto": "for images digits-cnn if they are digits, inception if its weights are available, else classifier, else "
-    "random-conv; for texts ngram",
+    "random-conv; for texts ngram; for clips log-mel",
     "inception": "the 2015 TensorFlow Inception-v3, for images of 1 or 3 channels: 2048 features, 1008 logits",
     "digits-cnn": "a small classifier of 8×8 digits, shipped with genbench: 64 features, 10 logits",
     "dinov2-vits14": "DINOv2's ViT-S/14 from a file, for images of 1 or 3 channels: 384 features, no logits",
@@ -45,24 +45,30 @@ EXTRACTORS = {
     "classifier": "a small classifier, trained once per labelled dataset and kept: 64 features, a logit a class",
     "random-conv": "a convolutional network with fixed random weights, for any images: 64 features, no logits",
     "ngram": "hashed counts of runs of 1 to 4 symbols, projected at random, for any texts: 256 features, no logits",
+    "log-mel": "statistics over time of a log-mel spectrogram, for any clips: 256 features a channel, no logits",
+    "vggish": "VGGish from a file, a network of sounds, for clips at any rate: 128 features, no logits",
     "minilm": "all-MiniLM-L6-v2, a network of sentences' meaning, for texts in English: 384 features, no logits",
 }
 
-FROM_A_FILE = tuple(name for name in EXTRACTORS if name.startswith(("dinov2-", "clip-")))
+_TRANSFORMERS = tuple(name for name in EXTRACTORS if name.startswith(("dinov2-", "clip-")))
+FROM_A_FILE = (*_TRANSFORMERS, "vggish")
 """Those whose weights the user names: there is no place where they are looked for."""
 
 TAKES = {  # the kinds of items that each is for
-    "auto": ("image", "text"),
+    "auto": ("image", "text", "audio"),
     "inception": ("image",),
     "digits-cnn": ("image",),
-    **dict.fromkeys(FROM_A_FILE, ("image",)),
-    "classifier": ("image", "text"),
+    **dict.fromkeys(_TRANSFORMERS, ("image",)),
+    "classifier": ("image", "text", "audio"),
     "random-conv": ("image",),
     "ngram": ("text",),
     "minilm": ("text",),
+    "log-mel": ("audio",),
+    "vggish": ("audio",),
 }
 
-OF_THE_DATASET = ("classifier", "ngram", "minilm")  # which need its classes or symbols, and not only its items
+# Which need its classes, symbols or sample rate, and not only its items.
+OF_THE_DATASET = ("classifier", "ngram", "minilm", "log-mel", "vggish")
 
 WEIGHTS_URL = PUBLISHED.url
 inception_weights_at_hand = weights_at_hand
@@ -111,7 +117,7 @@ def load(
         name: a key of `EXTRACTORS`. `auto` takes Inception only from `weights` or the cache, never from the network.
         dataset: what it will see; `classifier` is trained on its training split.
         device: where it computes.
-        weights: a `.pth` or `.safetensors` file of the architecture, for Inception, DINOv2 and CLIP.
+        weights: a `.pth` or `.safetensors` file of the architecture, for Inception, DINOv2, CLIP and VGGish.
         profile: for Inception a key of `genbench.features.resize.PROFILES`, for DINOv2 and CLIP one of
             `genbench.features.vit_resize.VIT_PROFILES`; None is the first of them.
         precision: `fp32` or `bf16`.
@@ -129,8 +135,9 @@ def load(
         raise InputError(f"extractor '{name}': takes {takes}, and {dataset.name} holds {dataset.kind.noun}")
     folder = cache or cache_root()
     chosen = resolve(name, dataset, weights, folder)
-    if chosen not in ("inception", *FROM_A_FILE):
-        _refuse(chosen, dataset, {"--weights": weights, "--profile": profile})
+    if chosen not in ("inception", *_TRANSFORMERS):
+        files = {} if chosen in FROM_A_FILE else {"--weights": weights}
+        _refuse(chosen, dataset, {**files, "--profile": profile})
     return _LOAD[chosen](_Request(chosen, dataset, device, weights, profile, precision, folder, download, progress))
 
 
@@ -166,11 +173,11 @@ def _of_images(dataset: Dataset, weights: Path | None, cache: Path) -> str:
     return "classifier" if dataset.train.labels is not None and (dataset.classes or 0) > 1 else "random-conv"
 
 
-def _of_texts(dataset: Dataset, weights: Path | None, cache: Path) -> str:
-    return "ngram"
-
-
-_AUTOMATIC: Mapping[str, Callable[[Dataset, Path | None, Path], str]] = {"image": _of_images, "text": _of_texts}
+_AUTOMATIC: Mapping[str, Callable[[Dataset, Path | None, Path], str]] = {
+    "image": _of_images,
+    "text": lambda dataset, weights, cache: "ngram",
+    "audio": lambda dataset, weights, cache: "log-mel",
+}
 
 
 def _inception(request: _Request) -> Extractor:
@@ -221,12 +228,26 @@ def _minilm(request: _Request) -> Extractor:
     return load_minilm(request.symbols, request.dataset.shape[0], request.device, request.precision)
 
 
+def _log_mel(request: _Request) -> Extractor:
+    from genbench.features.log_mel import load_log_mel
+
+    return load_log_mel(request.dataset, request.device, request.precision)
+
+
+def _vggish(request: _Request) -> Extractor:
+    from genbench.features.vggish import load_vggish
+
+    return load_vggish(request.dataset, request.weights, request.device, request.precision)
+
+
 _LOAD: Mapping[str, Callable[[_Request], Extractor]] = {
     "inception": _inception,
-    **dict.fromkeys(FROM_A_FILE, _vision_transformer),
+    **dict.fromkeys(_TRANSFORMERS, _vision_transformer),
     "digits-cnn": _digits_cnn,
     "classifier": _classifier,
     "random-conv": _random_conv,
     "ngram": _ngram,
     "minilm": _minilm,
+    "log-mel": _log_mel,
+    "vggish": _vggish,
 }

@@ -11,15 +11,17 @@ from torch import Tensor
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.locking import locked
 from genbench.errors import InputError
-from genbench.features import image_classifier, text_classifier
+from genbench.features import audio_classifier, image_classifier, text_classifier
 from genbench.features.classifier_network import FEATURES, Classifier, Design, train_classifier
 from genbench.features.extractor import Extractor, place
+from genbench.features.log_mel import audio
 from genbench.features.weight_file import content_sha256, read_metadata, read_tensors, write_tensors
 
 __all__ = ["classifier_extractor", "load_classifier"]
 
 _DESIGNS: Mapping[str, Callable[[Dataset], Design]] = {  # by kind
     "image": lambda dataset: image_classifier.design(dataset.shape),
+    "audio": lambda dataset: audio_classifier.design(dataset.shape, audio(dataset)),
     "text": lambda dataset: text_classifier.design(dataset.shape[0], dataset.kind.levels),
 }
 

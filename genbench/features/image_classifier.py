@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genbench.features.classifier_network import SLOPE, Design
 from genbench.features.intake import Images
 
-__all__ = ["PROCEDURE", "design", "scaled"]
+__all__ = ["PROCEDURE", "body", "design", "scaled"]
 
 PROCEDURE = "classifier-1"  # raise the number whenever a change here or in the training changes the weights
 _WIDTHS = (16, 32, 64, 128)
@@ -28,15 +28,19 @@ def design(shape: torch.Size) -> Design:
     return Design(
         procedure=PROCEDURE,
         intake=Images(scaled, shape),
-        body=lambda: _convolutions(shape) if min(shape[1:]) >= 4 else _connected(shape),
+        body=lambda: body(shape),
         varied=_shifted,
         item_bytes=1024 * shape[1] * shape[2],
         without_labels="random-conv",
     )
 
 
+def body(shape: torch.Size) -> tuple[list[nn.Module], int]:
+    """Return the layers for what lies like images of `shape` (C, H, W), and how many numbers one is after them."""
+    return _convolutions(shape) if min(shape[1:]) >= 4 else _connected(shape)
+
+
 def _convolutions(shape: torch.Size) -> tuple[list[nn.Module], int]:
-    """Return the layers and how many numbers an image is after them."""
     channels, height, width = shape
     stride = max(1, round(min(height, width) / 32))
     layers: list[nn.Module] = []

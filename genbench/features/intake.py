@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from genbench.datasets.decoding import ON_WHITE
 from genbench.errors import InputError
+from genbench.kinds.audio import Audio
 
-__all__ = ["Images", "Intake", "RecipeValue", "Texts", "check_rgb"]
+__all__ = ["Clips", "Images", "Intake", "RecipeValue", "Texts", "check_rgb"]
 
 RecipeValue = str | int | float | bool | None
 
@@ -126,6 +127,46 @@ class Texts(Intake):
 
     def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
         return self.prepare(items.to(device))
+
+
+@dataclass(frozen=True)
+class Clips(Intake):
+    """(B, C, T) int16.
+
+    Args:
+        kind: of the clips, with their sample rate.
+        channels: the one C that is taken.
+        prepare: from such clips as floats in [-1, 1], on the network's device, to what the network takes.
+        length: the one T that is taken, or None for any.
+        named: what of `prepare` changes the features, for the recipe.
+    """
+
+    kind: Audio
+    channels: int
+    prepare: Callable[[Tensor], Tensor]
+    length: int | None = None
+    named: Mapping[str, RecipeValue] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Mapping[str, RecipeValue]:
+        return {"sample_rate": self.kind.sample_rate, **self.named}
+
+    def check_shape(self, extractor: str, shape: torch.Size) -> None:
+        got = "x".join(map(str, shape))
+        if len(shape) != 2 or shape[0] != self.channels:
+            raise InputError(f"extractor '{extractor}': takes clips of {self.channels} channels x samples, got {got}")
+        if self.length is not None and shape[1] != self.length:
+            raise InputError(f"extractor '{extractor}': takes clips of {self.length:,} samples, got {got}")
+
+    def check(self, extractor: str, items: Tensor) -> None:
+        if items.dtype != torch.int16 or items.dim() != 3:
+            raise InputError(
+                f"extractor '{extractor}': takes (B, C, T) int16 clips, got {tuple(items.shape)} {items.dtype}"
+            )
+        self.check_shape(extractor, items.shape[1:])
+
+    def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+        return self.prepare(self.kind.deliver(items.to(device))).to(dtype)
 
 
 def check_rgb(extractor: str, shape: torch.Size) -> None:

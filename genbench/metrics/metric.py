@@ -12,7 +12,7 @@ from genbench.metrics.not_measurable import NotMeasurable
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["CLIP", "DINOV2", "INCEPTION", "Direction", "Metric", "Value"]
+__all__ = ["CLIP", "DINOV2", "INCEPTION", "VGGISH", "Direction", "Metric", "Value"]
 
 Direction = Literal["lower", "higher"]
 
@@ -20,6 +20,7 @@ Direction = Literal["lower", "higher"]
 INCEPTION = "the 2015 Inception-v3"
 CLIP = "CLIP ViT-L/14-336 of OpenAI"
 DINOV2 = "DINOv2's published ViT-L/14"
+VGGISH = "the published VGGish, on clips of one window"
 
 
 @dataclass(frozen=True)

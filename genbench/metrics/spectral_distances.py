@@ -44,7 +44,8 @@ def spectral_convergences(originals: Tensor, reconstructions: Tensor, rate: int)
     """Return each clip's spectral convergence, (N,) float64: NaN for one whose original is silent.
 
     `SC = ‖ |S| − |R| ‖_F / ‖ |S| ‖_F` of the magnitude spectra of both, over bins, frames and channels. 0 for equal
-    clips, 1 for a silent reconstruction, |1 − a| for a clip that is a times as loud. Loud bins weigh most. Blind to phase.
+    clips, 1 for a silent reconstruction, |1 − a| for a clip that is a times as loud. Loud bins weigh most. Blind to
+    phase.
 
     Paper: Arik, Jun & Diamos 2019, "Fast spectrogram inversion using multi-head convolutional neural networks",
     https://arxiv.org/abs/1808.06719

@@ -32,7 +32,7 @@ from genbench.metrics.constants import (
     SPECTRUM_VALUES,
     UNIFORM_SHARE,
 )
-from genbench.metrics.metric import DINOV2, INCEPTION, Direction, Metric, Value
+from genbench.metrics.metric import DINOV2, INCEPTION, VGGISH, Direction, Metric, Value
 from genbench.metrics.optional_table import OPTIONAL_METRICS
 from genbench.metrics.text_table import TEXT_METRICS
 
@@ -41,7 +41,7 @@ __all__ = ["DIRECTIONS", "METRICS"]
 _ALL = (
     Metric(
         name="frechet_distance",
-        values=(Value("fd", "lower", {"fid": INCEPTION, "fd_dinov2": DINOV2}),),
+        values=(Value("fd", "lower", {"fid": INCEPTION, "fd_dinov2": DINOV2, "fad": VGGISH}),),
         needs=("samples", "reference"),
         least_count=2,
         function="frechet:measure",

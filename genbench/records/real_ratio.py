@@ -10,7 +10,7 @@ from genbench.records.intervals import Mean, quantile
 
 __all__ = ["REAL_ABOVE_ZERO", "RealRatio", "of_real", "real_mean"]
 
-REAL_ABOVE_ZERO = ("fid", "fd_dinov2", "fd", "class_fid", "class_fd", "mind")
+REAL_ABOVE_ZERO = ("fid", "fd_dinov2", "fad", "fd", "class_fid", "class_fd", "mind")
 """Distances that a finite count of real data has too, so that a ratio to it says something; unbiased ones do not."""
 
 

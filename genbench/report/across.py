@@ -21,7 +21,7 @@ from genbench.report.sections import Section
 
 __all__ = ["DISTANCES", "Across", "Outcome", "Place", "across"]
 
-DISTANCES = ("fid", "fd_dinov2", "fd")
+DISTANCES = ("fid", "fd_dinov2", "fad", "fd")
 """What is aggregated unless another number is named: the distance that a section is sorted by."""
 
 _OF_DATASET = frozenset({"extractor", "samples"})  # another on another dataset; its own recipe says which

@@ -11,15 +11,16 @@ from genbench.records.statistics import Direction
 __all__ = ["HEADLINE", "Quantity", "arrow", "in_reading_order", "main_metric", "quantity"]
 
 HEADLINE = (
-    *("fid", "fd_dinov2", "fd", "inception_score", "classifier_score"),
+    *("fid", "fd_dinov2", "fad", "fd", "inception_score", "classifier_score"),
     *("reconstruction_mse", "psnr", "ssim", "bits_per_dim", "bits_per_char", "oracle_nll", "valid_fraction"),
 )
 """The numbers of the first table, in its order; the others stand in a table of their own."""
 
-_MAIN = ("fid", "fd_dinov2", "fd")
+_MAIN = ("fid", "fd_dinov2", "fad", "fd")
 _HEADINGS = {
     "fid": "FID",
     "fd_dinov2": "FD-DINOv2",
+    "fad": "FAD",
     "inception_score": "Inception score",
     "inception_score_std": "Inception score's deviation",
     "classifier_score_std": "classifier score's deviation",

@@ -126,8 +126,8 @@ def _critic_layers(coarsest: int, widths: list[int], shuffle: int) -> list[nn.Mo
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING), nn.LeakyReLU(0.2), PhaseShuffle(shuffle)]
-    # The paper shuffles before a convolution: after the last one there is none.
-    return [*layers[:-1], nn.Flatten(), nn.Linear(widths[-1] * coarsest, 1)]
+    # The paper shuffles before a convolution: after the last one there is none. A bias would cancel out of each loss.
+    return [*layers[:-1], nn.Flatten(), nn.Linear(widths[-1] * coarsest, 1, bias=False)]
 
 
 def _initialise(module: nn.Module) -> None:
