@@ -11,9 +11,10 @@ from genbench.report.montage import MOST_TILES
 from genbench.report.sections import Section
 from genbench.report.speeds import MOST_BARS
 
-__all__ = ["Pictures", "losses", "quality_curves", "reconstructions", "samples", "speeds"]
+__all__ = ["PAIRS", "Pictures", "losses", "quality_curves", "reconstructions", "samples", "speeds"]
 
 
+PAIRS = "the original on the left, its reconstruction on the right of each pair"
 _INTERVALS = ", with 95% intervals over seeds (of a cost: geometric mean and interval of its logarithm)"
 
 
@@ -53,7 +54,7 @@ def reconstructions(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "reconstructions",
         f"reconstructions on {section.name}",
-        f"Held-out {section.noun}, each beside the model's reconstruction of it.",
+        f"Held-out {section.noun}; {PAIRS}.",
     )
 
 
@@ -62,10 +63,10 @@ def quality_curves(section: Section, pictures: Pictures) -> list[str]:
     heading = _heading(section)
     lines = (
         "thick, the mean over seeds; thin, each seed (beyond five seeds a band from the least to the greatest); "
-        "dashed, the controls"
+        "dashed, the controls; hollow, at the edge of an axis that has no zero, before the first step"
     )
     if not section.is_repeated:
-        lines = "dashed, the controls"
+        lines = "dashed, the controls; hollow, at the edge of an axis that has no zero, before the first step"
     return pictures.show(
         "quality",
         f"{heading} against training {section.noun}, seconds and FLOPs on {section.name}",
@@ -96,7 +97,8 @@ def losses(section: Section, pictures: Pictures) -> list[str]:
     return pictures.show(
         "losses",
         f"losses of each model on {section.name}",
-        "Losses under the names that each model gives them; they are not comparable between models."
+        "Losses under the names that each model gives them; they are not comparable between models. Each point is the "
+        "mean over the steps since the point before, so a curve begins after the first steps and not at zero."
         f"{_best(section, MOST_PANELS)}",
     )
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from genbench.records.statistics import Summary, summarise
 from genbench.report.escape import code, text
-from genbench.report.formatting import NOTHING, amount, interval, memory, plain
+from genbench.report.formatting import NOTHING, amount, flag, interval, memory, plain
 from genbench.report.machines import Machine
-from genbench.report.quantities import HEADLINE, quantity
+from genbench.report.quantities import FLAGS, HEADLINE, quantity
 from genbench.report.rows import Column, Row
 from genbench.report.sections import Section
 
@@ -153,12 +153,14 @@ def _cells(row: Row, columns: Sequence[Column]) -> list[str]:
         return [f"not applicable: {text(row.unsuitable)}", *[NOTHING] * (len(columns) - 1)] if columns else []
     if not row.records:
         return ["failed", *[NOTHING] * (len(columns) - 1)] if columns else []
-    return [_cell(row.summary(column), len(row.records)) for column in columns]
+    return [_cell(column[0], row.summary(column), len(row.records)) for column in columns]
 
 
-def _cell(summary: Summary, seeds: int) -> str:
+def _cell(metric: str, summary: Summary, seeds: int) -> str:
     if summary.n == 0:
         return NOTHING
+    if metric in FLAGS:
+        return flag(summary.mean)
     fewer = f" (n = {summary.n})" if summary.n < seeds else ""
     return interval(summary.mean, summary.half_width) + fewer
 
