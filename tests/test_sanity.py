@@ -329,7 +329,7 @@ def test_markdown_and_csv_hold_the_same_verdicts() -> None:
         "| Copying | `c` |\n| --- | --- |\n| copies | n/m |",
     ]
     assert (
-        "a, copies: wrong: expected no better, found better by 0.3 ± 0.01 than 0.2 at level 1, 0.15 units"
+        "a, copies: wrong: expected no better, found better by 0.30 ± 0.01 than 0.2 at level 1, 0.15 units"
         in as_text(findings)
     )
     rows = list(csv.DictReader(as_csv(findings).splitlines()))

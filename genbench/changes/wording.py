@@ -12,8 +12,8 @@ from genbench.changes.expression import Term, applying
 from genbench.changes.gate import Judgement, Verdict
 from genbench.changes.measures import Measure
 from genbench.records.statistics import Summary
-from genbench.report.formatting import NOTHING, amount, interval, memory, p_value, percent, plain
-from genbench.report.quantities import HEADLINE
+from genbench.report.formatting import NOTHING, amount, flag, interval, memory, p_value, percent, plain
+from genbench.report.quantities import FLAGS, HEADLINE
 
 __all__ = ["Shown", "cells", "headline", "judgement_text", "split", "HEADER"]
 
@@ -134,6 +134,8 @@ def _value(measure: Measure, summary: Summary) -> str:
         return memory(summary.mean)
     if measure.kind == "size":
         return amount(summary.mean)
+    if measure.name in FLAGS:
+        return flag(summary.mean)
     return interval(summary.mean, summary.half_width)
 
 

@@ -96,17 +96,21 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
 
 def _print_table(scored: Scored) -> None:
     from genbench.metrics.remarks import remark
-    from genbench.report.quantities import arrow, quantity
+    from genbench.report.formatting import flag, interval
+    from genbench.report.quantities import FLAGS, arrow, quantity
 
     numbers, floor = scored.numbers, scored.floor
     say(scored.title)
     names = {name: name + arrow(quantity(name).direction) for name in numbers}
     width = max(map(len, names.values()), default=0)
     for name, number in numbers.items():
-        error = "" if number.standard_error is None else f"± {number.standard_error:.2g}"
-        real = f"real {floor[name].value:.4g}" if name in floor else ""
+        exact = (
+            f"{number.value:.6g}" if number.standard_error is None else interval(number.value, number.standard_error)
+        )
+        shown = flag(number.value) if name in FLAGS else exact
+        real = f"real {floor[name].value:.4g}" if name in floor and name not in FLAGS else ""
         beside = f"  {real:<15}" if floor else ""
-        click.echo(f"{names[name]:<{width}}  {number.value:<12.6g}  {error:<10}{beside}  recipe {number.recipe}")
+        click.echo(f"{names[name]:<{width}}  {shown:<24}{beside}  recipe {number.recipe}")
     if any(number.standard_error is not None for number in numbers.values()):
         click.echo("±: one standard error over draws of as many samples; the reference stays as it is", err=True)
     for name, number in numbers.items():

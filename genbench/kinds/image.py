@@ -63,7 +63,7 @@ class _Image(Kind):
         pictures.save_grid(path, items)
 
     def show_pairs(self, path: Path, originals: Tensor, restored: Tensor) -> None:
-        pictures.save_grid(path, torch.stack([originals, restored], 1).flatten(0, 1))
+        pictures.save_pairs(path, originals, restored)
 
     def shown(self, shape: torch.Size) -> int:
         return _POINTS if shape == _POINT else _IN_A_GRID

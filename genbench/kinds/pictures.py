@@ -11,7 +11,7 @@ from torch import Tensor
 from genbench.kinds.grid import BACKGROUND, COLUMNS, GAP, enlargement
 from genbench.machine.atomic import replacing
 
-__all__ = ["save_grid"]
+__all__ = ["save_grid", "save_pairs"]
 
 
 def save_grid(path: Path, images: Tensor) -> None:
@@ -22,6 +22,22 @@ def save_grid(path: Path, images: Tensor) -> None:
     """
     with replacing(path) as temporary:
         _grid(images).save(temporary, format="PNG")
+
+
+def save_pairs(path: Path, originals: Tensor, restored: Tensor) -> None:
+    """Write (N, C, H, W) uint8 twice as `save_grid` does: each original with what was restored of it on its right.
+
+    Points of a plane are two planes side by side, since in one nobody could tell which are restored.
+    """
+    if originals.shape[1:] == (2, 1, 1):
+        left, right = _plane(originals), _plane(restored)
+        canvas = Image.new("L", (left.width + GAP + right.width, left.height))
+        canvas.paste(left, (0, 0))
+        canvas.paste(right, (left.width + GAP, 0))
+    else:
+        canvas = _grid(torch.stack([originals, restored], 1).flatten(0, 1))
+    with replacing(path) as temporary:
+        canvas.save(temporary, format="PNG")
 
 
 def _grid(images: Tensor) -> Image.Image:

@@ -25,7 +25,7 @@ from genbench.report.machines import Machine, machines, ran
 from genbench.report.merging import Cells, merged
 from genbench.report.model import markdown
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
-from genbench.report.pictures import Pictures
+from genbench.report.pictures import PAIRS, Pictures
 from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
 from genbench.report.standings import standings
@@ -166,12 +166,12 @@ def _draw(
     replacing: Replacing,
 ) -> Pictures:
     files, listings = {}, {}
-    for kind, tiles, listed in (
-        ("samples", sample_tiles(section, directory), text_listing),
-        ("reconstructions", reconstruction_tiles(section, directory), pair_listing),
+    for kind, tiles, listed, note in (
+        ("samples", sample_tiles(section, directory), text_listing, ""),
+        ("reconstructions", reconstruction_tiles(section, directory), pair_listing, PAIRS),
     ):
         name = f"figures/{section.slug}-{kind}.png"
-        if write_montage(tiles, directory / name, replacing):
+        if write_montage(tiles, directory / name, replacing, note):
             files[kind] = name
         elif listing := listed(tiles):
             listings[kind] = listing

@@ -17,7 +17,17 @@ from genbench.records.score import ONE
 from genbench.records.statistics import summarise
 from genbench.report.across import Across
 from genbench.report.curves import MOST_LINES
-from genbench.report.drawing import GREY, Margins, Style, caption, label_inches, new_figure, save
+from genbench.report.drawing import (
+    GREY,
+    Margins,
+    Style,
+    caption,
+    label_inches,
+    legend_above,
+    legend_room,
+    new_figure,
+    save,
+)
 from genbench.report.speeds import MOST_BARS
 from genbench.report.standings import Standing, in_standing_order, mean_ranks
 
@@ -62,8 +72,10 @@ def _standing_figure(found: Across, made: Sequence[Standing], colours: Mapping[s
     """Return the interquartile means as points with intervals, and the performance profiles of the best models."""
     shown = made[:MOST_BARS]
     names = [caption(one.model) for one in shown]
-    margins = Margins(left=0.25 + label_inches(names), across=0.9)
-    figure, (left, right) = new_figure(11.5, max(3.2, 0.42 * len(shown) + 1.0), columns=2, margins=margins)
+    across, legend = legend_room(names[:MOST_LINES], 11.5)
+    margins = Margins(left=0.25 + label_inches(names), across=0.9, top=0.35 + legend)
+    height = max(3.2, 0.42 * len(shown) + 1.0) + legend + 0.2
+    figure, (left, right) = new_figure(11.5, height, columns=2, margins=margins)
     for place, one in enumerate(shown):
         colour, marker = colours[one.model]
         left.errorbar(
@@ -76,6 +88,7 @@ def _standing_figure(found: Across, made: Sequence[Standing], colours: Mapping[s
     left.set_xlabel("interquartile mean score →")
     _levels(left, found)
     _draw_profiles(right, found, made[:MOST_LINES], colours)
+    legend_above(figure, [right], across)
     return figure
 
 
@@ -87,12 +100,11 @@ def _draw_profiles(axis: Axes, found: Across, made: Sequence[Standing], colours:
     for model, held in strata.items():
         drawn, colour = profile(held, at.tolist()), colours[model][0]
         axis.fill_between(at, drawn.low, drawn.high, color=colour, alpha=0.08, linewidth=0, step="pre")
-        axis.step(at, drawn.shares, color=colour, label=caption(model, most=24))
+        axis.step(at, drawn.shares, color=colour, label=caption(model))
     axis.set_ylim(-0.02, 1.02)
     axis.set_xlim(at[0], at[-1])
     axis.set_xlabel("score τ")
     axis.set_ylabel("share of runs above τ")
-    axis.legend(fontsize=9, frameon=True, framealpha=0.8, edgecolor="none")
 
 
 def _place_figure(found: Across, models: Sequence[str], colours: Mapping[str, Style]) -> Figure:
@@ -100,11 +112,10 @@ def _place_figure(found: Across, models: Sequence[str], colours: Mapping[str, St
     drawn = [model for model in models if model in found.scores][:MOST_LINES]
     places = found.scored[:_MOST_PLACES]
     names = [caption(place.name) for place in places]
-    across = max(1, min(len(drawn), int(11.0 / (0.9 + label_inches(map(caption, drawn))))))
-    legend = 0.25 * math.ceil(len(drawn) / across) + 0.1
+    across, legend = legend_room([caption(model) for model in drawn], 11.5)
     each = max(0.4, 0.11 * len(drawn) + 0.15)
-    margins = Margins(left=0.25 + label_inches(names), top=0.15 + legend)
-    figure, (axis,) = new_figure(11.5, each * len(places) + 0.8 + legend, margins=margins)
+    margins = Margins(left=0.25 + label_inches(names), top=0.35 + legend)
+    figure, (axis,) = new_figure(11.5, each * len(places) + 1.0 + legend, margins=margins)
     for position, model in enumerate(drawn):
         colour, marker = colours[model]
         offset = 0.7 * ((position + 0.5) / len(drawn) - 0.5)
@@ -131,7 +142,7 @@ def _place_figure(found: Across, models: Sequence[str], colours: Mapping[str, St
         axis.axhline(line - 0.5, color="#e4e4e4", linewidth=0.8)
     axis.set_xlabel("score →")
     _levels(axis, found)
-    figure.legend(loc="upper center", ncols=across, borderaxespad=0.2)
+    legend_above(figure, [axis], across)
     return figure
 
 
@@ -143,8 +154,8 @@ def _levels(axis: Axes, found: Across) -> None:
         if low - 0.5 <= level <= high + 0.5:
             axis.axvline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
             axis.annotate(
-                name, (level, 1.0), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-                color=GREY, fontsize=9.5,
+                name, (level, 1.0), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points", va="bottom",
+                ha="center", color=GREY, fontsize=9.5,
             )  # fmt: skip
 
 

@@ -17,15 +17,17 @@ from genbench.report.drawing import (
     Style,
     caption,
     count_axis,
+    dashes,
     label_inches,
+    legend_above,
+    legend_room,
     new_figure,
-    styles,
     value_axis,
 )
 from genbench.report.rows import Row, measured
 from genbench.report.sections import Section
 
-__all__ = ["MOST_LINES", "MOST_PANELS", "loss_figure", "quality_figure"]
+__all__ = ["MOST_LINES", "MOST_PANELS", "loss_figure", "main_values", "quality_figure"]
 
 MOST_LINES = 7
 MOST_PANELS = 12
@@ -48,25 +50,27 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
     drawn = [row for row in section.models if _has_curve(row, metric)][:MOST_LINES]
     if not drawn:
         return None
-    levels = [(row, row.summary(section.main).mean) for row in section.controls if row.records]
-    levels = [(row, level) for row, level in levels if math.isfinite(level)]
-    across = min(len(drawn), int(_WIDTH / (0.7 + label_inches(caption(row.name) for row in drawn))))
-    legend_inches = 0.25 * math.ceil(len(drawn) / across)
+    levels = _levels(section)
+    across, legend_inches = legend_room([caption(row.name) for row in drawn], _WIDTH)
+    everything = main_values(section)
     right = 0.15 + label_inches(caption(row.name) for row, _ in levels)
     figure, axes = new_figure(
-        _WIDTH, 3.85 + legend_inches, columns=3, margins=Margins(top=0.25 + legend_inches, right=right)
+        _WIDTH,
+        3.85 + legend_inches,
+        columns=3,
+        margins=Margins(top=0.25 + legend_inches, left=0.9, right=right, across=0.95),
     )
     along = [name for name, _ in _AXES if one_machine or name != "elapsed_s"]
     wanted = [(name, "numbers", metric) for name in along]
     curves = {row.name: dict(zip(along, _curves(row, wanted), strict=True)) for row in drawn}
     for axis, (name, label) in zip(axes, _AXES, strict=True):
-        everything = [level for _, level in levels]
         distances: list[float] = []
+        first: list[tuple[Row, float]] = []
         for row in drawn if name in along else ():
             x, y = curves[row.name][name]
             if x.size:
-                everything += [float(value) for value in y[np.isfinite(y)]]
                 distances.append(float(np.nanmax(x)))
+                first += [(row, float(y[:, 0].mean()))] if not x[:, 0].any() else []
                 _line(axis, x, y, colours[row.name], caption(row.name))
         if not distances:
             why = "not recorded" if one_machine else "not compared:\nseveral machines"
@@ -74,11 +78,36 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
         _finish(axis, label.format(noun=section.noun), distances, everything)
         for _, level in levels:
             axis.axhline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
-    axes[0].set_ylabel(section.quantity.axis)
+        if axis.get_xscale() == "log":  # which has no place for the start
+            for row, value in first:
+                _mark_start(axis, value, colours[row.name])
+        axis.set_ylabel(section.quantity.axis)
     _name_levels(axes[-1], levels)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=across, borderaxespad=0.2)
+    legend_above(figure, axes, across)
     return figure
+
+
+def main_values(section: Section) -> list[float]:
+    """Return what decides on the scale of the main metric, in whatever figure it is drawn: its curves and levels."""
+    if not section.main:
+        return []
+    drawn = [row for row in section.models if row.records][:MOST_LINES]
+    held = [record["curve"] for row in drawn for record in row.records]
+    found = [
+        measured(point["numbers"][section.main[0]])
+        for curve in held
+        for point in curve
+        if section.main[0] in (point.get("numbers") or {})
+    ]
+    found += [row.summary(section.main).mean for row in drawn]
+    return [value for value in [*found, *(level for _, level in _levels(section))] if math.isfinite(value)]
+
+
+def _levels(section: Section) -> list[tuple[Row, float]]:
+    """Return the controls with their main metric."""
+    assert section.main
+    levels = [(row, row.summary(section.main).mean) for row in section.controls if row.records]
+    return [(row, level) for row, level in levels if math.isfinite(level)]
 
 
 def loss_figure(section: Section) -> Figure | None:
@@ -92,27 +121,30 @@ def loss_figure(section: Section) -> Figure | None:
         return None
     columns = min(4, len(drawn)) if len(drawn) != 5 else 3
     count = math.ceil(len(drawn) / columns)
+    width = max(2.9 * columns, 4.2)
+    strokes = dashes(name for _, names in drawn for name in names[:MOST_LINES])  # one loss looks alike in all panels
+    across, legend_inches = legend_room([caption(name, most=22) for name in strokes], width)
     figure, axes = new_figure(
-        max(2.9 * columns, 4.2),
-        2.75 * count,
+        width,
+        2.75 * count + legend_inches + 0.1,
         columns=columns,
         rows=count,
-        margins=Margins(top=0.35, left=0.6, right=0.3),
+        margins=Margins(top=0.45 + legend_inches, left=0.75, right=0.2, across=0.85),
     )
     for axis, (row, names) in zip(axes, drawn, strict=False):
         everything: list[float] = []
-        coloured = styles(names[:MOST_LINES])
-        curves = _curves(row, [("items", "losses", name) for name in coloured])
-        for (name, style), (x, y) in zip(coloured.items(), curves, strict=True):
+        shown = names[:MOST_LINES]
+        curves = _curves(row, [("items", "losses", name) for name in shown])
+        for name, (x, y) in zip(shown, curves, strict=True):
             everything += [float(value) for value in y[np.isfinite(y)]]
             if x.size:
-                _line(axis, x, y, (style[0], ""), caption(name, most=22))
+                _line(axis, x, y, (strokes[name][0], ""), caption(name, most=22), strokes[name][1])
         axis.set_title(caption(row.name, most=24), fontweight="bold")
         _finish(axis, f"training {section.noun}", [], everything)
-        if axis.lines:  # a record may hold losses that are no numbers
-            axis.legend(fontsize=9, handlelength=1.4, borderaxespad=0.2, frameon=True, framealpha=0.8, edgecolor="none")
+        axis.set_ylabel("loss")
     for axis in axes[len(drawn) :]:
         axis.set_visible(False)
+    legend_above(figure, axes, across)
     return figure
 
 
@@ -155,14 +187,30 @@ def _points(curve: Sequence[Mapping[str, Any]], place: str, kind: str, name: str
             yield float(where), measured(value)
 
 
-def _line(axis: Axes, x: Points, y: Points, style: Style, label: str) -> None:
+def _line(axis: Axes, x: Points, y: Points, style: Style, label: str, stroke: Any = "-") -> None:
     colour, marker = style
     where, mean = x.mean(axis=0), y.mean(axis=0)
     if 1 < len(y) <= _MOST_THIN_LINES:
         axis.plot(x.T, y.T, color=colour, linewidth=0.8, alpha=0.4)
     elif len(y) > 1:
         axis.fill_between(where, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.18, linewidth=0)
-    axis.plot(where, mean, color=colour, marker=marker, label=label)
+    axis.plot(where, mean, color=colour, marker=marker, linestyle=stroke, label=label)
+
+
+def _mark_start(axis: Axes, value: float, style: Style) -> None:
+    """Draw what was measured before the first step, hollow, on the edge of an axis that begins after it."""
+    colour, marker = style
+    axis.plot(
+        [0.0],
+        [value],
+        transform=axis.get_yaxis_transform(),
+        color=colour,
+        marker=marker,
+        markerfacecolor="white",
+        linestyle="",
+        clip_on=False,
+        zorder=5,
+    )
 
 
 def _finish(axis: Axes, label: str, distances: Sequence[float], values: Sequence[float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +27,11 @@ __all__ = [
     "Style",
     "caption",
     "count_axis",
+    "dashes",
     "font_file",
     "label_inches",
+    "legend_above",
+    "legend_room",
     "new_figure",
     "plain_style",
     "save",
@@ -40,6 +44,11 @@ __all__ = [
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#767676"
+
+# Of losses: none is a model's, so nobody takes a generator for the model of that colour. Tol (2021), Colour schemes,
+# https://personal.sron.nl/~pault/: of "muted", those that are far from the ones above. Beyond them the stroke changes.
+_LOSS_COLOURS = ("#332288", "#999933", "#882255", "#117733", "#555555", "#AA4499")
+_STROKES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 _SETTINGS = {
     "font.family": ["DejaVu Sans"],
@@ -130,6 +139,27 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
     return found
 
 
+def dashes(names: Iterable[str]) -> dict[str, tuple[str, Any]]:
+    """Return a colour and a stroke for each name of a loss; no colour is a model's."""
+    return {
+        name: (_LOSS_COLOURS[place % len(_LOSS_COLOURS)], _STROKES[place // len(_LOSS_COLOURS) % len(_STROKES)])
+        for place, name in enumerate(dict.fromkeys(names))
+    }
+
+
+def legend_above(figure: Figure, axes: Sequence[Axes], across: int) -> None:
+    """Name the lines of all axes once, over the figure, where the names cover no line."""
+    named = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if named:
+        figure.legend(named.values(), named.keys(), loc="upper center", ncols=across, borderaxespad=0.2)
+
+
+def legend_room(names: Sequence[str], width: float) -> tuple[int, float]:
+    """Return how many of these captions fit beside each other in `width` inches, and how high all of them are."""
+    across = max(1, min(len(names), int(width / (0.7 + label_inches(names)))))
+    return across, 0.25 * math.ceil(len(names) / across)
+
+
 def count_axis(axis: Axes, across: Sequence[float]) -> None:
     """Lay out an x axis of counts or seconds: from zero with ticks such as `50k`, or logarithmic.
 
@@ -147,7 +177,7 @@ def count_axis(axis: Axes, across: Sequence[float]) -> None:
 
 def value_axis(axis: Axes, values: Sequence[float]) -> None:
     """Lay out a y axis for these values: logarithmic where they are positive and span more than a factor of 20."""
-    axis.set_yscale(_scale(values))
+    axis.set_yscale(_scale(values), **({"nonpositive": "clip"} if _scale(values) == "log" else {}))
     if axis.get_yscale() == "log":
         _name_powers(axis.yaxis)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["NOTHING", "amount", "interval", "memory", "p_value", "percent", "plain"]
+__all__ = ["NOTHING", "amount", "flag", "interval", "memory", "p_value", "percent", "plain"]
 
 NOTHING = "–"
 _DIGITS = 4
@@ -63,6 +63,17 @@ def interval(mean: float | None, half_width: float | None) -> str:
         return f"({mean / scale:.{digits}f} ± {half_width / scale:.{digits}f})e{power}"
     places = max(0, decimals)
     return f"{round(mean, decimals) + 0.0:,.{places}f} ± {round(half_width, decimals):,.{places}f}"
+
+
+def flag(share: float) -> str:
+    """Return what stands for a yes or a no that this share of the seeds has.
+
+    >>> flag(1.0), flag(0.0), flag(2 / 3), flag(math.nan)
+    ('yes', 'no', 'yes in 67%', '–')
+    """
+    if math.isnan(share):
+        return NOTHING
+    return {0.0: "no", 1.0: "yes"}.get(share, f"yes in {share:.0%}")
 
 
 def amount(value: float | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image, ImageDraw, ImageFont
 
 from genbench.machine.atomic import Replacing, replacing
-from genbench.report.drawing import caption, font_file
+from genbench.report.drawing import GREY, caption, font_file
 from genbench.report.frame import Record
 from genbench.report.sections import Section
 
@@ -53,8 +53,12 @@ def reconstruction_tiles(section: Section, directory: Path) -> list[Tile]:
     return _tiles(section, directory, "reconstructions")
 
 
-def write_montage(tiles: Sequence[Tile], path: Path, replacing: Replacing = replacing) -> bool:
-    """Write the tiles as one PNG, without those that cannot be read. Return whether there was anything to write."""
+def write_montage(tiles: Sequence[Tile], path: Path, replacing: Replacing = replacing, note: str = "") -> bool:
+    """Write the tiles as one PNG, without those that cannot be read. Return whether there was anything to write.
+
+    Args:
+        note: a line over all of them.
+    """
     read = [(tile.name, image) for tile in tiles[:MOST_TILES] if (image := _read(tile.path))]
     if not read:
         return False
@@ -65,14 +69,16 @@ def write_montage(tiles: Sequence[Tile], path: Path, replacing: Replacing = repl
         max(image.height for _, image in read[start : start + columns]) for start in range(0, len(read), columns)
     ]
     line = _TEXT + 10
-    canvas = Image.new(
-        "RGB", (columns * (width + _GAP) + _GAP, sum(heights) + len(heights) * (line + _GAP) + _GAP), "white"
-    )
+    whole, over = columns * (width + _GAP) + _GAP, line if note else 0
+    canvas = Image.new("RGB", (whole, over + sum(heights) + len(heights) * (line + _GAP) + _GAP), "white")
     draw = ImageDraw.Draw(canvas)
+    if note:
+        small = ImageFont.truetype(str(font_file()), _TEXT - 3)
+        draw.text((whole / 2, _GAP), _fitting(note, small, whole - 2 * _GAP), fill=GREY, font=small, anchor="ma")
     for position, (name, image) in enumerate(read):
         row, column = divmod(position, columns)
         left = _GAP + column * (width + _GAP)
-        top = _GAP + sum(heights[:row]) + row * (line + _GAP)
+        top = over + _GAP + sum(heights[:row]) + row * (line + _GAP)
         draw.text((left + width / 2, top), _fitting(caption(name), font, width), fill="#222222", font=font, anchor="ma")
         canvas.paste(image, (left + (width - image.width) // 2, top + line))
     with replacing(path) as temporary:

@@ -12,12 +12,13 @@ from genbench.report.montage import MOST_TILES
 from genbench.report.sections import Section
 from genbench.report.speeds import MOST_BARS
 
-__all__ = ["GALLERIES", "Pictures", "losses", "quality_curves", "reconstructions", "samples", "speeds"]
+__all__ = ["GALLERIES", "PAIRS", "Pictures", "losses", "quality_curves", "reconstructions", "samples", "speeds"]
 
 
 GALLERIES = ("samples", "reconstructions")
 """What the models made, rather than a drawing of numbers."""
 
+PAIRS = "the original on the left, its reconstruction on the right of each pair"
 _INTERVALS = ", with 95% intervals over seeds (of a cost: geometric mean and interval of its logarithm)"
 
 
@@ -64,7 +65,7 @@ def reconstructions(section: Section, pictures: Pictures) -> list[str]:
         section,
         "reconstructions",
         f"reconstructions on {section.name}",
-        f"Held-out {section.noun}, each beside the model's reconstruction of it.",
+        f"Held-out {section.noun}; {PAIRS}.",
     )
 
 
@@ -73,10 +74,10 @@ def quality_curves(section: Section, pictures: Pictures) -> list[str]:
     heading = _heading(section)
     lines = (
         "thick, the mean over seeds; thin, each seed (beyond five seeds a band from the least to the greatest); "
-        "dashed, the controls"
+        "dashed, the controls; hollow, at the edge of an axis that has no zero, before the first step"
     )
     if not section.is_repeated:
-        lines = "dashed, the controls"
+        lines = "dashed, the controls; hollow, at the edge of an axis that has no zero, before the first step"
     return pictures.show(
         section,
         "quality",
@@ -111,7 +112,8 @@ def losses(section: Section, pictures: Pictures) -> list[str]:
         section,
         "losses",
         f"losses of each model on {section.name}",
-        "Losses under the names that each model gives them; they are not comparable between models."
+        "Losses under the names that each model gives them; they are not comparable between models. Each point is the "
+        "mean over the steps since the point before, so a curve begins after the first steps and not at zero."
         f"{_best(section, MOST_PANELS)}",
     )
 

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from genbench.metrics import DIRECTIONS
 from genbench.records.statistics import Direction
 
-__all__ = ["HEADLINE", "Quantity", "arrow", "in_reading_order", "main_metric", "quantity"]
+__all__ = ["FLAGS", "HEADLINE", "Quantity", "arrow", "in_reading_order", "main_metric", "quantity"]
 
 HEADLINE = (
     *("fid", "fd_dinov2", "fad", "fd", "inception_score", "classifier_score"),
     *("reconstruction_mse", "psnr", "ssim", "bits_per_dim", "bits_per_char", "oracle_nll", "valid_fraction"),
 )
 """The numbers of the first table, in its order; the others stand in a table of their own."""
+
+FLAGS = frozenset({"fewer_than_dimensions"})
+"""What is 1 where it holds and 0 where it does not: said in words."""
 
 _MAIN = ("fid", "fd_dinov2", "fad", "fd")
 _HEADINGS = {
@@ -24,6 +27,7 @@ _HEADINGS = {
     "inception_score": "Inception score",
     "inception_score_std": "Inception score's deviation",
     "classifier_score_std": "classifier score's deviation",
+    "fewer_than_dimensions": "fewer samples than dimensions",
     "fid_infinity": "FID∞",
     "fd_infinity": "fd∞",
     "fid_gap": "FID gap, held out − train",

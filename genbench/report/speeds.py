@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genbench.records.statistics import Summary, summarise
+from genbench.report.curves import main_values
 from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, label_inches, new_figure, value_axis
 from genbench.report.formatting import amount
 from genbench.report.machines import Machine
@@ -87,7 +88,7 @@ def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequ
     found = [[point for point in points if point[1].n and point[2].n] for points in found]
     if min(map(len, found)) < 2:
         return None
-    figure, axes = new_figure(11.5, 4.0, columns=2, margins=Margins(right=0.5, across=1.0))
+    figure, axes = new_figure(11.5, 4.0, columns=2, margins=Margins(left=0.9, right=0.5, across=1.3))
     for axis, points, (label, _) in zip(axes, found, panels, strict=True):
         for row, cost, quality in points:
             colour, marker = colours[row.name]
@@ -101,12 +102,12 @@ def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequ
                 markersize=8,
                 capsize=3,
             )
-        _scale(axis, points)
+        _scale(axis, points, main_values(section))
         for row, cost, quality in points:
             axis.annotate(caption(row.name), (cost.mean, quality.mean), (8, 6), textcoords="offset points", fontsize=10)
         _draw_floor(axis, section)
         axis.set_xlabel(label)
-    axes[0].set_ylabel(section.quantity.axis)
+        axis.set_ylabel(section.quantity.axis)
     return figure
 
 
@@ -138,10 +139,11 @@ def _geometric(row: Row, read: Callable[[Mapping[str, Any]], float | None]) -> _
     return _Cost(mean, [[mean - low], [high - mean]], logs.n)
 
 
-def _scale(axis: Axes, points: Sequence[tuple[Row, _Cost, Summary]]) -> None:
-    across, upwards = [cost.mean for _, cost, _ in points], [quality.mean for _, _, quality in points]
+def _scale(axis: Axes, points: Sequence[tuple[Row, _Cost, Summary]], values: Sequence[float]) -> None:
+    """Lay out both axes: quality on the scale that it has along the training, whatever is in sight here."""
+    across = [cost.mean for _, cost, _ in points]
     axis.margins(x=0.18, y=0.15)
-    value_axis(axis, upwards)
+    value_axis(axis, values)
     count_axis(axis, across)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from genbench.records.statistics import summarise
 from genbench.report.escape import code, text
-from genbench.report.formatting import NOTHING, amount, interval, memory, plain
+from genbench.report.formatting import NOTHING, amount, flag, interval, memory, plain
 from genbench.report.machines import Machine
 from genbench.report.model import Cell, Table
-from genbench.report.quantities import HEADLINE, quantity
+from genbench.report.quantities import FLAGS, HEADLINE, quantity
 from genbench.report.rows import Column, Row
 from genbench.report.sections import Section
 
@@ -170,6 +170,8 @@ def _cell(row: Row, column: Column) -> str:
     summary = row.summary(column)
     if summary.n == 0:
         return NOTHING
+    if column[0] in FLAGS:
+        return Cell(flag(summary.mean), summary.mean, (row.name, column))
     fewer = f" (n = {summary.n})" if summary.n < len(row.records) else ""
     return Cell(interval(summary.mean, summary.half_width) + fewer, summary.mean, (row.name, column))
 

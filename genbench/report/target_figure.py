@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from genbench.records.target import share_within
-from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, label_inches, new_figure
+from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, legend_above, legend_room, new_figure
 from genbench.report.to_target import MEASURED, Profiles
 
 __all__ = ["profile_figure"]
@@ -23,15 +23,13 @@ def profile_figure(over: Profiles, colours: Mapping[str, Style]) -> Figure:
     everyone = next(iter(over.ratios.values()), {})
     best = sorted(everyone, key=lambda name: [-share_within(everyone[name], tau) for tau in (1.0, math.inf)])
     drawn = best[:_MOST_LINES]
-    across = max(1, min(len(drawn), int(_WIDTH / (0.7 + label_inches(map(caption, drawn))))))
-    legend = 0.25 * math.ceil(len(drawn) / across)
+    across, legend = legend_room([caption(name) for name in drawn], _WIDTH)
     figure, axes = new_figure(_WIDTH, 3.6 + legend, columns=3, margins=Margins(top=0.2 + legend))
     for axis, (measure, label) in zip(axes, MEASURED.items(), strict=True):
         _panel(axis, {name: over.ratios.get(measure, {}).get(name, ()) for name in drawn}, colours)
         axis.set_xlabel(f"τ, times the least {label.format(noun='items')}")
-    axes[0].set_ylabel("share of datasets within τ")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=across, borderaxespad=0.2)
+        axis.set_ylabel("share of datasets within τ")
+    legend_above(figure, axes, across)
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 
@@ -91,8 +92,11 @@ def _line(finding: Finding) -> str:
     if finding.change is None:
         return f"{what}: {finding.reason}"
     way = "better" if finding.change < 0 else "worse"
+    # The change to the digit that its error leaves.
+    decimals = max(0, -math.floor(math.log10(finding.error))) if 0 < finding.error < math.inf else 3
     units = f", {abs(finding.change) / finding.unit:.2g} units" if finding.unit else ""
+    change = f"{abs(finding.change):.{decimals}f} ± {finding.error:.1g}"
     return (
-        f"{what}: expected {finding.expectation}, found {way} by {abs(finding.change):.3g} ± {finding.error:.1g} "
+        f"{what}: expected {finding.expectation}, found {way} by {change} "
         f"than {finding.clean:.3g} at level {finding.level:g}{units}"
     )

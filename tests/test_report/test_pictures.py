@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from PIL import Image
@@ -87,9 +88,80 @@ def test_losses_have_a_panel_a_model_and_are_named_by_it(benchmark_records: list
     figure = loss_figure(only(benchmark_records))
     assert figure is not None
     assert [axis.get_title() for axis in figure.axes] == ["gan", "ae", "dcgan", "vae"]
-    first = figure.axes[0].get_legend()
-    assert first is not None
-    assert [entry.get_text() for entry in first.get_texts()] == ["generator", "discriminator"]
+    assert legend(figure) == ["generator", "discriminator", "loss", "reconstruction", "kl"]
+    assert [axis.get_ylabel() for axis in figure.axes] == ["loss"] * 4
+    assert strokes(figure.axes[0])["generator"] == strokes(figure.axes[2])["generator"], "one loss looks alike everywhere"
+
+
+def strokes(axis: Axes) -> dict[str, tuple[Any, ...]]:
+    lines = [line for line in axis.lines if not str(line.get_label()).startswith("_")]
+    return {str(line.get_label()): (line.get_color(), line.get_linestyle()) for line in lines}
+
+
+def test_no_loss_looks_like_a_model_or_like_another_loss(make: Make) -> None:
+    record = make("gan", 0)
+    for point in record["curve"][1:]:
+        point["losses"] = {f"part {k}": 1.0 + k for k in range(MOST_LINES)}
+    figure = loss_figure(only([record]))
+    assert figure is not None
+    drawn = strokes(figure.axes[0])
+    assert len(set(drawn.values())) == MOST_LINES
+    models = {colour for colour, _ in styles(f"m{k}" for k in range(9)).values()}
+    assert not models & {colour for colour, _ in drawn.values()}
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_legend_covers_no_axes(make: Make, seeds: int) -> None:
+    labels = ["gan", "dcgan", "vae", *(f"gan:latent={k}" for k in range(4))]
+    records = [make(label, seed) for label in labels for seed in range(seeds)]
+    section = only(records)
+    for figure in (quality_figure(section, styles(row.name for row in section.models)), loss_figure(section)):
+        assert figure is not None
+        figure.draw_without_rendering()
+        (named,) = figure.legends
+        box = named.get_window_extent()
+        assert box.width < figure.bbox.width
+        for axis in filter(Axes.get_visible, figure.axes):
+            assert axis.get_legend() is None
+            assert not box.overlaps(axis.get_tightbbox()), "it covers an axis, its title or its curves"
+
+
+def test_what_was_measured_before_the_first_step_is_on_every_axis(make: Make) -> None:
+    records = [make(label, seed) for label in ("gan", "dcgan", "ae") for seed in range(2)]
+    figure = quality_figure(only(records), styles(["gan", "dcgan", "ae"]))
+    assert figure is not None
+    begun = np.mean([record["curve"][0]["numbers"]["fd"] for record in records[:2]])
+    for axis in figure.axes:
+        hollow = [line for line in axis.lines if line.get_markerfacecolor() == "white"]
+        heights = {line.get_color(): float(np.asarray(line.get_ydata())[0]) for line in hollow}
+        if axis.get_xscale() == "log":
+            assert heights[styles(["gan"])["gan"][0]] == pytest.approx(begun)
+            assert len(heights) == 3
+        else:
+            assert not hollow
+    assert {axis.get_xscale() for axis in figure.axes} == {"log", "linear"}
+
+
+def test_a_curve_that_does_not_begin_at_zero_has_no_start(make: Make) -> None:
+    records = [make(label) for label in ("gan", "dcgan", "ae")]
+    for record in records:
+        del record["curve"][0]
+    figure = quality_figure(only(records), styles(["gan", "dcgan", "ae"]))
+    assert figure is not None
+    assert not [line for axis in figure.axes for line in axis.lines if line.get_markerfacecolor() == "white"]
+
+
+@pytest.mark.parametrize(("noise", "scale"), [(781.0, "log"), (None, "linear")])
+def test_one_number_has_one_scale_in_all_figures(make: Make, noise: float | None, scale: str) -> None:
+    """With the control `noise` far away, quality is on a logarithmic axis, also where that is not in sight."""
+    records = [make("gan"), make("ae"), *([make("noise")] if noise else [])]
+    for record in records[:2]:
+        record["curve"] = [point for point in record["curve"] if point["step"] >= 1800]
+    section = only(records)
+    colours = styles(["gan", "ae"])
+    figures = quality_figure(section, colours), trade_off_figure(section, colours, machines(records))
+    scales = [{(axis.get_yscale(), axis.get_ylabel()) for axis in figure.axes} for figure in figures if figure]
+    assert scales == [{(scale, "fd ↓")}] * 2
 
 
 def test_bars_are_medians_with_the_windows_percentiles(make: Make) -> None:
@@ -185,6 +257,19 @@ def test_a_montage_shows_each_grid_whole_and_unsmoothed(tmp_path: Path) -> None:
         pixels = np.asarray(opened.convert("RGB")).reshape(-1, 3)
     assert (pixels == (200, 0, 0)).all(axis=1).sum() == 300 * 300
     assert (pixels == (0, 0, 0)).all(axis=1).sum() >= 300 * 300 // 2
+
+
+def test_a_montage_says_over_its_grids_what_they_hold(tmp_path: Path) -> None:
+    grid = png(tmp_path / "a.png", 300, 300, (200, 0, 0))
+    sizes = []
+    for note in ("", "the original on the left"):
+        assert write_montage([Tile("vae", grid), Tile("ae", grid)], tmp_path / "out.png", note=note)
+        with Image.open(tmp_path / "out.png") as opened:
+            sizes.append(opened.height)
+            pixels = np.asarray(opened.convert("RGB"))
+        assert (pixels == (200, 0, 0)).all(axis=2).sum() == 2 * 300 * 300, "the note covers a grid"
+    assert sizes[1] > sizes[0]
+    assert (pixels[: sizes[1] - sizes[0]] < 200).any(), "nothing is written there"
 
 
 def test_a_montage_leaves_out_what_cannot_be_read(tmp_path: Path) -> None:

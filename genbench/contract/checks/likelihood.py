@@ -67,9 +67,11 @@ def _bound(small: Subject, whole: Whole) -> None:
 
 def _check(total: float, deviation: float, whole: Whole, when: str) -> None:
     if not total - DEVIATIONS * deviation <= 1 + SLACK:
+        from genbench.report.formatting import interval  # with all that draws: for those who fail alone
+
         raise Fault(
             f"exp(log_likelihood) of {whole.name} to sum to at most 1",
-            f"{total:.4g} ± {deviation:.2g} {when}",
+            f"{interval(total, deviation)} {when}",
             whole.kind.likelihood_advice,
         )
 
