@@ -30,7 +30,6 @@ import psutil
 from crash_trial import compare
 
 MODELS = ("vae", "ae")
-LONGEST_S = 25.0  # before a fault, from the one before
 ENDING_S = 60.0  # for what a killed process had started to be gone
 RUN_S = 900.0  # for one client to come to its end when nothing breaks it
 MARK = "GENBENCH_CLUSTER_TRIAL"  # in the environment of all that this starts
@@ -128,9 +127,9 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 class Trial:
-    def __init__(self, folder: Path, faults: int, steps: int, stop_s: float, seed: int) -> None:
-        self.folder, self.count, self.steps, self.stop_s = folder, faults, steps, stop_s
-        self.random = random.Random(seed)
+    def __init__(self, folder: Path, asked: argparse.Namespace) -> None:
+        self.folder, self.count, self.steps = folder, asked.faults, asked.steps
+        self.stop_s, self.longest_s, self.random = asked.stop, asked.longest, random.Random(asked.seed)
         self.token = os.urandom(6).hex()
         self.environment = {**os.environ, MARK: self.token, "OMP_NUM_THREADS": "1"}
         self.cluster = Cluster(folder, self.environment)
@@ -145,7 +144,7 @@ class Trial:
         subprocess.run(command(unbroken, self.steps), check=True, env=self.environment, cwd=self.folder)
         try:
             while self.done.total() < self.count:
-                self.wait(self.random.uniform(0, LONGEST_S), unbroken)
+                self.wait(self.random.uniform(0, self.longest_s), unbroken)
                 self.fault(self.random.choice(KINDS))
             self.last_run(unbroken)
         finally:
@@ -237,12 +236,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=40)
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--longest", type=float, default=25.0, help="seconds before a fault, from the one before")
     parser.add_argument("--stop", type=float, default=30.0, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()
-        trial = Trial(Path(folder), arguments.faults, arguments.steps, arguments.stop, arguments.seed)
+        trial = Trial(Path(folder), arguments)
         wrong = trial.run()
         if wrong:
             for log in Path(folder).glob("*.log"):

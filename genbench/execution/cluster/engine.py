@@ -10,12 +10,14 @@ import os
 import queue
 import socket
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future
+from distributed.versions import VersionMismatchWarning
 
 from genbench.errors import GenbenchError, InputError, shortened
 from genbench.execution.cluster import hosting, parcels
@@ -37,6 +39,7 @@ WORKERS_S = 8.0  # for a first worker to be there
 EMPTY_S = 600.0  # for another to come, once all are gone
 TURN_S = 0.5  # between looks at the connection
 REFRESH_S = 10.0  # between looks at the list of workers, which its changes are told of anyway
+VETTING_S = 120.0  # for a worker to say what it has
 FETCH_S = 5.0  # for one answer; its worker may go meanwhile
 END_S = 10.0  # for workers to end what runs, at the end
 MOST_LINES = 20  # of what differs
@@ -71,6 +74,7 @@ class DaskExecutor:
         self._models: dict[str, Shipment] = {}
         self._checks: list[tuple[dict[str, Any], dict[str, Any]]] = []  # what of the data, and what came of it
         self._keys: set[str] = set()  # all that this run has asked for
+        self._late: list[tuple[Place, Future]] = []  # workers that came after the others were asked
         self._prepared = False
         self._refreshed = self._inhabited = 0.0
         self._client: Client
@@ -109,12 +113,14 @@ class DaskExecutor:
         vetted = {place: self._submit_vetting(place) for place in self._pool.places.values()}
         lines = []
         for place, future in vetted.items():
-            found = self._vetted(future)
+            found = self._vetted(place, future)
             place.ready = not found
             lines += [f"{place.address}: {line}" for line in found]
         _refuse(lines)
-        answers = self._client.run(hosting.hosted, workers=[place.address for place in vetted])
-        self._hosted = {key: worker for worker, keys in answers.items() for key in keys}
+        there = [place.address for place in self._pool.places.values() if place.ready]
+        answers = self._client.run(hosting.hosted, workers=there, on_error="return")
+        answered = [(worker, keys) for worker, keys in answers.items() if isinstance(keys, list)]
+        self._hosted = {key: worker for worker, keys in answered for key in keys}
         self._prepared = True
 
     def run(
@@ -131,13 +137,10 @@ class DaskExecutor:
             sent.append(each)
         while not all(each.ended for each in sent):
             self._turn(TURN_S)
-        if not sent:
+        told = {each.address: one.outcome for each, one in zip(places, sent, strict=True) if self._is_there(each)}
+        if not told:
             raise GenbenchError(f"no worker of {self._address.scheduler} is left; {REMEDY}")
-        if task == "check_data":
-            return self._compared(
-                payload, {place.address: each.outcome for place, each in zip(places, sent, strict=True)}
-            )
-        return sent[0].outcome
+        return self._compared(payload, told) if task == "check_data" else sent[0].outcome
 
     def _compared(self, payload: dict[str, Any], outcomes: Mapping[str, Outcome]) -> Outcome:
         """Return what all workers say of the data; raise `InputError` where they do not say the same."""
@@ -176,9 +179,11 @@ class DaskExecutor:
     def wait(self, timeout: float | None = None) -> list[Sent]:
         """Follow all cells; see `Executor.wait`."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        running = {sent.number: sent for sent in self._sent.values()}
+        running = {sent.number: sent for sent in self._sent.values() if sent.task == "run_cell"}
         free = self.free()
         while True:
+            while self._late:  # not while data are checked: they are to be asked of all of it
+                self._join(*self._late.pop())
             left = TURN_S if deadline is None else min(TURN_S, deadline - time.monotonic())
             self._turn(max(0.0, left))
             ended = [sent for sent in running.values() if sent.ended]
@@ -207,7 +212,7 @@ class DaskExecutor:
         elif kind == "done":
             self._done(*message)
         elif kind == "vetted":
-            self._join(*message)
+            self._late.append(message)
         elif message["action"] == "remove-worker":
             self._lose(message["worker"])
         elif message["action"] == "add-worker":
@@ -357,6 +362,8 @@ class DaskExecutor:
     def _conclude(self, sent: Sent, outcome: Outcome) -> None:
         sent.outcome, sent.ended = outcome, True
         self._sent.pop(self._key(sent), None)
+        if sent.expected is not None and sent.place is not None:
+            self._checked_late(sent.place, sent)
 
     # How it finds out about the cluster.
 
@@ -365,7 +372,10 @@ class DaskExecutor:
         if self._address.file is not None:
             where = {"scheduler_file": str(self._address.file)}
         try:
-            return Client(**where, timeout=CONNECT_S, set_as_default=False, name="genbench")
+            with warnings.catch_warnings():
+                # What of the versions matters is asked for below, in lines of ours.
+                warnings.simplefilter("ignore", VersionMismatchWarning)
+                return Client(**where, timeout=CONNECT_S, set_as_default=False, name="genbench")
         except (OSError, TimeoutError, ValueError, TypeError) as error:
             why = shortened(str(error).strip().partition("\n")[0], 200)
             raise InputError(
@@ -397,21 +407,55 @@ class DaskExecutor:
         wanted = {"software": software(), "models": [*self._models.values()], "shared": self._shared}
         return self._submit(hosting.vet, wanted, place, f"vet-{self._token}-{next(self._numbers)}")
 
-    def _vetted(self, future: Future) -> list[str]:
-        try:
-            return [shortened(str(line), 500) for line in future.result(timeout=60.0)]
-        except Exception as error:  # whatever its Dask or its genbench raises where they are others
-            self._check_connection()
-            return [f"cannot be asked: {shortened(f'{type(error).__name__}: {error}', 300)}"]
+    def _vetted(self, place: Place, future: Future) -> list[str]:
+        """Return how a worker differs; nothing of one that has gone meanwhile."""
+        deadline = time.monotonic() + VETTING_S
+        while self._is_there(place):
+            try:
+                return [shortened(str(line), 500) for line in future.result(timeout=FETCH_S)]
+            except TimeoutError:
+                self._check_connection()
+                self._refresh()
+                if time.monotonic() > deadline:
+                    return [f"does not answer within {VETTING_S:.0f} s"]
+            except Exception as error:  # whatever its Dask or its genbench raises where they are others
+                self._check_connection()
+                return [f"cannot be asked: {shortened(f'{type(error).__name__}: {error}', 300)}"]
+        return []
+
+    def _is_there(self, place: Place) -> bool:
+        return self._pool.places.get(place.address) is place
 
     def _join(self, place: Place, future: Future) -> None:
-        """Take a worker that has come late, if it is as the others are."""
-        if self._pool.places.get(place.address) is not place:
+        """Take a worker that has come late, if it is as the others are and has the same data."""
+        lines = self._vetted(place, future)
+        if lines or not self._is_there(place):
+            self._not_used(place, lines)
+        else:
+            self._check_late(place)
+
+    def _check_late(self, place: Place) -> None:
+        """Ask a worker of the next data that it has not been asked of; it is ready when there is none."""
+        if place.checked == len(self._checks):
+            place.ready = True
             return
-        lines = self._vetted(future)
+        payload, value = self._checks[place.checked]
+        sent = Sent(next(self._numbers), "check_data", payload, lambda event: None, UNLIMITED, pinned=True)
+        sent.expected = value
+        self._send(sent, place, 0)
+
+    def _checked_late(self, place: Place, sent: Sent) -> None:
+        outcome = sent.outcome
+        if outcome.value == sent.expected:
+            place.checked += 1
+            self._check_late(place)
+            return
+        reason = outcome.reason if not outcome.ok else _differences(sent.expected, outcome.value)
+        self._not_used(place, [f"{sent.payload['dataset']}: {reason}"])
+
+    def _not_used(self, place: Place, lines: Sequence[str]) -> None:
         for line in lines:
             self._tell(f"{place.address} has come and is not used: {line}")
-        place.ready = not lines
 
 
 def _model_key(name: str, options: Mapping[str, Any]) -> str:

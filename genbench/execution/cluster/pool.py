@@ -22,6 +22,7 @@ class Place:
         by_gpu: whether they are GPUs.
         ready: whether it has been asked, and is as it must be.
         taken: slots in use, by the number of the task.
+        checked: data that it has been asked of, where it came late.
     """
 
     address: str
@@ -30,6 +31,7 @@ class Place:
     by_gpu: bool
     ready: bool = False
     taken: dict[int, int] = field(default_factory=dict)
+    checked: int = 0
 
     @property
     def resources(self) -> dict[str, float] | None:

@@ -44,6 +44,7 @@ class Sent:
     log: Path | None = None
     pinned: bool = False
     outcome: Outcome = field(default_factory=Outcome)
+    expected: dict[str, Any] | None = None  # what a worker that has come late must say
     ended: bool = False
     killed: bool = False
     place: Place | None = None
