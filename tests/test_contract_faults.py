@@ -647,4 +647,5 @@ def test_a_cache_that_is_full_after_some_hundred_steps_is_no_leak(write_plugin: 
 
 
 def test_each_check_has_a_fault() -> None:
-    assert {case.values[0] for case in FAULTS} == set(CHECKS)
+    # What `ranks` finds breaks nothing on one device: it warns, see tests/test_ranks/test_contract.py.
+    assert {case.values[0] for case in FAULTS} == set(CHECKS) - {"ranks"}

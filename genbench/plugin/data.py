@@ -60,7 +60,7 @@ class Training:
 
     Args:
         steps: how many training steps there will be; None where the budget is a time or FLOPs, so that nobody knows.
-        batch_size: items a step.
+        batch_size: items a step; of all ranks together where several share the cell (`--ranks`).
 
     Example:
         >>> training = Training(steps=3000, batch_size=64)
