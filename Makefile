@@ -22,7 +22,7 @@ help:  ## Show what can be made.
 demo: $(VENV)/.installed  ## Train gan, dcgan, vae and ae on the digits and write a report (about 5 minutes).
 	$(BIN)/genbench run benchmarks/digits.toml --out $(DEMO)
 	@echo
-	@echo "Open $(DEMO)/report.md"
+	@echo "Open $(DEMO)/report.html, or report.md"
 
 # Most tests wait for one core, many for a process that imports torch: a file a core, and one thread in each, halves the
 # time. Not the files with the fewest tests last, which is the default: those take longest.

@@ -96,7 +96,7 @@ function plot(host, given) {
     });
     chart = new uPlot({
       width: Math.max(wrap.clientWidth, 200), height: given.height ?? 340, series, bands, legend: { show: false },
-      scales: { x: { time: false, distr: given.logX ? 3 : 1 }, y: { distr: given.logY ? 3 : 1, range: given.logY ? undefined : ranged } },
+      scales: { x: { time: false, distr: given.logX ? 3 : 1 }, y: { distr: given.logY ? 3 : 1, range: ranged } },
       axes: [axis(given.xLabel), { ...axis(given.yLabel), size: 62 }],
       cursor: { drag: { x: true, y: true, uni: 24 }, points: { show: false } },
       hooks: { draw: [drawLevels], setCursor: [hovered] },
@@ -106,9 +106,10 @@ function plot(host, given) {
 
   // The controls' lines are part of the picture, so the axis has room for them.
   function ranged(_, low, high) {
-    const held = given.levels.map(({ value }) => value);
+    const held = given.levels.map(({ value }) => value).filter((value) => !given.logY || value > 0);
     const least = Math.min(low ?? Infinity, ...held), most = Math.max(high ?? -Infinity, ...held);
-    if (!Number.isFinite(least + most)) return [0, 1];
+    if (!Number.isFinite(least + most)) return given.logY ? [1, 10] : [0, 1];
+    if (given.logY) return uPlot.rangeLog(least, most, 10, false);
     const room = 0.05 * (most - least || Math.abs(most) || 1);
     return [least - room, most + room];
   }
@@ -160,19 +161,19 @@ function plot(host, given) {
   function tell(place, k) {
     const { label, mean, seeds, of, colour: shade } = given.lines[place];
     const where = `${plain(mean.x[k])} ${given.unit ?? given.xLabel.replace("training ", "")}`;
-    const interval = mean.half[k] === null ? "" : ` ± ${plain(+mean.half[k].toPrecision(2))}`;
+    const value = interval(mean.y[k], mean.half[k]);
     const over = seeds.length > 1 ? `mean of ${seeds.length}${of > seeds.length ? ` of ${of}` : ""} seeds, 95% interval` : `seed ${seeds[0].seed}`;
     const swatch = el("span", { class: "swatch" });
     swatch.style.background = visibleColour(shade);
     note.replaceChildren(
-      el("strong", {}, swatch, label), el("div", {}, `at ${where}`), el("div", {}, `${plain(mean.y[k])}${interval}`), el("div", { class: "dim" }, over),
+      el("strong", {}, swatch, label), el("div", {}, `at ${where}`), el("div", {}, value), el("div", { class: "dim" }, over),
       ...(seeds.length > 1 && seeds.length < 9 ? seeds.map(({ seed, x, y }) => el("div", { class: "dim" }, `seed ${seed}: ${plain(y[k])}`)) : []),
     );
     note.hidden = false;
     const x = chart.valToPos(mean.x[k], "x") + chart.over.offsetLeft, y = chart.valToPos(mean.y[k], "y") + chart.over.offsetTop;
     note.style.left = `${Math.max(4, x + 14 + note.offsetWidth > wrap.clientWidth ? x - 14 - note.offsetWidth : x + 14)}px`;
     note.style.top = `${Math.max(4, Math.min(y - 20, wrap.clientHeight - note.offsetHeight - 4))}px`;
-    return `${label} at ${where}: ${plain(mean.y[k])}${interval}, ${over}`;
+    return `${label} at ${where}: ${value}, ${over}`;
   }
 
   function zoom(factor) {
@@ -236,7 +237,7 @@ function asTable(lines, xLabel, yLabel) {
   for (const { label, mean } of lines) {
     mean.x.forEach((x, k) => body.append(el(
       "tr", { "data-m": label }, el("th", { scope: "row", class: "l" }, label), el("td", { "data-v": x }, plain(x)),
-      el("td", { "data-v": mean.y[k] }, `${plain(mean.y[k])}${mean.half[k] === null ? "" : ` ± ${plain(+mean.half[k].toPrecision(2))}`}`))));
+      el("td", { "data-v": mean.y[k] }, interval(mean.y[k], mean.half[k])))));
   }
   return el("table", {}, el("thead", {}, el("tr", {}, heading("line", true), heading(xLabel), heading(yLabel))), body);
 }

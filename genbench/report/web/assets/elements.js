@@ -44,6 +44,16 @@ function plain(value) {
   return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? Math.ceil(Math.log10(size + 1)) : 4 });
 }
 
+// A value with as many digits as its ±, of which two count, as in the tables of the report.
+function interval(value, half) {
+  if (half === null || !(half > 0)) return plain(value) + (half === 0 ? " ± 0" : "");
+  const places = 1 - Math.floor(Math.log10(+half.toPrecision(2)));
+  const shown = (number) => (places >= 0 && places < 20
+    ? number.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places })
+    : (Math.round(number / 10 ** -places) * 10 ** -places).toLocaleString("en"));
+  return `${shown(value)} ± ${shown(+half.toPrecision(2))}`;
+}
+
 function dialog(title, body, onclose) {
   const heading = el("h2", {}, title);
   const made = el(

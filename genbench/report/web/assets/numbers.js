@@ -27,7 +27,7 @@ function showNumber(cell) {
     body.append(el("h3", {}, "Along the training"), host);
     drawn = plot(host, {
       lines: [{ ...line, label: held.name, colour: held.colour ?? "#767676" }], levels: [], label: `${axis} of ${held.name}`,
-      xLabel: `training ${section.noun}`, yLabel: axis, noun: section.noun, seeds: true,
+      xLabel: `training ${section.noun}`, yLabel: axis, unit: section.noun, seeds: true, logY: spreads([held], { name }),
     });
   }
   return shown;
