@@ -71,8 +71,8 @@ def _detection(found: Found) -> list[str]:
     note = (
         "The error (HYPE, Zhou et al. 2019) is the mean of both kinds of mistakes: 50% where nobody can tell a model's "
         "items from real ones. The ceiling is half of the real items counted as if they were made; the floor is noise "
-        "in the catch trials, which raters must get right for the most part. d′ is 0 where real and fake look the same; "
-        "c is above 0 where raters say fake too often."
+        "in the catch trials, which raters must get right for the most part. d′ is 0 where real and fake look the "
+        "same; c is above 0 where raters say fake too often."
     )
     table = markdown_table(["items", error, "fake taken for real", "real taken for fake", "d′", "bias c"], lines)
     return [table, note, *_resolved(results["pairs"], "difference", error, 0.0)]

@@ -196,12 +196,21 @@ def test_clips_are_played_by_keys(
     visit = Visit(context, study)
     visit.begin("somebody")
     visit.question()
-    played = "all => all.map(one => one.played.length)"
-    assert visit.page.eval_on_selector_all("audio", played) == [0, 0]
+
+    def played() -> list[int]:
+        return list(visit.page.eval_on_selector_all("audio", "all => all.map(one => one.played.length)"))
+
+    def wait_for(expected: list[int]) -> None:
+        for _ in range(100):
+            if played() == expected:
+                return
+            visit.page.wait_for_timeout(30)
+        raise AssertionError(played())
+
+    assert played() == [0, 0]
     visit.page.keyboard.press("2")
-    visit.page.wait_for_function("document.querySelectorAll('audio')[1].played.length === 1", polling=50)
-    assert visit.page.eval_on_selector_all("audio", played) == [0, 1]
+    wait_for([0, 1])
     visit.page.get_by_role("button", name="Play the left one").click()
-    visit.page.wait_for_function("document.querySelectorAll('audio')[0].played.length === 1", polling=50)
+    wait_for([1, 1])
     assert visit.faults == []
     context.close()
