@@ -9,6 +9,8 @@ from genbench.records.identity import identity
 from genbench.records.statistics import is_resolved
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, p_value
+from genbench.report.tables import markdown_table
+from genbench.study.clusters import LEAST_RATERS
 from genbench.study.power import resolvable_share
 
 __all__ = ["study_parts"]
@@ -27,7 +29,7 @@ def study_parts(studies: Sequence[Found]) -> list[str]:
     parts = ["## What people say"] if studies else []
     for found in studies:
         parts += [f"### {text(found['recipe']['dataset'])}: {text(found['recipe']['protocol'])}", _who(found)]
-        parts += _BODIES[found["recipe"]["protocol"]](found["results"], found["models"])
+        parts += _BODIES[found["recipe"]["protocol"]](found)
         parts.append(_recipe(found))
     return parts
 
@@ -38,46 +40,57 @@ def _who(found: Found) -> str:
     limit = "no time limit" if recipe["time_limit_ms"] is None else f"shown for {recipe['time_limit_ms']} ms"
     least = resolvable_share(votes["each"])
     reach = "" if least is None else f", enough at 80% power to tell {least:.0%} from 50% were they independent"
+    spread = (
+        "Intervals are 95%, over raters, for these items."
+        if recipe["raters"] >= LEAST_RATERS
+        else f"Fewer than {LEAST_RATERS} raters give no intervals and resolve nothing."
+    )
     return (
-        f"{recipe['raters']} raters{f' (files left out: {left_out})' if left_out else ''}, "
-        f"{votes['each']} {text(votes['what'])}{reach}. Magnification {recipe['magnification']}, {limit}, median "
-        f"answer after {found['median_ms'] / 1000:.1f} s. Intervals are 95%, over raters, for these items."
+        f"{recipe['raters']} rater{'' if recipe['raters'] == 1 else 's'}"
+        f"{f' (files left out: {left_out})' if left_out else ''}, {votes['each']} {text(votes['what'])}{reach}. "
+        f"Magnification {recipe['magnification']}, {limit}, median answer after {found['median_ms'] / 1000:.1f} s. "
+        f"{spread}"
     )
 
 
-def _detection(results: Found, models: Sequence[str]) -> list[str]:
-    ranked = sorted(models, key=lambda label: -results["models"][label]["error"]["value"])
-    rows = [(code(label), results["models"][label]) for label in ranked]
-    rows = [("real, as if made (ceiling)", results["ceiling"]), *rows, ("noise (floor)", results["floor"])]
-    columns = ("error", "fake_as_real", "real_as_fake")
+def _detection(found: Found) -> list[str]:
+    results, limit = found["results"], found["recipe"]["time_limit_ms"]
+    # Zhou et al. call it HYPE∞ only where time is unlimited.
+    error = "HYPE∞ error" if limit is None else f"error at {limit} ms"
+    ranked = sorted(found["models"], key=lambda label: -results["models"][label]["error"]["value"])
+    rows = [
+        ("real, as if made (ceiling)", results["ceiling"]),
+        *((code(label), results["models"][label]) for label in ranked),
+        ("noise (floor)", results["floor"]),
+    ]
+    shares, levels = ("error", "fake_as_real", "real_as_fake"), ("d_prime", "bias")
     lines = [
-        "| | HYPE∞ error | fake taken for real | real taken for fake | d′ | bias c |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        *(
-            f"| {name} | {' | '.join(_share(one[column]) for column in columns)} | {_plain(one['d_prime'])} "
-            f"| {_plain(one['bias'])} |"
-            for name, one in rows
-        ),
+        [name, *(_share(one[column]) for column in shares), *(_level(one[column]) for column in levels)]
+        for name, one in rows
     ]
     note = (
-        "HYPE∞ (Zhou et al. 2019) is the mean of both kinds of mistakes: 50% where nobody can tell a model's items "
-        "from real ones. The ceiling is half of the real items counted as if they were made; the floor is noise in the "
-        "catch trials, which raters must get right for the most part. c is above 0 where raters say fake too often."
+        "The error (HYPE, Zhou et al. 2019) is the mean of both kinds of mistakes: 50% where nobody can tell a model's "
+        "items from real ones. The ceiling is half of the real items counted as if they were made; the floor is noise "
+        "in the catch trials, which raters must get right for the most part. d′ is 0 where real and fake look the "
+        "same; c is above 0 where raters say fake too often."
     )
-    return ["\n".join(lines), note, *_resolved(results["pairs"], "difference", "HYPE∞ error", 0.0)]
+    table = markdown_table(["items", error, "fake taken for real", "real taken for fake", "d′", "bias c"], lines)
+    return [table, note, *_resolved(results["pairs"], "difference", error, 0.0)]
 
 
-def _preference(results: Found, models: Sequence[str]) -> list[str]:
-    ranked = sorted(models, key=lambda label: -results["models"][label]["value"])
+def _preference(found: Found) -> list[str]:
+    results = found["results"]
+    ranked = sorted(found["models"], key=lambda label: -results["models"][label]["value"])
     shares = {(pair["first"], pair["second"]): pair["share"] for pair in results["pairs"]}
     shares |= {(other, one): _turned(share) for (one, other), share in shares.items()}
     lines = [
-        f"| | Elo | {' | '.join(f'over {code(label)}' for label in ranked)} |",
-        f"| --- {'| ---: ' * (len(ranked) + 1)}|",
+        [
+            code(label),
+            _points(results["models"][label]),
+            *(NOTHING if other == label else _share(shares[label, other]) for other in ranked),
+        ]
+        for label in ranked
     ]
-    for label in ranked:
-        cells = [NOTHING if other == label else _share(shares[label, other]) for other in ranked]
-        lines.append(f"| {code(label)} | {_points(results['models'][label])} | {' | '.join(cells)} |")
     notes = [
         "Elo points are strengths of Bradley and Terry (1952), 400 for odds of 10 to 1, with a mean of 0 over these "
         "models. A cell is how often the row was preferred to the column, a tie as half."
@@ -88,7 +101,8 @@ def _preference(results: Found, models: Sequence[str]) -> list[str]:
             "strengths would be infinite."
         )
     notes.append(_sides(results))
-    return ["\n".join(lines), " ".join(notes), *_resolved(results["pairs"], "share", "preference", 0.5)]
+    table = markdown_table(["model", "Elo", *(f"over {code(label)}" for label in ranked)], lines)
+    return [table, " ".join(notes), *_resolved(results["pairs"], "share", "preference", 0.5)]
 
 
 def _sides(results: Found) -> str:
@@ -129,7 +143,7 @@ def _share(found: Found) -> str:
     return _with_ends(found, lambda value: f"{100 * value:.1f}%")
 
 
-def _plain(found: Found) -> str:
+def _level(found: Found) -> str:
     return _with_ends(found, lambda value: f"{value + 0.0:.2f}")
 
 

@@ -24,7 +24,7 @@ class _Preference(Protocol):
     name = "preference"
     buttons = (
         Button("left", "the left one", "←", ("ArrowLeft", "f")),
-        Button("same", "I see no difference", "↓", ("ArrowDown", " ")),
+        Button("same", "I see no difference", "↓", ("ArrowDown",)),
         Button("right", "the right one", "→", ("ArrowRight", "j")),
     )
     least_models = 2

@@ -118,21 +118,25 @@ def _only(what: str, given: str | None, found: Sequence[str], directory: Path) -
 
 def _items(directory: Path, record: Record) -> list[Item]:
     who = f"the samples of {record.label}, seed {record.seed}"
-    name = (record.data.get("artifacts") or {}).get("samples")
+    artifacts = record.data.get("artifacts") or {}
     shape, count = record.data["cell"]["dataset"].get("shape"), record.data["cell"].get("samples")
-    if not name or not shape or not count:
+    # Clips are kept one a file, beside a picture of several.
+    single = list(itertools.takewhile(bool, (artifacts.get(f"samples, {number}") for number in itertools.count(1))))
+    names = single or [artifacts.get("samples")]
+    if not names[0] or not shape or not count:
         raise InputError(f"{who}: its record names none; run the cell again")
-    path = directory / name
+    found = [each for name in names for each in _read(directory / name, shape, count, who)]
+    return [Item(*each, record.id, place) for place, each in enumerate(found)]
+
+
+def _read(path: Path, shape: Sequence[int], count: int, who: str) -> list[tuple[str, str, str]]:
     if not path.is_file():
         raise InputError(f"{who} are gone: {path}; run the cell again with --fresh")
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise InputError(f"{who}: {path}: a study shows {', '.join(_READERS)} files")
     try:
-        return [
-            Item(media, content, digest, record.id, place)
-            for place, (media, content, digest) in enumerate(reader(path, shape, count))
-        ]
+        return reader(path, shape, count)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{who}: {path}: {message_of(error)}; run the cell again with --fresh") from error
 
@@ -151,7 +155,13 @@ def _texts(path: Path, shape: Sequence[int], count: int) -> list[tuple[str, str,
     return [("text/plain", text, hashlib.sha256(text.encode()).hexdigest()) for text in listing.read(path)[:count]]
 
 
+def _clip(path: Path, shape: Sequence[int], count: int) -> list[tuple[str, str, str]]:
+    content = path.read_bytes()
+    return [("audio/wav", base64.b64encode(content).decode(), hashlib.sha256(content).hexdigest())]
+
+
 _READERS: Mapping[str, Callable[[Path, Sequence[int], int], list[tuple[str, str, str]]]] = {
     ".png": _images,
     ".txt": _texts,
+    ".wav": _clip,
 }

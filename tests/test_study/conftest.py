@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,28 +27,55 @@ def _write_cell(
     directory: Path, label: str, seed: int, kind: str = "image", count: int = 64, **cell: Any
 ) -> torch.Tensor:
     """Write the record of a finished cell and its samples; return these as they are stored."""
-    role = "control" if label in ("real", "noise") else "model"
-    described = {
-        "model": label,
-        "label": label,
-        "role": role,
-        "seed": seed,
-        "budget": "10steps",
-        "samples": count,
-        "dataset": {"name": "tiny", "kind": kind, "shape": SHAPES[kind], "fingerprint": "ab" * 32},
-    } | cell
+    described = _described(label, seed, kind, count) | cell
     identity = cell_id(described)
     items = kind_named(kind).random(count, SHAPES[kind], torch.Generator().manual_seed(seed + len(label)))
     name = f"samples/{label}-{seed}{kind_named(kind).suffix}"
     kind_named(kind).show(directory / name, items)
-    document = without_numbers(identity, described, "genbench run")
-    write_record(directory, document | {"status": "finished", "failure": None, "artifacts": {"samples": name}})
+    _write_record(directory, identity, described, {"samples": name})
     return items
+
+
+def _write_record(directory: Path, identity: str, described: dict[str, Any], artifacts: dict[str, str]) -> None:
+    document = without_numbers(identity, described, "genbench run")
+    write_record(directory, document | {"status": "finished", "failure": None, "artifacts": artifacts})
+
+
+def _write_clips(directory: Path, label: str, count: int = 12) -> None:
+    """Write the record of a cell that left clips of a tenth of a second, one a file."""
+    described = _described(label, 0, "image", count) | {
+        "dataset": {"name": "sounds", "kind": "audio", "shape": [1, 800], "fingerprint": "cd" * 32}
+    }
+    artifacts = {"samples": f"samples/{label}.png"}
+    (directory / "samples").mkdir(exist_ok=True)
+    for number in range(1, count + 1):
+        artifacts[f"samples, {number}"] = f"samples/{label}-{number}.wav"
+        with wave.open(str(directory / artifacts[f"samples, {number}"]), "wb") as file:
+            file.setparams((1, 2, 8000, 800, "NONE", ""))
+            file.writeframes((1000 * np.sin(np.arange(800) * number / 9)).astype("<i2").tobytes())
+    _write_record(directory, cell_id(described), described, artifacts)
+
+
+def _described(label: str, seed: int, kind: str, count: int) -> dict[str, Any]:
+    return {
+        "model": label,
+        "label": label,
+        "role": "control" if label in ("real", "noise") else "model",
+        "seed": seed,
+        "budget": "10steps",
+        "samples": count,
+        "dataset": {"name": "tiny", "kind": kind, "shape": SHAPES[kind], "fingerprint": "ab" * 32},
+    }
 
 
 @pytest.fixture
 def write_cell() -> Callable[..., torch.Tensor]:
     return _write_cell
+
+
+@pytest.fixture
+def write_clips() -> Callable[..., None]:
+    return _write_clips
 
 
 @pytest.fixture(scope="session")

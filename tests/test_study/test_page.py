@@ -183,3 +183,34 @@ def test_buttons_do_what_keys_do_and_everything_has_a_name(
     assert visit.page.get_by_role("progressbar", name="answered questions").get_attribute("value") == "1"
     assert visit.faults == []
     context.close()
+
+
+def test_clips_are_played_by_keys(
+    browser: Any, finished: Callable[..., Path], write_clips: Callable[..., None], asked: Callable[..., Any]
+) -> None:
+    directory = finished()
+    for label in ("real", "noise", "one", "two"):
+        write_clips(directory, label)
+    study = asked(directory, Wish("preference", 2))
+    context = browser.new_context()
+    visit = Visit(context, study)
+    visit.begin("somebody")
+    visit.question()
+
+    def played() -> list[int]:
+        return list(visit.page.eval_on_selector_all("audio", "all => all.map(one => one.played.length)"))
+
+    def wait_for(expected: list[int]) -> None:
+        for _ in range(100):
+            if played() == expected:
+                return
+            visit.page.wait_for_timeout(30)
+        raise AssertionError(played())
+
+    assert played() == [0, 0]
+    visit.page.keyboard.press("2")
+    wait_for([0, 1])
+    visit.page.get_by_role("button", name="Play the left one").click()
+    wait_for([1, 1])
+    assert visit.faults == []
+    context.close()

@@ -193,7 +193,9 @@ def test_models_that_nobody_compared_have_no_strength() -> None:
     wins = np.zeros((2, 3, 3))
     wins[:, 0, 1], wins[:, 1, 0] = 3, 1
     level = log_strengths(wins)[0]
-    assert level[0] - level[1] == pytest.approx(math.log(3), abs=1e-6)
+    assert level[0] - level[1] == pytest.approx(
+        math.log(3.5 / 1.5), abs=1e-6
+    )  # half a win of each, as the third won none
     assert level[2] == pytest.approx(0.0, abs=1e-6)
 
 

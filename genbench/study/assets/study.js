@@ -104,13 +104,24 @@ function made(name, content = [], properties = {}) {
 }
 
 function button(text, key, act, properties = {}) {
-  const element = made("button", [text, made("kbd", key.shown)], { type: "button", ...properties });
+  const element = made("button", text, { type: "button", ...properties });
+  if (key.names.length) {
+    const shown = made("kbd", key.shown);
+    shown.setAttribute("aria-hidden", "true"); // said by the next line, and no part of the button's name
+    element.setAttribute("aria-keyshortcuts", key.names.map((name) => (name === " " ? "Space" : name)).join(" "));
+    element.append(shown);
+  }
   element.addEventListener("click", act);
   for (const name of key.names) keys[name] = act;
   return element;
 }
 
 const ENTER = { shown: "Enter", names: ["Enter"] };
+const PLAY = { text: "Play", shown: "Space", names: [" "] };
+const PLAY_TWO = [
+  { text: "Play the left one", shown: "1", names: ["1"] },
+  { text: "Play the right one", shown: "2", names: ["2"] },
+];
 
 function show(...parts) {
   keys = {};
@@ -180,7 +191,7 @@ function next() {
 
 // ---- One item, and one question.
 
-function item(id, playKey) {
+function item(id, play) {
   const { media, content } = study.items[id];
   if (media.startsWith("image/")) {
     const image = made("img", [], { alt: "the item to judge", src: `data:${media};base64,${content}` });
@@ -192,9 +203,9 @@ function item(id, playKey) {
   }
   if (media.startsWith("audio/")) {
     const clip = made("audio", [], { src: `data:${media};base64,${content}`, preload: "auto" });
-    const play = button("Play", playKey, () => { clip.currentTime = 0; clip.play(); });
-    const element = made("div", [clip, play], { className: "item" });
-    return { element, ready: Promise.resolve(), hide: () => { clip.pause(); play.disabled = true; clip.removeAttribute("src"); } };
+    const player = button(play.text, play, () => { clip.currentTime = 0; clip.play(); });
+    const hide = () => { clip.pause(); clip.removeAttribute("src"); player.disabled = true; };
+    return { element: made("div", [clip, player], { className: "item" }), ready: Promise.resolve(), hide };
   }
   const text = made("pre", content || "(an empty text)");
   text.style.fontSize = `${16 * study.magnification}px`;
@@ -219,7 +230,7 @@ function pose(question, place, heading, done, answered) {
   const swapped = isSwapped(state.rater, place);
   const ids = study.questions[question].slice();
   if (swapped) ids.reverse();
-  const plays = ids.length === 1 ? [{ shown: "Space", names: [" "] }] : [{ shown: "1", names: ["1"] }, { shown: "2", names: ["2"] }];
+  const plays = ids.length === 1 ? [PLAY] : PLAY_TWO;
   show(made("h1", heading));
   const items = ids.map((id, number) => item(id, plays[number]));
   const box = made("div", items.map((one) => one.element), { className: "items" });
