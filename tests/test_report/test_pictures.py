@@ -90,7 +90,9 @@ def test_losses_have_a_panel_a_model_and_are_named_by_it(benchmark_records: list
     assert [axis.get_title() for axis in figure.axes] == ["gan", "ae", "dcgan", "vae"]
     assert legend(figure) == ["generator", "discriminator", "loss", "reconstruction", "kl"]
     assert [axis.get_ylabel() for axis in figure.axes] == ["loss"] * 4
-    assert strokes(figure.axes[0])["generator"] == strokes(figure.axes[2])["generator"], "one loss looks alike everywhere"
+    assert strokes(figure.axes[0])["generator"] == strokes(figure.axes[2])["generator"], (
+        "one loss looks alike everywhere"
+    )
 
 
 def strokes(axis: Axes) -> dict[str, tuple[Any, ...]]:
