@@ -235,7 +235,7 @@ def main() -> None:
             faults.append("there are not eight records")
         faults += [
             f"no task says {text!r}"
-            for text in ("resumes after step", "preempted", "out of time", "signal 9")
+            for text in ("resumes after step", "PREEMPTION", "out of time", "signal 9")
             if text not in logs
         ]
     print("\n".join(faults) or "every record, curve and picture equals the local run's")

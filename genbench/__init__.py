@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from genbench.plugin.hookspecs import hookimpl as hookimpl
     from genbench.plugin.model import Model as Model
     from genbench.records.record import Record as Record
+    from genbench.report import Report as Report
     from genbench.report import load_records as load_records
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOMES = {
     "Data": "genbench.plugin.data",
     "Model": "genbench.plugin.model",
     "Record": "genbench.records.record",
+    "Report": "genbench.report",
     "Training": "genbench.plugin.data",
     "Unsuitable": "genbench.errors",
     "hookimpl": "genbench.plugin.hookspecs",
@@ -44,6 +46,7 @@ __all__ = [
     "GenbenchError",
     "Model",
     "Record",
+    "Report",
     "Training",
     "Unsuitable",
     "hookimpl",

@@ -33,7 +33,7 @@ def run(
     seeds: int | Sequence[int] = 3,
     out: str | Path | None = None,
     controls: Sequence[str] = tuple(CONTROLS),
-    progress: bool | Callable[[str], object] = False,
+    progress: bool | Callable[[str], object] = True,
     listener: Listener | None = None,
     **settings: Any,
 ) -> list[Record]:
@@ -48,8 +48,8 @@ def run(
         seeds: how many, or which.
         out: the folder of records and report; `reports/<dataset>-<budget>` if not given.
         controls: which controls stand beside the models.
-        progress: True shows bars on standard error where that is a terminal, and lines where it is none, as in a
-            notebook; a function, such as `print` or `logging.info`, takes each line. Nothing is shown unless asked for.
+        progress: True shows bars in a notebook's output or on a terminal, and lines on standard error elsewhere; False
+            nothing; a function, such as `print` or `logging.info`, takes each line.
         listener: receives every event, in place of `progress`.
         settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`, and of
             `genbench.execution.conditions.Conditions`, such as `jobs=2` or `timeout=600`.
@@ -59,7 +59,7 @@ def run(
 
     Example::
 
-        records = genbench.run(models=["gan", "vae"], dataset="digits", budget="500steps", seeds=2, progress=True)
+        records = genbench.run(models=["gan", "vae"], dataset="digits", budget="500steps", seeds=2)
     """
     values = {
         "models": list(models),

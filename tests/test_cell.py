@@ -292,6 +292,10 @@ def test_a_cell_leaves_grids_of_its_first_images(
         "genbench.kinds.pictures.save_grid",
         lambda path, images: saved.update({str(path.relative_to(tmp_path)): images}),
     )
+    monkeypatch.setattr(
+        "genbench.kinds.pictures.save_pairs",
+        lambda path, *sides: saved.update({str(path.relative_to(tmp_path)): torch.stack(sides, 1).flatten(0, 1)}),
+    )
     train, held_out, images, again = torch.randint(256, (4, 100, *shape), dtype=torch.uint8).unbind()
     data = Dataset("my data", Split(train, None), Split(held_out, None), None, "", "fedcba9876")
     spec = ModelSpec("vae", {"beta": 4})

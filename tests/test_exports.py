@@ -17,6 +17,7 @@ def test_the_public_names() -> None:
         "GenbenchError",
         "Model",
         "Record",
+        "Report",
         "Training",
         "Unsuitable",
         "hookimpl",

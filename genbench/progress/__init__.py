@@ -1,4 +1,4 @@
-"""How a benchmark goes on: bars on a terminal, plain lines elsewhere or to a function, nothing where nobody asks."""
+"""How a benchmark goes on: bars on a terminal and in a notebook, plain lines elsewhere or to a function, or nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from genbench.execution.planning import Listener
 from genbench.machine.terminal import watched
 from genbench.progress.lines import Lines, Silence
+from genbench.progress.shell import display_of_notebook
 
 __all__ = ["Lines", "Silence", "listener_for"]
 
@@ -21,11 +22,16 @@ def listener_for(progress: bool | Callable[[str], object]) -> Iterator[Listener]
     """Give the listener that fits.
 
     Args:
-        progress: False shows nothing, True bars on standard error where that is a terminal and lines where it is none;
-            a function takes each line of text.
+        progress: False shows nothing; True bars in a notebook's output, or on standard error where that is a terminal,
+            and lines where it is none; a function takes each line of text.
     """
     if callable(progress):
         yield Lines(progress)
+    elif progress and (display := display_of_notebook()):
+        from genbench.progress.notebook import NotebookBars
+
+        with NotebookBars(display) as bars:
+            yield bars
     elif progress and watched():
         from genbench.progress.bars import Bars
 

@@ -13,9 +13,9 @@ from genbench.plugin.visible import visible
 from genbench.records.fields import LARGEST
 from genbench.records.real_ratio import REAL_ABOVE_ZERO
 from genbench.report.merging import merged, with_older
-from genbench.report.quantities import in_reading_order
+from genbench.report.quantities import HEADLINE, in_reading_order
 
-__all__ = ["CURVE_COLUMNS", "Record", "csv", "curve_frame", "frame", "in_order"]
+__all__ = ["CURVE_COLUMNS", "Record", "csv", "curve_frame", "first_look", "frame", "in_order"]
 
 Record = Mapping[str, Any]
 
@@ -59,6 +59,14 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     rows = [_row(record, numbers, estimated, distances, real) for record in ordered]
     columns = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in columns})
+
+
+def first_look(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `table` with the columns first that tell cells and results apart: pandas shows ten at the left of many."""
+    failed = ["failure_reason"] if (table["status"] == "failed").any() else []
+    wanted = ["label", "dataset", "seed", "status", *failed, *HEADLINE, "train_s", "train_items_per_s_median"]
+    first = [name for name in wanted if name in table and not table[name].isna().all()]
+    return table[[*first, *(name for name in table if name not in first)]]
 
 
 def curve_frame(records: Iterable[Record]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas
 from genbench.errors import InputError
 from genbench.records.reading import lean_records
 from genbench.records.record import Digest, Record, ordered
-from genbench.report.frame import frame
+from genbench.report.frame import first_look, frame
 
 __all__ = ["load_records", "stored_records"]
 
@@ -32,6 +32,8 @@ def stored_records(directory: Path, digest: Digest | None = None) -> list[Record
 def load_records(directory: str | Path) -> pandas.DataFrame:
     """Return the records of a benchmark's folder as a tidy table: one row a cell, one column a number, cost or setting.
 
+    What a reader looks for first stands first (`first_look`); the rest has the order of `results.csv`.
+
     Raises:
         InputError: the folder does not exist, or holds no records.
         RecordError: a record is truncated or was edited.
@@ -41,4 +43,4 @@ def load_records(directory: str | Path) -> pandas.DataFrame:
         table = genbench.load_records("reports/digits")
         table.groupby("label")["fd"].mean()
     """
-    return frame([record.data for record in stored_records(Path(directory))])
+    return first_look(frame([record.data for record in stored_records(Path(directory))]))
