@@ -125,7 +125,7 @@ async def fake_workers(address: str, count: int) -> None:
     from genbench.execution.cluster import hosting
 
     hosting.work = fake_work  # what the client sends is the name of it
-    workers = [Worker(address, nthreads=1, host="127.0.0.1", dashboard=False) for _ in range(count)]
+    workers = [Worker(address, nthreads=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") for _ in range(count)]
     await asyncio.gather(*workers)
     await asyncio.gather(*(worker.finished() for worker in workers))
 
@@ -191,7 +191,7 @@ def measure(asked: argparse.Namespace) -> None:
     own = [sys.executable, __file__, "--address", address]
     with tempfile.TemporaryDirectory() as folder:
         log = (Path(folder) / "log").open("ab")
-        started = [subprocess.Popen([*program, "--no-dashboard"], stdout=log, stderr=log)]
+        started = [subprocess.Popen([*program, "--dashboard-address", "127.0.0.1:0"], stdout=log, stderr=log)]
         try:
             each = [*own, "--role", "workers", "--workers", str(asked.workers // asked.processes)]
             started += [

@@ -72,7 +72,8 @@ class Cluster:
             self.nannies.append(self._spawn("worker", self.address, "--nthreads", "1", "--death-timeout", "120"))
 
     def _spawn(self, what: str, *more: str) -> subprocess.Popen[bytes]:
-        program = [sys.executable, "-m", f"distributed.cli.dask_{what}", *more, "--host", "127.0.0.1", "--no-dashboard"]
+        program = [sys.executable, "-m", f"distributed.cli.dask_{what}", *more, "--host", "127.0.0.1"]
+        program += ["--dashboard-address", "127.0.0.1:0"]  # else it would listen on all interfaces
         if what == "worker":
             program += ["--local-directory", str(self.folder / "workers")]
         with (self.folder / f"{what}.log").open("ab") as log:

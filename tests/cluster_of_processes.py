@@ -27,12 +27,14 @@ from genbench.plugin import finding
 
 
 async def scheduler(port: int) -> None:
-    async with Scheduler(host="127.0.0.1", port=port, dashboard=False) as running:
+    async with Scheduler(host="127.0.0.1", port=port, dashboard_address="127.0.0.1:0") as running:
         await running.finished()
 
 
 async def worker(address: str, folder: str) -> None:
-    async with Worker(address, nthreads=1, host="127.0.0.1", dashboard=False, local_directory=folder) as running:
+    async with Worker(
+        address, nthreads=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", local_directory=folder
+    ) as running:
         await running.finished()
 
 

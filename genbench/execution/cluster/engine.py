@@ -74,7 +74,7 @@ class DaskExecutor:
         self._models: dict[str, Shipment] = {}
         self._checks: list[tuple[dict[str, Any], dict[str, Any]]] = []  # what of the data, and what came of it
         self._keys: set[str] = set()  # all that this run has asked for
-        self._late: list[tuple[Place, Future]] = []  # workers that came after the others were asked
+        self._late: list[tuple[Place, Future[Any]]] = []  # workers that came after the others were asked
         self._prepared = False
         self._refreshed = self._inhabited = 0.0
         self._client: Client
@@ -314,7 +314,7 @@ class DaskExecutor:
         sent.future = self._submit(hosting.work, asked, place, name, place.resources)
         sent.future.add_done_callback(lambda future: self._inbox.put(("done", (key, future))))
 
-    def _submit(self, function: Any, argument: Any, place: Place, name: str, resources: Any = None) -> Future:
+    def _submit(self, function: Any, argument: Any, place: Place, name: str, resources: Any = None) -> Future[Any]:
         return self._client.submit(
             function,
             argument,
@@ -326,7 +326,7 @@ class DaskExecutor:
             pure=False,
         )
 
-    def _done(self, key: str, future: Future) -> None:
+    def _done(self, key: str, future: Future[Any]) -> None:
         sent = self._sent.get(key)
         if sent is None or sent.future is not future:
             return  # of an attempt that was given up
@@ -403,11 +403,11 @@ class DaskExecutor:
             ]
         )
 
-    def _submit_vetting(self, place: Place) -> Future:
+    def _submit_vetting(self, place: Place) -> Future[Any]:
         wanted = {"software": software(), "models": [*self._models.values()], "shared": self._shared}
         return self._submit(hosting.vet, wanted, place, f"vet-{self._token}-{next(self._numbers)}")
 
-    def _vetted(self, place: Place, future: Future) -> list[str]:
+    def _vetted(self, place: Place, future: Future[Any]) -> list[str]:
         """Return how a worker differs; nothing of one that has gone meanwhile."""
         deadline = time.monotonic() + VETTING_S
         while self._is_there(place):
@@ -426,7 +426,7 @@ class DaskExecutor:
     def _is_there(self, place: Place) -> bool:
         return self._pool.places.get(place.address) is place
 
-    def _join(self, place: Place, future: Future) -> None:
+    def _join(self, place: Place, future: Future[Any]) -> None:
         """Take a worker that has come late, if it is as the others are and has the same data."""
         lines = self._vetted(place, future)
         if lines or not self._is_there(place):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distributed import Worker, get_worker
+from distributed import Worker, WorkerPlugin, get_worker
 
 from genbench.errors import GenbenchError, InputError
 from genbench.execution.cluster import parcels
@@ -228,11 +228,22 @@ class Host(threading.Thread):
                         each.running.kill()
         self._asked.put(None)
 
-    def teardown(self, worker: object = None) -> None:
-        """End everything, as the worker closes."""
+    def close(self) -> None:
+        """End everything."""
         self._closing = True
         self._asked.put(None)
         self.join(timeout=10)
+
+
+class Hosting(WorkerPlugin):
+    """What closes a host together with its worker."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def teardown(self, worker: Worker) -> None:
+        """End everything, as the worker closes."""
+        self.host.close()
 
 
 def _answer(each: Hosted, outcome: Outcome) -> dict[str, Any]:
@@ -291,15 +302,15 @@ def vet(wanted: dict[str, Any]) -> list[str]:
 
 def hosted(dask_worker: Worker) -> list[str]:
     """Return the keys of what runs on this worker; called in its event loop."""
-    host = dask_worker.plugins.get(NAME)
-    return host.keys() if isinstance(host, Host) else []
+    hosting = dask_worker.plugins.get(NAME)
+    return hosting.host.keys() if isinstance(hosting, Hosting) else []
 
 
 def end(keys: Sequence[str], dask_worker: Worker) -> None:
     """End what runs on this worker under these keys; called in its event loop."""
-    host = dask_worker.plugins.get(NAME)
-    if isinstance(host, Host):
-        host.end(keys)
+    hosting = dask_worker.plugins.get(NAME)
+    if isinstance(hosting, Hosting):
+        hosting.host.end(keys)
 
 
 _making = threading.Lock()
@@ -308,10 +319,10 @@ _making = threading.Lock()
 def _host_of(worker: Worker) -> Host:
     """Return the worker's host, made for the first that asks; the worker ends it as one of its plugins."""
     with _making:
-        host = worker.plugins.get(NAME)
-        if not isinstance(host, Host) or not host.is_alive():
+        hosting = worker.plugins.get(NAME)
+        if not isinstance(hosting, Hosting) or not hosting.host.is_alive():
             os.makedirs(worker.local_directory, exist_ok=True)
-            host = Host(Path(worker.local_directory), worker.log_event)
-            host.start()
-            worker.plugins[NAME] = host
-        return host
+            hosting = Hosting(Host(Path(worker.local_directory), worker.log_event))
+            hosting.host.start()
+            worker.plugins[NAME] = hosting
+        return hosting.host

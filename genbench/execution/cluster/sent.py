@@ -48,7 +48,7 @@ class Sent:
     ended: bool = False
     killed: bool = False
     place: Place | None = None
-    future: Future | None = None
+    future: Future[Any] | None = None
     lost_on: list[str] = field(default_factory=list)
 
     def kill(self) -> None:

@@ -76,7 +76,8 @@ class Shipment:
         Raises:
             InputError: a file has changed since it was hashed.
         """
-        source, files, names = model.provenance, {}, ()
+        source, files = model.provenance, {}
+        names: tuple[str, ...] = ()
         if model.covered is not None:
             names = tuple(sorted(model.covered.files))
             if model.spec.is_file:
