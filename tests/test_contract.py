@@ -46,7 +46,7 @@ def test_a_good_model_passes_all_that_applies(tiny: Path) -> None:
 
 @pytest.mark.parametrize("model", finding.installed())
 def test_each_installed_model(model: str) -> None:
-    contract = Contract(model, [(1, 8, 8), (3, 9, 7), (12,)] if model in FLATTEN else SHAPES)
+    contract = Contract(model, [(1, 8, 8), (3, 9, 7), (12,), (2, 50)] if model in FLATTEN else SHAPES)
     outcomes = run_contract(contract)
     assert failed(outcomes) == {}
     built = [outcome.case for outcome in outcomes if outcome.check.name == "build" and outcome.status == "ok"]

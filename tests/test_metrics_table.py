@@ -75,6 +75,24 @@ def text_evidence(count: int = 120) -> Evidence:
     )
 
 
+def audio_evidence(count: int = 120) -> Evidence:
+    """Tones of a random pitch in noise."""
+    time = torch.arange(600) / 8000
+    tones = [torch.sin(2 * math.pi * (200 + 200 * normal(count, 1, 1, seed=seed).abs()) * time) for seed in range(3)]
+    clips = [(3000 * tone + 20 * normal(count, 1, 600, seed=9)).short() for tone in tones]
+    return Evidence(
+        samples=normal(count, 6) + 0.2,
+        reference=normal(count, 6, seed=1),
+        sample_items=clips[0],
+        reference_items=clips[1],
+        originals=clips[2],
+        reconstructions=clips[2] // 2,
+        log_likelihoods=-normal(count, seed=5).abs() * 100,
+        dimensions=600,
+        sample_rate=8000,
+    )
+
+
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
     return full_evidence()
@@ -82,9 +100,9 @@ def evidence() -> Evidence:
 
 @pytest.fixture(scope="module")
 def enough(evidence: Evidence) -> Callable[[str], Evidence]:
-    """What a metric needs, by its name: texts where it is for texts alone."""
-    texts = text_evidence()
-    return lambda name: texts if METRICS[name].kinds == ("text",) else evidence
+    """What a metric needs, by its name: texts or clips where it is for these alone."""
+    others = {("text",): text_evidence(), ("audio",): audio_evidence()}
+    return lambda name: others.get(METRICS[name].kinds or (), evidence)
 
 
 def test_the_table_comes_without_torch() -> None:
@@ -109,7 +127,7 @@ QUICK = [name for name in METRICS if name not in SLOW]
 
 
 # What a second model on the same images does not pay for.
-OF_IMAGES = [name for name in QUICK if METRICS[name].kinds != ("text",)]
+OF_IMAGES = [name for name in QUICK if "image" in (METRICS[name].kinds or ("image",))]
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -205,7 +223,7 @@ def test_too_few_are_said_with_the_count(name: str, enough: Callable[[str], Evid
         ),
         *(
             ({"sample_items": items}, r"^sample items: expected int16 tokens of shape \(N, L\) from 0 on, got \(2, 3")
-            for items in (torch.zeros(2, 3, 1, dtype=torch.int16), torch.full((2, 3), -1, dtype=torch.int16))
+            for items in (torch.zeros(2, 3, 1, 1, dtype=torch.int16), torch.full((2, 3), -1, dtype=torch.int16))
         ),
     ],
 )

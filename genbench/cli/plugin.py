@@ -18,7 +18,7 @@ from genbench.scaffold import FAMILIES
 if TYPE_CHECKING:
     from genbench.contract import Outcome
 
-DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32", "12", "24")
+DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32", "12", "24", "2x300")
 
 
 @click.group(short_help="Write a plugin, or check one.")
@@ -64,11 +64,11 @@ def new(name: str, family: str, out: Path | None) -> None:
     "shapes",
     multiple=True,
     metavar="SHAPE",
-    help=f"CxHxW of images, L of texts; repeatable.  [default: {', '.join(DEFAULT_SHAPES)}]",
+    help=f"CxHxW of images, L of texts, CxT of clips; repeatable.  [default: {', '.join(DEFAULT_SHAPES)}]",
 )
 @click.option("--device", default="cpu", show_default=True, metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")
 def check(model: str, shapes: tuple[str, ...], device: str) -> None:
-    """Put MODEL, a name or a file, under every check of the contract: small images and texts, with labels and without.
+    """Put MODEL, a name or a file, under every check of the contract: small images, texts and clips, with labels and without.
 
     Exit code 0: all that applies holds; 1: something does not, with what was expected, what came and what to change;
     2: there is no such model, option or device. The same as tests of your own: genbench.contract.contract_tests.

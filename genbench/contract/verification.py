@@ -21,7 +21,7 @@ __all__ = ["SHAPES", "Contract"]
 
 Result = Caution | Fault | Unmet | None
 
-SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (12,), (24,))
+SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (12,), (24,), (2, 300))
 
 
 class Contract:
@@ -29,7 +29,7 @@ class Contract:
 
     Args:
         model: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
-        shapes: (C, H, W) of images, (L,) of texts; each is checked with labels, the smallest of a kind without too.
+        shapes: (C, H, W) of images, (L,) of texts, (C, T) of clips; each is checked with labels, the smallest of a kind without too.
         device: `cpu`, `cuda`, `mps` or `auto`. On the CPU repetitions are compared bit for bit.
     """
 

@@ -248,6 +248,7 @@ class Evaluator:
             "held_out_labels": dataset.held_out.labels,
             "dimensions": math.prod(dataset.shape),
             "levels": dataset.kind.levels,
+            "sample_rate": dataset.data.sample_rate,
             "sample_log_probabilities": dataset.log_probability(items) if dataset.log_probability else None,
             "entropy": dataset.entropy,
             "seed": SEED,

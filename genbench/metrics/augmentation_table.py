@@ -9,6 +9,7 @@ __all__ = ["AUGMENTATION"]
 
 AUGMENTATION = Metric(
     name="augmentation",
+    kinds=("image", "text"),
     values=(
         Value("accuracy_real", None),
         Value("accuracy_samples", "higher"),

@@ -38,7 +38,7 @@ class Evidence:
         sample_logits: (M, C) of the extractor's classifier; likewise the next two.
         reference_logits: (N, C).
         held_out_logits: (H, C).
-        sample_items: (M, C, H, W) uint8 images or (M, L) int16 texts; likewise the next two.
+        sample_items: (M, C, H, W) uint8 images, (M, L) int16 texts or (M, C, T) int16 clips; likewise the next two.
         reference_items: N of the training split.
         held_out_items: H held-out ones.
         sample_labels: (M,) int64 asked of a conditional model.
@@ -46,11 +46,12 @@ class Evidence:
         held_out_labels: (H,) int64.
         sample_modes: (M,) int64 mode of each sample, −1 for none.
         mode_count: of the data.
-        originals: (K, C, H, W) uint8 held-out images, and
+        originals: (K, ...) held-out items, and
         reconstructions: the same as the model restores them.
         log_likelihoods: (K,) nats of held-out images.
         dimensions: values of an item, C·H·W.
         levels: how many values an entry of an item can take: of texts, the symbols with the end.
+        sample_rate: of clips, in Hz.
         sample_log_probabilities: (M,) float64 nats of the samples under what made the data, −∞ outside its support.
         entropy: of what made the data, in nats an item.
         samples_held_out: whether the samples are held-out images, as those of the `real` control are: see `sides`.
@@ -59,7 +60,7 @@ class Evidence:
 
     Raises:
         ValueError: features or logits that hold NaN or infinity, shapes that do not fit, items that are neither uint8
-            images nor int16 texts.
+            images nor int16 texts or clips.
     """
 
     samples: Tensor
@@ -81,6 +82,7 @@ class Evidence:
     log_likelihoods: Tensor | None = None
     dimensions: int | None = None
     levels: int | None = None
+    sample_rate: int | None = None
     sample_log_probabilities: Tensor | None = None
     entropy: float | None = None
     samples_held_out: bool = False

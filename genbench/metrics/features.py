@@ -44,14 +44,14 @@ def check_images(images: Tensor, what: str) -> None:
 
 
 def check_items(items: Tensor, what: str) -> None:
-    """Refuse anything but uint8 (N, C, H, W) images and int16 (N, L) texts of tokens from 0 on.
+    """Refuse anything but uint8 (N, C, H, W) images, int16 (N, C, T) clips and int16 (N, L) texts of tokens from 0 on.
 
     Raises:
         ValueError: one line that says what is wrong.
     """
     if items.dtype != torch.int16:
         check_images(items, what)
-    elif items.ndim != 2 or bool((items < 0).any()):
+    elif items.ndim != 3 and (items.ndim != 2 or bool((items < 0).any())):
         raise ValueError(f"{what}: expected int16 tokens of shape (N, L) from 0 on, got {tuple(items.shape)}")
 
 

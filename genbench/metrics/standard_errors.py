@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from genbench.metrics import c2st, clipped, kad, mind, mmd, vendi
+from genbench.metrics import c2st, clipped, kad, mind, mmd, pitch, si_sdr, sound_gaps, spectral_distances, vendi
 from genbench.metrics.authenticity import authentic
 from genbench.metrics.constants import BALL_K, KAD_FACTOR, MMD_FACTOR
 from genbench.metrics.resampling import (
@@ -20,6 +20,8 @@ from genbench.metrics.resampling import (
 from genbench.metrics.texts import symbol_counts
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from genbench.metrics.evidence import Evidence
 
 __all__ = ["LEAST", "LEAST_OF", "standard_error"]
@@ -130,6 +132,21 @@ def _of_text_likelihood(evidence: Evidence) -> float:
     return mean_standard_error(bits - bits.sum() / symbols.sum() * symbols) / float(symbols.mean())
 
 
+def _of_clips(find: Callable[[Evidence], Tensor]) -> Callable[[Evidence], float | None]:
+    def error(evidence: Evidence) -> float | None:
+        found = evidence.once(find)
+        if len(found) < LEAST:  # of long clips, only some are looked at; silent ones may have no number
+            return None
+        return mean_standard_error(found)
+
+    return error
+
+
+def _of_voiced(evidence: Evidence) -> float | None:
+    found = evidence.once(pitch.of_samples).voiced
+    return mean_standard_error(found) if len(found) >= LEAST else None
+
+
 def _of_learnt(name: str) -> Callable[[Evidence], float | None]:
     def find(evidence: Evidence) -> float | None:
         found = evidence.augmented
@@ -174,5 +191,11 @@ _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     **{name: (_of_learnt(name), "held_out_items") for name in _LEARNT},
     "valid_fraction": (_of_validity, "sample_items"),
     "novelty": (lambda evidence: share_standard_error(evidence.novel), "sample_items"),
+    "log_spectral_distance": (_of_clips(spectral_distances.of_log_spectra), "originals"),
+    "spectral_convergence": (_of_clips(spectral_distances.of_convergence), "originals"),
+    "si_sdr": (_of_clips(si_sdr.of_clips), "originals"),
+    "clipping_share": (_of_clips(sound_gaps.of_clipping), "sample_items"),
+    "silence_share": (_of_clips(sound_gaps.of_silence), "sample_items"),
+    "voiced_share": (_of_voiced, "sample_items"),
     "copied_run": (lambda evidence: mean_standard_error(evidence.copied_runs), "sample_items"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genbench.metrics.audio_table import AUDIO_METRICS
 from genbench.metrics.augmentation_table import AUGMENTATION
 from genbench.metrics.constants import (
     BALL_K,
@@ -270,15 +271,16 @@ _ALL = (
     ),
     Metric(
         name="likelihood",
-        kinds=("image",),
+        kinds=("image", "audio"),
         values=(Value("bits_per_dim", "lower"),),
         needs=("log_likelihoods", "dimensions"),
         least_count=1,
         function="likelihood:measure",
-        summary="bits that the model needs for a value of a held-out 8-bit image",
+        summary="bits that the model needs for a value of a held-out item: of an 8-bit image, of a 16-bit clip",
         paper="https://arxiv.org/abs/1511.01844",
     ),
     *TEXT_METRICS,
+    *AUDIO_METRICS,
     *OPTIONAL_METRICS,
 )
 

@@ -43,32 +43,38 @@ def refuse_texts(data: Data) -> None:
 
 
 class Masking(nn.Module):
-    """Masking noise, for training: each pixel value becomes black (-1) with probability `level`.
+    """Masking noise, for training: each value becomes `masked` with probability `level`: black (-1), or silence (0).
 
     Vincent, Larochelle, Bengio, Manzagol (2008), "Extracting and composing robust features with denoising
-    autoencoders", section 2.3, https://doi.org/10.1145/1390156.1390294. They mask a fixed number of values an image;
+    autoencoders", section 2.3, https://doi.org/10.1145/1390156.1390294. They mask a fixed number of values an item;
     here each is masked on its own, so the number is `level` times the values on average.
     """
 
-    def __init__(self, level: float) -> None:
+    def __init__(self, level: float, masked: float = -1.0) -> None:
         super().__init__()
         self.level = level
+        self.masked = masked
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the images (B, C, H, W), masked; the mask comes from the global generator."""
+        """Return the items (B, *shape), masked; the mask comes from the global generator."""
         if self.level == 0:
             return images
-        return images.masked_fill(torch.rand_like(images) < self.level, -1.0)
+        return images.masked_fill(torch.rand_like(images) < self.level, self.masked)
 
 
-def assemble(encoder: nn.Module, decoder: nn.Module, settings: Settings, device: torch.device) -> Model:
-    """Return the model: `encoder` maps (B, C, H, W) to codes (B, D), `decoder` maps them back, into [-1, 1]."""
+def assemble(
+    encoder: nn.Module, decoder: nn.Module, settings: Settings, device: torch.device, masked: float = -1.0
+) -> Model:
+    """Return the model: `encoder` maps (B, *shape) to codes (B, D), `decoder` maps them back, into [-1, 1].
+
+    `masked` is what a corrupted value becomes.
+    """
     components = settings.components if settings.density == "mixture" else 1
     networks = nn.ModuleDict(
         {
             "encoder": encoder,
             "decoder": decoder,
-            "corruption": Masking(settings.denoising),
+            "corruption": Masking(settings.denoising, masked),
             "density": CodeDensity(settings.bottleneck, components),
         }
     ).to(device)

@@ -16,7 +16,7 @@ __all__ = ["before_sampling", "encode", "reconstruct", "sample", "train_step"]
 
 
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
-    """Step Adam once on the mean squared error between the images and what is restored from them, corrupted or not."""
+    """Step Adam once on the mean squared error between the items and what is restored from them, corrupted or not."""
     networks, optimizer = model.networks, model.optimizers["autoencoder"]
     restored = networks["decoder"](networks["encoder"](networks["corruption"](batch)))
     loss = F.mse_loss(restored, batch)
@@ -34,21 +34,21 @@ def before_sampling(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]
 
 @hookimpl
 def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
-    """Decode codes drawn from the density: (count, C, H, W) in [-1, 1]."""
+    """Decode codes drawn from the density: (count, *shape) in [-1, 1]."""
     images: Tensor = model.networks["decoder"](_density(model).sample(count, generator))
     return images
 
 
 @hookimpl
 def reconstruct(model: Model, batch: Tensor) -> Tensor:
-    """Decode the codes of the images (B, C, H, W), same shape, in [-1, 1]; nothing is corrupted."""
+    """Decode the codes of the items (B, *shape), same shape, in [-1, 1]; nothing is corrupted."""
     restored: Tensor = model.networks["decoder"](encode(model, batch))
     return restored
 
 
 @hookimpl
 def encode(model: Model, batch: Tensor) -> Tensor:
-    """Return the codes of the images: (B, bottleneck)."""
+    """Return the codes of the items: (B, bottleneck)."""
     codes: Tensor = model.networks["encoder"](batch)
     return codes
 

@@ -39,7 +39,7 @@ def build(
     components: int = 10,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return an autoencoder of images (C, H, W) of any size, with `layers` hidden layers of `hidden` units a side.
+    """Return an autoencoder of images (C, H, W) or clips (C, T), with `layers` hidden layers of `hidden` units a side.
 
     Raises:
         ValueError: for a value out of its domain, in one line.
@@ -52,7 +52,7 @@ def build(
     widths = [math.prod(shape), *[hidden] * layers, bottleneck]
     encoder = nn.Sequential(nn.Flatten(), *_linear_stack(widths))
     decoder = nn.Sequential(*_linear_stack(widths[::-1]), nn.Tanh(), nn.Unflatten(1, shape))
-    return assemble(encoder, decoder, settings, device)
+    return assemble(encoder, decoder, settings, device, masked=-1.0 if len(shape) == 3 else 0.0)
 
 
 def _linear_stack(widths: list[int]) -> list[nn.Module]:

@@ -19,8 +19,6 @@ from genbench_ae.assembly import refuse_texts
 __all__ = ["before_training", "build", "build_model", "encode", "log_likelihood", "reconstruct", "sample", "train_step"]
 
 LARGEST = 4096  # values of an item: the covariance has their square
-STEP = 2 / 255  # between two 8-bit values in [-1, 1]
-LEAST_VARIANCE = STEP**2 / 12  # of the noise that takes an 8-bit value to a density
 
 
 class Components(nn.Module):
@@ -29,6 +27,7 @@ class Components(nn.Module):
     Args:
         shape: of an item.
         latent: q.
+        levels: how many values an entry of a stored item can take; they lie evenly from -1 to 1.
 
     Its state is in the buffers `mean` (D,), `weights` W (D, q) and `variance` σ² (): a standard normal until `fit`.
     """
@@ -37,9 +36,10 @@ class Components(nn.Module):
     weights: Tensor
     variance: Tensor
 
-    def __init__(self, shape: torch.Size, latent: int) -> None:
+    def __init__(self, shape: torch.Size, latent: int, levels: int = 256) -> None:
         super().__init__()
         self.shape = shape
+        self.step = 2 / (levels - 1)  # between two of the values
         size = shape.numel()
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("weights", torch.zeros(size, min(latent, size)))
@@ -55,7 +55,8 @@ class Components(nn.Module):
         values, vectors = torch.linalg.eigh(covariance)  # ascending
         q = self.weights.shape[1]
         kept, left_out = values[-q:].clamp(min=0), values[:-q].clamp(min=0)
-        variance = max(float(left_out.mean()) if len(left_out) else 0.0, LEAST_VARIANCE)
+        least = self.step**2 / 12  # of the noise that takes a stored value to a density
+        variance = max(float(left_out.mean()) if len(left_out) else 0.0, least)
         self.mean.copy_(mean)
         self.weights.copy_(vectors[:, -q:] * (kept - variance).clamp(min=0).sqrt())
         self.variance.fill_(variance)
@@ -84,21 +85,21 @@ class Components(nn.Module):
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Make room for the components; `options` are the keyword arguments of `build`."""
     refuse_texts(data)
-    return build(data.shape, device, **options)
+    return build(data.shape, device, data.levels, **options)
 
 
-def build(shape: torch.Size, device: torch.device, *, latent: int = 32) -> Model:
-    """Return a model of items of at most 4,096 values with `latent` components, as many as there are values at most.
+def build(shape: torch.Size, device: torch.device, levels: int, *, latent: int = 32) -> Model:
+    """Return a model with `latent` components, as many as an item has values at most, each value one of `levels`.
 
     Raises:
-        Unsuitable: for larger items.
+        Unsuitable: for items of more than 4,096 values.
         ValueError: for a value out of its domain, in one line.
     """
     if latent < 1:
         raise ValueError(f"latent must be at least 1, not {latent}")
     if shape.numel() > LARGEST:
         raise Unsuitable(f"takes items of at most {LARGEST:,} values, not {shape.numel():,}: it fits a covariance")
-    return Model(nn.ModuleDict({"components": Components(shape, latent)}).to(device), {})
+    return Model(nn.ModuleDict({"components": Components(shape, latent, levels)}).to(device), {})
 
 
 @hookimpl
@@ -157,10 +158,10 @@ def encode(model: Model, batch: Tensor) -> Tensor:
 
 @hookimpl
 def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a lower bound of the log-likelihood of 8-bit items in nats, (B,): by uniform dequantisation."""
-    items = batch.flatten(1)
+    """Return a lower bound of the log-likelihood of stored items in nats, (B,): by uniform dequantisation."""
+    components, items = _components(model), batch.flatten(1)
     noise = torch.rand(items.shape, generator=generator, device=items.device) - 0.5
-    return _components(model).log_density(items + STEP * noise) + items.shape[1] * math.log(STEP)
+    return components.log_density(items + components.step * noise) + items.shape[1] * math.log(components.step)
 
 
 def _components(model: Model) -> Components:

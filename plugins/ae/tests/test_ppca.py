@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from genbench_ae import ppca
-from genbench_ae.ppca import LEAST_VARIANCE, STEP, Components
+from genbench_ae.ppca import Components
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
@@ -16,6 +16,7 @@ from genbench import Data, Model, Unsuitable
 CPU = torch.device("cpu")
 SHAPE = torch.Size((1, 2, 3))
 SIZE = SHAPE.numel()
+STEP = 2 / 255  # between two 8-bit values
 
 
 def built(latent: int = 2, shape: torch.Size = SHAPE) -> Model:
@@ -133,7 +134,7 @@ def test_data_without_spread_keep_the_noise_of_a_bin() -> None:
     ppca.before_training(model=model, batches=[(torch.zeros(10, *SHAPE), None)])
     components = model.networks["components"]
     assert isinstance(components, Components)
-    assert float(components.variance) == pytest.approx(LEAST_VARIANCE)
+    assert float(components.variance) == pytest.approx(STEP**2 / 12)
     assert not components.weights.any()
 
 

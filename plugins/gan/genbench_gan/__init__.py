@@ -1,1 +1,1 @@
-"""Generative adversarial networks for genbench: `gan` (fully connected) and `dcgan` (convolutional)."""
+"""Generative adversarial networks for genbench: `gan` (fully connected), `dcgan` and `wavegan` (convolutional)."""

@@ -12,7 +12,7 @@ from genbench import Data, Model, Unsuitable
 from genbench_gan.average import Average
 from genbench_gan.losses import discriminator_loss, generator_loss
 
-__all__ = ["Generator", "assemble", "check", "refuse_texts", "sample", "train_step"]
+__all__ = ["Generator", "assemble", "check", "refuse_texts", "sample", "train_step", "update"]
 
 BETA2 = 0.999
 
@@ -45,16 +45,18 @@ def assemble(
     learning_rate: float,
     beta1: float,
     ema: float,
+    beta2: float = BETA2,
 ) -> Model:
     """Return the `Model` of a generator and a discriminator, each with an Adam of its own, on `device`.
 
     Args:
-        generator: latents to images.
-        discriminator: images (B, C, H, W) to logits (B, 1).
+        generator: latents to items.
+        discriminator: items (B, ...) to logits or scores (B, 1).
         device: where the model lives.
         learning_rate: Adam's, of both.
-        beta1: Adam's decay of the first moment, of both; that of the second is 0.999.
+        beta1: Adam's decay of the first moment, of both.
         ema: decay of the generator's `Average`, the network that samples are drawn from; 0 leaves it out.
+        beta2: Adam's decay of the second moment, of both.
 
     Raises:
         ValueError: a learning rate, beta1 or ema out of its domain.
@@ -66,7 +68,7 @@ def assemble(
     # One kernel updates all weights, where there is one.
     fused = device.type in ("cpu", "cuda")
     optimizers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(network.parameters(), learning_rate, betas=(beta1, BETA2), fused=fused)
+        name: torch.optim.Adam(network.parameters(), learning_rate, betas=(beta1, beta2), fused=fused)
         for name, network in networks.items()
     }
     if ema > 0:
@@ -98,13 +100,13 @@ def train_step(model: Model, batch: Tensor, joint: bool) -> dict[str, Tensor]:
     else:
         real_logits, fake_logits = discriminator(batch), discriminator(samples.detach())
     told_apart = discriminator_loss(real_logits, fake_logits)
-    _update(model, "discriminator", told_apart)
+    update(model, "discriminator", told_apart)
 
     # Its own gradients are not wanted here, only what it passes back to the generator.
     discriminator.requires_grad_(False)
     passed_off = generator_loss(discriminator(samples))
     discriminator.requires_grad_(True)
-    _update(model, "generator", passed_off)
+    update(model, "generator", passed_off)
 
     if "average" in model.networks:
         cast(Average, model.networks["average"]).update(generator)
@@ -119,7 +121,8 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
     return images
 
 
-def _update(model: Model, name: str, loss: Tensor) -> None:
+def update(model: Model, name: str, loss: Tensor) -> None:
+    """Step one network's optimizer on the gradient of a loss, and leave no gradient behind."""
     optimizer = model.optimizers[name]
     loss.backward()
     optimizer.step()

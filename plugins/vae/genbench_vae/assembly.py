@@ -49,10 +49,10 @@ def check_positive(**counts: int) -> None:
 
 
 class Encoder(nn.Module):
-    """q(z | x): a trunk from images to features, and two linear heads, for the mean and the log-variance.
+    """q(z | x): a trunk from items to features, and two linear heads, for the mean and the log-variance.
 
     Args:
-        trunk: (B, C, H, W) to (B, features).
+        trunk: (B, *shape) to (B, features).
         features: how many the trunk gives.
         latent: how long a code is.
     """
@@ -70,9 +70,20 @@ class Encoder(nn.Module):
         return self.mean(features).float(), self.log_variance(features).float()
 
 
-def assemble(trunk: nn.Module, features: int, decoder: nn.Module, settings: Settings, device: torch.device) -> Model:
-    """Return the model on `device`; `decoder` maps codes (B, latent) to (B, C, H, W), unbounded."""
-    objective = Objective(LIKELIHOODS[settings.likelihood](), settings.beta, settings.importance_samples)
+def assemble(
+    trunk: nn.Module, features: int, decoder: nn.Module, settings: Settings, device: torch.device, levels: int = 256
+) -> Model:
+    """Return the model on `device`; `decoder` maps codes (B, latent) to items (B, *shape), unbounded.
+
+    Args:
+        trunk: of the encoder.
+        features: how many it gives.
+        decoder: the way back.
+        settings: the options.
+        device: where the model lives.
+        levels: how many values an entry of an item can take.
+    """
+    objective = Objective(LIKELIHOODS[settings.likelihood](levels), settings.beta, settings.importance_samples)
     networks = nn.ModuleDict(
         {"encoder": Encoder(trunk, features, settings.latent), "decoder": decoder, "objective": objective}
     ).to(device)

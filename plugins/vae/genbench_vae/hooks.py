@@ -16,7 +16,7 @@ __all__ = ["encode", "log_likelihood", "reconstruct", "sample", "train_step"]
 
 
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
-    """Step Adam once on the loss of `Objective`; "loss", "reconstruction" and "kl" are nats an image."""
+    """Step Adam once on the loss of `Objective`; "loss", "reconstruction" and "kl" are nats an item."""
     networks, optimizer = model.networks, model.optimizers["vae"]
     mean, log_variance = networks["encoder"](batch)
     codes = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
@@ -29,27 +29,27 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
 
 @hookimpl
 def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
-    """Decode codes drawn from the prior N(0, I): (count, C, H, W) in [-1, 1], without noise of the pixels."""
+    """Decode codes drawn from the prior N(0, I): (count, *shape) in [-1, 1], without noise of the values."""
     return _decode(model, torch.randn(count, _encoder(model).latent, generator=generator, device=generator.device))
 
 
 @hookimpl
 def reconstruct(model: Model, batch: Tensor) -> Tensor:
-    """Decode the posterior means of the images (B, C, H, W): same shape, in [-1, 1]."""
+    """Decode the posterior means of the items (B, *shape): same shape, in [-1, 1]."""
     return _decode(model, encode(model, batch))
 
 
 @hookimpl
 def encode(model: Model, batch: Tensor) -> Tensor:
-    """Return the posterior means of the images: (B, latent)."""
+    """Return the posterior means of the items: (B, latent)."""
     mean: Tensor = _encoder(model)(batch)[0]
     return mean
 
 
 def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a lower bound on the log-likelihood of each image's 8-bit values, (B,) nats: see `log_weights`."""
+    """Return a lower bound on the log-likelihood of each item's stored values, (B,) nats: see `log_weights`."""
     objective = _objective(model)
-    levels = ((batch + 1) * 127.5).round()
+    levels = ((batch + 1) * (objective.likelihood.greatest / 2)).round()
     mean, log_variance = _encoder(model)(batch)
     draws = []
     for _ in range(objective.importance_samples):  # in turn, so that more draws take no more memory

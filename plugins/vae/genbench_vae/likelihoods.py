@@ -1,8 +1,9 @@
-"""The distribution of a pixel given the latent code: `LIKELIHOODS` names Bernoulli, Gaussian and discretised logistic.
+"""The distribution of a value given the latent code: `LIKELIHOODS` names Bernoulli, Gaussian and discretised logistic.
 
 Each has two faces. `loss` is what training minimises, as its paper has it. `log_mass` is the probability of each of
-the 256 values that an 8-bit pixel can take, which bits/dim needs: it sums to one over them, with nothing added to the
-data. Value k stands for the interval of half a step to each side of it; the first and the last take in the tails.
+the values that a stored entry can take, 256 of an 8-bit pixel and 65,536 of a 16-bit sample of sound, which bits/dim
+needs: it sums to one over them, with nothing added to the data. Value k stands for the interval of half a step to each
+side of it; the first and the last take in the tails.
 """
 
 from __future__ import annotations
@@ -14,16 +15,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["LIKELIHOODS", "STEP", "Bernoulli", "Gaussian", "Likelihood", "Logistic"]
-
-STEP = 2 / 255  # between neighbouring 8-bit values in [-1, 1]
+__all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "Logistic"]
 
 
 class Likelihood(nn.Module, ABC):
-    """Pixels that are independent given the decoder's output, which is one real number a pixel.
+    """Values that are independent given the decoder's output, which is one real number a value.
 
-    Shapes: output, images and levels are all (B, C, H, W); a decoder needs to know nothing about the likelihood.
+    Shapes: output, images and levels are all (B, C, H, W), or (B, C, T) of clips; a decoder needs to know nothing
+    about the likelihood.
+
+    Args:
+        levels: how many values an entry can take; they lie evenly from -1 to 1.
     """
+
+    def __init__(self, levels: int = 256) -> None:
+        super().__init__()
+        self.greatest = levels - 1
+        self.step = 2 / self.greatest  # between neighbouring values
 
     @abstractmethod
     def image(self, output: Tensor) -> Tensor:
@@ -35,7 +43,7 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def log_mass(self, output: Tensor, levels: Tensor) -> Tensor:
-        """Return the log-probability in nats of the 8-bit values `levels` (0 to 255, as floats), pixel by pixel."""
+        """Return the log-probability in nats of the values `levels` (from 0 to `greatest`, as floats), one by one."""
 
 
 class Bernoulli(Likelihood):
@@ -49,9 +57,9 @@ class Bernoulli(Likelihood):
 
     For grey levels it is the logarithm of no distribution: it lacks the constant that makes the density of y integrate
     to one. With that constant it is the continuous Bernoulli, whose density is proportional to exp(o y), and whose
-    integral over [k/256, (k+1)/256] is
+    integral over [k/n, (k+1)/n], with n levels, is
 
-    .. math:: \log P(k) = o k / 256 + \log \frac{\exp(o / 256) - 1}{\exp(o) - 1}.
+    .. math:: \log P(k) = o k / n + \log \frac{\exp(o / n) - 1}{\exp(o) - 1}.
 
     G. Loaiza-Ganem, J. P. Cunningham (2019), "The continuous Bernoulli: fixing a pervasive error in variational
     autoencoders", equation 4. https://arxiv.org/abs/1907.06845
@@ -66,33 +74,34 @@ class Bernoulli(Likelihood):
         return F.binary_cross_entropy_with_logits(output, targets, reduction="none").flatten(1).sum(1)
 
     def log_mass(self, output: Tensor, levels: Tensor) -> Tensor:
-        # P(k; o) = P(255 - k; -o), so only falling exponentials are needed, which cannot overflow. At o = 0 the
+        # P(k; o) = P(n - 1 - k; -o), so only falling exponentials are needed, which cannot overflow. At o = 0 the
         # quotient is 0 / 0; from 1e-6 on, float32 has it to the last digit.
-        rate = output.abs().clamp_min(1e-6) / 256
-        steps = torch.where(output < 0, levels, 255 - levels)
-        return torch.log(torch.expm1(-rate) / torch.expm1(-256 * rate)) - rate * steps
+        count = self.greatest + 1
+        rate = output.abs().clamp_min(1e-6) / count
+        steps = torch.where(output < 0, levels, self.greatest - levels)
+        return torch.log(torch.expm1(-rate) / torch.expm1(-count * rate)) - rate * steps
 
 
 class Gaussian(Likelihood):
-    r"""A Gaussian around tanh(o) with one learned standard deviation for all pixels.
+    r"""A Gaussian around tanh(o) with one learned standard deviation for all values.
 
     .. math:: L(x) = \frac{\|x - \tanh(o)\|^2}{2\sigma^2} + D \log \frac{\sigma \sqrt{2\pi}}{\mathrm{STEP}},
               \qquad P(k) = \Phi\Big(\frac{b_{k+1} - \tanh o}{\sigma}\Big) - \Phi\Big(\frac{b_k - \tanh o}{\sigma}\Big)
 
-    The loss is the density at the pixel times the width of its interval, so it is in nats of 8-bit data too, nearly:
+    The loss is the density at the value times the width of its interval, so it is in nats of stored data too, nearly:
     P(k) integrates the density over the interval. Sigma stays above half a step, where the two part.
 
     O. Rybkin, K. Daniilidis, S. Levine (2021), "Simple and Effective VAE Training with Calibrated Decoders",
     equations 2 and 3, and for the bound, which is a soft one, section 4. https://arxiv.org/abs/2006.13202
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, levels: int = 256) -> None:
+        super().__init__(levels)
         self.free_log_sigma = nn.Parameter(torch.zeros(()))
 
     def log_sigma(self) -> Tensor:
         """Return the logarithm of the standard deviation, 0-d, in the units of [-1, 1]."""
-        lowest = math.log(STEP / 2)
+        lowest = math.log(self.step / 2)
         return lowest + F.softplus(self.free_log_sigma - lowest)
 
     def image(self, output: Tensor) -> Tensor:
@@ -102,14 +111,16 @@ class Gaussian(Likelihood):
     def loss(self, output: Tensor, images: Tensor) -> Tensor:
         log_sigma = self.log_sigma()
         squares = (images - torch.tanh(output)).square().flatten(1).sum(1)
-        per_pixel = log_sigma + 0.5 * math.log(2 * math.pi) - math.log(STEP)
+        per_pixel = log_sigma + 0.5 * math.log(2 * math.pi) - math.log(self.step)
         return 0.5 * squares * torch.exp(-2 * log_sigma) + images[0].numel() * per_pixel
 
     def log_mass(self, output: Tensor, levels: Tensor) -> Tensor:
+        if self.greatest > 255:  # an interval so narrow is lost between two numbers of float32
+            output, levels = output.double(), levels.double()
         scale = torch.exp(-self.log_sigma())
-        centre = levels * STEP - 1 - torch.tanh(output)
-        lower = torch.where(levels == 0, -torch.inf, (centre - STEP / 2) * scale)
-        upper = torch.where(levels == 255, torch.inf, (centre + STEP / 2) * scale)
+        centre = levels * self.step - 1 - torch.tanh(output)
+        lower = torch.where(levels == 0, -torch.inf, (centre - self.step / 2) * scale)
+        upper = torch.where(levels == self.greatest, torch.inf, (centre + self.step / 2) * scale)
         # Mirrored to the lower tail, where the logarithm of the distribution function keeps its digits.
         above = centre > 0
         near = torch.special.log_ndtr(torch.where(above, -lower, upper))
@@ -119,13 +130,13 @@ class Gaussian(Likelihood):
 
 
 class Logistic(Likelihood):
-    r"""A discretised logistic around 1.5 tanh(o) with one learned scale for all pixels: the loss is exactly -log P.
+    r"""A discretised logistic around 1.5 tanh(o) with one learned scale for all values: the loss is exactly -log P.
 
     .. math:: P(k) = \mathrm{sigmoid}\Big(\frac{b_{k+1} - \mu}{s}\Big) - \mathrm{sigmoid}\Big(\frac{b_k - \mu}{s}\Big),
-              \quad \mu = \tfrac32 \tanh(o), \; b_0 = -\infty, \; b_{256} = \infty
+              \quad \mu = \tfrac32 \tanh(o), \; b_0 = -\infty, \; b_n = \infty
 
     As the two outer values take in the tails, a location beyond -1 or 1 makes pure black or white near certain at no
-    cost to the scale; hence the range of the location, which is wider than the pixels'.
+    cost to the scale; hence the range of the location, which is wider than the values'.
 
     D. P. Kingma, T. Salimans, R. Jozefowicz, X. Chen, I. Sutskever, M. Welling (2016), "Improving Variational Inference
     with Inverse Autoregressive Flow", section 5.2; the outer values as in T. Salimans, A. Karpathy, X. Chen,
@@ -134,8 +145,8 @@ class Logistic(Likelihood):
 
     REACH = 1.5
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, levels: int = 256) -> None:
+        super().__init__(levels)
         self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
     def image(self, output: Tensor) -> Tensor:
@@ -148,7 +159,7 @@ class Logistic(Likelihood):
         return -self._log_mass(output, images).flatten(1).sum(1)
 
     def log_mass(self, output: Tensor, levels: Tensor) -> Tensor:
-        return self._log_mass(output, levels * STEP - 1)
+        return self._log_mass(output, levels * self.step - 1)
 
     def _location(self, output: Tensor) -> Tensor:
         return self.REACH * torch.tanh(output)
@@ -156,10 +167,10 @@ class Logistic(Likelihood):
     def _log_mass(self, output: Tensor, images: Tensor) -> Tensor:
         # sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)): three factors that keep their digits.
         inverse = torch.exp(-self.log_scale)
-        centre, half = (images - self._location(output)) * inverse, STEP / 2 * inverse
+        centre, half = (images - self._location(output)) * inverse, self.step / 2 * inverse
         below_upper, above_lower = F.logsigmoid(centre + half), F.logsigmoid(half - centre)
         inner = below_upper + above_lower + torch.log(-torch.expm1(-2 * half))
-        edge = 1 - STEP / 2
+        edge = 1 - self.step / 2
         return torch.where(images < -edge, below_upper, torch.where(images > edge, above_lower, inner))
 
 

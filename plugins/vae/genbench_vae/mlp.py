@@ -23,12 +23,13 @@ __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "s
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
     refuse_texts(data)
-    return build(data.shape, device, **options)
+    return build(data.shape, device, data.levels, **options)
 
 
 def build(
     shape: torch.Size,
     device: torch.device,
+    levels: int,
     *,
     latent: int = 16,
     hidden: int = 256,
@@ -38,17 +39,17 @@ def build(
     importance_samples: int = 1,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return a VAE of images (C, H, W) of any size, with `layers` hidden layers of `hidden` units a side.
+    """Return a VAE of items of any shape and `levels` values, with `layers` hidden layers of `hidden` units a side.
 
     Raises:
         ValueError: for a value out of its domain, in one line.
     """
     settings = Settings(latent, beta, likelihood, importance_samples, learning_rate)
     check_positive(hidden=hidden, layers=layers)
-    pixels = math.prod(shape)
-    trunk = nn.Sequential(nn.Flatten(), *_hidden([pixels, *[hidden] * layers]))
-    decoder = nn.Sequential(*_hidden([latent, *[hidden] * layers]), nn.Linear(hidden, pixels), nn.Unflatten(1, shape))
-    return assemble(trunk, hidden, decoder, settings, device)
+    values = math.prod(shape)
+    trunk = nn.Sequential(nn.Flatten(), *_hidden([values, *[hidden] * layers]))
+    decoder = nn.Sequential(*_hidden([latent, *[hidden] * layers]), nn.Linear(hidden, values), nn.Unflatten(1, shape))
+    return assemble(trunk, hidden, decoder, settings, device, levels)
 
 
 def _hidden(widths: list[int]) -> list[nn.Module]:

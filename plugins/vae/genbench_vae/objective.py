@@ -18,12 +18,12 @@ class Objective(nn.Module):
     With beta = 1 it is the negative ELBO of D. P. Kingma, M. Welling (2014), "Auto-Encoding Variational Bayes",
     equation 10, https://arxiv.org/abs/1312.6114; beta is of I. Higgins et al. (2017), "beta-VAE: Learning Basic Visual
     Concepts with a Constrained Variational Framework", equation 4, https://openreview.net/forum?id=Sy2fzU9gl.
-    The expectation is estimated with one code an image.
+    The expectation is estimated with one code an item.
 
     Args:
         likelihood: p(x | z), from the decoder's output.
         beta: weight of the KL divergence, at least 0.
-        importance_samples: codes an image that `log_likelihood` draws, at least 1.
+        importance_samples: codes an item that `log_likelihood` draws, at least 1.
     """
 
     def __init__(self, likelihood: Likelihood, beta: float, importance_samples: int) -> None:
@@ -33,11 +33,11 @@ class Objective(nn.Module):
         self.importance_samples = importance_samples
 
     def forward(self, output: Tensor, images: Tensor, mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
-        """Return "loss", "reconstruction" and "kl", 0-d, in nats an image, averaged over the batch.
+        """Return "loss", "reconstruction" and "kl", 0-d, in nats an item, averaged over the batch.
 
         Args:
-            output: (B, C, H, W), of the decoder.
-            images: (B, C, H, W) in [-1, 1].
+            output: (B, *shape), of the decoder.
+            images: (B, *shape), items in [-1, 1].
             mean: (B, latent), of q(z | x).
             log_variance: (B, latent), of q(z | x).
         """
@@ -63,7 +63,7 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 def log_weights(
     likelihood: Likelihood, decoder: nn.Module, levels: Tensor, mean: Tensor, log_variance: Tensor, noise: Tensor
 ) -> Tensor:
-    r"""Return log p(x | z) + log p(z) - log q(z | x) in nats for one code an image, z = mean + sigma noise: (B,).
+    r"""Return log p(x | z) + log p(z) - log q(z | x) in nats for one code an item, z = mean + sigma noise: (B,).
 
     Its mean over standard normal noise is the ELBO, and the logarithm of the mean of its exponential over K draws the
     tighter bound of Y. Burda, R. Grosse, R. Salakhutdinov (2016), "Importance Weighted Autoencoders", equation 8,
@@ -72,8 +72,8 @@ def log_weights(
 
     Args:
         likelihood: p(x | z).
-        decoder: (B, latent) to (B, C, H, W).
-        levels: (B, C, H, W) floats, 0 to 255.
+        decoder: (B, latent) to (B, *shape).
+        levels: (B, *shape) floats, from 0 to one less than there are.
         mean: (B, latent).
         log_variance: (B, latent).
         noise: (B, latent).

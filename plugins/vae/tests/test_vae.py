@@ -1,4 +1,4 @@
-"""`vae` and `conv-vae`: the hooks, the options, the bound, and the probability of 8-bit values."""
+"""`vae` and `conv-vae`: the hooks, the options, the bound, and the probability of 8-bit and 16-bit values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import torch
 from genbench_vae import conv, mlp
-from genbench_vae.likelihoods import LIKELIHOODS, STEP, Gaussian, Likelihood, Logistic
+from genbench_vae.likelihoods import LIKELIHOODS, Gaussian, Likelihood, Logistic
 from genbench_vae.objective import Objective, kl_divergence, log_weights
 from torch import Tensor, nn
 from torch.distributions import AffineTransform, ContinuousBernoulli, Normal, TransformedDistribution, Uniform
@@ -18,9 +18,10 @@ from torch.distributions.transforms import SigmoidTransform
 from genbench import Data, Model, Unsuitable
 
 CPU = torch.device("cpu")
-LEVELS = torch.arange(256.0)
+STEP = 2 / 255  # between two 8-bit values
 MODELS = pytest.mark.parametrize("module", [mlp, conv], ids=["vae", "conv-vae"])
 SHAPES = pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)], ids=str)
+COUNTS = pytest.mark.parametrize("count", [256, 65_536], ids=["8-bit", "16-bit"])
 NAMES = pytest.mark.parametrize("likelihood", list(LIKELIHOODS))
 SMALL = {mlp: {"hidden": 32}, conv: {"channels": 8}}  # quick to step at 64 x 64
 
@@ -47,10 +48,11 @@ def _blobs(count: int) -> Tensor:
 
 
 def _all_masses(likelihood: Likelihood, outputs: Tensor) -> Tensor:
-    """P of each 8-bit value, (outputs, 256) float64."""
-    count = len(outputs)
+    """P of each value that an entry can take, (outputs, levels) float64."""
+    levels = torch.arange(likelihood.greatest + 1.0)
+    shape = len(outputs), len(levels)
     with torch.no_grad():
-        masses = likelihood.log_mass(outputs[:, None].expand(count, 256), LEVELS.expand(count, 256))
+        masses = likelihood.log_mass(outputs[:, None].expand(shape), levels.expand(shape))
     return masses.double().exp()
 
 
@@ -230,9 +232,10 @@ def test_texts_do_not_suit(module: ModuleType) -> None:
 
 
 @NAMES
+@COUNTS
 @pytest.mark.parametrize("log_scale", [-5.0, -1.0, 1.0])
-def test_the_probabilities_of_the_256_values_sum_to_one(likelihood: str, log_scale: float) -> None:
-    law = LIKELIHOODS[likelihood]()
+def test_the_probabilities_of_all_values_sum_to_one(likelihood: str, log_scale: float, count: int) -> None:
+    law = LIKELIHOODS[likelihood](count)
     for parameter in law.parameters():
         nn.init.constant_(parameter, log_scale)
     masses = _all_masses(law, torch.tensor([-300.0, -20.0, -3.0, -0.5, 0.0, 1e-4, 0.5, 3.0, 20.0, 300.0]))
@@ -240,7 +243,7 @@ def test_the_probabilities_of_the_256_values_sum_to_one(likelihood: str, log_sca
 
 
 def _continuous_bernoulli(outputs: Tensor, edges: Tensor) -> Tensor:
-    return ContinuousBernoulli(logits=outputs[:, None]).cdf(torch.arange(257, dtype=torch.float64) / 256)
+    return ContinuousBernoulli(logits=outputs[:, None]).cdf(torch.linspace(0, 1, edges.shape[-1], dtype=torch.float64))
 
 
 def _normal(outputs: Tensor, edges: Tensor) -> Tensor:
@@ -257,19 +260,20 @@ def _logistic(outputs: Tensor, edges: Tensor) -> Tensor:
     ("likelihood", "cdf"),
     [("bernoulli", _continuous_bernoulli), ("gaussian", _normal), ("logistic", _logistic)],
 )
-def test_a_probability_is_the_integral_over_the_values_interval(likelihood: str, cdf: Any) -> None:
-    law = LIKELIHOODS[likelihood]()
+@COUNTS
+def test_a_probability_is_the_integral_over_the_values_interval(likelihood: str, cdf: Any, count: int) -> None:
+    law, step = LIKELIHOODS[likelihood](count), 2 / (count - 1)
     if isinstance(law, Gaussian):
-        lowest = math.log(STEP / 2)
+        lowest = math.log(step / 2)
         nn.init.constant_(law.free_log_sigma, lowest + math.log(math.expm1(math.log(0.3) - lowest)))
     if isinstance(law, Logistic):
         nn.init.constant_(law.log_scale, math.log(0.3))
     outputs = torch.tensor([-3.0, -0.7, 0.2, 2.0])
-    edges = torch.arange(257, dtype=torch.float64) * STEP - 1 - STEP / 2
+    edges = torch.arange(count + 1, dtype=torch.float64) * step - 1 - step / 2
     below = cdf(outputs.double(), edges)
     if likelihood != "bernoulli":  # whose density has no tails beyond the pixels' range
         below[:, 0], below[:, -1] = 0, 1
-    torch.testing.assert_close(_all_masses(law, outputs), below.diff(), rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(_all_masses(law, outputs), below.diff(), rtol=1e-3, atol=1e-7 * step / STEP)
 
 
 @pytest.mark.parametrize("output", [20.0, 0.0])  # at the other end of the range, and in its middle
@@ -312,7 +316,7 @@ def test_the_loss_of_an_image_does_not_depend_on_the_others(likelihood: str) -> 
 def test_the_logistics_image_is_its_mean() -> None:
     outputs = torch.tensor([-20.0, -0.9, -0.3, 0.0, 0.4, 1.0, 20.0])
     likelihood = Logistic()
-    mean = _all_masses(likelihood, outputs) @ (LEVELS.double() * STEP - 1)
+    mean = _all_masses(likelihood, outputs) @ (torch.arange(256, dtype=torch.float64) * STEP - 1)
     with torch.no_grad():
         torch.testing.assert_close(likelihood.image(outputs).double(), mean, rtol=0, atol=1e-4)
 

@@ -10,13 +10,14 @@ import torch
 from genbench_vae import conv, hooks, mlp
 from genbench_vae.assembly import Encoder, assemble
 from genbench_vae.assembly import Settings as Options
-from genbench_vae.likelihoods import LIKELIHOODS, STEP, Gaussian, Likelihood, Logistic
+from genbench_vae.likelihoods import LIKELIHOODS, Gaussian, Likelihood, Logistic
 from genbench_vae.objective import Objective
 from torch import Tensor, nn
 
 from genbench import Model
 
 CPU = torch.device("cpu")
+STEP = 2 / 255  # between two 8-bit values
 BATCH = 40_000  # the mean over as many draws is near its expectation
 MEAN, LOG_VARIANCE = torch.tensor([0.5, -1.0]), torch.tensor([-1.2, 0.7])
 IMAGE = torch.tensor([1.5, 0.25])
@@ -235,13 +236,13 @@ def _sizes(network: nn.Module, kind: type[nn.Module]) -> list[tuple[int, int]]:
 
 
 def test_vae_has_as_many_hidden_layers_on_either_side() -> None:
-    networks = mlp.build(torch.Size((1, 2, 3)), CPU, latent=5, hidden=7, layers=3).networks
+    networks = mlp.build(torch.Size((1, 2, 3)), CPU, 256, latent=5, hidden=7, layers=3).networks
     assert _sizes(networks["encoder"], nn.Linear) == [(6, 7), (7, 7), (7, 7), (7, 5), (7, 5)]
     assert _sizes(networks["decoder"], nn.Linear) == [(5, 7), (7, 7), (7, 7), (7, 6)]
 
 
 def test_conv_vae_doubles_its_channels_twice_and_mirrors_them() -> None:
-    networks = conv.build(torch.Size((3, 64, 64)), CPU, latent=5, channels=4).networks
+    networks = conv.build(torch.Size((3, 64, 64)), CPU, 256, latent=5, channels=4).networks
     assert _sizes(networks["encoder"], nn.Conv2d) == [(3, 4), (4, 8), (8, 16), (16, 16)]  # to 4 × 4
     assert _sizes(networks["encoder"], nn.Linear) == [(256, 5), (256, 5)]
     assert _sizes(networks["decoder"], nn.ConvTranspose2d) == [(16, 16), (16, 8), (8, 4), (4, 3)]
