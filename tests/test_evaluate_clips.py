@@ -17,7 +17,7 @@ from genbench.kinds import wave_file
 
 soundfile = pytest.importorskip("soundfile")
 SPEC = "tones:seconds=0.2,rate=4000,count=120,held_out=40"
-METRICS = ("--metrics", "fd,mode_coverage")
+METRICS = ("--metrics", "fd,modes_covered")
 
 
 def run(*arguments: object) -> tuple[str, str]:
