@@ -117,7 +117,7 @@ def _is_usual(curve: Any) -> bool:
         if type(point) is not dict or not _OF_POINT.issuperset(point):
             return False
         for name in ("step", "items", "elapsed_s", "flops"):
-            value = point.get(name)
+            value: Any = point.get(name)
             kind = type(value)
             if not (((kind is float or kind is int) and (value == 0 or SMALLEST <= value <= LARGEST)) or value is None):
                 return False

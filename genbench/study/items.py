@@ -122,8 +122,8 @@ def _items(directory: Path, record: Record) -> list[Item]:
     shape, count = record.data["cell"]["dataset"].get("shape"), record.data["cell"].get("samples")
     # Clips are kept one a file, beside a picture of several.
     single = list(itertools.takewhile(bool, (artifacts.get(f"samples, {number}") for number in itertools.count(1))))
-    names = single or [artifacts.get("samples")]
-    if not names[0] or not shape or not count:
+    names = [name for name in single or [artifacts.get("samples")] if name]
+    if not names or not shape or not count:
         raise InputError(f"{who}: its record names none; run the cell again")
     found = [each for name in names for each in _read(directory / name, shape, count, who)]
     return [Item(*each, record.id, place) for place, each in enumerate(found)]
