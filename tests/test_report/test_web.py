@@ -151,6 +151,20 @@ def test_a_table_sorts_by_the_value_and_not_by_its_text(page: Any) -> None:
         assert shown == sorted(shown, reverse=sign < 0)
         assert not column(page, 0, place)[-1][0].isdigit(), "what has no number stands last both ways"
     assert page.locator("th[aria-sort=descending]").count() == 1
+    place = headings(page, 0).index("SSIM ↑")  # which vae alone has
+    for _ in range(2):
+        page.locator(".table > table").first.get_by_role("button", name="SSIM ↑", exact=True).click()
+        assert [cell == "–" for cell in column(page, 0, place)] == [False, *[True] * (len(column(page, 0, 0)) - 1)]
+
+
+def test_an_amount_sorts_by_what_it_stands_for(page: Any, toys: Any) -> None:
+    cost = page.locator(".table > table", has=page.get_by_role("button", name="parameters"))
+    cost.get_by_role("button", name="parameters").click()
+    models = cost.locator("tbody tr").evaluate_all("(rows) => rows.map((row) => row.dataset.m)")
+    held = {model: toys.make_record(model, 0)["cost"]["parameters"] for model in models}
+    assert len(held) == 3
+    assert models == sorted(held, key=held.__getitem__)
+    assert models != sorted(held), "an order that any sort gives proves nothing"
 
 
 def hidden(page: Any) -> Any:
