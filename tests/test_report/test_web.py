@@ -394,6 +394,19 @@ def test_hostile_records_show_what_they_say_and_do_nothing(browser: Any, hostile
     found.check_quiet()
 
 
+def test_all_curves_are_there_on_paper(browser: Any, directory: Path) -> None:
+    found = Opened(browser, directory / "report.html", viewport={"width": 800, "height": 300}, color_scheme="dark")
+    assert found.page.locator("canvas").count() == 0, "they wait to be looked at"
+    found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert found.page.locator("figure[data-chart=quality] canvas").count() == 1
+    assert found.page.locator("figure[data-chart=losses] canvas").count() == 3
+    colours = "getComputedStyle(document.body).backgroundColor"
+    assert found.page.evaluate(colours) == "rgb(255, 255, 255)"
+    found.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert found.page.evaluate(colours) != "rgb(255, 255, 255)"
+    found.check_quiet()
+
+
 def test_what_a_script_element_holds_cannot_end_it() -> None:
     held = {"</script>": ["<!--", "\u2028", "\ud800", float("1e-7")]}
     written = script_safe(held)
