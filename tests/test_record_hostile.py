@@ -21,6 +21,7 @@ from genbench.records.record import Record, RecordError, cell_id, read_record, r
 from genbench.report import pages
 from genbench.report.frame import csv, curve_frame, frame, in_order
 from genbench.report.machines import machines
+from genbench.report.model import markdown
 from genbench.report.pictures import Pictures
 from genbench.report.sections import sections
 
@@ -117,7 +118,7 @@ def consume(record: dict[str, Any], directory: Path) -> None:
         csv(frame(held))
         csv(curve_frame(held))
         drawn = [(section, Pictures()) for section in sections(in_order(held))]
-        page = pages.page(directory, in_order(held), drawn, machines(in_order(held)), None)
+        page = markdown(pages.page_parts(directory, in_order(held), drawn, machines(in_order(held)), None))
         assert "\x1b" not in page
         for section, _ in drawn:
             assert "/" not in section.slug

@@ -1,4 +1,4 @@
-"""The report as one Markdown page: pictures and tables first, then what makes them traceable."""
+"""The report as one page: pictures and tables first, then what makes them traceable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genbench.report.frame import Record
 from genbench.report.machines import Machine, ran, shared
 from genbench.report.measures import meanings, recipes
 from genbench.report.merging import Outcomes, outcomes
-from genbench.report.model import Anchor, Details, markdown
+from genbench.report.model import Anchor, Details
 from genbench.report.montage import artifact
 from genbench.report.opening import opening, partial, title
 from genbench.report.pictures import Pictures, losses, quality_curves, reconstructions, samples, speeds
@@ -28,7 +28,7 @@ from genbench.report.statements import floor, mixed_recipes, remarks, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
 from genbench.report.target_page import stopped_note
 
-__all__ = ["page", "page_parts"]
+__all__ = ["page_parts"]
 
 
 def page_parts(
@@ -69,11 +69,6 @@ def page_parts(
     ]
     parts += [*appendix.data(records), *appendix.reproduce(records, command), *_files()]
     return parts
-
-
-def page(*given: Any, **named: Any) -> str:
-    """Return what `page_parts` returns as one Markdown page."""
-    return markdown(page_parts(*given, **named)) + "\n"
 
 
 def _ends(found: Outcomes) -> list[str]:

@@ -14,6 +14,7 @@ from genbench.report import pages
 from genbench.report.frame import curve_frame, frame, in_order
 from genbench.report.machines import machines
 from genbench.report.merging import merged, with_older
+from genbench.report.model import markdown
 from genbench.report.pictures import Pictures
 from genbench.report.sections import sections
 
@@ -48,7 +49,7 @@ def again(record: Record, names: dict[str, float], day: int = 23, **recipe_chang
 def page_of(records: list[Record], directory: Path) -> str:
     """The report without its pictures."""
     drawn = [(section, Pictures()) for section in sections(records)]
-    return pages.page(directory, in_order(records), drawn, machines(records), None)
+    return markdown(pages.page_parts(directory, in_order(records), drawn, machines(records), None))
 
 
 def test_a_newer_record_of_one_metric_keeps_the_others_of_the_fuller_one(make: Make) -> None:

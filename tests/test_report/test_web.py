@@ -151,6 +151,20 @@ def test_a_table_sorts_by_the_value_and_not_by_its_text(page: Any) -> None:
         assert shown == sorted(shown, reverse=sign < 0)
         assert not column(page, 0, place)[-1][0].isdigit(), "what has no number stands last both ways"
     assert page.locator("th[aria-sort=descending]").count() == 1
+    place = headings(page, 0).index("SSIM ↑")  # which vae alone has
+    for _ in range(2):
+        page.locator(".table > table").first.get_by_role("button", name="SSIM ↑", exact=True).click()
+        assert [cell == "–" for cell in column(page, 0, place)] == [False, *[True] * (len(column(page, 0, 0)) - 1)]
+
+
+def test_an_amount_sorts_by_what_it_stands_for(page: Any, toys: Any) -> None:
+    cost = page.locator(".table > table", has=page.get_by_role("button", name="parameters"))
+    cost.get_by_role("button", name="parameters").click()
+    models = cost.locator("tbody tr").evaluate_all("(rows) => rows.map((row) => row.dataset.m)")
+    held = {model: toys.make_record(model, 0)["cost"]["parameters"] for model in models}
+    assert len(held) == 3
+    assert models == sorted(held, key=held.__getitem__)
+    assert models != sorted(held), "an order that any sort gives proves nothing"
 
 
 def hidden(page: Any) -> Any:
@@ -377,6 +391,19 @@ def test_hostile_records_show_what_they_say_and_do_nothing(browser: Any, hostile
         page.locator("[data-m]").first.dispatch_event("mouseover")
         assert page.evaluate("window.owned") is None
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    found.check_quiet()
+
+
+def test_all_curves_are_there_on_paper(browser: Any, directory: Path) -> None:
+    found = Opened(browser, directory / "report.html", viewport={"width": 800, "height": 300}, color_scheme="dark")
+    assert found.page.locator("canvas").count() == 0, "they wait to be looked at"
+    found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert found.page.locator("figure[data-chart=quality] canvas").count() == 1
+    assert found.page.locator("figure[data-chart=losses] canvas").count() == 3
+    colours = "getComputedStyle(document.body).backgroundColor"
+    assert found.page.evaluate(colours) == "rgb(255, 255, 255)"
+    found.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert found.page.evaluate(colours) != "rgb(255, 255, 255)"
     found.check_quiet()
 
 

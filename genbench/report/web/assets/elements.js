@@ -68,11 +68,16 @@ function dialog(title, body, onclose) {
 }
 
 // Calls once, when the element comes near what is seen: a page of hundreds of models draws what is looked at.
+const waiting = new Set();
+
 function whenSeen(element, call) {
-  const seen = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
+  const once = () => {
     seen.disconnect();
-    call();
+    if (waiting.delete(once)) call();
+  };
+  const seen = new IntersectionObserver((entries) => {
+    if (entries.some((entry) => entry.isIntersecting)) once();
   }, { rootMargin: "300px" });
+  waiting.add(once);
   seen.observe(element);
 }

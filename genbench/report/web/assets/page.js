@@ -6,8 +6,12 @@ document.querySelectorAll("figure.chart").forEach((figure) => whenSeen(figure, (
   (figure.dataset.chart === "losses" ? lossCharts : qualityChart)(figure, facts.sections[figure.dataset.s]);
 }));
 
-// On paper all is light, whatever the screen is.
-addEventListener("beforeprint", () => { document.documentElement.classList.add("printed"); redrawAll(); });
+// On paper all is light, whatever the screen is, and nothing waits to be looked at.
+addEventListener("beforeprint", () => {
+  document.documentElement.classList.add("printed");
+  for (const draw of waiting) draw();
+  redrawAll();
+});
 addEventListener("afterprint", () => { document.documentElement.classList.remove("printed"); redrawAll(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawAll());
 
