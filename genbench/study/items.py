@@ -72,8 +72,12 @@ def chosen_records(directory: Path, dataset: str | None, budget: str | None) -> 
     finished = [record for record in each_record(directory) if record.finished]
     if not finished:
         raise InputError(f"{directory}: no finished records; give the folder of a finished `genbench run`")
-    place = _only("dataset", dataset, [_place(record) for record in finished], directory)
-    there = [record for record in finished if _place(record) == place]
+    name = _only("dataset", dataset, [record.dataset for record in finished], directory)
+    there = [record for record in finished if record.dataset == name]
+    if len({record.data["cell"]["dataset"].get("fingerprint") for record in there}) > 1:
+        raise InputError(
+            f"{directory} holds records of two datasets called {name}; move those of one to another folder"
+        )
     trained = [record for record in there if record.data["cell"]["role"] == "model"]
     wanted = _only("budget", budget, [str(record.data["cell"].get("budget")) for record in trained or there], directory)
     records: dict[str, list[Record]] = {}
@@ -100,11 +104,6 @@ def pool(directory: Path, label: str, records: Sequence[Record]) -> list[Item]:
     """
     items = [item for record in records for item in _items(directory, record)]
     return list({item.sha256: item for item in items}.values()) if label == REAL else items
-
-
-def _place(record: Record) -> str:
-    # Data of one name and two fingerprints are two datasets.
-    return record.dataset
 
 
 def _only(what: str, given: str | None, found: Sequence[str], directory: Path) -> str:
