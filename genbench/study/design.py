@@ -54,8 +54,8 @@ def designed(
 ) -> Design:
     """Draw a study's questions.
 
-    There are as many forms as the items and the size of a page allow, up to `MOST_FORMS`: the more items, the less hangs
-    on single ones.
+    There are as many forms as the items and the size of a page allow, up to `MOST_FORMS`: the more items, the less
+    hangs on single ones.
 
     Args:
         protocol: of the study.

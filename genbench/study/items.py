@@ -121,7 +121,7 @@ def _items(directory: Path, record: Record) -> list[Item]:
     shape, count = record.data["cell"]["dataset"].get("shape"), record.data["cell"].get("samples")
     # Clips are kept one a file, beside a picture of several.
     single = list(itertools.takewhile(bool, (artifacts.get(f"samples, {number}") for number in itertools.count(1))))
-    names = single or [artifacts.get("samples")]
+    names = single or [artifacts.get("samples") or ""]
     if not names[0] or not shape or not count:
         raise InputError(f"{who}: its record names none; run the cell again")
     found = [each for name in names for each in _read(directory / name, shape, count, who)]
