@@ -171,6 +171,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ),
         ("import genbench.execution.benchmark", ("torch", "pandas", "genbench_")),
         ("import genbench.report.aggregating, genbench.records.statistics", ("torch", "genbench_")),
+        ("import genbench.study.making, genbench.study.reading", ("torch", "genbench_")),
         ("import genbench.records.record, genbench.records.baseline, genbench.kinds.nouns", ("torch", "genbench_")),
         ("import genbench.changes, genbench.cli.compare", ("torch", "genbench_")),
         ("import genbench.aggregate.ranking, genbench.cli.aggregate", ("torch", "pandas", "scipy.stats", "genbench_")),

@@ -24,11 +24,21 @@ def study() -> None:
 @click.option("--models", metavar="A,B,...", help="Labels of the report.  [default: all models of DIR]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides what is shown.")
 @click.option(
-    "--time-limit", type=Whole(), metavar="MS", help="How long each item is shown.  [default: until answered]"
+    "--time-limit",
+    type=click.IntRange(1, 600_000),
+    metavar="MS",
+    help="How long each item is shown.  [default: until answered]",
 )
-@click.option("--magnification", type=Whole(), metavar="M", help="Whole factor.  [default: 192 pixels or more]")
 @click.option(
-    "--raters", type=Whole(), default=20, show_default=True, metavar="N", help="Expected: to say what it can resolve."
+    "--magnification", type=click.IntRange(1, 64), metavar="M", help="Whole factor.  [default: 192 pixels or more]"
+)
+@click.option(
+    "--raters",
+    type=click.IntRange(1, 10**6),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Expected: to say what it can resolve.",
 )
 @click.option("--dataset", metavar="NAME", help="Where DIR has several.")
 @click.option("--budget", metavar="B", help="Where DIR has several.")

@@ -16,6 +16,7 @@ from genbench.study.order import shuffled, token
 __all__ = ["MOST_FORMS", "Design", "Question", "designed"]
 
 MOST_FORMS = 8
+_LARGEST_PAGE = 32 << 20  # characters of items; a form is whole, however large it is
 _ID = 10  # hexadecimal digits
 
 
@@ -53,7 +54,8 @@ def designed(
 ) -> Design:
     """Draw a study's questions.
 
-    There are as many forms as the items allow, up to `MOST_FORMS`: the more items, the less hangs on single ones.
+    There are as many forms as the items and the size of a page allow, up to `MOST_FORMS`: the more items, the less
+    hangs on single ones.
 
     Args:
         protocol: of the study.
@@ -77,6 +79,8 @@ def designed(
                 "keeps only some of its samples"
             )
     count = min(MOST_FORMS, *((len(pools[label]) - before[label]) // each for label, each in needed.items()))
+    size = sum(each * max(len(item.content) for item in pools[label]) for label, each in needed.items())
+    count = max(1, min(count, _LARGEST_PAGE // max(size, 1)))
     stock = {label: iter(shuffled(pools[label], seed, "items", label)) for label in {**needed, **before}}
     numbers = itertools.count()
 

@@ -72,8 +72,12 @@ def chosen_records(directory: Path, dataset: str | None, budget: str | None) -> 
     finished = [record for record in each_record(directory) if record.finished]
     if not finished:
         raise InputError(f"{directory}: no finished records; give the folder of a finished `genbench run`")
-    place = _only("dataset", dataset, [_place(record) for record in finished], directory)
-    there = [record for record in finished if _place(record) == place]
+    name = _only("dataset", dataset, [record.dataset for record in finished], directory)
+    there = [record for record in finished if record.dataset == name]
+    if len({record.data["cell"]["dataset"].get("fingerprint") for record in there}) > 1:
+        raise InputError(
+            f"{directory} holds records of two datasets called {name}; move those of one to another folder"
+        )
     trained = [record for record in there if record.data["cell"]["role"] == "model"]
     wanted = _only("budget", budget, [str(record.data["cell"].get("budget")) for record in trained or there], directory)
     records: dict[str, list[Record]] = {}
@@ -102,11 +106,6 @@ def pool(directory: Path, label: str, records: Sequence[Record]) -> list[Item]:
     return list({item.sha256: item for item in items}.values()) if label == REAL else items
 
 
-def _place(record: Record) -> str:
-    # Data of one name and two fingerprints are two datasets.
-    return record.dataset
-
-
 def _only(what: str, given: str | None, found: Sequence[str], directory: Path) -> str:
     known = sorted(set(found))
     if given is not None and given not in known:
@@ -122,8 +121,8 @@ def _items(directory: Path, record: Record) -> list[Item]:
     shape, count = record.data["cell"]["dataset"].get("shape"), record.data["cell"].get("samples")
     # Clips are kept one a file, beside a picture of several.
     single = list(itertools.takewhile(bool, (artifacts.get(f"samples, {number}") for number in itertools.count(1))))
-    names = [name for name in single or [artifacts.get("samples")] if name]
-    if not names or not shape or not count:
+    names = single or [artifacts.get("samples") or ""]
+    if not names[0] or not shape or not count:
         raise InputError(f"{who}: its record names none; run the cell again")
     found = [each for name in names for each in _read(directory / name, shape, count, who)]
     return [Item(*each, record.id, place) for place, each in enumerate(found)]

@@ -19,6 +19,7 @@ from PIL import Image
 from genbench.cli import cli
 from genbench.errors import InputError
 from genbench.kinds import grid, listing
+from genbench.study import design
 from genbench.study.items import pool
 from genbench.study.making import Wish, make
 from genbench.study.order import shuffled
@@ -133,6 +134,13 @@ def test_the_seed_decides_and_the_same_wish_gives_the_same_bytes(benchmark_folde
     assert shuffled(range(9), 1, "x") != shuffled(range(9), 2, "x")
 
 
+def test_a_page_of_large_items_has_fewer_forms(benchmark_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wish = Wish("real-or-fake", 14)
+    assert len(json.loads(make(benchmark_folder, wish).key.read_text())["forms"]) > 2
+    monkeypatch.setattr(design, "_LARGEST_PAGE", 1)
+    assert len(json.loads(make(benchmark_folder, wish).key.read_text())["forms"]) == 1
+
+
 def test_texts_are_inlined_and_harmless(finished: Callable[..., Path]) -> None:
     directory = finished("real", "noise", "one", kind="text")
     (directory / "samples" / "one-0.txt").write_text("</script><script>alert(1)</script>\n" * 64)
@@ -198,6 +206,9 @@ def test_several_datasets_budgets_and_settings_must_be_told_apart(
     write_cell(directory, "one", 0, budget="20steps", batch_size=7)
     with pytest.raises(InputError, match="two records of one with seed 0"):
         make(directory, Wish("real-or-fake", 20, budget="20steps"))
+    write_cell(directory, "one", 1, dataset={"name": "tiny", "kind": "image", "shape": [1, 4, 3], "fingerprint": "cd"})
+    with pytest.raises(InputError, match="two datasets called tiny"):
+        make(directory, Wish("real-or-fake", 20))
     write_cell(directory, "one", 0, dataset={"name": "other", "kind": "image", "shape": [1, 4, 3], "fingerprint": "cd"})
     with pytest.raises(InputError, match=r"several datasets \(other, tiny\)"):
         make(directory, Wish("real-or-fake", 20, budget="20steps"))
