@@ -118,8 +118,10 @@ def _is_usual(curve: Any) -> bool:
             return False
         for name in ("step", "items", "elapsed_s", "flops"):
             value = point.get(name)
+            if value is None:
+                continue
             kind = type(value)
-            if not (((kind is float or kind is int) and (value == 0 or SMALLEST <= value <= LARGEST)) or value is None):
+            if not ((kind is float or kind is int) and (value == 0 or SMALLEST <= value <= LARGEST)):
                 return False
         for name in ("losses", "numbers"):
             values = point.get(name, _NONE)
