@@ -283,13 +283,14 @@ def test_what_is_skipped_in_a_block_changes_no_count(name: str) -> None:
     assert torch.equal(found.reference_inside, within.any(dim=0))
 
 
-def test_the_memory_of_a_block_is_that_of_the_next_and_results_keep_nothing_of_it() -> None:
-    """Several blocks through one nearest neighbour each: what was found in the first stands after the last."""
-    points = torch.arange(64.0)[:, None]
-    nearest, kernel = Nearest(64, 2, exclude_self=True), KernelSums(64, 1)
-    sweep(points, points, [nearest, kernel], byte_budget=1)
-    assert nearest.squared[1:-1].tolist() == [[1.0, 1.0]] * 62
+@pytest.mark.parametrize("byte_budget", [1, 2**29])
+def test_what_was_found_in_one_block_stands_after_the_next(byte_budget: int) -> None:
+    """Blocks share their memory, and of a large one the kernel is summed in strips."""
+    points = torch.arange(200.0)[:, None]
+    nearest, kernel = Nearest(200, 2, exclude_self=True), KernelSums(200, 1)
+    sweep(points, points, [nearest, kernel], byte_budget)
+    assert nearest.squared[1:-1].tolist() == [[1.0, 1.0]] * 198
     assert nearest.squared[0].tolist() == nearest.squared[-1].tolist() == [1.0, 4.0]
-    places = torch.arange(64, dtype=torch.float64)
+    places = torch.arange(200, dtype=torch.float64)
     every = (places[:, None] * places + 1) ** 3
     torch.testing.assert_close(kernel.rows, every.fill_diagonal_(0).sum(dim=1))

@@ -80,6 +80,18 @@ def test_a_record_that_cannot_be_trusted_is_named(tmp_path: Path, change, messag
         ({"numbers": []}, "'numbers' is not a mapping"),
         ({"curve": "none"}, "'curve' is not a list of points"),
         ({"curve": [{"step": "1"}]}, "'curve' is not a list of points"),
+        *(
+            ({"curve": [{"step": 0}, {"step": 1} | point]}, "'curve' is not a list of points")
+            for point in (
+                *({"step": bad} for bad in (True, -1, 1e101, float("nan"))),
+                *({"losses": bad} for bad in (None, [], 0, {"a": "1"}, {"a": True}, {"a": {}})),
+                {"numbers": {"fd": [1.0]}},
+            )
+        ),
+        (
+            {"numbers": {"fd": {"value": 1.0, "recipe": "a", "standard_error": "1"}}},
+            "'numbers.fd.standard_error' is not",
+        ),
         ({"cell": {"model": "vae", "label": "vae", "role": "model", "seed": "0"}}, "'cell.dataset' is missing"),
         ({"cell": document()["cell"] | {"seed": True}}, "'cell.seed' is not a whole number from 0"),
         ({"cell": document()["cell"] | {"dataset": {}}}, "'cell.dataset.name' is missing"),
@@ -91,6 +103,7 @@ def test_a_record_that_cannot_be_trusted_is_named(tmp_path: Path, change, messag
         ({"artifacts": {"samples": "../../victim.png"}}, "'artifacts' is not a mapping to paths inside its folder"),
         ({"artifacts": {"samples": "a\0b.png"}}, "'artifacts' is not a mapping to paths inside its folder"),
         ({"more": json.loads("[" * 50 + "]" * 50)}, "it is nested deeper than 20 levels"),
+        ({"curve": [{"more": json.loads("[" * 50 + "]" * 50)}]}, "it is nested deeper than 20 levels"),
         ({"recipes": {RECIPE_ID: RECIPE | {"samples": 9}}}, "has a recipe under another's id"),
     ],
 )

@@ -117,9 +117,11 @@ def _is_usual(curve: Any) -> bool:
         if type(point) is not dict or not _OF_POINT.issuperset(point):
             return False
         for name in ("step", "items", "elapsed_s", "flops"):
-            value: Any = point.get(name)
+            value = point.get(name)
+            if value is None:
+                continue
             kind = type(value)
-            if not (((kind is float or kind is int) and (value == 0 or SMALLEST <= value <= LARGEST)) or value is None):
+            if not ((kind is float or kind is int) and (value == 0 or SMALLEST <= value <= LARGEST)):
                 return False
         for name in ("losses", "numbers"):
             values = point.get(name, _NONE)
