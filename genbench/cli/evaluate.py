@@ -1,4 +1,4 @@
-"""`genbench evaluate`: score images or texts that another program made."""
+"""`genbench evaluate`: score images, texts or clips that another program made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genbench.cli.scoring import Scored
 
 
-@click.command(short_help="Score images or texts that another program made, against a dataset or others.")
+@click.command(short_help="Score images, texts or clips that another program made.")
 @click.argument("items", type=click.Path(path_type=Path), metavar="ITEMS")
 @click.option("-d", "--dataset", metavar="DATASET", help="What to compare with: a dataset's training split.")
 @click.option(
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     default="auto",
     metavar="E",
     help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; of texts ngram, "
-    "classifier, minilm.",
+    "classifier, minilm; of clips log-mel, classifier, vggish.",
 )
-@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2 or CLIP.")
+@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2, CLIP or VGGish.")
 @click.option(
     "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
 )
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 @click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers with their whole recipes as JSON.")
 def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: Any) -> None:
-    """Score ITEMS: a folder or .zip of image files, an .npy or .npz of uint8, (N, H, W, C) or (N, C, H, W), or texts
-    in a .txt, one a line.
+    """Score ITEMS: a folder or .zip of image files, an .npy or .npz of uint8, (N, H, W, C) or (N, C, H, W), texts in
+    a .txt, one a line, or a folder of WAV, FLAC or OGG files.
 
     The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`,
     only DINOv2's published ViT-L/14 `fd_dinov2`. After ± stands the standard error of one evaluation: how far a number
@@ -67,6 +67,7 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
       genbench evaluate samples/ -d mnist --metrics fd,kid,precision --timing
       genbench evaluate digits.npy -d digits --metrics +cas --json
       genbench evaluate names.txt -d names
+      genbench evaluate clips/ -d tones
     """
     from genbench.cli.scoring import score
     from genbench.cli.sides import Request

@@ -71,9 +71,9 @@ OF_TRAINING = (
     "--extractor",
     metavar="E",
     help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; of texts ngram, "
-    "classifier, minilm.  [default: auto]",
+    "classifier, minilm; of clips log-mel, classifier, vggish.  [default: auto]",
 )
-@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2 or CLIP.")
+@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2, CLIP or VGGish.")
 @click.option(
     "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
 )

@@ -25,6 +25,7 @@ __all__ = ["Scored", "score"]
 _WHAT = {
     "random-conv": "a network with random weights",
     "log-mel": "statistics of a log-mel spectrogram",
+    "vggish": "VGGish with other weights than the published ones, or of several windows",
     "ngram": "projected counts of 1- to 4-grams",
     "minilm": "sentence embeddings of all-MiniLM-L6-v2",
 }
@@ -55,6 +56,7 @@ def score(request: Request, show: Show) -> Scored:
         request: what to score.
         show: receives the progress.
     """
+    from genbench.datasets.external_sounds import holds_sounds
     from genbench.datasets.external_texts import SUFFIX
     from genbench.evaluation.selection import select
     from genbench.features.statistics_file import holds_statistics
@@ -62,10 +64,14 @@ def score(request: Request, show: Show) -> Scored:
     select(request.settings.metrics)  # a name that no metric has is told before anything is read
     paths = [path for path in (request.items, request.reference) if path is not None]
     texts = [path for path in paths if path.suffix.lower() == SUFFIX]
-    if texts and len(texts) < len(paths):
-        other = next(path for path in paths if path not in texts)
-        raise InputError(f"{texts[0]} holds texts and {other} does not; compare items of one kind")
-    if texts:
+    clips = [path for path in paths if holds_sounds(path)]
+    for noun, some in (("texts", texts), ("clips", clips)):
+        if some and len(some) < len(paths):
+            other = next(path for path in paths if path not in some)
+            raise InputError(f"{some[0]} holds {noun} and {other} does not; compare items of one kind")
+    if clips:
+        from genbench.cli.scoring_sounds import open_sounds_of as opened
+    elif texts:
         from genbench.cli.scoring_texts import open_texts_of as opened
     elif request.reference is not None and holds_statistics(request.reference):
         from genbench.cli.scoring_statistics import open_against_statistics as opened

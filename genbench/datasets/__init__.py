@@ -47,7 +47,7 @@ def load(
 
     Args:
         spec: `name` or `name:argument`, such as `mnist`, `folder:PATH`, `gaussians:grid`, `shapes:size=64,seed=1`,
-            `names:length=10`, `text:PATH,symbols=byte`. Any may be used in part:
+            `names:length=10`, `text:PATH,symbols=byte`, `audio:PATH,seconds=1`. Any may be used in part:
             `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`, `gaussians:grid,fraction=0.1`.
         data_root: the folder of downloaded data; `$GENBENCH_DATA`, else `data` in the cache folder.
         image_size: the side N of the images in pixels: the shorter side is resized to N (bicubic, antialiased) and

@@ -1,21 +1,22 @@
-"""Which image files lie in a folder: the one reader of folders, for `folder:` and for `genbench evaluate`."""
+"""Which files lie in a folder: the one reader of folders, for `folder:`, `audio:` and `genbench evaluate`."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from genbench.datasets.decoding import SUFFIXES
 from genbench.errors import InputError
 
-__all__ = ["Found", "find_images", "is_image_name", "kinds_text"]
+__all__ = ["Found", "find_files", "find_images", "is_image_name", "kinds_text"]
 
 
 @dataclass(frozen=True)
 class Found:
-    """The image files at or below a folder, and what else lies there.
+    """The wanted files at or below a folder, and what else lies there.
 
     Args:
         names: relative to the folder, with forward slashes, sorted.
@@ -37,10 +38,15 @@ _SEEN = ("link to a folder that was read already", "links to folders that were r
 
 
 def find_images(root: Path) -> Found:
-    """Return every image file at or below `root`; links to folders are followed, and each folder is read once.
+    """Return every image file at or below `root`; see `find_files`."""
+    return find_files(root, is_image_name)
+
+
+def find_files(root: Path, is_wanted: Callable[[str], bool]) -> Found:
+    """Return every wanted file at or below `root`; links to folders are followed, and each folder is read once.
 
     Hidden files and folders (`.DS_Store`, `.ipynb_checkpoints`) and what `zip` adds on a Mac (`__MACOSX`) are passed
-    over and counted, and so are files whose suffix is not one of `SUFFIXES`.
+    over and counted, and so are files whose names are not wanted.
 
     Raises:
         InputError: a folder that cannot be read.
@@ -64,7 +70,7 @@ def find_images(root: Path) -> Found:
         below[:] = sorted(set(below) - set(hidden))
         relative = Path(folder).relative_to(root)
         for name in files:
-            if is_image_name(name):
+            if is_wanted(name):
                 names.append((relative / name).as_posix())
             else:
                 passed[_HIDDEN_FILE if _is_hidden(name) else _OTHER] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,30 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset
+from genbench.datasets.dataset import Dataset
 from genbench.datasets.decoding import ON_WHITE, Header, fault_of, in_parallel, read_header
 from genbench.datasets.finding import Found, find_images, kinds_text
+from genbench.datasets.listing import Listing, list_files
 from genbench.datasets.mapping import release
 from genbench.datasets.source import Request
-from genbench.datasets.storage import Plan, digest, file_stamps, keep
+from genbench.datasets.storage import Plan, file_stamps, keep
 from genbench.datasets.stream import Decoding, decoded
 from genbench.errors import InputError
-from genbench.seeding import derive
 
 __all__ = ["load"]
-
-HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first that is there counts
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """The images of a folder by name, in the order they are stored: those to train on first."""
-
-    root: Path
-    names: tuple[str, ...]  # relative to the root, with forward slashes
-    train_count: int
-    classes: tuple[str | None, ...]  # of each image: its class sub-folder
-    split_by_folders: bool
 
 
 def load(request: Request) -> Dataset:
@@ -54,7 +41,7 @@ def load(request: Request) -> Dataset:
         fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
         raise request.fault(f"{root}: {fault}")
     found = _found(request, root)
-    listing = _list(request, root, list(found.names))
+    listing = list_files(request, root, list(found.names), "images")
     key = f"{root.resolve()} {request.image_size}"
     if request.part.held_out is not None and not listing.split_by_folders:
         key += f" held_out={request.part.held_out}"
@@ -65,37 +52,6 @@ def load(request: Request) -> Dataset:
     dataset = keep(request, key, stamps, lambda: _plan(request, listing))
     remark = found.remark()
     return dataset if remark is None else replace(dataset, remark=f"{root}: passed over: {remark}")
-
-
-def _list(request: Request, root: Path, names: list[str]) -> _Listing:
-    folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
-    if folder is not None and (root / "train").is_dir():
-        train = [name for name in names if name.startswith("train/")]
-        held_out = [name for name in names if name.startswith(f"{folder}/")]
-        lacking, depth = f"{root / ('train' if not train else folder)} holds no images", 1
-    else:
-        held_out_count = request.held_out_of(len(names)) if len(names) > 1 else 1
-        chosen = set(sorted(names, key=lambda name: derive(0, "held-out", digest(name)))[:held_out_count])
-        train = [name for name in names if name not in chosen]
-        held_out = [name for name in names if name in chosen]
-        lacking, depth = f"{root} holds 1 image", 0
-    if not train or not held_out:
-        raise request.fault(f"{lacking}; at least one to train on and one to hold out are needed")
-    if len(train) > REFERENCE_LIMIT:  # the first of them stand for all, and sorted by name they are of a few classes
-        train = sorted(train, key=lambda name: derive(0, "order", digest(name)))
-    return _Listing(root, (*train, *held_out), len(train), _classes(request, train, held_out, depth), depth > 0)
-
-
-def _classes(request: Request, train: list[str], held_out: list[str], depth: int) -> tuple[str | None, ...]:
-    """Return the class sub-folder of each image, or all None where not every image has one or there is only one."""
-    parts = [name.split("/") for name in (*train, *held_out)]
-    if any(len(part) < depth + 2 for part in parts):
-        return (None,) * len(parts)
-    classes = [part[depth] for part in parts]
-    strange = sorted(set(classes[len(train) :]) - set(classes[: len(train)])) if depth else []
-    if strange:
-        raise request.fault(f"class {strange[0]!r} has held-out images but none to train on; move its folder")
-    return tuple(classes) if len(set(classes)) > 1 else (None,) * len(parts)
 
 
 def _found(request: Request, root: Path) -> Found:
@@ -110,26 +66,23 @@ def _found(request: Request, root: Path) -> Found:
     return found
 
 
-def _plan(request: Request, listing: _Listing) -> Plan:
+def _plan(request: Request, listing: Listing) -> Plan:
     headers = _headers(request, listing)
     grey = all(header.grey for header in headers)
     side = request.image_size
     if side is None:
         _require_one_size(request, listing, headers)
     height, width = (side, side) if side else (headers[0].height, headers[0].width)
-    class_names = tuple(sorted({name for name in listing.classes if name is not None}))
-    numbers = {name: number for number, name in enumerate(class_names)}
-    labels = [numbers[name] for name in listing.classes if name is not None]
     return Plan(
         shape=(len(listing.names), 1 if grey else 3, height, width),
         train_count=listing.train_count,
-        labels=np.array(labels, np.int64) if labels else None,
-        class_names=class_names or None,
+        labels=listing.labels,
+        class_names=listing.class_names,
         fill=partial(_decode, request, listing),
     )
 
 
-def _headers(request: Request, listing: _Listing) -> list[Header]:
+def _headers(request: Request, listing: Listing) -> list[Header]:
     headers: dict[str, Header] = {}
 
     def work(name: str) -> None:
@@ -142,7 +95,7 @@ def _headers(request: Request, listing: _Listing) -> list[Header]:
     return [headers[name] for name in listing.names]
 
 
-def _require_one_size(request: Request, listing: _Listing, headers: list[Header]) -> None:
+def _require_one_size(request: Request, listing: Listing, headers: list[Header]) -> None:
     first = headers[0]
     for name, header in zip(listing.names, headers, strict=True):
         if (header.width, header.height) != (first.width, first.height):
@@ -153,7 +106,7 @@ def _require_one_size(request: Request, listing: _Listing, headers: list[Header]
             )
 
 
-def _decode(request: Request, listing: _Listing, target: npt.NDArray[np.uint8]) -> None:
+def _decode(request: Request, listing: Listing, target: npt.NDArray[np.uint8]) -> None:
     paths = [listing.root / name for name in listing.names]
     channels, height, width = target.shape[1:]
     written, done = torch.from_numpy(target), 0

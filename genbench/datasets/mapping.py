@@ -78,7 +78,7 @@ class PixelStore:
         self.count += len(pixels)
 
 
-def as_mapped(array: npt.NDArray[np.uint8]) -> Tensor:
+def as_mapped(array: npt.NDArray[Any]) -> Tensor:
     """Return the tensor over an array that is a whole mapped file; `release` can give back its pages."""
     mapping: object = array.base
     assert isinstance(mapping, mmap.mmap), "the array is a view"

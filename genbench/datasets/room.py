@@ -32,7 +32,7 @@ def shortage(size: int) -> str | None:
 def require_memory(request: Request, size: int) -> None:
     """Raise `InputError` unless `size` bytes are free in the memory."""
     if (fault := shortage(size)) is not None:
-        raise request.fault(f"its images {fault}")
+        raise request.fault(f"its items {fault}")
 
 
 def require_one_image(request: Request, image_bytes: int) -> None:

@@ -19,6 +19,7 @@ _STL10_FILES = tuple(
     f"stl10_binary/{file}" for file in ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin")
 )
 
+_OF_CLIPS = ("seconds", "window", "rate", "channels")
 _OF_TEXTS = ("length", "symbols")
 
 _ROWS = (
@@ -148,6 +149,33 @@ _ROWS = (
         "tones",
         argument="seconds=S,rate=N,count=N,held_out=N,seed=N",
         drawn=True,
+    ),
+    Source(
+        "audio",
+        "any directory of WAV, FLAC or OGG files, class sub-folders optional: audio:PATH,seconds=S,rate=N",
+        "that of your files",
+        "audio",
+        argument="PATH",
+        argument_needed=True,
+        options=_OF_CLIPS,
+    ),
+    Source(
+        "spoken-digits",
+        "spoken digits of five speakers, a second each at 8 kHz (FSDD): 2,250 to train on, 250 held out",
+        "CC BY-SA 4.0 (Z. Jackson et al.: Free Spoken Digit Dataset)",
+        "spoken",
+        needs_download=True,
+        files=("spoken-digits/recordings",),
+        options=_OF_CLIPS,
+    ),
+    Source(
+        "sc09",
+        "the ten digits of Speech Commands, a second each at 16 kHz: 18,620 to train on",
+        "CC BY 4.0 (P. Warden: Speech Commands, 2018)",
+        "spoken",
+        needs_download=True,
+        files=("sc09/recordings",),
+        options=_OF_CLIPS,
     ),
     Source(
         "names",

@@ -77,7 +77,8 @@ def examples(mono: Tensor) -> Tensor:
     weights = triangles(_FFT // 2 + 1, RATE, _BANDS, _LOW, _HIGH).to(device=mono.device, dtype=mono.dtype)
     levels = torch.log(torch.fft.rfft(frames, _FFT).abs() @ weights.T + _OFFSET)  # (B, frames, 64)
     count = windows(padded.shape[1])
-    return levels[:, : count * _FRAMES].unflatten(1, (count, _FRAMES))
+    found: Tensor = levels[:, : count * _FRAMES].unflatten(1, (count, _FRAMES))
+    return found
 
 
 def load_vggish(dataset: Dataset, given: Path | None, device: torch.device, precision: str) -> Extractor:

@@ -40,6 +40,7 @@ class Audio(Kind):
     name = "audio"
     rounding = "(x*32767.5-0.5).round().clamp(-32768,32767)"
     suffix = ".png"
+    dtype = torch.int16
     likelihood_advice = (
         "count the bin of a 16-bit value (2 / 65,535 of [-1, 1]), the Jacobian of each change of variables, and the "
         "cost of the code (the KL term)"

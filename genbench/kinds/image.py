@@ -25,6 +25,7 @@ class _Image(Kind):
     name = "image"
     rounding = "((x+1)*127.5).round().clamp(0,255)"
     suffix = ".png"
+    dtype = torch.uint8
     likelihood_advice = (
         "count the bin of an 8-bit value (2 / 255 of [-1, 1]), the Jacobian of each change of variables, and the cost "
         "of the code (the KL term)"

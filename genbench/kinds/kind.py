@@ -55,12 +55,14 @@ class Kind(ABC):
         name: `image`, `text` or `audio`.
         rounding: how what a model returns becomes what is stored, for the recipes of numbers.
         suffix: of the files that `show` writes.
+        dtype: of stored items.
         likelihood_advice: what a log-likelihood that is too high has mostly left out.
     """
 
     name: str
     rounding: str
     suffix: str
+    dtype: torch.dtype
     likelihood_advice: str
 
     @property

@@ -40,6 +40,7 @@ class Text(Kind):
     name = "text"
     rounding = "none; what follows the first end is left out"
     suffix = ".txt"
+    dtype = torch.int16
     likelihood_advice = (
         "normalise over all data.levels symbols, count the end of a text that has one, and the cost of the code (the "
         "KL term)"

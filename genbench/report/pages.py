@@ -21,6 +21,7 @@ from genbench.report.pictures import Pictures, losses, quality_curves, reconstru
 from genbench.report.quantities import quantity
 from genbench.report.rows import Row
 from genbench.report.sections import Section
+from genbench.report.silent import beaten_by_silence
 from genbench.report.stability import stability
 from genbench.report.statements import floor, mixed_recipes, remarks, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
@@ -100,7 +101,7 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     parts = [f"## {text(section.name)}", quality_caption(section), quality_table(section), _recipe_line(section)]
     parts.append(stopped_note(section))
     parts += samples(section, pictures)
-    parts += [_links(directory, section), resolved(section), floor(section)]
+    parts += [_links(directory, section), resolved(section), floor(section), beaten_by_silence(section)]
     if compared := ratio_table(section):
         parts += ["### Against real data", compared, ratio_note(section)]
     parts += reconstructions(section, pictures)

@@ -1,0 +1,138 @@
+"""Any directory of sounds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from genbench.datasets import sounds
+from genbench.datasets.dataset import Dataset
+from genbench.datasets.decoding import fault_of
+from genbench.datasets.finding import Found, find_files
+from genbench.datasets.listing import Listing, list_files
+from genbench.datasets.mapping import release
+from genbench.datasets.options import positive, whole_number
+from genbench.datasets.sound_file import SUFFIXES, Sound, is_sound_name
+from genbench.datasets.sounds import Form
+from genbench.datasets.source import Request
+from genbench.datasets.storage import Plan, file_stamps, keep
+from genbench.errors import InputError
+from genbench.kinds.audio import Audio
+
+__all__ = ["load", "load_files"]
+
+_RELEASED_AFTER = 256  # clips: their pages, once written, are given back
+
+
+def load(request: Request) -> Dataset:
+    """Load a directory of sounds: WAV, FLAC and OGG, of any sample format, with one channel or two.
+
+    `rate=N` resamples what has another rate, `channels=1` takes the mean of two. `seconds=S` takes the beginning of
+    each file, with silence behind what is shorter; `window=S` takes all its whole windows, one after the other, and
+    reads one at a time. Without them the files must agree. The split and the classes are those of `folder`; of a single
+    file that is read with `window=`, the end is held out. `remark` of the dataset says what was changed.
+
+    Raises:
+        InputError: one line: no such folder, no sounds, one that cannot be read, files that differ.
+    """
+    if request.image_size is not None:
+        raise request.fault(f"--image-size {request.image_size} has no effect on clips; leave it out")
+    root = Path(os.path.expanduser(request.argument or ""))
+    if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
+        fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
+        raise request.fault(f"{root}: {fault}")
+    found = _found(request, root)
+    if "window" in request.options and len(found.names) == 1:
+        listing = Listing(root, found.names, 1, (None,), False)
+    else:
+        listing = list_files(request, root, list(found.names), "sounds")
+    passed = found.remark()
+    return load_files(request, listing, () if passed is None else (f"passed over: {passed}",))
+
+
+def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> Dataset:
+    """Load the files of a listing as the request's options say.
+
+    Args:
+        request: what the user asked for.
+        listing: of the files; of a single one the end is held out.
+        told: what the user should know beside what is changed.
+    """
+    root = listing.root
+    try:
+        stamps = file_stamps(root, listing.names)
+        found = sounds.headers(root, listing.names)
+        form = _form(request, found)
+    except OSError as error:
+        raise request.fault(f"cannot read {error.filename}: {fault_of(error)}") from error
+    except InputError as error:
+        raise request.fault(str(error)) from error
+    counts = np.array(sounds.clip_counts(found, form))
+    train_count = int(counts[: listing.train_count].sum())
+    if len(listing.names) == 1:
+        if counts[0] < 2:
+            raise request.fault(f"{root} holds {counts[0]} windows; one to train on and one to hold out are needed")
+        train_count -= request.held_out_of(train_count)
+    if not 0 < train_count < counts.sum():
+        raise request.fault(f"windows of {form.seconds:g} s are longer than all files of a split; ask for shorter ones")
+    key = f"{root.resolve()} {form} {request.part.held_out if not listing.split_by_folders else None}"
+
+    def plan() -> Plan:
+        labels = listing.labels
+        return Plan(
+            shape=(int(counts.sum()), form.channels, form.length),
+            train_count=train_count,
+            labels=None if labels is None else np.repeat(labels, counts),
+            class_names=listing.class_names,
+            fill=lambda target: _filled(request, found, form, target),
+        )
+
+    dataset = keep(request, key, stamps, plan, Audio(form.rate))
+    said = [*told, *sounds.remarks(found, form), *([dataset.remark] if dataset.remark else [])]
+    return replace(dataset, remark=f"{root}: {'; '.join(said)}" if said else None)
+
+
+def _found(request: Request, root: Path) -> Found:
+    try:
+        found = find_files(root, is_sound_name)
+    except InputError as error:
+        raise request.fault(str(error)) from error
+    if not found.names:
+        remark = found.remark()
+        beside = f" (passed over: {remark})" if remark else ""
+        raise request.fault(f"no sounds in {root} or below{beside}; genbench reads {', '.join(SUFFIXES)}")
+    return found
+
+
+def _form(request: Request, found: Sequence[Sound]) -> Form:
+    options = request.options
+    if "seconds" in options and "window" in options:
+        raise request.fault("seconds= takes the beginning of each file, window= all windows; give one of them")
+    windowed = "window" in options
+    name = "window" if windowed else "seconds"
+    seconds = positive(request, name, options[name]) if name in options else None
+    rate = whole_number(request, "rate", options["rate"], 1) if "rate" in options else None
+    channels = whole_number(request, "channels", options["channels"], 1) if "channels" in options else None
+    if channels is not None and channels > sounds.MOST_CHANNELS:
+        raise request.fault(f"channels must be 1 or 2, not {channels}")
+    return sounds.common_form(found, seconds, rate, channels, windowed=windowed)
+
+
+def _filled(request: Request, found: Sequence[Sound], form: Form, target: sounds.Clips) -> str | None:
+    written = torch.from_numpy(target)
+
+    def after(done: int) -> None:
+        if done % _RELEASED_AFTER == 0:
+            release(written)
+        if request.progress is not None:
+            request.progress(done, len(target))
+
+    try:
+        return sounds.fill(found, form, target, after)
+    except InputError as error:
+        raise request.fault(str(error)) from error

@@ -1,0 +1,94 @@
+"""Clips that another program made: a folder of WAV, FLAC or OGG files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from genbench.datasets import sounds
+from genbench.datasets.dataset import Dataset, Split, fingerprint
+from genbench.datasets.finding import find_files, is_image_name
+from genbench.datasets.room import shortage
+from genbench.datasets.sound_file import Sound, is_sound_name
+from genbench.datasets.sounds import Form
+from genbench.errors import InputError
+from genbench.kinds.audio import Audio
+
+__all__ = ["ExternalSounds", "as_reference", "holds_sounds", "open_sounds"]
+
+
+@dataclass(frozen=True)
+class ExternalSounds:
+    """Files whose headers have been read.
+
+    Args:
+        path: as the user gave it.
+        files: in the order of their names.
+        remarks: what the user should know of them.
+    """
+
+    path: Path
+    files: tuple[Sound, ...]
+    remarks: tuple[str, ...] = ()
+
+    def split(
+        self, form: Form, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> tuple[Split, list[str]]:
+        """Return the clips in the form of what they are compared with, and what the user should know of the change.
+
+        Raises:
+            InputError: a file cannot be read, or they do not fit into the memory.
+        """
+        shape = (len(self.files), form.channels, form.length)
+        if (fault := shortage(2 * int(np.prod(shape)))) is not None:
+            raise InputError(f"{self.path}: its clips {fault}")
+        target = np.zeros(shape, np.int16)
+        clipped = sounds.fill(self.files, form, target, lambda done: progress(done, len(self.files)))
+        said = [*sounds.remarks(self.files, form), *([clipped] if clipped else [])]
+        told = [*self.remarks, *(f"{self.path}: {each}" for each in said)]
+        return Split(torch.from_numpy(target), None, Audio(form.rate)), told
+
+
+def holds_sounds(path: Path) -> bool:
+    """Return whether a path is a folder in which sounds lie and no images, as far as names tell."""
+    found = False
+    for _, _, names in os.walk(path, followlinks=True) if os.path.isdir(path) else ():
+        if any(is_image_name(name) for name in names):
+            return False
+        found = found or any(is_sound_name(name) for name in names)
+    return found
+
+
+def open_sounds(path: Path) -> ExternalSounds:
+    """Read the headers of all sounds at or below a folder.
+
+    Raises:
+        InputError: one line that names the path: there are none, or one cannot be read.
+    """
+    found = find_files(path, is_sound_name)
+    if not found.names:
+        raise InputError(f"{path}: holds no sounds")
+    passed = found.remark()
+    remarks = () if passed is None else (f"{path}: passed over: {passed}",)
+    return ExternalSounds(path, tuple(sounds.headers(path, found.names)), remarks)
+
+
+def as_reference(given: ExternalSounds) -> tuple[Dataset, list[str]]:
+    """Return clips as a dataset to compare with, and remarks: all of them its training split, none held out, no labels.
+
+    Raises:
+        InputError: they differ in rate or length.
+    """
+    try:
+        form = sounds.common_form(given.files, None, None, None)
+    except InputError as error:
+        reason = str(error).partition("; with ")[0]
+        raise InputError(f"{given.path}: {reason}; a reference must be of one form: convert it first") from error
+    train, told = given.split(form)
+    none = Split(train.items[:0], None, train.kind)
+    return Dataset("reference clips", train, none, None, "that of your files", fingerprint(train, none)), told

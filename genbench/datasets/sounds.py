@@ -1,0 +1,159 @@
+"""Files of sound to stored clips of one rate, length and number of channels; shared by all that reads such files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from genbench.datasets.resampling import FILTER, resampled_length
+from genbench.datasets.sound_file import Samples, Sound, clip, read_header, window_count, windows
+from genbench.errors import InputError
+
+__all__ = ["Form", "clip_counts", "common_form", "fill", "headers", "remarks"]
+
+MOST_CHANNELS = 2
+LEAST_RATE, GREATEST_RATE = 100, 1_000_000  # Hz
+Clips = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What all clips have in common.
+
+    Args:
+        rate: in Hz.
+        channels: 1 or 2.
+        length: samples of each.
+        windowed: whether a file gives all its whole windows of `length`, one after the other, or its beginning alone.
+    """
+
+    rate: int
+    channels: int
+    length: int
+    windowed: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return self.length / self.rate
+
+
+def headers(root: Path, names: Sequence[str], progress: Callable[[int, int], None] | None = None) -> list[Sound]:
+    """Read the headers of files; raise `InputError` for the first that is no sound."""
+    return [read_header(Path(os.path.join(root, name))) for name in names]
+
+
+def common_form(
+    sounds: Sequence[Sound], seconds: float | None, rate: int | None, channels: int | None, *, windowed: bool = False
+) -> Form:
+    """Return what is asked for, and where it is not asked for, what all files have.
+
+    Raises:
+        InputError: files differ and nothing is asked for; the line says what to add.
+    """
+    first = sounds[0]
+    if rate is None:
+        other = _other(sounds, lambda sound: sound.rate)
+        if other:
+            raise InputError(
+                f"files differ in sample rate: {first.path.name} has {first.rate} Hz, {other.path.name} {other.rate}; "
+                "with rate=N all are resampled to N"
+            )
+        rate = first.rate
+    if not LEAST_RATE <= rate <= GREATEST_RATE:
+        raise InputError(f"a rate must be from {LEAST_RATE} to {GREATEST_RATE:,} Hz, not {rate}")
+    if channels is None:
+        channels = min(sound.channels for sound in sounds)
+        many = next((sound for sound in sounds if sound.channels > MOST_CHANNELS), None)
+        if many:
+            raise InputError(f"{many.path.name} has {many.channels} channels; with channels=1 their mean is taken")
+    if seconds is None:
+        other = _other(sounds, lambda sound: resampled_length(sound.frames, sound.rate, rate))
+        if other:
+            raise InputError(
+                f"files differ in length: {first.path.name} has {first.seconds:.4g} s, {other.path.name} "
+                f"{other.seconds:.4g}; with seconds=S the first S of each are taken, with window=S all windows of S"
+            )
+        return Form(rate, channels, resampled_length(first.frames, first.rate, rate))
+    length = round(seconds * rate)
+    if length < 1:
+        raise InputError(f"{seconds:g} seconds at {rate} Hz are no sample; ask for more")
+    return Form(rate, channels, length, windowed)
+
+
+def clip_counts(sounds: Sequence[Sound], form: Form) -> list[int]:
+    """Return how many clips each file gives."""
+    return [window_count(sound, form.rate, form.length) if form.windowed else 1 for sound in sounds]
+
+
+def remarks(sounds: Sequence[Sound], form: Form) -> list[str]:
+    """Say what was changed: how many files were resampled, mixed down, padded or cut."""
+    of = f"of {len(sounds):,} files"
+    rates = sorted({sound.rate for sound in sounds} - {form.rate})
+    found = []
+    if rates:
+        count = sum(sound.rate != form.rate for sound in sounds)
+        named = ", ".join(str(rate) for rate in rates[:3]) + (" and others" if len(rates) > 3 else "")
+        found.append(f"{count:,} {of} were resampled from {named} to {form.rate} Hz ({FILTER})")
+    if mixed := sum(sound.channels > form.channels for sound in sounds):
+        found.append(f"of {mixed:,} {of} the mean of the channels was taken")
+    if doubled := sum(sound.channels < form.channels for sound in sounds):
+        found.append(f"of {doubled:,} {of} the one channel was repeated")
+    lengths = [resampled_length(sound.frames, sound.rate, form.rate) for sound in sounds]
+    if form.windowed:
+        left = sum(length % form.length for length in lengths) / form.rate
+        return [*found, *([f"{left:,.1f} s fill no window and were left out"] if left else [])]
+    if short := sum(length < form.length for length in lengths):
+        found.append(f"{short:,} {of} are shorter than {form.seconds:g} s, and silence was put behind them")
+    if long := sum(length > form.length for length in lengths):
+        found.append(f"{long:,} {of} were cut to {form.seconds:g} s")
+    return found
+
+
+def fill(
+    sounds: Sequence[Sound],
+    form: Form,
+    target: Clips,
+    after: Callable[[int], None] = lambda done: None,
+) -> str | None:
+    """Write the clips of all files into int16 (N, C, length), one file at a time.
+
+    Samples of 16 bits are taken as they are, others rounded to them.
+
+    Args:
+        sounds: in the order in which their clips are stored.
+        form: of the clips.
+        target: of as many rows as `clip_counts` adds up to.
+        after: called with the number of clips behind each.
+
+    Returns:
+        How many clips had samples beyond full scale, which are clipped; None where none had.
+
+    Raises:
+        InputError: one line that names the file.
+    """
+    done = beyond = 0
+    for sound in sounds:
+        if form.windowed:
+            found = windows(sound, form.rate, form.length, form.channels)
+        else:
+            found = iter((clip(sound, form.rate, form.length, form.channels),))
+        for samples in found:
+            beyond += bool(np.abs(samples).max() > 1)
+            target[done] = _stored(samples)
+            done += 1
+            after(done)
+    return f"{beyond:,} of {done:,} clips have samples beyond full scale, which were clipped" if beyond else None
+
+
+def _stored(samples: Samples) -> Clips:
+    return np.clip(np.round(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+
+
+def _other(sounds: Sequence[Sound], key: Callable[[Sound], int]) -> Sound | None:
+    """Return the first sound that differs from the first of all, or None."""
+    return next((sound for sound in sounds if key(sound) != key(sounds[0])), None)
