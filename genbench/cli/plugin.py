@@ -68,7 +68,7 @@ def new(name: str, family: str, out: Path | None) -> None:
 )
 @click.option("--device", default="cpu", show_default=True, metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")
 def check(model: str, shapes: tuple[str, ...], device: str) -> None:
-    """Put MODEL, a name or a file, under every check of the contract: small images, texts and clips, with labels and without.
+    """Put MODEL, a name or a file, under every check of the contract, small items of each kind, labels or none.
 
     Exit code 0: all that applies holds; 1: something does not, with what was expected, what came and what to change;
     2: there is no such model, option or device. The same as tests of your own: genbench.contract.contract_tests.

@@ -29,7 +29,8 @@ class Contract:
 
     Args:
         model: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
-        shapes: (C, H, W) of images, (L,) of texts, (C, T) of clips; each is checked with labels, the smallest of a kind without too.
+        shapes: (C, H, W) of images, (L,) of texts, (C, T) of clips; each is checked with labels, the smallest of a kind
+            without too.
         device: `cpu`, `cuda`, `mps` or `auto`. On the CPU repetitions are compared bit for bit.
     """
 

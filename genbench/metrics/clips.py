@@ -87,7 +87,7 @@ def frame_length(rate: int, length: int) -> int:
     >>> frame_length(8_000, 4_000), frame_length(44_100, 4_000), frame_length(8_000, 100)
     (256, 1024, 100)
     """
-    return min(length, max(_LEAST_FRAME, 2 ** round(math.log2(FRAME_S * rate))))
+    return min(length, max(_LEAST_FRAME, 1 << max(0, round(math.log2(FRAME_S * rate)))))
 
 
 def framed(clips: Tensor, rate: int) -> Tensor:

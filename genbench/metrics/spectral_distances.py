@@ -58,7 +58,8 @@ def spectral_convergences(originals: Tensor, reconstructions: Tensor, rate: int)
 
     def convergence(first: Tensor, second: Tensor) -> Tensor:
         a, b = (power(side, rate).sqrt().flatten(1) for side in (first, second))
-        return (a - b).norm(dim=1) / a.norm(dim=1).where(first.flatten(1).any(dim=1), torch.nan)
+        found: Tensor = (a - b).norm(dim=1) / a.norm(dim=1).where(first.flatten(1).any(dim=1), torch.nan)
+        return found
 
     return by_clip(convergence, originals, reconstructions)
 

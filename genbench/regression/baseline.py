@@ -29,7 +29,7 @@ __all__ = [
 BASELINE = Path("benchmarks/counters.json")  # from the root of the repository
 UPDATE = "genbench regress --update-counters"
 SCHEMA = 1
-SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (16,))  # a length is one of texts
+SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (16,), (1, 256))  # of images, texts and clips
 BATCH = 16  # what a step calls does not hang on it, and how long the counting takes does
 ROUNDING = {"python_bytes": 1024}  # closer than this is equal: the sizes of objects vary that much between runs
 # Which versions a counter hangs on beside the code; where they differ from the baseline's it is not compared.

@@ -293,3 +293,23 @@ def test_each_model_checks_its_own_options(
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared below
         _build(module, shape, **options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("module", [mlp, conv], ids=["ae", "conv-ae"])
+@pytest.mark.parametrize("shape", [(1, 64), (2, 129), (1, 2003)], ids=str)
+def test_clips_of_any_length_are_trained_on_and_restored(module: ModuleType, shape: tuple[int, ...]) -> None:
+    data = Data("audio", torch.Size(shape), 64, levels=65_536, sample_rate=8000)
+    model = module.build_model(data=data, options={"bottleneck": 3, "denoising": 0.5}, device=CPU)
+    batch = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0)) + 0.5
+    assert module.train_step(model=model, batch=batch)["reconstruction"].isfinite()
+    with torch.no_grad():
+        assert module.reconstruct(model=model, batch=batch).shape == batch.shape
+        assert module.sample(model=model, count=2, generator=torch.Generator().manual_seed(0)).shape == (2, *shape)
+        corrupted = model.networks["corruption"](batch)
+    assert set((corrupted / batch).unique().tolist()) == {0.0, 1.0}  # silence, not the black of images
+
+
+@pytest.mark.parametrize("length", [63, 131_073])
+def test_clips_of_other_lengths_do_not_suit_conv_ae(length: int) -> None:
+    with pytest.raises(Unsuitable, match=f"^takes clips whose lengths are 64 to 131072, not {length}$"):
+        conv.build_model(data=Data("audio", torch.Size((1, length)), 64, levels=65_536), options={}, device=CPU)

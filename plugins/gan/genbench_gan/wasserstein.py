@@ -55,4 +55,5 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, shares: Tens
     """
     between = torch.lerp(fake, real, shares.view(-1, *[1] * (real.dim() - 1))).requires_grad_()
     (slopes,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+    penalty: Tensor = (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+    return penalty

@@ -117,7 +117,9 @@ def _generator_layers(latent: int, coarsest: int, widths: list[int]) -> list[nn.
     """Return the layers from latents to clips; `widths` runs from the coarsest stage to the clip."""
     layers: list[nn.Module] = [nn.Linear(latent, widths[0] * coarsest), nn.Unflatten(1, (widths[0], coarsest))]
     for inputs, outputs in pairwise(widths):
-        layers += [nn.ReLU(), nn.ConvTranspose1d(inputs, outputs, KERNEL, STRIDE, PADDING, output_padding=1)]
+        # A constant comes out of the next layers as a hum at rate / 4, rate / 16, ..., which silence lays bare.
+        up = nn.ConvTranspose1d(inputs, outputs, KERNEL, STRIDE, PADDING, output_padding=1, bias=False)
+        layers += [nn.ReLU(), up]
     return layers
 
 

@@ -228,6 +228,34 @@ def test_texts_do_not_suit(module: ModuleType) -> None:
         module.build_model(data=Data("text", torch.Size((12,)), 64, levels=27), options={}, device=CPU)
 
 
+CLIPS = [(1, 64), (2, 129), (1, 2003)]
+
+
+@MODELS
+@pytest.mark.parametrize("shape", CLIPS, ids=str)
+def test_clips_of_any_length_are_trained_on_made_restored_and_bounded(
+    module: ModuleType, shape: tuple[int, ...]
+) -> None:
+    data = Data("audio", torch.Size(shape), 64, levels=65_536, sample_rate=8000)
+    model = module.build_model(data=data, options={"latent": 4, **SMALL[module]}, device=CPU)
+    batch = (torch.randint(65_536, (6, *shape), generator=_generator()) - 32_767.5) / 32_767.5
+    assert all(loss.isfinite() for loss in module.train_step(model=model, batch=batch).values())
+    model.networks.eval()
+    with torch.no_grad():
+        assert module.sample(model=model, count=3, generator=_generator()).shape == (3, *shape)
+        assert module.reconstruct(model=model, batch=batch).shape == batch.shape
+        nats = module.log_likelihood(model=model, batch=batch, generator=_generator())
+    assert nats.shape == (6,)
+    # Of uniform noise nobody needs fewer bits than 16 a value, and an untrained model not many more.
+    assert 0.99 < float(-nats.mean() / math.log(65_536) / math.prod(shape)) < 1.3
+
+
+@pytest.mark.parametrize("length", [63, 131_073])
+def test_clips_of_other_lengths_do_not_suit_conv_vae(length: int) -> None:
+    with pytest.raises(Unsuitable, match=f"^takes clips whose lengths are 64 to 131072, not {length}$"):
+        conv.build_model(data=Data("audio", torch.Size((1, length)), 64, levels=65_536), options={}, device=CPU)
+
+
 # The likelihoods
 
 

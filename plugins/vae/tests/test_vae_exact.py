@@ -191,6 +191,15 @@ def test_the_two_heads_are_linear_and_their_own() -> None:
     assert not torch.equal(mean, log_variance)
 
 
+def test_the_likelihood_is_of_the_65536_levels_of_samples_of_sound() -> None:
+    likelihood = _Square(65_536)
+    model = _model(objective=Objective(likelihood, 1.0, 1))
+    levels = torch.arange(65_536.0).reshape(-1, 1, 2)
+    delivered = (levels - 32_768 + 0.5) / 32_767.5  # as clips are: see `genbench.kinds.audio`
+    hooks.log_likelihood(model, delivered[:, None], torch.Generator().manual_seed(0))
+    assert torch.equal(likelihood.levels, levels[:, None])
+
+
 @pytest.mark.parametrize("likelihood", list(LIKELIHOODS))
 def test_one_optimizer_trains_every_parameter_at_the_given_rate(likelihood: str) -> None:
     settings = Options(2, 0.5, likelihood, 7, 0.125)
