@@ -52,6 +52,7 @@ def test_table_names_every_dataset_and_imports_no_torch():
         *("digits", "shapes", "gaussians", "folder", "npz", "mnist", "fashion-mnist", "kmnist", "emnist"),
         *("cifar10", "cifar100", "svhn", "stl10", "celeba"),
         *("grammar", "names", "text", "tiny-shakespeare", "text8"),
+        *("tones", "audio", "spoken-digits", "sc09"),
     }
 
 
@@ -69,7 +70,7 @@ def test_every_row_is_complete(name):
     ("spec", "message"),
     [
         ("mnst", "unknown dataset 'mnst'; did you mean mnist"),
-        ("zzz", "unknown dataset 'zzz'; known: celeba, cifar10"),
+        ("zzz", "unknown dataset 'zzz'; known: audio, celeba, cifar10"),
         ("mnist:3", "dataset 'mnist:3': no option is called '3'; known: fraction, held_out"),
         ("folder", "dataset 'folder': folder needs its argument; write folder:PATH"),
         ("gaussians:", "dataset 'gaussians:': gaussians needs its argument; write gaussians:ring or grid"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.datasets import folder, load, storage
+from genbench.datasets import listing, load, storage
 from genbench.errors import InputError
 
 
@@ -149,7 +149,7 @@ def test_classes_within_split_folders_have_the_same_numbers(root):
 
 def test_the_first_of_more_images_than_the_reference_takes_are_of_every_class(root, monkeypatch):
     """Sorted by name, the first would be all of one class, and they stand for the whole."""
-    monkeypatch.setattr(folder, "REFERENCE_LIMIT", 50)
+    monkeypatch.setattr(listing, "REFERENCE_LIMIT", 50)
     for name in ("a", "b"):
         fill(root, 40, name)
     first = load(f"folder:{root}").train.labels[:36].double()

@@ -74,7 +74,7 @@ def test_a_control_of_another_kind_that_is_asked_for_by_name_is_not_applicable(
     plans = planned(models, controls)
     images, texts = rows(plans, IMAGES), rows(plans, TEXTS)
     assert images.pop("ngram") == "is for texts alone"
-    assert texts.pop("gaussian") == "is for images alone"
+    assert texts.pop("gaussian") == "is for images and clips alone"
     assert set(images) == {"real", "vae", "gaussian"}
     assert images["gaussian"] is None
     assert texts["ngram"] is None

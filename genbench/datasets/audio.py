@@ -13,8 +13,7 @@ import torch
 from genbench.datasets import sounds
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.decoding import fault_of
-from genbench.datasets.finding import Found, find_files
-from genbench.datasets.listing import Listing, list_files
+from genbench.datasets.listing import Listing, found_files, list_files
 from genbench.datasets.mapping import release
 from genbench.datasets.options import positive, whole_number
 from genbench.datasets.sound_file import SUFFIXES, Sound, is_sound_name
@@ -46,7 +45,7 @@ def load(request: Request) -> Dataset:
     if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
         fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
         raise request.fault(f"{root}: {fault}")
-    found = _found(request, root)
+    found = found_files(request, root, is_sound_name, "sounds", ", ".join(SUFFIXES))
     if "window" in request.options and len(found.names) == 1:
         listing = Listing(root, found.names, 1, (None,), False)
     else:
@@ -95,18 +94,6 @@ def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> 
     dataset = keep(request, key, stamps, plan, Audio(form.rate))
     said = [*told, *sounds.remarks(found, form), *([dataset.remark] if dataset.remark else [])]
     return replace(dataset, remark=f"{root}: {'; '.join(said)}" if said else None)
-
-
-def _found(request: Request, root: Path) -> Found:
-    try:
-        found = find_files(root, is_sound_name)
-    except InputError as error:
-        raise request.fault(str(error)) from error
-    if not found.names:
-        remark = found.remark()
-        beside = f" (passed over: {remark})" if remark else ""
-        raise request.fault(f"no sounds in {root} or below{beside}; genbench reads {', '.join(SUFFIXES)}")
-    return found
 
 
 def _form(request: Request, found: Sequence[Sound]) -> Form:

@@ -13,13 +13,12 @@ import torch
 
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.decoding import ON_WHITE, Header, fault_of, in_parallel, read_header
-from genbench.datasets.finding import Found, find_images, kinds_text
-from genbench.datasets.listing import Listing, list_files
+from genbench.datasets.finding import is_image_name, kinds_text
+from genbench.datasets.listing import Listing, found_files, list_files
 from genbench.datasets.mapping import release
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, file_stamps, keep
 from genbench.datasets.stream import Decoding, decoded
-from genbench.errors import InputError
 
 __all__ = ["load"]
 
@@ -40,7 +39,7 @@ def load(request: Request) -> Dataset:
     if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
         fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
         raise request.fault(f"{root}: {fault}")
-    found = _found(request, root)
+    found = found_files(request, root, is_image_name, "images", kinds_text())
     listing = list_files(request, root, list(found.names), "images")
     key = f"{root.resolve()} {request.image_size}"
     if request.part.held_out is not None and not listing.split_by_folders:
@@ -52,18 +51,6 @@ def load(request: Request) -> Dataset:
     dataset = keep(request, key, stamps, lambda: _plan(request, listing))
     remark = found.remark()
     return dataset if remark is None else replace(dataset, remark=f"{root}: passed over: {remark}")
-
-
-def _found(request: Request, root: Path) -> Found:
-    try:
-        found = find_images(root)
-    except InputError as error:
-        raise request.fault(str(error)) from error
-    if not found.names:
-        remark = found.remark()
-        beside = f" (passed over: {remark})" if remark else ""
-        raise request.fault(f"no images in {root} or below{beside}; genbench reads {kinds_text()}")
-    return found
 
 
 def _plan(request: Request, listing: Listing) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from genbench.datasets.dataset import REFERENCE_LIMIT
+from genbench.datasets.finding import Found, find_files
 from genbench.datasets.source import Request
 from genbench.datasets.storage import digest
+from genbench.errors import InputError
 from genbench.seeding import derive
 
-__all__ = ["HELD_OUT_FOLDERS", "Listing", "list_files"]
+__all__ = ["HELD_OUT_FOLDERS", "Listing", "found_files", "list_files"]
 
 HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first that is there counts
 
@@ -48,6 +51,30 @@ class Listing:
             return None
         numbers = {name: number for number, name in enumerate(self.class_names)}
         return np.array([numbers[name] for name in self.classes if name is not None], np.int64)
+
+
+def found_files(request: Request, root: Path, is_wanted: Callable[[str], bool], noun: str, kinds: str) -> Found:
+    """Return the wanted files at or below `root`, of which there is one at least.
+
+    Args:
+        request: in whose name errors are raised.
+        root: the folder.
+        is_wanted: says it of a file's name.
+        noun: what many of them are called.
+        kinds: the suffixes that are read, for the error.
+
+    Raises:
+        InputError: there are none, or a folder cannot be read.
+    """
+    try:
+        found = find_files(root, is_wanted)
+    except InputError as error:
+        raise request.fault(str(error)) from error
+    if not found.names:
+        remark = found.remark()
+        beside = f" (passed over: {remark})" if remark else ""
+        raise request.fault(f"no {noun} in {root} or below{beside}; genbench reads {kinds}")
+    return found
 
 
 def list_files(request: Request, root: Path, names: list[str], noun: str) -> Listing:

@@ -29,12 +29,12 @@ def shortage(size: int) -> str | None:
     return f"need {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free; ask for fewer or smaller ones"
 
 
-def require_memory(request: Request, size: int) -> None:
-    """Raise `InputError` unless `size` bytes are free in the memory."""
+def require_memory(request: Request, size: int, noun: str = "images") -> None:
+    """Raise `InputError` unless `size` bytes, of items called `noun`, are free in the memory."""
     if (fault := shortage(size)) is not None:
-        raise request.fault(f"its items {fault}")
+        raise request.fault(f"its {noun} {fault}")
 
 
-def require_one_image(request: Request, image_bytes: int) -> None:
-    """Raise `InputError` unless the images that are decoded at one time, one a thread, fit into the memory."""
-    require_memory(request, image_bytes * _COPIES * min(32, os.cpu_count() or 1))
+def require_one_image(request: Request, image_bytes: int, noun: str = "images") -> None:
+    """Raise `InputError` unless the items that are decoded at one time, one a thread, fit into the memory."""
+    require_memory(request, image_bytes * _COPIES * min(32, os.cpu_count() or 1), noun)

@@ -87,7 +87,7 @@ def keep(
             return kept
         made = plan()
         size = _size(made.shape, kind)
-        require_one_image(request, size // max(1, made.shape[0]))
+        require_one_image(request, size // max(1, made.shape[0]), kind.noun)
         try:
             if not has_room(path.parent, size):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # before anything is written
@@ -199,7 +199,7 @@ def _read(request: Request, path: Path, facts: dict[str, Any], kind: Kind) -> Da
 
 
 def _in_memory(request: Request, plan: Plan, kind: Kind) -> Dataset:
-    require_memory(request, _size(plan.shape, kind))
+    require_memory(request, _size(plan.shape, kind), kind.noun)
     images = np.empty(plan.shape, _dtype(kind))
     remark = plan.fill(images)
     train, held_out = _splits(torch.from_numpy(images), plan.labels, plan.train_count, kind)

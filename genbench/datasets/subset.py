@@ -34,7 +34,7 @@ def taken(request: Request, dataset: Dataset) -> Dataset:
     copied = sum(len(rows) for split, rows in wanted if len(rows) < len(split))
     if not copied:
         return dataset
-    require_memory(request, copied * dataset.shape.numel() * dataset.train.items.element_size())
+    require_memory(request, copied * dataset.shape.numel() * dataset.train.items.element_size(), dataset.kind.noun)
     train, held_out = (_rows(split, rows) for split, rows in wanted)
 
     def give_back() -> None:
