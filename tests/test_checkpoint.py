@@ -251,7 +251,7 @@ def test_a_training_is_saved_at_its_interval_and_before_the_last_evaluation(
     """Where a checkpoint has just been written, at a price, another at the end is not worth it."""
     ticks, steps = itertools.count(), list[int]()
     monkeypatch.setattr("genbench.cell.training.time.monotonic", lambda: float(next(ticks)))
-    monkeypatch.setattr(checkpoint, "save", lambda path, model, progress: steps.append(progress["step"]))
+    monkeypatch.setattr(checkpoint, "save", lambda path, model, progress, ranks: steps.append(progress["step"]))
     training = replace(cell_training(tmp_path / "c.pt", []), checkpoint_interval=interval)
     model, progress = training.begin(3)
     training.train(model, progress, dict, 3)
