@@ -120,7 +120,9 @@ def _items(directory: Path, record: Record) -> list[Item]:
     artifacts = record.data.get("artifacts") or {}
     shape, count = record.data["cell"]["dataset"].get("shape"), record.data["cell"].get("samples")
     # Clips are kept one a file, beside a picture of several.
-    single = list(itertools.takewhile(bool, (artifacts.get(f"samples, {number}") for number in itertools.count(1))))
+    single: list[str] = []
+    while following := artifacts.get(f"samples, {len(single) + 1}"):
+        single.append(following)
     names = single or [artifacts.get("samples") or ""]
     if not names[0] or not shape or not count:
         raise InputError(f"{who}: its record names none; run the cell again")

@@ -77,14 +77,14 @@ def test_answers_of_one_rater_are_no_more_than_one_rater() -> None:
 
 def test_error_rates_by_hand() -> None:
     real = [Counts(8, 10), Counts(6, 10), Counts(10, 10), Counts(8, 10), Counts(8, 10)]
-    fake = [Counts(3, 10), Counts(1, 10), Counts(2, 10), Counts(2, 10), Counts(2, 10)]
+    fake = [Counts(4, 10), Counts(2, 10), Counts(3, 10), Counts(3, 10), Counts(3, 10)]
     found = deceived(real, fake, 0)
     assert found.real_as_fake.value == pytest.approx(0.2)
-    assert found.fake_as_real.value == pytest.approx(0.2)
-    assert found.error.value == pytest.approx(0.2)
+    assert found.fake_as_real.value == pytest.approx(0.3)
+    assert found.error.value == pytest.approx(0.25)
     assert found.answers == 50
     z = stats.norm.ppf
-    hits, alarms = np.array([8.5, 6.5, 10.5, 8.5, 8.5]) / 11, np.array([3.5, 1.5, 2.5, 2.5, 2.5]) / 11
+    hits, alarms = np.array([8.5, 6.5, 10.5, 8.5, 8.5]) / 11, np.array([4.5, 2.5, 3.5, 3.5, 3.5]) / 11
     assert found.d_prime.value == pytest.approx((z(hits) - z(alarms)).mean())
     assert found.bias.value == pytest.approx(-((z(hits) + z(alarms)) / 2).mean())
 
