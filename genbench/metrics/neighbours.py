@@ -108,11 +108,10 @@ def sweep(left: Tensor, right: Tensor, observers: Sequence[Observer], byte_budge
             products, squared = blocks.found(block_left, blocks.doubled(right[columns], 1))
             _squared_distances(products, left_norms[rows], right_norms[columns], out=squared)
             block = Block(rows, columns, products, squared, same=symmetric and rows == columns)
-            mirrored = block.transposed() if symmetric and not block.same else None
             for observer in observers:
                 observer.observe(block)
-                if mirrored:
-                    observer.observe(mirrored)
+                if symmetric and not block.same:
+                    observer.observe(block.transposed())
 
 
 class _Blocks:
