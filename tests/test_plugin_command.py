@@ -199,9 +199,9 @@ def test_without_pytest_check_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         (["vea"], "unknown model 'vea'; did you mean vae"),
         (["./none.py"], r"model file \./none\.py does not exist"),
         (
-            ["gan", "--shape", "28x28"],
-            "shape '28x28' cannot be read; write channels x height x width of images, for example 1x28x28, or the "
-            "length of texts, for example 12",
+            ["gan", "--shape", "1x28x28x1"],
+            "shape '1x28x28x1' cannot be read; write channels x height x width of images, for example 1x28x28, the "
+            "length of texts, for example 12, or channels x samples of clips, for example 1x4000",
         ),
         (["gan", "--shape", "1x0x8"], "shape '1x0x8' cannot be read"),
         (["gan", "--device", "abacus"], "device 'abacus' cannot be read"),
