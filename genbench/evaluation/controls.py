@@ -59,13 +59,22 @@ def _silence(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor
 
 
 def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    if len(dataset.shape) == 2:  # of a clip, where a covariance of all samples is neither affordable nor meant
-        drawn = coloured_noise.fit(dataset.train.items).draw(count, generator)
-    else:
-        statistics = _pixel_statistics(dataset.train.items.flatten(1))
-        factor = statistics.factor  # (r, pixels), its square the covariance
-        drawn = torch.randn(count, len(factor), generator=generator, dtype=torch.float64) @ factor + statistics.mean
+    drawn = _GAUSSIANS[dataset.kind.name](dataset.train.items, count, generator)
     return dataset.kind.nearest(drawn).view(count, *dataset.shape)
+
+
+def _of_pixels(items: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    statistics = _pixel_statistics(items.flatten(1))
+    factor = statistics.factor  # (r, pixels), its square the covariance
+    return torch.randn(count, len(factor), generator=generator, dtype=torch.float64) @ factor + statistics.mean
+
+
+def _of_spectrum(items: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    return coloured_noise.fit(items).draw(count, generator)
+
+
+# Of clips a covariance of all samples is neither affordable nor meant.
+_GAUSSIANS: dict[str, Callable[[Tensor, int, torch.Generator], Tensor]] = {"image": _of_pixels, "audio": _of_spectrum}
 
 
 def _ngram(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
