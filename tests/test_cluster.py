@@ -169,7 +169,7 @@ def workers_of(cluster: Cluster) -> int:
         warnings.simplefilter("ignore")  # of a worker without genbench, which cannot say what it has
         client = Client(cluster.address, set_as_default=False)
     with client:
-        return len(client.scheduler_info()["workers"])
+        return len(client.sync(client.scheduler.identity, n_workers=-1)["workers"])
 
 
 def test_what_a_worker_cannot_have_is_one_line(

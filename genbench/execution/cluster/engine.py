@@ -116,6 +116,8 @@ class DaskExecutor:
         answered = [(worker, keys) for worker, keys in answers.items() if isinstance(keys, list)]
         self._hosted = {key: worker for worker, keys in answered for key in keys}
         self._prepared = True
+        for place in [place for place in self._pool.places.values() if place not in vetted]:
+            self._vet_late(place)
 
     def run(
         self, task: str, payload: dict[str, Any], on_event: OnEvent = lambda event: None, limits: Limits = UNLIMITED
@@ -220,15 +222,15 @@ class DaskExecutor:
         """Look which workers there are: ask the new ones whether they fit, and give up those that are gone."""
         self._refreshed = time.monotonic()
         try:
-            workers = self._client.scheduler_info()["workers"]
+            # Not `scheduler_info`, whose copy a periodic update of Dask's empties of workers.
+            workers = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
         except (OSError, TimeoutError):  # a stall; `_check_connection` knows more
             return
         for address in set(self._pool.places) - set(workers):
             self._lose(address)
         for place in self._pool.add(workers):
             if self._prepared:
-                future = self._submit_vetting(place)
-                future.add_done_callback(lambda done, place=place: self._inbox.put(("vetted", (place, done))))
+                self._vet_late(place)
         if self._pool.places:
             self._inhabited = self._refreshed
         elif self._prepared and self._refreshed - self._inhabited > EMPTY_S:
@@ -371,6 +373,10 @@ class DaskExecutor:
     def _submit_vetting(self, place: Place) -> Future[Any]:
         wanted = {"software": software(), "models": [*self._models.values()], "shared": self._shared}
         return self._submit(hosting.vet, wanted, place, f"vet-{self._token}-{next(self._numbers)}")
+
+    def _vet_late(self, place: Place) -> None:
+        future = self._submit_vetting(place)
+        future.add_done_callback(lambda done: self._inbox.put(("vetted", (place, done))))
 
     def _vetted(self, place: Place, future: Future[Any]) -> list[str]:
         """Return how a worker differs; nothing of one that has gone meanwhile."""
