@@ -94,6 +94,7 @@ class DaskExecutor:
             if sent.future is not None:
                 sent.future.cancel()
         with contextlib.suppress(Exception):  # a worker or the scheduler may be gone, or not answer
+            self._client.unsubscribe_topic("all")  # else the scheduler would complain of a listener that has left
             self._client.sync(self._client._run, hosting.end, sorted(self._keys), callback_timeout=END_S)
         self._sent.clear()
         self._client.close(timeout=END_S)
