@@ -5,7 +5,7 @@ tell once a second how far they are, and to send back a record and two pictures 
 in earnest: the client vets the workers, places cells, takes their events, checks and writes what comes back, and makes
 the report. Both cores do all of it, so the client's processor time is the figure, not the wall.
 
-    python benchmarks/cluster_scale.py                       # 200 workers, 1,000 cells of 20 s: about 4 minutes
+    python benchmarks/cluster_scale.py                       # 200 workers, 1,000 cells of 20 s
     python benchmarks/cluster_scale.py --workers 50 --cells 200 --length 5
 """
 

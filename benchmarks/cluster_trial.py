@@ -7,7 +7,7 @@ of its cells must have one finished record that equals that of a local run with 
 pictures byte for byte; then the next begins, until there have been enough faults. After every kill, what the killed
 process had started must end by itself; in the end no process may be left.
 
-    python benchmarks/cluster_trial.py                              # 40 faults, about half an hour
+    python benchmarks/cluster_trial.py
     python benchmarks/cluster_trial.py --faults 8 --stop 5 --seed 3
 """
 

@@ -22,7 +22,7 @@ pytest.importorskip("distributed")
 
 import genbench
 from genbench.execution import engines
-from genbench.execution.cluster import engine
+from genbench.execution.cluster import connection, engine
 from genbench.records.record import read_records
 
 HERE = Path(__file__).parent
@@ -81,9 +81,9 @@ def cluster(warm_servers: None, warm: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WORKERS_S", "CONNECT_S"):
-        monkeypatch.setattr(engine, name, 20.0)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "WORKERS_S", 20.0)
+    monkeypatch.setattr(connection, "CONNECT_S", 20.0)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def workers_of(cluster: Cluster) -> int:
         warnings.simplefilter("ignore")  # of a worker without genbench, which cannot say what it has
         client = Client(cluster.address, set_as_default=False)
     with client:
-        return len(client.scheduler_info()["workers"])
+        return len(client.sync(client.scheduler.identity, n_workers=-1)["workers"])
 
 
 def test_what_a_worker_cannot_have_is_one_line(
@@ -191,7 +191,7 @@ def test_what_a_worker_cannot_have_is_one_line(
 def test_a_scheduler_that_is_not_there_or_alone_is_one_line(
     command: Command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "CONNECT_S", 0.3)
+    monkeypatch.setattr(connection, "CONNECT_S", 0.3)
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         nobody = f"tcp://127.0.0.1:{found.getsockname()[1]}"

@@ -13,7 +13,7 @@ pytest.importorskip("distributed")
 
 from genbench.config import ModelSpec
 from genbench.errors import InputError
-from genbench.execution.cluster import engine, vetting
+from genbench.execution.cluster import connection, vetting
 from genbench.execution.cluster.address import Address
 from genbench.execution.cluster.hosting import Throttle
 from genbench.execution.cluster.parcels import ParcelError, pack, unpack
@@ -242,4 +242,4 @@ def test_software_differs_by_what_differs(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_first_difference_of_two_answers_is_told() -> None:
     first = {"device": "cpu", "dataset": {"name": "digits", "fingerprint": "aa"}}
     other = {"device": "cpu", "dataset": {"name": "digits", "fingerprint": "bb"}}
-    assert engine._differences(first, other) == "its dataset fingerprint is 'bb', of others 'aa'"
+    assert connection.differences(first, other) == "its dataset fingerprint is 'bb', of others 'aa'"

@@ -10,18 +10,17 @@ import os
 import queue
 import socket
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future
-from distributed.versions import VersionMismatchWarning
 
 from genbench.errors import GenbenchError, InputError, shortened
 from genbench.execution.cluster import hosting, parcels
 from genbench.execution.cluster.address import Address
+from genbench.execution.cluster.connection import connect, differences, probe, refuse
 from genbench.execution.cluster.pool import Place, Pool
 from genbench.execution.cluster.sent import MOST_ATTEMPTS, Sent
 from genbench.execution.cluster.vetting import Shipment, software
@@ -34,7 +33,6 @@ from genbench.machine.privacy import without_paths
 
 __all__ = ["DaskExecutor"]
 
-CONNECT_S = 8.0  # for a scheduler to answer
 WORKERS_S = 8.0  # for a first worker to be there
 EMPTY_S = 600.0  # for another to come, once all are gone
 TURN_S = 0.5  # between looks at the connection
@@ -42,10 +40,6 @@ REFRESH_S = 10.0  # between looks at the list of workers, which its changes are 
 VETTING_S = 120.0  # for a worker to say what it has
 FETCH_S = 5.0  # for one answer; its worker may go meanwhile
 END_S = 10.0  # for workers to end what runs, at the end
-MOST_LINES = 20  # of what differs
-# Evaluated on a worker before anything of genbench is sent there.
-PROBE = "(lambda find: bool(find('genbench') and find('genbench.execution') and find('genbench.execution.cluster')))"
-PROBE += "(__import__('importlib.util').util.find_spec)"
 
 
 class DaskExecutor:
@@ -82,14 +76,14 @@ class DaskExecutor:
     def __enter__(self) -> DaskExecutor:
         for name in ("distributed", "tornado"):  # a lost connection is told here, in one line
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._client = self._connected()
+        self._client = connect(self._address)
         if (warning := self._address.warning) is not None:
             self._tell(warning)
         try:
             self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(("event", event[1])))
             self._client.subscribe_topic("all", lambda event: self._inbox.put(("workers", event[1])))
             self._await_workers()
-            self._probe()
+            probe(self._client)
         except BaseException:
             self._client.close()
             raise
@@ -100,6 +94,7 @@ class DaskExecutor:
             if sent.future is not None:
                 sent.future.cancel()
         with contextlib.suppress(Exception):  # a worker or the scheduler may be gone, or not answer
+            self._client.unsubscribe_topic("all")  # else the scheduler would complain of a listener that has left
             self._client.sync(self._client._run, hosting.end, sorted(self._keys), callback_timeout=END_S)
         self._sent.clear()
         self._client.close(timeout=END_S)
@@ -116,12 +111,14 @@ class DaskExecutor:
             found = self._vetted(place, future)
             place.ready = not found
             lines += [f"{place.address}: {line}" for line in found]
-        _refuse(lines)
+        refuse(lines)
         there = [place.address for place in self._pool.places.values() if place.ready]
         answers = self._client.run(hosting.hosted, workers=there, on_error="return")
         answered = [(worker, keys) for worker, keys in answers.items() if isinstance(keys, list)]
         self._hosted = {key: worker for worker, keys in answered for key in keys}
         self._prepared = True
+        for place in [place for place in self._pool.places.values() if place not in vetted]:
+            self._vet_late(place)
 
     def run(
         self, task: str, payload: dict[str, Any], on_event: OnEvent = lambda event: None, limits: Limits = UNLIMITED
@@ -150,8 +147,8 @@ class DaskExecutor:
             if not outcome.ok and (first.ok or outcome.reason != first.reason):
                 lines.append(f"{address}: {payload['dataset']}: {outcome.reason}")
             elif outcome.value != first.value:
-                lines.append(f"{address}: {payload['dataset']}: {_differences(first.value, outcome.value)}")
-        _refuse(lines)
+                lines.append(f"{address}: {payload['dataset']}: {differences(first.value, outcome.value)}")
+        refuse(lines)
         if first.value is not None:
             self._checks.append((payload, first.value))
         return first
@@ -229,15 +226,15 @@ class DaskExecutor:
         """Look which workers there are: ask the new ones whether they fit, and give up those that are gone."""
         self._refreshed = time.monotonic()
         try:
-            workers = self._client.scheduler_info()["workers"]
+            # Not `scheduler_info`, whose copy a periodic update of Dask's empties of workers.
+            workers = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
         except (OSError, TimeoutError):  # a stall; `_check_connection` knows more
             return
         for address in set(self._pool.places) - set(workers):
             self._lose(address)
         for place in self._pool.add(workers):
             if self._prepared:
-                future = self._submit_vetting(place)
-                future.add_done_callback(lambda done, place=place: self._inbox.put(("vetted", (place, done))))
+                self._vet_late(place)
         if self._pool.places:
             self._inhabited = self._refreshed
         elif self._prepared and self._refreshed - self._inhabited > EMPTY_S:
@@ -367,21 +364,6 @@ class DaskExecutor:
 
     # How it finds out about the cluster.
 
-    def _connected(self) -> Client:
-        where: dict[str, Any] = {"address": self._address.scheduler}
-        if self._address.file is not None:
-            where = {"scheduler_file": str(self._address.file)}
-        try:
-            with warnings.catch_warnings():
-                # What of the versions matters is asked for below, in lines of ours.
-                warnings.simplefilter("ignore", VersionMismatchWarning)
-                return Client(**where, timeout=CONNECT_S, set_as_default=False, name="genbench")
-        except (OSError, TimeoutError, ValueError, TypeError) as error:
-            why = shortened(str(error).strip().partition("\n")[0], 200)
-            raise InputError(
-                f"no scheduler answers at {self._address.scheduler} ({why}); start one with: dask scheduler"
-            ) from error
-
     def _await_workers(self) -> None:
         deadline = time.monotonic() + WORKERS_S
         while not self._pool.places and time.monotonic() < deadline:
@@ -392,20 +374,13 @@ class DaskExecutor:
             at = self._address.scheduler
             raise InputError(f"the scheduler at {at} has no workers; start some with: dask worker {at} --nthreads 1")
 
-    def _probe(self) -> None:
-        """Ask, with nothing that a worker would need genbench for, whether it has genbench."""
-        found = self._client.run(eval, PROBE, on_error="return")
-        _refuse(
-            [
-                f"{address}: genbench with its cluster part is not installed there; install the version that is here"
-                for address, there in found.items()
-                if there is not True
-            ]
-        )
-
     def _submit_vetting(self, place: Place) -> Future[Any]:
         wanted = {"software": software(), "models": [*self._models.values()], "shared": self._shared}
         return self._submit(hosting.vet, wanted, place, f"vet-{self._token}-{next(self._numbers)}")
+
+    def _vet_late(self, place: Place) -> None:
+        future = self._submit_vetting(place)
+        future.add_done_callback(lambda done: self._inbox.put(("vetted", (place, done))))
 
     def _vetted(self, place: Place, future: Future[Any]) -> list[str]:
         """Return how a worker differs; nothing of one that has gone meanwhile."""
@@ -450,7 +425,7 @@ class DaskExecutor:
             place.checked += 1
             self._check_late(place)
             return
-        reason = outcome.reason if not outcome.ok else _differences(sent.expected, outcome.value)
+        reason = outcome.reason if not outcome.ok else differences(sent.expected, outcome.value)
         self._not_used(place, [f"{sent.payload['dataset']}: {reason}"])
 
     def _not_used(self, place: Place, lines: Sequence[str]) -> None:
@@ -460,19 +435,3 @@ class DaskExecutor:
 
 def _model_key(name: str, options: Mapping[str, Any]) -> str:
     return repr((name, sorted(options.items())))
-
-
-def _refuse(lines: Sequence[str]) -> None:
-    """Raise `InputError` where there is anything that differs."""
-    if lines:
-        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-        raise InputError("\n\t".join(["workers of the cluster are not as they must be:", *lines[:MOST_LINES], *more]))
-
-
-def _differences(first: Any, other: Any, name: str = "") -> str:
-    """Return the first thing that differs between two answers of plain values."""
-    if isinstance(first, dict) and isinstance(other, dict):
-        for key in [*first, *(key for key in other if key not in first)]:
-            if first.get(key) != other.get(key):
-                return _differences(first.get(key), other.get(key), f"{name} {key}".strip())
-    return f"its {name} is {shortened(repr(other), 80)}, of others {shortened(repr(first), 80)}"

@@ -1,0 +1,74 @@
+"""How the executor reaches a cluster: its scheduler, a first worker, and whether workers have genbench at all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from distributed import Client
+from distributed.versions import VersionMismatchWarning
+
+from genbench.errors import InputError, shortened
+from genbench.execution.cluster.address import Address
+
+__all__ = ["connect", "differences", "probe", "refuse"]
+
+CONNECT_S = 8.0  # for a scheduler to answer
+MOST_LINES = 20  # of what differs
+# Evaluated on a worker before anything of genbench is sent there.
+PROBE = "(lambda find: bool(find('genbench') and find('genbench.execution') and find('genbench.execution.cluster')))"
+PROBE += "(__import__('importlib.util').util.find_spec)"
+
+
+def connect(address: Address) -> Client:
+    """Return a client of the scheduler.
+
+    Raises:
+        InputError: none answers.
+    """
+    where: dict[str, Any] = {"address": address.scheduler}
+    if address.file is not None:
+        where = {"scheduler_file": str(address.file)}
+    try:
+        with warnings.catch_warnings():
+            # What of the versions matters is asked for later, in lines of ours.
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            return Client(**where, timeout=CONNECT_S, set_as_default=False, name="genbench")
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        why = shortened(str(error).strip().partition("\n")[0], 200)
+        raise InputError(
+            f"no scheduler answers at {address.scheduler} ({why}); start one with: dask scheduler"
+        ) from error
+
+
+def probe(client: Client) -> None:
+    """Ask every worker, with nothing that it would need genbench for, whether it has genbench.
+
+    Raises:
+        InputError: one has none.
+    """
+    found = client.run(eval, PROBE, on_error="return")
+    refuse(
+        [
+            f"{address}: genbench with its cluster part is not installed there; install the version that is here"
+            for address, there in found.items()
+            if there is not True
+        ]
+    )
+
+
+def refuse(lines: Sequence[str]) -> None:
+    """Raise `InputError` where there is anything that differs, a line for each."""
+    if lines:
+        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        raise InputError("\n\t".join(["workers of the cluster are not as they must be:", *lines[:MOST_LINES], *more]))
+
+
+def differences(first: Any, other: Any, name: str = "") -> str:
+    """Return the first thing that differs between two answers of plain values, in words."""
+    if isinstance(first, dict) and isinstance(other, dict):
+        for key in [*first, *(key for key in other if key not in first)]:
+            if first.get(key) != other.get(key):
+                return differences(first.get(key), other.get(key), f"{name} {key}".strip())
+    return f"its {name} is {shortened(repr(other), 80)}, of others {shortened(repr(first), 80)}"
