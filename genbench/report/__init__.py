@@ -25,7 +25,6 @@ from genbench.report.merging import Cells, merged
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
 from genbench.report.pictures import PAIRS, Pictures
 from genbench.report.sections import Section, sections
-from genbench.report.shown import Report
 from genbench.report.speeds import throughput_figure, trade_off_figure
 from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
@@ -33,7 +32,7 @@ from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import target_parts
 from genbench.report.to_target import check_held, places, profiles
 
-__all__ = ["Report", "curve_frame", "frame", "load_records", "render", "render_directory"]
+__all__ = ["curve_frame", "frame", "load_records", "render", "render_directory"]
 
 
 def render_directory(
