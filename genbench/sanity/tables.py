@@ -93,9 +93,10 @@ def _line(finding: Finding) -> str:
         return f"{what}: {finding.reason}"
     way = "better" if finding.change < 0 else "worse"
     # The change to the digit that its error leaves.
-    decimals = max(0, -math.floor(math.log10(finding.error))) if 0 < finding.error < math.inf else 3
+    error = finding.error or 0.0
+    decimals = max(0, -math.floor(math.log10(error))) if 0 < error < math.inf else 3
     units = f", {abs(finding.change) / finding.unit:.2g} units" if finding.unit else ""
-    change = f"{abs(finding.change):.{decimals}f} ± {finding.error:.1g}"
+    change = f"{abs(finding.change):.{decimals}f} ± {error:.1g}"
     return (
         f"{what}: expected {finding.expectation}, found {way} by {change} "
         f"than {finding.clean:.3g} at level {finding.level:g}{units}"
