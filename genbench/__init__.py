@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genbench.api import Report as Report
     from genbench.api import run as run
     from genbench.config import Benchmark as Benchmark
     from genbench.config import Budget as Budget
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from genbench.plugin.hookspecs import hookimpl as hookimpl
     from genbench.plugin.model import Model as Model
     from genbench.records.record import Record as Record
-    from genbench.report import Report as Report
     from genbench.report import load_records as load_records
 
 __version__ = "0.1.0"
@@ -31,7 +31,7 @@ _HOMES = {
     "Data": "genbench.plugin.data",
     "Model": "genbench.plugin.model",
     "Record": "genbench.records.record",
-    "Report": "genbench.report",
+    "Report": "genbench.api",
     "Training": "genbench.plugin.data",
     "Unsuitable": "genbench.errors",
     "hookimpl": "genbench.plugin.hookspecs",

@@ -1,4 +1,4 @@
-"""`genbench.run`: a benchmark from Python, the same as from the command line."""
+"""`genbench.run` and `genbench.Report`: a benchmark from Python, the same as from the command line, and its page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genbench.config import CONTROLS, Benchmark, Budget, Settings, make_benchmark
 from genbench.config.model_spec import LABEL
@@ -20,7 +20,10 @@ from genbench.machine.privacy import without_home
 from genbench.progress import listener_for
 from genbench.records.record import Record
 
-__all__ = ["command_for", "default_directory", "run"]
+__all__ = ["Report", "command_for", "default_directory", "run"]
+
+if TYPE_CHECKING:
+    import pandas
 
 CONDITIONS = frozenset(field.name for field in fields(Conditions))
 
@@ -81,6 +84,40 @@ def run(
 
         report.render_directory(directory)
     return records
+
+
+class Report:
+    """The report of a benchmark's folder: a notebook shows it, pictures included, where it is a cell's last value.
+
+    It is rendered from the records where it is not current. `path` is its Markdown page, `records` its table of cells.
+
+    Raises:
+        InputError: the folder does not exist, or holds no records.
+
+    Example::
+
+        genbench.Report("reports/digits")
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        from genbench import report
+
+        self.path = report.render_directory(Path(directory))
+
+    @property
+    def records(self) -> pandas.DataFrame:
+        """One row a cell, as `load_records` gives them."""
+        from genbench import report
+
+        return report.load_records(self.path.parent)
+
+    def __repr__(self) -> str:
+        return f"Report({str(self.path.parent)!r})"
+
+    def _repr_markdown_(self) -> str:
+        from genbench.report.shown import with_pictures
+
+        return with_pictures(self.path)
 
 
 def default_directory(benchmark: Benchmark) -> Path:

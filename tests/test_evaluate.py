@@ -63,6 +63,7 @@ def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: 
     assert {name: line[0] for name, line in lines.items()} == {"fd": "↓", "precision": "↑", "recall": "↑"}
     assert lines["fd"][2] == "±"
     assert 0 < float(lines["fd"][3]) < 1
+    assert len({len(lines["fd"][place].partition(".")[2]) for place in (1, 3)}) == 1, "the decimals of its error"
     assert "±" not in lines["recall"]
     assert "±: one standard error" in answer.stderr
     assert "not measured" not in answer.stderr

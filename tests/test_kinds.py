@@ -104,6 +104,26 @@ def test_a_grid_holds_64_images_and_a_plane_every_point(tmp_path: Path) -> None:
         assert grid.size[0] == grid.size[1]
 
 
+def test_a_pair_is_the_original_on_the_left_and_what_was_restored_on_the_right(tmp_path: Path) -> None:
+    image = kind_named("image")
+    dark, bright = torch.zeros(9, 1, 32, 32, dtype=torch.uint8), torch.full((9, 1, 32, 32), 200, dtype=torch.uint8)
+    image.show_pairs(tmp_path / "pairs.png", dark, bright)
+    with Image.open(tmp_path / "pairs.png") as grid:
+        row = [grid.getpixel((2 + 16 + 34 * place, 18)) for place in range(8)]
+    assert row == [0, 200] * 4
+
+
+def test_pairs_of_points_are_two_planes(tmp_path: Path) -> None:
+    image = kind_named("image")
+    low, high = (torch.full((5, 2, 1, 1), level, dtype=torch.uint8) for level in (50, 200))
+    image.show_pairs(tmp_path / "pairs.png", low, high)
+    with Image.open(tmp_path / "pairs.png") as planes:
+        assert planes.width == 512 + 2 + 512
+        for left, here, elsewhere in ((0, 50, 200), (514, 200, 50)):
+            assert planes.getpixel((left + 2 * here, 2 * (255 - here))) < 40, "no point where one is"
+            assert planes.getpixel((left + 2 * elsewhere, 2 * (255 - elsewhere))) > 250
+
+
 def test_every_grey_level_is_delivered_as_float32_arithmetic_has_it() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
     delivered = kind_named("image").deliver(levels.view(-1, 1, 1, 1)).flatten()

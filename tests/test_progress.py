@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from genbench.plugin.visible import visible
 from genbench.progress import Lines, Silence, listener_for
 from genbench.progress.bars import Bars
 from genbench.progress.layout import Line, cut, duration, fitting, widths
+from genbench.progress.notebook import NotebookBars
 from genbench.progress.wording import outcome
 from genbench.records.record import Record
 
@@ -271,6 +275,65 @@ def test_a_run_from_python_tells_a_function(monkeypatch: pytest.MonkeyPatch, tmp
     assert lines == ["waiting for 1 cell that another genbench run is at"]
     genbench.run(["vae"], out=tmp_path, listener=Lines(lines.append))
     assert len(lines) == 2
+
+
+def test_a_run_from_python_shows_lines_unless_told_to_be_silent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from genbench import api
+
+    monkeypatch.setattr(api, "run_benchmark", lambda benchmark, directory, listener, *_: listener.waiting(1) or [])
+    monkeypatch.setattr("genbench.report.render_directory", lambda directory: directory)
+    genbench.run(["vae"], out=tmp_path)
+    assert capsys.readouterr() == ("", "waiting for 1 cell that another genbench run is at\n")
+    genbench.run(["vae"], out=tmp_path, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+class Shell:
+    """As much of a notebook's IPython as is asked: the outputs under a cell, by their id."""
+
+    def __init__(self) -> None:
+        self.kernel = object()
+        self.display_pub = self
+        self.outputs: dict[str, list[str]] = {}
+
+    def publish(self, data: dict[str, str], *, transient: dict[str, str], update: bool) -> None:
+        held = self.outputs.setdefault(transient["display_id"], [])
+        assert update == bool(held), "the first is an output of its own, the others write it anew"
+        held.append(data["text/plain"])
+
+
+def test_a_notebook_has_one_output_that_is_written_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = Shell()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with listener_for(True) as listener:
+        assert isinstance(listener, NotebookBars)
+        listener._clock = clock = Clock()
+        listener.checking("digits", None)
+        clock.now += 1
+        listener.started(1, 2, planned("gan"), None)
+        clock.now += 1
+        listener.event(planned("gan"), training(900))
+        clock.now += 0.1
+        listener.event(planned("gan"), training(999))  # too soon to be seen
+        clock.now += 1
+        listener.ended(1, 2, planned("gan"), FINISHED, False)
+    (output,) = shell.outputs.values()
+    assert [text.splitlines()[-1].split()[0] for text in output] == ["checking", "gan", "gan", "1", "[1/2]"]
+    assert "30%" in output[2]
+    assert output[-1] == "[1/2] gan on fashion-mnist, seed 3: fd 1.5, trained 9.0 s", "bars stay when all is done"
+    assert "\x1b" not in "".join(output)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("shell", [None, object()])
+def test_a_terminals_ipython_is_no_notebook(monkeypatch: pytest.MonkeyPatch, shell: object) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with listener_for(True) as listener:
+        assert isinstance(listener, Lines)
 
 
 @pytest.mark.parametrize("command", ["run", "evaluate", "regress"])

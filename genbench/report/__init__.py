@@ -27,7 +27,6 @@ from genbench.report.model import markdown
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
 from genbench.report.pictures import PAIRS, Pictures
 from genbench.report.sections import Section, sections
-from genbench.report.shown import Report
 from genbench.report.speeds import throughput_figure, trade_off_figure
 from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
@@ -38,7 +37,7 @@ from genbench.report.to_target import check_held, places, profiles
 from genbench.report.web import Watched
 from genbench.study.reading import stored_results
 
-__all__ = ["Report", "curve_frame", "frame", "load_records", "render", "render_again", "render_directory"]
+__all__ = ["curve_frame", "frame", "load_records", "render", "render_again", "render_directory"]
 
 
 def render_directory(

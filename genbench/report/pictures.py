@@ -112,8 +112,8 @@ def losses(section: Section, pictures: Pictures) -> list[str]:
         section,
         "losses",
         f"losses of each model on {section.name}",
-        "Losses under the names that each model gives them; they are not comparable between models. Each point is the "
-        "mean over the steps since the point before, so a curve begins after the first steps and not at zero."
+        "Losses under the names that each model gives them; they are not comparable between models. Each point "
+        "averages the steps since the point before, so a curve begins after the first steps and not at zero."
         f"{_best(section, MOST_PANELS)}",
     )
 

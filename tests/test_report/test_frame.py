@@ -14,7 +14,7 @@ import pytest
 from genbench.config import Settings
 from genbench.metrics import METRICS
 from genbench.records.schemas import SCHEMA, upgraded
-from genbench.report.frame import csv, curve_frame, frame, in_order
+from genbench.report.frame import csv, curve_frame, first_look, frame, in_order
 
 RECORDS = Path(__file__).parent.parent / "records"
 NUMBERS = {name for metric in METRICS.values() for value in metric.values for name in value.names}
@@ -24,6 +24,15 @@ Make = Callable[..., dict[str, Any]]
 def stored(schema: int) -> dict[str, Any]:
     """Return the record that is kept of each schema, as this version reads it."""
     return upgraded(json.loads((RECORDS / f"schema-{schema}.json").read_text()))
+
+
+def test_the_first_look_is_at_what_tells_cells_and_results_apart(make: Make, failed: Make) -> None:
+    whole = frame([make("vae", 0), make("real", 0)])
+    looked = first_look(whole)
+    assert list(looked)[:7] == ["label", "dataset", "seed", "status", "fd", "classifier_score", "reconstruction_mse"]
+    assert sorted(looked) == sorted(whole)
+    assert "failure_reason" in list(first_look(frame([make("vae", 0), failed(make("gan", 0))])))[:5]
+    pd.testing.assert_frame_equal(looked[list(whole)], whole)
 
 
 def test_one_row_a_cell_with_every_number_its_recipe_and_every_cost(make: Make) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import random
@@ -15,6 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from genbench.api import Report
 from genbench.machine.atomic import TEMPORARY_PREFIX
 from genbench.records.plans import write_plan
 from genbench.records.record import write_record
@@ -423,6 +425,44 @@ def test_numbers_beyond_the_first_table_stand_one_a_line_with_their_recipe(make:
     assert [row[0] for row in table[2:]] == ["precision ↑", "recall ↑", "unheard of"]
     assert table[2][1:] == ["0.5 ± 0", "0.5", "`0badcafe`"]
     assert "- precision ↑, recall ↑: share of samples inside the data's manifold" in text
+
+
+@pytest.mark.parametrize(
+    ("held", "said"), [([0.0, 0.0, 0.0], "no"), ([1.0, 1.0], "yes"), ([1.0, 0.0, 1.0], "yes in 67%"), ([1.0], "yes")]
+)
+def test_what_holds_or_does_not_is_said_in_words(make: Make, held: list[float], said: str) -> None:
+    records = [make("gan", seed) for seed in range(len(held))]
+    for record, value in zip(records, held, strict=True):
+        record["recipes"]["0badcafe"] = {"metric": "frechet_diagnostics"}
+        record["numbers"]["fewer_than_dimensions"] = {"value": value, "recipe": "0badcafe"}
+    (table,) = [table for table in tables(written(records)) if table[0][0] == "number"]
+    assert table[2][:2] == ["fewer samples than dimensions", said]
+
+
+def test_a_report_shows_itself_with_its_pictures(
+    tmp_path: Path, benchmark_records: list[Record], grids: Grids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grids(tmp_path, benchmark_records)
+    render(tmp_path, benchmark_records)
+    monkeypatch.setattr("genbench.report.render_directory", lambda directory: directory / "report.md")
+    report = Report(tmp_path)
+    page, shown = (tmp_path / "report.md").read_text(), report._repr_markdown_()
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", page)
+    assert len(pictures) == 6
+    inlined = re.findall(r"!\[[^]]*\]\(data:image/png;base64,([^)]*)\)", shown)
+    assert [base64.b64decode(each) for each in inlined] == [(tmp_path / name).read_bytes() for name in pictures]
+    assert repr(report) == f"Report({str(tmp_path)!r})"
+
+
+def test_a_page_that_was_edited_shows_no_file_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    page = "![a](../secret.png) ![b](/etc/x.png) ![c](%2e%2e/secret.png) ![d](link.png) ![e](missing.png)\n"
+    (folder / "report.md").write_text(page)
+    monkeypatch.setattr("genbench.report.render_directory", lambda directory: directory / "report.md")
+    assert Report(folder)._repr_markdown_() == page
 
 
 def test_the_error_of_an_evaluation_stands_apart_from_the_interval_over_seeds(make: Make) -> None:
