@@ -227,7 +227,8 @@ class DaskExecutor:
         self._refreshed = time.monotonic()
         try:
             # Not `scheduler_info`, whose copy a periodic update of Dask's empties of workers.
-            workers = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
+            scheduler: Any = self._client.scheduler
+            workers = self._client.sync(scheduler.identity, n_workers=-1)["workers"]
         except (OSError, TimeoutError):  # a stall; `_check_connection` knows more
             return
         for address in set(self._pool.places) - set(workers):
