@@ -8,7 +8,7 @@ cancelled, and must stay so. In the end every record must equal that of a local 
 machine, and every picture byte for byte.
 
     make slurm                                      # some ten minutes; most of it are imports and waiting for Slurm
-    python benchmarks/slurm_trial.py --steps 400
+    python benchmarks/slurm_trial.py --steps 1500   # on a slow machine: cells must last for some twenty seconds
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ HERE = Path(__file__).resolve().parent
 SCRIPT = HERE.parent / "slurm" / "genbench.sbatch"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue")
 TASKS, PROCESSORS = 4, 4  # so many tasks at once, whatever the machine has
+INTO_S = 4.0  # a cell's training, at the least, before it is broken off
 LONGEST_S = 1500.0
 CONFIGURATION = """\
 ClusterName=trial
@@ -127,6 +128,9 @@ def cluster(folder: Path) -> Iterator[None]:
         print(f"a cluster of one node listens on {', '.join(sorted(listening))} alone", flush=True)
         assert listening == {"127.0.0.1"}, listening
         yield
+    except TimeoutError:
+        print(said("squeue", "-a"), (folder / "slurmctld.out").read_text()[-4000:], file=sys.stderr, flush=True)
+        raise
     finally:
         with contextlib.suppress(subprocess.SubprocessError, OSError):
             subprocess.run(["scancel", "--full", "--signal=KILL", "--user=root"], timeout=20, capture_output=True)
@@ -179,7 +183,16 @@ def array(folder: Path, out: Path, steps: int) -> str:
 
     def is_training(task: int) -> bool:
         lines = logs[task].read_text().splitlines() if logs[task].exists() else []
-        return bool(lines) and ": training: " in lines[-1] and genbench_of(job, task) is not None
+        begun = bool(lines) and (": training: " in lines[-1] or lines[-1].endswith(" ..."))
+        return begun and genbench_of(job, task) is not None
+
+    def lasts(task: int) -> bool:
+        """Whether it trains, and has for some seconds: then there is something to save."""
+        if not is_training(task):
+            return False
+        size = logs[task].read_text().count("] ")
+        time.sleep(INTO_S)
+        return is_training(task) and logs[task].read_text().count("] ") == size
 
     def restarts(task: int) -> int:
         fields = said("scontrol", "show", "job", f"{job}_{task}").split()
@@ -187,8 +200,12 @@ def array(folder: Path, out: Path, steps: int) -> str:
 
     def break_off(act: Callable[[int], object], what: str, among: set[int]) -> None:
         """Act on one that trains of the tasks; drop the one that was queued again for it from `among`."""
-        wait_for(f"a task that trains, to be {what}", lambda: any(map(is_training, among)), 300)
-        act(next(filter(is_training, among)))
+        deadline = time.monotonic() + 300
+        while (lasting := next(filter(lasts, among), None)) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no task trains that could be {what}")
+            time.sleep(0.2)
+        act(lasting)
         wait_for(f"a task that was {what} to be queued again", lambda: any(map(restarts, among)), 120)
         task = next(filter(restarts, among))
         among.remove(task)
@@ -201,6 +218,9 @@ def array(folder: Path, out: Path, steps: int) -> str:
 
     left = set(range(TASKS))
     urgent = ["sbatch", "--partition=urgent", "--cpus-per-task=1", "--mem=0", "--output=/dev/null", "--wrap=true"]
+    # With a processor to spare, the urgent job would preempt nobody.
+    running = ["squeue", "-h", "-t", "RUNNING", "-j", job]
+    wait_for("all tasks to run", lambda: len(said(*running).splitlines()) == TASKS, 120)
     break_off(lambda _: said(*urgent), "preempted", left)
     break_off(
         lambda task: said("scancel", "--batch", "--signal=USR1", f"{job}_{task}"), "told that its time is up", left
@@ -215,7 +235,7 @@ def array(folder: Path, out: Path, steps: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=4000)
     steps = parser.parse_args().steps
     reason = missing()
     if reason:

@@ -70,6 +70,7 @@ def run_cell(
         told = cell.run(json.loads(json.dumps(payload)), emit)
     assert told == {"id": ID}
     found: dict[str, Any] = json.loads(record_path(directory, ID).read_text())
+    assert list(found["recipes"]) == sorted(found["recipes"]), "a resumed cell measures in another order"
     return found
 
 

@@ -105,7 +105,8 @@ class _CellRun:
             "schema": SCHEMA,
             "status": "finished",
             **outcome,
-            "recipes": self.evaluator.recipes,
+            # In an order that does not depend on where a training was taken up again.
+            "recipes": dict(sorted(self.evaluator.recipes.items())),
             "not_measured": self.evaluator.missing,
             "environment": {**environment.describe(self.device), "jobs": self.payload["jobs"]},
             "failure": None,
