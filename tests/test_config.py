@@ -139,7 +139,14 @@ def test_benchmark_has_a_cell_for_each_model_dataset_and_seed() -> None:
 
 def test_a_control_named_as_a_model_is_run_once() -> None:
     benchmark = Benchmark((ModelSpec("real"),), seeds=(0,))
-    assert sorted(cell.model.name for cell in benchmark.cells()) == ["copycat", "gaussian", "ngram", "noise", "real"]
+    assert sorted(cell.model.name for cell in benchmark.cells()) == [
+        "copycat",
+        "gaussian",
+        "ngram",
+        "noise",
+        "real",
+        "silence",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_check_lists_what_holds(tiny: Path) -> None:
         in result.output
     )
     assert "skipped  reconstruct             the plugin has no reconstruct" in lines
-    assert lines[-1].startswith(f"{tiny}:width=16: 18 ok, 8 skipped in ")
+    assert lines[-1].startswith(f"{tiny}:width=16: 19 ok, 8 skipped in ")
 
 
 def test_check_tells_each_fault_once_and_where(write_plugin) -> None:

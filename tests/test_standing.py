@@ -58,7 +58,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[
         monkeypatch.setattr(benchmark, "executor_for", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(benchmark, "plan", plan)
         monkeypatch.setattr(
-            benchmark, "_Runner", lambda *_: type("Runner", (), {"run": staticmethod(does), "let_go": dict})
+            benchmark,
+            "_Runner",
+            lambda *_: type("Runner", (), {"run": staticmethod(does), "end": dict, "let_go": dict}),
         )
         try:
             run_benchmark(CONTROL, tmp_path / "reports" / "out", Silence(), "genbench run")
@@ -114,6 +116,9 @@ class Interrupted(contextlib.nullcontext[Any]):
 
     def start_cell(self, *_: object, **__: object) -> Any:
         return type("Running", (), {"number": 0})
+
+    def ask_to_end(self, grace_s: float) -> None:
+        pass
 
     def wait(self, *_: object) -> None:
         interrupted()

@@ -12,7 +12,13 @@ from genbench.cli.terminal import say
 
 @click.group(short_help="Ask people about samples, and read their answers.")
 def study() -> None:
-    """Ask people about samples: write a study's page, and read the answers that it gave."""
+    """Ask people about samples: write a study's page, and read the answers that it gave.
+
+    \b
+    Examples:
+      genbench study new reports/digits --protocol real-or-fake
+      genbench study read reports/digits answers-*.json
+    """
 
 
 @study.command(short_help="Write a study of a finished benchmark's samples.")

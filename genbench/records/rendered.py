@@ -22,8 +22,7 @@ import genbench
 from genbench.config.target import Target
 from genbench.machine import atomic
 from genbench.records.record import RecordError, record_contents
-from genbench.study.making import FOLDER
-from genbench.study.reading import RESULTS
+from genbench.records.studies import FOLDER, RESULTS
 
 __all__ = ["NOTE", "Made", "is_current", "note"]
 

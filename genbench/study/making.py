@@ -13,15 +13,16 @@ from genbench.kinds.nouns import noun_of
 from genbench.machine import atomic
 from genbench.records.identity import identity
 from genbench.records.signed import checksum
+from genbench.records.studies import FOLDER
 from genbench.study.design import Design, designed, key, shown
 from genbench.study.items import FLOOR, REAL, Chosen, chosen_records, pool
 from genbench.study.page import data_text, page, study_hash
 from genbench.study.power import resolvable_share
 from genbench.study.protocols import PROTOCOLS
 
-__all__ = ["FOLDER", "KEY", "LEAST_MS", "PAGE", "Made", "Wish", "make"]
+__all__ = ["KEY", "LEAST_MS", "PAGE", "Made", "Wish", "make"]
 
-FOLDER, PAGE, KEY = "studies", "study.html", "study-key.json"
+PAGE, KEY = "study.html", "study-key.json"
 SCHEMA = 1
 LEAST_MS = 100
 """Nobody sees an item, decides and presses a key in less; the page takes no answer before."""

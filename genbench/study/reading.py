@@ -15,15 +15,15 @@ from genbench.errors import InputError, nearest
 from genbench.machine import atomic
 from genbench.records.identity import identity
 from genbench.records.signed import checksum, signed
+from genbench.records.studies import FOLDER, RESULTS
 from genbench.study.answers import Answers, Unusable, read_answers
 from genbench.study.asking import Answered, Asked, Protocol
-from genbench.study.making import FOLDER, KEY, LEAST_MS
+from genbench.study.making import KEY, LEAST_MS
 from genbench.study.order import form_of, is_swapped, order_of
 from genbench.study.protocols import PROTOCOLS
 
-__all__ = ["RESULTS", "Read", "find_key", "read_study", "stored_results"]
+__all__ = ["Read", "find_key", "read_study", "stored_results"]
 
-RESULTS = "results.json"
 SCHEMA = 1
 
 _SEED = 0  # of the bootstrap

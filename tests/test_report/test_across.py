@@ -260,11 +260,11 @@ def test_the_command_writes_a_page_and_tables_of_several_folders(made: Made, tmp
         (
             "one dataset",
             [],
-            "nothing can be aggregated by fid, fd_dinov2 or fd: for 3000steps, only a has it, and it takes two",
+            "nothing can be aggregated by fid, fd_dinov2, fad or fd: for 3000steps, only a has it, and it takes two",
         ),
         ("one model", [], "only the model gan has scores, and it takes two"),
         ("recipes", [], "which differ in samples: "),
-        ("no fd", [], "nothing can be aggregated by fid, fd_dinov2 or fd: no dataset has it"),
+        ("no fd", [], "nothing can be aggregated by fid, fd_dinov2, fad or fd: no dataset has it"),
         ("no folder", [], "does not exist"),
         ("no records", [], "holds no records"),
     ],

@@ -11,7 +11,8 @@ import pytest
 
 from genbench.cli import cli
 from genbench.errors import InputError
-from genbench.report import current, render_directory
+from genbench.records import rendered
+from genbench.report import render_directory
 from genbench.report.study_page import study_parts
 from genbench.study.answers import LARGEST, Unusable, read_answers
 from genbench.study.making import Wish
@@ -233,10 +234,9 @@ def test_a_key_or_results_that_were_edited_are_refused(fresh: Any) -> None:
         read_study(fresh.made.key, [path])
 
 
-def test_a_report_of_many_records_is_made_again_for_new_results(fresh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(current, "LEAST_RECORDS", 1)
+def test_a_report_is_made_again_for_new_results(fresh: Any) -> None:
     report = render_directory(fresh.directory)
-    assert (fresh.directory / current.NOTE).exists()
+    assert (fresh.directory / rendered.NOTE).exists()
     read_study(fresh.made.key, [fresh.send("a.json", fresh.answers("a", honest))])
     assert "## What people say" not in report.read_text()
     assert "## What people say" in render_directory(fresh.directory).read_text()
