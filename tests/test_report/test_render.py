@@ -23,7 +23,7 @@ from genbench.records.record import write_record
 from genbench.report import render, render_directory
 from genbench.report.frame import in_order
 from genbench.report.machines import machines
-from genbench.report.model import markdown as whole
+from genbench.report.model import markdown as joined
 from genbench.report.pages import page_parts
 from genbench.report.pictures import Pictures
 from genbench.report.sections import sections
@@ -49,7 +49,7 @@ def written(records: Iterable[Record], command: str | None = None) -> str:
     """Return the page without drawing the figures, which take most of the time."""
     ordered = in_order(records)
     drawn = [(made, Pictures()) for made in sections(ordered)]
-    return whole(page_parts(Path("nowhere"), ordered, drawn, machines(ordered), command)) + "\n"
+    return joined(page_parts(Path("nowhere"), ordered, drawn, machines(ordered), command)) + "\n"
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -144,7 +144,7 @@ def whole(records: Iterable[Record], **more: Any) -> str:
     kinds = ("samples", "reconstructions", "quality", "throughput", "trade-off", "losses")
     pictures = Pictures({kind: f"{kind}.png" for kind in kinds})
     made = [(section, pictures) for section in sections(ordered)]
-    return whole(page_parts(Path("nowhere"), ordered, made, machines(ordered), None, **more)) + "\n"
+    return joined(page_parts(Path("nowhere"), ordered, made, machines(ordered), None, **more)) + "\n"
 
 
 def test_one_seed_is_spoken_of_as_one_seed_on_the_whole_page(make: Make) -> None:
