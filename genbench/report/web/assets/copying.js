@@ -55,18 +55,18 @@ function asCsv(rows) {
   ].join("\n");
 }
 
+// What is selected may be copied by any page at once. The clipboard's own interface may be denied to a page from the disk, or
+// wait for ever for a permission that nobody is asked for, so it comes second.
 async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // A page from the disk may not be let at the clipboard; what is selected may always be copied.
-    const held = el("textarea", { "aria-hidden": "true", class: "held" });
-    held.value = text;
-    (document.querySelector("dialog[open]") ?? document.body).append(held);
-    held.select();
-    document.execCommand("copy");
-    held.remove();
-  }
+  const focused = document.activeElement;
+  const held = el("textarea", { "aria-hidden": "true", class: "held" });
+  held.value = text;
+  (document.querySelector("dialog[open]") ?? document.body).append(held);
+  held.select();
+  const copied = document.execCommand("copy");
+  held.remove();
+  focused?.focus();
+  if (!copied) await navigator.clipboard.writeText(text);
 }
 
 function copyTools(table) {
@@ -75,7 +75,7 @@ function copyTools(table) {
     tools.append(button(label, async () => {
       const rows = shownCells(table);
       await copyText(write(rows));
-      say(`Copied ${rows.length - 1} rows as ${label}`);
+      say(`Copied ${rows.length - 1} ${rows.length === 2 ? "row" : "rows"} as ${label}`);
     }));
   }
   return tools;
