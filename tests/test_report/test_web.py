@@ -124,6 +124,7 @@ def page(opened: Opened) -> Iterator[Any]:
     yield opened.page
     opened.page.keyboard.press("Escape")
     opened.page.get_by_label("Models").fill("")
+    hidden(opened.page).first.wait_for(state="detached")  # the page filters a moment after: not into the next test
     opened.check_quiet()
 
 
