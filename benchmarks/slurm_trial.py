@@ -170,67 +170,84 @@ def genbench_of(job: str, task: int) -> psutil.Process | None:
     return None
 
 
-def array(folder: Path, out: Path, steps: int) -> str:
-    """Run the array, with two of its tasks broken off; return the tasks' logs."""
-    script = ["sbatch", "--parsable", f"--array=0-{TASKS - 1}", "--gres=none", "--cpus-per-task=1", "--mem=0"]
-    os.environ |= {"GENBENCH": str(Path(sys.executable).with_name("genbench")), "OMP_NUM_THREADS": "1"}
-    output = f"--output={folder}/task-%a.log"
-    submitted = subprocess.run([*script, output, str(SCRIPT), *arguments(out, steps)], capture_output=True, text=True)
-    job = submitted.stdout.strip()
-    print(f"array {job} of {TASKS} tasks: {submitted.stderr.strip() or 'submitted'}", flush=True)
-    assert submitted.returncode == 0, submitted.stderr
-    logs = [folder / f"task-{task}.log" for task in range(TASKS)]
+class Array:
+    """A job array of `TASKS` tasks under way, and what is done to them.
 
-    def is_training(task: int) -> bool:
-        lines = logs[task].read_text().splitlines() if logs[task].exists() else []
+    Args:
+        folder: where the tasks' logs go.
+        out: the folder of the benchmark.
+        steps: that each cell trains.
+    """
+
+    def __init__(self, folder: Path, out: Path, steps: int) -> None:
+        script = ["sbatch", "--parsable", f"--array=0-{TASKS - 1}", "--gres=none", "--cpus-per-task=1", "--mem=0"]
+        os.environ |= {"GENBENCH": str(Path(sys.executable).with_name("genbench")), "OMP_NUM_THREADS": "1"}
+        asked = [*script, f"--output={folder}/task-%a.log", str(SCRIPT), *arguments(out, steps)]
+        submitted = subprocess.run(asked, capture_output=True, text=True)
+        self.job = submitted.stdout.strip()
+        print(f"array {self.job} of {TASKS} tasks: {submitted.stderr.strip() or 'submitted'}", flush=True)
+        assert submitted.returncode == 0, submitted.stderr
+        self.logs = [folder / f"task-{task}.log" for task in range(TASKS)]
+        self.left = set(range(TASKS))  # tasks that nothing has been done to
+
+    def is_training(self, task: int) -> bool:
+        lines = self.logs[task].read_text().splitlines() if self.logs[task].exists() else []
         begun = bool(lines) and (": training: " in lines[-1] or lines[-1].endswith(" ..."))
-        return begun and genbench_of(job, task) is not None
+        return begun and genbench_of(self.job, task) is not None
 
-    def lasts(task: int) -> bool:
+    def lasts(self, task: int) -> bool:
         """Whether it trains, and has for some seconds: then there is something to save."""
-        if not is_training(task):
+        if not self.is_training(task):
             return False
-        size = logs[task].read_text().count("] ")
+        size = self.logs[task].read_text().count("] ")
         time.sleep(INTO_S)
-        return is_training(task) and logs[task].read_text().count("] ") == size
+        return self.is_training(task) and self.logs[task].read_text().count("] ") == size
 
-    def restarts(task: int) -> int:
-        fields = said("scontrol", "show", "job", f"{job}_{task}").split()
+    def restarts(self, task: int) -> int:
+        fields = said("scontrol", "show", "job", f"{self.job}_{task}").split()
         return max((int(field[9:]) for field in fields if field.startswith("Restarts=")), default=0)
 
-    def break_off(act: Callable[[int], object], what: str, among: set[int]) -> None:
-        """Act on one that trains of the tasks; drop the one that was queued again for it from `among`."""
+    def break_off(self, act: Callable[[int], object], what: str) -> None:
+        """Act on a task that trains; the one that is queued again for it is no longer `left`."""
         deadline = time.monotonic() + 300
-        while (lasting := next(filter(lasts, among), None)) is None:
+        while (lasting := next(filter(self.lasts, self.left), None)) is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no task trains that could be {what}")
             time.sleep(0.2)
         act(lasting)
-        wait_for(f"a task that was {what} to be queued again", lambda: any(map(restarts, among)), 120)
-        task = next(filter(restarts, among))
-        among.remove(task)
+        wait_for(f"a task that was {what} to be queued again", lambda: any(map(self.restarts, self.left)), 120)
+        task = next(filter(self.restarts, self.left))
+        self.left.remove(task)
         print(f"task {task} was {what}, and is queued again", flush=True)
 
-    def kill(task: int) -> None:
-        found = genbench_of(job, task)
+    def preempt(self, _: int) -> None:
+        """Submit an urgent job, for which Slurm takes a task of its own choice."""
+        said("sbatch", "--partition=urgent", "--cpus-per-task=1", "--mem=0", "--output=/dev/null", "--wrap=true")
+
+    def tell_time_is_up(self, task: int) -> None:
+        said("scancel", "--batch", "--signal=USR1", f"{self.job}_{task}")
+
+    def kill(self, task: int) -> None:
+        found = genbench_of(self.job, task)
         if found is not None:
             found.send_signal(signal.SIGKILL)
 
-    left = set(range(TASKS))
-    urgent = ["sbatch", "--partition=urgent", "--cpus-per-task=1", "--mem=0", "--output=/dev/null", "--wrap=true"]
+
+def array(folder: Path, out: Path, steps: int) -> str:
+    """Run the array, with three of its tasks broken off and one cancelled; return the tasks' logs."""
+    tasks = Array(folder, out, steps)
     # With a processor to spare, the urgent job would preempt nobody.
-    running = ["squeue", "-h", "-t", "RUNNING", "-j", job]
+    running = ["squeue", "-h", "-t", "RUNNING", "-j", tasks.job]
     wait_for("all tasks to run", lambda: len(said(*running).splitlines()) == TASKS, 120)
-    break_off(lambda _: said(*urgent), "preempted", left)
-    break_off(
-        lambda task: said("scancel", "--batch", "--signal=USR1", f"{job}_{task}"), "told that its time is up", left
-    )
-    break_off(kill, "killed", left)
-    said("scancel", f"{job}_{min(left)}")
-    print(f"task {min(left)} is cancelled", flush=True)
-    wait_for("the array's end", lambda: not said("squeue", "-h", "-j", job).strip(), LONGEST_S)
-    assert restarts(min(left)) == 0, "a task that was cancelled was queued again"
-    return "".join(f"--- task {task}\n{path.read_text()}" for task, path in enumerate(logs) if path.exists())
+    tasks.break_off(tasks.preempt, "preempted")
+    tasks.break_off(tasks.tell_time_is_up, "told that its time is up")
+    tasks.break_off(tasks.kill, "killed")
+    (cancelled,) = tasks.left
+    said("scancel", f"{tasks.job}_{cancelled}")
+    print(f"task {cancelled} is cancelled", flush=True)
+    wait_for("the array's end", lambda: not said("squeue", "-h", "-j", tasks.job).strip(), LONGEST_S)
+    assert tasks.restarts(cancelled) == 0, "a task that was cancelled was queued again"
+    return "".join(f"--- task {task}\n{path.read_text()}" for task, path in enumerate(tasks.logs) if path.exists())
 
 
 def main() -> None:

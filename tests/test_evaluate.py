@@ -9,27 +9,14 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from evaluating import refused, score
 from PIL import Image
 
 from genbench import datasets, features, seeding
 from genbench.cli.evaluate import evaluate
-from genbench.errors import GenbenchError
 from genbench.evaluation import controls, measurement
 from genbench.evaluation.measurement import Evaluator, reference_for
 from genbench.evaluation.selection import select
-
-
-def score(*arguments: object) -> dict[str, float]:
-    answer = CliRunner().invoke(evaluate, [*map(str, arguments), "--json"], catch_exceptions=False)
-    assert answer.exit_code == 0
-    return {name: number["value"] for name, number in json.loads(answer.stdout)["numbers"].items()}
-
-
-def refused(*arguments: object) -> str:
-    with pytest.raises(GenbenchError) as error:
-        CliRunner().invoke(evaluate, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.fixture(scope="module")

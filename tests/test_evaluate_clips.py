@@ -7,30 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from evaluating import refused, run
 
 from genbench import datasets
-from genbench.cli.evaluate import evaluate
 from genbench.datasets.dataset import Dataset
-from genbench.errors import GenbenchError
 from genbench.kinds import wave_file
 
 soundfile = pytest.importorskip("soundfile")
 SPEC = "tones:seconds=0.2,rate=4000,count=120,held_out=40"
 METRICS = ("--metrics", "fd,modes_covered")
-
-
-def run(*arguments: object) -> tuple[str, str]:
-    answer = CliRunner().invoke(evaluate, [*map(str, arguments)], catch_exceptions=False)
-    assert answer.exit_code == 0
-    return answer.stdout, answer.stderr
-
-
-def refused(*arguments: object) -> str:
-    with pytest.raises(GenbenchError) as error:
-        CliRunner().invoke(evaluate, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.fixture(scope="module")

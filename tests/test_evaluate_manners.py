@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from evaluating import refusal_of
 from PIL import Image
 from torch import Tensor, nn
 
@@ -22,7 +23,6 @@ from genbench.cli.regress import regress
 from genbench.cli.run import run
 from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
 from genbench.datasets.decoding import DROPPED
-from genbench.errors import GenbenchError
 from genbench.features.extractor import Extractor, extract
 from genbench.features.intake import Images
 from genbench.metrics import METRICS
@@ -146,29 +146,24 @@ def test_features_of_a_stream_are_those_of_the_whole() -> None:
 # Options without effect
 
 
-def refused(command: object, *arguments: object) -> str:
-    with pytest.raises(GenbenchError) as error:
-        CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
 def test_options_of_evaluate_that_would_have_no_effect(tmp_path: Path) -> None:
     array, other = images(tmp_path / "a.npy"), images(tmp_path / "b.npy")
     files = folder(tmp_path / "files")
     against = ("--reference", other)
-    assert "--image-size has no effect on arrays" in refused(evaluate, array, *against, "--image-size", 8)
-    assert "is an array of 8x8 images, which is taken as it is" in refused(
+    assert "--image-size has no effect on arrays" in refusal_of(evaluate, array, *against, "--image-size", 8)
+    assert "is an array of 8x8 images, which is taken as it is" in refusal_of(
         evaluate, array, "--reference", files, "--image-size", 4
     )
     assert called(array, "--reference", files, "--image-size", 8).exit_code == 0
-    assert "--skip-corrupt has no effect on arrays" in refused(evaluate, array, *against, "--skip-corrupt")
-    assert "--data-root has no effect with --reference" in refused(evaluate, array, *against, "--data-root", tmp_path)
-    assert "--data-root has no effect with -d digits" in refused(
+    assert "--skip-corrupt has no effect on arrays" in refusal_of(evaluate, array, *against, "--skip-corrupt")
+    assert "--data-root has no effect with --reference" in refusal_of(
+        evaluate, array, *against, "--data-root", tmp_path
+    )
+    assert "--data-root has no effect with -d digits" in refusal_of(
         evaluate, array, "-d", "digits", "--data-root", tmp_path
     )
     for option in ("--weights", "--profile"):
-        assert f"takes no {option}" in refused(evaluate, array, *against, "--extractor", "random-conv", option, "x")
+        assert f"takes no {option}" in refusal_of(evaluate, array, *against, "--extractor", "random-conv", option, "x")
 
 
 @pytest.mark.parametrize(
@@ -184,12 +179,12 @@ def test_options_of_evaluate_that_would_have_no_effect(tmp_path: Path) -> None:
     ],
 )
 def test_options_of_run_that_would_have_no_effect(flags: tuple[str, ...], message: str) -> None:
-    assert message in refused(run, *flags)
+    assert message in refusal_of(run, *flags)
 
 
 def test_options_of_other_commands_that_would_have_no_effect() -> None:
-    assert "--pairs has no effect with --update-counters" in refused(regress, "--update-counters", "--pairs", "9")
-    assert "its options have no effect here; write vae" in refused(models, "vae:beta=4")
+    assert "--pairs has no effect with --update-counters" in refusal_of(regress, "--update-counters", "--pairs", "9")
+    assert "its options have no effect here; write vae" in refusal_of(models, "vae:beta=4")
 
 
 # Without a cache, and when ended

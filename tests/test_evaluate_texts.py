@@ -7,33 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from evaluating import refused, run, score
 
 from genbench import datasets
-from genbench.cli.evaluate import evaluate
 from genbench.datasets.dataset import Dataset
-from genbench.errors import GenbenchError
 from genbench.kinds.text import Text
 
 SPEC = "grammar:count=400,held_out=200"
 METRICS = ("--metrics", "fd,novelty,valid_fraction,length_w1")
-
-
-def run(*arguments: object) -> tuple[str, str]:
-    answer = CliRunner().invoke(evaluate, [*map(str, arguments)], catch_exceptions=False)
-    assert answer.exit_code == 0
-    return answer.stdout, answer.stderr
-
-
-def score(*arguments: object) -> dict[str, float]:
-    return {name: number["value"] for name, number in json.loads(run(*arguments, "--json")[0])["numbers"].items()}
-
-
-def refused(*arguments: object) -> str:
-    with pytest.raises(GenbenchError) as error:
-        CliRunner().invoke(evaluate, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.fixture(scope="module")

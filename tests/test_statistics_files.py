@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from evaluating import answer_of, refusal_of
 
 from genbench import datasets
 from genbench.cli.evaluate import evaluate
 from genbench.cli.statistics import statistics
-from genbench.errors import GenbenchError, InputError
+from genbench.errors import InputError
 from genbench.features.extractor import extract
 from genbench.features.random_conv import load_random_conv
 from genbench.features.statistics_file import TOLERANCE, read_statistics, write_statistics
@@ -42,22 +42,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(command: Any, *arguments: object) -> Any:
-    answer = CliRunner().invoke(command, [*map(str, arguments)], catch_exceptions=False)
-    assert answer.exit_code == 0
-    return answer
-
-
 def scored(*arguments: object) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(run(evaluate, *arguments, "--json").stdout)
+    document: dict[str, Any] = json.loads(answer_of(evaluate, *arguments, "--json").stdout)
     return document
-
-
-def refused(command: Any, *arguments: object) -> str:
-    with pytest.raises(GenbenchError) as error:
-        CliRunner().invoke(command, [*map(str, arguments)], catch_exceptions=False)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 # What other tools write
@@ -152,7 +139,7 @@ def test_what_is_written_is_the_same_to_the_byte_and_is_no_pickle(tmp_path: Path
 def test_a_file_of_a_dataset_gives_the_numbers_of_the_dataset(tmp_path: Path, samples: Path, split: str) -> None:
     """And the mean and covariance are NumPy's own, of the split that was asked for."""
     out = tmp_path / "stats.npz"
-    answer = run(statistics, "digits", "--out", out, "--split", split)
+    answer = answer_of(statistics, "digits", "--out", out, "--split", split)
     data = datasets.load("digits")
     items = data.train.items if split == "train" else data.held_out.items
     assert answer.stdout == f"{out}: 64 features of {len(items):,} {split} images, digits-cnn\n"
@@ -181,8 +168,8 @@ def test_a_file_of_a_dataset_gives_the_numbers_of_the_dataset(tmp_path: Path, sa
 
 def test_what_mean_and_covariance_cannot_give_is_said_in_one_line(tmp_path: Path, samples: Path) -> None:
     out = tmp_path / "stats.npz"
-    run(statistics, "digits", "--out", out)
-    answer = run(evaluate, samples, "--reference", out)
+    answer_of(statistics, "digits", "--out", out)
+    answer = answer_of(evaluate, samples, "--reference", out)
     said = [line for line in answer.stderr.splitlines() if "mean and covariance of the reference alone" in line]
     assert len(said) == 1
     assert said[0].startswith("not measured: kernel_distance, precision_recall, density_coverage, authenticity, ")
@@ -190,7 +177,7 @@ def test_what_mean_and_covariance_cannot_give_is_said_in_one_line(tmp_path: Path
         *("fd", "classifier_score", "classifier_score_std", "feature_rank", "feature_condition"),
         *("fewer_than_dimensions", "fd_infinity", "ms_ssim"),
     }
-    assert refused(evaluate, samples, "--reference", out, "--metrics", "kid,recall").startswith(
+    assert refusal_of(evaluate, samples, "--reference", out, "--metrics", "kid,recall").startswith(
         f"kernel_distance, precision_recall: need more than {out} has, which holds mean and covariance of the"
     )
 
@@ -234,7 +221,7 @@ def test_a_file_that_does_not_say_what_it_is_of_is_taken_by_its_dimension_and_it
     tmp_path: Path, samples: Path
 ) -> None:
     np.savez(tmp_path / "a.npz", mu=np.zeros(64), sigma=np.eye(64))
-    answer = run(evaluate, samples, "--reference", tmp_path / "a.npz", "--metrics", "fd")
+    answer = answer_of(evaluate, samples, "--reference", tmp_path / "a.npz", "--metrics", "fd")
     assert f"{tmp_path / 'a.npz'}: does not say which network and resizer it is of; taken to be of random-conv" in (
         answer.stderr
     )
@@ -244,15 +231,15 @@ def test_a_file_that_does_not_say_what_it_is_of_is_taken_by_its_dimension_and_it
 
 def test_another_extractor_than_that_of_the_file_is_refused(tmp_path: Path, samples: Path) -> None:
     out = tmp_path / "stats.npz"
-    run(statistics, "digits", "--out", out)
-    said = refused(evaluate, samples, "--reference", out, "--extractor", "random-conv")
+    answer_of(statistics, "digits", "--out", out)
+    said = refusal_of(evaluate, samples, "--reference", out, "--extractor", "random-conv")
     assert said.startswith(f"{out}: its features are of extractor digits-cnn, weights_sha256 ")
     assert "and those of the images would be of extractor random-conv" in said
-    said = refused(evaluate, samples, "--reference", out, "--eval-precision", "bf16")
+    said = refusal_of(evaluate, samples, "--reference", out, "--eval-precision", "bf16")
     assert said == f"{out}: its features are of precision fp32, and those of the images would be of precision bf16"
     for reference in ({"mu": MU, "sigma": SIGMA}, {"feats": FEATURES}):
         np.savez(tmp_path / "five.npz", **reference)
-        assert refused(evaluate, samples, "--reference", tmp_path / "five.npz") == (
+        assert refusal_of(evaluate, samples, "--reference", tmp_path / "five.npz") == (
             f"{tmp_path / 'five.npz'}: is of 5 features an item, and extractor 'random-conv' gives 64; name the one "
             "that the file is of, by --extractor"
         )
@@ -261,9 +248,9 @@ def test_another_extractor_than_that_of_the_file_is_refused(tmp_path: Path, samp
 def test_statistics_that_nobody_could_use_are_not_written(tmp_path: Path) -> None:
     out = tmp_path / "stats.npz"
     said = "hangs on the classes or symbols of digits, which no file of statistics holds"
-    assert said in refused(statistics, "digits", "--out", out, "--extractor", "classifier")
-    assert "ends in .npz" in refused(statistics, "digits", "--out", tmp_path / "stats")
-    assert "has no effect with -d digits" in refused(statistics, "digits", "--out", out, "--data-root", tmp_path)
+    assert said in refusal_of(statistics, "digits", "--out", out, "--extractor", "classifier")
+    assert "ends in .npz" in refusal_of(statistics, "digits", "--out", tmp_path / "stats")
+    assert "has no effect with -d digits" in refusal_of(statistics, "digits", "--out", out, "--data-root", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -313,7 +300,7 @@ def lowered(share: float) -> np.ndarray:
 def test_bad_statistics_are_one_line(tmp_path: Path, samples: Path, arrays: dict[str, Any], message: str) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, **arrays)
-    said = refused(evaluate, samples, "--reference", path)
+    said = refusal_of(evaluate, samples, "--reference", path)
     assert said.startswith(f"{path}: ")
     assert message in said
 
@@ -337,7 +324,7 @@ def test_a_file_that_is_cut_off_is_one_line(
     path = write(tmp_path, monkeypatch)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    assert str(path) in refused(evaluate, samples, "--reference", path)
+    assert str(path) in refusal_of(evaluate, samples, "--reference", path)
 
 
 class Evil:
@@ -353,7 +340,7 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, samples: Path) -> None:
     torch.save({"mu": np.array([Evil(tmp_path / "ran")], dtype=object), "sigma": SIGMA}, tmp_path / "b.pt")
     torch.save({"mu": Evil(tmp_path / "ran")}, tmp_path / "c.pt")
     for name in ("a.npz", "b.pt", "c.pt"):
-        refused(evaluate, samples, "--reference", tmp_path / name)
+        refusal_of(evaluate, samples, "--reference", tmp_path / name)
     assert not (tmp_path / "ran").exists()
 
 
@@ -383,5 +370,5 @@ def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path) -> None:
 def test_texts_are_not_compared_with_statistics(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\ntwo\n")
     np.savez(tmp_path / "a.npz", mu=MU, sigma=SIGMA)
-    said = refused(evaluate, tmp_path / "a.txt", "--reference", tmp_path / "a.npz")
+    said = refusal_of(evaluate, tmp_path / "a.txt", "--reference", tmp_path / "a.npz")
     assert said.endswith("compare items of one kind")

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -19,7 +18,7 @@ from typing import Any
 
 from genbench.cell.events import Emit
 from genbench.errors import GenbenchError, PluginError, shortened
-from genbench.machine.ending import end_with_parent
+from genbench.machine.ending import end_with_parent, leave
 from genbench.plugin.visible import message_of, name_of
 from genbench.training.ranks.group import LostRankError
 
@@ -142,10 +141,7 @@ class Followers:
                 os.write(write, json.dumps(_described(error)).encode())
                 traceback.print_exc()
         finally:
-            with contextlib.suppress(BaseException):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code)
+            leave(code)
 
     def _watch(self, follower: _Follower) -> None:
         """Wait for the end of one rank; where it comes too early, see that the cell ends."""

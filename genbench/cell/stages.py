@@ -146,18 +146,7 @@ class _CellRun:
             plugin = loading.load(finding.find(self.cell.model, [self.payload["distribution"]]))
         # Libraries set variables of their own while they are imported: those are not held against a plugin.
         before["the environment"] = world.snapshot()["the environment"]
-        interval, grace_s = self.payload["checkpoint_interval"], self.payload["grace"]
-        training = CellTraining(
-            self.cell,
-            plugin,
-            self.dataset,
-            self.device,
-            self.checkpoint_path,
-            interval,
-            self.events,
-            grace_s,
-            ranks=self.ranks,
-        )
+        training = self.training_of(plugin)
         # Only a budget in FLOPs has to know them all ahead. Otherwise one step shows here whether they can be counted,
         # and the others are counted when nothing else can be disturbed by it.
         by_flops = self.settings.budget.unit == "flop"
@@ -200,6 +189,20 @@ class _CellRun:
             "curve": [dict(vars(row)) for row in progress.rows],
             "artifacts": self.artifacts(final.samples, final.reconstructions),
         }
+
+    def training_of(self, plugin: Plugin) -> CellTraining:
+        """Return the training of this cell, which has not begun."""
+        return CellTraining(
+            self.cell,
+            plugin,
+            self.dataset,
+            self.device,
+            self.checkpoint_path,
+            self.payload["checkpoint_interval"],
+            self.events,
+            self.payload["grace"],
+            ranks=self.ranks,
+        )
 
     def check_world(self, plugin: Plugin, before: dict[str, Any], seeded: str | None = None) -> None:
         """Raise `PluginError` if the plugin has changed what it shares with genbench, or seeded its generators anew."""

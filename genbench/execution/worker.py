@@ -8,7 +8,6 @@ import mmap
 import os
 import signal
 import struct
-import sys
 import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO
 from genbench.errors import InputError, PluginError
 from genbench.execution.messages import LINE_BYTES, encode
 from genbench.execution.tasks import TASKS
-from genbench.machine.ending import PR_SET_PDEATHSIG, prctl
+from genbench.machine.ending import PR_SET_PDEATHSIG, leave, prctl
 from genbench.plugin.visible import message_of, name_of, spoken
 
 __all__ = ["PR_SET_PDEATHSIG", "LastWords", "failure", "prctl", "work"]
@@ -91,10 +90,7 @@ def work(request: dict[str, Any], events: int, log: int, words: LastWords) -> No
         with contextlib.suppress(BaseException):
             traceback.print_exc()
     finally:
-        with contextlib.suppress(BaseException):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        leave(code)
 
 
 def _emitter(pipe: BinaryIO, descriptors: Descriptors) -> Callable[[dict[str, Any]], None]:
