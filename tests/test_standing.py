@@ -117,7 +117,7 @@ class Interrupted(contextlib.nullcontext[Any]):
     def start_cell(self, *_: object, **__: object) -> Any:
         return type("Running", (), {"number": 0})
 
-    def ask_to_end(self, grace_s: float) -> None:
+    def ask_to_end(self, grace_s: float, asked: object) -> None:
         pass
 
     def wait(self, *_: object) -> None:

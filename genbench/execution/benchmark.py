@@ -195,9 +195,12 @@ class _Runner:
             return
         grace = self.conditions.grace
         text = f"asked to end, within {grace:g} s and with a checkpoint where there can be one; Ctrl-C ends it now"
-        for place in self.running.values():
-            self.listener.event(place.planned, {"event": "notice", "text": text})
-        self.executor.ask_to_end(grace)
+
+        def asked() -> None:
+            for place in self.running.values():
+                self.listener.event(place.planned, {"event": "notice", "text": text})
+
+        self.executor.ask_to_end(grace, asked)
 
     def let_go(self) -> None:
         """Release what is still locked where the run was broken off: this process may go on and run it again."""

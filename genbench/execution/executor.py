@@ -86,8 +86,12 @@ class Executor(Protocol):
             held: file descriptors that stay open as long as something here may still write for the cell.
         """
 
-    def ask_to_end(self, grace_s: float) -> None:
-        """Ask every cell to end with a checkpoint, and follow what they do for `grace_s` seconds at the most."""
+    def ask_to_end(self, grace_s: float, asked: Callable[[], None]) -> None:
+        """Ask every cell to end with a checkpoint, and follow what they do for `grace_s` seconds at the most.
+
+        Args:
+            asked: is called before they are asked, and not at all by an executor whose cells cannot be.
+        """
 
     def wait(self, timeout: float | None = None) -> Sequence[Started]:
         """Follow what runs until a cell has ended, a place has become free, or `timeout` seconds have passed.

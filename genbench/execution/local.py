@@ -171,8 +171,9 @@ class ForkServer:
                     ended.append(task)
         return ended
 
-    def ask_to_end(self, grace_s: float) -> None:
-        """Ask every task to end (SIGTERM), and follow what they do for `grace_s` seconds at the most."""
+    def ask_to_end(self, grace_s: float, asked: Callable[[], None]) -> None:
+        """Ask every task to end (SIGTERM); see `Executor.ask_to_end`."""
+        asked()
         deadline = time.monotonic() + grace_s
         for task in self._running.values():
             task.ask_to_end()

@@ -170,8 +170,8 @@ class DaskExecutor:
         self._send(sent, place, place.take(sent.number))
         return sent
 
-    def ask_to_end(self, grace_s: float) -> None:
-        """Do nothing: workers end their cells when the client has gone; see `Executor.ask_to_end`."""
+    def ask_to_end(self, grace_s: float, asked: Callable[[], None]) -> None:
+        """Do nothing: workers end their cells when the client has gone, without a last checkpoint."""
 
     def wait(self, timeout: float | None = None) -> list[Sent]:
         """Follow all cells; see `Executor.wait`."""
