@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +119,21 @@ def fake_work(asked: dict[str, Any]) -> dict[str, Any]:
     return {"outcome": {"value": {"id": payload["id"]}, **words}, "log": log, "files": files, "sha256": sums}
 
 
+def once(vet: Callable[[dict[str, Any]], list[str]]) -> Callable[[dict[str, Any]], list[str]]:
+    """Look at what is installed once in a process: real workers do it each on its own cores, at one time."""
+    found: dict[str, list[str]] = {}
+    lock = threading.Lock()
+
+    def vet_once(wanted: dict[str, Any]) -> list[str]:
+        with lock:
+            key = repr(sorted(wanted["software"].items()))
+            if key not in found:
+                found[key] = vet(wanted)
+            return found[key]
+
+    return functools.wraps(vet)(vet_once)
+
+
 LENGTH_S = float(os.environ.get("FAKE_LENGTH_S", 10))
 
 
@@ -125,6 +143,7 @@ async def fake_workers(address: str, count: int) -> None:
     from genbench.execution.cluster import hosting
 
     hosting.work = fake_work  # what the client sends is the name of it
+    hosting.vet = once(hosting.vet)
     workers = [Worker(address, nthreads=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") for _ in range(count)]
     await asyncio.gather(*workers)
     await asyncio.gather(*(worker.finished() for worker in workers))
