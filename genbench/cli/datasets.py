@@ -6,13 +6,17 @@ from pathlib import Path
 
 import click
 
-_VALUES = {"length": "N", "symbols": "char or byte", "window": "N"}
+from genbench.cli.terminal import say
+
+_VALUES = {"length": "N", "symbols": "char or byte", "window": "N", "seconds": "S", "rate": "N", "channels": "N"}
 
 
 @click.command(short_help="List the datasets, and which are available here.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
 def datasets(data_root: Path | None) -> None:
-    """List every dataset: what it holds, its licence, and whether it is on this machine.
+    """List every dataset: what it holds, its licence, and whether it is on this machine; then those of plugins.
+
+    Plugins are listed from the distributions' metadata and not imported.
 
     `-d NAME:fraction=F` trains on that share of any of them, and `held_out=N` holds out so many.
 
@@ -21,7 +25,9 @@ def datasets(data_root: Path | None) -> None:
       genbench datasets
       genbench datasets --data-root ~/data
     """
+    from genbench.cli.brought import offers
     from genbench.datasets import OPTIONS, SOURCES, is_at_hand
+    from genbench.plugin.families import DATASET
 
     for source in SOURCES.values():
         presence = is_at_hand(source.name, data_root)
@@ -32,6 +38,10 @@ def datasets(data_root: Path | None) -> None:
         click.echo(f"  {source.summary}")
         click.echo(f"  licence: {source.licence}")
         click.echo(f"  {'available' if presence.at_hand else 'not on disk'}: {presence.advice}")
+    for offer in offers(DATASET, SOURCES):
+        say(offer.found.name)
+        say(f"  {offer.found.summary()}")
+        say(f"  from {offer.origin}")
     click.echo(f"a part: {OPTIONS} behind the colon, or the path, of any: mnist:fraction=0.01,held_out=1000")
     click.echo(data_root_line(data_root))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from genbench.cli.brought import offers
 from genbench.cli.terminal import say
 from genbench.config import CONTROLS, ModelSpec
 from genbench.errors import InputError
+from genbench.plugin.families import FAMILIES, MODEL
 
 
 @click.command(short_help="List the installed models, or one model's options.")
@@ -14,7 +16,8 @@ from genbench.errors import InputError
 def models(model: str | None) -> None:
     """List every installed model with the distribution that ships it; with MODEL, its options and hooks.
 
-    The list is read from the distributions' metadata and imports no plugin, so a broken one is listed too.
+    Plugins that bring anything else follow, by what they bring. The list is read from the distributions' metadata and
+    imports no plugin, so a broken one is listed too.
 
     \b
     Examples:
@@ -40,6 +43,9 @@ def models(model: str | None) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for name, origin, summary in rows:
         say(f"{name:<{widths[0]}}  {origin:<{widths[1]}}  {summary}".rstrip())
+    for family in (each for each in FAMILIES.values() if each is not MODEL):
+        for offer in offers(family):
+            say(f"{family.name} {offer.found.name}  {offer.origin}  {offer.found.summary()}".rstrip())
 
 
 def _show(name: str) -> None:
