@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import subprocess
@@ -19,7 +18,7 @@ from genbench.contract.brought.suite import LOADS, Suite, Trial
 from genbench.contract.check import Check
 from genbench.contract.checks.module import check_annotations
 from genbench.contract.fault import Caution, Fault, Unmet, calling
-from genbench.datasets import default_data_root
+from genbench.datasets.brought import given
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.split_checks import BadSplitsError, taken_over
 from genbench.plugin import options, world
@@ -31,7 +30,7 @@ __all__ = ["SUITE"]
 HOOK = DATASET.hook
 FEW = 0.01  # of the held-out items that may be training items too, as true data have some twice
 LOOKED_AT = 1000  # items on which what is known of the data is tried
-_ELSEWHERE = "from genbench.contract.brought.dataset import fingerprint_of; print(fingerprint_of(*{arguments!r}))"
+_ELSEWHERE = "from genbench.datasets.brought import fingerprint_of; print(fingerprint_of(*{arguments!r}))"
 
 
 class DatasetTrial(Trial):
@@ -48,14 +47,12 @@ class DatasetTrial(Trial):
             self._dataset = self.load()
         return self._dataset
 
-    def load(self) -> Dataset:
-        """Load it anew; raise `Fault` where it raises, or gives what is no dataset."""
+    def load(self, image_size: int | None = None) -> Dataset:
+        """Load it anew, its images of that side; raise `Fault` where it raises, or gives what is no dataset."""
         with calling(HOOK, self.home), world.imports_put_back():
-            given = options.call(
-                self.plugin, self.given, folder=default_data_root() / self.plugin.found.name, image_size=None
-            )
+            splits = given(self.plugin, self.given, image_size=image_size)
         try:
-            return taken_over(given, self.plugin.found.name, {})
+            return taken_over(splits, self.plugin.found.name, {})
         except BadSplitsError as error:
             raise Fault(
                 f"{HOOK} to return a sound genbench.Splits", f"that it {error}", "see the docstring of Splits"
@@ -88,8 +85,7 @@ def repeats(trial: DatasetTrial) -> None:
 def repeats_elsewhere(trial: DatasetTrial) -> None:
     """In another process, with another seed of Python's hashes, the items are the same."""
     found = trial.plugin.found
-    target = str(found.file) if found.file else found.target
-    arguments = (found.name, found.distribution, target, found.file is not None, json.dumps(trial.given))
+    arguments = (found.name, found.target, str(found.file or ""), json.dumps(trial.given))
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     answer = subprocess.run(
         [sys.executable, "-c", _ELSEWHERE.format(arguments=arguments)],
@@ -107,18 +103,6 @@ def repeats_elsewhere(trial: DatasetTrial) -> None:
             "others",
             "sort what comes from a set or a folder's listing, and read no clock",
         )
-
-
-def fingerprint_of(name: str, distribution: str, target: str, is_file: bool, given: str) -> str:
-    """Load a dataset's plugin in this process and return the fingerprint of what it gives."""
-    from pathlib import Path
-
-    from genbench.plugin.finding import Found
-    from genbench.plugin.loading import load
-
-    file = Path(target) if is_file else None
-    found = Found(name, distribution, "", Path(target).stem if is_file else target, file, DATASET)
-    return DatasetTrial(load(found), json.loads(given)).dataset.fingerprint
 
 
 def splits_are_disjoint(trial: DatasetTrial) -> None:
@@ -209,15 +193,10 @@ def leaves_state_alone(trial: DatasetTrial) -> None:
 
 def image_size(trial: DatasetTrial) -> None:
     """Where it takes `image_size`, images have that size."""
-    hook = trial.plugin.hook.load_dataset.get_hookimpls()[0].function
-    if "image_size" not in inspect.signature(hook).parameters:
+    if not trial.plugin.implements(HOOK, "image_size"):
         raise Unmet("load_dataset does not take image_size")
     side = 16
-    with calling(HOOK, trial.home):
-        given = options.call(
-            trial.plugin, trial.given, folder=default_data_root() / trial.plugin.found.name, image_size=side
-        )
-    shape = tuple(taken_over(given, trial.plugin.found.name, {}).shape)
+    shape = tuple(trial.load(side).shape)
     if shape[1:] != (side, side):
         raise Fault(f"images of {side}x{side}", f"{shape}", "resize them, or leave image_size out of the hook")
 
