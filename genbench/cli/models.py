@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from genbench.cli.brought import offers
@@ -9,6 +11,9 @@ from genbench.cli.terminal import say
 from genbench.config import CONTROLS, ModelSpec
 from genbench.errors import InputError
 from genbench.plugin.families import FAMILIES, MODEL
+
+if TYPE_CHECKING:
+    from genbench.plugin.loading import Plugin
 
 
 @click.command(short_help="List the installed models, or one model's options.")
@@ -49,7 +54,7 @@ def models(model: str | None) -> None:
 
 
 def _show(name: str) -> None:
-    from genbench.plugin import finding, loading, options
+    from genbench.plugin import finding, loading
 
     spec = ModelSpec.parse(name)
     if spec.options:
@@ -59,6 +64,13 @@ def _show(name: str) -> None:
     say(f"{found.name}: {found.summary()}")
     say(f"  from {found.distribution} {found.version}, {found.path}".replace(" ,", ","))
     click.echo(f"  hooks: {', '.join(hook for hook in loading.hook_names() if plugin.implements(hook))}")
+    show_options(plugin)
+
+
+def show_options(plugin: Plugin) -> None:
+    """Print the options that a plugin's builder takes, one a line."""
+    from genbench.plugin import options
+
     accepted = options.accepted(plugin)
     if accepted is None:
         click.echo("  options: its source does not show them")
@@ -67,4 +79,4 @@ def _show(name: str) -> None:
     for parameter in accepted.values():
         say(f"    {options.describe(parameter)}")
     if options.is_open(plugin):
-        click.echo("    further ones, which the model checks itself")
+        click.echo(f"    further ones, which the {plugin.found.family.name} checks itself")

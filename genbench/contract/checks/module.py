@@ -42,7 +42,7 @@ def load(found: Found) -> Plugin:
 
 
 def docstring(subject: _Loaded) -> None:
-    """The module's docstring begins with a line that says what it is.
+    """The module's docstring begins with a line that says what the model is.
 
     The line stands in lists and reports.
     """
