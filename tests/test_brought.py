@@ -6,16 +6,22 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from genbench.cli.plugin import plugin
 from genbench.contract import BroughtContract, run_contract
+from genbench.contract.fault import Caution, Fault
 from genbench.records.record import cell_id, read_records
 
 HERE = Path(__file__).parent / "brought"
 FIXTURES = {"spectra": "spectra_images", "centroid": "centroid_gap"}
+BRINGS = {"spectra": "dataset", "centroid": "metric"}
+SLOW = {"repeats_elsewhere"}  # starts a process; the fixtures are put under it
 SPECTRA = "spectra:size=8,count=64,held_out=32"
 ASKED = ("--budget", "2steps", "--batch-size", "16", "--seeds", "1", "--evaluations", "1", "--no-controls", "--quiet")
 # Each test runs the command in the folder that pip wrote to, where a warm server finds modules as a new one does.
@@ -117,6 +123,46 @@ def test_what_is_not_allowed_or_not_there_is_one_line_before_anything_starts(
     answer = command(*asked, "--out", str(tmp_path / "out"), cwd=installed, code=2)
     assert message in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("folder", "module"), FIXTURES.items())
+def test_its_page_shows_it_as_it_is(folder: str, module: str) -> None:
+    family = BRINGS[folder]
+    page = (HERE.parent.parent / "docs" / f"write-a-{family}.md").read_text()
+    for name, language in ((f"{module}.py", "python"), ("pyproject.toml", "toml")):
+        assert f"```{language} {name}\n{(HERE / folder / name).read_text()}```" in page
+    suite = BroughtContract(module, family).suite
+    assert [f"| `{check.name}` | {check.promise} |" in page for check in suite.checks] == [True] * len(suite.checks)
+
+
+@pytest.mark.parametrize(("start", "name"), [("dataset", "my-data"), ("metric", "my-metric")])
+def test_what_new_writes_passes_its_contract(
+    start: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / name
+    answer = CliRunner().invoke(plugin, ["new", name, "--family", start, "--out", str(folder)])
+    assert answer.output.splitlines()[-1] == (
+        f"next: pip install -e {folder} && genbench plugin check {name} --family {start}"
+    )
+    package = name.replace("-", "_")
+    source = folder / package / f"{start}.py"
+    assert len(source.read_text().splitlines()) < 60
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"] == {f"genbench.{start}s": {name: f"{package}.{start}"}}
+    test = (folder / "tests" / "test_contract.py").read_text()
+    assert test.splitlines()[-1] == f'test_contract = contract_tests("{name}", family="{start}")'
+    for command in (["check"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--isolated", str(folder)]
+        assert subprocess.run(ruff, capture_output=True, check=False).returncode == 0
+
+    metadata = folder / f"{package}-0.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[genbench.{start}s]\n{name} = {package}.{start}\n")
+    monkeypatch.syspath_prepend(folder)
+    contract = BroughtContract(name, start)
+    results = {check: contract.result(contract.checks[check]) for check in contract.checks if check not in SLOW}
+    assert {check: result for check, result in results.items() if isinstance(result, Fault | Caution)} == {}
 
 
 def test_a_metric_that_a_report_no_longer_finds_keeps_its_direction(command: Command, tmp_path: Path) -> None:

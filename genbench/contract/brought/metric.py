@@ -141,7 +141,7 @@ def measures(trial: MetricTrial) -> None:
 
 
 def least_count(trial: MetricTrial) -> None:
-    """From `least_count` items it has numbers; of fewer it is not asked, and of one less than it needs it refuses."""
+    """From `least_count` items it has numbers, and of one fewer it has none."""
     least = trial.metric.least_count
     for kind in trial.kinds:
         numbers = trial.measure(drawn(kind, least, 0))
