@@ -108,26 +108,24 @@ def check_data(cell: Cell, emit: Emit, plugins_from: Sequence[str] | None = None
 def check_unchanged(
     description: Mapping[str, Any], dataset: Dataset, extractor: Extractor, metrics: Sequence[Metric]
 ) -> None:
-    """Raise `PluginError` where what a cell has loaded is not what its description says, which its identity is of.
+    """Raise `PluginError` where a plugin's code, or what it gives, is not what the cell's identity is of any more.
 
-    A plugin's source may change between the two.
+    Its source may change between the planning and the cell. What is genbench's own is known by genbench's version.
     """
-    planned = description["dataset"]
-    said = {
-        "dataset": [planned.get("fingerprint"), planned.get("plugin")],
-        "extractor": description["extractor"],
-        "metrics": description["metrics"],
+    planned, recipe = description["dataset"], extractor.recipe()
+    pairs = {
+        "dataset": (planned.get("plugin"), dataset.plugin),
+        "metrics": (description["metrics"], _versions(metrics)),
     }
-    loaded = {
-        "dataset": [dataset.fingerprint, dataset.plugin],
-        "extractor": extractor.recipe(),
-        "metrics": _versions(metrics),
-    }
-    changed = [name for name, value in loaded.items() if value != said[name]]
+    if dataset.plugin:
+        pairs["items of the dataset"] = (planned["fingerprint"], dataset.fingerprint)
+    if "extractor_plugin" in recipe:
+        pairs["extractor"] = (description["extractor"], recipe)
+    changed = [name for name, (then, now) in pairs.items() if then != now]
     if changed:
         raise PluginError(
-            f"the {' and the '.join(changed)} changed after this run began, and the cell's identity is of what they "
-            "were; run the same command again"
+            f"the {' and the '.join(changed)} changed after this run began, so what a plugin brings is not what the "
+            "cell's identity says; run the same command again"
         )
 
 

@@ -70,7 +70,7 @@ def _kind(given: Splits) -> Kind:
     if given.kind not in NOUNS:
         raise BadSplitsError(f"gave items of kind {given.kind!r}, expected one of {', '.join(NOUNS)}")
     kind = kind_named(given.kind)
-    own = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
+    own: set[str] = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
     told: dict[str, Any] = {
         name: value for name in ("symbols", "sample_rate") if (value := getattr(given, name)) is not None
     }

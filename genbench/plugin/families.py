@@ -18,19 +18,17 @@ class Family:
         name: what it brings, in the singular, as in `--family dataset` and in errors.
         group: the entry-point group of its plugins.
         hook: the hook of `genbench.plugin.hookspecs` that makes what it brings. Models have further ones.
-        flag: of `genbench run`, by which one is asked for.
     """
 
     name: str
     group: str
     hook: str
-    flag: str
 
 
-MODEL = Family("model", "genbench", "build_model", "-m")
-DATASET = Family("dataset", "genbench.datasets", "load_dataset", "-d")
-EXTRACTOR = Family("extractor", "genbench.extractors", "build_extractor", "--extractor")
-METRIC = Family("metric", "genbench.metrics", "define_metric", "--metrics")
-OBSERVER = Family("observer", "genbench.observers", "build_observer", "--observe")
+MODEL = Family("model", "genbench", "build_model")
+DATASET = Family("dataset", "genbench.datasets", "load_dataset")
+EXTRACTOR = Family("extractor", "genbench.extractors", "build_extractor")
+METRIC = Family("metric", "genbench.metrics", "define_metric")
+OBSERVER = Family("observer", "genbench.observers", "build_observer")
 
 FAMILIES = {family.name: family for family in (MODEL, DATASET, EXTRACTOR, METRIC, OBSERVER)}

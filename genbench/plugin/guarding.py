@@ -6,9 +6,6 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-import torch
-
-from genbench import seeding
 from genbench.errors import GenbenchError, PluginError
 from genbench.plugin import world
 from genbench.plugin.finding import Found
@@ -16,8 +13,6 @@ from genbench.plugin.loading import Plugin, load
 from genbench.plugin.visible import wording
 
 __all__ = ["guarded", "load_guarded"]
-
-_GENERATOR = "the state of torch's global generator"
 
 
 def load_guarded(found: Found) -> Plugin:
@@ -42,16 +37,12 @@ def guarded(plugin: Plugin, what: str, passing: tuple[type[BaseException], ...] 
     Raises:
         PluginError: it raised anything else, or changed what it shares with other programs, which is put back.
     """
-    before, state = world.snapshot(), seeding.random_state()["cpu"]
-    with world.kept(), contextlib.redirect_stdout(sys.stderr):
+    with world.noting() as changed, world.imports_put_back(), contextlib.redirect_stdout(sys.stderr):
         try:
             yield
         except (KeyboardInterrupt, *passing):
             raise
         except BaseException as error:  # a stranger's code can raise anything, SystemExit too
             raise PluginError(f"{plugin}: {what} raised {wording(error)}") from error
-        changed = world.changes(before, world.snapshot())
-        if not torch.equal(state, seeding.random_state()["cpu"]):
-            changed.append(_GENERATOR)
-        if changed:
-            raise PluginError(f"{plugin}: {what} changed {'; '.join(changed)}; leave alone what others share")
+    if changed:
+        raise PluginError(f"{plugin}: {what} changed {'; '.join(changed)}; leave alone what others share")

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench import seeding
 from genbench.contract.brought.suite import LOADS, Suite, Trial
 from genbench.contract.check import Check
 from genbench.contract.checks.module import check_annotations
@@ -177,12 +176,9 @@ def _check_rows(what: str, value: Any, count: int, dtype: torch.dtype) -> None:
 
 
 def leaves_state_alone(trial: DatasetTrial) -> None:
-    """Loading leaves settings, directory, environment and every global random generator alone."""
-    before, state = world.snapshot(), seeding.random_state()["cpu"]
-    trial.load()
-    changed = world.changes(before, world.snapshot())
-    if not torch.equal(state, seeding.random_state()["cpu"]):
-        changed.append("the state of torch's global generator")
+    """Loading leaves settings, directory and every global random generator alone."""
+    with world.noting() as changed:
+        trial.load()
     if changed:
         raise Fault(
             "global state that is left alone",
