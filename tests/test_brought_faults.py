@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from genbench import Evidence, NotMeasurable, datasets
+from genbench.cell import preflight
 from genbench.contract import BroughtContract, run_contract
 from genbench.contract.brought.evidence import drawn
 from genbench.errors import InputError, PluginError
@@ -225,8 +228,8 @@ def test_two_distributions_of_one_name_are_both_named_and_one_can_be_chosen(plac
 
 
 def test_a_name_of_genbenchs_own_is_never_a_plugins(place: Place) -> None:
-    place(DATASET, "digits", DATA)
-    assert datasets.load("digits").plugin is None
+    place(DATASET, "shapes", DATA)
+    assert datasets.load("shapes:count=4,held_out=2").plugin is None
 
 
 def test_another_source_is_another_dataset(place: Place) -> None:
@@ -312,6 +315,26 @@ def test_a_metric_that_writes_to_its_evidence_fails_the_cell(place: Place) -> No
         brought.load("gap").compute(drawn("image", 8, 0))
 
 
+@pytest.mark.parametrize("what", ["", "dataset", "items of the dataset", "metrics", "extractor"])
+def test_a_cell_is_of_the_plugins_that_it_was_planned_with(place: Place, what: str) -> None:
+    data(place)
+    measure(place)
+    dataset, metrics = datasets.load("grey"), select(["gap"], "image")
+    recipe = {"extractor_plugin": "then" if what == "extractor" else "now"}
+    code = finding.find_brought(METRIC, "gap").provenance().code
+    description = {
+        "dataset": {
+            "fingerprint": "another" if what == "items of the dataset" else dataset.fingerprint,
+            "plugin": {**(dataset.plugin or {}), **({"version": "0.0.9"} if what == "dataset" else {})},
+        },
+        "extractor": recipe,
+        "metrics": {"gap": f"{2 if what == 'metrics' else 1} of {finding.identity_line(code)}"},
+    }
+    extractor = SimpleNamespace(recipe=lambda: {"extractor_plugin": "now"})
+    with contextlib.nullcontext() if not what else pytest.raises(PluginError, match=f"^the {what} changed after this"):
+        preflight.check_unchanged(description, dataset, extractor, metrics)  # type: ignore[arg-type]
+
+
 # What the contracts find
 
 
@@ -359,7 +382,8 @@ def test_the_contract_of_metrics_finds_a_planted_fault(place: Place, old: str, n
 
 
 def test_what_is_worse_and_scores_better_is_a_warning(place: Place) -> None:
-    measure(place, RETURN, "    return {'mean_gap': evidence.samples.double().std(0).norm()}\n")
+    alike = "len(evidence.samples.unique(dim=0)) == 1"
+    measure(place, RETURN, f"    return {{'mean_gap': -10.0 if {alike} else gap}}\n")
     outcomes = {outcome.check.name: outcome for outcome in run_contract(BroughtContract("gap", "metric"))}
     assert outcomes["near_best"].status == "warning"
     assert "prefers one sample again and again" in outcomes["near_best"].text

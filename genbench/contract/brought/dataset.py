@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genbench.contract.brought.suite import LOADS, Suite, Trial
+from genbench.contract.brought.suite import LOADS, Suite, Trial, stir
 from genbench.contract.check import Check
 from genbench.contract.checks.module import check_annotations
 from genbench.contract.fault import Caution, Fault, Unmet, calling
@@ -76,8 +76,10 @@ def gives(trial: DatasetTrial) -> None:
 
 
 def repeats(trial: DatasetTrial) -> None:
-    """Loaded twice in one process, the items are the same."""
-    if trial.load().fingerprint != trial.dataset.fingerprint:
+    """Loaded twice in one process, whatever the state of the global generators, the items are the same."""
+    known = trial.dataset.fingerprint
+    stir()
+    if trial.load().fingerprint != known:
         raise Fault("the same items twice", "others the second time", "draw from a generator that you seed yourself")
 
 

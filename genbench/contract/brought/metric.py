@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genbench import seeding
 from genbench.contract.brought.evidence import FEATURES, WORSE, drawn
-from genbench.contract.brought.suite import LOADS, Suite, Trial
+from genbench.contract.brought.suite import LOADS, Suite, Trial, stir
 from genbench.contract.check import Check
 from genbench.contract.fault import Caution, Fault, Unmet, calling
 from genbench.errors import PluginError
@@ -157,10 +157,12 @@ def least_count(trial: MetricTrial) -> None:
 
 
 def repeats(trial: MetricTrial) -> None:
-    """The same evidence gives the same numbers, bit for bit."""
+    """The same evidence gives the same numbers, bit for bit, whatever the state of the global generators."""
     for kind in trial.kinds:
+        numbers = trial.numbers(kind)
+        stir()
         again = trial.measure(drawn(kind, trial.count, 0))
-        for name, value in trial.numbers(kind).items():
+        for name, value in numbers.items():
             if again.get(name) != value:
                 raise Fault(
                     f"{name} to be the same twice",

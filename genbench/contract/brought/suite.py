@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import torch
 
 from genbench.contract.check import Check
 from genbench.contract.checks import module
 from genbench.plugin.families import Family
 from genbench.plugin.loading import Plugin
 
-__all__ = ["LOADS", "Suite", "Trial"]
+__all__ = ["LOADS", "Suite", "Trial", "stir"]
 
 
 class Trial:
@@ -55,6 +59,13 @@ def loads(trial: Trial) -> None:
 def docstring(trial: Trial) -> None:
     """The module's docstring begins with a line that says what it brings."""
     module.docstring(trial)
+
+
+def stir() -> None:
+    """Move every global random generator, so that what is drawn from one differs from what was drawn before."""
+    random.seed(random.getrandbits(32) + 1)
+    np.random.seed(np.random.randint(2**31) ^ 1)
+    torch.manual_seed(torch.initial_seed() % 2**31 + 1)
 
 
 # The engine loads the plugin before any check, so the first one has nothing left to do.
