@@ -113,7 +113,7 @@ def check_unchanged(
     Its source may change between the planning and the cell. What is genbench's own is known by genbench's version.
     """
     planned, recipe = description["dataset"], extractor.recipe()
-    pairs = {
+    pairs: dict[str, tuple[Any, Any]] = {
         "dataset": (planned.get("plugin"), dataset.plugin),
         "metrics": (description["metrics"], _versions(metrics)),
     }

@@ -25,8 +25,13 @@ class ContractWarning(UserWarning):
 class AnyContract(Protocol):
     """The contract of one plugin, of whatever family."""
 
-    spec: ModelSpec
-    checks: Mapping[str, Check]
+    @property
+    def spec(self) -> ModelSpec:
+        """The plugin as the user names it, with its options."""
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """Every check by name, in the order of lists."""
 
     def items(self) -> Sequence[tuple[Check, Case | None]]:
         """Return every check with every case."""

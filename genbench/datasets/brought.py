@@ -82,5 +82,5 @@ def _split(request: Request, accepted: Mapping[str, Any] | None) -> tuple[dict[s
     """Tell the options of the plugin's own from the part that is used, which are written alike."""
     texts = dict(request.options)
     asked = [name for name in ("fraction", "held_out") if name in texts and name not in (accepted or ())]
-    of_part = {name: texts.pop(name) for name in asked}
+    of_part: dict[str, str] = {name: texts.pop(name) for name in asked}
     return {name: option_value(text) for name, text in texts.items()}, part_of(request.spec, of_part)

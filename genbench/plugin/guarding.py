@@ -40,9 +40,9 @@ def guarded(plugin: Plugin, what: str, passing: tuple[type[BaseException], ...] 
     with world.noting() as changed, world.imports_put_back(), contextlib.redirect_stdout(sys.stderr):
         try:
             yield
-        except (KeyboardInterrupt, *passing):
-            raise
         except BaseException as error:  # a stranger's code can raise anything, SystemExit too
+            if isinstance(error, (KeyboardInterrupt, *passing)):
+                raise
             raise PluginError(f"{plugin}: {what} raised {wording(error)}") from error
     if changed:
         raise PluginError(f"{plugin}: {what} changed {'; '.join(changed)}; leave alone what others share")
