@@ -383,7 +383,8 @@ def test_the_contract_of_metrics_finds_a_planted_fault(place: Place, old: str, n
 
 def test_what_is_worse_and_scores_better_is_a_warning(place: Place) -> None:
     alike = "len(evidence.samples.unique(dim=0)) == 1"
-    measure(place, RETURN, f"    return {{'mean_gap': -10.0 if {alike} else gap}}\n")
+    source = MEASURE.replace('paper="none"', 'paper="none", kinds=("image",)')
+    place(METRIC, "gap", source, RETURN, f"    return {{'mean_gap': -10.0 if {alike} else gap}}\n")
     outcomes = {outcome.check.name: outcome for outcome in run_contract(BroughtContract("gap", "metric"))}
     assert outcomes["near_best"].status == "warning"
     assert "prefers one sample again and again" in outcomes["near_best"].text
