@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from genbench.api import run as run
     from genbench.config import Benchmark as Benchmark
     from genbench.config import Budget as Budget
+    from genbench.datasets.splits import Splits as Splits
     from genbench.errors import GenbenchError as GenbenchError
     from genbench.errors import Unsuitable as Unsuitable
+    from genbench.metrics.evidence import Evidence as Evidence
+    from genbench.metrics.metric import Metric as Metric
+    from genbench.metrics.metric import Value as Value
+    from genbench.metrics.not_measurable import NotMeasurable as NotMeasurable
     from genbench.plugin.data import Data as Data
     from genbench.plugin.data import Training as Training
     from genbench.plugin.hookspecs import hookimpl as hookimpl
@@ -29,11 +34,16 @@ _HOMES = {
     "Budget": "genbench.config",
     "GenbenchError": "genbench.errors",
     "Data": "genbench.plugin.data",
+    "Evidence": "genbench.metrics.evidence",
+    "Metric": "genbench.metrics.metric",
     "Model": "genbench.plugin.model",
+    "NotMeasurable": "genbench.metrics.not_measurable",
     "Record": "genbench.records.record",
     "Report": "genbench.api",
+    "Splits": "genbench.datasets.splits",
     "Training": "genbench.plugin.data",
     "Unsuitable": "genbench.errors",
+    "Value": "genbench.metrics.metric",
     "hookimpl": "genbench.plugin.hookspecs",
     "load_records": "genbench.report",
     "run": "genbench.api",
@@ -43,12 +53,17 @@ __all__ = [
     "Benchmark",
     "Budget",
     "Data",
+    "Evidence",
     "GenbenchError",
+    "Metric",
     "Model",
+    "NotMeasurable",
     "Record",
     "Report",
+    "Splits",
     "Training",
     "Unsuitable",
+    "Value",
     "hookimpl",
     "load_records",
     "run",

@@ -21,7 +21,7 @@ from genbench.evaluation import sampling
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.plugin import finding, loading, options
-from genbench.scaffold import FAMILIES
+from genbench.scaffold import MODELS
 from genbench.scaffold.distribution import write_distribution
 from genbench.training import cost, loop
 from genbench.training.passes import passes
@@ -38,7 +38,7 @@ def genbench_plugin(*arguments: str) -> Result:
     return result
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=MODELS)
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A distribution `my-model` of each family."""
     folder = tmp_path_factory.mktemp(request.param) / "my-model"

@@ -58,7 +58,7 @@ class _Follower:
         size = self.settings.ranks
         slot, jobs = payload["slot"] * size + rank, payload["jobs"] * size
         self.device = environment.share(payload["description"]["device"], slot, jobs)
-        self.dataset = preflight.load_dataset(self.cell.dataset, self.settings)
+        self.dataset = preflight.load_dataset(self.cell.dataset, self.settings, payload.get("plugins_from"))
         with world.importing():
             self.plugin = loading.load(finding.find(self.cell.model, [payload["distribution"]]))
         path = checkpoint_path(Path(payload["directory"]), payload["id"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,27 @@ from genbench import datasets
 from genbench.config import Cell, Settings
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.room import shortage
-from genbench.errors import InputError, Unsuitable
+from genbench.errors import InputError, PluginError, Unsuitable
 from genbench.evaluation import measurement, targets
+from genbench.evaluation.brought import PLUGIN
 from genbench.evaluation.selection import select
+from genbench.features.extractor import Extractor
 from genbench.machine import environment
+from genbench.metrics.metric import Metric
 from genbench.plugin import finding, loading, options
 from genbench.plugin.data import Data, Training
 from genbench.plugin.model import Model
 
-__all__ = ["check_data", "check_model", "load_dataset", "load_extractor"]
+__all__ = ["check_data", "check_model", "check_unchanged", "load_dataset", "load_extractor"]
 
 Emit = Callable[[dict[str, Any]], None]
 LARGEST_DEFAULT_SAMPLES = 10_000
 
 
-def load_dataset(name: str, settings: Settings) -> Dataset:
-    """Load a dataset as the settings say."""
+def load_dataset(name: str, settings: Settings, plugins_from: Sequence[str] | None = None) -> Dataset:
+    """Load a dataset as the settings say; one of a plugin comes from one of these distributions (None: any)."""
     root = Path(settings.data_root) if settings.data_root else None
-    return datasets.load(name, data_root=root, image_size=settings.image_size)
+    return datasets.load(name, data_root=root, image_size=settings.image_size, plugins_from=plugins_from)
 
 
 def load_extractor(dataset: Dataset, settings: Settings, device: torch.device, emit: Emit) -> Any:
@@ -50,8 +53,13 @@ def load_extractor(dataset: Dataset, settings: Settings, device: torch.device, e
     )
 
 
-def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
+def check_data(cell: Cell, emit: Emit, plugins_from: Sequence[str] | None = None) -> dict[str, Any]:
     """Check the device, the dataset and the extractor; return what identifies them, as plain values.
+
+    Args:
+        cell: of the dataset.
+        emit: takes events.
+        plugins_from: distributions that what is not genbench's own may come from; None for all.
 
     Raises:
         InputError: one of them is not there, does not do what is asked of it, or a batch does not fit the dataset.
@@ -61,7 +69,7 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
     _refuse_without_cuda(settings, device)
     _refuse_ranks(settings, device)
     emit({"event": "stage", "stage": f"loading {cell.dataset}"})
-    dataset = load_dataset(cell.dataset, settings)
+    dataset = load_dataset(cell.dataset, settings, plugins_from)
     if dataset.remark is not None:
         emit({"event": "notice", "text": dataset.remark})
     if settings.batch_size > len(dataset.train):
@@ -74,13 +82,14 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
         raise InputError(f"{samples:,} samples of {cell.dataset} {fault}")
     emit({"event": "stage", "stage": f"extractor for {cell.dataset}"})
     extractor = load_extractor(dataset, settings, device, emit)
+    metrics = select(settings.metrics, dataset.kind.name, plugins_from)
     targets.check_measured(settings, dataset.kind.name, extractor.earned, cell.dataset)
     measurement.reference_for(dataset, extractor, emit)
     return {
         "device": str(device),
         "samples": samples,
         "extractor": extractor.recipe(),
-        "metrics": {metric.name: metric.version for metric in select(settings.metrics, dataset.kind.name)},
+        "metrics": _versions(metrics),
         "dataset": {
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
@@ -90,8 +99,41 @@ def check_data(cell: Cell, emit: Emit) -> dict[str, Any]:
             "train_count": len(dataset.train),
             "held_out_count": len(dataset.held_out),
             "licence": dataset.licence,
+            **({"plugin": dict(dataset.plugin)} if dataset.plugin else {}),
         },
         "told": dataset.data.to_json(),  # what a model may know
+    }
+
+
+def check_unchanged(
+    description: Mapping[str, Any], dataset: Dataset, extractor: Extractor, metrics: Sequence[Metric]
+) -> None:
+    """Raise `PluginError` where a plugin's code, or what it gives, is not what the cell's identity is of any more.
+
+    Its source may change between the planning and the cell. What is genbench's own is known by genbench's version.
+    """
+    planned, recipe = description["dataset"], extractor.recipe()
+    pairs: dict[str, tuple[Any, Any]] = {
+        "dataset": (planned.get("plugin"), dataset.plugin),
+        "metrics": (description["metrics"], _versions(metrics)),
+    }
+    if dataset.plugin:
+        pairs["items of the dataset"] = (planned["fingerprint"], dataset.fingerprint)
+    if "extractor_plugin" in recipe:
+        pairs["extractor"] = (description["extractor"], recipe)
+    changed = [name for name, (then, now) in pairs.items() if then != now]
+    if changed:
+        raise PluginError(
+            f"the {' and the '.join(changed)} changed after this run began, so what a plugin brings is not what the "
+            "cell's identity says; run the same command again"
+        )
+
+
+def _versions(metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Return what identifies each metric by name: its version, and of a plugin's whose code it is."""
+    return {
+        metric.name: f"{metric.version} of {plugin}" if (plugin := metric.parameters.get(PLUGIN)) else metric.version
+        for metric in metrics
     }
 
 

@@ -79,10 +79,12 @@ class _CellRun:
 
     def run(self) -> dict[str, Any]:
         self.events.stage("loading")
-        self.dataset = preflight.load_dataset(self.cell.dataset, self.settings)
+        allowed = self.payload.get("plugins_from")
+        self.dataset = preflight.load_dataset(self.cell.dataset, self.settings, allowed)
         extractor = preflight.load_extractor(self.dataset, self.settings, self.device, self.events)
         reference = measurement.reference_for(self.dataset, extractor, self.events)
-        metrics = select(self.settings.metrics, self.dataset.kind.name)
+        metrics = select(self.settings.metrics, self.dataset.kind.name, allowed)
+        preflight.check_unchanged(self.payload["description"], self.dataset, extractor, metrics)
         self.evaluator = Evaluator(self.dataset, extractor, reference, metrics)
         if self.ranks is not None:
             self.evaluator.extract = self.ranks.extract

@@ -13,7 +13,7 @@ from genbench.changes.measures import Measure, cost_value, measures
 from genbench.changes.pairing import Pair, Pairing, Refusal, pairing
 from genbench.records.statistics import differing_fields, holm
 from genbench.report.merging import with_older
-from genbench.report.quantities import main_metric
+from genbench.report.quantities import declare, main_metric
 from genbench.report.rows import Row
 
 __all__ = ["Comparison", "compare"]
@@ -68,6 +68,7 @@ def compare(base: Sequence[Record], new: Sequence[Record], terms: Sequence[Term]
         new: of what is now.
         terms: those of `--fail-on`.
     """
+    declare(recipe for record in (*base, *new) for recipe in record["recipes"].values())
     paired = pairing(base, new)
     changes: list[Change] = []
     refused = list(paired.refused)

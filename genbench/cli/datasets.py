@@ -6,13 +6,19 @@ from pathlib import Path
 
 import click
 
-_VALUES = {"length": "N", "symbols": "char or byte", "window": "N"}
+from genbench.cli.terminal import say
+from genbench.errors import InputError
+
+_VALUES = {"length": "N", "symbols": "char or byte", "window": "N", "seconds": "S", "rate": "N", "channels": "N"}
 
 
 @click.command(short_help="List the datasets, and which are available here.")
+@click.argument("name", required=False)
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
-def datasets(data_root: Path | None) -> None:
-    """List every dataset: what it holds, its licence, and whether it is on this machine.
+def datasets(name: str | None, data_root: Path | None) -> None:
+    """List every dataset: what it holds, its licence, and whether it is on this machine; then those of plugins.
+
+    Plugins are listed from the distributions' metadata and not imported. With NAME, that of a plugin: its options.
 
     `-d NAME:fraction=F` trains on that share of any of them, and `held_out=N` holds out so many.
 
@@ -21,7 +27,12 @@ def datasets(data_root: Path | None) -> None:
       genbench datasets
       genbench datasets --data-root ~/data
     """
+    if name is not None:
+        _show(name)
+        return
+    from genbench.cli.brought import offers
     from genbench.datasets import OPTIONS, SOURCES, is_at_hand
+    from genbench.plugin.families import DATASET
 
     for source in SOURCES.values():
         presence = is_at_hand(source.name, data_root)
@@ -32,8 +43,28 @@ def datasets(data_root: Path | None) -> None:
         click.echo(f"  {source.summary}")
         click.echo(f"  licence: {source.licence}")
         click.echo(f"  {'available' if presence.at_hand else 'not on disk'}: {presence.advice}")
+    for offer in offers(DATASET, SOURCES):
+        say(offer.found.name)
+        say(f"  {offer.found.summary()}")
+        say(f"  from {offer.origin}")
     click.echo(f"a part: {OPTIONS} behind the colon, or the path, of any: mnist:fraction=0.01,held_out=1000")
     click.echo(data_root_line(data_root))
+
+
+def _show(name: str) -> None:
+    """Import the plugin of one dataset, and show its options."""
+    from genbench.cli.models import show_options
+    from genbench.datasets import SOURCES
+    from genbench.plugin import finding, loading
+    from genbench.plugin.families import DATASET
+
+    if name in SOURCES:
+        raise InputError(f"dataset {name!r} is genbench's own: `genbench datasets` lists it with its options")
+    found = finding.find_brought(DATASET, name, known=SOURCES, lister="genbench datasets")
+    plugin = loading.load(found)
+    say(f"{found.name}: {found.summary()}")
+    say(f"  from {found.distribution} {found.version}, {found.path}")
+    show_options(plugin)
 
 
 def data_root_line(data_root: Path | None) -> str:

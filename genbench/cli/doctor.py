@@ -5,18 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from genbench.cli.brought import offers
+from genbench.plugin.families import DATASET, EXTRACTOR, METRIC, OBSERVER, Family
+from genbench.plugin.finding import installed
 from genbench.plugin.visible import visible
 
 
 @click.command(short_help="Show what is installed, what is missing, and how to get it.")
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
 def doctor(data_root: Path | None) -> None:
-    """Show versions, devices, models, extractors' weights and datasets; no plugin is imported.
+    """Show versions, devices, models, extractors' weights, datasets and other plugins; no plugin is imported.
 
     \b
     Examples:
@@ -28,6 +32,7 @@ def doctor(data_root: Path | None) -> None:
     _models()
     _weights()
     _datasets(data_root)
+    _others()
 
 
 def _title(text: str) -> None:
@@ -70,19 +75,17 @@ def _devices() -> None:
 
 
 def _models() -> None:
-    from genbench.plugin.finding import installed
-
     _title("Models")
     models = installed()
-    for name, offers in models.items():
-        for found in offers:
+    for name, offered in models.items():
+        for found in offered:
             root = found.root()
             if root is None:
                 _line(False, name, f"its module {found.target!r} is gone; reinstall {found.distribution}")
                 continue
             clash = (
-                f"; offered by {len(offers)} distributions: write {found.distribution}:{name}"
-                if len(offers) > 1
+                f"; offered by {len(offered)} distributions: write {found.distribution}:{name}"
+                if len(offered) > 1
                 else ""
             )
             _line(not clash, name, f"{found.distribution} {found.version}, {found.origin()}, {root}{clash}")
@@ -92,7 +95,7 @@ def _models() -> None:
 
 def _weights() -> None:
     from genbench.datasets import cache_root
-    from genbench.features import FROM_A_FILE, WEIGHTS_URL, inception_weights_at_hand
+    from genbench.features import EXTRACTORS, FROM_A_FILE, WEIGHTS_URL, inception_weights_at_hand
     from genbench.features.vggish_file import URL
     from genbench.features.vit_file import weights_url
 
@@ -115,6 +118,7 @@ def _weights() -> None:
     for name in FROM_A_FILE:
         url = URL if name == "vggish" else weights_url(name)
         _line(False, name, f"get {url} and give it with --weights FILE")
+    _brought(EXTRACTOR, EXTRACTORS)
 
 
 def _datasets(data_root: Path | None) -> None:
@@ -125,4 +129,21 @@ def _datasets(data_root: Path | None) -> None:
     for name in SOURCES:
         presence = is_at_hand(name, data_root)
         _line(presence.at_hand, name, presence.advice)
+    _brought(DATASET, SOURCES)
     click.echo(f"      {data_root_line(data_root)}")
+
+
+def _others() -> None:
+    """Show what plugins bring of which genbench itself has no list here."""
+    from genbench.metrics.table import METRICS
+
+    for family, own in ((METRIC, METRICS), (OBSERVER, ())):
+        if installed(family=family):
+            _title(f"{family.name.capitalize()}s of plugins")
+            _brought(family, own)
+
+
+def _brought(family: Family, own: Collection[str]) -> None:
+    for offer in offers(family, own):
+        where = "" if offer.fault else f", {offer.found.origin()}, {offer.found.root()}"
+        _line(not offer.fault, offer.found.name, f"{offer.origin}{where}")

@@ -98,8 +98,9 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
 def _print_table(scored: Scored) -> None:
     from genbench.metrics.remarks import remark
     from genbench.report.formatting import flag, interval
-    from genbench.report.quantities import FLAGS, arrow, quantity
+    from genbench.report.quantities import FLAGS, arrow, declare, quantity
 
+    declare(scored.recipes.values())
     numbers, floor = scored.numbers, scored.floor
     say(scored.title)
     names = {name: name + arrow(quantity(name).direction) for name in numbers}

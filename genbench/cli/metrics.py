@@ -23,6 +23,8 @@ LONG_S = 300.0  # a suite that will take longer is announced
 def metrics(context: click.Context) -> None:
     """List every metric with its numbers, which direction is better, the minimum number of images and the paper.
 
+    Those of plugins follow, from the distributions' metadata; they are measured where they are asked for by name.
+
     \b
     Examples:
       genbench metrics
@@ -30,7 +32,9 @@ def metrics(context: click.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from genbench.cli.brought import offers
     from genbench.metrics.table import METRICS
+    from genbench.plugin.families import METRIC
 
     for metric in METRICS.values():
         asked = "" if metric.default else f" (enable with --metrics +{metric.values[0].name})"
@@ -41,6 +45,9 @@ def metrics(context: click.Context) -> None:
         of = " or ".join(metric.kinds or ("image",))
         count = f"{metric.least_count} {of}{'' if metric.least_count == 1 else 's'}"
         click.echo(f"  at least {count}{' per feature' if metric.per_feature else ''}; {metric.paper}")
+    for offer in offers(METRIC, METRICS):
+        say(f"{offer.found.name}: {offer.found.summary()} (enable with --metrics +{offer.found.name})")
+        say(f"  from {offer.origin}")
 
 
 @metrics.command(short_help="Put metrics through sanity checks and list what each number is blind to.")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from genbench.cli.brought import offers
 from genbench.cli.terminal import say
 from genbench.config import CONTROLS, ModelSpec
 from genbench.errors import InputError
+from genbench.plugin.families import FAMILIES, MODEL
+
+if TYPE_CHECKING:
+    from genbench.plugin.loading import Plugin
 
 
 @click.command(short_help="List the installed models, or one model's options.")
@@ -14,7 +21,8 @@ from genbench.errors import InputError
 def models(model: str | None) -> None:
     """List every installed model with the distribution that ships it; with MODEL, its options and hooks.
 
-    The list is read from the distributions' metadata and imports no plugin, so a broken one is listed too.
+    Plugins that bring anything else follow, by what they bring. The list is read from the distributions' metadata and
+    imports no plugin, so a broken one is listed too.
 
     \b
     Examples:
@@ -40,10 +48,13 @@ def models(model: str | None) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for name, origin, summary in rows:
         say(f"{name:<{widths[0]}}  {origin:<{widths[1]}}  {summary}".rstrip())
+    for family in (each for each in FAMILIES.values() if each is not MODEL):
+        for offer in offers(family):
+            say(f"{family.name} {offer.found.name}  {offer.origin}  {offer.found.summary()}".rstrip())
 
 
 def _show(name: str) -> None:
-    from genbench.plugin import finding, loading, options
+    from genbench.plugin import finding, loading
 
     spec = ModelSpec.parse(name)
     if spec.options:
@@ -53,6 +64,13 @@ def _show(name: str) -> None:
     say(f"{found.name}: {found.summary()}")
     say(f"  from {found.distribution} {found.version}, {found.path}".replace(" ,", ","))
     click.echo(f"  hooks: {', '.join(hook for hook in loading.hook_names() if plugin.implements(hook))}")
+    show_options(plugin)
+
+
+def show_options(plugin: Plugin) -> None:
+    """Print the options that a plugin's builder takes, one a line."""
+    from genbench.plugin import options
+
     accepted = options.accepted(plugin)
     if accepted is None:
         click.echo("  options: its source does not show them")
@@ -61,4 +79,4 @@ def _show(name: str) -> None:
     for parameter in accepted.values():
         say(f"    {options.describe(parameter)}")
     if options.is_open(plugin):
-        click.echo("    further ones, which the model checks itself")
+        click.echo(f"    further ones, which the {plugin.found.family.name} checks itself")

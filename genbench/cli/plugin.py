@@ -13,10 +13,12 @@ from genbench.cli.numbers import shape_in
 from genbench.cli.terminal import say
 from genbench.errors import InputError
 from genbench.kinds.nouns import NOUNS
+from genbench.plugin.families import FAMILIES as PLUGIN_FAMILIES
 from genbench.scaffold import FAMILIES
 
 if TYPE_CHECKING:
     from genbench.contract import Outcome
+    from genbench.contract.suite import AnyContract
 
 DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32", "12", "24", "2x300")
 
@@ -29,36 +31,43 @@ def plugin() -> None:
     Examples:
       genbench plugin new my-vae --family vae && pip install -e my-vae
       genbench plugin check my-vae
+      genbench plugin check my-data --family dataset
       genbench plugin check ./my_model.py
     """
 
 
-@plugin.command(short_help="Write an installable plugin with a small model that works.")
+@plugin.command(short_help="Write an installable plugin that works: a model, a dataset, a metric.")
 @click.argument("name")
-@click.option(
-    "--family", type=click.Choice(FAMILIES), default="vae", show_default=True, help="The model to start from."
-)
+@click.option("--family", type=click.Choice(FAMILIES), default="vae", show_default=True, help="What to start from.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.  [default: NAME]")
 def new(name: str, family: str, out: Path | None) -> None:
-    """Write a distribution called NAME: a package with one small model, its entry point, a README and a test.
+    """Write a distribution called NAME: a package with one small plugin, its entry point, a README and a test.
 
-    It can be installed, passes `genbench plugin check` and learns digits as it is; change it from there.
+    With `ae`, `gan` or `vae` it is a model, with the other names what they say. It can be installed and passes
+    `genbench plugin check` as it is; change it from there.
 
     \b
     Examples:
       genbench plugin new my-model
+      genbench plugin new my-data --family dataset
       genbench plugin new my-model --family gan --out ~/code/my-model
     """
-    from genbench.scaffold.distribution import write_distribution
+    from genbench.plugin.families import MODEL
+    from genbench.scaffold.distribution import family_of, write_distribution
 
     folder = out or Path(name)
     for path in write_distribution(name, family, folder):
         click.echo(f"wrote {path}")
-    click.echo(f"next: pip install -e {folder} && genbench plugin check {name}")
+    brings = family_of(family)
+    flag = "" if brings is MODEL else f" --family {brings.name}"
+    click.echo(f"next: pip install -e {folder} && genbench plugin check {name}{flag}")
 
 
-@plugin.command(short_help="Put a model under the contract and list what holds.")
-@click.argument("model", metavar="MODEL[:OPT=VALUE,...]")
+@plugin.command(short_help="Put a plugin under the contract and list what holds.")
+@click.argument("name", metavar="NAME[:OPT=VALUE,...]")
+@click.option(
+    "--family", type=click.Choice(list(PLUGIN_FAMILIES)), default="model", show_default=True, help="What it brings."
+)
 @click.option(
     "--shape",
     "shapes",
@@ -66,12 +75,14 @@ def new(name: str, family: str, out: Path | None) -> None:
     metavar="SHAPE",
     help=f"CxHxW of images, L of texts, CxT of clips; repeatable.  [default: {', '.join(DEFAULT_SHAPES)}]",
 )
-@click.option("--device", default="cpu", show_default=True, metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")
-def check(model: str, shapes: tuple[str, ...], device: str) -> None:
-    """Put MODEL, a name or a file, under every check of the contract, small items of each kind, labels or none.
+@click.option("--device", metavar="D", help="Of a model: auto, cpu, cuda, cuda:1 or mps.  [default: cpu]")
+def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -> None:
+    """Put NAME, a plugin's name or file, under every check of the contract of what it brings.
+
+    A model is checked on small items of each kind, with labels and without.
 
     Exit code 0: all that applies holds; 1: something does not, with what was expected, what came and what to change;
-    2: there is no such model, option or device. The same as tests of your own: genbench.contract.contract_tests.
+    2: there is no such plugin, option or device. The same as tests of your own: genbench.contract.contract_tests.
 
     \b
     Examples:
@@ -79,26 +90,38 @@ def check(model: str, shapes: tuple[str, ...], device: str) -> None:
       genbench plugin check ./my_model.py --shape 1x28x28
       genbench plugin check rnn --shape 16
       genbench plugin check vae:beta=4 --device cuda
+      genbench plugin check my-data --family dataset
     """
-    sizes = [shape_in(text) for text in shapes or DEFAULT_SHAPES]
     try:
-        from genbench.contract import Contract, run_contract
+        from genbench.contract import run_contract
     except ModuleNotFoundError as error:
         raise InputError(str(error)) from error
-    contract = Contract(model, sizes, device)
+    contract = _contract(name, family, shapes, device)
     begin = time.perf_counter()
     outcomes = run_contract(contract, _show_progress if sys.stderr.isatty() else None)
     if sys.stderr.isatty():
         click.echo("\r\033[K", nl=False, err=True)
-    counts = _print(outcomes)
+    counts = _print(outcomes, list(contract.checks))
     if kind := _failing_kind(outcomes):
         say(
             f"all that failed is on {NOUNS[kind]}: where the model is not made for them, let build_model say so: "
             f"if data.kind == {kind!r}: raise genbench.Unsuitable(...)"
         )
-    click.echo(f"{model}: {', '.join(counts)} in {time.perf_counter() - begin:.1f} s")
+    click.echo(f"{name}: {', '.join(counts)} in {time.perf_counter() - begin:.1f} s")
     if any(outcome.status == "failed" for outcome in outcomes):
         sys.exit(1)
+
+
+def _contract(name: str, family: str, shapes: tuple[str, ...], device: str | None) -> AnyContract:
+    from genbench.contract import BroughtContract, Contract
+    from genbench.plugin.families import MODEL
+
+    if family == MODEL.name:
+        return Contract(name, [shape_in(text) for text in shapes or DEFAULT_SHAPES], device or "cpu")
+    for flag, given in (("--shape", shapes), ("--device", device)):
+        if given:
+            raise InputError(f"{flag} has no effect on a {family}; leave it out")
+    return BroughtContract(name, family)
 
 
 def _show_progress(outcome: Outcome) -> None:
@@ -106,12 +129,10 @@ def _show_progress(outcome: Outcome) -> None:
     click.echo(f"\r\033[K{outcome.check.name}{where}", nl=False, err=True)
 
 
-def _print(outcomes: list[Outcome]) -> list[str]:
-    """Print one entry a check, whatever the number of cases, and return how many ended how."""
-    from genbench.contract import CHECKS
-
+def _print(outcomes: list[Outcome], checks: list[str]) -> list[str]:
+    """Print one entry a check, in the order of `checks` and whatever the number of cases; return how many ended how."""
     counts = {"ok": 0, "warning": 0, "failed": 0, "skipped": 0}
-    by_name: dict[str, list[Outcome]] = {name: [] for name in CHECKS}
+    by_name: dict[str, list[Outcome]] = {name: [] for name in checks}
     for outcome in outcomes:
         by_name[outcome.check.name].append(outcome)
     for name, own in by_name.items():

@@ -95,7 +95,7 @@ OF_TRAINING = (
     "--grace", type=SECONDS, metavar="S", help="Seconds to wait for checkpoints at an interrupt.  [default: 10]"
 )
 @click.option("--fresh", is_flag=True, help="Run finished cells again; what was there moves to replaced/.")
-@click.option("--plugins-from", metavar="LIST", help="The only distributions to load models from; `file` for files.")
+@click.option("--plugins-from", metavar="LIST", help="The only distributions to load plugins from; `file` for files.")
 @click.option(
     "--cluster",
     metavar="ADDRESS",

@@ -13,7 +13,7 @@ from typing import Any
 
 from genbench.errors import InputError, quoted
 
-__all__ = ["LABEL", "ModelSpec"]
+__all__ = ["LABEL", "ModelSpec", "option_value"]
 
 OptionValue = bool | int | float | str | None
 LABEL = "label"  # among the options as they are written: what the model is called, and none that its builder gets
@@ -71,7 +71,7 @@ class ModelSpec:
                 raise InputError(f"model {quoted(text)}: option {quoted(part)} is not of the form name=value")
             if key.strip() in options:
                 raise InputError(f"model {quoted(text)}: option {quoted(key.strip())} is given twice")
-            options[key.strip()] = value.strip() if key.strip() == LABEL else _value(value.strip())
+            options[key.strip()] = value.strip() if key.strip() == LABEL else option_value(value.strip())
         if options.get(LABEL) == "":
             raise InputError(f"model {quoted(text)}: its label is empty; write for example {LABEL}=strong")
         return cls.of(head.strip(), options)
@@ -100,7 +100,7 @@ class ModelSpec:
         return f"{name}:{options}" if options else name
 
 
-def _value(text: str) -> OptionValue:
+def option_value(text: str) -> OptionValue:
     """Read a literal (`4`, `0.5`, `true`, `None`, `'text'`), or take the text as it is."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"

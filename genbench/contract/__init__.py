@@ -6,7 +6,8 @@ An author's whole test file is
 
     test_contract = contract_tests("my-model")
 
-and `genbench plugin check my-model` runs the same tests and prints them as a list.
+with `family="dataset"` for a dataset, and so on; `genbench plugin check my-model` runs the same tests and prints them
+as a list.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("genbench.contract needs pytest: pip install pytest") from error
 
+from genbench.contract.brought.contract import BroughtContract
 from genbench.contract.session import Outcome, run_contract
 from genbench.contract.suite import contract_tests
 from genbench.contract.table import CHECKS
 from genbench.contract.verification import SHAPES, Contract
 
-__all__ = ["CHECKS", "Contract", "Outcome", "SHAPES", "contract_tests", "run_contract"]
+__all__ = ["CHECKS", "BroughtContract", "Contract", "Outcome", "SHAPES", "contract_tests", "run_contract"]

@@ -12,10 +12,9 @@ from unittest import mock
 import pytest
 
 from genbench.contract.case import Case
+from genbench.contract.check import Check
 from genbench.contract.fault import Fault
-from genbench.contract.suite import parameters
-from genbench.contract.table import Check
-from genbench.contract.verification import Contract
+from genbench.contract.suite import AnyContract, parameters
 from genbench.errors import GenbenchError
 
 __all__ = ["Outcome", "run_contract"]
@@ -42,11 +41,11 @@ class Outcome:
     text: str = ""
 
 
-def run_contract(contract: Contract, after_each: Callable[[Outcome], None] | None = None) -> list[Outcome]:
-    """Put a model under the whole contract; `after_each` hears of each outcome as it comes.
+def run_contract(contract: AnyContract, after_each: Callable[[Outcome], None] | None = None) -> list[Outcome]:
+    """Put a plugin under the whole contract; `after_each` hears of each outcome as it comes.
 
     Raises:
-        InputError: the model, an option or the device is not there.
+        InputError: the plugin, an option or the device is not there.
         GenbenchError: pytest itself stopped.
     """
     contract.refuse_bad_input()
@@ -63,7 +62,7 @@ def run_contract(contract: Contract, after_each: Callable[[Outcome], None] | Non
 class _Listener:
     """A pytest plugin that gives the test its arguments and gathers outcomes."""
 
-    def __init__(self, contract: Contract, after_each: Callable[[Outcome], None] | None) -> None:
+    def __init__(self, contract: AnyContract, after_each: Callable[[Outcome], None] | None) -> None:
         self.contract = contract
         self.after_each = after_each
         self.outcomes: list[Outcome] = []

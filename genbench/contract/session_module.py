@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from genbench.contract.case import Case
-from genbench.contract.suite import examine
-from genbench.contract.table import Check
-from genbench.contract.verification import Contract
+from genbench.contract.check import Check
+from genbench.contract.suite import AnyContract, examine
 
 
-def test_contract(contract: Contract, check: Check, case: Case | None) -> None:
+def test_contract(contract: AnyContract, check: Check, case: Case | None) -> None:
     examine(contract, check, case)

@@ -3,38 +3,68 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import pytest
 
+from genbench.config import ModelSpec
+from genbench.contract.brought.contract import BroughtContract
 from genbench.contract.case import Case
+from genbench.contract.check import Check
 from genbench.contract.fault import Caution, Fault, Unmet
-from genbench.contract.table import Check
 from genbench.contract.verification import SHAPES, Contract
 
-__all__ = ["ContractWarning", "contract_tests", "examine", "parameters"]
+__all__ = ["AnyContract", "ContractWarning", "contract_tests", "examine", "parameters"]
 
 
 class ContractWarning(UserWarning):
     """What an author should know although the contract holds."""
 
 
+class AnyContract(Protocol):
+    """The contract of one plugin, of whatever family."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The plugin as the user names it, with its options."""
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """Every check by name, in the order of lists."""
+
+    def items(self) -> Sequence[tuple[Check, Case | None]]:
+        """Return every check with every case."""
+
+    def refuse_bad_input(self) -> None:
+        """Raise `InputError` for what is not there: no fault of the plugin."""
+
+    def verify(self, check: Check, case: Case | None) -> None:
+        """Examine one check; raise `Fault` where it does not hold, `Unmet` where it does not apply, else `Caution`."""
+
+    def result(self, check: Check, case: Case | None) -> Exception | None:
+        """Return what `verify` raises, or None; it is examined once."""
+
+
 def contract_tests(
-    model: str, *, shapes: Sequence[tuple[int, ...]] = SHAPES, device: str = "cpu"
+    model: str, *, shapes: Sequence[tuple[int, ...]] = SHAPES, device: str = "cpu", family: str = "model"
 ) -> Callable[..., None]:
-    """Return a pytest function that puts a model under the whole contract, one test a check and case.
+    """Return a pytest function that puts a plugin under the whole contract, one test a check and case.
 
     Args:
-        model: as for `genbench run -m`: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
+        model: its name: of a model as for `genbench run -m`, `distribution:name` or `./file.py`, with options as in
+            `vae:beta=4`; of anything else the name of its entry point, likewise.
         shapes: (C, H, W) of images, (L,) of texts; each is checked with labels, the smallest of a kind without too.
         device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, what must repeat is compared bit for bit.
+        family: what the plugin brings: `model`, `dataset`, `extractor`, `metric` or `observer`. Shapes and device are
+            for models alone.
 
     Example:
         >>> test_contract = contract_tests("vae")
         >>> test_contract.__name__
         'test_contract'
     """
-    contract = Contract(model, shapes, device)
+    contract: AnyContract = Contract(model, shapes, device) if family == "model" else BroughtContract(model, family)
 
     @pytest.mark.parametrize(("check", "case"), parameters(contract))
     def test_contract(check: Check, case: Case | None) -> None:
@@ -44,7 +74,7 @@ def contract_tests(
     return test_contract
 
 
-def parameters(contract: Contract) -> list[object]:
+def parameters(contract: AnyContract) -> list[object]:
     """Return every check and case with the id that pytest shows, such as `sample-1x8x8-labels`."""
     return [
         pytest.param(check, case, id=f"{check.name}-{case.id}" if case else check.name)
@@ -52,7 +82,7 @@ def parameters(contract: Contract) -> list[object]:
     ]
 
 
-def examine(contract: Contract, check: Check, case: Case | None) -> None:
+def examine(contract: AnyContract, check: Check, case: Case | None) -> None:
     """Fail or skip the running test as one check says, in its own words, without pytest's view of the code."""
     __tracebackhide__ = True
     try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from genbench.contract.case import Subject
+from genbench.contract.check import Check
 from genbench.contract.checks import (
     building,
     capturing,
@@ -23,28 +21,6 @@ from genbench.contract.checks import (
 )
 
 __all__ = ["CHECKS", "Check"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One promise of the contract.
-
-    Args:
-        name: what lists call it.
-        function: raises `Fault` where the promise is broken.
-        needs: checks that must hold first, so that one mistake fails one check.
-        once: whether it runs for the smallest images only, and not for each case.
-    """
-
-    name: str
-    function: Callable[[Subject], None]
-    needs: tuple[str, ...] = ("build",)
-    once: bool = False
-
-    @property
-    def promise(self) -> str:
-        """What holds, in one line: the first line of the function's docstring."""
-        return (self.function.__doc__ or "").strip().splitlines()[0].rstrip(".")
 
 
 def loads(subject: Subject) -> None:

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from genbench.config import ModelSpec
 from genbench.contract.case import CLASSES, Case, Subject
+from genbench.contract.check import Check
 from genbench.contract.checks import module
 from genbench.contract.fault import Caution, Fault, Refused, Unmet
-from genbench.contract.table import CHECKS, Check
+from genbench.contract.table import CHECKS
 from genbench.errors import InputError, OptionError
 from genbench.machine import environment
 from genbench.plugin import finding, world
@@ -36,6 +37,7 @@ class Contract:
 
     def __init__(self, model: str, shapes: Sequence[tuple[int, ...]] = SHAPES, device: str = "cpu") -> None:
         self.spec = ModelSpec.parse(model)
+        self.checks = CHECKS
         self.device_name = device
         self.cases = tuple(_cases(shapes))
         self._plugin: Plugin | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from genbench.datasets.source import Part, Progress, Request, Source, cache_root
 from genbench.datasets.table import SOURCES
 from genbench.errors import InputError, nearest, quoted
 from genbench.machine import atomic
+from genbench.plugin import finding
+from genbench.plugin.families import DATASET
 
 if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
@@ -39,6 +42,7 @@ def load(
     image_size: int | None = None,
     download: bool = True,
     progress: Progress | None = None,
+    plugins_from: Sequence[str] | None = None,
 ) -> Dataset:
     """Load a dataset: both splits as tensors of what its kind stores, with their fingerprint.
 
@@ -54,6 +58,7 @@ def load(
             the centre cropped to N × N. Without it images stay as they are.
         download: whether missing files may be fetched.
         progress: called with (done, total) while files are fetched or decoded.
+        plugins_from: distributions that a dataset which is not genbench's own may come from; None for all.
 
     Raises:
         InputError: one line, for an unknown name, missing or corrupt data, and sizes that differ or do not fit.
@@ -63,7 +68,7 @@ def load(
         >>> digits.shape, digits.classes, len(digits.train), len(digits.held_out)
         (torch.Size([1, 8, 8]), 10, 1297, 500)
     """
-    source, asked = _parse(spec)
+    source, asked = _parse(spec, plugins_from=plugins_from)
     if image_size is not None and image_size < 1:
         raise InputError(
             f"dataset {quoted(spec)}: images cannot be {image_size} pixels wide; give --image-size 1 or more"
@@ -92,32 +97,40 @@ def load(
     return taken(request, dataset)
 
 
-def is_at_hand(spec: str, data_root: Path | None = None) -> Presence:
-    """Say whether the data of a source is on this machine, without reading it.
+def is_at_hand(spec: str, data_root: Path | None = None, plugins_from: Sequence[str] | None = None) -> Presence:
+    """Say whether the data of a source is on this machine, without reading it; that of a plugin counts as available.
+
+    Raises:
+        InputError: there is no such dataset, or what follows its colon cannot be read.
 
     Example:
         >>> is_at_hand("digits").at_hand
         True
     """
-    source, asked = _parse(spec, argument_may_lack=True)
+    source, asked = _parse(spec, argument_may_lack=True, plugins_from=plugins_from)
     return presence(source, asked.argument, Path(os.path.expanduser(data_root or default_data_root())))
 
 
 def reads_data_root(spec: str) -> bool:
     """Say whether a dataset is read from the folder of downloaded data, so that naming another one has an effect.
 
+    Of a plugin's dataset nobody knows before it is loaded: it may be.
+
     Example:
         >>> reads_data_root("mnist"), reads_data_root("digits")
         (True, False)
     """
+    name = spec.partition(":")[0]
+    if name not in SOURCES and name in finding.installed(family=DATASET):
+        return True
     return _parse(spec)[0].needs_download
 
 
-def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, Asked]:
+def _parse(
+    spec: str, argument_may_lack: bool = False, plugins_from: Sequence[str] | None = None
+) -> tuple[Source, Asked]:
     name, colon, argument = spec.partition(":")
-    if name not in SOURCES:
-        raise InputError(f"unknown dataset {quoted(name)}{_intended(spec, name)}")
-    source = SOURCES[name]
+    source = SOURCES.get(name) or _brought(spec, name, plugins_from)
     if colon and not argument and source.argument is None:
         raise InputError(f"dataset {quoted(spec)}: nothing follows the colon; write {name}, or {name}:{OPTIONS}")
     asked = cut(source, spec, argument or None)
@@ -127,7 +140,16 @@ def _parse(spec: str, argument_may_lack: bool = False) -> tuple[Source, Asked]:
     return source, replace(asked, argument=asked.argument or None)
 
 
-def _intended(spec: str, name: str) -> str:
+def _brought(spec: str, name: str, plugins_from: Sequence[str] | None) -> Source:
+    """Return the source that a plugin brings."""
+    offered = finding.installed(family=DATASET)
+    if name not in offered:
+        raise InputError(f"unknown dataset {quoted(name)}{_intended(spec, name, offered)}")
+    found = finding.find_brought(DATASET, name, plugins_from)
+    return Source(name, found.summary(), "", "brought", found=found)
+
+
+def _intended(spec: str, name: str, offered: Iterable[str]) -> str:
     """Return the hint for a name that is no dataset's."""
     if os.path.isdir(spec):  # os.path: for a name that no file can have, pathlib raises
         return f"; for a folder of images write folder:{spec}"
@@ -135,4 +157,4 @@ def _intended(spec: str, name: str) -> str:
         return f"; for a file of images write npz:{spec}"
     if spec.lower().endswith(".txt") and os.path.isfile(spec):
         return f"; for a file of texts write text:{spec}"
-    return nearest(name, SOURCES)
+    return nearest(name, [*SOURCES, *offered])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,7 @@ class Dataset:
             image belongs to, -1 for none; with it `mode_count`.
         mode_count: how many modes there are, or None.
         remark: what the user should know of how it was read, or None.
+        plugin: distribution, version and source hash of the plugin that brought it; None for genbench's own.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Dataset:
     log_probability: Callable[[Tensor], Tensor] | None = None
     entropy: float | None = None
     remark: str | None = None
+    plugin: Mapping[str, str] | None = None
 
     @property
     def source(self) -> str:

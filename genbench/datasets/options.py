@@ -11,7 +11,7 @@ from fractions import Fraction
 from genbench.datasets.source import Part, Request, Source, fault
 from genbench.errors import nearest, quoted
 
-__all__ = ["OPTIONS", "Asked", "cut", "given", "positive", "whole_number", "whole_numbers"]
+__all__ = ["OPTIONS", "Asked", "cut", "given", "part_of", "positive", "whole_number", "whole_numbers"]
 
 OPTIONS = "fraction=F,held_out=N"
 LARGEST = 2**31 - 1  # of any whole number
@@ -46,6 +46,8 @@ def cut(source: Source, spec: str, argument: str | None) -> Asked:
     """
     if argument is None:
         return Asked()
+    if source.found is not None:
+        return Asked(options=_of_plugin(spec, argument))
     if source.drawn:
         return _of_drawn(source, spec, argument)
     known = (*source.options, *_NAMES)
@@ -61,7 +63,7 @@ def cut(source: Source, spec: str, argument: str | None) -> Asked:
             raise fault(spec, f"option {name} is given twice")
         values[name] = value
     options = {name: value for name, value in values.items() if name in source.options}
-    return Asked(path, _part(spec, values), options)
+    return Asked(path, part_of(spec, values), options)
 
 
 def _of_drawn(source: Source, spec: str, argument: str) -> Asked:
@@ -76,7 +78,20 @@ def _of_drawn(source: Source, spec: str, argument: str) -> Asked:
             raise fault(spec, f"option {name} is given twice")
         else:
             values[name] = value
-    return Asked(",".join(rest), _part(spec, values))
+    return Asked(",".join(rest), part_of(spec, values))
+
+
+def _of_plugin(spec: str, argument: str) -> dict[str, str]:
+    """Return all that follows the name of a plugin's dataset; which are its own is known once it has been loaded."""
+    values: dict[str, str] = {}
+    for option in argument.split(","):
+        name, equals, value = (part.strip() for part in option.partition("="))
+        if not equals or not name.isidentifier():
+            raise fault(spec, f"option {quoted(option)} is not of the form name=value")
+        if name in values:
+            raise fault(spec, f"option {name} is given twice")
+        values[name] = value
+    return values
 
 
 def _of_path(spec: str, argument: str, known: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
@@ -97,7 +112,12 @@ def _exists(path: str) -> bool:
     return os.path.exists(os.path.expanduser(path))
 
 
-def _part(spec: str, values: Mapping[str, str]) -> Part:
+def part_of(spec: str, values: Mapping[str, str]) -> Part:
+    """Read which part of a dataset is used from `fraction` and `held_out`, as far as they are among the values.
+
+    Raises:
+        InputError: one of them makes no sense.
+    """
     fraction, held_out = values.get("fraction", "1"), values.get("held_out")
     share = Fraction(fraction) if _NUMBER.fullmatch(fraction) else Fraction(0)
     if not 0 < share <= 1:

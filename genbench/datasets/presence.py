@@ -28,6 +28,8 @@ class Presence:
 
 def presence(source: Source, argument: str | None, root: Path) -> Presence:
     """Look for the files of a source below the data root, or for the folder or file that `argument` names."""
+    if source.found is not None:
+        return Presence(True, None, f"brought by {source.found.distribution} {source.found.version}")
     if source.argument_needed:
         return _named_presence(source, argument)
     if not source.needs_download:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from genbench.errors import InputError, shortened
+from genbench.plugin.finding import Found
 
 __all__ = ["Part", "Progress", "Request", "Source", "cache_root", "default_data_root", "fault"]
 
@@ -34,6 +35,7 @@ class Source:
         drawn: whether its items are drawn, not read from files; `argument` then lists options of its own.
         files: the files it is read from, relative to the data root; for `genbench doctor`.
         options: names of its own that may be given a value after the colon, beside its part.
+        found: the plugin that brings it, or None for genbench's own.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Source:
     drawn: bool = False
     files: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    found: Found | None = None
 
 
 @dataclass(frozen=True)

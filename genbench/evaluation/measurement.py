@@ -31,6 +31,7 @@ from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.standard_errors import standard_error
 from genbench.plugin import world
+from genbench.plugin.finding import identity_line
 from genbench.records.identity import identity
 from genbench.seeding import generator
 
@@ -265,6 +266,7 @@ class Evaluator:
             **metric.parameters,
             "dataset": self.dataset.name,
             "dataset_fingerprint": self.dataset.fingerprint,
+            **({"dataset_plugin": identity_line(self.dataset.plugin)} if self.dataset.plugin else {}),
             "rounding": self.dataset.kind.rounding,
             **self._fields,
         }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from genbench.errors import InputError, nearest
 from genbench.kinds.nouns import NOUNS
 from genbench.metrics.metric import Metric
 from genbench.metrics.table import METRICS
+from genbench.plugin import finding
+from genbench.plugin.families import METRIC
 
 __all__ = ["names_in", "select"]
 
@@ -21,16 +23,23 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
-def select(names: Sequence[str] = (), kind: str | None = None) -> tuple[Metric, ...]:
-    """Return the metrics that are asked for, in the table's order.
+def select(
+    names: Sequence[str] = (), kind: str | None = None, plugins_from: Sequence[str] | None = None
+) -> tuple[Metric, ...]:
+    """Return the metrics that are asked for, in the table's order, and behind them those that plugins bring.
+
+    A plugin's metric is measured only where it is asked for, by the name of its entry point.
 
     Args:
         names: of methods (`kernel_distance`) or of their numbers (`kid`, `fid`): these alone are measured. With a plus
             before each (`+cas`) they are added to the default. None at all is the default.
-        kind: of the items that are measured; None where that is not known yet. The default is what is valid for it.
+        kind: of the items that are measured; None where that is not known yet: then names are checked, and plugins
+            found but not imported, and left out of what is returned. The default is what is valid for the kind.
+        plugins_from: distributions whose metrics may be loaded; None for all.
 
     Raises:
-        InputError: a name that no method or number has, names with and without a plus, or a metric of another kind.
+        InputError: a name that no method or number has, names with and without a plus, a metric of another kind, or a
+            plugin's that cannot be loaded.
 
     Example:
         >>> [metric.name for metric in select(["kid", "fid"])]
@@ -45,6 +54,7 @@ def select(names: Sequence[str] = (), kind: str | None = None) -> tuple[Metric, 
     if all(added):
         wanted |= {metric.name for metric in METRICS.values() if metric.default and _fits(metric, kind)}
     chosen = tuple(metric for metric in METRICS.values() if metric.name in wanted)
+    chosen += _brought(sorted(wanted - METRICS.keys()), kind, plugins_from)
     for metric in chosen:
         if not _fits(metric, kind):
             takes = " and ".join(NOUNS[each] for each in metric.kinds or ())
@@ -60,8 +70,30 @@ def _method(name: str) -> str:
     for metric in METRICS.values():
         if name in _names(metric):
             return metric.name
-    known: Iterable[str] = (known for metric in METRICS.values() for known in _names(metric))
-    raise InputError(f"unknown metric {name!r}{nearest(name, known)} (`genbench metrics` lists them)")
+    offered = finding.installed(family=METRIC)
+    if name in offered:
+        return name
+    known = [known for metric in METRICS.values() for known in _names(metric)]
+    raise InputError(f"unknown metric {name!r}{nearest(name, [*known, *offered])} (`genbench metrics` lists them)")
+
+
+def _brought(names: Sequence[str], kind: str | None, plugins_from: Sequence[str] | None) -> tuple[Metric, ...]:
+    """Return the metrics of plugins; none where their kind is not known yet, but what is wrong with their names."""
+    for name in names:
+        finding.find_brought(METRIC, name, plugins_from)
+    if kind is None or not names:
+        return ()
+    from genbench.evaluation import brought  # here, since it imports torch
+
+    metrics = tuple(brought.load(name, plugins_from) for name in names)
+    owners: dict[str, str] = {}
+    for metric in metrics:
+        for value in metric.values:
+            if owners.setdefault(value.name, metric.name) != metric.name:
+                raise InputError(
+                    f"metrics {owners[value.name]!r} and {metric.name!r} both give {value.name}; ask for one of them"
+                )
+    return metrics
 
 
 def _names(metric: Metric) -> list[str]:

@@ -70,9 +70,9 @@ def run_benchmark(
     """
     named = [model for model in benchmark.models if model.name not in CONTROLS]
     found = {model.label: finding.find(model, conditions.plugins_from) for model in named}
-    for dataset in benchmark.datasets:
-        datasets.is_at_hand(dataset)  # an unknown name is told before a server is started
-    select(benchmark.settings.metrics)  # likewise
+    for dataset in benchmark.datasets:  # an unknown name is told before a server is started
+        datasets.is_at_hand(dataset, plugins_from=conditions.plugins_from)
+    select(benchmark.settings.metrics, plugins_from=conditions.plugins_from)  # likewise
     check_benchmark(benchmark)
     made = _check_writable(directory)
     atomic.sweep(directory)
@@ -84,7 +84,7 @@ def run_benchmark(
     try:
         # Locks are let go of last: until the executor has ended, cells may write.
         with contextlib.ExitStack() as locks, executor_for(conditions, tell) as executor:
-            planned = plan(benchmark, found, executor, listener, conditions.limits)
+            planned = plan(benchmark, found, executor, listener, conditions.limits, conditions.plugins_from)
             ids = [each.id for each in planned]
             runner = _Runner(executor, planned, directory, listener, command, conditions)
             locks.callback(runner.let_go)
@@ -284,6 +284,7 @@ class _Runner:
             "distribution": plugin and plugin["distribution"],
             "directory": str(self.directory.resolve()),
             "command": self.command,
+            "plugins_from": self.conditions.plugins_from,
             "checkpoint_interval": self.conditions.checkpoint_interval,
             "grace": self.conditions.grace,
         }

@@ -25,7 +25,7 @@ class Conditions:
         checkpoint_interval: seconds between checkpoints; None takes an interval that costs less than 1% of training.
         grace: seconds that a run which is interrupted waits for the last checkpoints of its cells.
         fresh: whether cells that have a record run again; what was there is moved to `replaced/`.
-        plugins_from: distributions whose models may be loaded (`file` for model files), or None for all.
+        plugins_from: distributions whose plugins may be loaded (`file` for model files), or None for all.
         cluster: the address of a Dask scheduler on whose workers cells run, or its scheduler file; None runs them here.
         shared: a folder that all workers see, in which they keep checkpoints; None keeps none beyond a worker's end.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,8 +58,18 @@ def plan(
     executor: Executor,
     listener: Listener,
     limits: Limits,
+    plugins_from: Sequence[str] | None = None,
 ) -> list[Planned]:
     """Check data and models in worker processes, and give each cell its identity.
+
+    Args:
+        benchmark: what is asked for.
+        found: its models, by label.
+        executor: runs the checks.
+        listener: hears of them.
+        limits: of each.
+        plugins_from: distributions that datasets, extractors and metrics which are not genbench's own may come from;
+            None for all.
 
     Raises:
         InputError: the request is at fault.
@@ -74,7 +84,8 @@ def plan(
     cells = benchmark.cells()
     for dataset in benchmark.datasets:
         own = [cell for cell in cells if cell.dataset == dataset]
-        data = _check(executor, "check_data", own[0].to_json(), dataset, listener, Limits())
+        asked = {**own[0].to_json(), "plugins_from": plugins_from}
+        data = _check(executor, "check_data", asked, dataset, listener, Limits())
         assert data is not None, "check_data gives a value or raises"
         listener.checking(dataset, {"event": "notice", "text": _what_is_measured(data)})
         unsuitable: dict[str, str] = {}  # by label

@@ -13,7 +13,7 @@ def check_data(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     from genbench.cell import preflight
     from genbench.config import Cell
 
-    return preflight.check_data(Cell.from_json(payload), emit)
+    return preflight.check_data(Cell.from_json(payload), emit, payload.get("plugins_from"))
 
 
 def check_model(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:

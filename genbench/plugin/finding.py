@@ -1,23 +1,22 @@
-"""Finds models by entry point or file without importing anything."""
+"""Finds plugins of every family by entry point or file without importing anything."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from genbench.config import CONTROLS, ModelSpec
-from genbench.errors import InputError, nearest, sentence
+from genbench.errors import InputError, nearest, quoted, sentence
+from genbench.plugin.families import MODEL, Family
 from genbench.plugin.source_hash import Coverage, canonical, coverage, wrapped_versions
 from genbench.plugin.source_hash.installed import local_modules
 
-__all__ = ["GROUP", "Found", "Provenance", "docstring_line", "find", "installed"]
-
-GROUP = "genbench"
+__all__ = ["Found", "Provenance", "docstring_line", "find", "find_brought", "find_file", "identity_line", "installed"]
 
 
 @dataclass(frozen=True)
@@ -32,23 +31,29 @@ class Provenance:
     def to_json(self) -> dict[str, str]:
         return asdict(self)
 
+    @property
+    def code(self) -> dict[str, str]:
+        """What identifies the code; where it was installed from changes no number."""
+        return {name: value for name, value in asdict(self).items() if name != "origin"}
+
 
 @dataclass(frozen=True)
 class Found:
-    """A model that has been found and not imported: its entry point, or its file."""
+    """A plugin that has been found and not imported: its entry point, or its file."""
 
     name: str
     distribution: str
     version: str
     target: str
     file: Path | None = None
+    family: Family = MODEL
 
     def __str__(self) -> str:
-        return f"model '{self.name}' ({self.distribution} {self.version})".replace(" )", ")")
+        return f"{self.family.name} '{self.name}' ({self.distribution} {self.version})".replace(" )", ")")
 
     @property
     def path(self) -> Path | None:
-        """The file that holds the model, found without importing it, or None."""
+        """The file that holds the plugin, found without importing it, or None."""
         if self.file is not None:
             return self.file
         root = self._root()
@@ -67,10 +72,10 @@ class Found:
         return docstring_line(path) if path else ""
 
     def coverage(self, options: Mapping[str, object] = MappingProxyType({})) -> Coverage | None:
-        """Find every file that the model's code comes from, without importing it; None where the module is gone.
+        """Find every file that the plugin's code comes from, without importing it; None where the module is gone.
 
         Args:
-            options: of the model: the files that they name count too.
+            options: that it is given: the files that they name count too.
 
         Raises:
             InputError: a file cannot be read.
@@ -127,23 +132,25 @@ class Found:
         return Path(spec.origin) if spec.origin else None
 
 
-def installed(allowed: Sequence[str] | None = None) -> dict[str, list[Found]]:
-    """Return the installed models by name, each with every distribution that offers it, importing none of them.
+def installed(allowed: Sequence[str] | None = None, family: Family = MODEL) -> dict[str, list[Found]]:
+    """Return the installed plugins of a family by name, each with every distribution that offers it, importing none.
 
     Args:
         allowed: the only distributions that count; None for all.
+        family: what they bring.
     """
-    models: dict[str, list[Found]] = {}
+    plugins: dict[str, list[Found]] = {}
     names = None if allowed is None else {canonical(name) for name in allowed}
     # An editable install can be seen twice (its finder, and the folder itself when it is on the path).
     seen: set[tuple[str, str]] = set()
-    for point in importlib.metadata.entry_points(group=GROUP):
+    for point in importlib.metadata.entry_points(group=family.group):
         distribution = point.dist.name if point.dist else "unknown"
         if (point.name, distribution) not in seen and (names is None or canonical(distribution) in names):
             seen.add((point.name, distribution))
             version = point.dist.version if point.dist else "unknown"
-            models.setdefault(point.name, []).append(Found(point.name, distribution, version, point.value))
-    return dict(sorted(models.items()))
+            found = Found(point.name, distribution, version, point.value, family=family)
+            plugins.setdefault(point.name, []).append(found)
+    return dict(sorted(plugins.items()))
 
 
 def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
@@ -153,13 +160,7 @@ def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
         InputError: there is none, or more than one, or it is from a distribution that is not allowed.
     """
     if spec.is_file:
-        path = Path(spec.name).expanduser().resolve()
-        if not path.is_file():
-            raise InputError(f"model file {spec.name} does not exist")
-        if allowed is not None and "file" not in allowed:
-            listed = ", ".join(allowed) or "none"
-            raise InputError(f"model file {spec.name}: --plugins-from does not list `file` (it lists {listed})")
-        return Found(path.stem, "file", "", path.stem, path)
+        return find_file(spec.name, MODEL, allowed)
     distribution, _, name = spec.name.rpartition(":")
     models = installed()
     if name not in models:
@@ -168,16 +169,74 @@ def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
     offers = [found for found in models[name] if distribution in ("", found.distribution)]
     if not offers:
         raise InputError(f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}")
-    if allowed is not None:
-        refused = _join(offers)
-        offers = [found for found in offers if found in installed(allowed).get(name, [])]
-        if not offers:
-            listed = ", ".join(allowed) or "none"
-            raise InputError(f"model {name!r} is of {refused}, which --plugins-from does not list (it lists {listed})")
+    offers = _allowed(offers, allowed)
     if len(offers) > 1:
         choices = " or ".join(f"{found.distribution}:{name}" for found in offers)
         raise InputError(f"model {name!r} is offered by {_join(offers)}; choose {choices}")
     return offers[0]
+
+
+def find_brought(
+    family: Family, name: str, allowed: Sequence[str] | None = None, known: Iterable[str] = (), lister: str = ""
+) -> Found:
+    """Find the one plugin of a family other than models by the name of its entry point.
+
+    Args:
+        family: what it brings.
+        name: of its entry point.
+        allowed: the only distributions that it may come from; None for all.
+        known: names that genbench has itself, for the hint where there is no such plugin.
+        lister: the command that lists them, for the same.
+
+    Raises:
+        InputError: there is none, or more than one, or it is from a distribution that is not allowed.
+    """
+    plugins = installed(family=family)
+    if name not in plugins:
+        hint = nearest(name, [*plugins, *known])
+        text = sentence(hint, f"`{lister}` lists what there is") if lister else hint
+        raise InputError(f"unknown {family.name} {quoted(name)}{text}")
+    offers = _allowed(plugins[name], allowed)
+    if len(offers) > 1:
+        raise InputError(f"{family.name} {name!r} is offered by {_join(offers)}; choose one with --plugins-from")
+    return offers[0]
+
+
+def find_file(name: str, family: Family, allowed: Sequence[str] | None = None) -> Found:
+    """Find a plugin in a Python file.
+
+    Raises:
+        InputError: it does not exist, or files are not allowed.
+    """
+    path = Path(name).expanduser().resolve()
+    if not path.is_file():
+        raise InputError(f"{family.name} file {name} does not exist")
+    if allowed is not None and "file" not in allowed:
+        listed = ", ".join(allowed) or "none"
+        raise InputError(f"{family.name} file {name}: --plugins-from does not list `file` (it lists {listed})")
+    return Found(path.stem, "file", "", path.stem, path, family)
+
+
+def _allowed(offers: list[Found], allowed: Sequence[str] | None) -> list[Found]:
+    """Return those that are of an allowed distribution; raise `InputError` where none is."""
+    if allowed is None:
+        return offers
+    names = {canonical(name) for name in allowed}
+    kept = [found for found in offers if canonical(found.distribution) in names]
+    if not kept:
+        what, listed = f"{offers[0].family.name} {offers[0].name!r}", ", ".join(allowed) or "none"
+        raise InputError(f"{what} is of {_join(offers)}, which --plugins-from does not list (it lists {listed})")
+    return kept
+
+
+def identity_line(provenance: Mapping[str, str]) -> str:
+    """Return what identifies a plugin's code in one line: its distribution, version and source hash.
+
+    >>> identity_line({"distribution": "spectra", "version": "0.1.0", "source_sha256": "ab12"})
+    'spectra 0.1.0 sha256:ab12'
+    """
+    name = f"{provenance['distribution']} {provenance['version']}".strip()
+    return f"{name} sha256:{provenance['source_sha256']}"
 
 
 def docstring_line(path: Path) -> str:

@@ -1,11 +1,16 @@
 """The hooks: the whole contract between genbench and a plugin. These docstrings are its reference documentation.
 
-A plugin is a module whose functions carry `@genbench.hookimpl`, registered under the entry-point group `genbench`.
-An implementation may leave out arguments that it does not use. The first three hooks must be there, the others may.
+A plugin is a module whose functions carry `@genbench.hookimpl`. What it brings is said by the entry-point group that
+it is registered under: `genbench` a model, `genbench.datasets` a dataset, `genbench.extractors` an extractor,
+`genbench.metrics` a metric, `genbench.observers` an observer. An implementation may leave out arguments that it does
+not use. Of a model the first three hooks must be there, the others may; the last four hooks are those of the other
+families, one each.
 
 What a batch is depends on the kind of the data's items (`data.kind`):
 
 - image: float32 (B, C, H, W) in [-1, 1], of 8-bit pixels
+- text: int64 (B, L) tokens from 0 to `data.levels` - 1, where the first 0 of an item is its end
+- audio: float32 (B, C, T) in [-1, 1], of 16-bit samples
 """
 
 # A specification is a signature and a docstring, and has no body.
@@ -13,23 +18,27 @@ What a batch is depends on the kind of the data's items (`data.kind`):
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    import genbench  # what other families bring is of types that stand below this file: they are told by public names
     from genbench.plugin.data import Data, Training
     from genbench.plugin.model import Model
 
-__all__ = ["hookimpl", "REQUIRED_HOOKS"]
+__all__ = ["PROJECT", "REQUIRED_HOOKS", "hookimpl"]
 
-hookspec = pluggy.HookspecMarker("genbench")
-hookimpl = pluggy.HookimplMarker("genbench")
+PROJECT = "genbench"  # by which pluggy tells our markers from those of others
 
-REQUIRED_HOOKS = ("build_model", "train_step", "sample")
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+REQUIRED_HOOKS = ("build_model", "train_step", "sample")  # of a model
 
 
 @hookspec(firstresult=True)
@@ -135,4 +144,67 @@ def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> T
     integral over the bin), and count the change of scale from [-1, 1] to 256 bins.
 
         return elbo(model, batch, generator)
+    """
+
+
+@hookspec(firstresult=True)
+def load_dataset(options: dict[str, Any], folder: Path, image_size: int | None) -> genbench.Splits:
+    """Return the training and the held-out split of a dataset, as items are stored (see `genbench.Splits`).
+
+    Images are uint8 (N, C, H, W), texts int16 (N, L), clips int16 (N, C, T), all on the CPU. `options` are what the
+    user gave with `-d name:option=value`; pass them on as keyword arguments of your own builder, annotated and with
+    defaults, as a model's. `folder` is this dataset's own in the data root, for files that it reads or fetches; it may
+    not exist yet. `image_size` is the side in pixels that `--image-size` asks for; an implementation that does not take
+    it has images of one size alone.
+
+    The same options must give the same items, in every process and on every machine: draw from a generator of your own,
+    never from the global one. No item may be in both splits. Called once a process, so a cell loads it again.
+
+        @hookimpl
+        def load_dataset(options):
+            return draw(**options)
+    """
+
+
+@hookspec(firstresult=True)
+def build_extractor(data: Data, weights: Path | None, device: torch.device) -> nn.Module:
+    """Build a frozen network that turns a batch of items into features, on `device`.
+
+    `data` says what the items are; raise `genbench.Unsuitable` for those that the network is not made for. `weights` is
+    the file that `--weights` names, or None. The network takes (B, ...) of the data's kind, as a model's hooks see it,
+    and returns features, float (B, D), or features and the logits of a classifier, float (B, K). Its parameters and
+    buffers are what the identity of the weights is made of.
+
+        @hookimpl
+        def build_extractor(data, device):
+            return network(data.shape).to(device).eval()
+    """
+
+
+@hookspec(firstresult=True)
+def define_metric() -> genbench.Metric:
+    """Return what the metric is: its numbers and which way is better, what it needs, and the function that measures.
+
+    Its name is that of the entry point. The function takes a `genbench.Evidence`, whose fields that `needs` names are
+    not None and have at least `least_count` rows, such as `samples` (M, D) and `reference` (N, D), and returns the
+    numbers by name. It draws randomness from a generator seeded with `evidence.seed` alone, and changes no tensor. A
+    number that cannot be had of this evidence is left out; `raise genbench.NotMeasurable("why")` where none can.
+
+        @hookimpl
+        def define_metric():
+            values = (Value("mean_gap", "lower"),)
+            return Metric("mean-gap", values, ("samples", "reference"), 2, measure, "distance of means", PAPER)
+    """
+
+
+@hookspec(firstresult=True)
+def build_observer(options: dict[str, Any]) -> object:
+    """Return an observer: it is told how a benchmark goes on, and changes nothing.
+
+    Called in the process that shows progress, once a run, with what the user gave with `--observe name:option=value`.
+    That process does not import torch, and an observer should not either.
+
+        @hookimpl
+        def build_observer(options):
+            return Writer(**options)
     """

@@ -1,4 +1,4 @@
-"""Loads one model, and verifies that it implements the required hooks."""
+"""Loads one plugin, and verifies that it implements the required hooks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ import pluggy
 from genbench.errors import PluginError
 from genbench.machine.torchvision_import import declare_missing_operators
 from genbench.plugin import hookspecs
-from genbench.plugin.finding import GROUP, Found
+from genbench.plugin.families import FAMILIES, MODEL, Family
+from genbench.plugin.finding import Found
 from genbench.plugin.visible import wording
 
 __all__ = ["Plugin", "hook_names", "load"]
 
 
 class Plugin:
-    """One loaded model: exactly one plugin in a manager of its own, verified to implement the required hooks.
+    """One loaded plugin: alone in a manager of its own, verified to implement the required hooks of its family.
 
     pluggy has two silent traps: with two plugins registered a first-result hook uses the last one, and a hook that
     nobody implements returns None. Both are closed here, at load, once.
@@ -32,7 +33,7 @@ class Plugin:
     def __init__(self, found: Found, implementation: object) -> None:
         self.found = found
         self.implementation = implementation
-        manager = pluggy.PluginManager(GROUP)
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
         try:
             manager.register(implementation, name=found.name)
@@ -43,9 +44,12 @@ class Plugin:
             raise PluginError(f"{found}: {_on_one_line(error)}") from error
         self.hook = manager.hook
         self._implemented = {
-            name: impls[0].argnames for name in hook_names() if (impls := getattr(manager.hook, name).get_hookimpls())
+            name: impls[0].argnames
+            for name in hook_names(found.family)
+            if (impls := getattr(manager.hook, name).get_hookimpls())
         }
-        missing = [name for name in hookspecs.REQUIRED_HOOKS if not self.implements(name)]
+        required = hookspecs.REQUIRED_HOOKS if found.family is MODEL else (found.family.hook,)
+        missing = [name for name in required if not self.implements(name)]
         if missing:
             raise PluginError(
                 f"{found}: does not implement {', '.join(missing)}; write the function and mark it @genbench.hookimpl"
@@ -68,19 +72,22 @@ class Plugin:
         return str(self.found)
 
 
-def hook_names() -> list[str]:
-    """Return the names of all hooks, in the order of `hookspecs`."""
-    return [name for name, value in vars(hookspecs).items() if hasattr(value, "genbench_spec")]
+def hook_names(family: Family = MODEL) -> list[str]:
+    """Return the names of the hooks of a family, in the order of `hookspecs`."""
+    if family is not MODEL:
+        return [family.hook]
+    others = {each.hook for each in FAMILIES.values() if each is not MODEL}
+    return [name for name, value in vars(hookspecs).items() if hasattr(value, "genbench_spec") and name not in others]
 
 
 def load(found: Found) -> Plugin:
-    """Import the model and verify it; raise `PluginError` in one line for whatever its import raises."""
+    """Import the plugin and verify it; raise `PluginError` in one line for whatever its import raises."""
     declare_missing_operators()  # a plugin, or a library that it wraps, may import torchvision by itself
     try:
         if found.file is not None:
             implementation: object = _import_file(found.file)
         else:
-            implementation = importlib.metadata.EntryPoint(found.name, found.target, GROUP).load()
+            implementation = importlib.metadata.EntryPoint(found.name, found.target, found.family.group).load()
     except Exception as error:  # a stranger's module can raise anything while it is imported
         raise PluginError(f"{found}: import failed: {wording(error)}") from error
     return Plugin(found, implementation)

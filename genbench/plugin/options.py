@@ -1,4 +1,4 @@
-"""A model's options: the keyword arguments of its plugin's own builder, checked before anything is built."""
+"""A plugin's options: the keyword arguments of its own builder, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Union
 
+import pluggy
+
 from genbench.errors import OptionError, Unsuitable, nearest, sentence
 from genbench.plugin.data import Data, Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.visible import message_of
 
-__all__ = ["accepted", "build", "describe", "is_open", "reason_of"]
+__all__ = ["accepted", "build", "call", "describe", "is_open", "reason_of"]
 
 
 def accepted(plugin: Plugin) -> dict[str, inspect.Parameter] | None:
     """Return the options that the plugin's builder takes, by name, or None when its source does not show them.
 
-    The builder is the callable to which the `build_model` hook passes `**options`; none such means no options.
+    The builder is the callable to which the hook that makes what the plugin brings, of a model `build_model`, passes
+    `**options`; none such means no options.
     """
     function = _hook_function(plugin)
     hints: dict[str, Any] = {}
@@ -60,11 +63,16 @@ def build(plugin: Plugin, data: Data, training: Training, options: Mapping[str, 
         Unsuitable: the model cannot take such data.
         OptionError: an option that the model does not take, or a value of the wrong type or out of its domain.
     """
+    return call(plugin, options, data=data, training=training, device=device)
+
+
+def call(plugin: Plugin, options: Mapping[str, Any], **arguments: Any) -> Any:
+    """Call the hook that makes what a plugin brings, with options that are checked before; `build` has the errors."""
     parameters = accepted(plugin)
     if parameters is not None:
         _check(plugin, parameters, options)
     try:
-        return plugin.hook.build_model(data=data, training=training, options=dict(options), device=device)
+        return getattr(plugin.hook, plugin.found.family.hook)(options=dict(options), **arguments)
     except TypeError as error:
         said = message_of(error)
         if "unexpected keyword argument" in said and any(repr(name) in said for name in options):
@@ -131,7 +139,8 @@ def _fits(value: Any, annotation: Any) -> bool:
 
 
 def _hook_function(plugin: Plugin) -> Callable[..., Any]:
-    function: Callable[..., Any] = plugin.hook.build_model.get_hookimpls()[0].function
+    hook: pluggy.HookCaller = getattr(plugin.hook, plugin.found.family.hook)
+    function: Callable[..., Any] = hook.get_hookimpls()[0].function
     return function
 
 

@@ -19,7 +19,7 @@ import torch
 from genbench import seeding
 from genbench.plugin import modes
 
-__all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "settled", "snapshot"]
+__all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "noting", "settled", "snapshot"]
 
 # Compiling networks sets these, and leaves a pool of compilers running: no plugin's doing.
 _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
@@ -62,6 +62,22 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return what differs between two snapshots, in words."""
     return [_describe(name, before[name], after[name]) for name in before if before[name] != after[name]]
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[list[str]]:
+    """Put back what a block changes, and fill the list with it: the global state and torch's generator.
+
+    Variables of the environment are put back and not listed: libraries set some while they are imported.
+    """
+    noted: list[str] = []
+    before, generator = snapshot(), seeding.random_state()["cpu"]
+    with kept():
+        yield noted
+        after = {**snapshot(), "the environment": before["the environment"]}
+        noted += changes(before, after)
+        if not torch.equal(generator, seeding.random_state()["cpu"]):
+            noted.append("the state of torch's global generator")
 
 
 @contextlib.contextmanager

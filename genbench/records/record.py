@@ -71,16 +71,23 @@ def cell_id(cell: Mapping[str, Any]) -> str:
         decisive = {name: value for name, value in decisive.items() if name in _OF_CONTROLS}
     plugin = decisive.get("plugin")
     role = decisive.pop("role")
+    brought = decisive["dataset"].get("plugin")
     return identity(
         decisive
         | {
             "kind": role,  # as it was called when the first cells got their identities
             # Where the data lie, and what they are called, does not matter; nor which of several equal GPUs it was.
             "dataset": decisive["dataset"].get("fingerprint"),
+            **({"dataset_plugin": _code(brought)} if brought else {}),
             "device": str(decisive.get("device")).partition(":")[0],
-            "plugin": plugin and {name: plugin.get(name) for name in ("distribution", "version", "source_sha256")},
+            "plugin": plugin and _code(plugin),
         }
     )
+
+
+def _code(plugin: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what identifies a plugin's code; where it was installed from does not matter."""
+    return {name: plugin.get(name) for name in ("distribution", "version", "source_sha256")}
 
 
 _TEXTS = ("failure", "not_measured", "environment")  # in which there may be a path

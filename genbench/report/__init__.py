@@ -26,6 +26,7 @@ from genbench.report.merging import Cells, merged
 from genbench.report.model import markdown
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
 from genbench.report.pictures import PAIRS, Pictures
+from genbench.report.quantities import declare
 from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
 from genbench.report.standings import standings
@@ -106,6 +107,7 @@ def render(
         replacing: writes each file.
         watched: what `report.html` says of a benchmark that still runs.
     """
+    declare(recipe for record in records for recipe in record["recipes"].values())
     every = in_order(records)
     ordered = Cells(in_order(merged(every)))
     with replacing(directory / "results.csv") as temporary:

@@ -24,7 +24,7 @@ from genbench.report.frame import Record, csv, in_order
 from genbench.report.merging import merged
 from genbench.report.model import markdown
 from genbench.report.opening import title
-from genbench.report.quantities import in_reading_order, quantity
+from genbench.report.quantities import declare, in_reading_order, quantity
 from genbench.report.sections import sections
 from genbench.report.standings import Standing, in_standing_order, standings
 from genbench.report.stored import stored_records
@@ -59,6 +59,7 @@ def aggregate_directories(directories: Sequence[Path], metric: str | None = None
     read = [[record.data for record in stored_records(directory)] for directory in directories]
     unfinished = sum(len(missing_cells(*pair)) for pair in zip(directories, read, strict=True))
     records = in_order(record for part in read for record in part)
+    declare(recipe for record in records for recipe in record["recipes"].values())
     _check_number(records, metric)
     every = across(sections(in_order(merged(records)), metric), metric)
     for found in every:

@@ -19,6 +19,7 @@ __all__ = ["meanings", "recipes"]
 
 def meanings(records: Iterable[Record]) -> str:
     """Return what each measured number says, with its paper, in a fold."""
+    records = list(records)
     measured = {name for record in records for name in record["numbers"]}
     lines = []
     for metric in METRICS.values():
@@ -27,9 +28,22 @@ def meanings(records: Iterable[Record]) -> str:
         if names:
             axes = ", ".join(text(quantity(name).axis) for name in names)
             lines.append(f"- {axes}: {text(metric.summary)} ([paper]({metric.paper}))")
+    lines += _meanings_of_plugins(records)
     if not lines:
         return ""
     return Details("What the numbers mean", ["\n".join(lines)])
+
+
+def _meanings_of_plugins(records: Iterable[Record]) -> list[str]:
+    """Return the same of the metrics that plugins brought, as their recipes say it."""
+    lines: dict[str, None] = {}
+    for record in records:
+        for name, number in record["numbers"].items():
+            recipe = record["recipes"].get(number["recipe"], {})
+            if (plugin := recipe.get("plugin")) and recipe.get("summary"):
+                source = f"{text(str(plugin).partition(' sha256:')[0])}; {text(recipe.get('paper', ''))}"
+                lines[f"- {text(quantity(name).axis)}: {text(recipe['summary'])} ({source})"] = None
+    return list(lines)
 
 
 def recipes(records: Iterable[Record]) -> list[str]:

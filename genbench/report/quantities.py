@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from genbench.metrics import DIRECTIONS
 from genbench.records.statistics import Direction
 
-__all__ = ["FLAGS", "HEADLINE", "Quantity", "arrow", "in_reading_order", "main_metric", "quantity"]
+__all__ = ["FLAGS", "HEADLINE", "Quantity", "arrow", "declare", "in_reading_order", "main_metric", "quantity"]
 
 HEADLINE = (
     *("fid", "fd_dinov2", "fad", "fd", "inception_score", "classifier_score"),
@@ -74,6 +75,7 @@ _HEADINGS = {
     "mauve_star_std": "MAUVE*'s deviation",
     "frontier_integral_std": "frontier integral's deviation",
 }
+_DECLARED: dict[str, Direction | None] = {}  # of plugins' metrics, as the records that were read say it
 _ORDER = (*HEADLINE, *(name for name in DIRECTIONS if name not in HEADLINE))
 
 
@@ -96,13 +98,26 @@ def arrow(direction: Direction | None) -> str:
     return {"lower": " ↓", "higher": " ↑", None: ""}[direction]
 
 
+def declare(recipes: Iterable[Mapping[str, Any]]) -> None:
+    """Take from recipes which way is better for the numbers of plugins' metrics, which genbench does not know.
+
+    They say it themselves, so that a report needs no plugin. Where two disagree, neither way is better.
+    """
+    for recipe in recipes:
+        directions = recipe.get("directions")
+        for name, direction in directions.items() if isinstance(directions, Mapping) else ():
+            if name not in DIRECTIONS and direction in ("lower", "higher", None):
+                agreed = _DECLARED.setdefault(name, direction) == direction
+                _DECLARED[name] = cast("Direction | None", direction) if agreed else None
+
+
 def quantity(name: str) -> Quantity:
-    """Return what is known of the number `name`; one of another version of genbench is shown without a direction.
+    """Return what is known of the number `name`: one that nothing is known of is shown without a direction.
 
     >>> quantity("fd").axis, quantity("of_the_future").axis
     ('fd ↓', 'of the future')
     """
-    return Quantity(name, _HEADINGS.get(name, name.replace("_", " ")), DIRECTIONS.get(name))
+    return Quantity(name, _HEADINGS.get(name, name.replace("_", " ")), DIRECTIONS.get(name, _DECLARED.get(name)))
 
 
 def main_metric(names: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Writes a new plugin: an installable distribution around one of the small models beside this file."""
+"""Writes a new plugin: an installable distribution around one of the small modules beside this file."""
 
 from __future__ import annotations
 
@@ -11,44 +11,63 @@ from pathlib import Path
 from genbench.config import CONTROLS
 from genbench.errors import InputError
 from genbench.machine.atomic import write_text
+from genbench.plugin.families import FAMILIES, MODEL, Family
 from genbench.plugin.finding import docstring_line, installed
-from genbench.scaffold.texts import INIT, PYPROJECT, README, SAMPLING, TEST
+from genbench.scaffold.texts import HEADINGS, INIT, MEANING, PYPROJECT, README, TEST, USE
 
-__all__ = ["write_distribution"]
+__all__ = ["family_of", "write_distribution"]
 
 HERE = Path(__file__).parent
+
+
+def family_of(start: str) -> Family:
+    """Return what a plugin brings that starts from one of `genbench.scaffold.FAMILIES`.
+
+    >>> family_of("vae").group, family_of("metric").group
+    ('genbench', 'genbench.metrics')
+    """
+    return FAMILIES.get(start, MODEL)
 
 
 def write_distribution(name: str, family: str, folder: Path) -> list[Path]:
     """Write a distribution called `name` to `folder`, and return the files.
 
     Args:
-        name: of the distribution and of its model: small letters, digits and single dashes.
+        name: of the distribution and of what it brings: small letters, digits and single dashes.
         family: one of `FAMILIES`.
         folder: must not exist.
 
     Raises:
         InputError: a name that cannot be used, or a folder that is there.
     """
-    package = _package(name)
+    brings = family_of(family)
+    package = _package(name, brings)
     if folder.exists():
         raise InputError(f"{folder} already exists; choose another name, or another folder with --out")
-    model = HERE / f"{family}.py"
+    start = HERE / f"{family}.py"
     values = {
         "name": name,
         "package": package,
-        "summary": docstring_line(model).rstrip("."),
-        "sampling": SAMPLING[family],
+        "summary": docstring_line(start).rstrip("."),
+        "family": brings.name,
+        "group": brings.group,
+        "check": name if brings is MODEL else f"{name} --family {brings.name}",
+        "tested": f'"{name}"' if brings is MODEL else f'"{name}", family="{brings.name}"',
+        "use": USE[brings.name].format(name=name, package=package),
+        "heading": HEADINGS[brings.name].format(name=name, package=package),
+        "meaning": MEANING[family],
     }
     files = {
         "pyproject.toml": PYPROJECT,
         "README.md": README,
         f"{package}/__init__.py": INIT,
-        f"{package}/model.py": None,
+        f"{package}/{brings.name}.py": None,
         "tests/test_contract.py": TEST,
     }
     for path, text in files.items():
-        content = model.read_text(encoding="utf-8") if text is None else text.format(**values)
+        # What is not a model says its own name.
+        source = start.read_text(encoding="utf-8").replace(f"my-{family}", name).replace(f"my_{family}", package)
+        content = source if text is None else text.format(**values)
         try:
             write_text(folder / path, content)
         except OSError as error:
@@ -56,7 +75,7 @@ def write_distribution(name: str, family: str, folder: Path) -> list[Path]:
     return [folder / path for path in files]
 
 
-def _package(name: str) -> str:
+def _package(name: str, brings: Family) -> str:
     """Return the package's name for a distribution's; raise `InputError` where one of them cannot be used."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         hint = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
@@ -66,12 +85,12 @@ def _package(name: str) -> str:
     package = name.replace("-", "_")
     if keyword.iskeyword(package) or package in sys.stdlib_module_names:
         raise InputError(f"name {name!r} cannot be used: {package} is Python's own; choose another")
-    if name in CONTROLS:
+    if brings is MODEL and name in CONTROLS:
         raise InputError(f"name {name!r} cannot be used: it is a control; choose another")
-    others = [found for found in installed().get(name, ()) if found.distribution != name]
+    others = [found for found in installed(family=brings).get(name, ()) if found.distribution != name]
     if others:
         offer = f"{others[0].distribution} {others[0].version}"
-        raise InputError(f"name {name!r} cannot be used: {offer} offers a model of that name; choose another")
-    if package in ("tests", "test") or (importlib.util.find_spec(package) and name not in installed()):
+        raise InputError(f"name {name!r} cannot be used: {offer} offers a {brings.name} of that name; choose another")
+    if package in ("tests", "test") or (importlib.util.find_spec(package) and name not in installed(family=brings)):
         raise InputError(f"name {name!r} cannot be used: a module {package} is already there; choose another")
     return package

@@ -1,8 +1,8 @@
-"""What the files of a new distribution say, beside the model itself; the names in braces are filled in."""
+"""What the files of a new distribution say, beside its own module; the names in braces are filled in."""
 
 from __future__ import annotations
 
-__all__ = ["INIT", "PYPROJECT", "README", "SAMPLING", "TEST"]
+__all__ = ["HEADINGS", "INIT", "MEANING", "PYPROJECT", "README", "TEST", "USE"]
 
 PYPROJECT = """\
 [build-system]
@@ -20,22 +20,22 @@ dependencies = ["genbench>=0.1", "torch>=2.4"]
 [project.optional-dependencies]
 test = ["pytest>=8.2"]
 
-# One line a model: the name that `genbench run -m` takes, and the module.
-[project.entry-points.genbench]
-{name} = "{package}.model"
+# One line a {family}: the name that `genbench run` takes, and the module.
+[project.entry-points."{group}"]
+{name} = "{package}.{family}"
 
 [tool.setuptools]
 packages = ["{package}"]
 """
 
 INIT = '''\
-"""The package of the genbench model `{name}`."""
+"""The package of the genbench {family} `{name}`."""
 '''
 
 TEST = """\
 from genbench.contract import contract_tests
 
-test_contract = contract_tests("{name}")
+test_contract = contract_tests({tested})
 """
 
 README = """\
@@ -45,21 +45,47 @@ README = """\
 
 ```console
 pip install -e '.[test]'
-genbench plugin check {name}
-genbench run -m {name} -d digits
-genbench models {name}
+genbench plugin check {check}
+{use}
 pytest
 ```
 
+{heading}
+
+{meaning}
+"""
+
+# What is done with a plugin once it is installed.
+USE = {
+    "model": """\
+genbench run -m {name} -d digits
+genbench models {name}""",
+    "dataset": """\
+genbench run -m vae -d {name}:size=8
+genbench datasets {name}""",
+    "metric": """\
+genbench run -m vae -d digits --metrics +{name}
+genbench metrics check {package}.metric:METRIC""",
+}
+
+HEADINGS = {
+    "model": """\
 The model is `{package}/model.py`. Its options are the keyword arguments of `build`, given as in
 `-m {name}:width=512`.
 
-## What sampling means here
+## What sampling means here""",
+    "dataset": """\
+The dataset is `{package}/dataset.py`. Its options are the keyword arguments of `draw`, given as in
+`-d {name}:size=16`.
 
-{sampling}
-"""
+## What the items are""",
+    "metric": """\
+The metric is `{package}/metric.py`.
 
-SAMPLING = {
+## What the numbers say""",
+}
+
+MEANING = {
     "ae": """\
 A plain autoencoder has no prior. Before samples are drawn, a Gaussian is fitted to the codes of
 the training images; `sample` draws codes from it and decodes them.""",
@@ -69,4 +95,9 @@ them.""",
     "vae": """\
 `sample` draws latents from the prior, a standard normal distribution, and returns the mean of the
 decoder. `log_likelihood` is the evidence lower bound (ELBO) of the 8-bit image, in nats.""",
+    "dataset": """\
+Grey images of one soft spot, drawn from a seed; the label is the quarter that it lies in. The
+held-out images come from a stream of their own.""",
+    "metric": """\
+Each is 0 where samples and data have the same mean, or the same spread, in every feature.""",
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from typing import Protocol
 
 from genbench.contract.case import Subject
 from genbench.contract.fault import Fault, Refused
@@ -11,7 +13,11 @@ from genbench.plugin import loading, options, world
 from genbench.plugin.finding import Found
 from genbench.plugin.loading import Plugin
 
-__all__ = ["docstring", "load", "takes_options"]
+__all__ = ["check_annotations", "docstring", "load", "takes_options"]
+
+
+class _Loaded(Protocol):
+    plugin: Plugin
 
 
 def load(found: Found) -> Plugin:
@@ -35,7 +41,7 @@ def load(found: Found) -> Plugin:
     return plugin
 
 
-def docstring(subject: Subject) -> None:
+def docstring(subject: _Loaded) -> None:
     """The module's docstring begins with a line that says what the model is.
 
     The line stands in lists and reports.
@@ -43,7 +49,7 @@ def docstring(subject: Subject) -> None:
     if not subject.plugin.found.summary():
         path = subject.plugin.found.path
         raise Fault(
-            "a docstring whose first line says what the model is",
+            f"a docstring whose first line says what the {subject.plugin.found.family.name} is",
             "none",
             f'begin {path.name if path else "the module"} with """..."""',
         )
@@ -58,6 +64,20 @@ def takes_options(subject: Subject) -> None:
             "a build_model whose source shows none",
             "write `return build(data.shape, device, **options)`, where `def build(..., width: int = 256)`",
         )
+    check_annotations(accepted)
+    defaults = {name: subject.given.get(name, parameter.default) for name, parameter in accepted.items()}
+    try:
+        subject.build(given=defaults)
+    except Refused as refusal:
+        if isinstance(fault := refusal.__cause__, OptionError) and fault.__cause__ is None:
+            raise Fault(
+                "defaults of the annotated types", str(fault), "change the annotation or the default"
+            ) from fault
+        raise
+
+
+def check_annotations(accepted: Mapping[str, inspect.Parameter]) -> None:
+    """Raise `Fault` unless every option of a builder has a type that Python can evaluate."""
     for parameter in accepted.values():
         if parameter.annotation is inspect.Parameter.empty:
             raise Fault(
@@ -71,12 +91,3 @@ def takes_options(subject: Subject) -> None:
                 f"{parameter.annotation!r} of option {parameter.name!r}",
                 "import the names that the builder's annotations use, and not under TYPE_CHECKING alone",
             )
-    defaults = {name: subject.given.get(name, parameter.default) for name, parameter in accepted.items()}
-    try:
-        subject.build(given=defaults)
-    except Refused as refusal:
-        if isinstance(fault := refusal.__cause__, OptionError) and fault.__cause__ is None:
-            raise Fault(
-                "defaults of the annotated types", str(fault), "change the annotation or the default"
-            ) from fault
-        raise

@@ -1,0 +1,53 @@
+"""What plugins bring beside models, as lists show it: from metadata, importing none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from genbench.plugin.families import Family
+from genbench.plugin.finding import Found, installed
+
+__all__ = ["Offer", "offers"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One plugin in a list.
+
+    Args:
+        found: the plugin.
+        fault: why it cannot be used as it is, on one line; empty where nothing is known to be wrong.
+    """
+
+    found: Found
+    fault: str
+
+    @property
+    def origin(self) -> str:
+        """The distribution with its version, and what is wrong."""
+        text = f"{self.found.distribution} {self.found.version}"
+        return f"{text}; {self.fault}" if self.fault else text
+
+
+def offers(family: Family, own: Collection[str] = ()) -> Iterator[Offer]:
+    """Yield every installed plugin of a family, by name.
+
+    Args:
+        family: what they bring.
+        own: names that genbench has itself, which go first.
+    """
+    for found in installed(family=family).values():
+        for each in found:
+            yield Offer(each, _fault(each, found, own))
+
+
+def _fault(found: Found, all_of_it: list[Found], own: Collection[str]) -> str:
+    if found.root() is None:
+        return f"its module {found.target!r} is gone; reinstall {found.distribution}"
+    if found.name in own:
+        return f"not used, as {found.name} is genbench's own"
+    if len(all_of_it) > 1:
+        others = " and ".join(each.distribution for each in all_of_it if each is not found)
+        return f"offered by {others} too; choose one with --plugins-from"
+    return ""

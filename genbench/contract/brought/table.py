@@ -1,0 +1,10 @@
+"""The families that have a contract of their own beside that of models."""
+
+from __future__ import annotations
+
+from genbench.contract.brought import dataset, metric
+from genbench.contract.brought.suite import Suite
+
+__all__ = ["SUITES"]
+
+SUITES: dict[str, Suite] = {suite.family.name: suite for suite in (dataset.SUITE, metric.SUITE)}

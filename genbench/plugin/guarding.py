@@ -1,0 +1,48 @@
+"""Runs a plugin's code where others' work goes on after it: what it raises or changes is told in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from genbench.errors import GenbenchError, PluginError
+from genbench.plugin import world
+from genbench.plugin.finding import Found
+from genbench.plugin.loading import Plugin, load
+from genbench.plugin.visible import wording
+
+__all__ = ["guarded", "load_guarded"]
+
+
+def load_guarded(found: Found) -> Plugin:
+    """Import a plugin as `loading.load` does; what its libraries draw meanwhile is put back.
+
+    Raises:
+        PluginError: its import fails, or it does not implement its hook.
+    """
+    with world.importing(), contextlib.redirect_stdout(sys.stderr):
+        return load(found)
+
+
+@contextlib.contextmanager
+def guarded(plugin: Plugin, what: str, passing: tuple[type[BaseException], ...] = (GenbenchError,)) -> Iterator[None]:
+    """Run a block in which the plugin does `what`; its output goes to the standard error.
+
+    Args:
+        plugin: whose code runs.
+        what: the hook or the function, for the error.
+        passing: exceptions that are an answer, and are let through.
+
+    Raises:
+        PluginError: it raised anything else, or changed what it shares with other programs, which is put back.
+    """
+    with world.noting() as changed, world.imports_put_back(), contextlib.redirect_stdout(sys.stderr):
+        try:
+            yield
+        except BaseException as error:  # a stranger's code can raise anything, SystemExit too
+            if isinstance(error, (KeyboardInterrupt, *passing)):
+                raise
+            raise PluginError(f"{plugin}: {what} raised {wording(error)}") from error
+    if changed:
+        raise PluginError(f"{plugin}: {what} changed {'; '.join(changed)}; leave alone what others share")
