@@ -7,12 +7,14 @@ to that of the unbroken run in everything but times, its pictures byte for byte,
 
     python benchmarks/crash_trial.py                # 50 kills, about 15 minutes
     python benchmarks/crash_trial.py --kills 5 --steps 400
+    python benchmarks/crash_trial.py --model wavegan:channels=4 --model conv-vae --dataset tones:count=500,held_out=250
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import json
 import random
 import signal
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +35,8 @@ MODELS = ("vae", "ae")
 LONGEST_S = 9.0  # of a run, or of its cells, before it is killed; the first cell waits some four seconds for imports
 
 
-def command(out: Path, steps: int) -> list[str]:
-    models = [part for model in MODELS for part in ("-m", model)]
+def command(out: Path, steps: int, models: Sequence[str] = MODELS, dataset: str = "digits") -> list[str]:
+    models = [*(part for model in models for part in ("-m", model)), "-d", dataset]
     budget = ["--budget", f"{steps}steps", "--seeds", "2", "--evaluations", "4", "--control", "real"]
     program = "from genbench.cli import main; main()"
     return [
@@ -105,13 +108,13 @@ def leftovers(out: Path) -> list[Path]:
     return [*out.rglob(".partial-*"), *out.glob("checkpoints/*"), *out.glob("locks/*")]
 
 
-def trial(folder: Path, kills: int, steps: int, seed: int) -> list[str]:
+def trial(folder: Path, kills: int, seed: int, command: Callable[[Path], list[str]]) -> list[str]:
     moments = random.Random(seed)
-    subprocess.run(command(folder / "unbroken", steps), check=True)
+    subprocess.run(command(folder / "unbroken"), check=True)
     broken, faults, done = folder / "broken", [], 0
     progress = {"before cells": 0, "with a checkpoint": 0, "records": 0}
     while done < kills:
-        process = subprocess.Popen(command(broken, steps))
+        process = subprocess.Popen(command(broken))
         while done % 4 and process.poll() is None and not any(map(is_held, broken.glob("locks/*"))):
             time.sleep(0.02)
         try:
@@ -126,7 +129,7 @@ def trial(folder: Path, kills: int, steps: int, seed: int) -> list[str]:
         records = len(list(broken.glob("records/[!.]*")))
         progress["with a checkpoint" if checkpoints else "before cells" if not records else "records"] += 1
         print(f"kill {done}: {records} records, {checkpoints} checkpoints, {len(faults)} faults", flush=True)
-    subprocess.run(command(broken, steps), check=True)
+    subprocess.run(command(broken), check=True)
     print(f"{done} kills: {progress}")
     return faults + compare(folder / "unbroken", broken)
 
@@ -136,10 +139,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", action="append", help=f"repeatable; {' and '.join(MODELS)} unless given")
+    parser.add_argument("--dataset", default="digits")
     arguments = parser.parse_args()
+    asked = functools.partial(
+        command, steps=arguments.steps, models=arguments.model or MODELS, dataset=arguments.dataset
+    )
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()
-        faults = trial(Path(folder), arguments.kills, arguments.steps, arguments.seed)
+        faults = trial(Path(folder), arguments.kills, arguments.seed, asked)
     print("\n".join(faults) or "nothing lost: every record, curve and picture equals the unbroken run's")
     print(f"{time.monotonic() - begin:.0f} s")
     sys.exit(bool(faults))

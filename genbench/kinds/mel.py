@@ -14,7 +14,9 @@ from torch import Tensor
 
 __all__ = ["FLOOR_DB", "Mel", "mel_of", "triangles"]
 
-FLOOR_DB = -80.0  # relative to a sine of full scale; whatever is fainter counts as this
+# Relative to a sine of full scale; whatever is fainter counts as this. The noise of a quiet room is about there in a
+# recording. A lower floor would measure how black the silence between sounds is before the sounds themselves.
+FLOOR_DB = -60.0
 _BANDS = 64
 _WINDOW_S = 0.064  # the power of two that is nearest to it is the window, on a scale of ratios
 _OVERLAP = 4  # windows that a sample lies in

@@ -32,7 +32,7 @@ def save_grid(path: Path, clips: Tensor, rate: int, *, are_pairs: bool = False) 
     """Write (N, C, T) floats in [-1, 1] as a PNG of log-mel spectrograms, row by row; whole or not at all.
 
     Each panel shows its clip's channels, averaged in power, over time in seconds and frequency in Hz, evenly spaced on
-    the mel scale. Dark is 80 dB or more below a sine of full scale, bright is full scale, in all panels alike.
+    the mel scale. Dark is 60 dB or more below a sine of full scale, bright is full scale, in all panels alike.
 
     Args:
         path: of the file.

@@ -53,7 +53,7 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, shares: Tens
     Returns:
         A 0-d tensor.
     """
-    between = torch.lerp(fake, real, shares.view(-1, *[1] * (real.dim() - 1))).requires_grad_()
+    between = torch.lerp(fake.to(real.dtype), real, shares.view(-1, *[1] * (real.dim() - 1))).requires_grad_()
     (slopes,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     penalty: Tensor = (slopes.flatten(1).norm(dim=1) - 1).square().mean()
     return penalty
