@@ -124,8 +124,8 @@ def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
     with pytest.raises(PluginError) as error:
         run(MODELS / "trains_before_sampling.py", "2steps")
     assert str(error.value) == (
-        "model 'trains_before_sampling' (file): before_sampling changed net.down.weight, which is trained; train in "
-        "train_step alone, where time and FLOPs are counted, and keep in buffers what is fitted for sampling"
+        "model 'trains_before_sampling' (file): before_sampling changed net.down.weight, which is trained; train "
+        "only in train_step, where time and FLOPs are counted, and keep in buffers what is fitted for sampling"
     )
 
 
