@@ -181,7 +181,7 @@ def test_networks_are_compiled_where_it_is_asked_for(run: Run, tiny: Path, monke
 
 def test_a_loss_without_a_name_fails_before_the_training(run: Run, write_plugin: Callable[..., Path]) -> None:
     path = write_plugin('{"energy": loss.detach()}', "{None: loss.detach()}")
-    with pytest.raises(PluginError, match="train_step returned a loss named None, expected a name that is text"):
+    with pytest.raises(PluginError, match="train_step returned a loss named None, expected text as its name"):
         run(path, "1e6steps")
 
 
