@@ -1,9 +1,9 @@
-"""The controls: not trained models, but anchors for a table.
+"""The controls: stand-ins for a model that anchor a table.
 
 `real` draws held-out items: the floor of a distance at this sample count. `gaussian` knows only the mean and covariance
 of the pixels of images, or the long-term spectrum of clips; `ngram` knows which symbols of texts follow two others.
 `noise` knows nothing, and `silence` is a clip without sound, which some embeddings score well. `copycat` replays
-training items: the best possible distance without a generative model, which the memorisation metrics must catch.
+training items: the best possible distance, but not a generative model, which the memorisation metrics must catch.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ def read_targets(texts: Sequence[str]) -> list[Target]:
     """Return the targets, each once, in their order.
 
     Raises:
-        InputError: one cannot be read, or names an unknown number, one without a direction, one that curves do not
-            contain, or its worse side.
+        InputError: a target cannot be read, names an unknown number, one without a direction or one that curves do not
+            contain, or asks for the worse side.
     """
     return list(dict.fromkeys(_read(text) for text in texts))
 

@@ -43,7 +43,7 @@ def authenticity(samples: Tensor, reference: Tensor, *, byte_budget: int = BYTE_
 
 
 def authentic(distances: Tensor, nearest: Tensor, radii: Tensor) -> Tensor:
-    """Return (M,) booleans: whether each sample is farther from its nearest training image than any other image is.
+    """Return (M,) booleans: whether each sample is farther from its nearest training image than another one is.
 
     Args:
         distances: (M,) to the nearest training image.

@@ -127,7 +127,7 @@ def _scores(matches: Tensor, lengths: Tensor, nearest: Tensor, epsilon: float) -
     totals = (lengths[:, None] - orders + 1).clamp(min=1)
     precisions = torch.where(matches > 0, matches, epsilon) / totals
     means = precisions.log().cumsum(dim=1) / orders
-    penalty = (1 - nearest.double() / lengths).clamp(max=0.0)  # NaN for an empty text, whose score is 0
+    penalty = (1 - nearest.double() / lengths).clamp(max=0.0)  # not finite for an empty text, whose score is 0
     scores = torch.where(matches[:, :1] > 0, (means + penalty[:, None]).exp(), 0.0)
     return scores[:, [order - 1 for order in BLEU_ORDERS]]
 

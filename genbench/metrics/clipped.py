@@ -63,8 +63,8 @@ def clipped_coverage(held: Tensor, samples: int, k: int = BALL_K) -> float:
         samples: M.
         k: which neighbour sets a ball's radius.
 
+    Returns:
         From 0 to 1; any coverage above `f(M)` gives 1, which samples from the data's distribution reach half the time.
-        From 0 to 1; any coverage above `f(M)` gives 1, as do half of all sets from the data's distribution.
 
     Example:
         >>> clipped_coverage(torch.zeros(10, dtype=torch.int64), 10), clipped_coverage(torch.full((10,), 5), 10)

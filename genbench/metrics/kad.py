@@ -31,7 +31,7 @@ def kernel_audio_distance(samples: Tensor, reference: Tensor, *, seed: int = 0) 
     Args:
         samples: (M, d) features, M ≥ 2.
         reference: (N, d) features of the data, N ≥ 2.
-        seed: seeds the choice of the reference features whose median is taken.
+        seed: seeds the choice of the reference features whose median distance is taken.
 
     Raises:
         NotMeasurable: at least half of the reference's distances are 0.

@@ -231,7 +231,7 @@ def _faults(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"it is nested deeper than {DEEPEST} levels"
     yield from _of("", "", rest)
     cell = record["cell"]
-    # Cells mostly differ only in their seeds, and a seed has no parts.
+    # Cells mostly differ only in their seeds; without it, the cached result applies.
     alike = {**cell, "seed": 0} if _COUNT.holds(cell.get("seed")) else cell
     yield from _known("cell", "cell.", marshal.dumps(alike, 2))
     yield from _known("dataset", "cell.dataset.", marshal.dumps(cell["dataset"], 2))

@@ -71,7 +71,7 @@ def _second_process(parts: Sequence[Sequence[str]]) -> Iterator[Iterator[bytes]]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]  # a mapping has no overload
         received: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        # A pipe holds only a few records; the second process must not wait until it is the first one's turn.
+        # A pipe holds only a few records; the second process must not block until the first one reads them.
         thread = threading.Thread(target=_receive, args=(process.stdin, parts, process.stdout, received), daemon=True)
         thread.start()
         try:

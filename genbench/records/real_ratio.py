@@ -47,7 +47,6 @@ def real_mean(values: Sequence[float], standard_error: float | None, count: int,
 
     Args:
         values: of `real`, one per seed.
-        values: of `real`, one a seed.
         standard_error: of one evaluation.
         count: samples m of one evaluation.
         held_out: items h that they were drawn from.

@@ -187,7 +187,7 @@ def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
     body = {key: value for key, value in data.items() if key != "sha256"}
     apart = (directory, *installed_folders())
     body |= {key: without_paths(body[key], *apart) for key in _TEXTS if key in body}
-    if "command" in body:  # its paths are relative to where it was run
+    if "command" in body:  # it must still work where it was run
         body["command"] = without_paths(body["command"])
     document = {**body, "sha256": checksum(body)}
     atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")

@@ -1,4 +1,4 @@
-"""`regress`: two revisions, counted and timed side by side, and the conclusions."""
+"""`regress`: two revisions, counted and timed side by side, and the verdict."""
 
 from __future__ import annotations
 

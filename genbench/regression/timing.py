@@ -86,7 +86,7 @@ def take_turns(processes: Sequence[Answering], cases: Sequence[Case], seconds: f
     equally, and each follows each other one equally often.
 
     Args:
-        processes: each is warm, and idle while another has its turn.
+        processes: each is warm, runs nothing else, and is idle while another has its turn.
         cases: what each trains.
         seconds: of steps in each process, approximately.
 
@@ -128,7 +128,7 @@ def log_ratios(base: Sequence[float], same: Sequence[float], head: Sequence[floa
 
 
 def _cores() -> list[int | None]:
-    """Return the cores over which the pairs are spread; each pair has one, so its processes share their neighbours."""
+    """Return the cores over which the pairs are spread; each pair has one, so its processes have equal neighbours."""
     if not hasattr(os, "sched_getaffinity"):  # not Linux
         return [None]
     return [*sorted(os.sched_getaffinity(0))]

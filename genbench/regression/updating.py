@@ -20,7 +20,7 @@ def count_installed(models: list[str], show: Callable[[str], None]) -> tuple[bas
 
 
 def update(root: Path, show: Callable[[str], None]) -> list[str]:
-    """Count the repository's installed models, write its baseline file, and return lines on what moved.
+    """Count the repository's models as installed here, write its baseline file, and return lines on what moved.
 
     Raises:
         InputError: a model of the repository is not installed, or the installed one is not the repository's own.

@@ -92,7 +92,7 @@ class Worker:
     def do_time(self, key: str, windows: int, steps: int, settle: int) -> dict[str, Any]:
         """After `settle` steps, run the training loop for some windows, and return each one's seconds by each clock."""
         workload = self.prepared[key]
-        workload.train(1 if settle else 0, settle, time.perf_counter)  # the caches are full of another's data
+        workload.train(1 if settle else 0, settle, time.perf_counter)  # the caches still hold another's data
         timer = self.workload.Timer(clocks(), workload.device)
         workload.train(windows, steps, timer)
         return {"seconds": timer.windows}

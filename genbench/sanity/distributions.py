@@ -129,7 +129,7 @@ def narrowed_high(level: float, random: Generator, count: int) -> Draw:
 
 
 def copied_high(level: float, random: Generator, count: int) -> Draw:
-    """Samples with `level` features, half of which are training items."""
+    """Samples with `level` features; half of the samples are training items."""
     return _copied(of_dimension(level, random, count), 0.5, noise=0.0)
 
 

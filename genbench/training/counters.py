@@ -93,7 +93,7 @@ def count_compilation(step: Step) -> dict[str, int]:
     return {
         "graphs": int(utils.counters["stats"]["unique_graphs"]),
         "graph_breaks": int(sum(utils.counters["graph_break"].values())),
-        "recompilations": sum(not identity.endswith("/0") for identity in compiled),  # frame / number of compilations
+        "recompilations": sum(not identity.endswith("/0") for identity in compiled),  # frame / earlier compilations
     }
 
 

@@ -106,7 +106,7 @@ class Row:
 
 @dataclass
 class Progress:
-    """How far a cell's training has come; with the model and the generators' state, this is all of a checkpoint."""
+    """How far a cell's training has come; with the model and the generators' state, it makes up a checkpoint."""
 
     step: int = 0
     elapsed_s: float = 0.0

@@ -47,7 +47,7 @@ def check_losses(plugin: object, losses: object) -> dict[str, Tensor]:
 
 
 def window_means(plugin: object, losses: Sequence[Mapping[str, Tensor]], first: int) -> dict[str, float]:
-    """Average each loss over the steps of a window that have it; finds a NaN here without waiting at each step.
+    """Average each loss over the steps of a window that have it; this finds a NaN without waiting at each step.
 
     Args:
         plugin: named in the message.

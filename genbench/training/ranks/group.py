@@ -20,7 +20,7 @@ from genbench.errors import GenbenchError
 
 __all__ = ["DisagreementError", "Group", "LostRankError", "ProcessGroup"]
 
-TIMEOUT_S = 120.0  # for one exchange: longer than a suspended process that is to continue stands still
+TIMEOUT_S = 120.0  # for one exchange: longer than a process that is to continue may be suspended
 LOOPBACK = "127.0.0.1"
 
 
