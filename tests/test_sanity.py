@@ -212,7 +212,7 @@ def raising(error: Exception) -> Callable[[Evidence], Any]:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (raising(KeyError("x\ny")), r"^metric 'mine': raised KeyError: .* \(check 'identity', seed 0\); mend it$"),
+        (raising(KeyError("x\ny")), r"^metric 'mine': raised KeyError: .* \(check 'identity', seed 0\); fix it$"),
         (lambda _: {"mine": math.nan}, r"^metric 'mine': returned nan as mine .*; return a finite float, leave it"),
         (lambda _: {"mine": "1"}, r"^metric 'mine': returned '1' as mine "),
         (lambda _: {"yours": 1.0}, r"^metric 'mine': returned a number called 'yours' .* but declares mine; "),
@@ -233,7 +233,7 @@ def test_what_cannot_be_measured_says_why() -> None:
 
     found = {finding.check: finding for finding in run_checks([planted("few", few)], 2, count=40)}
     missing = {name: finding.reason for name, finding in found.items() if finding.verdict == "not measurable"}
-    high = {check.name: "few: gave no number of this name" for check in CHECKS.values() if check.levels[-1] == 512}
+    high = {check.name: "few: returned no number of this name" for check in CHECKS.values() if check.levels[-1] == 512}
     assert missing == {"few samples": "few: too few", **high}
     assert "few, few samples: not measurable: few: too few" in as_text(list(found.values()))
 
