@@ -124,8 +124,8 @@ def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
     with pytest.raises(PluginError) as error:
         run(MODELS / "trains_before_sampling.py", "2steps")
     assert str(error.value) == (
-        "model 'trains_before_sampling' (file): before_sampling changed net.down.weight, which is trained; train in "
-        "train_step alone, where time and FLOPs are counted, and keep in buffers what is fitted for sampling"
+        "model 'trains_before_sampling' (file): before_sampling changed net.down.weight, which is trained; train "
+        "only in train_step, where time and FLOPs are counted, and keep in buffers what is fitted for sampling"
     )
 
 
@@ -181,7 +181,7 @@ def test_networks_are_compiled_where_it_is_asked_for(run: Run, tiny: Path, monke
 
 def test_a_loss_without_a_name_fails_before_the_training(run: Run, write_plugin: Callable[..., Path]) -> None:
     path = write_plugin('{"energy": loss.detach()}', "{None: loss.detach()}")
-    with pytest.raises(PluginError, match="train_step returned a loss named None, expected a name that is text"):
+    with pytest.raises(PluginError, match="train_step returned a loss named None, expected text as its name"):
         run(path, "1e6steps")
 
 

@@ -171,7 +171,7 @@ def test_a_full_disk_is_told_once_and_the_checkpoint_before_stays(
     monkeypatch.setattr(torch, "save", full)
     autosave.save({"step": 2})
     autosave.save({"step": 3})
-    assert warnings == ["checkpoint not written: No space left on device; training goes on without"]
+    assert warnings == ["checkpoint not written: No space left on device; training continues without it"]
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -210,7 +210,7 @@ def test_a_full_disk_is_one_line_and_what_is_finished_stays(
     lines = command(*arguments(disk, slow), cwd=slow.parent, code=1).stderr
     assert "Traceback" not in lines
     assert message in lines.splitlines()[-1]
-    assert "checkpoint not written: No space left on device; training goes on without" in lines
+    assert "checkpoint not written: No space left on device; training continues without it" in lines
     assert len(list(disk.glob("records/*.json"))) == (size == "80k")
 
 
