@@ -156,7 +156,7 @@ def test_a_failed_run_hides_no_number_of_another_and_is_said(make: Make, failed:
     found = changes.compare([full], records)
     shown = changes.Shown(Path("a"), Path("b"), found, [], changes.judge(found, []))
     assert shown.verdict.exit_code == 0
-    assert "failed in NEW in one run and finished in another, whose numbers are compared: vae on digits, seed 0" in (
+    assert "failed in one run of NEW but finished in another, whose numbers are compared: vae on digits, seed 0" in (
         changes.FORMATS["table"](shown)
     )
 
