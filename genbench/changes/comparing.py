@@ -95,8 +95,7 @@ def compare(base: Sequence[Record], new: Sequence[Record], terms: Sequence[Term]
 
 
 def _one(pair: Pair, measure: Measure, other_machine: Mapping[str, tuple[Any, Any]]) -> Change | Refusal | str | None:
-    """Return the change, or why there is none, or the only side that has the number; None if there is nothing to
-    report."""
+    """Return the change, why there is none, or the only side that has the number; None if nothing is to be reported."""
     if not pair.base.records or not pair.new.records:
         return None  # reported as losses
     has = [_has(row, measure) for row in (pair.base, pair.new)]
@@ -129,8 +128,7 @@ def _recipes(row: Row, metric: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _machines(pair: Pair) -> dict[str, tuple[Any, Any]]:
-    """Return the fields in which the machines differ, even within a side: seeds from two machines have no common
-    speed."""
+    """Return the fields in which machines differ, even within a side: seeds from two machines have no common speed."""
     return _differing(pair.base.records, pair.new.records, _MACHINE)
 
 

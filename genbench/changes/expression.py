@@ -131,8 +131,7 @@ def _shown(text: str) -> str:
 
 
 def _pointer(expression: str, offset: int) -> str:
-    """Return the expression, or the part around `offset`, as one line, and a second line with `^` below that
-    position."""
+    """Return the expression, or the part around `offset`, as one line, and a line with `^` below that position."""
     start, end = max(0, offset - _POINTED), offset + _POINTED
     before, after = _shown(expression[start:offset]), _shown(expression[offset:end])
     left, right = "…" * (start > 0), "…" * (end < len(expression))

@@ -147,8 +147,7 @@ def _place_figure(found: Across, models: Sequence[str], colours: Mapping[str, St
 
 
 def _levels(axis: Axes, found: Across) -> None:
-    """Draw the controls at 0 and 1 if they are in or near the visible range; otherwise including them would squeeze the
-    points."""
+    """Draw the controls at 0 and 1 if they are in or near the visible range, so that the points are not squeezed."""
     zeros = dict.fromkeys(place.zero for place in found.scored)
     low, high = axis.get_xlim()
     for level, name in ((0.0, "/".join(zeros)), (1.0, ONE)):

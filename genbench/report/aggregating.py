@@ -34,8 +34,7 @@ __all__ = ["Aggregate", "aggregate_directories", "write_aggregate"]
 
 @dataclass(frozen=True)
 class Aggregate:
-    """The results for a set of folders: one `Across` per budget with its standings, which are empty if it has a
-    fault."""
+    """The results for a set of folders: one `Across` per budget with its standings (empty if it has a fault)."""
 
     records: Sequence[Record]
     found: Sequence[Across]

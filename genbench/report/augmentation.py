@@ -70,8 +70,7 @@ def _columns(section: Section, name: str) -> list[Column]:
 
 
 def _gain(section: Section, row: Row) -> str | None:
-    """Return a row's gain with a 95% interval that covers training seeds and the held-out items that the seeds
-    share."""
+    """Return a row's gain with a 95% interval that covers training seeds and the held-out items, which seeds share."""
     for column in _columns(section, GAIN):
         summary = row.summary(column)
         if summary.n:
@@ -82,8 +81,7 @@ def _gain(section: Section, row: Row) -> str | None:
 
 
 def _accuracy(section: Section) -> str:
-    """Return the accuracy without samples; it is the same for all rows except `real`, which is tested on half the
-    items."""
+    """Return the accuracy without samples: the same for all rows except `real`, which is tested on half the items."""
     for column in _columns(section, REAL):
         for row in section.rows:
             if row.cell["model"] != "real" and (summary := row.summary(column)).n:

@@ -15,8 +15,7 @@ __all__ = ["cost_note", "error_note", "quality_caption"]
 
 
 def quality_caption(section: Section) -> str:
-    """Return which numbers of the first table were computed with which extractor, and on how many items of each
-    side."""
+    """Return which numbers of the first table were computed with which extractor, on how many items of each side."""
     numbers: dict[str, list[str]] = {}
     for metric, recipe in headline_columns(section):
         heading = text(quantity(metric).heading)

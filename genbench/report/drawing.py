@@ -185,8 +185,7 @@ def value_axis(axis: Axes, values: Sequence[float]) -> None:
 
 
 def caption(value: Any, most: int = 36) -> str:
-    """Return a name in a form that a figure can show: one line of at most `most` characters, all of them in the
-    font."""
+    """Return a name as a figure can show it: one line of at most `most` characters, all of them in the font."""
     known = _glyphs()
     shown = "".join(character if ord(character) in known else "?" for character in one_line(value))
     if len(shown) > most:

@@ -62,7 +62,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def first_look(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` with the columns that identify cells and results first, because pandas truncates wide tables."""
+    """Return `table` with the columns that identify cells and results first: of many, pandas shows ten on the left."""
     failed = ["failure_reason"] if (table["status"] == "failed").any() else []
     wanted = ["label", "dataset", "seed", "status", *failed, *HEADLINE, "train_s", "train_items_per_s_median"]
     first = [name for name in wanted if name in table and not table[name].isna().all()]

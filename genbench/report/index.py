@@ -118,7 +118,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _best(section: Section) -> str:
-    """Return the first model, with its number; an empty string if there is none."""
+    """Return the first model with its number; an empty string if it has none."""
     if not section.main or not section.quantity or not section.models:
         return ""
     first = section.models[0]

@@ -21,8 +21,7 @@ _MOST_BYTES = 1 << 20  # of a listing that are read
 
 
 def text_listing(tiles: Sequence[Tile]) -> str:
-    """Return the first texts of each tile as a table, or one below the other if they are long; empty if there are
-    none."""
+    """Return the first texts of each tile as a table, or one below another if they are long; empty without any."""
     named = [(tile.name, lines) for tile in tiles[:MOST_TILES] if (lines := _lines(tile.path))]
     return _side_by_side(named) if named else ""
 

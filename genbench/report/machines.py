@@ -14,7 +14,7 @@ from genbench.report.model import Table
 
 __all__ = ["Machine", "machine_table", "machines", "ran", "shared"]
 
-# What decides how fast a cell runs. The commit does not, and the reported memory varies slightly from boot to boot.
+# What decides how fast a cell runs. The commit does not, and the reported memory varies slightly between starts.
 _SPEED_FIELDS = (
     *("device", "device_name", "processor", "cores", "threads", "jobs", "platform"),
     *("python", "torch", "genbench"),

@@ -18,7 +18,7 @@ __all__ = ["GALLERIES", "PAIRS", "Pictures", "losses", "quality_curves", "recons
 GALLERIES = ("samples", "reconstructions")
 """What the models produced, as opposed to plots of numbers."""
 
-PAIRS = "in each pair, the original on the left and its reconstruction on the right"
+PAIRS = "pairs of original (left) and reconstruction (right)"
 _INTERVALS = ", with 95% intervals over seeds (for a cost, the geometric mean and the interval of its logarithm)"
 
 

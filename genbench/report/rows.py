@@ -95,8 +95,7 @@ class Row:
         return math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else None
 
     def cost(self, read: Callable[[Mapping[str, Any]], float | None]) -> Summary:
-        """Return mean and interval, over the seeds that have it, of the value that `read` takes from a record's
-        cost."""
+        """Return mean and interval, over the seeds that have it, of what `read` takes from a record's cost."""
         return summarise(value for record in self.records if (value := read(record["cost"])) is not None)
 
 

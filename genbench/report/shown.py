@@ -14,8 +14,7 @@ _MOST_BYTES = 8 * 2**20  # of one picture: a notebook keeps them all
 
 
 def with_pictures(page: Path) -> str:
-    """Return the Markdown of `page` with the pictures of its folder embedded as data, since links to files would
-    break."""
+    """Return the Markdown of `page` with its folder's pictures embedded as data, since links to files would break."""
     folder = page.parent
 
     def inlined(found: re.Match[str]) -> str:

@@ -23,8 +23,7 @@ MEASURED = {"items": "training {noun}", "elapsed_s": "training seconds", "flops"
 
 @dataclass(frozen=True)
 class Place:
-    """A target on one dataset: model -> how long it takes. Seconds are compared only if `one_machine` produced them
-    all."""
+    """A target on one dataset: model -> how long it takes. Seconds are compared only if all are from `one_machine`."""
 
     section: Section
     recipe: str
@@ -119,6 +118,5 @@ def _place(section: Section, column: Column, target: Target, known: Sequence[Mac
 
 
 def _has(record: Record, column: Column) -> bool:
-    """Whether a record's curve belongs to a recipe: its final number has it, and its points are measured the same
-    way."""
+    """Whether a record's curve belongs to a recipe: its final number has it, and its points are measured alike."""
     return bool((record["numbers"].get(column[0]) or {}).get("recipe") == column[1])

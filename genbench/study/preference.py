@@ -47,8 +47,7 @@ class Votes:
 
 @dataclass(frozen=True)
 class Pair:
-    """How often the first model was preferred to the second, with ties as half; Holm-corrected p-value against one
-    half."""
+    """How often the first model was preferred to the second, ties as half; Holm-corrected p-value against one half."""
 
     first: str
     second: str
