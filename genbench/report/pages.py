@@ -166,5 +166,5 @@ _FILES = (
     "- `figures/`: the images of this page.\n"
     "- `logs/`: the last 4 MiB of each cell's output, including the stack traces of failed cells.\n"
     "- `records/`: one JSON file per cell, from which this whole report is rendered.\n"
-    "- `plans/`: the cells that each run planned, so that missing ones can be reported."
+    "- `plans/`: the cells that belong to each run, so that missing ones can be reported."
 )
