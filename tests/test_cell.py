@@ -361,5 +361,5 @@ def test_a_report_names_a_generator_that_collapses_and_one_that_drops_modes_and_
     assert [rows[f"`{fault}`"][5] for fault in ("collapses", "drops", "none")] == ["8 → 0", "8 → 3", "8 → 8"]
     told = named.splitlines()
     assert [line for line in told if "`none`" in line] == []
-    assert any(line.startswith("- `collapses` turned for the worse for good: from step 16 on its fd") for line in told)
+    assert any(line.startswith("- `collapses` deteriorated for good: from step 16 on, its fd") for line in told)
     assert any(line.startswith("- `drops` lost modes: modes covered 8 → 3, for good from step 16 on") for line in told)
