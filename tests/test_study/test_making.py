@@ -59,7 +59,7 @@ def test_a_grid_that_is_none_or_was_changed_is_refused(tmp_path: Path) -> None:
     image = Image.open(path)
     image.putpixel((3, 3), 9)
     image.save(path)
-    with pytest.raises(ValueError, match="changed"):
+    with pytest.raises(ValueError, match="modified"):
         grid.cut(path, (1, 8, 8), 8)
 
 
