@@ -237,5 +237,5 @@ def test_peak_memory_of_the_neighbour_based_metrics() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     kilobytes, elapsed = (float(word) for word in done.stdout.split())
-    print(f"\n{MEMORY} × {MEMORY} × {DIMENSION}: {kilobytes / 1024:.0f} MiB beside the features, {elapsed:.0f} s")
+    print(f"\n{MEMORY} × {MEMORY} × {DIMENSION}: {kilobytes / 1024:.0f} MiB on top of the features, {elapsed:.0f} s")
     assert kilobytes * 1024 < 2e9

@@ -31,7 +31,7 @@ declare_missing_operators()
 import torch_fidelity.feature_extractor_inceptionv3 as module
 from torch_fidelity.utils import create_feature_extractor, extract_featuresdict_from_input_id
 network = module.FeatureExtractorInceptionV3
-load = network.load_state_dict  # the file lacks the counters of BatchNorm alone
+load = network.load_state_dict  # the file lacks only the counters of BatchNorm
 network.load_state_dict = lambda self, tensors: load(self, tensors, strict=False)
 options = dict(input1=sys.argv[1], cuda=torch.cuda.is_available(), batch_size=64, verbose=False, cache=False,
                feature_extractor_weights_path=sys.argv[2], save_cpu_ram=False)
