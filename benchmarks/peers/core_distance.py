@@ -28,7 +28,7 @@ _WARM_UP = 500
 def core_distance(processors: tuple[int, int] = (0, 1)) -> float | None:
     """Return the nanoseconds that a byte takes from one processor to the other; None if there are not two.
 
-    A separate process measures, which can pin itself without harm to the threads of this one.
+    A separate process measures, which can fork without harm to the threads of this one.
     """
     if not hasattr(os, "sched_getaffinity") or not set(processors) <= os.sched_getaffinity(0):
         return None
