@@ -1,9 +1,10 @@
-"""Is anything ever lost? Kills a benchmark at random moments, then lets it end, and compares it with an unbroken one.
+"""Is anything ever lost? Kills a benchmark at random moments, lets it finish, and compares it with an unbroken one.
 
-Each kill is SIGKILL to every process of the run at once: one in four at a moment drawn from its first seconds, which go
-into imports and checks, the others at a moment drawn from the seconds after its first cell has begun. After each, every
-checkpoint and record that is there must be readable. In the end every cell must have one finished record equal
-to that of the unbroken run in everything but times, its pictures byte for byte, and no temporary file may be left.
+Each kill is SIGKILL to every process of the run at once: one in four at a random moment in its first seconds, which are
+spent on imports and checks, the others at a random moment in the seconds after its first cell has begun. After each
+kill, every existing checkpoint and record must be readable. At the end, every cell must have one finished record equal
+to that of the uninterrupted run in everything except times, the same pictures byte for byte, and no temporary file may
+be left.
 
     python benchmarks/crash_trial.py                # 50 kills, about 15 minutes
     python benchmarks/crash_trial.py --kills 5 --steps 400
@@ -32,7 +33,7 @@ from genbench.records.record import read_record
 from genbench.training import checkpoint
 
 MODELS = ("vae", "ae")
-LONGEST_S = 9.0  # of a run, or of its cells, before it is killed; the first cell waits some four seconds for imports
+LONGEST_S = 9.0  # of a run, or of its cells, before it is killed; the first cell waits about four seconds for imports
 
 
 def command(out: Path, steps: int, models: Sequence[str] = MODELS, dataset: str = "digits") -> list[str]:
@@ -46,7 +47,7 @@ def command(out: Path, steps: int, models: Sequence[str] = MODELS, dataset: str 
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process is at the cell whose lock this is."""
+    """Whether a process is working on the cell that has this lock."""
     try:
         with path.open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,7 +70,7 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
 
 
 def lasting(path: Path) -> dict[str, Any]:
-    """What of a record must not depend on how often its cell was broken off: all but times, memory and the machine."""
+    """The part of a record that must not depend on how often its cell was interrupted: not times, memory, machine."""
     data = dict(read_record(path).data)
     curve = [{key: value for key, value in row.items() if key != "elapsed_s"} for row in data["curve"]]
     kept = ("id", "status", "cell", "numbers", "recipes", "not_measured", "artifacts", "failure")
@@ -90,7 +91,7 @@ def unreadable(out: Path) -> list[str]:
 
 
 def compare(unbroken: Path, broken: Path) -> list[str]:
-    """Every difference between the two runs that must not be."""
+    """Every difference between the two runs that is not allowed."""
     names = sorted(path.name for path in unbroken.glob("records/*.json"))
     found = []
     if sorted(path.name for path in broken.glob("records/*.json")) != names:
@@ -148,7 +149,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()
         faults = trial(Path(folder), arguments.kills, arguments.seed, asked)
-    print("\n".join(faults) or "nothing lost: every record, curve and picture equals the unbroken run's")
+    print("\n".join(faults) or "nothing lost: every record, curve and picture equals the uninterrupted run's")
     print(f"{time.monotonic() - begin:.0f} s")
     sys.exit(bool(faults))
 

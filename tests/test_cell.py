@@ -142,7 +142,7 @@ def test_a_mode_that_a_step_leaves_on_fails_the_cell(
 ) -> None:
     with pytest.raises(PluginError) as error:
         run(write_plugin(STEP, f"{STEP}    {left}\n"), "2steps")
-    assert f"changed {named}; what a hook changes it must put back" in str(error.value)
+    assert f"changed {named}; a hook must restore what it changes" in str(error.value)
 
 
 def test_a_thread_that_a_step_leaves_running_fails_the_cell(run: Run, write_plugin: Callable[..., Path]) -> None:
@@ -158,7 +158,7 @@ def test_what_the_last_evaluation_alone_leaves_fails_the_cell(run: Run, write_pl
     left = "    DRAWN.append(count)\n    if sum(DRAWN) > 150: torch.manual_seed(3)\n"
     path = write_plugin(place, left + place)
     path.write_text(path.read_text().replace("LATENT = 16\n", "LATENT = 16\nDRAWN = []\n"))
-    with pytest.raises(PluginError, match="changed the seed of torch's global generator; what a hook changes it must"):
+    with pytest.raises(PluginError, match="changed the seed of torch's global generator; a hook must restore"):
         run(path, "1steps")
 
 

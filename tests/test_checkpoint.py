@@ -205,7 +205,7 @@ def test_whatever_is_wrong_with_a_checkpoint_training_begins_anew_and_says_so_on
     (notice,) = told
     assert notice["event"] == "notice"
     assert notice["text"].startswith(f"checkpoint {left}: cannot be restored: ")
-    assert notice["text"].endswith("; training begins anew")
+    assert notice["text"].endswith("; training starts over")
     assert "\n" not in notice["text"]
     assert progress == Progress()
     fresh = build(load(ACCUMULATES))

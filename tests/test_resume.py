@@ -113,7 +113,7 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK\x03\x04 cut off")
     lines = command(*arguments(tmp_path / "out", slow), cwd=tmp_path).stderr
-    assert re.search(rf"checkpoint \S+{unbroken.id}\.pt: cannot be restored: .*; training begins anew", lines)
+    assert re.search(rf"checkpoint \S+{unbroken.id}\.pt: cannot be restored: .*; training starts over", lines)
     (record,) = genbench.run([str(slow)], budget="200steps", out=tmp_path / "out", **QUICK)
     assert lasting(record) == lasting(unbroken)
 
