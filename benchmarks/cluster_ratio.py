@@ -56,10 +56,8 @@ def main() -> None:
                 differing = compare(local, remote)
                 wrong += differing
                 ratios.append(took[remote] / took[local])
-                print(
-                    f"local {took[local]:.1f} s, cluster {took[remote]:.1f} s: {ratios[-1]:.3f}, {len(differing)} differ",
-                    flush=True,
-                )
+                seconds = f"local {took[local]:.1f} s, cluster {took[remote]:.1f} s"
+                print(f"{seconds}: {ratios[-1]:.3f}, {len(differing)} differ", flush=True)
         finally:
             cluster.end()
     print("\n".join(wrong) or "every record, curve and picture is equal")
