@@ -14,7 +14,7 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
 
-.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters clean help
+.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters map clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ $(VENV)/.installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(PLUGINS:%=-e %)
 	@touch $@
+
+map: $(VENV)/.installed  ## Print the rooms of genbench in the order of the import law, with what each imports.
+	@$(BIN)/python benchmarks/rooms.py
 
 clean:  ## Remove .venv and what tests left behind.
 	rm -rf $(VENV) $(ADAPTED) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
