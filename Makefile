@@ -13,8 +13,9 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 # Plugins over other people's libraries: examples, with an environment of their own, so that no test depends on those.
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
+BUILDING := .venv-dist
 
-.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters map clean help
+.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters map dist clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,5 +93,13 @@ $(VENV)/.installed: $(SOURCES)
 map: $(VENV)/.installed  ## Print the rooms of genbench in the order of the import law, with what each imports.
 	@$(BIN)/python benchmarks/rooms.py
 
+dist: $(BUILDING)/.installed  ## Build all distributions into dist/ and check what is in them.
+	$(BUILDING)/bin/python benchmarks/distributions.py
+
+$(BUILDING)/.installed: constraints.txt
+	test -x $(BUILDING)/bin/python || $(PYTHON) -m venv $(BUILDING)
+	$(BUILDING)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build twine
+	@touch $@
+
 clean:  ## Remove .venv and what tests left behind.
-	rm -rf $(VENV) $(ADAPTED) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(ADAPTED) $(BUILDING) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
