@@ -98,7 +98,7 @@ dist: $(BUILDING)/.installed  ## Build all distributions into dist/ and check wh
 
 $(BUILDING)/.installed: constraints.txt
 	test -x $(BUILDING)/bin/python || $(PYTHON) -m venv $(BUILDING)
-	$(BUILDING)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build twine
+	$(BUILDING)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build setuptools twine
 	@touch $@
 
 clean:  ## Remove .venv and what tests left behind.

@@ -139,7 +139,10 @@ def check(found: Iterable[Distribution], folder: Path) -> list[str]:
 
 
 def build(found: Iterable[Distribution], tracked: Iterable[str]) -> None:
-    """Build all of them into an empty `dist/`, and have twine read what a package index would show."""
+    """Build all of them into an empty `dist/`, and have twine read what a package index would show.
+
+    What builds them is installed beside this script, in the versions of constraints.txt: the same today and tomorrow.
+    """
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory() as temporary:
         for name in tracked:
@@ -149,7 +152,7 @@ def build(found: Iterable[Distribution], tracked: Iterable[str]) -> None:
         for each in found:
             folder = str(Path(temporary, each.folder))
             print(f"building {each.name} {each.version}", flush=True)
-            command = [sys.executable, "-m", "build", "--outdir", str(DIST), folder]
+            command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(DIST), folder]
             built = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
             if built.returncode:
                 sys.exit(built.stdout)
