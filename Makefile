@@ -13,8 +13,9 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 # Plugins that wrap third-party libraries: examples, in a separate environment, so that no test depends on these libraries.
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
+BUILDING := .venv-dist
 
-.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters clean help
+.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters map dist clean help
 
 help:  ## Show the available targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,5 +90,16 @@ $(VENV)/.installed: $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(PLUGINS:%=-e %)
 	@touch $@
 
-clean:  ## Remove .venv and files left behind by tests.
-	rm -rf $(VENV) $(ADAPTED) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+map: $(VENV)/.installed  ## Print the rooms of genbench in the order of the import law, with what each imports.
+	@$(BIN)/python benchmarks/rooms.py
+
+dist: $(BUILDING)/.installed  ## Build all distributions into dist/ and check their content.
+	$(BUILDING)/bin/python benchmarks/distributions.py
+
+$(BUILDING)/.installed: constraints.txt
+	test -x $(BUILDING)/bin/python || $(PYTHON) -m venv $(BUILDING)
+	$(BUILDING)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build setuptools twine
+	@touch $@
+
+clean:  ## Remove environments, builds and files left behind by tests.
+	rm -rf $(VENV) $(ADAPTED) $(BUILDING) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

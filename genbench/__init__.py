@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from genbench.records.record import Record as Record
     from genbench.report import load_records as load_records
 
-__version__ = "0.1.0"
+    __version__: str
 
 _HOMES = {
     "Benchmark": "genbench.config",
@@ -72,6 +72,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("genbench")
     if name not in _HOMES:
         raise AttributeError(f"module 'genbench' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

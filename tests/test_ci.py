@@ -19,6 +19,7 @@ from genbench.records.baseline import read_baseline
 
 ROOT = Path(__file__).parent.parent
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+RELEASE = WORKFLOW.with_name("release.yml")
 PAGE = (ROOT / "docs" / "ci.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 BASELINE = ROOT / "benchmarks" / "baselines" / "digits.json"
@@ -30,7 +31,8 @@ def blocks(language: str) -> list[str]:
 
 def workflows() -> dict[str, Any]:
     (for_plugins,) = blocks("yaml")
-    return {"ci.yml": yaml.safe_load(WORKFLOW.read_text()), "docs/ci.md": yaml.safe_load(for_plugins)}
+    own = {path.name: yaml.safe_load(path.read_text()) for path in (WORKFLOW, RELEASE)}
+    return {**own, "docs/ci.md": yaml.safe_load(for_plugins)}
 
 
 def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -58,13 +60,35 @@ def read_by_click(words: list[str]) -> click.Context:
     return context
 
 
-@pytest.mark.parametrize("name", ["ci.yml", "docs/ci.md"])
+@pytest.mark.parametrize("name", ["ci.yml", "release.yml", "docs/ci.md"])
 def test_a_workflow_has_the_shape_that_github_reads(name: str) -> None:
     workflow = workflows()[name]
     assert workflow[True]  # YAML 1.1 reads the key `on` as true
     for step in steps(workflow):
         assert ("uses" in step) != ("run" in step)
-        assert re.fullmatch(r"actions/[a-z-]+@v\d+", step.get("uses", "actions/checkout@v5"))
+        used = step.get("uses", "actions/checkout@v5")
+        assert re.fullmatch(r"actions/[a-z-]+@v\d+|pypa/gh-action-pypi-publish@release/v1", used)
+
+
+def test_only_the_job_that_publishes_may_and_what_it_publishes_was_installed_before() -> None:
+    workflow = workflows()["release.yml"]
+    assert workflow[True] == {"push": {"tags": ["v*"]}}
+    assert workflow["permissions"] == {"contents": "read"}
+    jobs = workflow["jobs"]
+    publishing = [name for name, job in jobs.items() if any("pypi-publish" in str(step) for step in job["steps"])]
+    assert publishing == ["publish"]
+    assert {name for name, job in jobs.items() if "permissions" in job} == {"publish"}
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert (jobs["publish"]["needs"], jobs["install"]["needs"]) == ("install", "build")
+    assert "password" not in RELEASE.read_text()
+
+
+def test_every_python_that_the_distributions_name_is_tried() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [word for each in project["classifiers"] if re.fullmatch(r"3\.\d+", word := each.split(" :: ")[-1])]
+    assert project["requires-python"] == f">={named[0]}"
+    assert workflows()["ci.yml"]["jobs"]["check"]["strategy"]["matrix"]["python"] == named
+    assert workflows()["release.yml"]["jobs"]["install"]["strategy"]["matrix"]["python"] == named
 
 
 def test_every_genbench_command_in_them_and_on_the_page_is_one_that_click_reads() -> None:
@@ -79,8 +103,13 @@ def test_every_genbench_command_in_them_and_on_the_page_is_one_that_click_reads(
 
 def test_every_make_target_in_them_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-    named = re.findall(r"\bmake ([a-z]+)", "\n".join(step.get("run", "") for step in steps(workflows()["ci.yml"])))
-    assert set(named) == {"check", "compare"}
+    named = [
+        target
+        for name in ("ci.yml", "release.yml")
+        for step in steps(workflows()[name])
+        for target in re.findall(r"\bmake ([a-z]+)", step.get("run", ""))
+    ]
+    assert set(named) == {"check", "compare", "dist"}
     assert set(named) | set(re.findall(r"`make ([a-z]+)`", PAGE)) <= targets
 
 

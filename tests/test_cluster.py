@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ pytest.importorskip("distributed")
 
 import genbench
 from genbench.execution import engines
-from genbench.execution.cluster import connection, engine
+from genbench.execution.cluster import admission, connection
 from genbench.records.record import read_records
 
 HERE = Path(__file__).parent
@@ -82,7 +83,7 @@ def cluster(warm_servers: None, warm: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "WORKERS_S", 20.0)
+    monkeypatch.setattr(admission, "WORKERS_S", 20.0)
     monkeypatch.setattr(connection, "CONNECT_S", 20.0)
 
 
@@ -209,7 +210,7 @@ def test_a_scheduler_that_is_not_there_or_alone_is_one_line(
 def test_a_scheduler_without_workers_is_one_line(
     cluster: Cluster, command: Command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "WORKERS_S", 0.0)
+    monkeypatch.setattr(admission, "WORKERS_S", 0.0)
     said = refused(command, cluster.address, model, tmp_path)
     assert f"the scheduler at {cluster.address} has no workers; start some with: dask worker {cluster.address}" in said
 
@@ -308,3 +309,31 @@ def test_a_client_that_comes_back_takes_up_what_runs_on(
     assert record.finished
     begun = time.mktime(time.strptime(record.data["started_at"][:19], "%Y-%m-%dT%H:%M:%S"))
     assert begun - time.timezone < killed_at
+
+
+def test_an_interrupted_run_goes_on_from_its_last_window(
+    cluster: Cluster, model: Path, program: list[str], tmp_path: Path
+) -> None:
+    cluster.revive()
+    shared, marks, noting = tmp_path / "shared", tmp_path / "steps", tmp_path / "model" / "small.py"
+    shutil.copytree(model.parent, noting.parent)
+    note = f"    open({str(marks)!r}, 'a').write('.')\n    loss.backward()\n"
+    noting.write_text(noting.read_text().replace("    loss.backward()\n", note))
+    slow, budget = f"{noting}:pause=0.03", "200steps"
+    asked = ["run", "-m", slow, *FLAGS, "--checkpoint-interval", "1000", "--grace", "60", "--budget", budget]
+    asked += ["--out", str(tmp_path / "out"), "--cluster", cluster.address, "--shared", str(shared)]
+    first = subprocess.Popen([*program, *asked], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: marks.exists() and marks.stat().st_size >= 7)
+    first.send_signal(signal.SIGINT)
+    told = first.communicate(timeout=90)[1]
+    steps = marks.stat().st_size - 1  # one shows beforehand whether its FLOPs can be counted
+    assert first.returncode == 130
+    assert steps < 200
+    assert f"ends as it is told to, after step {steps}\n" in told
+    (path,) = (shared / "checkpoints").iterdir()
+    assert step_of(path) == steps  # nothing was trained in vain
+    lines: list[str] = []
+    again: dict[str, Any] = {**QUICK, "shared": str(shared), "cluster": cluster.address}
+    (record,) = genbench.run([slow], budget=budget, out=tmp_path / "out", progress=lines.append, **again)
+    assert any(f"resumes after step {steps}" in line for line in lines)
+    assert record.finished

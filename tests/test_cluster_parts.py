@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import queue
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -15,10 +17,12 @@ from genbench.config import ModelSpec
 from genbench.errors import InputError
 from genbench.execution.cluster import connection, vetting
 from genbench.execution.cluster.address import Address
-from genbench.execution.cluster.hosting import Throttle
+from genbench.execution.cluster.dispatch import Dispatch
+from genbench.execution.cluster.engine import DaskExecutor
 from genbench.execution.cluster.parcels import ParcelError, pack, unpack
-from genbench.execution.cluster.pool import Pool
+from genbench.execution.cluster.pool import Place, Pool
 from genbench.execution.cluster.sent import Sent
+from genbench.execution.cluster.throttle import Throttle
 from genbench.execution.cluster.vetting import Shipment
 from genbench.execution.executor import FoundModel
 from genbench.execution.limits import UNLIMITED
@@ -91,6 +95,53 @@ def test_where_workers_name_gpus_those_are_the_places() -> None:
         ("b", 2, {"GPU": 1}),
         ("c", 1, {"GPU": 1}),
     ]
+
+
+class Line:
+    """A link that takes what is sent and brings nothing back."""
+
+    token, topic = "run", "topic"
+
+    def __init__(self) -> None:
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.sent_to: list[str] = []
+        self.asked: list[str] = []
+
+    def submit(self, function: object, argument: object, place: Place, *_: object) -> Mock:
+        self.sent_to.append(place.address)
+        return Mock()
+
+    def ask_to_end(self, keys: list[str], workers: list[str]) -> set[str]:
+        self.asked += workers
+        return set(keys)
+
+
+@pytest.mark.parametrize(("ending", "sent_to"), [(False, ["a", "b"]), (True, ["a"])])
+def test_a_cell_that_loses_its_worker_goes_to_another_unless_it_is_to_end(ending: bool, sent_to: list[str]) -> None:
+    pool, line = Pool(), Line()
+    for place in pool.add({name: worker(name, 1) for name in "ab"}):
+        place.ready = True
+    dispatch = Dispatch(line, pool, None, fresh=True)  # type: ignore[arg-type]
+    cell = {"command": "", "cell": {"model": {"name": "vae", "options": {}}}}
+    sent = Sent(0, "run_cell", cell, lambda event: None, UNLIMITED)
+    dispatch.send(sent, pool.places["a"], pool.places["a"].take(0))
+    if ending:
+        assert dispatch.ask_to_end([sent]) == [sent]
+        assert line.asked == ["a"]
+    pool.remove("a")
+    dispatch.lose("a")
+    dispatch.place_homeless()
+    assert line.sent_to == sent_to
+    assert sent.ended is ending
+
+
+def test_without_a_shared_folder_no_cell_is_asked_to_end() -> None:
+    def asked() -> None:
+        raise AssertionError
+
+    executor = DaskExecutor(Address.parse("localhost:8786"), None, False, print)
+    executor._dispatch.cells = lambda: {0: Sent(0, "run_cell", {}, print, UNLIMITED)}  # type: ignore[method-assign]
+    executor.ask_to_end(60.0, asked)
 
 
 def test_of_progress_one_event_a_second_passes_and_of_what_is_said_all_but_a_flood() -> None:

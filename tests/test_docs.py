@@ -93,7 +93,7 @@ def test_every_option_in_the_readme_exists() -> None:
 
 
 def test_every_link_in_the_documentation_leads_somewhere() -> None:
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))):
         prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose):
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,118 +1,34 @@
-"""The import law: a module imports only what stands above it in the flow."""
+"""The import law: a module imports only what stands above it in the flow, and CONTRIBUTING.md draws the same."""
 
 from __future__ import annotations
 
 import ast
-import graphlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import rooms
 
 ROOT = Path(__file__).parent.parent
-ORDER = [
-    "errors",
-    "seeding",
-    "config",
-    "machine",
-    "plugin",
-    "kinds",
-    "datasets",
-    "records",
-    "aggregate",
-    "study",
-    "features",
-    "metrics",
-    "sanity",
-    "training",
-    "evaluation",
-    "cell",
-    "execution",
-    "progress",
-    "report",
-    "changes",
-    "regression",
-    "contract",
-    "scaffold",
-    "api",
-    "cli",
-    "__main__",
-]
 SOURCES = sorted((ROOT / "genbench").rglob("*.py"))
 PLUGIN_SOURCES = sorted(path for path in (ROOT / "plugins").glob("*/genbench_*/**/*.py") if "egg-info" not in str(path))
-
-
-def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Every module that a file imports, anywhere in it, `if TYPE_CHECKING` blocks included, by full name."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-
-
-def part(module: str) -> str:
-    """The wing of a module of genbench, or the file at its top."""
-    return module.split(".")[1]
-
-
-def module_of(path: Path) -> str:
-    """The dotted name of a file below the repository's root."""
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-def below(module: str, tree: ast.AST) -> list[str]:
-    """The lines of a module at which it imports what stands below it."""
-    own = part(module)
-    return [
-        f"{module}:{line}: {own} imports {other}, which stands below it"
-        for line, name in imports(tree)
-        if name.startswith("genbench.") and (other := part(name)) in ORDER and ORDER.index(other) > ORDER.index(own)
-    ]
-
-
-def circles(trees: Mapping[str, ast.AST]) -> list[list[str]]:
-    """The modules, by dotted name, that import one another, straight or through others.
-
-    What a package re-exports is no reason for its parts to import it, so a package counts as a module of its own.
-    """
-    graph = {
-        module: {
-            next(target for target in (name, name.rpartition(".")[0]) if target in trees)
-            for _, name in imports(tree)
-            if name in trees or name.rpartition(".")[0] in trees
-        }
-        - {module}
-        for module, tree in trees.items()
-    }
-    found, left = [], graph
-    while left:
-        try:
-            graphlib.TopologicalSorter(left).prepare()
-            break
-        except graphlib.CycleError as error:
-            found.append(error.args[1])
-            left = {module: of - {error.args[1][0]} for module, of in left.items() if module != error.args[1][0]}
-    return found
-
-
-TREES = {module_of(path): ast.parse(path.read_text()) for path in SOURCES}
+TREES = rooms.parsed(ROOT / "genbench")
 
 
 @pytest.mark.parametrize("module", [module for module in TREES if module != "genbench"])
 def test_a_module_imports_only_what_stands_above_it(module: str) -> None:
-    assert part(module) in ORDER, f"{module} has no place in the order"
-    assert below(module, TREES[module]) == []
-    for line, name in imports(TREES[module]):
+    assert rooms.room(module) in rooms.ORDER, f"{module} has no place in the order"
+    assert rooms.upwards(module, TREES[module]) == []
+    for line, name in rooms.imports(TREES[module]):
         assert not name.startswith("genbench_"), f"{module}:{line}: the core imports the plugin {name}"
 
 
 def test_no_module_imports_one_that_imports_it() -> None:
-    without_top = {module: tree for module, tree in TREES.items() if module != "genbench"}
-    assert circles(without_top) == []
+    assert rooms.circles(TREES) == []
+    for folder in sorted((ROOT / "plugins").glob("*/genbench_*/")):
+        assert rooms.circles(rooms.parsed(folder)) == []
 
 
 @pytest.mark.parametrize("guard", ["", "if TYPE_CHECKING:\n    "])
@@ -123,22 +39,41 @@ def test_a_planted_circle_and_a_step_upwards_are_refused(guard: str) -> None:
         "genbench.machine.three": ast.parse(f"{guard}import genbench.machine.one"),
         "genbench.machine.apart": ast.parse("from genbench.machine import one"),
     }
-    assert [sorted(set(circle)) for circle in circles(planted)] == [
+    assert [sorted(set(circle)) for circle in rooms.circles(planted)] == [
         ["genbench.machine.one", "genbench.machine.three", "genbench.machine.two"]
     ]
-    assert below("genbench.machine.one", ast.parse(f"{guard}from genbench.cell import run"))
-    assert not below("genbench.cell.one", ast.parse(f"{guard}from genbench.machine import atomic"))
+    assert rooms.upwards("genbench.machine.one", ast.parse(f"{guard}from genbench.cell import run"))
+    assert not rooms.upwards("genbench.cell.one", ast.parse(f"{guard}from genbench.machine import atomic"))
+
+
+def test_the_drawing_in_contributing_is_that_of_the_code() -> None:
+    page = rooms.PAGE.read_text(encoding="utf-8")
+    assert rooms.with_drawing(page, rooms.drawing(TREES)) == page, "run: python benchmarks/rooms.py --write"
+    old, new = (f"above {rooms.BEGIN}\n\n{drawn}\n\n{rooms.END} below" for drawn in ("old", "new"))
+    assert rooms.with_drawing(old, "new") == new
+
+
+def test_an_arrow_is_left_out_where_a_longer_way_leads_to_the_same_room() -> None:
+    graph = {"a": [], "b": ["a"], "c": ["a", "b"], "d": ["a", "c"], "e": ["a"]}
+    assert rooms.arrows(graph) == [("b", "a"), ("c", "b"), ("d", "c"), ("e", "a")]
+
+
+def test_the_outline_lists_the_rooms_in_order_with_their_own_words_and_imports() -> None:
+    text = rooms.outline(TREES)
+    assert re.findall(r"^ *\d+  (\S+)", text, re.MULTILINE) == rooms.ORDER
+    assert " 1  errors      The errors a user sees" in text
+    assert re.search(r"^ *\d+  aggregate .*\n +imports records$", text, re.MULTILINE)
 
 
 def test_the_top_holds_the_wings_and_little_else() -> None:
     flat = {path.stem for path in (ROOT / "genbench").glob("*.py")}
     assert flat == {"__init__", "__main__", "api", "errors", "seeding"}
-    assert {part(module) for module in TREES if module != "genbench"} == set(ORDER)
+    assert {rooms.room(module) for module in TREES if module != "genbench"} == set(rooms.ORDER)
 
 
 def test_metrics_import_torch_and_torchmetrics_alone() -> None:
     for path in (ROOT / "genbench" / "metrics").glob("*.py"):
-        for line, name in imports(ast.parse(path.read_text())):
+        for line, name in rooms.imports(ast.parse(path.read_text())):
             top = name.split(".")[0]
             allowed = top in ("torch", "torchmetrics", "__future__") or top in sys.stdlib_module_names
             # Importing torchmetrics imports torchvision, which fails beside a CPU torch unless operators are declared.
@@ -150,7 +85,7 @@ def test_metrics_import_torch_and_torchmetrics_alone() -> None:
 def test_a_plugin_imports_only_the_public_names(path: Path) -> None:
     import genbench
 
-    for line, name in imports(ast.parse(path.read_text())):
+    for line, name in rooms.imports(ast.parse(path.read_text())):
         if name.split(".")[0] == "genbench":
             assert name.removeprefix("genbench.") in genbench.__all__, f"{path}:{line}: {name} is not public"
 

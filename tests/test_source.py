@@ -163,6 +163,7 @@ def test_of_a_package_every_file_counts_but_caches_and_hidden_ones(write: Write,
         "a.pyc",
         "deep/.hidden",
         "x.egg-info/PKG-INFO",
+        "py.typed",
         "cache/CACHEDIR.TAG",
         "cache/a",
     ]

@@ -10,7 +10,6 @@ from typing import NoReturn
 
 import click
 
-from genbench import __version__
 from genbench.cli.aggregate import aggregate
 from genbench.cli.baseline import baseline
 from genbench.cli.compare import compare
@@ -34,7 +33,7 @@ KEEPS_NOTHING = ("evaluate", "plugin", "statistics")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="genbench")
+@click.version_option(package_name="genbench", prog_name="genbench")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Benchmark image generative models on equal budgets, with numbers that can be traced.

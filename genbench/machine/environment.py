@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-import genbench
 from genbench.errors import InputError
 from genbench.machine import processors
 
@@ -64,7 +64,7 @@ def share(name: str, slot: int = 0, jobs: int = 1) -> torch.device:
 def describe(device: torch.device) -> dict[str, Any]:
     """Return the versions and the machine as plain values for a record."""
     return {
-        "genbench": genbench.__version__,
+        "genbench": version("genbench"),
         "commit": commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -92,7 +92,7 @@ def processor() -> str:
 
 def commit() -> str | None:
     """Return the commit of genbench's own checkout, with `+` if files differ from it; None outside a checkout."""
-    folder = Path(genbench.__file__).parent.parent
+    folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None
     try:

@@ -19,7 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import genbench
 from genbench.config.target import Target
 from genbench.machine import atomic
 from genbench.records.record import RecordError, record_contents
@@ -173,7 +172,7 @@ def _checksum(path: Path) -> str:
 @functools.cache
 def _program() -> str:
     """Return what determines how given records are rendered: genbench's sources, and the libraries it draws with."""
-    root = Path(genbench.__file__).parent
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _DRAWN_WITH).encode())
     for path in sorted([*root.rglob("*.py"), *root.glob("report/web/assets/*")]):
         digest.update(f"{path.relative_to(root).as_posix()} {_checksum(path)}\n".encode())

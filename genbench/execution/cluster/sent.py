@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Sent:
     log: Path | None = None
     pinned: bool = False
     outcome: Outcome = field(default_factory=Outcome)
-    expected: dict[str, Any] | None = None  # what a worker that has come late must say
+    on_answer: Callable[[Outcome], None] | None = None  # is called once a worker has brought it to its end
     ended: bool = False
     killed: bool = False
     place: Place | None = None

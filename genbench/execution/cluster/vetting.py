@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import genbench
 from genbench.config import ModelSpec
 from genbench.errors import InputError
 from genbench.execution.executor import FoundModel
@@ -28,13 +27,13 @@ __all__ = ["Shipment", "differing_models", "differing_software", "found_here", "
 @functools.cache
 def software() -> dict[str, str]:
     """Return what numbers depend on beside plugins and data: the versions, and the hash of genbench's own source."""
-    folder = Path(genbench.__file__).parent
+    folder = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return {
-        "genbench": genbench.__version__,
+        "genbench": importlib.metadata.version("genbench"),
         "genbench's source": digest.hexdigest()[:12],
         "torch": importlib.metadata.version("torch").partition("+")[0],  # the client may do without CUDA
         "Python": platform.python_version(),

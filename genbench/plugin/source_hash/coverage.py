@@ -16,7 +16,7 @@ from genbench.plugin.source_hash.reading import read
 
 __all__ = ["coverage"]
 
-_LEFT_OUT = (".pyc", ".pyo", ".egg-info", ".dist-info", "__pycache__")
+_LEFT_OUT = (".pyc", ".pyo", ".egg-info", ".dist-info", "__pycache__", "py.typed")  # none changes what code does
 _CACHE_TAG = "CACHEDIR.TAG"  # https://bford.info/cachedir: whatever lies there can be made again
 
 

@@ -1,0 +1,179 @@
+"""The fork server of one worker, in which its cells run with the limits that they have anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import GenbenchError, InputError
+from genbench.execution.cluster.hosted import Hosted, failed
+from genbench.execution.cluster.throttle import Throttle
+from genbench.execution.cluster.vetting import Shipment, differing_models
+from genbench.execution.limits import Limits
+from genbench.execution.local import ForkServer, ServerError
+
+__all__ = ["Host"]
+
+TURN_S = 0.1  # between looks at what is asked
+FOLLOWING_S = 0.5  # between looks whether the one who asked is still there
+IDLE_S = 60.0  # without anything to do, after which the server ends
+KEPT_S = 3600.0  # for which the answer to one who has gone is kept
+
+
+class Host(threading.Thread):
+    """The fork server of one worker. It is started by this thread, which lives as long as the worker does.
+
+    Args:
+        folder: of the worker, for what it has to write.
+        tell: takes a topic and a message for whoever listens to that.
+    """
+
+    def __init__(self, folder: Path, tell: Callable[[str, dict[str, Any]], None]) -> None:
+        super().__init__(name="genbench", daemon=True)
+        self.folder = Path(tempfile.mkdtemp(dir=folder, prefix="genbench-"))
+        self._tell = tell
+        self._asked: queue.SimpleQueue[Callable[[ForkServer], None] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._all: dict[str, Hosted] = {}
+        self._running: dict[int, Hosted] = {}
+        self._closing = False
+
+    def run(self) -> None:
+        """Serve until the worker is closed; a server is there only while there is something to do."""
+        while not self._closing:
+            asked = self._asked.get()
+            if asked is None:
+                continue
+            try:
+                with ForkServer() as server:
+                    asked(server)
+                    self._serve(server)
+            except ServerError as error:
+                for each in self._each_running():
+                    each.end({"lost": str(error)})
+        for each in self._each_running():
+            each.end({"lost": "the worker was closed"})
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _serve(self, server: ForkServer) -> None:
+        idle_since, leaving = time.monotonic(), False
+        while not self._closing:
+            with contextlib.suppress(queue.Empty):
+                asked = self._asked.get(block=not self._running, timeout=TURN_S)
+                leaving = asked is None
+                if asked is not None:
+                    asked(server)
+                    continue
+            if leaving and not self._running:
+                return
+            for task in server.wait(TURN_S):
+                each = self._running.pop(task.number)
+                each.end(each.answer_of(task.outcome))
+            if self._running:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > IDLE_S:
+                return
+
+    def _each_running(self) -> list[Hosted]:
+        with self._lock:
+            left = [each for each in self._all.values() if not each.ended.is_set()]
+        self._running.clear()
+        return left
+
+    def follow(self, asked: Mapping[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
+        """Start what is asked for, or go on following it where it runs already; return how it ended.
+
+        Where nobody wants it any more it runs on, for whoever comes back to it.
+        """
+        with self._lock:
+            self._forget_old()
+            each = self._all.get(asked["key"])
+            if each is None:
+                each = Hosted(asked["key"], Path(tempfile.mkdtemp(dir=self.folder)))
+                self._all[each.key] = each
+                self._asked.put(lambda server: self._start(each, asked, server))
+            each.topic = asked["topic"]
+        while not each.ended.wait(FOLLOWING_S):
+            if not is_wanted():
+                return {}
+        if "files" not in each.answer:  # what failed runs again when it is asked for again
+            with self._lock:
+                self._all.pop(each.key, None)
+        return each.answer
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        for key, each in list(self._all.items()):
+            if each.ended.is_set() and now - each.ended_at > KEPT_S:
+                del self._all[key]
+
+    def _start(self, each: Hosted, asked: Mapping[str, Any], server: ForkServer) -> None:
+        if not each.wanted:
+            return
+        throttle = Throttle()
+
+        def on_event(event: dict[str, Any]) -> None:
+            if throttle.passes(event, time.monotonic()):
+                self._tell(each.topic, {"key": each.key, "event": event})
+
+        try:
+            payload = each.placed(asked)
+        except (GenbenchError, OSError) as error:
+            each.end(failed(str(error), "input" if isinstance(error, InputError) else "failure"))
+            return
+        log = each.folder / "log" if asked["task"] == "run_cell" else None
+        try:
+            each.running = server.start(asked["task"], payload, on_event, log, Limits(**asked["limits"]))
+        except ServerError as error:
+            each.end({"lost": str(error)})
+            raise
+        self._running[each.running.number] = each
+
+    def unpack(self, shipments: Sequence[Shipment]) -> list[str]:
+        """Write the files of the models that are sent along; return how models here differ from those."""
+        for each in shipments:
+            each.unpack(self.folder / each.key)
+        return differing_models(shipments, self.folder)
+
+    def keys(self) -> list[str]:
+        """Return what runs here, and what has ended and was not forgotten."""
+        with self._lock:
+            return list(self._all)
+
+    def end(self, keys: Sequence[str]) -> None:
+        """End and forget these, and the server where nothing else runs. Returns at once."""
+        with self._lock:
+            for key in keys:
+                each = self._all.pop(key, None)
+                if each is not None:
+                    each.wanted = False
+                    if each.running is not None and not each.ended.is_set():
+                        each.running.kill()
+        self._asked.put(None)
+
+    def ask_to_end(self, keys: Sequence[str]) -> list[str]:
+        """Ask what runs here under these keys to end with a checkpoint; return those keys. Returns at once."""
+        with self._lock:
+            here = [self._all[key] for key in keys if key in self._all]
+        if any(not each.ended.is_set() for each in here):  # else a server would be started for it
+            self._asked.put(lambda server: _ask_to_end(here))
+        return [each.key for each in here]
+
+    def close(self) -> None:
+        """End everything."""
+        self._closing = True
+        self._asked.put(None)
+        self.join(timeout=10)
+
+
+def _ask_to_end(all_: Sequence[Hosted]) -> None:
+    for each in all_:
+        if each.running is not None and not each.ended.is_set():
+            each.running.ask_to_end()

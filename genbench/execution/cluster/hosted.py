@@ -1,0 +1,95 @@
+"""One task on a worker: where it lies, whether it runs, and what whoever asked for it is told of its end."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import InputError
+from genbench.execution.cluster import parcels
+from genbench.execution.cluster.vetting import Shipment, found_here
+from genbench.execution.running import Outcome, Running
+from genbench.machine.privacy import without_paths
+from genbench.records.record import checkpoint_path
+
+__all__ = ["Hosted", "failed"]
+
+
+@dataclass
+class Hosted:
+    """One task on this worker; `answer` is complete once it has `ended`."""
+
+    key: str
+    folder: Path
+    answer: dict[str, Any] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
+    ended_at: float = 0.0
+    running: Running | None = None
+    topic: str = ""  # on which whoever follows it listens
+    wanted: bool = True
+
+    def end(self, answer: dict[str, Any]) -> None:
+        """Say how it ended."""
+        self.answer, self.ended_at = answer, time.monotonic()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.ended.set()
+
+    def answer_of(self, outcome: Outcome) -> dict[str, Any]:
+        """Return what whoever asked is told of its outcome: plain values and bytes."""
+        told = {
+            "value": outcome.value,
+            "stage": outcome.stage,
+            "kind": outcome.kind,
+            **without_paths(
+                {"reason": outcome.reason, "traceback": outcome.traceback, "log_tail": outcome.log_tail},
+                self.folder.parent,
+                self.folder,
+            ),
+        }
+        log = self.folder / "log"
+        answer: dict[str, Any] = {"outcome": told, "log": log.read_bytes() if log.is_file() else b""}
+        if outcome.value is not None and log.is_file():
+            try:
+                answer |= parcels.pack(self.folder, str(outcome.value["id"]))
+            except (OSError, ValueError, LookupError) as error:
+                return failed(f"what the cell left on its worker cannot be read: {error}")
+        return answer
+
+    def placed(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return its payload with what lies elsewhere on this machine: folders, and the model's code.
+
+        Raises:
+            GenbenchError: the model is not here as it was sent.
+            OSError: a folder cannot be made.
+        """
+        payload = dict(asked["payload"])
+        shipment: Shipment | None = asked["model"]
+        if asked["task"] != "check_data" and shipment is not None:
+            folder = self.folder.parent / shipment.key
+            found, covered, own = found_here(shipment, folder)
+            cell = payload["cell"]
+            payload["cell"] = {**cell, "model": {**cell["model"], "name": shipment.spec(folder).name}}
+            if own.source_sha256 != shipment.source_sha256:
+                raise InputError(f"{found}: its source here is not that of the cell; run the same command again")
+            if asked["task"] == "run_cell":
+                payload["covered"] = covered and covered.to_json()
+        if asked["task"] == "run_cell":
+            payload["directory"] = str(self.folder)
+            if asked["shared"] is not None:
+                checkpoints = Path(asked["shared"]) / "checkpoints"
+                checkpoints.mkdir(parents=True, exist_ok=True)
+                (self.folder / "checkpoints").symlink_to(checkpoints)
+                if asked["anew"]:
+                    checkpoint_path(self.folder, payload["id"]).unlink(missing_ok=True)
+        return payload
+
+
+def failed(reason: str, kind: str = "failure") -> dict[str, Any]:
+    """Return what whoever asked is told of a task that could not be begun, or whose files cannot be read."""
+    words = {"stage": "start", "kind": kind, "reason": reason, "traceback": "", "log_tail": ""}
+    return {"outcome": {"value": None, **words}, "log": b""}

@@ -1,0 +1,109 @@
+"""The line to a scheduler: all that comes over it lands in one inbox, and what is asked over it is bounded in time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from distributed import Client, Future
+
+from genbench.errors import GenbenchError
+from genbench.execution.cluster import hosting
+from genbench.execution.cluster.address import Address
+from genbench.execution.cluster.connection import connect
+from genbench.execution.cluster.pool import Place
+
+__all__ = ["END_S", "Link"]
+
+END_S = 10.0  # for workers to end what runs, at the end
+ASK_S = 5.0  # for workers to be told that cells are to end
+
+
+class Link:
+    """One client of one scheduler.
+
+    Args:
+        address: of the scheduler.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.token = os.urandom(4).hex()  # of this run, in the names that it gives to tasks
+        self.topic = f"genbench-{self.token}"
+        self.inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.client: Client
+
+    def open(self) -> None:
+        """Connect; raise `InputError` where no scheduler answers."""
+        for name in ("distributed", "tornado"):  # a lost connection is told here, in one line
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.client = connect(self.address)
+
+    def listen(self) -> None:
+        """Have the inbox told of events and of workers that come and go."""
+        self.client.subscribe_topic(self.topic, lambda event: self.inbox.put(("event", event[1])))
+        self.client.subscribe_topic("all", lambda event: self.inbox.put(("workers", event[1])))
+
+    def check(self) -> None:
+        """Raise `GenbenchError` where the scheduler is gone."""
+        if self.client.status != "running":
+            raise GenbenchError(
+                f"the scheduler at {self.address.scheduler} is gone; what is finished is safe: start it and its "
+                "workers again, and the same command goes on"
+            )
+
+    def workers(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """Return what the scheduler says of its workers, by address; None where it does not answer, as in a stall."""
+        try:
+            # Not `scheduler_info`, whose copy a periodic update of Dask's empties of workers.
+            scheduler: Any = self.client.scheduler
+            workers: Mapping[str, Mapping[str, Any]] = self.client.sync(scheduler.identity, n_workers=-1)["workers"]
+        except (OSError, TimeoutError):  # `check` knows more
+            return None
+        return workers
+
+    def submit(
+        self,
+        function: Callable[[dict[str, Any]], Any],
+        argument: dict[str, Any],
+        place: Place,
+        name: str,
+        resources: dict[str, float] | None = None,
+    ) -> Future[Any]:
+        """Have a function called on one worker and no other, once."""
+        return self.client.submit(
+            function,
+            argument,
+            key=f"genbench-{name}",
+            workers=[place.address],
+            allow_other_workers=False,
+            resources=resources,
+            retries=0,
+            pure=False,
+        )
+
+    def ask_to_end(self, keys: Sequence[str], workers: Sequence[str]) -> set[str]:
+        """Have workers ask the cells of these keys to end; return the keys of those that were asked."""
+        try:
+            answers = self.client.sync(
+                self.client._run,
+                hosting.ask_to_end,
+                keys,
+                workers=list(workers),
+                on_error="ignore",
+                callback_timeout=ASK_S,
+            )
+        except (OSError, TimeoutError):  # what was asked nevertheless ends, and what was not is ended with the run
+            return set()
+        return {key for answer in answers.values() if isinstance(answer, list) for key in answer}
+
+    def close(self, keys: Sequence[str]) -> None:
+        """End what runs under these keys on any worker, and leave."""
+        with contextlib.suppress(Exception):  # a worker or the scheduler may be gone, or not answer
+            self.client.unsubscribe_topic("all")  # else the scheduler would complain of a listener that has left
+            self.client.sync(self.client._run, hosting.end, keys, callback_timeout=END_S)
+        self.client.close(timeout=END_S)

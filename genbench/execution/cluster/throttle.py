@@ -1,0 +1,29 @@
+"""Keeps what a cell tells from filling the network of its cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Throttle"]
+
+EVENT_INTERVAL_S = 1.0  # between two events of a kind; the network is shared by all cells
+BURST = {"stage": 50, "notice": 50}  # of these so many come at once
+
+
+class Throttle:
+    """Lets of each kind of event pass no more than a network and an eye can follow, by its caller's clock (seconds)."""
+
+    def __init__(self) -> None:
+        self._passed: dict[str, int] = {}
+        self._last: dict[str, float] = {}
+
+    def passes(self, event: Mapping[str, Any], now: float) -> bool:
+        """Return whether an event that comes `now` is passed on."""
+        kind = event["event"]
+        due = now - self._last.get(kind, -EVENT_INTERVAL_S) >= EVENT_INTERVAL_S
+        if not due and self._passed.get(kind, 0) >= BURST.get(kind, 0):
+            return False
+        self._passed[kind] = self._passed.get(kind, 0) + 1
+        self._last[kind] = now
+        return True
