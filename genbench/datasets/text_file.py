@@ -72,7 +72,7 @@ def _windows(request: Request, wholes: Sequence[str]) -> Dataset:
     kind = texts.alphabet_of(request, wholes)
     tokens = [texts.tokens_of(request, kind, whole) for whole in wholes]
     if len(tokens) == 2:
-        return texts.windows_of(request, kind, *tokens, window)
+        return texts.windows_of(request, kind, tokens[0], tokens[1], window)
     (whole,) = tokens
     count = len(whole) // window
     if count < 2:
