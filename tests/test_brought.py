@@ -19,8 +19,9 @@ from genbench.contract.fault import Caution, Fault
 from genbench.records.record import cell_id, read_records
 
 HERE = Path(__file__).parent / "brought"
-FIXTURES = {"spectra": "spectra_images", "centroid": "centroid_gap"}
-BRINGS = {"spectra": "dataset", "centroid": "metric"}
+FIXTURES = {"spectra": "spectra_images", "centroid": "centroid_gap", "lenet": "lenet_features"}
+BRINGS = {"spectra": "dataset", "centroid": "metric", "lenet": "extractor"}
+ARTICLES = {"extractor": "an"}
 SLOW = {"repeats_elsewhere"}  # starts a process; the fixtures are put under it
 SPECTRA = "spectra:size=8,count=64,held_out=32"
 ASKED = ("--budget", "2steps", "--batch-size", "16", "--seeds", "1", "--evaluations", "1", "--no-controls", "--quiet")
@@ -60,6 +61,8 @@ def test_they_are_listed_with_their_distribution_and_not_imported(installed: Pat
     assert "(enable with --metrics +centroid-gap)\n  from centroid-gap 0.1.0\n" in shown["metrics"]
     assert f"dataset spectra  spectra-images 0.1.0  {summary}" in shown["models"]
     assert f"ok  spectra           spectra-images 0.1.0, local, {installed}/spectra_images.py" in shown["doctor"]
+    assert "extractor lenet  lenet-features 0.1.0  LeNet-5 with random weights" in shown["models"]
+    assert f"ok  lenet             lenet-features 0.1.0, local, {installed}/lenet_features.py" in shown["doctor"]
     assert "Metrics of plugins\n  ok  centroid-gap      centroid-gap 0.1.0, local" in shown["doctor"]
     assert not {*FIXTURES.values()} & {*sys.modules}
 
@@ -74,6 +77,7 @@ def test_the_options_of_a_dataset_are_shown(installed: Path, command: Command) -
     [
         (SPECTRA, "dataset", {"known": "skipped", "image_size": "skipped"}),
         ("centroid-gap", "metric", {"near_best": "warning"}),  # noise has its centroid in the middle, as the data do
+        ("lenet", "extractor", {}),
     ],
 )
 def test_they_pass_their_contracts(installed: Path, name: str, family: str, told: dict[str, str]) -> None:
@@ -82,8 +86,19 @@ def test_they_pass_their_contracts(installed: Path, name: str, family: str, told
 
 
 def test_they_are_used_together_in_one_benchmark(installed: Path, command: Command, tiny: Path, tmp_path: Path) -> None:
-    asked = ("run", "-m", f"{tiny}:width=8", "-d", SPECTRA, "--metrics", "+centroid-gap", *ASKED)
-    allowed = ("--plugins-from", "file,spectra-images,centroid_gap")
+    asked = (
+        "run",
+        "-m",
+        f"{tiny}:width=8",
+        "-d",
+        SPECTRA,
+        "--extractor",
+        "lenet",
+        "--metrics",
+        "+centroid-gap",
+        *ASKED,
+    )
+    allowed = ("--plugins-from", "file,spectra-images,centroid_gap,lenet-features")
     command(*asked, *allowed, "--out", str(tmp_path), cwd=installed)
     (record,) = read_records(tmp_path)
 
@@ -94,6 +109,11 @@ def test_they_are_used_together_in_one_benchmark(installed: Path, command: Comma
     recipe = record.data["recipes"][record.data["numbers"]["centroid_gap"]["recipe"]]
     assert recipe["plugin"].startswith("centroid-gap 0.1.0 sha256:")
     assert recipe["dataset_plugin"].startswith("spectra-images 0.1.0 sha256:")
+    told = record.data["recipes"][record.data["numbers"]["fd"]["recipe"]]
+    assert told["extractor_plugin"].startswith("lenet-features 0.1.0 sha256:")
+    assert told["weights_sha256"] == cell["extractor"]["weights_sha256"]
+    assert cell["extractor"]["extractor_plugin"] == told["extractor_plugin"]
+    assert "extractor_plugin" not in recipe  # it reads images alone
     assert recipe["directions"] == {"centroid_gap": "lower", "centroid_spread": None}
 
     page = (tmp_path / "report.md").read_text()
@@ -108,6 +128,7 @@ def test_they_are_used_together_in_one_benchmark(installed: Path, command: Comma
 
     assert with_source(cell["dataset"]["plugin"]["source_sha256"]) == record.id
     assert with_source("0" * 64) != record.id
+    assert cell_id({**cell, "extractor": {**cell["extractor"], "extractor_plugin": "another"}}) != record.id
 
 
 @pytest.mark.parametrize(
@@ -131,14 +152,14 @@ def test_what_is_not_allowed_or_not_there_is_one_line_before_anything_starts(
 @pytest.mark.parametrize(("folder", "module"), FIXTURES.items())
 def test_its_page_shows_it_as_it_is(folder: str, module: str) -> None:
     family = BRINGS[folder]
-    page = (HERE.parent.parent / "docs" / f"write-a-{family}.md").read_text()
+    page = (HERE.parent.parent / "docs" / f"write-{ARTICLES.get(family, 'a')}-{family}.md").read_text()
     for name, language in ((f"{module}.py", "python"), ("pyproject.toml", "toml")):
         assert f"```{language} {name}\n{(HERE / folder / name).read_text()}```" in page
     suite = BroughtContract(module, family).suite
     assert [f"| `{check.name}` | {check.promise} |" in page for check in suite.checks] == [True] * len(suite.checks)
 
 
-@pytest.mark.parametrize(("start", "name"), [("dataset", "my-data"), ("metric", "my-metric")])
+@pytest.mark.parametrize(("start", "name"), [("dataset", "my-data"), ("metric", "my-metric"), ("extractor", "my-eyes")])
 def test_what_new_writes_passes_its_contract(
     start: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,8 @@ class _Follower:
         size = self.settings.ranks
         slot, jobs = payload["slot"] * size + rank, payload["jobs"] * size
         self.device = environment.share(payload["description"]["device"], slot, jobs)
-        self.dataset = preflight.load_dataset(self.cell.dataset, self.settings, payload.get("plugins_from"))
+        self.plugins_from = payload.get("plugins_from")
+        self.dataset = preflight.load_dataset(self.cell.dataset, self.settings, self.plugins_from)
         with world.importing():
             self.plugin = loading.load(finding.find(self.cell.model, [payload["distribution"]]))
         path = checkpoint_path(Path(payload["directory"]), payload["id"])
@@ -120,4 +121,5 @@ class _Follower:
     @functools.cached_property
     def extractor(self) -> Any:
         """The extractor; the first rank has ensured that it is in the cache."""
-        return preflight.load_extractor(self.dataset, self.settings, self.device, Events(lambda event: None))
+        emit = Events(lambda event: None)
+        return preflight.load_extractor(self.dataset, self.settings, self.device, emit, self.plugins_from)

@@ -16,7 +16,7 @@ from genbench.errors import InputError, PluginError, Unsuitable
 from genbench.evaluation import measurement, targets
 from genbench.evaluation.brought import PLUGIN
 from genbench.evaluation.selection import select
-from genbench.features.extractor import Extractor
+from genbench.features.extractor import Extractor, FeatureError
 from genbench.machine import environment
 from genbench.metrics.metric import Metric
 from genbench.plugin import finding, loading, options
@@ -35,8 +35,17 @@ def load_dataset(name: str, settings: Settings, plugins_from: Sequence[str] | No
     return datasets.load(name, data_root=root, image_size=settings.image_size, plugins_from=plugins_from)
 
 
-def load_extractor(dataset: Dataset, settings: Settings, device: torch.device, emit: Emit) -> Any:
-    """Load the extractor that the settings name; training or downloading it reports its progress."""
+def load_extractor(
+    dataset: Dataset,
+    settings: Settings,
+    device: torch.device,
+    emit: Emit,
+    plugins_from: Sequence[str] | None = None,
+) -> Any:
+    """Load the extractor that the settings name; training or fetching it reports its progress.
+
+    One of a plugin comes from one of `plugins_from` (None: any).
+    """
     from genbench import features
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -50,6 +59,7 @@ def load_extractor(dataset: Dataset, settings: Settings, device: torch.device, e
         profile=settings.profile,
         precision=settings.eval_precision,
         progress=progress,
+        plugins_from=plugins_from,
     )
 
 
@@ -81,10 +91,13 @@ def check_data(cell: Cell, emit: Emit, plugins_from: Sequence[str] | None = None
     if (fault := shortage(samples * dataset.shape.numel() * dataset.train.items.element_size())) is not None:
         raise InputError(f"{samples:,} samples of {cell.dataset} {fault}")
     emit({"event": "stage", "stage": f"extractor for {cell.dataset}"})
-    extractor = load_extractor(dataset, settings, device, emit)
+    extractor = load_extractor(dataset, settings, device, emit, plugins_from)
     metrics = select(settings.metrics, dataset.kind.name, plugins_from)
     targets.check_measured(settings, dataset.kind.name, extractor.earned, cell.dataset)
-    measurement.reference_for(dataset, extractor, emit)
+    try:
+        measurement.reference_for(dataset, extractor, emit)
+    except FeatureError as error:  # nothing could be measured
+        raise InputError(str(error)) from error
     return {
         "device": str(device),
         "samples": samples,

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from genbench.cell.events import Emit
 from genbench.cell.forked import Followers
-from genbench.features.extractor import Extractor, Features, default_batch_size, extract
+from genbench.errors import PluginError
+from genbench.features.extractor import Extractor, FeatureError, Features, default_batch_size, extract
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training.ranks.group import LOOPBACK, ProcessGroup
@@ -93,7 +94,10 @@ class Ranks:
         for rank in busy:
             self._others.tell(rank, {"do": "extract", "shape": list(parts[rank].shape), "batch_size": size})
             self._group.send(parts[rank], rank)
-        found = [extract(extractor, parts[0], batch_size=size)]
+        try:
+            found = [extract(extractor, parts[0], batch_size=size)]
+        except FeatureError as error:  # the others send theirs: no number can be left out and the rest be measured
+            raise PluginError(str(error)) from error
         found += [self._received(extractor, len(parts[rank]), rank) for rank in busy]
         logits = [each.logits for each in found if each.logits is not None]
         return Features(torch.cat([each.features for each in found]), torch.cat(logits) if logits else None)

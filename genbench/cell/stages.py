@@ -81,7 +81,7 @@ class _CellRun:
         self.events.stage("loading")
         allowed = self.payload.get("plugins_from")
         self.dataset = preflight.load_dataset(self.cell.dataset, self.settings, allowed)
-        extractor = preflight.load_extractor(self.dataset, self.settings, self.device, self.events)
+        extractor = preflight.load_extractor(self.dataset, self.settings, self.device, self.events, allowed)
         reference = measurement.reference_for(self.dataset, extractor, self.events)
         metrics = select(self.settings.metrics, self.dataset.kind.name, allowed)
         preflight.check_unchanged(self.payload["description"], self.dataset, extractor, metrics)

@@ -21,6 +21,7 @@ def datasets(name: str | None, data_root: Path | None) -> None:
     Plugins are listed from the distributions' metadata and not imported. With NAME, that of a plugin: its options.
 
     `-d NAME:fraction=F` trains on that share of any of them, and `held_out=N` holds out so many.
+    `-d npz:PATH,held_out=PATH` holds out all of another file, and so it is with folders.
 
     \b
     Examples:
@@ -48,6 +49,8 @@ def datasets(name: str | None, data_root: Path | None) -> None:
         say(f"  {offer.found.summary()}")
         say(f"  from {offer.origin}")
     click.echo(f"a part: {OPTIONS} behind the colon, or the path, of any: mnist:fraction=0.01,held_out=1000")
+    own = ", ".join(source.name for source in SOURCES.values() if source.own_held_out)
+    click.echo(f"a held-out part of your own: held_out=PATH behind the path, of {own}: npz:a.npz,held_out=b.npz")
     click.echo(data_root_line(data_root))
 
 

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     default="auto",
     metavar="E",
     help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; of texts ngram, "
-    "classifier, minilm; of clips log-mel, classifier, vggish.",
+    "classifier, minilm; of clips log-mel, classifier, vggish; or a plugin's.",
 )
-@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2, CLIP or VGGish.")
+@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2, CLIP, VGGish or a plugin's extractor.")
 @click.option(
     "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
 )

@@ -36,7 +36,7 @@ def plugin() -> None:
     """
 
 
-@plugin.command(short_help="Write an installable plugin that works: a model, a dataset, a metric.")
+@plugin.command(short_help="Write an installable plugin that works: a model, dataset, extractor or metric.")
 @click.argument("name")
 @click.option("--family", type=click.Choice(FAMILIES), default="vae", show_default=True, help="What to start from.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.  [default: NAME]")
@@ -91,6 +91,7 @@ def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -
       genbench plugin check rnn --shape 16
       genbench plugin check vae:beta=4 --device cuda
       genbench plugin check my-data --family dataset
+      genbench plugin check my-extractor:weights=trained.pth --family extractor
     """
     try:
         from genbench.contract import run_contract

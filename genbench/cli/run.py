@@ -72,9 +72,9 @@ OF_TRAINING = (
     "--extractor",
     metavar="E",
     help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; of texts ngram, "
-    "classifier, minilm; of clips log-mel, classifier, vggish.  [default: auto]",
+    "classifier, minilm; of clips log-mel, classifier, vggish; or a plugin's.  [default: auto]",
 )
-@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2, CLIP or VGGish.")
+@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2, CLIP, VGGish or a plugin's extractor.")
 @click.option(
     "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
 )

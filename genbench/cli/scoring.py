@@ -122,6 +122,7 @@ def _measured(request: Request, show: Show, side: Opened) -> Scored:
 
 def _title(request: Request, count: int, data: Dataset, extractor: Extractor) -> str:
     from genbench.features import FROM_A_FILE, extractors_of
+    from genbench.features.brought import PLUGIN
 
     against = str(request.reference) if request.dataset is None else data.name
     if extractor.earned.get("fd") == "fid":
@@ -132,6 +133,8 @@ def _title(request: Request, count: int, data: Dataset, extractor: Extractor) ->
         what = "Inception with other weights than those of 2015, so fd is no FID"
     else:
         kind = "a vision transformer from a file" if extractor.name in FROM_A_FILE else "a small classifier"
+        if plugin := extractor.fields.get(PLUGIN):
+            kind = f"brought by {str(plugin).partition(' sha256:')[0]}"
         what = f"{extractor.name}, {_WHAT.get(extractor.name, kind)}, so fd is no FID"
         if "inception" in extractors_of(data.kind.name):
             what += "; for that add --extractor inception"

@@ -33,7 +33,7 @@ class Settings:
         compile: whether networks are compiled.
         ranks: processes that train one cell together, each on a device of its own and its rows of the batch.
         cuda_graph: whether the steps of models that declare `capturable` are replayed from a CUDA graph.
-        extractor: a key of `genbench.features.EXTRACTORS`.
+        extractor: a key of `genbench.features.EXTRACTORS`, or the name of a plugin's.
         weights: a file with the weights of Inception, DINOv2 or CLIP.
         profile: which published tool's resizing the extractor follows.
         image_size: what images are resized to, or None to take them as they are.

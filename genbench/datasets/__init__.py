@@ -52,7 +52,8 @@ def load(
     Args:
         spec: `name` or `name:argument`, such as `mnist`, `folder:PATH`, `gaussians:grid`, `shapes:size=64,seed=1`,
             `names:length=10`, `text:PATH,symbols=byte`, `audio:PATH,seconds=1`. Any may be used in part:
-            `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`, `gaussians:grid,fraction=0.1`.
+            `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`, `gaussians:grid,fraction=0.1`. What is
+            read from a path may be followed by the path of what is held out: `npz:PATH,held_out=PATH`.
         data_root: the folder of downloaded data; `$GENBENCH_DATA`, else `data` in the cache folder.
         image_size: the side N of the images in pixels: the shorter side is resized to N (bicubic, antialiased) and
             the centre cropped to N × N. Without it images stay as they are.
@@ -88,6 +89,7 @@ def load(
         progress=progress,
         part=asked.part,
         options=asked.options,
+        own_held_out=asked.own_held_out,
     )
     dataset: Dataset = importlib.import_module(f"genbench.datasets.{source.module}").load(request)
     if asked.part == Part():
@@ -108,7 +110,8 @@ def is_at_hand(spec: str, data_root: Path | None = None, plugins_from: Sequence[
         True
     """
     source, asked = _parse(spec, argument_may_lack=True, plugins_from=plugins_from)
-    return presence(source, asked.argument, Path(os.path.expanduser(data_root or default_data_root())))
+    root = Path(os.path.expanduser(data_root or default_data_root()))
+    return presence(source, asked.argument, root, asked.own_held_out)
 
 
 def reads_data_root(spec: str) -> bool:

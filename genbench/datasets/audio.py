@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +11,8 @@ import torch
 from genbench.datasets import sounds
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.decoding import fault_of
-from genbench.datasets.listing import Listing, found_files, list_files
+from genbench.datasets.held_out import compared, own_path
+from genbench.datasets.listing import Listing, Wanted, listed
 from genbench.datasets.mapping import release
 from genbench.datasets.options import positive, whole_number
 from genbench.datasets.sound_file import SUFFIXES, Sound, is_sound_name
@@ -25,6 +24,7 @@ from genbench.kinds.audio import Audio
 
 __all__ = ["load", "load_files"]
 
+_WANTED = Wanted(is_sound_name, "sounds", ", ".join(SUFFIXES))
 _RELEASED_AFTER = 256  # clips: their pages, once written, are given back
 
 
@@ -34,24 +34,16 @@ def load(request: Request) -> Dataset:
     `rate=N` resamples what has another rate, `channels=1` takes the mean of two. `seconds=S` takes the beginning of
     each file, with silence behind what is shorter; `window=S` takes all its whole windows, one after the other, and
     reads one at a time. Without them the files must agree. The split and the classes are those of `folder`; of a single
-    file that is read with `window=`, the end is held out. `remark` of the dataset says what was changed.
+    file that is read with `window=`, the end is held out. `held_out=PATH` holds out all of another folder, whose files
+    must have the same form. `remark` of the dataset says what was changed.
 
     Raises:
         InputError: one line: no such folder, no sounds, one that cannot be read, files that differ.
     """
     if request.image_size is not None:
         raise request.fault(f"--image-size {request.image_size} has no effect on clips; leave it out")
-    root = Path(os.path.expanduser(request.argument or ""))
-    if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
-        fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
-        raise request.fault(f"{root}: {fault}")
-    found = found_files(request, root, is_sound_name, "sounds", ", ".join(SUFFIXES))
-    if "window" in request.options and len(found.names) == 1:
-        listing = Listing(root, found.names, 1, (None,), False)
-    else:
-        listing = list_files(request, root, list(found.names), "sounds")
-    passed = found.remark()
-    return load_files(request, listing, () if passed is None else (f"passed over: {passed}",))
+    listing, passed = listed(request, _WANTED, one_may_do="window" in request.options)
+    return load_files(request, listing, passed)
 
 
 def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> Dataset:
@@ -66,11 +58,13 @@ def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> 
     try:
         stamps = file_stamps(root, listing.names)
         found = sounds.headers(root, listing.names)
-        form = _form(request, found)
     except OSError as error:
         raise request.fault(f"cannot read {error.filename}: {fault_of(error)}") from error
     except InputError as error:
         raise request.fault(str(error)) from error
+    if request.own_held_out is not None:
+        _require_one_form(request, found[: listing.train_count], found[listing.train_count :])
+    form = _form(request, found)
     counts = np.array(sounds.clip_counts(found, form))
     train_count = int(counts[: listing.train_count].sum())
     if len(listing.names) == 1:
@@ -80,6 +74,9 @@ def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> 
     if not 0 < train_count < counts.sum():
         raise request.fault(f"windows of {form.seconds:g} s are longer than all files of a split; ask for shorter ones")
     key = f"{root.resolve()} {form} {request.part.held_out if not listing.split_by_folders else None}"
+    if (own := own_path(request)) is not None:
+        key += f" {own.resolve()}"
+    kind = Audio(form.rate)
 
     def plan() -> Plan:
         labels = listing.labels
@@ -91,9 +88,23 @@ def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> 
             fill=lambda target: _filled(request, found, form, target),
         )
 
-    dataset = keep(request, key, stamps, plan, Audio(form.rate))
+    dataset = keep(request, key, stamps, lambda: compared(request, plan(), kind), kind)
     said = [*told, *sounds.remarks(found, form), *([dataset.remark] if dataset.remark else [])]
     return replace(dataset, remark=f"{root}: {'; '.join(said)}" if said else None)
+
+
+def _require_one_form(request: Request, train: Sequence[Sound], held_out: Sequence[Sound]) -> None:
+    """Refuse two folders that differ in form: what is held out would change what is trained on."""
+    one, other = _form(request, train), _form(request, held_out)
+    if one != other:
+        raise request.fault(
+            f"{request.argument} holds {_described(one)}, and {request.own_held_out} {_described(other)}; with rate=, "
+            "channels= and seconds= both are brought to one form"
+        )
+
+
+def _described(form: Form) -> str:
+    return f"clips of {form.seconds:.4g} s at {form.rate} Hz, {form.channels} channel{'s' * (form.channels > 1)}"
 
 
 def _form(request: Request, found: Sequence[Sound]) -> Form:
@@ -107,7 +118,10 @@ def _form(request: Request, found: Sequence[Sound]) -> Form:
     channels = whole_number(request, "channels", options["channels"], 1) if "channels" in options else None
     if channels is not None and channels > sounds.MOST_CHANNELS:
         raise request.fault(f"channels must be 1 or 2, not {channels}")
-    return sounds.common_form(found, seconds, rate, channels, windowed=windowed)
+    try:
+        return sounds.common_form(found, seconds, rate, channels, windowed=windowed)
+    except InputError as error:
+        raise request.fault(str(error)) from error
 
 
 def _filled(request: Request, found: Sequence[Sound], form: Form, target: sounds.Clips) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +13,17 @@ import torch
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.decoding import ON_WHITE, Header, fault_of, in_parallel, read_header
 from genbench.datasets.finding import is_image_name, kinds_text
-from genbench.datasets.listing import Listing, found_files, list_files
+from genbench.datasets.held_out import compared, own_path
+from genbench.datasets.listing import Listing, Wanted, listed
 from genbench.datasets.mapping import release
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, file_stamps, keep
 from genbench.datasets.stream import Decoding, decoded
+from genbench.kinds.image import KIND as IMAGES
 
 __all__ = ["load"]
+
+_WANTED = Wanted(is_image_name, "images", kinds_text())
 
 
 def load(request: Request) -> Dataset:
@@ -28,33 +31,32 @@ def load(request: Request) -> Dataset:
 
     The split is that of the sub-folders `train` and one of `HELD_OUT_FOLDERS`, where both are there; otherwise a tenth
     of the images, chosen by a hash of their names, is held out, so that it stays the same when images are added nearby;
-    `held_out=N` after the path holds out the first N by that hash instead.
+    `held_out=N` after the path holds out the first N by that hash instead, and `held_out=PATH` all of another folder.
     Sub-folders are classes where every image lies in one and there are at least two. Hidden files are passed over, and
     links to folders followed; `remark` of the dataset says what was passed over.
     More images to train on than `REFERENCE_LIMIT` are stored in an order that is a hash of their names, others sorted.
     Images are grey where all of them are, else RGB; upright as their EXIF orientation says; laid on white where they
     are transparent; all of one size, or brought to one by `image_size`.
     """
-    root = Path(os.path.expanduser(request.argument or ""))
-    if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
-        fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
-        raise request.fault(f"{root}: {fault}")
-    found = found_files(request, root, is_image_name, "images", kinds_text())
-    listing = list_files(request, root, list(found.names), "images")
-    key = f"{root.resolve()} {request.image_size}"
-    if request.part.held_out is not None and not listing.split_by_folders:
+    listing, passed = listed(request, _WANTED)
+    key = f"{listing.root.resolve()} {request.image_size}"
+    if (own := own_path(request)) is not None:
+        key += f" held_out={own.resolve()}"
+    elif request.part.held_out is not None and not listing.split_by_folders:
         key += f" held_out={request.part.held_out}"
     try:
-        stamps = file_stamps(root, listing.names)
+        stamps = file_stamps(listing.root, listing.names)
     except OSError as error:
         raise _corrupt(request, Path(error.filename), fault_of(error)) from error
-    dataset = keep(request, key, stamps, lambda: _plan(request, listing))
-    remark = found.remark()
-    return dataset if remark is None else replace(dataset, remark=f"{root}: passed over: {remark}")
+    dataset = keep(request, key, stamps, lambda: compared(request, _plan(request, listing), IMAGES))
+    said = [*passed, *([dataset.remark] if dataset.remark else [])]
+    return replace(dataset, remark=f"{listing.root}: {'; '.join(said)}") if said else dataset
 
 
 def _plan(request: Request, listing: Listing) -> Plan:
     headers = _headers(request, listing)
+    if request.own_held_out is not None:
+        _require_one_mode(request, listing, headers)
     grey = all(header.grey for header in headers)
     side = request.image_size
     if side is None:
@@ -80,6 +82,19 @@ def _headers(request: Request, listing: Listing) -> list[Header]:
 
     in_parallel(listing.names, work, None)
     return [headers[name] for name in listing.names]
+
+
+def _require_one_mode(request: Request, listing: Listing, headers: list[Header]) -> None:
+    """Refuse grey images to hold out beside colour ones to train on, or the reverse: one would change the other."""
+    train, held_out = (
+        all(header.grey for header in part) for part in (headers[: listing.train_count], headers[listing.train_count :])
+    )
+    if train != held_out:
+        words = {True: "are all grey", False: "have colours"}
+        raise request.fault(
+            f"the images in {listing.root} {words[train]}, and those in {request.own_held_out} {words[held_out]}; "
+            "save both as one"
+        )
 
 
 def _require_one_size(request: Request, listing: Listing, headers: list[Header]) -> None:

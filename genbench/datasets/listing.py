@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import numpy.typing as npt
 
 from genbench.datasets.dataset import REFERENCE_LIMIT
 from genbench.datasets.finding import Found, find_files
+from genbench.datasets.held_out import own_path
 from genbench.datasets.source import Request
 from genbench.datasets.storage import digest
 from genbench.errors import InputError
 from genbench.seeding import derive
 
-__all__ = ["HELD_OUT_FOLDERS", "Listing", "found_files", "list_files"]
+__all__ = ["HELD_OUT_FOLDERS", "Listing", "Wanted", "listed"]
 
 HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first that is there counts
 
@@ -27,10 +29,10 @@ class Listing:
 
     Args:
         root: the folder.
-        names: relative to the root, with forward slashes.
+        names: relative to the root, with forward slashes; of held-out files that lie elsewhere the whole path.
         train_count: how many of them are trained on.
         classes: of each file: its class sub-folder; None where there are no classes.
-        split_by_folders: whether the folder says which are held out.
+        split_by_folders: whether folders say which are held out.
     """
 
     root: Path
@@ -53,44 +55,66 @@ class Listing:
         return np.array([numbers[name] for name in self.classes if name is not None], np.int64)
 
 
-def found_files(request: Request, root: Path, is_wanted: Callable[[str], bool], noun: str, kinds: str) -> Found:
-    """Return the wanted files at or below `root`, of which there is one at least.
+@dataclass(frozen=True)
+class Wanted:
+    """Which files are looked for.
 
     Args:
-        request: in whose name errors are raised.
-        root: the folder.
-        is_wanted: says it of a file's name.
+        by_name: says it of a file's name.
         noun: what many of them are called.
-        kinds: the suffixes that are read, for the error.
+        kinds: the suffixes that are read, for an error.
+    """
+
+    by_name: Callable[[str], bool]
+    noun: str
+    kinds: str
+
+
+def listed(request: Request, wanted: Wanted, one_may_do: bool = False) -> tuple[Listing, list[str]]:
+    """Return the files of the folder that is asked for, and what the user should know of others that lie there.
+
+    Args:
+        request: whose argument is the folder, and whose `held_out=` may name another one.
+        wanted: which files are read.
+        one_may_do: whether a single file may give both what is trained on and what is held out.
 
     Raises:
-        InputError: there are none, or a folder cannot be read.
+        InputError: no such folder, no such files, or they cannot be split.
     """
+    root, own = Path(os.path.expanduser(request.argument or "")), own_path(request)
+    found = _found(request, root, wanted)
+    passed = found.remark()
+    remarks = [] if passed is None else [f"passed over: {passed}"]
+    if own is not None:
+        other = _found(request, own, wanted)
+        passed = other.remark()
+        remarks += [] if passed is None else [f"of {own} passed over: {passed}"]
+        return _list_two(request, root, found.names, own, other.names, wanted.noun), remarks
+    if one_may_do and len(found.names) == 1:
+        return Listing(root, found.names, 1, (None,), False), remarks
+    return _list_one(request, root, list(found.names), wanted.noun), remarks
+
+
+def _found(request: Request, root: Path, wanted: Wanted) -> Found:
+    """Return the wanted files at or below `root`, of which there is one at least."""
+    if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
+        fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
+        raise request.fault(f"{root}: {fault}")
     try:
-        found = find_files(root, is_wanted)
+        found = find_files(root, wanted.by_name)
     except InputError as error:
         raise request.fault(str(error)) from error
     if not found.names:
         remark = found.remark()
         beside = f" (passed over: {remark})" if remark else ""
-        raise request.fault(f"no {noun} in {root} or below{beside}; genbench reads {kinds}")
+        raise request.fault(f"no {wanted.noun} in {root} or below{beside}; genbench reads {wanted.kinds}")
     return found
 
 
-def list_files(request: Request, root: Path, names: list[str], noun: str) -> Listing:
-    """Split files, named relative to `root`, into those to train on and those that are held out.
-
-    Args:
-        request: whose part says how many are held out.
-        root: the folder.
-        names: of the files, sorted.
-        noun: what many of them are called.
-
-    Raises:
-        InputError: there is nothing to train on or nothing to hold out, or a held-out class that is not trained on.
-    """
-    folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
-    if folder is not None and (root / "train").is_dir():
+def _list_one(request: Request, root: Path, names: list[str], noun: str) -> Listing:
+    """Split the files of one folder, named relative to it, into those to train on and those that are held out."""
+    folder = _held_out_folder(root)
+    if folder is not None:
         train = [name for name in names if name.startswith("train/")]
         held_out = [name for name in names if name.startswith(f"{folder}/")]
         lacking, depth = f"{root / ('train' if not train else folder)} holds no {noun}", 1
@@ -102,9 +126,44 @@ def list_files(request: Request, root: Path, names: list[str], noun: str) -> Lis
         lacking, depth = f"{root} holds 1 {noun[:-1]}", 0
     if not train or not held_out:
         raise request.fault(f"{lacking}; at least one to train on and one to hold out are needed")
-    if len(train) > REFERENCE_LIMIT:  # the first of them stand for all, and sorted by name they are of a few classes
-        train = sorted(train, key=lambda name: derive(0, "order", digest(name)))
+    train = list(_ordered(train))
     return Listing(root, (*train, *held_out), len(train), _classes(request, train, held_out, depth, noun), depth > 0)
+
+
+def _list_two(
+    request: Request, root: Path, names: Sequence[str], own: Path, own_names: Sequence[str], noun: str
+) -> Listing:
+    """List all files of one folder as those to train on, and all of another as those that are held out."""
+    for folder in (root, own):
+        if (inner := _held_out_folder(folder)) is not None:
+            raise request.fault(f"{folder} holds a split of its own, train and {inner}; name one of these folders")
+    classed = _are_classed(names)
+    if _are_classed(own_names) and not classed:
+        raise request.fault(f"{own} has class folders and {root} has none; give both the same, or neither")
+    if classed and (loose := next((name for name in own_names if "/" not in name), None)):
+        raise request.fault(f"{own / loose} lies in no class folder, and {root} has them; move it into one")
+    train = _ordered(names)
+    classes = tuple(name.split("/")[0] if classed else None for name in (*train, *own_names))
+    _require_trained_classes(request, classes, len(train), noun)
+    return Listing(root, (*train, *(str(own.absolute() / name) for name in own_names)), len(train), classes, True)
+
+
+def _are_classed(names: Sequence[str]) -> bool:
+    """Return whether every file lies in a sub-folder, and there are two at least."""
+    return all("/" in name for name in names) and len({name.split("/")[0] for name in names}) > 1
+
+
+def _ordered(names: Sequence[str]) -> Sequence[str]:
+    """Return files to train on in the order to store: the first stand for all, and sorted are of a few classes."""
+    if len(names) <= REFERENCE_LIMIT:
+        return names
+    return sorted(names, key=lambda name: derive(0, "order", digest(name)))
+
+
+def _held_out_folder(root: Path) -> str | None:
+    """Return which sub-folder holds what is held out, or None where the folder has no split of its own."""
+    folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
+    return folder if (root / "train").is_dir() else None
 
 
 def _classes(request: Request, train: list[str], held_out: list[str], depth: int, noun: str) -> tuple[str | None, ...]:
@@ -113,7 +172,13 @@ def _classes(request: Request, train: list[str], held_out: list[str], depth: int
     if any(len(part) < depth + 2 for part in parts):
         return (None,) * len(parts)
     classes = [part[depth] for part in parts]
-    strange = sorted(set(classes[len(train) :]) - set(classes[: len(train)])) if depth else []
-    if strange:
-        raise request.fault(f"class {strange[0]!r} has held-out {noun} but none to train on; move its folder")
+    if depth:
+        _require_trained_classes(request, classes, len(train), noun)
     return tuple(classes) if len(set(classes)) > 1 else (None,) * len(parts)
+
+
+def _require_trained_classes(request: Request, classes: Sequence[str | None], train_count: int, noun: str) -> None:
+    strange = set(classes[train_count:]) - set(classes[:train_count])
+    if strange:
+        first = min(map(str, strange))
+        raise request.fault(f"class {first!r} has held-out {noun} but none to train on; move its folder")

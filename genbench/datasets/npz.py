@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,14 @@ from torch import Tensor
 from genbench.datasets.arrays import ArrayFile, choose, open_array, read_labels
 from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset
 from genbench.datasets.decoding import fault_of, resize_all
+from genbench.datasets.held_out import compared, own_path
 from genbench.datasets.mapping import release
 from genbench.datasets.npy_file import arrays_in
 from genbench.datasets.order import balanced_order
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan, file_stamps, keep
 from genbench.errors import InputError
+from genbench.kinds.image import KIND as IMAGES
 from genbench.seeding import generator
 
 __all__ = ["load"]
@@ -32,15 +34,29 @@ LABELS, HELD_OUT, HELD_OUT_LABELS = "labels", "held_out_images", "held_out_label
 
 
 @dataclass(frozen=True)
-class _File:
-    """Which arrays of a file are read, by name."""
+class _Part:
+    """Which arrays are read, by name: all that is trained on, or all that is held out.
+
+    Args:
+        path: of the file.
+        images: the name of one array.
+        labels: that of another, or None.
+    """
 
     path: Path
     images: str
     labels: str | None
-    held_out: str | None
-    held_out_labels: str | None
-    rest: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.images}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is read: the parts, of which the second is held out where there are two, and what is passed over."""
+
+    parts: tuple[_Part, ...]
+    passed_over: tuple[str, ...]
 
 
 def load(request: Request) -> Dataset:
@@ -48,22 +64,29 @@ def load(request: Request) -> Dataset:
 
     The images may also be called `arr_0` or `samples`, or be all that the file holds. `labels`, where they are there,
     are (N,) whole numbers: the classes are their distinct values, in order. What is held out are `held_out_images`,
-    with `held_out_labels`, where they are there; otherwise a tenth, or `held_out=N`, of the images, in the proportions
-    of the classes, by an order that depends on their number alone. Images stay in the order of the file; but more to
-    train on than `REFERENCE_LIMIT` are stored in such an order, since the first of them stand for all.
-    Other arrays are passed over; `remark` of the dataset names them.
+    with `held_out_labels`, where they are there, or with `held_out=PATH` the images of another file; otherwise a tenth,
+    or `held_out=N`, of the images, in the proportions of the classes, by an order that depends on their number alone.
+    Images stay in the order of the file; but more to train on than `REFERENCE_LIMIT` are stored in such an order, since
+    the first of them stand for all. Other arrays are passed over; `remark` of the dataset names them.
     """
-    path = Path(os.path.expanduser(request.argument or ""))
-    _require_file(request, path)
-    file = _file(request, path)
+    path, own = Path(os.path.expanduser(request.argument or "")), own_path(request)
+    _require_file(request, path, f"for a folder of images write folder:{path}")
+    if own is not None:
+        _require_file(request, own, "give an .npz")
+    found = _file(request, path) if own is None else _two_files(request, path, own)
     key = f"{path.resolve()} {request.image_size}"
-    if request.part.held_out is not None and file.held_out is None:
+    stamps = file_stamps(path.parent, [path.name])
+    if own is not None:
+        key += f" held_out={own.resolve()}"
+        stamps += f"\n{file_stamps(own.parent, [own.name])}"
+    elif request.part.held_out is not None and len(found.parts) == 1:
         key += f" held_out={request.part.held_out}"
-    dataset = keep(request, key, file_stamps(path.parent, [path.name]), lambda: _plan(request, file))
-    return replace(dataset, remark=f"{path}: passed over: {', '.join(file.rest)}") if file.rest else dataset
+    dataset = keep(request, key, stamps, lambda: compared(request, _plan(request, found.parts), IMAGES))
+    said = [*found.passed_over, *([f"{path}: {dataset.remark}"] if dataset.remark else [])]
+    return replace(dataset, remark="; ".join(said)) if said else dataset
 
 
-def _require_file(request: Request, path: Path) -> None:
+def _require_file(request: Request, path: Path, instead_of_folder: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError as error:
@@ -71,12 +94,12 @@ def _require_file(request: Request, path: Path) -> None:
     except (OSError, ValueError) as error:
         raise request.fault(f"{path}: {fault_of(error)}") from error
     if stat.S_ISDIR(mode):
-        raise request.fault(f"{path}: is a folder; for a folder of images write folder:{path}")
+        raise request.fault(f"{path}: is a folder; {instead_of_folder}")
     if not stat.S_ISREG(mode):
         raise request.fault(f"{path}: is not a regular file; give an .npz")
 
 
-def _file(request: Request, path: Path) -> _File:
+def _file(request: Request, path: Path) -> _Found:
     with _told(request):
         names = arrays_in(path)
     own = [name for name in (LABELS, HELD_OUT, HELD_OUT_LABELS) if name in names]
@@ -90,29 +113,48 @@ def _file(request: Request, path: Path) -> _File:
         raise request.fault(f"{path}: holds {there} and no {lacking}; save both, or leave them out")
     if HELD_OUT_LABELS in own and HELD_OUT not in own:
         raise request.fault(f"{path}: holds {HELD_OUT_LABELS} and no {HELD_OUT}; save both, or leave them out")
-    labels, held_out, held_out_labels = (name if name in own else None for name in (LABELS, HELD_OUT, HELD_OUT_LABELS))
-    rest = tuple(name for name in others if name != images)
-    return _File(path, images, labels, held_out, held_out_labels, rest)
+    parts = [_Part(path, images, LABELS if LABELS in own else None)]
+    if HELD_OUT in own:
+        parts.append(_Part(path, HELD_OUT, HELD_OUT_LABELS if HELD_OUT_LABELS in own else None))
+    rest = [name for name in others if name != images]
+    return _Found(tuple(parts), (f"{path}: passed over: {', '.join(rest)}",) if rest else ())
 
 
-def _plan(request: Request, file: _File) -> Plan:
-    with _told(request):
-        arrays = [open_array(file.path, name) for name in (file.images, file.held_out) if name]
-    _, height, width, channels = arrays[0].shape
-    for array in arrays[1:]:
-        if array.shape[1:] != arrays[0].shape[1:]:
+def _two_files(request: Request, path: Path, own: Path) -> _Found:
+    """Return the images of one file to train on, and those of the other to hold out."""
+    found = [_file(request, each) for each in (path, own)]
+    for each in found:
+        if len(each.parts) == 2:
             raise request.fault(
-                f"{file.path}: {file.images} are {width}x{height}x{channels} and {file.held_out} "
-                f"{array.shape[2]}x{array.shape[1]}x{array.shape[3]}; save images of one size"
+                f"{each.parts[0].path}: holds {HELD_OUT} of its own; leave them out of the file, or held_out= away"
+            )
+    (train,), (held_out,) = (each.parts for each in found)
+    if (train.labels is None) != (held_out.labels is None):
+        there, lacking = (path, own) if train.labels else (own, path)
+        raise request.fault(f"{there} holds {LABELS}, and {lacking} none; save both, or leave them out")
+    return _Found((train, held_out), tuple(each for file in found for each in file.passed_over))
+
+
+def _plan(request: Request, parts: Sequence[_Part]) -> Plan:
+    with _told(request):
+        arrays = [open_array(part.path, part.images) for part in parts]
+    _, height, width, channels = arrays[0].shape
+    side = request.image_size
+    for array in arrays[1:]:
+        if array.shape[3] != channels or (side is None and array.shape[1:3] != (height, width)):
+            raise request.fault(
+                f"{parts[0]} are {width}x{height}x{channels} and {_beside(parts)} "
+                f"{array.shape[2]}x{array.shape[1]}x{array.shape[3]}; save images of one size and number of channels"
             )
     counts = [array.shape[0] for array in arrays]
-    class_names, labels = _classes(request, file, counts)
-    train, held_out = (rows.numpy() for rows in _split(request, file, counts, labels))
+    class_names, labels = _classes(request, parts, counts)
+    train, held_out = (rows.numpy() for rows in _split(request, parts, counts, labels))
     if labels is not None and len(strange := np.setdiff1d(labels[held_out], labels[train])):
         name = (class_names or ())[int(strange[0])]
-        raise request.fault(f"{file.path}: class {name} has held-out images but none to train on; move some of them")
+        raise request.fault(
+            f"{parts[-1].path}: class {name} has held-out images but none to train on; move some of them"
+        )
     order = np.concatenate([train, held_out])
-    side = request.image_size
     return Plan(
         shape=(len(order), channels, side or height, side or width),
         train_count=len(train),
@@ -122,30 +164,35 @@ def _plan(request: Request, file: _File) -> Plan:
     )
 
 
+def _beside(parts: Sequence[_Part]) -> str:
+    """Name what is held out, beside what is trained on."""
+    return parts[1].images if parts[1].path == parts[0].path else f"those of {parts[1]}"
+
+
 def _classes(
-    request: Request, file: _File, counts: list[int]
+    request: Request, parts: Sequence[_Part], counts: list[int]
 ) -> tuple[tuple[str, ...] | None, npt.NDArray[np.int64] | None]:
     """Return the classes' names, and the number of each image's class."""
-    names = [name for name in (file.labels, file.held_out_labels) if name]
-    if not names:
+    named = [(part.path, part.labels) for part in parts if part.labels]
+    if not named:
         return None, None
     with _told(request):
-        marks = [read_labels(file.path, name, count) for name, count in zip(names, counts, strict=True)]
+        marks = [read_labels(*each, count) for each, count in zip(named, counts, strict=True)]
     values, labels = np.unique(np.concatenate(marks), return_inverse=True)
     if len(values) < 2:
-        raise request.fault(f"{file.path}: its {LABELS} are of one class, {values[0]}; leave them out")
+        raise request.fault(f"{parts[0].path}: its {LABELS} are of one class, {values[0]}; leave them out")
     return tuple(str(value) for value in values.tolist()), labels.astype(np.int64)
 
 
 def _split(
-    request: Request, file: _File, counts: list[int], labels: npt.NDArray[np.int64] | None
+    request: Request, parts: Sequence[_Part], counts: list[int], labels: npt.NDArray[np.int64] | None
 ) -> tuple[Tensor, Tensor]:
     """Return the images to train on and those to hold out, by their places in the file, in the order to store."""
     known = None if labels is None else torch.from_numpy(labels)
     if len(counts) == 2:
         train, held_out = torch.arange(sum(counts)).split(counts)
     elif counts[0] < 2:
-        raise request.fault(f"{file.path}: holds 1 image; at least one to train on and one to hold out are needed")
+        raise request.fault(f"{parts[0].path}: holds 1 image; at least one to train on and one to hold out are needed")
     else:
         order = balanced_order(counts[0], known, generator(0, "npz", "held-out"))
         held_out_count = request.held_out_of(counts[0])
@@ -158,7 +205,7 @@ def _split(
 def _fill(
     request: Request, arrays: list[ArrayFile], places: npt.NDArray[np.int64], target: npt.NDArray[np.uint8]
 ) -> None:
-    """Put each image of the file, of both arrays one after the other, into its place."""
+    """Put each image, of both arrays one after the other, into its place."""
     written, done = torch.from_numpy(target), 0
     with _told(request):
         for pixels in (chunk for array in arrays for chunk in array.chunks()):

@@ -18,6 +18,7 @@ LARGEST = 2**31 - 1  # of any whole number
 _NAMES = ("fraction", "held_out")
 _NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,2})?", re.ASCII)
 _TRAILING = re.compile(r"(.*),([A-Za-z_-]+)=([^,/]*)", re.DOTALL)
+_OWN_HELD_OUT = re.compile(r"(.*),held_out=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,21 @@ class Asked:
         argument: a path, a name, or options that the source reads by itself; None where there is nothing of the kind.
         part: how much of the data is used.
         options: those of the source's own, `name=value`, as they were written.
+        own_held_out: the path that `held_out=` names, or None.
     """
 
     argument: str | None = None
     part: Part = field(default_factory=Part)
     options: Mapping[str, str] = field(default_factory=dict)
+    own_held_out: str | None = None
 
 
 def cut(source: Source, spec: str, argument: str | None) -> Asked:
     """Split what follows a dataset's colon into its own argument, the part that is asked for, and its options.
 
     A path may hold commas and `=`: options are cut from its end only where they are exactly `,NAME=VALUE` of an option
-    that there is. A folder whose name ends so is reached with a slash behind it.
+    that there is. A folder whose name ends so is reached with a slash behind it. `held_out=` is followed by a number,
+    or where the source takes it by a path: all up to the options behind it.
 
     Raises:
         InputError: an option that there is not, is given twice, or has a value that makes no sense.
@@ -52,7 +56,7 @@ def cut(source: Source, spec: str, argument: str | None) -> Asked:
         return _of_drawn(source, spec, argument)
     known = (*source.options, *_NAMES)
     if source.argument_needed:
-        path, given = _of_path(spec, argument, known)
+        path, given = _of_path(argument, known, source.own_held_out)
     else:
         path, given = None, [(name, value) for name, _, value in (each.partition("=") for each in argument.split(","))]
     values: dict[str, str] = {}
@@ -63,7 +67,9 @@ def cut(source: Source, spec: str, argument: str | None) -> Asked:
             raise fault(spec, f"option {name} is given twice")
         values[name] = value
     options = {name: value for name, value in values.items() if name in source.options}
-    return Asked(path, part_of(spec, values), options)
+    held_out = values.get("held_out", "")
+    own = values.pop("held_out") if source.own_held_out and held_out and not _NUMBER.fullmatch(held_out) else None
+    return Asked(path, part_of(spec, values), options, own)
 
 
 def _of_drawn(source: Source, spec: str, argument: str) -> Asked:
@@ -94,8 +100,19 @@ def _of_plugin(spec: str, argument: str) -> dict[str, str]:
     return values
 
 
-def _of_path(spec: str, argument: str, known: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
-    path, given = argument, list[tuple[str, str]]()
+def _of_path(argument: str, known: tuple[str, ...], own_held_out: bool) -> tuple[str, list[tuple[str, str]]]:
+    path, given = _trailing(argument, known)
+    if own_held_out and not _exists(path) and (match := _OWN_HELD_OUT.fullmatch(path)):
+        held_out, misspelt = _trailing(match[2], known)
+        given += [*misspelt, ("held_out", held_out)]
+        path, more = _trailing(match[1], known)
+        given += more
+    return path, given
+
+
+def _trailing(path: str, known: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
+    """Cut the options from the end of a path: the last comes first. One that is not known is there to be refused."""
+    given = list[tuple[str, str]]()
     while (
         (match := _TRAILING.fullmatch(path))
         and match[2] in known
@@ -104,7 +121,8 @@ def _of_path(spec: str, argument: str, known: tuple[str, ...]) -> tuple[str, lis
         path = match[1]
         given.append((match[2], match[3]))
     if match and match[2] not in known and not _exists(path) and _exists(match[1]):
-        given.append((match[2], match[3]))  # to be refused by name
+        path = match[1]
+        given.append((match[2], match[3]))
     return path, given
 
 

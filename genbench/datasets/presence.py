@@ -26,12 +26,13 @@ class Presence:
     advice: str
 
 
-def presence(source: Source, argument: str | None, root: Path) -> Presence:
-    """Look for the files of a source below the data root, or for the folder or file that `argument` names."""
+def presence(source: Source, argument: str | None, root: Path, own_held_out: str | None = None) -> Presence:
+    """Look for the files of a source below the data root, or for the folders or files that the user names."""
     if source.found is not None:
         return Presence(True, None, f"brought by {source.found.distribution} {source.found.version}")
     if source.argument_needed:
-        return _named_presence(source, argument)
+        named = _named_presence(source, argument)
+        return named if own_held_out is None or not named.at_hand else _named_presence(source, own_held_out)
     if not source.needs_download:
         return Presence(True, None, "needs no files")
     paths = [root / file for file in source.files]

@@ -35,6 +35,7 @@ class Source:
         drawn: whether its items are drawn, not read from files; `argument` then lists options of its own.
         files: the files it is read from, relative to the data root; for `genbench doctor`.
         options: names of its own that may be given a value after the colon, beside its part.
+        own_held_out: whether `held_out=` may also name the path of what is held out.
         found: the plugin that brings it, or None for genbench's own.
     """
 
@@ -49,6 +50,7 @@ class Source:
     drawn: bool = False
     files: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    own_held_out: bool = False
     found: Found | None = None
 
 
@@ -80,6 +82,7 @@ class Request:
         progress: called with (done, total) while files are fetched or decoded.
         options: of the source's own, as they were written.
         part: how much is used. A source looks at it only where it has no held-out split of its own.
+        own_held_out: the path of what is held out, as it was written; None where the source holds out by itself.
     """
 
     source: Source
@@ -92,6 +95,7 @@ class Request:
     progress: Progress | None = None
     part: Part = Part()
     options: Mapping[str, str] = field(default_factory=dict)
+    own_held_out: str | None = None
 
     def fault(self, text: str) -> InputError:
         """Return the error that says `text` of this dataset, on one line."""

@@ -52,6 +52,7 @@ _ROWS = (
         "folder",
         argument="PATH",
         argument_needed=True,
+        own_held_out=True,
     ),
     Source(
         "npz",
@@ -60,6 +61,7 @@ _ROWS = (
         "npz",
         argument="PATH",
         argument_needed=True,
+        own_held_out=True,
         is_file=True,
     ),
     Source(
@@ -157,6 +159,7 @@ _ROWS = (
         "audio",
         argument="PATH",
         argument_needed=True,
+        own_held_out=True,
         options=_OF_CLIPS,
     ),
     Source(
@@ -191,6 +194,7 @@ _ROWS = (
         "text_file",
         argument="PATH",
         argument_needed=True,
+        own_held_out=True,
         is_file=True,
         options=(*_OF_TEXTS, "window"),
     ),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from genbench.datasets import texts
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.decoding import fault_of
+from genbench.datasets.held_out import overlap, own_path
 from genbench.datasets.options import whole_number
 from genbench.datasets.source import Request
 from genbench.errors import InputError
@@ -22,40 +24,72 @@ def load(request: Request) -> Dataset:
     """Load a file of UTF-8: each line that is not empty is a text, or with `window=N` each N symbols of the whole.
 
     Of lines a tenth, or `held_out=N`, is held out, chosen by a hash of its place. Of a running text it is the end, so
-    that no held-out window is a neighbour of one to train on but for the first.
+    that no held-out window is a neighbour of one to train on but for the first. `held_out=PATH` holds out all of
+    another file instead. The alphabet is that of all that is read.
     """
     texts.refuse_image_size(request)
-    path = Path(os.path.expanduser(request.argument or ""))
+    paths = [Path(os.path.expanduser(request.argument or "")), *filter(None, (own_path(request),))]
     try:
-        whole = read_text(path)
-        lines, passed_over = read_lines(path, whole)
+        wholes = [read_text(path) for path in paths]
+        lines = [read_lines(path, whole) for path, whole in zip(paths, wholes, strict=True)]
     except InputError as error:
         raise request.fault(str(error)) from error
     if "window" in request.options:
-        return _windows(request, whole)
-    if len(lines) < 2:
+        dataset = _windows(request, wholes)
+    else:
+        remarks = [
+            f"{path}: {count:,} empty lines were passed over"
+            for path, (_, count) in zip(paths, lines, strict=True)
+            if count
+        ]
+        dataset = texts.dataset_of(request, *_split(request, [each for each, _ in lines]), remarks=remarks)
+    if request.own_held_out is None:
+        return dataset
+    said = [overlap(request, dataset.train.items, dataset.held_out.items, dataset.kind), _strange(request, wholes)]
+    return replace(dataset, remark="; ".join(filter(None, (dataset.remark, *said))) or None)
+
+
+def _split(request: Request, lines: Sequence[Sequence[str]]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the lines to train on and those to hold out, of one file or of two."""
+    first = lines[0]
+    if len(lines) == 2:
+        return first, lines[1]
+    if len(first) < 2:
         raise request.fault(
-            f"{path}: has one line, and a text to train on and one to hold out are needed; a running "
+            f"{request.argument}: has one line, and a text to train on and one to hold out are needed; a running "
             "text is read with window=N"
         )
-    count = request.held_out_of(len(lines))
-    chosen = set(sorted(range(len(lines)), key=lambda index: derive(0, "held-out", index))[:count])
-    train = [line for index, line in enumerate(lines) if index not in chosen]
-    remarks = [f"{path}: {passed_over:,} empty lines were passed over"] if passed_over else []
-    return texts.dataset_of(request, train, [lines[index] for index in sorted(chosen)], remarks=remarks)
+    count = request.held_out_of(len(first))
+    chosen = set(sorted(range(len(first)), key=lambda index: derive(0, "held-out", index))[:count])
+    train = [line for index, line in enumerate(first) if index not in chosen]
+    return train, [first[index] for index in sorted(chosen)]
 
 
-def _windows(request: Request, whole: str) -> Dataset:
+def _windows(request: Request, wholes: Sequence[str]) -> Dataset:
     window = whole_number(request, "window", request.options["window"], 1)
     if "length" in request.options:
         raise request.fault("a window is as long as window= says; leave length= out")
-    kind = texts.alphabet_of(request, (whole,))
-    tokens = texts.tokens_of(request, kind, whole)
-    count = len(tokens) // window
+    kind = texts.alphabet_of(request, wholes)
+    tokens = [texts.tokens_of(request, kind, whole) for whole in wholes]
+    if len(tokens) == 2:
+        return texts.windows_of(request, kind, tokens[0], tokens[1], window)
+    (whole,) = tokens
+    count = len(whole) // window
     if count < 2:
-        raise request.fault(f"the text has {len(tokens):,} symbols, and two windows of {window:,} are needed")
-    start = len(tokens) - request.held_out_of(count) * window
-    return texts.windows_of(request, kind, tokens[:start], tokens[start:], window)
+        raise request.fault(f"the text has {len(whole):,} symbols, and two windows of {window:,} are needed")
+    start = len(whole) - request.held_out_of(count) * window
+    return texts.windows_of(request, kind, whole[:start], whole[start:], window)
+
+
+def _strange(request: Request, wholes: Sequence[str]) -> str | None:
+    """Say which characters are held out and never trained on."""
+    strange = sorted(set(wholes[1]) - set(wholes[0]))
+    if not strange:
+        return None
+    return (
+        f"{request.own_held_out}: {len(strange):,} of its characters, such as {strange[0]!r}, are nowhere in "
+        f"{request.argument}"
+    )
 
 
 def read_text(path: Path) -> str:

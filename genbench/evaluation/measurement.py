@@ -22,7 +22,7 @@ from genbench.datasets.mapping import giving_back
 from genbench.errors import InputError
 from genbench.evaluation import controls
 from genbench.evaluation.selection import select
-from genbench.features.extractor import Extractor, Features, RecipeValue, extract
+from genbench.features.extractor import Extractor, FeatureError, Features, RecipeValue, extract
 from genbench.features.tensor_cache import read_cached, write_cached
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.gaussian import GaussianStatistics
@@ -185,20 +185,32 @@ class Evaluator:
             features: of the items, if already extracted.
             more: further fields of `Evidence`: originals and reconstructions, log_likelihoods, samples_held_out.
 
-        A number for which there are too few items is left out; `missing` says why.
+        A number for which there are too few items is left out, and so are those that read features where a plugin's
+        extractor gives none; `missing` says why.
         """
         self.missing.clear()
         with world.settled(), giving_back():
+            fault = ""
             if features is None:
                 self.watch("features")
-                features = self.extract(self.extractor, items)
-            return self._numbers(self._evidence(items, labels, features, **more), curve)
+                try:
+                    features = self.extract(self.extractor, items)
+                except FeatureError as error:  # of a plugin: what reads no features can still be measured
+                    features, fault = self._no_features(items), str(error)
+            return self._numbers(self._evidence(items, labels, features, **more), curve, fault)
 
-    def _numbers(self, evidence: Evidence, curve: bool) -> dict[str, Number]:
+    def _no_features(self, items: Tensor) -> Features:
+        """Return what stands for features that could not be had, and that no metric may read."""
+        return Features(torch.zeros(len(items), self.reference.train.features.shape[1]), None)
+
+    def _numbers(self, evidence: Evidence, curve: bool, feature_fault: str) -> dict[str, Number]:
         known = set(self._statistics.tensors)
         numbers: dict[str, Number] = {}
         for metric in self.metrics:
             if curve and not metric.curve:
+                continue
+            if feature_fault and READS_FEATURES & set(metric.needs):
+                self.missing[metric.name] = feature_fault
                 continue
             self.watch(metric.name)
             try:

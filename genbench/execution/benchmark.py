@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench import datasets
+from genbench import datasets, features
 from genbench.config import CONTROLS, Benchmark
 from genbench.errors import GenbenchError, InputError
 from genbench.evaluation.selection import select
@@ -73,6 +73,7 @@ def run_benchmark(
     for dataset in benchmark.datasets:  # an unknown name is told before a server is started
         datasets.is_at_hand(dataset, plugins_from=conditions.plugins_from)
     select(benchmark.settings.metrics, plugins_from=conditions.plugins_from)  # likewise
+    features.check_name(benchmark.settings.extractor, conditions.plugins_from)
     check_benchmark(benchmark)
     made = _check_writable(directory)
     atomic.sweep(directory)

@@ -19,7 +19,7 @@ LOG_TAIL_BYTES = 8000
 LOG_LIMIT_BYTES = 4 * 2**20  # of a log on the disk; what is older is dropped
 DUMP_S = 0.5  # for a process that is to be killed to write down where it stands
 SILENCE_INTERVAL_S = 30.0  # between messages that nothing has been reported
-_SPEAK_FOR_THEMSELVES = ("InputError", "OptionError", "PluginError", "SystemExit")
+_SPEAK_FOR_THEMSELVES = ("InputError", "OptionError", "PluginError", "FeatureError", "SystemExit")
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +11,15 @@ from genbench.datasets.source import cache_root
 from genbench.errors import InputError, nearest
 from genbench.features.inception_file import PUBLISHED, weights_at_hand
 from genbench.kinds.nouns import NOUNS
+from genbench.plugin import finding
+from genbench.plugin.families import EXTRACTOR
 
 if TYPE_CHECKING:
     import torch
 
     from genbench.datasets.dataset import Dataset
     from genbench.features.extractor import Extractor
+    from genbench.plugin.finding import Found
 
 __all__ = [
     "EXTRACTORS",
@@ -24,6 +27,7 @@ __all__ = [
     "OF_THE_DATASET",
     "TAKES",
     "WEIGHTS_URL",
+    "check_name",
     "extractors_of",
     "inception_weights_at_hand",
     "load",
@@ -110,26 +114,37 @@ def load(
     cache: Path | None = None,
     download: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
+    plugins_from: Sequence[str] | None = None,
 ) -> Extractor:
     """Return the extractor `name` for the items of `dataset`, on `device`, ready to be called.
 
     Args:
-        name: a key of `EXTRACTORS`. `auto` takes Inception only from `weights` or the cache, never from the network.
+        name: a key of `EXTRACTORS`, or the name of a plugin's. `auto` takes Inception only from `weights` or the cache,
+            never from the network.
         dataset: what it will see; `classifier` is trained on its training split.
         device: where it computes.
-        weights: a `.pth` or `.safetensors` file of the architecture, for Inception, DINOv2, CLIP and VGGish.
+        weights: a `.pth` or `.safetensors` file of the architecture, for Inception, DINOv2, CLIP and VGGish; of a
+            plugin's whatever it reads.
         profile: for Inception a key of `genbench.features.resize.PROFILES`, for DINOv2 and CLIP one of
             `genbench.features.vit_resize.VIT_PROFILES`; None is the first of them.
         precision: `fp32` or `bf16`.
         cache: the folder for weights; None is genbench's cache folder.
         download: whether Inception's weights may be fetched.
         progress: called with (what is done, done, total), in bytes or steps.
+        plugins_from: distributions that an extractor which is not genbench's own may come from; None for all.
 
     Raises:
         InputError: an unknown name, profile or precision; options that the extractor does not take; items that it does
-            not take; weights that are missing, damaged, or of another architecture; no network.
+            not take; weights that are missing, damaged, or of another architecture; no network; a plugin's that does
+            not load or gives what is no features.
     """
-    _check_names(name, precision)
+    found = check_name(name, plugins_from)
+    _check_precision(name, precision)
+    if found is not None:
+        from genbench.features.brought import load_brought
+
+        _refuse(name, dataset, {"--profile": profile})
+        return load_brought(found, dataset, device, weights, precision)
     if dataset.kind.name not in TAKES[name]:
         takes = " and ".join(NOUNS[kind] for kind in TAKES[name])
         raise InputError(f"extractor '{name}': takes {takes}, and {dataset.name} holds {dataset.kind.noun}")
@@ -146,11 +161,23 @@ def resolve(name: str, dataset: Dataset, weights: Path | None = None, cache: Pat
     return _AUTOMATIC[dataset.kind.name](dataset, weights, cache or cache_root()) if name == "auto" else name
 
 
-def _check_names(name: str, precision: str) -> None:
+def check_name(name: str, plugins_from: Sequence[str] | None = None) -> Found | None:
+    """Return the plugin that an extractor's name is of, found and not imported; None for genbench's own.
+
+    Raises:
+        InputError: no extractor has this name, or it is not of an allowed distribution.
+    """
+    if name in EXTRACTORS:
+        return None
+    offered = finding.installed(family=EXTRACTOR)
+    if name not in offered:
+        raise InputError(f"extractor '{name}': unknown{nearest(name, [*EXTRACTORS, *offered])}")
+    return finding.find_brought(EXTRACTOR, name, plugins_from)
+
+
+def _check_precision(name: str, precision: str) -> None:
     from genbench.features.extractor import PRECISIONS
 
-    if name not in EXTRACTORS:
-        raise InputError(f"extractor '{name}': unknown{nearest(name, EXTRACTORS)}")
     if precision not in PRECISIONS:
         raise InputError(f"extractor '{name}': unknown precision '{precision}'{nearest(precision, PRECISIONS)}")
 

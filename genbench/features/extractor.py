@@ -11,9 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from genbench.datasets.mapping import release
+from genbench.errors import PluginError
 from genbench.features.intake import Intake, RecipeValue
 
-__all__ = ["Extractor", "Features", "RecipeValue", "default_batch_size", "extract", "place", "PRECISIONS"]
+__all__ = [
+    "Extractor",
+    "FeatureError",
+    "Features",
+    "RecipeValue",
+    "default_batch_size",
+    "extract",
+    "place",
+    "PRECISIONS",
+]
 
 PRECISIONS: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -23,6 +33,10 @@ _WORKING_BYTES = {"cpu": 320 << 20, "cuda": 10 << 30}
 _MEMORY_SHARE = {"cpu": 1 / 16, "cuda": 1 / 4}  # on the CPU several cells may extract at once
 _LARGEST_BATCH = 4096
 _TRANSFER_BYTES = 1 << 30
+
+
+class FeatureError(PluginError):
+    """What a plugin's extractor gave for some items is no features: the numbers that read them cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +163,7 @@ def extract(
 
     Raises:
         InputError: the items are of another kind, or of a shape that the extractor does not take.
+        FeatureError: the extractor is a plugin's, and what it returned is no features.
     """
     run = _Extraction(extractor, items, batch_size or default_batch_size(extractor), progress)
     available = len(items) if filled is None else 0

@@ -12,8 +12,9 @@ from torch import Tensor
 from genbench.datasets.decoding import ON_WHITE
 from genbench.errors import InputError
 from genbench.kinds.audio import Audio
+from genbench.kinds.kind import Kind
 
-__all__ = ["Clips", "Images", "Intake", "RecipeValue", "Texts", "check_rgb"]
+__all__ = ["Clips", "Delivered", "Images", "Intake", "RecipeValue", "Texts", "check_rgb"]
 
 RecipeValue = str | int | float | bool | None
 
@@ -167,6 +168,40 @@ class Clips(Intake):
 
     def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
         return self.prepare(self.kind.deliver(items.to(device))).to(dtype)
+
+
+@dataclass(frozen=True)
+class Delivered(Intake):
+    """Items of any kind as hooks see them.
+
+    Args:
+        kind: of the items.
+        shape: the one that is taken.
+    """
+
+    kind: Kind
+    shape: torch.Size
+
+    @property
+    def recipe(self) -> Mapping[str, RecipeValue]:
+        return {}
+
+    def check_shape(self, extractor: str, shape: torch.Size) -> None:
+        if shape != self.shape:
+            wanted, got = ("x".join(map(str, each)) for each in (self.shape, shape))
+            raise InputError(f"extractor '{extractor}': was built for {self.kind.noun} of {wanted}, got {got}")
+
+    def check(self, extractor: str, items: Tensor) -> None:
+        if items.dtype != self.kind.dtype or items.dim() != len(self.shape) + 1:
+            raise InputError(
+                f"extractor '{extractor}': takes {self.kind.noun} as {self.kind.dtype}, got {tuple(items.shape)} "
+                f"{items.dtype}"
+            )
+        self.check_shape(extractor, items.shape[1:])
+
+    def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+        batch = self.kind.deliver(items.to(device))
+        return batch.to(dtype) if batch.is_floating_point() else batch
 
 
 def check_rgb(extractor: str, shape: torch.Size) -> None:

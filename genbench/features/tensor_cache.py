@@ -14,7 +14,7 @@ from torch import Tensor
 from genbench.errors import InputError, shortened
 from genbench.machine.atomic import replacing
 
-__all__ = ["read_cached", "write_cached"]
+__all__ = ["read_cached", "tensors_sha256", "write_cached"]
 
 _CHECKSUM = "sha256"
 
@@ -31,7 +31,7 @@ def read_cached(path: Path) -> dict[str, Tensor]:
             recorded = (file.metadata() or {}).get(_CHECKSUM)
     except (SafetensorError, OSError):
         return {}
-    return tensors if recorded == _digest(tensors) else {}
+    return tensors if recorded == tensors_sha256(tensors) else {}
 
 
 def write_cached(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -39,13 +39,13 @@ def write_cached(path: Path, tensors: Mapping[str, Tensor]) -> None:
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
         with replacing(path, private=True) as temporary:
-            save_file(contiguous, temporary, metadata={_CHECKSUM: _digest(contiguous)})
+            save_file(contiguous, temporary, metadata={_CHECKSUM: tensors_sha256(contiguous)})
     except (OSError, SafetensorError) as error:
         reason = shortened(str(error).splitlines()[0], 200)
         raise InputError(f"cache: {path} cannot be written ({reason}); set GENBENCH_CACHE to another folder") from error
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 over each tensor's name, type, shape and bytes, sorted by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):

@@ -63,6 +63,9 @@ genbench models {name}""",
     "dataset": """\
 genbench run -m vae -d {name}:size=8
 genbench datasets {name}""",
+    "extractor": """\
+genbench run -m vae -d digits --extractor {name}
+genbench doctor""",
     "metric": """\
 genbench run -m vae -d digits --metrics +{name}
 genbench metrics check {package}.metric:METRIC""",
@@ -79,6 +82,10 @@ The dataset is `{package}/dataset.py`. Its options are the keyword arguments of 
 `-d {name}:size=16`.
 
 ## What the items are""",
+    "extractor": """\
+The extractor is `{package}/extractor.py`.
+
+## What the features say""",
     "metric": """\
 The metric is `{package}/metric.py`.
 
@@ -98,6 +105,9 @@ decoder. `log_likelihood` is the evidence lower bound (ELBO) of the 8-bit image,
     "dataset": """\
 Grey images of one soft spot, drawn from a seed; the label is the quarter that it lies in. The
 held-out images come from a stream of their own.""",
+    "extractor": """\
+Random features see texture and brightness, and know nothing of what the images mean. They rank
+models of one dataset; a distance under them compares with no other.""",
     "metric": """\
 Each is 0 where samples and data have the same mean, or the same spread, in every feature.""",
 }

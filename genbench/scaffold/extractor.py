@@ -1,0 +1,30 @@
+"""Convolutions with random weights, averaged over the picture: 64 features of images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from genbench import Data, Unsuitable, hookimpl
+
+
+class Network(nn.Module):
+    """From (B, C, H, W) in [-1, 1] to (B, 64) features."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, 32, 3, padding=1)
+        self.second = nn.Conv2d(32, 64, 3, padding=1, stride=2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = torch.relu(self.first(images))
+        return torch.relu(self.second(hidden)).mean((2, 3))  # each image by itself
+
+
+@hookimpl
+def build_extractor(data: Data, device: torch.device) -> nn.Module:
+    if data.kind != "image":
+        raise Unsuitable("takes images alone")
+    # Torch's global generator is seeded before the call, so these weights repeat.
+    # For trained ones take `weights`, the file of --weights, and load it here.
+    return Network(data.shape[0]).to(device)
