@@ -6,6 +6,7 @@ PLUGINS := plugins/gan plugins/vae plugins/ae plugins/sequence
 SOURCES := pyproject.toml constraints.txt $(PLUGINS:=/pyproject.toml)
 DEMO := reports/demo
 COMPARED := reports/compared
+SITE := build/site
 BASELINE := benchmarks/baselines/digits.json
 # Quality alone: times and memory of another machine than the baseline's are refused. Few numbers, because each takes power
 # from the others; docs/ci.md has what such a gate sees.
@@ -14,7 +15,7 @@ FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
 
-.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters clean help
+.PHONY: demo test check lint types site bench gpu counters compare baseline checks mutants slurm adapters clean help
 
 help:  ## Show what can be made.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,15 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	@# mypy does not follow the import hooks of editable installs, so it is told where the plugins lie.
 	MYPYPATH=$(subst $(eval) ,:,$(PLUGINS)) $(BIN)/mypy -p genbench $(foreach plugin,$(PLUGINS),-p genbench_$(notdir $(plugin)))
+
+site: $(VENV)/.site-installed  ## Build the documentation into build/site/index.html; a warning or a broken link is an error.
+	rm -rf $(SITE)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site -b html . $(SITE)
+	$(BIN)/python docs/site/links.py $(SITE)
+
+$(VENV)/.site-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
 
 bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark) into .benchmarks/latest.json.
 	@mkdir -p .benchmarks
