@@ -12,8 +12,8 @@ Right after a page's title they hold for all its blocks. `<!-- run with: 5steps 
 enough for a test.
 
 A block with a name (```` ```python my_model.py ````) is a file. `sh` is commands; `console` is commands behind `$`, and
-what they print: a line `...` stands for any lines, `...` within a line for any text, `exit code: N` for the code of the
-command above it. `python` is a program.
+what they print: a line `...` stands for any lines, `...` within a line for any text. A command that shows a failure has
+the exit code 1, any other 0. `python` is a program.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ CODE = ("bash", "console", "pycon", "python", "sh", "shell")
 REMARK = r"<!-- (run|(?:run with|run by|not run): [^>]+?) -->\n"
 BLOCK = re.compile(rf"(?:^{REMARK}\n*)?^```(\w*)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 WHOLE = re.compile(rf"\A# [^\n]+\n+{REMARK}(?!```)")
+FAILURES = ("FAILED", "REGRESSION")
 SHELL = re.compile(r"[|&;<>*$`()]|^\w+=")  # what only a shell understands
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -127,15 +128,14 @@ def documentation() -> list[Path]:
 
 
 def commands(block: Block) -> Iterator[tuple[str, str | None, int]]:
-    """Give each command of a block, what the page shows of its output, and the exit code that it names."""
-    if block.language != "console":
+    """Give each command of a block, what the page shows of its output, and the exit code that this means."""
+    if not (block.language == "console" or block.text.startswith("$ ")):
         text = block.text.replace("\\\n", " ")
         yield from ((line, None, 0) for line in text.splitlines() if line and not line.startswith("#"))
         return
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         command, _, output = part.partition("\n")
-        code = re.search(r"^exit code: (\d)\n", output, re.MULTILINE)
-        yield command, output.replace(code[0], "") if code else output, int(code[1]) if code else 0
+        yield command, output, int(any(word in output for word in FAILURES))
 
 
 def pattern(output: str) -> str:
@@ -160,12 +160,13 @@ def type_page(
     Args:
         page: of the documentation.
         folder: an empty one.
-        command: the fixture of that name, which runs `genbench` in this process.
+        command: the fixture of that name, which runs `genbench` in this process, until a page installs something:
+            that is seen by processes that start later.
         shims: what `on_path` returned, for commands that need a shell.
         replaced: as the page's own, beside these.
         before: what happens before the first command that begins so, which the page leaves to its reader.
     """
-    small, waiting = {**page.replaced, **(replaced or {})}, dict(before or {})
+    small, waiting, installed = {**page.replaced, **(replaced or {})}, dict(before or {}), False
     folder.mkdir(parents=True, exist_ok=True)
     for block in page.typed:
         if block.name:
@@ -177,7 +178,9 @@ def type_page(
             for shown, output, code in commands(block):
                 for beginning in [name for name in waiting if shown.startswith(name)]:
                     waiting.pop(beginning)()
-                answer = _typed(_small(shown, small), code, folder, command, shims)
+                installed = installed or shown.startswith("pip install")
+                here = None if installed else command
+                answer = _typed(_small(shown, small), code, folder, here, shims)
                 assert output is None or re.fullmatch(pattern(_small(output, small)), answer), f"$ {shown}\n{answer}"
     assert not waiting, f"{page.path.name} has no command {list(waiting)}"
 
@@ -193,10 +196,10 @@ def _execute(source: str, page: Page, folder: Path) -> None:
         exec(compile(source, page.path.name, "exec"), {"__name__": page.path.stem})
 
 
-def _typed(line: str, code: int, folder: Path, command: Command, shims: Mapping[str, str]) -> str:
+def _typed(line: str, code: int, folder: Path, command: Command | None, shims: Mapping[str, str]) -> str:
     """Run one line, in this process where it is genbench's own; return what it prints."""
     words = shlex.split(line, comments=True)
-    if words[0] == "genbench" and not SHELL.search(re.sub(r"'[^']*'|\"[^\"$`]*\"|#.*", "", line)):
+    if command and words[0] == "genbench" and not SHELL.search(re.sub(r"'[^']*'|\"[^\"$`]*\"|#.*", "", line)):
         answer = command(*words[1:], cwd=folder, code=code)
         return answer.stdout + answer.stderr
     shell = ["bash", "-c", line]

@@ -121,7 +121,7 @@ def test_a_page_that_shows_what_does_not_happen_fails(tmp_path: Path, command: C
         [
             ("```console\n$ echo one && echo two\none\n...\n```\n", True),
             ("```console\n$ echo one && echo two\ntwo\n```\n", False),
-            ("```console\n$ exit 1\nexit code: 1\n```\n", True),
+            ("```console\n$ echo FAILED; exit 1\nFAILED\n```\n", True),
             ("```console\n$ exit 1\n```\n", False),
             ("```sh\nexit 1\n```\n", False),
             ("```python\nassert False\n```\n", False),
@@ -145,5 +145,5 @@ def test_dots_stand_for_text_and_for_lines() -> None:
 
 def test_the_commands_of_a_block() -> None:
     assert list(commands(Block("sh", None, "# why\na \\\n  b\nc\n", None))) == [("a    b", None, 0), ("c", None, 0)]
-    console = Block("console", None, "$ a\nx\n$ b\ny\nexit code: 2\n", None)
-    assert list(commands(console)) == [("a", "x\n", 0), ("b", "y\n", 2)]
+    console = Block("console", None, "$ a\nx\n$ b\nREGRESSION: y\n", None)
+    assert list(commands(console)) == [("a", "x\n", 0), ("b", "REGRESSION: y\n", 1)]
