@@ -1,7 +1,7 @@
 """Time `docs/write-a-plugin.md`, typed as it stands in an empty folder: from nothing to a checked and tested plugin.
 
-`python benchmarks/tutorial_time.py` prints the seconds that each command took, those of installations apart. Reading and
-typing are not in it.
+`python benchmarks/tutorial_time.py` prints the seconds that each command took, and the sum with installations counted
+separately. Reading and typing take no time here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
                 seconds = timed(line, folder, paths)
                 spent[line.startswith("pip ")] += seconds
                 print(f"{seconds:6.1f} s  {line}")
-    print(f"{spent[False]:6.1f} s  in all, beside {spent[True]:.1f} s of installing")
+    print(f"{spent[False]:6.1f} s  in total, and {spent[True]:.1f} s for installing")
 
 
 if __name__ == "__main__":
