@@ -52,7 +52,7 @@ navigation = {
         "docs/studies",
     ],
     "Extend": ["docs/write-a-*", "docs/observers", "plugins/*/README"],
-    "Gallery": ["docs/gallery", "reports/digits/report", "reports/*"],
+    "Gallery": ["docs/gallery", "reports/digits/report", "reports/names/report", "reports/*"],
     "Reference": ["docs/api", "docs/metrics", "docs/performance"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "docs/testing", "docs/decisions", "docs/deprecations", "SECURITY"],
 }
