@@ -167,13 +167,14 @@ def type_page(
         before: what happens before the first command that begins so, which the page leaves to its reader.
     """
     small, waiting, installed = {**page.replaced, **(replaced or {})}, dict(before or {}), False
+    session: dict[str, object] = {"__name__": page.path.stem}
     folder.mkdir(parents=True, exist_ok=True)
     for block in page.typed:
         if block.name:
             (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.name).write_text(_small(block.text, small))
         elif block.language == "python":
-            _execute(_small(block.text, small), page, folder)
+            _execute(_small(block.text, small), session, folder)
         else:
             for shown, output, code in commands(block):
                 for beginning in [name for name in waiting if shown.startswith(name)]:
@@ -191,17 +192,16 @@ def _small(text: str, small: Mapping[str, str]) -> str:
     return text
 
 
-def _execute(source: str, page: Page, folder: Path) -> None:
+def _execute(source: str, session: dict[str, object], folder: Path) -> None:
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
-        exec(compile(source, page.path.name, "exec"), {"__name__": page.path.stem})
+        exec(compile(source, str(session["__name__"]), "exec"), session)
 
 
 def _typed(line: str, code: int, folder: Path, command: Command | None, shims: Mapping[str, str]) -> str:
     """Run one line, in this process where it is genbench's own; return what it prints."""
     words = shlex.split(line, comments=True)
     if command and words[0] == "genbench" and not SHELL.search(re.sub(r"'[^']*'|\"[^\"$`]*\"|#.*", "", line)):
-        answer = command(*words[1:], cwd=folder, code=code)
-        return answer.stdout + answer.stderr
+        return command(*words[1:], cwd=folder, code=code, as_one=True).stdout
     shell = ["bash", "-c", line]
     ended = subprocess.run(
         shell, cwd=folder, env={**os.environ, **shims}, stdout=-1, stderr=subprocess.STDOUT, text=True, check=False
