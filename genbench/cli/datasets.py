@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-_VALUES = {"length": "N", "symbols": "char or byte", "window": "N"}
+_VALUES = {"length": "N", "symbols": "char or byte", "window": "N", "seconds": "S", "rate": "N", "channels": "N"}
 
 
 @click.command(short_help="List the datasets, and which are available here.")
