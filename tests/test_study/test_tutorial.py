@@ -12,7 +12,11 @@ from pages import ROOT, Command, on_path, read_page, type_page
 from genbench.study.making import Wish
 
 PAGE = read_page(ROOT / "docs" / "tutorials" / "study-with-people.md")
-SMALL = {"1500steps": "3steps", "--out": "--metrics fd --evaluations 1 --control real --control noise --out"}
+SMALL = {
+    "1500steps": "3steps",
+    "--seeds 3": "--seeds 2",
+    "--out": "--metrics fd --evaluations 1 --control real --control noise --out",
+}
 RATES = {"real": 0.9, "vae": 0.3}
 
 
