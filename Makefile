@@ -6,6 +6,7 @@ PLUGINS := plugins/gan plugins/vae plugins/ae plugins/sequence
 SOURCES := pyproject.toml constraints.txt $(PLUGINS:=/pyproject.toml)
 DEMO := reports/demo
 COMPARED := reports/compared
+SITE := build/site
 BASELINE := benchmarks/baselines/digits.json
 # Quality only: times and memory from a different machine than the baseline's are refused. Few numbers, because each takes
 # power from the others; docs/ci.md shows what such a gate detects.
@@ -15,7 +16,7 @@ ADAPTERS := plugins/pythae plugins/diffusers
 ADAPTED := .venv-adapters
 BUILDING := .venv-dist
 
-.PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters map dist clean help
+.PHONY: demo test check lint types site bench gpu counters compare baseline checks mutants slurm adapters map dist clean help
 
 help:  ## Show the available targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,15 @@ lint: $(VENV)/.installed
 types: $(VENV)/.installed
 	@# mypy does not follow the import hooks of editable installs, so it is given the plugins' paths.
 	MYPYPATH=$(subst $(eval) ,:,$(PLUGINS)) $(BIN)/mypy -p genbench $(foreach plugin,$(PLUGINS),-p genbench_$(notdir $(plugin)))
+
+site: $(VENV)/.site-installed  ## Build the documentation into build/site/index.html; a warning or a broken link is an error.
+	rm -rf $(SITE)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs/site -b html . $(SITE)
+	$(BIN)/python docs/site/links.py $(SITE)
+
+$(VENV)/.site-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
 
 bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark) into .benchmarks/latest.json.
 	@mkdir -p .benchmarks

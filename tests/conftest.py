@@ -100,8 +100,11 @@ def command(warm_servers: None) -> Callable[..., subprocess.CompletedProcess[str
     """The command, run in this process where a process of its own is not what is tested."""
     from genbench.cli import main
 
-    def run(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        out, err, ended = io.StringIO(), io.StringIO(), 0
+    def run(
+        *arguments: str, cwd: Path, code: int = 0, as_one: bool = False, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        out, ended = io.StringIO(), 0
+        err = out if as_one else io.StringIO()  # as a terminal shows them
         terminated = signal.getsignal(signal.SIGTERM)
         try:
             with contextlib.ExitStack() as stack:

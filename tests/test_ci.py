@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
+from pages import read_by_click
 
 from genbench.changes import compare, parse
-from genbench.cli import cli
 from genbench.records.baseline import read_baseline
 
 ROOT = Path(__file__).parent.parent
@@ -46,18 +45,6 @@ def genbench_commands(text: str) -> Iterator[list[str]]:
         words = shlex.split(line.split(" || ")[0], comments=True)
         if words and words[0] == "genbench":
             yield words[1:]
-
-
-def read_by_click(words: list[str]) -> click.Context:
-    """Parse a command line without running it; an unknown command or option raises."""
-    command: click.Command = cli
-    context = click.Context(cli)
-    while isinstance(command, click.Group):
-        name, found, words = command.resolve_command(context, words)
-        assert found is not None
-        command, context = found, click.Context(found, parent=context, info_name=name)
-    command.parse_args(context, words)
-    return context
 
 
 @pytest.mark.parametrize("name", ["ci.yml", "release.yml", "docs/ci.md"])
@@ -109,7 +96,7 @@ def test_every_make_target_in_them_exists() -> None:
         for step in steps(workflows()[name])
         for target in re.findall(r"\bmake ([a-z]+)", step.get("run", ""))
     ]
-    assert set(named) == {"check", "compare", "dist"}
+    assert set(named) == {"check", "compare", "dist", "site"}
     assert set(named) | set(re.findall(r"`make ([a-z]+)`", PAGE)) <= targets
 
 
@@ -119,6 +106,7 @@ def test_the_files_that_the_workflows_pass_on_are_those_that_are_written() -> No
     assert folder
     assert "--out $(COMPARED)/comparison.md" in MAKEFILE
     assert set(re.findall(r"reports/[\w./]+", text)) == {folder[1], f"{folder[1]}/comparison.md"}
+    assert re.findall(r"build/[\w./]+", text) == re.findall(r"^SITE := (.*)$", MAKEFILE, re.MULTILINE)
 
 
 def test_the_committed_baseline_holds_the_cells_of_the_digits_benchmark_and_what_the_gate_names() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pages import ROOT, Command, read_page, type_page
 
 pytest.importorskip("distributed")
 
@@ -27,7 +28,6 @@ from genbench.execution.cluster import admission, connection
 from genbench.records.record import read_records
 
 HERE = Path(__file__).parent
-Command = Callable[..., subprocess.CompletedProcess[str]]
 QUICK: dict[str, Any] = {"evaluations": 2, "samples": 60, "metrics": ["fd", "kid"], "seeds": 1, "controls": []}
 FLAGS = ["--evaluations", "2", "--samples", "60", "--metrics", "fd,kid", "--seeds", "1", "--no-controls"]
 FLAGS += ["--checkpoint-interval", "0.02"]
@@ -131,6 +131,18 @@ def test_cells_on_a_cluster_leave_what_they_leave_here(cluster: Cluster, model: 
     wait_for(
         lambda: len(cluster.servers.children()) <= 1
     )  # the workers' has ended; the one of the first run may remain
+
+
+def test_what_the_tutorial_says_happens(cluster: Cluster, command: Command, tmp_path: Path) -> None:
+    page = read_page(ROOT / "docs" / "tutorials" / "cluster.md")
+    small = {
+        "tcp://127.0.0.1:8786": cluster.address,
+        "500steps": "3steps",
+        "--seeds 3": "--seeds 1",
+        "--out": "--no-controls --metrics fd --samples 60 --evaluations 1 --out",
+    }
+    type_page(page, tmp_path, command, {}, small)
+    assert [record.finished for record in read_records(tmp_path / "reports" / "cluster")] == [True]
 
 
 def refused(command: Command, cluster: str, model: Path, cwd: Path, *more: str) -> str:

@@ -92,17 +92,10 @@ def test_every_option_in_the_readme_exists() -> None:
     assert used <= known
 
 
-def test_every_link_in_the_documentation_leads_somewhere() -> None:
-    for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))):
-        prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose):
-            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
-
-
 def test_every_page_of_the_docs_is_named_in_the_readme_or_in_contributing() -> None:
     named = README + (ROOT / "CONTRIBUTING.md").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert f"docs/{page.name}" in named, page
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert f"docs/{page.relative_to(ROOT / 'docs')}" in named, page
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
