@@ -32,6 +32,7 @@ ORDER = [
     "cell",
     "execution",
     "progress",
+    "observers",
     "report",
     "changes",
     "regression",

@@ -46,6 +46,8 @@ class Throttle:
     def passes(self, event: Mapping[str, Any], now: float) -> bool:
         """Return whether an event that comes `now` is passed on."""
         kind = event["event"]
+        if kind == "points":  # whoever tells them sees to it that they are few; none may be missing
+            return True
         due = now - self._last.get(kind, -EVENT_INTERVAL_S) >= EVENT_INTERVAL_S
         if not due and self._passed.get(kind, 0) >= BURST.get(kind, 0):
             return False
