@@ -99,9 +99,10 @@ def test_it_is_told_each_point_once_and_in_order_and_the_rest_of_the_curve_with_
     teller = Teller("log", log, "id")
     teller.begin(seen)
     teller.begin_cell(CELL)
-    teller.points(CELL, ROWS[:3])
-    teller.points(CELL, ROWS[:5])  # by a worker that has taken the training up again
-    teller.points(CELL, ROWS[2:4])
+    teller.points(CELL, ROWS[:3], -1)
+    teller.points(CELL, ROWS[:5], -1)  # by a worker that has taken the training up again
+    teller.points(CELL, ROWS[2:4], 1)
+    teller.points(CELL, ROWS[7:8], 6)  # what came before was missed, as by one that finds the training under way
     teller.end_cell(CELL, record())
     teller.finish(5, 5)
     assert log.told == [*range(9), "finished", "end"]
@@ -123,7 +124,7 @@ def test_it_is_told_what_it_does_not_hold(seen: ObservedBenchmark, held: Held, t
     teller = Teller("log", log, "id")
     teller.begin(seen)
     teller.begin_cell(CELL)
-    teller.points(CELL, ROWS[:6])
+    teller.points(CELL, ROWS[:6], -1)
     teller.end_cell(CELL, record())
     teller.finish(5, 5)
     assert log.told == told
@@ -134,7 +135,7 @@ def test_a_cell_that_fails_keeps_the_points_that_it_had(seen: ObservedBenchmark)
     teller = Teller("log", log, "id")
     teller.begin(seen)
     teller.begin_cell(CELL)
-    teller.points(CELL, ROWS[:3])
+    teller.points(CELL, ROWS[:3], -1)
     teller.end_cell(CELL, record("failed"))
     teller.finish(5, 5)
     assert log.told == [0, 1, 2, "failed", "end"]
@@ -151,7 +152,7 @@ def test_what_it_raises_costs_one_warning(seen: ObservedBenchmark, method: str, 
     teller.begin(seen)
     for _ in range(3):
         teller.begin_cell(CELL)
-        teller.points(CELL, ROWS)
+        teller.points(CELL, ROWS, -1)
         teller.end_cell(CELL, record())
     teller.finish(5, 5)
     (warning,) = teller.warnings()
@@ -172,8 +173,8 @@ def test_one_that_blocks_is_waited_for_a_bounded_time(seen: ObservedBenchmark) -
     teller = Teller("log", Log(act=lambda method: released.wait(60)), "id")
     begin = time.monotonic()
     teller.begin(seen)
-    for number in range(3000):
-        teller.points(CELL, ROWS[number % 9 :][:1])
+    for _ in range(3000):
+        teller.points(CELL, ROWS[:1], -1)
     teller.end_cell(CELL, record())
     assert len(teller._waiting) <= telling.MOST_WAITING + 3
     teller.finish(0.2, 5)
@@ -206,7 +207,7 @@ def test_of_a_slow_one_points_are_left_out_until_the_cell_ends(
     teller.begin(seen)
     teller.begin_cell(CELL)
     for row in ROWS:
-        teller.points(CELL, [row])
+        teller.points(CELL, [row], row["step"] - 1)
     free.set()
     teller.end_cell(CELL, record())
     teller.finish(5, 5)
@@ -219,7 +220,7 @@ def test_one_process_at_a_time_tells_it_of_a_cell(seen: ObservedBenchmark) -> No
     for teller in (first, second):
         teller.begin(seen)
     first.begin_cell(CELL)
-    first.points(CELL, ROWS[:2])
+    first.points(CELL, ROWS[:2], -1)
     wait_for(lambda: first._observer.told == [0, 1])
     second.end_cell(CELL, record())  # it sees that the cell has ended, and the first is not done with it
     second.finish(5, 5)
@@ -298,6 +299,7 @@ def test_points_are_told_once_a_second_at_most_and_the_last_is_left_to_the_recor
         now[0] += 0.5
     steps = [[point["step"] for point in event["points"]] for event in told]
     assert steps == [[1], [2, 3], [4, 5], [6]]
+    assert [event["after"] for event in told] == [-1, 1, 3, 5]
     assert told[0]["points"][0]["losses"] == {"a": 1.0}  # JSON has no other numbers
     assert decode(encode(told[0])) == told[0]
     Points(told.append, False).made(rows, lambda: False)
@@ -363,9 +365,11 @@ def test_a_long_curve_is_told_in_packs_and_a_point_that_is_too_large_not_at_all(
     ],
 )
 def test_a_forged_point_is_none(point: dict[str, Any]) -> None:
-    decode(json.dumps({"event": "points", "points": [ROWS[0]]}).encode())
-    with pytest.raises(ForgedError):
-        decode(json.dumps({"event": "points", "points": [ROWS[0], point]}).encode())
+    event = {"event": "points", "points": [ROWS[0]], "after": -1}
+    assert decode(json.dumps(event).encode()) == event
+    for forged in ({"points": [ROWS[0], point]}, {"after": -2}, {"after": None}, {"points": {}}):
+        with pytest.raises(ForgedError):
+            decode(json.dumps({**event, **forged}).encode())
 
 
 # How it is asked for.

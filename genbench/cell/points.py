@@ -42,7 +42,7 @@ class Points:
         self._wanted = wanted
         self._clock = clock
         self._pause = pause
-        self._told = 0
+        self._told, self._last = 0, -1  # how many, and the step of the last
         self._complete: Sequence[Row] = ()
         self._told_at = clock() - INTERVAL_S
 
@@ -70,12 +70,13 @@ class Points:
         self.tell()
 
     def tell(self) -> None:
-        """Tell now what has not been told."""
+        """Tell now what has not been told, and after which step that comes, for a reader that has missed something."""
         for number, pack in enumerate(_packs([_told(row) for row in self._complete[self._told :]])):
             if number:
                 self._pause(PACK_PAUSE_S)
-            self._emit({"event": "points", "points": pack})
+            self._emit({"event": "points", "points": pack, "after": self._last})
             self._told += len(pack)
+            self._last = pack[-1]["step"]
         self._told_at = self._clock()
 
 

@@ -54,6 +54,10 @@ def _are_losses(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) and _is_number(loss) for name, loss in value.items())
 
 
+def _is_step(value: object) -> bool:
+    return value == -1 or _is_count(value)
+
+
 def _are_points(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_point, value))
 
@@ -85,7 +89,7 @@ _REQUIRED: dict[str, dict[str, Check]] = {  # of each kind of event
     "progress": {"stage": _is_line, "done": _is_count, "total": _is_count},
     "metric": {"name": _is_line, "done": _is_count, "total": _is_count},
     "notice": {"text": _is_line},
-    "points": {"points": _are_points},
+    "points": {"points": _are_points, "after": _is_step},
 }
 _OPTIONAL: dict[str, dict[str, Check]] = {"progress": {"losses": _are_losses, "items_per_s": _is_number}}
 

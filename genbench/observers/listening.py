@@ -79,7 +79,7 @@ class _Observed:
     def event(self, planned: Planned, event: Mapping[str, Any]) -> None:
         if event["event"] == "points":
             for each, cell in self._told_of(planned):
-                each.points(cell, event["points"])
+                each.points(cell, event["points"], event["after"])
         else:
             self._listener.event(planned, event)
         self._warn()

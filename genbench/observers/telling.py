@@ -54,7 +54,7 @@ class Teller:
         self._waiting: deque[tuple[str, Callable[[], object]]] = deque()
         self._changed = threading.Condition()
         self._with_points = 0
-        self._late: set[str] = set()  # cells of which points were left out: the others come with the record
+        self._late = False  # points were left out
         self._ending = self._stopped = False
         self._moved_at = 0.0
         self._benchmark: ObservedBenchmark
@@ -74,17 +74,17 @@ class Teller:
         """Say that a cell begins, or goes on."""
         self._put("begin_cell", lambda: self._begin_cell(cell))
 
-    def points(self, cell: ObservedCell, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Say that a curve has further points."""
+    def points(self, cell: ObservedCell, rows: Sequence[Mapping[str, Any]], after: int) -> None:
+        """Say that a curve has further points, which follow the step `after`; -1 where they are the first."""
         with self._changed:
             full = self._with_points >= MOST_WAITING
-            if full and not self._late:
+            if full and not self._late and not self._stopped:
                 self._warnings.append("is slow: of some cells it is told the rest of the curve when they end")
+            self._late |= full
             if full:
-                self._late.add(cell.key)
                 return
             self._with_points += 1
-        self._put("points", lambda: self._points(cell, rows))
+        self._put("points", lambda: self._points(cell, rows, after))
 
     def end_cell(self, cell: ObservedCell, record: Record) -> None:
         """Say that a cell has a record, of this run or of one before."""
@@ -177,9 +177,9 @@ class Teller:
             self._open[cell.key] = _Open(cell, lock, held.step, held.ended)
         return self._open[cell.key]
 
-    def _points(self, cell: ObservedCell, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _points(self, cell: ObservedCell, rows: Sequence[Mapping[str, Any]], after: int) -> None:
         each = self._open.get(cell.key)
-        if each is None or each.ended or cell.key in self._late:
+        if each is None or each.ended or after > each.step:  # some before were missed: all come with the record
             return
         new = points_seen(rows, each.step)
         if new:
