@@ -11,7 +11,8 @@ BASELINE := benchmarks/baselines/digits.json
 # from the others; docs/ci.md has what such a gate sees.
 FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 # Plugins over other people's libraries: examples, with an environment of their own, so that no test depends on those.
-ADAPTERS := plugins/pythae plugins/diffusers
+ADAPTERS := plugins/pythae plugins/diffusers plugins/observers
+TRACKERS := [tensorboard,mlflow,wandb,trackio]
 ADAPTED := .venv-adapters
 
 .PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters clean help
@@ -70,14 +71,14 @@ mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that n
 slurm: $(VENV)/.installed  ## Try a job array on a Slurm of one node, installed where it is missing (about 10 minutes).
 	$(BIN)/python benchmarks/slurm_trial.py
 
-adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae and diffusers apart, and run their tests and types.
+adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae, diffusers and trackers apart, and run their tests and types.
 	OMP_NUM_THREADS=1 $(ADAPTED)/bin/pytest $(ADAPTERS:=/tests)
 	MYPYPATH=$(subst $(eval) ,:,plugins/ae $(ADAPTERS)) $(ADAPTED)/bin/mypy $(foreach plugin,$(ADAPTERS),-p genbench_$(notdir $(plugin)))
 
 $(ADAPTED)/.installed: $(SOURCES) $(ADAPTERS:=/pyproject.toml)
 	test -x $(ADAPTED)/bin/python || $(PYTHON) -m venv $(ADAPTED)
 	$(ADAPTED)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[test]' -e plugins/ae $(ADAPTERS:%=-e %)
+		-e '.[test]' -e plugins/ae $(patsubst %,-e '%',$(subst observers,observers$(TRACKERS),$(ADAPTERS)))
 	@touch $@
 
 # The stamp is written last, so an interrupted installation is taken up again; and nothing that is there is reinstalled

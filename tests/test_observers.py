@@ -173,7 +173,7 @@ def test_one_that_blocks_is_waited_for_a_bounded_time(seen: ObservedBenchmark) -
     teller = Teller("log", Log(act=lambda method: released.wait(60)), "id")
     begin = time.monotonic()
     teller.begin(seen)
-    for _ in range(3000):
+    for _ in range(1200):
         teller.points(CELL, ROWS[:1], -1)
     teller.end_cell(CELL, record())
     assert len(teller._waiting) <= telling.MOST_WAITING + 3

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from genbench.config import ObserverSpec
-from genbench.errors import GenbenchError, InputError
+from genbench.errors import GenbenchError, InputError, PluginError
 from genbench.observers.telling import Teller
 from genbench.plugin import options
 from genbench.plugin.families import OBSERVER
 from genbench.plugin.finding import find_brought, find_file
-from genbench.plugin.loading import load
+from genbench.plugin.loading import Plugin, load
 from genbench.plugin.observer import Observer
 from genbench.plugin.visible import wording
 from genbench.records.identity import identity
 
-__all__ = ["build_observer", "opened"]
+__all__ = ["build_observer", "made", "opened"]
 
 
 def build_observer(spec: ObserverSpec, allowed: Sequence[str] | None = None) -> Observer:
@@ -32,19 +33,31 @@ def build_observer(spec: ObserverSpec, allowed: Sequence[str] | None = None) -> 
     found = find_file(spec.name, OBSERVER, allowed) if spec.is_file else find_brought(OBSERVER, spec.name, allowed)
     before = dict(os.environ)
     try:
-        built = options.call(load(found), spec.options)
-    except InputError:
-        raise
-    except GenbenchError as error:  # the user has asked for it, so it is the request that cannot be met
+        return made(load(found), spec.options)
+    except PluginError as error:  # the user has asked for it, so it is the request that cannot be met
         raise InputError(str(error)) from error
-    except Exception as error:  # a stranger's code
-        raise InputError(f"{found}: build_observer raised {wording(error)}") from error
     finally:
         if os.environ != before:  # libraries set variables while they are imported, which processes of cells would have
             os.environ.clear()
             os.environ.update(before)
+
+
+def made(plugin: Plugin, given: Mapping[str, Any]) -> Observer:
+    """Return the observer that a plugin makes of the options given.
+
+    Raises:
+        InputError: it refuses them, or cannot be made of any.
+    """
+    try:
+        built = options.call(plugin, given)
+    except InputError:
+        raise
+    except GenbenchError as error:
+        raise InputError(str(error)) from error
+    except Exception as error:  # a stranger's code
+        raise InputError(f"{plugin}: build_observer raised {wording(error)}") from error
     if not isinstance(built, Observer):
-        raise InputError(f"{found}: build_observer returned {type(built).__name__}, expected a genbench.Observer")
+        raise InputError(f"{plugin}: build_observer returned {type(built).__name__}, expected a genbench.Observer")
     return built
 
 
