@@ -64,6 +64,11 @@ class ObserverSpec:
         """Whether the name is that of a Python file."""
         return self.name.endswith(".py")
 
+    @property
+    def label(self) -> str:
+        """What lists call it: as the user could write it."""
+        return str(self)
+
     def __str__(self) -> str:
         options = ",".join(f"{key}={value}" for key, value in self.options.items())
         return f"{self.name}:{options}" if options else self.name

@@ -34,16 +34,22 @@ class Curves(Observer):
         path = self.folder / f"{cell.name}.csv"
         rows = list(csv.reader(path.open())) if path.exists() else []
         steps = [int(row[0]) for row in rows if len(row) == 3 and row[1] == "items"]
-        ended = any(row[1:] in (["end", "finished"], ["end", "not applicable"]) for row in rows)
+        ended = any(
+            row[1:] in (["end", "finished"], ["end", "not applicable"]) for row in rows
+        )
         return Held(max(steps, default=-1), ended)
 
     def points(self, cell: ObservedCell, points: Sequence[ObservedPoint]) -> None:
         for point in points:
             numbers = {**point.losses, **point.numbers, "items": point.items}
-            self.write(cell, [(point.step, name, value) for name, value in numbers.items()])
+            self.write(
+                cell, [(point.step, name, value) for name, value in numbers.items()]
+            )
 
     def end_cell(self, cell: ObservedCell, end: ObservedEnd) -> None:
-        rows: list[tuple[int, str, Any]] = [(end.step, *number) for number in end.numbers.items()]
+        rows: list[tuple[int, str, Any]] = [
+            (end.step, *number) for number in end.numbers.items()
+        ]
         self.write(cell, [*rows, (end.step, "end", end.status)])
 
     def write(self, cell: ObservedCell, rows: Sequence[tuple[int, str, Any]]) -> None:

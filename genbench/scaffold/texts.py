@@ -66,6 +66,9 @@ genbench datasets {name}""",
     "metric": """\
 genbench run -m vae -d digits --metrics +{name}
 genbench metrics check {package}.metric:METRIC""",
+    "observer": """\
+genbench run -m vae -d digits --observe {name}:dir=curves
+genbench models""",
 }
 
 HEADINGS = {
@@ -83,6 +86,11 @@ The dataset is `{package}/dataset.py`. Its options are the keyword arguments of 
 The metric is `{package}/metric.py`.
 
 ## What the numbers say""",
+    "observer": """\
+The observer is `{package}/observer.py`. Its options are the keyword arguments of `Curves`, given as
+in `--observe {name}:dir=curves`.
+
+## What it writes""",
 }
 
 MEANING = {
@@ -98,6 +106,9 @@ decoder. `log_likelihood` is the evidence lower bound (ELBO) of the 8-bit image,
     "dataset": """\
 Grey images of one soft spot, drawn from a seed; the label is the quarter that it lies in. The
 held-out images come from a stream of their own.""",
+    "observer": """\
+A CSV file a cell, with a row for each loss and number of each point of its curve. A cell that goes
+on after an interrupt goes on in its file.""",
     "metric": """\
 Each is 0 where samples and data have the same mean, or the same spread, in every feature.""",
 }

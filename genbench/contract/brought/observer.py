@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genbench.config import ObserverSpec
 from genbench.contract.brought.suite import LOADS, Suite, Trial
 from genbench.contract.check import Check
-
 from genbench.contract.fault import Caution, Fault, calling
 from genbench.observers.opening import made
 from genbench.plugin.families import OBSERVER
@@ -292,4 +292,5 @@ SUITE = Suite(
         ),
     ),
     _Trial,
+    ObserverSpec.parse,
 )

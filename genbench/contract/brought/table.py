@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from genbench.contract.brought import dataset, metric
+from genbench.contract.brought import dataset, metric, observer
 from genbench.contract.brought.suite import Suite
 
 __all__ = ["SUITES"]
 
-SUITES: dict[str, Suite] = {suite.family.name: suite for suite in (dataset.SUITE, metric.SUITE)}
+SUITES: dict[str, Suite] = {suite.family.name: suite for suite in (dataset.SUITE, metric.SUITE, observer.SUITE)}
