@@ -1,7 +1,7 @@
 """Writes the curve of each cell as rows of a CSV file: step, name, value."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,29 +32,23 @@ class Curves(Observer):
 
     def begin_cell(self, cell: ObservedCell) -> Held:
         path = self.folder / f"{cell.name}.csv"
-        rows = list(csv.reader(path.open())) if path.exists() else []
+        lines = path.read_text().splitlines() if path.exists() else []
+        rows = list(csv.reader(lines))
         steps = [int(row[0]) for row in rows if len(row) == 3 and row[1] == "items"]
-        ended = any(
-            row[1:] in (["end", "finished"], ["end", "not applicable"]) for row in rows
-        )
-        return Held(max(steps, default=-1), ended)
+        ends = {row[2] for row in rows if len(row) == 3 and row[1] == "end"}
+        return Held(max(steps, default=-1), bool(ends - {"failed"}))
 
     def points(self, cell: ObservedCell, points: Sequence[ObservedPoint]) -> None:
         for point in points:
             numbers = {**point.losses, **point.numbers, "items": point.items}
-            self.write(
-                cell, [(point.step, name, value) for name, value in numbers.items()]
-            )
+            self.write(cell, point.step, numbers)
 
     def end_cell(self, cell: ObservedCell, end: ObservedEnd) -> None:
-        rows: list[tuple[int, str, Any]] = [
-            (end.step, *number) for number in end.numbers.items()
-        ]
-        self.write(cell, [*rows, (end.step, "end", end.status)])
+        self.write(cell, end.step, {**end.numbers, "end": end.status})
 
-    def write(self, cell: ObservedCell, rows: Sequence[tuple[int, str, Any]]) -> None:
+    def write(self, cell: ObservedCell, step: int, values: Mapping[str, Any]) -> None:
         with (self.folder / f"{cell.name}.csv").open("a", newline="") as file:
-            csv.writer(file).writerows(rows)
+            csv.writer(file).writerows((step, *each) for each in values.items())
 
 
 @hookimpl
