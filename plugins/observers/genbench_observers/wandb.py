@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from genbench_observers.pages import failure_page, numbers_page
 __all__ = ["WeightsAndBiases", "build_observer"]
 
 STEP, STATUS = "_step", "genbench/status"
+BLOCK, HEADER = 32_768, 7  # bytes of W&B's files
+WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4  # parts of a record
 
 
 @hookimpl
@@ -157,14 +160,24 @@ def _held(folder: Path, run_id: str) -> tuple[int, bool]:
 
 
 def _records(path: Path) -> Iterator[Any]:
-    """Give what W&B has written to a run's file, up to where it was killed."""
-    from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
+    """Give what W&B has written to a run's file, up to where it was cut off.
 
-    store = DataStore()
-    try:
-        store.open_for_scan(str(path))
-        while (data := store.scan_data()) is not None:
-            yield Record.FromString(data)
-    except AssertionError:  # how it says that a record was cut off
-        return
+    The file is a log in LevelDB's format (https://github.com/google/leveldb/blob/main/doc/log_format.md) behind a header
+    of its own; Python's part of W&B no longer reads it.
+    """
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data = path.read_bytes()
+    at, message = HEADER, b""
+    while at + HEADER <= len(data):
+        if BLOCK - at % BLOCK < HEADER:  # padding
+            at += BLOCK - at % BLOCK
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, at)
+        part = data[at + HEADER : at + HEADER + length]
+        if len(part) < length or kind not in (WHOLE, FIRST, MIDDLE, LAST):
+            return
+        message = part if kind in (WHOLE, FIRST) else message + part
+        at += HEADER + length
+        if kind in (WHOLE, LAST):
+            yield Record.FromString(message)

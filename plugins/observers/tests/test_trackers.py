@@ -118,24 +118,19 @@ def mlflow_runs(folder: Path) -> dict[str, Curves]:
 
 
 def wandb_runs(folder: Path) -> dict[str, Curves]:
-    from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
+    """What all files of each id hold, in their order, as they would be uploaded: the id is the run's."""
+    from genbench_observers.wandb import _records
 
     runs: dict[str, Curves] = {}
     for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")):
-        store, name = DataStore(), ""
-        store.open_for_scan(str(path))
-        with contextlib.suppress(AssertionError):  # cut off
-            while (data := store.scan_data()) is not None:
-                record = Record.FromString(data)
-                if record.HasField("run"):
-                    name = record.run.display_name
-                    runs.setdefault(name, {})
-                if record.HasField("history"):
-                    values = {"/".join(item.nested_key) or item.key: item.value_json for item in record.history.item}
-                    step = int(values["_step"])
-                    for key, value in values.items():
-                        runs[name].setdefault(key, []).append((step, float(value)))
+        for record in _records(path):
+            if record.HasField("run"):
+                runs.setdefault(record.run.run_id, {})
+            if record.HasField("history"):
+                values = {"/".join(item.nested_key) or item.key: item.value_json for item in record.history.item}
+                for key, value in values.items():
+                    name = path.stem.removeprefix("run-")
+                    runs[name].setdefault(key, []).append((int(values["_step"]), float(value)))
     return runs
 
 
