@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from genbench_observers.pages import failure_page, numbers_page
 __all__ = ["WeightsAndBiases", "build_observer"]
 
 STEP, STATUS = "_step", "genbench/status"
+WRITING_S = 5.0
 BLOCK, HEADER = 32_768, 7  # bytes of W&B's files
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4  # parts of a record
 
@@ -81,6 +83,8 @@ class WeightsAndBiases(Observer):
             values |= {f"losses/{name}": value for name, value in point.losses.items()}
             values |= {f"quality/{name}": value for name, value in point.numbers.items()}
             self._runs[cell.key].log(values, step=point.step, commit=True)
+        if self._mode == "offline":
+            self._await(cell, points[-1].step)
 
     def end_cell(self, cell: ObservedCell, end: ObservedEnd) -> None:
         run = self._runs.pop(cell.key)
@@ -99,6 +103,12 @@ class WeightsAndBiases(Observer):
         for run in self._runs.values():  # they will go on another time
             run.finish(exit_code=1)
         self._runs.clear()
+
+    def _await(self, cell: ObservedCell, step: int) -> None:
+        """Wait some seconds for W&B's own process to write a step: a run that goes on asks its files what they hold."""
+        deadline = time.monotonic() + WRITING_S
+        while _held(self._folder, cell.key)[0] < step and time.monotonic() < deadline:
+            time.sleep(WRITING_S / 50)
 
     def _init(self, cell: ObservedCell) -> Any:
         import wandb
@@ -148,7 +158,7 @@ def _shown(path: Path) -> Any:
 
 
 def _held(folder: Path, run_id: str) -> tuple[int, bool]:
-    """Return the last step of a run's curve in its offline folders, and whether one says that it has ended well."""
+    """Return the last step of a run's curve in its offline folders, and whether one says that it ended well."""
     step, ended = -1, False
     for path in sorted(folder.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb")):
         for record in _records(path):
@@ -162,8 +172,8 @@ def _held(folder: Path, run_id: str) -> tuple[int, bool]:
 def _records(path: Path) -> Iterator[Any]:
     """Give what W&B has written to a run's file, up to where it was cut off.
 
-    The file is a log in LevelDB's format (https://github.com/google/leveldb/blob/main/doc/log_format.md) behind a header
-    of its own; Python's part of W&B no longer reads it.
+    The file is a log in LevelDB's format (https://github.com/google/leveldb/blob/main/doc/log_format.md), behind a
+    header of its own; Python's part of W&B no longer reads it.
     """
     from wandb.proto.wandb_internal_pb2 import Record
 
