@@ -43,7 +43,7 @@ def observe(folder: Path) -> list[str]:
         "tensorboard": f"dir={folder}/tensorboard",
         "mlflow": f"uri=sqlite:///{folder}/mlflow.db",
         "wandb": f"dir={folder}",
-        "trackio": f"dir={folder}/trackio",
+        "trackio": "samples=true",  # its folder is that of the environment
     }
     return [part for name in TRACKERS for part in ("--observe", f"{name}:{options[name]}")]
 
