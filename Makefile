@@ -12,7 +12,8 @@ BASELINE := benchmarks/baselines/digits.json
 FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 # Plugins over other people's libraries: examples, with an environment of their own, so that no test depends on those.
 ADAPTERS := plugins/pythae plugins/diffusers plugins/observers
-TRACKERS := [tensorboard,mlflow,wandb]  # Trackio 0.43 asks for a Pillow older than the constraints'
+# Not trackio: version 0.43 asks for a Pillow that is older than the constraints'.
+TRACKERS := [tensorboard,mlflow,wandb]
 ADAPTED := .venv-adapters
 
 .PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters clean help
