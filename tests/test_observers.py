@@ -629,16 +629,7 @@ def test_a_run_that_is_killed_shows_the_curve_of_the_record_once(killed: tuple[P
 # The pages.
 
 
-def test_the_page_shows_the_observer_that_the_tests_use_and_every_check() -> None:
-    from genbench.contract.brought.observer import SUITE
-
+def test_the_page_names_every_method() -> None:
     page = (HERE.parent / "docs" / "write-an-observer.md").read_text()
-    for name in ("json_lines_observer.py", "pyproject.toml"):
-        shown = re.search(rf"^```\w+ {re.escape(name)}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-        assert shown is not None
-        assert shown[1] == (JSON_LINES.parent / name).read_text()
-    assert len(JSON_LINES.read_text().splitlines()) < 60
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
-    assert {name: rows.get(name) for name in rows} == {check.name: check.promise for check in SUITE.checks}
     methods = set(re.findall(r"^\| `(\w+)\(", page, re.MULTILINE))
     assert methods == {name for name in vars(Observer) if not name.startswith("_")}
