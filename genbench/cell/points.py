@@ -43,7 +43,8 @@ class Points:
         self._clock = clock
         self._pause = pause
         self._told, self._last = 0, -1  # how many, and the step of the last
-        self._complete: Sequence[Row] = ()
+        self._rows: Sequence[Row] = ()
+        self._complete = 0  # of these
         self._told_at = clock() - INTERVAL_S
 
     def made(self, rows: Sequence[Row], ended: Callable[[], bool]) -> None:
@@ -54,7 +55,7 @@ class Points:
             ended: whether it was the last window.
         """
         if self._wanted:
-            self._complete = rows[:-1] if ended() else rows[:]
+            self._rows, self._complete = rows, len(rows) - ended()
             if self._clock() - self._told_at >= INTERVAL_S:
                 self.tell()
 
@@ -71,7 +72,7 @@ class Points:
 
     def tell(self) -> None:
         """Tell now what has not been told, and after which step that comes, for a reader that has missed something."""
-        for number, pack in enumerate(_packs([_told(row) for row in self._complete[self._told :]])):
+        for number, pack in enumerate(_packs([_told(row) for row in self._rows[self._told : self._complete]])):
             if number:
                 self._pause(PACK_PAUSE_S)
             self._emit({"event": "points", "points": pack, "after": self._last})

@@ -86,8 +86,9 @@ class _Observed:
 
     def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None:
         self._listener.ended(number, total, planned, record, kept)
-        for each, cell in self._told_of(planned):
-            each.end_cell(cell, record)
+        if not (kept and record.failed):  # whoever ran it has told that
+            for each, cell in self._told_of(planned):
+                each.end_cell(cell, record)
         self._warn()
 
     def waiting(self, count: int) -> None:

@@ -16,7 +16,7 @@ from genbench_observers.pages import failure_page, numbers_page
 __all__ = ["WeightsAndBiases", "build_observer"]
 
 STEP, STATUS = "_step", "genbench/status"
-WRITING_S = 5.0
+WRITING_S, MOST_S = 2.0, 10.0  # in which W&B's process, left alone, writes what it holds; and waited for at the most
 BLOCK, HEADER = 32_768, 7  # bytes of W&B's files
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4  # parts of a record
 
@@ -31,7 +31,7 @@ class WeightsAndBiases(Observer):
     """Logs to `DIR/wandb`; `wandb sync DIR/wandb/offline-run-*` uploads what was logged offline.
 
     A cell that goes on has the id that it had. Offline, W&B writes what follows to a further folder of the same id, and
-    joins them when they are uploaded.
+    joins them when they are uploaded. What its own process holds back when both are killed is told again.
 
     Args:
         dir: the folder.
@@ -83,8 +83,6 @@ class WeightsAndBiases(Observer):
             values |= {f"losses/{name}": value for name, value in point.losses.items()}
             values |= {f"quality/{name}": value for name, value in point.numbers.items()}
             self._runs[cell.key].log(values, step=point.step, commit=True)
-        if self._mode == "offline":
-            self._await(cell, points[-1].step)
 
     def end_cell(self, cell: ObservedCell, end: ObservedEnd) -> None:
         run = self._runs.pop(cell.key)
@@ -103,12 +101,6 @@ class WeightsAndBiases(Observer):
         for run in self._runs.values():  # they will go on another time
             run.finish(exit_code=1)
         self._runs.clear()
-
-    def _await(self, cell: ObservedCell, step: int) -> None:
-        """Wait some seconds for W&B's own process to write a step: a run that goes on asks its files what they hold."""
-        deadline = time.monotonic() + WRITING_S
-        while _held(self._folder, cell.key)[0] < step and time.monotonic() < deadline:
-            time.sleep(WRITING_S / 50)
 
     def _init(self, cell: ObservedCell) -> Any:
         import wandb
@@ -160,7 +152,11 @@ def _shown(path: Path) -> Any:
 def _held(folder: Path, run_id: str) -> tuple[int, bool]:
     """Return the last step of a run's curve in its offline folders, and whether one says that it ended well."""
     step, ended = -1, False
-    for path in sorted(folder.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb")):
+    paths = sorted(folder.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb"))
+    deadline = time.monotonic() + MOST_S
+    while any(time.time() - path.stat().st_mtime < WRITING_S for path in paths) and time.monotonic() < deadline:
+        time.sleep(WRITING_S / 10)
+    for path in paths:
         for record in _records(path):
             if record.HasField("history"):
                 steps = [int(item.value_json) for item in record.history.item if item.key == STEP]
