@@ -557,7 +557,10 @@ def test_a_cell_that_fails_shows_its_curve_and_why_and_goes_on_in_the_same_run(
     warm_servers: None, tmp_path: Path
 ) -> None:
     model, flag = tmp_path / "fails.py", tmp_path / "flag"
-    step = f"    if step == 20 and not __import__('os').path.exists({str(flag)!r}): raise RuntimeError('bad luck')\n"
+    there = (
+        f"__import__('os').path.exists({str(flag)[::-1]!r}[::-1])"  # a file that its source named would be part of it
+    )
+    step = f"    if step == 20 and not {there}: raise RuntimeError('bad luck')\n"
     source = TINY.read_text()
     begin = source.index("def train_step(")
     body = source.index("\n", begin) + 1
