@@ -17,7 +17,7 @@ from genbench.records.record import Record
 
 __all__ = ["observing"]
 
-PATIENCE_S = 10.0  # at the end, for an observer that does not move
+PATIENCE_S = 30.0  # at the end, for an observer that does not move; a library may take long to begin
 MOST_S = 120.0  # at the end, for one that does
 HURRIED_S = 3.0  # at the end of a run that was broken off
 
