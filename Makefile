@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. Both set up .venv first, where it is missing or out of date.
+# The two main commands are `make demo` and `make test`. Both first set up .venv if it is missing or out of date.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,18 +7,18 @@ SOURCES := pyproject.toml constraints.txt $(PLUGINS:=/pyproject.toml)
 DEMO := reports/demo
 COMPARED := reports/compared
 BASELINE := benchmarks/baselines/digits.json
-# Quality alone: times and memory of another machine than the baseline's are refused. Few numbers, because each takes power
-# from the others; docs/ci.md has what such a gate sees.
+# Quality only: times and memory from a different machine than the baseline's are refused. Few numbers, because each takes
+# power from the others; docs/ci.md shows what such a gate detects.
 FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
-# Plugins over other people's libraries: examples, with an environment of their own, so that no test depends on those.
+# Plugins that wrap third-party libraries: examples, in a separate environment, so that no test depends on these libraries.
 ADAPTERS := plugins/pythae plugins/diffusers plugins/observers
-# Not trackio: version 0.43 asks for a Pillow that is older than the constraints'.
+# Not trackio: version 0.43 requires a Pillow older than the pinned one.
 TRACKERS := [tensorboard,mlflow,wandb]
 ADAPTED := .venv-adapters
 
 .PHONY: demo test check lint types bench gpu counters compare baseline checks mutants slurm adapters clean help
 
-help:  ## Show what can be made.
+help:  ## Show the available targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## Train gan, dcgan, vae and ae on the digits and write a report (about 5 minutes).
@@ -26,19 +26,19 @@ demo: $(VENV)/.installed  ## Train gan, dcgan, vae and ae on the digits and writ
 	@echo
 	@echo "Open $(DEMO)/report.html, or report.md"
 
-# Most tests wait for one core, many for a process that imports torch: a file a core, and one thread in each, halves the
-# time. Not the files with the fewest tests last, which is the default: those take longest.
+# Most tests keep only one core busy, many wait for a process that imports torch: one file per core, with one thread each,
+# halves the time. The default order runs the files with the fewest tests last; it is turned off because those take longest.
 test: $(VENV)/.installed  ## Run all tests (about 10 minutes on 2 cores).
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --benchmark-disable
 
-check: lint types test  ## Everything that CI checks: ruff, mypy, tests.
+check: lint types test  ## Run everything that CI checks: ruff, mypy, tests.
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.installed
-	@# mypy does not follow the import hooks of editable installs, so it is told where the plugins lie.
+	@# mypy does not follow the import hooks of editable installs, so it is given the plugins' paths.
 	MYPYPATH=$(subst $(eval) ,:,$(PLUGINS)) $(BIN)/mypy -p genbench $(foreach plugin,$(PLUGINS),-p genbench_$(notdir $(plugin)))
 
 bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark) into .benchmarks/latest.json.
@@ -48,31 +48,31 @@ bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark) into .benchm
 gpu: $(VENV)/.installed  ## Measure training, extraction and the metrics on a GPU into reports/gpu/ (about 10 minutes).
 	$(BIN)/python benchmarks/gpu_table.py
 
-counters: $(VENV)/.installed  ## Count every model's step again into benchmarks/counters.json.
+counters: $(VENV)/.installed  ## Recount every model's step into benchmarks/counters.json.
 	$(BIN)/genbench regress --update-counters
 
-compare: $(VENV)/.installed  ## Run the digits afresh and compare their quality with the committed baseline (about 5 minutes).
+compare: $(VENV)/.installed  ## Rerun the digits and compare their quality with the committed baseline (about 5 minutes).
 	rm -rf $(COMPARED)
-	@# A cell that fails is the comparison's to judge.
+	@# The comparison decides about a failed cell.
 	-$(BIN)/genbench run benchmarks/digits.toml --out $(COMPARED)
 	$(BIN)/genbench compare $(BASELINE) $(COMPARED) --fail-on '$(FAIL_ON)' --format markdown --out $(COMPARED)/comparison.md
 
-baseline: $(VENV)/.installed  ## Make what `make compare` measured the new baseline: commit it with the change that explains it.
+baseline: $(VENV)/.installed  ## Turn the results of `make compare` into the new baseline: commit it with the change that explains it.
 	$(BIN)/genbench baseline $(COMPARED) --out $(BASELINE)
 
-checks: $(VENV)/.installed  ## Put every metric through its sanity checks and write the tables into docs/metrics.md (some four minutes).
+checks: $(VENV)/.installed  ## Run every metric through its sanity checks and write the tables into docs/metrics.md (about 4 minutes).
 	$(BIN)/python benchmarks/metric_checks.py
 
-mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that no test notices (about an hour; goes on where it was).
+mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that no test catches (about an hour; resumes where it left off).
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,mutants]'
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run
 	for plugin in $(PLUGINS); do (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run) || exit 1; done
 	$(BIN)/python benchmarks/mutants.py --survivors
 
-slurm: $(VENV)/.installed  ## Try a job array on a Slurm of one node, installed where it is missing (about 10 minutes).
+slurm: $(VENV)/.installed  ## Test a job array on a one-node Slurm, installed if it is missing (about 10 minutes).
 	$(BIN)/python benchmarks/slurm_trial.py
 
-adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae, diffusers and trackers apart, and run their tests and types.
+adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae, diffusers and trackers separately, and run their tests and type checks.
 	OMP_NUM_THREADS=1 $(ADAPTED)/bin/pytest $(ADAPTERS:=/tests)
 	MYPYPATH=$(subst $(eval) ,:,plugins/ae $(ADAPTERS)) $(ADAPTED)/bin/mypy $(foreach plugin,$(ADAPTERS),-p genbench_$(notdir $(plugin)))
 
@@ -82,7 +82,7 @@ $(ADAPTED)/.installed: $(SOURCES) $(ADAPTERS:=/pyproject.toml)
 		-e '.[test]' -e plugins/ae $(patsubst %,-e '%',$(subst observers,observers$(TRACKERS),$(ADAPTERS)))
 	@touch $@
 
-# The stamp is written last, so an interrupted installation is taken up again; and nothing that is there is reinstalled
+# The stamp is written last, so an interrupted installation is resumed; existing packages are not reinstalled
 # until a list of requirements changes. An unpinned torch would bring gigabytes of CUDA packages: hence the constraints.
 $(VENV)/.installed: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -91,5 +91,5 @@ $(VENV)/.installed: $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' $(PLUGINS:%=-e %)
 	@touch $@
 
-clean:  ## Remove .venv and what tests left behind.
+clean:  ## Remove .venv and files left behind by tests.
 	rm -rf $(VENV) $(ADAPTED) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

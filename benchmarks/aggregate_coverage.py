@@ -1,9 +1,9 @@
-"""How often the intervals of `genbench aggregate` hold the truth: the tables of docs/aggregate.md.
+"""How often the intervals of `genbench aggregate` contain the true value: the tables of docs/aggregate.md.
 
-Run it by `python benchmarks/aggregate_coverage.py`; it takes about ten minutes. Scores of a dataset are normal over
+Run `python benchmarks/aggregate_coverage.py`; it takes about ten minutes. Scores on a dataset are normal over
 seeds, or skewed (a gamma distribution of shape 2). The datasets are `alike`, with equal means and spreads; `apart`,
 with means from 0 to 1 and a spread of 0.05; or `unlike`, with means between 0 and 1 and spreads of 0.1 times a
-log-normal factor whose logarithm has the deviation 0.7, drawn anew `WORLDS` times.
+log-normal factor whose logarithm has a standard deviation of 0.7, drawn `WORLDS` times.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def noise(shape: str, draw: np.random.Generator, size: tuple[int, ...]) -> Array
 
 
 def quantiles(shape: str) -> Array:
-    """Return the quantiles of that distribution, as good as itself for a trimmed mean."""
+    """Return the quantiles of that distribution, which are equivalent to it for a trimmed mean."""
     at = (np.arange(POINTS) + 0.5) / POINTS
     return special.ndtri(at) if shape == "normal" else (special.gammaincinv(2.0, at) - 2) / np.sqrt(2)
 
@@ -78,7 +78,7 @@ def of_pairs(kind: str, shape: str, datasets: int, seeds: int) -> tuple[float, f
             )
             claims += any(pair.resolved for pair in found)
             differences += sum(abs(pair.difference.value) <= (pair.difference.half_width or 0.0) for pair in found)
-            # Of normal scores a half is the true chance whatever the spreads are; of skewed ones where they are equal.
+            # For normal scores, a half is the true chance whatever the spreads are; for skewed ones, if they are equal.
             chances += sum(pair.chance_interval[0] <= 0.5 <= pair.chance_interval[1] for pair in found)
             pairs += len(found)
     return claims / (WORLDS * (TIMES // 2)), differences / pairs, chances / pairs

@@ -1,9 +1,9 @@
-"""Is a bare loop faster? The harness against a hand-written loop, same networks, same optimizers, one process.
+"""Is a bare loop faster? The harness against a hand-written loop: same networks, same optimisers, one process.
 
 The hand-written loop indexes a resident tensor and calls the plugin's own step function with nothing in between. The
-two take turns, so that a machine whose speed drifts slows both. Prints items/s of each, the ratio harness / bare, and
-the time that each spends a step outside the plugin's own function: the part that a loop can be blamed for, which hardly
-varies where the step itself, the same code in both, does by a few percent from run to run.
+two alternate, so that a drift in the machine's speed affects both. Prints items/s of each, the ratio harness / bare,
+and the time each spends per step outside the plugin's own function: the part that a loop is responsible for, which
+hardly varies, whereas the step itself, the same code in both, varies by a few percent from run to run.
 
     python benchmarks/bare_loop.py                    # gan, batch 64, images of 8×8 and 28×28
     python benchmarks/bare_loop.py --model dcgan --turns 10
@@ -36,8 +36,8 @@ from genbench.regression.workload import Windows
 from genbench.training import cost, loop
 from genbench.training.loop import Batches, Progress
 
-ITEMS = 4096  # of noise: their content does not matter to the clock
-WINDOW = 15  # steps, as in a budget of 1500: a longer one has longer windows
+ITEMS = 4096  # of noise: their content does not affect the timing
+WINDOW = 15  # steps, as for a budget of 1500; a longer budget has longer windows
 
 
 def build(plugin: Plugin, shape: torch.Size, device: torch.device, given: Mapping[str, Any] | None = None) -> Model:
@@ -48,17 +48,17 @@ def build(plugin: Plugin, shape: torch.Size, device: torch.device, given: Mappin
 
 @dataclass(frozen=True)
 class Turn:
-    """What one loop did in one turn."""
+    """The result of one loop in one turn."""
 
     rate: float  # items/s
-    outside_s: float  # a step, outside the plugin's own function
+    outside_s: float  # per step, outside the plugin's own function
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A model and what it is trained on, by either of the two loops.
+    """A model and its training data, for either of the two loops.
 
-    `step_function` runs a step in place of the plugin's own: what replays it from a CUDA graph.
+    `step_function` runs a step instead of the plugin's own, for example by replaying it from a CUDA graph.
     """
 
     plugin: Plugin
@@ -68,11 +68,11 @@ class Loop:
     steps: int
     device: torch.device
     step_function: loop.TrainStep | None = None
-    inside: list[float] = field(default_factory=list)  # seconds that the steps of a turn took
+    inside: list[float] = field(default_factory=list)  # duration of each step of a turn, in seconds
 
     @functools.cached_property
     def resident(self) -> Tensor:
-        """All items as hooks see them, made once: to give back so much memory moves what either loop allocates next."""
+        """All items as hooks see them, created once: freeing so much memory would affect the next allocations."""
         return self.split.kind.deliver(self.split.items).to(self.device)
 
     @functools.cached_property
@@ -105,7 +105,7 @@ class Loop:
         return Turn(self.steps * self.batch_size / seconds, (seconds - sum(self.inside)) / self.steps)
 
     def bare(self) -> float:
-        """Return the seconds of what a researcher writes: everything resident as float32, the step called directly."""
+        """Return the seconds of a researcher's loop: everything resident as float32, the step called directly."""
         items, batch_size, step_function = self.resident, self.batch_size, self.step
         read = cost.clock(self.device)
         self.model.networks.train()
@@ -119,7 +119,7 @@ class Loop:
         return read() - begin
 
     def harness(self, precision: str = "fp32") -> float:
-        """Return the seconds of `genbench.training.loop.train`, which goes on where the last turn ended."""
+        """Return the seconds of `genbench.training.loop.train`, which continues where the last turn ended."""
         progress = self.progress
         schedule = Windows(None, None, 1, WINDOW, progress.step + self.steps)
         clock = cost.clock(self.device)
@@ -141,10 +141,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="gan")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=WINDOW, help="in one turn")
-    parser.add_argument("--turns", type=int, default=60, help="of the two loops on one model")
+    parser.add_argument("--steps", type=int, default=WINDOW, help="per turn")
+    parser.add_argument("--turns", type=int, default=60, help="of the two loops, per model")
     parser.add_argument("--builds", type=int, default=6, help="models")
-    parser.add_argument("--shapes", nargs="*", default=["1x8x8", "1x28x28"], help="of items; a length is one of texts")
+    parser.add_argument("--shapes", nargs="*", default=["1x8x8", "1x28x28"], help="of items; one length means texts")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     device = torch.device(given.device)
@@ -166,9 +166,9 @@ def main() -> None:
 def take_turns(
     plugin: Plugin, shape: torch.Size, device: torch.device, given: argparse.Namespace, number: int
 ) -> list[tuple[Turn, Turn]]:
-    """Return what the harness and the bare loop did, turn by turn, on one and the same model.
+    """Return the results of the harness and the bare loop, turn by turn, on the same model.
 
-    Where a model's weights came to lie is a part of its speed: so both train one model, and several are built.
+    Where a model's weights are in memory affects its speed: so both loops train one model, and several are built.
     """
     split = workload.random_split(shape, ITEMS)
     one = Loop(plugin, build(plugin, shape, device), split, given.batch_size, given.steps, device)

@@ -1,7 +1,7 @@
-"""Images/s of Inception features beside torch-fidelity's, in one run: `pytest benchmarks/bench_extraction.py -s`.
+"""Images/s of Inception features against torch-fidelity's, in one run: `pytest benchmarks/bench_extraction.py -s`.
 
-Both read one file of random weights. Before each timed round of ours the peer takes its turn, so that a machine whose
-speed drifts slows both; the ratio is of the fastest rounds. It is printed, and in each benchmark's `extra_info`
+Both read one file of random weights. The peer runs before each timed round of ours, so that a drift in the machine's
+speed affects both; the ratio is of the fastest rounds. It is printed, and stored in each benchmark's `extra_info`
 (`--benchmark-json FILE`). `GENBENCH_BENCH_IMAGES` (64) sets how many images a round takes.
 """
 
@@ -36,7 +36,7 @@ def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def peer(weights_file: Path) -> Any:
     module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3", reason="torch-fidelity is missing")
-    # Its files carry the counters that BatchNorm keeps while training; nothing else is left out.
+    # Its files contain the counters that BatchNorm keeps while training; ours lack only these.
     network = module.FeatureExtractorInceptionV3.load_state_dict
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -78,7 +78,7 @@ def test_extraction(benchmark: Any, precision: str, side: int, weights_file: Pat
     if precision == "fp32":
         assert ratio >= 1.5
     elif DEVICE.type == "cuda" or torch.cpu._is_amx_tile_supported():
-        assert ratio >= 3  # promised only where the processor multiplies bf16 matrices in hardware
+        assert ratio >= 3  # promised only if the processor multiplies bf16 matrices in hardware
 
 
 @pytest.mark.parametrize(("name", "shape"), [("digits-cnn", (1, 8, 8)), ("random-conv", (1, 28, 28))])

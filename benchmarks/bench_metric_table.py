@@ -1,7 +1,7 @@
 """Every metric of the table at realistic sizes, as an evaluation calls it: `pytest benchmarks/bench_metric_table.py`.
 
-What metrics share (the data's statistics, the sweeps over pairs) is part of the time of each that reads it, as for the
-first metric of a model. `GENBENCH_BENCH_SAMPLES` (2000) sets the samples, `GENBENCH_BENCH_DIMENSION` (512) their
+Work that metrics share (the data's statistics, the sweeps over pairs) counts towards each metric that uses it, as for
+the first metric of a model. `GENBENCH_BENCH_SAMPLES` (2000) sets the samples, `GENBENCH_BENCH_DIMENSION` (512) their
 features.
 """
 
@@ -26,7 +26,7 @@ SHAPE = (1, 28, 28)
 
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
-    """Features, logits, images and labels of chance: what a metric costs does not hang on them."""
+    """Random features, logits, images and labels: the cost of a metric does not depend on their values."""
     draw = torch.Generator().manual_seed(0)
     features = [torch.randn(SAMPLES, DIMENSION, generator=draw) for _ in range(3)]
     logits = [torch.randn(SAMPLES, workload.CLASSES, generator=draw) for _ in range(3)]
@@ -51,7 +51,7 @@ def evidence() -> Evidence:
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if "image" in (metric.kinds or ("image",))])
 def test_metric(timed: Callable[..., None], name: str, evidence: Evidence) -> None:
     def compute() -> None:
-        # Fresh, so that nothing is kept from the round before.
+        # Created anew, so that nothing is kept from the previous round.
         METRICS[name].compute(replace(evidence, statistics=cast("ReferenceStatistics", None)))
 
     try:

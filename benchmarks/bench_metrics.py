@@ -1,9 +1,9 @@
-"""How fast the metrics are beside their peers, as ratios in one run: `pytest benchmarks/bench_metrics.py`.
+"""How fast the metrics are compared with their peers, as ratios in one run: `pytest benchmarks/bench_metrics.py`.
 
 The peers' times and the ratios are in each benchmark's `extra_info` (`--benchmark-json FILE`) and printed with `-s`.
-`GENBENCH_BENCH_PAIRS` (5000) sets the images on each side of the neighbour-based ones, `GENBENCH_BENCH_MEMORY` (4000;
-the documented figure is at 20000) those of the memory measurement, `GENBENCH_BENCH_EXTRACTED` (64) those that are
-extracted for the share of the suite.
+`GENBENCH_BENCH_PAIRS` (5000) sets the images per side for the neighbour-based metrics, `GENBENCH_BENCH_MEMORY` (4000;
+the documented figure is at 20000) those for the memory measurement, `GENBENCH_BENCH_EXTRACTED` (64) those that are
+extracted to measure the suite's share.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EXTRACTED = int(os.environ.get("GENBENCH_BENCH_EXTRACTED", "64"))
 
 
 def features(count: int, seed: int, decay: float = 0.0) -> Tensor:
-    """Gaussian features; with `decay`, deviations that fall like i^−decay, as a network's do."""
+    """Gaussian features; with `decay`, standard deviations that fall like i^−decay, as in a network's features."""
     scale = torch.arange(1, DIMENSION + 1) ** -decay
     return torch.randn(count, DIMENSION, generator=torch.Generator().manual_seed(seed)) * scale
 
@@ -59,7 +59,7 @@ def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
 def compare(
     benchmark: Any, name: str, ours: Callable[[], Any], peer: Callable[[], Any], rounds: int = 2, same: bool = False
 ) -> float:
-    """Time both, note the ratio, and return it; with `same` both must give one number."""
+    """Time both, store the ratio, and return it; with `same`, both must give the same number."""
     peer_s, expected = seconds(peer)
     found = benchmark.pedantic(ours, rounds=rounds, warmup_rounds=0)
     assert not same or found == pytest.approx(expected, rel=1e-5)
@@ -82,8 +82,8 @@ def test_frechet_core_at_full_rank(benchmark: Any, decay: float) -> None:
         (first, second) = sides
         return float(peer._compute_fid(first.mean, first.covariance, second.mean, second.covariance))
 
-    # A floor that holds on one thread. MKL's nonsymmetric eigensolver waits on its threads at every step, so with more
-    # of them the ratio is larger, and depends on what else the machine does.
+    # A floor that holds with one thread. MKL's nonsymmetric eigensolver waits for its threads at every step, so with
+    # more threads the ratio is larger, and depends on the machine's other load.
     assert compare(benchmark, "torchmetrics", ours, theirs, same=True) >= 2.5
 
 
@@ -130,7 +130,7 @@ def test_precision_recall_density_coverage(benchmark: Any) -> None:
 
 
 def test_shared_sweeps(benchmark: Any) -> None:
-    """KID, precision, recall, density, coverage and nearest neighbours in two sweeps, against each function alone."""
+    """KID, precision, recall, density, coverage and nearest neighbours in two sweeps, against separate functions."""
     samples, reference = features(PAIRS, 1), features(PAIRS, 2)
     known = self_pairs(reference, 5)  # kept from the first model on
 
@@ -179,7 +179,7 @@ def test_the_suite_against_peers_one_by_one(benchmark: Any) -> None:
 
 
 def test_the_suite_costs_little_beside_extraction(benchmark: Any) -> None:
-    """All default metrics of a second model with their standard errors, as a share of Inception's time for as many.
+    """All default metrics of a second model with their standard errors, relative to Inception's time for as many.
 
     The extraction of `GENBENCH_BENCH_EXTRACTED` images is timed and scaled up to all of them.
     """
@@ -220,7 +220,7 @@ def test_the_suite_costs_little_beside_extraction(benchmark: Any) -> None:
 
 
 def test_peak_memory_of_the_neighbour_based_metrics() -> None:
-    """Beside the features, in a process of its own: at most 2 GB, whatever the count."""
+    """In addition to the features, in a separate process: at most 2 GB, whatever the count."""
     program = f"""
         import resource, time, torch
         from genbench.metrics.pairs import cross_pairs, self_pairs
@@ -237,5 +237,5 @@ def test_peak_memory_of_the_neighbour_based_metrics() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     kilobytes, elapsed = (float(word) for word in done.stdout.split())
-    print(f"\n{MEMORY} × {MEMORY} × {DIMENSION}: {kilobytes / 1024:.0f} MiB beside the features, {elapsed:.0f} s")
+    print(f"\n{MEMORY} × {MEMORY} × {DIMENSION}: {kilobytes / 1024:.0f} MiB on top of the features, {elapsed:.0f} s")
     assert kilobytes * 1024 < 2e9

@@ -1,7 +1,7 @@
 """Every installed model: its training step, its sampling, and what a step does: `pytest benchmarks/bench_models.py`.
 
-A model joins by being installed. Beside each time stand images/s, peak memory and what
-`genbench.training.counters` counts.
+A model is included by being installed. Each time comes with images/s, peak memory and the counts of
+`genbench.training.counters`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def test_sampling(timed: Callable[..., None], model: str, shape: tuple[int, int,
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: size(map(str, shape)))
 def test_batch_delivery(timed: Callable[..., None], shape: tuple[int, int, int], device: torch.device) -> None:
-    """Two epochs, so that the shuffling counts."""
+    """Two epochs, so that shuffling is included."""
     from genbench.training.loop import Batches
 
     batches = Batches(workload.random_split(shape), workload.BATCH, 0, device)

@@ -1,6 +1,7 @@
 """Writing, reading and reporting 10,000 records: `pytest benchmarks/bench_records.py`.
 
-`GENBENCH_BENCH_RECORDS` sets another number. The records are those of the report's own tests, of 8 models and controls.
+`GENBENCH_BENCH_RECORDS` sets a different number. The records are those of the report's own tests, of 8 models and
+controls.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def directory(records: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFa
 
 
 def test_writing(benchmark: Any, timed: Callable[..., None], records: list[dict[str, Any]], tmp_path: Path) -> None:
-    """Each flushed to the disk: 1,000 of them, since this is the disk's speed more than ours."""
+    """Each flushed to the disk: only 1,000 of them, because this measures the disk more than our code."""
     some = records[:1000]
 
     def write() -> None:

@@ -1,11 +1,11 @@
-"""What each choice in the loop and in the shipped models buys: each with and without, in turns, as ratios of images/s.
+"""The gain of each choice in the loop and in the shipped models: with against without, as ratios of images/s.
 
     python benchmarks/choices.py                    # all, as a Markdown table: half an hour
-    python benchmarks/choices.py fused compile      # the rows whose names hold one of the words
+    python benchmarks/choices.py fused compile      # the rows whose names contain one of the words
     python benchmarks/choices.py --turns 3 --seconds 0.05 bf16
 
-A ratio above 1 says that the choice is faster. With and without take turns in one process, each first every other
-time, on a workload of their own that starts from the same weights; the number is the median over the turns.
+A ratio above 1 means that the choice is faster. With and without alternate in one process, each going first every other
+time, on separate workloads that start from the same weights; the number is the median over the turns.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ Change = Callable[[Workload, Split], Step]  # changes a workload in place, and r
 
 @dataclass(frozen=True)
 class Choice:
-    """A row of the table: a model at a shape, and the change that takes the choice in or out."""
+    """A row of the table: a model at a shape, and the change that adds or removes the choice."""
 
     name: str
     model: str
     shape: tuple[int, int, int]
     change: Change
-    chosen: bool = False  # whether the change is the choice itself, and the plain workload lacks it
+    chosen: bool = False  # whether the change is the choice itself, which the plain workload lacks
     threads: int = CORES  # of the plain workload
 
 
 def plain(work: Workload, _: Split) -> Step:
-    """The loop's step as it is, without the bookkeeping around it."""
+    """The loop's own step, without the bookkeeping around it."""
     return work.step
 
 
 def other_optimizer(**flags: bool) -> Change:
-    """Let the optimizers update their weights one by one, or list by list, in place of the fused kernel."""
+    """Make the optimisers update their weights one by one, or list by list, instead of in the fused kernel."""
 
     def change(work: Workload, _: Split) -> Step:
         for optimizer in work.model.optimizers.values():
@@ -76,7 +76,7 @@ def read_each_step(work: Workload, _: Split) -> Step:
 
 
 def float_batches(work: Workload, split: Split) -> Step:
-    """Keep the images as float32 already scaled: four times the memory, and no cast."""
+    """Keep the images as scaled float32: four times the memory, and no cast."""
     images, labels = IMAGES.deliver(split.items), split.labels
     assert labels is not None
     rng = torch.Generator().manual_seed(0)
@@ -121,7 +121,7 @@ def loaded_batches(work: Workload, split: Split) -> Step:
 
 
 def channels_last(work: Workload, _: Split) -> Step:
-    """Lay weights and images out with the channels last."""
+    """Store weights and images as channels_last."""
     work.model.networks.to(memory_format=torch.channels_last)
 
     def step(number: int) -> object:
@@ -132,7 +132,7 @@ def channels_last(work: Workload, _: Split) -> Step:
 
 
 def contiguous(work: Workload, split: Split) -> Step:
-    """Lay the weights of `dcgan` out as torch does, and leave the images as they come."""
+    """Store the weights of `dcgan` in torch's default layout, and leave the images as they come."""
     work.model.networks.to(memory_format=torch.contiguous_format)
     return apart(work, split)
 
@@ -151,7 +151,7 @@ def bf16(work: Workload, _: Split) -> Step:
 
 
 def apart(work: Workload, _: Split) -> Step:
-    """Judge images and samples in two passes of the discriminator, where `gan` takes one of twice the batch."""
+    """Judge images and samples in two passes of the discriminator, where `gan` uses one with twice the batch."""
     from genbench_gan import adversarial
 
     def step(number: int) -> object:
@@ -212,7 +212,7 @@ def measure(choice: Choice, turns: int, seconds: float) -> list[float]:
 
 
 def run(step: Step, count: int, threads: int) -> float:
-    """Return the seconds a step."""
+    """Return the seconds per step."""
     torch.set_num_threads(threads)
     begin = time.perf_counter()
     for number in range(count):
@@ -222,9 +222,9 @@ def run(step: Step, count: int, threads: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", help="measure the rows whose name or model holds one of these")
+    parser.add_argument("words", nargs="*", help="measure the rows whose name or model contains one of these")
     parser.add_argument("--turns", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of steps, in one turn")
+    parser.add_argument("--seconds", type=float, default=0.3, help="of steps, per turn")
     given = parser.parse_args()
     offered = finding.installed()
     rows = [row for row in choices() if row.model in offered]
@@ -232,9 +232,7 @@ def main() -> None:
         rows = [row for row in rows if any(word in f"{row.name} {row.model}" for word in given.words)]
     where = environment.describe(CPU)
     print(f"{where['processor']}, {where['cores']} cores, {CORES} threads, torch {where['torch']}\n")
-    print(
-        "| choice | model | images | ratio | quarter to three quarters of the turns |\n| --- | --- | --- | --- | --- |"
-    )
+    print("| choice | model | images | ratio | middle half of the turns |\n| --- | --- | --- | --- | --- |")
     for number, row in enumerate(rows):
         print(f"{number + 1} of {len(rows)}: {row.name}, {row.model}", file=sys.stderr, flush=True)
         ratios = measure(row, given.turns, given.seconds)

@@ -1,9 +1,10 @@
-"""What does a cluster cost the process that shows progress? 200 workers run cells of a fake length.
+"""What does a cluster cost the process that shows progress? 200 workers run fake cells of a fixed length.
 
-A scheduler and the workers run on 127.0.0.1, many workers to a process. What they do in place of a cell is to wait, to
-tell once a second how far they are, and to send back a record and two pictures of the usual size. All else is as it is
-in earnest: the client vets the workers, places cells, takes their events, checks and writes what comes back, and makes
-the report. Both cores do all of it, so the client's processor time is the figure, not the wall.
+A scheduler and the workers run on 127.0.0.1, many workers per process. Instead of running a cell, they wait,
+report progress once a second, and send back a record and two pictures of typical size. Everything else is as in a
+real run: the client checks the workers, places cells, receives their events, checks and writes what comes back, and
+renders the report. Both cores do all of this, so the relevant figure is the client's processor time, not the wall-clock
+time.
 
     python benchmarks/cluster_scale.py                       # 200 workers, 1,000 cells of 20 s
     python benchmarks/cluster_scale.py --workers 50 --cells 200 --length 5
@@ -13,18 +14,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 PICTURE_BYTES = 60_000
-POINTS = 20  # of a curve
+POINTS = 20  # per curve
 
 
 def fake_data(dataset: str) -> dict[str, Any]:
@@ -48,7 +52,7 @@ def fake_data(dataset: str) -> dict[str, Any]:
 
 
 def fake_cell(payload: dict[str, Any]) -> dict[str, bytes]:
-    """A record as large as a usual one, and its pictures."""
+    """A record of typical size, and its pictures."""
     from genbench.records.identity import identity
     from genbench.records.record import record_path, write_record
     from genbench.records.schemas import SCHEMA
@@ -116,6 +120,21 @@ def fake_work(asked: dict[str, Any]) -> dict[str, Any]:
     return {"outcome": {"value": {"id": payload["id"]}, **words}, "log": log, "files": files, "sha256": sums}
 
 
+def once(vet: Callable[[dict[str, Any]], list[str]]) -> Callable[[dict[str, Any]], list[str]]:
+    """Look at what is installed once in a process: real workers do it each on its own cores, at one time."""
+    found: dict[str, list[str]] = {}
+    lock = threading.Lock()
+
+    def vet_once(wanted: dict[str, Any]) -> list[str]:
+        with lock:
+            key = repr(sorted(wanted["software"].items()))
+            if key not in found:
+                found[key] = vet(wanted)
+            return found[key]
+
+    return functools.wraps(vet)(vet_once)
+
+
 LENGTH_S = float(os.environ.get("FAKE_LENGTH_S", 10))
 
 
@@ -124,7 +143,8 @@ async def fake_workers(address: str, count: int) -> None:
 
     from genbench.execution.cluster import hosting
 
-    hosting.work = fake_work  # what the client sends is the name of it
+    hosting.work = fake_work  # the client only sends its name
+    hosting.vet = once(hosting.vet)
     workers = [Worker(address, nthreads=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") for _ in range(count)]
     await asyncio.gather(*workers)
     await asyncio.gather(*(worker.finished() for worker in workers))
@@ -168,7 +188,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=200)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--cells", type=int, default=1000)
-    parser.add_argument("--length", type=float, default=20.0, help="seconds of a fake cell")
+    parser.add_argument("--length", type=float, default=20.0, help="seconds per fake cell")
     parser.add_argument("--role", choices=["workers", "client"], help=argparse.SUPPRESS)
     parser.add_argument("--address", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)

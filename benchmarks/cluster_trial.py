@@ -1,11 +1,11 @@
-"""Is anything lost on a cluster? Breaks a benchmark there at random moments, lets it end, and compares it.
+"""Is anything lost on a cluster? Breaks a benchmark at random moments, lets it finish, and compares the results.
 
 A scheduler and two workers with their nannies run on 127.0.0.1, with a folder for checkpoints. At random moments a
 worker, a nanny, the scheduler or the client is killed (SIGKILL), or one of them is stopped for half a minute (SIGSTOP).
-What was killed is started again, as an operator or a batch system would. Whenever a benchmark has come to its end, each
-of its cells must have one finished record that equals that of a local run with one thread in everything but times, its
-pictures byte for byte; then the next begins, until there have been enough faults. After every kill, what the killed
-process had started must end by itself; in the end no process may be left.
+Killed processes are started again, as an operator or a batch system would. Whenever a benchmark has finished, each
+of its cells must have one finished record that equals that of a local run with one thread in everything except times,
+and the same pictures byte for byte; then the next benchmark begins, until there have been enough faults. After every
+kill, everything the killed process had started must end by itself; at the end, no process may be left.
 
     python benchmarks/cluster_trial.py
     python benchmarks/cluster_trial.py --faults 8 --stop 5 --seed 3
@@ -30,9 +30,9 @@ import psutil
 from crash_trial import compare
 
 MODELS = ("vae", "ae")
-ENDING_S = 60.0  # for what a killed process had started to be gone
-RUN_S = 900.0  # for one client to come to its end when nothing breaks it
-MARK = "GENBENCH_CLUSTER_TRIAL"  # in the environment of all that this starts
+ENDING_S = 60.0  # for everything that a killed process had started to be gone
+RUN_S = 900.0  # for one client to finish if nothing breaks it
+MARK = "GENBENCH_CLUSTER_TRIAL"  # in the environment of everything that this starts
 KINDS = ("kill worker", "kill nanny", "kill scheduler", "kill client", "stop worker", "stop scheduler", "stop client")
 
 
@@ -51,7 +51,7 @@ def free_port() -> int:
 
 @dataclass
 class Cluster:
-    """A scheduler and two nannies, each with its worker, started again where they have ended."""
+    """A scheduler and two nannies, each with its worker, restarted when they have ended."""
 
     folder: Path
     environment: dict[str, str]
@@ -64,7 +64,7 @@ class Cluster:
         return f"tcp://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start what is not there."""
+        """Start whatever is not running."""
         if self.scheduler is None or self.scheduler.poll() is not None:
             self.scheduler = self._spawn("scheduler", "--port", str(self.port))
         self.nannies = [nanny for nanny in self.nannies if nanny.poll() is None]
@@ -73,14 +73,14 @@ class Cluster:
 
     def _spawn(self, what: str, *more: str) -> subprocess.Popen[bytes]:
         program = [sys.executable, "-m", f"distributed.cli.dask_{what}", *more, "--host", "127.0.0.1"]
-        program += ["--dashboard-address", "127.0.0.1:0"]  # else it would listen on all interfaces
+        program += ["--dashboard-address", "127.0.0.1:0"]  # otherwise it would listen on all interfaces
         if what == "worker":
             program += ["--local-directory", str(self.folder / "workers")]
         with (self.folder / f"{what}.log").open("ab") as log:
             return subprocess.Popen(program, env=self.environment, stdout=log, stderr=log, cwd=self.folder)
 
     def workers(self) -> list[psutil.Process]:
-        """The workers that run now, of all nannies."""
+        """The workers of all nannies that are running now."""
         found = []
         for nanny in self.nannies:
             if nanny.poll() is None:
@@ -109,7 +109,7 @@ def _line(process: psutil.Process) -> list[str]:
 
 
 def marked(token: str) -> list[psutil.Process]:
-    """Every process that carries the mark of this trial, but itself."""
+    """Every process with the mark of this trial, except this process itself."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -160,7 +160,7 @@ class Trial:
         return self.folder / f"broken-{self.rounds}"
 
     def keep_going(self, unbroken: Path) -> None:
-        """Start what has ended; compare a benchmark that has come to its end, and begin the next."""
+        """Restart whatever has ended; compare a benchmark that has finished, and begin the next."""
         self.cluster.start()
         code = None if self.client is None else self.client.poll()
         if code == 0:
@@ -220,15 +220,15 @@ class Trial:
             each.kill()
 
     def last_run(self, unbroken: Path) -> None:
-        """Let what is under way come to its end with no more faults."""
+        """Let the current benchmark finish without further faults."""
         end, rounds = time.monotonic() + RUN_S, self.rounds
         while self.rounds == rounds:
             if time.monotonic() > end:
-                self.wrong.append(f"benchmark {self.rounds} came to no end in {RUN_S:.0f} s")
+                self.wrong.append(f"benchmark {self.rounds} did not finish in {RUN_S:.0f} s")
                 return
             self.keep_going(unbroken) if self.client is None or self.client.poll() is not None else time.sleep(0.5)
             self.cluster.start()
-        if self.client is not None and self.client.poll() is None:  # the next round's, which nobody needs
+        if self.client is not None and self.client.poll() is None:  # the next round's, which is not needed
             self.client.send_signal(signal.SIGTERM)
             self.client.wait(60)
 
@@ -237,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=40)
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--longest", type=float, default=25.0, help="seconds before a fault, from the one before")
+    parser.add_argument("--longest", type=float, default=25.0, help="maximum seconds between two faults")
     parser.add_argument("--stop", type=float, default=30.0, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What every benchmark notes beside its times: images/s, peak memory, and the machine and software it ran on."""
+"""What every benchmark records in addition to its times: images/s, peak memory, and the machine and software."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def device() -> torch.device:
 
 @pytest.fixture(autouse=True)
 def _peak_memory(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Note the peak of the memory that a benchmark added to what was there before, on the device or resident."""
+    """Store the peak of the memory that a benchmark added to what was in use before, on the device or resident."""
     if "benchmark" not in request.fixturenames:
         yield
         return
@@ -47,7 +47,7 @@ def _peak_memory(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def timed(benchmark: Any) -> Callable[..., None]:
-    """Time a call over rounds, after one to warm up; `images` is how many it handles, `records` likewise."""
+    """Time a call over rounds, after a warm-up round; `images` is how many it handles, `records` likewise."""
 
     def time(call: Callable[[], object], rounds: int = 5, **handled: int) -> None:
         benchmark.pedantic(call, rounds=rounds, warmup_rounds=1)
@@ -73,7 +73,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _reset_resident_peak() -> int | None:
-    """Start a new peak of the resident set, and return what it is now; None where the system cannot."""
+    """Reset the peak of the resident set, and return its current size; None if the system cannot."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

@@ -1,8 +1,8 @@
-"""Is a copycat caught, and are real images left alone? The controls of one dataset, through the evaluator.
+"""Is a copycat flagged, and are real images not? The controls of one dataset, through the evaluator.
 
 Prints the Fréchet distance and the tests of memorisation for each control and seed, and fails unless both tests flag
 every copycat (p < 0.01) whose distance is no worse than twice that of real images, and neither flags real images. A
-generator that makes only the first seven tenths of the classes is scored beside them, and must lack the others.
+generator that produces only the first seven tenths of the classes is also scored, and must be found to lack the others.
 
     python benchmarks/copycat.py                                  # digits
     python benchmarks/copycat.py -d mnist --data-root ~/data      # trains the classifier of the dataset once
@@ -44,11 +44,11 @@ def main() -> None:
         if not flagged(copies):
             faults.append(f"copycat {seed} is not flagged")
         if copies["fd"].value > 2 * real["fd"].value:
-            faults.append(f"copycat {seed} is no good copy")
+            faults.append(f"copycat {seed} is not a good copy")
         if any(real[name].value < FLAG for name in ("authenticity_p", "c_t_p")):
             faults.append(f"real {seed} is flagged")
     if dropping(evaluator, dataset)["class_coverage"].value > 0.7:
-        faults.append("missing classes are not seen")
+        faults.append("missing classes are not detected")
     raise SystemExit("; ".join(faults) or 0)
 
 
@@ -62,7 +62,7 @@ def dropping(evaluator: Evaluator, dataset: Dataset) -> dict[str, Number]:
     assert dataset.classes is not None
     kept = dataset.held_out.labels < 0.7 * dataset.classes
     numbers = evaluator.score(dataset.held_out.items[kept], None)
-    # What compares these held-out images with the held-out images says nothing here.
+    # A comparison of these held-out images with the held-out images says nothing here.
     return shown("seven tenths", {name: numbers[name] for name in ("fd", "class_coverage", "class_kl")})
 
 

@@ -1,18 +1,21 @@
-"""Is anything ever lost? Kills a benchmark at random moments, then lets it end, and compares it with an unbroken one.
+"""Is anything ever lost? Kills a benchmark at random moments, lets it finish, and compares it with an unbroken one.
 
-Each kill is SIGKILL to every process of the run at once: one in four at a moment drawn from its first seconds, which go
-into imports and checks, the others at a moment drawn from the seconds after its first cell has begun. After each, every
-checkpoint and record that is there must be readable. In the end every cell must have one finished record equal
-to that of the unbroken run in everything but times, its pictures byte for byte, and no temporary file may be left.
+Each kill is SIGKILL to every process of the run at once: one in four at a random moment in its first seconds, which are
+spent on imports and checks, the others at a random moment in the seconds after its first cell has begun. After each
+kill, every existing checkpoint and record must be readable. At the end, every cell must have one finished record equal
+to that of the uninterrupted run in everything except times, the same pictures byte for byte, and no temporary file may
+be left.
 
     python benchmarks/crash_trial.py                # 50 kills, about 15 minutes
     python benchmarks/crash_trial.py --kills 5 --steps 400
+    python benchmarks/crash_trial.py --model wavegan:channels=4 --model conv-vae --dataset tones:count=500,held_out=250
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import json
 import random
 import signal
@@ -20,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +33,11 @@ from genbench.records.record import read_record
 from genbench.training import checkpoint
 
 MODELS = ("vae", "ae")
-LONGEST_S = 9.0  # of a run, or of its cells, before it is killed; the first cell waits some four seconds for imports
+LONGEST_S = 9.0  # of a run, or of its cells, before it is killed; the first cell waits about four seconds for imports
 
 
-def command(out: Path, steps: int) -> list[str]:
-    models = [part for model in MODELS for part in ("-m", model)]
+def command(out: Path, steps: int, models: Sequence[str] = MODELS, dataset: str = "digits") -> list[str]:
+    models = [*(part for model in models for part in ("-m", model)), "-d", dataset]
     budget = ["--budget", f"{steps}steps", "--seeds", "2", "--evaluations", "4", "--control", "real"]
     program = "from genbench.cli import main; main()"
     return [
@@ -43,7 +47,7 @@ def command(out: Path, steps: int) -> list[str]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process is at the cell whose lock this is."""
+    """Whether a process is working on the cell that has this lock."""
     try:
         with path.open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +70,7 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
 
 
 def lasting(path: Path) -> dict[str, Any]:
-    """What of a record must not depend on how often its cell was broken off: all but times, memory and the machine."""
+    """The part of a record that must not depend on how often its cell was interrupted: not times, memory, machine."""
     data = dict(read_record(path).data)
     curve = [{key: value for key, value in row.items() if key != "elapsed_s"} for row in data["curve"]]
     kept = ("id", "status", "cell", "numbers", "recipes", "not_measured", "artifacts", "failure")
@@ -87,7 +91,7 @@ def unreadable(out: Path) -> list[str]:
 
 
 def compare(unbroken: Path, broken: Path) -> list[str]:
-    """Every difference between the two runs that must not be."""
+    """Every difference between the two runs that is not allowed."""
     names = sorted(path.name for path in unbroken.glob("records/*.json"))
     found = []
     if sorted(path.name for path in broken.glob("records/*.json")) != names:
@@ -105,13 +109,13 @@ def leftovers(out: Path) -> list[Path]:
     return [*out.rglob(".partial-*"), *out.glob("checkpoints/*"), *out.glob("locks/*")]
 
 
-def trial(folder: Path, kills: int, steps: int, seed: int) -> list[str]:
+def trial(folder: Path, kills: int, seed: int, command: Callable[[Path], list[str]]) -> list[str]:
     moments = random.Random(seed)
-    subprocess.run(command(folder / "unbroken", steps), check=True)
+    subprocess.run(command(folder / "unbroken"), check=True)
     broken, faults, done = folder / "broken", [], 0
     progress = {"before cells": 0, "with a checkpoint": 0, "records": 0}
     while done < kills:
-        process = subprocess.Popen(command(broken, steps))
+        process = subprocess.Popen(command(broken))
         while done % 4 and process.poll() is None and not any(map(is_held, broken.glob("locks/*"))):
             time.sleep(0.02)
         try:
@@ -126,7 +130,7 @@ def trial(folder: Path, kills: int, steps: int, seed: int) -> list[str]:
         records = len(list(broken.glob("records/[!.]*")))
         progress["with a checkpoint" if checkpoints else "before cells" if not records else "records"] += 1
         print(f"kill {done}: {records} records, {checkpoints} checkpoints, {len(faults)} faults", flush=True)
-    subprocess.run(command(broken, steps), check=True)
+    subprocess.run(command(broken), check=True)
     print(f"{done} kills: {progress}")
     return faults + compare(folder / "unbroken", broken)
 
@@ -136,11 +140,16 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", action="append", help=f"repeatable; {' and '.join(MODELS)} unless given")
+    parser.add_argument("--dataset", default="digits")
     arguments = parser.parse_args()
+    asked = functools.partial(
+        command, steps=arguments.steps, models=arguments.model or MODELS, dataset=arguments.dataset
+    )
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()
-        faults = trial(Path(folder), arguments.kills, arguments.steps, arguments.seed)
-    print("\n".join(faults) or "nothing lost: every record, curve and picture equals the unbroken run's")
+        faults = trial(Path(folder), arguments.kills, arguments.seed, asked)
+    print("\n".join(faults) or "nothing lost: every record, curve and picture equals the uninterrupted run's")
     print(f"{time.monotonic() - begin:.0f} s")
     sys.exit(bool(faults))
 

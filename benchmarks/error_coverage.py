@@ -1,8 +1,9 @@
-"""How often ± 1.96 standard errors hold a number's mean, over fresh draws: `python benchmarks/error_coverage.py`.
+"""How often ± 1.96 standard errors cover a number's mean, over fresh draws: `python benchmarks/error_coverage.py`.
 
-Prints one row a number, distribution and count: the mean error over the deviation of the number between draws, and the
-share of draws whose interval holds their mean. `--draws 1000` leaves the share uncertain by 0.007, the ratio by 0.03;
-means over images, which cost nothing, are drawn 20 times as often, and cases of over 1,000 features or logits a fifth.
+Prints one row per number, distribution and count: the mean error over the deviation of the number between draws, and
+the share of draws whose interval covers their mean. `--draws 1000` leaves the share uncertain by 0.007, the ratio by
+0.03; means over images, which cost nothing, are drawn 20 times as often, and cases of over 1,000 features or logits a
+fifth as often.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
     torch.set_num_threads(1)
-    print("| number | of | count | error ÷ deviation | holds |\n| --- | --- | ---: | ---: | ---: |")
+    print("| number | of | count | error ÷ deviation | covers |\n| --- | --- | ---: | ---: | ---: |")
     for of, count, measured, times in cases():
         found = [measured(seed) for seed in range(round(draws * times))]
         for name in found[0]:
@@ -46,7 +47,7 @@ def main() -> None:
 
 
 def cases() -> Iterator[tuple[str, int, Measured, float]]:
-    """Give what is drawn from, the count, how it is measured, and its draws as a multiple of those asked for."""
+    """Give the distribution, the count, the measurement, and its draws as a multiple of those requested."""
     for classes, counts in ((10, (200, 1000)), (100, (200, 1000)), (1008, (1008, 2016))):
         for of, logits in LOGITS.items():
             for count in counts:
@@ -93,7 +94,7 @@ def of_score(logits: Callable[[int, int, torch.Generator], Tensor], classes: int
 
 
 def of_both(draw: Callable[[int, torch.Generator], Tensor], count: int) -> Measured:
-    """Of a number whose error counts both sides: each draw has data of its own."""
+    """For a number whose error counts both sides: each draw has its own data."""
 
     def measured(seed: int) -> dict[str, tuple[float, float]]:
         evidence = Evidence(samples=draw(count, generator(seed)), reference=_normal(count, generator(seed + 10**6)))
@@ -108,7 +109,7 @@ def of_features(
     names: tuple[str, ...],
     data: Callable[[int, torch.Generator], Tensor] | None = None,
 ) -> Measured:
-    reference = 1.05 * (data or draw)(2000, generator(10**6))  # the same shape, a little wider
+    reference = 1.05 * (data or draw)(2000, generator(10**6))  # the same shape, slightly wider
     statistics = Evidence(samples=reference, reference=reference).statistics
 
     def measured(seed: int) -> dict[str, tuple[float, float]]:
@@ -119,7 +120,7 @@ def of_features(
 
 
 def error(name: str, evidence: Evidence) -> float:
-    standard_errors.LEAST, standard_errors.LEAST_OF = 0, {}  # of fewer images than have one in a record, too
+    standard_errors.LEAST, standard_errors.LEAST_OF = 0, {}  # also for fewer images than the least that have an error
     found = standard_error(name, evidence)
     assert found is not None
     return found

@@ -1,9 +1,9 @@
-"""Peak memory and images/s of `genbench evaluate` over a folder of JPEG files, beside torch-fidelity over the same.
+"""Peak memory and images/s of `genbench evaluate` over a folder of JPEG files, compared with torch-fidelity.
 
 `python benchmarks/evaluate_memory.py [--counts 5000,20000] [--side 256] [--extractor random-conv]` shows the peak
-memory of `genbench evaluate` at each count. With `--turns N` the two tools take turns over
-`--peer-count` images, with one file of random Inception weights, each turn a process of its own; the ratio is of the
-medians. A figure of memory is the largest resident size of any process of the command, mapped pages included.
+memory of `genbench evaluate` at each count. With `--turns N`, the two tools alternate over
+`--peer-count` images, with one file of random Inception weights, each turn in a separate process; the ratio is of the
+medians. A memory figure is the largest resident size of any process of the command, including mapped pages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ declare_missing_operators()
 import torch_fidelity.feature_extractor_inceptionv3 as module
 from torch_fidelity.utils import create_feature_extractor, extract_featuresdict_from_input_id
 network = module.FeatureExtractorInceptionV3
-load = network.load_state_dict  # the file lacks the counters of BatchNorm alone
+load = network.load_state_dict  # the file lacks only the counters of BatchNorm
 network.load_state_dict = lambda self, tensors: load(self, tensors, strict=False)
 options = dict(input1=sys.argv[1], cuda=torch.cuda.is_available(), batch_size=64, verbose=False, cache=False,
                feature_extractor_weights_path=sys.argv[2], save_cpu_ram=False)
@@ -44,7 +44,7 @@ print(f"{int(sys.argv[3]) / (time.perf_counter() - begin)} images/s read and thr
 
 
 def write_folder(folder: Path, count: int, side: int) -> None:
-    """Write smooth random pictures with some grain: a JPEG of about the size of a photograph's."""
+    """Write smooth random pictures with some grain: JPEGs about as large as photographs."""
     folder.mkdir()
     draw = np.random.default_rng(0)
     for index in range(min(count, DISTINCT)):
@@ -57,7 +57,7 @@ def write_folder(folder: Path, count: int, side: int) -> None:
 
 
 def timed(command: list[str], cache: Path) -> tuple[float, float, str]:
-    """Run a command; return its seconds, its peak resident size in MB, and what it printed."""
+    """Run a command; return its seconds, its peak resident size in MB, and its output."""
     begin = time.perf_counter()
     environment = {**os.environ, "GENBENCH_CACHE": str(cache), "PYTHONPATH": str(HERE.parent)}
     wrapped = [sys.executable, "-c", _PEAK, *command]
@@ -67,7 +67,7 @@ def timed(command: list[str], cache: Path) -> tuple[float, float, str]:
     return time.perf_counter() - begin, float(ended.stdout.splitlines()[-1]), ended.stderr
 
 
-# The parent's own children are all that the kernel counts for it, so each command has a parent to itself.
+# The kernel counts only a parent's own children, so each command has a separate parent.
 _PEAK = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
@@ -120,7 +120,7 @@ def against_peer(root: Path, count: int, side: int, turns: int, metrics: str | N
 
 
 def rate(ended: tuple[float, float, str]) -> float:
-    """Return the images/s from file to features that a command printed, without its start."""
+    """Return the images/s from file to features that a command printed, excluding its start-up."""
     line = next(line for line in ended[2].splitlines() if "images/s read and through" in line)
     return float(line.partition(" images/s")[0].rpartition(" ")[2].replace(",", ""))
 

@@ -1,7 +1,7 @@
-"""How often `genbench compare --fail-on` cries wolf, and what it sees: the tables of docs/ci.md.
+"""How often `genbench compare --fail-on` cries wolf, and what it detects: the tables of docs/ci.md.
 
-Simulated records: each seed's number is drawn from a normal distribution, in BASE and in NEW independently, as training
-on another machine gives it. `python benchmarks/gate_alarms.py` takes a minute on one core.
+Simulated records: each seed's number is drawn from a normal distribution, independently in BASE and in NEW, as when
+training on a different machine. `python benchmarks/gate_alarms.py` takes a minute on one core.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TERM = "fd>5%"
 
 
 def records(draw: random.Random, models: int, seeds: int, worse: float = 0.0) -> list[dict[str, Any]]:
-    """Return finished records of `models` models; the first one's mean is `worse` (a share) above the others'."""
+    """Return finished records of `models` models; the first one's mean is worse by the share `worse`."""
     return [
         {
             "id": f"{model}-{seed}",
@@ -34,7 +34,7 @@ def records(draw: random.Random, models: int, seeds: int, worse: float = 0.0) ->
 
 
 def failing(models: int, seeds: int, worse: float) -> float:
-    """Return the share of comparisons in which the first model (any model, where nothing is worse) fails."""
+    """Return the share of comparisons in which the first model (any model, if nothing is worse) fails."""
     draw = random.Random(f"{models} {seeds} {worse}")
     terms = changes.parse(TERM)
     count = 0

@@ -1,15 +1,15 @@
-"""Does the gate of `genbench regress` cry wolf, and does it find what is planted? Real times, the gate's own rule.
+"""Does the gate of `genbench regress` cry wolf, and does it find planted slow-downs? Real times, the gate's own rule.
 
     python benchmarks/gate_trial.py                       # about 15 minutes on an idle machine
     python benchmarks/gate_trial.py --comparisons 20      # a tenth of it
 
-A comparison is what `genbench regress` makes of one model: eight pairs, each of two processes of the base and one of
-the head that take turns, judged by `genbench.regression.decision.judge`; where it says "slower", eight more pairs to
+A comparison is what `genbench regress` does for one model: eight pairs, each of two processes of the base and one of
+the head that alternate, judged by `genbench.regression.decision.judge`; if it says "slower", eight more pairs to
 confirm. The processes are forked from one that has imported torch, and the step is short (`trial_model.py`, `parts` of
 work done by `parts` repetitions), so that hundreds of comparisons fit into minutes. The planted head repeats 11 times
-where the base repeats 10: it does 10% more work; no time is multiplied. A fourth process, the planted one, takes turns
-with the three of an A/A comparison, so both kinds share the base's times; no two A/A comparisons share any, and no two
-planted ones.
+where the base repeats 10: it really does 10% more work; no time is multiplied. A fourth process, the planted one,
+alternates with the three of an A/A comparison, so both kinds share the base's times; no two A/A comparisons share any,
+and no two planted ones.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from genbench.regression.worker import Worker
 from genbench.training.counters import count
 
 MODEL = Path(__file__).with_name("trial_model.py")
-PARTS, PLANTED = 40, 45  # the loop around the step takes as long as 8: so 10% more, all in all
+PARTS, PLANTED = 40, 45  # the loop around the step takes as long as 8 parts: so 10% more in total
 SHAPE = (1, 8, 8)
 BATCH = 16
 THRESHOLD = 0.05
@@ -55,7 +55,7 @@ class Side:
 
 
 def pair(seconds: float, core: int) -> Pair:
-    """Time two sides of the base, one head like it and one planted, all built anew in a process of their own."""
+    """Time two sides of the base, one head like it and one planted, all newly built in a separate process."""
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
@@ -74,7 +74,7 @@ def pair(seconds: float, core: int) -> Pair:
 
 
 def verdict(first: Sequence[Pair], second: Callable[[], Sequence[Pair]], column: int) -> str:
-    """Return what the gate says: by the first pairs, and where they look slower by the second too."""
+    """Return the gate's verdict: from the first pairs, and if they look slower, also from the second."""
     found = _judged(first, column)
     if found != "slower":
         return found
@@ -87,7 +87,7 @@ def _judged(pairs: Sequence[Pair], column: int) -> str:
 
 
 def trial(pool: Sequence[Pair], fresh: Iterator[Pair]) -> dict[str, Counter[str]]:
-    """Judge the pool: eight pairs an A/A comparison, sixteen a planted one."""
+    """Judge the pool: eight pairs per A/A comparison, sixteen per planted one."""
     size = LEAST_PAIRS
     blocks = [pool[index : index + size] for index in range(0, len(pool) - size + 1, size)]
     same: Counter[str] = Counter(verdict(block, lambda: [next(fresh) for _ in range(size)], 0) for block in blocks)
@@ -97,7 +97,7 @@ def trial(pool: Sequence[Pair], fresh: Iterator[Pair]) -> dict[str, Counter[str]
 
 
 def planted_calls(repeats: int) -> tuple[int, int]:
-    """Plant one operator call in the step of each installed model; return how often the counters told, of how many."""
+    """Plant one operator call in the step of each installed model; return how often the counters saw it, of all."""
     found = total = 0
     for model in installed():
         for shape in workload.SHAPES:
@@ -106,7 +106,7 @@ def planted_calls(repeats: int) -> tuple[int, int]:
             image = torch.zeros(1)
 
             def planted(number: int) -> None:
-                work.step(number)  # noqa: B023  # called within this round of the loop
+                work.step(number)  # noqa: B023  # called within this iteration of the loop
                 image.abs()  # noqa: B023
 
             for _ in range(repeats):
@@ -118,12 +118,12 @@ def planted_calls(repeats: int) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comparisons", type=int, default=200, help="A/A; half as many planted ones")
-    parser.add_argument("--seconds", type=float, default=0.1, help="of steps, in each process")
+    parser.add_argument("--seconds", type=float, default=0.1, help="of steps, per process")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop measuring after this long")
     parser.add_argument("--keep", type=Path, help="write the pairs here, as JSON")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    warm = Worker()  # what is imported here, no fork has to
+    warm = Worker()  # imports here, so that no fork has to
     warm.do_prepare("warm", f"{MODEL}:parts={PARTS}", list(SHAPE), BATCH)
     begin = time.monotonic()
     pool: list[Pair] = []
@@ -139,7 +139,7 @@ def main() -> None:
     found, total = planted_calls(4)
     where = environment.describe(torch.device("cpu"))
     print(f"{datetime.date.today()}, {where['processor']}, {where['cores']} cores, torch {where['torch']}")
-    print(f"{len(pool)} pairs of {given.seconds:g} s of steps a process, {time.monotonic() - begin:.0f} s in all")
+    print(f"{len(pool)} pairs of {given.seconds:g} s of steps per process, {time.monotonic() - begin:.0f} s in total")
     for name, verdicts in outcome.items():
         print(
             f"{name}: {sum(verdicts.values())} comparisons: " + ", ".join(f"{n} {v}" for v, n in verdicts.most_common())

@@ -1,4 +1,4 @@
-"""The measurements of `gpu_table.py`, a row of its table each."""
+"""The measurements of `gpu_table.py`, one row of its table each."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MODES |= {"compile": Mode(compiled=True), "cuda-graph": Mode(graph=True)}
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured."""
+    """The extent of the measurement."""
 
     models: tuple[str, ...] = MODELS
     sides: tuple[int, ...] = (32, 64)
@@ -66,7 +66,7 @@ QUICK = Sizes(MODELS, (8,), 4, 6, 1, 16, 64, "random-conv", ("fd", "precision"),
 
 
 class Trained:
-    """A model that is built for one mode, and one of the two loops over it."""
+    """A model built for one mode, and one of the two loops over it."""
 
     def __init__(self, name: str, side: int, mode: Mode, sizes: Sizes, device: torch.device) -> None:
         spec = ModelSpec.parse(name)
@@ -104,7 +104,7 @@ class Trained:
 
 
 def in_turn(loops: dict[Any, Callable[[], float]], turns: int) -> dict[Any, list[float]]:
-    """Let all loops take turns, in reversed order every other time, and return the rates of all turns but the first."""
+    """Alternate all loops, in reversed order every other time, and return the rates of all turns except the first."""
     rates: dict[Any, list[float]] = {key: [] for key in loops}
     for turn in range(turns + 1):
         for key in list(loops)[:: -1 if turn % 2 else 1]:
@@ -121,7 +121,7 @@ def spread(name: str, values: Sequence[float]) -> dict[str, float]:
 def training_rows(
     name: str, side: int, modes: dict[str, Mode], sizes: Sizes, device: torch.device
 ) -> list[dict[str, Any]]:
-    """Measure one model on images of one size: rates in turn, then each mode alone for its memory and launches."""
+    """Measure one model on images of one size: rates alternating, then each mode on its own for memory and launches."""
     loops: dict[Any, Callable[[], float]] = {}
     for key, mode in modes.items():
         loops[key, "harness"] = Trained(name, side, mode, sizes, device).harness
@@ -132,7 +132,7 @@ def training_rows(
     for key, mode in modes.items():
         shares = [a / b for a, b in zip(rates[key, "harness"], rates[key, "bare"], strict=True)]
         gc.collect()
-        torch._dynamo.reset()  # what was compiled holds on to its models
+        torch._dynamo.reset()  # compiled code keeps its models alive
         cost.reset_peak_memory(device)
         alone = Trained(name, side, mode, sizes, device)
         alone.harness()
@@ -155,7 +155,7 @@ def training_rows(
 
 
 def evaluation_rows(sizes: Sizes, device: torch.device, folder: Path) -> list[dict[str, Any]]:
-    """Measure extraction in both precisions in turn, then the metrics over samples, from extraction to numbers."""
+    """Measure extraction in both precisions, alternating, then the metrics over samples, extraction included."""
     weights = write_random_weights(folder / "random.pth") if sizes.extractor == "inception" else None
     train, held_out, samples = (
         torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8, generator=seeding.generator(number, "noise"))
@@ -171,7 +171,7 @@ def evaluation_rows(sizes: Sizes, device: torch.device, folder: Path) -> list[di
     def extraction(extractor: Extractor) -> Callable[[], float]:
         def rate() -> float:
             begin = time.perf_counter()
-            extract(extractor, images)  # gives features on the host, so all is done
+            extract(extractor, images)  # returns features on the host, so everything is done
             return len(images) / (time.perf_counter() - begin)
 
         return rate
@@ -187,7 +187,7 @@ def evaluation_rows(sizes: Sizes, device: torch.device, folder: Path) -> list[di
 
 
 def suite_seconds(dataset: Dataset, extractor: Extractor, samples: Tensor, sizes: Sizes) -> dict[str, float]:
-    """Return the seconds of the data's features, and of the metrics for a first model and for one that finds those."""
+    """Return the seconds of the data's features, and of the metrics for a first model and for one that reuses those."""
     begin = time.perf_counter()
     reference = measurement.reference_for(dataset, extractor)
     seconds = {"the data's features": time.perf_counter() - begin}

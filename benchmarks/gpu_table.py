@@ -1,11 +1,12 @@
 """What a GPU does with genbench: the shipped models' training, extraction and the metric suite, in absolute figures.
 
-    python benchmarks/gpu_table.py                          # `make gpu`; needs an NVIDIA GPU, and some ten minutes
-    python benchmarks/gpu_table.py --device cpu --quick     # a rehearsal over tiny settings, where there is none
+    python benchmarks/gpu_table.py                          # `make gpu`; needs an NVIDIA GPU, and about ten minutes
+    python benchmarks/gpu_table.py --device cpu --quick     # a rehearsal with tiny settings, without a GPU
 
-Writes README.md, table.csv and environment.json under reports/gpu/<the device's name>/. For each model and image size
-the modes and the two loops take turns, so that a clock that drifts slows all: the harness's loop, and a bare one over a
-resident tensor in the same mode (`bare_loop.py`). The first turn warms up: no compilation and no capture is timed.
+Writes README.md, table.csv and environment.json under reports/gpu/<the device's name>/. For each model and image size,
+the modes and the two loops alternate, so that a drift in the clock affects all of them: the harness's loop, and a bare
+one over a resident tensor in the same mode (`bare_loop.py`). The first turn warms up: no compilation and no capture is
+timed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ REPORTS = Path(__file__).parent.parent / "reports" / "gpu"
 
 
 def write(rows: list[dict[str, Any]], about: dict[str, Any], folder: Path) -> None:
-    """Write the table as Markdown and CSV, and what it was measured on."""
+    """Write the table as Markdown and CSV, and a description of the machine."""
     folder.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys(name for row in rows for name in row))
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
@@ -82,8 +83,8 @@ def _plain(row: dict[str, Any], name: str, show: Callable[[Any], str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:1; cpu with --quick alone")
-    parser.add_argument("--quick", action="store_true", help="tiny settings: whether it runs, no figures")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1; cpu only with --quick")
+    parser.add_argument("--quick", action="store_true", help="tiny settings: shows whether it runs, gives no figures")
     parser.add_argument("--out", type=Path, help="the folder to write to")
     given = parser.parse_args(arguments)
     try:
@@ -98,11 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     about = {**environment.describe(device), "measured": vars(sizes), "modes": [*modes]}
     out = given.out or REPORTS / ("rehearsal" if given.quick else slug(about["device_name"]))
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["GENBENCH_CACHE"] = folder  # gigabytes of features of noise are nobody's cache
+        os.environ["GENBENCH_CACHE"] = folder  # keeps gigabytes of features of noise out of the user's cache
         rows: list[dict[str, Any]] = []
         for name, side in itertools.product(sizes.models, sizes.sides):
             rows += training_rows(name, side, modes, sizes, device)
-            write(rows, about, out)  # what is measured is kept if a later part takes too long
+            write(rows, about, out)  # keeps what has been measured if a later part takes too long
         rows += evaluation_rows(sizes, device, Path(folder))
         write(rows, about, out)
     print(f"table: {out / 'README.md'}")

@@ -1,7 +1,8 @@
-"""How often the intervals of `genbench compare` hold the truth: the tables of docs/ci.md.
+"""How often the intervals of `genbench compare` contain the true value: the tables of docs/ci.md.
 
-Normal values with a standard deviation of a tenth of their mean, in BASE and in NEW. Where BASE's mean cannot be told
-from 0, no interval of a share is shown; that counts as covering. Run it by `python benchmarks/interval_coverage.py`.
+Normal values with a standard deviation of a tenth of their mean, in BASE and in NEW. If BASE's mean cannot be
+distinguished from 0, no interval of a share is shown; that counts as covering. Run `python
+benchmarks/interval_coverage.py`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ SIZES = ((2, 2), (3, 3), (5, 5), (5, 2), (2, 5), (3, 10))
 
 
 def coverage(change: float, sizes: tuple[int, int], shared: float | None) -> tuple[float, float]:
-    """Return how often the interval of the ratio holds `change`, and that of the difference over BASE's mean.
+    """Return how often the interval of the ratio contains `change`, and that of the difference over BASE's mean.
 
     Args:
         sizes: seeds of BASE and of NEW.
-        shared: the correlation of one seed's values in both sets; None where the sets hold other seeds.
+        shared: the correlation of one seed's values in both sets; None if the sets hold different seeds.
     """
     draw = np.random.default_rng([int(100 * (1 + change)), *sizes, int(100 * (shared or 0)), int(shared is None)])
     common, own = draw.normal(size=(2, DRAWS, max(sizes)))

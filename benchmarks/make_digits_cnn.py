@@ -1,8 +1,9 @@
-"""Make the weights of the extractor `digits-cnn`, which ship with genbench.
+"""Train the weights of the extractor `digits-cnn`, which ship with genbench.
 
 Trains the classifier on the training split of `digits` and writes `genbench/features/weights/digits-cnn.safetensors`.
-The same processor and torch give the same bits; others may not, and new weights are a new extractor: numbers made with
-the old ones cannot be compared with numbers made with these. So run it only when the classifier itself has changed.
+The same processor and torch give the same bits; others may not, and new weights are a new extractor: numbers measured
+with the old weights cannot be compared with numbers measured with the new ones. Run it only when the classifier has
+changed.
 
     python benchmarks/make_digits_cnn.py
 """

@@ -1,9 +1,9 @@
-"""Puts all metrics through their sanity checks, and writes the tables into docs/metrics.md and the evidence beside it.
+"""Runs all metrics through their sanity checks, and writes docs/metrics.md's tables and a CSV file here.
 
     python benchmarks/metric_checks.py
 
-Three to four minutes on one core. Every verdict but a pass has to be explained below the tables: tests/test_sanity.py
-says which are not.
+Takes three to four minutes on one core. Every verdict except a pass has to be explained below the tables:
+tests/test_sanity.py lists those that are not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVIDENCE = Path(__file__).with_suffix(".csv")
 
 def main() -> None:
     """Write both files."""
-    torch.set_num_threads(1)  # the matrices are small: more threads only wait for each other
+    torch.set_num_threads(1)  # the matrices are small: more threads would only wait for each other
     findings = run_checks(choose())
     EVIDENCE.write_text(as_csv(findings))
     PAGE.write_text(between_markers(PAGE.read_text(), as_markdown(findings)))

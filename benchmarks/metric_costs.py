@@ -1,9 +1,10 @@
-"""What each default metric costs beside the extraction of the same images: `python benchmarks/metric_costs.py`.
+"""The cost of each default metric relative to the extraction of the same images: `python benchmarks/metric_costs.py`.
 
-Extraction is `random-conv`, the cheapest extractor that `auto` takes for such images. Processor time of one thread, the
-same for both, and the resident memory that a metric added at its peak. A metric that shares work with one above it
-(sweeps over pairs, reconstruction errors) has it for nothing, as in an evaluation; what is derived from the data alone
-is cached between models, and is the row `of the data`. Prints a Markdown table of shares, 0.1 and more in bold.
+Extraction uses `random-conv`, the cheapest extractor that `auto` selects for such images. Reports the processor time of
+one thread, the same for both, and the resident memory that a metric added at its peak. A metric that shares work with
+one above it (sweeps over pairs, reconstruction errors) gets it for free, as in an evaluation; work derived from the
+data alone is cached between models, and is the row `of the data`. Prints a Markdown table of shares, with 0.1 and more
+in bold.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from genbench.metrics.standard_errors import standard_error
 from genbench.regression import workload
 
 SIDES = (8, 16, 32, 64, 128, 256, 512)
-EXTRACTED_VALUES = 2**25  # of the images that are extracted to be timed; the time of all follows
+EXTRACTED_VALUES = 2**25  # in the images that are extracted for timing; the total time is scaled from it
 MIB = 2**20
 Costs = dict[str, tuple[float, float]]  # name -> seconds, added MiB
 
@@ -44,7 +45,7 @@ def main() -> None:
     for name in dict.fromkeys(name for of in found.values() for name in of if name != "extraction"):
         shares = {side: of[name][0] / extraction[side] for side, of in found.items() if name in of}
         print(f"| `{name}` |", *(f"{shown(share)} |" for share in shares.values()))
-    print("| most memory of one, MiB |", *(f"{max(added for _, added in of.values()):.0f} |" for of in found.values()))
+    print("| highest peak of one, MiB |", *(f"{max(added for _, added in of.values()):.0f} |" for of in found.values()))
 
 
 def shown(share: float) -> str:
@@ -52,7 +53,7 @@ def shown(share: float) -> str:
 
 
 def costs(shape: torch.Size, count: int) -> Costs:
-    """Return what extraction, the data's statistics and each default metric with its errors cost."""
+    """Return the costs of extraction, of the data's statistics and of each default metric with its errors."""
     images = torch.randint(256, (count, *shape), dtype=torch.uint8)
     few = images[: max(64, min(count, EXTRACTED_VALUES // shape.numel()))]
     extractor = load_random_conv(shape, torch.device("cpu"), "fp32")

@@ -1,11 +1,11 @@
-"""What became of the mutants that `make mutants` planted: a table a file, and every survivor as a diff of one line.
+"""The outcome of the mutants that `make mutants` planted: a table row per file, and every survivor as a one-line diff.
 
-    python benchmarks/mutants.py                 # after `make mutants`; exits 1 where under 95% of a file's are killed
-    python benchmarks/mutants.py --survivors     # the survivors that nobody has judged equivalent, too
+    python benchmarks/mutants.py                 # after `make mutants`; exits 1 if under 95% of a file's are killed
+    python benchmarks/mutants.py --survivors     # also the survivors that have not been judged equivalent
 
-A mutant that cannot change what the program does is no fault of the tests. `tests/equivalent_mutants.toml` lists those
-with the reason, by file, function and changed lines, since mutmut's own numbers move with every edit. An entry that no
-longer matches a survivor is named, so that the list cannot rot.
+A mutant that cannot change what the program does is not a fault of the tests. `tests/equivalent_mutants.toml` lists
+these with the reason, by file, function and changed lines, because mutmut's own numbers move with every edit. An entry
+that no longer matches a survivor is reported, so that the list stays current.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 LIST = ROOT / "tests" / "equivalent_mutants.toml"
 PROJECTS = (ROOT, *(ROOT / "plugins" / name for name in ("gan", "vae", "ae")))
 TARGET = 0.95
-# What mutmut writes for a mutant: pytest failed, pytest broke, or time ran out (an endless loop is noticed, too).
+# mutmut's codes for a killed mutant: pytest failed, pytest crashed, or a timeout (an endless loop is detected too).
 KILLED = {1, 3, 24, 36, 152, 255, -24, -11, -9}
 CAUGHT_BY_TYPES = 37
 UNTESTED = {5, 33}
@@ -33,7 +33,7 @@ SURVIVED = 0
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change to one function, by the lines that it takes out and puts in."""
+    """One change to one function, given by the removed and added lines."""
 
     file: str
     function: str
@@ -55,12 +55,12 @@ class Tally:
 
     @property
     def share(self) -> float:
-        """The killed share of those that are not equivalent."""
+        """The killed share of the non-equivalent mutants."""
         return self.killed / max(1, self.killed + len(self.survivors))
 
 
 def mutants(project: Path) -> Iterator[tuple[str, str, int | None]]:
-    """Give every mutant of a project: its file, mutmut's name of it, and the exit code of the tests that met it."""
+    """Give every mutant of a project: its file, mutmut's name for it, and the exit code of the tests that ran on it."""
     for path in sorted((project / "mutants").rglob("*.meta")):
         file = path.relative_to(project / "mutants").with_suffix("")
         for name, code in json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"].items():
@@ -82,7 +82,7 @@ def describe(project: Path, file: str, name: str) -> Mutant:
 
 
 def known_equivalents() -> dict[Mutant, str]:
-    """Read the mutants that were judged equivalent, and why."""
+    """Read the mutants that were judged equivalent, with the reasons."""
     if not LIST.exists():
         return {}
     listed = tomllib.loads(LIST.read_text(encoding="utf-8")).get("mutant", [])
@@ -90,7 +90,7 @@ def known_equivalents() -> dict[Mutant, str]:
 
 
 def tally() -> tuple[dict[str, Tally], set[Mutant]]:
-    """Sort all mutants by file, and return the listed equivalents that no survivor is."""
+    """Sort all mutants by file, and return the listed equivalents that match no survivor."""
     equivalent, met = known_equivalents(), set()
     tallies: dict[str, Tally] = {}
     for project in PROJECTS:
@@ -114,7 +114,7 @@ def tally() -> tuple[dict[str, Tally], set[Mutant]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--survivors", action="store_true", help="show each survivor, too")
+    parser.add_argument("--survivors", action="store_true", help="also show each survivor")
     given = parser.parse_args()
     tallies, stale = tally()
     if not tallies:
@@ -130,9 +130,9 @@ def main() -> None:
     counts = " | ".join(str(total[key]) for key in ("all", "killed", "equivalent", "survived"))
     print(f"| all | {counts} | {share:.1%} |")
     if unchecked := sum(each.unchecked for each in tallies.values()):
-        print(f"{unchecked} were not run: `make mutants` goes on with them")
+        print(f"{unchecked} were not run: `make mutants` resumes with them")
     for mutant in sorted(stale, key=str):
-        print(f"listed as equivalent, and no survivor any more: {mutant}")
+        print(f"listed as equivalent, but no longer a survivor: {mutant}")
     if given.survivors:
         print(*(mutant for each in tallies.values() for mutant in each.survivors), sep="\n")
     sys.exit(share < TARGET)

@@ -1,4 +1,4 @@
-"""Inception-v3 with random weights: what it costs does not hang on them, and they need no download."""
+"""Inception-v3 with random weights: its cost does not depend on them, and they need no download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["random_tensors", "write_random_weights"]
 
 
 def random_tensors() -> dict[str, Tensor]:
-    """Return weights of the size that keeps activations as large as their inputs: vanishing ones take far longer."""
+    """Return weights of a size that keeps activations as large as their inputs: vanishing ones take far longer."""
     tensors = {}
     for name, shape in parameter_shapes().items():
         noise = torch.randn(shape)

@@ -1,4 +1,4 @@
-"""Items a second of two ranks with one thread each against one rank with two threads, in turns on one machine.
+"""Items/s of two ranks with one thread each against one rank with two threads, alternating on one machine.
 
 python benchmarks/ranks_speed.py --turns 7
 """
@@ -13,7 +13,7 @@ import statistics
 import time
 
 import torch
-import torch._dynamo  # what the first optimizer imports, so that no forked process has to
+import torch._dynamo  # imported by the first optimiser, so that no forked process has to
 
 from genbench import datasets
 from genbench.datasets.dataset import Dataset
@@ -27,7 +27,7 @@ WARM_UP = 3
 
 
 def speed(model: str, dataset: Dataset, batch_size: int, seconds: float, ranks: int) -> float:
-    """Return the items a second of a GAN's training by `ranks` processes that share two threads."""
+    """Return the items/s of a GAN's training by `ranks` processes that share two threads."""
     read, write = os.pipe()
     with socket.create_server((LOOPBACK, 0)) as listener:
         children = [
@@ -51,7 +51,7 @@ def _be(
     seconds: float,
     answers: int,
 ) -> int:
-    """Be one rank, in a forked process; never returns."""
+    """Run one rank in a forked process; never returns."""
     try:
         torch.set_num_threads(2 // ranks)
         module = importlib.import_module(f"genbench_gan.{name}")
@@ -83,9 +83,9 @@ def _be(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each side of a turn")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per side and turn")
     asked = parser.parse_args()
-    print("| model, dataset, batch | two ranks ÷ one | of the turns | load |\n| :--- | ---: | ---: | ---: |")
+    print("| model, dataset, batch | two ranks ÷ one | spread over turns | load |\n| :--- | ---: | ---: | ---: |")
     for model, name, size in CASES:
         dataset = datasets.load(name)
         ratios = []

@@ -1,10 +1,10 @@
-"""How soon report.html of many models is painted in a headless Chromium, and how large it is; nothing is trained.
+"""How soon report.html with many models is painted in a headless Chromium, and how large it is; nothing is trained.
 
 python benchmarks/report_page.py --models 300 --points 100
 
-First contentful paint is the browser's own figure (Paint Timing), from the start of the navigation to a file on the
-disk, in a new context of a started browser each time. Beside it: when the page has loaded with its scripts run, and how
-long a filter and a sort of the first table take until the next frame.
+First contentful paint is the browser's own figure (Paint Timing), from the start of the navigation to a file on
+disk, in a new context of a running browser each time. Also shown: when the page has loaded with its scripts run, and
+how long a filter and a sort of the first table take until the next frame.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--points", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where the report is made; a temporary folder")
+    parser.add_argument("--folder", type=Path, help="folder for the report; default: a temporary folder")
     options = parser.parse_args()
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _records(folder: Path, models: int, seeds: int, points: int) -> list[dict[str, Any]]:
-    """Return toy records of so many models, each with a curve of so many points and a grid of samples of its own."""
+    """Return toy records of that many models, each with a curve of that many points and its own grid of samples."""
     spec = importlib.util.spec_from_file_location("toy_records", TOYS)
     assert spec is not None
     assert spec.loader is not None

@@ -1,4 +1,4 @@
-"""What `genbench report` takes on many records: cold, again with nothing changed, and again with one record more.
+"""The cost of `genbench report` on many records: cold, again with nothing changed, and again with one more record.
 
 python benchmarks/report_scale.py --records 100000
 """
@@ -19,7 +19,7 @@ from reporting import Writer, more_seeds, more_settings
 from genbench.records.rendered import NOTE
 
 KINDS = {"seeds": more_seeds, "settings": more_settings}
-# The kernel's own count of the most memory, VmHWM: that of `getrusage` begins at what the parent process had.
+# The kernel's own peak memory, VmHWM: that of `getrusage` starts at the peak of the parent process.
 _COMMAND = """
 import atexit, re, sys, time
 from genbench.cli import main
@@ -32,8 +32,8 @@ main()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--kind", choices=KINDS, default="seeds", help="what there is ever more of (seeds)")
-    parser.add_argument("--folder", type=Path, help="where the records lie, or are made; a temporary folder")
+    parser.add_argument("--kind", choices=KINDS, default="seeds", help="what the records have ever more of (seeds)")
+    parser.add_argument("--folder", type=Path, help="folder of the records, or to create them in; default: temporary")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
@@ -42,7 +42,7 @@ def main() -> None:
             writer.write(*number(place, writer.labels))
         (folder / NOTE).unlink(missing_ok=True)
         print(f"{options.records:,} records, more {options.kind}\n")
-        print("| report | s of processor | s | MB at most |\n| --- | ---: | ---: | ---: |")
+        print("| report | processor time, s | time, s | peak memory, MB |\n| --- | ---: | ---: | ---: |")
         cold = _row("cold", folder)
         same = _row("nothing changed", folder)
         writer.write(*number(options.records, writer.labels))
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _row(name: str, folder: Path) -> str:
-    """Report in a process of its own, print what it took, and return a checksum of all that lies in the report."""
+    """Run the report in a separate process, print its cost, and return a checksum of all files in the report."""
     begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", _COMMAND, "report", str(folder)], capture_output=True, text=True)
     wall = time.perf_counter() - begin

@@ -1,14 +1,14 @@
-"""Does a benchmark as a Slurm array come to what a local run comes to? On a cluster of one node, on this machine alone.
+"""Does a benchmark as a Slurm array give the same results as a local run? On a one-node cluster, on this machine only.
 
-Debian's slurm-wlm and munge are installed where they are missing and this may be done; where not, a line says so, and
-nothing fails. munged, slurmctld and slurmd run from a temporary folder and listen on 127.0.0.1 alone. An array of four
-tasks shares eight cells. One task is preempted by an urgent job; one is told that its time is up, as Slurm tells it
-ahead of the limit; of one, genbench is killed by SIGKILL: slurm/genbench.sbatch must queue these again. The last is
-cancelled, and must stay so. In the end every record must equal that of a local run in everything but times and the
-machine, and every picture byte for byte.
+Debian's slurm-wlm and munge are installed if they are missing and installing is allowed; otherwise a line says so, and
+nothing fails. munged, slurmctld and slurmd run from a temporary folder and listen on 127.0.0.1 only. An array of four
+tasks shares eight cells. One task is preempted by an urgent job; one is told that its time is up, as Slurm does
+ahead of the limit; in one, genbench is killed by SIGKILL: slurm/genbench.sbatch must requeue these. The last is
+cancelled, and must stay cancelled. At the end, every record must equal that of a local run in everything except times
+and the machine, and every picture byte for byte.
 
-    make slurm                                      # some ten minutes; most of it are imports and waiting for Slurm
-    python benchmarks/slurm_trial.py --steps 1500   # on a slow machine: cells must last for some twenty seconds
+    make slurm                                      # about ten minutes, mostly imports and waiting for Slurm
+    python benchmarks/slurm_trial.py --steps 1500   # on a slow machine: cells must last about twenty seconds
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from crash_trial import compare
 HERE = Path(__file__).resolve().parent
 SCRIPT = HERE.parent / "slurm" / "genbench.sbatch"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue")
-TASKS, PROCESSORS = 4, 4  # so many tasks at once, whatever the machine has
-INTO_S = 4.0  # a cell's training, at the least, before it is broken off
+TASKS, PROCESSORS = 4, 4  # this many tasks at once, whatever the machine has
+INTO_S = 4.0  # minimum training time of a cell before it is interrupted
 LONGEST_S = 1500.0
 CONFIGURATION = """\
 ClusterName=trial
@@ -71,19 +71,19 @@ PartitionName=urgent Nodes=localhost State=UP PriorityTier=9
 
 
 def missing() -> str:
-    """Install what is missing; return why there is no Slurm, empty where there is."""
+    """Install what is missing; return why there is no Slurm, or an empty text if there is."""
     os.environ["PATH"] += os.pathsep + "/usr/sbin"
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
     if absent and (os.geteuid() != 0 or shutil.which("apt-get") is None):
         return f"{', '.join(absent)} not found, and only root may install them, with Debian's apt-get"
     if absent:
-        # Only what is asked for, and no service that starts by itself.
+        # Only the named packages, and no service that starts by itself.
         quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         for part in (["update"], ["install", "-y", "--no-install-recommends", "slurm-wlm", "munge"]):
             done = subprocess.run(["apt-get", "-qq", *part], env=quiet, capture_output=True, text=True, timeout=600)
         if done.returncode != 0:
             return f"apt-get install slurm-wlm munge failed: {done.stderr.strip().splitlines()[-1:]}"
-    return "" if os.geteuid() == 0 else "a cluster of one's own takes root"
+    return "" if os.geteuid() == 0 else "starting a cluster requires root"
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
@@ -96,7 +96,7 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
 
 @contextlib.contextmanager
 def cluster(folder: Path) -> Iterator[None]:
-    """Run a cluster of one node from `folder`, on 127.0.0.1; everything is ended at the end."""
+    """Run a one-node cluster from `folder`, on 127.0.0.1; everything is ended at the end."""
     for name in ("state", "spool"):
         (folder / name).mkdir()
     key = folder / "munge.key"
@@ -125,7 +125,7 @@ def cluster(folder: Path) -> Iterator[None]:
             for connection in psutil.Process(process.pid).net_connections("inet")
             if connection.status == psutil.CONN_LISTEN
         }
-        print(f"a cluster of one node listens on {', '.join(sorted(listening))} alone", flush=True)
+        print(f"a one-node cluster listens only on {', '.join(sorted(listening))}", flush=True)
         assert listening == {"127.0.0.1"}, listening
         yield
     except TimeoutError:
@@ -159,7 +159,7 @@ def arguments(out: Path, steps: int) -> list[str]:
 
 
 def genbench_of(job: str, task: int) -> psutil.Process | None:
-    """The `genbench run` of one task: the process that its shell has started."""
+    """The `genbench run` process of one task, started by its shell."""
     wanted = {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": str(task)}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -171,12 +171,12 @@ def genbench_of(job: str, task: int) -> psutil.Process | None:
 
 
 class Array:
-    """A job array of `TASKS` tasks under way, and what is done to them.
+    """A running job array of `TASKS` tasks, and the interventions on them.
 
     Args:
         folder: where the tasks' logs go.
         out: the folder of the benchmark.
-        steps: that each cell trains.
+        steps: the number of training steps per cell.
     """
 
     def __init__(self, folder: Path, out: Path, steps: int) -> None:
@@ -188,7 +188,7 @@ class Array:
         print(f"array {self.job} of {TASKS} tasks: {submitted.stderr.strip() or 'submitted'}", flush=True)
         assert submitted.returncode == 0, submitted.stderr
         self.logs = [folder / f"task-{task}.log" for task in range(TASKS)]
-        self.left = set(range(TASKS))  # tasks that nothing has been done to
+        self.left = set(range(TASKS))  # tasks without an intervention so far
 
     def is_training(self, task: int) -> bool:
         lines = self.logs[task].read_text().splitlines() if self.logs[task].exists() else []
@@ -196,7 +196,7 @@ class Array:
         return begun and genbench_of(self.job, task) is not None
 
     def lasts(self, task: int) -> bool:
-        """Whether it trains, and has for some seconds: then there is something to save."""
+        """Whether it has been training for some seconds, so that there is something to save."""
         if not self.is_training(task):
             return False
         size = self.logs[task].read_text().count("] ")
@@ -208,20 +208,20 @@ class Array:
         return max((int(field[9:]) for field in fields if field.startswith("Restarts=")), default=0)
 
     def break_off(self, act: Callable[[int], object], what: str) -> None:
-        """Act on a task that trains; the one that is queued again for it is no longer `left`."""
+        """Intervene on a training task; the task that is requeued as a result is no longer `left`."""
         deadline = time.monotonic() + 300
         while (lasting := next(filter(self.lasts, self.left), None)) is None:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"no task trains that could be {what}")
+                raise TimeoutError(f"no training task that could be {what}")
             time.sleep(0.2)
         act(lasting)
-        wait_for(f"a task that was {what} to be queued again", lambda: any(map(self.restarts, self.left)), 120)
+        wait_for(f"a task that was {what} to be requeued", lambda: any(map(self.restarts, self.left)), 120)
         task = next(filter(self.restarts, self.left))
         self.left.remove(task)
-        print(f"task {task} was {what}, and is queued again", flush=True)
+        print(f"task {task} was {what}, and is requeued", flush=True)
 
     def preempt(self, _: int) -> None:
-        """Submit an urgent job, for which Slurm takes a task of its own choice."""
+        """Submit an urgent job, for which Slurm preempts a task of its own choice."""
         said("sbatch", "--partition=urgent", "--cpus-per-task=1", "--mem=0", "--output=/dev/null", "--wrap=true")
 
     def tell_time_is_up(self, task: int) -> None:
@@ -234,9 +234,9 @@ class Array:
 
 
 def array(folder: Path, out: Path, steps: int) -> str:
-    """Run the array, with three of its tasks broken off and one cancelled; return the tasks' logs."""
+    """Run the array, with three of its tasks interrupted and one cancelled; return the tasks' logs."""
     tasks = Array(folder, out, steps)
-    # With a processor to spare, the urgent job would preempt nobody.
+    # With a spare processor, the urgent job would preempt nothing.
     running = ["squeue", "-h", "-t", "RUNNING", "-j", tasks.job]
     wait_for("all tasks to run", lambda: len(said(*running).splitlines()) == TASKS, 120)
     tasks.break_off(tasks.preempt, "preempted")
@@ -246,7 +246,7 @@ def array(folder: Path, out: Path, steps: int) -> str:
     said("scancel", f"{tasks.job}_{cancelled}")
     print(f"task {cancelled} is cancelled", flush=True)
     wait_for("the array's end", lambda: not said("squeue", "-h", "-j", tasks.job).strip(), LONGEST_S)
-    assert tasks.restarts(cancelled) == 0, "a task that was cancelled was queued again"
+    assert tasks.restarts(cancelled) == 0, "a task that was cancelled was requeued"
     return "".join(f"--- task {task}\n{path.read_text()}" for task, path in enumerate(tasks.logs) if path.exists())
 
 
@@ -256,12 +256,12 @@ def main() -> None:
     steps = parser.parse_args().steps
     reason = missing()
     if reason:
-        print(f"Slurm is not tried: {reason}")
+        print(f"Slurm is not tested: {reason}")
         return
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        folder.chmod(0o755)  # munged refuses a socket that not everybody can reach
+        folder.chmod(0o755)  # munged refuses a socket that is not reachable for everybody
         with cluster(folder):
             logs = array(folder, folder / "array", steps)
         print(logs, flush=True)

@@ -3,8 +3,8 @@
     python benchmarks/step_profile.py                    # images of 28×28
     python benchmarks/step_profile.py --shape 3 32 32
 
-Times of operators are torch's profiler's; "Python and the rest" is what is left of the same steps timed without it, so
-it holds the interpreter, autograd's own bookkeeping and what an operator costs before its work begins.
+Operator times come from torch's profiler; "Python and the rest" is the remainder of the same steps timed without it, so
+it includes the interpreter, autograd's own bookkeeping and the cost of an operator before its work begins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genbench.regression import workload
 from genbench.regression.workload import Workload
 
 STEPS = 60
-# The first that matches names the kind; names are those of ATen's operators.
+# The first match gives the kind; names are those of ATen's operators.
 KINDS = {
     "products and convolutions": r"mm$|addmm|bmm|conv|linear|mkldnn",
     "optimizer and average": r"_fused_|_foreach_|addcmul|addcdiv|lerp|zero_$|sqrt",
@@ -32,8 +32,8 @@ KINDS = {
 
 
 def shares(work: Workload) -> dict[str, float]:
-    """Return the share of a step's time by kind of work; they add up to 1."""
-    seconds = min(_seconds(work) for _ in range(4))  # the first warms up; a neighbour's work lengthens any
+    """Return the share of a step's time by kind of work; the shares add up to 1."""
+    seconds = min(_seconds(work) for _ in range(4))  # the first warms up; other processes can lengthen any of them
     with profile(activities=[ProfilerActivity.CPU]) as found:
         _seconds(work)
     spent = dict.fromkeys(KINDS, 0.0)
@@ -41,7 +41,7 @@ def shares(work: Workload) -> dict[str, float]:
         if event.key.startswith("aten::"):
             kind = next(kind for kind, pattern in KINDS.items() if re.search(pattern, event.key))
             spent[kind] += event.self_cpu_time_total / 1e6
-    # Watching an operator takes time too: where that is more than all else, nothing is left for the rest.
+    # Profiling an operator takes time too: if this exceeds everything else, nothing is left for the rest.
     total = max(seconds, sum(spent.values()))
     return {kind: value / total for kind, value in spent.items()} | {
         "Python and the rest": 1 - sum(spent.values()) / total,

@@ -1,10 +1,10 @@
-"""Whether what a study says is true: coverage of its intervals over simulated studies with known raters.
+"""Whether a study's claims are true: coverage of its intervals over simulated studies with known raters.
 
     python benchmarks/study_coverage.py --studies 1000
 
-Each rater has error rates of their own, spread around those of the models (a beta distribution), so the answers of one
-rater resemble each other. Prints the share of studies whose 95% interval holds the truth, and the share of tests that
-reject what is true. Seconds: about 40 for 1,000 studies on one core.
+Each rater has their own error rates, spread around those of the models (a beta distribution), so the answers of one
+rater resemble each other. Prints the share of studies whose 95% interval contains the true value, and the share of
+tests that reject a true hypothesis. Takes about 40 seconds for 1,000 studies on one core.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from genbench.study.preference import Preferences, Votes, preferences
 
 RATERS = 20
 CONCENTRATION = 12.0  # of the beta distribution of the raters' rates: the standard deviation of a rate of 30% is 13%
-_BOOTSTRAP = 0  # its seed: the same resamples serve every study, as they do not depend on the answers
+_BOOTSTRAP = 0  # its seed: the same resamples serve every study, because they do not depend on the answers
 STRENGTHS = {"first": 0.9, "second": 0.3, "third": -0.2, "fourth": -1.0}  # log-odds, of mean 0
 
 
@@ -40,7 +40,7 @@ def simulated_votes(
 ) -> Votes:
     """Return raters' votes, `each` a pair, between models of known strengths.
 
-    Raters differ in the log-odds of a pair by a normal deviation of 0.5; `left` is what standing on the left adds to
+    Raters differ in the log-odds of a pair by a normal deviation of 0.5; `left` is what being on the left adds to
     the log-odds. A tenth of the answers are ties.
     """
     level = np.array(list(strengths.values()))
@@ -62,13 +62,13 @@ def simulated_votes(
 
 
 def true_elo(strengths: dict[str, float], generator: np.random.Generator) -> dict[str, float]:
-    """Return what a very large study would find: their spread and their ties pull strengths together."""
+    """Return the result of a very large study: the raters' spread and ties pull strengths together."""
     found: Preferences = preferences(simulated_votes(generator, strengths, each=100, raters=1500), _BOOTSTRAP, draws=2)
     return {model: interval.value for model, interval in found.elo.items()}
 
 
 def coverage(studies: int, seed: int, shown: int = 20, raters: int = RATERS) -> dict[str, float]:
-    """Return the share of simulated studies whose interval holds the truth, by what the interval is of."""
+    """Return the share of simulated studies whose interval contains the true value, by the quantity it is for."""
     generator = np.random.default_rng(seed)
     held: dict[str, list[bool]] = {}
 

@@ -1,4 +1,4 @@
-"""A model whose step does a stated number of equal parts of work: what gate_trial.py plants slow-downs in."""
+"""A model whose step does a given number of equal parts of work: gate_trial.py plants slow-downs in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def build_model(data: Data, options: dict[str, int], device: torch.device) -> Mo
 
 
 def build(shape: torch.Size, device: torch.device, parts: int = 20, extra_calls: int = 0) -> Model:
-    """Build the network; a step updates it `parts` times and makes `extra_calls` operator calls that serve nothing."""
+    """Build the network; a step updates it `parts` times and makes `extra_calls` superfluous operator calls."""
     net = nn.Sequential(nn.Linear(LATENT, shape.numel()), nn.Tanh(), nn.Unflatten(1, shape)).to(device)
     net.register_buffer("parts", torch.zeros(parts))
     net.register_buffer("extra_calls", torch.zeros(extra_calls))
@@ -27,7 +27,7 @@ def build(shape: torch.Size, device: torch.device, parts: int = 20, extra_calls:
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     net = model.networks["generator"]
     weight = net[0].weight
-    with torch.no_grad():  # by hand: a part of some 50 µs, so that a window is shorter than a time slice
+    with torch.no_grad():  # by hand: each part takes about 50 µs, so that a window is shorter than a time slice
         target = batch.mean(0).flatten().mean()
         for _ in range(len(net.parts)):
             error = torch.randn(len(batch), LATENT) @ weight.T - target

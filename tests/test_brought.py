@@ -123,7 +123,7 @@ def test_they_are_used_together_in_one_benchmark(installed: Path, command: Comma
         (SPECTRA, "+fd", "dataset 'spectra' is of spectra-images 0.1.0, which --plugins-from does not list"),
         ("digits", "+centroid-gap", "metric 'centroid-gap' is of centroid-gap 0.1.0, which --plugins-from does not"),
         ("spectre", "+fd", "unknown dataset 'spectre'; did you mean spectra?"),
-        ("digits", "+centroid_gap", "unknown metric 'centroid_gap'; did you mean centroid-gap?"),
+        ("digits", "+centroid_gap", "unknown metric 'centroid_gap'; did you mean centroid-gap"),
     ],
 )
 def test_what_is_not_allowed_or_not_there_is_one_line_before_anything_starts(

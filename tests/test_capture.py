@@ -165,7 +165,7 @@ def test_what_cannot_be_captured_is_told_in_a_line(emulated: None, monkeypatch: 
 def test_a_scheduler_is_refused() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.1)
     schedulers = {"rate": torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)}
-    with pytest.raises(PluginError, match="model 'x': declares capturable, and its scheduler sets rates"):
+    with pytest.raises(PluginError, match="model 'x': declares capturable, but its scheduler sets rates"):
         ReplayedStep("model 'x'", None, Model(nn.ModuleDict(), {}, schedulers, True), CPU)  # type: ignore[arg-type]
 
 

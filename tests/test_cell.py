@@ -124,8 +124,8 @@ def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
     with pytest.raises(PluginError) as error:
         run(MODELS / "trains_before_sampling.py", "2steps")
     assert str(error.value) == (
-        "model 'trains_before_sampling' (file): before_sampling changed net.down.weight, which is trained; train in "
-        "train_step alone, where time and FLOPs are counted, and keep in buffers what is fitted for sampling"
+        "model 'trains_before_sampling' (file): before_sampling changed net.down.weight, which is trained; train "
+        "only in train_step, where time and FLOPs are counted, and keep in buffers what is fitted for sampling"
     )
 
 
@@ -142,7 +142,7 @@ def test_a_mode_that_a_step_leaves_on_fails_the_cell(
 ) -> None:
     with pytest.raises(PluginError) as error:
         run(write_plugin(STEP, f"{STEP}    {left}\n"), "2steps")
-    assert f"changed {named}; what a hook changes it must put back" in str(error.value)
+    assert f"changed {named}; a hook must restore what it changes" in str(error.value)
 
 
 def test_a_thread_that_a_step_leaves_running_fails_the_cell(run: Run, write_plugin: Callable[..., Path]) -> None:
@@ -158,7 +158,7 @@ def test_what_the_last_evaluation_alone_leaves_fails_the_cell(run: Run, write_pl
     left = "    DRAWN.append(count)\n    if sum(DRAWN) > 150: torch.manual_seed(3)\n"
     path = write_plugin(place, left + place)
     path.write_text(path.read_text().replace("LATENT = 16\n", "LATENT = 16\nDRAWN = []\n"))
-    with pytest.raises(PluginError, match="changed the seed of torch's global generator; what a hook changes it must"):
+    with pytest.raises(PluginError, match="changed the seed of torch's global generator; a hook must restore"):
         run(path, "1steps")
 
 
@@ -181,7 +181,7 @@ def test_networks_are_compiled_where_it_is_asked_for(run: Run, tiny: Path, monke
 
 def test_a_loss_without_a_name_fails_before_the_training(run: Run, write_plugin: Callable[..., Path]) -> None:
     path = write_plugin('{"energy": loss.detach()}', "{None: loss.detach()}")
-    with pytest.raises(PluginError, match="train_step returned a loss named None, expected a name that is text"):
+    with pytest.raises(PluginError, match="train_step returned a loss named None, expected text as its name"):
         run(path, "1e6steps")
 
 
@@ -361,5 +361,5 @@ def test_a_report_names_a_generator_that_collapses_and_one_that_drops_modes_and_
     assert [rows[f"`{fault}`"][5] for fault in ("collapses", "drops", "none")] == ["8 → 0", "8 → 3", "8 → 8"]
     told = named.splitlines()
     assert [line for line in told if "`none`" in line] == []
-    assert any(line.startswith("- `collapses` turned for the worse for good: from step 16 on its fd") for line in told)
+    assert any(line.startswith("- `collapses` deteriorated for good: from step 16 on, its fd") for line in told)
     assert any(line.startswith("- `drops` lost modes: modes covered 8 → 3, for good from step 16 on") for line in told)

@@ -205,7 +205,7 @@ def test_whatever_is_wrong_with_a_checkpoint_training_begins_anew_and_says_so_on
     (notice,) = told
     assert notice["event"] == "notice"
     assert notice["text"].startswith(f"checkpoint {left}: cannot be restored: ")
-    assert notice["text"].endswith("; training begins anew")
+    assert notice["text"].endswith("; training starts over")
     assert "\n" not in notice["text"]
     assert progress == Progress()
     fresh = build(load(ACCUMULATES))
@@ -267,7 +267,7 @@ def test_a_checkpoint_that_cannot_be_written_is_told_once(tmp_path: Path, monkey
     training = replace(cell_training(tmp_path / "c.pt", told), checkpoint_interval=0.0)
     training.train(*training.begin(2), dict, 2)
     notices = [event["text"] for event in told if event["event"] == "notice"]
-    assert notices == ["checkpoint not written: No space left on device; training goes on without"]
+    assert notices == ["checkpoint not written: No space left on device; training continues without it"]
 
 
 @pytest.mark.parametrize(("schedule", "total"), [(Schedule(10, None, 1), 10), (Schedule(None, 20.0, 1), 12)])

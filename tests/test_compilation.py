@@ -72,8 +72,8 @@ def test_a_gradient_penalty_on_a_compiled_network_is_told_in_one_line(donated: b
     with torch._functorch.config.patch(donated_buffer=donated), pytest.raises(PluginError) as error, told:
         penalised_step(model.networks["critic"])
     assert str(error.value) == (
-        "model 'penalised': its step differentiates a gradient, as gradient penalties do, which torch.compile cannot; "
-        "leave out --compile"
+        "model 'penalised': its step differentiates a gradient, as gradient penalties do, which torch.compile cannot "
+        "do; leave out --compile"
     )
 
 

@@ -79,8 +79,8 @@ def test_a_model_of_one_side_only_is_told(counts: Counts) -> None:
     ("here", "skipped", "said"),
     [
         ({"torch": "2.13.0", "python": "3.11"}, False, ""),
-        ({"torch": "9.0", "python": "3.11"}, True, "the baseline is of torch 2.13.0 and this is torch 9.0"),
-        ({"torch": "2.13.0", "python": "9.0"}, False, "the baseline is of python 3.11 and this is python 9.0"),
+        ({"torch": "9.0", "python": "3.11"}, True, "the baseline is for torch 2.13.0, this is torch 9.0"),
+        ({"torch": "2.13.0", "python": "9.0"}, False, "the baseline is for python 3.11, this is python 9.0"),
     ],
 )
 def test_other_versions_are_said_and_what_hangs_on_them_is_not_compared(
@@ -98,8 +98,8 @@ def test_other_versions_are_said_and_what_hangs_on_them_is_not_compared(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no baseline of counters"),
-        ("[]", "is no baseline of counters"),
+        ("{", "is not a baseline of counters"),
+        ("[]", "is not a baseline of counters"),
         ('{"schema": 9}', "has schema 9, this version reads 1"),
     ],
 )

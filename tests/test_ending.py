@@ -145,7 +145,7 @@ def test_an_interrupted_run_leaves_a_checkpoint_of_its_last_window(program: list
     (path,) = (out / "checkpoints").iterdir()
     assert checkpoint.load(path)["progress"]["step"] == steps  # nothing was trained in vain
     assert re.search(
-        rf"  slow on digits, seed 0: {ASKED}\n  slow on digits, seed 0: ends as it is told to, after step {steps}\n",
+        rf"  slow on digits, seed 0: {ASKED}\n  slow on digits, seed 0: stops as requested, after step {steps}\n",
         told,
     )
     assert told.endswith("genbench: interrupted; 0 of 1 cells are done; the same command goes on where it was\n"), told

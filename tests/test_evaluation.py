@@ -119,7 +119,7 @@ def test_a_hook_that_trains_off_the_clock_is_found(digits: Dataset, hook: str) -
     watched = Watched()
     watched.change = {hook: lambda weight: weight.data.add_(1)}
     with pytest.raises(
-        PluginError, match=r"^model 'watched': .*changed net.weight, which is trained; train in train"
+        PluginError, match=r"^model 'watched': .*changed net.weight, which is trained; train only in train"
     ) as e:
         evaluation(watched, digits).final()
     assert hook in str(e.value).partition(" changed ")[0]

@@ -185,7 +185,7 @@ def test_a_model_of_texts_is_told_what_tokens_stand_for() -> None:
 
 
 def test_nothing_lies_between_two_texts() -> None:
-    with pytest.raises(TypeError, match=r"^nothing lies between two texts$"):
+    with pytest.raises(TypeError, match=r"^there is nothing between two texts$"):
         AB.nearest(torch.tensor([[0.5]]))
 
 

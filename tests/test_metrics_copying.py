@@ -419,7 +419,7 @@ def test_class_coverage_and_divergence_follow_their_formulas() -> None:
     assert class_divergence(samples, data, uniform_share=0.2) == pytest.approx(stats.entropy(p, q))
     p, q = (0.999 * side + 0.001 / 4 for side in (samples.numpy(), data.numpy()))
     assert class_divergence(samples, data) == pytest.approx(stats.entropy(p, q))
-    with pytest.raises(ValueError, match=r"^logits: 1 of 1 rows hold NaN"):
+    with pytest.raises(ValueError, match=r"^logits: 1 of 1 rows contain NaN"):
         class_histogram(torch.tensor([[math.nan, 0.0]]))
     assert class_histogram(torch.eye(5)[[0, 1, 1, 2]]).tolist() == [0.25, 0.5, 0.25, 0, 0]
 
@@ -476,7 +476,7 @@ def test_the_classifier_labels_samples_that_nobody_asked_for_and_a_class_too_few
     metric, fields = METRICS["class_frechet"], {"samples": data, "reference": data, "reference_labels": labels}
     assert metric.compute(Evidence(**fields, sample_logits=seen))["class_fd"] == pytest.approx(0, abs=1e-6)
     dropped = torch.where(labels == 2, 0, labels)
-    with pytest.raises(NotMeasurable, match="class_fd: class 2 has 0 samples and 100 images of the data, at least 20"):
+    with pytest.raises(NotMeasurable, match="class_fd: class 2 has 0 samples and 100 data images, needs at least 20"):
         metric.compute(Evidence(**fields, sample_labels=dropped))
     with pytest.raises(NotMeasurable, match="class_fd: needs labels of the samples, or a classifier of the data's 3"):
         metric.compute(Evidence(**fields, sample_logits=torch.zeros(300, 1008)))

@@ -306,11 +306,11 @@ def test_statistics_survive_a_file(count: int, dimension: int) -> None:
         (lambda: GaussianStatistics.from_features(torch.zeros(1, 3)), "needs at least 2 features, got 1"),
         (
             lambda: GaussianStatistics.from_features(torch.tensor([[1.0, math.nan], [0, 0]])),
-            "^features: 1 of 2 rows hold NaN",
+            "^features: 1 of 2 rows contain NaN",
         ),
         (
             lambda: GaussianStatistics.from_features(torch.tensor([[1.0, math.inf], [0, 0]])),
-            "^features: 1 of 2 rows hold NaN",
+            "^features: 1 of 2 rows contain NaN",
         ),
         (
             lambda: GaussianStatistics.from_features(torch.zeros(4, 3, dtype=torch.uint8)),
@@ -320,12 +320,12 @@ def test_statistics_survive_a_file(count: int, dimension: int) -> None:
         (lambda: GaussianStatistics(torch.zeros(2), None, 5), "a covariance or a factor"),
         (
             lambda: GaussianStatistics(torch.zeros(2), torch.eye(3), 5),
-            "^covariance: expected 2 features an image, got 3",
+            "^covariance: expected 2 features per image, got 3",
         ),
-        (lambda: GaussianStatistics(torch.zeros(2), None, 5, torch.eye(3)), "^factor: expected 2 features an image"),
-        (lambda: GaussianStatistics(torch.tensor([0, math.nan]), torch.eye(2), 5), "^mean: 1 of 1 rows hold NaN"),
-        (lambda: distance(normal(9, 3), normal(9, 4)), "samples have 3 features an image, the reference 4"),
-        (lambda: FeatureMoments(3).update(torch.zeros(2, 4)), "^features: expected 3 features an image, got 4"),
+        (lambda: GaussianStatistics(torch.zeros(2), None, 5, torch.eye(3)), "^factor: expected 2 features per image"),
+        (lambda: GaussianStatistics(torch.tensor([0, math.nan]), torch.eye(2), 5), "^mean: 1 of 1 rows contain NaN"),
+        (lambda: distance(normal(9, 3), normal(9, 4)), "samples have 3 features per image, the reference 4"),
+        (lambda: FeatureMoments(3).update(torch.zeros(2, 4)), "^features: expected 3 features per image, got 4"),
     ],
 )
 def test_faulty_features_are_refused_in_one_line(make, message: str) -> None:

@@ -182,7 +182,7 @@ def test_the_order_of_images_does_not_matter(permuted) -> None:
 def test_the_side_that_is_faulty_is_named() -> None:
     for left, right, message in (
         (normal(9, 3) / 0, normal(9, 3), "^left features: 9 of 9 rows"),
-        (normal(9, 3), normal(9, 2), "^right features: expected 3 features an image, got 2"),
+        (normal(9, 3), normal(9, 2), "^right features: expected 3 features per image, got 2"),
         (normal(9, 3), normal(9, 3) / 0, "^right features: 9 of 9 rows"),
     ):
         with pytest.raises(ValueError, match=message):

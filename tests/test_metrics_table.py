@@ -208,12 +208,12 @@ def test_too_few_are_said_with_the_count(name: str, enough: Callable[[str], Evid
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"samples": torch.full((5, 6), math.nan)}, "^samples: 5 of 5 rows hold NaN or infinity"),
-        ({"samples": normal(5, 6).index_fill(0, torch.tensor([2]), math.inf)}, "samples: 1 of 5 rows hold NaN"),
-        ({"samples": normal(5, 7)}, "^reference: expected 7 features an image, got 6"),
-        ({"held_out": normal(5, 7)}, "^held-out features: expected 6 features an image, got 7"),
+        ({"samples": torch.full((5, 6), math.nan)}, "^samples: 5 of 5 rows contain NaN or infinity"),
+        ({"samples": normal(5, 6).index_fill(0, torch.tensor([2]), math.inf)}, "samples: 1 of 5 rows contain NaN"),
+        ({"samples": normal(5, 7)}, "^reference: expected 7 features per image, got 6"),
+        ({"held_out": normal(5, 7)}, "^held-out features: expected 6 features per image, got 7"),
         ({"sample_logits": torch.full((5, 4), math.nan)}, "^sample logits: 5 of 5 rows"),
-        ({"reference": normal(5, 6) / 0}, "^reference: 5 of 5 rows hold NaN"),
+        ({"reference": normal(5, 6) / 0}, "^reference: 5 of 5 rows contain NaN"),
         ({"held_out": normal(5, 6) / 0}, "^held-out features: 5 of 5 rows"),
         ({"reference_logits": normal(5, 4) / 0}, "^reference logits: 5 of 5 rows"),
         ({"held_out_logits": normal(5, 4) / 0}, "^held out logits: 5 of 5 rows"),

@@ -125,7 +125,7 @@ def test_bits_per_character_are_a_ratio_of_sums() -> None:
     [
         (torch.tensor([0.0, -math.inf]), r"expected \(N,\) finite numbers"),
         (torch.zeros(2, 1), r"expected \(N,\) finite numbers, got \(2, 1\)"),
-        (torch.zeros(3), "expected one a text, got 3 of 2 texts"),
+        (torch.zeros(3), "expected one per text, got 3 for 2 texts"),
     ],
 )
 def test_faulty_likelihoods_are_refused(nats: Tensor, message: str) -> None:
@@ -287,7 +287,7 @@ def test_distinct_is_one_over_the_count_where_all_are_alike() -> None:
     assert alike == {f"distinct_{n}": 1 / 5000 for n in (1, 2, 3, 4)}
     fewer = METRICS["distinct"].compute(evidence_of(tokens("aaaaa").expand(2499, -1), tokens("a")))
     assert fewer == {f"distinct_{n}": 1 / 5000 for n in (1, 2, 3)}  # 4,998 runs of 4
-    with pytest.raises(NotMeasurable, match=r"^distinct: needs 5000 characters, and the samples have 4995; draw more"):
+    with pytest.raises(NotMeasurable, match=r"^distinct: needs 5000 characters, but the samples have 4995; draw more"):
         METRICS["distinct"].compute(evidence_of(tokens("aaaaa").expand(999, -1), tokens("a")))
 
 

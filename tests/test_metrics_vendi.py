@@ -74,7 +74,7 @@ def test_its_derivatives_are_those_of_leaving_items_out(q: float, dimension: int
 
 
 def test_a_feature_without_length_is_like_no_other() -> None:
-    message = r"^vendi: 2 of 5 features have length 0, so they are like no other$"
+    message = r"^vendi: 2 of 5 features have length 0, so they are similar to none$"
     for samples, reference in ((torch.eye(5, 3), normal(6, 3)), (normal(5, 3), torch.eye(5, 3))):
         with pytest.raises(NotMeasurable, match=message):
             numbers(samples, reference)

@@ -146,7 +146,7 @@ def test_a_long_silence_is_said_in_the_place_of_the_rate() -> None:
     drawn.started(1, 1, planned(), None)
     drawn.event(planned(), training(9))
     drawn.event(planned(), {"event": "silence", "seconds": 35.0})
-    assert "no news for 35 s" in shown(drawn, console)[1]
+    assert "no report for 35 s" in shown(drawn, console)[1]
     assert "images/s" not in shown(drawn, console)[1]
 
 
@@ -155,10 +155,10 @@ def test_a_long_silence_of_a_check_is_said_too() -> None:
     silence = {"event": "silence", "seconds": 35.0}
     drawn.checking("cifar10", None)
     drawn.checking("cifar10", silence)
-    assert "no news for 35 s" in shown(drawn, console)[0]
+    assert "no report for 35 s" in shown(drawn, console)[0]
     said: list[str] = []
     Lines(said.append).checking("cifar10", silence)
-    assert said == ["  cifar10: no news for 35 s; it is still running"]
+    assert said == ["  cifar10: no report for 35 s; it is still running"]
 
 
 @pytest.mark.parametrize("text", [NASTY, "\x9b2J", "\r\x1b[Kgenbench: all is well", "a\u2028b\x85c\x00"])
@@ -252,10 +252,10 @@ def test_progress_is_shown_where_it_is_asked_for(
         assert isinstance(listener, Silence)
     with listener_for(lines.append) as listener:
         listener.waiting(2)
-    assert lines == ["waiting for 2 cells that another genbench run is at"]
+    assert lines == ["waiting for 2 cells that another genbench run is working on"]
     with listener_for(True) as listener:
         listener.waiting(1)
-    assert capsys.readouterr() == ("", "waiting for 1 cell that another genbench run is at\n")
+    assert capsys.readouterr() == ("", "waiting for 1 cell that another genbench run is working on\n")
     monkeypatch.setattr(progress, "watched", lambda: True)
     with listener_for(True) as listener:
         assert isinstance(listener, Bars)
@@ -272,7 +272,7 @@ def test_a_run_from_python_tells_a_function(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr("genbench.report.render_directory", lambda directory: directory)
     lines: list[str] = []
     genbench.run(["vae"], out=tmp_path, progress=lines.append)
-    assert lines == ["waiting for 1 cell that another genbench run is at"]
+    assert lines == ["waiting for 1 cell that another genbench run is working on"]
     genbench.run(["vae"], out=tmp_path, listener=Lines(lines.append))
     assert len(lines) == 2
 
@@ -285,7 +285,7 @@ def test_a_run_from_python_shows_lines_unless_told_to_be_silent(
     monkeypatch.setattr(api, "run_benchmark", lambda benchmark, directory, listener, *_: listener.waiting(1) or [])
     monkeypatch.setattr("genbench.report.render_directory", lambda directory: directory)
     genbench.run(["vae"], out=tmp_path)
-    assert capsys.readouterr() == ("", "waiting for 1 cell that another genbench run is at\n")
+    assert capsys.readouterr() == ("", "waiting for 1 cell that another genbench run is working on\n")
     genbench.run(["vae"], out=tmp_path, progress=False)
     assert capsys.readouterr() == ("", "")
 

@@ -54,14 +54,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text[: len(text) // 2], "truncated or no record"),
-        (lambda text: "", "truncated or no record"),
-        (lambda text: "[]", "truncated or no record"),
-        (lambda text: "[" * 100_000, "truncated or no record"),
-        (lambda text: text.replace('"vae"', r'"\ud800"'), "truncated or no record"),
-        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": "two"'), "truncated or no record"),
-        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 0'), "truncated or no record"),
-        (lambda text: text.replace("12.5", "1.25"), "was edited: its checksum does not fit"),
+        (lambda text: text[: len(text) // 2], "truncated or not a record"),
+        (lambda text: "", "truncated or not a record"),
+        (lambda text: "[]", "truncated or not a record"),
+        (lambda text: "[" * 100_000, "truncated or not a record"),
+        (lambda text: text.replace('"vae"', r'"\ud800"'), "truncated or not a record"),
+        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": "two"'), "truncated or not a record"),
+        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 0'), "truncated or not a record"),
+        (lambda text: text.replace("12.5", "1.25"), "was edited: its checksum does not match"),
         (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 99'), "has schema 99, this version reads up to"),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_record_that_cannot_be_trusted_is_named(tmp_path: Path, change, messag
         ({"cell": document()["cell"] | {"dataset": {}}}, "'cell.dataset.name' is missing"),
         ({"numbers": {"fd": {"value": "many", "recipe": RECIPE_ID}}}, "'numbers.fd.value' is not a number or null"),
         ({"numbers": {"fd": {"value": 10**400, "recipe": RECIPE_ID}}}, "'numbers' is not a mapping to a mapping"),
-        ({"recipes": {}}, "'numbers.fd' is of a recipe that it does not hold"),
+        ({"recipes": {}}, "'numbers.fd' has a recipe that the record does not contain"),
         ({"cost": {"train_s": -1.0}}, "'cost' is not a mapping to amounts"),
         ({"environment": {"jobs": [1]}}, "'environment' is not a mapping to plain values"),
         ({"artifacts": {"samples": "../../victim.png"}}, "'artifacts' is not a mapping to paths inside its folder"),
@@ -122,7 +122,8 @@ def forge(path: Path, **change: Any) -> None:
 def test_a_record_copied_under_anothers_name_is_not_taken_for_it(tmp_path: Path) -> None:
     one, other = (record_path(tmp_path, write_record(tmp_path, document(seed=seed)).id) for seed in (0, 1))
     other.write_bytes(one.read_bytes())
-    with pytest.raises(RecordError, match=f"record {other} is that of cell {one.stem}, under another's name"):
+    message = f"record {other} is the record of cell {one.stem}, under another cell's name"
+    with pytest.raises(RecordError, match=message):
         read_record(other)
     forge(other, id=other.stem)  # its cell is still that of seed 0
     with pytest.raises(RecordError, match=f"describes the cell {one.stem}, not its own"):
@@ -157,7 +158,7 @@ def test_an_id_that_is_none_names_no_file(tmp_path: Path, victim: Any) -> None:
     forge(path, id=victim)
     with pytest.raises(RecordError, match="'id' is not 16 hexadecimal digits"):
         read_record(path)
-    with pytest.raises(ValueError, match="is no identity of a cell"):
+    with pytest.raises(ValueError, match="is not the identity of a cell"):
         write_record(folder, document() | {"id": victim})
     assert [found.name for found in tmp_path.rglob("*") if found.is_file()] == [path.name]
 
@@ -179,7 +180,7 @@ def test_what_is_no_file_is_no_record(tmp_path: Path, make: Any) -> None:
     (tmp_path / "records").mkdir()
     path = record_path(tmp_path, document()["id"])
     make(path)
-    with pytest.raises(RecordError, match="truncated or no record"):
+    with pytest.raises(RecordError, match="truncated or not a record"):
         read_record(path)
 
 

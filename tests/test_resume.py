@@ -113,7 +113,7 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK\x03\x04 cut off")
     lines = command(*arguments(tmp_path / "out", slow), cwd=tmp_path).stderr
-    assert re.search(rf"checkpoint \S+{unbroken.id}\.pt: cannot be restored: .*; training begins anew", lines)
+    assert re.search(rf"checkpoint \S+{unbroken.id}\.pt: cannot be restored: .*; training starts over", lines)
     (record,) = genbench.run([str(slow)], budget="200steps", out=tmp_path / "out", **QUICK)
     assert lasting(record) == lasting(unbroken)
 
@@ -171,7 +171,7 @@ def test_a_full_disk_is_told_once_and_the_checkpoint_before_stays(
     monkeypatch.setattr(torch, "save", full)
     autosave.save({"step": 2})
     autosave.save({"step": 3})
-    assert warnings == ["checkpoint not written: No space left on device; training goes on without"]
+    assert warnings == ["checkpoint not written: No space left on device; training continues without it"]
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -210,7 +210,7 @@ def test_a_full_disk_is_one_line_and_what_is_finished_stays(
     lines = command(*arguments(disk, slow), cwd=slow.parent, code=1).stderr
     assert "Traceback" not in lines
     assert message in lines.splitlines()[-1]
-    assert "checkpoint not written: No space left on device; training goes on without" in lines
+    assert "checkpoint not written: No space left on device; training continues without it" in lines
     assert len(list(disk.glob("records/*.json"))) == (size == "80k")
 
 

@@ -265,7 +265,8 @@ def test_what_is_trained_is_found_wherever_it_changes() -> None:
         "free.weight": lambda weight: weight.data.copy_(weight.data.flip(0)),
         "free.bias": lambda bias: bias.data.neg_(),
     }.items():
-        told = pytest.raises(PluginError, match=f"^model: encode changed {name}, which is trained; train in train_step")
+        message = f"^model: encode changed {name}, which is trained; train only in train_step"
+        told = pytest.raises(PluginError, match=message)
         with told, sampling.untouched("model", model, "encode"):  # type: ignore[arg-type]
             change(net.get_parameter(name))
 

@@ -212,10 +212,10 @@ def raising(error: Exception) -> Callable[[Evidence], Any]:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (raising(KeyError("x\ny")), r"^metric 'mine': raised KeyError: .* \(check 'identity', seed 0\); mend it$"),
+        (raising(KeyError("x\ny")), r"^metric 'mine': raised KeyError: .* \(check 'identity', seed 0\); fix it$"),
         (lambda _: {"mine": math.nan}, r"^metric 'mine': returned nan as mine .*; return a finite float, leave it"),
         (lambda _: {"mine": "1"}, r"^metric 'mine': returned '1' as mine "),
-        (lambda _: {"yours": 1.0}, r"^metric 'mine': returned a number called 'yours' .* and declares mine; "),
+        (lambda _: {"yours": 1.0}, r"^metric 'mine': returned a number called 'yours' .* but declares mine; "),
         (lambda _: 1.0, r"^metric 'mine': returned float .*; return a dict of numbers by name: mine$"),
     ],
 )
@@ -233,7 +233,7 @@ def test_what_cannot_be_measured_says_why() -> None:
 
     found = {finding.check: finding for finding in run_checks([planted("few", few)], 2, count=40)}
     missing = {name: finding.reason for name, finding in found.items() if finding.verdict == "not measurable"}
-    high = {check.name: "few: gave no number of this name" for check in CHECKS.values() if check.levels[-1] == 512}
+    high = {check.name: "few: returned no number of this name" for check in CHECKS.values() if check.levels[-1] == 512}
     assert missing == {"few samples": "few: too few", **high}
     assert "few, few samples: not measurable: few: too few" in as_text(list(found.values()))
 
@@ -262,17 +262,17 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["recal"], r"^metric 'recal': there is none of this name; did you mean recall\?$"),
-        (["class_fid"], r"^metric 'class_fid': needs reference labels; the checks draw features alone \(samples, "),
-        (["feature_rank"], r"^metric 'feature_rank': has no number of which one direction is better"),
+        (["recal"], r"^metric 'recal': there is no metric of this name; did you mean recall\?$"),
+        (["class_fid"], r"^metric 'class_fid': needs reference labels; the checks draw only features \(samples, "),
+        (["feature_rank"], r"^metric 'feature_rank': has no number with a better direction"),
         (["planted_nowhere:X"], r"^metric 'planted_nowhere:X': 'planted_nowhere' cannot be imported: ModuleNotFound"),
         (["planted_fault:X"], r"cannot be imported: RuntimeError: no$"),
         ([":X"], r"cannot be imported: ValueError: "),
         (["planted_spread:METRICS"], r"planted_spread has no 'METRICS'; did you mean METRIC\?$"),
         (["planted_spread:measure"], r"is of type function; give a genbench.metrics.Metric; known: "),
         (["planted_spread:LOGITS"], r"^metric 'planted_spread:LOGITS': needs sample logits; "),
-        (["planted_spread:DIAGNOSTIC"], r"has no number of which one direction is better"),
-        (["fd", "planted_spread:OTHER"], r"another one is called 'frechet_distance' too; check them one at a time$"),
+        (["planted_spread:DIAGNOSTIC"], r"has no number with a better direction"),
+        (["fd", "planted_spread:OTHER"], r"another one is also called 'frechet_distance'; check them one at a time$"),
     ],
 )
 def test_what_cannot_be_checked_is_said_in_one_line(module: str, names: list[str], said: str) -> None:

@@ -89,7 +89,7 @@ def test_a_run_measures_them_alone_and_writes_their_errors(warm_servers: None, t
     assert record.data["numbers"]["fd"]["standard_error"] > 0
     assert (genbench.load_records(tmp_path)["fd_standard_error"] > 0).all()
     assert (tmp_path / "results.csv").read_text().splitlines()[0].count("fd_standard_error") == 1
-    assert "How precise one evaluation is" in (tmp_path / "report.md").read_text()
+    assert "Precision of one evaluation" in (tmp_path / "report.md").read_text()
 
 
 def test_the_summary_puts_the_best_first_whichever_way_the_number_goes(

@@ -53,8 +53,8 @@ def test_a_target_is_written_as_it_is_read(text: str) -> None:
     ("text", "message"),
     [
         ("fdd<5", r"unknown number; did you mean fd or fid or fad\?"),
-        ("kid<0.1", "kid is measured at the end of training alone; along curves are fd, fid, .*fd_ratio"),
-        ("classifier_score_std<1", "classifier_score_std has no better side, so it can be no target"),
+        ("kid<0.1", "kid is measured only at the end of training; curves contain fd, fid, .*fd_ratio"),
+        ("classifier_score_std<1", "classifier_score_std has no better side, so it cannot be a target"),
         ("oracle_nll<1", "oracle_nll has no better side"),
         ("fd>5", "lower fd is better; write fd<5$"),
         ("fd_ratio>5", "lower fd_ratio is better; write fd_ratio<5$"),

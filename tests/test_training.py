@@ -297,7 +297,7 @@ def test_the_curve_starts_before_the_first_step_and_losses_are_means(tiny: Path)
         ("return {'energy': loss}", r"returned a tensor of shape \(\) that requires grad for loss 'energy'"),
         ("return {'energy': loss.item()}", "returned float for loss 'energy'"),
         ("return {'energy': real.detach()}", r"returned a tensor of shape \(16, 64\) for loss 'energy'"),
-        ("return {0: loss.detach()}", "train_step returned a loss named 0, expected a name that is text"),
+        ("return {0: loss.detach()}", "train_step returned a loss named 0, expected text as its name"),
         (
             "return {'energy': loss.detach() + 1j}",
             "returned torch.complex64 for loss 'energy', expected a detached real",

@@ -1,4 +1,4 @@
-"""How cost grows: measures it, and draws a figure each from what was measured.
+"""How cost grows: measures it, and draws one figure each from the measurements.
 
 training    images/s of four models against their width and the batch
 evaluation  seconds and memory of the default metrics against the images N and the features d of each
@@ -6,11 +6,11 @@ report      seconds and memory of `genbench report` against the number of record
 
     python benchmarks/growth all                              # half an hour on two quiet cores
     python benchmarks/growth evaluation --limit 300           # no point that is expected to take longer
-    python benchmarks/growth all --quick --out /tmp/growth    # a trial of seconds
-    python benchmarks/growth report --redraw                  # the figure again, from its table
+    python benchmarks/growth all --quick --out /tmp/growth    # a trial of a few seconds
+    python benchmarks/growth report --redraw                  # redraw the figure from its table
 
-Each writes NAME.csv with one row a measurement, NAME.json with the machine and the software, and NAME.svg, into
-docs/performance unless --out says otherwise.
+Each writes NAME.csv with one row per measurement, NAME.json with the machine and the software, and NAME.svg, into
+docs/performance unless --out is given.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ OUT = Path(__file__).parents[2] / "docs" / "performance"
 
 
 def measure(name: str, quick: bool, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table, and a line on each point that was left out."""
-    # Only here: with them comes torch, which drawing again does not need.
+    """Return the table, and a line about each point that was left out."""
+    # Imported here because they import torch, which redrawing does not need.
     import evaluation
     import isolation
     import reporting
@@ -42,7 +42,7 @@ def measure(name: str, quick: bool, limit_s: float) -> tuple[pd.DataFrame, list[
 
     if name == "training":
         size = training.QUICK if quick else training.SETTINGS
-        return isolation.isolated(training.measure, size), []  # not here: this process must not start threads
+        return isolation.isolated(training.measure, size), []  # isolated because this process must not start threads
     if name == "evaluation":
         return evaluation.measure(evaluation.QUICK if quick else evaluation.SETTINGS, limit_s)
     return reporting.measure(reporting.QUICK if quick else reporting.SETTINGS, limit_s)
@@ -69,10 +69,8 @@ def main() -> None:
     parser.add_argument("what", choices=[*figures.FIGURES, "all"])
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the tables and figures (docs/performance)")
     parser.add_argument("--quick", action="store_true", help="a few tiny points, to try it out")
-    parser.add_argument(
-        "--limit", type=float, default=math.inf, metavar="SECONDS", help="of one point, beside training"
-    )
-    parser.add_argument("--redraw", action="store_true", help="draw again what was measured before")
+    parser.add_argument("--limit", type=float, default=math.inf, metavar="SECONDS", help="per point, except training")
+    parser.add_argument("--redraw", action="store_true", help="redraw from earlier measurements")
     given = parser.parse_args()
     for name in figures.FIGURES if given.what == "all" else (given.what,):
         if not given.redraw:

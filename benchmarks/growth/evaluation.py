@@ -21,7 +21,7 @@ from genbench.regression import workload
 
 __all__ = ["QUICK", "SETTINGS", "Size", "measure"]
 
-HELD_OUT = 5  # one held-out image for so many of the training split, as CIFAR-10 has
+HELD_OUT = 5  # one held-out image for this many of the training split, as in CIFAR-10
 ENOUGH_S = 3.0
 PAIRS = "pairs: KID, precision, recall, density, coverage, copies"
 FRECHET = "Fréchet distances"
@@ -38,12 +38,12 @@ PART_OF = {
     "pixel_statistics": IMAGES,
     "within_class_similarity": IMAGES,
 }
-"""What belongs together in the figure; every other metric reads the sweeps over pairs."""
+"""Metrics grouped together in the figure; every other metric reads the sweeps over pairs."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: images on each side, features an image, the images' shape, and repeats of small points."""
+    """The extent of the measurement: images per side, features per image, image shape, and repeats of small points."""
 
     counts: tuple[int, ...] = (1000, 2000, 5000, 10_000, 20_000, 50_000)
     dimensions: tuple[int, ...] = (64, 512, 2048)
@@ -56,13 +56,13 @@ QUICK = Size(counts=(100, 200), dimensions=(8,), shape=(1, 8, 8), repeats=1)
 
 
 def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
-    """Return one row a point, repeat and part, and a line on each point that was left out.
+    """Return one row per point, repeat and part, and a line about each point that was left out.
 
     Args:
         size: the points.
-        limit_s: a point that would pass it, were growth to go on as it did, is left out; so are larger ones.
+        limit_s: a point is left out if, at the growth so far, it would exceed this; so are larger ones.
     """
-    importlib.import_module("genbench.metrics.torchmetrics_import")  # seconds, that are no part of any point
+    importlib.import_module("genbench.metrics.torchmetrics_import")  # takes seconds, which belong to no point
     rows: list[dict[str, Any]] = []
     left_out: list[str] = []
     for dimension in size.dimensions:
@@ -84,7 +84,7 @@ def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
 def _point(size: Size, count: int, dimension: int) -> list[dict[str, Any]]:
     evidence = _evidence(count, dimension, size.shape)
     before = isolation.resident_bytes()
-    # Fresh each time: nothing is kept from the repeat before, as for the first model on a dataset.
+    # Created anew each time: nothing is kept from the previous repeat, as for the first model on a dataset.
     rows = repeated(lambda: _suite(evidence()), size.repeats, ENOUGH_S)
     added = isolation.added_bytes(before)
     about = {"added_bytes": added, "threads": torch.get_num_threads()}
@@ -92,7 +92,7 @@ def _point(size: Size, count: int, dimension: int) -> list[dict[str, Any]]:
 
 
 def _evidence(count: int, dimension: int, shape: tuple[int, int, int]) -> Callable[[], Evidence]:
-    """Return what makes evidence of chance anew: what a metric costs does not hang on its content."""
+    """Return a function that creates random evidence: the cost of a metric does not depend on its values."""
     draw = torch.Generator().manual_seed(0)
     held_out = max(2, count // HELD_OUT)
     features = [torch.randn(size, dimension, generator=draw) for size in (count, count, held_out)]
@@ -117,7 +117,7 @@ def _evidence(count: int, dimension: int, shape: tuple[int, int, int]) -> Callab
 def _suite(evidence: Evidence) -> dict[str, float]:
     """Return the seconds of the default suite with its standard errors, and of its parts, as an evaluation runs it."""
     parts = Parts()
-    with parts.clocked(PAIRS):  # what several metrics read is the part of all, not of the first that asks
+    with parts.clocked(PAIRS):  # work that several metrics share is charged to this part, not to the first of them
         _ = evidence.statistics.kernel_sum, evidence.statistics.held_out_distances, evidence.cross_pairs
     with parts.clocked(FRECHET):
         _ = evidence.sample_gaussian, evidence.statistics.gaussian

@@ -1,4 +1,4 @@
-"""The three figures of growth, from their tables alone, in the look of genbench's reports."""
+"""The three figures of growth, drawn only from their tables, in the style of genbench's reports."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["FIGURES", "draw"]
 
 BLACK: Style = ("#222222", "o")
 MIB = 2**20
-ALWAYS_LOGARITHMIC = (1.0, 1000.0)  # values that make any axis so: a growth law is a slope
-_SHARES = [place / 20 for place in range(17, -18, -1)]  # of a reference line, where its name may stand
-Line = tuple[str, Style, pd.Series]  # what it is called, how it looks, and its values over x
+ALWAYS_LOGARITHMIC = (1.0, 1000.0)  # values that make any axis logarithmic: a growth law is a slope
+_SHARES = [place / 20 for place in range(17, -18, -1)]  # of a reference line, where its name may be placed
+Line = tuple[str, Style, pd.Series]  # its name, its style, and its values over x
 
 
 def draw(name: str, table: pd.DataFrame, about: Mapping[str, Any], path: Path) -> None:
@@ -60,7 +60,7 @@ def training(table: pd.DataFrame, about: Mapping[str, Any]) -> Figure:
 
 
 def evaluation(table: pd.DataFrame, about: Mapping[str, Any]) -> Figure:
-    """Draw seconds of the suite and its parts against N, a panel a dimension, and the memory that it takes."""
+    """Draw seconds of the suite and its parts against N, one panel per dimension, and its memory."""
     figure, axes = new_figure(11.5, 8.6, columns=2, rows=2, margins=Margins(top=0.4, right=1.55, across=2.3, down=1.05))
     dimensions = sorted(table["d"].unique())
     looks = {"all": BLACK} | styles(part for part in table["part"].unique() if part != "all")
@@ -81,7 +81,7 @@ def evaluation(table: pd.DataFrame, about: Mapping[str, Any]) -> Figure:
 
 
 def report(table: pd.DataFrame, about: Mapping[str, Any]) -> Figure:
-    """Draw seconds of a report and its parts against the number of records, a panel a kind of folder, and memory."""
+    """Draw seconds of a report and its parts against the number of records, a panel per kind of folder, and memory."""
     figure, axes = new_figure(11.5, 4.4, columns=3, margins=Margins(top=0.4, right=0.95, across=1.5))
     looks = {"all": BLACK} | styles(part for part in table["part"].unique() if part != "all")
     kinds = list(table["grown"].unique())
@@ -98,21 +98,21 @@ def report(table: pd.DataFrame, about: Mapping[str, Any]) -> Figure:
 
 
 FIGURES = {"training": training, "evaluation": evaluation, "report": report}
-"""Each figure's name and what draws it."""
+"""Each figure's name and the function that draws it."""
 
 
 def _numbered(names: Iterable[Any]) -> dict[Any, Style]:
-    # Not the colours of the parts beside them, which these are not.
+    # Not the colours of the parts shown alongside, which these are not.
     return dict(zip(names, (("#222222", "o"), ("#767676", "s"), ("#a8a8a8", "^")), strict=False))
 
 
 def _wrapped(part: str) -> str:
-    """The first words of a part: the rest stands in the caption."""
+    """The first words of a part: the rest is in the caption."""
     return part.partition(":")[0]
 
 
 def _plot(axis: Axes, lines: Sequence[Line], across: str, up: str, title: str) -> None:
-    """Draw the lines on logarithmic axes, and their names at their right ends."""
+    """Draw the lines on logarithmic axes, with their names at their right ends."""
     for name, (colour, marker), values in lines:
         heavy = 2.6 if name == "all" else 1.8
         axis.plot(values.index, values.to_numpy(), color=colour, marker=marker, linewidth=heavy)
@@ -122,14 +122,14 @@ def _plot(axis: Axes, lines: Sequence[Line], across: str, up: str, title: str) -
     value_axis(axis, ALWAYS_LOGARITHMIC)
     count_axis(axis, ALWAYS_LOGARITHMIC)
     axis.autoscale_view()
-    value_axis(axis, ALWAYS_LOGARITHMIC)  # again: its ticks follow from how far the scaled axis reaches
+    value_axis(axis, ALWAYS_LOGARITHMIC)  # again: its ticks depend on the extent of the scaled axis
     axis.set_xticks([float(place) for place in lines[0][2].index])
     axis.minorticks_off()
     _name_ends(axis, lines)
 
 
 def _name_ends(axis: Axes, lines: Sequence[Line]) -> None:
-    """Write each line's name beside its last point, pushed apart where names would overlap."""
+    """Write each line's name next to its last point, moved apart where names would overlap."""
     to_paper = axis.transData - axis.transAxes
     height = axis.get_position().height * axis.figure.get_figheight()  # type: ignore[union-attr]
     least, previous = 0.17 / height, -math.inf
@@ -159,7 +159,7 @@ def _slope(axis: Axes, power: float, name: str) -> None:
 
 
 def _name_slope(axis: Axes, name: str, place: Callable[[float], tuple[float, float]]) -> None:
-    """Write the name beside its line where it covers least of what is drawn; `place` gives the line's points."""
+    """Write the name next to its line where it hides the least; `place` gives the line's points."""
     rising = place(1.0)[1] > place(0.0)[1]
     above = ("right", (-4, 3)) if rising else ("left", (4, 3))
     below = ("left", (4, -12)) if rising else ("right", (-4, -12))
@@ -182,7 +182,7 @@ def _name_slope(axis: Axes, name: str, place: Callable[[float], tuple[float, flo
 
 
 def _along(corners: np.ndarray) -> np.ndarray:
-    """Return points along a line through `corners`, (K, 2) pixels: close enough for no label to pass between two."""
+    """Return points along a line through `corners`, (K, 2) pixels: close enough that no label fits between two."""
     ends = np.arange(len(corners))
     places = np.linspace(0, len(corners) - 1, 400)
     return np.column_stack([np.interp(places, ends, corners[:, side]) for side in (0, 1)])

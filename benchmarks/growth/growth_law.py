@@ -1,4 +1,4 @@
-"""Whether a larger point is worth its time, by how the smaller ones grew."""
+"""Whether a larger point is worth its time, judged by how the smaller ones grew."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["expected_s", "passes"]
 
 
 def expected_s(known: Sequence[tuple[int, float]], size: int) -> float:
-    """Return the seconds of a point of `size` by the last two (size, seconds): at least linear, at most quadratic.
+    """Return the seconds of a point of `size` from the last two (size, seconds): at least linear, at most quadratic.
 
-    Before there are two nothing is known, and 0 is returned: what does not depend on the size may be all of the first.
+    Before there are two, nothing is known and 0 is returned: a cost independent of the size may be all of the first.
 
     >>> expected_s([(100, 1.0), (200, 4.0)], 400)
     16.0
@@ -24,6 +24,6 @@ def expected_s(known: Sequence[tuple[int, float]], size: int) -> float:
 
 
 def passes(known: Sequence[tuple[int, float]], size: int, limit_s: float) -> str:
-    """Return why a point is left out, or an empty text where it fits the limit."""
+    """Return why a point is left out, or an empty text if it fits the limit."""
     expected = expected_s(known, size)
     return f"about {expected:,.0f} s, more than {limit_s:,.0f} s" if expected > limit_s else ""

@@ -1,4 +1,4 @@
-"""The seconds of a measurement's parts, and the repeats of a short one."""
+"""The seconds of a measurement's parts, and the repeats of a short measurement."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Parts(dict[str, float]):
 
 
 def repeated(measure: Callable[[], dict[str, float]], repeats: int, enough_s: float) -> list[dict[str, Any]]:
-    """Return one row a repeat and part of what `measure` returns.
+    """Return one row per repeat and part of the result of `measure`.
 
     Args:
-        measure: gives the seconds of each part, and of `all`.
-        repeats: how often at most.
-        enough_s: no repeat begins once this time has been measured.
+        measure: returns the seconds of each part, and of `all`.
+        repeats: maximum number of repeats.
+        enough_s: no repeat begins after this much time has been measured.
     """
     rows: list[dict[str, Any]] = []
     spent = 0.0

@@ -34,12 +34,12 @@ PARTS = {
     "CSV files": ("frame", "csv", "write_curves"),
     "pictures": ("quality_figure", "throughput_figure", "trade_off_figure", "loss_figure", "save", "write_montage"),
 }
-"""What `render` calls, by part."""
+"""The functions that `render` calls, by part."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: records in a folder, and repeats of small folders."""
+    """The extent of the measurement: records per folder, and repeats of small folders."""
 
     counts: tuple[int, ...] = (100, 1000, 10_000, 100_000)
     repeats: int = 3
@@ -50,14 +50,14 @@ QUICK = Size(counts=(25, 50), repeats=1)
 
 
 def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
-    """Return one row a folder, repeat and part, and a line on each folder that was left out.
+    """Return one row per folder, repeat and part, and a line about each folder that was left out.
 
-    Two kinds of folders grow, the two ends of what users have. `seeds`: always four models and four controls, with ever
-    more seeds. `settings`: five seeds of ever more settings of a model, each a row of the table.
+    Two kinds of folders grow, the two extremes of what users have. `seeds`: always four models and four controls, with
+    ever more seeds. `settings`: five seeds of ever more settings of a model, each a row of the table.
 
     Args:
         size: the points.
-        limit_s: a folder that would pass it, were growth to go on as it did, is left out.
+        limit_s: a folder is left out if, at the growth so far, it would exceed this.
     """
     rows: list[dict[str, Any]] = []
     left_out: list[str] = []
@@ -84,12 +84,12 @@ def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
 
 
 def more_seeds(number: int, labels: list[str]) -> tuple[str, str, int]:
-    """Return model, options and seed of a record where ever more seeds of the same models are run."""
+    """Return model, options and seed of a record for folders with ever more seeds of the same models."""
     return labels[number % len(labels)], "", number // len(labels)
 
 
 def more_settings(number: int, labels: list[str]) -> tuple[str, str, int]:
-    """Return model, options and seed of a record where ever more settings of a model are run."""
+    """Return model, options and seed of a record for folders with ever more settings of a model."""
     setting, seed = divmod(number, SEEDS)
     models, controls = labels[:4], labels[4:]
     if setting < len(controls):
@@ -98,7 +98,7 @@ def more_settings(number: int, labels: list[str]) -> tuple[str, str, int]:
 
 
 class Writer:
-    """Writes records as fast as the disk takes them: a text a model, in which label, seed and checksum are replaced."""
+    """Writes records as fast as the disk allows: one text per model, in which label, seed and checksum are replaced."""
 
     SEED = 987654321
 
@@ -120,7 +120,7 @@ class Writer:
         record_path(directory, "").parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, model: str, options: str, seed: int) -> None:
-        """Write the record of one cell, with a checksum that fits and not flushed: a disk is not what grows here."""
+        """Write the record of one cell, with a valid checksum and without flushing: the disk is not being measured."""
         label = f"{model}{options}"
         name = hashlib.sha256(f"{label} {seed}".encode()).hexdigest()[:16]
         document, signed = (
@@ -158,7 +158,7 @@ def _rendering(directory: Path) -> dict[str, float]:
         for part, names in PARTS.items():
             for name in names:
                 stack.enter_context(mock.patch.object(report, name, timed(part, getattr(report, name))))
-        (directory / NOTE).unlink(missing_ok=True)  # else it would be left as it is
+        (directory / NOTE).unlink(missing_ok=True)  # otherwise the report would be left as it is
         begin = time.perf_counter()
         report.render_directory(directory)
         total = time.perf_counter() - begin

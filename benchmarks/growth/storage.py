@@ -1,4 +1,4 @@
-"""What was measured, as it is kept: a table as CSV and what it was measured on as JSON, both beside the figure."""
+"""How measurements are stored: a table as CSV and the machine as JSON, both next to the figure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def save(folder: Path, name: str, table: pd.DataFrame, about: dict[str, Any]) ->
 
 
 def load(folder: Path, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read both again.
+    """Read both files.
 
     Raises:
-        InputError: nothing was measured yet.
+        InputError: nothing has been measured yet.
     """
     table, about = folder / f"{name}.csv", folder / f"{name}.json"
     for path in (table, about):
         if not path.exists():
-            raise InputError(f"{path} is not there; measure first, without --redraw")
+            raise InputError(f"{path} does not exist; measure first, without --redraw")
     return pd.read_csv(table), json.loads(about.read_text(encoding="utf-8"))

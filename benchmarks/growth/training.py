@@ -22,7 +22,7 @@ WIDTHS = {"vae": ("hidden", 256), "ae": ("hidden", 512), "conv-vae": ("channels"
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: multiples of the default width, images a batch, rounds, and the seconds of a turn."""
+    """The extent of the measurement: multiples of the default width, images per batch, rounds, and seconds per turn."""
 
     models: tuple[str, ...] = tuple(WIDTHS)
     multiples: tuple[float, ...] = (0.25, 0.5, 1, 2, 4)
@@ -38,9 +38,9 @@ Setting = tuple[str, str, float, int]  # what grows, model, multiple of the widt
 
 
 def measure(size: Size) -> pd.DataFrame:
-    """Return one row a setting and round: images/s of one turn of the loop.
+    """Return one row per setting and round: images/s of one turn of the loop.
 
-    All settings take a turn in each round, so a machine whose speed drifts slows all alike.
+    All settings take a turn in each round, so that a drift in the machine's speed affects all alike.
     """
     settings: list[Setting] = [
         *(("width", model, multiple, workload.BATCH) for model in size.models for multiple in size.multiples),
@@ -65,7 +65,7 @@ def _build(setting: Setting) -> Workload:
 
 
 def _steps(work: Workload, turn_s: float) -> int:
-    _turn(work, 1)  # the first step allocates what the others find
+    _turn(work, 1)  # the first step allocates memory that the others reuse
     return max(1, round(turn_s / _turn(work, 2) * 2))
 
 

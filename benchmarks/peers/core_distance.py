@@ -1,9 +1,10 @@
 """How far apart are the two processors that a measurement runs on? Nanoseconds for a byte to go from one to the other.
 
-The host of a virtual machine places its processors on cores that share a cache, or that do not, and moves them while
-it runs: on the machine of docs/performance.md every ten seconds or so. Two threads that work on the same weights are
-half again as slow on cores that share none, and no counter of the guest shows it. The figure holds the interpreter's
-own part, the same on both: 130 to 190 ns where a compiled probe has 28, and 260 to 400 where that has 165.
+The host of a virtual machine places its processors on cores that share a cache, or that do not, and moves them at run
+time: on the machine of docs/performance.md about every ten seconds. Two threads that work on the same weights are
+half again as slow on cores that share none, and no counter of the guest shows it. The figure includes the interpreter's
+own overhead, the same on both: 130 to 190 ns where a compiled probe measures 28, and 260 to 400 where that measures
+165.
 
     python benchmarks/peers/core_distance.py
 """
@@ -19,15 +20,15 @@ from pathlib import Path
 
 __all__ = ["SHARED_CACHE_NS", "core_distance"]
 
-SHARED_CACHE_NS = 230.0  # below it lies what was seen of cores that share a cache, above it the rest
+SHARED_CACHE_NS = 230.0  # between the values observed on cores that share a cache and on those that do not
 ROUNDS = 5000
 _WARM_UP = 500
 
 
 def core_distance(processors: tuple[int, int] = (0, 1)) -> float | None:
-    """Return the nanoseconds that a byte takes from one processor to the other; None where there are no two.
+    """Return the nanoseconds that a byte takes from one processor to the other; None if there are not two.
 
-    A process of its own measures, which can divide itself without harm to the threads of this one.
+    A separate process measures, which can fork without harm to the threads of this one.
     """
     if not hasattr(os, "sched_getaffinity") or not set(processors) <= os.sched_getaffinity(0):
         return None
@@ -36,7 +37,7 @@ def core_distance(processors: tuple[int, int] = (0, 1)) -> float | None:
 
 
 def _to_and_fro(first: int, second: int) -> float:
-    """Two processes, each pinned to one processor, pass a byte to and fro through memory that both see."""
+    """Two processes, each pinned to one processor, pass a byte back and forth through shared memory."""
     box = memoryview(mmap.mmap(-1, mmap.PAGESIZE))
     child = os.fork()
     os.sched_setaffinity(0, {first if child else second})

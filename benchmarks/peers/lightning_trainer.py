@@ -1,4 +1,4 @@
-"""genbench's `vae` against the same networks, objective and optimizer in a Lightning Trainer with its defaults.
+"""genbench's `vae` against the same networks, objective and optimiser in a Lightning Trainer with its defaults.
 
 python benchmarks/peers/lightning_trainer.py --data-root DIR
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from genbench.machine.torchvision_import import declare_missing_operators
 
-declare_missing_operators()  # a torchvision built for CUDA beside a torch for the CPU cannot be imported otherwise
+declare_missing_operators()  # otherwise a torchvision built for CUDA cannot be imported with a CPU-only torch
 
 import lightning
 import torch

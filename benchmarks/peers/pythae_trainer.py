@@ -1,9 +1,10 @@
 """genbench running pythae's own VAE, through the adapter, against pythae's BaseTrainer: same class, same settings.
 
-Then what no loop can do without against the same trainer: forward, backward and fused Adam, again and again on one
-batch that lies ready. So much of the trainer's time is the model's own, and genbench's loop can come no further.
+Then the part that no loop can avoid, against the same trainer: forward, backward and fused Adam, repeated on one
+batch that is already available. This much of the trainer's time is the model's own, and sets the limit for genbench's
+loop.
 
-Needs `pip install -e plugins/pythae` beside pythae.
+Needs `pip install -e plugins/pythae` in addition to pythae.
 
     python benchmarks/peers/pythae_trainer.py --data-root DIR
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from genbench.machine.torchvision_import import declare_missing_operators
 
-declare_missing_operators()  # a torchvision built for CUDA beside a torch for the CPU cannot be imported otherwise
+declare_missing_operators()  # otherwise a torchvision built for CUDA cannot be imported with a CPU-only torch
 
 from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEConfig
@@ -41,7 +42,7 @@ def trainer(root: Path | None, folder: str) -> Loop:
     )
 
     def turn() -> int:
-        # Its bars would be drawn into what this prints, and cost next to nothing without a terminal.
+        # Its progress bars would mix with this script's output, and cost almost nothing without a terminal.
         with contextlib.redirect_stderr(io.StringIO()):
             BaseTrainer(model, BaseDataset(images, images[:, 0, 0, 0]), training_config=settings).train()
         return EPOCHS * len(images)

@@ -1,7 +1,7 @@
-"""Two loops that take turns on the same images, so that a machine whose speed drifts slows both.
+"""Two loops that alternate on the same images, so that a drift in the machine's speed affects both.
 
-Each runs in a process of its own, as its users have it: what a trainer leaves behind, such as threads that wait awake,
-would slow the other too. A turn is several epochs, since a trainer that is set up anew for each is not how one is used.
+Each runs in a separate process, as it would for its users: what a trainer leaves behind, such as busy-waiting threads,
+would slow the other too. A turn is several epochs, because a trainer is not normally set up again for each epoch.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from genbench.regression.workload import Workload
 __all__ = ["BATCH", "EPOCHS", "Loop", "arguments", "build", "compare", "harness", "mnist"]
 
 BATCH = 64
-EPOCHS = 4  # in a turn
+EPOCHS = 4  # per turn
 WINDOW = 15  # steps of genbench's loop between two reads of the clock, as in a budget of a dozen epochs
 CPU = torch.device("cpu")
 Loop = Callable[[], int]  # trains for a turn, and returns the number of images
 
 
 def arguments(description: str | None) -> argparse.Namespace:
-    """Read what every peer's script takes."""
+    """Parse the arguments that every peer's script takes."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, help="a folder with MNIST in torchvision's layout")
     parser.add_argument("--turns", type=int, default=9)
@@ -74,7 +74,7 @@ def harness(name: str, root: Path | None) -> Loop:
 
 @dataclass(frozen=True)
 class Turn:
-    """Images/s of both sides, and how far apart the processors were before, between and after them."""
+    """Images/s of both sides, and the distance of the processors before, between and after them."""
 
     ours: float
     theirs: float
@@ -86,7 +86,7 @@ class Turn:
 
     @property
     def caches(self) -> str:
-        """Return whether the processors shared a cache all through, never, or now and then."""
+        """Return whether the processors shared a cache all the time, never, or part of the time."""
         near = [distance < SHARED_CACHE_NS for distance in self.distances]
         if not near:
             return "unknown"
@@ -96,13 +96,13 @@ class Turn:
 def compare(
     title: str, ours: Callable[[], Loop], theirs: Callable[[], Loop], turns: int, name: str = "genbench"
 ) -> None:
-    """Let both train in turn, each first every other time, and print images/s of each and their ratio.
+    """Alternate both trainings, each going first every other time, and print images/s of each and their ratio.
 
     Args:
-        ours: makes genbench's loop, in the process that runs it; `functools.partial` of a module's function.
-        theirs: makes the peer's.
-        turns: how many are taken, after one to warm up.
-        name: of ours, where it is another.
+        ours: builds genbench's loop, in the process that runs it; `functools.partial` of a module's function.
+        theirs: builds the peer's.
+        turns: number of turns, after one to warm up.
+        name: of ours, if it is a different one.
     """
     sides = {"ours": _Side(ours), "theirs": _Side(theirs)}
     taken: list[Turn] = []
@@ -132,7 +132,7 @@ def _summary(turns: list[Turn]) -> str:
 
 
 class _Side:
-    """A fresh process that trains for a turn at a time, and waits asleep while the other has its turn."""
+    """A new process that trains for a turn at a time, and sleeps during the other's turn."""
 
     def __init__(self, make: Callable[[], Loop]) -> None:
         context = multiprocessing.get_context("spawn")

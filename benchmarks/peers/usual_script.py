@@ -1,6 +1,6 @@
 """genbench's `gan` against the usual script: torchvision's dataset, ToTensor, Normalize, a DataLoader, plain Adam.
 
-The networks are the same. The script judges real and generated images apart, steps both optimizers and reads both
+The networks are the same. The script judges real and generated images separately, steps both optimisers and reads both
 losses for its log at each step, as the GAN examples of the frameworks do; it keeps no average of the weights, which
 genbench's model does.
 
@@ -25,7 +25,7 @@ def usual(root: Path | None, workers: int) -> Loop:
     transforms = torchvision.transforms
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
     images = torchvision.datasets.MNIST(str(root), train=True, transform=transform)
-    # Forked, as Linux has it: this process was spawned, and would spawn them.
+    # Forked, the default on Linux: this process was spawned, and would otherwise spawn them.
     fork = "fork" if workers else None
     loader = torch.utils.data.DataLoader(
         images, BATCH, shuffle=True, drop_last=True, num_workers=workers, multiprocessing_context=fork

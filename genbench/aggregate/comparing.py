@@ -1,4 +1,4 @@
-"""Every pair of models over the datasets that both were run on: differences, wins, and chances of being better."""
+"""Every pair of models over the datasets that both were run on: differences, wins, and probability of being better."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Pair", "chance_of_more", "matrix", "mean_difference"]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models on the `datasets` that both have scores of.
+    """Two models on the `datasets` on which both have scores.
 
-    `difference` is the mean over these datasets of first minus second; `p_holm` is corrected over all pairs with a
-    p-value. `chance` is the probability that a seed of the first scores above a seed of the second, the mean over the
-    datasets, with its interval.
+    `difference` is the mean of first minus second over these datasets; `p_holm` is corrected over all pairs with a
+    p-value. `chance` is the probability that a seed of the first scores above a seed of the second, averaged over the
+    datasets; `chance_interval` is its interval.
     """
 
     first: str
@@ -40,11 +40,11 @@ class Pair:
 
 
 def matrix(scores: Mapping[str, Strata]) -> list[Pair]:
-    """Return every pair of models that share a dataset, in their order, Holm-corrected over the pairs with a p-value.
+    """Return every pair of models that share a dataset, in input order, Holm-corrected over the pairs with a p-value.
 
     Args:
-        scores: model -> dataset -> scores, one a training seed, higher is better. A dataset that a model was not run on
-            is missing or empty.
+        scores: model -> dataset -> scores, one per training seed, higher is better. A dataset that a model was not run
+            on is missing or empty.
     """
     pairs = [
         _pair(first, second, shared, scores)
@@ -56,13 +56,13 @@ def matrix(scores: Mapping[str, Strata]) -> list[Pair]:
 
 
 def mean_difference(first: Strata, second: Strata) -> Estimate:
-    """Return the mean over datasets of first minus second, with the t interval and p of a stratified difference.
+    """Return the mean over datasets of first minus second, with the t interval and p-value of a stratified difference.
 
-    Seeds of two models have nothing in common, so each model's seeds on each dataset are a sample of their own, with a
-    variance of its own. It is of these datasets: that the next one would say the same is not in it.
+    Seeds of two models have nothing in common, so each model's seeds on each dataset form a separate sample with a
+    separate variance. The result describes these datasets; it does not claim that another dataset would agree.
 
     Args:
-        first: dataset -> scores; the datasets of both.
+        first: dataset -> scores, for the datasets that both models have.
         second: likewise.
 
     Example:
@@ -76,7 +76,7 @@ def mean_difference(first: Strata, second: Strata) -> Estimate:
 
 
 def chance_of_more(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return the share of pairs of values in which the first is greater; where the two are equal it counts a half.
+    """Return the share of pairs of values in which the first is greater; ties count one half.
 
     Mann & Whitney (1947), On a test of whether one of two random variables is stochastically larger than the other,
     https://doi.org/10.1214/aoms/1177730491
@@ -95,7 +95,7 @@ def _shared(first: Strata, second: Strata) -> tuple[str, ...]:
 def _pair(first: str, second: str, shared: tuple[str, ...], scores: Mapping[str, Strata]) -> Pair:
     one, other = ({name: scores[model][name] for name in shared} for model in (first, second))
     chance = math.fsum(chance_of_more(one[name], other[name]) for name in shared) / len(shared)
-    # The variance of a Mann-Whitney share θ is at most θ(1 − θ) over the fewer values (van Dantzig 1951).
+    # The variance of a Mann-Whitney share θ is at most θ(1 − θ) divided by the smaller sample size (van Dantzig 1951).
     fewest = min(len(values) for side in (one, other) for values in side.values())
     interval = share_interval(chance, len(shared) * fewest)
     return Pair(first, second, shared, mean_difference(one, other), chance, interval)

@@ -13,23 +13,23 @@ from genbench.records.intervals import moments, quantile
 __all__ = ["DRAWS", "bootstrap", "interquartile_mean", "middle_mean"]
 
 DRAWS = 2000
-"""Bootstrap draws of an interval: its half-width then moves by 1.6% with the seed of the draws."""
+"""Bootstrap draws per interval: with this many, the half-width varies by 1.6% with the seed of the draws."""
 
-_AT_ONCE = 2**20  # values that are drawn in one piece: 8 MB
+_AT_ONCE = 2**20  # values drawn in one batch: 8 MB
 
 Array = NDArray[np.float64]
 
 
 def middle_mean(values: Array, weights: Array) -> Array:
-    """Return the weighted mean of the middle half of the values: a quarter of the weight is cut off at either end.
+    """Return the weighted mean of the middle half of the values: a quarter of the weight is trimmed at either end.
 
-    A value on the cut counts with the part of its weight that is within it, so that it is the interquartile mean of the
-    weighted distribution itself, whatever the number of values. Of equally many values as a multiple of four it is the
-    mean of the middle half of them.
+    A value on the cut counts with the part of its weight that lies inside, so the result is the interquartile mean of
+    the weighted distribution itself, whatever the number of values. For equal weights and a multiple of four values, it
+    is the mean of the middle half.
 
     Args:
         values: (..., N) float64.
-        weights: (N,) float64, with the sum 1.
+        weights: (N,) float64, summing to 1.
 
     Returns:
         (...,) float64.
@@ -46,13 +46,14 @@ def middle_mean(values: Array, weights: Array) -> Array:
 
 
 def interquartile_mean(strata: Strata, seed: int = 0, draws: int = DRAWS) -> Estimate:
-    r"""Return the interquartile mean of all runs, each dataset with the same weight, and its 95% interval.
+    r"""Return the interquartile mean of all runs, with equal weight for each dataset, and its 95% interval.
 
-    The half-width is :math:`t_{\nu,\,0.975}` times the standard deviation of a stratified bootstrap. Of each dataset's
-    n seeds n − 1 are drawn with replacement, which gives a mean the unbiased variance s²/n; n draws would fall short of
-    it by 1/n, a third at three seeds. ν counts the degrees of freedom by the datasets' shares of the trimmed mean's
-    variance, from their winsorised values. The percentiles that are usual for this number reach no farther than the
-    least and the greatest seeds and cover too rarely: docs/aggregate.md has both. Other datasets are not in it.
+    The half-width is :math:`t_{\nu,\,0.975}` times the standard deviation of a stratified bootstrap. From each
+    dataset's n seeds, n − 1 are drawn with replacement, which gives a mean the unbiased variance s²/n; n draws would
+    fall short by a fraction 1/n, one third for three seeds. ν is the degrees of freedom implied by each dataset's share
+    of the trimmed mean's variance, computed from winsorised values. The percentile interval that is customary for this
+    statistic cannot reach beyond the smallest and largest seeds and undercovers: docs/aggregate.md compares the two.
+    The interval does not cover other datasets.
 
     Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice,
     https://arxiv.org/abs/2108.13264
@@ -61,12 +62,12 @@ def interquartile_mean(strata: Strata, seed: int = 0, draws: int = DRAWS) -> Est
     sample, Sankhyā A 25, 331-352, https://www.jstor.org/stable/25049278
 
     Args:
-        strata: dataset -> scores, one a training seed; at least one dataset, each with a score.
-        seed: of the draws. Equal scores and seeds give the same interval, whatever other models there are.
-        draws: how many.
+        strata: dataset -> scores, one per training seed; at least one dataset, each with a score.
+        seed: of the draws. Equal scores and seeds give the same interval, whatever other models are present.
+        draws: number of bootstrap draws.
 
     Returns:
-        Without an interval where a dataset has a single seed.
+        The estimate, without an interval if any dataset has a single seed.
     """
     groups = [np.sort(np.asarray(values, dtype=np.float64)) for _, values in sorted(strata.items())]
     counts = [len(group) for group in groups]
@@ -78,18 +79,18 @@ def interquartile_mean(strata: Strata, seed: int = 0, draws: int = DRAWS) -> Est
 
 
 def _weights(counts: Sequence[int]) -> Array:
-    """Return the weight of each value, (N,), where all datasets weigh the same."""
+    """Return the weight of each value, (N,), giving all datasets equal weight."""
     return np.concatenate([np.full(count, 1 / (count * len(counts))) for count in counts])
 
 
 def bootstrap(groups: Sequence[Array], sizes: Sequence[int], seed: int, draws: int) -> Array:
-    """Return interquartile means of resamples, (draws,): of each dataset's scores `sizes` are drawn with replacement.
+    """Return interquartile means of resamples, (draws,): `sizes` scores are drawn with replacement from each dataset.
 
     Args:
         groups: the scores of each dataset, (n,) float64.
-        sizes: how many of each are drawn.
+        sizes: number of scores drawn from each.
         seed: of the draws.
-        draws: how many resamples.
+        draws: number of resamples.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     weights, most = _weights(sizes), max(1, _AT_ONCE // sum(sizes))
@@ -105,11 +106,11 @@ def bootstrap(groups: Sequence[Array], sizes: Sequence[int], seed: int, draws: i
 
 
 def _freedom(groups: Sequence[Array], counts: Sequence[int]) -> float:
-    """Return the degrees of freedom of the trimmed mean's variance, a sum over datasets of winsorised variances."""
+    """Return the degrees of freedom of the trimmed mean's variance, a sum of winsorised variances over datasets."""
     values, weights = np.concatenate(groups), _weights(counts)
     order = np.argsort(values, kind="stable")
     ends = np.cumsum(weights[order])
-    # The first and the last value of which a part is inside; the margin is for the rounding of sums.
+    # The first and last values that lie at least partly inside; the margin allows for rounding in the sums.
     low, high = values[order][[np.searchsorted(ends, 0.25 + 1e-9), np.searchsorted(ends, 0.75 - 1e-9)]]
     variances = [moments(np.clip(group, low, high).tolist())[1] / len(group) for group in groups]
     return freedom(variances, counts)

@@ -1,4 +1,4 @@
-"""Performance profiles: which share of a model's runs scores above each threshold."""
+"""Performance profiles: the share of a model's runs that score above each threshold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Profile", "profile"]
 
 @dataclass(frozen=True)
 class Profile:
-    """At each of `thresholds`, the share of runs above it and the ends of its 95% interval: (T,) float64 each."""
+    """The share of runs above each of `thresholds`, and the ends of its 95% interval: (T,) float64 each."""
 
     thresholds: NDArray[np.float64]
     shares: NDArray[np.float64]
@@ -24,10 +24,10 @@ class Profile:
 
 
 def profile(strata: Strata, thresholds: Sequence[float]) -> Profile:
-    """Return the share of runs that score above each threshold, each dataset with the same weight.
+    """Return the share of runs that score above each threshold, with equal weight for each dataset.
 
-    The band is Wilson's for as many runs as there are datasets times the fewest seeds of one. It holds at one
-    threshold, at least 95% of the time, and not at all of them at once.
+    The band is Wilson's interval with n set to the number of datasets times the smallest number of seeds on any of
+    them. It is pointwise: it covers at least 95% of the time at a given threshold, not at all thresholds at once.
 
     Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice, section 4.2,
     https://arxiv.org/abs/2108.13264

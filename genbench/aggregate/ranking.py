@@ -1,4 +1,4 @@
-"""Mean ranks over datasets, and which of them differ: what a critical-difference diagram shows."""
+"""Mean ranks over datasets and which of them differ, as shown in a critical-difference diagram."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["LEAST_DATASETS", "Ranking", "mid_ranks", "ranking", "signed_rank_p"]
 Array = NDArray[np.float64]
 
 LEAST_DATASETS = 10
-"""Over fewer, next to nothing can be told: over five the smallest p of Wilcoxon's test is 0.0625."""
+"""With fewer, almost nothing can be resolved: with five, the smallest p-value of Wilcoxon's test is 0.0625."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Ranking:
     """Mean ranks over datasets, the best (lowest) first.
 
     Args:
-        ranks: model -> mean rank, in this order.
-        p: of Friedman's test that no model differs from another (Iman and Davenport's F).
-        p_holm: pair of models, the better first -> p of Wilcoxon's signed-rank test, Holm-corrected.
-        cliques: the longest runs of two or more neighbours of which no pair is resolved.
+        ranks: model -> mean rank, best first.
+        p: p-value of Friedman's test that no model differs from another (Iman and Davenport's F).
+        p_holm: pair of models, better first -> Holm-corrected p-value of Wilcoxon's signed-rank test.
+        cliques: the maximal runs of two or more neighbours in which no pair is resolved.
     """
 
     ranks: Mapping[str, float]
@@ -38,10 +38,10 @@ class Ranking:
 
 
 def ranking(means: Mapping[str, Mapping[str, float]]) -> Ranking:
-    """Return mean ranks with Friedman's test, and the pairs by Wilcoxon's signed-rank test after Holm.
+    """Return mean ranks with Friedman's test, and every pair with Wilcoxon's signed-rank test after Holm.
 
-    Here the datasets are the sample: what is claimed is that the next dataset of their kind would say the same. Pairs
-    are tested by Wilcoxon and not by Nemenyi's critical difference, which depends on what other models there are.
+    Here the datasets are the sample: the claim is that another dataset of the same kind would agree. Pairs are tested
+    with Wilcoxon rather than Nemenyi's critical difference, which depends on which other models are present.
 
     Demšar (2006), Statistical comparisons of classifiers over multiple data sets,
     https://www.jmlr.org/papers/v7/demsar06a.html
@@ -58,7 +58,7 @@ def ranking(means: Mapping[str, Mapping[str, float]]) -> Ranking:
     """
     datasets = sorted(next(iter(means.values())))
     if len(datasets) < LEAST_DATASETS:
-        raise ValueError(f"{len(datasets)} datasets; ranks are compared from {LEAST_DATASETS} on")
+        raise ValueError(f"{len(datasets)} datasets; comparing ranks needs at least {LEAST_DATASETS}")
     table = np.array([[means[model][dataset] for model in means] for dataset in datasets])  # (datasets, models)
     ranked = np.array([mid_ranks(-row) for row in table])
     average = dict(zip(means, ranked.mean(axis=0).tolist(), strict=True))
@@ -71,7 +71,7 @@ def ranking(means: Mapping[str, Mapping[str, float]]) -> Ranking:
 
 
 def mid_ranks(values: Array) -> Array:
-    """Return the ranks of values, (n,), the least 1; equal ones share the mean of theirs.
+    """Return the ranks of values, (n,); the smallest has rank 1 and ties share their mean rank.
 
     >>> mid_ranks(np.array([3.0, 1.0, 3.0])).tolist()
     [2.5, 1.0, 2.5]
@@ -82,10 +82,10 @@ def mid_ranks(values: Array) -> Array:
 
 
 def signed_rank_p(differences: Sequence[float]) -> float:
-    """Return the exact two-sided p of Wilcoxon's signed-rank test that differences are symmetric about 0.
+    """Return the exact two-sided p-value of Wilcoxon's signed-rank test that differences are symmetric about 0.
 
-    Differences of 0 are left out, and equal ones share their ranks: the distribution of the sum is that over all signs
-    of the ranks as they are. So it needs no table and no approximation, with ties too.
+    Zero differences are dropped and ties share their mean rank. The null distribution of the sum is computed over all
+    sign assignments of the observed ranks, so no table or approximation is needed, even with ties.
 
     Wilcoxon (1945), Individual comparisons by ranking methods, https://doi.org/10.2307/3001968
 
@@ -95,7 +95,7 @@ def signed_rank_p(differences: Sequence[float]) -> float:
     given = np.asarray([difference for difference in differences if difference != 0.0])
     if not given.size:
         return 1.0
-    doubled = np.rint(2 * mid_ranks(np.abs(given))).astype(int)  # whole numbers where ranks are halves
+    doubled = np.rint(2 * mid_ranks(np.abs(given))).astype(int)  # integers, as ranks may be halves
     chances = np.ones(1)
     for rank in doubled.tolist():
         positive = np.pad(chances, (rank, 0))
@@ -106,7 +106,7 @@ def signed_rank_p(differences: Sequence[float]) -> float:
 
 
 def _friedman(ranked: Array) -> float:
-    """Return the p of Iman and Davenport's F, of ranks (datasets, models), ties accounted for."""
+    """Return the p-value of Iman and Davenport's F for ranks (datasets, models), accounting for ties."""
     count, models = ranked.shape
     middle = (models + 1) / 2
     spread = float(((ranked - middle) ** 2).sum())
@@ -114,7 +114,7 @@ def _friedman(ranked: Array) -> float:
         return 1.0
     squared = (models - 1) * float(((ranked.sum(axis=0) - count * middle) ** 2).sum()) / spread
     left = count * (models - 1) - squared
-    if left < 1e-9:  # every dataset has the same order
+    if left < 1e-9:  # every dataset gives the same order
         return 0.0
     return float(special.fdtrc(models - 1, (models - 1) * (count - 1), (count - 1) * squared / left))
 

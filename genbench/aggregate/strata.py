@@ -1,4 +1,4 @@
-"""The spread of a mean over datasets, of which each has a few seeds of its own."""
+"""The uncertainty of a mean over datasets, each of which has a few seeds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from genbench.records.intervals import Mean, p_of, quantile
 __all__ = ["Estimate", "Strata", "freedom", "share_interval", "stratified"]
 
 Strata = Mapping[str, Sequence[float]]
-"""Dataset -> the scores of one model there, one a training seed."""
+"""Dataset -> the scores of one model on it, one per training seed."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A number with the half-width of its 95% interval and its two-sided p-value against 0.
 
-    Both are None where a dataset has a single seed, which says nothing of the next.
+    Both are None if any dataset has a single seed, which says nothing about the spread between seeds.
     """
 
     value: float
@@ -29,13 +29,13 @@ class Estimate:
 
 
 def stratified(parts: Iterable[tuple[float, Mean]]) -> Estimate:
-    r"""Return a weighted sum of independent means, :math:`\sum w_i m_i`, with its interval by t.
+    r"""Return a weighted sum of independent means, :math:`\sum w_i m_i`, with its t interval.
 
-    Its squared error is :math:`\sum w_i^2 v_i`, with v_i the squared standard error of the i-th mean; the degrees of
-    freedom are Satterthwaite's (`freedom`).
+    Its squared error is :math:`\sum w_i^2 v_i`, where v_i is the squared standard error of the i-th mean; the degrees
+    of freedom are Satterthwaite's (`freedom`).
 
     Args:
-        parts: pairs of w_i and mean.
+        parts: pairs of weight w_i and mean.
     """
     known = list(parts)
     value = math.fsum(weight * mean.mean for weight, mean in known)
@@ -52,7 +52,8 @@ def stratified(parts: Iterable[tuple[float, Mean]]) -> Estimate:
 def freedom(variances: Sequence[float], counts: Sequence[int]) -> float:
     r"""Return the degrees of freedom of a sum of variances, :math:`V^2 / \sum v_i^2 / (n_i - 1)`.
 
-    They lie between those of the smallest part and the sum of all; where nothing varies, they are the smallest's.
+    They lie between those of the smallest part and the sum of all parts; if nothing varies, they are those of the
+    smallest part.
 
     Satterthwaite (1946), An approximate distribution of estimates of variance components,
     https://doi.org/10.2307/3002019
@@ -67,11 +68,11 @@ def freedom(variances: Sequence[float], counts: Sequence[int]) -> float:
 
 
 def share_interval(share: float, count: float) -> tuple[float, float]:
-    r"""Return the 95% interval of a share whose variance is at most :math:`p (1 - p) / n`: Wilson's.
+    r"""Return Wilson's 95% interval of a share whose variance is at most :math:`p (1 - p) / n`.
 
-    It has a width at 0 and at 1 too, where any estimate of the variance from the values is 0. The mean of k shares of
-    n/k values each varies no more than one share of n values, as p (1 − p) is concave, so of such a mean it is on the
-    safe side.
+    Its width is positive even at 0 and 1, where any estimate of the variance from the values is 0. Because p (1 − p) is
+    concave, the mean of k shares of n/k values each varies no more than one share of n values, so for such a mean the
+    interval is conservative.
 
     Wilson (1927), Probable inference, the law of succession, and statistical inference,
     https://doi.org/10.1080/01621459.1927.10502953

@@ -1,4 +1,4 @@
-"""What a finished cell leaves beside its record for people to look at."""
+"""The files that a finished cell saves next to its record for people to look at."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from genbench.records.identity import slug
 
 __all__ = ["save_artifacts"]
 
-PAIRS = 32  # of originals and reconstructions that are shown
+PAIRS = 32  # number of originals and reconstructions shown
 
 
 def save_artifacts(
     directory: Path, cell: Cell, cell_id: str, dataset: Dataset, items: Tensor, restored: Tensor | None
 ) -> dict[str, str]:
-    """Write what shows a cell's samples, its reference and, where there are any, its reconstructions.
+    """Write files that show a cell's samples, its reference and, if there are any, its reconstructions.
 
     Args:
         directory: the benchmark's; the files go to `samples/` in it.
-        cell: whose they are.
-        cell_id: its identity, since cells of other budgets and sources may share the folder.
+        cell: the cell.
+        cell_id: its identity, because cells of other budgets and sources may share the folder.
         dataset: of the cell.
         items: its samples, (N, ...) as they are stored.
-        restored: what it made of the held-out items, in their order.
+        restored: its reconstructions of the held-out items, in their order.
 
     Returns:
         What each file shows -> its path relative to `directory`; `samples, 1` and so on are single items.
@@ -36,7 +36,7 @@ def save_artifacts(
     stem, kind = f"samples/{name}-{cell_id[:6]}", dataset.kind
     data = f"samples/{slug(dataset.name)}-{dataset.fingerprint[:6]}-reference{kind.suffix}"
     paths = {"samples": f"{stem}{kind.suffix}", "reference": data}
-    shown = min(len(items), kind.shown(dataset.shape))  # as many of the data beside them
+    shown = min(len(items), kind.shown(dataset.shape))  # and as many of the data next to them
     kind.show(directory / paths["samples"], items[:shown])
     kind.show(directory / paths["reference"], dataset.train.items[:shown])
     kept = {"samples": kind.keep(directory / stem, items)}

@@ -1,4 +1,4 @@
-"""A training that is asked to end (SIGTERM): it ends with a checkpoint, where it can write one soon."""
+"""A training that is asked to end (SIGTERM): it first writes a checkpoint if it can do so in time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Ending"]
 
 
 class Ending:
-    """Hears of SIGTERM while a training is under way; use it as a context manager.
+    """Handles SIGTERM while a training is under way; use it as a context manager.
 
-    A checkpoint can be written between two windows alone, so a training that is not expected to get there within
-    `grace_s` ends at once: it would be killed before.
+    A checkpoint can be written only between two windows, so a training that is not expected to get there within
+    `grace_s` ends immediately: it would be killed before.
 
     Args:
-        grace_s: seconds that whoever asks will wait.
+        grace_s: seconds that the sender of the signal will wait.
         clock: seconds, monotonic.
     """
 
@@ -28,23 +28,23 @@ class Ending:
         self._clock = clock
         self._own = os.getpid()
         self._since = clock()
-        self._last_s: float | None = None  # what the window before took, with its evaluation
+        self._last_s: float | None = None  # duration of the previous window, including its evaluation
         self._before: signal.Handlers | Callable[[int, FrameType | None], object] | int | None = None
         self.asked = False
 
     def __enter__(self) -> Ending:
-        if threading.current_thread() is threading.main_thread():  # no other may, and no other is told
+        if threading.current_thread() is threading.main_thread():  # no other may set handlers, or receives signals
             self._before = signal.signal(signal.SIGTERM, self._hear)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self.asked and kind is None:  # after the last window: what follows does not listen
+        if self.asked and kind is None:  # after the last window: the stages that follow do not handle the signal
             self.end()
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
 
     def window_ended(self) -> None:
-        """Say that a window has ended, and all that belongs to it."""
+        """Note that a window has ended, and everything that belongs to it."""
         now = self._clock()
         self._last_s, self._since = now - self._since, now
 
@@ -54,7 +54,7 @@ class Ending:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _hear(self, *_: object) -> None:
-        # A process that a plugin has forked has nothing to save. In the first window there is nothing to save yet.
+        # A process forked by a plugin has nothing to save. In the first window there is nothing to save yet.
         if os.getpid() != self._own or self._last_s is None or self._left_s(self._last_s) > self._grace_s:
             self.end()
         self.asked = True

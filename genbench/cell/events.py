@@ -1,4 +1,4 @@
-"""What a cell tells while it runs: its stage, how far that is, and what a user should know."""
+"""What a cell reports while it runs: its stage, the progress within it, and what a user should know."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INTERVAL_S = 0.1
 
 
 class Events:
-    """Passes events on; of progress no more than an eye can follow."""
+    """Passes events on; limits progress to what the eye can follow."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -28,13 +28,13 @@ class Events:
         self._emit(event)
 
     def stage(self, name: str) -> None:
-        """Say that a stage begins."""
+        """Report that a stage begins."""
         self({"event": "stage", "stage": name})
 
     def metric(self, name: str, number: int, total: int) -> None:
-        """Say that one metric of `total` begins, `number` of which are done."""
+        """Report that one metric of `total` begins, after `number` others."""
         self({"event": "metric", "name": name, "done": number, "total": total})
 
     def notice(self, text: str) -> None:
-        """Say what is not as it was asked for."""
+        """Report what differs from the request."""
         self({"event": "notice", "text": text})

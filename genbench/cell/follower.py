@@ -1,4 +1,4 @@
-"""A rank but the first: it builds the cell's model too, and does what the first rank tells it."""
+"""A rank other than the first: it also builds the cell's model, and follows the first rank's commands."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ __all__ = ["follow"]
 
 
 def follow(payload: Mapping[str, Any], rank: int, commands: Connection, listener: socket.socket) -> None:
-    """Be one rank of the cell that `payload` describes, until the first rank says that this is the end.
+    """Act as one rank of the cell that `payload` describes, until the first rank sends the end.
 
     Args:
         payload: as `cell.run` takes it.
         rank: from 1.
-        commands: where the first rank's messages come from, and answers go.
-        listener: where the first rank answers those who join; it is told when.
+        commands: receives the first rank's messages, and sends answers.
+        listener: where the first rank accepts the ranks that join; a message says when.
     """
     with world.imports_put_back():
         follower = _Follower(payload, rank, commands, listener)
@@ -48,7 +48,7 @@ def follow(payload: Mapping[str, Any], rank: int, commands: Connection, listener
 
 
 class _Follower:
-    """One method a message; what a method answers, it sends."""
+    """One method per message; answers are sent back by the methods."""
 
     def __init__(self, payload: Mapping[str, Any], rank: int, commands: Connection, listener: socket.socket) -> None:
         self.rank, self.commands, self.listener = rank, commands, listener
@@ -68,7 +68,7 @@ class _Follower:
         self.batches = self.training.batches()
 
     def model(self, steps: int | None, resumed: bool) -> None:
-        """Build the model, or take it up from the checkpoint, and join the others."""
+        """Build the model, or restore it from the checkpoint, and join the others."""
         self.built: Model = self.training.follow(steps, resumed)
         cost.reset_peak_memory(self.device)
         self.answer({})
@@ -76,7 +76,7 @@ class _Follower:
         self.lockstep = Lockstep(self.plugin, self.plugin.hook.train_step, self.built, self.group)
 
     def prepare(self) -> None:
-        """See the data before the first step, drawing what the first rank draws there."""
+        """See the data before the first step, with the same random draws as the first rank."""
         before = self.training.before(self.built)
         assert before is not None, "the first rank has the same plugin"
         seeding.seed_global(self.cell.seed, "train")
@@ -95,7 +95,7 @@ class _Follower:
         self.answer(means)
 
     def random(self) -> None:
-        """Say where the generators are."""
+        """Report the state of the generators."""
         state = seeding.random_state()
         self.answer({"cpu": to_text(state["cpu"]), "cuda": [*map(to_text, state["cuda"])]})
 
@@ -109,7 +109,7 @@ class _Follower:
                 self.group.send(part, 0)
 
     def end(self) -> None:
-        """Say what memory it took, and end."""
+        """Report the peak memory, and end."""
         self.answer(cost.peak_memory(self.device))
         self.ended = True
 
@@ -119,5 +119,5 @@ class _Follower:
 
     @functools.cached_property
     def extractor(self) -> Any:
-        """The extractor; the first rank has made sure that it is in the cache."""
+        """The extractor; the first rank has ensured that it is in the cache."""
         return preflight.load_extractor(self.dataset, self.settings, self.device, Events(lambda event: None))

@@ -1,4 +1,4 @@
-"""Processes that a cell forks to work with it: told what to do, watched, and ended with it."""
+"""Processes that a cell forks to work with it: it commands them, watches them, and ends them with it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from genbench.training.ranks.group import LostRankError
 
 __all__ = ["Followers", "RankError"]
 
-GRACE_S = 5.0  # for the first rank to notice that another has ended, and for one to end that is asked to
-LONGEST_TRACEBACK = 16_000  # characters: a pipe holds what is written to it before it is read
+GRACE_S = 5.0  # for the first rank to notice that another has ended, and for a rank to end when asked
+LONGEST_TRACEBACK = 16_000  # characters: a pipe holds what is written to it until it is read
 
 
 class RankError(GenbenchError):
-    """A rank has ended for a reason that is no plugin's, such as a signal."""
+    """A rank has ended for a reason outside the plugin, such as a signal."""
 
 
 @dataclass
 class _Follower:
-    """A rank but the first."""
+    """A rank other than the first."""
 
     rank: int
     pid: int
     commands: Connection
-    faults: int  # descriptor that it writes to as it fails
+    faults: int  # descriptor to which it writes when it fails
     ended: threading.Event = field(default_factory=threading.Event)
     fault: dict[str, Any] | None = None
 
@@ -47,13 +47,13 @@ class _Follower:
 class Followers:
     """Ranks 1 to `size` - 1 of a cell, forked before it has used a thread or a GPU, so in its process group.
 
-    Where one ends before it is asked to, the cell fails within seconds, also where its own process waits for that rank
+    If one ends before it is asked to, the cell fails within seconds, even if its own process is waiting for that rank
     in an exchange that never returns.
 
     Args:
-        size: how many ranks there are, with the first.
+        size: the number of ranks, including the first.
         follow: what each of the others does with its rank and its end of a pipe, until it is asked to end.
-        emit: takes the event of a failure that the first rank's own code can no longer raise.
+        emit: receives the event of a failure that the first rank's own code can no longer raise.
     """
 
     def __init__(self, size: int, follow: Callable[[int, Connection], None], emit: Emit) -> None:
@@ -67,11 +67,11 @@ class Followers:
             threading.Thread(target=self._watch, args=(each,), name=f"rank {each.rank}", daemon=True).start()
 
     def tell(self, rank: int, message: Mapping[str, Any]) -> None:
-        """Send a message to one rank; raise `LostRankError` where it has ended."""
+        """Send a message to one rank; raise `LostRankError` if it has ended."""
         try:
             self._all[rank - 1].commands.send_bytes(json.dumps(message).encode())
         except OSError as error:
-            raise LostRankError(f"rank {rank} does not listen any more") from error
+            raise LostRankError(f"rank {rank} no longer listens") from error
 
     def tell_all(self, message: Mapping[str, Any]) -> None:
         """Send a message to each rank."""
@@ -79,13 +79,13 @@ class Followers:
             self.tell(each.rank, message)
 
     def answers(self) -> list[Any]:
-        """Wait for an answer of each rank, and return them in order; raise `LostRankError` where one has ended."""
+        """Wait for an answer from each rank, and return them in order; raise `LostRankError` if one has ended."""
         found = []
         for each in self._all:
             try:
                 found.append(json.loads(each.commands.recv_bytes()))
             except (OSError, EOFError) as error:
-                raise LostRankError(f"rank {each.rank} does not answer any more") from error
+                raise LostRankError(f"rank {each.rank} no longer answers") from error
         return found
 
     def ask(self, message: Mapping[str, Any]) -> list[Any]:
@@ -99,11 +99,11 @@ class Followers:
         answers = self.ask(message)
         for each in self._all:
             if not each.ended.wait(GRACE_S):
-                raise RankError(f"rank {each.rank} does not end; what a hook starts it must end")
+                raise RankError(f"rank {each.rank} does not end; a hook must end whatever it starts")
         return answers
 
     def close(self, error: BaseException | None) -> None:
-        """End what still runs; where `error` says that a rank was lost, raise why."""
+        """End all ranks still running; if `error` says that a rank was lost, raise the reason."""
         self._heard.set()
         try:
             if isinstance(error, LostRankError):
@@ -120,7 +120,7 @@ class Followers:
         read, write = os.pipe()
         parent = os.getpid()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, of which libraries start idle ones
+            warnings.simplefilter("ignore", DeprecationWarning)  # about threads: libraries start idle ones
             pid = os.fork()
         if pid:
             commands.close()
@@ -134,23 +134,23 @@ class Followers:
                 connection.close()
             follow(rank, commands)
             code = 0
-        except BaseException as error:  # a stranger's code runs here, and this must not go on as the first rank
+        except BaseException as error:  # a stranger's code runs here, and this must not continue as the first rank
             with contextlib.suppress(BaseException):
                 if isinstance(error, LostRankError):
-                    time.sleep(2 * GRACE_S)  # whoever is at fault speaks first, and this process is ended then
+                    time.sleep(2 * GRACE_S)  # the rank at fault reports first, and this process is then ended
                 os.write(write, json.dumps(_described(error)).encode())
                 traceback.print_exc()
         finally:
             leave(code)
 
     def _watch(self, follower: _Follower) -> None:
-        """Wait for the end of one rank; where it comes too early, see that the cell ends."""
+        """Wait for the end of one rank; if it comes too early, make sure that the cell ends."""
         try:
             code = os.waitstatus_to_exitcode(os.waitpid(follower.pid, 0)[1])
-        except ChildProcessError:  # the model has waited for it
+        except ChildProcessError:  # the model has already waited for it
             code = 0
         said = b""
-        with contextlib.suppress(BlockingIOError):  # something that it has started holds the other end
+        with contextlib.suppress(BlockingIOError):  # a process that it has started still holds the other end
             said = os.read(follower.faults, 1 << 16)
         os.close(follower.faults)
         if said:
@@ -171,7 +171,7 @@ class Followers:
         os._exit(1)
 
     def _reason(self) -> GenbenchError:
-        """Return why a rank has been lost: what the first to fail said, not those that it left alone."""
+        """Return why a rank has been lost: the report of the first to fail, not of those that it left waiting."""
         self._failed.wait(GRACE_S)
         faults = [(each.rank, each.fault) for each in self._all if each.fault is not None]
         if not faults:
@@ -187,7 +187,7 @@ class Followers:
 
 
 def _described(error: BaseException) -> dict[str, Any]:
-    """Return what the first rank says of an exception in another."""
+    """Return the first rank's description of an exception in another."""
     plugin, reason = isinstance(error, PluginError), message_of(error)
     if not plugin:
         reason = f"raised {name_of(error)}: {reason}"

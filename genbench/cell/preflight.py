@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a request, found before anything is trained."""
+"""Everything that can be wrong with a request, checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LARGEST_DEFAULT_SAMPLES = 10_000
 
 
 def load_dataset(name: str, settings: Settings, plugins_from: Sequence[str] | None = None) -> Dataset:
-    """Load a dataset as the settings say; one of a plugin comes from one of these distributions (None: any)."""
+    """Load a dataset according to the settings; a plugin's must come from one of these distributions (None: any)."""
     root = Path(settings.data_root) if settings.data_root else None
     return datasets.load(name, data_root=root, image_size=settings.image_size, plugins_from=plugins_from)
 
 
 def load_extractor(dataset: Dataset, settings: Settings, device: torch.device, emit: Emit) -> Any:
-    """Load the extractor that the settings name; training or fetching it reports its progress."""
+    """Load the extractor that the settings name; training or downloading it reports its progress."""
     from genbench import features
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -54,7 +54,7 @@ def load_extractor(dataset: Dataset, settings: Settings, device: torch.device, e
 
 
 def check_data(cell: Cell, emit: Emit, plugins_from: Sequence[str] | None = None) -> dict[str, Any]:
-    """Check the device, the dataset and the extractor; return what identifies them, as plain values.
+    """Check the device, the dataset and the extractor; return their identities as plain values.
 
     Args:
         cell: of the dataset.
@@ -62,7 +62,7 @@ def check_data(cell: Cell, emit: Emit, plugins_from: Sequence[str] | None = None
         plugins_from: distributions that what is not genbench's own may come from; None for all.
 
     Raises:
-        InputError: one of them is not there, does not do what is asked of it, or a batch does not fit the dataset.
+        InputError: one of them is not available or not suitable, or a batch does not fit the dataset.
     """
     settings = cell.settings
     device = environment.choose_device(settings.device)
@@ -101,7 +101,7 @@ def check_data(cell: Cell, emit: Emit, plugins_from: Sequence[str] | None = None
             "licence": dataset.licence,
             **({"plugin": dict(dataset.plugin)} if dataset.plugin else {}),
         },
-        "told": dataset.data.to_json(),  # what a model may know
+        "told": dataset.data.to_json(),  # the description that a model receives
     }
 
 
@@ -164,7 +164,7 @@ def _refuse_ranks(settings: Settings, device: torch.device) -> None:
 
 
 def check_model(cell: Cell, data: Mapping[str, Any], distribution: str) -> dict[str, Any]:
-    """Load the plugin from its distribution and build once: a mistyped option is found before anything is trained.
+    """Load the plugin from its distribution and build once, so a mistyped option is found before anything is trained.
 
     Raises:
         InputError: an option is at fault. Any other failure is the plugin's own, and is left to its cell.

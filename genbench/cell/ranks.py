@@ -1,4 +1,4 @@
-"""The other ranks of one cell, as the first rank sees them: what they are asked for, and what comes back."""
+"""The other ranks of one cell, as the first rank sees them: its requests and their answers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Follow = Callable[[int, Any, socket.socket], None]  # a rank, its pipe, and wher
 
 
 class Ranks:
-    """All ranks of a cell. As a context manager it ends the others, and says why where one has been lost.
+    """All ranks of a cell. As a context manager it ends the others, and raises the reason if one has been lost.
 
     Args:
-        size: how many ranks there are.
-        follow: what each rank but the first does, until it is told to end.
-        emit: takes the event of a failure that this rank's own code can no longer raise.
+        size: the number of ranks.
+        follow: what each rank other than the first does, until it is asked to end.
+        emit: receives the event of a failure that this rank's own code can no longer raise.
     """
 
     def __init__(self, size: int, follow: Follow, emit: Emit) -> None:
@@ -48,24 +48,24 @@ class Ranks:
 
     @property
     def lockstep(self) -> Lockstep:
-        """This rank's model among the others', from `take_up` on."""
+        """This rank's model in lockstep with the others', from `take_up` on."""
         assert self._lockstep is not None, "take the model up first"
         return self._lockstep
 
     def take_up(self, plugin: Plugin, model: Model, device: torch.device, steps: int | None, resumed: bool) -> None:
-        """Have each rank build the model, or restore it where this one did, and make them one."""
+        """Have each rank build the model, or restore it if this one did, and keep them in lockstep."""
         self._others.ask({"do": "model", "steps": steps, "resumed": resumed})
         self._group = ProcessGroup(0, self.size, device, self._listener)
         self._lockstep = Lockstep(plugin, plugin.hook.train_step, model, self._group)
 
     def prepare(self, before: Callable[[], None]) -> None:
-        """Have each rank see the data before the first step, as `before` does, and take over what this one has then."""
+        """Have each rank see the data before the first step, as `before` does, and copy this rank's state then."""
         self._others.tell_all({"do": "prepare"})
         before()
         self.lockstep.copy_from_first()
 
     def begin(self, first: int, steps: int) -> None:
-        """Have the others take so many steps, from number `first` on."""
+        """Have the others take `steps` steps, starting with number `first`."""
         self._others.tell_all({"do": "window", "first": first, "steps": steps})
 
     def end(self, step: int, means: dict[str, float]) -> dict[str, float]:
@@ -77,12 +77,12 @@ class Ranks:
         return {name: sum(each) / len(each) for name, each in values.items()}
 
     def random_states(self) -> list[dict[str, Any]]:
-        """Return the state of each other rank's global generators, as `seeding.random_state` gives it."""
+        """Return the state of each other rank's global generators, in the form of `seeding.random_state`."""
         told = self._others.ask({"do": "random"})
         return [{"cpu": from_text(each["cpu"]), "cuda": [*map(from_text, each["cuda"])]} for each in told]
 
     def extract(self, extractor: Extractor, items: Tensor) -> Features:
-        """Return the features of all items, extracted by all ranks in the very batches that one rank would take."""
+        """Return the features of all items, extracted by all ranks in exactly the batches that one rank would use."""
         size = default_batch_size(extractor)
         batches = -(-len(items) // size)
         ends = [min(len(items), batches * (rank + 1) // self.size * size) for rank in range(self.size)]
@@ -116,5 +116,5 @@ def to_text(state: Tensor) -> str:
 
 
 def from_text(text: str) -> Tensor:
-    """Return what `to_text` was given."""
+    """Return the tensor that was passed to `to_text`."""
     return torch.tensor(list(bytes.fromhex(text)), dtype=torch.uint8)

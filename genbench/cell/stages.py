@@ -46,11 +46,11 @@ def run(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     """Run the cell that `payload` describes, write its record, and return its id.
 
     Args:
-        payload: the `cell`, its `id`, its `description` (what its record says of it), the `distribution` of its plugin,
+        payload: the `cell`, its `id`, its `description` (the cell in its record), the `distribution` of its plugin,
             the `directory` of the benchmark, the `command` that would run it again, `checkpoint_interval` in seconds or
-            None, the seconds of `grace` that whoever asks it to end waits for a checkpoint, how many `jobs` run side by
-            side, the `slot` of this one among them, and whether its curve is `observed` while it is made.
-        emit: takes events: the stage, and progress within it.
+            None, `grace`, the seconds that a request to end waits for a checkpoint, the number of `jobs` that run side
+            by side, the `slot` of this one among them, and whether its curve is `observed` during training.
+        emit: receives events: the stage, and progress within it.
     """
     cell = Cell.from_json(payload["cell"])
     if cell.settings.ranks == 1 or cell.is_control:
@@ -60,7 +60,7 @@ def run(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 class _CellRun:
-    """The stages of one cell, and what they share."""
+    """The stages of one cell, and their shared state."""
 
     def __init__(self, payload: Mapping[str, Any], emit: Emit, ranks: Ranks | None = None) -> None:
         self.ranks = ranks
@@ -93,7 +93,7 @@ class _CellRun:
         try:
             with world.imports_put_back():
                 outcome = self.control() if self.cell.is_control else self.model()
-        except Unsuitable as reason:  # planning had no time to ask
+        except Unsuitable as reason:  # planning had no time to check
             record = not_applicable(cell_id, description, command, options.reason_of(reason), _now())
         else:
             record = self.finished({"id": cell_id, "cell": description, "command": command, **outcome})
@@ -107,7 +107,7 @@ class _CellRun:
             "schema": SCHEMA,
             "status": "finished",
             **outcome,
-            # In an order that does not depend on where a training was taken up again.
+            # In an order that does not depend on where a training was resumed.
             "recipes": dict(sorted(self.evaluator.recipes.items())),
             "not_measured": self.evaluator.missing,
             "environment": {**environment.describe(self.device), "jobs": self.payload["jobs"]},
@@ -146,11 +146,11 @@ class _CellRun:
         source = SourceWatch(self.payload, self.settings, self.checkpoint_path, self.events)
         with world.importing():
             plugin = loading.load(finding.find(self.cell.model, [self.payload["distribution"]]))
-        # Libraries set variables of their own while they are imported: those are not held against a plugin.
+        # Libraries set variables while they are imported: these are not held against a plugin.
         before["the environment"] = world.snapshot()["the environment"]
         training = self.training_of(plugin)
-        # Only a budget in FLOPs has to know them all ahead. Otherwise one step shows here whether they can be counted,
-        # and the others are counted when nothing else can be disturbed by it.
+        # Only a budget in FLOPs has to count them all beforehand. Otherwise one step here shows whether they can be
+        # counted, and the others are counted when nothing else can be disturbed by it.
         by_flops = self.settings.budget.unit == "flop"
         flops = training.count_flops() if by_flops else training.count_flops(1)
         source.after_first_step(plugin)
@@ -181,7 +181,7 @@ class _CellRun:
         memory = cost.largest([cost.peak_memory(self.device), *others])  # before another model is built
         if not by_flops:
             self.events.stage("counting")
-            flops = training.count_flops(max(1, progress.step))  # none was taken where the first evaluation was enough
+            flops = training.count_flops(max(1, progress.step))  # 0 steps if the first evaluation was enough
         for row in progress.rows:
             row.flops = flops.total(row.step)
         return {
@@ -193,7 +193,7 @@ class _CellRun:
         }
 
     def training_of(self, plugin: Plugin) -> CellTraining:
-        """Return the training of this cell, which has not begun."""
+        """Return the training of this cell, not yet begun."""
         return CellTraining(
             self.cell,
             plugin,
@@ -208,12 +208,12 @@ class _CellRun:
         )
 
     def check_world(self, plugin: Plugin, before: dict[str, Any], seeded: str | None = None) -> None:
-        """Raise `PluginError` if the plugin has changed what it shares with genbench, or seeded its generators anew."""
+        """Raise `PluginError` if the plugin has changed what it shares with genbench, or reseeded its generators."""
         changed = world.changes(before, world.snapshot())
         if seeded is not None and torch.initial_seed() != seeding.derive(self.cell.seed, seeded):
             changed.append("the seed of torch's global generator")
         if changed:
-            raise PluginError(f"{plugin}: changed {'; '.join(changed)}; what a hook changes it must put back")
+            raise PluginError(f"{plugin}: changed {'; '.join(changed)}; a hook must restore what it changes")
 
     def check_leftovers(self, plugin: Plugin) -> None:
         """Raise `PluginError` if the plugin has left threads or processes running."""

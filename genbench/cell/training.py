@@ -42,17 +42,17 @@ class CellTraining:
     """Builds the model of one cell and trains it.
 
     Args:
-        cell: what is trained, on which budget.
+        cell: the cell, including its budget.
         plugin: of the cell's model.
         dataset: of the cell.
-        device: where it trains.
-        checkpoint_path: where it is saved, and taken up again.
+        device: the device it trains on.
+        checkpoint_path: where it is saved, and resumed from.
         checkpoint_interval: seconds between checkpoints, or None.
-        events: is told how far it is.
-        grace_s: seconds that whoever asks this process to end waits for a checkpoint.
+        events: receives its progress.
+        grace_s: seconds that a request to end this process waits for a checkpoint.
         rank: of this process among those that train the cell.
-        ranks: all of them, where there are several and this is the first.
-        observed: whether the points of the curve are to be told while they are made.
+        ranks: all of them, if there are several and this is the first.
+        observed: whether the points of the curve are reported during training.
     """
 
     cell: Cell
@@ -68,15 +68,15 @@ class CellTraining:
     observed: bool = False
 
     def steps(self, flops: Flops) -> int | None:
-        """Return how many steps the budget is; None for a time."""
+        """Return the budget in steps; None for a budget in seconds."""
         settings = self.cell.settings
         return settings.budget.steps(settings.batch_size, flops.steps_within)
 
     def begin(self, steps: int | None) -> tuple[Model, Progress]:
-        """Build the model and seed its training, or take both up where the last checkpoint left them.
+        """Build the model and seed its training, or resume both from the last checkpoint.
 
         Args:
-            steps: how many there will be, as the model is told; None where nobody knows.
+            steps: the number of steps that the model is given; None if unknown.
         """
         model, progress = self._begun(steps)
         if self.ranks is not None:
@@ -84,23 +84,23 @@ class CellTraining:
         return model, progress
 
     def follow(self, steps: int | None, resumed: bool) -> Model:
-        """Build the model as a rank but the first, or take it up where the last checkpoint left it."""
+        """Build the model as a rank other than the first, or resume it from the last checkpoint."""
         model = self._seeded(steps)
         if resumed:
             checkpoint.restore(self.checkpoint_path, model, self.rank)
         return model
 
     def seed(self) -> None:
-        """Seed torch's global generators, from which a training step draws: another seed for each rank."""
+        """Seed torch's global generators, which a training step draws from: a different seed for each rank."""
         seeding.seed_global(self.cell.seed, "train", *(("rank", self.rank) if self.rank else ()))
 
     def count_flops(self, most: int = MOST_STEPS) -> Flops:
-        """Count the FLOPs of training steps and of a sampled item, on a model that is then thrown away.
+        """Count the FLOPs of training steps and of a sampled item, on a model that is then discarded.
 
         Args:
-            most: how many training steps to count at most.
+            most: the maximum number of training steps to count.
         """
-        model = self._build(None)  # a model may not know its steps before they are counted
+        model = self._build(None)  # the number of steps is not known before they are counted
         budget = self.cell.settings.budget
         allowed = budget.amount if budget.unit == "flop" else None
         ranks = self.cell.settings.ranks
@@ -116,12 +116,12 @@ class CellTraining:
         evaluate: Callable[[], dict[str, float]],
         steps: int | None,
     ) -> None:
-        """Train to the end of the budget, or to the targets where training is to stop there.
+        """Train to the end of the budget, or to the targets if training is to stop there.
 
         Args:
             model: from `begin`.
             progress: from `begin`; it is advanced in place.
-            evaluate: gives the numbers of each point of the curve.
+            evaluate: returns the numbers of each point of the curve.
             steps: as in `begin`.
         """
         settings = self.cell.settings
@@ -147,7 +147,7 @@ class CellTraining:
                 autosave.save(progress.to_json())
             if ending.asked:
                 points.tell()
-                self.events.notice(f"ends as it is told to, after step {progress.step:,}")
+                self.events.notice(f"stops as requested, after step {progress.step:,}")
                 ending.end()
             ending.window_ended()
 
@@ -172,7 +172,7 @@ class CellTraining:
         if schedule.window(progress):
             self.events.notice(f"target {', '.join(settings.target)} met: training ends after step {progress.step:,}")
         if autosave.is_worth_it():
-            autosave.save(progress.to_json())  # the last evaluation may take long, and may fail
+            autosave.save(progress.to_json())  # the last evaluation may take a long time, and may fail
 
     def targets_are_met(self, progress: Progress) -> bool:
         """Whether every target has been met somewhere along the curve."""
@@ -180,7 +180,7 @@ class CellTraining:
         return all(first_met(curve, Target.parse(text)) for text in self.cell.settings.target)
 
     def replayed_step(self, model: Model) -> ReplayedStep | None:
-        """Return what replays the model's steps from a CUDA graph; None where it is not asked for or not allowed."""
+        """Return the step that replays the model from a CUDA graph; None if it is not requested or not allowed."""
         if self.cell.settings.cuda_graph and not model.capturable:
             self.events.notice(
                 f"{self.plugin}: does not declare its steps capturable, so they run without a CUDA graph"
@@ -209,9 +209,9 @@ class CellTraining:
         try:
             progress = self._restored(model)
         except checkpoint.CheckpointError as error:
-            self.events.notice(f"{error}; training begins anew")
+            self.events.notice(f"{error}; training starts over")
             self._clear_checkpoint()
-            return self._seeded(steps), Progress()  # for part of the state may have been loaded
+            return self._seeded(steps), Progress()  # because part of the state may have been loaded
         self.events.notice(f"resumes after step {progress.step:,}")
         return model, progress
 
@@ -224,11 +224,11 @@ class CellTraining:
             return Progress.from_json(data)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(
-                f"checkpoint {self.checkpoint_path}: cannot be restored: its progress is of another kind"
+                f"checkpoint {self.checkpoint_path}: cannot be restored: its progress has the wrong type"
             ) from error
 
     def _clear_checkpoint(self) -> None:
-        """Make room for the next checkpoint: remove a file that is no good, move a folder in its place aside."""
+        """Make room for the next checkpoint: remove an invalid file, move a folder in its place aside."""
         path = self.checkpoint_path
         if path.is_dir() and not path.is_symlink():
             path.rename(tempfile.mkdtemp(dir=path.parent, prefix=f"{path.name}.aside-"))
@@ -244,7 +244,7 @@ class CellTraining:
         return model
 
     def before(self, model: Model) -> Callable[[], None] | None:
-        """Return what calls the hook `before_training`; None where the plugin has none."""
+        """Return a function that calls the hook `before_training`; None if the plugin has none."""
         return before_training(self.plugin, model, self.dataset.train, self.device)
 
     def batches(self) -> loop.Batches:

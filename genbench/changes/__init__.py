@@ -1,6 +1,6 @@
 """What changed between two sets of records, and whether it is a regression. Nothing here imports torch.
 
-The statistics are those of `genbench.records.statistics`; this package decides what may be compared with what.
+The statistics come from `genbench.records.statistics`; this package decides what may be compared with what.
 """
 
 from __future__ import annotations

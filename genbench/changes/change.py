@@ -1,4 +1,4 @@
-"""What happened to one number of one model between two sets of records, with its uncertainty."""
+"""How one number of one model changed between two sets of records, with its uncertainty."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Outcome = Literal[
 
 @dataclass(frozen=True)
 class Change:
-    """NEW against BASE in one number of one pair.
+    """NEW compared with BASE in one number of one pair.
 
-    `absolute` is NEW's mean minus BASE's, in the number's unit; `half_width` that of its 95% interval, where the
-    difference is what was tested. `relative` is the change as a share of BASE, `low` and `high` its 95% interval; None
-    where BASE cannot be told from 0, so that a share of it means nothing. `p_holm` is corrected over the comparisons
-    that the number's family holds. p-values and intervals are None where a side has fewer than two seeds, and for what
-    is timed; of that, `overlap` says whether the ranges of the two sets' seeds meet.
+    `absolute` is NEW's mean minus BASE's, in the number's unit; `half_width` is the half-width of its 95% interval, if
+    the difference is what was tested. `relative` is the change as a share of BASE, and `low` and `high` are its 95%
+    interval; they are None if BASE cannot be distinguished from 0, which would make a share of it meaningless. `p_holm`
+    is corrected over the comparisons in the number's family. p-values and intervals are None if a side has fewer than
+    two seeds, and for timed numbers; for the latter, `overlap` says whether the two sets' ranges over seeds overlap.
     """
 
     pair: Pair
@@ -57,12 +57,12 @@ class Change:
 
     @property
     def resolved(self) -> bool:
-        """Whether the two differ at the 5% level, family-wise; then the 95% interval excludes no change."""
+        """Whether the two differ at the 5% level, family-wise; if so, the 95% interval excludes zero change."""
         return is_resolved(self.p_holm)
 
     @property
     def outcome(self) -> Outcome:
-        """What can be said of the change, in a word or a few."""
+        """The conclusion about the change, in a few words."""
         if self.measure.is_timed:
             return self._in_these_runs
         if self.p is None:
@@ -85,10 +85,10 @@ class Change:
 
 
 def quality_change(pair: Pair, measure: Measure, column: Column) -> Change:
-    """Return the change of a quality number of one recipe: a difference of means, seed by seed where it can be.
+    """Return the change of a quality number of one recipe: a difference of means, paired by seed where possible.
 
-    Its relative form is that difference over the size of BASE's mean, with Fieller's interval, which holds the spread
-    of that mean too.
+    Its relative form is that difference over the magnitude of BASE's mean, with Fieller's interval, which includes the
+    uncertainty of that mean.
     """
     old, new = pair.base.values(column), pair.new.values(column)
     found = difference(new, old)
@@ -107,13 +107,13 @@ def quality_change(pair: Pair, measure: Measure, column: Column) -> Change:
 
 
 def cost_change(pair: Pair, measure: Measure) -> Change | None:
-    r"""Return the change of a cost as a ratio of geometric means over seeds; None where a side does not have it.
+    r"""Return the change of a cost as a ratio of geometric means over seeds; None if a side lacks it.
 
-    What is timed (seconds, items/s: of each seed's windows the median) has no interval and no p-value: the cells of a
-    set ran one after the other, so their seeds share what else the machine did meanwhile, and no number of seeds says
-    how another hour would differ. The logarithms of memory go by the t of two independent sets, so the interval is that
-    of a ratio: :math:`\exp(\bar d \pm h) - 1`; they are not paired, as a training seed decides nothing of it. Numbers
-    that are counted have no chance in them: any difference is a change, with one seed too.
+    Timed costs (seconds and items/s, as the median over each seed's windows) have no interval and no p-value: the cells
+    of a set ran one after another, so their seeds share whatever else the machine was doing, and no number of seeds
+    shows how another hour would differ. Memory is compared by a t-test of two independent sets on logarithms, so its
+    interval is that of a ratio: :math:`\exp(\bar d \pm h) - 1`; the sets are not paired, because the training seed does
+    not affect memory. Counted numbers have no randomness: any difference is a change, even with one seed.
     """
     old, new = _costs(pair.base, measure.name), _costs(pair.new, measure.name)
     if not old or not new:
@@ -124,7 +124,7 @@ def cost_change(pair: Pair, measure: Measure) -> Change | None:
         share = absolute / base.mean if base.mean else None
         p = 1.0 if absolute == 0 else 0.0
         return Change(pair, measure, base, other, absolute, 0.0, share, share, share, p, p, False)
-    is_ratio = min(*old.values(), *new.values()) > 0  # there is no ratio to nothing
+    is_ratio = min(*old.values(), *new.values()) > 0  # no ratio to zero
     if measure.is_timed:
         share = math.expm1(difference(_log(new), _log(old)).mean) if is_ratio else None
         overlap = min(new.values()) <= max(old.values()) and min(old.values()) <= max(new.values())
@@ -154,5 +154,5 @@ def _log(values: Mapping[int, float]) -> dict[int, float]:
 def _bounds(logs: Difference) -> Sequence[float | None]:
     if logs.half_width is None:
         return None, None
-    most = math.log(sys.float_info.max)  # two seeds that are far apart leave an interval that no float holds
+    most = math.log(sys.float_info.max)  # two seeds that are far apart give an interval beyond the range of a float
     return math.expm1(max(-most, logs.mean - logs.half_width)), math.expm1(min(most, logs.mean + logs.half_width))

@@ -1,4 +1,4 @@
-"""Every number of every pair: compared, or refused with what differs."""
+"""Compares every number of every pair, or refuses and names what differs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["Comparison", "compare"]
 
 Record = Mapping[str, Any]
 
-# What decides how fast a machine is. Its software is what a comparison may be about, so it is told, not refused.
+# What decides how fast a machine is. Software may be the very subject of a comparison, so it is listed, not refused.
 _MACHINE = ("device", "device_name", "processor", "cores", "threads", "jobs", "platform")
 _SOFTWARE = ("genbench", "commit", "torch", "python", "cuda")
-_ROUNDING = 1e-3  # as a share: what another processor's rounding may do to a control's number
+_ROUNDING = 1e-3  # relative: how far another processor's rounding may move a control's number
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two sets of records say of each other.
+    """The result of comparing two sets of records.
 
-    `one_sided` maps a pair to the names that only one of its sides measured, `names` holds every name of either set,
-    `models` every model's label, and each as label@dataset, `software` the versions that differ.
+    `one_sided` lists each pair and number that only one side measured, with that side; `names` holds every name in
+    either set, `models` every model's label, both alone and as label@dataset, and `software` the versions that differ.
     """
 
     pairing: Pairing
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def altered_controls(self) -> list[Change]:
-        """Controls whose main number is another one under the same recipe: measuring itself has changed."""
+        """Controls whose main number differs under the same recipe: the measurement itself has changed."""
         return [
             change
             for change in self.changes
@@ -60,12 +60,12 @@ class Comparison:
 def compare(base: Sequence[Record], new: Sequence[Record], terms: Sequence[Term] = ()) -> Comparison:
     """Compare two sets of records.
 
-    The p-values that `terms` decide by are corrected (Holm) over all of these terms and models: they are the tests of
-    one decision. Those of any other number are corrected over the models that have it.
+    The p-values on which `terms` decide are Holm-corrected over all of these terms and models, because together they
+    form one decision. Those of any other number are corrected over the models that have it.
 
     Args:
-        base: the records' data, finished and failed, of what was before.
-        new: of what is now.
+        base: the records' data, finished and failed, from before.
+        new: likewise, from after.
         terms: those of `--fail-on`.
     """
     declare(recipe for record in (*base, *new) for recipe in record["recipes"].values())
@@ -96,9 +96,9 @@ def compare(base: Sequence[Record], new: Sequence[Record], terms: Sequence[Term]
 
 
 def _one(pair: Pair, measure: Measure, other_machine: Mapping[str, tuple[Any, Any]]) -> Change | Refusal | str | None:
-    """Return the change; or why there is none; or the side that alone has the number; None where it tells nothing."""
+    """Return the change, why there is none, or the only side that has the number; None if nothing is to be reported."""
     if not pair.base.records or not pair.new.records:
-        return None  # the losses say it
+        return None  # reported as losses
     has = [_has(row, measure) for row in (pair.base, pair.new)]
     if not all(has):
         return "BASE" if has[0] else "NEW"
@@ -129,7 +129,7 @@ def _recipes(row: Row, metric: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _machines(pair: Pair) -> dict[str, tuple[Any, Any]]:
-    """Return the fields in which the machines differ, within a side too: seeds of two machines have no one speed."""
+    """Return the fields in which machines differ, even within a side: seeds from two machines have no common speed."""
     return _differing(pair.base.records, pair.new.records, _MACHINE)
 
 
@@ -145,7 +145,7 @@ def _differing(base: Iterable[Record], new: Iterable[Record], names: Iterable[st
 
 
 def _field(environment: Mapping[str, Any], name: str) -> Any:
-    if name == "device":  # which of several equal GPUs it was decides nothing
+    if name == "device":  # which of several identical GPUs it was makes no difference
         return str(environment.get(name)).partition(":")[0]
     return environment.get(name)
 
@@ -155,7 +155,7 @@ def _said(values: Sequence[Any]) -> Any:
 
 
 def _merged(refused: Iterable[Refusal]) -> list[Refusal]:
-    """Join refusals that say the same of several numbers or rows."""
+    """Join refusals that give the same cause for several numbers or rows."""
     by_cause: dict[str, list[Refusal]] = {}
     for refusal in refused:
         by_cause.setdefault(f"{refusal.what} {refusal.fields!r}", []).append(refusal)

@@ -19,25 +19,25 @@ from genbench.report.tables import markdown_table
 __all__ = ["FORMATS"]
 
 _FOOT = (
-    "± and the brackets are 95% intervals over training seeds, each of that number alone; p is corrected (Holm) for "
+    "± and brackets are 95% intervals over training seeds, each for that number only; p is Holm-corrected over "
     "{family}."
 )
 _FOOT_COSTS = (
     " Changes of speed and memory are ratios of geometric means. Times have no interval: the seeds of a set ran one "
-    "after the other and share what else the machine did. `genbench regress` times two revisions in turns."
+    "after another and share whatever else the machine was doing. `genbench regress` times two revisions alternately."
 )
-_GATED = "all checks of --fail-on together, and for any other number over the models"
-_FREE = "the models of each number"
+_GATED = "all --fail-on checks together, and for any other number over the models"
+_FREE = "the models that have each number"
 
 
 def as_table(shown: Shown) -> str:
-    """Return lines of plain text, the verdict last, where a terminal leaves the eye."""
+    """Return lines of plain text, with the verdict last, where a terminal user looks first."""
     first, others = split(shown)
     lines = [f"BASE  {visible(shown.base)}", f"NEW   {visible(shown.new)}"]
     for title, changes in _by_place(first).items():
         lines += ["", title, *_aligned([HEADER, *map(cells, changes)])]
     if others:
-        lines += ["", f"{len(others)} other numbers, where no model's change is resolved: --format json has them"]
+        lines += ["", f"{len(others)} other numbers, in which no model's change is resolved: see --format json"]
     if first:
         lines += ["", _foot(shown)]
     if said := remarks(shown.comparison):
@@ -48,7 +48,7 @@ def as_table(shown: Shown) -> str:
 
 
 def as_markdown(shown: Shown) -> str:
-    """Return a section of Markdown, the verdict first, the numbers that nobody asked for in a fold."""
+    """Return a section of Markdown, with the verdict first and the numbers that nobody asked for in a fold."""
     first, others = split(shown)
     parts = [f"## genbench compare: {text(headline(shown))}", f"{code(shown.base)} (BASE) and {code(shown.new)} (NEW)"]
     verdict = shown.verdict
@@ -69,7 +69,7 @@ def as_markdown(shown: Shown) -> str:
 
 
 def as_json(shown: Shown) -> str:
-    """Return the whole comparison as one JSON object; what is no finite number is null."""
+    """Return the whole comparison as one JSON object; numbers that are not finite are null."""
     comparison, verdict = shown.comparison, shown.verdict
     document = {
         "base": str(shown.base),

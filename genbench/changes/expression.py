@@ -2,11 +2,11 @@
 
     expression = term {"," term}
     term       = [MODEL ["@" DATASET] ":"] NAME (">" | "<") NUMBER ["%"]
-    MODEL      = a model's label, its options included: all up to the last ":" before the sign
-    NAME       = a number or a cost as records name it: letters, digits and "_", not beginning with a digit
-    NUMBER     = decimal, with a sign and an exponent if wanted
+    MODEL      = a model's label including its options: everything up to the last ":" before the sign
+    NAME       = a number or a cost as named in records: letters, digits and "_", not starting with a digit
+    NUMBER     = decimal, with an optional sign and exponent
 
-Blanks between the parts are passed over.
+Whitespace between the parts is ignored.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from genbench.errors import InputError, nearest
 
 __all__ = ["ExpressionError", "Term", "applying", "check_names", "parse"]
 
-_POINTED = 30  # characters shown either side of a fault
+_POINTED = 30  # characters shown on either side of a fault
 _BLANKS = re.compile(r"\s*")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-# No comma before the first colon: options come after it, and a term's end has one too. No sign, which ends the names.
+# No comma before the first colon: options come after it, and a comma also ends a term. No sign, which ends the names.
 _MODEL = re.compile(r"(?P<model>[^<>,:]+(?::[^<>]*)?):(?=[^<>:]*(?:[<>]|$))")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 class ExpressionError(InputError):
-    """An expression that cannot be read. `position` counts its characters from 1; `pointer` is two lines to show."""
+    """An expression that cannot be parsed. `position` counts its characters from 1; `pointer` is two lines to show."""
 
     def __init__(self, expression: str, offset: int, fault: str) -> None:
         self.position = offset + 1
@@ -40,17 +40,17 @@ class ExpressionError(InputError):
 
 @dataclass(frozen=True)
 class Term:
-    """One term: a change of `name` beyond `bound` fails.
+    """One term: it fails if `name` changes beyond `bound`.
 
     Args:
-        name: as records name it.
+        name: as named in records.
         sign: `>` fails above the bound, `<` below it.
-        bound: a share of BASE's mean where `relative` (5% is 0.05), else in the number's own unit.
+        bound: a share of BASE's mean if `relative` (5% is 0.05), otherwise in the number's own unit.
         relative: whether the term has a percent sign.
-        text: the term as it was written, without blanks.
-        offset: where it begins in the expression, from 0.
-        model: the label it is for, or label@dataset; empty where it is for every model.
-        name_offset: where its name begins.
+        text: the term as written, without whitespace.
+        offset: where it starts in the expression, from 0.
+        model: the label it applies to, or label@dataset; empty if it applies to every model.
+        name_offset: where its name starts.
     """
 
     name: str
@@ -63,15 +63,15 @@ class Term:
     name_offset: int = 0
 
     def passed_by(self, change: float) -> bool:
-        """Whether `change`, a share of BASE's mean where the term is relative, lies beyond the bound."""
+        """Whether `change`, a share of BASE's mean if the term is relative, lies beyond the bound."""
         return change > self.bound if self.sign == ">" else change < self.bound
 
 
 def parse(expression: str) -> list[Term]:
-    """Read an expression.
+    """Parse an expression.
 
     Raises:
-        ExpressionError: it cannot be read, or a bound is one that no change at all would already pass.
+        ExpressionError: it cannot be parsed, or a bound is one that zero change would already exceed.
 
     Example:
         >>> [(term.model, term.name, term.sign, term.bound, term.relative) for term in parse("fd > 5%, vae:ssim<-0.02")]
@@ -92,14 +92,14 @@ def parse(expression: str) -> list[Term]:
 
 
 def check_names(expression: str, terms: Collection[Term], known: Collection[str], models: Collection[str]) -> None:
-    """Refuse terms whose name, or whose model, neither set of records has.
+    """Refuse terms whose name or model is in neither set of records.
 
     Args:
         known: the names of numbers and costs.
-        models: labels, and each as label@dataset.
+        models: labels, both alone and as label@dataset.
 
     Raises:
-        ExpressionError: with the names nearest to it.
+        ExpressionError: naming the closest matches.
     """
     for term in terms:
         if term.model and term.model not in models:
@@ -113,8 +113,8 @@ def check_names(expression: str, terms: Collection[Term], known: Collection[str]
 def applying(terms: Sequence[Term], label: str, dataset: str) -> list[Term]:
     """Return the terms that judge this model on this dataset.
 
-    A term for label@dataset takes the place of one for the label, and that of one for every model, where the two are of
-    the same number and sign.
+    A term for label@dataset overrides one for the label, which overrides one for every model, if they have the same
+    number and sign.
     """
     ranked = ("", label, f"{label}@{dataset}")
     mine = [term for term in terms if term.model in ranked]
@@ -126,12 +126,12 @@ def applying(terms: Sequence[Term], label: str, dataset: str) -> list[Term]:
 
 
 def _shown(text: str) -> str:
-    """Return `text` with as many characters, of which each takes a place and none moves the cursor."""
+    """Return `text` with the same number of characters, none of which moves the cursor."""
     return "".join(" " if character.isspace() else character if character.isprintable() else "�" for character in text)
 
 
 def _pointer(expression: str, offset: int) -> str:
-    """Return the expression, or the part of it around `offset`, as one line, and a line with `^` below that place."""
+    """Return the expression, or the part around `offset`, as one line, and a line with `^` below that position."""
     start, end = max(0, offset - _POINTED), offset + _POINTED
     before, after = _shown(expression[start:offset]), _shown(expression[offset:end])
     left, right = "…" * (start > 0), "…" * (end < len(expression))
@@ -165,14 +165,14 @@ def _term(expression: str, offset: int) -> tuple[Term, int]:
 
 
 def _model(expression: str, start: int) -> tuple[str, int]:
-    """Return the model that a term names, or nothing, and where the name of its number begins."""
+    """Return the model that a term names, if any, and where the name of its number starts."""
     found = _MODEL.match(expression, start)
     return (found["model"].strip(), _skip(expression, found.end())) if found else ("", start)
 
 
 def _skip(expression: str, offset: int) -> int:
     blanks = _BLANKS.match(expression, offset)
-    assert blanks is not None  # it matches nothing too
+    assert blanks is not None  # it also matches the empty string
     return blanks.end()
 
 

@@ -1,4 +1,4 @@
-"""Whether a comparison fails: each term of `--fail-on` against each model, decided or said to be undecided."""
+"""Whether a comparison fails: each term of `--fail-on` for each model is decided or reported as undecided."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from genbench.changes.pairing import Pair
 __all__ = ["Judgement", "Verdict", "judge"]
 
 
-_TIMED = "two runs also differ by what else the machine did, so compare cannot decide; `genbench regress` can"
+_TIMED = "two runs also differ by whatever else the machine was doing, so compare cannot decide; `genbench regress` can"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a term says of one model: `why` is in words where there is no change to show."""
+    """The verdict of a term on one model; `why` gives the reason in words if there is no change to show."""
 
     term: Term
     subject: str
@@ -31,7 +31,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All judgements, the cells that NEW lost, whether no number of a model could be compared, and what follows."""
+    """All judgements, the cells that NEW lost, whether no number of a model could be compared, and the exit code."""
 
     judgements: tuple[Judgement, ...]
     lost_cells: tuple[Loss, ...]
@@ -43,7 +43,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """1 where something got worse; else 2 where something that was asked cannot be told; else 0."""
+        """1 if something got worse; else 2 if a requested check could not be decided; else 0."""
         if self.of("regression") or self.lost_cells:
             return 1
         return 2 if self.of("undecided") or self.nothing_compared else 0
@@ -52,12 +52,12 @@ class Verdict:
 def judge(comparison: Comparison, terms: Sequence[Term]) -> Verdict:
     """Judge a comparison.
 
-    A term that names a model judges it alone, in the place of a term of the same number for every model. A term fails
-    for a model when the change of the means lies beyond the bound and is resolved: its p-value, corrected over all
-    terms and models (Holm), is below 0.05, so its 95% interval excludes no change. A number that is finite in BASE and
-    not in NEW fails too. A term is undecided for a model that both sets hold where there is no interval (a single seed,
-    or a time), where the number was refused (another recipe or machine), where one set lacks it, or where it is
-    relative to a mean that cannot be told from 0. A cell that BASE finished and NEW failed is a regression whatever the
+    A term that names a model judges only that model and overrides a term of the same number for every model. A term
+    fails for a model if the change of the means lies beyond the bound and is resolved: its p-value, Holm-corrected over
+    all terms and models, is below 0.05, so its 95% interval excludes zero change. A number that is finite in BASE but
+    not in NEW also fails. For a model in both sets, a term is undecided if there is no interval (a single seed, or a
+    time), if the number was refused (another recipe or machine), if one set lacks it, or if it is relative to a mean
+    that cannot be distinguished from 0. A cell that finished in BASE and failed in NEW is a regression whatever the
     terms say.
     """
     judgements = [judgement for term in terms for judgement in _judged(comparison, term, terms)]
@@ -74,7 +74,7 @@ def _judged(comparison: Comparison, term: Term, terms: Sequence[Term]) -> Iterat
         rows = [] if refusal.numbers else [row for row in refusal.rows if term in applying(terms, *_label(row))]
         found += [Judgement(term, row, "undecided", None, refusal.what) for row in rows]
     yield from found
-    if not found and (mine or not meant):  # else terms that are closer have taken its place
+    if not found and (mine or not meant):  # otherwise more specific terms override it
         why = "not finished in both sets with" if term.model else "no model that both sets finished has"
         yield Judgement(term, term.model or "every model", "undecided", None, f"{why} {term.name}")
 
@@ -112,7 +112,10 @@ def _of_change(term: Term, subject: str, change: Change) -> Judgement:
         return Judgement(term, subject, "undecided", change, why)
     size = change.relative if term.relative else change.absolute
     if size is None:
-        why = f"BASE's mean cannot be told from 0, so a share of it means nothing; write {term.name}{term.sign}NUMBER"
+        why = (
+            "BASE's mean is indistinguishable from 0, so a share of it means nothing; "
+            f"write {term.name}{term.sign}NUMBER"
+        )
         return Judgement(term, subject, "undecided", change, why)
     if not term.passed_by(size):
         return Judgement(term, subject, "ok", change)

@@ -1,4 +1,4 @@
-"""What BASE finished and NEW did not."""
+"""What BASE finished but NEW did not."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["Loss", "losses"]
 
 @dataclass(frozen=True)
 class Loss:
-    """Seeds of a pair that BASE has finished and NEW has not: `number` is None where the whole cell failed, else the
-    number that is no finite one in NEW. `why` is the first failure's reason."""
+    """Seeds of a pair that BASE finished but NEW did not: `number` is None if the whole cell failed, otherwise the
+    number that is not finite in NEW. `why` is the reason of the first failure."""
 
     pair: Pair
     number: str | None
@@ -25,7 +25,7 @@ class Loss:
 
 
 def losses(pair: Pair) -> Iterator[Loss]:
-    """Give the cells of a pair that failed in NEW alone, and the numbers that are finite in BASE alone, by seed."""
+    """Yield the cells of a pair that failed only in NEW, and the numbers that are finite only in BASE, by seed."""
     before = {record["cell"]["seed"]: record for record in pair.base.records}
     after = {record["cell"]["seed"]: record for record in pair.new.records}
     failed = {record["cell"]["seed"]: record["failure"] or {} for record in pair.new.failed}

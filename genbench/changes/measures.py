@@ -1,4 +1,4 @@
-"""What of a record is compared: its quality numbers, and each cost by what its name says it is."""
+"""What is compared in a record: its quality numbers, and each cost as its name classifies it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Measure", "cost_value", "measures"]
 
 Kind = Literal["quality", "speed", "memory", "size", "cost"]
 
-# Counted, not timed: equal for all seeds and on every machine, so any difference is a change.
+# Counted, not timed: the same for all seeds and on every machine, so any difference is a change.
 _COUNTED = ("parameters", "train_flops_per_item", "sample_flops_per_item")
-# They follow from the budget and the settings; items a second says what is left of them.
+# These follow from the budget and the settings; items per second carries whatever else they say.
 _NO_COST = frozenset({"steps", "items", "sample_batch_size"})
 _ORDER = ("train_items_per_s", "sample_items_per_s")
 _KINDS: tuple[Kind, ...] = ("quality", "speed", "memory", "cost", "size")
@@ -23,7 +23,7 @@ _KINDS: tuple[Kind, ...] = ("quality", "speed", "memory", "cost", "size")
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that records hold, by its name there, with the better direction (None: neither)."""
+    """A number that records hold, under its name there, with the direction that is better (None: neither)."""
 
     name: str
     kind: Kind
@@ -31,25 +31,26 @@ class Measure:
 
     @property
     def of_machine(self) -> bool:
-        """Whether it says as much of the machine as of the model, so that two machines are never compared."""
+        """Whether it says as much about the machine as about the model, so that two machines are never compared."""
         return self.kind in ("speed", "memory", "cost")
 
     @property
     def is_timed(self) -> bool:
-        """Whether it says how fast the machine was just then, which the seeds of a run share; memory does not."""
+        """Whether it depends on how fast the machine was at that moment, which a run's seeds share; memory does not."""
         return self.kind in ("speed", "cost")
 
     @property
     def axis(self) -> str:
-        """The name with `↓` where lower is better, `↑` where higher is."""
+        """The name with `↓` if lower is better, `↑` if higher is."""
         return self.name + arrow(self.direction)
 
 
 def measures(records: Iterable[Mapping[str, Any]]) -> list[Measure]:
     """Return what the records hold: quality in reading order, then speed, memory, other costs and sizes.
 
-    A cost is known by its name: items or whatever else `_per_s`, higher is better; seconds, `_s`, and `_bytes`, lower
-    is better; parameters and FLOPs are counted; a cost of any other name has no direction and belongs to its machine.
+    A cost is classified by its name: for rates (`_per_s`), higher is better; for seconds (`_s`) and `_bytes`, lower is
+    better; parameters and FLOPs are counted; a cost with any other name has no direction and is specific to its
+    machine.
     """
     numbers: set[str] = set()
     costs: set[str] = set()
@@ -62,7 +63,7 @@ def measures(records: Iterable[Mapping[str, Any]]) -> list[Measure]:
 
 
 def cost_value(cost: Mapping[str, Any], name: str) -> float | None:
-    """Return a cost as one number: of windows their median; None where it is none.
+    """Return a cost as one number (the median, for a summary of windows); None if it is not a number.
 
     >>> cost_value({"train_items_per_s": {"median": 512.0, "p5": 500.0}}, "train_items_per_s")
     512.0

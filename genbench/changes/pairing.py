@@ -1,4 +1,4 @@
-"""Which rows of two sets of records are the same model on the same data under the same budget."""
+"""Finds the rows of two sets of records that are the same model on the same data under the same budget."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """A row of BASE and the row of NEW that it is compared with; `subject` is the one line that names no other pair."""
+    """A row of BASE and the row of NEW that it is compared with; `subject` is a one-line name that is unique to it."""
 
     dataset: str
     budget: str
@@ -29,17 +29,17 @@ class Pair:
 
     @property
     def is_model(self) -> bool:
-        """Whether it competes; a control does not."""
+        """Whether it is a competing model; a control is not."""
         return self.base.is_model
 
     @property
     def label(self) -> str:
-        """The label of both, which `name` may tell apart from another of the same label."""
+        """The label of both; `name` may add what distinguishes it from another row with the same label."""
         return str(self.base.cell["label"])
 
     @property
     def settings(self) -> dict[str, tuple[Any, Any]]:
-        """The settings in which the two differ, with both values: what the comparison is about."""
+        """The settings in which the two differ, with both values: the subject of the comparison."""
         return differing_fields(self.base.settings, self.new.settings)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What is not compared, and why: `numbers` of `rows` (all of them where empty), for the `fields` that differ."""
+    """What is not compared, and why: `numbers` of `rows` (all numbers if empty), because `fields` differ."""
 
     rows: tuple[str, ...]
     numbers: tuple[str, ...]
@@ -58,7 +58,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Pairing:
-    """The pairs; the rows, by name, that only one set has; and those that both have but that are not comparable."""
+    """The pairs, the rows (by name) that only one set has, and those that both have but that are not comparable."""
 
     pairs: tuple[Pair, ...]
     only_base: tuple[str, ...]
@@ -69,10 +69,10 @@ class Pairing:
 def pairing(base: Iterable[Record], new: Iterable[Record]) -> Pairing:
     """Pair the rows of two sets by dataset, label and budget.
 
-    Whatever else differs (the plugin's source, its version, the batch size, the training precision) is what a
-    comparison is made for: `Pair.settings` tells it. Unequal budgets are refused. Where a set holds a label more than
-    once under one budget, as after the model's source was edited, its rows are paired only if the other set holds the
-    same.
+    Whatever else differs (the plugin's source, its version, the batch size, the training precision) is the purpose of a
+    comparison and is listed in `Pair.settings`. Unequal budgets are refused. If a set holds a label more than once
+    under one budget, for example after the model's source was edited, its rows are paired only if the other set holds
+    the same ones.
     """
     ours, theirs = _by_label(base), _by_label(new)
     pairs: list[Pair] = []
@@ -93,7 +93,7 @@ def _by_label(records: Iterable[Record]) -> dict[_Key, _ByBudget]:
     for record in in_order(merged(records)):
         cell = record["cell"]
         is_model = cell["role"] == "model"
-        # A control does not train: it is the same one under any budget.
+        # A control does not train, so it is the same under any budget.
         budget = str(cell.get("budget")) if is_model else ""
         groups.setdefault((cell["dataset"]["name"], is_model, budget), []).append(record)
     found: dict[_Key, _ByBudget] = {}
@@ -127,7 +127,7 @@ def _pairs(key: _Key, ours: _ByBudget, theirs: _ByBudget) -> tuple[list[Pair], l
 
 
 def _equals(one: Sequence[Row], other: Sequence[Row]) -> list[Row] | None:
-    """Return for each row of `one` that of `other` with the same settings; None unless all have exactly one."""
+    """Return, for each row of `one`, the row of `other` with the same settings; None unless each has exactly one."""
     partners = [[row for row in other if row.settings == wanted.settings] for wanted in one]
     if len(one) != len(other) or any(len(found) != 1 for found in partners):
         return None

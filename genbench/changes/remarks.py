@@ -1,4 +1,4 @@
-"""What a reader must know beside the figures: what was lost, what was not compared and why, what else differs."""
+"""What a reader must know besides the figures: what was lost, what was not compared and why, what else differs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LONG = 16
 
 
 def remarks(comparison: Comparison) -> list[str]:
-    """Return them, one line each."""
+    """Return the remarks, one line each."""
     lines = [
         f"failed in NEW: {loss.pair}, {seeds(loss.seeds)}: {loss.why}"
         for loss in comparison.losses
         if loss.number is None
     ]
     lines += [
-        f"failed in NEW in one run and finished in another, whose numbers are compared: {pair}, {seeds(twice)}"
+        f"failed in one run of NEW but finished in another, whose numbers are compared: {pair}, {seeds(twice)}"
         for pair in comparison.pairing.pairs
         if (twice := _failed_once(pair))
     ]
@@ -49,14 +49,14 @@ def remarks(comparison: Comparison) -> list[str]:
         lines.append(f"software: {_fields(comparison.software)}")
     lines += [
         f"the control {change.pair.name} has {change.measure.name} {plain(change.base.mean)} in BASE and "
-        f"{plain(change.new.mean)} in NEW: the measurement itself has changed, so no change can be put down to a model"
+        f"{plain(change.new.mean)} in NEW: the measurement itself has changed, so no change can be ascribed to a model"
         for change in comparison.altered_controls
     ]
     return lines
 
 
 def _shared(title: str, comparison: Comparison, say: Callable[[Pair], str]) -> list[str]:
-    """Return one line for each thing that is said of several pairs."""
+    """Return one line for each statement, naming all the pairs that it applies to."""
     owners: dict[str, list[str]] = {}
     for pair in comparison.pairing.pairs:
         if said := say(pair):
@@ -77,7 +77,7 @@ def _other_seeds(pair: Pair) -> str:
 
 
 def _refused(refusal: Refusal) -> str:
-    """Return what was not compared, and the fields that differ with both values."""
+    """Return what was not compared, with the differing fields and both their values."""
     rows = _listed(refusal.rows, _MOST_ROWS, "rows")
     numbers = f": {_listed(refusal.numbers, _MOST_NUMBERS, 'numbers')}" if refusal.numbers else ""
     fields = f": {_fields(refusal.fields)}" if refusal.fields else ""

@@ -13,10 +13,10 @@ __all__ = ["read_set"]
 
 
 def read_set(path: Path) -> list[Record]:
-    """Read the records of a folder, or of a baseline file.
+    """Read the records of a folder or a baseline file.
 
     Raises:
-        InputError: there are none, or one of them cannot be trusted: a comparison has no use for half a set.
+        InputError: there are none, or one of them cannot be trusted: half a set is of no use to a comparison.
     """
     if path.is_file():
         return read_baseline(path)

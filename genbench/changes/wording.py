@@ -1,4 +1,4 @@
-"""The words of a comparison, as a terminal shows them: Markdown escapes them, and JSON has the figures instead."""
+"""The wording of a comparison, as a terminal shows it: Markdown escapes it, and JSON has the figures instead."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORDS = {"regression": "REGRESSION", "undecided": "NOT DECIDED", "ok": "ok"}
 
 @dataclass(frozen=True)
 class Shown:
-    """What a document shows: where the two sets are from, what they say of each other, and what follows."""
+    """What a document shows: where the two sets come from, their comparison, and the verdict."""
 
     base: Path
     new: Path
@@ -40,7 +40,7 @@ def headline(shown: Shown) -> str:
     if worse:
         parts.append(f"{worse} of {len(verdict.judgements)} checks failed")
     if lost := sum(len(loss.seeds) for loss in verdict.lost_cells):
-        parts.append(f"{lost} cell{'s' if lost > 1 else ''} that BASE finished failed in NEW")
+        parts.append(f"{lost} cell{'s' if lost > 1 else ''} that finished in BASE failed in NEW")
     if undecided:
         parts.append(f"{undecided} of {len(verdict.judgements)} checks could not be decided")
     if verdict.nothing_compared:
@@ -56,9 +56,9 @@ def headline(shown: Shown) -> str:
 
 
 def split(shown: Shown) -> tuple[list[Change], list[Change]]:
-    """Return the models' changes that a reader wants first, and their others with what controls changed in.
+    """Return the models' changes that a reader wants first, and the others, with those of controls.
 
-    First: the headline numbers, items a second, memory, what `--fail-on` names, and whatever is resolved.
+    First come the headline numbers, items per second, memory, what `--fail-on` names, and whatever is resolved.
     """
     changes = [change for change in shown.comparison.changes if change.pair.is_model]
     first = [change for change in changes if _wanted(change, shown.terms)]
@@ -68,7 +68,7 @@ def split(shown: Shown) -> tuple[list[Change], list[Change]]:
 
 
 def cells(change: Change) -> tuple[str, ...]:
-    """Return a change as one line of a table with the header `HEADER`, its texts unescaped."""
+    """Return a change as one row of a table with the header `HEADER`, unescaped."""
     return (
         change.pair.name,
         change.measure.axis,
@@ -81,7 +81,7 @@ def cells(change: Change) -> tuple[str, ...]:
 
 
 def change_text(change: Change) -> str:
-    """Return a change with its interval: in percent, or in the number's own unit where percents mean nothing."""
+    """Return a change with its interval: in percent, or in the number's own unit if percentages mean nothing."""
     if change.outcome == "equal":
         return "0"
     if change.relative is None:
@@ -93,7 +93,7 @@ def change_text(change: Change) -> str:
 
 
 def judgement_text(judgement: Judgement) -> str:
-    """Return what a term says of a model, in a line."""
+    """Return a term's verdict on a model, in one line."""
     said = [judgement.why] if judgement.why else []
     if judgement.change:
         said.insert(0, change_text(judgement.change))
@@ -117,7 +117,7 @@ def _wanted(change: Change, terms: Sequence[Term]) -> bool:
 
 
 def _open_end(term: Term, change: Change) -> str | None:
-    """Return the end of the interval where it lies beyond a bound that the change itself keeps: what stays unseen."""
+    """Return the end of the interval if it exceeds a bound that the change itself respects: what may go unseen."""
     upwards = term.sign == ">"
     if term.relative:
         end = change.high if upwards else change.low

@@ -1,1 +1,1 @@
-"""What a trained model, a control or a folder is worth: samples, and the numbers that are measured on them."""
+"""How good a trained model, a control or a folder is: samples, and the numbers that are measured on them."""

@@ -1,10 +1,9 @@
-"""The controls: models that are no models, and anchor a table.
+"""The controls: stand-ins for a model that anchor a table.
 
-`real` draws held-out items: the floor that a distance has at this sample count. `gaussian` knows the pixels' mean and
-covariance of images and nothing else, or the long-term spectrum of clips; `ngram` knows which symbols of texts follow
-two others. `noise` knows nothing, and `silence` is a clip without a sound, which some embeddings score well.
-`copycat` replays training items: the best distance there is, and no generative model, which is what the memorisation
-metrics must catch.
+`real` draws held-out items: the floor of a distance at this sample count. `gaussian` knows only the mean and covariance
+of the pixels of images, or the long-term spectrum of clips; `ngram` knows which symbols of texts follow two others.
+`noise` knows nothing, and `silence` is a clip without sound, which some embeddings score well. `copycat` replays
+training items: the best possible distance, but not a generative model, which the memorisation metrics must catch.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ __all__ = ["draw", "rows"]
 
 
 def draw(name: str, dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    """Draw `count` items, (count, ...) as they are stored."""
+    """Draw `count` items, (count, ...) as stored."""
     return _DRAW[name](dataset, count, generator)
 
 
@@ -37,15 +36,15 @@ def _copycat(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor
 
 
 def rows(split: Split, count: int, generator: torch.Generator) -> Tensor:
-    """Draw rows of a split, (count,) int64, without replacement as far as it goes, then start over."""
+    """Draw rows of a split, (count,) int64, without replacement until it is exhausted, then start over."""
     rounds = -(-count // len(split))
     return torch.cat([_order(split, generator) for _ in range(rounds)])[:count]
 
 
 def _order(split: Split, generator: torch.Generator) -> Tensor:
-    """Return a random order of a split; with labels, one whose every beginning has the classes in their proportions.
+    """Return a random order of a split; with labels, one whose every prefix has the classes in their proportions.
 
-    The best copy keeps the proportions: left to chance, they would decide its distance more than the images do.
+    The best copy keeps the proportions: left to chance, they would affect its distance more than the images do.
     """
     return balanced_order(len(split), split.labels, generator)
 
@@ -65,7 +64,7 @@ def _gaussian(dataset: Dataset, count: int, generator: torch.Generator) -> Tenso
 
 def _of_pixels(items: Tensor, count: int, generator: torch.Generator) -> Tensor:
     statistics = _pixel_statistics(items.flatten(1))
-    factor = statistics.factor  # (r, pixels), its square the covariance
+    factor = statistics.factor  # (r, pixels), whose square is the covariance
     return torch.randn(count, len(factor), generator=generator, dtype=torch.float64) @ factor + statistics.mean
 
 
@@ -73,7 +72,7 @@ def _of_spectrum(items: Tensor, count: int, generator: torch.Generator) -> Tenso
     return coloured_noise.fit(items).draw(count, generator)
 
 
-# Of clips a covariance of all samples is neither affordable nor meant.
+# For clips, a covariance over all samples is neither affordable nor intended.
 _GAUSSIANS: dict[str, Callable[[Tensor, int, torch.Generator], Tensor]] = {"image": _of_pixels, "audio": _of_spectrum}
 
 
@@ -87,10 +86,10 @@ def _pixel_statistics(pixels: Tensor) -> GaussianStatistics:
     count, size = pixels.shape
     if count <= size:
         return GaussianStatistics.from_features(pixels.float())
-    from genbench.metrics.moments import FeatureMoments  # imports torchmetrics, for four seconds
+    from genbench.metrics.moments import FeatureMoments  # imports torchmetrics, which takes four seconds
 
     moments = FeatureMoments(size)
-    for chunk in pixels.split(4096):  # a memory-mapped split is never held whole
+    for chunk in pixels.split(4096):  # a memory-mapped split is never loaded whole
         moments.update(chunk.float())
     return moments.compute()
 

@@ -1,7 +1,7 @@
-"""Items and a reference to named numbers, each with its recipe.
+"""From items and a reference to named numbers, each with its recipe.
 
 One pass: every item goes through the extractor once, and every metric reads those features. Reference features are
-cached by content, so a second model on the same data pays nothing.
+cached by content, so a second model on the same data costs nothing extra.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from genbench.seeding import generator
 __all__ = ["Evaluator", "Number", "Reference", "reference_for"]
 
 Emit = Callable[[dict[str, Any]], None]
-SEED = 0  # of subsets and splits within metrics: one for all, so that it never tells two recipes apart
+SEED = 0  # for subsets and splits within metrics: one for all, so that it never makes two recipes differ
 READS_FEATURES = {"samples", "sample_logits"}
 
 
 @dataclass(frozen=True)
 class Number:
-    """A value, the short id of its recipe, and how far it would move were other samples drawn, where that is known."""
+    """A value, the short id of its recipe, and, if known, how far it would move if other samples were drawn."""
 
     value: float
     recipe: str
@@ -59,10 +59,10 @@ class Reference:
     """Features of the training split and of the held-out split.
 
     Args:
-        train: none where there is a `gaussian`.
-        held_out: none where nothing is held out.
-        gaussian: mean and covariance of the training features, where they are given in the features' place.
-        described: what a recipe says of the training split, where that is not a dataset's.
+        train: empty where there is a `gaussian`.
+        held_out: empty where nothing is held out.
+        gaussian: mean and covariance of the training features, where these are given instead of the features.
+        described: what a recipe records about the training split, where it is not a dataset's.
     """
 
     train: Features
@@ -74,13 +74,13 @@ class Reference:
 def reference_for(
     dataset: Dataset, extractor: Extractor, emit: Emit = lambda event: None, limit: int | None = None
 ) -> Reference:
-    """Return the reference features, from the cache where they are, else extracted and cached.
+    """Return the reference features, from the cache if present, else extracted and cached.
 
     Args:
-        dataset: whose first items of either split are the reference.
-        extractor: what extracts their features.
+        dataset: the first items of each of its splits are the reference.
+        extractor: extracts their features.
         emit: called with progress events.
-        limit: how many items of a split, at most; None is `REFERENCE_LIMIT`.
+        limit: maximum number of items per split; None is `REFERENCE_LIMIT`.
     """
     limit = REFERENCE_LIMIT if limit is None else limit
     parts = {}
@@ -93,7 +93,7 @@ def reference_for(
 
 
 def _cached(path: Path, count: int) -> Features | None:
-    """Return cached features; what is not whole and finite is as good as none."""
+    """Return cached features; incomplete or non-finite ones are ignored."""
     tensors = read_cached(path)
     found = tensors.get("features")
     if found is None or len(found) != count or not torch.isfinite(found).all():
@@ -122,7 +122,7 @@ def _extract(path: Path, items: Tensor, extractor: Extractor, what: str, emit: E
 
 
 class Evaluator:
-    """Scores sets of items against one dataset, and keeps the recipe of every number it has given."""
+    """Scores sets of items against one dataset, and keeps the recipe of every number it has returned."""
 
     def __init__(
         self,
@@ -132,14 +132,14 @@ class Evaluator:
         metrics: Sequence[Metric] | None = None,
         fields: Mapping[str, RecipeValue] | None = None,
     ) -> None:
-        """Take what all sets of items have in common.
+        """Store what all sets of items have in common.
 
         Args:
             dataset: the reference.
             extractor: of features.
             reference: features of the dataset.
-            metrics: what is measured; None is the default.
-            fields: what the recipe says of how the items were read, beyond what is so of every dataset.
+            metrics: what to measure; None is the default.
+            fields: what the recipe records about how the items were read, beyond what holds for every dataset.
         """
         self.metrics = select((), dataset.kind.name) if metrics is None else metrics
         self.dataset = dataset
@@ -147,9 +147,9 @@ class Evaluator:
         self.reference = reference
         self._fields = dict(fields or {})
         self.recipes: dict[str, dict[str, Any]] = {}
-        # Called as each metric begins, with None at the end.
+        # Called as each metric begins, and with None at the end.
         self.watch: Callable[[str | None], None] = lambda part: None
-        self.extract: Callable[[Extractor, Tensor], Features] = extract  # what several ranks may share
+        self.extract: Callable[[Extractor, Tensor], Features] = extract  # several ranks may share the work
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
         self._limit = max(REFERENCE_LIMIT, len(reference.train.features))
         self._statistics_path = _cache_path(
@@ -177,15 +177,15 @@ class Evaluator:
         features: Features | None = None,
         **more: Any,
     ) -> dict[str, Number]:
-        """Return every number that can be had of these items, or with `curve` those that make a curve, without errors.
+        """Return every number available for these items, or with `curve` those of a curve, without errors.
 
         Args:
-            items: (N, ...) as they are stored.
-            labels: (N,) int64 that a conditional model was asked for, or None.
-            features: of the items, where they have been extracted.
+            items: (N, ...) as stored.
+            labels: (N,) int64 that were requested from a conditional model, or None.
+            features: of the items, if already extracted.
             more: further fields of `Evidence`: originals and reconstructions, log_likelihoods, samples_held_out.
 
-        A number that the items are too few for is left out; `missing` says why.
+        A number for which there are too few items is left out; `missing` says why.
         """
         self.missing.clear()
         with world.settled(), giving_back():
@@ -212,14 +212,14 @@ class Evaluator:
             numbers |= {names[name]: Number(value, recipe, errors.get(name)) for name, value in values.items()}
         self.watch(None)
         if set(self._statistics.tensors) != known:
-            with contextlib.suppress(InputError):  # the next model computes them again; what was trained is not lost
+            with contextlib.suppress(InputError):  # the next model recomputes them; the training is not lost
                 write_cached(self._statistics_path, self._statistics.tensors)
         return numbers
 
     def floor(self, count: int) -> dict[str, Number]:
-        """Return the numbers of as many held-out items, from their cached features; none where none are held out.
+        """Return the numbers for as many held-out items, from their cached features; none where none are held out.
 
-        They are drawn and tested as those of the control `real` are, repeated where there are fewer than `count`.
+        They are drawn and tested like those of the control `real`, repeated where there are fewer than `count`.
         """
         features, split = self.reference.held_out, self.dataset.held_out
         known = len(features.features)
@@ -259,7 +259,7 @@ class Evaluator:
         return Evidence(**{**fields, **more})
 
     def _recipe(self, metric: Metric, evidence: Evidence) -> str:
-        """Keep the recipe of a metric's numbers, and return its short id."""
+        """Store the recipe of a metric's numbers, and return its short id."""
         recipe: dict[str, Any] = {
             "metric": metric.name,
             "metric_version": metric.version,

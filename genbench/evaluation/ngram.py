@@ -1,4 +1,4 @@
-"""A smoothed n-gram model of texts: what a control knows that has seen which symbols follow each other."""
+"""A smoothed n-gram model of texts: a control that knows only which symbols follow each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 __all__ = ["ORDER", "SMOOTHING", "NGram", "fit"]
 
 ORDER = 3  # a symbol is drawn given the two before it
-SMOOTHING = 0.01  # added to each count, as if every symbol had been seen so often in every context
+SMOOTHING = 0.01  # added to each count, as if every symbol had been seen that often in every context
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class NGram:
 
     Args:
         levels: V, the size of the vocabulary.
-        contexts: (K,) int64, ascending: the contexts that were seen, as numbers.
-        starts: (K + 1,) int64: where the symbols behind each begin in `followers`.
+        contexts: (K,) int64, ascending: the contexts that occurred, as numbers.
+        starts: (K + 1,) int64: where the followers of each context begin in `followers`.
         followers: (T,) int64: every symbol that followed, context by context.
     """
 
@@ -30,7 +30,7 @@ class NGram:
     followers: Tensor
 
     def draw(self, count: int, length: int, generator: torch.Generator) -> Tensor:
-        """Draw texts, (count, length) int16 with nothing behind the end."""
+        """Draw texts, (count, length) int16, zero after the end."""
         items = torch.zeros(count, length, dtype=torch.int16)
         context = torch.zeros(count, dtype=torch.int64)
         written = torch.ones(count, dtype=torch.bool)
@@ -42,9 +42,9 @@ class NGram:
         return items
 
     def _next(self, context: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the symbol behind each of (N,) contexts: one that followed, or for the smoothing's share any symbol.
+        """Draw the symbol after each of (N,) contexts: one that followed it, or any symbol for the smoothing's share.
 
-        A context that was never seen has the symbols of all contexts behind it.
+        A context that never occurred is followed by the symbols of all contexts.
         """
         place = torch.searchsorted(self.contexts, context).clamp_(max=len(self.contexts) - 1)
         known = self.contexts[place] == context
@@ -52,7 +52,7 @@ class NGram:
         seen = torch.where(known, self.starts[place + 1], len(self.followers)) - first
         uniform = torch.rand(len(context), 2, generator=generator, dtype=torch.float64)
         total = seen + SMOOTHING * self.levels
-        picked = (uniform[:, 0] * total).long()  # beyond `seen` lies the smoothing's share
+        picked = (uniform[:, 0] * total).long()  # the smoothing's share lies beyond `seen`
         follower = self.followers[first + torch.minimum(picked, seen - 1)]
         return torch.where(uniform[:, 0] * total < seen, follower, (uniform[:, 1] * self.levels).long())
 
@@ -60,7 +60,7 @@ class NGram:
 def fit(texts: Tensor, levels: int) -> NGram:
     """Find which symbols follow which `ORDER - 1` others; the beginning of a text is a context of ends.
 
-    Drawing from them with additive smoothing (G. J. Lidstone, 1920) is drawing one of the symbols that followed.
+    Drawing with additive smoothing (G. J. Lidstone, 1920) amounts to drawing one of the symbols that followed.
 
     Args:
         texts: (N, L) tokens, N ≥ 1.
@@ -81,6 +81,6 @@ def fit(texts: Tensor, levels: int) -> NGram:
 
 
 def _pushed(context: Tensor, token: Tensor, levels: int) -> Tensor:
-    """Return the context behind a symbol: the last `ORDER - 1` symbols as the digits of a number."""
+    """Return the context after a symbol: the last `ORDER - 1` symbols as the digits of a number."""
     pushed: Tensor = (context * levels + token) % int(levels ** (ORDER - 1))
     return pushed

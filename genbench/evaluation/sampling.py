@@ -1,4 +1,4 @@
-"""Draws items from a model in batches, checks what it gave, and stores them as their kind does."""
+"""Draws items from a model in batches, checks what it returned, and stores them as their kind does."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from genbench.training.checksum import checksum
 
 __all__ = ["BATCH", "check", "draw", "draw_labels", "prepare", "trained_parameters", "untouched"]
 
-BATCH = 250  # part of a number's identity: the generator's use depends on how many items a call asks for
+BATCH = 250  # part of a number's identity: the generator's use depends on how many items a call requests
 
 
 def draw_labels(split: Split, count: int, generator: torch.Generator) -> Tensor | None:
-    """Draw `count` labels (int64, on the CPU) by the split's own frequencies; None for a split without labels."""
+    """Draw `count` labels (int64, on the CPU) with the split's own frequencies; None for a split without labels."""
     if split.labels is None:
         return None
     return split.labels[torch.randint(len(split), (count,), generator=generator)]
@@ -30,12 +30,12 @@ def draw_labels(split: Split, count: int, generator: torch.Generator) -> Tensor 
 
 @contextlib.contextmanager
 def untouched(plugin: Plugin, model: Model, hooks: str) -> Iterator[None]:
-    """Raise `PluginError` where the block changes what is trained: it would be trained off the clock.
+    """Raise `PluginError` if the block changes anything that is trained: that would be training off the clock.
 
     Args:
-        plugin: what the message names.
-        model: whose parameters are looked at: those that require gradients, and those that an optimizer holds.
-        hooks: that the block calls.
+        plugin: named in the message.
+        model: the parameters that require gradients or that an optimizer holds are watched.
+        hooks: the hooks that the block calls.
     """
     before = {name: int(checksum(value)) for name, value in trained_parameters(model).items()}
     yield
@@ -43,7 +43,7 @@ def untouched(plugin: Plugin, model: Model, hooks: str) -> Iterator[None]:
     changed = next((name for name in after if before.get(name) != int(checksum(after[name]))), None)
     if changed is not None:
         raise PluginError(
-            f"{plugin}: {hooks} changed {changed}, which is trained; train in train_step alone, where time and FLOPs "
+            f"{plugin}: {hooks} changed {changed}, which is trained; train only in train_step, where time and FLOPs "
             "are counted, and keep in buffers what is fitted for sampling"
         )
 
@@ -77,14 +77,14 @@ def draw(
     device: torch.device,
     after_batch: Callable[[int], None] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Draw `count` items: (count, ...) as they are stored, and the labels asked for (int64 or None), both on the CPU.
+    """Draw `count` items: (count, ...) as stored, and the requested labels (int64 or None), both on the CPU.
 
     Args:
-        seed: of the generators that the labels and the plugin draw from.
+        seed: seeds the generators from which the labels and the plugin draw.
         after_batch: called with the number of items after each batch.
 
     Raises:
-        PluginError: `sample` gave another shape or type, a NaN, or values outside [-1, 1].
+        PluginError: `sample` returned another shape or type, a NaN, or values outside [-1, 1].
     """
     labels = draw_labels(dataset.train, count, seeding.generator(seed, "sample labels"))
     generator = seeding.generator(seed, "sample", device=device)
@@ -103,7 +103,7 @@ def draw(
 
 
 def check(plugin: Plugin, hook: str, kind: Kind, returned: object, expected: Sequence[int]) -> Tensor:
-    """Return what a hook returned as a plain tensor; raise `PluginError` unless it is such a batch."""
+    """Return a hook's result as a plain tensor; raise `PluginError` unless it is such a batch."""
     try:
         return kind.check(returned, expected)
     except Misfit as error:

@@ -1,4 +1,4 @@
-"""Which metrics are measured: the names that a user gives, found in the table. Imports no torch."""
+"""Which metrics are measured: looks up the names that a user gives in the table. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["names_in", "select"]
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Return the names of a list with commas.
+    """Return the names in a comma-separated list.
 
     >>> names_in("fd, kid")
     ('fd', 'kid')
@@ -26,20 +26,20 @@ def names_in(text: str) -> tuple[str, ...]:
 def select(
     names: Sequence[str] = (), kind: str | None = None, plugins_from: Sequence[str] | None = None
 ) -> tuple[Metric, ...]:
-    """Return the metrics that are asked for, in the table's order, and behind them those that plugins bring.
+    """Return the requested metrics, in the table's order, followed by those that plugins bring.
 
-    A plugin's metric is measured only where it is asked for, by the name of its entry point.
+    A plugin's metric is measured only where it is requested, by the name of its entry point.
 
     Args:
-        names: of methods (`kernel_distance`) or of their numbers (`kid`, `fid`): these alone are measured. With a plus
-            before each (`+cas`) they are added to the default. None at all is the default.
-        kind: of the items that are measured; None where that is not known yet: then names are checked, and plugins
+        names: of methods (`kernel_distance`) or of their numbers (`kid`, `fid`): only these are measured. With a plus
+            before each (`+cas`) they are added to the default. Without names, the default.
+        kind: of the items that are measured; None where it is not known yet: then names are checked, and plugins are
             found but not imported, and left out of what is returned. The default is what is valid for the kind.
         plugins_from: distributions whose metrics may be loaded; None for all.
 
     Raises:
-        InputError: a name that no method or number has, names with and without a plus, a metric of another kind, or a
-            plugin's that cannot be loaded.
+        InputError: a name that no method or number has, a mix of names with and without a plus, a metric for another
+            kind, or a plugin's that cannot be loaded.
 
     Example:
         >>> [metric.name for metric in select(["kid", "fid"])]
@@ -58,7 +58,7 @@ def select(
     for metric in chosen:
         if not _fits(metric, kind):
             takes = " and ".join(NOUNS[each] for each in metric.kinds or ())
-            raise InputError(f"metric {metric.name!r} is for {takes}, and these are {NOUNS[str(kind)]}; leave it out")
+            raise InputError(f"metric {metric.name!r} is for {takes}, but these are {NOUNS[str(kind)]}; leave it out")
     return chosen
 
 
@@ -97,5 +97,5 @@ def _brought(names: Sequence[str], kind: str | None, plugins_from: Sequence[str]
 
 
 def _names(metric: Metric) -> list[str]:
-    """The method's name and those of its numbers."""
+    """The name of the method and those of its numbers."""
     return [metric.name, *(name for value in metric.values for name in value.names)]

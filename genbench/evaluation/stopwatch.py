@@ -1,4 +1,4 @@
-"""Seconds by part of a task that has many, such as the metrics of one evaluation."""
+"""Seconds per part of a task that has many, such as the metrics of one evaluation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Stopwatch"]
 
 
 class Stopwatch:
-    """Called with the name of each part as it begins, and with None at the end, it adds up their seconds.
+    """Adds up the seconds of each part: called with a part's name as it begins, and with None at the end.
 
     Args:
         clock: seconds from an arbitrary point.

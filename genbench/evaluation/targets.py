@@ -1,4 +1,4 @@
-"""Which targets can be met: numbers that curves hold, towards their better side. Imports no torch."""
+"""Which targets can be met: numbers that curves contain, towards their better side. Imports no torch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_targets(texts: Sequence[str]) -> list[Target]:
     """Return the targets, each once, in their order.
 
     Raises:
-        InputError: one cannot be read, names no number, one without a direction, one that curves do not hold, or asks
-            for the worse side.
+        InputError: a target cannot be read, names an unknown number, one without a direction or one that curves do not
+            contain, or asks for the worse side.
     """
     return list(dict.fromkeys(_read(text) for text in texts))
 
@@ -31,8 +31,8 @@ def check_benchmark(benchmark: Benchmark) -> None:
     """Refuse targets that no cell of a benchmark can meet, or that have no effect.
 
     Raises:
-        InputError: as `read_targets`; a number that is not measured; a ratio without the control `real`; a ratio, or no
-            target, to stop at.
+        InputError: as `read_targets`; a number that is not measured; a ratio without the control `real`; stopping at a
+            ratio, or without a target.
     """
     settings = benchmark.settings
     targets = read_targets(settings.target)
@@ -46,13 +46,13 @@ def check_benchmark(benchmark: Benchmark) -> None:
             raise InputError(f"target '{target}': needs the control real; add --control real, or give {target.number}")
         if target.is_ratio and settings.stop_at_target:
             raise InputError(
-                f"target '{target}': no cell can stop there, as none knows in training what the control real scores; "
+                f"target '{target}': no cell can stop there, as none knows the score of the control real in training; "
                 f"give a target of {target.number}"
             )
 
 
 def check_measured(settings: Settings, kind: str, earned: Mapping[str, str], dataset: str) -> None:
-    """Refuse to stop at a target that no curve on this dataset holds: of another kind of items, or of another network.
+    """Refuse to stop at a target that no curve on this dataset contains: for other kinds of items or other networks.
 
     Args:
         settings: of the cells.
@@ -83,11 +83,11 @@ def _read(text: str) -> Target:
             raise InputError(f"target '{target}': unknown number{nearest(target.name, known)}")
         named = ", ".join(name for name in known if _direction(name))
         raise InputError(
-            f"target '{target}': {target.name} is measured at the end of training alone; along curves are {named}"
+            f"target '{target}': {target.name} is measured only at the end of training; curves contain {named}"
         )
     direction = _direction(target.name)
     if direction is None:
-        raise InputError(f"target '{target}': {target.name} has no better side, so it can be no target")
+        raise InputError(f"target '{target}': {target.name} has no better side, so it cannot be a target")
     if target.sign != _SIGNS[direction]:
         better = f"{target.name}{_SIGNS[direction]}{target.bound:.15g}"
         raise InputError(f"target '{target}': {direction} {target.name} is better; write {better}")

@@ -1,4 +1,4 @@
-"""Draws from a trained model and measures it, off the clock and without a trace in what training draws from."""
+"""Draws from a trained model and measures it, off the clock and without affecting the random state of training."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from genbench.training.passes import passes
 __all__ = ["Evaluation", "Outcome"]
 
 Emit = Callable[[dict[str, Any]], None]
-ABOVE_ZERO = 1e-3  # nats that rounding may add to a probability of 1
-SAMPLING_S = 0.5  # how long sampling is timed at least
+ABOVE_ZERO = 1e-3  # nats by which rounding may exceed a probability of 1
+SAMPLING_S = 0.5  # minimum duration of timed sampling
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one evaluation found: the numbers, and the items (N, ...) that they were taken from."""
+    """The result of one evaluation: the numbers, and the items (N, ...) that they were measured on."""
 
     numbers: dict[str, Number]
     samples: Tensor
@@ -39,7 +39,7 @@ class Outcome:
 
 @dataclass
 class Evaluation:
-    """Evaluates one model, and keeps the seconds that it took and the windows of sampling."""
+    """Evaluates one model, and keeps the seconds that it took and the sampling windows."""
 
     plugin: Plugin
     model: Model
@@ -54,11 +54,11 @@ class Evaluation:
     windows: list[tuple[int, float]] = field(default_factory=list)
 
     def curve_point(self) -> dict[str, float]:
-        """Return the numbers that make a curve."""
+        """Return the numbers that make up a curve."""
         return {name: number.value for name, number in self._run(curve=True).numbers.items()}
 
     def final(self) -> Outcome:
-        """Return every number that can be had, and time sampling for at least `SAMPLING_S`."""
+        """Return every available number, and time sampling for at least `SAMPLING_S`."""
         outcome = self._run(curve=False)
         spent = sum(seconds for _, seconds in self.windows)
         while spent < SAMPLING_S:
@@ -106,7 +106,7 @@ class Evaluation:
         return sampling.draw(self.plugin, self.model, self.dataset, count, self.seed, self.device, after_batch)
 
     def _reconstruct(self) -> Tensor | None:
-        """Restore the held-out items, where the plugin can: (N, ...) as they are stored."""
+        """Reconstruct the held-out items, if the plugin can: (N, ...) as stored."""
         if not self.plugin.implements("reconstruct"):
             return None
 
@@ -119,7 +119,7 @@ class Evaluation:
         return self._over_held_out(restore)
 
     def _log_likelihood(self) -> Tensor | None:
-        """Bound the log-likelihood of the held-out items, where the plugin can: (N,) float64 nats."""
+        """Bound the log-likelihood of the held-out items, if the plugin can: (N,) float64 nats."""
         if not self.plugin.implements("log_likelihood"):
             return None
         generator = seeding.generator(self.seed, "log_likelihood", device=self.device)

@@ -1,6 +1,6 @@
-"""What items are: one file a kind says how an item is stored, delivered to a model, taken back from it and shown.
+"""What items are: one file per kind says how an item is stored, delivered to a model, converted back and shown.
 
-Nobody else asks which kind it is: code asks the kind to do the thing. Names and nouns come without torch, for reports.
+No other code branches on the kind: it asks the kind to do the work. Names and nouns need no torch, for reports.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _BY_DIMENSIONS = {3: "image", 2: "audio", 1: "text"}
 
 
 def kind_named(name: str) -> Kind:
-    """Return the kind of a name in `NOUNS`, with the alphabet or the rate of data that have none of their own."""
+    """Return the kind with a name in `NOUNS`, with a default alphabet or rate for data that do not set one."""
     kind: Kind = importlib.import_module(f"genbench.kinds.{name}").KIND
     return kind
 
 
 def kind_of_shape(shape: Sequence[int]) -> Kind:
-    """Return the kind of items of a shape, which its dimensions tell: (C, H, W), (L,) of texts, (C, T) of clips.
+    """Return the kind of items of a shape, given by its dimensions: (C, H, W), (L,) for texts, (C, T) for clips.
 
     >>> [kind_of_shape(shape).noun for shape in ((1, 8, 8), (12,), (1, 4000))]
     ['images', 'texts', 'clips']

@@ -1,8 +1,8 @@
-"""Clips of sound: stored as int16 (C, T), delivered to models as float32 in [-1, 1], shown as spectrograms.
+"""Audio clips: stored as int16 (C, T), delivered to models as float32 in [-1, 1], shown as spectrograms.
 
-The stored value s is delivered as (s + 1/2) / 32767.5: the values of 16 bits lie evenly from -1 to 1, both included, as
-those of an image's 8 bits do, so one formula in `data.levels` serves a likelihood of either. Zero is 1.5e-5 then, which
-lies 96 dB below full scale.
+The stored value s is delivered as (s + 1/2) / 32767.5: the 16-bit values are spaced evenly from -1 to 1, both included,
+like the 8-bit values of an image, so one formula in `data.levels` serves the likelihood of both. Zero then becomes
+1.5e-5, which is 96 dB below full scale.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Audio(Kind):
         spectrograms.save_grid(path, self.deliver(pairs[: spectrograms.MOST]), self.sample_rate, are_pairs=True)
 
     def keep(self, stem: Path, items: Tensor) -> list[Path]:
-        """Write the first clips as 16-bit WAV, as they are stored: nothing is made louder."""
+        """Write the first clips as 16-bit WAV, exactly as stored: nothing is made louder."""
         paths = []
         for number, clip in enumerate(items[: wave_file.MOST], 1):
             paths.append(stem.with_name(f"{stem.name}-{number}.wav"))

@@ -1,4 +1,4 @@
-"""The check on what a hook returns where items are real numbers in [-1, 1]: of images and of clips."""
+"""The check on what a hook returns if items are real numbers in [-1, 1]: for images and clips."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TOLERANCE = 1e-3  # how far outside [-1, 1] arithmetic in half precision may lan
 
 
 def bounded(returned: object, expected: Sequence[int]) -> Tensor:
-    """Return what a hook returned as a plain tensor.
+    """Return a hook's result as a plain tensor.
 
     Raises:
-        Misfit: it is no float tensor of this shape, holds a NaN, or a value further than `TOLERANCE` outside [-1, 1].
+        Misfit: it is not a float tensor of this shape, holds NaN, or has a value more than `TOLERANCE` outside [-1, 1].
     """
     shape = tuple(expected)
     try:

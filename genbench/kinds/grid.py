@@ -1,4 +1,4 @@
-"""The grid in which images are shown, and how they are cut out of it again, to the pixel. Without torch."""
+"""The grid in which images are shown, and how to cut them out of it again, to the pixel. Without torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 __all__ = ["BACKGROUND", "COLUMNS", "GAP", "cut", "enlargement"]
 
-LEAST_TILE = 32  # pixels: smaller images are enlarged by a whole factor, so that each pixel stays a square
+LEAST_TILE = 32  # pixels: smaller images are enlarged by a whole factor, so that each pixel remains a square
 GAP = 2
 COLUMNS = 8
 BACKGROUND = 255
@@ -27,26 +27,26 @@ def enlargement(height: int, width: int) -> int:
 
 
 def cut(path: Path, shape: Sequence[int], most: int) -> list[NDArray[np.uint8]]:
-    """Return the images of a grid as they were before they were enlarged, (H, W) grey or (H, W, 3).
+    """Return the images of a grid at their original size, (H, W) grey or (H, W, 3).
 
     Args:
-        path: of the grid.
+        path: the grid's file.
         shape: (C, H, W) of one image.
-        most: how many there may be; the last row of a grid need not be full.
+        most: the maximum number of images; the last row of a grid need not be full.
 
     Raises:
-        ValueError: the file is no such grid, or one that does not show all of an image, as of two channels.
+        ValueError: the file is not such a grid, or does not show an image completely, as with two channels.
         OSError: it cannot be read as a picture.
     """
     channels, height, width = shape
     if channels not in (1, 3):
-        raise ValueError(f"images of {channels} channels are not shown whole")
+        raise ValueError(f"images with {channels} channels are not shown completely")
     factor = enlargement(height, width)
     tall, wide = height * factor + GAP, width * factor + GAP
     with Image.open(path) as opened:
         rows, rest = divmod(opened.height - GAP, tall)
         if opened.width != COLUMNS * wide + GAP or rest or rows > -(-most // COLUMNS):
-            raise ValueError(f"it is no grid of up to {most} images of {height} × {width}")
+            raise ValueError(f"it is not a grid of up to {most} images of {height} × {width}")
         pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
     images = []
     for place in range(min(most, rows * COLUMNS)):
@@ -54,6 +54,6 @@ def cut(path: Path, shape: Sequence[int], most: int) -> list[NDArray[np.uint8]]:
         tile = pixels[top : top + height * factor, left : left + width * factor]
         image = tile[::factor, ::factor]
         if not np.array_equal(tile, image.repeat(factor, 0).repeat(factor, 1)):
-            raise ValueError("it was changed: its pixels are no squares")
+            raise ValueError("it was modified: its pixels are not squares")
         images.append(np.ascontiguousarray(image))
     return images

@@ -14,9 +14,9 @@ from genbench.kinds.kind import Kind, Whole
 
 __all__ = ["KIND"]
 
-# A float32 tensor, so that the division itself turns uint8 into float32.
+# A float32 tensor, so that the division itself converts uint8 to float32.
 _HALF_RANGE = torch.tensor(127.5, dtype=torch.float32, device="cpu")
-_POINT = torch.Size((2, 1, 1))  # an image that is a point of the plane
+_POINT = torch.Size((2, 1, 1))  # an image that represents a point in the plane
 _IN_A_GRID = 64
 _POINTS = 100_000
 
@@ -53,7 +53,7 @@ class _Image(Kind):
         return values.round().clamp_(0, self.levels - 1).to(torch.uint8)
 
     def wholes(self) -> Iterator[Whole]:
-        # A model that couples one half of an image to the other needs two values: pixels, or channels.
+        # A model that couples one half of an image to the other needs two values: pixels or channels.
         levels = torch.arange(self.levels, dtype=torch.uint8)
         yield Whole(self, levels.view(-1, 1, 1, 1), "the 256 images of one pixel", 32)
         pairs = torch.cartesian_prod(levels, levels)

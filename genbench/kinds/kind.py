@@ -1,4 +1,4 @@
-"""`Kind`: what the harness asks of a kind of items."""
+"""`Kind`: what the harness needs from a kind of items."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from genbench.plugin.data import Data
 __all__ = ["Kind", "Misfit", "Whole"]
 
 
-class Misfit(ValueError):  # noqa: N818  # says what was found, and becomes the error of whoever asked
-    """What a model returned is no batch of items.
+class Misfit(ValueError):  # noqa: N818  # says what was found, and the caller turns it into its own error
+    """What a model returned is not a batch of items.
 
     Args:
-        found: what it is.
-        expected: what it should be.
-        advice: how the model gets there, or empty.
+        found: what was returned.
+        expected: what should have been returned.
+        advice: how to fix the model, or empty.
     """
 
     def __init__(self, found: str, expected: str, advice: str = "") -> None:
@@ -32,13 +32,13 @@ class Misfit(ValueError):  # noqa: N818  # says what was found, and becomes the 
 
 @dataclass(frozen=True)
 class Whole:
-    """All items that there are of one tiny shape, so that their probabilities can be summed.
+    """All items of one tiny shape, so that their probabilities can be summed.
 
     Args:
         kind: of the items.
         items: (N, ...) as they are stored, each once.
         name: what to call them, such as `the 256 images of one pixel`.
-        draws: of a bound's own noise for each item, enough for the sum to be told from 1.
+        draws: how often to draw a bound's own noise for each item, enough to distinguish the sum from 1.
     """
 
     kind: Kind
@@ -48,15 +48,15 @@ class Whole:
 
 
 class Kind(ABC):
-    """One kind of items, immutable. What tells the datasets of a kind apart, as the alphabet of
-    texts or the sample rate of clips, is in it.
+    """One kind of items, immutable. It includes what distinguishes the datasets of a kind, such as the alphabet of
+    texts or the sample rate of clips.
 
     Attributes:
         name: `image`, `text` or `audio`.
-        rounding: how what a model returns becomes what is stored, for the recipes of numbers.
+        rounding: how a model's output is converted to stored values, for the recipes of numbers.
         suffix: of the files that `show` writes.
         dtype: of stored items.
-        likelihood_advice: what a log-likelihood that is too high has mostly left out.
+        likelihood_advice: what a log-likelihood that is too high has usually left out.
     """
 
     name: str
@@ -67,41 +67,41 @@ class Kind(ABC):
 
     @property
     def identity(self) -> bytes:
-        """What a dataset's fingerprint must tell apart beside its stored items."""
+        """What a dataset's fingerprint must distinguish besides its stored items."""
         return b""
 
     @property
     @abstractmethod
     def levels(self) -> int:
-        """How many values an entry of a stored item can take."""
+        """The number of values that an entry of a stored item can take."""
 
     @property
     def noun(self) -> str:
-        """What many items are called, such as `images`."""
+        """The plural name of the items, such as `images`."""
         return NOUNS[self.name]
 
     def data(self, shape: Sequence[int], count: int, classes: int | None) -> Data:
-        """Return what a model is told of `count` items of this kind to train on, each of `shape`."""
+        """Return the description that a model gets of `count` training items of this kind, each of `shape`."""
         return Data(self.name, torch.Size(shape), count, classes, self.levels)
 
     @abstractmethod
     def deliver(self, stored: Tensor) -> Tensor:
-        """Return stored items as hooks see them: a batch (B, ...) on the same device."""
+        """Return stored items as hooks receive them: a batch (B, ...) on the same device."""
 
     @abstractmethod
     def store(self, batch: Tensor) -> Tensor:
-        """Return what a hook returned, once checked, as it is stored: (B, ...), on the same device."""
+        """Return a hook's checked result in stored form: (B, ...), on the same device."""
 
     @abstractmethod
     def check(self, returned: object, expected: Sequence[int]) -> Tensor:
-        """Return what a hook returned as a plain tensor.
+        """Return a hook's result as a plain tensor.
 
         Args:
-            returned: by the hook.
+            returned: the hook's result.
             expected: the shape (B, ...) that it must have.
 
         Raises:
-            Misfit: it is no tensor of this shape, of the kind's type, or has values out of range.
+            Misfit: it is not a tensor of this shape and of the kind's type, or has values out of range.
         """
 
     @abstractmethod
@@ -112,31 +112,31 @@ class Kind(ABC):
         """Return the stored items nearest to real values on the scale of stored entries.
 
         Raises:
-            TypeError: the kind's levels are symbols, between which nothing lies.
+            TypeError: the kind's levels are symbols, with nothing in between.
         """
-        raise TypeError(f"nothing lies between two {self.noun}")
+        raise TypeError(f"there is nothing between two {self.noun}")
 
     @abstractmethod
     def wholes(self) -> Iterator[Whole]:
-        """Yield small worlds of this kind: those that a model is most likely to take first."""
+        """Yield complete sets of tiny items of this kind, those that most models accept first."""
 
     @abstractmethod
     def show(self, path: Path, items: Tensor) -> None:
-        """Write stored items (N, ...) as one file that people look at, whole or not at all."""
+        """Write stored items (N, ...) as one file for people to look at, completely or not at all."""
 
     @abstractmethod
     def show_pairs(self, path: Path, originals: Tensor, restored: Tensor) -> None:
-        """Write stored items, each beside what a model made of it, as one file; whole or not at all."""
+        """Write stored items, each next to its reconstruction, as one file; completely or not at all."""
 
     def keep(self, stem: Path, items: Tensor) -> list[Path]:
-        """Write stored items as files of their own, where looking does not tell all: clips, which are listened to.
+        """Write stored items as separate files if a picture is not enough: clips, which people listen to.
 
         Args:
             stem: of the files' names.
-            items: (N, ...); the kind chooses how many of them.
+            items: (N, ...); the kind chooses how many of them to write.
 
         Returns:
-            The files; none where `show` is enough.
+            The files; empty if `show` is enough.
         """
         return []
 

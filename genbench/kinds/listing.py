@@ -1,4 +1,4 @@
-"""Writes texts as a listing that people read: one a line, what a line cannot hold made visible."""
+"""Writes texts as a listing for people to read: one per line, with anything a line cannot hold made visible."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from genbench.plugin.visible import visible
 
 __all__ = ["ARROW", "save", "save_pairs", "read", "spelt"]
 
-ARROW = "\t→\t"  # between a text and what a model made of it; texts themselves hold no tab, see `spelt`
+ARROW = "\t→\t"  # between a text and its reconstruction; texts themselves hold no tab, see `spelt`
 
 _ESCAPED = {"n": "\n", "t": "\t", "\\": "\\"}
 _ESCAPE = re.compile(r"\\([nt\\])")
 
 
 def save(path: Path, texts: Iterable[str]) -> None:
-    """Write texts as UTF-8, one a line; whole or not at all."""
+    """Write texts as UTF-8, one per line; completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_text("".join(f"{spelt(text)}\n" for text in texts), encoding="utf-8")
 
 
 def save_pairs(path: Path, originals: Sequence[str], restored: Sequence[str]) -> None:
-    """Write pairs of texts, one pair a line."""
+    """Write pairs of texts, one pair per line."""
     with replacing(path) as temporary:
         lines = (f"{spelt(first)}{ARROW}{spelt(second)}\n" for first, second in zip(originals, restored, strict=True))
         temporary.write_text("".join(lines), encoding="utf-8")
@@ -40,12 +40,12 @@ def spelt(text: str) -> str:
 
 
 def read(path: Path) -> list[str]:
-    """Return the texts of a listing, one a line, with their line breaks, tabs and backslashes again.
+    """Return the texts of a listing, one per line, with their line breaks, tabs and backslashes restored.
 
-    Other control characters stay escapes, as a reader could not see them.
+    Other control characters stay escaped, because a reader could not see them.
 
     Raises:
-        UnicodeDecodeError: it is no UTF-8.
+        UnicodeDecodeError: it is not UTF-8.
         OSError: it cannot be read.
     """
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")

@@ -1,4 +1,4 @@
-"""Spectrograms on the mel scale: what pictures of clips show, and what the extractor `log-mel` measures.
+"""Spectrograms on the mel scale: shown in pictures of clips, and measured by the extractor `log-mel`.
 
 The mel scale is that of D. O'Shaughnessy, 1987, Speech Communication, p. 150, 2595 log10(1 + f / 700), as in HTK.
 """
@@ -14,17 +14,19 @@ from torch import Tensor
 
 __all__ = ["FLOOR_DB", "Mel", "mel_of", "triangles"]
 
-FLOOR_DB = -80.0  # relative to a sine of full scale; whatever is fainter counts as this
+# Relative to a full-scale sine; anything fainter counts as this. In a recording, the noise of a quiet room is about as
+# loud. A lower floor would measure how black the silence between sounds is rather than the sounds themselves.
+FLOOR_DB = -60.0
 _BANDS = 64
-_WINDOW_S = 0.064  # the power of two that is nearest to it is the window, on a scale of ratios
-_OVERLAP = 4  # windows that a sample lies in
+_WINDOW_S = 0.064  # the window is the power of two nearest to this, on a logarithmic scale
+_OVERLAP = 4  # number of windows that contain a sample
 _LEAST_WINDOW = 16
 _CHUNK_FRAMES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Mel:
-    """How a clip becomes bands of frames.
+    """How a clip is converted to bands and frames.
 
     Args:
         rate: of the clips, in Hz.
@@ -40,7 +42,7 @@ class Mel:
 
     @classmethod
     def of(cls, rate: int) -> Mel:
-        """Return the one that is used for clips of this rate.
+        """Return the parameters used for clips of this rate.
 
         >>> Mel.of(8_000)
         Mel(rate=8000, window=512, hop=128, bands=64)
@@ -49,7 +51,7 @@ class Mel:
         return cls(rate, window, window // _OVERLAP)
 
     def frames(self, length: int) -> int:
-        """Return how many frames a clip of `length` samples has: their centres lie `hop` apart, the first at 0."""
+        """Return the number of frames of a clip of `length` samples: their centres are `hop` apart, the first at 0."""
         return 1 + length // self.hop
 
     def centres(self) -> Tensor:
@@ -57,7 +59,7 @@ class Mel:
         return _corners(self.bands, 0.0, self.rate / 2)[1:-1]
 
     def decibels(self, clips: Tensor) -> Tensor:
-        """Return the power in each band, in dB of a sine of full scale and not below `FLOOR_DB`.
+        """Return the power in each band, in dB relative to a full-scale sine and not below `FLOOR_DB`.
 
         Args:
             clips: (..., T) floats in [-1, 1].
@@ -73,11 +75,11 @@ class Mel:
 
     def _decibels(self, clips: Tensor) -> Tensor:
         window = torch.hann_window(self.window, device=clips.device)
-        # Zeros beyond the ends: to mirror a clip there would take one that is longer than half a window.
+        # Pad with zeros: padding by reflection would require a clip longer than half a window.
         spectrum = torch.stft(
             clips, self.window, self.hop, window=window, center=True, pad_mode="constant", return_complex=True
         )
-        power = spectrum.abs().square() / (window.sum() / 2).square()  # 1 at the peak of a sine of full scale
+        power = spectrum.abs().square() / (window.sum() / 2).square()  # 1 at the peak of a full-scale sine
         banded = _triangles(self.window // 2 + 1, self.rate, self.bands, 0.0, self.rate / 2).to(clips.device) @ power
         return banded.clamp(min=10 ** (FLOOR_DB / 10)).log10().mul(10)
 
@@ -90,9 +92,9 @@ def triangles(bins: int, rate: int, bands: int, low: float, high: float) -> Tens
     Args:
         bins: of the transform, from 0 Hz to half the rate.
         rate: in Hz.
-        bands: how many.
-        low: where the first begins, in Hz.
-        high: where the last ends, in Hz.
+        bands: number of bands.
+        low: start of the first band, in Hz.
+        high: end of the last band, in Hz.
     """
     at = _mel(torch.arange(bins, dtype=torch.float64) * (rate / 2 / (bins - 1)))
     corners = _mel(_corners(bands, low, high))[:, None]

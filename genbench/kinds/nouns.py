@@ -1,4 +1,4 @@
-"""What the items of each kind are called. Imports no torch, for it is what reports say."""
+"""What the items of each kind are called. Imports no torch, because reports use it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 __all__ = ["NOUNS", "noun_of"]
 
-NOUNS = {"image": "images", "text": "texts", "audio": "clips"}  # many of them
+NOUNS = {"image": "images", "text": "texts", "audio": "clips"}  # plural
 
 
 def noun_of(dataset: Mapping[str, Any]) -> str:
-    """Return what many items of a dataset are called, from what a record says of it.
+    """Return the plural name of a dataset's items, from its description in a record.
 
     >>> noun_of({"name": "digits", "kind": "image"}), noun_of({"name": "of a later version", "kind": "graph"})
     ('images', 'items')

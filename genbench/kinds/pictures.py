@@ -1,4 +1,4 @@
-"""Turns images into PNG grids that people look at."""
+"""Turns images into PNG grids for people to look at."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ __all__ = ["save_grid", "save_pairs"]
 
 
 def save_grid(path: Path, images: Tensor) -> None:
-    """Write (N, C, H, W) uint8 as a PNG of a grid, row by row; whole or not at all.
+    """Write (N, C, H, W) uint8 as a PNG of a grid, row by row; completely or not at all.
 
-    One channel is grey, three are RGB; two-channel images one pixel in size are points of a plane, and are plotted as
-    such; of any other number of channels the first is shown.
+    One channel is grey, three are RGB; two-channel images of one pixel represent points in the plane, and are plotted
+    as such; for any other number of channels, the first is shown.
     """
     with replacing(path) as temporary:
         _grid(images).save(temporary, format="PNG")
 
 
 def save_pairs(path: Path, originals: Tensor, restored: Tensor) -> None:
-    """Write (N, C, H, W) uint8 twice as `save_grid` does: each original with what was restored of it on its right.
+    """Write (N, C, H, W) uint8 twice as `save_grid` does: each original with its reconstruction on the right.
 
-    Points of a plane are two planes side by side, since in one nobody could tell which are restored.
+    Points in the plane are shown as two planes side by side, because in one plane originals and reconstructions could
+    not be distinguished.
     """
     if originals.shape[1:] == (2, 1, 1):
         left, right = _plane(originals), _plane(restored)
@@ -60,10 +61,10 @@ def _grid(images: Tensor) -> Image.Image:
 
 
 def _plane(points: Tensor) -> Image.Image:
-    """Plot two-channel one-pixel images as dark points of a 256 × 256 plane, the second channel upwards."""
+    """Plot two-channel one-pixel images as dark points of a 256 × 256 plane, with the second channel upwards."""
     x, y = points[:, :, 0, 0].long().unbind(1)
     hits = torch.zeros(256 * 256).index_add_(0, (255 - y) * 256 + x, torch.ones(len(points))).view(256, 256)
-    # A point covers 3 × 3 pixels, and several on one spot are darker.
+    # A point covers 3 × 3 pixels, and several points in one spot are darker.
     spread = torch.nn.functional.avg_pool2d(hits[None, None], 3, 1, 1)[0, 0] * 9
     shade = (255 * torch.exp(-spread * 0.7)).round().to(torch.uint8)
     return Image.fromarray(shade.repeat_interleave(2, 0).repeat_interleave(2, 1).numpy())

@@ -1,6 +1,6 @@
 """Texts: stored as int16 tokens (L,), delivered to models as int64, shown as a listing.
 
-Token 0 is the end and the padding: of an item whatever follows its first 0 is 0 too, and a text of L symbols has none.
+Token 0 is the end and the padding: everything after an item's first 0 is 0 too, and a text of L symbols has no 0.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from genbench.plugin.returned import Unusable, plain
 __all__ = ["BYTES", "KIND", "END", "MOST_SYMBOLS", "Text", "ended"]
 
 END = 0
-MOST_SYMBOLS = 2**15  # that an int16 token can tell apart, the end among them
-BYTES = ("", *(chr(byte) for byte in range(256)))  # what tokens stand for where texts are read byte by byte
+MOST_SYMBOLS = 2**15  # the number of distinct int16 tokens, including the end
+BYTES = ("", *(chr(byte) for byte in range(256)))  # the symbols of tokens if texts are read byte by byte
 _IN_A_LISTING = 100
 
 
@@ -32,7 +32,7 @@ class Text(Kind):
     """Texts over one alphabet.
 
     Args:
-        symbols: what each token stands for, the end's empty text first: one character each, or `BYTES`.
+        symbols: the symbol of each token, starting with the end's empty text: one character each, or `BYTES`.
     """
 
     symbols: tuple[str, ...] = ("", *string.ascii_lowercase)
@@ -48,7 +48,7 @@ class Text(Kind):
 
     @property
     def levels(self) -> int:
-        """The size of the vocabulary, with the end."""
+        """The size of the vocabulary, including the end."""
         return len(self.symbols)
 
     @property
@@ -84,7 +84,7 @@ class Text(Kind):
         return self.store(torch.randint(self.levels, (count, *shape), generator=generator))
 
     def texts(self, items: Tensor) -> list[str]:
-        """Return what stored items (N, L) say; bytes that are no UTF-8 as replacement characters."""
+        """Return stored items (N, L) as texts; bytes that are not UTF-8 become replacement characters."""
         texts = ["".join([self.symbols[token] for token in row if token]) for row in items.tolist()]
         if self.symbols != BYTES:
             return texts
@@ -119,7 +119,7 @@ class Text(Kind):
 
 
 def ended(tokens: Tensor) -> Tensor:
-    """Return tokens (..., L) with nothing but ends behind each first one."""
+    """Return tokens (..., L) with only ends after the first end of each."""
     return tokens.masked_fill((tokens == END).cumsum(-1) > 0, END)
 
 

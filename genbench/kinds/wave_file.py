@@ -1,4 +1,4 @@
-"""Writes a clip as a WAV file of 16-bit PCM: the stored samples themselves."""
+"""Writes a clip as a WAV file of 16-bit PCM: the stored samples unchanged."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from genbench.machine.atomic import replacing
 
 __all__ = ["MOST", "save"]
 
-MOST = 8  # clips of a cell that are kept to be listened to
+MOST = 8  # clips of a cell that are kept for listening
 
 
 def save(path: Path, clip: Tensor, rate: int) -> None:
-    """Write (C, T) int16 samples at `rate` Hz, whole or not at all. No sample is scaled: peaks stay what they are."""
+    """Write (C, T) int16 samples at `rate` Hz, completely or not at all. Samples are not scaled: peaks stay."""
     with replacing(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setnchannels(len(clip))
         file.setsampwidth(2)

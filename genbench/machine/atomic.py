@@ -1,7 +1,7 @@
-"""Files that are there whole or not at all: written under a temporary name beside the target, flushed, renamed.
+"""Files that exist completely or not at all: written under a temporary name next to the target, flushed, renamed.
 
-A folder may be one that others can write to, as a cache in a temporary folder is. So nothing here follows a symbolic
-link that was planted under a name that can be guessed, and what is `private` is open to nobody else.
+The folder may be writable by others, for example a cache in a temporary folder. Nothing here therefore follows a
+symbolic link planted under a guessable name, and `private` files are accessible to nobody else.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ __all__ = ["Replacing", "TEMPORARY_PREFIX", "make_private_folder", "replacing", 
 TEMPORARY_PREFIX = ".partial-"
 
 Replacing = Callable[[Path], contextlib.AbstractContextManager[Path]]
-"""Gives a temporary path for a file and makes it that file when the block ends, as `replacing` does."""
+"""Gives a temporary path for a file and turns it into that file when the block ends, as `replacing` does."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path, private: bool = False) -> Iterator[Path]:
-    """Give a temporary path in the folder of `path`; rename it to `path` when the block ends, drop it if it raises.
+    """Give a temporary path in the folder of `path`; rename it to `path` when the block ends, delete it if it raises.
 
     The file and its folder are flushed to the disk, so after the block the new content survives a power cut, and at
     every moment a reader finds either the old file or the new one.
 
     Args:
-        path: of the file; a symbolic link is replaced, and what it names stays as it is.
-        private: whether the file and the folders made for it are for the user alone, as those of a cache.
+        path: the file's path; a symbolic link is replaced, and its target is left unchanged.
+        private: whether the file and the folders created for it are accessible only to the user, as in a cache.
     """
     if private:
         make_private_folder(path.parent)
@@ -40,8 +40,8 @@ def replacing(path: Path, private: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         if not private:
-            # mkstemp makes files private; a result is as readable as any other file that the user writes.
-            umask = os.umask(0o077)  # asked by setting it: what another thread makes meanwhile is open to nobody else
+            # mkstemp creates private files; a result should be as readable as any other file that the user writes.
+            umask = os.umask(0o077)  # it can only be read by setting it; files of other threads stay private meanwhile
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
         _flush(temporary, os.O_RDONLY)
@@ -53,16 +53,16 @@ def replacing(path: Path, private: bool = False) -> Iterator[Path]:
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, for the user alone; one that is there stays as it is."""
+    """Create a folder and its missing parents for the user only; an existing folder is left unchanged."""
     for folder in reversed([each for each in (path, *path.parents) if not each.exists()]):
         folder.mkdir(mode=0o700, exist_ok=True)
-    path.mkdir(exist_ok=True)  # raises where it is there as something else
+    path.mkdir(exist_ok=True)  # raises if the path exists but is not a folder
 
 
 def sweep(directory: Path) -> None:
-    """Remove the temporary files that killed processes have left in `directory` and the folders in it."""
+    """Remove the temporary files that killed processes have left in `directory` and its immediate subfolders."""
     for path in (*directory.glob(f"{TEMPORARY_PREFIX}*"), *directory.glob(f"*/{TEMPORARY_PREFIX}*")):
-        # Renamed meanwhile, or its writer is alive; or another user's, or no file at all, in a folder that is shared.
+        # It may have been renamed, its writer may be alive, or in a shared folder it may not be ours, or not a file.
         with contextlib.suppress(OSError):
             handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
@@ -73,24 +73,24 @@ def sweep(directory: Path) -> None:
 
 
 def _temporary(path: Path) -> tuple[int, Path]:
-    """Make a temporary file beside `path`, with a lock on it that says that its writer is alive."""
+    """Create a temporary file next to `path`, with a lock on it that shows that its writer is alive."""
     while True:
         # The suffix is kept because writers such as matplotlib and PIL take the format from it.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.path.exists(name):  # else it was swept away before it was locked
+        if os.path.exists(name):  # otherwise it was swept away before it was locked
             return handle, Path(name)
         os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
+    """Write `data` to `path`, completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all."""
+    """Write `text` to `path` as UTF-8, completely or not at all."""
     write_bytes(path, text.encode())
 
 

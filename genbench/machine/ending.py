@@ -1,4 +1,4 @@
-"""How a process ends with the one that started it."""
+"""How a process ends together with its parent."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ PR_SET_PDEATHSIG = 1
 
 
 def prctl(option: int, value: int) -> None:
-    """Set what Linux lets a process set of itself; nothing elsewhere."""
+    """Set a Linux attribute of this process; does nothing on other systems."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def end_with_parent(parent: int) -> None:
-    """Have this process, forked from `parent` just now, killed as soon as that one is gone, however it ends."""
+    """Have this process, just forked from `parent`, killed as soon as the parent is gone, however it ends."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before it could be asked for
+    if os.getppid() != parent:  # it ended before the signal was requested
         os._exit(1)
 
 
 def leave(code: int) -> NoReturn:
-    """End a forked process: what it has printed is out, and what its parent registered for an exit is left undone."""
+    """End a forked process: flush its output, and skip the exit handlers that its parent registered."""
     with contextlib.suppress(BaseException):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The machine and the software that numbers came from: versions, device, commit."""
+"""The machine and software behind the numbers: versions, device, commit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def choose_device(name: str) -> torch.device:
     """Return the device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` means on this machine.
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not available.
     """
     cuda = torch.cuda.is_available()
     mps = torch.backends.mps.is_available()
@@ -35,19 +35,19 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda":
         if not cuda:
             built = "built without CUDA" if torch.version.cuda is None else "finds no GPU"
-            raise InputError(f"device {name!r} is not there: torch {torch.__version__} {built}; use --device cpu")
+            raise InputError(f"device {name!r} is not available: torch {torch.__version__} {built}; use --device cpu")
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
-            raise InputError(f"device {name!r} is not there: this machine has cuda:0 to cuda:{count - 1}")
+            raise InputError(f"device {name!r} is not available: this machine has cuda:0 to cuda:{count - 1}")
     if device.type == "mps" and not mps:
-        raise InputError(f"device {name!r} is not there; use --device cpu")
+        raise InputError(f"device {name!r} is not available; use --device cpu")
     return device
 
 
 def share(name: str, slot: int = 0, jobs: int = 1) -> torch.device:
-    """Return the device of one of several jobs side by side: GPUs are taken in turn, the CPU's cores are shared out.
+    """Return the device of one of several parallel jobs: GPUs are assigned in turn, the CPU's cores are divided.
 
-    torch gets no more threads than the process may keep busy, unless `OMP_NUM_THREADS` says how many.
+    torch gets no more threads than the process may keep busy, unless `OMP_NUM_THREADS` sets their number.
     """
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:
@@ -80,7 +80,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the processor's name as its maker writes it, where the system tells."""
+    """Return the processor's name as its manufacturer writes it, if the system provides it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -91,7 +91,7 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """Return the commit of genbench's own checkout, with `+` where files differ from it; None outside of one."""
+    """Return the commit of genbench's own checkout, with `+` if files differ from it; None outside a checkout."""
     folder = Path(genbench.__file__).parent.parent
     if not (folder / ".git").exists():
         return None

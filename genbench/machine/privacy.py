@@ -1,4 +1,4 @@
-"""Paths as they may be published: records, reports and baselines are committed, and a path names its user."""
+"""Paths in a form that may be published: records, reports and baselines are committed, and a path names its user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["installed_folders", "without_home", "without_paths"]
 
 
 def without_home(text: str) -> str:
-    """Return a text with `~` for the home folder: the same text wherever it is said, so that it can identify.
+    """Return a text with `~` for the home folder: the same text on every machine, so it can be part of an identity.
 
     >>> without_home(f"folder:{Path.home()}/faces")
     'folder:~/faces'
@@ -23,7 +23,7 @@ def without_home(text: str) -> str:
 
 
 def without_paths(value: Any, *folders: Path) -> Any:
-    """Return plain values with `~` for the home folder in their texts, and relative paths for what is nearer.
+    """Return plain values with `~` for the home folder in their texts, and relative paths where possible.
 
     Paths in the working directory become relative to it, and those in one of the `folders` relative to that.
     """
@@ -32,7 +32,7 @@ def without_paths(value: Any, *folders: Path) -> Any:
 
 
 def installed_folders() -> list[Path]:
-    """Return the folders that genbench and other packages are installed in: every traceback names them."""
+    """Return the folders in which genbench and other packages are installed: every traceback names them."""
     paths = sysconfig.get_paths()
     return [Path(__file__).parents[2], *(Path(paths[name]) for name in ("purelib", "platlib"))]
 
@@ -46,7 +46,7 @@ def _each(value: Any, places: Mapping[str, str]) -> Any:
 
 
 def _replaced(text: str, places: Mapping[str, str]) -> str:
-    # The longest first: of two folders, one in the other, it is the inner one that a path is told from.
+    # Longest first: of two nested folders, a path is made relative to the inner one.
     for place in sorted(places, key=len, reverse=True):
         if place != os.sep:
             before, after, named = r"(?<![\w.~-])", r"(?![\w.-])", places[place]
@@ -56,7 +56,7 @@ def _replaced(text: str, places: Mapping[str, str]) -> str:
 
 
 def _homes() -> dict[str, str]:
-    """Return the home folder by each of its names: the environment's, the system's, and what links lead to."""
+    """Return the home folder under each of its names: the environment's, the system's, and with links resolved."""
     homes = {os.path.expanduser("~")}
     with contextlib.suppress(ImportError, KeyError):  # not Unix; a user without an entry
         import pwd

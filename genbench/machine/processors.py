@@ -1,4 +1,4 @@
-"""How many processors this process may keep busy: those that it may run on, or what its container grants."""
+"""How many processors this process may keep busy: those it may run on, or those its container grants."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["allowed"]
 
 
 def allowed(proc: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the processors that are worth a thread each, at least 1.
+    """Return the number of processors worth a thread each, at least 1.
 
-    A container's share (`docker run --cpus=2`, a pod's limit) is a quota of time: all processors are seen, torch starts
-    a thread for each, and the kernel stops them all when the quota is spent. torch does not look at it.
+    A container's share (`docker run --cpus=2`, a pod's limit) is a quota of time: all processors are visible, torch
+    starts a thread for each, and the kernel stops them all when the quota is used up. torch does not check it.
 
     Args:
         proc: the file that names the process's control groups.
-        groups: where those are mounted.
+        groups: where the control groups are mounted.
 
     Source: Linux kernel documentation, "Control Group v2", cpu.max, and "CFS Bandwidth Control".
     """
@@ -27,7 +27,7 @@ def allowed(proc: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs
 
 
 def _folders(proc: Path, groups: Path) -> list[Path]:
-    """Return the control groups that bound this process: its own and those around it; none where there are no such."""
+    """Return the control groups that bound this process: its own and their parents; empty if there are none."""
     try:
         lines = [line.split(":", 2) for line in proc.read_text().splitlines()]
     except OSError:
@@ -42,7 +42,7 @@ def _folders(proc: Path, groups: Path) -> list[Path]:
 
 
 def _quota(folder: Path) -> float | None:
-    """Return the processors that a group may use; None where it has no bound, or is not to be seen from here."""
+    """Return the processors that a group may use; None if it has no bound, or is not visible from here."""
     try:
         if (unified := folder / "cpu.max").exists():
             quota, period = unified.read_text().split()

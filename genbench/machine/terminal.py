@@ -1,4 +1,4 @@
-"""Where standard error goes."""
+"""Whether standard error is a terminal."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["watched"]
 
 
 def watched() -> bool:
-    """Return whether standard error is a terminal; where a program has closed it, there is none at all."""
+    """Return whether standard error is a terminal; it does not exist at all if a program has closed it."""
     return sys.stderr is not None and sys.stderr.isatty()

@@ -1,8 +1,8 @@
-"""Imports torchvision where its compiled operators do not fit the installed torch.
+"""Imports torchvision even if its compiled operators do not fit the installed torch.
 
-A torchvision built for CUDA beside a CPU-only torch cannot load its compiled library, and then fails to import with
-"operator torchvision::nms does not exist", because it registers a shape rule for two operators of that library. Their
-schemas are declared here, only where they are missing. genbench calls neither operator.
+A torchvision built for CUDA, installed with a CPU-only torch, cannot load its compiled library and then fails to import
+with "operator torchvision::nms does not exist", because it registers a shape rule for two operators of that library.
+Their schemas are declared here, but only if they are missing. genbench calls neither operator.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def import_torchvision() -> ModuleType:
 
 
 def declare_missing_operators() -> None:
-    """Declare the schemas of `torchvision::nms` and `torchvision::qnms` where torchvision cannot load them itself."""
+    """Declare the schemas of `torchvision::nms` and `torchvision::qnms` if torchvision cannot load them itself."""
     if "torchvision" in sys.modules:
         return
     _load_compiled_operators()
@@ -42,7 +42,7 @@ def declare_missing_operators() -> None:
 
 
 def _load_compiled_operators() -> None:
-    """Load torchvision's own library as its import would, so that what it has counts as there; loading it is free."""
+    """Load torchvision's own library as its import would, so that existing operators are found; loading is cheap."""
     package = find_spec("torchvision")
     if package is None or not package.submodule_search_locations:
         return

@@ -1,6 +1,7 @@
-"""The metrics: pure functions on tensors, one method a file, and the table of them all.
+"""The metrics: pure functions on tensors, one method per file, and the table that lists them all.
 
-Names of the table come without torch, so that a report can ask which way is better; `Evidence` brings torch with it.
+The names in the table import without torch, so that a report can look up which direction is better; `Evidence` imports
+torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows of the table of metrics that are valid for audio alone. Imports no torch."""
+"""The rows of the metrics table that are valid only for audio. Imports no torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AUDIO_METRICS = (
         needs=("originals", "reconstructions", "sample_rate"),
         least_count=1,
         function="spectral_distances:measure",
-        summary="differences of the spectra of held-out clips as the model restores them, in dB and as a share",
+        summary="spectral differences between held-out clips and their reconstructions, in dB and as a share",
         paper="https://doi.org/10.1109/TASSP.1976.1162849",
         parameters={**_SPECTRUM, "floor_db": SPECTRUM_FLOOR_DB, **_SOME},
     ),
@@ -41,7 +41,7 @@ AUDIO_METRICS = (
         needs=("originals", "reconstructions"),
         least_count=1,
         function="si_sdr:measure",
-        summary="signal to distortion of held-out clips as the model restores them, in dB, however loud",
+        summary="signal-to-distortion ratio of reconstructed held-out clips, in dB, whatever their loudness",
         paper="https://arxiv.org/abs/1811.02508",
         parameters={"bound_db": SI_SDR_BOUND_DB, "mean": "kept"},
     ),
@@ -57,7 +57,7 @@ AUDIO_METRICS = (
         needs=("sample_items", "reference_items", "sample_rate"),
         least_count=1,
         function="sound_gaps:measure",
-        summary="Wasserstein distances of loudness, in dB, and of frequency, in Hz, and what is clipped or silent",
+        summary="Wasserstein distances of loudness (dB) and frequency (Hz), and the clipped and silent shares",
         paper="https://doi.org/10.1121/1.410152",
         parameters={**_SPECTRUM, "silence_db": SILENCE_DB, "loudness_step_db": LOUDNESS_STEP_DB, **_SOME},
     ),
@@ -68,7 +68,7 @@ AUDIO_METRICS = (
         needs=("sample_items", "reference_items", "sample_rate"),
         least_count=1,
         function="pitch:measure",
-        summary="Wasserstein distance of the pitches of voiced frames, in semitones, and how many frames have a pitch",
+        summary="Wasserstein distance between pitches of voiced frames, in semitones, and the share of voiced frames",
         paper="https://doi.org/10.1121/1.1458024",
         parameters={
             "lowest_hz": PITCH_LOWEST,

@@ -1,4 +1,4 @@
-"""The gain of augmentation: what samples beside real items add to the accuracy of a small classifier."""
+"""The gain from augmentation: how much adding samples to the real items improves a small classifier's accuracy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["measure"]
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`accuracy_real`, `accuracy_samples`, `accuracy_both`, and `augmentation_gain`, the last less the first."""
+    """`accuracy_real`, `accuracy_samples`, `accuracy_both`, and `augmentation_gain`, the third minus the first."""
     found = evidence.augmented
     real, samples, both = (float(right.double().mean()) for right in (found.real, found.samples, found.both))
     return {

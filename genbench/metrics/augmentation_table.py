@@ -1,4 +1,4 @@
-"""The row of the table of metrics for the gain of augmentation. Imports no torch."""
+"""The row of the metrics table for the gain from augmentation. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AUGMENTATION = Metric(
     needs=("sample_items", "reference_items", "reference_labels", "held_out_items", "held_out_labels"),
     least_count=2,
     function="augmentation:measure",
-    summary="accuracy on held-out items of a small classifier trained on real items, on samples, and on both",
+    summary="held-out accuracy of a small classifier trained on real items, on samples, and on both",
     paper="https://arxiv.org/abs/1905.10887",
     parameters={
         "steps": CAS_STEPS,

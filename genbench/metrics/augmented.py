@@ -15,12 +15,12 @@ __all__ = ["Augmented", "augmented"]
 
 @dataclass(frozen=True)
 class Augmented:
-    """Which of (K,) held-out items each classifier is right about, as booleans.
+    """For each classifier, which of the (K,) held-out items it classifies correctly, as booleans.
 
     Args:
         real: trained on real items.
         samples: trained on samples.
-        both: trained on batches of which one half is real.
+        both: trained on batches that are half real, half samples.
     """
 
     real: Tensor
@@ -39,23 +39,23 @@ def augmented(
     batch: int = CAS_BATCH,
     seed: int = 0,
 ) -> Augmented:
-    """Train the same network three times, from the same weights and for as many steps, and test each.
+    """Train the same network three times, from the same weights and for the same number of steps, and test each.
 
-    Each step sees `batch` items whatever it is trained on, so more data never means more training. Samples without
-    labels get those that the classifier of the real items gives them.
+    Every step sees `batch` items whatever the training set, so more data never means more training. Samples without
+    labels are labelled by the classifier trained on real items.
 
     Paper: Ravuri & Vinyals 2019, "Classification accuracy score for conditional generative models",
-    https://arxiv.org/abs/1905.10887 (there the naive augmentation score)
+    https://arxiv.org/abs/1905.10887 (there called the naive augmentation score)
 
     Args:
-        network: of the items' kind.
-        real: training items (N, ...) as they are stored, with their labels (N,) int64.
-        samples: (M, ...) with the labels that were asked for, or None.
+        network: for the items' kind.
+        real: training items (N, ...) as stored, with their labels (N,) int64.
+        samples: (M, ...) with the labels that were requested, or None.
         test: (K, ...) held-out items, with their labels.
-        classes: how many labels there are.
-        steps: of each training.
-        batch: items a step, drawn with replacement.
-        seed: of weights and batches.
+        classes: number of classes.
+        steps: training steps of each classifier.
+        batch: items per step, drawn with replacement.
+        seed: seeds the weights and the batches.
     """
 
     def trained(*pools: tuple[Tensor, Tensor]) -> list[Tensor]:

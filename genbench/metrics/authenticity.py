@@ -1,4 +1,4 @@
-"""Authenticity: the share of samples that are no noisy copies of a training image, and a test against real images."""
+"""Authenticity: the share of samples that are not noisy copies of a training image, and a test against real images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["authentic", "authenticity", "fewer_authentic_p", "measure"]
 
 
 def authenticity(samples: Tensor, reference: Tensor, *, byte_budget: int = BYTE_BUDGET) -> float:
-    """Return the share of samples farther from their nearest training image than that one is from any other.
+    """Return the share of samples farther from their nearest training image than that image is from any other.
 
-    `A_j = 1[d(x_j, r*) > min_{r ≠ r*} d(r*, r)]` with r* the training image nearest to x_j; the mean over j. In [0,
-    1]. Real images that nobody trained on score about a third (low dimensions) to a half (high), and not 1; so the
-    number alone flags nobody: `fewer_authentic_p` compares it with held-out images. The authors' code looks up the
-    wrong training image (it indexes the neighbour distances with indices of samples); this follows the paper.
+    `A_j = 1[d(x_j, r*) > min_{r ≠ r*} d(r*, r)]`, where r* is the training image nearest to x_j; the mean over j. In
+    [0, 1]. Real images outside the training set score about a third (low dimensions) to a half (high), not 1, so the
+    number on its own flags nothing: `fewer_authentic_p` compares it with held-out images. The authors' code looks up
+    the wrong training image (it indexes the neighbour distances with sample indices); this code follows the paper.
 
     Paper: Alaa et al. 2022, "How faithful is your synthetic data? Sample-level metrics for evaluating and auditing
     generative models", https://arxiv.org/abs/2102.08921
@@ -30,7 +30,7 @@ def authenticity(samples: Tensor, reference: Tensor, *, byte_budget: int = BYTE_
     Args:
         samples: (M, d) features, M ≥ 1.
         reference: (N, d) features of the training images, N ≥ 2.
-        byte_budget: for the blocks.
+        byte_budget: memory limit for the blocks.
 
     Example:
         >>> training = torch.tensor([[0.0], [1.0], [5.0]])
@@ -48,25 +48,25 @@ def authentic(distances: Tensor, nearest: Tensor, radii: Tensor) -> Tensor:
     Args:
         distances: (M,) to the nearest training image.
         nearest: (M,) its index.
-        radii: (N,) the distance of each training image to the nearest other.
+        radii: (N,) distance from each training image to its nearest other.
     """
     return distances.square() > radii[nearest].square() * (1 + TIE)
 
 
 def fewer_authentic_p(samples: Tensor, held_out: Tensor) -> float:
-    """Return Fisher's exact one-sided p that the samples are authentic no more rarely than held-out images are.
+    """Return Fisher's exact one-sided p that the samples are authentic at least as often as held-out images.
 
-    Given the training set, samples and held-out images are each independent draws, and so are their A_j; for samples
-    of the data's own distribution both have one chance of being authentic. Then, given how many are authentic in all,
-    the number among the samples is hypergeometric, and p is the chance of no more than were seen. Below 0.01 it flags
-    copying.
+    Given the training set, samples and held-out images are independent draws, and so are their A_j; for samples from
+    the data's own distribution, both have the same probability of being authentic. Conditional on the total number of
+    authentic items, the number among the samples is then hypergeometric, and p is the probability of at most the
+    number observed. A p below 0.01 flags copying.
 
     Paper: Fisher 1922, "On the interpretation of χ² from contingency tables, and the calculation of P",
     https://doi.org/10.2307/2340521
 
     Args:
-        samples: (M,) booleans of `authentic`.
-        held_out: (H,) the same of held-out images, disjoint from the samples.
+        samples: (M,) booleans from `authentic`.
+        held_out: (H,) the same for held-out images, disjoint from the samples.
 
     Example:
         >>> round(fewer_authentic_p(torch.zeros(10, dtype=bool), torch.arange(10) < 5), 4)
@@ -89,7 +89,7 @@ def _log_choose(n: int, k: Tensor) -> Tensor:
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`authenticity` of the samples; with held-out images also `authenticity_p`."""
+    """`authenticity` of the samples, and `authenticity_p` where there are held-out images."""
     statistics = evidence.statistics
     pairs = evidence.cross_pairs
     radii = statistics.neighbour_distances[:, 0]

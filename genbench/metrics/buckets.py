@@ -1,4 +1,4 @@
-"""Two sets of features as histograms over the same buckets, by principal components and k-means."""
+"""Histograms of two sets of features over the same buckets, by principal components and k-means."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["bucket_counts", "fit_buckets", "projected"]
 
 
 def projected(features: Tensor, *, variance: float = MAUVE_VARIANCE) -> Tensor:
-    """Return (N, c) float64: features of length 1 on their first principal components.
+    """Return (N, c) float64: features scaled to length 1, projected onto their first principal components.
 
-    As many components as explain the share `variance` of what the features vary, at least one; a feature of length 0
-    stays.
+    Keeps as many components as explain the share `variance` of the features' variance, at least one. A feature of
+    length 0 is not scaled.
 
     Args:
-        features: (N, d), N ≥ 2, of both sets together.
+        features: (N, d), N ≥ 2, both sets together.
         variance: in (0, 1).
     """
     units = torch.nn.functional.normalize(features.double(), dim=1)
@@ -31,9 +31,9 @@ def projected(features: Tensor, *, variance: float = MAUVE_VARIANCE) -> Tensor:
 
 
 def fit_buckets(points: Tensor, buckets: int, *, seed: int = 0, iterations: int = MAUVE_ITERATIONS) -> Tensor:
-    """Return (N,) int64: the bucket of each of (N, c) points by Lloyd's k-means from one start, random points.
+    """Return (N,) int64: the bucket of each of (N, c) points, by Lloyd's k-means from one start at random points.
 
-    A bucket that loses its points keeps its centre. One start, since the spread over starts is reported.
+    A bucket that loses its points keeps its centre. One start is enough, since the spread over starts is reported.
     """
     order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
     centres = points[order[:buckets].to(points.device)]

@@ -1,4 +1,4 @@
-"""The classifier two-sample test: how well a linear classifier tells samples from data that it has not seen."""
+"""The classifier two-sample test: how well a linear classifier separates unseen samples from unseen data."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Area", "area_under_curve", "logistic_regression", "measure", "of_samples", "two_sample_area"]
 
 _MOST_STEPS = 50
-_CONSTANT = 1e-9  # a deviation as small as this, relative to the mean, is rounding
-_CLOSE = 1e-10  # a step's decrease of the loss, relative, at which the regression has converged
+_CONSTANT = 1e-9  # a deviation this small, relative to the mean, is rounding
+_CLOSE = 1e-10  # the regression has converged once a step lowers the loss by less than this share
 
 
 class Area(NamedTuple):
@@ -28,20 +28,21 @@ class Area(NamedTuple):
 
 
 def two_sample_area(samples: Tensor, reference: Tensor, *, most: int = C2ST_ITEMS, seed: int = 0) -> Area:
-    """Return the held-out area under the ROC curve of a logistic regression that tells samples from data.
+    """Return the held-out area under the ROC curve of a logistic regression that separates samples from data.
 
-    Equally many random items of either side are halved. The regression is learnt from one half, each feature at mean 0
-    and deviation 1 there, and ranks the other; then the halves change places. The area is the mean of the two: 0.5
-    where samples cannot be told from data, 1 where they always can. Its error is the mean of the two errors, since of
-    equal distributions the two areas go up and down together: both are about the product of the halves' differences.
+    Equally many random items of either side are split in half. The regression is fitted to one half, with each feature
+    standardised to mean 0 and deviation 1 there, and ranks the other; then the halves swap roles. The area is the mean
+    of the two: 0.5 where samples cannot be told from data, 1 where they always can. Its error is the mean of the two
+    errors, because for equal distributions the two areas move together: both are about the product of the halves'
+    differences.
 
     Paper: Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests", https://arxiv.org/abs/1610.06545
 
     Args:
         samples: (M, d) features, M ≥ 8.
         reference: (N, d) features of the data, N ≥ 8.
-        most: items of either side that are looked at.
-        seed: of what is taken, and of the halves.
+        most: items used from either side, at most.
+        seed: seeds the choice of items and the halves.
 
     Raises:
         NotMeasurable: fewer than 8 items on a side.
@@ -49,14 +50,14 @@ def two_sample_area(samples: Tensor, reference: Tensor, *, most: int = C2ST_ITEM
     count = min(len(samples), len(reference), most)
     if count < C2ST_LEAST:
         raise NotMeasurable(f"c2st_auc: needs at least {C2ST_LEAST} samples and reference features, got {count}")
-    # A seed for each side: with one for both, copies of the data in its order would stand in the same half.
+    # One seed per side: with a shared one, copies of the data in its order would land in the same half.
     halves = [_halves(side, count, seed + index) for index, side in enumerate((samples, reference))]
     found = []
     for learnt, ranked in ((0, 1), (1, 0)):
         made, real = halves[0][learnt], halves[1][learnt]
         both = torch.cat([made, real])
         mean, spread = both.mean(dim=0), both.std(dim=0)
-        spread = torch.where(spread > _CONSTANT * mean.abs(), spread, 1)  # a feature that never changes tells nothing
+        spread = torch.where(spread > _CONSTANT * mean.abs(), spread, 1)  # a constant feature carries no information
         labels = torch.cat([both.new_ones(len(made)), both.new_zeros(len(real))])
         weights = logistic_regression((both - mean) / spread, labels)[:-1] / spread
         found.append(area_under_curve(halves[0][ranked] @ weights, halves[1][ranked] @ weights))
@@ -65,9 +66,10 @@ def two_sample_area(samples: Tensor, reference: Tensor, *, most: int = C2ST_ITEM
 
 
 def area_under_curve(positive: Tensor, negative: Tensor) -> Area:
-    """Return the chance that a positive score is above a negative one, ties as ½, and its standard error.
+    """Return the probability that a positive score exceeds a negative one, ties as ½, and its standard error.
 
-    With a placement the share of the other side that a score beats, `s² = var(placements⁺)/m + var(placements⁻)/n`.
+    With a placement being the share of the other side that a score beats,
+    `s² = var(placements⁺)/m + var(placements⁻)/n`.
 
     Paper: DeLong, DeLong & Clarke-Pearson 1988, "Comparing the areas under two or more correlated receiver operating
     characteristic curves", https://doi.org/10.2307/2531595
@@ -88,13 +90,13 @@ def area_under_curve(positive: Tensor, negative: Tensor) -> Area:
 def logistic_regression(features: Tensor, labels: Tensor, *, penalty: float = C2ST_PENALTY) -> Tensor:
     """Return (d + 1,) weights, the intercept last, that minimise `Σ log(1 + exp(−s_i z_i)) + penalty/2 |w|²`.
 
-    By Newton's method, each step halved until the loss falls; the intercept is not penalised. It is scikit-learn's
-    `LogisticRegression(C=1/penalty)`.
+    By Newton's method, halving each step until the loss falls; the intercept is not penalised. Equivalent to
+    scikit-learn's `LogisticRegression(C=1/penalty)`.
 
     Args:
         features: (n, d) float64.
-        labels: (n,) float64, 0 or 1, with both among them.
-        penalty: above 0, so that there is one minimum even where a plane separates the labels.
+        labels: (n,) float64, 0 or 1, both present.
+        penalty: above 0, so that the minimum is unique even where a plane separates the labels.
     """
     design = torch.cat([features, features.new_ones(len(features), 1)], dim=1)
     ridge = torch.full_like(design[0], penalty)
@@ -137,7 +139,7 @@ def _halves(features: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _placements(scores: Tensor, others: Tensor) -> Tensor:
-    """Return (m,) float64 shares of the others that each score is above, ties as ½."""
+    """Return (m,) float64: the share of the others that each score exceeds, ties as ½."""
     ordered = others.sort().values
     below = torch.searchsorted(ordered, scores) + torch.searchsorted(ordered, scores, right=True)
     return below.double() / (2 * len(others))

@@ -1,4 +1,4 @@
-"""The classification accuracy score: what a classifier trained on samples alone knows of real images."""
+"""The classification accuracy score: how well a classifier trained only on samples classifies real images."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ def classification_accuracy_score(
 ) -> float:
     """Return the accuracy on real held-out images of a small classifier trained on samples.
 
-    In [0, 1]; what real images give under the same budget is the value of the `real` control. Three 3×3 convolutions of
-    16, 32 and 64 channels (stride 2 while the side is at least 8), ReLU, one linear layer; Adam with a cosine rate
-    from 0.002, a fixed number of steps. Images over 32 pixels are averaged down to 32. The paper trains a ResNet-50
-    on ImageNet: the idea is the same, the numbers are not. All randomness comes from `seed` and none from the global
-    generator; on the CPU, repeats agree.
+    In [0, 1]; the `real` control gives the value of real images under the same budget. Three 3×3 convolutions of 16, 32
+    and 64 channels (stride 2 while the side is at least 8), ReLU, one linear layer; Adam with a cosine schedule from
+    0.002 for a fixed number of steps. Images over 32 pixels are average-pooled to 32. The paper trains a ResNet-50 on
+    ImageNet: the idea is the same, the numbers are not comparable. All randomness comes from `seed`, none from the
+    global generator; on the CPU, repeats agree.
 
     Paper: Ravuri & Vinyals 2019, "Classification accuracy score for conditional generative models",
     https://arxiv.org/abs/1905.10887
 
     Args:
         images: (N, C, H, W) uint8 samples.
-        labels: (N,) int64, what was asked of a conditional model, or what a classifier says.
+        labels: (N,) int64, requested from a conditional model or assigned by a classifier.
         test_images: (M, C, H, W) uint8 real images.
         test_labels: (M,) int64.
-        classes: how many labels there are.
-        steps: of training.
-        batch: samples a step, drawn with replacement.
-        seed: of weights and batches.
+        classes: number of classes.
+        steps: training steps.
+        batch: samples per step, drawn with replacement.
+        seed: seeds the weights and the batches.
 
     Raises:
-        ValueError: images that are not uint8, shapes that differ, or a label that is no class.
+        ValueError: images that are not uint8, shapes that differ, or a label that is not a class.
     """
     check_images(images, "samples")
     check_images(test_images, "held-out images")
@@ -66,7 +66,7 @@ def classification_accuracy_score(
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`cas`, with the labels asked of a conditional model, else those that the extractor's classifier sees."""
+    """`cas`, with the labels requested from a conditional model, else those assigned by the extractor's classifier."""
     assert evidence.sample_items is not None
     assert evidence.held_out_items is not None
     assert evidence.held_out_labels is not None

@@ -1,4 +1,4 @@
-"""Cells of feature space by k-means: so that samples are compared with held-out images of their own region."""
+"""Cells of feature space by k-means, so that samples are compared with held-out images of the same region."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ITERATIONS = 50
 
 
 def fit_cells(features: Tensor, cells: int, *, seed: int = 0) -> Tensor:
-    """Return (cells, d) float64 centroids of k-means, the best of three starts.
+    """Return (cells, d) float64 k-means centroids, the best of three starts.
 
     Lloyd's iterations from k-means++ starts, on at most 5,000 features. A cell that loses its points keeps its
     centroid.
@@ -23,8 +23,8 @@ def fit_cells(features: Tensor, cells: int, *, seed: int = 0) -> Tensor:
 
     Args:
         features: (N, d), N ≥ cells.
-        cells: how many.
-        seed: of the subset and the starts.
+        cells: number of cells.
+        seed: seeds the subset and the starts.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(features), generator=generator)[:_FITTED]
@@ -43,7 +43,7 @@ def assign_cells(features: Tensor, centroids: Tensor) -> Tensor:
 
 
 def _start(points: Tensor, cells: int, generator: torch.Generator) -> Tensor:
-    """k-means++: each next centroid is a point, drawn in proportion to its squared distance from those chosen."""
+    """k-means++: each new centroid is a point drawn in proportion to its squared distance from those chosen so far."""
     first = int(torch.randint(len(points), (1,), generator=generator))
     centroids = points[first : first + 1]
     while len(centroids) < cells:

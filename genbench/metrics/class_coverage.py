@@ -16,17 +16,16 @@ __all__ = ["class_coverage", "class_divergence", "measure"]
 
 
 def class_coverage(samples: Tensor, reference: Tensor, *, share: float = COVERED_SHARE) -> float:
-    """Return the share of the data's classes that the samples hold.
+    """Return the share of the data's classes that the samples cover.
 
-    A class counts as held when its share of the samples is at least `share` of its share of the data: a classifier that
-    errs on a few samples must not cover a class that the generator dropped. Classes that the data lack are left out.
-    Blind to anything within a class. With M samples a class of share p is missed by chance unless M p is well above
-    1.
+    A class counts as covered when its share of the samples is at least `share` times its share of the data, so that a
+    classifier's few errors cannot cover a class that the generator dropped. Classes absent from the data are left out.
+    Blind to anything within a class. With M samples, a class of share p is missed by chance unless M p is well above 1.
 
     Args:
-        samples: (C,) histogram of `class_histogram`.
-        reference: (C,) the same of the data, by the same classifier, so that its errors are on both sides.
-        share: what a class must reach.
+        samples: (C,) histogram from `class_histogram`.
+        reference: (C,) the same for the data, by the same classifier, so that its errors affect both sides.
+        share: how much of its share of the data a class must reach.
 
     Example:
         >>> import torch
@@ -41,13 +40,13 @@ def class_coverage(samples: Tensor, reference: Tensor, *, share: float = COVERED
 def class_divergence(samples: Tensor, reference: Tensor, *, uniform_share: float = UNIFORM_SHARE) -> float:
     """Return `KL(samples ‖ data)` of the class histograms in nats, each mixed with a little of the uniform one.
 
-    `Σ_c p_c ln(p_c / q_c)` with `p = (1 − u) p̂ + u/C`, and q alike: finite also where the data hold no image of a
+    `Σ_c p_c ln(p_c / q_c)` with `p = (1 − u) p̂ + u/C`, and likewise q: finite even where the data hold no image of a
     class, and exactly 0 for equal histograms. At least 0; a generator that drops 3 of 10 equal classes scores
-    ln(10/7) = 0.357, less what u takes off. The sampling bias is about (C − 1)/2 · (1/M + 1/N).
+    ln(10/7) = 0.357, less the effect of u. The sampling bias is about (C − 1)/2 · (1/M + 1/N).
 
     Args:
-        samples: (C,) histogram of `class_histogram`.
-        reference: (C,) the same of the data.
+        samples: (C,) histogram from `class_histogram`.
+        reference: (C,) the same for the data.
         uniform_share: u.
 
     Example:

@@ -1,4 +1,4 @@
-"""The Fréchet distance class by class (intra-FID): whether samples of each class look like the data of that class."""
+"""The Fréchet distance per class (intra-FID): whether samples of each class look like the data of that class."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def class_distances(
     classes: int,
     least: int = CLASS_LEAST,
 ) -> list[float]:
-    """Return the Fréchet distance of the samples of each class to the data of that class, class by class.
+    """Return, class by class, the Fréchet distance between the samples and the data of each class.
 
-    Their mean is the intra-FID. A generator that ignores its labels has the `fd` of one that follows them, and another
-    mean here. Each distance is of the images of one class alone, so its upward bias is that of so few: compare at
-    equal counts only.
+    Their mean is the intra-FID. A generator that ignores its labels has the same `fd` as one that follows them, but not
+    the same mean here. Each distance uses the images of only one class and has the upward bias of so few: compare only
+    at equal counts.
 
     Paper: Miyato & Koyama 2018, "cGANs with projection discriminator", section 4.1,
     https://arxiv.org/abs/1802.05637
@@ -40,12 +40,12 @@ def class_distances(
         labels: (M,) int64 in 0..classes − 1.
         reference: (N, d) features of the data.
         reference_labels: (N,) int64, likewise.
-        classes: how many; a class that the data lack is left out.
+        classes: number of classes; a class absent from the data is left out.
         least: images of each kind that a class must have.
 
     Raises:
-        NotMeasurable: a class of the data has fewer than `least` samples or images: without it the mean would reward
-            a generator that drops a class.
+        NotMeasurable: a class of the data has fewer than `least` samples or images; leaving it out would reward a
+            generator that drops a class.
 
     Example:
         >>> import torch
@@ -63,8 +63,8 @@ def class_distances(
             continue
         if min(len(own), len(data)) < least:
             raise NotMeasurable(
-                f"class_fd: class {label} has {len(own)} samples and {len(data)} images of the data, "
-                f"at least {least} of each needed"
+                f"class_fd: class {label} has {len(own)} samples and {len(data)} data images, "
+                f"needs at least {least} of each"
             )
         found.append(frechet_distance(GaussianStatistics.from_features(own), GaussianStatistics.from_features(data)))
     return found

@@ -1,4 +1,4 @@
-"""Clipped density and coverage: as density and coverage, bounded, and as shares of samples that are good."""
+"""Clipped density and coverage: bounded versions of density and coverage, calibrated as shares of good samples."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ __all__ = ["clipped_coverage", "clipped_density", "expected_clipped_coverage", "
 
 
 def clipped_density(balls: Tensor, of_data: Tensor, k: int = BALL_K) -> float:
-    """Return `min(1, mean_i min(b_i/k, 1) / mean_j min(a_j/k, 1))`: how deep in the data samples lie, beside data.
+    """Return `min(1, mean_i min(b_i/k, 1) / mean_j min(a_j/k, 1))`: how deep samples lie in the data, relative to data.
 
-    b_i counts the clipped balls around data that hold sample i, and a_j those around other data that hold the datum j.
-    A clipped ball is as wide as the distance to the k-th nearest other, at most the median of these distances.
+    b_i counts the clipped balls around data points that contain sample i, and a_j those around other data points that
+    contain data point j. A clipped ball's radius is the distance to the k-th nearest other point, at most the median of
+    these distances.
 
     Paper: Salvy, Talbot & Thirion 2025, "Enhanced generative model evaluation with clipped density and coverage",
     https://arxiv.org/abs/2507.01761
@@ -49,13 +50,13 @@ def fidelities(balls: Tensor, k: int = BALL_K) -> Tensor:
 
 
 def clipped_coverage(held: Tensor, samples: int, k: int = BALL_K) -> float:
-    """Return the share of the samples that, were they of the data's distribution and the others nowhere, cover as much.
+    """Return the share of good samples that would cover as much, were all other samples to cover nothing.
 
-    What is covered is `mean_j min(h_j/k, 1)`, h_j the samples nearer to datum j than its k-th nearest other. Of m good
-    samples it is expected to be `f(m)`, see `expected_clipped_coverage`; the share is the number of m from 0 to M whose
-    `f(m)` is below it, over M + 1.
+    Coverage is `mean_j min(h_j/k, 1)`, where h_j is the number of samples nearer to data point j than its k-th nearest
+    other. Of m samples from the data's own distribution it is expected to be `f(m)`, see `expected_clipped_coverage`;
+    the share is the number of m from 0 to M whose `f(m)` lies below the coverage, over M + 1.
 
-    Paper: as `clipped_density`.
+    Paper: as for `clipped_density`.
 
     Args:
         held: (N,) int64 h_j.
@@ -63,7 +64,7 @@ def clipped_coverage(held: Tensor, samples: int, k: int = BALL_K) -> float:
         k: which neighbour sets a ball's radius.
 
     Returns:
-        From 0 to 1, which is any coverage above `f(M)`: half of the time that of samples of the data's distribution.
+        From 0 to 1; any coverage above `f(M)` gives 1, which samples from the data's distribution reach half the time.
 
     Example:
         >>> clipped_coverage(torch.zeros(10, dtype=torch.int64), 10), clipped_coverage(torch.full((10,), 5), 10)
@@ -75,12 +76,12 @@ def clipped_coverage(held: Tensor, samples: int, k: int = BALL_K) -> float:
 
 
 def expected_clipped_coverage(samples: int, reference: int, k: int = BALL_K) -> Tensor:
-    """Return (M + 1,) float64 expectations of what m = 0 … M samples of the data's own distribution cover.
+    """Return (M + 1,) float64: the expected coverage of m = 0 … M samples from the data's own distribution.
 
     `f(m) = 1 − Σ_{j<k} (1 − j/k) C(m, j) B(k + j, N − k + m − j)/B(k, N − k)`: the number of m samples in a ball is
     beta-binomial, whatever the distribution.
 
-    Paper: as `clipped_density`. Its authors' code has 0 for m < k, where this has the formula.
+    Paper: as for `clipped_density`. Its authors' code returns 0 for m < k, where this follows the formula.
 
     Args:
         samples: M.
@@ -93,7 +94,7 @@ def expected_clipped_coverage(samples: int, reference: int, k: int = BALL_K) -> 
     """
     m = torch.arange(samples + 1, dtype=torch.float64)
     missed = torch.zeros_like(m)
-    # The chance of j samples, from that of j − 1: a ratio of small numbers, so no digits are lost.
+    # The probability of j samples from that of j − 1: a ratio of small numbers, so no digits are lost.
     i = torch.arange(k, dtype=torch.float64)
     chance = ((reference - 1 - i) / (reference - 1 - i + m[:, None])).prod(dim=1)
     for j in range(k):

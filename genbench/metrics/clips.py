@@ -1,4 +1,4 @@
-"""Stored clips of sound, int16 (N, C, T), as frames, loudness and spectra: what the metrics of audio are made of."""
+"""Stored sound clips, int16 (N, C, T), as frames, loudness and spectra: the building blocks of the audio metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 _FULL_SCALE = 2**15
 _CHUNK_VALUES = 2**21
-_OVERLAP = 4  # windows of a spectrum that a sample lies in
+_OVERLAP = 4  # spectral windows that contain each sample
 _LEAST_FRAME = 16
 
 
@@ -34,7 +34,7 @@ def check_clips(clips: Tensor, what: str) -> None:
     """Refuse anything but int16 (N, C, T) clips.
 
     Raises:
-        ValueError: one line that says what is wrong.
+        ValueError: one line that states what is wrong.
     """
     if clips.ndim != 3 or clips.dtype != torch.int16:
         raise ValueError(f"{what}: expected int16 clips of shape (N, C, T), got {clips.dtype} {tuple(clips.shape)}")
@@ -44,7 +44,7 @@ def check_pairs(originals: Tensor | None, reconstructions: Tensor | None) -> tup
     """Return clips and their reconstructions; refuse anything but int16 (N, C, T) of one shape.
 
     Raises:
-        ValueError: one line that says what is wrong.
+        ValueError: one line that states what is wrong.
     """
     assert originals is not None
     assert reconstructions is not None
@@ -57,13 +57,13 @@ def check_pairs(originals: Tensor | None, reconstructions: Tensor | None) -> tup
 
 
 def some(clips: Tensor, seed: int = 0) -> Tensor:
-    """Return the clips that are looked at: all, or of many long ones a random subset (`CLIP_VALUES`)."""
+    """Return the clips to measure: all of them, or a random subset where there are many long ones (`CLIP_VALUES`)."""
     wanted = affordable(clips, CLIP_VALUES, CLIP_LEAST)
     return clips if len(clips) <= wanted else clips[chosen(len(clips), wanted, seed).to(clips.device)]
 
 
 def by_clip(find: Callable[..., Tensor], *sides: Tensor) -> Tensor:
-    """Return what `find` says of each clip, (N, ...), from parts of the clips' amplitudes: never a copy of them all.
+    """Return the result of `find` for each clip, (N, ...), computed in parts: never copies all amplitudes at once.
 
     Args:
         find: from (n, C, T) amplitudes of each side to (n, ...).
@@ -82,7 +82,7 @@ def amplitudes(clips: Tensor) -> Tensor:
 
 
 def frame_length(rate: int, length: int) -> int:
-    """Return the samples of a frame: the power of two nearest to 32 ms, on a scale of ratios, or the whole clip.
+    """Return the number of samples in a frame: the power of two nearest to 32 ms by ratio, or the whole clip.
 
     >>> frame_length(8_000, 4_000), frame_length(44_100, 4_000), frame_length(8_000, 100)
     (256, 1024, 100)
@@ -91,7 +91,7 @@ def frame_length(rate: int, length: int) -> int:
 
 
 def framed(clips: Tensor, rate: int) -> Tensor:
-    """Return (..., F, S) frames of (..., T) that do not overlap; what is left of a clip at its end is left out."""
+    """Return (..., F, S) non-overlapping frames of (..., T); the remainder at the end of a clip is dropped."""
     size = frame_length(rate, clips.shape[-1])
     return clips.unfold(-1, size, size)
 
@@ -108,7 +108,7 @@ def loudness(frames: Tensor) -> Tensor:
 def power(clips: Tensor, rate: int) -> Tensor:
     """Return the power spectra of (..., T) clips, (..., B, F): bins from 0 Hz to half the rate, by overlapping frames.
 
-    Hann windows, four of which hold each sample but at the ends. A sine of full scale has 1 at its bin.
+    Hann windows; four of them contain each sample, except at the ends. A full-scale sine gives 1 at its bin.
     """
     size = frame_length(rate, clips.shape[-1])
     window = torch.hann_window(size, dtype=clips.dtype, device=clips.device)
@@ -118,7 +118,7 @@ def power(clips: Tensor, rate: int) -> Tensor:
 
 
 def wasserstein(samples: Tensor, reference: Tensor, width: float) -> float:
-    """Return the Wasserstein-1 distance of (B,) shares of bins that are `width` apart: `width · Σ_b |F(b) − G(b)|`.
+    """Return the Wasserstein-1 distance of (B,) shares of bins spaced `width` apart: `width · Σ_b |F(b) − G(b)|`.
 
     Paper: Vallender 1974, "Calculation of the Wasserstein distance between probability distributions on the line",
     https://doi.org/10.1137/1118101

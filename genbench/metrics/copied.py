@@ -1,4 +1,4 @@
-"""What texts have of training texts: whether they are one, and the longest run that stands in one."""
+"""How much texts share with training texts: whether they are identical to one, and the longest run copied from one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from genbench.metrics.texts import character_counts, grams
 
 __all__ = ["copied_runs", "novel"]
 
-_BLOCK = 2**20  # positions of training texts that are ranked at once
+_BLOCK = 2**20  # positions of training texts ranked at once
 _CODE_BITS = 62
 
 
 def novel(texts: Tensor, training: Tensor) -> Tensor:
-    """Return (M,) booleans: whether each text is none of the training texts, symbol by symbol.
+    """Return (M,) booleans: whether each text differs from every training text, compared symbol by symbol.
 
-    Neither way is better: noise is always new, and samples of the data's own distribution repeat a training text as
-    often as held-out texts do.
+    Neither direction is better: noise is always new, and samples from the data's own distribution repeat a training
+    text as often as held-out texts do.
 
     Paper: Zhao, Kim, Zhang, Rush & LeCun 2018, "Adversarially regularized autoencoders",
     https://arxiv.org/abs/1706.04223; the test: Fisher 1922, https://doi.org/10.2307/2340521
@@ -39,10 +39,11 @@ def novel(texts: Tensor, training: Tensor) -> Tensor:
 def copied_runs(texts: Tensor, training: Tensor, *, block: int = _BLOCK) -> Tensor:
     """Return (M,) int64: the length of the longest substring of each text that is a substring of a training text.
 
-    Exact, and without a hash. All suffixes of both sides are ranked by prefix doubling: the rank of 2k symbols is that
-    of two ranks of k symbols. The training suffix that has most symbols in common with a suffix is a neighbour in that
-    order, and their number comes from the ranks, largest first, as the digits of a binary number. A run is of
-    characters: the end of a text is none. Neither way is better: read it against `real`.
+    Exact, and without hashing. All suffixes of both sides are ranked by prefix doubling: the rank of 2k symbols follows
+    from two ranks of k symbols. The training suffix that shares the longest prefix with a given suffix is adjacent to
+    it in that order. The length of the shared prefix comes from the ranks, largest first, as the digits of a binary
+    number. A run consists of characters; the end of a text is not one. Neither direction is better: read it against
+    `real`.
 
     Paper: Manber & Myers 1993, "Suffix arrays: a new method for on-line string searches",
     https://doi.org/10.1137/0222058
@@ -50,7 +51,7 @@ def copied_runs(texts: Tensor, training: Tensor, *, block: int = _BLOCK) -> Tens
     Args:
         texts: (M, L) tokens.
         training: (N, L) tokens of the same length.
-        block: positions of training texts that are looked at at once.
+        block: positions of training texts processed at once.
 
     Example:
         >>> copied_runs(torch.tensor([[1, 2, 3, 4], [9, 9, 0, 0]]), torch.tensor([[2, 3, 4, 0], [1, 2, 9, 0]])).tolist()
@@ -65,19 +66,19 @@ def copied_runs(texts: Tensor, training: Tensor, *, block: int = _BLOCK) -> Tens
 
 @dataclass(frozen=True)
 class _Table:
-    """(T, L + 1) int64: equal where `size` symbols from two positions on are equal; the last column is past the end."""
+    """(T, L + 1) int64: equal where `size` symbols from two positions are equal; the last column is past the end."""
 
     size: int
     codes: Tensor
 
     def doubled(self) -> _Table:
-        """Return the table of twice as many symbols, as ranks in the order of the symbols."""
+        """Return the table for twice as many symbols, as ranks in the order of the symbols."""
         ranks = torch.unique(self.codes, return_inverse=True)[1]
         return _Table(2 * self.size, ranks * (int(ranks.max()) + 1) + _moved(ranks, self.size))
 
 
 def _moved(table: Tensor, by: int) -> Tensor:
-    """Return what stands `by` columns farther on; all columns past the end are as the last one."""
+    """Return the entries `by` columns farther on; all columns past the end equal the last one."""
     columns = torch.arange(table.shape[1], device=table.device) + by
     return table[:, columns.clamp(max=table.shape[1] - 1)]
 
@@ -88,7 +89,7 @@ def _tables(texts: Tensor) -> list[_Table]:
     bits = max(1, int(tokens.max()).bit_length())
     tables = [_Table(1, tokens)]
     while (last := tables[-1]).size < texts.shape[1]:
-        if 2 * last.size * bits <= _CODE_BITS:  # the digits themselves, in no need of ranks
+        if 2 * last.size * bits <= _CODE_BITS:  # the digits themselves fit, so no ranks are needed
             joined = last.codes << (last.size * bits) | _moved(last.codes, last.size)
             tables.append(_Table(2 * last.size, joined))
         else:
@@ -117,9 +118,9 @@ def _runs(texts: Tensor, training: Tensor) -> Tensor:
 
 
 def _neighbours(ranks: Tensor, count: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Return flat positions of the training suffixes that stand last up to each rank wanted, and first from it on.
+    """Return flat positions of the last training suffix up to each wanted rank, and of the first from it on.
 
-    Where there is none on a side, it is the one on the other.
+    Where one side has none, the position from the other side is used.
     """
     total = int(ranks.max()) + 1
     where = torch.full((total,), -1, dtype=torch.int64, device=ranks.device)

@@ -31,14 +31,14 @@ def data_copying(
 ) -> tuple[float, float]:
     """Return (C_T, p): the statistic of the data-copying test, and its one-sided p.
 
-    In each cell of a k-means partition of the training features, `Z_U` is the standardised Mann–Whitney statistic of
-    the samples' against the held-out images' distances to their nearest training image; `C_T = Σ w Z_U / Σ w` with w
-    the share of held-out images in the cell. Near 0 for samples of the data's own distribution; far below 0 they are
-    copies; far above, they miss the data. `p = Φ(C_T · Σw / √Σw²)`, as the cells are independent and each Z_U is
-    standard normal then.
+    In each cell of a k-means partition of the training features, `Z_U` is the standardised Mann–Whitney statistic that
+    compares the distances of samples and of held-out images to their nearest training image;
+    `C_T = Σ w Z_U / Σ w`, where w is the share of held-out images in the cell. C_T is near 0 for samples from the
+    data's own distribution; far below 0 they are copies; far above, they miss the data. `p = Φ(C_T · Σw / √Σw²)`,
+    because the cells are independent and each Z_U is then standard normal.
 
     Cells with fewer than `least` samples or held-out images are left out. The distance is to the nearest of all
-    training images (the authors' code searches the cell only), and ties take mid-ranks: copies all have distance 0.
+    training images (the authors' code searches only the cell), and ties take mid-ranks: copies all have distance 0.
 
     Paper: Meehan, Chaudhuri & Dasgupta 2020, "A non-parametric test to detect data-copying in generative models",
     https://arxiv.org/abs/2004.05675
@@ -47,10 +47,10 @@ def data_copying(
         samples: (M, d) features.
         reference: (N, d) features of the training images.
         held_out: (H, d) features of held-out images, disjoint from the samples.
-        cells: how many.
-        least: images of each kind in a cell that counts.
-        seed: of the partition.
-        byte_budget: for the blocks.
+        cells: number of cells.
+        least: images of each kind that a cell needs to count.
+        seed: seeds the partition.
+        byte_budget: memory limit for the blocks.
 
     Raises:
         NotMeasurable: no cell holds enough of both.
@@ -92,7 +92,7 @@ def in_cells(
 def mann_whitney_z(first: Tensor, second: Tensor) -> float:
     """Return the standardised Mann–Whitney U: below 0 when `first` tends to be smaller than `second`.
 
-    `z = (U − nm/2)/σ`, `U = #{first > second} + ½ #{first = second}`, σ² with the correction for ties. 0 if all are
+    `z = (U − nm/2)/σ`, `U = #{first > second} + ½ #{first = second}`, with σ² corrected for ties. 0 if all values are
     tied.
 
     >>> round(mann_whitney_z(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])), 4)

@@ -1,4 +1,4 @@
-"""Density and coverage: precision and recall that one outlier does not move."""
+"""Density and coverage: variants of precision and recall that a single outlier does not move."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def density_coverage(
 ) -> tuple[float, float]:
     """Return (density, coverage) of the samples.
 
-    With balls around the reference's points, each as wide as the distance to the k-th nearest other: density is the
-    mean number of balls that a sample lies in, over k; coverage the share of balls that hold a sample. Density is not
-    bounded by 1, and is 1 in the mean for samples of the data's own distribution; coverage is then
-    `expected_coverage`. Coverage grows with the number of samples, so counts must be equal to compare.
+    Each reference point has a ball whose radius is the distance to its k-th nearest other. Density is the mean number
+    of balls that contain a sample, over k; coverage is the share of balls that contain a sample. Density is not bounded
+    by 1, and averages 1 for samples from the data's own distribution; their coverage is `expected_coverage`. Coverage
+    grows with the number of samples, so compare only at equal counts.
 
     Paper: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models",
     https://arxiv.org/abs/2002.09797
@@ -33,7 +33,7 @@ def density_coverage(
         samples: (M, d) features, M ≥ 1.
         reference: (N, d) features of the data, N > k.
         k: which neighbour sets a ball's radius.
-        byte_budget: for the blocks.
+        byte_budget: memory limit for the blocks.
 
     Example:
         >>> import torch
@@ -49,7 +49,8 @@ def density_coverage(
 def expected_coverage(samples: int, reference: int, k: int = BALL_K) -> float:
     """Return the mean coverage of samples of the data's own distribution: `1 − ∏_{j=1..k} (N − j)/(N + M − j)`.
 
-    The chance that none of M samples is among the k nearest of N − 1 + M exchangeable points. For any distribution.
+    One minus the probability that none of M samples is among the k nearest of N − 1 + M exchangeable points. Holds for
+    any distribution.
 
     >>> round(expected_coverage(1000, 1000), 5)
     0.96898

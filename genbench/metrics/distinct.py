@@ -1,4 +1,4 @@
-"""Distinct n-grams: how many different ones there are among equally many."""
+"""Distinct n-grams: how many of a fixed number of n-grams are different."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["distinct", "measure"]
 
 
 def distinct(texts: Tensor, n: int, *, count: int = DISTINCT_NGRAMS) -> float | None:
-    """Return the number of different n-grams among the first `count` ones, over `count`; None where there are fewer.
+    """Return the number of distinct n-grams among the first `count`, over `count`; None where there are fewer.
 
-    N-grams stand within texts, of characters alone, one text after the other. From 1/count, all alike, to 1. The share
-    falls with the number of n-grams, since a language has only so many, so two numbers compare at one count alone:
-    the same for all texts, however long. Noise scores highest.
+    N-grams lie within a text and consist only of characters; texts are read one after the other. From 1/count, all
+    alike, to 1. The share falls with the number of n-grams, since a language has only so many, so numbers compare only
+    at the same count: it is the same for all texts, however long. Noise scores highest.
 
     Paper: Li et al. 2016, "A diversity-promoting objective function for neural conversation models",
     https://arxiv.org/abs/1510.03055
 
     Args:
         texts: (M, L) tokens, in random order.
-        n: from 1 on.
-        count: of n-grams.
+        n: at least 1.
+        count: number of n-grams.
 
     Example:
         >>> distinct(torch.tensor([[1, 2, 1, 2], [2, 1, 0, 0]]), 2, count=4)
@@ -43,13 +43,13 @@ def distinct(texts: Tensor, n: int, *, count: int = DISTINCT_NGRAMS) -> float | 
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`distinct_1` to `distinct_4` of the samples; without those that have too few n-grams."""
+    """`distinct_1` to `distinct_4` of the samples, without those for which there are too few n-grams."""
     assert evidence.sample_items is not None
-    # A file of another program may be sorted, and its first texts unlike the others.
+    # A file from another program may be sorted, so its first texts may not be representative.
     order = torch.randperm(len(evidence.sample_items), generator=torch.Generator().manual_seed(evidence.seed))
     texts = evidence.sample_items[order.to(evidence.sample_items.device)]
     values = {f"distinct_{n}": distinct(texts, n) for n in DISTINCT_ORDERS}
     if values["distinct_1"] is None:
         found = int(character_counts(texts).sum())
-        raise NotMeasurable(f"distinct: needs {DISTINCT_NGRAMS} characters, and the samples have {found}; draw more")
+        raise NotMeasurable(f"distinct: needs {DISTINCT_NGRAMS} characters, but the samples have {found}; draw more")
     return {name: value for name, value in values.items() if value is not None}

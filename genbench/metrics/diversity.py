@@ -21,11 +21,11 @@ __all__ = ["measure", "within_class_similarity"]
 def within_class_similarity(
     images: Tensor, labels: Tensor | None = None, *, pairs: int = DIVERSITY_PAIRS, seed: int = 0
 ) -> float:
-    """Return the MS-SSIM of random pairs of images of one class, mean over pairs, then over classes.
+    """Return the MS-SSIM of random pairs of images of one class, averaged over pairs, then over classes.
 
-    Near 1: the images of a class are all alike (collapse); the lower, the more diverse. Noise scores lowest of all,
-    so it is read against the data's own value (the `real` control), not as lower is better. Images under 22 pixels
-    have one scale, so it is the SSIM, and under 11 a smaller window: see `similarity`.
+    Near 1, the images of a class are all alike (collapse); the lower, the more diverse. Noise scores lowest of all, so
+    lower is not simply better: read it against the data's own value (the `real` control). Images under 22 pixels have
+    one scale, so this is plain SSIM, and under 11 pixels it uses a smaller window: see `similarity`.
 
     Paper: Odena, Olah & Shlens 2017, "Conditional image synthesis with auxiliary classifier GANs",
     https://arxiv.org/abs/1610.09585
@@ -33,9 +33,9 @@ def within_class_similarity(
     Args:
         images: (N, C, H, W) uint8, at least 3×3 pixels.
         labels: (N,) int64; None puts all in one class.
-        pairs: in all, at most, and of large images fewer (`DIVERSITY_VALUES`, `DIVERSITY_LEAST`); each class that has
-            two images gets an equal share, and of more classes than pairs a random part is looked at.
-        seed: of the pairs.
+        pairs: at most, in total, and fewer for large images (`DIVERSITY_VALUES`, `DIVERSITY_LEAST`); each class with
+            at least two images gets an equal share, and if classes outnumber pairs, a random subset of classes is used.
+        seed: seeds the pairs.
 
     Raises:
         NotMeasurable: images under 3×3, or no class with two of them.
@@ -64,7 +64,7 @@ def _draw(members: Tensor, pairs: int, generator: torch.Generator) -> tuple[Tens
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`ms_ssim` within the classes asked for, else those that the classifier sees, else among all samples."""
+    """`ms_ssim` within the requested classes, else within those the classifier predicts, else among all samples."""
     assert evidence.sample_items is not None
     labels = evidence.sample_labels
     if labels is None and evidence.sample_logits is not None:

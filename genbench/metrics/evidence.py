@@ -29,34 +29,35 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
-    """Everything about one model's samples and the data that a metric may read; None where there is no such thing.
+    """Everything about one model's samples and the data that a metric may read; None where it does not exist.
 
     Args:
         samples: (M, d) features of the samples.
-        reference: (N, d) features of the training split; none where `statistics` has mean and covariance alone.
+        reference: (N, d) features of the training split; absent where `statistics` has only mean and covariance.
         held_out: (H, d) features of held-out images.
-        sample_logits: (M, C) of the extractor's classifier; likewise the next two.
+        sample_logits: (M, C) from the extractor's classifier; likewise the next two.
         reference_logits: (N, C).
         held_out_logits: (H, C).
         sample_items: (M, C, H, W) uint8 images, (M, L) int16 texts or (M, C, T) int16 clips; likewise the next two.
-        reference_items: N of the training split.
+        reference_items: N from the training split.
         held_out_items: H held-out ones.
-        sample_labels: (M,) int64 asked of a conditional model.
+        sample_labels: (M,) int64 labels requested from a conditional model.
         reference_labels: (N,) int64 true labels.
         held_out_labels: (H,) int64.
         sample_modes: (M,) int64 mode of each sample, −1 for none.
-        mode_count: of the data.
+        mode_count: number of modes of the data.
         originals: (K, ...) held-out items, and
-        reconstructions: the same as the model restores them.
+        reconstructions: the model's reconstructions of them.
         log_likelihoods: (K,) nats of held-out images.
-        dimensions: values of an item, C·H·W.
-        levels: how many values an entry of an item can take: of texts, the symbols with the end.
+        dimensions: number of values in an item, C·H·W.
+        levels: how many values an entry of an item can take; for texts, the symbols including the end.
         sample_rate: of clips, in Hz.
-        sample_log_probabilities: (M,) float64 nats of the samples under what made the data, −∞ outside its support.
-        entropy: of what made the data, in nats an item.
-        samples_held_out: whether the samples are held-out images, as those of the `real` control are: see `sides`.
-        seed: of everything that a metric draws.
-        statistics: of the data; made from the fields above when not given.
+        sample_log_probabilities: (M,) float64 nats of the samples under the distribution that generated the data, −∞
+            outside its support.
+        entropy: of that distribution, in nats per item.
+        samples_held_out: whether the samples are held-out images, as for the `real` control: see `sides`.
+        seed: seeds everything that a metric draws.
+        statistics: of the data; computed from the fields above when not given.
 
     Raises:
         ValueError: features or logits that hold NaN or infinity, shapes that do not fit, items that are neither uint8
@@ -87,7 +88,7 @@ class Evidence:
     entropy: float | None = None
     samples_held_out: bool = False
     seed: int = 0
-    # Never None after construction; a default that needs the other fields can only be made there.
+    # Never None after construction; its default needs the other fields, so it can only be built in __post_init__.
     statistics: ReferenceStatistics = field(default=cast("ReferenceStatistics", None))
     _found: dict[object, Any] = field(default_factory=dict, init=False)
 
@@ -107,21 +108,21 @@ class Evidence:
             object.__setattr__(self, "statistics", found)
 
     def once(self, find: Callable[[Evidence], Found]) -> Found:
-        """Return what `find` says of this evidence, which is looked for once: a number and its error share it."""
+        """Return what `find` computes from this evidence, computing it once: a number and its error share it."""
         if find not in self._found:
             self._found[find] = find(self)
         return cast("Found", self._found[find])
 
     def sides(self, of_samples: Tensor, of_held_out: Tensor, halving: int = 0) -> tuple[Tensor, Tensor]:
-        """Return the rows that stand on the two sides of a test of samples against held-out images.
+        """Return the rows for the two sides of a test of samples against held-out images.
 
-        Where the samples are held-out images themselves, no image may stand on both: then one random half of the
-        held-out images is tested against the other.
+        Where the samples are held-out images themselves, no image may be on both sides: one random half of the held-out
+        images is then tested against the other.
 
         Args:
             of_samples: (M, ...) anything about the samples.
             of_held_out: (H, ...) the same about the held-out images.
-            halving: which of the many ways to halve.
+            halving: index of the random halving to use.
         """
         if not self.samples_held_out:
             return of_samples, of_held_out
@@ -132,13 +133,13 @@ class Evidence:
     def labels_of_samples(self, who: str) -> tuple[Tensor, int]:
         """Return (M,) int64 labels of the samples, and how many classes the data have.
 
-        They are those that a conditional model was asked for, else those that the extractor's classifier sees.
+        They are those requested from a conditional model, else those predicted by the extractor's classifier.
 
         Args:
-            who: the number that asks, for the error.
+            who: the metric that needs them, for the error.
 
         Raises:
-            NotMeasurable: neither is there, or the classifier knows other classes than the data's.
+            NotMeasurable: neither is available, or the classifier's classes differ from the data's.
         """
         known = [
             labels for labels in (self.held_out_labels, self.reference_labels) if labels is not None and len(labels)
@@ -157,14 +158,14 @@ class Evidence:
 
     @cached_property
     def restored(self) -> RestoredImages:
-        """What is wrong with each reconstruction."""
+        """The errors of each reconstruction."""
         assert self.originals is not None
         assert self.reconstructions is not None
         return restored_images(self.originals, self.reconstructions)
 
     @cached_property
     def augmented(self) -> Augmented:
-        """What small classifiers learn of real items, of samples and of both."""
+        """What small classifiers learn from real items, from samples and from both."""
         real, truth = self.reference_items, self.reference_labels
         assert self.sample_items is not None
         assert real is not None
@@ -182,7 +183,7 @@ class Evidence:
 
     @cached_property
     def oracle_nats(self) -> Tensor:
-        """(M,) float64 nats: the cost of each sample under what made the data."""
+        """(M,) float64 nats: the cost of each sample under the distribution that generated the data."""
         assert self.sample_items is not None
         assert self.sample_log_probabilities is not None
         assert self.levels is not None
@@ -192,14 +193,14 @@ class Evidence:
 
     @cached_property
     def novel(self) -> Tensor:
-        """(M,) booleans: which samples are no training text."""
+        """(M,) booleans: which samples are not a training text."""
         assert self.sample_items is not None
         assert self.reference_items is not None
         return novel(self.sample_items, self.reference_items)
 
     @cached_property
     def copied_runs(self) -> Tensor:
-        """(M,) int64: the characters of the longest run of each sample that stands in a training text."""
+        """(M,) int64: the length in characters of the longest run of each sample that occurs in a training text."""
         assert self.sample_items is not None
         assert self.reference_items is not None
         return copied_runs(self.sample_items, self.reference_items)

@@ -1,4 +1,4 @@
-"""What every metric asks of the features, logits and images that it is given."""
+"""What every metric requires of the features, logits and images that it is given."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ def check_features(features: Tensor, what: str, dimension: int | None = None) ->
     """Refuse anything but finite floating-point (N, d) features.
 
     Args:
-        features: to check.
-        what: how the error calls them, such as "samples".
+        features: the tensor to check.
+        what: its name in the error, such as "samples".
         dimension: the d that they must have.
 
     Raises:
-        ValueError: one line that says what is wrong.
+        ValueError: one line that states what is wrong.
     """
     if features.ndim != 2 or not features.is_floating_point():
         raise ValueError(
             f"{what}: expected floating-point features of shape (N, d), got {features.dtype} {tuple(features.shape)}"
         )
     if dimension is not None and features.shape[1] != dimension:
-        raise ValueError(f"{what}: expected {dimension} features an image, got {features.shape[1]}")
-    # A sum is finite only if every term is (float64: no overflow of finite float32 terms), and it is one pass.
+        raise ValueError(f"{what}: expected {dimension} features per image, got {features.shape[1]}")
+    # A sum is finite only if every term is (in float64, finite float32 terms cannot overflow), and it takes one pass.
     bad = 0 if features.sum(dtype=torch.float64).isfinite() else int((~features.isfinite()).any(dim=1).sum())
     if bad:
-        raise ValueError(f"{what}: {bad} of {len(features)} rows hold NaN or infinity")
+        raise ValueError(f"{what}: {bad} of {len(features)} rows contain NaN or infinity")
 
 
 def check_images(images: Tensor, what: str) -> None:
     """Refuse anything but uint8 (N, C, H, W) images.
 
     Raises:
-        ValueError: one line that says what is wrong.
+        ValueError: one line that states what is wrong.
     """
     if images.ndim != 4 or images.dtype != torch.uint8:
         raise ValueError(
@@ -47,7 +47,7 @@ def check_items(items: Tensor, what: str) -> None:
     """Refuse anything but uint8 (N, C, H, W) images, int16 (N, C, T) clips and int16 (N, L) texts of tokens from 0 on.
 
     Raises:
-        ValueError: one line that says what is wrong.
+        ValueError: one line that states what is wrong.
     """
     if items.dtype != torch.int16:
         check_images(items, what)
@@ -56,7 +56,7 @@ def check_items(items: Tensor, what: str) -> None:
 
 
 def affordable(images: Tensor, values: int, least: int) -> int:
-    """Return how many of (N, C, H, W) images hold `values` values, at least `least`, whether or not there are so many.
+    """Return how many of (N, C, H, W) images hold `values` values, at least `least`; N itself is not considered.
 
     >>> affordable(torch.zeros(1, 3, 32, 32), 2**22, 50), affordable(torch.zeros(1, 3, 512, 512), 2**22, 50)
     (1365, 50)

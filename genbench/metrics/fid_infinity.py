@@ -29,23 +29,23 @@ def frechet_infinity(
 ) -> float:
     """Return the intercept of the least-squares line through (1/n, FD of n samples), for `sizes` values of n.
 
-    `FD_n ≈ FD_∞ + c/n`. Each n has a random subset of its own. The line holds for n well above the dimension; so the
-    smallest n must be at least twice the dimension. The reference's own bias stays, so it has to be large or the same
-    in what is compared. May be below zero by its sampling error.
+    `FD_n ≈ FD_∞ + c/n`. Each n uses its own random subset. The line holds for n well above the dimension, so the
+    smallest n must be at least twice the dimension. The reference's own bias remains, so the reference must be large,
+    or the same in everything compared. Sampling error can push the result below zero.
 
-    The smallest n is N/2, where the paper's code takes N/10: for 2048 isotropic Gaussian features of 64 dimensions the
-    latter is 7% low and the former unbiased, with the same spread, as the terms in 1/n² die out.
+    The smallest n is N/2, where the paper's code uses N/10: for 2048 isotropic Gaussian features of 64 dimensions the
+    latter is 7% low and the former unbiased, with the same spread, because the terms in 1/n² die out.
 
     Paper: Chong & Forsyth 2020, "Effectively unbiased FID and Inception score and where to find them",
     https://arxiv.org/abs/1911.07023
 
     Args:
         samples: (N, d) features, N ≥ 2 d / smallest_share.
-        reference: of the data.
+        reference: statistics of the data.
         sizes: how many values of n, evenly spaced from N × smallest_share to N.
         smallest_share: of N; 0.1 is the paper's.
-        seed: of the subsets.
-        total: the statistics of `samples`, where they are at hand.
+        seed: seeds the subsets.
+        total: the statistics of `samples`, if already available.
 
     Raises:
         NotMeasurable: too few samples for the dimension.

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["feature_likelihood_divergence", "fit_log_widths", "half_cost", "log_likelihoods", "measure"]
 
-_CHUNK = 1024  # rows of distances that are held in float64 at once
-_MOMENTUM, _SQUARES, _NO_DIVISION = 0.9, 0.999, 1e-8  # of Adam
-_EARLIEST, _WINDOW, _FLAT = 6, 5, 5e-4  # after this step, the fit ends where the last losses differ by less
-_SMALLEST = 1e-3  # added to the squared distances that the widths start from, so that copies have one
+_CHUNK = 1024  # rows of distances held in float64 at once
+_MOMENTUM, _SQUARES, _NO_DIVISION = 0.9, 0.999, 1e-8  # Adam's β₁, β₂ and ε
+_EARLIEST, _WINDOW, _FLAT = 6, 5, 5e-4  # after this step, the fit ends once the last losses differ by less than _FLAT
+_SMALLEST = 1e-3  # added to the squared distances that the widths start from, so that copies get a width too
 _LARGEST_LOG = 40
 
 
 def feature_likelihood_divergence(
     samples: Tensor, train: Tensor, held_out: Tensor, *, most: int = FLD_ITEMS, seed: int = 0
 ) -> float:
-    """Return 100 times the nats a dimension by which samples explain held-out items worse than training items do.
+    """Return 100 times the nats per dimension by which samples explain held-out items worse than training items do.
 
-    Features are brought to mean 0 and deviation 1 of the held-out items. Gaussians are put around the samples, their
-    widths fitted to the training items (`fit_log_widths`), and held-out items scored under their mixture. From its cost
-    that of `half_cost` is taken. Around copies of training items the Gaussians become so narrow that held-out items are
-    unlikely under them.
+    Features are standardised to mean 0 and deviation 1 of the held-out items. Gaussians are placed around the samples,
+    their widths fitted to the training items (`fit_log_widths`), and held-out items scored under their mixture. The
+    result is this cost minus that of `half_cost`. Around copies of training items the Gaussians become so narrow that
+    held-out items are unlikely under them.
 
     Paper: Jiralerspong et al. 2023, "Feature likelihood divergence: evaluating the generalization of generative models
     using samples", https://arxiv.org/abs/2302.04440
@@ -41,11 +41,11 @@ def feature_likelihood_divergence(
         samples: (M, d) features, M ≥ 1.
         train: (N, d), N ≥ 4.
         held_out: (H, d), H ≥ 2.
-        most: samples that are looked at, and training items that widths are fitted to.
-        seed: of what is taken of more, and of the halves.
+        most: samples used, at most, and training items that widths are fitted to.
+        seed: seeds the choice of items where there are more, and the halves.
 
     Returns:
-        About 0 of samples as good as half of the training items, below of better ones, and above 100 of copies.
+        About 0 for samples as good as half of the training items, below 0 for better ones, and above 100 for copies.
     """
     centres, fitted_to, scored = (_standard(side, held_out) for side in (_some(samples, most, seed), train, held_out))
     cost = _cost(centres, _some(fitted_to, most, seed), scored)
@@ -53,14 +53,14 @@ def feature_likelihood_divergence(
 
 
 def half_cost(train: Tensor, held_out: Tensor, count: int, *, most: int = FLD_ITEMS, seed: int = 0) -> float:
-    """Return the nats a dimension of held-out items under Gaussians around some training items, fitted to the others.
+    """Return the nats per dimension of held-out items under Gaussians around some training items, fitted to the others.
 
     Args:
         train: (N, d), N ≥ 4.
         held_out: (H, d), H ≥ 2.
-        count: of the samples: as many Gaussians there are, but at most half of the training items.
+        count: number of samples, and so of Gaussians, but at most half of the training items.
         most: as in `feature_likelihood_divergence`.
-        seed: of which items stand where.
+        seed: seeds the split of the training items.
     """
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).to(train.device)
     centres, others = order.split([half := min(count, most, len(train) // 2), len(train) - half])
@@ -71,9 +71,9 @@ def half_cost(train: Tensor, held_out: Tensor, count: int, *, most: int = FLD_IT
 def fit_log_widths(centres: Tensor, items: Tensor) -> Tensor:
     """Return (n,) float64 `log σ_i²` of Gaussians of weight 1/n that make the items likely, as the paper's code does.
 
-    Adam takes up to 50 steps on the mean of the log-likelihood over d, each over all items, from
-    `σ_i² = (|x − c_i|² + 0.001)/d` of the nearest item x. A Gaussian more, of weight 1 around the items' mean and with
-    items at 0.9 of their distance, keeps far items from deciding; it is left out afterwards.
+    Adam takes up to 50 steps on the mean over d of the log-likelihood, each over all items, starting from
+    `σ_i² = (|x − c_i|² + 0.001)/d` for the nearest item x. One additional Gaussian, of weight 1 around the items' mean
+    with the items at 0.9 of their distance, keeps far items from dominating; it is removed afterwards.
 
     Args:
         centres: (n, d) c_i.
@@ -82,7 +82,7 @@ def fit_log_widths(centres: Tensor, items: Tensor) -> Tensor:
     squared, dimension = _squared(items, centres), centres.shape[1]
     origin = FLD_ORIGIN**2 * (items.double() - items.double().mean(dim=0)).square().sum(dim=1)
     start = ((squared.min(dim=0).values.double() + _SMALLEST) / dimension).log()
-    widths = torch.cat([start, start.new_zeros(1)])  # the last is of the Gaussian around the mean
+    widths = torch.cat([start, start.new_zeros(1)])  # the last belongs to the Gaussian around the mean
     mean, square = torch.zeros_like(widths), torch.zeros_like(widths)  # of the gradients, by Adam
     losses: list[float] = []
     for step in range(1, FLD_STEPS + 1):
@@ -99,14 +99,14 @@ def fit_log_widths(centres: Tensor, items: Tensor) -> Tensor:
 
 
 def log_likelihoods(items: Tensor, centres: Tensor, log_widths: Tensor) -> Tensor:
-    """Return (N,) float64 nats: the logarithm of the mean density of the Gaussians at each item."""
+    """Return (N,) float64 nats: the logarithm of the Gaussians' mean density at each item."""
     dimension, chunks = centres.shape[1], _squared(items, centres).split(_CHUNK)
     found = torch.cat([_densities(chunk, log_widths, dimension).logsumexp(dim=1) for chunk in chunks])
     return found - math.log(len(centres))
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`fld` of the samples, of which none may stand among the held-out items that are scored."""
+    """`fld` of the samples, none of which may be among the held-out items that are scored."""
     assert evidence.held_out is not None
     samples, held_out = evidence.sides(evidence.samples, evidence.held_out)
     return {"fld": feature_likelihood_divergence(samples, evidence.reference, held_out, seed=evidence.seed)}
@@ -117,7 +117,7 @@ def _cost(centres: Tensor, items: Tensor, scored: Tensor) -> float:
 
 
 def _loss(squared: Tensor, origin: Tensor, log_widths: Tensor, dimension: int) -> tuple[float, Tensor]:
-    """Return the items' mean negative log-likelihood over d, and its gradient by `log σ²`.
+    """Return the items' mean negative log-likelihood over d, and its gradient with respect to `log σ²`.
 
     With r_i the share of Gaussian i in an item's density, the item's log-likelihood changes by
     `r_i (|x − c_i|²/(2 σ_i²) − d/2)`.
@@ -141,7 +141,7 @@ def _densities(squared: Tensor, log_widths: Tensor, dimension: int) -> Tensor:
 
 
 def _standard(features: Tensor, held_out: Tensor) -> Tensor:
-    """Return features at mean 0 and deviation 1 of the held-out ones; one that is constant there keeps its unit."""
+    """Return features standardised to the held-out ones; a feature that is constant there keeps its unit."""
     spread = held_out.std(dim=0)
     return (features - held_out.mean(dim=0)) / torch.where(spread > 0, spread, 1)
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["congruence", "frechet_distance", "measure", "measure_rank", "root_product_trace"]
 
-# The eigenvalue path is left when its rounding could reach this share of the traces. The estimate is a worst case: over
-# spectra that fall like i⁻ᵃ, a up to 4, and over covariances with null spaces, the error stayed below 6% of it.
+# The eigenvalue path is abandoned when its rounding could reach this share of the traces. The estimate is a worst case:
+# over spectra that fall like i⁻ᵃ, a up to 4, and over covariances with null spaces, the error stayed below 6% of it.
 _TOLERANCE = 1e-7
 _BLOCK = 256
 
@@ -23,18 +23,18 @@ _BLOCK = 256
 def frechet_distance(samples: GaussianStatistics, reference: GaussianStatistics) -> float:
     """Return the squared Fréchet (2-Wasserstein) distance between two Gaussians.
 
-    `|μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁Σ₂)^½`, with covariances over N − 1. Of Inception-v3 features it is the FID.
-    Valid for any two counts from 2 on; where a count is near or below the dimension the distance is defined, but far
-    above that of the distributions (see `fid_infinity`). Zero is exact up to 1e-8 of the traces, and it is never
-    negative, complex or NaN.
+    `|μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁Σ₂)^½`, with covariances over N − 1. On Inception-v3 features it is the FID.
+    Valid for any two counts from 2 up; where a count is near or below the dimension, the distance is defined, but far
+    above that of the distributions (see `fid_infinity`). Zero is exact up to 1e-8 of the traces, and the result is
+    never negative, complex or NaN.
 
     Paper: Dowson & Landau 1982, "The Fréchet distance between multivariate normal distributions",
     https://doi.org/10.1016/0047-259X(82)90077-X; Heusel et al. 2017, "GANs trained by a two time-scale update rule
     converge to a local Nash equilibrium", https://arxiv.org/abs/1706.08500
 
     Args:
-        samples: of the images to judge.
-        reference: of the data; its Cholesky factor is computed once and kept on it.
+        samples: statistics of the images to judge.
+        reference: statistics of the data; its Cholesky factor is computed once and cached on it.
 
     Raises:
         ValueError: the dimensions differ.
@@ -48,11 +48,12 @@ def frechet_distance(samples: GaussianStatistics, reference: GaussianStatistics)
     """
     if samples.dimension != reference.dimension:
         raise ValueError(
-            f"Fréchet distance: samples have {samples.dimension} features an image, the reference {reference.dimension}"
+            f"Fréchet distance: samples have {samples.dimension} features per image, "
+            f"the reference {reference.dimension}"
         )
     shift = float((samples.mean - reference.mean).square().sum())
     spread = samples.trace + reference.trace - 2 * root_product_trace(samples, reference)
-    # The spread term is a squared distance too (of Bures); below zero it is rounding.
+    # The spread term is itself a squared distance (of Bures); below zero it is rounding.
     return shift + max(0.0, spread)
 
 
@@ -60,9 +61,9 @@ def root_product_trace(samples: GaussianStatistics, reference: GaussianStatistic
     """Return `tr (Σ₁Σ₂)^½`, the sum of the singular values of `A₁A₂ᵀ` for any factors `AᵢᵀAᵢ = Σᵢ`.
 
     With L the Cholesky factor of Σ₂, the product's eigenvalues are those of the symmetric `Lᵀ Σ₁ L`: the fastest way.
-    Rounding moves them by about 2⁻⁵² of the largest, hence their roots by up to 2⁻²⁶; where that could matter, where
-    there is no Cholesky factor, or where one side has fewer features than dimensions, the singular values are
-    computed, which keep all their digits.
+    Rounding moves them by about 2⁻⁵² of the largest, hence their roots by up to 2⁻²⁶. Where that could matter, where
+    there is no Cholesky factor, or where one side has fewer features than dimensions, the singular values are computed
+    instead, which keep all their digits.
     """
     if not (samples.low_rank or reference.low_rank) and reference.cholesky is not None:
         product = congruence(reference.cholesky, samples.covariance)
@@ -73,10 +74,10 @@ def root_product_trace(samples: GaussianStatistics, reference: GaussianStatistic
 
 
 def congruence(lower: Tensor, matrix: Tensor) -> Tensor:
-    """Return `Lᵀ A L` of (d, d) lower L and symmetric A, in its lower triangle alone.
+    """Return `Lᵀ A L` of (d, d) lower L and symmetric A; only its lower triangle is filled.
 
-    Block of columns by block, skipping most of the zeros of L.
-    Two fifths of the work of two whole products, which would be half the time of the distance.
+    Works through blocks of columns, skipping most of the zeros of L.
+    This takes two fifths of the work of two full products, which would be half the time of the distance.
     """
     product = torch.zeros_like(matrix)
     for start in range(0, len(matrix), _BLOCK):
@@ -97,7 +98,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
 
 
 def measure_rank(evidence: Evidence) -> dict[str, float]:
-    """Rank and condition of the samples' covariance, and whether there are fewer samples than dimensions (1) or not."""
+    """Rank and condition of the samples' covariance, and whether there are fewer samples than dimensions (1 or 0)."""
     gaussian = evidence.sample_gaussian
     return {
         "feature_rank": float(gaussian.rank),

@@ -1,4 +1,4 @@
-"""The train-against-held-out gap of the Fréchet distance: how much nearer the samples are to what was trained on."""
+"""The train/held-out gap of the Fréchet distance: how much nearer the samples are to the training data."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["frechet_gap", "measure"]
 def frechet_gap(
     samples: GaussianStatistics, train_parts: list[GaussianStatistics], held_out: list[GaussianStatistics]
 ) -> float:
-    """Return `FD(samples, held-out) − FD(samples, train)`, both references of one size.
+    """Return `FD(samples, held-out) − FD(samples, train)`, with references of equal size.
 
     The Fréchet distance grows as its reference shrinks, so a plain difference between a large training split and a
-    small held-out one says nothing; `split_reference` cuts the larger into parts as large as the smaller, and the
-    mean over parts is taken. Near 0 for samples of the data's own distribution, whatever else is wrong with them;
-    above it, they resemble the training images more than new ones. Blind to copies that are few or spread evenly.
+    small held-out one says nothing. `split_reference` cuts the larger into parts as large as the smaller, and the mean
+    over parts is taken. Near 0 for samples from the data's own distribution, whatever else is wrong with them; above 0,
+    they resemble the training images more than new ones. Blind to copies that are few or evenly spread.
 
     Args:
         samples: statistics of the samples.
         train_parts: statistics of disjoint parts of the training features.
-        held_out: the same of held-out features, each from as many.
+        held_out: the same for held-out features, each part of equal size.
     """
 
     def mean_distance(parts: list[GaussianStatistics]) -> float:

@@ -1,4 +1,4 @@
-"""`GaussianStatistics`: mean and covariance of features, in float64, and the factors taken from them."""
+"""`GaussianStatistics`: mean and covariance of features, in float64, and the factors derived from them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CHUNK = 8192
 class GaussianStatistics:
     """A Gaussian fitted to features: `μ = Σx/N`, `Σ = Σ(x − μ)(x − μ)ᵀ/(N − 1)`.
 
-    Made from features, from moments (`FeatureMoments`), or from a mean and a covariance. With no more features than
-    dimensions the covariance is singular, and its square-root factor, the centred features, is kept in its stead:
-    it is smaller, and exact where the covariance has lost half the digits.
+    Built from features, from moments (`FeatureMoments`), or from a mean and a covariance. With no more features than
+    dimensions the covariance is singular, and its square-root factor, the centred features, is kept instead: it is
+    smaller, and exact where the covariance has lost half the digits.
 
     Args:
         mean: (d,).
         covariance: (d, d), symmetric, or None where a factor is given.
-        count: how many features they come from; 2, the least that give a covariance, where that is not known.
+        count: number of features they were computed from; where unknown, 2, the minimum for a covariance.
         factor: (r, d) with `factorᵀ factor = Σ`, or None.
 
     Raises:
@@ -39,7 +39,7 @@ class GaussianStatistics:
 
     def __init__(self, mean: Tensor, covariance: Tensor | None, count: int, factor: Tensor | None = None) -> None:
         if covariance is None and factor is None:
-            raise ValueError("Gaussian statistics: a covariance or a factor of it is needed")
+            raise ValueError("Gaussian statistics: needs a covariance or a factor of it")
         for name, tensor in (("covariance", covariance), ("factor", factor)):
             if tensor is not None:
                 check_features(tensor, name, dimension=len(mean))
@@ -53,14 +53,14 @@ class GaussianStatistics:
 
     @classmethod
     def from_features(cls, features: Tensor) -> GaussianStatistics:
-        """Fit (N, d) features, N ≥ 2, centring them first: two passes, and no cancellation however large the mean."""
+        """Fit (N, d) features, N ≥ 2, centring them first: two passes, without cancellation however large the mean."""
         check_features(features, "features")
         count, dimension = features.shape
         if count < 2:
             raise ValueError(f"Gaussian statistics: a covariance needs at least 2 features, got {count}")
         mean = features.mean(dim=0, dtype=torch.float64)
         if count <= dimension:
-            # One new tensor, worked on in place: fresh pages cost more than the arithmetic here.
+            # One new tensor, modified in place: fresh pages cost more than the arithmetic here.
             factor = features.to(torch.float64, copy=True).sub_(mean).div_((count - 1) ** 0.5)
             return cls(mean, None, count, factor=factor)
         scatter = torch.zeros(dimension, dimension, dtype=torch.float64, device=features.device)
@@ -70,13 +70,13 @@ class GaussianStatistics:
         return cls(mean, scatter / (count - 1), count)
 
     def without(self, features: Tensor, removed: Tensor) -> GaussianStatistics:
-        """Return the statistics of `features`, which these are of, without the rows `removed`.
+        """Return the statistics of `features`, from which these were computed, without the rows `removed`.
 
-        Taking the few away costs less than adding up the rest: what resampling does over and over.
+        Subtracting the few costs less than summing the rest, and resampling does it over and over.
 
         Args:
-            features: (N, d), those that these statistics were made from.
-            removed: (R,) int64, distinct; at least 2 rows must stay.
+            features: (N, d), those that these statistics were computed from.
+            removed: (R,) int64, distinct; at least 2 rows must remain.
         """
         left = self.count - len(removed)
         if left <= self.dimension:
@@ -98,7 +98,7 @@ class GaussianStatistics:
 
     @property
     def low_rank(self) -> bool:
-        """Whether the centred features stand for the covariance (N ≤ d)."""
+        """Whether the centred features represent the covariance (N ≤ d)."""
         return self._dense is None
 
     @cached_property
@@ -146,12 +146,12 @@ class GaussianStatistics:
 
     @property
     def rank(self) -> int:
-        """How many eigenvalues are told from zero: above `d · 2⁻⁵² · λ_max`."""
+        """How many eigenvalues are distinguishable from zero: above `d · 2⁻⁵² · λ_max`."""
         return int((self.eigenvalues > rank_tolerance(self.eigenvalues, self.dimension)).sum())
 
     @property
     def condition(self) -> float:
-        """The largest eigenvalue over the smallest that is told from zero; 1 for a single point."""
+        """The largest eigenvalue over the smallest that is distinguishable from zero; 1 for a single point."""
         kept = self.eigenvalues[self.eigenvalues > rank_tolerance(self.eigenvalues, self.dimension)]
         return float(kept.max() / kept.min()) if len(kept) else 1.0
 
@@ -166,13 +166,13 @@ class GaussianStatistics:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> GaussianStatistics:
-        """Restore what `tensors` gave."""
+        """Restore the statistics from what `tensors` returned."""
         return cls(tensors["mean"], tensors.get("covariance"), int(tensors["count"]), tensors.get("factor"))
 
 
 def rank_tolerance(eigenvalues: Tensor, dimension: int | None = None) -> float:
-    """Below it an eigenvalue is rounding: `d · 2⁻⁵² · λ_max`."""
-    if not len(eigenvalues):  # of features that are all alike
+    """The threshold below which an eigenvalue is rounding: `d · 2⁻⁵² · λ_max`."""
+    if not len(eigenvalues):  # all features are equal
         return 0.0
     size = dimension or len(eigenvalues)
     return float(size * torch.finfo(torch.float64).eps * eigenvalues.max().clamp(min=0))

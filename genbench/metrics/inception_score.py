@@ -1,4 +1,4 @@
-"""The Inception score: how sure a classifier is of each sample, and how evenly the samples spread over its classes."""
+"""The Inception score: how confidently a classifier labels each sample, and how evenly samples cover its classes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["classifier_score", "divergences", "measure", "probabilities"]
 
 
 def classifier_score(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | None = 0) -> tuple[float, float]:
-    """Return mean and population standard deviation over splits of `exp(mean_x KL(p(y|x) ‖ p(y)))`.
+    """Return the mean and population standard deviation over splits of `exp(mean_x KL(p(y|x) ‖ p(y)))`.
 
     `p(y|x)` is the softmax of the logits and `p(y)` its mean over the split. Between 1 (every sample has the same
     class probabilities) and the number of classes. It is the Inception score when the classifier is the 2015
-    Inception-v3. A split of n samples biases it downwards, so counts must be equal to compare.
+    Inception-v3. A split of n samples biases it downwards, so compare only at equal counts.
 
     Paper: Salimans et al. 2016, "Improved techniques for training GANs", https://arxiv.org/abs/1606.03498;
     Barratt & Sharma 2018, "A note on the Inception score", https://arxiv.org/abs/1801.01973
 
     Args:
         logits: (N, C), N ≥ splits.
-        splits: into how many nearly equal parts the samples are cut.
-        seed: of the order in which they are cut; None keeps the given one.
+        splits: number of nearly equal parts into which the samples are split.
+        seed: seeds the order in which they are split; None keeps the given order.
 
     Raises:
         NotMeasurable: fewer samples than splits.
@@ -49,7 +49,7 @@ def divergences(logits: Tensor, *, splits: int, seed: int | None) -> list[Tensor
     """Return `KL(p(y|x) ‖ p(y))` of each sample in nats, float64, split by split; arguments as `classifier_score`."""
     found = []
     for p, log_p in probabilities(logits, splits=splits, seed=seed):
-        # Where p underflows to zero its term is zero: log_p stays finite, only log(marginal) may not.
+        # Where p underflows to zero, its term is zero: log_p stays finite; only log(marginal) may not.
         marginal = p.mean(dim=0).clamp(min=torch.finfo(torch.float64).tiny)
         found.append((p * (log_p - marginal.log())).sum(dim=1))
     return found

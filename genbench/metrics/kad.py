@@ -20,10 +20,10 @@ __all__ = ["kernel_audio_distance", "measure", "median_distance", "median_rows"]
 
 
 def kernel_audio_distance(samples: Tensor, reference: Tensor, *, seed: int = 0) -> float:
-    """Return 100 times the unbiased estimate of the squared MMD, the bandwidth from the reference.
+    """Return 100 times the unbiased estimate of the squared MMD, with the bandwidth taken from the reference.
 
     The estimate is that of `kernel_distance`, with `k(x, y) = exp(−|x − y|²/(2 σ²))` and σ = `median_distance`. For
-    equal distributions its mean is 0, so half of the time it is below.
+    equal distributions its mean is 0, so half of the time it is negative.
 
     Paper: Chung et al. 2025, "KAD: no more FAD! An effective and efficient evaluation metric for audio generation",
     https://arxiv.org/abs/2502.15602
@@ -31,7 +31,7 @@ def kernel_audio_distance(samples: Tensor, reference: Tensor, *, seed: int = 0) 
     Args:
         samples: (M, d) features, M ≥ 2.
         reference: (N, d) features of the data, N ≥ 2.
-        seed: of the reference features that the median is of.
+        seed: seeds the choice of the reference features whose median distance is taken.
 
     Raises:
         NotMeasurable: at least half of the reference's distances are 0.
@@ -44,7 +44,7 @@ def kernel_audio_distance(samples: Tensor, reference: Tensor, *, seed: int = 0) 
 
 
 def median_distance(features: Tensor, *, items: int = KAD_ITEMS, seed: int = 0) -> float:
-    """Return the median distance between two rows of (N, d) features, N ≥ 2, of at most `items` random ones.
+    """Return the median distance between two rows of (N, d) features, N ≥ 2, over at most `items` random rows.
 
     >>> median_distance(torch.tensor([[0.0], [1.0], [5.0]]))
     4.0

@@ -23,7 +23,7 @@ def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BY
 
     `1/(M(M−1)) Σ_{i≠j} k(x_i, x_j) + 1/(N(N−1)) Σ_{i≠j} k(y_i, y_j) − 2/(MN) Σ_{ij} k(x_i, y_j)` over all pairs, where
     `k(x, y) = (x·y/d + 1)³`. Its mean does not depend on the counts; for equal distributions it is 0, so half of the
-    time the estimate is below. Valid from 2 samples on.
+    time the estimate is negative. Valid from 2 samples up.
 
     Paper: Bińkowski et al. 2018, "Demystifying MMD GANs", https://arxiv.org/abs/1801.01401; Gretton et al.
     2012, "A kernel two-sample test", equation 3, https://jmlr.org/papers/v13/gretton12a.html
@@ -31,7 +31,7 @@ def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BY
     Args:
         samples: (M, d) features, M ≥ 2.
         reference: (N, d) features of the data, N ≥ 2.
-        byte_budget: for the blocks.
+        byte_budget: memory limit for the blocks.
 
     Example:
         >>> features = torch.eye(4)
@@ -56,17 +56,17 @@ def subset_kernel_distance(
     subset_size: int = KID_SUBSET_SIZE,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return mean and population standard deviation of the KID of random subsets: what other tools report.
+    """Return the mean and population standard deviation of the KID over random subsets, as other tools report it.
 
-    The mean estimates the same as `kernel_distance`, with more noise; the deviation is the spread over overlapping
-    subsets of this size, no standard error of the mean.
+    The mean estimates the same quantity as `kernel_distance`, with more noise; the deviation is the spread over
+    overlapping subsets of this size, not a standard error of the mean.
 
     Args:
         samples: (M, d) features, M ≥ subset_size.
         reference: (N, d) features of the data, N ≥ subset_size.
-        subsets: how many.
+        subsets: number of subsets.
         subset_size: drawn from each side without replacement.
-        seed: of the subsets.
+        seed: seeds the subsets.
 
     Raises:
         NotMeasurable: fewer features than `subset_size`.

@@ -1,4 +1,4 @@
-"""Bits per dimension: the log-likelihood of stored items, per value: a channel of a pixel, a sample of sound."""
+"""Bits per dimension: the log-likelihood of stored items per value, that is, per pixel channel or sound sample."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["bits_per_dimension", "measure"]
 def bits_per_dimension(nats: Tensor, dimensions: int) -> float:
     """Return `−mean(nats) / (D ln 2)`.
 
-    The code length of an item in bits, per value; 8 for a uniform guess over 256 levels, 16 over 65,536, and below 0
-    for no valid model of stored data. A lower bound of the likelihood (an ELBO) gives an upper bound. Blind to the
-    looks of samples: the two are nearly unrelated.
+    The code length of an item in bits, per value; 8 for a uniform guess over 256 levels, 16 over 65,536, and never
+    below 0 for a valid model of stored data. A lower bound on the likelihood (an ELBO) gives an upper bound. Blind to
+    how samples look: the two are nearly unrelated.
 
     Paper: Theis, van den Oord & Bethge 2016, "A note on the evaluation of generative models",
     https://arxiv.org/abs/1511.01844
 
     Args:
         nats: (N,) log-likelihoods of the stored data, N ≥ 1.
-        dimensions: D, the values of an item.
+        dimensions: D, the number of values in an item.
 
     Raises:
         ValueError: they are not (N,) or not finite.

@@ -1,4 +1,4 @@
-"""MAUVE* and the frontier integral: how two histograms of features differ, both ways at once."""
+"""MAUVE* and the frontier integral: how two histograms of features differ, in both directions at once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["divergence_frontier", "frontier_area", "frontier_integral", "mauve",
 
 
 def smoothed(counts: Tensor) -> Tensor:
-    """Return the (K,) shares of the buckets, half an item added to each: the star of MAUVE*.
+    """Return the (K,) shares of the buckets, with half an item added to each: the star in MAUVE*.
 
     Without it, a bucket that one side leaves empty by chance counts as one that it cannot reach, and more buckets make
-    any two sets more different.
+    any two sets look more different.
 
     Paper: Krichevsky & Trofimov 1981, "The performance of universal encoding", https://doi.org/10.1109/TIT.1981.1056331
 
@@ -40,7 +40,7 @@ def smoothed(counts: Tensor) -> Tensor:
 def divergence_frontier(p: Tensor, q: Tensor, *, points: int = FRONTIER_POINTS) -> Tensor:
     """Return (points, 2) float64: `(KL(q ‖ r), KL(p ‖ r))` in nats for `r = λ p + (1 − λ) q`, λ evenly from 0 to 1.
 
-    λ stays 1e-6 off both ends, where r has no share of one side.
+    λ stays 1e-6 away from both ends, where r has no share of one side.
 
     Paper: Djolonga et al. 2020, "Precision-recall curves using information divergence frontiers",
     https://arxiv.org/abs/1905.10768
@@ -48,7 +48,7 @@ def divergence_frontier(p: Tensor, q: Tensor, *, points: int = FRONTIER_POINTS) 
     Args:
         p: (K,) shares.
         q: (K,) shares.
-        points: how many.
+        points: number of points.
     """
     weights = torch.linspace(1e-6, 1 - 1e-6, points, dtype=torch.float64, device=p.device)[:, None]
     mixed = weights * p + (1 - weights) * q
@@ -59,13 +59,14 @@ def divergence_frontier(p: Tensor, q: Tensor, *, points: int = FRONTIER_POINTS) 
 def frontier_area(frontier: Tensor, *, scale: float = FRONTIER_SCALE) -> float:
     """Return the area under the curve `(exp(−c KL(q ‖ r)), exp(−c KL(p ‖ r)))`, its ends (1, 0) and (0, 1) added.
 
-    By trapezoids. Since the ends lie on the axes, they give the same over either axis. 1 for equal histograms.
+    By trapezoids. Because the ends lie on the axes, integrating over either axis gives the same area. 1 for equal
+    histograms.
 
     Paper: Pillutla et al. 2021, "MAUVE: measuring the gap between neural text and human text using divergence
     frontiers", https://arxiv.org/abs/2102.01454
 
     Args:
-        frontier: (P, 2) of `divergence_frontier`.
+        frontier: (P, 2) from `divergence_frontier`.
         scale: c.
     """
     ends = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=frontier.dtype, device=frontier.device)
@@ -91,7 +92,7 @@ def frontier_integral(p: Tensor, q: Tensor) -> float:
     """
     p, q = p.double(), q.double()
     mean, half = (p + q) / 2, (p - q) / 2
-    # (log p − log q)/(p − q) = atanh(t)/(t m) with t = (p − q)/(p + q), whose atanh keeps its digits near 0.
+    # (log p − log q)/(p − q) = atanh(t)/(t m) with t = (p − q)/(p + q), and atanh keeps its digits near 0.
     t = torch.where(mean > 0, half / mean, 0.0)
     ratio = torch.where(t.abs() > 1e-8, torch.atanh(t) / t, 1.0)
     product = (mean - half) * (mean + half)
@@ -109,9 +110,9 @@ def mauve(
 ) -> tuple[Tensor, Tensor]:
     """Return (seeds,) MAUVE* and (seeds,) frontier integrals, one for each start of k-means.
 
-    Features of both sides, of length 1, are projected on the principal components that explain 0.9 of their variance,
-    and quantised by k-means; the histograms are smoothed by ½. Both numbers depend on the features, on the buckets and
-    on the counts. What is named MAUVE in papers is on features of GPT-2: compare at one extractor alone.
+    Features of both sides, scaled to length 1, are projected onto the principal components that explain 0.9 of their
+    variance and quantised by k-means; the histograms are smoothed by ½. Both numbers depend on the features, the
+    buckets and the counts. MAUVE in papers uses GPT-2 features: compare only numbers from the same extractor.
 
     Paper: Pillutla et al. 2023, "MAUVE scores for generative models: theory and practice",
     https://arxiv.org/abs/2212.14578
@@ -119,9 +120,9 @@ def mauve(
     Args:
         samples: (M, d) features.
         reference: (N, d) features.
-        buckets: how many, at most M + N.
-        seeds: starts of k-means.
-        seed: of the first one.
+        buckets: number of buckets, at most M + N.
+        seeds: number of k-means starts.
+        seed: of the first start.
     """
     points = projected(torch.cat([samples, reference]))
     areas, integrals = [], []
@@ -134,7 +135,7 @@ def mauve(
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`mauve_star` and `frontier_integral`, means over starts of k-means, and their deviations, of equal counts."""
+    """`mauve_star` and `frontier_integral` at equal counts, means over k-means starts, and their deviations."""
     count = min(len(evidence.samples), len(evidence.reference), MAUVE_TEXTS)
     sides = [side[chosen(len(side), count, evidence.seed)] for side in (evidence.samples, evidence.reference)]
     areas, integrals = mauve(*sides, buckets=max(2, round(MAUVE_BUCKET_SHARE * count)), seed=evidence.seed)

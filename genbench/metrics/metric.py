@@ -1,4 +1,4 @@
-"""What a metric is: its numbers, its needs, its source, and where it is computed. Imports no torch."""
+"""What a metric is: its numbers, its requirements, its source, and where it is computed. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CLIP", "DINOV2", "INCEPTION", "VGGISH", "Direction", "Metric", "Valu
 
 Direction = Literal["lower", "higher"]
 
-# Published weights that earn a number another name, as `genbench metrics` says it.
+# Published weights that earn a number another name, as `genbench metrics` prints them.
 INCEPTION = "the 2015 Inception-v3"
 CLIP = "CLIP ViT-L/14-336 of OpenAI"
 DINOV2 = "DINOv2's published ViT-L/14"
@@ -25,13 +25,13 @@ VGGISH = "the published VGGish, on clips of one window"
 
 @dataclass(frozen=True)
 class Value:
-    """One number that a metric gives.
+    """One number that a metric returns.
 
     Args:
         name: what it is called.
         direction: which way is better; None where neither is (a test's p, a spread, a figure to read against the
             data's own).
-        earned: names that it is written by where the extractor earns them → the published weights that do.
+        earned: names under which it is written where the extractor earns them → the published weights that do.
     """
 
     name: str
@@ -40,30 +40,30 @@ class Value:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that a record can hold it by: its own, then those that published weights earn."""
+        """Every name under which a record can hold it: its own, then those that published weights earn."""
         return self.name, *self.earned
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One method: its numbers, its needs, its source, and where it is computed.
+    """One method: its numbers, its requirements, its source, and where it is computed.
 
     Args:
         name: of the method.
-        values: the numbers that it gives.
+        values: the numbers that it returns.
         needs: fields of `Evidence` that must not be None.
-        least_count: how many rows each tensor among the needs must have.
-        per_feature: whether it also needs that many samples for each feature, which `function` checks.
-        function: from `Evidence` to a dict of numbers by value name: `module:function` under `genbench.metrics`, or of
-            a metric that is no part of genbench the function itself.
+        least_count: minimum number of rows of each tensor among the needs.
+        per_feature: whether it also needs that many samples per feature, which `function` checks.
+        function: from `Evidence` to a dict of numbers by value name: `module:function` under `genbench.metrics`, or,
+            for a metric outside genbench, the function itself.
         summary: one line.
-        paper: its address.
-        version: grows when the same evidence would give another number.
+        paper: its URL.
+        version: incremented whenever the same evidence would give another number.
         parameters: constants of the method, for the recipe.
         curve: cheap enough for every point of a training curve.
-        default: measured unless it is asked for by name.
+        default: measured without being requested by name.
         kinds: of items that it is valid for; None for all.
-        gaussian_suffices: whether mean and covariance of the reference can stand for its features.
+        gaussian_suffices: whether the mean and covariance of the reference can replace its features.
     """
 
     name: str
@@ -94,10 +94,10 @@ class Metric:
         return {value.name: earned.get(value.name, value.name) for value in self.values}
 
     def compute(self, evidence: Evidence) -> dict[str, float]:
-        """Return the numbers by value name; one that has no finite value here (PSNR without error) is left out.
+        """Return the numbers by value name; a number without a finite value (PSNR without error) is left out.
 
         Raises:
-            NotMeasurable: the evidence lacks something, has too few rows, or items of two shapes.
+            NotMeasurable: the evidence lacks something, has too few rows, or has items of two shapes.
             ValueError: the evidence is faulty.
         """
         for need in self.needs:
@@ -118,7 +118,7 @@ class Metric:
         return numbers
 
     def _check_shapes(self, evidence: Evidence) -> None:
-        """Items that are set against each other entry by entry must be of one shape."""
+        """Items that are compared entry by entry must have the same shape."""
         shapes = {
             need.replace("_", " "): "x".join(map(str, getattr(evidence, need).shape[1:]))
             for need in self.needs

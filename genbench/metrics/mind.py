@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Transport", "measure", "monge_distance", "transport"]
 
-_CHUNK_VALUES = 1 << 22  # projected values of a side that are held at once
-_ROWS = 4096  # features that are held in float64 at once
+_CHUNK_VALUES = 1 << 22  # projected values of one side held at once
+_ROWS = 4096  # features held in float64 at once
 
 
 class Transport(NamedTuple):
-    """A distance, and (n,) float64 derivatives of it by the weights of the samples, less their mean."""
+    """A distance, and its (n,) float64 derivatives with respect to the samples' weights, minus their mean."""
 
     distance: float
     influences: Tensor
@@ -30,9 +30,10 @@ class Transport(NamedTuple):
 def monge_distance(samples: Tensor, reference: Tensor, *, projections: int = MIND_PROJECTIONS, seed: int = 0) -> float:
     """Return `3 d/(n P) Σ_u Σ_j (x_(j) − y_(j))²`: 3 d times the mean squared Wasserstein distance over directions.
 
-    `x_(j)` is the j-th smallest of the products of the samples with the unit vector u, one of P that are uniform on the
-    sphere. Of the larger side n random ones are taken, the smaller count. Between normal distributions of isotropic
-    covariance it is three times the Fréchet distance. It is biased upwards: of equal distributions about c/n, not 0.
+    `x_(j)` is the j-th smallest of the products of the samples with the unit vector u, one of P drawn uniformly from
+    the sphere. n is the smaller of the two counts; the larger side is subsampled to n at random. Between normal
+    distributions of isotropic covariance it is three times the Fréchet distance. It is biased upwards: for equal
+    distributions about c/n, not 0.
 
     Paper: Berthet et al. 2026, "MIND: Monge inception distance for generative models evaluation",
     https://arxiv.org/abs/2605.06797
@@ -41,7 +42,7 @@ def monge_distance(samples: Tensor, reference: Tensor, *, projections: int = MIN
         samples: (M, d) features, M ≥ 1.
         reference: (N, d) features of the data, N ≥ 1.
         projections: P.
-        seed: of the directions, and of what is taken of the larger side.
+        seed: seeds the directions, and the subset of the larger side.
 
     Returns:
         At least 0, in squared units of the features.
@@ -55,10 +56,10 @@ def monge_distance(samples: Tensor, reference: Tensor, *, projections: int = MIN
 
 
 def transport(samples: Tensor, reference: Tensor, *, projections: int = MIND_PROJECTIONS, seed: int = 0) -> Transport:
-    """Return the distance and its derivatives by the weights of the n samples that are looked at.
+    """Return the distance and its derivatives with respect to the weights of the n samples that are used.
 
     On each direction a derivative is the potential f of the transport: between neighbours
-    `f(x_(j+1)) − f(x_(j)) = (x_(j+1) − x_(j)) (x_(j+1) + x_(j) − y_(j+1) − y_(j))`, the middle of what is admissible.
+    `f(x_(j+1)) − f(x_(j)) = (x_(j+1) − x_(j)) (x_(j+1) + x_(j) − y_(j+1) − y_(j))`, the middle of the admissible range.
 
     Paper: del Barrio & Loubes 2019, "Central limit theorems for empirical transportation cost in general dimension",
     https://arxiv.org/abs/1705.01299
@@ -87,7 +88,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
 
 
 def _projected(samples: Tensor, reference: Tensor, projections: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (p, n) float64 products of p unit vectors with n rows of either side, until there are P."""
+    """Yield (p, n) float64 products of p unit vectors with n rows of either side, until all P are done."""
     count = min(len(samples), len(reference))
     generator = torch.Generator().manual_seed(seed)
     left, right = (

@@ -21,7 +21,7 @@ def unit_mmd(samples: Tensor, reference: Tensor) -> float:
     """Return 1000 times the biased estimate of the squared MMD between features of unit length, σ = 10.
 
     `1/M² Σ_ij k(x_i, x_j) + 1/N² Σ_ij k(y_i, y_j) − 2/(MN) Σ_ij k(x_i, y_j)`, `k(x, y) = exp(−|x − y|²/(2 σ²))`, over
-    all pairs, those of a point with itself included. On features of CLIP it is CMMD.
+    all pairs, including those of a point with itself. On CLIP features it is CMMD.
 
     Paper: Jayasumana et al. 2024, "Rethinking FID: towards a better evaluation metric for image generation",
     https://arxiv.org/abs/2401.09603; Gretton et al. 2012, "A kernel two-sample test", equation 5,

@@ -13,17 +13,17 @@ __all__ = ["measure", "mode_counts"]
 
 
 def mode_counts(modes: Tensor, mode_count: int) -> tuple[int, float]:
-    """Return how many modes hold a sample, and the share of samples that lie in any mode.
+    """Return how many modes contain a sample, and the share of samples that lie in any mode.
 
-    What counts as in a mode is the dataset's to say. Blind to how the samples spread over the modes that they hold,
-    and within each. More samples find more modes, so counts must be equal to compare.
+    The dataset defines what counts as being in a mode. Blind to how the samples are distributed over the modes they
+    reach, and within each. More samples find more modes, so compare only at equal counts.
 
     Paper: Srivastava et al. 2017, "VEEGAN: reducing mode collapse in GANs using implicit variational learning",
     https://arxiv.org/abs/1705.07761
 
     Args:
         modes: (N,) int64 index of each sample's mode, −1 for none; N ≥ 1.
-        mode_count: how many modes there are.
+        mode_count: number of modes.
 
     Raises:
         ValueError: an index is not below `mode_count`.

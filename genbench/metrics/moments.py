@@ -13,12 +13,12 @@ __all__ = ["FeatureMoments"]
 
 
 class FeatureMoments(Metric):
-    """Accumulate `N`, `Σ(x − o)` and `Σ(x − o)(x − o)ᵀ` in float64, in (d² + d) numbers however many features come.
+    """Accumulate `N`, `Σ(x − o)` and `Σ(x − o)(x − o)ᵀ` in float64, in (d² + d) numbers however many features arrive.
 
     All states are sums, so `torchmetrics` merges them across processes by adding, in any order. The origin `o` must be
-    the same in all of them. `Σ = (S − ssᵀ/N)/(N − 1)` cancels when the features lie far from the origin, by a factor of
-    (mean/deviation)² in the last digit; the reference's mean is a good origin, and zero will do for the features of
-    networks.
+    the same in all of them. `Σ = (S − ssᵀ/N)/(N − 1)` suffers cancellation when the features lie far from the origin,
+    by a factor of (mean/deviation)² in the last digit; the reference's mean is a good origin, and zero is fine for the
+    features of networks.
 
     Args:
         dimension: d.
@@ -61,7 +61,7 @@ class FeatureMoments(Metric):
         self.count += len(features)
 
     def compute(self) -> GaussianStatistics:
-        """Return the statistics of all that was added; at least 2 features."""
+        """Return the statistics of everything added so far; needs at least 2 features."""
         count = int(self.count)
         if count < 2:
             raise ValueError(f"feature moments: a covariance needs at least 2 features, got {count}")

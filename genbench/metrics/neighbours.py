@@ -1,7 +1,7 @@
-"""All pairs of two sets of features, in blocks that fit a byte budget: what every neighbour-based metric is built on.
+"""All pairs of two sets of features, in blocks that fit a byte budget: the basis of every neighbour-based metric.
 
-One sweep computes each block of inner products once and shows it to any number of observers, so that a suite of
-metrics (kernel sums, nearest neighbours, balls) costs one matrix product and not one each.
+One sweep computes each block of inner products once and passes it to any number of observers, so that a suite of
+metrics (kernel sums, nearest neighbours, balls) costs one matrix product in total instead of one each.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ __all__ = ["BYTE_BUDGET", "Block", "Observer", "Nearest", "nearest_neighbours", 
 
 BYTE_BUDGET = 2**29
 
-# Two squared distances closer than this, relatively, count as equal. A copy of a training image is exactly as far from
-# the others as the original, but the two are computed in different blocks and differ in their last bits.
+# Two squared distances whose relative difference is smaller than this count as equal. A copy of a training image is
+# exactly as far from the others as the original, but the two are computed in different blocks and differ in their last
+# bits.
 TIE = 1e-9
 
-# A matrix product is no faster on larger blocks, and with more blocks a symmetric sweep skips more.
+# A matrix product is no faster on larger blocks, and more blocks let a symmetric sweep skip more.
 _LARGEST_BLOCK = 1024
 
-# Of a squared norm; below it a squared distance is rounding noise of the matrix product, and the two are one point.
+# Relative to a squared norm; a squared distance below it is rounding noise of the matrix product: the points coincide.
 _NOISE = 2e-13
 
 
 @dataclass(frozen=True)
 class Block:
-    """All pairs of `left[rows]` with `right[columns]`; observers read it, leave it as it is, and keep no part of it.
+    """All pairs of `left[rows]` with `right[columns]`. Observers may read it, but must not change or keep any part.
 
     Args:
         products: (rows, columns) float64 inner products.
@@ -50,12 +51,12 @@ class Block:
 
     @cached_property
     def row_minima(self) -> Tensor:
-        """(rows,) float64, the least squared distance of each row: most tell that nothing else of it is of interest."""
+        """(rows,) float64, each row's smallest squared distance: usually enough to skip the rest of the row."""
         return self.squared.amin(dim=1)
 
     @cached_property
     def column_minima(self) -> Tensor:
-        """(columns,) float64, the least squared distance of each column."""
+        """(columns,) float64, the smallest squared distance of each column."""
         return self.squared.amin(dim=0)
 
     def transposed(self) -> Block:
@@ -66,31 +67,32 @@ class Block:
     def _transposed(self) -> Block:
         block = Block(self.columns, self.rows, self.products.T, self.squared.T, self.same)
         for name, other in (("row_minima", "column_minima"), ("column_minima", "row_minima")):
-            if other in self.__dict__:  # found already
+            if other in self.__dict__:  # already computed
                 block.__dict__[name] = self.__dict__[other]
         return block
 
 
 class Observer(Protocol):
-    """What is shown every block of a sweep, each pair exactly once."""
+    """Receives every block of a sweep, each pair exactly once."""
 
     def observe(self, block: Block) -> None: ...
 
 
 def sweep(left: Tensor, right: Tensor, observers: Sequence[Observer], byte_budget: int = BYTE_BUDGET) -> None:
-    """Show every pair of a row of `left` with a row of `right` to the observers, in blocks.
+    """Pass every pair of a row of `left` with a row of `right` to the observers, in blocks.
 
-    `|x − y|² = |x|² + |y|² − 2 x·y`, in float64. With `left is right` each product is computed once and shown twice,
+    `|x − y|² = |x|² + |y|² − 2 x·y`, in float64. With `left is right` each product is computed once and passed twice,
+    the second time transposed.
     the second time transposed.
 
     Args:
         left: (N, d) floating point.
         right: (M, d) floating point.
-        byte_budget: what the blocks may take beside the features; 50,000 × 50,000 at 2048-d needs no more than any
-            other.
+        byte_budget: memory limit for the blocks, in addition to the features; 50,000 × 50,000 at 2048-d needs no more
+            than any other size.
 
     Raises:
-        ValueError: features are not finite, not (N, d), or their dimensions differ.
+        ValueError: features that are not finite, not (N, d), or differ in dimension.
     """
     check_features(left, "left features")
     check_features(right, "right features", dimension=left.shape[1])
@@ -98,7 +100,7 @@ def sweep(left: Tensor, right: Tensor, observers: Sequence[Observer], byte_budge
     size = _block_size(left.shape[1], byte_budget)
     left_norms = _squared_norms(left, size)
     right_norms = left_norms if symmetric else _squared_norms(right, size)
-    # One set of matrices for all blocks: to get fresh ones from the system takes longer than to fill them.
+    # One set of matrices for all blocks: allocating fresh ones takes longer than filling them.
     blocks = _Blocks(size, left)
     for rows in _slices(len(left), size):
         block_left = blocks.doubled(left[rows], 0)
@@ -125,7 +127,7 @@ class _Blocks:
         return self._sides[side][: len(features)].copy_(features)
 
     def found(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the products, and room for the distances."""
+        """Return the products, and a buffer for the distances."""
         products, squared = (each[: len(left) * len(right)].view(len(left), len(right)) for each in self._found)
         return torch.mm(left, right.T, out=products), squared
 
@@ -135,8 +137,8 @@ class Nearest:
 
     Args:
         count: rows of `left`.
-        k: how many neighbours to keep; fewer points on the right leave infinite distances.
-        exclude_self: for a sweep of a set with itself: a point is no neighbour of its own.
+        k: how many neighbours to keep; with fewer points on the right, the remaining distances are infinite.
+        exclude_self: for a sweep of a set with itself: a point is not its own neighbour.
     """
 
     def __init__(
@@ -153,7 +155,7 @@ class Nearest:
 
     def observe(self, block: Block) -> None:
         k = self.squared.shape[1]
-        # After a few blocks most rows have no nearer neighbour in the next, and to select the k nearest takes long.
+        # After a few blocks, most rows find no nearer neighbour in the next one, and selecting the k nearest is slow.
         rows = (block.row_minima < self.squared[block.rows, k - 1]).nonzero()[:, 0]
         if not len(rows):
             return
@@ -190,8 +192,8 @@ def nearest_neighbours(
 
 
 def _block_size(dimension: int, byte_budget: int) -> int:
-    # At the peak there are about six (size, size) float64 matrices (products, distances, what observers derive from
-    # them) and two (size, d) ones; the size solves 48 s² + 16 s d = budget.
+    # Peak memory is about six (size, size) float64 matrices (products, distances, what observers derive from them) and
+    # two (size, d) ones; the size solves 48 s² + 16 s d = budget.
     size = (math.sqrt(256 * dimension**2 + 192 * byte_budget) - 16 * dimension) / 96
     return max(16, min(int(size), _LARGEST_BLOCK))
 
@@ -207,8 +209,8 @@ def _squared_norms(features: Tensor, size: int) -> Tensor:
 
 def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor, out: Tensor) -> None:
     torch.add(left_norms[:, None], products, alpha=-2, out=out).add_(right_norms)
-    # Compared with the row's norm alone: a near pair has near norms, and a far outlier in `right` must not hide it.
-    # Of few rows the nearest is so near that any has to be looked at.
+    # Compared with the row's norm only: a near pair has similar norms, and a far outlier in `right` must not hide it.
+    # With few rows, the nearest is so near that every distance has to be examined.
     noise = _NOISE * left_norms
     near = (out.amin(dim=1) < noise).nonzero()[:, 0]
     if len(near):

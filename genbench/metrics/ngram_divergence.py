@@ -26,7 +26,7 @@ def jensen_shannon(p: Tensor, q: Tensor) -> float:
     1.0
     """
     mean = (p + q) / 2
-    # Where m is 0, so are both sides: 0/0, and nothing to add.
+    # Where m is 0, both sides are 0 too: 0/0, which adds nothing.
     halves = [torch.special.xlogy(side, side / mean).nan_to_num(0.0).sum() / 2 for side in (p, q)]
     return min(1.0, max(0.0, float(halves[0] + halves[1]) / math.log(2)))
 
@@ -35,13 +35,14 @@ def ngram_divergence(samples: Tensor, reference: Tensor, n: int) -> float:
     """Return the divergence between the n-gram distributions of two sets of texts, in bits.
 
     An n-gram is a symbol with the n − 1 before it: begin symbols before the first, and the end as the last. 0 where all
-    n-grams are as frequent on both sides, 1 where none is on both. It is biased upwards by what neither side has seen,
-    the more the longer n is and the fewer texts there are: compare at equal counts, and read it against `real`.
+    n-grams are equally frequent on both sides, 1 where the sides share none. It is biased upwards by n-grams that
+    neither side has seen, the more so the larger n is and the fewer texts there are: compare at equal counts, and read
+    it against `real`.
 
     Args:
         samples: (M, L) tokens, M ≥ 1.
         reference: (N, L) tokens, N ≥ 1.
-        n: from 1 on.
+        n: at least 1.
 
     Example:
         >>> texts = torch.tensor([[1, 2, 0], [2, 0, 0]])

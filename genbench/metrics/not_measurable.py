@@ -1,9 +1,9 @@
-"""What a metric raises where its number is not to be had."""
+"""What a metric raises where its number cannot be computed."""
 
 from __future__ import annotations
 
 __all__ = ["NotMeasurable"]
 
 
-class NotMeasurable(ValueError):  # noqa: N818 - no error of anyone: a number that is not to be had
-    """A metric cannot be had from this evidence, for a reason that is no fault: one line says which metric and why."""
+class NotMeasurable(ValueError):  # noqa: N818 - not an error: the number just cannot be computed
+    """A metric cannot be computed from this evidence, through nobody's fault: one line says which metric and why."""

@@ -1,4 +1,4 @@
-"""Novelty: the share of samples that are no training text, its test against held-out texts, and copied runs."""
+"""Novelty: the share of samples that are not training texts, a test against held-out texts, and copied runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["measure"]
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`novelty` and `copied_run`, in characters, of the samples; with held-out texts also `novelty_p`."""
+    """`novelty` and `copied_run`, in characters, of the samples, and `novelty_p` where there are held-out texts."""
     assert evidence.sample_items is not None
     assert evidence.reference_items is not None
     samples = evidence.novel

@@ -26,7 +26,7 @@ class KernelSums:
         self._dimension = dimension
 
     def observe(self, block: Block) -> None:
-        # By strips, which stay in the processor's caches from one operation to the next.
+        # In strips, which stay in the processor's caches from one operation to the next.
         for start in range(block.rows.start, block.rows.stop, _STRIP):
             stop = min(start + _STRIP, block.rows.stop)
             kernel = _kernel(block.products[start - block.rows.start : stop - block.rows.start], self._dimension)
@@ -41,7 +41,7 @@ class Manifolds:
     A ball includes its surface, as in the paper.
 
     Args:
-        sample_radii: (M,) float64 distances of each sample to its k-th nearest other sample.
+        sample_radii: (M,) float64 distance of each sample to its k-th nearest other sample.
         reference_radii: (N,) the same within the reference.
     """
 
@@ -54,19 +54,19 @@ class Manifolds:
     def observe(self, block: Block) -> None:
         squared, limits, _ = _reached(block, self._reference_limits)
         self.sample_inside[block.rows] |= (squared <= limits).any(dim=1)
-        # Samples' balls, from the other side.
+        # The samples' balls, seen from the other side.
         squared, limits, _ = _reached(block.transposed(), self._sample_limits)
         self.reference_inside[block.columns] |= (squared <= limits).any(dim=1)
 
 
 class Balls:
-    """Observer of samples against reference: how many reference balls hold each sample, and how many each holds.
+    """Observer of samples against reference: how many reference balls contain each sample, and vice versa.
 
     A ball excludes its surface, as in the paper's code.
 
     Args:
-        count: how many samples.
-        reference_radii: (N,) float64 distances of each reference point to its k-th nearest other.
+        count: number of samples.
+        reference_radii: (N,) float64 distance of each reference point to its k-th nearest other.
     """
 
     def __init__(self, count: int, reference_radii: Tensor) -> None:
@@ -76,7 +76,7 @@ class Balls:
 
     @property
     def covered(self) -> Tensor:
-        """(N,) bool, whether each reference ball holds a sample."""
+        """(N,) bool, whether each reference ball contains a sample."""
         return self.held > 0
 
     def observe(self, block: Block) -> None:
@@ -87,13 +87,13 @@ class Balls:
 
 
 class ClippedBalls:
-    """Observer of samples against reference: how many clipped reference balls hold each sample.
+    """Observer of samples against reference: how many clipped reference balls contain each sample.
 
     A ball includes its surface, as in the paper's code.
 
     Args:
-        count: how many samples.
-        reference_radii: (N,) float64 as of `Balls`, before they are clipped.
+        count: number of samples.
+        reference_radii: (N,) float64 as for `Balls`, before clipping.
     """
 
     def __init__(self, count: int, reference_radii: Tensor) -> None:
@@ -106,10 +106,11 @@ class ClippedBalls:
 
 
 def _reached(block: Block, limits: Tensor) -> tuple[Tensor, Tensor, Tensor | slice]:
-    """Return the columns in which any squared distance is within the column's limit, their limits and their places.
+    """Return the columns with any squared distance within the column's limit, their limits and their indices.
 
-    Of large sets they are few: a ball around a point holds a handful of all, and none of most blocks. Where they are
-    many, it is all columns, for to pick them out takes longer than to compare the rest.
+    In large sets these columns are few: a ball around a point contains a handful of all points, and none of most
+    blocks. Where they are many, all columns are returned, because picking them out takes longer than comparing the
+    rest.
     """
     columns = (block.column_minima <= limits[block.columns]).nonzero()[:, 0]
     if len(columns) > _FEW * block.squared.shape[1]:
@@ -119,7 +120,7 @@ def _reached(block: Block, limits: Tensor) -> tuple[Tensor, Tensor, Tensor | sli
 
 
 def clipped_radii(radii: Tensor) -> Tensor:
-    """Return (N,) radii, those above their median brought down to it.
+    """Return (N,) radii, those above their median clipped to it.
 
     >>> clipped_radii(torch.tensor([1.0, 2.0, 30.0])).tolist()
     [1.0, 2.0, 2.0]

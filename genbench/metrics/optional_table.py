@@ -1,4 +1,4 @@
-"""The rows of the table of metrics that are measured where they are asked for by name. Imports no torch."""
+"""The rows of the metrics table that are measured only when requested by name. Imports no torch."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ OPTIONAL_METRICS = (
         needs=("samples", "reference"),
         least_count=2,
         function="vendi:measure",
-        summary="how many different items there are by their cosines, and that over as many items of the data",
+        summary="number of effectively different items by their cosines, and its ratio to that of as many data items",
         paper="https://arxiv.org/abs/2210.02410",
         parameters={"q": VENDI_Q, "kernel": "cosine"},
         default=False,
@@ -96,7 +96,7 @@ OPTIONAL_METRICS = (
         needs=("samples", "reference"),
         least_count=BALL_K + 1,
         function="clipped:measure",
-        summary="density and coverage that outliers do not move, as shares of samples that are good",
+        summary="density and coverage that outliers do not move, as shares of good samples",
         paper="https://arxiv.org/abs/2507.01761",
         parameters={"k": BALL_K},
         default=False,
@@ -107,7 +107,7 @@ OPTIONAL_METRICS = (
         needs=("samples", "reference", "held_out"),
         least_count=FLD_LEAST,
         function="fld:measure",
-        summary="how much worse held-out items are explained by Gaussians around samples than around data (FLD)",
+        summary="how much worse Gaussians around samples explain held-out items than Gaussians around data do (FLD)",
         paper="https://arxiv.org/abs/2302.04440",
         parameters={"most_items": FLD_ITEMS, "fit_steps": FLD_STEPS, "factor": FLD_FACTOR, "real": REAL_TEST},
         default=False,

@@ -1,4 +1,4 @@
-"""The cost of samples under the distribution that made the data, where that is known."""
+"""The cost of samples under the distribution that generated the data, where it is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["measure"]
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`oracle_nll`, its excess over the entropy `oracle_kl`, and `valid_fraction`, what the truth can make."""
+    """`oracle_nll`, its excess over the entropy `oracle_kl`, and `valid_fraction`, the share that the truth allows."""
     assert evidence.sample_log_probabilities is not None
     assert evidence.entropy is not None
     mean = float(evidence.oracle_nats.mean())

@@ -1,4 +1,4 @@
-"""All that metrics want to know about pairs of features, found in one sweep over the samples and one to the data."""
+"""All pairwise quantities that metrics need, from one sweep over the samples and one from the samples to the data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "self_pairs"]
 
 @dataclass(frozen=True)
 class SelfPairs:
-    """Of a set with itself.
+    """Results for a set with itself.
 
     Args:
         distances: (N, k) float64 to the k nearest others, ascending; infinite where there are fewer.
-        indices: (N, k) int64 of these; −1 where there are fewer.
+        indices: (N, k) int64 indices of these; −1 where there are fewer.
         kernel_rows: (N,) float64 sums of the KID kernel with all others.
     """
 
@@ -29,17 +29,17 @@ class SelfPairs:
 
 @dataclass(frozen=True)
 class CrossPairs:
-    """Of the M samples with the N reference features.
+    """Results for the M samples with the N reference features.
 
     Args:
         nearest_distances: (M,) float64 to the nearest reference feature.
-        nearest_indices: (M,) int64 its index.
+        nearest_indices: (M,) int64 index of that feature.
         kernel_rows: (M,) float64 sums of the KID kernel with the reference.
         sample_inside: (M,) bool, in the reference's manifold.
         reference_inside: (N,) bool, in the samples' manifold.
-        balls: (M,) int64, how many reference balls hold each sample.
-        held: (N,) int64, how many samples each reference ball holds.
-        clipped_balls: (M,) int64, how many of the clipped reference balls hold each sample.
+        balls: (M,) int64, how many reference balls contain each sample.
+        held: (N,) int64, how many samples each reference ball contains.
+        clipped_balls: (M,) int64, how many of the clipped reference balls contain each sample.
     """
 
     nearest_distances: Tensor
@@ -53,7 +53,7 @@ class CrossPairs:
 
     @property
     def covered(self) -> Tensor:
-        """(N,) bool, whether each reference ball holds a sample."""
+        """(N,) bool, whether each reference ball contains a sample."""
         return self.held > 0
 
 
@@ -83,7 +83,7 @@ def cross_pairs(
         sample_radii: (M,) of the samples' manifold, for recall.
         manifold_radii: (N,) of the reference's manifold, for precision.
         ball_radii: (N,) of the reference's balls, for density and coverage and, clipped, for clipped density.
-        byte_budget: for the blocks.
+        byte_budget: memory limit for the blocks.
     """
     count, dimension = samples.shape
     nearest = Nearest(count, 1, device=samples.device)

@@ -1,4 +1,4 @@
-"""How far the pitches of samples are from the data's."""
+"""How far the samples' pitches are from the data's."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def pitches(frames: Tensor, rate: int) -> Tensor:
     """Return the fundamental frequency of (..., S) frames in Hz, (...,) float64; NaN where a frame has none.
 
     YIN: the smallest lag at which the cumulative mean normalised difference function has a minimum below a threshold,
-    refined by a parabola through its neighbours. Its window is half a frame, which is as long as the largest lag.
+    refined by a parabola through its neighbours. The window is half a frame, equal to the largest lag.
 
         d(τ) = Σ_j (x_j − x_{j+τ})²,  d′(τ) = d(τ) τ / Σ_{1 ≤ i ≤ τ} d(i)
 
-    Valid from `PITCH_LOWEST` to `PITCH_HIGHEST`; frames at or below `SILENCE_DB` have no pitch. Steps 1 to 5 of the
-    paper; without step 6, the search about each estimate.
+    Valid from `PITCH_LOWEST` to `PITCH_HIGHEST`; frames at or below `SILENCE_DB` have no pitch. Implements steps 1 to 5
+    of the paper, without step 6, the search around each estimate.
 
     Paper: de Cheveigné & Kawahara 2002, "YIN, a fundamental frequency estimator for speech and music",
     https://doi.org/10.1121/1.1458024
 
     Args:
-        frames: (..., S) float64 of `frame_size` samples.
+        frames: (..., S) float64 with S = `frame_size`.
         rate: in Hz.
 
     Example:
@@ -44,7 +44,7 @@ def pitches(frames: Tensor, rate: int) -> Tensor:
     normalised = _normalised_difference(frames)
     lags = torch.arange(normalised.shape[-1], device=frames.device)
     shortest = max(2, int(rate / PITCH_HIGHEST))
-    # A minimum that is wide enough to reach over the last lag is none that can be told.
+    # A minimum so wide that it extends past the last lag cannot be located.
     inside = (lags >= shortest) & (lags < len(lags) - 1)
     here, after = normalised, torch.roll(normalised, -1, dims=-1)
     minimum = (here < PITCH_THRESHOLD) & (here <= after) & inside
@@ -57,7 +57,7 @@ def pitches(frames: Tensor, rate: int) -> Tensor:
 
 
 def frame_size(rate: int) -> int:
-    """Return the samples of a frame: two periods of the lowest pitch.
+    """Return the number of samples in a frame: two periods of the lowest pitch.
 
     >>> frame_size(8000)
     268
@@ -67,7 +67,7 @@ def frame_size(rate: int) -> int:
 
 @dataclass(frozen=True)
 class Pitches:
-    """Of a set of clips: (B,) shares of the voiced frames by pitch, or None without any; (N,) shares of voiced frames.
+    """For a set of clips: (B,) shares of voiced frames by pitch, None if none is voiced; (N,) voiced shares.
 
     Bins are `PITCH_STEP` semitones wide, upwards from `PITCH_LOWEST`.
     """
@@ -102,8 +102,8 @@ def of_samples(evidence: Evidence) -> Pitches:
 def measure(evidence: Evidence) -> dict[str, float]:
     """`pitch_w1` in semitones between voiced frames of samples and of training clips, and the samples' `voiced_share`.
 
-    Blind to clips without a pitch, which `voiced_share` tells, and to the order of frames. Where the samples or the
-    data have no voiced frame there is no distance.
+    Blind to clips without a pitch, which `voiced_share` reports, and to the order of frames. Where the samples or the
+    data have no voiced frame, there is no distance.
     """
     assert evidence.reference_items is not None
     assert evidence.sample_rate is not None
@@ -133,7 +133,7 @@ def _normalised_difference(frames: Tensor) -> Tensor:
     of_window = torch.fft.rfft(frames[..., :window], size)
     products = torch.fft.irfft(spectrum * of_window.conj(), size)[..., : window + 1]
     energy = torch.nn.functional.pad(frames.square().cumsum(dim=-1), (1, 0))
-    moved = energy[..., window:] - energy[..., : window + 1]  # of the window from each lag on
+    moved = energy[..., window:] - energy[..., : window + 1]  # energy of the window starting at each lag
     difference = (moved[..., :1] + moved - 2 * products).clamp(min=0)
     difference[..., 0] = 0
     lags = torch.arange(window + 1, dtype=frames.dtype, device=frames.device)

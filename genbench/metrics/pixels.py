@@ -1,4 +1,4 @@
-"""Pixel statistics: what the samples' brightness and sharpness are, beside the data's, without any network."""
+"""Pixel statistics: how the samples' brightness and sharpness compare with the data's, without any network."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
 
 _LEVELS = 256
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_CHUNK_VALUES = 2**18  # of the images of one chunk: a few megabytes of complex numbers
+_CHUNK_VALUES = 2**18  # values of the images in one chunk: a few megabytes of complex numbers
 
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Of each channel, in 8-bit levels: (C,) mean and population variance, (C, 5) quantiles at 5, 25, 50, 75, 95%."""
+    """Per channel, in 8-bit levels: (C,) mean and population variance, (C, 5) quantiles at 5, 25, 50, 75, 95%."""
 
     mean: Tensor
     variance: Tensor
@@ -41,12 +41,12 @@ def intensity_histogram(images: Tensor, most: int | None = None, seed: int = 0) 
     Args:
         images: of any size.
         most: how many images to count, a random subset where there are more; None counts all.
-        seed: of the subset.
+        seed: seeds the subset.
     """
     check_images(images, "images")
     counts = torch.zeros(images.shape[1], _LEVELS, dtype=torch.int64, device=images.device)
     rows = chosen(len(images), len(images) if most is None else most, seed).to(images.device)
-    for part in torch.split(rows, _chunk_size(images)):  # never a copy of them all
+    for part in torch.split(rows, _chunk_size(images)):  # never copies them all
         for channel, levels in zip(counts, images[part].unbind(dim=1), strict=True):
             channel += torch.bincount(levels.flatten(), minlength=_LEVELS)
     shares = counts.double()
@@ -69,20 +69,20 @@ def channel_statistics(histogram: Tensor) -> ChannelStatistics:
     mean = histogram @ levels
     variance = histogram @ levels.square() - mean.square()
     wanted = torch.tensor(_QUANTILES, dtype=torch.float64, device=histogram.device)
-    # A cumulated share that should reach a quantile exactly may stay below it by rounding.
+    # A cumulative share that should reach a quantile exactly may fall short of it by rounding.
     cumulated = histogram.cumsum(dim=1) + 1e-12
     quantiles = torch.searchsorted(cumulated, wanted.expand(len(histogram), -1).contiguous()).double()
     return ChannelStatistics(mean, variance.clamp(min=0), quantiles)
 
 
 def intensity_wasserstein(samples: Tensor, reference: Tensor) -> float:
-    """Return the Wasserstein-1 distance between the intensities of two sets, mean over channels, in 8-bit levels.
+    """Return the Wasserstein-1 distance between the intensities of two sets, averaged over channels, in 8-bit levels.
 
-    `Σ_v |F(v) − G(v)|` over the levels v, F and G the cumulated histograms: how far a pixel's value has to move on
-    average. Blind to where in the image a value stands.
+    `Σ_v |F(v) − G(v)|` over the levels v, with F and G the cumulative histograms: how far a pixel's value has to move
+    on average. Blind to where in the image a value occurs.
 
     Args:
-        samples: (C, 256) histogram of `intensity_histogram`.
+        samples: (C, 256) histogram from `intensity_histogram`.
         reference: (C, 256).
     """
     return float((samples.cumsum(dim=1) - reference.cumsum(dim=1)).abs().sum(dim=1).mean())
@@ -106,12 +106,12 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
     for chunk in torch.split(images, _chunk_size(images)):
         waves = torch.view_as_real(torch.fft.rfft2(chunk.float()))
         half += waves.square_().sum(dim=(0, 1, 4), dtype=torch.float64)
-    # The spectrum of a real image is symmetric, and half of it was found: columns that have a twin count twice.
+    # The spectrum of a real image is symmetric and only half of it was computed: columns that have a twin count twice.
     half[:, 1 : (width + 1) // 2] *= 2
     half[0, 0] = 0.0
     vertical = torch.fft.fftfreq(height, dtype=torch.float64, device=images.device)
     horizontal = torch.fft.rfftfreq(width, dtype=torch.float64, device=images.device)
-    # Rounded, so that the directions of one frequency fall together.
+    # Rounded, so that all directions of one frequency share a bin.
     radii = (vertical[:, None].square() + horizontal.square()).sqrt().mul(1e9).round().div(1e9)
     distinct, which = radii.flatten().unique(return_inverse=True)
     shares = torch.zeros_like(distinct).index_add_(0, which, half.flatten())
@@ -121,12 +121,12 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def most_levels(images: Tensor) -> int:
-    """Return how many of such images have their levels counted, at most (`LEVEL_VALUES`)."""
+    """Return the number of such images whose levels are counted, at most (`LEVEL_VALUES`)."""
     return affordable(images, LEVEL_VALUES, SPECTRUM_LEAST)
 
 
 def of_spectrum(images: Tensor, seed: int = 0) -> Tensor:
-    """Return the images whose spectrum is taken: all, or of many large ones a random subset (`SPECTRUM_VALUES`)."""
+    """Return the images whose spectrum is taken: all, or a random subset of many large ones (`SPECTRUM_VALUES`)."""
     wanted = affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST)
     return images if len(images) <= wanted else images[chosen(len(images), wanted, seed).to(images.device)]
 
@@ -134,15 +134,14 @@ def of_spectrum(images: Tensor, seed: int = 0) -> Tensor:
 def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> float:
     """Return the Wasserstein-1 distance between two radial power spectra, in cycles per pixel (at most about 0.7).
 
-    `∫ |F(r) − G(r)| dr`, F and G the cumulated shares: how far power has to move in frequency. Rises for blur, for
-    checkerboards and for noise; blind to phase, to contrast, and to the mean.
+    `∫ |F(r) − G(r)| dr`, with F and G the cumulative shares: how far power has to move in frequency. Increases with
+    blur, checkerboards and noise; blind to phase, contrast and the mean.
 
     Paper: Durall, Keuper & Keuper 2020, "Watch your up-convolution: CNN based generative deep neural networks are
-        failing to
-    reproduce spectral distributions", https://arxiv.org/abs/2003.01826 (the spectrum).
+    failing to reproduce spectral distributions", https://arxiv.org/abs/2003.01826 (the spectrum).
 
     Args:
-        samples: (R,) shares of `power_spectrum`.
+        samples: (R,) shares from `power_spectrum`.
         reference: (R,) shares.
         radii: (R,) the frequencies of both.
     """

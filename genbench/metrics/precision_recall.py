@@ -21,10 +21,10 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Return (precision, recall) of k-nearest-neighbour manifolds.
 
-    The manifold of a set is the union of balls around its points, each as wide as the distance to the k-th nearest
-    other point. Precision is the share of samples inside the reference's manifold, recall the share of the reference
-    inside the samples'. Both in [0, 1], and both grow with the counts, so these must be equal to compare; one outlier
-    in a set widens its manifold.
+    The manifold of a set is the union of balls around its points, each with the distance to the k-th nearest other
+    point as its radius. Precision is the share of samples inside the reference's manifold, recall the share of the
+    reference inside the samples' manifold. Both lie in [0, 1] and grow with the counts, so compare only at equal
+    counts; a single outlier in a set widens its manifold.
 
     Paper: Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models",
     https://arxiv.org/abs/1904.06991
@@ -33,7 +33,7 @@ def precision_recall(
         samples: (M, d) features, M > k.
         reference: (N, d) features of the data, N > k.
         k: which neighbour sets a ball's radius.
-        byte_budget: for the blocks.
+        byte_budget: memory limit for the blocks.
 
     Example:
         >>> import torch

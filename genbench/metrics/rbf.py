@@ -34,12 +34,12 @@ class RbfSums:
 
 @dataclass(frozen=True)
 class KernelRows:
-    """Sums of a kernel with k(x, x) = 1 over M samples and N reference features.
+    """Sums over M samples and N reference features of a kernel with k(x, x) = 1.
 
     Args:
-        within: (M,) float64 of each sample with the others.
-        across: (M,) float64 of each sample with the reference.
-        among: 0-d float64 over ordered pairs of different reference features.
+        within: (M,) float64 for each sample with the others.
+        across: (M,) float64 for each sample with the reference.
+        among: 0-d float64 over ordered pairs of distinct reference features.
         reference: N.
     """
 
@@ -50,14 +50,14 @@ class KernelRows:
 
     @property
     def biased(self) -> float:
-        """The V-statistic, over all pairs: never below 0."""
+        """The V-statistic, over all pairs: never negative."""
         m, n = len(self.within), self.reference
         within, among = (self.within.sum() + m) / m**2, (self.among + n) / n**2
         return float(within + among - 2 * self.across.sum() / (m * n))
 
     @property
     def unbiased(self) -> float:
-        """The U-statistic, over pairs of different points."""
+        """The U-statistic, over pairs of distinct points."""
         m, n = len(self.within), self.reference
         within, among = self.within.sum() / (m * (m - 1)), self.among / (n * (n - 1))
         return float(within + among - 2 * self.across.sum() / (m * n))
@@ -79,7 +79,7 @@ def kernel_rows(
         samples: features.
         reference: features of the data.
         bandwidth: σ.
-        among: keeps what is found of the reference alone, given how to find it.
+        among: caches what depends only on the reference, given a function that computes it.
     """
 
     def find() -> Tensor:

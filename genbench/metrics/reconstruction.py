@@ -19,11 +19,11 @@ def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str
     """Return `reconstruction_mse`, `psnr` and `ssim` of reconstructions that were rounded to 8 bits.
 
     The error is on the [0, 1] scale (8-bit levels over 255): `MSE = mean (x − x̂)²` over images, channels and pixels;
-    `PSNR = −10 log₁₀ MSE` in dB, of that one mean; SSIM is the mean over images (window: see `similarity`). Rounding
-    alone leaves an MSE of 1.3e-6, 58.9 dB. Without any error PSNR is infinite and left out; SSIM is left out for
-    images under 3×3. Blind to everything but the pixels: blur is favoured.
+    `PSNR = −10 log₁₀ MSE` in dB, from that single mean; SSIM is the mean over images (window: see `similarity`).
+    Rounding on its own causes an MSE of 1.3e-6, 58.9 dB. Without any error PSNR is infinite and left out; SSIM is left
+    out for images under 3×3. Blind to everything but the pixels: it favours blur.
 
-    Paper: of SSIM, see `similarity`.
+    Paper: for SSIM, see `similarity`.
 
     Args:
         originals: (N, C, H, W) uint8, N ≥ 1.
@@ -42,7 +42,7 @@ def reconstruction_error(originals: Tensor, reconstructions: Tensor) -> dict[str
 
 
 def _numbers(restored: RestoredImages) -> dict[str, float]:
-    # The sum of whole numbers is exact, so the number does not depend on the order of the images.
+    # A sum of integers is exact, so the number does not depend on the order of the images.
     mse = int(restored.squared.sum()) / (len(restored.squared) * restored.values) / 255**2
     values = {"reconstruction_mse": mse}
     if mse > 0:

@@ -1,4 +1,4 @@
-"""`ReferenceStatistics`: what the metrics derive from the data alone, found once for all models."""
+"""`ReferenceStatistics`: what the metrics derive from the data alone, computed once for all models."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["ReferenceStatistics"]
 
 
 class ReferenceStatistics:
-    """All that metrics derive from the data and not from the model: each found when first asked for, then kept.
+    """Everything that metrics derive from the data and not from the model: computed on first use, then kept.
 
-    `tensors` holds what was found so far, by name; a caller stores it in a file keyed by the content of features and
-    images, and passes it in again. Whatever is in it is not computed. The names and meanings change with `VERSION`
-    alone.
+    `tensors` holds what was computed so far, by name; a caller stores it in a file keyed by the content of features and
+    images, and passes it in again. Whatever it contains is not recomputed. The names and their meanings change only
+    with `VERSION`.
 
     Args:
-        features: (N, d) of the training split; (0, d) where its mean and covariance are all that is known of it.
+        features: (N, d) of the training split; (0, d) where only its mean and covariance are known.
         held_out: (H, d) of the held-out split, or None.
         logits: (N, C) of the training split, or None.
         images: (N, C, H, W) uint8 of the training split, or None.
         tensors: what `tensors` held before.
-        gaussian: mean and covariance of the training features, where they are given and not the features.
+        gaussian: mean and covariance of the training features, where these are given instead of the features.
 
     Example:
         >>> import torch
@@ -81,12 +81,12 @@ class ReferenceStatistics:
 
     @property
     def neighbour_indices(self) -> Tensor:
-        """(N, 5) int64 indices of these others."""
+        """(N, 5) int64 indices of these neighbours."""
         return self._pairs("neighbour_indices")
 
     @property
     def clipped_balls(self) -> Tensor:
-        """(N,) int64, how many of the clipped balls around others hold each training feature, surfaces included."""
+        """(N,) int64, how many clipped balls around other features contain each, surfaces included."""
         distances = self.neighbour_distances[:, :BALL_K]
         inside = distances.square() <= clipped_radii(distances[:, -1])[:, None].square() * (1 + TIE)
         return self.neighbour_indices[:, :BALL_K][inside].bincount(minlength=len(self.features))
@@ -129,7 +129,7 @@ class ReferenceStatistics:
 
     @property
     def class_histogram(self) -> Tensor:
-        """(C,) float64 shares of the classes that the classifier sees in the training split."""
+        """(C,) float64 shares of the classes that the classifier predicts in the training split."""
         return self.kept("class_histogram", lambda: class_histogram(self._needed("logits")))
 
     @property
@@ -143,7 +143,7 @@ class ReferenceStatistics:
         return self.kept("spectrum", lambda: pixels.power_spectrum(pixels.of_spectrum(self._needed("images")))[1])
 
     def kept(self, name: str, find: Callable[[], Tensor]) -> Tensor:
-        """Return the tensor `name`, which `find` finds where it is not there: for what one method alone needs."""
+        """Return the tensor `name`, computing it with `find` if it is missing: for what only one method needs."""
         if name not in self.tensors:
             self.tensors[name] = find()
         return self.tensors[name]

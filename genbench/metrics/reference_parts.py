@@ -14,7 +14,7 @@ __all__ = ["split_reference"]
 def split_reference(
     train: Tensor, held_out: Tensor, *, parts: int = GAP_PARTS, seed: int = 0
 ) -> tuple[list[GaussianStatistics], list[GaussianStatistics]]:
-    """Return statistics of disjoint random parts of both splits, of the smaller one's size, at most `parts` of each."""
+    """Return statistics of disjoint random parts of both splits, each the smaller one's size, at most `parts` each."""
     size = min(len(train), len(held_out))
     generator = torch.Generator().manual_seed(seed)
 

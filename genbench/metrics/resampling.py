@@ -1,7 +1,8 @@
-"""Standard errors from the samples: how far a number would move, were the same model to draw other samples.
+"""Standard errors from the samples: how far a number would move if the same model drew other samples.
 
-This is the uncertainty of the evaluation, apart from that of training: the reference and the model stay as they are.
-Each needs no second evaluation: a jackknife, exact but for `fd`, whose is of first order; of shares, a binomial error.
+This is the uncertainty of the evaluation, separate from that of training: the reference and the model stay fixed.
+None needs a second evaluation: jackknives, exact except for `fd`, which uses a first-order one; for shares, a binomial
+error.
 """
 
 from __future__ import annotations
@@ -32,29 +33,29 @@ def frechet_standard_error(
 ) -> float:
     """Return the standard error of the Fréchet distance of (N, d) samples, by the infinitesimal jackknife.
 
-    `s² = Σ ψ_i² / (N (N − 1))` with ψ_i the derivative of the distance by the weight of sample i. With `z_i = x_i − μ₁`
-    and rows `b_i = z_i Fᵀ/√(N − 1)`, FᵀF = Σ₂, the root's trace is the nuclear norm of B, whose derivative by the
-    weight is half of the diagonal of `(BBᵀ)^½`; so `ψ_i = 2 (μ₁ − μ₂)·z_i + N/(N − 1) |z_i|² − N [(BBᵀ)^½]_ii`, less
-    its mean.
-    It costs one eigendecomposition of BᵀB or BBᵀ, the smaller, where leaving out 20 groups costs 20 distances and has
-    a sixth of scatter of its own: with 64 features and 1,000 samples whose distance has a deviation of 0.0231 over
-    repeated draws, it gives 0.0216 ± 0.0012 and twenty groups 0.0246 ± 0.0051 (deviation over 20 draws).
+    `s² = Σ ψ_i² / (N (N − 1))` with ψ_i the derivative of the distance with respect to the weight of sample i. With
+    `z_i = x_i − μ₁` and rows `b_i = z_i Fᵀ/√(N − 1)`, FᵀF = Σ₂, the trace of the root is the nuclear norm of B, whose
+    derivative with respect to the weight is half of the diagonal of `(BBᵀ)^½`. Hence
+    `ψ_i = 2 (μ₁ − μ₂)·z_i + N/(N − 1) |z_i|² − N [(BBᵀ)^½]_ii`, minus its mean.
+    It costs one eigendecomposition of BᵀB or BBᵀ, whichever is smaller, whereas leaving out 20 groups costs 20
+    distances and adds its own scatter of a sixth: with 64 features and 1,000 samples whose distance has a deviation of
+    0.0231 over repeated draws, it gives 0.0216 ± 0.0012 and twenty groups 0.0246 ± 0.0051 (deviation over 20 draws).
 
-    An interval is θ ± 1.96 s, around the distance's mean *at this count*: its bias by the count stays. What the
-    derivative moves with the samples is counted twice, so s is right where the distance is large compared with its
-    bias, and up to half too wide where it is not (docs/metrics.md has the figures).
+    The interval is θ ± 1.96 s, around the distance's mean *at this count*: the bias due to the count remains. The part
+    of the derivative that moves with the samples is counted twice, so s is right where the distance is large compared
+    with its bias, and up to half too wide where it is not (docs/metrics.md has the figures).
 
-    Why not the bootstrap: a resample with replacement holds 63% of the samples, some several times, so its covariance
-    has the spread of a smaller set. The Fréchet distance of bootstrap resamples is therefore shifted up by about its
-    whole bias once more, and percentile intervals miss the number itself.
+    Why not the bootstrap: a resample with replacement contains 63% of the samples, some several times, so its
+    covariance has the spread of a smaller set. The Fréchet distance of bootstrap resamples is therefore shifted up by
+    about its whole bias once more, and percentile intervals miss the number itself.
 
     Paper: Jaeckel 1972, "The infinitesimal jackknife", Bell Laboratories memorandum MM 72-1215-11; Efron 1982, "The
     jackknife, the bootstrap and other resampling plans", chapter 6, https://doi.org/10.1137/1.9781611970319
 
     Args:
         samples: features, N ≥ 3.
-        reference: of the data.
-        total: the statistics of `samples`, where they are at hand.
+        reference: statistics of the data.
+        total: the statistics of `samples`, if already available.
     """
     count = len(samples)
     total = total or GaussianStatistics.from_features(samples)
@@ -83,25 +84,25 @@ def _root_diagonal(samples: Tensor, total: GaussianStatistics, reference: Gaussi
     values: Tensor
     vectors: Tensor
     values, vectors = torch.linalg.eigh(product, UPLO="L")
-    kept = values > rank_tolerance(values)  # (b_i·v_k)² is at most λ_k, so what is left out is nothing
+    kept = values > rank_tolerance(values)  # (b_i·v_k)² is at most λ_k, so the omitted terms contribute nothing
     weighted = reference.factor.T @ (vectors[:, kept] * values[kept].pow(-0.25))
     found = [(chunk.double() - total.mean) @ weighted for chunk in torch.split(samples, _CHUNK)]
     return torch.cat([part.square().sum(dim=1) for part in found]) / (len(samples) - 1)
 
 
 def kernel_standard_error(within: Tensor, across: Tensor, reference: int, *, biased: bool = False) -> float:
-    """Return the delete-one jackknife's standard error of a squared MMD, from row sums of the kernel.
+    """Return the standard error of a squared MMD by the delete-one jackknife, from row sums of the kernel.
 
     Without sample i the sums lose its row (twice within, as the kernel is symmetric), so all M leave-one-out values
-    are had at once: `s² = (M − 1)/M Σ_i (θ₍i₎ − θ̄)²`.
+    come at once: `s² = (M − 1)/M Σ_i (θ₍i₎ − θ̄)²`.
 
     Paper: Efron & Stein 1981, "The jackknife estimate of variance", https://doi.org/10.1214/aos/1176345462
 
     Args:
         within: (M,) sums of each sample's kernel with the others, M ≥ 3.
         across: (M,) sums of its kernel with the reference.
-        reference: how many features that has.
-        biased: of the estimate over all pairs; each sample's with itself, all alike, move no value.
+        reference: number of reference features.
+        biased: for the estimate over all pairs; pairs of a sample with itself, all alike, change no value.
     """
     count = len(within)
     left = count - 1
@@ -114,14 +115,14 @@ def score_standard_error(logits: Tensor, *, seed: int = 0) -> float:
     """Return the standard error of the classifier score of (N, C) logits, by the delete-one jackknife of each split.
 
     Without a sample, a split of n has the marginal `(n p̄ − p_i)/(n − 1)`, and its score follows from the entropies, so
-    all its leave-one-out scores are had at once; `s² = (n − 1)/n Σ (θ₍i₎ − θ̄)²`, and splits are independent. The
-    infinitesimal jackknife takes the marginal as known, and of 20 samples finds a fifth of the error.
+    all its leave-one-out scores come at once; `s² = (n − 1)/n Σ (θ₍i₎ − θ̄)²`, and splits are independent. The
+    infinitesimal jackknife treats the marginal as known, and with 20 samples finds a fifth of the error.
 
     Paper: Efron & Stein 1981, "The jackknife estimate of variance", https://doi.org/10.1214/aos/1176345462
 
     Args:
-        logits: of at least 2 samples a split.
-        seed: of the splits.
+        logits: of at least 2 samples per split.
+        seed: seeds the splits.
     """
     parts = probabilities(logits, seed=seed)
     return math.sqrt(sum(_left_out_variance(p, log_p) for p, log_p in parts)) / len(parts)
@@ -137,7 +138,7 @@ def _left_out_variance(p: Tensor, log_p: Tensor) -> float:
 
 
 def mean_standard_error(values: Tensor) -> float:
-    """Return `s/√N` of (N,) values whose mean is the number.
+    """Return `s/√N` for (N,) values whose mean is the number.
 
     >>> round(mean_standard_error(torch.tensor([1.0, 2.0, 3.0, 4.0])), 4)
     0.6455
@@ -146,10 +147,10 @@ def mean_standard_error(values: Tensor) -> float:
 
 
 def share_standard_error(inside: Tensor) -> float:
-    """Return the standard error of the share of (N,) booleans that are true, two of each kind added to them.
+    """Return the standard error of the share of (N,) booleans that are true, after adding two of each kind.
 
-    `√(p̃(1 − p̃)/(N + 4))`, `p̃ = (x + 2)/(N + 4)`. Where all are alike, `s/√N` is 0, as if the share were known: of 100
-    samples with a true share of 0.99 its interval holds the truth 63 times in 100.
+    `√(p̃(1 − p̃)/(N + 4))`, `p̃ = (x + 2)/(N + 4)`. Where all are alike, `s/√N` is 0, as if the share were known: for
+    100 samples with a true share of 0.99, its interval contains the truth 63 times in 100.
 
     Paper: Agresti & Coull 1998, "Approximate is better than exact for interval estimation of binomial proportions",
     https://doi.org/10.1080/00031305.1998.10480550
@@ -163,10 +164,10 @@ def share_standard_error(inside: Tensor) -> float:
 
 
 def paired_standard_error(first: Tensor, second: Tensor) -> float:
-    """Return the standard error of the share of `first` less that of `second`, (N,) booleans of the same N items.
+    """Return the standard error of the share of `first` minus that of `second`, (N,) booleans for the same N items.
 
-    `√(b + c − (b − c)²/n)/n`, b and c the items that one has and the other has not, with half an item added to each of
-    the four cells: only items on which they differ count, as in McNemar's test, and it is never 0.
+    `√(b + c − (b − c)²/n)/n`, where b and c count the items that are true on one side only, with half an item added to
+    each of the four cells: only items on which they differ count, as in McNemar's test, and it is never 0.
 
     Paper: Agresti & Min 2005, "Simple improved confidence intervals for comparing matched proportions",
     https://doi.org/10.1002/sim.1781

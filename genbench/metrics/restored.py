@@ -1,4 +1,4 @@
-"""Reconstructions beside their originals, image by image: what every reconstruction error is made of."""
+"""Reconstructions next to their originals, image by image: the basis of every reconstruction error."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class RestoredImages:
-    """Of each reconstruction: (N,) int64 sum of squared errors in 8-bit levels, and the SSIM of each, None under 3×3.
+    """Per reconstruction: (N,) int64 sum of squared errors in 8-bit levels, and its SSIM, None under 3×3.
 
-    SSIM is that of a random subset of many large images (`SIMILARITY_VALUES`).
-    `values` counts the values of one image, C·H·W.
+    Where there are many large images, SSIM covers a random subset (`SIMILARITY_VALUES`).
+    `values` is the number of values in one image, C·H·W.
     """
 
     squared: Tensor
@@ -55,7 +55,7 @@ def restored_images(originals: Tensor, reconstructions: Tensor) -> RestoredImage
 
 
 def _squared_errors(first: Tensor, second: Tensor) -> Tensor:
-    """Return (N,) int64 sums of squared differences of (N, D) uint8: exact, as 256 squares stay whole in float32."""
+    """Return (N,) int64 sums of squared differences of (N, D) uint8: exact, as float32 holds sums of 256 squares."""
     gaps = torch.maximum(first, second).sub_(torch.minimum(first, second))
     blocks = F.pad(gaps, (0, -gaps.shape[1] % _BLOCK)).float().square_().unflatten(1, (-1, _BLOCK))
     found: Tensor = blocks.sum(dim=2).to(torch.int64).sum(dim=1)

@@ -17,11 +17,11 @@ __all__ = ["measure", "of_clips", "si_sdr"]
 
 
 def si_sdr(originals: Tensor, reconstructions: Tensor) -> Tensor:
-    """Return each clip's SI-SDR in dB, (N,) float64, mean over channels: NaN for one with a silent channel.
+    """Return each clip's SI-SDR in dB, (N,) float64, mean over channels: NaN for a clip with a silent channel.
 
-    `SI-SDR = 10 log₁₀ (‖α s‖² / ‖α s − r‖²)`, `α = ⟨r, s⟩ / ‖s‖²`, of an original s and its reconstruction r. Blind to
-    how loud the reconstruction is and to its sign. It compares samples one by one: a shift in time that nobody hears
-    costs all of it. Held within ±`SI_SDR_BOUND_DB`: a perfect reconstruction has no error, a silent one nothing but.
+    `SI-SDR = 10 log₁₀ (‖α s‖² / ‖α s − r‖²)`, `α = ⟨r, s⟩ / ‖s‖²`, for an original s and its reconstruction r. Blind to
+    the loudness of the reconstruction and to its sign. It compares sample by sample: an inaudible shift in time can
+    cost all of it. Clamped to ±`SI_SDR_BOUND_DB`: a perfect reconstruction has no error, a silent one only error.
 
     Paper: Le Roux, Wisdom, Erdogan & Hershey 2019, "SDR – half-baked or well done?", equations 3 and 5,
     https://arxiv.org/abs/1811.02508
@@ -42,7 +42,7 @@ def si_sdr(originals: Tensor, reconstructions: Tensor) -> Tensor:
         power = signal.square().sum(dim=2)
         wanted = ((estimate * signal).sum(dim=2) / power)[..., None] * signal
         kept, lost = wanted.square().sum(dim=2), (wanted - estimate).square().sum(dim=2)
-        share = torch.where(kept + lost > 0, kept / (kept + lost), 0.0)  # so neither end is a division by 0
+        share = torch.where(kept + lost > 0, kept / (kept + lost), 0.0)  # avoids dividing by 0 at either end
         found = torch.log10(share.clamp(min=least) / (1 - share).clamp(min=least)).mul(10)
         return found.clamp(-SI_SDR_BOUND_DB, SI_SDR_BOUND_DB).where(power > 0, torch.nan).mean(dim=1)
 

@@ -12,11 +12,11 @@ __all__ = ["scales", "similarity", "window"]
 
 _LARGEST_WINDOW = 11
 _SIGMA = 1.5
-# Wang et al. 2004, (K L)² of the luminance and of the structure term, on the [0, 1] scale.
+# Wang et al. 2004, (K L)² for the luminance and the structure term, on the [0, 1] scale.
 _LUMINANCE, _STRUCTURE = 0.01**2, 0.03**2
 # Wang et al. 2003, the exponents of the five scales.
 _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-# Pixels of one chunk: its maps stay in a processor's cache, and their memory is bounded.
+# Pixels per chunk: its maps stay in the processor's cache, and memory use is bounded.
 _CHUNK_VALUES = 65_536
 _MIDDLE = 0.5
 
@@ -32,7 +32,7 @@ def window(height: int, width: int) -> int:
 
 
 def scales(height: int, width: int) -> int:
-    """Return how many scales MS-SSIM has: up to 5, while the window fits the image halved at each.
+    """Return the number of scales of MS-SSIM: up to 5, as long as the window fits the image, halved for each.
 
     >>> scales(8, 8), scales(28, 28), scales(64, 64), scales(256, 256)
     (1, 2, 3, 5)
@@ -49,15 +49,15 @@ def similarity(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
 
     SSIM is the mean over channels and over all positions at which the window lies inside the image:
     `(2 μ₁μ₂ + C₁)(2 σ₁₂ + C₂) / ((μ₁² + μ₂² + C₁)(σ₁² + σ₂² + C₂))`, its moments weighted by a Gaussian of σ = 1.5,
-    11 wide, summing to 1; C₁ = 0.01², C₂ = 0.03² on the [0, 1] scale. An image narrower than 11 takes the largest odd
-    window that fits, with σ in proportion (8×8: side 7, σ 0.95, four positions); that is a measure of its own,
-    comparable with nothing but itself. No image is padded: a mirrored border would count its pixels several times.
+    11 wide, summing to 1; C₁ = 0.01², C₂ = 0.03² on the [0, 1] scale. An image narrower than 11 uses the largest odd
+    window that fits, with σ in proportion (8×8: side 7, σ 0.95, four positions); the result is then a different
+    measure, comparable only with itself. Images are not padded: a mirrored border would count its pixels several times.
 
-    MS-SSIM is the product over scales of the mean structure terms (the second factor), each to its exponent, the
-    coarsest scale with the whole SSIM; from one scale to the next the mean of each 2×2 pixels is taken. It takes as
-    many scales as fit (`scales`) with the first exponents of the five, made to sum to 1; a mean below 0 counts as 0.
-    Images are computed in float32, good to 1e-6 where they have structure and to 1e-4 where both are nearly flat, and
-    their means in float64.
+    MS-SSIM is the product over scales of the mean structure terms (the second factor), each raised to its exponent, the
+    coarsest scale with the whole SSIM; each scale averages 2×2 pixels of the previous one. It uses as many scales as
+    fit (`scales`) with the first exponents of the five, rescaled to sum to 1; a mean below 0 counts as 0. Images are
+    processed in float32, accurate to 1e-6 where they have structure and to 1e-4 where both are nearly flat, and their
+    means in float64.
 
     Paper: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", equation 13,
     https://doi.org/10.1109/TIP.2003.819861; Wang, Simoncelli & Bovik 2003, "Multiscale structural similarity for
@@ -94,12 +94,12 @@ def _planes(pixels: int) -> int:
 
 
 def _prepared(planes: Tensor) -> Tensor:
-    """On the [0, 1] scale less its middle, so that variances in float32 keep seven digits of the constants."""
+    """On the [0, 1] scale minus its midpoint, so that variances in float32 keep seven digits of the constants."""
     return planes.float() / 255 - _MIDDLE
 
 
 def _scale_terms(first: Tensor, second: Tensor, count: int) -> Tensor:
-    """Return (P, count) float64 of (P, H, W) planes: the structure term of each scale, and SSIM of the last."""
+    """Return (P, count) float64 for (P, H, W) planes: the structure term of each scale, and SSIM for the last."""
     weights = _weights(window(*first.shape[1:]))
     found = []
     for scale in range(count):
@@ -115,7 +115,7 @@ def _terms(first: Tensor, second: Tensor, weights: list[float], *, whole: bool) 
     a, b, product, squares = _weighted(_weighted(moments, weights, dim=-1), weights, dim=-2)
     means, powers = a * b, a.square().add_(b.square())
     found = product.sub_(means).mul_(2).add_(_STRUCTURE).div_(squares.sub_(powers).add_(_STRUCTURE))
-    if whole:  # (a + m)(b + m) and (a + m)² + (b + m)², m the middle
+    if whole:  # (a + m)(b + m) and (a + m)² + (b + m)², with m the midpoint
         shift = a.add_(b).mul_(_MIDDLE)
         upper = means.add_(shift).mul_(2).add_(2 * _MIDDLE**2 + _LUMINANCE)
         found.mul_(upper).div_(powers.add_(shift, alpha=2).add_(2 * _MIDDLE**2 + _LUMINANCE))

@@ -1,4 +1,4 @@
-"""A small classifier of images or of texts that a metric trains for some seconds, to see what can be learnt."""
+"""A small classifier of images or texts that a metric trains for a few seconds, to see what can be learnt."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Network:
     """How items of one kind become logits.
 
     Args:
-        prepare: from stored items (N, ...) to what the network reads.
-        initial: the first weights for prepared items of a shape and a number of classes, from a generator.
-        logits: (N, K) of prepared items under weights.
+        prepare: from stored items (N, ...) to the network's input.
+        initial: the initial weights for a shape of prepared items and a number of classes, from a generator.
+        logits: (N, K) of prepared items under given weights.
     """
 
     prepare: Callable[[Tensor], Tensor]
@@ -43,20 +43,20 @@ def train(
     batch: int,
     generator: torch.Generator,
 ) -> list[Tensor]:
-    """Return the weights after some steps of Adam, its rate a cosine from 0.002 to 0, on the cross-entropy.
+    """Return the weights after a number of Adam steps on the cross-entropy, with a cosine schedule from 0.002 to 0.
 
     Args:
-        network: to train.
-        pools: items (N, ...) as they are stored, with their labels (N,); each batch takes as many from each pool.
+        network: the network to train.
+        pools: items (N, ...) as stored, with their labels (N,); each batch takes equally many from each pool.
         classes: K.
-        steps: of training.
-        batch: items a step, drawn with replacement.
-        generator: on the CPU; of weights and batches.
+        steps: training steps.
+        batch: items per step, drawn with replacement.
+        generator: on the CPU; draws the weights and the batches.
     """
     device = pools[0][0].device
     pools = [(items, labels.to(device)) for items, labels in pools]
     share = batch // len(pools)
-    # Evaluation runs without gradients, and tensors made in inference mode cannot be trained on.
+    # Evaluation runs without gradients, and tensors created in inference mode cannot be trained on.
     with torch.inference_mode(False), torch.enable_grad():
         first = network.initial(network.prepare(pools[0][0][:1]).shape, classes, generator)
         weights = [weight.to(device).requires_grad_() for weight in first]
@@ -75,7 +75,7 @@ def train(
 
 
 def predict(network: Network, items: Tensor, weights: list[Tensor]) -> Tensor:
-    """Return the class (N,) int64 that each stored item is given."""
+    """Return the predicted class (N,) int64 of each stored item."""
     with torch.no_grad():
         return torch.cat(
             [network.logits(network.prepare(part), weights).argmax(dim=1) for part in torch.split(items, _CHUNK)]
@@ -83,7 +83,7 @@ def predict(network: Network, items: Tensor, weights: list[Tensor]) -> Tensor:
 
 
 def _scaled(images: Tensor) -> Tensor:
-    """Scale to [-1, 1], at most 32 pixels a side."""
+    """Scale to [-1, 1], at most 32 pixels per side."""
     height, width = (min(side, CAS_SIDE) for side in images.shape[2:])
     return F.adaptive_avg_pool2d(images.float(), (height, width)) / 127.5 - 1
 
@@ -125,10 +125,10 @@ IMAGES = Network(_scaled, _convolutions, _of_images)
 
 
 def texts(levels: int) -> Network:
-    """Return the network for texts (N, L) of `levels` symbols, the end among them.
+    """Return the network for texts (N, L) of `levels` symbols, including the end.
 
-    An embedding of 32 numbers a symbol; two convolutions over 3 symbols, of 64 and 128 channels, with ReLU, a halving
-    between them from 8 symbols on; of each channel the largest value anywhere; one linear layer.
+    An embedding of 32 numbers per symbol; two convolutions over 3 symbols, with 64 and 128 channels and ReLU, halving
+    the length between them from 8 symbols up; a max-pool of each channel over all positions; one linear layer.
     """
 
     def initial(shape: torch.Size, classes: int, generator: torch.Generator) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""How far loudness and long-term spectrum of samples are from the data's, and how much of them is clipped or silent."""
+"""How far the samples' loudness and long-term spectrum are from the data's, and how much is clipped or silent."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["clipping", "long_term_spectrum", "loudness_shares", "measure", "of_clipping", "of_silence", "silence"]
 
-_ENDS = -(2**15), 2**15 - 1  # of what 16 bits can hold
+_ENDS = -(2**15), 2**15 - 1  # the limits of 16 bits
 
 
 def loudness_shares(clips: Tensor, rate: int) -> Tensor:
-    """Return (B,) float64 shares of frames by their loudness, in steps of `LOUDNESS_STEP_DB` from `SILENCE_DB` to 0 dB.
+    """Return (B,) float64 shares of frames by loudness, in steps of `LOUDNESS_STEP_DB` from `SILENCE_DB` to 0 dB.
 
-    A frame is about 32 ms of one channel; its loudness is its root mean square, and all that is fainter than
-    `SILENCE_DB` counts as that.
+    A frame is about 32 ms of one channel; its loudness is its root mean square, and anything quieter than `SILENCE_DB`
+    counts as that.
 
     Args:
         clips: (N, C, T) int16, N ≥ 1.
@@ -52,7 +52,7 @@ def long_term_spectrum(clips: Tensor, rate: int) -> Tensor:
 
 
 def clipping(clips: Tensor) -> Tensor:
-    """Return (N,) float64: the share of each clip's samples that stand at either end of what 16 bits can hold.
+    """Return (N,) float64: the share of each clip's samples at either limit of 16 bits.
 
     >>> clipping(torch.tensor([[[32767, -32768, 0, 32766]]], dtype=torch.int16)).tolist()
     [0.5]
@@ -82,8 +82,8 @@ def of_silence(evidence: Evidence) -> Tensor:
 def measure(evidence: Evidence) -> dict[str, float]:
     """`loudness_w1` in dB and `frequency_w1` in Hz against training clips; `clipping_share`, `silence_share`.
 
-    The distances are Wasserstein's: how far the loudness of a frame, or a unit of power in frequency, has to move on
-    average. Blind to the order of frames, to phase, and, for `frequency_w1`, to loudness.
+    The distances are Wasserstein distances: how far the loudness of a frame, or a unit of power in frequency, has to
+    move on average. Blind to the order of frames, to phase, and, for `frequency_w1`, to loudness.
 
     Papers: Vallender 1974, https://doi.org/10.1137/1118101; the long-term average spectrum: Byrne et al. 1994, "An
     international comparison of long-term average speech spectra", https://doi.org/10.1121/1.410152

@@ -17,11 +17,11 @@ __all__ = ["log_spectral_distances", "measure", "of_convergence", "of_log_spectr
 
 
 def log_spectral_distances(originals: Tensor, reconstructions: Tensor, rate: int) -> Tensor:
-    """Return each clip's root mean square difference of log spectra in dB, mean over frames and channels: (N,) float64.
+    """Return each clip's RMS difference of log spectra in dB, averaged over frames and channels: (N,) float64.
 
-    `LSD = mean_t (mean_f (10 log₁₀ P(f, t) − 10 log₁₀ Q(f, t))²)^½`, P and Q the powers of both, those below
-    `SPECTRUM_FLOOR_DB` of a full-scale sine counting as that. 0 for equal clips; `|20 log₁₀ a|` for a clip that is a
-    times as loud, above the floor. Every bin weighs alike, however faint. Blind to phase.
+    `LSD = mean_t (mean_f (10 log₁₀ P(f, t) − 10 log₁₀ Q(f, t))²)^½`, with P and Q the powers of the two; values below
+    `SPECTRUM_FLOOR_DB` relative to a full-scale sine count as that. 0 for equal clips; `|20 log₁₀ a|` for a clip scaled
+    by a, above the floor. Every bin has the same weight, however faint. Blind to phase.
 
     Paper: Gray & Markel 1976, "Distance measures for speech processing", https://doi.org/10.1109/TASSP.1976.1162849
     (the rms log spectral distance, d₂).
@@ -41,11 +41,10 @@ def log_spectral_distances(originals: Tensor, reconstructions: Tensor, rate: int
 
 
 def spectral_convergences(originals: Tensor, reconstructions: Tensor, rate: int) -> Tensor:
-    """Return each clip's spectral convergence, (N,) float64: NaN for one whose original is silent.
+    """Return each clip's spectral convergence, (N,) float64: NaN for a clip whose original is silent.
 
-    `SC = ‖ |S| − |R| ‖_F / ‖ |S| ‖_F` of the magnitude spectra of both, over bins, frames and channels. 0 for equal
-    clips, 1 for a silent reconstruction, |1 − a| for a clip that is a times as loud. Loud bins weigh most. Blind to
-    phase.
+    `SC = ‖ |S| − |R| ‖_F / ‖ |S| ‖_F` of the two magnitude spectra, over bins, frames and channels. 0 for equal clips,
+    1 for a silent reconstruction, |1 − a| for a clip scaled by a. Loud bins weigh most. Blind to phase.
 
     Paper: Arik, Jun & Diamos 2019, "Fast spectrogram inversion using multi-head convolutional neural networks",
     https://arxiv.org/abs/1808.06719

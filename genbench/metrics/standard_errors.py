@@ -1,4 +1,4 @@
-"""Which number has a standard error, from which evidence it is found, and from how many images on."""
+"""Which numbers have a standard error, which evidence it comes from, and the minimum number of images."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAST", "LEAST_OF", "standard_error"]
 
-# Images from which ± 1.96 of the error holds the mean at least 93 times in 100; of fewer there is none. Measured, see
-# docs/metrics.md.
+# The number of images from which ± 1.96 errors contain the mean at least 93 times in 100; with fewer there is no error.
+# Measured, see docs/metrics.md.
 LEAST = 100
 _LEARNT = ("accuracy_real", "accuracy_samples", "accuracy_both", "augmentation_gain")
 _SHARES = ("precision", "authenticity", "high_quality_fraction", *_LEARNT)
@@ -35,14 +35,14 @@ LEAST_OF = {"classifier_score": 200, **dict.fromkeys(_SHARES, 200), "density": 1
 
 
 def standard_error(name: str, evidence: Evidence) -> float | None:
-    """Return the standard error of a number that this evidence gave; None where it has none here, or too few images.
+    """Return the standard error of a number measured from this evidence; None if it has none, or too few images.
 
-    Numbers that are no means over images and have no derivative by an image's weight (recall, coverage, the class and
-    mode counts) have none, nor do tests.
+    Numbers that are not means over images and have no derivative with respect to an image's weight (recall, coverage,
+    the class and mode counts) have none, nor do tests.
 
     Args:
-        name: of the value, as in the table of metrics.
-        evidence: from which the number was measured.
+        name: name of the value in the table of metrics.
+        evidence: the evidence from which the number was measured.
     """
     find, image_field = _FOUND.get(name, (None, ""))
     if find is None or len(getattr(evidence, image_field)) < LEAST_OF.get(name, LEAST):
@@ -74,7 +74,7 @@ def _of_variety(evidence: Evidence) -> float:
 
 
 def _of_variety_ratio(evidence: Evidence) -> float | None:
-    if len(evidence.samples) > len(evidence.reference):  # the ratio is of a part of the samples
+    if len(evidence.samples) > len(evidence.reference):  # the ratio then covers only a part of the samples
         return None
     return _of_variety(evidence) / evidence.once(vendi.of_reference)
 
@@ -82,7 +82,7 @@ def _of_variety_ratio(evidence: Evidence) -> float | None:
 def _of_clipped_density(evidence: Evidence) -> float | None:
     of_data = clipped.fidelities(evidence.statistics.clipped_balls).mean()
     shares = clipped.fidelities(evidence.cross_pairs.clipped_balls)
-    if shares.mean() >= of_data:  # the number stands at its bound, and hardly moves
+    if shares.mean() >= of_data:  # the number is at its bound and hardly moves
         return None
     return mean_standard_error(shares) / float(of_data)
 
@@ -90,7 +90,7 @@ def _of_clipped_density(evidence: Evidence) -> float | None:
 def _of_score(evidence: Evidence) -> float | None:
     assert evidence.sample_logits is not None
     count, classes = evidence.sample_logits.shape
-    if count < 2 * classes:  # many classes have no sample then, and the error is too small
+    if count < 2 * classes:  # many classes then have no sample, and the error is too small
         return None
     return score_standard_error(evidence.sample_logits, seed=evidence.seed)
 
@@ -112,7 +112,7 @@ def _of_psnr(evidence: Evidence) -> float:
 
 def _of_similarity(evidence: Evidence) -> float | None:
     found = evidence.restored.similarity
-    if found is None or len(found) < LEAST:  # of large images, only some are looked at
+    if found is None or len(found) < LEAST:  # of large images, only some are measured
         return None
     return mean_standard_error(found)
 
@@ -124,7 +124,7 @@ def _of_likelihood(evidence: Evidence) -> float:
 
 
 def _of_text_likelihood(evidence: Evidence) -> float:
-    """Of a ratio of sums, by its derivatives: the deviation of each text's bits from the ratio times its symbols."""
+    """For a ratio of sums, by its derivatives: the deviation of each text's bits from the ratio times its symbols."""
     assert evidence.log_likelihoods is not None
     assert evidence.held_out_items is not None
     bits = -evidence.log_likelihoods.double() / math.log(2)
@@ -135,7 +135,7 @@ def _of_text_likelihood(evidence: Evidence) -> float:
 def _of_clips(find: Callable[[Evidence], Tensor]) -> Callable[[Evidence], float | None]:
     def error(evidence: Evidence) -> float | None:
         found = evidence.once(find)
-        if len(found) < LEAST:  # of long clips, only some are looked at; silent ones may have no number
+        if len(found) < LEAST:  # of long clips, only some are measured; silent ones may have no number
             return None
         return mean_standard_error(found)
 
@@ -150,7 +150,7 @@ def _of_voiced(evidence: Evidence) -> float | None:
 def _of_learnt(name: str) -> Callable[[Evidence], float | None]:
     def find(evidence: Evidence) -> float | None:
         found = evidence.augmented
-        if len(found.real) < LEAST_OF[name]:  # of the control `real`, one half of the held-out items is tested
+        if len(found.real) < LEAST_OF[name]:  # for the control `real`, only half of the held-out items is tested
             return None
         if name == "augmentation_gain":
             return paired_standard_error(found.both, found.real)
@@ -164,7 +164,7 @@ def _of_validity(evidence: Evidence) -> float:
     return share_standard_error(evidence.sample_log_probabilities > -math.inf)
 
 
-# Value -> how its error is found, and the field of `Evidence` whose images it is over.
+# Value -> the function that computes its error, and the field of `Evidence` whose images it covers.
 _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "fd": (_of_frechet, "samples"),
     "kid": (_of_kernel, "samples"),
@@ -175,7 +175,7 @@ _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "kad": (_of_median_kernel, "samples"),
     "vendi": (_of_variety, "samples"),
     "vendi_ratio": (_of_variety_ratio, "samples"),
-    # Where the classifier is never wrong, the error is 0 as if the area were known.
+    # Where the classifier is never wrong, the error is 0, as if the area were known.
     "c2st_auc": (lambda evidence: evidence.once(c2st.of_samples).error or None, "samples"),
     "clipped_density": (_of_clipped_density, "samples"),
     "density": (lambda evidence: mean_standard_error(evidence.cross_pairs.balls / BALL_K), "samples"),

@@ -1,4 +1,4 @@
-"""The table of metrics: what each is called, which way is better, what it needs. Imports no torch."""
+"""The table of metrics: each one's name, its better direction, what it needs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ALL = (
         needs=("samples", "reference"),
         least_count=2,
         function="frechet:measure",
-        summary="distance between Gaussians fitted to the features of samples and of data",
+        summary="distance between Gaussians fitted to the features of the samples and of the data",
         paper="https://arxiv.org/abs/1706.08500",
         parameters={"ddof": 1},
         curve=True,
@@ -60,7 +60,7 @@ _ALL = (
         needs=("sample_logits",),
         least_count=SCORE_SPLITS,
         function="inception_score:measure",
-        summary="how sure a classifier is of each sample, and how evenly samples spread over its classes",
+        summary="how confidently a classifier labels each sample, and how evenly samples spread over its classes",
         paper="https://arxiv.org/abs/1606.03498",
         parameters={"splits": SCORE_SPLITS, "order": "shuffled"},
         curve=True,
@@ -83,7 +83,7 @@ _ALL = (
         needs=("samples",),
         least_count=2,
         function="frechet:measure_rank",
-        summary="rank and condition of the samples' covariance, and whether samples are fewer than dimensions",
+        summary="rank and condition of the samples' covariance, and whether there are fewer samples than dimensions",
         paper="https://arxiv.org/abs/1706.08500",
     ),
     Metric(
@@ -102,7 +102,7 @@ _ALL = (
         needs=("samples", "reference"),
         least_count=KID_SUBSET_SIZE,
         function="kid:measure_subsets",
-        summary="the same as the mean over random subsets, as other tools report it",
+        summary="the kernel distance as a mean over random subsets, as other tools report it",
         paper="https://arxiv.org/abs/1801.01401",
         parameters={"degree": 3, "offset": 1, "subsets": KID_SUBSETS, "subset_size": KID_SUBSET_SIZE},
         default=False,
@@ -123,7 +123,7 @@ _ALL = (
         needs=("samples", "reference"),
         least_count=BALL_K + 1,
         function="density_coverage:measure",
-        summary="how many data neighbourhoods hold a sample, and how many hold any",
+        summary="how many data neighbourhoods contain each sample, and how many contain any sample at all",
         paper="https://arxiv.org/abs/2002.09797",
         parameters={"k": BALL_K},
     ),
@@ -133,7 +133,7 @@ _ALL = (
         needs=("samples", "reference"),
         least_count=2,
         function="authenticity:measure",
-        summary="share of samples that are no near copies of training images; p < 0.01 flags copying",
+        summary="share of samples that are not near copies of training images; p < 0.01 flags copying",
         paper="https://arxiv.org/abs/2102.08921",
         version=2,
         parameters={"test": "fisher", "real": REAL_TEST},
@@ -144,7 +144,7 @@ _ALL = (
         needs=("samples", "reference", "held_out"),
         least_count=COPYING_LEAST,
         function="data_copying:measure",
-        summary="whether samples lie nearer to training images than held-out images do; far below 0 they copy",
+        summary="whether samples lie nearer to training images than held-out images do; far below 0 they are copies",
         paper="https://arxiv.org/abs/2004.05675",
         version=2,
         parameters={"cells": COPYING_CELLS, "least": COPYING_LEAST, "real": REAL_TEST},
@@ -155,7 +155,7 @@ _ALL = (
         needs=("samples", "reference", "held_out"),
         least_count=2,
         function="frechet_gap:measure",
-        summary="Fréchet distance to held-out images minus that to as many training images",
+        summary="Fréchet distance to held-out images minus that to equally many training images",
         paper="https://arxiv.org/abs/1706.08500",
         version=2,
         parameters={"parts": GAP_PARTS, "halvings": GAP_HALVINGS, "real": REAL_TEST},
@@ -180,7 +180,7 @@ _ALL = (
         needs=("samples", "reference", "reference_labels"),
         least_count=CLASS_LEAST,
         function="class_frechet:measure",
-        summary="Fréchet distance class by class: the mean over classes (intra-FID), and the worst class",
+        summary="Fréchet distance per class: the mean over classes (intra-FID), and the worst class",
         paper="https://arxiv.org/abs/1802.05637",
         parameters={"ddof": 1, "class_least": CLASS_LEAST},
         default=False,
@@ -192,7 +192,7 @@ _ALL = (
         needs=("sample_items", "held_out_items", "held_out_labels"),
         least_count=2,
         function="cas:measure",
-        summary="accuracy on held-out images of a small classifier trained on samples alone",
+        summary="held-out accuracy of a small classifier trained only on samples",
         paper="https://arxiv.org/abs/1905.10887",
         version=2,
         parameters={"steps": CAS_STEPS, "batch": CAS_BATCH, "side": CAS_SIDE, "real": REAL_TEST},
@@ -246,7 +246,7 @@ _ALL = (
         needs=("sample_modes", "mode_count"),
         least_count=1,
         function="modes:measure",
-        summary="known modes that hold a sample, and the share of samples in any",
+        summary="known modes that contain a sample, and the share of samples in any mode",
         paper="https://arxiv.org/abs/1705.07761",
         curve=True,
     ),
@@ -257,7 +257,7 @@ _ALL = (
         needs=("originals", "reconstructions"),
         least_count=1,
         function="reconstruction:measure",
-        summary="error of held-out images as the model restores them, on the [0, 1] scale after rounding to 8 bits",
+        summary="reconstruction error of held-out images, on the [0, 1] scale after rounding to 8 bits",
         paper="https://doi.org/10.1109/TIP.2003.819861",
         version=2,
         parameters={
@@ -276,7 +276,7 @@ _ALL = (
         needs=("log_likelihoods", "dimensions"),
         least_count=1,
         function="likelihood:measure",
-        summary="bits that the model needs for a value of a held-out item: of an 8-bit image, of a 16-bit clip",
+        summary="bits that the model needs per value of a held-out item: of an 8-bit image or a 16-bit clip",
         paper="https://arxiv.org/abs/1511.01844",
     ),
     *TEXT_METRICS,
@@ -286,7 +286,7 @@ _ALL = (
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
-# Every name that a record can hold, under any extractor → which way is better.
+# Every name that a record can contain, under any extractor → its better direction.
 DIRECTIONS: dict[str, Direction | None] = {
     name: value.direction for metric in _ALL for value in metric.values for name in value.names
 }

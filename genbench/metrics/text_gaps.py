@@ -1,4 +1,4 @@
-"""How far lengths and single symbols of samples are from the data's."""
+"""How far the samples' lengths and single symbols are from the data's."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def length_wasserstein(samples: Tensor, reference: Tensor) -> float:
 def symbol_wasserstein(samples: Tensor, reference: Tensor) -> float:
     """Return the Wasserstein-1 distance between the distributions of single symbols: `½ Σ_v |p(v) − q(v)|`, in [0, 1].
 
-    Symbols have no order, so one is at distance 1 from every other, and the distance is the total variation: the least
-    share of symbols that would have to be others. The end of a text is a symbol, so it also sees mean lengths.
+    Symbols have no order, so each is at distance 1 from every other, and the distance is the total variation: the
+    smallest share of symbols that would have to change. The end of a text is a symbol, so it also sees mean lengths.
 
     Paper: Villani 2009, "Optimal transport: old and new", equation 6.11, https://doi.org/10.1007/978-3-540-71050-9
 

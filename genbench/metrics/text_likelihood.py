@@ -18,18 +18,18 @@ __all__ = ["bits_per_character", "measure"]
 def bits_per_character(nats: Tensor, symbols: Tensor) -> float:
     """Return `−Σ nats / (ln 2 · Σ symbols)`: the code length of all texts over the symbols of all texts.
 
-    The end of a text is a symbol that a model predicts, so it counts: `log₂ V` for a uniform guess over V symbols, the
-    end among them. A ratio of sums, not a mean of ratios, so that a long text weighs more than a short one. A lower
-    bound of the likelihood (an ELBO) gives an upper bound. Blind to the looks of samples.
+    The end of a text is a symbol that a model predicts, so it counts: `log₂ V` for a uniform guess over V symbols,
+    including the end. A ratio of sums, not a mean of ratios, so that a long text weighs more than a short one. A lower
+    bound on the likelihood (an ELBO) gives an upper bound. Blind to how samples look.
 
     Paper: Graves 2013, "Generating sequences with recurrent neural networks", https://arxiv.org/abs/1308.0850
 
     Args:
         nats: (N,) log-likelihoods of whole texts, N ≥ 1.
-        symbols: (N,) of each, the end included.
+        symbols: (N,) number of symbols of each, including the end.
 
     Raises:
-        ValueError: they are not (N,), not finite, or not as many.
+        ValueError: they are not (N,), not finite, or differ in number.
 
     Example:
         >>> import torch
@@ -40,7 +40,7 @@ def bits_per_character(nats: Tensor, symbols: Tensor) -> float:
     if nats.ndim != 1 or not bool(nats.isfinite().all()):
         raise ValueError(f"log-likelihoods: expected (N,) finite numbers, got {tuple(nats.shape)}")
     if len(nats) != len(symbols):
-        raise ValueError(f"log-likelihoods: expected one a text, got {len(nats)} of {len(symbols)} texts")
+        raise ValueError(f"log-likelihoods: expected one per text, got {len(nats)} for {len(symbols)} texts")
     return float(-nats.double().sum() / (int(symbols.sum()) * math.log(2)))
 
 

@@ -1,4 +1,4 @@
-"""The rows of the table of metrics that are valid for texts alone. Imports no torch."""
+"""The rows of the metrics table that are valid only for texts. Imports no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXT_METRICS = (
         needs=("log_likelihoods", "held_out_items"),
         least_count=1,
         function="text_likelihood:measure",
-        summary="bits that the model needs for a symbol of a held-out text, its end included",
+        summary="bits that the model needs per symbol of a held-out text, including its end",
         paper="https://arxiv.org/abs/1308.0850",
         parameters={"end_symbol": "counted"},
     ),
@@ -43,7 +43,7 @@ TEXT_METRICS = (
         needs=("sample_log_probabilities", "sample_items", "reference_items", "entropy", "levels"),
         least_count=1,
         function="oracle:measure",
-        summary="nats of a sample under what made the data, their excess over its entropy, and the share it can make",
+        summary="a sample's nats under the data's true distribution, the excess over its entropy, and the valid share",
         paper="https://arxiv.org/abs/1609.05473",
         parameters={
             "chain_share": ORACLE_CHAIN_SHARE,
@@ -59,7 +59,7 @@ TEXT_METRICS = (
         needs=("sample_items", "reference_items"),
         least_count=1,
         function="novelty:measure",
-        summary="share of samples that are no training text (p < 0.01 flags copying), and their longest copied run",
+        summary="share of samples that are not training texts (p < 0.01 flags copying), and their longest copied run",
         paper="https://arxiv.org/abs/1706.04223",
         parameters={"test": "fisher", "real": REAL_TEST},
     ),
@@ -73,7 +73,7 @@ TEXT_METRICS = (
         needs=("sample_items", "held_out_items"),
         least_count=2,
         function="bleu:measure",
-        summary="n-grams of each sample that held-out texts have, and that the other samples have: read them as a pair",
+        summary="each sample's n-gram overlap with held-out texts and with the other samples: read them as a pair",
         paper="https://arxiv.org/abs/1802.01886",
         parameters={
             "tokens": "characters",
@@ -90,7 +90,7 @@ TEXT_METRICS = (
         needs=("sample_items",),
         least_count=1,
         function="distinct:measure",
-        summary="share of different n-grams among equally many of the samples",
+        summary="share of distinct n-grams in a fixed number of the samples' n-grams",
         paper="https://arxiv.org/abs/1510.03055",
         parameters={"tokens": "characters", "ngrams": DISTINCT_NGRAMS, "order": "shuffled"},
     ),
@@ -128,7 +128,7 @@ TEXT_METRICS = (
         needs=("samples", "reference"),
         least_count=MAUVE_LEAST,
         function="mauve:measure",
-        summary="area under the divergence frontier of quantised features, and the integral over it",
+        summary="area under the divergence frontier of quantised features, and the frontier integral",
         paper="https://arxiv.org/abs/2212.14578",
         parameters={
             "variance": MAUVE_VARIANCE,

@@ -1,4 +1,4 @@
-"""Imports from torchmetrics what the metrics use. It imports torchvision, which must first be made importable."""
+"""Imports what the metrics use from torchmetrics, which imports torchvision; that must first be made importable."""
 
 from __future__ import annotations
 

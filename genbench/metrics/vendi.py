@@ -1,4 +1,4 @@
-"""The Vendi score: how many different items there are, from the eigenvalues of their similarities."""
+"""The Vendi score: the effective number of different items, from the eigenvalues of their similarities."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Variety", "measure", "variety", "vendi_score"]
 
-_ROWS = 4096  # features that are held in float64 at once
+_ROWS = 4096  # features held in float64 at once
 
 
 class Variety(NamedTuple):
-    """A Vendi score, and (N,) float64 derivatives of it by the weights of the items."""
+    """A Vendi score, and its (N,) float64 derivatives with respect to the weights of the items."""
 
     score: float
     influences: Tensor
@@ -32,11 +32,11 @@ class Variety(NamedTuple):
 def vendi_score(features: Tensor, *, q: float = VENDI_Q) -> float:
     """Return the exponential of the Rényi entropy of order q of the eigenvalues λ of K/N, K the cosines of all pairs.
 
-    `exp(−Σ λ log λ)` for q = 1, the score as it was first published; `(Σ λ^q)^(1/(1 − q))` for others; `1/max λ` for
-    q = ∞. Small orders weigh rare items more. With fewer dimensions than items the same eigenvalues are those of the
-    (d, d) matrix of second moments.
+    `exp(−Σ λ log λ)` for q = 1, the score as first published; `(Σ λ^q)^(1/(1 − q))` for other orders; `1/max λ` for
+    q = ∞. Small orders give rare items more weight. With fewer dimensions than items, the (d, d) matrix of second
+    moments has the same eigenvalues.
 
-    Paper: Friedman & Dieng 2023, "The Vendi score", https://arxiv.org/abs/2210.02410; of other orders Pasarkar & Dieng
+    Paper: Friedman & Dieng 2023, "The Vendi score", https://arxiv.org/abs/2210.02410; other orders: Pasarkar & Dieng
     2024, "Cousins of the Vendi score", https://arxiv.org/abs/2310.12952
 
     Args:
@@ -44,10 +44,10 @@ def vendi_score(features: Tensor, *, q: float = VENDI_Q) -> float:
         q: the order, above 0; `math.inf` included.
 
     Returns:
-        From 1, of items that are all alike, to min(N, d), of as many that are orthogonal.
+        From 1, for items that are all alike, to min(N, d), for as many orthogonal ones.
 
     Raises:
-        NotMeasurable: a feature has length 0, so it is like no other.
+        NotMeasurable: a feature has length 0, so it is similar to none.
 
     Example:
         >>> round(vendi_score(torch.eye(4)), 6), round(vendi_score(torch.ones(4, 2)), 6)
@@ -57,14 +57,14 @@ def vendi_score(features: Tensor, *, q: float = VENDI_Q) -> float:
 
 
 def variety(features: Tensor, *, q: float = VENDI_Q) -> Variety:
-    """Return the Vendi score and its derivatives by the weights of the items, in closed form.
+    """Return the Vendi score and its derivatives with respect to the weights of the items, in closed form.
 
     With x_i of unit length and weights w, the eigenvalues of Σ w_i x_i x_iᵀ/Σ w_i change by `(v_k·x_i)² − λ_k`, so the
-    score V does by `V Σ_k g_k ((v_k·x_i)² − λ_k)`, g the entropy's derivatives.
+    score V changes by `V Σ_k g_k ((v_k·x_i)² − λ_k)`, with g the derivatives of the entropy.
     """
     lengths = features.double().norm(dim=1)
     if empty := int((lengths == 0).sum()):
-        raise NotMeasurable(f"vendi: {empty} of {len(features)} features have length 0, so they are like no other")
+        raise NotMeasurable(f"vendi: {empty} of {len(features)} features have length 0, so they are similar to none")
     values, shares = _spectrum(features)
     kept = values > rank_tolerance(values, max(features.shape))
     entropy, slopes = _entropy(values[kept], q)
@@ -89,7 +89,7 @@ def of_reference(evidence: Evidence) -> float:
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """`vendi` of the samples, and `vendi_ratio`: over that of as many items of the data."""
+    """`vendi` of the samples, and `vendi_ratio`: its ratio to the score of as many items of the data."""
     score, count = evidence.once(of_samples).score, len(evidence.reference)
     equal = score
     if len(evidence.samples) > count:

@@ -1,4 +1,4 @@
-"""How a benchmark goes on: bars on a terminal and in a notebook, plain lines elsewhere or to a function, or nothing."""
+"""Progress of a benchmark: bars on a terminal and in a notebook, plain lines elsewhere or to a function, or nothing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def listener_for(progress: bool | Callable[[str], object]) -> Iterator[Listener]
     """Give the listener that fits.
 
     Args:
-        progress: False shows nothing; True bars in a notebook's output, or on standard error where that is a terminal,
-            and lines where it is none; a function takes each line of text.
+        progress: False shows nothing; True shows bars in a notebook's output, or on standard error if that is a
+            terminal, and lines if it is not; a function receives each line of text.
     """
     if callable(progress):
         yield Lines(progress)

@@ -1,4 +1,4 @@
-"""Progress as bars on a terminal: one for all cells and one for each that runs."""
+"""Progress as bars on a terminal: one for all cells and one for each running cell."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ CHECKS = "checks"
 
 @dataclass
 class _Task:
-    """A line, and how far its stage was when it first reported."""
+    """A line, and the progress of its stage when it first reported."""
 
     line: Line
     noun: str = "items"
     first: int = 0
     since: float = 0.0
-    trained: float = 0.0  # the share of the training that is done
+    trained: float = 0.0  # the fraction of the training that is done
 
 
 class Bars:
-    """A bar for all cells and one for each that runs; what ends is said above them.
+    """A bar for all cells and one for each running cell; cells that end are reported above them.
 
     Args:
-        console: where they are drawn; standard error if not given.
+        console: where to draw; standard error if not given.
         clock: seconds from an arbitrary point.
     """
 
@@ -49,7 +49,7 @@ class Bars:
         self._clock = clock
         self._tasks: dict[str, _Task] = {}
         self._total = self._ended = self._own = 0  # own: those that ran here
-        self._models = 0  # of those, the models: controls take next to no time
+        self._models = 0  # of those, the models: controls take almost no time
         self._begin_s = 0.0
         self._live = Live(console=self._console, get_renderable=self.table, transient=True, refresh_per_second=8)
 
@@ -100,8 +100,8 @@ class Bars:
         self._say(waiting_text(count))
 
     def table(self) -> Table:
-        """Return the bars as they stand, in columns that fit the console."""
-        lines = [task.line for task in list(self._tasks.values())]  # this is another thread than the one that writes
+        """Return the current bars, in columns that fit the console."""
+        lines = [task.line for task in list(self._tasks.values())]  # not the thread that updates them
         if self._total:
             name = f"{self._ended} of {self._total} cells"
             lines.insert(0, Line(name, "", self._ended, self._total, self._left_s()))
@@ -128,12 +128,12 @@ class Bars:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _wait(self, key: str, event: Mapping[str, Any]) -> None:
-        """Say in the place of the rate that a task has not reported for long."""
+        """Show in place of the rate that a task has not reported for a long time."""
         task = self._tasks[key]
         task.line = replace(task.line, rate=remark(event).partition(";")[0], losses=())
 
     def _move(self, key: str, event: Mapping[str, Any]) -> None:
-        """Take an event that says what a task does, or how far it is with that."""
+        """Process an event that gives a task's stage or its progress within it."""
         task, stage, now = self._tasks[key], stage_of(event), self._clock()
         if event["event"] == "stage":
             task.line = Line(task.line.name, stage)
@@ -142,7 +142,7 @@ class Bars:
         if task.line.stage != stage or task.line.total is None:
             task.first, task.since = done, now
         moved = done - task.first
-        # Metrics are not alike: how long the first took says nothing of the next.
+        # Metrics differ: how long the first took says nothing about the next.
         known = moved > 0 and event["event"] == "progress"
         left = max(0.0, (now - task.since) * (total - done) / moved) if known else None
         rate = f"{event['items_per_s']:,.0f} {task.noun}/s" if "items_per_s" in event else ""
@@ -151,7 +151,7 @@ class Bars:
             task.trained = min(1.0, done / max(total, 1))
 
     def _left_s(self) -> float | None:
-        """Return the seconds until all cells are done, at the pace so far; None before a model has ended."""
+        """Return the estimated seconds until all cells are done, at the pace so far; None before a model has ended."""
         if not self._models:
             return None
         under_way = sum(task.trained for task in list(self._tasks.values()))

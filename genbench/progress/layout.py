@@ -1,4 +1,4 @@
-"""Which columns a line of progress has at a width: what a user looks for first goes last."""
+"""Which columns a progress line has at a given width: the most important are dropped last."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["Line", "Widths", "cut", "duration", "fitting", "widths"]
 PERCENT, LEFT = 4, 8  # "100%" and "12:34:56"
 LEAST_NAME, LEAST_STAGE = 17, 10
 LEAST_BAR, GOOD_BAR, LARGEST_BAR = 8, 16, 24
-TAIL = 8  # characters of a name that is cut that stay at its end: its seed
+TAIL = 8  # characters kept at the end of a truncated name: its seed
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is to be shown of one cell, or of all.
+    """What to show for one cell, or for all.
 
     Args:
         name: of the cell.
-        stage: what is being done.
-        done, total: how far that is; None where it is not known.
+        stage: the current stage.
+        done, total: progress within the stage; None if unknown.
         left_s: seconds until it is done, or None.
-        rate: such as `12,300 images/s`; or that nothing has been reported for long.
+        rate: such as `12,300 images/s`; or a note that nothing has been reported for a long time.
         losses: each as text.
     """
 
@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Widths:
-    """The characters of each column that has not one width; 0 leaves it out."""
+    """The width of each variable-width column in characters; 0 leaves it out."""
 
     name: int
     stage: int
@@ -49,9 +49,9 @@ class Widths:
 
 
 def widths(lines: Sequence[Line], width: int) -> Widths:
-    """Share out `width` characters among the columns of all lines; percentage and time left are always shown.
+    """Divide `width` characters among the columns of all lines; percentage and time left are always shown.
 
-    First a bit of the name, of the stage and of the bar; then the whole name and stage, the rate and a longer bar; then
+    First come a part of the name, the stage and the bar; then the full name and stage, the rate and a longer bar; then
     the losses.
 
     >>> widths([Line("gan on digits, seed 0", "training", rate="900 images/s", losses=("generator 0.71",))], 60)
@@ -68,7 +68,7 @@ def widths(lines: Sequence[Line], width: int) -> Widths:
     left = width - (PERCENT + 1) - (LEFT + 1)
 
     def grant(column: str, wanted: int, least: int) -> None:
-        """Widen a column as far as there is room, unless it would stay narrower than `least`."""
+        """Widen a column as far as there is room, unless it would remain narrower than `least`."""
         nonlocal left
         new = min(wanted, left - (1 if not given[column] else 0) + given[column])
         if new > given[column] and new >= least:
@@ -88,7 +88,7 @@ def widths(lines: Sequence[Line], width: int) -> Widths:
 
 
 def cut(text: str, width: int) -> str:
-    """Return `text` in at most `width` characters: a long one lacks its middle, for its end tells two seeds apart.
+    """Return `text` in at most `width` characters: a long one loses its middle, because its end distinguishes seeds.
 
     >>> cut("conv-vae:beta=4,latent=64 on digits, seed 3", 24)
     'conv-vae:beta=4,… seed 3'
@@ -102,7 +102,7 @@ def cut(text: str, width: int) -> str:
 
 
 def fitting(losses: Sequence[str], width: int) -> str:
-    """Return as many losses as fit, each whole: half a number is none.
+    """Return as many losses as fit, each in full: half a number is useless.
 
     >>> fitting(("generator 0.71", "discriminator 1.3"), 20)
     'generator 0.71'
@@ -117,7 +117,7 @@ def fitting(losses: Sequence[str], width: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as `1:02:03`, `2:03` or, of days, `100 h`.
+    """Return seconds as `1:02:03`, `2:03` or, for several days, `100 h`.
 
     >>> duration(3723), duration(123.4), duration(None), duration(1e6)
     ('1:02:03', '2:03', '', '277 h')

@@ -1,4 +1,4 @@
-"""Progress as plain lines, at most one every few seconds a cell; and a listener that shows nothing."""
+"""Progress as plain lines, at most one every few seconds per cell; and a listener that shows nothing."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Silence:
 
 
 class Lines:
-    """Plain lines, at most one every few seconds a cell.
+    """Plain lines, at most one every few seconds per cell.
 
     Args:
-        write: takes each line, without its end.
+        write: receives each line, without its line break.
         clock: seconds from an arbitrary point.
     """
 

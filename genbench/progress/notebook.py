@@ -1,4 +1,4 @@
-"""Progress in a notebook: one output under the cell that is written anew, in place of thousands of lines."""
+"""Progress in a notebook: one output below the cell that is updated in place, instead of thousands of lines."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from genbench.records.record import Record
 
 __all__ = ["NotebookBars"]
 
-WIDTH = 110  # characters: what a cell of a notebook holds on a common screen
+WIDTH = 110  # characters: the width of a notebook cell on a common screen
 INTERVAL_S = 0.25
 
 
 class NotebookBars(Bars):
-    """The bars of a terminal as text in one output, with what ended above them.
+    """The bars of a terminal as text in one output, with finished cells above them.
 
     Args:
         display: shows the output.
@@ -41,7 +41,7 @@ class NotebookBars(Bars):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._show(self._text.getvalue())  # what is done alone: nothing runs any more
+        self._show(self._text.getvalue())  # only what is done: nothing is running any more
 
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
         super().checking(what, event)
@@ -72,6 +72,6 @@ class NotebookBars(Bars):
             self._show(self._text.getvalue() + bars.get())
 
     def _show(self, text: str) -> None:
-        # The same output is written anew: `update` needs one that is there.
+        # The same output is updated in place: `update` requires that it exists.
         self._display({"text/plain": text.rstrip("\n")}, transient={"display_id": self._id}, update=self._begun)
         self._begun = True

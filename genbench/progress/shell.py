@@ -1,4 +1,4 @@
-"""The notebook that this process runs in, if any, as far as something can be shown there."""
+"""The notebook that this process runs in, if any, for displaying output."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["Display", "display_of_notebook"]
 
 
 class Display(Protocol):
-    """What IPython's `display_pub.publish` is."""
+    """The signature of IPython's `display_pub.publish`."""
 
     def __call__(self, data: Mapping[str, str], *, transient: Mapping[str, str], update: bool) -> object: ...
 
 
 def display_of_notebook() -> Display | None:
-    """Return what shows an output in the notebook that runs this process; None where none does."""
-    ipython = sys.modules.get("IPython")  # whoever runs in a notebook has it
+    """Return the function that shows an output in the notebook running this process; None if there is none."""
+    ipython = sys.modules.get("IPython")  # always loaded in a notebook
     shell = ipython.get_ipython() if ipython is not None else None
-    if shell is None or not hasattr(shell, "kernel"):  # a terminal's IPython has bars as any terminal
+    if shell is None or not hasattr(shell, "kernel"):  # IPython in a terminal shows bars like any terminal
         return None
     publish: Display = shell.display_pub.publish
     return publish

@@ -1,4 +1,4 @@
-"""The words of progress, each on one line in which nothing that a model supplied is more than text."""
+"""The texts of progress output, each on one line; anything that a model supplied is only ever plain text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["attempt", "cell_name", "losses", "outcome", "remark", "stage_of", "w
 
 
 def outcome(record: Record, kept: bool) -> str:
-    """Return what a cell came to, in a few words."""
+    """Return the outcome of a cell in a few words."""
     if record.unsuitable:
         return visible(f"not applicable: {record.unsuitable}")
     if not record.finished:
@@ -38,24 +38,24 @@ def cell_name(planned: Planned) -> str:
 
 
 def attempt(before: Record | None) -> str:
-    """Return what to say of an attempt before that failed; empty where there was none."""
+    """Return the text about an earlier failed attempt; empty if there was none."""
     if before is None or before.finished or not before.failure:
         return ""
     return visible(f" (failed before: {before.failure.get('reason')})")
 
 
 def stage_of(event: Mapping[str, Any]) -> str:
-    """Return what is being done, from any event that says how far it is."""
+    """Return the current stage, from any event that reports progress."""
     return visible(f"measuring {event['name']}" if event["event"] == "metric" else event["stage"])
 
 
 def remark(event: Mapping[str, Any]) -> str:
-    """Return what a notice says, or that nothing has been reported for long though the process works."""
+    """Return the text of a notice, or of the remark that a working process has not reported for a long time."""
     if event["event"] == "notice":
         return visible(event["text"])
-    return f"no news for {event['seconds']:.0f} s; it is still running"
+    return f"no report for {event['seconds']:.0f} s; it is still running"
 
 
 def waiting_text(count: int) -> str:
-    """Return the line that says what another process still runs."""
-    return f"waiting for {count} cell{'s' * (count > 1)} that another genbench run is at"
+    """Return the line that reports what another process is still running."""
+    return f"waiting for {count} cell{'s' * (count > 1)} that another genbench run is working on"

@@ -1,1 +1,1 @@
-"""What stays on disk, and the statistics over it. No module here imports torch."""
+"""What is stored on disk, and the statistics over it. No module here imports torch."""

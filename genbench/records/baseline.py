@@ -1,7 +1,7 @@
-"""A baseline: what a comparison needs of a set of records, in one small file that can be committed.
+"""A baseline: what a comparison needs from a set of records, in one small file that can be committed.
 
-Curves, pictures and logs are left out, and what all records share is written once. Each cell is one line, so that a
-change of the baseline reads as the cells that changed.
+Curves, images and logs are left out, and what all records share is written once. Each cell takes one line, so that the
+diff of a baseline shows the cells that changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KIND = "genbench_baseline"
 
 
 def write_baseline(path: Path, records: Sequence[Record]) -> None:
-    """Write the records' cells, numbers, recipes, costs and environments to `path`, whole or not at all."""
+    """Write the records' cells, numbers, recipes, costs and environments to `path`, atomically."""
     environments: list[Any] = []
     recipes: dict[str, Any] = {}
     for record in records:
@@ -45,17 +45,17 @@ def write_baseline(path: Path, records: Sequence[Record]) -> None:
 
 
 def read_baseline(path: Path) -> list[Record]:
-    """Read a baseline; the records have no curve, no pictures and no log.
+    """Read a baseline; the records have no curve, no images and no log.
 
     Raises:
-        InputError: the file is no baseline, was edited, or is of a schema that this version does not read.
+        InputError: the file is not a baseline, was edited, or has a schema that this version does not read.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         schema = document[_KIND]
         expected = _checksum({name: value for name, value in document.items() if name != "sha256"})
     except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(f"{path} is no baseline; `genbench baseline DIR --out {path}` writes one") from error
+        raise InputError(f"{path} is not a baseline; `genbench baseline DIR --out {path}` writes one") from error
     for what, found, known in (
         ("baseline", schema, BASELINE_SCHEMA),
         ("record", document.get("record_schema"), SCHEMA),
@@ -64,17 +64,17 @@ def read_baseline(path: Path) -> list[Record]:
             raise InputError(f"{path} has {what} schema {found}, this version reads up to {known}; update genbench")
     if document.get("sha256") != expected:
         raise InputError(
-            f"{path} was edited: its checksum does not fit; write it again with `genbench baseline DIR --out {path}`"
+            f"{path} was edited: its checksum does not match; recreate it with `genbench baseline DIR --out {path}`"
         )
-    remedy = f"write it again with `genbench baseline DIR --out {path}`"
+    remedy = f"recreate it with `genbench baseline DIR --out {path}`"
     try:
         restored = [_restored(entry, document) for entry in document["records"]]
-        # No identity is derived: what an older schema wrote was upgraded, and its identity is that of before.
+        # Identities are not derived: what an older schema wrote was upgraded, but keeps its original identity.
         return [Record(checked(entry, f"{path}", remedy)) for entry in restored]
     except RecordError as error:
         raise InputError(str(error)) from error
     except (AttributeError, LookupError, TypeError) as error:
-        raise InputError(f"{path} cannot be used, for parts of it are missing; {remedy}") from error
+        raise InputError(f"{path} cannot be used: parts of it are missing; {remedy}") from error
 
 
 def _shared(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _checksum(body: Mapping[str, Any]) -> str:
 
 
 def _lines(document: Mapping[str, Any]) -> str:
-    """Return JSON with one line an entry of each list or mapping at the top: for a reader of differences."""
+    """Return JSON with one line per entry of each top-level list or mapping, so that diffs are readable."""
     parts = []
     for name, value in document.items():
         if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What each field of a record may hold. Checked once, on reading, so that whatever uses records can rely on it."""
+"""What each field of a record may contain. Checked once, on reading, so that all users of records can rely on it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from genbench.errors import InputError
 __all__ = ["LARGEST", "SMALLEST", "fault", "is_cell_id"]
 
 DEEPEST = 20  # levels of nesting; genbench writes six
-LONGEST_NAME = 200  # characters in a part of a path
+LONGEST_NAME = 200  # characters in one component of a path
 STATUSES = ("finished", "failed", "not applicable")
-SMALLEST, LARGEST = 1e-100, 1e100  # of what is counted or timed: the squares of these are still numbers
+SMALLEST, LARGEST = 1e-100, 1e100  # of counts and times: the squares of these are still finite numbers
 
 
 def is_cell_id(value: object) -> bool:
-    """Return whether a value is the identity of a cell as genbench makes it: 16 hexadecimal digits.
+    """Return whether a value is a cell's identity as genbench writes it: 16 hexadecimal digits.
 
     >>> is_cell_id("018f149166661538"), is_cell_id("../../victim")
     (True, False)
@@ -31,7 +31,7 @@ def is_cell_id(value: object) -> bool:
 
 
 def fault(record: Mapping[str, Any]) -> str:
-    """Return the first field that no reader can use, and what it ought to be; empty where there is none."""
+    """Return the first field that is unusable, and what it should be; empty where there is none."""
     return next(_faults(record), "")
 
 
@@ -41,7 +41,7 @@ class _Kind(NamedTuple):
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a number that a float can hold; NaN and infinity are, truth values are not."""
+    """Whether a value is a number that fits a float; NaN and infinity count, booleans do not."""
     return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
 
 
@@ -53,7 +53,7 @@ _SIMPLE = frozenset({str, float, bool, type(None)})
 
 
 def _is_plain(value: Any) -> bool:
-    if type(value) in _SIMPLE:  # most are
+    if type(value) in _SIMPLE:  # the most common case
         return True
     if isinstance(value, dict):
         return all(map(_is_plain, value.values()))
@@ -67,7 +67,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _is_artifact(value: Any) -> bool:
-    """Whether a value is the path of a file below the benchmark's folder, for every system."""
+    """Whether a value is the path of a file below the benchmark's folder, on every system."""
     if not isinstance(value, str) or re.search(r"[\0\\:]", value):
         return False
     path = PurePosixPath(value)
@@ -76,17 +76,17 @@ def _is_artifact(value: Any) -> bool:
 
 
 def _is_cost(name: str, value: Any) -> bool:
-    if name.endswith("_per_s") and value is not None:  # of windows: median and percentiles
+    if name.endswith("_per_s") and value is not None:  # over windows: median and percentiles
         return isinstance(value, dict) and "median" in value and all(map(_is_amount, value.values()))
     if name == "metric_s":
         return isinstance(value, dict) and all(map(_is_amount, value.values()))
-    if name == "flops_counted":  # how they were, in words
+    if name == "flops_counted":  # in words, how they were counted
         return isinstance(value, str)
     return isinstance(value, bool) or _is_amount(value)
 
 
 def _is_plugin(value: Any) -> bool:
-    """Where a plugin came from, with the files that it read beyond its identity, by name with their hashes."""
+    """Where a plugin came from, and the files that it read beyond its identity, by name with their hashes."""
     if not isinstance(value, dict):
         return False
     also_read = value.get("also_read", {})
@@ -107,9 +107,9 @@ _NONE: dict[str, Any] = {}
 
 
 def _is_usual(curve: Any) -> bool:
-    """Whether a curve is as genbench writes them: then it is sound, and not deep.
+    """Whether a curve is as genbench writes them: then it is valid and not deep.
 
-    Most of a record is its curve, so what is usual is found out in as few steps as there can be.
+    Most of a record is its curve, so the usual case is recognised in as few steps as possible.
     """
     if type(curve) is not list:
         return False
@@ -173,9 +173,9 @@ _NEEDED: dict[str, dict[str, _Kind]] = {
     "": {
         "id": _Kind("16 hexadecimal digits", is_cell_id),
         "status": _Kind("finished, failed or not applicable", lambda value: value in STATUSES),
-        "cell": _Kind("a mapping", lambda value: isinstance(value, dict)),  # its fields say the rest
+        "cell": _Kind("a mapping", lambda value: isinstance(value, dict)),  # its fields are checked below
         "numbers": _each(_Kind("a mapping", lambda value: _is_usual_number(value) or _MAPPING.holds(value))),
-        "recipes": _remembered(_each(_MAPPING)),  # most records of a folder have the same
+        "recipes": _remembered(_each(_MAPPING)),  # the same in most records of a folder
         "cost": _Kind(
             "a mapping to amounts",
             lambda value: isinstance(value, dict) and all(_is_cost(*item) for item in value.items()),
@@ -225,13 +225,13 @@ _ALLOWED: dict[str, dict[str, _Kind]] = {
 
 
 def _faults(record: Mapping[str, Any]) -> Iterator[str]:
-    # A usual curve is sound, and takes no part in what follows.
+    # A usual curve is valid and need not be checked further.
     rest = {**record, "curve": []} if _is_usual(record.get("curve")) else record
     if _is_deep(rest, DEEPEST):
         yield f"it is nested deeper than {DEEPEST} levels"
     yield from _of("", "", rest)
     cell = record["cell"]
-    # Cells differ in their seeds, if in anything, and the seed in nothing but itself.
+    # Cells mostly differ only in their seeds; without it, the cached result applies.
     alike = {**cell, "seed": 0} if _COUNT.holds(cell.get("seed")) else cell
     yield from _known("cell", "cell.", marshal.dumps(alike, 2))
     yield from _known("dataset", "cell.dataset.", marshal.dumps(cell["dataset"], 2))
@@ -240,14 +240,14 @@ def _faults(record: Mapping[str, Any]) -> Iterator[str]:
         if not _is_usual_number(number):
             yield from _of("number", f"numbers.{name}.", number)
         if number["recipe"] not in record["recipes"]:
-            yield f"{_shown(f'numbers.{name}')} is of a recipe that it does not hold"
+            yield f"{_shown(f'numbers.{name}')} has a recipe that the record does not contain"
 
 
 _OF_NUMBER = frozenset({"value", "recipe", "standard_error"})
 
 
 def _is_usual_number(number: Any) -> bool:
-    """Whether a number is as genbench writes them, and so sound."""
+    """Whether a number is as genbench writes them, and therefore valid."""
     if type(number) is not dict:
         return False
     kinds = type(number.get("value")), type(number.get("recipe")), type(number.get("standard_error"))

@@ -14,7 +14,7 @@ __all__ = ["canonical", "identity", "slug"]
 
 
 def canonical(value: Any) -> bytes:
-    """Return the one JSON text of plain values, whatever the order of their keys."""
+    """Return the canonical JSON text of plain values, whatever the order of their keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -28,10 +28,10 @@ def identity(parts: Mapping[str, Any], length: int = 16) -> str:
 
 
 def slug(value: object) -> str:
-    """Return a file name for `value`: lower-case letters, digits, `.`, `_` and `-` only, and no other value's.
+    """Return a file name for `value`: only lower-case letters, digits, `.`, `_` and `-`, and unique to this value.
 
-    Where anything had to change, eight digits of the value's SHA-256 are added, so that two values never share a name,
-    on file systems that ignore case too.
+    If anything had to change, eight digits of the value's SHA-256 are appended, so that two values never share a name,
+    even on case-insensitive file systems.
 
     >>> slug("conv-vae")
     'conv-vae'

@@ -28,24 +28,24 @@ class Mean:
 
     @staticmethod
     def of(values: Sequence[float]) -> Mean:
-        """Return that of values."""
+        """Return the mean of the values."""
         mean, variance = moments(values)
         return Mean(mean, variance / len(values), len(values))
 
 
 def moments(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and sample variance (ddof = 1; 0 for a single value)."""
-    # Plain floats: over a handful of seeds an array costs ten times its arithmetic, and ranking takes every pair.
-    # The mean of equal values is that value: the rounding of a sum must not give a deterministic model a spread.
+    """Return the mean and sample variance (ddof = 1; 0 for a single value)."""
+    # Plain floats: over a handful of seeds an array costs ten times its arithmetic, and ranking visits every pair.
+    # The mean of equal values is exactly that value: rounding must not give a deterministic model a spread.
     first, n = values[0], len(values)
     shifted = [value - first for value in values]
     shift = math.fsum(shifted) / n
     return first + shift, math.fsum((value - shift) ** 2 for value in shifted) / max(n - 1, 1)
 
 
-@functools.lru_cache(maxsize=4096)  # a report asks for the same few degrees of freedom thousands of times
+@functools.lru_cache(maxsize=4096)  # a report needs the same few degrees of freedom thousands of times
 def quantile(freedom: float) -> float:
-    """Return the quantile of Student's t that a two-sided 95% interval takes."""
+    """Return the quantile of Student's t for a two-sided 95% interval."""
     return float(special.stdtrit(freedom, (1 + LEVEL) / 2))
 
 
@@ -58,10 +58,10 @@ def independent_half_width(first: Mean, second: Mean) -> float:
     r"""Return the half-width of the 95% interval of the difference of two independent means.
 
     Welch's, with :math:`\nu = (a + b)^2 / (a^2/(n_1-1) + b^2/(n_2-1))` degrees of freedom for the squared standard
-    errors a and b. Two values against more, and three against seven or more, are too unequal for it: it covers as
-    little as 88% where the smaller side varies more. There the interval is Banerjee's,
-    :math:`\sqrt{t_{n_1-1}^2 a + t_{n_2-1}^2 b}`, which covers at least 95% whatever the two variances are, and for
-    equal ones up to 99%.
+    errors a and b. For two values against more, and three against seven or more, the sides are too unequal: coverage
+    drops to 88% where the smaller side varies more. There the interval is Banerjee's,
+    :math:`\sqrt{t_{n_1-1}^2 a + t_{n_2-1}^2 b}`, which covers at least 95% whatever the two variances are, and up to
+    99% if they are equal.
 
     Welch (1947), The generalization of "Student's" problem, https://doi.org/10.1093/biomet/34.1-2.28
     Banerjee (1960), Approximate confidence interval for linear functions of means of k populations when the population
@@ -90,7 +90,7 @@ def independent_p(first: Mean, second: Mean) -> float:
 
 
 def bisected(holds: Callable[[float], bool], inside: float, outside: float) -> float:
-    """Return where between `inside`, where it holds, and `outside`, where it does not, that changes: to 10 digits."""
+    """Return the point between `inside`, where it holds, and `outside`, where it does not, to 10 digits."""
     while abs(outside - inside) > _TOLERANCE * max(abs(inside), abs(outside)):
         middle = (inside + outside) / 2
         if holds(middle):
@@ -108,6 +108,6 @@ def _welch(first: Mean, second: Mean) -> tuple[float, float]:
     a, b = first.variance, second.variance
     if a + b == 0:
         return 0.0, math.inf
-    # Dividing by the sum first keeps the squares of very small variances from vanishing.
+    # Dividing by the sum first keeps the squares of very small variances from underflowing.
     shares = (a / (a + b)) ** 2 / (first.n - 1) + (b / (a + b)) ** 2 / (second.n - 1)
     return math.sqrt(a + b), 1 / shares

@@ -1,4 +1,4 @@
-"""Records held small: most of one is its curve, which is read once or twice, and what it shares with all others."""
+"""Records in compact form: most of a record is its curve, which is read once or twice, and what all records share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Point = Mapping[str, Any]
 
 
 class StoredCurve(Sequence[Point]):
-    """The points of a curve, kept as bytes and read from them each time: a fifth of the memory.
+    """The points of a curve, stored as bytes and decoded on each access: a fifth of the memory.
 
-    The bytes are `marshal`'s, which reads plain values ten times as fast as JSON; they never leave the process.
+    The bytes come from `marshal`, which decodes plain values ten times as fast as JSON; they never leave the process.
 
     >>> curve = StoredCurve([{"step": 0, "losses": {}}, {"step": 5, "losses": {"d": 0.25}}])
     >>> len(curve), curve[1]["losses"]
@@ -31,7 +31,7 @@ class StoredCurve(Sequence[Point]):
 
     @classmethod
     def stored(cls, count: int, content: bytes) -> StoredCurve:
-        """Return the curve of so many points that `marshal` made these bytes of."""
+        """Return the curve of `count` points that `marshal` encoded as these bytes."""
         curve = cls.__new__(cls)
         curve._count, curve._bytes = count, content
         return curve
@@ -55,14 +55,14 @@ class StoredCurve(Sequence[Point]):
 
 
 def lean(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the records in a third of the memory: curves as `StoredCurve`s, and equal parts once for all records.
+    """Yield the records in a third of the memory: curves as `StoredCurve`s, and equal parts stored once for all.
 
-    Nothing else changes; but as parts are shared, nothing in them may be written to.
+    Nothing else changes, but because parts are shared, nothing in them may be modified.
     """
     known: dict[bytes, Any] = {}
 
     def once(value: Any) -> Any:
-        return known.setdefault(marshal.dumps(value, 2), value)  # of later versions equal values may have several texts
+        return known.setdefault(marshal.dumps(value, 2), value)  # later versions may encode equal values differently
 
     for record in records:
         cell = {sys.intern(name): value for name, value in record["cell"].items()}

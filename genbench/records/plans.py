@@ -1,4 +1,4 @@
-"""What a run set out to do: one small file per plan beside the records, so that a report knows what is missing."""
+"""What a run set out to do: one small file per plan next to the records, so that a report knows what is missing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Cell = Mapping[str, Any]
 
 
 def write_plan(directory: Path, cells: Iterable[tuple[str, Mapping[str, Any]]], targets: Sequence[str] = ()) -> None:
-    """Write which cells a run is to make, as (id, what its record says of the cell), whole or not at all.
+    """Write which cells a run will compute, as (id, the record's description of the cell), atomically.
 
-    Its targets stand beside them, so that a report made again later looks at them too.
+    Its targets are stored too, so that a report rendered later includes them.
 
     The file is named by its content: the same request writes the same file, and two requests on one directory two.
     """
     document: dict[str, Any] = {"schema": SCHEMA, "cells": [{"id": name, **_flat(cell)} for name, cell in cells]}
-    if targets:  # else a plan is what it was before there were any
+    if targets:  # without targets, a plan stays as it was before they existed
         document["targets"] = list(targets)
     path = directory / "plans" / f"{hashlib.sha256(canonical(document)).hexdigest()[:16]}.json"
     if not path.exists():
@@ -37,10 +37,10 @@ def write_plan(directory: Path, cells: Iterable[tuple[str, Mapping[str, Any]]], 
 
 
 def missing_cells(directory: Path, records: Sequence[Mapping[str, Any]]) -> list[Cell]:
-    """Return the planned cells of which `records` hold none, neither finished nor failed.
+    """Return the planned cells for which `records` contain none, neither finished nor failed.
 
-    A cell that was planned with another source of its model, or other settings, counts as run where there is a record
-    of its model, dataset, seed and budget. A directory without plans, as older versions left it, lacks nothing.
+    A cell that was planned with another source of its model, or other settings, counts as run if there is a record of
+    its model, dataset, seed and budget. A directory without plans, as older versions left it, lacks nothing.
 
     Raises:
         InputError: a plan cannot be read.
@@ -79,8 +79,8 @@ def _read(path: Path) -> dict[str, Any]:
         ):
             return {"cells": list(document["cells"]), "targets": targets}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError):
-        pass  # one line for all that it may be
-    raise InputError(f"plan {path} cannot be read; delete it, and the next `genbench run` writes it again")
+        pass  # one message for every possible cause
+    raise InputError(f"plan {path} cannot be read; delete it, and the next `genbench run` rewrites it")
 
 
 def _flat(cell: Mapping[str, Any]) -> dict[str, Any]:

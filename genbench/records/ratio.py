@@ -1,4 +1,4 @@
-"""The interval of a ratio of two means, which holds the spread of its denominator too."""
+"""The interval of a ratio of two means, which includes the spread of its denominator."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def relative_interval(new: Sequence[float], base: Sequence[float], *, paired: bo
     r"""Return the 95% interval of the change of the mean, as a share of the size of BASE's mean.
 
     Fieller's: all ratios r for which the mean of :math:`y - r x` cannot be told from 0, with y from NEW and x from
-    BASE. Where `paired` (the values at one place belong together) by the t of those n differences, which is exact for
-    normal values; else by the test of two independent means, at each r. So the interval excludes no change exactly
-    where the difference of the means does. Dividing the interval of a difference by BASE's mean ignores that mean's own
-    spread: for four times the value it covers 69 to 90%.
+    BASE. If `paired` (values at the same position belong together), by the t test of those n differences, which is
+    exact for normal values; otherwise by the test of two independent means at each r. The interval therefore excludes
+    "no change" exactly where the difference of the means does. Dividing the interval of a difference by BASE's mean
+    ignores that mean's own spread: for four times the value it covers 69 to 90%.
 
     Fieller (1954), Some problems in interval estimation, https://doi.org/10.1111/j.2517-6161.1954.tb00159.x
 
     Args:
-        new: at least two values, one a training seed.
+        new: at least two values, one per training seed.
         base: likewise.
 
     Returns:
-        Its two ends; None where BASE's own 95% interval holds 0, for then no bounded set of ratios covers.
+        Its two ends; None where BASE's own 95% interval contains 0, since then no bounded set of ratios has coverage.
 
     Example:
         >>> low, high = relative_interval([19.0, 22.0, 25.0], [18.0, 20.0, 22.0], paired=True)
@@ -49,7 +49,7 @@ def _of_pairs(y: Sequence[float], x: Sequence[float]) -> tuple[float, float]:
     n = len(x)
     ratio = moments(y)[0]
     t_squared = quantile(n - 1) ** 2 / n
-    # By the residuals at the ratio itself: differences of variances would lose what the two sides share.
+    # From the residuals at the ratio itself: differences of variances would lose what the two sides share.
     residuals = [one - ratio * other for one, other in zip(y, x, strict=True)]
     spread, g = moments(residuals)[1], t_squared * moments(x)[1]
     shared = _covariance(residuals, x)
@@ -59,7 +59,7 @@ def _of_pairs(y: Sequence[float], x: Sequence[float]) -> tuple[float, float]:
 
 
 def _independent(y: Mean, x: Mean) -> tuple[float, float]:
-    """Go outwards from the ratio until its test rejects; beyond, for the mean of `x` is far enough from 0, it does."""
+    """Search outwards from the ratio until its test rejects; the mean of `x` is far from 0, so it eventually does."""
 
     def holds(ratio: float) -> bool:
         return abs(y.mean - ratio) <= independent_half_width(y, Mean(ratio, ratio**2 * x.variance, x.n))

@@ -1,7 +1,7 @@
-"""Records of a folder, held small; those of a large one are read by two processes.
+"""Reads the records of a folder in compact form; two processes share a large folder.
 
-The second is this module as a program. It is started and not forked, so it does not matter what the first one has
-running. What the second cannot read, or has not read when it ends, the first reads itself.
+The second process runs this module as a program. It is started, not forked, so it does not matter what the first one is
+running. Whatever the second cannot read, or has not read when it ends, the first reads itself.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from genbench.records.record import Digest, RecordError, record_files, records_o
 __all__ = ["LEAST_RECORDS", "lean_records"]
 
 LEAST_RECORDS = 2000
-"""Fewer are read before a second process is there."""
+"""With fewer records, one process has read them before a second one has started."""
 
 _OWN, _OTHERS = 200, 300  # records at a time: the first process also takes in what the second has read
 _SIZE_BYTES = 8
 
 
 def lean_records(directory: Path, digest: Digest | None = None) -> Iterator[dict[str, Any]]:
-    """Give the records of a benchmark's directory, by the names of their files, each as `lean` holds it.
+    """Yield the records of a benchmark's directory, in order of file name, each in the compact form of `lean`.
 
     Args:
         digest: is fed what was read (`record.record_contents`).
 
     Raises:
-        RecordError: one cannot be trusted, as of `record.read_record`.
+        RecordError: one cannot be trusted, as in `record.read_record`.
     """
     paths = list(record_files(directory))
     two = len(paths) >= LEAST_RECORDS and len(os.sched_getaffinity(0)) > 1 and bool(sys.executable)
@@ -48,7 +48,7 @@ def _by_one(paths: Sequence[Path], digest: Digest | None) -> Iterator[Mapping[st
 
 
 def _by_two(paths: Sequence[Path], digest: Digest | None) -> Iterator[Mapping[str, Any]]:
-    """Read in turns, so that records come in the order of their names, and an error is that of the first at fault."""
+    """Read in turns, so that records come in order of name, and an error names the first faulty one."""
     turns = [paths[start : start + _OWN + _OTHERS] for start in range(0, len(paths), _OWN + _OTHERS)]
     with _second_process([[str(path) for path in turn[_OWN:]] for turn in turns]) as received:
         for turn in turns:
@@ -65,13 +65,13 @@ def _by_two(paths: Sequence[Path], digest: Digest | None) -> Iterator[Mapping[st
 
 @contextlib.contextmanager
 def _second_process(parts: Sequence[Sequence[str]]) -> Iterator[Iterator[bytes]]:
-    """Start a second process that reads these parts; yield what it makes of each, for as long as it lives."""
-    # Without the working directory among the places that it imports from.
+    """Start a second process that reads these parts; yield its result for each, for as long as it lives."""
+    # -P keeps the working directory off its import path.
     command = [sys.executable, "-P", "-m", __name__]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]  # a mapping has no overload
         received: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        # A pipe holds a few records alone; the second process is not to wait until the first one has its turn.
+        # A pipe holds only a few records; the second process must not block until the first one reads them.
         thread = threading.Thread(target=_receive, args=(process.stdin, parts, process.stdout, received), daemon=True)
         thread.start()
         try:
@@ -97,7 +97,7 @@ def _receive(
 
 
 class _Fed:
-    """A digest that keeps what it is fed, for another process to feed its own."""
+    """A digest that records what it is fed, so that another process can feed its own."""
 
     def __init__(self) -> None:
         self.content = b""
@@ -107,7 +107,7 @@ class _Fed:
 
 
 def _packed(paths: Sequence[str]) -> bytes:
-    """Return these records and what a digest of them is fed, as bytes; None, where one is at fault."""
+    """Return these records and what a digest of them is fed, as bytes; None if one of them is faulty."""
     fed = _Fed()
     try:
         read = [dict(record.data) for record in records_of(map(Path, paths), fed)]

@@ -1,4 +1,4 @@
-"""`Record`: what one finished or failed cell leaves on disk, one JSON file; and the identity of a cell."""
+"""`Record`: what one finished or failed cell stores on disk, one JSON file; and the identity of a cell."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class Digest(Protocol):
-    """What takes bytes, as those of `hashlib` do."""
+    """Anything that takes bytes as the hashes of `hashlib` do."""
 
     def update(self, data: bytes, /) -> None:
         """Take more bytes."""
@@ -52,7 +52,7 @@ class RecordError(GenbenchError):
     """A record that cannot be trusted: truncated, edited, or written by a newer genbench."""
 
 
-# What a record says of its cell that cannot change a number.
+# Parts of a cell's description that cannot change a number.
 _INCIDENTAL = frozenset({"label", "summary"})
 _OF_CONTROLS = frozenset(
     {"model", "options", "role", "plugin", "seed", "dataset", "device", *("samples", "extractor", "metrics")}
@@ -60,10 +60,10 @@ _OF_CONTROLS = frozenset(
 
 
 def cell_id(cell: Mapping[str, Any]) -> str:
-    """Return the identity of a cell: the hash of all that can change its numbers, of what its record says of it.
+    """Return the identity of a cell: the hash of everything in its description that can change its numbers.
 
-    A new field of the description is part of the identity unless it is named as incidental. Of a control the settings
-    of training are left out, for it does not train.
+    A new field of the description is part of the identity unless it is listed as incidental. For a control the settings
+    of training are left out, because it does not train.
     """
     control = cell["role"] != "model"
     decisive = {name: value for name, value in cell.items() if name not in _INCIDENTAL}
@@ -75,8 +75,8 @@ def cell_id(cell: Mapping[str, Any]) -> str:
     return identity(
         decisive
         | {
-            "kind": role,  # as it was called when the first cells got their identities
-            # Where the data lie, and what they are called, does not matter; nor which of several equal GPUs it was.
+            "kind": role,  # its name when the first cells got their identities
+            # Where the data are stored, and under what name, does not matter; nor does which of several equal GPUs.
             "dataset": decisive["dataset"].get("fingerprint"),
             **({"dataset_plugin": _code(brought)} if brought else {}),
             "device": str(decisive.get("device")).partition(":")[0],
@@ -90,12 +90,12 @@ def _code(plugin: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plugin.get(name) for name in ("distribution", "version", "source_sha256")}
 
 
-_TEXTS = ("failure", "not_measured", "environment")  # in which there may be a path
+_TEXTS = ("failure", "not_measured", "environment")  # may contain a path
 
 
 @dataclass(frozen=True)
 class Record:
-    """One cell's outcome. `data` is the JSON document; the properties name its most wanted parts.
+    """One cell's outcome. `data` is the JSON document; the properties name its most used parts.
 
     Example:
         >>> record = Record({"id": "0f", "status": "finished", "cell": {"label": "vae", "seed": 0},
@@ -113,17 +113,17 @@ class Record:
 
     @property
     def finished(self) -> bool:
-        """Whether the cell came to its end; a failed one has a `failure`."""
+        """Whether the cell ran to its end; a failed one has a `failure`."""
         return bool(self.data["status"] == "finished")
 
     @property
     def failed(self) -> bool:
-        """Whether the cell was begun and came to no end."""
+        """Whether the cell was started but did not reach its end."""
         return bool(self.data["status"] == "failed")
 
     @property
     def unsuitable(self) -> str | None:
-        """Why the model is not made for the data, where it said so: the cell is not applicable."""
+        """Why the model does not support the data, if it says so: the cell is not applicable."""
         return self.data.get("unsuitable")
 
     @property
@@ -162,39 +162,39 @@ class Record:
 
 
 def record_path(directory: Path, cell_id: str) -> Path:
-    """Return where the record of a cell lies."""
+    """Return the path of a cell's record."""
     return directory / "records" / f"{cell_id}.json"
 
 
 def checkpoint_path(directory: Path, cell_id: str) -> Path:
-    """Return where the checkpoint of a cell in training lies."""
+    """Return the path of the checkpoint of a cell in training."""
     return directory / "checkpoints" / f"{cell_id}.pt"
 
 
 def without_numbers(cell_id: str, cell: Mapping[str, Any], command: str) -> dict[str, Any]:
-    """Return the document of a cell that has no numbers, but for its status and the reason."""
+    """Return the document of a cell that has no numbers, except for its status and the reason."""
     empty: dict[str, Any] = {name: {} for name in ("numbers", "cost", "artifacts", "recipes", "environment")}
     return {"schema": SCHEMA, "id": cell_id, "cell": cell, "command": command, **empty, "curve": []}
 
 
 def not_applicable(cell_id: str, cell: Mapping[str, Any], command: str, reason: str, now: str) -> dict[str, Any]:
-    """Return the document of a cell whose model says that it is not made for the data."""
+    """Return the document of a cell whose model says that it does not support the data."""
     found = {"status": "not applicable", "unsuitable": reason, "failure": None, "finished_at": now}
     return without_numbers(cell_id, cell, command) | found
 
 
 def write_record(directory: Path, data: Mapping[str, Any]) -> Record:
-    """Write a record, whole or not at all, with the checksum that tells an edited one; its texts lose private paths.
+    """Write a record atomically, with a checksum that reveals edits; private paths are removed from its texts.
 
     Raises:
-        ValueError: its id is no identity of a cell, and so no name of a file.
+        ValueError: its id is not the identity of a cell, and so not a file name.
     """
     if not is_cell_id(data["id"]):
-        raise ValueError(f"{data['id']!r} is no identity of a cell")
+        raise ValueError(f"{data['id']!r} is not the identity of a cell")
     body = {key: value for key, value in data.items() if key != "sha256"}
     apart = (directory, *installed_folders())
     body |= {key: without_paths(body[key], *apart) for key in _TEXTS if key in body}
-    if "command" in body:  # it is run from where it was run
+    if "command" in body:  # it must still work where it was run
         body["command"] = without_paths(body["command"])
     document = {**body, "sha256": checksum(body)}
     atomic.write_text(record_path(directory, document["id"]), json.dumps(document, indent=1, allow_nan=True) + "\n")
@@ -205,8 +205,8 @@ def read_record(path: Path) -> Record:
     """Read one record.
 
     Raises:
-        RecordError: the file is truncated or was edited, its schema is newer than this version's, a field is not what
-            it must be, or it is the record of another cell than its name says.
+        RecordError: the file is truncated or was edited, its schema is newer than this version's, a field is invalid,
+            or it is the record of a cell other than its name says.
     """
     return _record(path, _content(path))
 
@@ -221,7 +221,7 @@ def _content(path: Path) -> bytes:
 
 
 def _unreadable(path: Path) -> RecordError:
-    return RecordError(f"record {path} cannot be read: truncated or no record; delete it to run its cell again")
+    return RecordError(f"record {path} cannot be read: truncated or not a record; delete it to run its cell again")
 
 
 def _record(path: Path, content: bytes) -> Record:
@@ -237,7 +237,7 @@ def _record(path: Path, content: bytes) -> Record:
             f"record {path} has schema {data['schema']}, this version reads up to {SCHEMA}; update genbench"
         )
     if not fits:
-        raise RecordError(f"record {path} was edited: its checksum does not fit; delete it to run its cell again")
+        raise RecordError(f"record {path} was edited: its checksum does not match; delete it to run its cell again")
     record = checked(data, f"record {path}", "delete it to run its cell again")
     if fault := _foreign(path, data):
         raise RecordError(f"record {path} {fault}; delete it to run its cell again")
@@ -245,7 +245,7 @@ def _record(path: Path, content: bytes) -> Record:
 
 
 def checked(data: dict[str, Any], who: str, remedy: str) -> dict[str, Any]:
-    """Return a record's document as this version's schema has it, once each of its fields is of the kind it must be.
+    """Return a record's document upgraded to this version's schema, once each of its fields is valid.
 
     Raises:
         RecordError: one is not; the line begins with `who` and ends with `remedy`.
@@ -253,20 +253,20 @@ def checked(data: dict[str, Any], who: str, remedy: str) -> dict[str, Any]:
     try:
         record = upgraded(data)
         wrong = fault(record)
-    except (AttributeError, KeyError, TypeError) as error:  # an older schema is upgraded before it is known to be sound
-        raise RecordError(f"{who} cannot be used, for parts of it are missing; {remedy}") from error
+    except (AttributeError, KeyError, TypeError) as error:  # an older schema is upgraded before it is known to be valid
+        raise RecordError(f"{who} cannot be used: parts of it are missing; {remedy}") from error
     if wrong:
-        raise RecordError(f"{who} cannot be used: {wrong}; genbench did not write it so: {remedy}")
+        raise RecordError(f"{who} cannot be used: {wrong}; genbench did not write it like this: {remedy}")
     return record
 
 
 def _foreign(path: Path, data: Mapping[str, Any]) -> str:
-    """Return in what a sound record is not that of the cell whose file it lies in; empty where it is.
+    """Return how a valid record disagrees with the cell in whose file it lies; empty if it does not.
 
-    Schemas 1 and 2 did not say all that their identities were made of, so of those the name alone can be verified.
+    Schemas 1 and 2 did not store everything that their identities depend on, so for those only the name can be checked.
     """
     if path.name != f"{data['id']}.json":
-        return f"is that of cell {data['id']}, under another's name"
+        return f"is the record of cell {data['id']}, under another cell's name"
     if data["schema"] > 2 and (expected := cell_id(upgraded(dict(data))["cell"])) != data["id"]:
         return f"describes the cell {expected}, not its own"
     if data["schema"] > 2 and not _are_named(marshal.dumps(data["recipes"], 2)):
@@ -280,10 +280,10 @@ def _are_named(recipes: bytes) -> bool:
 
 
 def record_contents(directory: Path, digest: Digest | None = None) -> Iterator[tuple[Path, bytes]]:
-    """Give the bytes of each record of a benchmark's directory, by the names of their files.
+    """Yield the bytes of each record of a benchmark's directory, in order of file name.
 
     Args:
-        digest: is fed the name and the checksum of each, so that it tells two states of the directory apart.
+        digest: is fed the name and the checksum of each, so that it distinguishes two states of the directory.
 
     Raises:
         RecordError: one cannot be read.
@@ -300,7 +300,7 @@ def _contents(paths: Iterable[Path], digest: Digest | None) -> Iterator[tuple[Pa
 
 
 def record_files(directory: Path) -> Iterator[Path]:
-    """Give the files of a benchmark's records, by their names."""
+    """Yield the files of a benchmark's records, in order of name."""
     folder = directory / "records"
     try:
         with os.scandir(folder) as entries:
@@ -311,12 +311,12 @@ def record_files(directory: Path) -> Iterator[Path]:
 
 
 def each_record(directory: Path, digest: Digest | None = None) -> Iterator[Record]:
-    """Read the records of a benchmark's directory one after the other, as `record_contents` gives their bytes."""
+    """Read the records of a benchmark's directory one by one, from the bytes that `record_contents` yields."""
     return records_of(record_files(directory), digest)
 
 
 def records_of(paths: Iterable[Path], digest: Digest | None = None) -> Iterator[Record]:
-    """Read these records one after the other, as `each_record` does all of a directory."""
+    """Read these records one by one, as `each_record` does for a whole directory."""
     return (_record(path, content) for path, content in _contents(paths, digest))
 
 

@@ -1,8 +1,9 @@
-"""Whether a report is still that of its records, noted beside them, so that it is not made again for nothing.
+"""Whether a report is still up to date with its records, noted next to them so that it is not rendered needlessly.
 
-The note holds no number of a record: what the report was made from, each by a checksum, and what it wrote. All of it is
-verified on the next call, and where anything differs, the report is made from the records as if there were no note.
-Nothing here needs what draws and writes a report, whose imports take longer than a small report's verification.
+The note contains no number of a record: only what the report was rendered from, as checksums, and what was written. All
+of it is verified on the next call, and if anything differs, the report is rendered from the records as if there were no
+note. Nothing here needs the modules that draw and write a report: importing them takes longer than verifying a small
+report.
 """
 
 from __future__ import annotations
@@ -35,15 +36,15 @@ _DRAWN_WITH = ("matplotlib", "numpy", "pandas", "pillow")
 
 @dataclass
 class Made:
-    """What a report is made from, filled in while that is read, and what it wrote.
+    """What a report is rendered from, filled in while that is read, and what was written.
 
-    `records` is fed the bytes of each record that is read, so what is noted is what was rendered and not what lies
-    there afterwards. Plans and artifacts are looked at before they are used: one that changes meanwhile counts as
+    `records` is fed the bytes of each record as it is read, so the note describes what was rendered and not what is
+    there afterwards. Plans and artifacts are examined before they are used: one that changes meanwhile counts as
     changed on the next call.
     """
 
     directory: Path
-    targets: Sequence[Target] | None = None  # that were asked for; None, those of the runs
+    targets: Sequence[Target] | None = None  # as requested; None means those of the runs
     records: Any = field(default_factory=hashlib.sha256)
     plans: str = ""
     artifacts: tuple[str, ...] = ()
@@ -51,7 +52,7 @@ class Made:
     outputs: dict[str, str] = field(default_factory=dict)
 
     def look(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Look at the plans and the studies' results, and at the artifacts that these records name."""
+        """Examine the plans and the studies' results, and the artifacts that these records name."""
         self.plans = _plans(self.directory)
         named = {path for record in records for path in (record.get("artifacts") or {}).values() if path}
         self.artifacts = tuple(sorted(named))
@@ -66,7 +67,7 @@ class Made:
 
 
 def note(made: Made) -> None:
-    """Note beside the records what a report was made from."""
+    """Note next to the records what a report was rendered from."""
     body = {
         "program": _program(),
         "targets": _texts(made.targets),
@@ -83,13 +84,13 @@ def note(made: Made) -> None:
 def is_current(directory: Path, targets: Sequence[Target] | None, say: Callable[[str], None]) -> bool:
     """Return whether the report of a folder is what `report.render_again` would write.
 
-    Every record is read and its bytes go into one checksum, so an edit is noticed whatever its size and time say. Of
-    artifacts, which are pictures, size and times are compared.
+    Every record is read and its bytes go into one checksum, so an edit is noticed even if its size and time are
+    unchanged. For artifacts, which are images, size and times are compared.
 
     Args:
         directory: of the benchmark.
-        targets: that are asked for; None, those of the runs.
-        say: is given one line where there is a note that cannot be used.
+        targets: as requested; None means those of the runs.
+        say: called with one line if there is a note that cannot be used.
     """
     path = directory / NOTE
     try:
@@ -98,7 +99,7 @@ def is_current(directory: Path, targets: Sequence[Target] | None, say: Callable[
         return False
     found = _read(content)
     if found is None:
-        say(f"{path} was cut off or edited, or is of another version: the report is made again from the records")
+        say(f"{path} is truncated, edited or from another version: the report is rendered again from the records")
         return False
     return (
         found["program"] == _program()
@@ -111,7 +112,7 @@ def is_current(directory: Path, targets: Sequence[Target] | None, say: Callable[
 
 
 def _read(content: bytes) -> dict[str, Any] | None:
-    """Return a note, or None where it is none, or not as it was written."""
+    """Return a note, or None if it is not one, or was changed since it was written."""
     try:
         document = json.loads(content)
         body = {key: value for key, value in document.items() if key != "sha256"}
@@ -135,7 +136,7 @@ def _records(directory: Path) -> str | None:
         for _ in record_contents(directory, digest):
             pass
     except (OSError, RecordError):
-        return None  # for the reading of records to say
+        return None  # reading the records reports the reason
     return digest.hexdigest()
 
 
@@ -161,7 +162,7 @@ def _state(directory: Path, artifacts: Iterable[str]) -> str:
 
 
 def _checksum(path: Path) -> str:
-    """Return the checksum of a file, empty where it cannot be read."""
+    """Return the checksum of a file, empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -171,7 +172,7 @@ def _checksum(path: Path) -> str:
 
 @functools.cache
 def _program() -> str:
-    """Return what decides how the same records are rendered: the sources of genbench, and what it draws with."""
+    """Return what determines how given records are rendered: genbench's sources, and the libraries it draws with."""
     root = Path(genbench.__file__).parent
     digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _DRAWN_WITH).encode())
     for path in sorted([*root.rglob("*.py"), *root.glob("report/web/assets/*")]):

@@ -1,4 +1,4 @@
-"""The schemas that records have had, each read as the next one has it."""
+"""The schemas that records have had, each upgraded to the next."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ SCHEMA = 4
 
 
 def _from_1(data: dict[str, Any]) -> dict[str, Any]:
-    """Read schema 1, whose cells ran one at a time, and which did not say of a failed one what was not measured."""
+    """Read schema 1, whose cells ran one at a time, and which did not store what a failed cell did not measure."""
     environment = data["environment"] and {"jobs": 1, **data["environment"]}
     return {"not_measured": {}, **data, "schema": 2, "environment": environment}
 
 
 def _from_2(data: dict[str, Any]) -> dict[str, Any]:
-    """Read schema 2: it had no versions of a cell's metrics, and the training precision had the name of a metric."""
+    """Read schema 2, which lacked the versions of a cell's metrics, and named the training precision like a metric."""
     recipes = data["recipes"].values()
     cell = {"training_precision" if name == "precision" else name: value for name, value in data["cell"].items()}
-    if isinstance(cell.get("metrics"), list):  # those of the recipes are known
+    if isinstance(cell.get("metrics"), list):  # the versions are known from the recipes
         versions = {str(recipe.get("metric")): recipe.get("metric_version") for recipe in recipes}
         cell["metrics"] = {str(name): versions.get(str(name)) for name in cell["metrics"]}
     return {**data, "schema": 3, "cell": cell}
 
 
 def _from_3(data: dict[str, Any]) -> dict[str, Any]:
-    """Read schema 3, which knew images alone, and whose names of costs and counts said so."""
+    """Read schema 3, which supported only images, and named its costs and counts accordingly."""
     cell = {"role" if name == "kind" else name: value for name, value in data["cell"].items()}
     dataset = {"shape" if name == "image_shape" else name: value for name, value in cell["dataset"].items()}
     cell["dataset"] = {"kind": "image", **dataset}
@@ -46,7 +46,7 @@ _UPGRADES = {1: _from_1, 2: _from_2, 3: _from_3}  # from each older schema to th
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's document as this version's schema has it."""
+    """Return a record's document upgraded to this version's schema."""
     while data["schema"] < SCHEMA:
         data = _UPGRADES[data["schema"]](data)
     return data

@@ -1,4 +1,4 @@
-"""A number on a scale that datasets share: 0 at the control `gaussian`, 1 at `real`, linear in its logarithm."""
+"""A number on a scale shared by all datasets: 0 at the control `gaussian`, 1 at `real`, linear in its logarithm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from genbench.records.statistics import Direction
 __all__ = ["Anchors", "ONE", "ZERO"]
 
 ZERO = ("gaussian", "ngram")
-"""The control at 0: the first of these that was measured; `ngram` is to texts what `gaussian` is to images."""
+"""The control at 0: the first of these that was measured; `ngram` is for texts what `gaussian` is for images."""
 
 ONE = "real"
 """The control at 1."""
@@ -18,15 +18,15 @@ ONE = "real"
 
 @dataclass(frozen=True)
 class Anchors:
-    r"""What two controls measure of one number on one dataset, and the score of a model between them.
+    r"""Two controls' values of one number on one dataset, and the score of a model between them.
 
-    :math:`s(d) = \log(d_0 / d) / \log(d_0 / d_1)`, with :math:`d_0` of the control at 0 and :math:`d_1` of the one at
-    1. It is below 0 for what is worse than the first and above 1 for what is better than the second, has no bounds, and
-    does not change with the unit of the number. All of the three must be above 0.
+    :math:`s(d) = \log(d_0 / d) / \log(d_0 / d_1)`, with :math:`d_0` from the control at 0 and :math:`d_1` from the one
+    at 1. It is below 0 for values worse than the first and above 1 for values better than the second, is unbounded, and
+    does not depend on the unit of the number. All three values must be above 0.
 
     Args:
-        zero: what the control at 0 measures.
-        one: what the control at 1 measures.
+        zero: value of the control at 0.
+        one: value of the control at 1.
         direction: whether `lower` or `higher` is better.
 
     Example:
@@ -45,12 +45,12 @@ class Anchors:
         if not (math.isfinite(self.zero) and math.isfinite(self.one)):
             return "one of its controls has no number"
         if min(self.zero, self.one) <= 0:
-            return "one of its controls is not above 0, where a logarithm ends"
+            return "one of its controls is not above 0, so it has no logarithm"
         better = self.one < self.zero if self.direction == "lower" else self.one > self.zero
         return None if better else "the control at 1 is not better than the one at 0"
 
     def score(self, value: float) -> float:
-        """Return the score of a value; NaN where it is not above 0, infinite, or where the anchors have a `fault`."""
+        """Return the score of a value; NaN where it is infinite or not above 0, or where the anchors have a `fault`."""
         if self.fault or not 0 < value < math.inf:
             return math.nan
-        return math.log(self.zero / value) / math.log(self.zero / self.one) + 0.0  # of -0.0, 0
+        return math.log(self.zero / value) / math.log(self.zero / self.one) + 0.0  # turns -0.0 into 0

@@ -1,4 +1,4 @@
-"""A record's bytes to its document, and whether its checksum fits: by the fast JSON library where that is sure."""
+"""From a record's bytes to its document and whether its checksum matches: by the fast JSON library where it is safe."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from genbench.records.identity import canonical
 
 __all__ = ["checksum", "signed"]
 
-# The one JSON text of a record has numbers as Python writes them: orjson has 0.00002 for 2e-05, 1e-7 for 1e-07 and 1e16
-# for 1e+16. Each pattern begins with what is rare, for it is sought in every record.
+# The canonical JSON text of a record has numbers as Python writes them: orjson has 0.00002 for 2e-05, 1e-7 for 1e-07
+# and 1e16 for 1e+16. Each pattern begins with its rarest part, because every record is searched for it.
 _SMALL = re.compile(rb"0\.0000(?<=[:,\[-]0\.0000)\d+(?=[,}\]])")
 _EXPONENT = re.compile(rb"e-?\d+(?=[,}\]])")
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
@@ -27,15 +27,15 @@ def checksum(document: Mapping[str, Any]) -> str:
 
 
 def signed(content: bytes) -> tuple[dict[str, Any], bool]:
-    """Return the document that a record's file holds, and whether its checksum fits.
+    """Return the document in a record's file, and whether its checksum matches.
 
-    orjson is several times as fast as the standard library, but knows no NaN, no infinity and no half of a surrogate
-    pair, and reads a whole number beyond 64 bits as a float. So what it read counts only if the checksum, which the
-    standard library made, fits what it writes of it; all else goes the slow way, and a record is accepted or refused
-    as if that were the only one.
+    orjson is several times as fast as the standard library, but supports neither NaN, infinity nor lone surrogates, and
+    reads integers beyond 64 bits as floats. Its result is therefore accepted only if the checksum, which the standard
+    library computed, matches what orjson writes for it; everything else goes the slow way, and a record is accepted or
+    refused as if that were the only one.
 
     Raises:
-        ValueError, AttributeError, KeyError, TypeError, RecursionError: it is no record.
+        ValueError, AttributeError, KeyError, TypeError, RecursionError: it is not a record.
     """
     try:
         document = orjson.loads(content)
@@ -44,15 +44,16 @@ def signed(content: bytes) -> tuple[dict[str, Any], bool]:
         if hashlib.sha256(text).hexdigest() == document["sha256"]:
             return document, True
     except (ValueError, AttributeError, KeyError, TypeError):
-        pass  # for the slow way to say
+        pass  # the slow way reports the reason
     document = json.loads(content.decode("utf-8"))
     return document, bool(document["sha256"] == checksum(document))
 
 
 def _as_python(text: bytes) -> bytes:
-    """Return a JSON text of orjson with its numbers as Python writes them.
+    """Return a JSON text from orjson with its numbers as Python writes them.
 
-    What looks like a number within a string is changed too; then the checksum does not fit, and the slow way is taken.
+    Anything in a string that looks like a number is changed too; then the checksum does not match, and the slow way is
+    taken.
     """
     if b"0.0000" in text:
         text = _SMALL.sub(lambda found: repr(float(found[0])).encode(), text)

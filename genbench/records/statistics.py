@@ -31,8 +31,8 @@ Direction = Literal["lower", "higher"]
 class Summary:
     """A mean over training seeds with the half-width of its interval.
 
-    `half_width` is None for fewer than two values: one seed says nothing about the next. `missing` counts the values
-    that were given but are no number (None, NaN or infinite); they are in neither `mean` nor `n`.
+    `half_width` is None for fewer than two values: one seed says nothing about the next. `missing` counts the given
+    values that are not numbers (None, NaN or infinite); they enter neither `mean` nor `n`.
     """
 
     mean: float
@@ -63,13 +63,13 @@ class Difference:
 
 
 def is_resolved(p_holm: float | None) -> bool:
-    """Return whether a corrected p-value tells two apart at the 5% level; None, of no test, does not."""
+    """Return whether a corrected p-value resolves two at the 5% level; None, where there is no test, does not."""
     return p_holm is not None and p_holm < 1 - LEVEL
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The ranks, from `best` to `worst`, that the data leave to a model; one number where the two are equal."""
+    """The ranks, from `best` to `worst`, that the data allow for a model; a single number where the two are equal."""
 
     best: int
     worst: int
@@ -79,7 +79,7 @@ class Rank:
 
 
 def summarise(values: Iterable[float | None]) -> Summary:
-    r"""Return the mean of one value a training seed, and the half-width of its 95% interval.
+    r"""Return the mean of one value per training seed, and the half-width of its 95% interval.
 
     :math:`\bar x \pm t_{n-1,\,0.975}\, s / \sqrt n`, with s the sample standard deviation (ddof = 1). Valid for
     values that are independent and roughly normal over seeds; equal values give a half-width of 0.
@@ -121,11 +121,11 @@ def difference(
 ) -> Difference:
     """Return first minus second over training seeds, with its 95% interval and two-sided p-value.
 
-    The same seeds of the same model are compared seed by seed (paired t, n − 1 degrees of freedom), which takes out
-    what a seed does to both. All else is compared as independent (Welch's t, or Banerjee's interval for very unequal
-    numbers of seeds: `independent_half_width`): a seed has nothing in common between two models but the order of
-    batches, so pairing them would only lose degrees of freedom. Values that are no number are left out. Where nothing
-    varies, a difference of exactly 0 has p = 1, any other p = 0.
+    The same seeds of the same model are compared seed by seed (paired t, n − 1 degrees of freedom), which removes what
+    a seed does to both. Everything else is compared as independent (Welch's t, or Banerjee's interval for very unequal
+    numbers of seeds: `independent_half_width`): two models share only the order of batches under a seed, so pairing
+    them would merely lose degrees of freedom. Values that are not numbers are left out. Where nothing varies, a
+    difference of exactly 0 has p = 1, any other p = 0.
 
     Example:
         >>> difference({0: 5.0, 1: 6.0, 2: 7.0}, {0: 1.0, 1: 2.5, 2: 2.0}).paired
@@ -152,7 +152,7 @@ def difference(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for their number, which keeps the chance of any false claim below the level.
+    """Return the p-values corrected for their number, which keeps the probability of any false claim below the level.
 
     The k-th smallest of m (from 0) becomes the largest of (m − j) p_j over j ≤ k, at most 1. Valid whatever the
     dependence between the tests.
@@ -174,7 +174,7 @@ def pairwise(values: Mapping[str, Mapping[int, float]]) -> list[Difference]:
     """Return the difference of every pair of models, Holm-corrected over the pairs that have a p-value.
 
     Args:
-        values: model -> training seed -> number. All of one recipe: the caller sees to that.
+        values: model -> training seed -> number. All from one recipe: the caller ensures that.
     """
     pairs = [difference(values[a], values[b], (a, b), same_model=False) for a, b in itertools.combinations(values, 2)]
     corrected = iter(holm([pair.p for pair in pairs if pair.p is not None]))
@@ -184,13 +184,13 @@ def pairwise(values: Mapping[str, Mapping[int, float]]) -> list[Difference]:
 def ranks(
     values: Mapping[str, Mapping[int, float]], direction: Direction, pairs: Sequence[Difference] | None = None
 ) -> dict[str, Rank | None]:
-    """Return for each model the ranks that the data leave to it, or None where nothing can be said.
+    """Return for each model the ranks that the data allow, or None where nothing can be said.
 
     Over the m models with at least two seeds, a model's best rank is 1 + the number of models that are better than it
-    after Holm, its worst m − the number that are worse. With family-wise probability of 95%, all true ranks lie in
-    these ranges. Models that no pair tells apart so share their ranks: 1–2, 1–2, 3. A range is needed, one number
-    will not do: of three models where only the outer two are resolved, the middle one may be first or last (1–2, 1–3,
-    2–3). One seed, or a single model, is not ranked.
+    after Holm, its worst is m − the number that are worse. With a family-wise probability of 95%, all true ranks lie in
+    these ranges. Models that no pair resolves therefore share their ranks: 1–2, 1–2, 3. A range is needed, a single
+    number is not enough: of three models where only the outer two are resolved, the middle one may be first or last
+    (1–2, 1–3, 2–3). One seed, or a single model, is not ranked.
 
     Mogstad, Romano, Shaikh & Wilhelm (2024), Inference for ranks with applications to mobility across neighbourhoods
     and academic achievement across countries, https://doi.org/10.1093/restud/rdad006
@@ -198,7 +198,7 @@ def ranks(
     Args:
         values: model -> training seed -> number. No controls: they anchor a table and do not compete.
         direction: whether `lower` or `higher` is better.
-        pairs: what `pairwise(values)` returned, where it is known already.
+        pairs: what `pairwise(values)` returned, if already known.
 
     Example:
         >>> values = {"gan": {0: 20.0, 1: 22.0, 2: 21.0}, "vae": {0: 90.0, 1: 91.0, 2: 92.5}}

@@ -1,4 +1,4 @@
-"""Where the studies of a benchmark lie beside its records, for what writes, reads and reports them."""
+"""Where the studies of a benchmark are stored next to its records, for the code that writes, reads and reports them."""
 
 __all__ = ["FOLDER", "RESULTS"]
 

@@ -12,21 +12,21 @@ from genbench.config.target import Target
 
 __all__ = ["MEASURES", "ToTarget", "first_met", "performance_ratios", "share_within", "time_to_target"]
 
-MEASURES = ("step", "items", "elapsed_s", "flops")  # of a point of a curve: what may be counted until a target is met
+MEASURES = ("step", "items", "elapsed_s", "flops")  # fields of a curve's point that can be counted up to a target
 
 Point = Mapping[str, Any]
 
 
 def first_met(curve: Iterable[Point], target: Target, real: float | None = None) -> Point | None:
-    """Return the first point at which a curve meets the target; None where it never does.
+    """Return the first point at which a curve meets the target; None if it never does.
 
-    The first, although the curve may turn back: what is asked is how long it takes until the model is good enough. It
-    is known up to the distance of two evaluations, and lies after the one before.
+    The first, even if the curve later turns back: the question is how long it takes until the model is good enough. It
+    is known up to the distance between two evaluations, and lies after the previous one.
 
     Args:
         curve: points in the order of training, some with `numbers`.
-        target: what is to be met.
-        real: what the control `real` scores at the same count, for a target that is a ratio to it.
+        target: the target to meet.
+        real: the score of the control `real` at the same count, for a target that is a ratio to it.
     """
     unit = real if target.is_ratio else 1.0
     return next((point for point in curve if target.is_met(_value(point, target.number) / (unit or math.nan))), None)
@@ -34,12 +34,12 @@ def first_met(curve: Iterable[Point], target: Target, real: float | None = None)
 
 @dataclass(frozen=True)
 class ToTarget:
-    """How long a model takes to its target, over training seeds.
+    """How long a model takes to reach its target, over training seeds.
 
     Args:
-        seeds: that were trained or failed on the way.
+        seeds: number of seeds that were trained or failed on the way.
         met: how many of them met the target.
-        median: measure -> median over all seeds, a miss infinite; None where a point does not say it.
+        median: measure -> median over all seeds, a miss counting as infinite; None where a point lacks the measure.
     """
 
     seeds: int
@@ -50,22 +50,22 @@ class ToTarget:
 def time_to_target(
     curves: Sequence[Sequence[Point]], target: Target, real: float | None = None, failed: int = 0
 ) -> ToTarget | None:
-    """Return the medians over seeds of what each needs to meet the target, a seed that never does taken as infinite.
+    """Return the medians over seeds of what each needs to meet the target; a seed that never does counts as infinite.
 
-    So a model that is quick when it succeeds and often fails gains nothing by its failures. Of an even number of seeds
-    it is the mean of the middle two, infinite where one of them is.
+    A model that is quick when it succeeds but often fails therefore gains nothing by its failures. For an even number
+    of seeds the median is the mean of the middle two, infinite if one of them is.
 
     Dahl et al. 2023, Benchmarking neural network training algorithms, §4, https://arxiv.org/abs/2306.07179; Mattson
     et al. 2020, MLPerf training benchmark, https://arxiv.org/abs/1910.01500
 
     Args:
-        curves: one a seed. Those that never hold the number are left out: of them nothing is known.
-        target: what is to be met.
-        real: as `first_met` takes it.
-        failed: seeds whose training failed, which are misses.
+        curves: one per seed. Those that never contain the number are left out: nothing is known about them.
+        target: the target to meet.
+        real: as in `first_met`.
+        failed: number of seeds whose training failed; they count as misses.
 
     Returns:
-        None where there are curves and none holds the number, where there is nothing, or the ratio has no `real`.
+        None where there are curves but none contains the number, where there is nothing, or the ratio has no `real`.
 
     Example:
         >>> curves = [[{"step": step, "numbers": {"fd": 100 / step}} for step in (10, 20, 30)] for _ in range(3)]
@@ -84,17 +84,17 @@ def time_to_target(
 
 
 def performance_ratios(times: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    r"""Return model -> its times over the least of all models on the same problem, ascending.
+    r"""Return model -> its times over the smallest of all models on the same problem, ascending.
 
     :math:`r_{p,s} = t_{p,s} / \min_s t_{p,s}`, infinite where the model did not meet the target, and so for all where
     none did. The share of the ratios up to τ, :math:`\rho_s(\tau)`, is the performance profile: at τ = 1 how often a
-    model is the fastest, for large τ how often it gets there at all.
+    model is the fastest, for large τ how often it meets the target at all.
 
     Dolan & Moré 2002, Benchmarking optimization software with performance profiles,
     https://doi.org/10.1007/s101070100263
 
     Args:
-        times: model -> one time a problem, the problems in one order; infinite where it failed.
+        times: model -> one time per problem, the problems in the same order; infinite where it failed.
 
     Example:
         >>> performance_ratios({"gan": [10.0, 30.0, math.inf], "vae": [20.0, 15.0, 5.0]})

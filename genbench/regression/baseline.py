@@ -1,4 +1,4 @@
-"""Counters of models at fixed shapes: counted in a fresh process, kept in a file, compared with exact words."""
+"""Counters of models at fixed shapes: counted in a fresh process, kept in a file, and compared exactly."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ BASELINE = Path("benchmarks/counters.json")  # from the root of the repository
 UPDATE = "genbench regress --update-counters"
 SCHEMA = 1
 SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (16,), (1, 256))  # of images, texts and clips
-BATCH = 16  # what a step calls does not hang on it, and how long the counting takes does
-ROUNDING = {"python_bytes": 1024}  # closer than this is equal: the sizes of objects vary that much between runs
-# Which versions a counter hangs on beside the code; where they differ from the baseline's it is not compared.
+BATCH = 16  # the calls of a step do not depend on it, but the time to count them does
+ROUNDING = {"python_bytes": 1024}  # smaller differences count as equal: object sizes vary that much between runs
+# Versions on which a counter depends, besides the code; where they differ from the baseline's it is not compared.
 ON_TORCH = ("operator_calls", "peak_bytes", "kernels", "synchronisations", "graphs", "graph_breaks", "recompilations")
 ON_PYTHON = ("python_calls", "python_bytes")  # and on torch
 
@@ -41,7 +41,7 @@ Counts = dict[str, dict[str, dict[str, Any]]]  # model -> shape -> counter -> va
 
 @dataclass(frozen=True)
 class Moved:
-    """One counter of one model that is not what it was; None where a side lacks it."""
+    """One counter of one model that has changed; None where one side lacks it."""
 
     model: str
     shape: str
@@ -56,36 +56,36 @@ class Moved:
 
 
 def versions(process: Process) -> dict[str, str]:
-    """Return the versions that counters hang on: torch's without a build's suffix, Python's without the last part."""
+    """Return the versions on which counters depend: torch's without build suffix, Python's without the patch level."""
     torch = str(process.ask("hello")["torch"]).partition("+")[0]
     return {"torch": torch, "python": ".".join(platform.python_version_tuple()[:2])}
 
 
 def count_models(process: Process, models: Sequence[str], show: Callable[[str], None]) -> Counts:
-    """Count a training step of each model at each of the shapes that it takes.
+    """Count one training step of each model at each of the shapes that it accepts.
 
     Raises:
-        InputError: a model is not there, does not run, or takes none of the shapes.
+        InputError: a model is missing, does not run, or accepts none of the shapes.
     """
     counts: Counts = {model: {} for model in models}
-    # All plain ones first: what compiling leaves in a process changes the interpreter's calls of later steps.
+    # All uncompiled ones first: what compiling leaves in a process changes the interpreter's calls in later steps.
     for compiled in (False, True):
         for model in models:
             refusal = ""
             taken = [shape for shape in SHAPES if "x".join(map(str, shape)) in counts[model]]
-            for shape in taken[:1] if compiled else SHAPES:  # what is compiled hangs little on the shape
+            for shape in taken[:1] if compiled else SHAPES:  # compilation hardly depends on the shape
                 show(f"counting {process.name}: {model}{' compiled' if compiled else ''}")
                 answer = process.ask("count", model=model, shape=shape, batch=BATCH, compiled=compiled)
                 refusal = answer.get("refused", refusal)
                 if "counts" in answer:
                     counts[model].setdefault("x".join(map(str, shape)), {}).update(answer["counts"])
             if not counts[model]:
-                raise InputError(f"{process.name}: {model} takes none of the shapes that are counted: {refusal}")
+                raise InputError(f"{process.name}: {model} accepts none of the shapes that are counted: {refusal}")
     return counts
 
 
 def compare(was: Counts, now: Counts, skip: Sequence[str] = ()) -> list[Moved]:
-    """Return every counter that moved, models and shapes that only one side has among them.
+    """Return every counter that moved, including models and shapes that only one side has.
 
     Args:
         skip: counters that are not compared.
@@ -105,7 +105,7 @@ def compare(was: Counts, now: Counts, skip: Sequence[str] = ()) -> list[Moved]:
 
 
 def not_compared(baseline: Mapping[str, Any], here: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
-    """Return the counters that a baseline of other versions says nothing of, and a line that says so, or ""."""
+    """Return the counters that a baseline from other versions cannot check, and a line that says so, or ""."""
     stored = {name: baseline[name] for name in here}
     skip: tuple[str, ...]
     if stored["torch"] != here["torch"]:
@@ -115,31 +115,31 @@ def not_compared(baseline: Mapping[str, Any], here: Mapping[str, str]) -> tuple[
     else:
         return (), ""
     return skip, (
-        f"the baseline is of {what} {stored[what]} and this is {what} {here[what]}: not compared: {', '.join(skip)}"
+        f"the baseline is for {what} {stored[what]}, this is {what} {here[what]}; not compared: {', '.join(skip)}"
     )
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a baseline file; raise `InputError` where it is none, or of a schema that this version does not know."""
+    """Read a baseline file; raise `InputError` if it is not one, or has a schema that this version does not know."""
     try:
         baseline: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if baseline["schema"] == SCHEMA and {"torch", "python", "counts"} <= baseline.keys():
             return baseline
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; make it with: {UPDATE}") from error
+        raise InputError(f"{path}: cannot be read: {error.strerror}; create it with: {UPDATE}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no baseline of counters; make it again with: {UPDATE}") from error
-    raise InputError(f"{path} has schema {baseline['schema']}, this version reads {SCHEMA}; make it with: {UPDATE}")
+        raise InputError(f"{path} is not a baseline of counters; recreate it with: {UPDATE}") from error
+    raise InputError(f"{path} has schema {baseline['schema']}, this version reads {SCHEMA}; recreate it with: {UPDATE}")
 
 
 def write(path: Path, counts: Counts, here: Mapping[str, str]) -> None:
-    """Write a baseline file, the same bytes for the same counts."""
+    """Write a baseline file; the same counts give the same bytes."""
     document = {"schema": SCHEMA, **here, "batch": BATCH, "counts": counts}
     atomic.write_text(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
 def steady(before: Counts, now: Counts) -> Counts:
-    """Return `now` with what varies between runs as it was `before`, so that a file's diff shows only what moved."""
+    """Return `now` with run-to-run variation reset to `before`, so that a file's diff shows only real changes."""
     return {
         model: {
             shape: {

@@ -1,4 +1,4 @@
-"""Gets the source of a revision into a folder of its own, and finds the distributions and models in it."""
+"""Checks out a revision's source into its own folder, and finds the distributions and models in it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from genbench.errors import InputError
 
 __all__ = ["Distribution", "checked_out", "commit_of", "distributions", "models_of", "repository"]
 
-GROUP = "genbench"  # of entry points, and the name of the core's own distribution
+GROUP = "genbench"  # the entry-point group, and the name of the core distribution
 
 
 def repository(folder: Path) -> Path:
-    """Return the root of the git repository that `folder` is in; raise `InputError` where there is none."""
+    """Return the root of the git repository that contains `folder`; raise `InputError` where there is none."""
     try:
         answer = _git(folder, "rev-parse", "--show-toplevel")
     except FileNotFoundError as error:
-        raise InputError("git is not installed, and revisions are taken from it") from error
+        raise InputError("git is not installed, but revisions are taken from it") from error
     if answer.returncode:
         raise InputError(f"{folder} is not in a git repository; run this where the revisions to compare are")
     return Path(answer.stdout.strip())
@@ -41,10 +41,10 @@ def commit_of(root: Path, revision: str) -> str:
 
 @contextlib.contextmanager
 def checked_out(root: Path, revision: str | None, folder: Path) -> Iterator[Path]:
-    """Give `folder` holding the files of a revision, or of the working tree as it is now where `revision` is None.
+    """Yield `folder`, filled with the files of a revision, or of the current working tree where `revision` is None.
 
-    Nothing of the user's checkout is touched: a revision is a `git worktree`, which is taken away at the end; of the
-    working tree every file is copied that git does not ignore, changed or new.
+    The user's checkout is not touched: a revision is a `git worktree` that is removed at the end; from the working tree
+    every file that git does not ignore is copied, changed or new.
     """
     if revision is None:
         _copy_working_tree(root, folder)
@@ -60,7 +60,7 @@ def checked_out(root: Path, revision: str | None, folder: Path) -> Iterator[Path
 
 
 class Distribution:
-    """A folder with a pyproject.toml that holds genbench itself or models for it."""
+    """A folder whose pyproject.toml describes genbench itself or models for it."""
 
     def __init__(self, folder: Path, project: dict[str, Any], backend: str) -> None:
         self.folder = folder
@@ -72,11 +72,11 @@ class Distribution:
 def distributions(folder: Path) -> list[Distribution]:
     """Return the distributions in a source tree, genbench's own first: at its root, or up to two folders down.
 
-    Folders that `[tool.genbench] regress-exclude` in the root's pyproject.toml lists are left out: plugins that need
-    what is not installed everywhere.
+    Folders listed under `[tool.genbench] regress-exclude` in the root's pyproject.toml are left out: plugins whose
+    dependencies are not installed everywhere.
 
     Raises:
-        InputError: a pyproject.toml cannot be read, or none holds genbench or a model.
+        InputError: a pyproject.toml cannot be read, or none of them describes genbench or a model.
     """
     found = []
     excluded: set[Path] = set()
@@ -95,12 +95,12 @@ def distributions(folder: Path) -> list[Distribution]:
             backend = content.get("build-system", {}).get("build-backend", "setuptools.build_meta")
             found.append(Distribution(path.parent, project, backend))
     if not found:
-        raise InputError(f"no pyproject.toml here is that of genbench or has entry points of the group {GROUP!r}")
+        raise InputError(f"no pyproject.toml here describes genbench or has entry points of the group {GROUP!r}")
     return found
 
 
 def models_of(folder: Path) -> list[str]:
-    """Return the names of the models that the distributions in a source tree offer."""
+    """Return the names of the models that the distributions in a source tree provide."""
     return sorted({name for distribution in distributions(folder) for name in distribution.models})
 
 
@@ -108,7 +108,7 @@ def _copy_working_tree(root: Path, folder: Path) -> None:
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout
     for name in filter(None, listed.split("\0")):
         source, target = root / name, folder / name
-        if source.is_file():  # a file that was deleted is listed until the deletion is committed
+        if source.is_file():  # a deleted file is listed until its deletion is committed
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
 

@@ -1,7 +1,7 @@
-"""When a slow-down is one: intervals over pairs of processes, the noise floor, and the verdict.
+"""When a slow-down is real: intervals over pairs of processes, the noise floor, and the verdict.
 
-A pair is a process of the base and one of the head that took turns; its number is the logarithm of head ÷ base, in
-seconds a step. A second process of the base takes turns with them, and what it shows beside the first is noise.
+A pair is one process of the base and one of the head that took turns; its number is the logarithm of head ÷ base, in
+seconds per step. A second process of the base takes turns with them, and its difference from the first is noise.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["LEAST_PAIRS", "Estimate", "Judgement", "Timing", "Verdict", "estimat
 
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 Verdict = Literal["slower", "not slower", "cannot tell"]
-LEVEL = 0.95  # of the two-sided interval that is shown; its lower bound alone errs half as often as the two
+LEVEL = 0.95  # of the two-sided interval that is shown; its lower bound alone errs half as often as the two together
 LEAST_PAIRS = 8
 RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What the pairs of one model gave: `head` ÷ base, and `same`, the base's second process ÷ its first, as logs."""
+    """The result of one model's pairs: `head` ÷ base, and `same`, the base's second process ÷ its first, as logs."""
 
     head: tuple[float, ...]
     same: tuple[float, ...]
@@ -44,7 +44,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the times of one model say; `limit` is the ratio that the interval's lower bound would have to pass."""
+    """What the times of one model say; `limit` is the ratio that the interval's lower bound must exceed."""
 
     estimate: Estimate
     floor: Estimate
@@ -57,8 +57,8 @@ def estimate(log_ratios: Sequence[float]) -> Estimate:
     r"""Return the geometric mean ratio, and its interval by the bootstrap-t over pairs.
 
     :math:`\bar x - t^*_{0.975}\, s/\sqrt n` to :math:`\bar x - t^*_{0.025}\, s/\sqrt n`, with :math:`t^*` the
-    quantiles of the studentised mean over resamples. The plain percentile bootstrap is too narrow for so few pairs: for
-    8 normal values it covers 90% where it says 95%.
+    quantiles of the studentised mean over resamples. The plain percentile bootstrap is too narrow for so few pairs:
+    for 8 normal values it covers 90% instead of 95%.
 
     Efron & Tibshirani (1993), An introduction to the bootstrap, section 12.5. https://doi.org/10.1201/9780429246593
     """
@@ -83,15 +83,15 @@ def p_above(log_ratios: Sequence[float], limit: float) -> float:
 
 
 def judge(timings: Sequence[Timing], threshold: float) -> list[Judgement]:
-    """Judge the models of one run, Holm-corrected over those that the machine can tell about.
+    """Judge the models of one run, Holm-corrected over those on which the machine can decide.
 
     Args:
-        timings: one a model.
+        timings: one per model.
         threshold: the slow-down that matters, such as 0.05.
 
     Returns:
-        "cannot tell" where the noise floor, the farther end of the interval of base ÷ base, is above the threshold;
-        "slower" where the corrected lower bound of head ÷ base is above both; else "not slower".
+        "cannot tell" where the noise floor, the farther end of the interval of base ÷ base, exceeds the threshold;
+        "slower" where the corrected lower bound of head ÷ base exceeds both; else "not slower".
     """
     floors = [estimate(timing.same) for timing in timings]
     noise = [max(floor.high, 1 / floor.low) - 1 for floor in floors]
@@ -119,7 +119,7 @@ def _moments(log_ratios: Sequence[float]) -> tuple[Values, float, float]:
 
 @functools.lru_cache(maxsize=64)
 def _studentised(values: tuple[float, ...]) -> Values:
-    """Return the studentised means of resamples; a resample of one value over and over counts as infinitely far."""
+    """Return the studentised means of resamples; a resample that repeats one value counts as infinitely far."""
     # The seed is fixed: the same times give the same verdict.
     rows = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
     drawn = np.asarray(values)[rows]

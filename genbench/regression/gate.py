@@ -1,4 +1,4 @@
-"""`regress`: two revisions, counted and timed side by side, and what is to be said of them."""
+"""`regress`: two revisions, counted and timed side by side, and the verdict."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Request:
     Args:
         repository: its root.
         base: a revision.
-        head: a revision, or None for the working tree as it is now.
-        models: names; none takes those that the repository's distributions offer at both revisions.
-        pairs: of fresh processes, at least 8.
+        head: a revision, or None for the current working tree.
+        models: names; if empty, the models that the repository's distributions provide at both revisions.
+        pairs: number of pairs of fresh processes, at least 8.
         threshold: the slow-down that matters, such as 0.05.
         seconds: of steps, for each model and process.
         shape: (C, H, W) of the images, or (L,) of the texts, that are timed.
-        batch: training images a step.
+        batch: training images per step.
     """
 
     repository: Path
@@ -60,7 +60,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Row:
-    """What the times of one model came to; `confirming` is the second run's judgement of a suspect."""
+    """The outcome of one model's timing; `confirming` is the second run's judgement of a suspect."""
 
     case: Case
     judgement: Judgement
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """Everything that the gate found: the counters that moved, which of them nobody explained, and the times."""
+    """Everything that the gate found: the counters that moved, which of them are unexplained, and the times."""
 
     base: str
     head: str
@@ -91,7 +91,7 @@ def regress(request: Request, show: Show) -> Result:
     """Compare two revisions: the counters first, then the times.
 
     Args:
-        show: takes lines on how far it is.
+        show: called with progress lines.
 
     Raises:
         InputError: not a repository, no such revision or model, or a revision that does not install or run.
@@ -129,7 +129,7 @@ def _models(request: Request, trees: Sequence[Path]) -> tuple[list[str], list[st
         spec = ModelSpec.parse(model)
         name = spec.name.rpartition(":")[2]
         if name not in {*base, *head}:
-            finding.find(spec)  # no part of the repository, so the same on both sides: what runs it may differ
+            finding.find(spec)  # not part of the repository, so the same on both sides: what runs it may differ
         elif name not in both:
             side = "head" if name in base else "base"
             raise InputError(f"model {name!r} is not in {side}: there is nothing to compare it with")
@@ -144,7 +144,7 @@ def _models(request: Request, trees: Sequence[Path]) -> tuple[list[str], list[st
 def _count(
     sides: Sides, models: Sequence[str], trees: Sequence[Path], titles: tuple[str, str], show: Show
 ) -> tuple[list[Moved], list[Moved], list[str]]:
-    """Count both sides; a counter that moved is explained by a baseline file of the head that says the same."""
+    """Count both sides; a counter that moved is explained if the head's baseline file has its new value."""
     with Process(titles[0], sides.base) as base, Process(titles[1], sides.head) as head:
         here = baseline.versions(head)
         counted = [baseline.count_models(process, models, show) for process in (base, head)]
@@ -155,7 +155,7 @@ def _count(
     skip, said = baseline.not_compared(stored[1], here)
     known = {model: stored[1]["counts"].get(model, {}) for model in models}
     wrong = {(one.model, one.shape, one.counter) for one in baseline.compare(known, counted[1], skip)}
-    if said:  # a baseline of other versions cannot be checked; that it was changed here has to do
+    if said:  # a baseline from other versions cannot be checked; it must suffice that it was changed here
         before = {model: stored[0]["counts"].get(model, {}) if stored[0] else {} for model in models}
         changed = {(one.model, one.shape, one.counter) for one in baseline.compare(before, known)}
         wrong |= {key for one in moved if (key := (one.model, one.shape, one.counter)) not in changed}
@@ -164,7 +164,7 @@ def _count(
 
 
 def _time(request: Request, sides: Sides, cases: Sequence[Case], show: Show) -> list[Row]:
-    """Time all models, and those that look slower once more, in processes and pairs of their own."""
+    """Time all models, and time those that look slower again, in separate processes and pairs."""
     first = _judged(request, sides, cases, show)
     suspects = [case for case in cases if first[case].verdict == "slower"]
     if suspects:

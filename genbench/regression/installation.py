@@ -1,4 +1,4 @@
-"""Installs the distributions of a source tree into a folder, beside those that are installed here."""
+"""Installs the distributions of a source tree into a folder, alongside those that are installed here."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["install"]
 
 
 def install(found: Sequence[Distribution], target: Path, name: str) -> None:
-    """Install distributions into the folder `target`, without what they depend on: both sides share that.
+    """Install distributions into the folder `target`, without their dependencies: both sides share those.
 
     Args:
         found: from `distributions`.
         target: a new folder; first on a process's path, it hides what is installed here.
-        name: what the error calls the revision.
+        name: the revision's name in the error.
 
     Raises:
-        InputError: pip failed; with the end of its log.
+        InputError: pip failed; includes the end of its log.
     """
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--no-compile"]
     if all(importlib.util.find_spec(distribution.backend.partition(".")[0]) for distribution in found):
-        command.append("--no-build-isolation")  # quick, and needs no network
+        command.append("--no-build-isolation")  # fast, and needs no network
     folders = [str(distribution.folder) for distribution in found]
     answer = subprocess.run(
         [*command, "--target", str(target), *folders], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -1,4 +1,4 @@
-"""`Process`: a fresh Python process that times and counts one installation, as its parent tells it to."""
+"""`Process`: a fresh Python process that times and counts one installation, on commands from its parent."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Process:
     """A worker on the code of one installation.
 
     Args:
-        name: what messages call it.
-        target: the folder that the revision's distributions are installed in; None takes what is installed here.
+        name: its name in messages.
+        target: the folder in which the revision's distributions are installed; None uses those installed here.
 
     Raises:
-        InputError: from any call, when the process dies or its code cannot do what is asked.
+        InputError: from any call, when the process dies or its code cannot do what is requested.
     """
 
     def __init__(self, name: str, target: Path | None) -> None:
         self.name = name
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            # -P: the folder of the worker is no place to import from.
+            # -P: nothing may be imported from the worker's own folder.
             [sys.executable, "-P", str(WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -53,9 +53,9 @@ class Process:
         return self.receive()
 
     def send(self, do: str, **arguments: Any) -> None:
-        """Send a command; `receive` takes its answer, so that several processes can work at once."""
+        """Send a command; `receive` returns its answer, so that several processes can work at once."""
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # `receive` tells why
+        with contextlib.suppress(BrokenPipeError):  # `receive` reports why
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()
 
@@ -92,16 +92,16 @@ class Process:
 
 
 def tail(text: str) -> str:
-    """Return the last lines of a log, each moved in by two spaces."""
+    """Return the last lines of a log, each indented by two spaces."""
     return "\n".join(f"  {line}" for line in text.splitlines()[-TAIL_LINES:])
 
 
 def _environment(target: Path | None) -> Mapping[str, str]:
     own = dict(os.environ)
     if target is not None:
-        # First on the path, so it hides what is installed here; what was on the path before, such as a plugin that is
-        # no part of the repository, stays behind it.
+        # First on the path, so it hides what is installed here; what was on the path before, such as a plugin from
+        # outside the repository, stays behind it.
         own["PYTHONPATH"] = os.pathsep.join([str(target), *filter(None, [own.get("PYTHONPATH")])])
-    # One thread of torch repeats best.
+    # Times repeat best with one torch thread.
     own |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return own

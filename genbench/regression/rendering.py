@@ -1,4 +1,4 @@
-"""What the gate found, as text, Markdown or plain values."""
+"""The gate's findings as text, Markdown or plain values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def as_table(result: Result) -> str:
 
 
 def as_markdown(result: Result) -> str:
-    """Return the same for the summary of a CI job."""
+    """Return the same as Markdown, for the summary of a CI job."""
     rows = [HEADER, ("---",) * len(HEADER), *(_cells(row) for row in result.rows)]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     counters = [f"- {line}" for line in _counters(result)]
@@ -97,11 +97,11 @@ def _ending(result: Result) -> list[str]:
     blind = [str(row.case) for row in result.rows if row.judgement.verdict == "cannot tell"]
     if blind:
         lines.append(
-            f"this machine cannot tell the times of {', '.join(blind)}: its noise floor is above the threshold, "
-            "so the counters alone decide"
+            f"this machine cannot tell the times of {', '.join(blind)} apart: its noise floor is above the threshold, "
+            "so only the counters decide"
         )
     if result.unexplained:
-        lines.append(f"counters moved that head's baseline does not explain; if they are meant to: {UPDATE}")
+        lines.append(f"counters moved that head's baseline does not explain; if this is intended: {UPDATE}")
     slower = [str(row.case) for row in result.rows if row.regressed]
     lines.append(f"REGRESSION: {', '.join(slower) or 'counters'}" if result.regressed else "no regression")
     return lines

@@ -16,16 +16,16 @@ from genbench.regression.process import Process
 
 __all__ = ["Case", "Sides", "log_ratios", "measure", "take_turns"]
 
-TURN_S = 0.002  # or one step: as fine as turns can be without the handing over taking more than they do
+TURN_S = 0.002  # or one step: as short as turns can be before the handover costs more than they do
 WINDOW_S = 0.0005  # or one step; short, so that most are not interrupted
-SETTLING_S = 0.01  # a step longer than this has filled the caches long before its end
+SETTLING_S = 0.01  # a step longer than this has filled the caches long before it ends
 LEAST_ROUNDS, MOST_ROUNDS = 12, 96
 SECONDS = 1.2
 Show = Callable[[str], None]
 
 
 class Answering(Protocol):
-    """What takes turns: a `Process`, or what stands for one."""
+    """Anything that takes turns: a `Process`, or a stand-in for one."""
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]: ...
 
@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Sides:
-    """The folders that the two revisions are installed in; None is what is installed here."""
+    """The folders in which the two revisions are installed; None means what is installed here."""
 
     base: Path | None
     head: Path | None
@@ -55,7 +55,7 @@ def measure(sides: Sides, cases: Sequence[Case], pairs: int, seconds: float, sho
 
     Args:
         seconds: of steps, for each case and process; a slow step takes longer, since there are at least 12 rounds.
-        show: takes a line on how far it is.
+        show: called with a progress line.
 
     Raises:
         InputError: a process died.
@@ -66,7 +66,7 @@ def measure(sides: Sides, cases: Sequence[Case], pairs: int, seconds: float, sho
         with contextlib.ExitStack() as stack:
             names = (("base", sides.base), ("base, second process", sides.base), ("head", sides.head))
             processes = [stack.enter_context(Process(name, target)) for name, target in names]
-            for process in processes:  # they import torch at the same time
+            for process in processes:  # they import torch concurrently
                 process.send("hello")
             for process in processes:
                 process.receive()
@@ -80,15 +80,15 @@ def measure(sides: Sides, cases: Sequence[Case], pairs: int, seconds: float, sho
 
 
 def take_turns(processes: Sequence[Answering], cases: Sequence[Case], seconds: float) -> list[list[float]]:
-    """Let processes take turns at the training loop, and return for each one its seconds a step, round by round.
+    """Let processes take turns at the training loop, and return each one's seconds per step, round by round.
 
-    All take the same steps. The orders of the rounds are every rotation and its mirror image, so that a drift slows all
-    alike, and each follows each as often.
+    All run the same steps. The orders of the rounds are every rotation and its mirror image, so that a drift slows all
+    equally, and each follows each other one equally often.
 
     Args:
-        processes: each is warm, alone, and idle while another has its turn.
+        processes: each is warm, runs nothing else, and is idle while another has its turn.
         cases: what each trains.
-        seconds: of steps in each process, about.
+        seconds: of steps in each process, approximately.
 
     Returns:
         Per process, per round, the median over the turn's windows.
@@ -112,12 +112,12 @@ def take_turns(processes: Sequence[Answering], cases: Sequence[Case], seconds: f
 def log_ratios(base: Sequence[float], same: Sequence[float], head: Sequence[float]) -> tuple[float, float]:
     """Return the logarithms of head ÷ base and of same ÷ base of one pair: medians over rounds.
 
-    The head is held against both processes of the base (their geometric mean), which leaves less noise, and noise that
-    has nothing in common with that of same ÷ base.
+    The head is compared with both processes of the base (their geometric mean), which leaves less noise, and noise that
+    is independent of that in same ÷ base.
 
     Args:
-        base: seconds a step, round by round, of the base's first process.
-        same: of its second.
+        base: seconds per step, round by round, of the base's first process.
+        same: of its second process.
         head: of the head.
     """
     logs = [tuple(math.log(seconds) for seconds in row) for row in zip(base, same, head, strict=True)]
@@ -128,7 +128,7 @@ def log_ratios(base: Sequence[float], same: Sequence[float], head: Sequence[floa
 
 
 def _cores() -> list[int | None]:
-    """Return the cores that the pairs are spread over; each pair has one, and so its processes the same neighbours."""
+    """Return the cores over which the pairs are spread; each pair has one, so its processes have equal neighbours."""
     if not hasattr(os, "sched_getaffinity"):  # not Linux
         return [None]
     return [*sorted(os.sched_getaffinity(0))]

@@ -1,4 +1,4 @@
-"""Writes the baseline of counters again, and says what moved."""
+"""Rewrites the baseline of counters, and reports what moved."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["count_installed", "update"]
 
 
 def count_installed(models: list[str], show: Callable[[str], None]) -> tuple[baseline.Counts, dict[str, str]]:
-    """Return the counts of installed models, from a fresh process, and the versions that they hang on."""
+    """Return the counts of installed models, from a fresh process, and the versions on which they depend."""
     with Process("what is installed", None) as process:
         return baseline.count_models(process, models, show), baseline.versions(process)
 
 
 def update(root: Path, show: Callable[[str], None]) -> list[str]:
-    """Count the repository's models as they are installed, write its baseline file, and return lines on what moved.
+    """Count the repository's models as installed here, write its baseline file, and return lines on what moved.
 
     Raises:
-        InputError: a model of the repository is not installed, or is not the repository's own.
+        InputError: a model of the repository is not installed, or the installed one is not the repository's own.
     """
     models = checkout.models_of(root) or sorted(finding.installed())
     offered = finding.installed()

@@ -1,8 +1,8 @@
 """The process that times and counts one revision: run by its path, with that revision's genbench on the path.
 
-It reads one JSON command a line on standard input and answers with one JSON line: what the parent asked for, or an
-`error`. `workload` and `counters` are those of this file's own genbench, whatever the revision, so both sides are
-measured alike.
+It reads one JSON command per line on standard input and answers with one JSON line: the requested result, or an
+`error`. `workload` and `counters` come from this file's own genbench, whatever the revision, so both sides are measured
+in the same way.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ WARM_UP_STEPS = 5
 
 
 def _own(room: str, name: str) -> ModuleType:
-    """Import a module of the genbench that this file belongs to, under a name that no revision has."""
+    """Import a module of the genbench that this file belongs to, under a name that no revision uses."""
     path = Path(__file__).parents[1] / room / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"genbench_measuring_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up here
+    sys.modules[spec.name] = module  # dataclasses look up their module here
     spec.loader.exec_module(module)
     return module
 
 
 def clocks() -> dict[str, Callable[[], float]]:
-    """Return clocks in seconds: the processor's time that this process took, and the wall's."""
+    """Return clocks in seconds: this process's CPU time, and the wall clock."""
     return {"cpu": time.process_time, "wall": time.perf_counter}
 
 
@@ -54,7 +54,7 @@ class Worker:
             return _own("regression", "workload")
         except ImportError as error:
             raise RuntimeError(
-                f"its genbench has another contract for plugins ({error}), so the two revisions cannot take the same "
+                f"its genbench has another contract for plugins ({error}), so the two revisions cannot run the same "
                 "steps; compare with a revision from after that change"
             ) from error
 
@@ -80,7 +80,7 @@ class Worker:
         return {}
 
     def do_prepare(self, key: str, model: str, shape: list[int], batch: int) -> dict[str, Any]:
-        """Build and warm up a workload, and tell its seconds a step."""
+        """Build and warm up a workload, and return its seconds per step."""
         workload = self.workload.workload_for(model, shape, batch)
         timer = self.workload.Timer(clocks(), workload.device)
         workload.train(1, WARM_UP_STEPS, timer)
@@ -90,9 +90,9 @@ class Worker:
         return {"seconds_per_step": min(seconds[1:]) / WARM_UP_STEPS, "root": str(workload.plugin.found.root())}
 
     def do_time(self, key: str, windows: int, steps: int, settle: int) -> dict[str, Any]:
-        """Run the training loop for some windows, and give each one's seconds by each clock, after steps to settle."""
+        """After `settle` steps, run the training loop for some windows, and return each one's seconds by each clock."""
         workload = self.prepared[key]
-        workload.train(1 if settle else 0, settle, time.perf_counter)  # finds the caches full of another's data
+        workload.train(1 if settle else 0, settle, time.perf_counter)  # the caches still hold another's data
         timer = self.workload.Timer(clocks(), workload.device)
         workload.train(windows, steps, timer)
         return {"seconds": timer.windows}
@@ -102,11 +102,11 @@ class Worker:
         return {}
 
     def do_count(self, model: str, shape: list[int], batch: int, compiled: bool) -> dict[str, Any]:
-        """Count a training step; of a compiled model, what compilation came to. A model may refuse the shape."""
+        """Count a training step; for a compiled model, count the compilation. A model may refuse the shape."""
         try:
             workload = self.workload.workload_for(model, shape, batch, compile_backend="eager" if compiled else None)
         except Exception as refusal:
-            # By name, since the revision that is measured has its own class of it.
+            # By name, since the measured revision has its own class for it.
             if not isinstance(refusal, ValueError) and type(refusal).__name__ != "Unsuitable":
                 raise
             return {"refused": str(refusal)}
@@ -116,14 +116,14 @@ class Worker:
 
 
 def main() -> None:
-    # What a plugin prints goes to the log; only answers go to the parent.
+    # A plugin's output goes to the log; only answers go to the parent.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     worker = Worker()
     for line in sys.stdin:
         try:
             found = worker.answer(json.loads(line))
-        except Exception as error:  # the parent tells what became of any of them
+        except Exception as error:  # the parent reports any of them
             traceback.print_exc()
             found = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(found) + "\n")

@@ -1,6 +1,6 @@
 """One model at one fixed shape, ready to step: what `counters` counts, and what benchmarks and `regress` time.
 
-`regress` runs this file with the genbench of another revision beside it, so it uses no more of genbench than it must.
+`regress` runs this file alongside another revision's genbench, so it uses as little of genbench as possible.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ ITEMS = 4096  # an epoch of 64 batches: its shuffling is part of the loop, and r
 
 
 def random_split(shape: Sequence[int], count: int = ITEMS) -> Split:
-    """Return `count` items of noise with labels, the same each time: a clock does not see content.
+    """Return `count` items of noise with labels, the same each time: the content does not affect the timing.
 
     Args:
-        shape: of an item; it tells the kind.
-        count: how many.
+        shape: of an item; it determines the kind.
+        count: number of items.
     """
     kind = kind_of_shape(shape)
     generator = seeding.generator(0, "workload")
@@ -46,7 +46,7 @@ def random_split(shape: Sequence[int], count: int = ITEMS) -> Split:
 
 @dataclass
 class Workload:
-    """A built model with its batches. Steps go on where the last ones ended, as in one training."""
+    """A built model with its batches. Steps continue where the last ones ended, as in one training run."""
 
     plugin: Plugin
     model: Model
@@ -63,7 +63,7 @@ class Workload:
         return losses
 
     def train(self, windows: int, steps: int, timer: Callable[[], float]) -> None:
-        """Run the training loop for `windows` windows of `steps` steps; `timer` is read as the loop's clock."""
+        """Run the training loop for `windows` windows of `steps` steps; `timer` serves as the loop's clock."""
         schedule = Windows(None, None, 1, steps, self.progress.step + windows * steps)
         loop.train(self.plugin, self.model, self.batches, schedule, self.progress, clock=timer)
         self.progress.rows.clear()
@@ -71,11 +71,11 @@ class Workload:
 
 
 class Timer:
-    """A clock for the loop that notes both ends of each window in all of several clocks, the first the loop's own.
+    """A clock for the loop that records both ends of each window on several clocks, the first being the loop's own.
 
     Args:
-        clocks: each gives seconds from an arbitrary point.
-        device: its work is waited for before a clock is read.
+        clocks: each returns seconds from an arbitrary point.
+        device: is synchronised before a clock is read.
     """
 
     def __init__(self, clocks: Mapping[str, Callable[[], float]], device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Records in, pages out: `render` writes tables, figures and one Markdown page. Nothing here imports torch."""
+"""Turns records into a report: `render` writes tables, figures and the pages. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def render_directory(
     say: Callable[[str], None] = lambda line: None,
     watched: Watched | None = None,
 ) -> Path:
-    """Render the report of a benchmark's folder from its records alone; return the report's path.
+    """Render the report of a benchmark's folder from its records only; return the report's path.
 
-    A report that is current (`rendered.is_current`) is left as it is.
+    A report that is up to date (`rendered.is_current`) is not rendered again.
 
     Args:
-        directory: of the benchmark.
-        targets: what to report the time to; None takes those that its runs were given.
-        say: is given one line where what was noted about the last report cannot be used.
-        watched: what `report.html` says of a benchmark that still runs; such a report is always made.
+        directory: the benchmark's folder.
+        targets: what to report the time to; None takes the targets that its runs were given.
+        say: receives one line if the notes about the last report cannot be used.
+        watched: what `report.html` says about a benchmark that is still running; such a report is always rendered.
 
     Raises:
-        InputError: there are no records, or a target is given that no curve of theirs holds.
+        InputError: there are no records, or a target is given that none of their curves contains.
     """
     if watched is None and rendered.is_current(directory, targets, say):
         return directory / "report.md"
@@ -66,7 +66,7 @@ def render_directory(
 
 
 def render_again(directory: Path, targets: Sequence[Target] | None = None, watched: Watched | None = None) -> Path:
-    """Do what `render_directory` does where the report is not current, and note what it was made from."""
+    """Do what `render_directory` does for a report that is out of date, and note what it was made from."""
     made = rendered.Made(directory, targets)
     records = [record.data for record in stored_records(directory, made.records)]
     made.look(records)
@@ -81,7 +81,7 @@ def render_again(directory: Path, targets: Sequence[Target] | None = None, watch
     if watched is None:
         rendered.note(made)
     else:
-        (directory / rendered.NOTE).unlink(missing_ok=True)  # this page is not the one that is written of the end
+        (directory / rendered.NOTE).unlink(missing_ok=True)  # this page is not the final one
     return report
 
 
@@ -94,18 +94,18 @@ def render(
     replacing: Replacing = atomic.replacing,
     watched: Watched | None = None,
 ) -> Path:
-    """Write `report.md`, `report.html`, `results.csv`, `curves.csv` and `figures/*.png`; return the first one's path.
+    """Write `report.md`, `report.html`, `results.csv`, `curves.csv` and `figures/*.png`; return the path of the first.
 
-    Each file is written whole or not at all. The same records give the same bytes, in whatever order they come.
+    Each file is written atomically. The same records give the same bytes, whatever their order.
 
     Args:
-        directory: where the records' artifacts (`samples/`) lie; one that is missing is left out.
+        directory: holds the records' artifacts (`samples/`); missing ones are left out.
         records: as read from `records/*.json`, finished and failed.
-        command: what made them, for "How to reproduce"; built from the cells where it is not given.
-        missing: planned cells that have no record yet, as `missing_cells` gives them.
+        command: what produced them, for "How to reproduce"; derived from the cells if it is not given.
+        missing: planned cells that have no record yet, as returned by `missing_cells`.
         targets: what to report the time to.
-        replacing: writes each file.
-        watched: what `report.html` says of a benchmark that still runs.
+        replacing: used to write each file.
+        watched: what `report.html` says about a benchmark that is still running.
     """
     declare(recipe for record in records for recipe in record["recipes"].values())
     every = in_order(records)
@@ -133,7 +133,7 @@ def render(
 
 
 def _colours(made: Sequence[Section], several: Sequence[Across]) -> dict[str, Style]:
-    # The best first: where colours run out, it is the last ones that are grey.
+    # Best first: when colours run out, the last models are grey.
     names = [row.name for section in made for row in section.models]
     return styles([*names, *(model for found in several for model in found.outcomes)])
 

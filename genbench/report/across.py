@@ -1,4 +1,4 @@
-"""What stands across datasets: the models' scores on each, under one budget, and what has none and why."""
+"""Results across datasets: the models' scores on each, under one budget, and which have none and why."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ __all__ = ["DISTANCES", "Across", "Outcome", "Place", "across"]
 DISTANCES = ("fid", "fd_dinov2", "fad", "fd")
 """What is aggregated unless another number is named: the distance that a section is sorted by."""
 
-_OF_DATASET = frozenset({"extractor", "samples"})  # another on another dataset; its own recipe says which
+_OF_DATASET = frozenset({"extractor", "samples"})  # these may differ between datasets; each one's recipe records them
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one model on one dataset.
+    """The outcome of one model on one dataset.
 
     Args:
         values: training seed -> the number, as measured.
-        scores: training seed -> its score; without those that have none.
-        failed: seeds that have failed records alone.
-        finished: seeds that have a record of numbers.
-        unsuitable: why the model is not made for the data, where it says so.
+        scores: training seed -> its score; seeds without a score are omitted.
+        failed: number of seeds that have only failed records.
+        finished: number of seeds that have a record with numbers.
+        unsuitable: why the model does not support the data, if it says so.
     """
 
     values: Mapping[int, float] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Place:
-    """One dataset: its section, and the scale of its scores or why it has none."""
+    """One dataset: its section, and the scale of its scores, or why it has none."""
 
     name: str
     section: Section
@@ -72,10 +72,10 @@ class Across:
     """Models on datasets under one budget.
 
     Args:
-        budget: of all its cells.
+        budget: the budget of all cells.
         places: the datasets that have the number, by name.
-        conflicts: dataset -> the recipes, by id, under which its number was measured, where there are several.
-        outcomes: model -> dataset -> what came of it; a dataset that a model was not run on is missing.
+        conflicts: dataset -> the recipes, by id, under which its number was measured, if there are several.
+        outcomes: model -> dataset -> outcome; a dataset that a model was not run on is missing.
     """
 
     budget: str
@@ -85,17 +85,17 @@ class Across:
 
     @property
     def slug(self) -> str:
-        """How this budget's files begin."""
+        """The prefix of this budget's file names."""
         return f"aggregate.{slug(self.budget)}"
 
     @functools.cached_property
     def scored(self) -> tuple[Place, ...]:
-        """The datasets on which there are scores."""
+        """The datasets that have scores."""
         return tuple(place for place in self.places if any(self._strata(model, place.name) for model in self.outcomes))
 
     @functools.cached_property
     def scores(self) -> dict[str, Strata]:
-        """Model -> dataset -> scores by training seed, of the models that have any."""
+        """Model -> dataset -> scores by training seed, for the models that have any."""
         found = {
             model: {place.name: held for place in self.scored if (held := self._strata(model, place.name))}
             for model in self.outcomes
@@ -104,10 +104,11 @@ class Across:
 
     @functools.cached_property
     def shared(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The models of the main table, and the datasets that all of these have scores on.
+        """The models of the main table, and the datasets on which all of them have scores.
 
-        Those of the most cells, models times datasets, so that a model that was run on little costs no other its; of
-        equally many, those of the most models. At least two of each; empty where no two models share two datasets.
+        The selection has the most cells (models times datasets), so that a model that was run on few datasets does not
+        remove datasets from the others; ties go to more models. It has at least two of each, and is empty if no two
+        models share two datasets.
         """
         held = {model: frozenset(strata) for model, strata in self.scores.items()}
         sets = [one & other for one, other in itertools.combinations(held.values(), 2)]
@@ -125,24 +126,25 @@ class Across:
 
     @property
     def fault(self) -> str | None:
-        """Why nothing can be aggregated, as a sentence without its stop; None where something can."""
+        """Why nothing can be aggregated, as a sentence without its full stop; None if something can."""
         if len(self.places) < 2:
-            return f"only {', '.join(place.name for place in self.places) or 'no dataset'} has it, and it takes two"
+            return f"only {', '.join(place.name for place in self.places) or 'no dataset'} has it, and two are needed"
         if len(self.scored) < 2:
             said = "; ".join(f"{place.name}: {place.fault}" for place in self.places if place.fault)
             return f"fewer than two datasets have scores{f' ({said})' if said else ''}"
         if len(self.scores) < 2:
-            return f"only the model {next(iter(self.scores))} has scores, and it takes two"
-        return None if self.shared[0] else "no two models have scores on two datasets that they share"
+            return f"only the model {next(iter(self.scores))} has scores, and two are needed"
+        return None if self.shared[0] else "no two models have scores on two common datasets"
 
     def wins(self, models: Sequence[str]) -> dict[tuple[str, str], list[int]]:
-        """Return pair of these models -> datasets on which the first is better, neither, and the second.
+        """Return pair of these models -> number of datasets on which the first is better, neither is, and the second
+        is.
 
-        Better is what the dataset's own table calls so: resolved after Holm over its pairs of models.
+        "Better" is decided as in the dataset's own table: resolved after Holm over its pairs of models.
         """
         found: dict[tuple[str, str], list[int]] = {}
         for place in self.scored:
-            everyone = dict.fromkeys([*models, *self.outcomes])  # the table's own test counts all of its pairs
+            everyone = dict.fromkeys([*models, *self.outcomes])  # the table's own test corrects over all of its pairs
             held = {model: self.outcomes[model].get(place.name) for model in everyone}
             values = {model: outcome.values for model, outcome in held.items() if outcome}
             lower = quantity(place.number).direction == "lower"
@@ -160,11 +162,11 @@ class Across:
 
 
 def across(made: Iterable[Section], metric: str | None = None) -> list[Across]:
-    """Return what stands across the datasets, one a budget, the budget of most datasets first.
+    """Return the results across datasets, one per budget, starting with the budget that has the most datasets.
 
     Args:
-        made: the sections of records of one folder or of several.
-        metric: the number that is scored, by which the sections were made; else each one's main number, where that is a
+        made: the sections of the records of one or more folders.
+        metric: the number to score, by which the sections were built; by default each section's main number, if it is a
             distance (`DISTANCES`).
     """
     by_budget: dict[str, list[Section]] = {}
@@ -178,7 +180,7 @@ def across(made: Iterable[Section], metric: str | None = None) -> list[Across]:
 
 def _of_budget(budget: str, held: Sequence[Section], wanted: Sequence[str]) -> Across:
     by_data: dict[str, list[Section]] = {}
-    strays: dict[str, list[Section]] = {}  # of cells that lack the number, and so stand in a table by another
+    strays: dict[str, list[Section]] = {}  # of cells that lack the number and are therefore in a table by another one
     for section, name in zip(held, _dataset_names(held), strict=True):
         has = section.main is not None and section.main[0] in wanted
         (by_data if has else strays).setdefault(name, []).append(section)
@@ -192,7 +194,7 @@ def _of_budget(budget: str, held: Sequence[Section], wanted: Sequence[str]) -> A
 
 
 def _dataset_names(held: Iterable[Section]) -> list[str]:
-    """Return the name of each section's dataset; of two datasets of one name it says which."""
+    """Return the name of each section's dataset, extended if two datasets share a name."""
     known: dict[str, set[str]] = {}
     for section in held:
         known.setdefault(section.title[0], set()).add(str(section.dataset.get("fingerprint")))
@@ -224,7 +226,7 @@ def _outcomes(places: Iterable[Place], strays: Mapping[str, Sequence[Section]]) 
 
 
 def _with_stray(outcome: Outcome, row: Row) -> Outcome:
-    """Count the finished seeds of a row without the number; those that failed are counted already."""
+    """Count the finished seeds of a row without the number; failed seeds are already counted."""
     return replace(outcome, finished=outcome.finished + len(row.records))
 
 

@@ -1,4 +1,4 @@
-"""The figures of an aggregate: interquartile means beside performance profiles, scores by dataset, mean ranks."""
+"""The figures of an aggregate: interquartile means with performance profiles, scores by dataset, mean ranks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from genbench.report.standings import Standing, in_standing_order, mean_ranks
 __all__ = ["draw_across"]
 
 _POINTS = 201
-_MOST_PLACES = 40  # lines of one figure
+_MOST_PLACES = 40  # datasets in one figure
 
 
 def draw_across(
@@ -44,14 +44,14 @@ def draw_across(
     colours: Mapping[str, Style],
     replacing: Replacing = replacing,
 ) -> dict[str, str]:
-    """Draw what there is of one budget's aggregate into `directory`/figures; return kind -> file, relative to it.
+    """Draw the available figures of one budget's aggregate into `directory`/figures; return kind -> relative file.
 
     Args:
         directory: the page's folder.
-        found: what stands across its datasets.
+        found: the results across its datasets.
         made: its standings.
-        colours: of the models, by name.
-        replacing: writes each file.
+        colours: the models' colours, by name.
+        replacing: used to write each file.
     """
     if found.fault:
         return {}
@@ -108,7 +108,7 @@ def _draw_profiles(axis: Axes, found: Across, made: Sequence[Standing], colours:
 
 
 def _place_figure(found: Across, models: Sequence[str], colours: Mapping[str, Style]) -> Figure:
-    """Return each dataset as a line with the models' mean scores, their intervals beneath one another."""
+    """Return one line per dataset with the models' mean scores, their intervals one below another."""
     drawn = [model for model in models if model in found.scores][:MOST_LINES]
     places = found.scored[:_MOST_PLACES]
     names = [caption(place.name) for place in places]
@@ -147,7 +147,7 @@ def _place_figure(found: Across, models: Sequence[str], colours: Mapping[str, St
 
 
 def _levels(axis: Axes, found: Across) -> None:
-    """Draw the controls at 0 and 1 where they are in sight or near it: an axis far from them would lose its points."""
+    """Draw the controls at 0 and 1 if they are in or near the visible range, so that the points are not squeezed."""
     zeros = dict.fromkeys(place.zero for place in found.scored)
     low, high = axis.get_xlim()
     for level, name in ((0.0, "/".join(zeros)), (1.0, ONE)):
@@ -160,7 +160,7 @@ def _levels(axis: Axes, found: Across) -> None:
 
 
 def _rank_figure(ranked: Ranking) -> Figure:
-    """Return Demšar's diagram: mean ranks on an axis, the best on the left, and bars that join the cliques."""
+    """Return Demšar's diagram: mean ranks on an axis, with the best on the left, and bars that join the cliques."""
     names = list(ranked.ranks)[:MOST_BARS]
     side = math.ceil(len(names) / 2)
     beside = 0.7 + label_inches(map(caption, names))

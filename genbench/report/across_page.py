@@ -1,4 +1,4 @@
-"""What a page says across datasets, in `report.md` and in `aggregate.md` alike."""
+"""The part of a page across datasets, the same in `report.md` and `aggregate.md`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from genbench.report.statements import differing, mixed_recipes
 __all__ = ["across_parts", "conflict"]
 
 MOST_COMPARED = 40
-"""More models than this are not compared pair by pair: the pairs grow with the square."""
+"""More models than this are not compared pair by pair: the number of pairs grows quadratically."""
 
-_MOST_PAIRS = 10  # more stand in a fold
+_MOST_PAIRS = 10  # more go into a fold
 
 
 def conflict(found: Across) -> str | None:
-    """Return that a dataset's number was measured under several recipes and where they differ; None where none was."""
+    """Return a note that a dataset's number was measured under several recipes, and how they differ, or None."""
     for dataset, recipes in found.conflicts.items():
         fields = "; ".join(
             f"{name}: {', '.join(map(str, values.values()))}" for name, values in differing(recipes).items()
@@ -35,12 +35,12 @@ def conflict(found: Across) -> str | None:
 
 
 def across_parts(found: Across, made: Sequence[Standing], pictures: Mapping[str, str], seed: int = 0) -> list[str]:
-    """Return the paragraphs of one budget; why nothing can be aggregated, where that is so.
+    """Return the parts for one budget, or why nothing can be aggregated.
 
     Args:
         found: the models and datasets.
-        made: its standings; none where it has a fault.
-        pictures: `scores`, `places` and `ranks` -> the file, relative to the page; those that were drawn.
+        made: its standings; empty if it has a fault.
+        pictures: `scores`, `places` and `ranks` -> the file, relative to the page, for those that were drawn.
         seed: of the bootstrap's draws.
     """
     mixed = [
@@ -65,26 +65,26 @@ def across_parts(found: Across, made: Sequence[Standing], pictures: Mapping[str,
         *_pairs(found, models),
         "### Ranks over datasets",
         *_ranks(found, pictures),
-        "### Where 0 and 1 lie",
+        "### Score scales",
         scale_table(found),
     ]
 
 
 _PROFILE = (
-    "Left: interquartile means with 95% intervals. Right: the share of runs that score above each threshold, each "
-    "dataset with the same weight, with a 95% band at each threshold; the higher a curve lies, the better."
+    "Left: interquartile means with 95% intervals. Right: the share of runs that score above each threshold, with "
+    "equal weight for each dataset and a pointwise 95% band; higher curves are better."
 )
-_PLACES = "Mean scores with 95% intervals over seeds; dashed, the controls at 0 and at 1."
+_PLACES = "Mean scores with 95% intervals over seeds; dashed: the controls at 0 and 1."
 
 
 def _opening(found: Across) -> str:
     headings = " or ".join(text(quantity(name).heading) for name in _numbers(found))
     zeros = " or ".join(f"*{name}*" for name in ZERO if any(place.zero == name for place in found.scored))
     return (
-        f"Trained for {code(found.budget)}. Scores are linear in the logarithm of {headings}: 0 is what the control "
-        f"{zeros} has on that dataset, 1 what *{ONE}* has. Every dataset weighs the same. ± is the 95% interval over "
-        "training seeds on these very datasets: other ones are not in it, nor are the controls, which are taken as "
-        "they were measured."
+        f"Trained for {code(found.budget)}. Scores are linear in the logarithm of {headings}: 0 is the value of the "
+        f"control {zeros} on that dataset, 1 that of *{ONE}*. All datasets have equal weight. ± is the 95% interval "
+        "over training seeds on these datasets; it covers neither other datasets nor the error of the controls, whose "
+        "measured values are taken as exact."
     )
 
 
@@ -94,17 +94,17 @@ def _numbers(found: Across) -> dict[str, None]:
 
 def _shared(found: Across) -> str:
     models, datasets = found.shared
-    said = f"Over the {len(datasets)} datasets on which all models of the table have scores: {_names(datasets)}."
+    said = f"Over the {len(datasets)} datasets on which all models in the table have scores: {_names(datasets)}."
     unused = [place.name for place in found.scored if place.name not in datasets]
     apart = [model for model in found.scores if model not in models]
     if unused:
         without = {name: [code(model) for model in models if name not in found.scores[model]] for name in unused}
         reasons = ", ".join(f"{text(name)} ({', '.join(lacking)} without a score)" for name, lacking in without.items())
-        said += f" Not among them: {reasons}."
+        said += f" Not included: {reasons}."
     if apart:
         said += (
             f" {', '.join(map(code, apart))} {'has' if len(apart) == 1 else 'have'} no score on some of them, and "
-            f"{'is' if len(apart) == 1 else 'are'} in the tables below alone."
+            f"{'is' if len(apart) == 1 else 'are'} only in the tables below."
         )
     return said
 
@@ -117,11 +117,11 @@ def _how_wide(found: Across, seed: int) -> str:
     _, datasets = found.shared
     single = [model for model in found.shared[0] if any(len(found.scores[model][name]) < 2 for name in datasets)]
     if len(single) == len(found.shared[0]):
-        return "Each model has a single seed on a dataset, so there are no intervals."
+        return "Each model has a single seed on some dataset, so there are no intervals."
     return (
-        "The interquartile mean is that of the middle half of all runs; its interval is t times the deviation of a "
-        f"bootstrap within datasets (seed {seed})."
-        + (f" With a single seed on a dataset there is none: {', '.join(map(code, single))}." if single else "")
+        "The interquartile mean is the mean of the middle half of all runs; its interval is t times the standard "
+        f"deviation of a bootstrap within datasets (seed {seed})."
+        + (f" No interval because of a single seed on a dataset: {', '.join(map(code, single))}." if single else "")
     )
 
 
@@ -131,14 +131,14 @@ def _lacking(found: Across) -> list[str]:
     if not said and not none:
         return []
     return [
-        "Missing, and not filled in: a mean is over the seeds that have a score.",
+        "Missing values, which are not imputed: a mean is over the seeds that have a score.",
         "\n".join([*([said] if said else []), *none]),
     ]
 
 
 def _pairs(found: Across, models: Sequence[str]) -> list[str]:
     if len(found.scores) > MOST_COMPARED:
-        return [f"There are more than {MOST_COMPARED} models, so their pairs are not compared."]
+        return [f"With more than {MOST_COMPARED} models, pairs are not compared."]
     pairs = matrix({model: found.scores[model] for model in models if model in found.scores})
     table: str = pair_table(pairs, found.wins([model for model in models if model in found.scores]))
     if len(pairs) > _MOST_PAIRS:
@@ -147,8 +147,8 @@ def _pairs(found: Across, models: Sequence[str]) -> list[str]:
     note = (
         "Each pair is compared on the datasets on which both have scores"
         + (", which are not the same for all pairs" if unlike else "")
-        + ". The difference is that of the mean scores; bold, p < 0.05 after Holm over the pairs. A win is a dataset "
-        "on which the first is better by that dataset's own test. P is the chance that a seed of the first scores "
+        + ". The difference is between mean scores; bold means p < 0.05 after Holm over the pairs. A win is a dataset "
+        "on which the first is better by that dataset's own test. P is the probability that a seed of the first scores "
         "above a seed of the second, with an interval of at least 95%."
     )
     return [table, note]
@@ -158,15 +158,15 @@ def _ranks(found: Across, pictures: Mapping[str, str]) -> list[str]:
     _, datasets = found.shared
     if len(datasets) < LEAST_DATASETS:
         return [
-            f"No critical-difference diagram: there are {len(datasets)} datasets, and ranks over fewer than "
-            f"{LEAST_DATASETS} tell next to nothing apart (over five, the smallest p of Wilcoxon's test is 0.0625)."
+            f"No critical-difference diagram: ranks over {len(datasets)} datasets, fewer than "
+            f"{LEAST_DATASETS}, resolve almost nothing (with five, the smallest p of Wilcoxon's test is 0.0625)."
         ]
     ranked = mean_ranks(found)
     order = ", ".join(f"{code(model)} {rank:.2f}" for model, rank in ranked.ranks.items())
     alike = "; ".join(", ".join(map(code, clique)) for clique in ranked.cliques) or "none"
     return [
-        *_picture(pictures, "ranks", "critical-difference diagram", "Bars join models that are not told apart."),
-        f"Mean ranks: {order}. Friedman's test: {p_value(ranked.p)}. Not told apart by Wilcoxon's signed-rank test "
+        *_picture(pictures, "ranks", "critical-difference diagram", "Bars join models that are not resolved."),
+        f"Mean ranks: {order}. Friedman's test: {p_value(ranked.p)}. Not resolved by Wilcoxon's signed-rank test "
         f"after Holm: {alike}. Here the datasets are the sample.",
     ]
 

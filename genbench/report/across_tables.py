@@ -1,4 +1,4 @@
-"""The tables of an aggregate in Markdown: standings, scores by dataset, pairs, and where the scales come from."""
+"""The tables of an aggregate in Markdown: standings, scores by dataset, pairs, and the origin of the scales."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def standing_table(made: Sequence[Standing]) -> str:
 def plain_standings(found: Across, made: Sequence[Standing]) -> list[str]:
     """Return the standings as lines of plain text, or why there are none."""
     if found.fault:
-        return [f"{found.budget}: nothing is aggregated, as {found.fault}", ""]
+        return [f"{found.budget}: nothing is aggregated, because {found.fault}", ""]
     header = ["model", "interquartile mean", "mean", "runs"]
     lines = [header, *([one.model, estimate(one.middle), estimate(one.mean), str(one.runs)] for one in made)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     datasets = ", ".join(found.shared[1])
-    return [f"{found.budget}, scores over {datasets}: 0 as the control at 0, 1 as {ONE}", *shown, ""]
+    return [f"{found.budget}, scores over {datasets}: 0 is the control at 0, 1 is {ONE}", *shown, ""]
 
 
 def score_table(found: Across, models: Iterable[str]) -> str:
@@ -67,7 +67,7 @@ def _cell(outcome: Outcome | None) -> str:
 
 
 def state(outcome: Outcome | None) -> str:
-    """Return what became of a model on a dataset, in a word or two."""
+    """Return the state of a model on a dataset, in a word or two."""
     if outcome is None:
         return "not run"
     if outcome.scores:
@@ -78,7 +78,7 @@ def state(outcome: Outcome | None) -> str:
 
 
 def missing(found: Across) -> str:
-    """Return what has no score, by its reason, as a Markdown list; an empty text where nothing lacks one."""
+    """Return what has no score, grouped by reason, as a Markdown list; an empty string if nothing lacks one."""
     said: dict[str, list[str]] = {}
     for model, by_place in found.outcomes.items():
         for place in found.scored:
@@ -92,7 +92,7 @@ def missing(found: Across) -> str:
                 seeds = outcome.failed + outcome.finished
                 said.setdefault("failed", []).append(f"{where} ({outcome.failed} of {_seeds(seeds)})")
             if outcome is not None and outcome.unscored:
-                said.setdefault("without a score, as the number is missing or not above 0", []).append(
+                said.setdefault("without a score, because the number is missing or not above 0", []).append(
                     f"{where} ({outcome.unscored} of {_seeds(outcome.finished)})"
                 )
     return "\n".join(f"- {len(cells)} {reason}: {_several(cells)}." for reason, cells in said.items())
@@ -111,7 +111,7 @@ def _seeds(count: int) -> str:
 
 
 def pair_table(pairs: Sequence[Pair], wins: Mapping[tuple[str, str], Sequence[int]]) -> str:
-    """Return every pair: mean difference, Holm's p, wins, and the chance that the first scores more."""
+    """Return every pair: mean difference, Holm-corrected p, wins, and the probability that the first scores higher."""
     lines = []
     for pair in pairs:
         low, high = pair.chance_interval
@@ -132,7 +132,7 @@ def pair_table(pairs: Sequence[Pair], wins: Mapping[tuple[str, str], Sequence[in
 
 
 def scale_table(found: Across) -> str:
-    """Return where 0 and 1 lie on each dataset, and the recipe of its number; or why it has no scale."""
+    """Return where 0 and 1 lie on each dataset, and the recipe of its number, or why it has no scale."""
     header = ["dataset", "number", "at 0", "at 1", "samples", "extractor", "recipe"]
     return markdown_table(header, _scales(found), left=2, words=("extractor", "recipe"))
 

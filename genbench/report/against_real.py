@@ -1,4 +1,4 @@
-"""Distances beside that of held-out data: it makes two datasets comparable, and betrays copying."""
+"""Distances relative to that of held-out data, which makes datasets comparable and reveals copying."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def ratio_columns(section: Section) -> list[Column]:
 
 
 def ratios(section: Section, column: Column) -> dict[str, RealRatio]:
-    """Return row name -> its ratio to `real` in one distance; rows without one are left out."""
+    """Return row name -> its ratio to `real` in one distance; rows without a ratio are left out."""
     real = real_of(section, column)
     found = {row.name: of_real([*row.values(column).values()], real) for row in section.rows if not _is_real(row)}
     return {name: ratio for name, ratio in found.items() if ratio}
 
 
 def ratio_table(section: Section) -> str:
-    """Return each row's distances over those of `real`; an empty text where `real` was not measured."""
+    """Return each row's distances divided by those of `real`; an empty string if `real` was not measured."""
     columns = ratio_columns(section)
     found = [ratios(section, column) for column in columns]
     rows = [row for row in section.rows if any(row.name in of_column for of_column in found)]
@@ -63,12 +63,12 @@ def ratio_table(section: Section) -> str:
 
 
 def ratio_note(section: Section) -> str:
-    """Return how the ratios are to be read, and which rows lie below 1 with what their tests of copying say."""
+    """Return how to read the ratios, and which rows lie below 1, with the results of their copying tests."""
     parts = [
-        f"How many times as far from the training {section.noun} as held-out {section.noun} of the same number, which "
-        "compares across datasets and extractors where the distance itself does not."
+        f"The distance to the training {section.noun} divided by that of equally many held-out {section.noun}, which "
+        "is comparable across datasets and extractors, unlike the distance itself."
         + (
-            " In brackets the 95% interval: it counts training seeds and the evaluation error of both sides."
+            " Brackets hold the 95% interval, which covers training seeds and the evaluation error of both sides."
             if section.is_repeated
             else " One seed gives no interval."
         )
@@ -76,8 +76,8 @@ def ratio_note(section: Section) -> str:
     zero, anchors, _ = anchored(section) if section.main else ("", None, "")
     if anchors and section.quantity:
         parts.append(
-            f"Score: where {text(section.quantity.heading)} stands between the controls, 0 at *{text(zero)}* and 1 at "
-            "*real*, linear in its logarithm."
+            f"Score: where {text(section.quantity.heading)} lies between the controls, 0 at *{text(zero)}* and 1 at "
+            "*real*, on a logarithmic scale."
         )
     found = [ratios(section, column) for column in ratio_columns(section)[:1]]
     below = [
@@ -89,16 +89,16 @@ def ratio_note(section: Section) -> str:
     if below:
         said = "; ".join(f"{code(row.name)}{_copying(section, row)}" for row, _ in below)
         parts.append(
-            f"**†** Nearer to the training {section.noun} than new data are: {said}. A model that learned the "
-            "distribution comes down to 1; what lies below has memorised, or was trained on this extractor. Read "
-            f"[the tests of copying](#{anchor(section)})"
-            + (" before the distance." if any(ratio.resolved for _, ratio in below) else "; the interval holds 1.")
+            f"**†** Closer to the training {section.noun} than new data: {said}. A model that learned the "
+            "distribution approaches 1; one below it has memorised, or was trained on this extractor. Read "
+            f"[the copying tests](#{anchor(section)})"
+            + (" before the distance." if any(ratio.resolved for _, ratio in below) else "; the interval contains 1.")
         )
     return "\n\n".join(parts)
 
 
 def _scores(section: Section) -> dict[str, str]:
-    """Return row name -> its score by the main number, with the interval over the seeds; none without a scale."""
+    """Return row name -> its score by the main number, with the interval over seeds; empty without a scale."""
     _, anchors, _ = anchored(section) if section.main else ("", None, "")
     if section.main is None or anchors is None:
         return {}
@@ -109,12 +109,12 @@ def _scores(section: Section) -> dict[str, str]:
 
 
 def anchor(section: Section) -> str:
-    """Return the name of the place in the page where a section's other numbers stand."""
+    """Return the anchor of a section's other numbers."""
     return f"other-numbers-{section.slug}"
 
 
 def real_of(section: Section, column: Column) -> Mean | None:
-    """Return the mean of the control `real` in one number, where it was measured and lies above 0."""
+    """Return the mean of the control `real` in one number, if it was measured and is above 0."""
     for row in section.controls:
         if _is_real(row) and (values := row.values(column)):
             count = _count(section.recipe(column[1]).get("samples"))
@@ -137,7 +137,7 @@ def _shown(ratio: RealRatio) -> str:
         return plain(ratio.ratio) + mark
     nearer = min(ratio.ratio - ratio.low, ratio.high - ratio.ratio)
     value = interval(ratio.ratio, nearer).partition(" ± ")[0]
-    if ratio.high < 2 * ratio.low and "e" not in value:  # both ends are known as well as the ratio is
+    if ratio.high < 2 * ratio.low and "e" not in value:  # both ends are as precise as the ratio
         places = len(value.partition(".")[2])
         return f"{value} ({ratio.low:,.{places}f} to {ratio.high:,.{places}f}){mark}"
     return f"{value} ({_two_digits(ratio.low)} to {_two_digits(ratio.high)}){mark}"
@@ -153,7 +153,7 @@ def _two_digits(value: float) -> str:
 
 
 def _copying(section: Section, row: Row) -> str:
-    """Return what the tests of copying say of a row, in brackets."""
+    """Return the results of a row's copying tests, in brackets."""
     known: Mapping[str, Column] = {column[0]: column for column in section.columns if column[0] in _COPYING}
     said: Sequence[str] = [
         f"{text(quantity(name).heading)} {plain(mean)}"

@@ -1,4 +1,4 @@
-"""`aggregate.md` over the records of several folders, with its figures and tables."""
+"""Writes `aggregate.md` for the records of several folders, with its figures and tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Aggregate", "aggregate_directories", "write_aggregate"]
 
 @dataclass(frozen=True)
 class Aggregate:
-    """What was found in some folders: one `Across` a budget, with its standings; none where it has a fault."""
+    """The results for a set of folders: one `Across` per budget with its standings (empty if it has a fault)."""
 
     records: Sequence[Record]
     found: Sequence[Across]
@@ -48,13 +48,13 @@ def aggregate_directories(directories: Sequence[Path], metric: str | None = None
     """Aggregate the records of these folders.
 
     Args:
-        directories: as `genbench run` wrote them.
-        metric: a number with a direction; else each dataset's `fid` or `fd`.
+        directories: as written by `genbench run`.
+        metric: a number with a direction; by default each dataset's `fid` or `fd`.
         seed: of the bootstrap's draws.
 
     Raises:
-        InputError: a folder does not exist or holds no records; nobody has the number, or it has no direction; one
-            dataset was measured under several recipes; there are fewer than two datasets or models with scores.
+        InputError: a folder does not exist or holds no records; no record has the number, or it has no direction; one
+            dataset was measured under several recipes; fewer than two datasets or models have scores.
     """
     read = [[record.data for record in stored_records(directory)] for directory in directories]
     unfinished = sum(len(missing_cells(*pair)) for pair in zip(directories, read, strict=True))
@@ -64,7 +64,7 @@ def aggregate_directories(directories: Sequence[Path], metric: str | None = None
     every = across(sections(in_order(merged(records)), metric), metric)
     for found in every:
         if fault := conflict(found):
-            raise InputError(f"{fault}; aggregate folders of one recipe")
+            raise InputError(f"{fault}; aggregate folders with a single recipe")
     if all(found.fault for found in every):
         wanted = metric or " or ".join([", ".join(DISTANCES[:-1]), DISTANCES[-1]])
         reasons = "; ".join(f"for {found.budget}, {found.fault}" for found in every)
@@ -82,7 +82,7 @@ def write_aggregate(aggregate: Aggregate, out: Path) -> Path:
     colours |= styles([*colours, *(model for found in aggregate.found for model in found.outcomes)])
     parts = [f"# Aggregate: {title(aggregate.records)}"]
     if aggregate.unfinished:
-        parts.append(f"**{aggregate.unfinished} planned cells have no record yet**, so what follows is of a part.")
+        parts.append(f"**{aggregate.unfinished} planned cells have no record yet**, so these results are partial.")
     with plain_style():
         for found, made in zip(aggregate.found, aggregate.standings, strict=True):
             pictures = draw_across(out, found, made, colours)
@@ -96,9 +96,9 @@ def write_aggregate(aggregate: Aggregate, out: Path) -> Path:
 
 _FILES = (
     "## Files\n\n"
-    "- [`aggregate.csv`](aggregate.csv): one row a model: interquartile mean and mean with their intervals.\n"
-    "- [`scores.csv`](scores.csv): one row a model, dataset and seed: the number, its score and its scale; one\n"
-    "  without a seed where a model has no number on a dataset, with the reason.\n"
+    "- [`aggregate.csv`](aggregate.csv): one row per model: interquartile mean and mean with their intervals.\n"
+    "- [`scores.csv`](scores.csv): one row per model, dataset and seed: the number, its score and its scale;\n"
+    "  a row without a seed gives the reason why a model has no number on a dataset.\n"
     "- `figures/`: the images of this page."
 )
 

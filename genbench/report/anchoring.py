@@ -1,4 +1,4 @@
-"""The scale that a section's controls give its main number: from where 0 and 1 of the score come."""
+"""The score scale that a section's controls define for its main number: where 0 and 1 come from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["anchored"]
 
 
 def anchored(section: Section) -> tuple[str, Anchors | None, str]:
-    """Return the control at 0, the scale of the section's main number, and why there is none where there is none."""
+    """Return the control at 0, the scale of the section's main number, and, if there is no scale, the reason."""
     assert section.main is not None
     assert section.quantity is not None
     levels = {

@@ -1,4 +1,4 @@
-"""The parts of a report that make it traceable: failures, models, machines, data, and how to do it again."""
+"""The parts of a report that make it traceable: failures, models, machines, data, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def failed(records: Iterable[Record]) -> list[str]:
 
 
 def families(records: Iterable[Record]) -> list[str]:
-    """Return what each model and control says of itself, and the distribution and source that it came from."""
+    """Return each model's and control's own description, and the distribution and source that it came from."""
     kinds: dict[str, dict[str, None]] = {"model": {}, "control": {}}
     for record in records:
         cell = record["cell"]
@@ -47,7 +47,7 @@ def families(records: Iterable[Record]) -> list[str]:
         source = f" ({origin}{f', source {code(str(digest)[:8])}' if digest else ''})" if origin else ""
         summary = text(cell.get("summary") or "no description")
         kinds["model" if cell["role"] == "model" else "control"][f"- {code(cell['model'])}: {summary}{source}"] = None
-    parts = ["## What the families mean", "\n".join(kinds["model"])] if kinds["model"] else []
+    parts = ["## Model families", "\n".join(kinds["model"])] if kinds["model"] else []
     if kinds["control"]:
         parts += [
             "Controls are not models; they anchor the table and are shown without a rank:",
@@ -57,7 +57,7 @@ def families(records: Iterable[Record]) -> list[str]:
 
 
 def machine(records: Sequence[Record]) -> list[str]:
-    """Return the machines, and that times are not compared across several."""
+    """Return the machines, with a note that times are not compared across machines."""
     known = machines(records)
     if not known:
         return []
@@ -65,14 +65,14 @@ def machine(records: Sequence[Record]) -> list[str]:
     if len(known) > 1:
         parts.insert(
             1,
-            f"The cells ran on {len(known)} machines or versions of the software. Times and speeds are averaged and "
-            "compared within one of them, never across.",
+            f"The cells ran on {len(known)} machines or software versions. Times and speeds are averaged and "
+            "compared only within one of them, never across.",
         )
     return parts
 
 
 def data(records: Iterable[Record]) -> list[str]:
-    """Return the data sets with their sizes, fingerprints and licences."""
+    """Return the datasets with their sizes, fingerprints and licences."""
     known = {
         (record["cell"]["dataset"]["name"], str(record["cell"]["dataset"].get("fingerprint"))): record["cell"][
             "dataset"
@@ -90,12 +90,12 @@ def data(records: Iterable[Record]) -> list[str]:
         ]
         for (name, fingerprint), dataset in known.items()
     ]
-    header = ["dataset", "kind", "shape", "classes", "to train on", "held out", "fingerprint", "licence"]
+    header = ["dataset", "kind", "shape", "classes", "training items", "held-out items", "fingerprint", "licence"]
     return ["## Data", markdown_table(header, lines, left=8)]
 
 
 def reproduce(records: Sequence[Record], command: str | None) -> list[str]:
-    """Return the command that makes these records again: the one given, else one built from the cells."""
+    """Return the command that reproduces these records: the given one, or one derived from the cells."""
     built = command or "\n".join(command_of(records))
     return [
         "## How to reproduce",
@@ -105,7 +105,7 @@ def reproduce(records: Sequence[Record], command: str | None) -> list[str]:
 
 
 def command_of(records: Iterable[Record]) -> list[str]:
-    """Return the `genbench run` commands, one for each budget and setting that the cells hold."""
+    """Return the `genbench run` commands, one for each budget and combination of settings in the cells."""
     groups: dict[str, tuple[Mapping[str, Any], dict[str, None], dict[str, None], set[int]]] = {}
     for record in records:
         cell = record["cell"]
@@ -142,7 +142,7 @@ _SWITCHES = (("compile", "--compile"), ("cuda_graph", "--cuda-graph"))
 
 def _argument(cell: Mapping[str, Any]) -> str:
     written = dict(cell.get("options") or {})
-    if cell["label"] != cell["model"] and ":" not in cell["label"]:  # which a label made of name and options holds
+    if cell["label"] != cell["model"] and ":" not in cell["label"]:  # a label made of name and options contains one
         written["label"] = cell["label"]
     options = ",".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in written.items()
@@ -151,7 +151,7 @@ def _argument(cell: Mapping[str, Any]) -> str:
 
 
 def _origin(cell: Mapping[str, Any]) -> str:
-    # A plugin that failed before it was loaded may not have got as far as a version.
+    # A plugin that failed before it was loaded may have no version.
     plugin = cell.get("plugin") or {}
     return text(" ".join(str(plugin[name]) for name in ("distribution", "version") if plugin.get(name)))
 
@@ -160,7 +160,7 @@ def _last_words(record: Record) -> str:
     cell, failure = record["cell"], record.get("failure") or {}
     traceback, log = (str(failure.get(key) or "").strip() for key in ("traceback", "log_tail"))
     if traceback:
-        log = log.replace(traceback, "").strip()  # a process ends by printing its traceback, which stands above already
+        log = log.replace(traceback, "").strip()  # a process ends by printing its traceback, which is shown above
     parts = [("Traceback", traceback), ("Log", log)]
     blocks = [f"{name}:\n\n{fence(_tail(content))}" for name, content in parts if content]
     title = f"{cell['label']} on {cell['dataset']['name']}, seed {cell['seed']}"

@@ -1,4 +1,4 @@
-"""The gain of augmentation where several fractions of one dataset stand: a line a fraction, a column a model."""
+"""The gain from augmentation for several fractions of one dataset: one row per fraction, one column per model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FRACTION = re.compile(r"(?<=[:,])fraction=(\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(
 
 
 def augmentation(made: Sequence[Section]) -> list[str]:
-    """Return the part of the page with a table for each dataset of which several fractions have a gain."""
+    """Return the part of the page with a table for each dataset that has gains for several fractions."""
     groups: dict[tuple[str, str], list[tuple[float, Section]]] = {}
     for section in made:
         if any(_columns(section, GAIN)):
@@ -35,7 +35,7 @@ def augmentation(made: Sequence[Section]) -> list[str]:
 
 
 def _whole(name: str) -> tuple[str, float]:
-    """Return what a dataset is a part of, and its share.
+    """Return the whole dataset that a dataset is a fraction of, and the fraction.
 
     >>> _whole("digits:fraction=0.1"), _whole("shapes:size=16,fraction=1e-2,seed=3"), _whole("folder:a,b")
     (('digits', 0.1), ('shapes:size=16,seed=3', 0.01), ('folder:a,b', 1.0))
@@ -61,7 +61,7 @@ def _table(parts: Sequence[tuple[float, Section]]) -> str:
                 *(gains.get(name, NOTHING) for name in names),
             ]
         )
-    header = ["of the training split", "items", "accuracy of real items alone"]
+    header = ["of the training split", "items", "accuracy with real items only"]
     return markdown_table([*header, *(code(name) if name in models else f"*{text(name)}*" for name in names)], lines)
 
 
@@ -70,7 +70,7 @@ def _columns(section: Section, name: str) -> list[Column]:
 
 
 def _gain(section: Section, row: Row) -> str | None:
-    """Return a row's gain with a 95% interval that counts the seeds and the held-out items, which they share."""
+    """Return a row's gain with a 95% interval that covers training seeds and the held-out items, which seeds share."""
     for column in _columns(section, GAIN):
         summary = row.summary(column)
         if summary.n:
@@ -81,7 +81,7 @@ def _gain(section: Section, row: Row) -> str | None:
 
 
 def _accuracy(section: Section) -> str:
-    """Return the accuracy without samples; it is that of all rows but `real`, which is tested on half of the items."""
+    """Return the accuracy without samples: the same for all rows except `real`, which is tested on half the items."""
     for column in _columns(section, REAL):
         for row in section.rows:
             if row.cell["model"] != "real" and (summary := row.summary(column)).n:
@@ -90,9 +90,9 @@ def _accuracy(section: Section) -> str:
 
 
 _NOTE = (
-    "What samples add to the held-out accuracy of a small classifier of the real items: that of both less that of real "
-    "ones, so above 0 they help. ± is a 95% interval that counts training seeds and the held-out items, which all "
-    "models share, but not the start of the classifier: *copycat* adds nothing, so its column is how far that alone "
-    "moves a gain. A smaller fraction lies within a larger one. *real* adds one half of the held-out items and is "
-    "tested on the other: what new data would give."
+    "What samples add to the held-out accuracy of a small classifier of real items: accuracy with both minus accuracy "
+    "with real items only; above 0, samples help. ± is a 95% interval that covers training seeds and held-out items, "
+    "which all models share, but not the classifier's initialisation: *copycat* adds nothing new, so its column shows "
+    "how far that alone moves a gain. A smaller fraction is a subset of a larger one. *real* adds half of the held-out "
+    "items and is tested on the other half: the gain that new data would give."
 )

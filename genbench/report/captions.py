@@ -1,4 +1,4 @@
-"""The text above and below the tables of a section: what was measured on what, and how to read their ±."""
+"""The text above and below the tables of a section: what was measured on what, and how to read the ±."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def quality_caption(section: Section) -> str:
     if not said:
         return ""
     is_fd = any(metric == "fd" for metric, _ in headline_columns(section))
-    return "; ".join(said) + "." + (" fd is FID's formula in other features: it is not FID." if is_fd else "")
+    return "; ".join(said) + "." + (" fd applies FID's formula to other features: it is not FID." if is_fd else "")
 
 
 def error_note(section: Section) -> str:
-    """Return how the standard errors of one evaluation are to be read."""
+    """Return how to read the standard errors of one evaluation."""
     if section.is_repeated:
         return (
             "The ± of the tables above is the 95% interval over training seeds: train again, and the numbers move by "
@@ -44,21 +44,21 @@ def error_note(section: Section) -> str:
 
 
 def cost_note(section: Section) -> str:
-    """Return how the costs are to be read."""
+    """Return how to read the costs."""
     if section.is_repeated:
         return (
             "Means over seeds ± the half-width of a 95% interval; memory is the largest of the seeds. The intervals "
-            "describe this run: its seeds share what else the machine did. Time spent on evaluation is not included. "
-            "Each seed's median and 5th and 95th percentile of the windows are in `results.csv`."
+            "describe this run: its seeds share whatever else the machine was doing. Evaluation time is not included. "
+            "Each seed's median, 5th and 95th percentile over windows are in `results.csv`."
         )
     return (
-        "Of one seed; the times hold what else the machine did. Time spent on evaluation is not included. The median "
-        "and the 5th and 95th percentile of the windows are in `results.csv`."
+        "From one seed; times depend on whatever else the machine was doing. Evaluation time is not included. "
+        "The median, 5th and 95th percentile over windows are in `results.csv`."
     )
 
 
 def _evidence(recipe: Mapping[str, Any], noun: str) -> str:
-    """Return what a number was computed from, as the end of a phrase; empty where the recipe does not say."""
+    """Return what a number was computed from, as the end of a phrase; empty if the recipe does not say."""
     said = ""
     if extractor := recipe.get("extractor"):
         profile = f" ({text(recipe['profile'])})" if recipe.get("profile") else ""

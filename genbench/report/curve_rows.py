@@ -1,4 +1,4 @@
-"""The curves of all records as one CSV file, written record by record: most of what a report of many records writes."""
+"""Writes the curves of all records to one CSV file, record by record: the bulk of a large report's output."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from genbench.report.merging import merged
 __all__ = ["write_curves"]
 
 _WHERE = ("step", "items", "elapsed_s", "flops")
-_LARGEST_WHOLE = 2**63  # from here on a column of whole numbers is one of floats
+_LARGEST_WHOLE = 2**63  # from here on a column of integers is written as floats
 
 
 def write_curves(path: Path, records: Iterable[Record], replacing: Replacing = replacing) -> None:
-    """Write the bytes of `csv(curve_frame(records))`, whole or not at all, without a table in between.
+    """Write the same bytes as `csv(curve_frame(records))`, atomically, without building a table first.
 
     Args:
-        replacing: gives the temporary file that becomes `path`.
+        replacing: provides the temporary file that becomes `path`.
     """
     ordered = in_order(merged(records))
     floats = _columns_of_floats(ordered)
@@ -35,7 +35,7 @@ def write_curves(path: Path, records: Iterable[Record], replacing: Replacing = r
 
 
 def _columns_of_floats(records: Iterable[Record]) -> frozenset[str]:
-    """Return the columns in which whole numbers too are written as floats, because one is a float or too large."""
+    """Return the columns in which even integers are written as floats, because one value is a float or too large."""
     found: set[str] = set()
     for record in records:
         for point in record["curve"]:

@@ -1,4 +1,4 @@
-"""Quality and losses along the training, as figures."""
+"""Figures of quality and losses over training."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ Points = NDArray[np.float64]  # (seeds, points)
 
 
 def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machine: bool = True) -> Figure | None:
-    """Return the main metric against items, seconds and FLOPs, or None where no curve was recorded.
+    """Return the main metric against items, seconds and FLOPs, or None if no curve was recorded.
 
-    One line a model: the mean over seeds, with each seed thin behind it (a band from least to greatest beyond five).
-    Only the best `MOST_LINES` models are drawn. Controls are dashed lines. Seconds of several machines are not drawn.
+    One line per model: the mean over seeds, with a thin line for each seed (with more than five, a band from lowest to
+    highest). Only the best `MOST_LINES` models are drawn. Controls are dashed lines. Seconds of several machines are
+    not drawn.
     """
     if not section.main or not section.quantity:
         return None
@@ -78,7 +79,7 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
         _finish(axis, label.format(noun=section.noun), distances, everything)
         for _, level in levels:
             axis.axhline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
-        if axis.get_xscale() == "log":  # which has no place for the start
+        if axis.get_xscale() == "log":  # which cannot show the start
             for row, value in first:
                 _mark_start(axis, value, colours[row.name])
         axis.set_ylabel(section.quantity.axis)
@@ -88,7 +89,7 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
 
 
 def main_values(section: Section) -> list[float]:
-    """Return what decides on the scale of the main metric, in whatever figure it is drawn: its curves and levels."""
+    """Return the values that decide the scale of the main metric in every figure: its curves and levels."""
     if not section.main:
         return []
     drawn = [row for row in section.models if row.records][:MOST_LINES]
@@ -111,7 +112,7 @@ def _levels(section: Section) -> list[tuple[Row, float]]:
 
 
 def loss_figure(section: Section) -> Figure | None:
-    """Return one panel a model with its losses against items, or None where none was recorded.
+    """Return one panel per model with its losses against items, or None if none was recorded.
 
     Only the best `MOST_PANELS` models have a panel.
     """
@@ -122,7 +123,7 @@ def loss_figure(section: Section) -> Figure | None:
     columns = min(4, len(drawn)) if len(drawn) != 5 else 3
     count = math.ceil(len(drawn) / columns)
     width = max(2.9 * columns, 4.2)
-    strokes = dashes(name for _, names in drawn for name in names[:MOST_LINES])  # one loss looks alike in all panels
+    strokes = dashes(name for _, names in drawn for name in names[:MOST_LINES])  # a loss looks the same in all panels
     across, legend_inches = legend_room([caption(name, most=22) for name in strokes], width)
     figure, axes = new_figure(
         width,
@@ -159,14 +160,14 @@ def _loss_names(row: Row) -> list[str]:
 
 
 def _curves(row: Row, wanted: Sequence[tuple[str, str, str]]) -> list[tuple[Points, Points]]:
-    """Return where and what, (seeds, points) each, of each (place, kind, name): `("items", "losses", "kl")`.
+    """Return positions and values, (seeds, points) each, for each (place, kind, name): `("items", "losses", "kl")`.
 
-    The k-th points of all seeds stand together: under a budget in seconds the seeds reach other counts of items at
-    their k-th point, so both are averaged.
+    The k-th points of all seeds are grouped: under a budget in seconds, seeds reach different item counts at their k-th
+    point, so both are averaged.
     """
     found: list[list[list[tuple[float, float]]]] = [[] for _ in wanted]
     for record in row.records:
-        points = list(record["curve"])  # read once, for all that is wanted
+        points = list(record["curve"])  # read once, for all curves
         for curves, one in zip(found, wanted, strict=True):
             if curve := list(_points(points, *one)):
                 curves.append(curve)
@@ -198,7 +199,7 @@ def _line(axis: Axes, x: Points, y: Points, style: Style, label: str, stroke: An
 
 
 def _mark_start(axis: Axes, value: float, style: Style) -> None:
-    """Draw what was measured before the first step, hollow, on the edge of an axis that begins after it."""
+    """Draw the value measured before the first step as a hollow marker at the edge of an axis that starts after it."""
     colour, marker = style
     axis.plot(
         [0.0],
@@ -220,7 +221,7 @@ def _finish(axis: Axes, label: str, distances: Sequence[float], values: Sequence
 
 
 def _name_levels(axis: Axes, levels: Sequence[tuple[Row, float]]) -> None:
-    """Write the controls' names at the right end of their lines, pushed apart where they would overlap."""
+    """Write the controls' names at the right end of their lines, moved apart where they would overlap."""
     axis.autoscale_view()
     to_paper = axis.transData - axis.transAxes
     least, previous = 0.06, -math.inf

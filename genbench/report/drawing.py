@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is written: no global state of matplotlib is read or left behind."""
+"""The style of every figure, and how figures are written: matplotlib's global state is neither read nor changed."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ __all__ = [
     "value_axis",
 ]
 
-# Okabe & Ito (2008), Color universal design, https://jfly.uni-koeln.de/color/ - without the yellow, which is lost on
-# white. Each colour has a marker too, for print without colour.
+# Okabe & Ito (2008), Color universal design, https://jfly.uni-koeln.de/color/ - without yellow, which is invisible on
+# white. Each colour also has a marker, for printing without colour.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#767676"
 
-# Of losses: none is a model's, so nobody takes a generator for the model of that colour. Tol (2021), Colour schemes,
-# https://personal.sron.nl/~pault/: of "muted", those that are far from the ones above. Beyond them the stroke changes.
+# For losses: no colour is a model's, so nobody mistakes a generator's loss for the model of that colour. Tol (2021),
+# Colour schemes, https://personal.sron.nl/~pault/: those of "muted" that are far from the ones above. Beyond these, the
+# stroke changes.
 _LOSS_COLOURS = ("#332288", "#999933", "#882255", "#117733", "#555555", "#AA4499")
 _STROKES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
@@ -57,7 +58,7 @@ _SETTINGS = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#444444",
-    "axes.titley": 1.0,  # where titles stand anyway; to find it, every text of the axes would be measured again
+    "axes.titley": 1.0,  # the default position; finding it automatically would measure every text of the axes again
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
@@ -74,7 +75,7 @@ Style = tuple[str, str]
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """Draw with genbench's settings and matplotlib's defaults, whatever the user's own `matplotlibrc` says."""
+    """Draw with genbench's settings and matplotlib's defaults, regardless of the user's `matplotlibrc`."""
     backend = {"backend", "backend_fallback", "toolbar", "interactive"}
     settings: dict[Any, Any] = {
         name: value for name, value in matplotlib.rcParamsDefault.items() if name not in backend
@@ -85,9 +86,10 @@ def plain_style() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Margins:
-    """The room around and between axes, in inches.
+    """The space around and between axes, in inches.
 
-    It is set, not found by a layout engine: those draw every text twice more, which took half of a report's time.
+    It is fixed rather than found by a layout engine: those draw every text two more times, which took half of a
+    report's time.
     """
 
     left: float = 0.8
@@ -120,18 +122,18 @@ def new_figure(
 
 
 def label_inches(labels: Iterable[str]) -> float:
-    """Return about how wide the longest label is, in inches."""
+    """Return the approximate width of the longest label, in inches."""
     return 0.092 * max(map(len, labels), default=0)
 
 
 def save(figure: Figure, path: Path, replacing: Replacing = replacing) -> None:
-    """Write the figure as PNG, whole or not at all, without the version and date that matplotlib would put into it."""
+    """Write the figure as PNG, atomically, without the version and date that matplotlib would put into it."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """Return a colour and a marker a name, the first names first; those beyond the palette are grey."""
+    """Return a colour and a marker for each name, in order; names beyond the palette are grey."""
     found = {}
     for position, name in enumerate(dict.fromkeys(names)):
         coloured = position < len(_COLOURS)
@@ -140,7 +142,7 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
 
 
 def dashes(names: Iterable[str]) -> dict[str, tuple[str, Any]]:
-    """Return a colour and a stroke for each name of a loss; no colour is a model's."""
+    """Return a colour and a stroke for each loss name; no colour is a model's."""
     return {
         name: (_LOSS_COLOURS[place % len(_LOSS_COLOURS)], _STROKES[place // len(_LOSS_COLOURS) % len(_STROKES)])
         for place, name in enumerate(dict.fromkeys(names))
@@ -148,26 +150,26 @@ def dashes(names: Iterable[str]) -> dict[str, tuple[str, Any]]:
 
 
 def legend_above(figure: Figure, axes: Sequence[Axes], across: int) -> None:
-    """Name the lines of all axes once, over the figure, where the names cover no line."""
+    """Add one legend for the lines of all axes, above the figure, where it covers no line."""
     named = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if named:
         figure.legend(named.values(), named.keys(), loc="upper center", ncols=across, borderaxespad=0.2)
 
 
 def legend_room(names: Sequence[str], width: float) -> tuple[int, float]:
-    """Return how many of these captions fit beside each other in `width` inches, and how high all of them are."""
+    """Return how many of these captions fit side by side in `width` inches, and the total height of the legend."""
     across = max(1, min(len(names), int(width / (0.7 + label_inches(names)))))
     return across, 0.25 * math.ceil(len(names) / across)
 
 
 def count_axis(axis: Axes, across: Sequence[float]) -> None:
-    """Lay out an x axis of counts or seconds: from zero with ticks such as `50k`, or logarithmic.
+    """Set up an x axis of counts or seconds: from zero with ticks such as `50k`, or logarithmic.
 
     Args:
-        across: one typical value a model; the axis is logarithmic where they differ by more than a factor of 8.
+        across: one typical value per model; the axis is logarithmic if they differ by more than a factor of 8.
     """
     if _scale(across, factor=8.0) == "log":
-        # The start of training, at zero, has no place on this scale: curves begin at their first point after it.
+        # The start of training, at zero, cannot be shown on this scale: curves start at their first point after it.
         axis.set_xscale("log", nonpositive="mask")
         _name_powers(axis.xaxis)
     else:
@@ -176,32 +178,33 @@ def count_axis(axis: Axes, across: Sequence[float]) -> None:
 
 
 def value_axis(axis: Axes, values: Sequence[float]) -> None:
-    """Lay out a y axis for these values: logarithmic where they are positive and span more than a factor of 20."""
+    """Set up a y axis for these values: logarithmic if they are positive and span more than a factor of 20."""
     axis.set_yscale(_scale(values), **({"nonpositive": "clip"} if _scale(values) == "log" else {}))
     if axis.get_yscale() == "log":
         _name_powers(axis.yaxis)
 
 
 def caption(value: Any, most: int = 36) -> str:
-    """Return a name as a figure can show it: one line of at most `most` characters, all of which the font has."""
+    """Return a name as a figure can show it: one line of at most `most` characters, all of them in the font."""
     known = _glyphs()
     shown = "".join(character if ord(character) in known else "?" for character in one_line(value))
     if len(shown) > most:
         shown = f"{shown[: most - 1]}…"
-    # matplotlib leaves out of legends what begins with an underscore, and reads mathematics between dollars.
+    # matplotlib omits labels that start with an underscore from legends, and parses text between dollars as
+    # mathematics.
     return (f" {shown}" if shown.startswith("_") else shown).replace("$", r"\$")
 
 
 def _scale(values: Sequence[float], factor: float = 20.0) -> str:
-    """Return `log` where all values are positive and span more than `factor`, else `linear`."""
+    """Return `log` if all values are positive and span more than `factor`, otherwise `linear`."""
     return "log" if values and min(values) > 0 and max(values) / min(values) > factor else "linear"
 
 
 def _name_powers(axis: Axis) -> None:
     low, high = axis.get_view_interval()
-    if high < 1000 * low:  # powers of ten alone would leave one or two ticks, and many names run into each other
+    if high < 1000 * low:  # powers of ten only would leave one or two ticks, and many labels would overlap
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 60 * low else (1.0, 3.0)))
-        # The named ticks show the scale already; unnamed ones between them took a third of a figure's time.
+        # The labelled ticks already show the scale; unlabelled ones between them took a third of a figure's time.
         axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(_tick)
     axis.set_minor_formatter(NullFormatter())
@@ -216,7 +219,7 @@ def _tick(value: float, _: float | None = None) -> str:
 
 @functools.cache
 def font_file() -> Path:
-    """Return the sans-serif face that matplotlib ships."""
+    """Return the sans-serif font that ships with matplotlib."""
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 

@@ -1,6 +1,6 @@
-"""Text that a plugin supplied, made harmless in Markdown and HTML: shown as written, never markup, a link or a path.
+"""Escapes text supplied by plugins for Markdown and HTML: it is shown as written, never as markup, link or path.
 
-On a terminal and in a CSV file `genbench.plugin.visible` is enough.
+For a terminal or a CSV file, `genbench.plugin.visible` is enough.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from genbench.plugin.visible import visible
 
 __all__ = ["code", "fence", "html", "link_target", "one_line", "text"]
 
-# Backslashes serve where GitHub and CommonMark agree on them; entities where they do not: in a table a backslash
-# before a pipe, in GitHub's mathematics a dollar, in its bare links the colon, "www." and "@".
+# Backslashes where GitHub and CommonMark agree on them, entities where they do not: a backslash before a pipe in a
+# table, a dollar in GitHub's mathematics, the colon, "www." and "@" in its bare links.
 _MARKUP = re.compile(r"[\\`*_\[\]~#<>&|$@]|://|www\.", re.IGNORECASE)
 _BACKSLASHED = frozenset("*_[]~#")
 _SAFE_IN_CODE = re.compile(r"[^`|\\]+")
 
 
 def one_line(value: object) -> str:
-    """Return `value` as one line of printable text, each run of white space as one space.
+    """Return `value` as one line of printable text, with each run of whitespace as one space.
 
     >>> one_line("two\\nlines")
     'two lines'
@@ -29,7 +29,7 @@ def one_line(value: object) -> str:
 
 
 def text(value: object) -> str:
-    r"""Return `value` for use inside a line of Markdown, a table cell too: no markup, HTML, mathematics or link in it.
+    r"""Return `value` for use in a line of Markdown or a table cell, free of markup, HTML, mathematics and links.
 
     >>> text("<b>*x*</b> | y")
     '&#60;b&#62;\\*x\\*&#60;/b&#62; &#124; y'
@@ -44,7 +44,7 @@ def text(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """Return `value` in the fixed-width face, for names; for use inside a line of Markdown, a table cell too.
+    """Return `value` in monospace, for names; for use in a line of Markdown or a table cell.
 
     >>> code("vae:beta=4")
     '`vae:beta=4`'
@@ -58,12 +58,12 @@ def code(value: object) -> str:
 
 
 def html(value: object) -> str:
-    """Return `value` for use as HTML text or as an attribute's value in double quotes."""
+    """Return `value` for use as HTML text or as an attribute value in double quotes."""
     return html_module.escape(one_line(value))
 
 
 def fence(value: object, language: str = "") -> str:
-    """Return `value` as a fenced block that nothing inside it can end: for tracebacks, logs and JSON."""
+    """Return `value` as a fenced block that its content cannot close: for tracebacks, logs and JSON."""
     content = visible(str(value).replace("\r\n", "\n"), keep="\n\t").rstrip("\n")
     longest = max((len(run) for run in re.findall(r"`+", content)), default=0)
     ticks = "`" * max(3, longest + 1)
@@ -76,7 +76,7 @@ def link_target(path: str) -> str:
     >>> link_target("samples/a b(1).png")
     'samples/a%20b%281%29.png'
     """
-    # Not urllib.parse.quote: it leaves "~" and a colon in the first part would still read as a scheme.
+    # Not urllib.parse.quote: it leaves "~", and a colon in the first part would still read as a scheme.
     return "".join(
         character
         if re.fullmatch(r"[A-Za-z0-9/._-]", character)

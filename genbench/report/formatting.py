@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: an interval to two significant digits, its mean to the same decimal."""
+"""Formats numbers for readers: an interval to two significant digits, its mean to the same decimal place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DIGITS = 4
 
 
 def plain(value: float | None) -> str:
-    """Return `value` to four significant digits, whole from 1,000 on.
+    """Return `value` to four significant digits, as a whole number from 1,000 on.
 
     >>> [plain(value) for value in (12345.6, 23.456, 0.00123456, 0, None)]
     ['12,346', '23.46', '0.001235', '0', '–']
@@ -24,7 +24,7 @@ def plain(value: float | None) -> str:
         return "∞" if value > 0 else "-∞"
     if value == 0:
         return "0"
-    size = int(f"{value:.{_DIGITS - 1}e}".partition("e")[2])  # of the rounded value: 0.99999 is 1
+    size = int(f"{value:.{_DIGITS - 1}e}".partition("e")[2])  # of the rounded value: 0.99999 counts as 1
     if not -5 < size < 12:
         mantissa, _, power = f"{value:.{_DIGITS - 1}e}".partition("e")
         return _exact(mantissa, value, f"e{int(power)}")
@@ -32,13 +32,13 @@ def plain(value: float | None) -> str:
 
 
 def _exact(shown: str, value: float, power: str = "") -> str:
-    """Return `shown` and `power` without zeros where that is exact: 0.02000 would look measured, and 5.000e-5 too."""
+    """Return `shown` and `power` without trailing zeros if that is exact: 0.02000 or 5.000e-5 would look measured."""
     short = shown.rstrip("0").rstrip(".") if "." in shown else shown
     return (short if float(short.replace(",", "") + power) == value else shown) + power
 
 
 def interval(mean: float | None, half_width: float | None) -> str:
-    """Return mean ± half-width: the half-width to two significant digits, the mean to the same decimal.
+    """Return mean ± half-width: the half-width to two significant digits, the mean to the same decimal place.
 
     >>> interval(23.1417, 2.391)
     '23.1 ± 2.4'
@@ -51,10 +51,10 @@ def interval(mean: float | None, half_width: float | None) -> str:
     """
     if mean is None or half_width is None or not (math.isfinite(mean) and math.isfinite(half_width)):
         return plain(mean)
-    if half_width <= 1e-9 * abs(mean):  # what varies is the rounding of sums
+    if half_width <= 1e-9 * abs(mean):  # only the rounding of sums varies
         return f"{plain(mean)} ± 0"
     size = math.floor(math.log10(half_width))
-    # 0.0996 rounds to 0.10: one digit more before the point leaves one less behind it.
+    # 0.0996 rounds to 0.10: one more digit before the point leaves one fewer after it.
     size = math.floor(math.log10(round(half_width, 1 - size)) + 1e-9)
     decimals = 1 - size
     if decimals > 7:
@@ -66,7 +66,7 @@ def interval(mean: float | None, half_width: float | None) -> str:
 
 
 def flag(share: float) -> str:
-    """Return what stands for a yes or a no that this share of the seeds has.
+    """Return the text for a flag that is set in this share of the seeds.
 
     >>> flag(1.0), flag(0.0), flag(2 / 3), flag(math.nan)
     ('yes', 'no', 'yes in 67%', '–')

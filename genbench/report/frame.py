@@ -1,4 +1,4 @@
-"""Records as tidy tables: one row a cell, and one row a point of a curve."""
+"""Records as tidy tables: one row per cell, and one row per value of a curve."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CURVE_COLUMNS = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s",
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
-    """Return the records by dataset, models before controls, label, seed and id, whatever order they came in."""
+    """Return the records sorted by dataset, role (models before controls), label, seed and id."""
 
     def key(record: Record) -> tuple[Any, ...]:
         cell = record["cell"]
@@ -38,17 +38,17 @@ def in_order(records: Iterable[Record]) -> list[Record]:
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Return one row a cell, in `in_order`.
+    """Return one row per cell, `in_order`.
 
-    The columns: what the cell is (`model`, `label`, `dataset`, `seed`, `budget`, the plugin's `plugin_version`, …);
-    each number, such as `fd`, with its `fd_recipe` and, where it is known, the `fd_standard_error` of its evaluation;
-    each cost with its unit in the name, such as `train_items_per_s_median` and `peak_resident_bytes`; the machine
-    (`environment_…`); `failure_stage` and `failure_reason`. A value that a cell lacks is missing (NaN, NA or None by
-    the column's type). A distance that the control `real` has too, under the same recipe, stands over its mean as
-    `fd_ratio`.
+    The columns: the cell (`model`, `label`, `dataset`, `seed`, `budget`, the plugin's `plugin_version`, …); each
+    number, such as `fd`, with its `fd_recipe` and, if known, the `fd_standard_error` of its evaluation; each cost with
+    its unit in the name, such as `train_items_per_s_median` and `peak_resident_bytes`; the machine (`environment_…`);
+    `failure_stage` and `failure_reason`. A value that a cell lacks is missing (NaN, NA or None, depending on the
+    column's type). A distance that the control `real` also has, under the same recipe, is also given as a ratio to the
+    mean of `real`, as `fd_ratio`.
 
-    A cell that was measured several times is one row (`merging.merged`), and one more for each earlier run whose
-    numbers have recipes that the newer ones do not: with these numbers alone.
+    A cell that was measured several times is one row (`merging.merged`), plus one for each earlier run with numbers
+    under recipes that the newer ones lack; such a row holds only these numbers.
     """
     ordered = [one for record in in_order(merged(records)) for one in with_older(record)]
     numbers = in_reading_order({name for record in ordered for name in record["numbers"]})
@@ -62,7 +62,7 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def first_look(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` with the columns first that tell cells and results apart: pandas shows ten at the left of many."""
+    """Return `table` with the columns that identify cells and results first: of many, pandas shows ten on the left."""
     failed = ["failure_reason"] if (table["status"] == "failed").any() else []
     wanted = ["label", "dataset", "seed", "status", *failed, *HEADLINE, "train_s", "train_items_per_s_median"]
     first = [name for name in wanted if name in table and not table[name].isna().all()]
@@ -70,9 +70,9 @@ def first_look(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Return the curves in long form: one row a value, with `kind` `loss` or `number`.
+    """Return the curves in long form: one row per value, with `kind` `loss` or `number`.
 
-    A loss is the mean over the steps since the row before; a number is measured with the training clock stopped.
+    A loss is the mean over the steps since the previous row; a number is measured with the training clock stopped.
     """
     columns: dict[str, list[Any]] = {name: [] for name in CURVE_COLUMNS}
     appenders = [columns[name].append for name in CURVE_COLUMNS]
@@ -89,13 +89,13 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:
-    """Return the table as CSV, every float with all its digits, the same bytes on every machine."""
+    """Return the table as CSV, with every float at full precision and the same bytes on every machine."""
     texts = {str(name): _visible(column) for name, column in table.items() if column.dtype == object}
     return table.assign(**texts).to_csv(index=False, header=header, lineterminator="\n").encode("utf-8", "replace")
 
 
 def _visible(column: pd.Series[Any]) -> list[Any]:
-    # A reader may be a terminal, and a zero byte ends the file for some. Most texts stand in many rows.
+    # The output may go to a terminal, and some readers stop at a zero byte. Most texts occur in many rows.
     seen: dict[str, str] = {}
     return [
         (seen.get(value) or seen.setdefault(value, visible(value, keep="\n\t"))) if isinstance(value, str) else value
@@ -104,7 +104,7 @@ def _visible(column: pd.Series[Any]) -> list[Any]:
 
 
 def _real_means(records: Iterable[Record]) -> dict[tuple[str, str, str], float]:
-    """Return (dataset's fingerprint, distance, recipe) -> the mean of `real`, where it is above 0."""
+    """Return (dataset's fingerprint, distance, recipe) -> the mean of `real`, if it is above 0."""
     held: dict[tuple[str, str, str], list[float]] = {}
     for record in records:
         if record["cell"]["model"] != "real":
@@ -154,18 +154,18 @@ def _row(
 
 
 def _number(value: Any) -> float | None:
-    # A whole number from JSON is still a measurement: its column must not turn into one of integers.
+    # An integer from JSON is still a measurement: its column must not become one of integers.
     return None if value is None else float(value)
 
 
 def _scalar(value: Any) -> Any:
-    if type(value) in _SIMPLE:  # most are, and to ask for a mapping takes long
+    if type(value) in _SIMPLE:  # most are, and checking for a mapping is slow
         return value
     return json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list | tuple) else value
 
 
 def _column(values: Sequence[Any]) -> Any:
-    # pandas would turn whole numbers with a gap into floats: 3000 steps into 3000.0.
+    # pandas would turn integers with missing values into floats: 3000 steps into 3000.0.
     every = set(map(type, values))
     kinds = every - {type(None)}
     if kinds == {int} and all(abs(value) < 2**63 for value in values if value is not None):

@@ -1,4 +1,4 @@
-"""One page over the benchmarks of a folder: a row each, the first table of each, and links to their reports."""
+"""One page for all benchmarks in a folder: a row and the first tables of each, with links to their reports."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from genbench.report.tables import quality_table
 
 __all__ = ["benchmarks", "write_index"]
 
-_MOST_NAMED = 4  # datasets of one benchmark whose best model is named in its row
+_MOST_NAMED = 4  # datasets per benchmark whose best model is named in its row
 _HEADER = ("benchmark", "models", "datasets", "cells", "failed", "missing", "best", "last record")
 _LEAD = (
-    "A row a benchmark; its name leads to the whole report. Numbers are those of its first tables: means over training "
-    "seeds ± the half-width of the 95% interval (t). Two benchmarks compare only where their recipes are equal."
+    "One row per benchmark; its name links to the full report. Numbers come from its first tables: means over training "
+    "seeds ± the half-width of the 95% interval (t). Two benchmarks are comparable only if their recipes are equal."
 )
 
 
 @dataclass(frozen=True)
 class _Benchmark:
-    """One benchmark as the index shows it; without records where `fault` says why they cannot be read."""
+    """One benchmark as shown in the index; without records if `fault` says why they cannot be read."""
 
     name: str
     records: Sequence[Mapping[str, Any]] = ()
@@ -44,21 +44,21 @@ class _Benchmark:
 
 
 def benchmarks(directory: Path) -> list[Path]:
-    """Return the folders of benchmarks in a folder that is none itself; none where it has records of its own."""
+    """Return the benchmark folders in a folder; empty if that folder is itself a benchmark with records."""
     if (directory / "records").is_dir() or not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if any(path.glob("records/[!.]*.json")))
 
 
 def write_index(directory: Path, folders: Sequence[Path], render: Callable[[Path], object]) -> Path:
-    """Render the report of each folder, and write `index.md` and `index.html` over them; return the first one's path.
+    """Render the report of each folder, and write `index.md` and `index.html`; return the path of the first.
 
-    A benchmark whose records cannot be read has a row that says why.
+    A benchmark whose records cannot be read gets a row that says why.
 
     Args:
-        directory: where the pages go; the folders lie in it.
-        folders: of the benchmarks.
-        render: writes the report of one.
+        directory: where the pages are written; it contains the folders.
+        folders: the benchmarks' folders.
+        render: renders the report of one folder.
 
     Raises:
         InputError: none of them can be read.
@@ -118,7 +118,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _best(section: Section) -> str:
-    """Return the model that stands first, with its number; an empty text where none has one."""
+    """Return the first model with its number; an empty string if it has none."""
     if not section.main or not section.quantity or not section.models:
         return ""
     first = section.models[0]

@@ -1,4 +1,4 @@
-"""Texts that models made, side by side under their names, from the listings that cells leave."""
+"""Texts that models produced, side by side under their names, from the listings that cells leave."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from genbench.report.montage import MOST_TILES, Tile
 __all__ = ["SUFFIX", "pair_listing", "text_listing"]
 
 SUFFIX = ".txt"
-_ARROW = "\t→\t"  # between a text and what a model made of it
-_ROWS = 20  # of a table; whoever wants more opens the file
-_IN_A_BLOCK = 8  # texts that are too long for a table
+_ARROW = "\t→\t"  # between a text and its reconstruction
+_ROWS = 20  # of a table; the file has the rest
+_IN_A_BLOCK = 8  # how many texts, if they are too long for a table
 _WIDEST = 32  # characters of a text in a table
 _MOST_COLUMNS = 8
 _MOST_BYTES = 1 << 20  # of a listing that are read
 
 
 def text_listing(tiles: Sequence[Tile]) -> str:
-    """Return the first texts of each tile as a table, or one under the other where they are long; empty without any."""
+    """Return the first texts of each tile as a table, or one below another if they are long; empty without any."""
     named = [(tile.name, lines) for tile in tiles[:MOST_TILES] if (lines := _lines(tile.path))]
     return _side_by_side(named) if named else ""
 
 
 def pair_listing(tiles: Sequence[Tile]) -> str:
-    """Return texts, each beside what the models made of it; empty without any."""
+    """Return texts, each next to the models' reconstructions; empty if there are none."""
     columns: dict[str, list[str]] = {}
     for tile in tiles[:MOST_TILES]:
         pairs = [line.split(_ARROW) for line in _lines(tile.path)]
@@ -39,7 +39,7 @@ def pair_listing(tiles: Sequence[Tile]) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a listing; none where it is no listing or cannot be read."""
+    """Return the lines of a listing; empty if it is not a listing or cannot be read."""
     if path.suffix != SUFFIX:
         return []
     try:

@@ -1,4 +1,4 @@
-"""The machines that records come from: times are compared within one, never across."""
+"""The machines that records come from: times are compared within one machine, never across machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genbench.report.model import Table
 
 __all__ = ["Machine", "machine_table", "machines", "ran", "shared"]
 
-# What decides how fast a cell runs. The commit does not, and memory is counted a little differently at each start.
+# What decides how fast a cell runs. The commit does not, and the reported memory varies slightly between starts.
 _SPEED_FIELDS = (
     *("device", "device_name", "processor", "cores", "threads", "jobs", "platform"),
     *("python", "torch", "genbench"),
@@ -23,7 +23,7 @@ _SPEED_FIELDS = (
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine with its software: a letter for tables, and the ids of the records that it made."""
+    """One machine with its software: a letter for tables, and the ids of the records made on it."""
 
     letter: str
     environment: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Machine:
 
 
 def machines(records: Iterable[Record]) -> list[Machine]:
-    """Return the machines in the order in which the records name them; records that name none belong to none."""
+    """Return the machines in the order in which records name them; a record that names no machine belongs to none."""
     found: dict[str, tuple[Mapping[str, Any], set[str]]] = {}
     for record in records:
         if environment := record.get("environment"):
@@ -44,25 +44,25 @@ def machines(records: Iterable[Record]) -> list[Machine]:
 
 
 def ran(known: Iterable[Machine], records: Iterable[Record]) -> list[Machine]:
-    """Return those of the machines that made any of the records."""
+    """Return the machines on which any of the records were made."""
     ids = {record["id"] for record in records}
     return [machine for machine in known if machine.record_ids & ids]
 
 
 def shared(known: Iterable[Machine]) -> str:
-    """Return that speeds were measured while other cells ran beside, or an empty text where each ran alone."""
+    """Return a note that other cells ran during speed measurements, or an empty string if each cell ran alone."""
     together = {machine.letter: int(machine.environment.get("jobs", 1)) for machine in known}
     most = max(together.values(), default=1)
     if most == 1:
         return ""
     return (
         f"**Shared:** up to {most} cells ran side by side, each with its share of the machine, so these speeds are "
-        "lower than those of a cell that runs alone, and comparable only with others measured so."
+        "lower than those of a cell that runs alone, and comparable only with others measured in the same way."
     )
 
 
 def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> Table:
-    """Return the machines as a table, one column each."""
+    """Return the machines as a table, one column per machine."""
     names = dict.fromkeys(name for machine in known for name in machine.environment)
     header = ["", *(f"machine {machine.letter}" if len(known) > 1 else "machine" for machine in known)]
     lines = []

@@ -1,4 +1,4 @@
-"""What the numbers of a report are, and how exactly each was measured."""
+"""What the numbers of a report mean, and exactly how each was measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["meanings", "recipes"]
 
 
 def meanings(records: Iterable[Record]) -> str:
-    """Return what each measured number says, with its paper, in a fold."""
+    """Return the meaning of each measured number, with its paper, in a fold."""
     records = list(records)
     measured = {name for record in records for name in record["numbers"]}
     lines = []
@@ -47,7 +47,7 @@ def _meanings_of_plugins(records: Iterable[Record]) -> list[str]:
 
 
 def recipes(records: Iterable[Record]) -> list[str]:
-    """Return every recipe: the fields that all share in a sentence, the others in a table, the whole in a fold."""
+    """Return every recipe: the fields common to all in a sentence, the others in a table, and all of them in a fold."""
     known: dict[str, Mapping[str, Any]] = {}
     for record in records:
         known |= record["recipes"]
@@ -59,7 +59,7 @@ def recipes(records: Iterable[Record]) -> list[str]:
     if len(ordered) == 1:
         shared = [field for field in shared if field != "metric"]
     own = [field for field in fields if field not in shared]
-    # What few metrics have, such as a number of neighbours, would be a column of dashes each.
+    # A field that few metrics have, such as a number of neighbours, would fill a column with dashes.
     rare = [
         field for field in own if sum(recipe.get(field) is not None for recipe in ordered.values()) * 2 < len(ordered)
     ]

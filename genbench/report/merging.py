@@ -1,4 +1,4 @@
-"""One cell measured several times, as `--metrics fd` after a run of all metrics leaves it: its records as one."""
+"""Merges the records of a cell that was measured several times, as with all metrics and then with `--metrics fd`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How many `cells` there are; those that `failed` and have no finished record; those of which a run failed and
-    another finished (`failed_once`); and those that several runs finished (`repeated`)."""
+    """The number of `cells`; of those that `failed` and have no finished record; of those that failed in one run and
+    finished in another (`failed_once`); and of those that finished in several runs (`repeated`)."""
 
     cells: int
     failed: int
@@ -28,16 +28,16 @@ class Outcomes:
 
 
 class Cells(list[Record]):
-    """Records of which no two are of one finished cell."""
+    """Records in which no finished cell appears twice."""
 
 
 def merged(records: Iterable[Record]) -> Cells:
-    """Return the records, those of one finished cell as one, in the order in which each cell first comes.
+    """Return the records, with those of one finished cell merged, in the order in which the cells first appear.
 
-    It is the newest record, with every number that only older ones have: nothing is averaged, and costs, pictures and
-    losses are the newest run's. Where one number has several recipes, the newest is the record's, and the others are
-    kept under `older`: a list of records that have these numbers alone (`with_older`). A failed record is left as it
-    is, and so hides no number of an earlier run, nor is it hidden by one.
+    A merged record is the newest one plus every number that only older ones have: nothing is averaged, and costs,
+    pictures and losses are those of the newest run. If one number has several recipes, the record has the newest, and
+    the others are kept under `older`: a list of records that hold only these numbers (`with_older`). A failed record is
+    left unchanged, so it neither hides numbers of an earlier run nor is hidden by one.
     """
     if isinstance(records, Cells):
         return records
@@ -49,12 +49,12 @@ def merged(records: Iterable[Record]) -> Cells:
 
 
 def with_older(record: Record) -> Sequence[Record]:
-    """Return a record, and those of the same cell that hold numbers of recipes that it does not have."""
+    """Return a record, followed by those of the same cell with numbers under recipes that it does not have."""
     return (record, *record.get("older", ()))
 
 
 def outcomes(records: Iterable[Record]) -> Outcomes:
-    """Count the cells of records that are not merged, and how they ended; those that are not applicable never began."""
+    """Count the cells of unmerged records by outcome; cells that are not applicable never started and do not count."""
     finished: Counter[tuple[Any, ...]] = Counter()
     failed: Counter[tuple[Any, ...]] = Counter()
     for record in records:
@@ -70,9 +70,9 @@ def outcomes(records: Iterable[Record]) -> Outcomes:
 
 
 def _cell(record: Record) -> tuple[str, str, int, str]:
-    """Return what is equal for two measurements of one cell, whatever metrics each was asked for."""
+    """Return what two measurements of one cell have in common, whatever metrics each requested."""
     cell = record["cell"]
-    # The seed stands apart, so that the cells of all seeds are identified once.
+    # The seed is kept separate, so that a cell's identity is computed once for all seeds.
     alike = {**cell, "metrics": None, "seed": 0}
     return cell["label"], cell["dataset"]["name"], cell["seed"], _identified(marshal.dumps(alike, 2))
 
@@ -105,7 +105,7 @@ def _merge(same: Sequence[Record]) -> Record:
 def _with_numbers(
     curve: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], names: Iterable[str]
 ) -> list[Mapping[str, Any]]:
-    """Return a curve with the numbers of these names that another training of the same cell has on its own."""
+    """Return a curve with these numbers added from another training run of the same cell."""
     points = {point.get("step"): point for point in curve}
     wanted = set(names)
     for point in other:
@@ -118,7 +118,7 @@ def _with_numbers(
 
 
 def by_recipe(record: Record, metric: str) -> Iterator[Record]:
-    """Give a record for each recipe of one of its numbers, the newest first; all else of it is in each of them."""
+    """Yield a record for each recipe of one of its numbers, newest first; everything else is repeated in each."""
     older = record.get("older", ())
     rest = [{**one, "numbers": {name: n for name, n in one["numbers"].items() if name != metric}} for one in older]
     yield {**record, "older": rest} if rest else record

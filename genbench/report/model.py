@@ -1,7 +1,7 @@
-"""What a report is made of: its parts in their order, from which `report.md` and `report.html` are written.
+"""The parts of a report, in order, from which `report.md` and `report.html` are written.
 
-A part is its own Markdown, as a text. Those of which HTML shows more than a text also say what they are made of: a
-table its cells, a cell its value, a picture its section.
+A part is a string: its own Markdown. Parts that HTML shows in more detail also carry their contents: a table its cells,
+a cell its value, a picture its section.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Anchor", "Cell", "Details", "Gallery", "Paragraph", "Picture", "Tabl
 
 
 class Cell(str):
-    """A cell of a table with what it shows.
+    """A table cell with the value it shows.
 
     Args:
         shown: Markdown, escaped.
-        value: what the cell is sorted by; None where it has no number.
-        number: the row's name and the column that its number is of, where it is one of a record.
+        value: the sort key; None if it has no number.
+        number: the row's name and the column of its number, if the number comes from records.
     """
 
     value: float | None
@@ -40,11 +40,11 @@ class Table(str):
     """A table of cells that are already escaped.
 
     Args:
-        header: of the columns.
-        lines: the cells, row by row; a `Cell` says what it is sorted by, another one is sorted by what it shows.
-        left: how many of the first columns are set flush left.
-        words: headings of others that are.
-        section: whose numbers the cells are, where they are those of one.
+        header: the column headings.
+        lines: the cells, row by row; a `Cell` carries its sort key, any other cell is sorted by what it shows.
+        left: how many of the first columns are left-aligned.
+        words: headings of other columns that are left-aligned.
+        section: the section that the numbers belong to, if they belong to one.
     """
 
     header: tuple[str, ...]
@@ -72,7 +72,7 @@ class Details(str):
     """Parts that are folded away under a summary.
 
     Args:
-        summary: a plain text.
+        summary: plain text.
         parts: what is folded away.
     """
 
@@ -86,7 +86,7 @@ class Details(str):
 
 
 class Anchor(str):
-    """A place that links lead to."""
+    """A link target."""
 
     name: str
 
@@ -97,11 +97,11 @@ class Anchor(str):
 
 
 class Picture(str):
-    """A picture: a file relative to the report, and what it shows in words.
+    """A picture: a file relative to the report, with alternative text.
 
     Args:
         kind: `quality`, `losses`, `throughput`, ...; HTML draws the first two from the section's curves instead.
-        section: whose picture it is, where it is that of one.
+        section: the section that the picture belongs to, if it belongs to one.
     """
 
     alt: str
@@ -116,11 +116,11 @@ class Picture(str):
 
 
 class Paragraph(str):
-    """A paragraph of which HTML, which shows more, says something else.
+    """A paragraph that is worded differently in HTML, which shows more.
 
     Args:
-        shown: Markdown of `report.md`.
-        instead: Markdown of what HTML says.
+        shown: the Markdown for `report.md`.
+        instead: the Markdown for HTML.
     """
 
     instead: str
@@ -132,12 +132,12 @@ class Paragraph(str):
 
 
 class Gallery(str):
-    """What the models of a section made, to look at, read or listen to.
+    """What the models of a section produced, to look at, read or listen to.
 
     Args:
-        shown: its Markdown: a picture, a listing, or nothing.
+        shown: its Markdown: a picture, a listing, or an empty string.
         kind: of the artifacts: `samples` or `reconstructions`.
-        section: whose they are.
+        section: the section that they belong to.
     """
 
     kind: str
@@ -150,5 +150,5 @@ class Gallery(str):
 
 
 def markdown(parts: Sequence[str]) -> str:
-    """Return the parts as Markdown; those that Markdown has nothing of are empty texts and left out."""
+    """Return the parts as Markdown, leaving out those that are empty because Markdown does not show them."""
     return "\n\n".join(part for part in parts if part)

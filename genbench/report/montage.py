@@ -1,4 +1,4 @@
-"""Grids of images side by side under their names: what most readers look at first."""
+"""Captioned grids of images side by side: what most readers look at first."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from genbench.report.sections import Section
 __all__ = ["MOST_TILES", "Tile", "artifact", "reconstruction_tiles", "sample_tiles", "write_montage"]
 
 MOST_TILES = 12
-_TILE = 300  # pixels; four beside each other fill the width of a README
+_TILE = 300  # pixels; four side by side fill the width of a README
 _GAP = 14
 _TEXT = 17
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A grid of images and the name over it."""
+    """A grid of images and the name above it."""
 
     name: str
     path: Path
 
 
 def artifact(directory: Path, record: Record, kind: str) -> Path | None:
-    """Return the file of an artifact, or None where there is none, or none inside `directory`."""
+    """Return the file of an artifact, or None if there is none inside `directory`."""
     relative = (record.get("artifacts") or {}).get(kind)
     if not relative or "\\" in relative:
         return None
@@ -42,7 +42,7 @@ def artifact(directory: Path, record: Record, kind: str) -> Path | None:
 
 
 def sample_tiles(section: Section, directory: Path) -> list[Tile]:
-    """Return the data's own images, then the samples of each model's first seed; of controls where no model is."""
+    """Return the data, then the samples of each model's first seed, or of the controls if there are no models."""
     reference = _first(section, directory, "reference")
     tiles = [Tile("data", reference)] if reference else []
     return tiles + _tiles(section, directory, "samples")
@@ -54,10 +54,10 @@ def reconstruction_tiles(section: Section, directory: Path) -> list[Tile]:
 
 
 def write_montage(tiles: Sequence[Tile], path: Path, replacing: Replacing = replacing, note: str = "") -> bool:
-    """Write the tiles as one PNG, without those that cannot be read. Return whether there was anything to write.
+    """Write the tiles as one PNG, skipping those that cannot be read. Return whether there was anything to write.
 
     Args:
-        note: a line over all of them.
+        note: a line above all tiles.
     """
     read = [(tile.name, image) for tile in tiles[:MOST_TILES] if (image := _read(tile.path))]
     if not read:
@@ -94,7 +94,7 @@ def _first(section: Section, directory: Path, kind: str) -> Path | None:
 def _tiles(section: Section, directory: Path, kind: str) -> list[Tile]:
     tiles = []
     for row in section.models or section.controls:
-        # The first seed, not the best looking one.
+        # The first seed, not the best-looking one.
         path = artifact(directory, row.records[0], kind) if row.records else None
         if path:
             tiles.append(Tile(row.name, path))
@@ -109,7 +109,7 @@ def _read(path: Path) -> Image.Image | None:
         return None
     wanted = 2 * _TILE if _is_wide(image) else _TILE
     if image.width < wanted:
-        # Whole multiples and no smoothing: a reader must see the pixels that the model drew.
+        # Integer factors and no smoothing: a reader must see the pixels that the model drew.
         factor = max(1, round(wanted / image.width))
         return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     if image.width > 2 * wanted:

@@ -1,4 +1,4 @@
-"""How a report begins: who was compared on what, and how its numbers are to be read."""
+"""The start of a report: what was compared on what, and how to read its numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["opening", "partial", "title"]
 
 
 def title(records: Sequence[Record]) -> str:
-    """Return who was compared on what, escaped."""
+    """Return what was compared on what, escaped."""
     models = _distinct(record["cell"]["label"] for record in records if record["cell"]["role"] == "model")
     datasets = _distinct(record["cell"]["dataset"]["name"] for record in records)
     who = _list([text(model) for model in models], most=6) if models else "controls"
@@ -22,7 +22,7 @@ def title(records: Sequence[Record]) -> str:
 
 
 def opening(records: Sequence[Record]) -> str:
-    """Return the paragraph that says how the cells were trained and measured, and what the signs mean."""
+    """Return the paragraph on how the cells were trained and measured, and what the symbols mean."""
     models = [record["cell"] for record in records if record["cell"]["role"] == "model"]
     controls = _distinct(record["cell"]["label"] for record in records if record["cell"]["role"] != "model")
     said = []
@@ -52,7 +52,7 @@ def opening(records: Sequence[Record]) -> str:
 
 
 def partial(records: Sequence[Record], missing: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many of the planned cells have run, and which have not; an empty text where all have."""
+    """Return how many of the planned cells have run and which have not; an empty string if all have."""
     if not missing:
         return ""
     seeds: dict[tuple[str, str, str], list[int]] = {}
@@ -65,7 +65,7 @@ def partial(records: Sequence[Record], missing: Sequence[Mapping[str, Any]]) -> 
         f"seed{'s' if len(numbers) > 1 else ''} {_list([str(number) for number in sorted(numbers)], most=8)}"
         for (label, dataset, budget), numbers in seeds.items()
     ]
-    run = outcomes(records).cells  # of which some may have several records
+    run = outcomes(records).cells  # some may have several records
     more = f"; and {len(lines) - _MOST_MISSING} more rows" if len(lines) > _MOST_MISSING else ""
     return (
         f"**Partial report: {run} of {run + len(missing)} planned cells have run.** "

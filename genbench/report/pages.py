@@ -1,4 +1,4 @@
-"""The report as one page: pictures and tables first, then what makes them traceable."""
+"""The report as one page: pictures and tables first, then everything that makes them traceable."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def page_parts(
     missing: Sequence[Mapping[str, Any]] = (),
     beyond: Sequence[str] = (),
 ) -> list[str]:
-    """Return the whole report, part by part (`model`).
+    """Return the whole report as its parts (`model`).
 
     Args:
-        directory: where the records' artifacts lie.
-        records: all that were read, `in_order`.
+        directory: holds the records' artifacts.
+        records: all records read, `in_order`.
         made: each section with its pictures.
         known: the machines of the records.
-        command: what made them.
-        missing: cells that were planned and have no record.
-        beyond: the paragraphs across datasets.
+        command: what produced them.
+        missing: planned cells without a record.
+        beyond: the parts that span sections: across datasets, time to target, studies.
     """
     parts = [f"# {title(records)}", partial(records, missing), opening(records), *_ends(outcomes(records))]
     previous = ""
@@ -72,7 +72,7 @@ def page_parts(
 
 
 def _ends(found: Outcomes) -> list[str]:
-    """Say which cells failed, and of which there are several runs."""
+    """Return how many cells failed, and how many have several runs."""
     said = []
     if found.failed:
         said.append(f"**{found.failed} of {found.cells} cells failed**: see [Failed](#failed).")
@@ -83,8 +83,8 @@ def _ends(found: Outcomes) -> list[str]:
         )
     if found.repeated:
         said.append(
-            f"{found.repeated} of {found.cells} cells finished more than once: each number is the newest of its "
-            "recipe; costs, pictures and losses are the newest run's. `records/` has all of them."
+            f"{found.repeated} of {found.cells} cells finished more than once: each number is the newest for its "
+            "recipe; costs, pictures and losses are from the newest run. `records/` has all of them."
         )
     return said
 
@@ -113,11 +113,11 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
         parts += [Anchor(anchor(section)), "### Other numbers", others, remarks(section)]
     errors = evaluation_table(section)
     if errors:
-        parts += ["### How precise one evaluation is", error_note(section), errors]
+        parts += ["### Precision of one evaluation", error_note(section), errors]
     own = ran(known, (record for row in section.models for record in row.records))
     cost = cost_table(section, own)
     if cost:
-        parts += ["### What it cost", shared(own), cost, cost_note(section)]
+        parts += ["### Cost", shared(own), cost, cost_note(section)]
     return parts + speeds(section, pictures) + losses(section, pictures)
 
 
@@ -141,7 +141,7 @@ def _links(directory: Path, section: Section) -> str:
             lines.append(f"- {code(row.name)}: {'; '.join(links)}")
     if not lines:
         return ""
-    return Details("The samples of every cell", ["\n".join(lines)])
+    return Details("Samples of every cell", ["\n".join(lines)])
 
 
 _GRIDS = (("samples", "samples"), ("reconstructions", "reconstructions"))
@@ -161,10 +161,10 @@ def _files() -> list[str]:
 
 _FILES = (
     "- [`results.csv`](results.csv): one row per cell: its settings, every number with its recipe, every cost.\n"
-    "- [`curves.csv`](curves.csv): one row per point of a curve: losses and numbers during training.\n"
-    "- `samples/`: what each cell made, its reconstructions, and the data: grids of images, listings of texts.\n"
+    "- [`curves.csv`](curves.csv): one row per curve point: losses and numbers during training.\n"
+    "- `samples/`: samples and reconstructions of each cell, and the data: grids of images, listings of texts.\n"
     "- `figures/`: the images of this page.\n"
-    "- `logs/`: what each cell printed, its last 4 MiB; a failed cell's stacks are there too.\n"
-    "- `records/`: one JSON file per cell, from which all of this is rendered.\n"
-    "- `plans/`: which cells each run was to make, so that what is missing can be reported."
+    "- `logs/`: the last 4 MiB of each cell's output, including the stack traces of failed cells.\n"
+    "- `records/`: one JSON file per cell, from which this whole report is rendered.\n"
+    "- `plans/`: the cells that belong to each run, so that missing ones can be reported."
 )

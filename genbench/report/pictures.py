@@ -1,4 +1,4 @@
-"""The pictures of a section, each with the note that says how to read it."""
+"""The pictures of a section, each with a note on how to read it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["GALLERIES", "PAIRS", "Pictures", "losses", "quality_curves", "recons
 
 
 GALLERIES = ("samples", "reconstructions")
-"""What the models made, rather than a drawing of numbers."""
+"""What the models produced, as opposed to plots of numbers."""
 
-PAIRS = "the original on the left, its reconstruction on the right of each pair"
-_INTERVALS = ", with 95% intervals over seeds (of a cost: geometric mean and interval of its logarithm)"
+PAIRS = "pairs of original (left) and reconstruction (right)"
+_INTERVALS = ", with 95% intervals over seeds (for a cost, the geometric mean and the interval of its logarithm)"
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,24 @@ class Pictures:
 
     Args:
         files: `samples`, `quality`, … -> the file, relative to the report.
-        listings: `samples` or `reconstructions` -> Markdown, where what models make is read and not looked at.
+        listings: `samples` or `reconstructions` -> Markdown, if the models' output is read rather than looked at.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
     listings: Mapping[str, str] = field(default_factory=dict)
 
     def show(self, section: Section, kind: str, alt: str, note: str) -> list[str]:
-        """Return the picture with its note, or nothing where it was not drawn."""
+        """Return the picture with its note, or nothing if it was not drawn."""
         if kind in self.listings:
             return [Gallery(self.listings[kind], kind, section), note]
-        if kind not in self.files:  # clips are no picture, and have their place in HTML alone
+        if kind not in self.files:  # clips have no picture and appear only in HTML
             return [Gallery("", kind, section)] if kind in GALLERIES else []
         picture = Picture(alt, self.files[kind], kind, section)
         return [Gallery(picture, kind, section) if kind in GALLERIES else picture, note]
 
 
 def samples(section: Section, pictures: Pictures) -> list[str]:
-    """Show samples of each model beside the data."""
+    """Show samples of each model next to the data."""
     more = f" The best {MOST_TILES - 1} models are shown." if len(section.models) >= MOST_TILES else ""
     return pictures.show(
         section,
@@ -60,7 +60,7 @@ def samples(section: Section, pictures: Pictures) -> list[str]:
 
 
 def reconstructions(section: Section, pictures: Pictures) -> list[str]:
-    """Show held-out items beside what the models restore of them."""
+    """Show held-out items next to the models' reconstructions."""
     return pictures.show(
         section,
         "reconstructions",
@@ -70,19 +70,19 @@ def reconstructions(section: Section, pictures: Pictures) -> list[str]:
 
 
 def quality_curves(section: Section, pictures: Pictures) -> list[str]:
-    """Show quality along the training."""
+    """Show quality over training."""
     heading = _heading(section)
     lines = (
-        "thick, the mean over seeds; thin, each seed (beyond five seeds a band from the least to the greatest); "
-        "dashed, the controls; hollow, at the edge of an axis that has no zero, before the first step"
+        "thick: mean over seeds; thin: each seed (with more than five seeds, a band from lowest to highest); "
+        "dashed: controls; hollow, at the edge of an axis that has no zero: before the first step"
     )
     if not section.is_repeated:
-        lines = "dashed, the controls; hollow, at the edge of an axis that has no zero, before the first step"
+        lines = "dashed: controls; hollow, at the edge of an axis that has no zero: before the first step"
     return pictures.show(
         section,
         "quality",
         f"{heading} against training {section.noun}, seconds and FLOPs on {section.name}",
-        f"{heading} along the training: {lines}.{_best(section, MOST_LINES)}",
+        f"{heading} over training: {lines}.{_best(section, MOST_LINES)}",
     )
 
 
@@ -101,19 +101,19 @@ def speeds(section: Section, pictures: Pictures) -> list[str]:
             section,
             "trade-off",
             f"{heading} against training seconds and sampling {section.noun} per second on {name}",
-            f"{heading} against what it costs{intervals}; the arrows point to the better side.{most}",
+            f"{heading} against cost{intervals}; arrows point in the better direction.{most}",
         ),
     ]
 
 
 def losses(section: Section, pictures: Pictures) -> list[str]:
-    """Show the losses along the training."""
+    """Show the losses over training."""
     return pictures.show(
         section,
         "losses",
         f"losses of each model on {section.name}",
         "Losses under the names that each model gives them; they are not comparable between models. Each point "
-        "averages the steps since the point before, so a curve begins after the first steps and not at zero."
+        "averages the steps since the previous point, so a curve starts after the first steps rather than at zero."
         f"{_best(section, MOST_PANELS)}",
     )
 
@@ -123,5 +123,5 @@ def _heading(section: Section) -> str:
 
 
 def _best(section: Section, most: int) -> str:
-    """Say that a figure draws the best `most` models, where there are more."""
+    """Return a note that a figure shows only the best `most` models, if there are more."""
     return f" The best {most} models are drawn." if len(section.models) > most else ""

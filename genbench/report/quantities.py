@@ -1,4 +1,4 @@
-"""What each number is called in tables and figures, and in which order they stand: a report's words in one place."""
+"""The names of numbers in tables and figures, and their order: a report's vocabulary in one place."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HEADLINE = (
     *("fid", "fd_dinov2", "fad", "fd", "inception_score", "classifier_score"),
     *("reconstruction_mse", "psnr", "ssim", "bits_per_dim", "bits_per_char", "oracle_nll", "valid_fraction"),
 )
-"""The numbers of the first table, in its order; the others stand in a table of their own."""
+"""The numbers of the first table, in order; the others have a separate table."""
 
 FLAGS = frozenset({"fewer_than_dimensions"})
-"""What is 1 where it holds and 0 where it does not: said in words."""
+"""Numbers that are 1 for yes and 0 for no, shown in words."""
 
 _MAIN = ("fid", "fd_dinov2", "fad", "fd")
 _HEADINGS = {
@@ -26,33 +26,33 @@ _HEADINGS = {
     "fd_dinov2": "FD-DINOv2",
     "fad": "FAD",
     "inception_score": "Inception score",
-    "inception_score_std": "Inception score's deviation",
-    "classifier_score_std": "classifier score's deviation",
+    "inception_score_std": "Inception score SD",
+    "classifier_score_std": "classifier score SD",
     "fewer_than_dimensions": "fewer samples than dimensions",
     "fid_infinity": "FID∞",
     "fd_infinity": "fd∞",
-    "fid_gap": "FID gap, held out − train",
-    "fd_gap": "fd gap, held out − train",
+    "fid_gap": "FID gap, held-out − train",
+    "fd_gap": "fd gap, held-out − train",
     "kid": "KID",
-    "kid_subsets": "KID of subsets",
-    "kid_subsets_std": "KID of subsets' deviation",
+    "kid_subsets": "subset KID",
+    "kid_subsets_std": "subset KID SD",
     "mind": "MIND",
     "mmd": "MMD",
     "cmmd": "CMMD",
     "kad": "KAD",
     "vendi": "Vendi score",
-    "vendi_ratio": "Vendi score ÷ the data's",
-    "c2st_auc": "C2ST's AUC",
+    "vendi_ratio": "Vendi score ÷ data",
+    "c2st_auc": "C2ST AUC",
     "fld": "FLD",
-    "authenticity_p": "authenticity's p",
+    "authenticity_p": "authenticity p",
     "c_t": "C_T",
-    "c_t_p": "C_T's p",
+    "c_t_p": "C_T p",
     "class_kl": "class KL",
     "cas": "CAS",
-    "class_fid": "FID by class",
-    "class_fid_worst": "FID of the worst class",
-    "class_fd": "fd by class",
-    "class_fd_worst": "fd of the worst class",
+    "class_fid": "per-class FID",
+    "class_fid_worst": "worst-class FID",
+    "class_fd": "per-class fd",
+    "class_fd_worst": "worst-class fd",
     "pixel_w1": "pixel W1",
     "spectrum_w1": "spectrum W1",
     "ms_ssim": "MS-SSIM",
@@ -63,7 +63,7 @@ _HEADINGS = {
     "bits_per_char": "bits/char",
     "oracle_nll": "oracle NLL (nats)",
     "oracle_kl": "oracle NLL − entropy (nats)",
-    "novelty_p": "novelty's p",
+    "novelty_p": "novelty p",
     "copied_run": "copied run (characters)",
     **{f"bleu_{n}": f"BLEU-{n}" for n in (2, 3, 4, 5)},
     **{f"self_bleu_{n}": f"self-BLEU-{n}" for n in (2, 3, 4, 5)},
@@ -72,8 +72,8 @@ _HEADINGS = {
     "length_w1": "length W1",
     "symbol_w1": "symbol W1",
     "mauve_star": "MAUVE*",
-    "mauve_star_std": "MAUVE*'s deviation",
-    "frontier_integral_std": "frontier integral's deviation",
+    "mauve_star_std": "MAUVE* SD",
+    "frontier_integral_std": "frontier integral SD",
 }
 _DECLARED: dict[str, Direction | None] = {}  # of plugins' metrics, as the records that were read say it
 _ORDER = (*HEADLINE, *(name for name in DIRECTIONS if name not in HEADLINE))
@@ -81,7 +81,7 @@ _ORDER = (*HEADLINE, *(name for name in DIRECTIONS if name not in HEADLINE))
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number's name in records, its heading, and the better direction (None: neither)."""
+    """A number's name in records, its heading, and the direction that is better (None: neither)."""
 
     name: str
     heading: str
@@ -89,12 +89,12 @@ class Quantity:
 
     @property
     def axis(self) -> str:
-        """The heading with `↓` where lower is better, `↑` where higher is."""
+        """The heading with `↓` if lower is better, `↑` if higher is."""
         return self.heading + arrow(self.direction)
 
 
 def arrow(direction: Direction | None) -> str:
-    """Return what is written behind a number's name: ` ↓` where lower is better, ` ↑` where higher is, else nothing."""
+    """Return the suffix of a number's name: ` ↓` if lower is better, ` ↑` if higher is, otherwise an empty string."""
     return {"lower": " ↓", "higher": " ↑", None: ""}[direction]
 
 
@@ -112,7 +112,7 @@ def declare(recipes: Iterable[Mapping[str, Any]]) -> None:
 
 
 def quantity(name: str) -> Quantity:
-    """Return what is known of the number `name`: one that nothing is known of is shown without a direction.
+    """Return what is known about the number `name`; an unknown one has no direction.
 
     >>> quantity("fd").axis, quantity("of_the_future").axis
     ('fd ↓', 'of the future')
@@ -128,6 +128,6 @@ def main_metric(names: Iterable[str]) -> str | None:
 
 
 def in_reading_order(names: Iterable[str]) -> list[str]:
-    """Return the names: those of the first table, then the others as the metrics list them, unknown ones by letter."""
+    """Return the names sorted: first table, then the order of the metrics' list, then unknown ones alphabetically."""
     there = set(names)
     return [name for name in _ORDER if name in there] + sorted(there.difference(_ORDER))

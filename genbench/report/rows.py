@@ -1,4 +1,4 @@
-"""Which records make one row of a table: the training seeds of cells that are equal in everything else."""
+"""Groups records into table rows: the training seeds of cells that are equal in everything else."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from genbench.report.merging import with_older
 __all__ = ["Column", "Row", "measured", "names", "rows"]
 
 Column = tuple[str, str]
-"""A metric's name and the id of its recipe: what a column of a table holds."""
+"""A metric's name and the id of its recipe: the content of a table column."""
 
-# A row's table says these already, or they cannot change a number.
+# The row's table already states these, or they cannot change a number.
 _NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "role", "metrics"})
 _OF_PLUGIN = ("distribution", "version", "source_sha256", "also_read")
 
 
 @dataclass(frozen=True)
 class Row:
-    """The finished records of one cell over its training seeds, in the order of the seeds, and what has no numbers.
+    """The finished records of one cell over its training seeds, in seed order, and the records without numbers.
 
-    `name` is the cell's label; where a table holds two cells of one label, it says in what they differ.
+    `name` is the cell's label; if a table holds two cells with one label, it also says in what they differ.
     """
 
     name: str
@@ -38,34 +38,34 @@ class Row:
 
     @property
     def cell(self) -> Mapping[str, Any]:
-        """The first record's cell: its fields but the seed are those of all."""
+        """The first record's cell: all its fields except the seed are common to all records."""
         cell: Mapping[str, Any] = (self.records or self.failed)[0]["cell"]
         return cell
 
     @property
     def lost(self) -> int:
-        """How many seeds have failed records alone."""
+        """The number of seeds that have only failed records."""
         have = {record["cell"]["seed"] for record in self.records}
         return len({record["cell"]["seed"] for record in self.failed if record["status"] == "failed"} - have)
 
     @property
     def unsuitable(self) -> str | None:
-        """Why the model is not made for the data, where it says so and no seed was run."""
+        """Why the model does not support the data, if it says so and no seed was run."""
         reasons = [record.get("unsuitable") for record in (*self.records, *self.failed)]
         return reasons[0] if all(reasons) else None
 
     @property
     def is_model(self) -> bool:
-        """Whether the row competes; a control does not."""
+        """Whether the row is a competing model; a control is not."""
         return bool(self.cell["role"] == "model")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What, beside the training seed, dataset and budget, tells this row's cells from others."""
+        """What, besides the training seed, dataset and budget, distinguishes this row's cells from others."""
         return _fields(self.cell)
 
     def values(self, column: Column) -> dict[int, float]:
-        """Return training seed -> number, of this recipe alone; NaN where it is no number."""
+        """Return training seed -> number, for this recipe only; NaN if it is not a number."""
         found = self._known.get(column)
         if found is None:
             metric, recipe = column
@@ -80,13 +80,13 @@ class Row:
         return {}
 
     def summary(self, column: Column) -> Summary:
-        """Return mean and interval over the seeds."""
+        """Return mean and interval over seeds."""
         return summarise(self.values(column).values())
 
     def standard_error(self, column: Column) -> float | None:
-        """Return the standard error of one evaluation of this number, the root mean square over the seeds that have it.
+        """Return the standard error of one evaluation of this number: the root mean square over the seeds that have it.
 
-        It says nothing of training: the spread between seeds holds both.
+        It says nothing about training: the spread between seeds includes both.
         """
         metric, recipe = column
         held = [number for record in self.records if (number := _number(record, metric, recipe))]
@@ -100,19 +100,19 @@ class Row:
 
 
 def rows(finished: Iterable[Record], failed: Iterable[Record], *, admit_failed: bool) -> list[Row]:
-    """Return the rows, in the order in which their first records come.
+    """Return the rows, in the order of their first records.
 
     Args:
         finished: records of one table.
         failed: records that may belong to the same cells.
-        admit_failed: whether a cell of which no seed finished gets a row too.
+        admit_failed: whether a cell without any finished seed also gets a row.
     """
     seeds: dict[str, dict[int, Record]] = {}
     losses: dict[str, list[Record]] = {}
     for record in finished:
         kept = seeds.setdefault(_identity(record["cell"]), {})
         known = kept.get(record["cell"]["seed"])
-        # Two records of one seed, equal in all that can change a number: the later run is the one that counts.
+        # Two records of one seed that agree in everything that can change a number: the later run counts.
         if known is None or str(known.get("finished_at")) <= str(record.get("finished_at")):
             kept[record["cell"]["seed"]] = record
     for record in failed:
@@ -129,10 +129,10 @@ def rows(finished: Iterable[Record], failed: Iterable[Record], *, admit_failed: 
 
 
 def measured(value: float | None) -> float:
-    """Return a number as statistics and figures can take it: NaN where it is none, or beyond ±1e100.
+    """Return a number in a form that statistics and figures can handle: NaN if it is missing or beyond ±1e100.
 
-    What is larger has overflowed on its way or will do so in a variance, and no axis has room for it; what is smaller
-    than 1e-100 is 0 compared with anything that is measured.
+    A larger value has overflowed or will do so in a variance, and does not fit on any axis; a value below 1e-100 is 0
+    compared with anything that is measured.
     """
     if value is None or not abs(value) <= LARGEST:
         return math.nan
@@ -148,14 +148,14 @@ def _identity(cell: Mapping[str, Any]) -> str:
     return _identified(marshal.dumps({**cell, "seed": 0}, 2))
 
 
-@functools.lru_cache(maxsize=2**14)  # a row's cells differ in their seeds alone
+@functools.lru_cache(maxsize=2**14)  # a row's cells differ only in their seeds
 def _identified(cell: bytes) -> str:
     fields = marshal.loads(cell)
     return json.dumps([fields["role"] == "model", _fields(fields)], sort_keys=True, default=str)
 
 
 def _fields(cell: Mapping[str, Any]) -> dict[str, Any]:
-    if cell["role"] != "model":  # it never trains, so the settings of training say nothing of it
+    if cell["role"] != "model":  # it never trains, so training settings do not apply to it
         return {"label": cell["label"], "options": cell.get("options")}
     plugin = cell.get("plugin") or {}
     fields = {name: value for name, value in cell.items() if name not in _NOT_IDENTITY and name != "plugin"}
@@ -163,7 +163,7 @@ def _fields(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def names(cells: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Return a name for each (label, fields): the label; of several with one label, it says in what they differ.
+    """Return a name for each (label, fields): the label, plus what differs if several share one label.
 
     >>> names([("vae", {"batch_size": 64}), ("vae", {"batch_size": 32}), ("gan", {"batch_size": 64})])
     ['vae (batch size 64)', 'vae (batch size 32)', 'gan']

@@ -1,7 +1,7 @@
-"""Which records may stand in one table: where a report decides what is comparable.
+"""Decides which records may share a table, that is, what a report treats as comparable.
 
 A section holds the cells of one dataset, one budget and one recipe of the main metric. Controls do not train, so they
-stand in every section whose recipe they share.
+appear in every section whose recipe they share.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from genbench.report.rows import Column, Row, rows
 __all__ = ["MOST_RANKED", "Section", "sections"]
 
 MOST_RANKED = 300
-"""More models than this in one table are not ranked: the pairs grow with the square."""
+"""Tables with more models than this are not ranked: the number of pairs grows quadratically."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """What stands in one table: rows sorted by the main metric, models before controls.
+    """The content of one table: rows sorted by the main metric, models before controls.
 
-    `title` says what sets the section apart from the others: the dataset, and its budget or recipe where the records
+    `title` says what distinguishes the section from the others: the dataset, and its budget or recipe if the records
     hold several.
     """
 
@@ -42,37 +42,37 @@ class Section:
 
     @property
     def name(self) -> str:
-        """What a reader calls it: `title` in one line."""
+        """The name shown to readers: `title` in one line."""
         return " / ".join(self.title)
 
     @property
     def slug(self) -> str:
-        """How this section's files begin; no other section's do."""
+        """The unique prefix of this section's file names."""
         return ".".join(slug(part.replace(" ", "-") if place else part) for place, part in enumerate(self.title))
 
     @property
     def noun(self) -> str:
-        """What its dataset's items are called, such as `images`."""
+        """What the dataset's items are called, such as `images`."""
         return noun_of(self.dataset)
 
     @property
     def quantity(self) -> Quantity | None:
-        """What the main metric is."""
+        """The main metric."""
         return quantity(self.main[0]) if self.main else None
 
     @property
     def is_repeated(self) -> bool:
-        """Whether any row has more than one finished seed, so that there are means and intervals."""
+        """Whether any row has more than one finished seed, so that means and intervals exist."""
         return any(len(row.records) > 1 for row in self.rows)
 
     def recipe(self, recipe: str) -> Mapping[str, Any]:
-        """Return the fields of a recipe by its id; empty where no record here has it."""
+        """Return the fields of a recipe by its id; empty if no record here has it."""
         held: Iterable[Mapping[str, Any]] = (record["recipes"] for row in self.rows for record in row.records)
         return next((recipes[recipe] for recipes in held if recipe in recipes), {})
 
     @functools.cached_property
     def models(self) -> tuple[Row, ...]:
-        """The rows that compete, those with finished seeds first."""
+        """The competing rows, those with finished seeds first."""
         return tuple(row for row in self.rows if row.is_model)
 
     @functools.cached_property
@@ -82,7 +82,7 @@ class Section:
 
     @functools.cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Every number with every recipe it was measured under here, in the order of the tables."""
+        """Every number with every recipe under which it was measured here, in table order."""
         recipes: dict[str, set[str]] = {}
         for row in self.rows:
             for record in (one for whole in row.records for one in with_older(whole)):
@@ -92,31 +92,31 @@ class Section:
 
     @functools.cached_property
     def main_values(self) -> dict[str, dict[int, float]]:
-        """Model -> training seed -> the main metric, in the table's order."""
+        """Model -> training seed -> the main metric, in table order."""
         return {row.name: row.values(self.main) for row in self.models} if self.main else {}
 
     @functools.cached_property
     def pairs(self) -> list[Difference]:
-        """The models' differences in the main metric; none where there are more than `MOST_RANKED` models."""
+        """The models' differences in the main metric; empty if there are more than `MOST_RANKED` models."""
         return pairwise(self.main_values) if len(self.models) <= MOST_RANKED else []
 
     @functools.cached_property
     def ranks(self) -> dict[str, Rank | None]:
-        """The models' ranks by the main metric; None where nothing can be said."""
+        """The models' ranks by the main metric; None where undetermined."""
         if not self.quantity or not self.quantity.direction or not self.pairs:
             return {row.name: None for row in self.models}
         return ranks(self.main_values, self.quantity.direction, self.pairs)
 
 
 def sections(records: Sequence[Record], metric: str | None = None) -> list[Section]:
-    """Return the sections of records that are `in_order`; a cell that failed counts in the row it would have joined.
+    """Return the sections of records that are `in_order`; a failed cell counts in the row that it would have joined.
 
     Args:
-        records: finished and failed ones.
-        metric: the number that is to be the main one; else it is chosen by what each record has (`main_metric`).
+        records: finished and failed.
+        metric: the main number; by default it is chosen from what each record has (`main_metric`).
     """
     whole = [record for record in merged(records) if record["status"] == "finished"]
-    # A cell whose main metric has several recipes is in the table of each.
+    # A cell whose main metric has several recipes appears in the table of each.
     finished = [one for record in whole for one in by_recipe(record, metric or main_metric(record["numbers"]) or "")]
     models = [record for record in finished if record["cell"]["role"] == "model"]
     controls = [record for record in finished if record["cell"]["role"] != "model"]
@@ -147,7 +147,7 @@ def _main(record: Record, metric: str | None) -> Column | None:
 
 
 def _join_strays(by_main: dict[Column | None, list[Record]]) -> None:
-    # A cell without the main metric, for want of samples perhaps, stands beside its rivals with a dash.
+    # A cell without the main metric, perhaps for lack of samples, is listed with its rivals and shows a dash.
     if None in by_main and len(by_main) > 1:
         strays = by_main.pop(None)
         next(iter(by_main.values())).extend(strays)

@@ -1,4 +1,4 @@
-"""A page with its pictures in it, for a reader that has no folder beside it."""
+"""Embeds a page's pictures, for viewers that cannot reach the report's folder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _MOST_BYTES = 8 * 2**20  # of one picture: a notebook keeps them all
 
 
 def with_pictures(page: Path) -> str:
-    """Return the Markdown of `page` with the pictures of its folder as data, since links to files lead nowhere."""
+    """Return the Markdown of `page` with its folder's pictures embedded as data, since links to files would break."""
     folder = page.parent
 
     def inlined(found: re.Match[str]) -> str:
         alt, target = found.groups()
         path = folder / unquote(target)
-        # A page is text that may have been edited: of its own folder alone, and no more than a picture's size.
+        # The page may have been edited: only files in its own folder, and none larger than a picture.
         inside = path.resolve().is_relative_to(folder.resolve())
         if not inside or not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return found.group()

@@ -1,4 +1,4 @@
-"""Which models are no better than no sound at all: what the control `silence` says of a section's numbers."""
+"""Reports models that are no better than silence, judged by the control `silence` in each section."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["beaten_by_silence"]
 
 
 def beaten_by_silence(section: Section) -> str:
-    """Return, as a Markdown list, in which headline numbers each model is worse than the control `silence`.
+    """Return, as a Markdown list, the headline numbers in which each model is worse than the control `silence`.
 
-    Silent output is known to score well in some features, and a number that prefers it says nothing of a model.
+    Silent output is known to score well in some features, and a number that prefers it says nothing about a model.
     """
     silence = next((row for row in section.controls if row.cell["model"] == "silence"), None)
     if silence is None:

@@ -1,4 +1,4 @@
-"""Throughput, and quality against what it costs, as figures."""
+"""Figures of throughput, and of quality against cost."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Bar = tuple[Row, str, list[Mapping[str, Any]]]
 
 
 def throughput_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
-    """Return items/s of training and of sampling as bars, one a model and machine, or None where none was recorded.
+    """Return items/s of training and sampling as bars, one per model and machine, or None if none was recorded.
 
-    A bar is the mean over seeds of the median window, its line from the mean 5th to the mean 95th percentile.
+    A bar is the mean over seeds of the median window; its line spans the mean 5th to the mean 95th percentile.
     """
     bars = _bars(section, known)[:MOST_BARS]
     if not any(cost.get(name) for _, _, costs in bars for cost in costs for name, _ in _RATES):
@@ -69,11 +69,11 @@ def throughput_figure(section: Section, colours: Mapping[str, Style], known: Seq
 
 
 def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
-    """Return the main metric against training seconds and against sampled items/s, or None where there is too little.
+    """Return the main metric against training seconds and against sampled items/s, or None if there is too little data.
 
-    A cost is its geometric mean over seeds, with the interval of its logarithm: an arithmetic one can reach below zero,
-    which a logarithmic axis would draw to its edge.
-    A figure needs two models measured on one machine; only the best `MOST_BARS` models are drawn.
+    A cost is its geometric mean over seeds, with the interval of its logarithm: an arithmetic interval can reach below
+    zero, and a logarithmic axis would draw it to the edge. A figure needs two models measured on one machine; only the
+    best `MOST_BARS` models are drawn.
     """
     if not section.main or not section.quantity or len(known) != 1:
         return None
@@ -123,7 +123,7 @@ def _bars(section: Section, known: Sequence[Machine]) -> list[Bar]:
 
 @dataclass(frozen=True)
 class _Cost:
-    """A geometric mean over seeds, of which there are `n`, and how far its interval reaches to either side."""
+    """A geometric mean over `n` seeds, and how far its interval extends to either side."""
 
     mean: float
     errors: list[list[float]] | None
@@ -140,7 +140,7 @@ def _geometric(row: Row, read: Callable[[Mapping[str, Any]], float | None]) -> _
 
 
 def _scale(axis: Axes, points: Sequence[tuple[Row, _Cost, Summary]], values: Sequence[float]) -> None:
-    """Lay out both axes: quality on the scale that it has along the training, whatever is in sight here."""
+    """Scale both axes: quality has the same scale as in the plots over training, whatever is visible here."""
     across = [cost.mean for _, cost, _ in points]
     axis.margins(x=0.18, y=0.15)
     value_axis(axis, values)

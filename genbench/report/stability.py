@@ -1,4 +1,4 @@
-"""How steady training was: curves that turned for the worse, seeds that differ, modes and classes that were lost."""
+"""How stable training was: lasting deterioration, differences between seeds, lost modes and classes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from genbench.report.tables import markdown_table
 
 __all__ = ["stability"]
 
-_LEAST_LOSS = 1 / 4  # of a mode or class, as the noise: chance hides one of them, so two must be lost
+_LEAST_LOSS = 1 / 4  # of a mode or class, taken as the noise: one can be missed by chance, so two must be lost
 _MODES, _CLASSES = "modes_covered", "class_coverage"
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """One number along the training of one seed, its places in steps, and where it turned."""
+    """One number over the training of one seed, the steps at which it was measured, and where it deteriorated."""
 
     steps: list[float]
     values: list[float]
@@ -31,7 +31,7 @@ class _Curve:
 
 
 def stability(section: Section) -> list[str]:
-    """Return the parts of the page that tell how steady the models of a section were; none without longer curves."""
+    """Return the parts of the page on how stable the models of a section were; empty if the curves are too short."""
     known = _followed(section)
     if known is None:
         return []
@@ -40,7 +40,7 @@ def stability(section: Section) -> list[str]:
     if not rows:
         return []
     counts = [name for name in (_MODES, _CLASSES) if any(curves[name] for _, curves in rows)]
-    turned = "turned for the worse for good"
+    turned = "deteriorated for good"
     header = ["model", f"best {text(known.axis)} of the curve", "last", turned]
     header += ["spread over seeds", "worst seed"] if section.is_repeated else []
     header += [f"{text(quantity(name).heading)}, most → last" for name in counts]
@@ -58,11 +58,11 @@ def stability(section: Section) -> list[str]:
     said += [_lost(row, name, curves[name]) for row, curves in rows for name in counts]
     named = "\n".join(f"- {sentence}" for sentence in said if sentence)
     table = markdown_table(header, lines, words=(turned,), section=section)
-    return ["### Stability", table, named or "No curve turned for the worse for good.", _note(section, known)]
+    return ["### Stability", table, named or "No curve deteriorated for good.", _note(section, known)]
 
 
 def _followed(section: Section) -> Quantity | None:
-    """Return the main metric where it has a curve, else the first number with a direction that has one."""
+    """Return the main metric if it has a curve, otherwise the first number with a direction that has one."""
     names: set[str] = set()
     for row in section.models:
         for record in row.records:
@@ -74,7 +74,7 @@ def _followed(section: Section) -> Quantity | None:
 
 
 def _curves(section: Section, row: Row, known: Quantity) -> dict[str, list[_Curve]]:
-    """Return the curves of a row: each record's points are read once."""
+    """Return the curves of a row, reading each record's points once."""
     noises = {_MODES: _LEAST_LOSS, _CLASSES: _LEAST_LOSS / max(1, section.dataset.get("classes") or 1)}
     found: dict[str, list[_Curve]] = {name: [] for name in (known.name, *noises)}
     for record in row.records:
@@ -104,7 +104,7 @@ def _when(curves: Sequence[_Curve]) -> str:
 
 
 def _spread(section: Section, row: Row) -> list[str]:
-    """Return the coefficient of variation of the main number over seeds, and the worst of them."""
+    """Return the coefficient of variation of the main number over seeds, and the worst seed."""
     final = {
         seed: value for seed, value in (row.values(section.main) if section.main else {}).items() if value == value
     }
@@ -135,8 +135,8 @@ def _turned(row: Row, known: Quantity, curves: Sequence[_Curve]) -> str:
         return ""
     best, last = _ends(known, turned)
     return (
-        f"{code(row.name)} turned for the worse for good{_seeds(turned, curves)}: from step {_since(turned)} on its "
-        f"{text(known.heading)} never came back to the best, {best}, and ended at {last}."
+        f"{code(row.name)} deteriorated for good{_seeds(turned, curves)}: from step {_since(turned)} on, its "
+        f"{text(known.heading)} never returned to its best, {best}, and ended at {last}."
     )
 
 
@@ -152,7 +152,7 @@ def _lost(row: Row, name: str, curves: Sequence[_Curve]) -> str:
 
 
 def _since(curves: Sequence[_Curve]) -> str:
-    """Return the median step at which the curves that turned did."""
+    """Return the median step at which the deteriorated curves turned."""
     return plain(statistics.median_low([curve.steps[curve.turned.since] for curve in curves if curve.turned]))
 
 
@@ -160,11 +160,11 @@ def _note(section: Section, known: Quantity) -> str:
     several, spread = "", ""
     if section.is_repeated:
         several = "; best, last and counts are means over seeds"
-        spread = " The spread is the deviation over seeds by the mean."
+        spread = " The spread is the standard deviation over seeds divided by the mean."
     return (
-        f"From curves of {LEAST_POINTS} points or more{several}. *For good* is from the first point on since which "
-        "all, two at least, are worse than the best by far more than the curve's own noise and than the error of one "
-        "evaluation. Of curves that only scatter, at most 4 in 100 are named; one of few points has to be far worse. "
-        f"The best {text(known.heading)} of a curve is shown and never ranked by: a budget ends where it ends, and "
-        f"picking a point by the number that is reported flatters it.{spread}"
+        f"From curves of {LEAST_POINTS} points or more{several}. *For good* means from a point after which all "
+        "values, at least two, are worse than the best by far more than the curve's own noise and the error of one "
+        "evaluation. At most 4 in 100 curves that merely fluctuate are flagged; a short curve must be far worse. "
+        f"The best {text(known.heading)} of a curve is shown but never used for ranking: a budget ends where it ends, "
+        f"and selecting a point by the number that is reported biases that number.{spread}"
     )

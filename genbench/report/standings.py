@@ -1,4 +1,4 @@
-"""The models over the datasets that they share, the best first."""
+"""The models over the datasets that they share, best first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Standing", "in_standing_order", "mean_ranks", "mean_score", "standin
 
 @dataclass(frozen=True)
 class Standing:
-    """One model over the shared datasets: interquartile mean and mean of its scores, and of how many `runs`."""
+    """One model over the shared datasets: interquartile mean and mean of its scores, and the number of `runs`."""
 
     model: str
     middle: Estimate
@@ -25,10 +25,10 @@ class Standing:
 
 
 def standings(found: Across, seed: int = 0) -> list[Standing]:
-    """Return the models of the shared datasets by their interquartile means, the greatest first.
+    """Return the models of the shared datasets by interquartile mean, highest first.
 
     Args:
-        found: with shared datasets.
+        found: must have shared datasets.
         seed: of the bootstrap's draws.
     """
     models, datasets = found.shared
@@ -41,18 +41,18 @@ def standings(found: Across, seed: int = 0) -> list[Standing]:
 
 
 def mean_score(strata: Strata) -> Estimate:
-    """Return the mean over datasets of the mean over seeds, with its interval by t."""
+    """Return the mean over datasets of the mean over seeds, with its t interval."""
     return stratified((1 / len(strata), Mean.of(values)) for values in strata.values())
 
 
 def in_standing_order(found: Across, made: Sequence[Standing]) -> list[str]:
-    """Return every model: those that stand, the best first, then the others by name."""
+    """Return every model: those in the standings, best first, then the others by name."""
     standing = [one.model for one in made]
     return [*standing, *(model for model in found.outcomes if model not in standing)]
 
 
 def mean_ranks(found: Across) -> Ranking:
-    """Return the ranks of the shared models over the shared datasets, by their mean scores."""
+    """Return the ranks of the shared models over the shared datasets, by mean score."""
     models, datasets = found.shared
     return ranking(
         {model: {name: mean_score({name: found.scores[model][name]}).value for name in datasets} for model in models}

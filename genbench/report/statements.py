@@ -1,4 +1,4 @@
-"""What a section's numbers allow to be said, in sentences."""
+"""The conclusions that a section's numbers support, as sentences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_SENTENCES = 10
 
 
 def resolved(section: Section) -> list[str]:
-    """Return which models are better than which, as a list; all pairs, or neighbours with all in a fold."""
+    """Return which models are better than which, as a list: all pairs, or only neighbours, with all pairs in a fold."""
     if not section.main or not section.quantity or not section.quantity.direction:
         return []
     if len(section.models) > MOST_RANKED:
@@ -42,7 +42,7 @@ def resolved(section: Section) -> list[str]:
     if len(told) < len(tested):
         parts.append(Details(f"All {len(tested)} pairs", [_pair_table(tested)]))
     parts.append(
-        f"± is the 95% interval of that difference alone; p is corrected for the {len(tested)} pairs compared."
+        f"± is the 95% interval of that difference only; p is corrected for the {len(tested)} pairs compared."
         if len(tested) > 1
         else "± is the 95% interval of the difference."
     )
@@ -50,7 +50,7 @@ def resolved(section: Section) -> list[str]:
 
 
 def floor(section: Section) -> str:
-    """Return what the control `real` says of the numbers: the value that a perfect model would be near."""
+    """Return the value of the control `real`, which a perfect model would come close to."""
     if not section.main:
         return ""
     heading = text(quantity(section.main[0]).heading)
@@ -66,7 +66,7 @@ def floor(section: Section) -> str:
 
 
 def remarks(section: Section) -> str:
-    """Return what must be said of means that look like faults and are none, as a Markdown list."""
+    """Return remarks on means that look wrong but are not, as a Markdown list."""
     said: dict[tuple[str, str], list[str]] = {}
     for column in section.columns:
         for row in section.rows:
@@ -79,7 +79,7 @@ def remarks(section: Section) -> str:
 
 
 def mixed_recipes(dataset: str, metric: str, recipes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return that numbers of these recipes (id -> fields) are kept apart, and the fields in which they differ."""
+    """Return a note that numbers of these recipes (id -> fields) are kept separate, with the fields that differ."""
     said = "; ".join(
         f"{text(field.replace('_', ' '))}: "
         + ", ".join(f"{field_value(value)} ({code(recipe)})" for recipe, value in values.items())
@@ -92,7 +92,7 @@ def mixed_recipes(dataset: str, metric: str, recipes: Mapping[str, Mapping[str, 
 
 
 def differing(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the fields in which recipes (id -> fields) differ, with the value that each has.
+    """Return the fields in which recipes (id -> fields) differ, with each recipe's value.
 
     >>> differing({"a1": {"samples": 500, "seed": 0}, "b2": {"samples": 1000, "seed": 0}})
     {'samples': {'a1': 500, 'b2': 1000}}

@@ -1,4 +1,4 @@
-"""Reports of a benchmark's folder: what `genbench report DIR` and `genbench.load_records(DIR)` give."""
+"""Reads the records of a benchmark's folder, for `genbench report DIR` and `genbench.load_records(DIR)`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ __all__ = ["load_records", "stored_records"]
 
 
 def stored_records(directory: Path, digest: Digest | None = None) -> list[Record]:
-    """Read the records of a folder, in a third of the memory (`lean`); raise `InputError` where there are none.
+    """Read the records of a folder, in a third of the memory (`lean`); raise `InputError` if there are none.
 
     Args:
-        digest: is fed what was read (`record_contents`).
+        digest: updated with what was read (`record_contents`).
     """
     if not directory.is_dir():
-        raise InputError(f"{directory} does not exist; `genbench run --out {directory}` would make it")
-    # One by one: all of a hundred thousand records as they are would take gigabytes.
+        raise InputError(f"{directory} does not exist; create it with `genbench run --out {directory}`")
+    # One by one: a hundred thousand full records at once would take gigabytes.
     records = ordered(map(Record, lean_records(directory, digest)))
     if not records:
-        raise InputError(f"{directory} holds no records; `genbench run --out {directory}` would write some")
+        raise InputError(f"{directory} holds no records; write some with `genbench run --out {directory}`")
     return records
 
 
 def load_records(directory: str | Path) -> pandas.DataFrame:
-    """Return the records of a benchmark's folder as a tidy table: one row a cell, one column a number, cost or setting.
+    """Return the records of a benchmark's folder as a tidy table: one row per cell, one column per number, cost or
+    setting.
 
-    What a reader looks for first stands first (`first_look`); the rest has the order of `results.csv`.
+    The most relevant columns come first (`first_look`); the others keep the order of `results.csv`.
 
     Raises:
         InputError: the folder does not exist, or holds no records.

@@ -1,4 +1,4 @@
-"""What people said of the samples: one part of a report a study."""
+"""Human evaluation in a report: one part per study."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ Found = Mapping[str, Any]
 
 
 def study_parts(studies: Sequence[Found]) -> list[str]:
-    """Return the paragraphs of a report on its studies, none where there are none.
+    """Return the parts of a report on its studies; empty if there are none.
 
-    Each study is by itself: numbers of two are never put together, as items, raters or the question may differ.
+    Each study stays separate: numbers of two studies are never combined, because items, raters or the question may
+    differ.
 
     Args:
-        studies: as `study.reading.stored_results` gives them.
+        studies: as returned by `study.reading.stored_results`.
     """
-    parts = ["## What people say"] if studies else []
+    parts = ["## Human evaluation"] if studies else []
     for found in studies:
         parts += [f"### {text(found['recipe']['dataset'])}: {text(found['recipe']['protocol'])}", _who(found)]
         parts += _BODIES[found["recipe"]["protocol"]](found)
@@ -39,9 +40,9 @@ def _who(found: Found) -> str:
     left_out = ", ".join(f"{number} {text(kind)}" for kind, number in found["left_out"].items())
     limit = "no time limit" if recipe["time_limit_ms"] is None else f"shown for {recipe['time_limit_ms']} ms"
     least = resolvable_share(votes["each"])
-    reach = "" if least is None else f", enough at 80% power to tell {least:.0%} from 50% were they independent"
+    reach = "" if least is None else f", enough at 80% power to tell {least:.0%} from 50% if they were independent"
     spread = (
-        "Intervals are 95%, over raters, for these items."
+        "Intervals are 95% intervals over raters, for these items."
         if recipe["raters"] >= LEAST_RATERS
         else f"Fewer than {LEAST_RATERS} raters give no intervals and resolve nothing."
     )
@@ -55,11 +56,11 @@ def _who(found: Found) -> str:
 
 def _detection(found: Found) -> list[str]:
     results, limit = found["results"], found["recipe"]["time_limit_ms"]
-    # Zhou et al. call it HYPE∞ only where time is unlimited.
+    # Zhou et al. call it HYPE∞ only if time is unlimited.
     error = "HYPE∞ error" if limit is None else f"error at {limit} ms"
     ranked = sorted(found["models"], key=lambda label: -results["models"][label]["error"]["value"])
     rows = [
-        ("real, as if made (ceiling)", results["ceiling"]),
+        ("real, treated as fake (ceiling)", results["ceiling"]),
         *((code(label), results["models"][label]) for label in ranked),
         ("noise (floor)", results["floor"]),
     ]
@@ -69,10 +70,10 @@ def _detection(found: Found) -> list[str]:
         for name, one in rows
     ]
     note = (
-        "The error (HYPE, Zhou et al. 2019) is the mean of both kinds of mistakes: 50% where nobody can tell a model's "
-        "items from real ones. The ceiling is half of the real items counted as if they were made; the floor is noise "
-        "in the catch trials, which raters must get right for the most part. d′ is 0 where real and fake look the "
-        "same; c is above 0 where raters say fake too often."
+        "The error (HYPE, Zhou et al. 2019) is the mean of both error rates: 50% if nobody can tell a model's "
+        "items from real ones. For the ceiling, half of the real items are treated as fake; the floor is noise "
+        "in the catch trials, most of which raters must get right. d′ is 0 if real and fake look the "
+        "same; c is above 0 if raters say fake too often."
     )
     table = markdown_table(["items", error, "fake taken for real", "real taken for fake", "d′", "bias c"], lines)
     return [table, note, *_resolved(results["pairs"], "difference", error, 0.0)]
@@ -92,13 +93,13 @@ def _preference(found: Found) -> list[str]:
         for label in ranked
     ]
     notes = [
-        "Elo points are strengths of Bradley and Terry (1952), 400 for odds of 10 to 1, with a mean of 0 over these "
-        "models. A cell is how often the row was preferred to the column, a tie as half."
+        "Elo points are Bradley-Terry (1952) strengths: 400 points are odds of 10 to 1, and the mean over these models "
+        "is 0. A cell is how often the row was preferred to the column, with a tie as half."
     ]
     if results["regularised"]:
         notes.append(
-            "Some models won or lost everything, so each pair was given half a win both ways: without these the "
-            "strengths would be infinite."
+            "Some models won or lost everything, so half a win was added to both sides of each pair; "
+            "without this, the strengths would be infinite."
         )
     notes.append(_sides(results))
     table = markdown_table(["model", "Elo", *(f"over {code(label)}" for label in ranked)], lines)
@@ -108,18 +109,18 @@ def _preference(found: Found) -> list[str]:
 def _sides(results: Found) -> str:
     left = results["left"]
     biased = left["low"] is not None and not left["low"] <= 0.5 <= left["high"]
-    noted = ": a bias of position" if biased else ""
+    noted = ": a position bias" if biased else ""
     said = f"The left side got {_share(left)} of the answers{noted}; ties were {_share(results['ties'])}."
     if results["transitivity_p"] is None:
         return said
     p = results["transitivity_p"]
     fits = "do not explain the votes" if is_resolved(p) else "are not contradicted by the votes"
     circles = "; ".join(" over ".join(code(label) for label in (*circle, circle[0])) for circle in results["circles"])
-    return f"{said} Strengths on one scale {fits} ({p_value(p)}){f'; in a circle: {circles}' if circles else ''}."
+    return f"{said} Strengths on one scale {fits} ({p_value(p)}){f'; cycles: {circles}' if circles else ''}."
 
 
 def _resolved(pairs: Sequence[Found], number: str, what: str, none: float) -> list[str]:
-    """Say which pairs differ; of the others, that the study does not resolve them, which is not that they are equal."""
+    """Return which pairs differ and which are not resolved, which does not mean that they are equal."""
     lines = []
     for pair in pairs:
         found = pair[number]
@@ -164,8 +165,8 @@ def _recipe(found: Found) -> str:
     return (
         f"Recipe {code(identity(recipe, 8))}: study {code(found['study'][:8])}, items "
         f"{code(recipe['items_sha256'][:8])}, seed {recipe['seed']}, budget {text(recipe['budget'])}, "
-        f"{recipe['questions']} questions a rater in {recipe['forms']} forms. Numbers of another recipe are another "
-        "measurement: do not compare them."
+        f"{recipe['questions']} questions per rater in {recipe['forms']} forms. Numbers under another recipe are a "
+        "different measurement: do not compare them."
     )
 
 

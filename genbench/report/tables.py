@@ -1,4 +1,4 @@
-"""The tables of a section in Markdown: quality, and what it cost."""
+"""The tables of a section in Markdown: quality and cost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 Cost = Mapping[str, Any]
 
 _MOST_ACROSS = 10
-_LEAST_SHOWN_S = 1e-3  # less is the cost of finding out that there is nothing to do
+_LEAST_SHOWN_S = 1e-3  # anything less is the time to find out that there is nothing to do
 
 
 def markdown_table(
@@ -38,16 +38,16 @@ def markdown_table(
     words: Collection[str] = (),
     section: Section | None = None,
 ) -> Table:
-    """Return a table of cells that are already escaped, for Markdown and for HTML.
+    """Return a table of cells that are already escaped, for Markdown and HTML.
 
-    The first `left` columns are set flush left, and those whose headings are in `words`. `section` is whose numbers the
-    cells are, where they are those of one.
+    The first `left` columns are left-aligned, as are those whose headings are in `words`. `section` is the section that
+    the numbers belong to, if they belong to one.
     """
     return Table(header, lines, left, words, section)
 
 
 def field_value(value: Any) -> str:
-    """Return a field of a recipe, escaped; a long digest by its first eight digits."""
+    """Return a field of a recipe, escaped; a long digest is cut to its first eight digits."""
     if value is None:
         return NOTHING
     shown = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
@@ -56,7 +56,7 @@ def field_value(value: Any) -> str:
 
 
 def headline_columns(section: Section) -> list[Column]:
-    """Return the columns of the first table: the headline numbers, and what the section is sorted by."""
+    """Return the columns of the first table: the headline numbers, and the one that the section is sorted by."""
     return [column for column in section.columns if column[0] in HEADLINE or column == section.main]
 
 
@@ -78,16 +78,16 @@ def quality_table(section: Section) -> str:
 
 
 def other_table(section: Section) -> str:
-    """Return the numbers that the first table leaves out, one a line; an empty text where there are none.
+    """Return the numbers that the first table leaves out, one per line; an empty string if there are none.
 
-    Where more rows than fit beside each other were measured, a line is a row of the first table instead.
+    If more rows were measured than fit side by side, each line is a row of the first table instead.
     """
     columns = [column for column in section.columns if column not in headline_columns(section)]
     return _across(section, columns, lambda row: _cells(row, columns))
 
 
 def evaluation_table(section: Section) -> str:
-    """Return the standard error of one evaluation of each number that has one; an empty text where there are none."""
+    """Return the standard error of one evaluation for each number that has one; an empty string if there are none."""
     columns = [column for column in section.columns if any(row.standard_error(column) for row in section.rows)]
 
     def cells(row: Row) -> list[str]:
@@ -101,7 +101,7 @@ def evaluation_table(section: Section) -> str:
 
 
 def _across(section: Section, columns: Sequence[Column], cells_of: Callable[[Row], list[str]]) -> str:
-    """Return a table of one line a number, or of one line a model where more than fit stand beside each other."""
+    """Return a table with one line per number, or one line per model if there are too many to fit side by side."""
     if not columns:
         return ""
     measured = [row for row in section.rows if row.records]
@@ -119,7 +119,7 @@ def _across(section: Section, columns: Sequence[Column], cells_of: Callable[[Row
 
 
 def cost_table(section: Section, known: Sequence[Machine]) -> str:
-    """Return speed, memory and size of the models, one line a machine; an empty text where nothing was recorded."""
+    """Return speed, memory and size of the models, one line per machine; an empty string if nothing was recorded."""
     several = len(known) > 1
     found: list[tuple[list[str], list[str]]] = []
     for machine in known:
@@ -209,7 +209,7 @@ _COSTS: tuple[tuple[str, Callable[[Cost], float | None], Callable[[Sequence[floa
     ("training {noun}/s ↑", _rate("train_items_per_s"), _mean),
     ("sampling {noun}/s ↑", _rate("sample_items_per_s"), _mean),
     ("training (s)", _field("train_s"), _mean),
-    ("of that, before the first step (s)", _field("before_training_s", least=_LEAST_SHOWN_S), _mean),
+    ("of which before the first step (s)", _field("before_training_s", least=_LEAST_SHOWN_S), _mean),
     ("before sampling (s)", _field("before_sampling_s", least=_LEAST_SHOWN_S), _mean),
     ("device memory, allocated ↓", _field("peak_allocated_bytes"), _largest(memory)),
     ("device memory, reserved ↓", _field("peak_reserved_bytes"), _largest(memory)),

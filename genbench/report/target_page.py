@@ -1,4 +1,4 @@
-"""What a report says of the time to a target: tables, and how to read them."""
+"""The part of a report on time to target: tables, and how to read them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TAUS = (1.0, 2.0, 4.0)
 
 
 def target_parts(target: Target, found: Sequence[Place], over: Profiles | None, picture: str | None) -> list[str]:
-    """Return the paragraphs about one target."""
+    """Return the parts for one target."""
     parts = [f"### {text(_heading(target))}"]
     if not found:
         return [*parts, f"Nothing to show: {_why_nothing(target)}."]
@@ -29,7 +29,7 @@ def target_parts(target: Target, found: Sequence[Place], over: Profiles | None, 
     if over is None:
         return [
             *parts,
-            "No performance profile: it needs two models or more on two datasets or more, the same for all.",
+            "No performance profile: it needs at least two models that share at least two datasets.",
         ]
     if picture:
         parts.append(Picture(f"Performance profiles of {target}", picture))
@@ -37,14 +37,14 @@ def target_parts(target: Target, found: Sequence[Place], over: Profiles | None, 
 
 
 def stopped_note(section: Section) -> str:
-    """Return that cells of a section ended at their targets; an empty text where none was to."""
+    """Return a note that cells of a section stopped at their targets; an empty string if none was set to."""
     stopped = [row for row in section.models if row.cell.get("stop_at_target")]
     if not stopped:
         return ""
     names = ", ".join(code(row.name) for row in stopped)
     return (
-        f"**Stopped at target**: the training of {names} was to end at the first evaluation that met it, so these "
-        "numbers are of trainings of unequal length; see [Time to target](#time-to-target)."
+        f"**Stopped at target**: training of {names} ended at the first evaluation that met the target, if any did, so "
+        "these numbers come from training runs of unequal length; see [Time to target](#time-to-target)."
     )
 
 
@@ -55,20 +55,20 @@ def _heading(target: Target) -> str:
 
 def _why_nothing(target: Target) -> str:
     if target.is_ratio:
-        return f"no curve holds {code(target.number)}, or the control real was not measured under its recipe"
-    return f"no curve holds {code(target.number)}"
+        return f"no curve has {code(target.number)}, or the control real was not measured under its recipe"
+    return f"no curve has {code(target.number)}"
 
 
 def _note(target: Target, found: Sequence[Place]) -> str:
-    real = ", divided by what the control `real` scores at the same count (its mean)" if target.is_ratio else ""
+    real = ", divided by the mean of the control `real` at the same count" if target.is_ratio else ""
     side_by_side = (
-        " Cells ran side by side, so seconds are longer than those of a cell alone." if _shared(found) else ""
+        " Cells ran side by side, so times are longer than for a cell that runs alone." if _shared(found) else ""
     )
     return (
         f"The first evaluation at which {code(target.number)}{real} is {'below' if target.sign == '<' else 'above'} "
-        f"{plain(target.bound)}. Medians over the seeds, where a seed that never gets there, or fails, counts as "
-        "infinite: ∞ where that is so for half of them or more. A time is late by the distance of two evaluations at "
-        f"most. Evaluation is off the clock.{side_by_side}"
+        f"{plain(target.bound)}. Medians over seeds; a seed that fails or never meets the target counts as infinite, "
+        "so the median is ∞ if at least half of them do. A time is late by at most the interval between two "
+        f"evaluations. Evaluation time is not counted.{side_by_side}"
     )
 
 
@@ -107,21 +107,21 @@ def _key(time: float | None) -> float:
 
 def _unknown(found: Sequence[Place]) -> list[str]:
     said = [f"{', '.join(map(code, place.unknown))} on {text(place.name)}" for place in found if place.unknown]
-    return [f"Not measured along the curves of {'; '.join(said)}."] if said else []
+    return [f"Not measured on the curves of {'; '.join(said)}."] if said else []
 
 
 def _profile_note(over: Profiles) -> str:
-    left = f" Left out, since not all models ran there or it stands in several tables: {_listed(over.left_out)}."
+    left = f" Left out, because not all models ran there or it appears in several tables: {_listed(over.left_out)}."
     return (
         f"ρ(τ): the share of {len(over.datasets)} datasets ({_listed(over.datasets)}) on which a model's median is at "
-        "most τ times the least of all models (Dolan & Moré 2002). At τ = 1: how often it is the fastest; at the right "
-        "end: how often it gets there. A dataset on which no model meets the target lowers all lines alike."
+        "most τ times that of the fastest model (Dolan & Moré 2002). At τ = 1: how often it is the fastest; at the "
+        "right end: how often it meets the target. A dataset on which no model does lowers all lines equally."
         f"{left if over.left_out else ''}"
     )
 
 
 def _profile_table(over: Profiles) -> str:
-    """Return ρ at a few τ, of the first measure, for those who do not read figures."""
+    """Return ρ at a few τ for the first measure, for readers who cannot see the figure."""
     if not over.ratios:
         return ""
     measure, ratios = next(iter(over.ratios.items()))

@@ -1,4 +1,4 @@
-"""Time to target: how long each model takes until it is good enough, dataset by dataset and over datasets."""
+"""Time to target: how long each model takes to become good enough, per dataset and over datasets."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ MEASURED = {"items": "training {noun}", "elapsed_s": "training seconds", "flops"
 
 @dataclass(frozen=True)
 class Place:
-    """A target on one dataset: model -> how long it takes. Seconds are compared where `one_machine` made them all."""
+    """A target on one dataset: model -> how long it takes. Seconds are compared only if all are from `one_machine`."""
 
     section: Section
     recipe: str
     found: Mapping[str, ToTarget]
-    unknown: tuple[str, ...]  # models whose curves do not hold the number
+    unknown: tuple[str, ...]  # models whose curves do not have the number
     one_machine: bool
 
     @property
     def name(self) -> str:
-        """The section's name; with the recipe where the target was measured under several."""
+        """The section's name, with the recipe if the target was measured under several."""
         return self.section.name + (f" / recipe {self.recipe}" if self.recipe else "")
 
 
@@ -42,9 +42,9 @@ class Profiles:
     """Performance profiles of one target.
 
     Args:
-        ratios: measure -> model -> its ratios, for each measure that can be compared.
-        datasets: over which.
-        left_out: datasets that not all models ran on, or that stand in several sections.
+        ratios: measure -> model -> its ratios, for each comparable measure.
+        datasets: the datasets that the profiles cover.
+        left_out: datasets that not all models ran on, or that appear in several sections.
     """
 
     ratios: Mapping[str, Mapping[str, Sequence[float]]]
@@ -53,7 +53,7 @@ class Profiles:
 
 
 def check_held(targets: Iterable[Target], records: Iterable[Record], directory: Path) -> None:
-    """Raise `InputError` where no curve holds the number of a target, or none of `real` stands for a ratio to it."""
+    """Raise `InputError` if no curve has a target's number, or if a ratio target lacks the number of `real`."""
     of_real: set[str] = set()
     on_curves: set[str] = set()
     for record in records:
@@ -67,13 +67,13 @@ def check_held(targets: Iterable[Target], records: Iterable[Record], directory: 
             raise InputError(f"target '{target}': no curve in {directory} has {target.number}; they have {have}")
         if target.is_ratio and target.number not in of_real:
             raise InputError(
-                f"target '{target}': {directory} has no record of the control real with {target.number}; run it by "
+                f"target '{target}': {directory} has no record of the control real with {target.number}; run it with "
                 "--control real"
             )
 
 
 def places(made: Sequence[Section], target: Target, known: Sequence[Machine]) -> list[Place]:
-    """Return what was found of a target: in each section, and for each recipe of the number there."""
+    """Return the results for a target: for each section, and for each recipe of the number in it."""
     found = []
     for section in made:
         columns = [column for column in section.columns if column[0] == target.number]
@@ -85,7 +85,7 @@ def places(made: Sequence[Section], target: Target, known: Sequence[Machine]) ->
 
 
 def profiles(found: Sequence[Place]) -> Profiles | None:
-    """Return the profiles over the datasets that all models share; None of fewer than two, or of one model."""
+    """Return the profiles over the datasets that all models share; None with fewer than two datasets or models."""
     once = [place for place in found if [other.section.title[0] for other in found].count(place.section.title[0]) == 1]
     models = list(dict.fromkeys(name for place in once for name in place.found))
     used = [place for place in once if all(name in place.found for name in models)]
@@ -118,5 +118,5 @@ def _place(section: Section, column: Column, target: Target, known: Sequence[Mac
 
 
 def _has(record: Record, column: Column) -> bool:
-    """Whether a record's curve is of a recipe: the number at its end has it, and its points are measured alike."""
+    """Whether a record's curve belongs to a recipe: its final number has it, and its points are measured alike."""
     return bool((record["numbers"].get(column[0]) or {}).get("recipe") == column[1])

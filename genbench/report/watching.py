@@ -1,4 +1,4 @@
-"""A report that is written again as records come: an overnight benchmark can be looked at at midnight."""
+"""Renders a report again as records arrive, so that an overnight benchmark can be checked at midnight."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ State = tuple[object, ...]
 def watch(
     directory: Path, render: Callable[[Watched], object], now: Callable[[], str], waits: Iterable[object]
 ) -> None:
-    """Render a benchmark's report, and again whenever a record, a plan or what runs is another.
+    """Render a benchmark's report, and again whenever a record, a plan or the set of running cells changes.
 
     Args:
-        directory: of the benchmark, which may have no records yet.
+        directory: the benchmark's folder, which may have no records yet.
         render: writes the report.
-        now: gives the time as it is to be shown.
-        waits: waits before it gives its next item; the watch ends with it.
+        now: returns the time as it is to be shown.
+        waits: an iterable that waits before each item; the watch ends when it is exhausted.
 
     Raises:
-        InputError: the folder does not exist, or has disappeared; its records cannot be rendered.
+        InputError: the folder does not exist or has disappeared, or its records cannot be rendered.
     """
     seen, rendered = None, False
     for _ in waits:
@@ -44,7 +44,7 @@ def watch(
 
 
 def running(directory: Path, made_at: str) -> Watched:
-    """Return what a page says of a benchmark that may still run."""
+    """Return what a page says about a benchmark that may still be running."""
     missing = missing_cells(directory, [record.data for record in stored_records(directory)])
     held = held_locks(directory)
     shown = tuple(
@@ -54,12 +54,12 @@ def running(directory: Path, made_at: str) -> Watched:
 
 
 def _state(directory: Path) -> State:
-    """Return what decides whether a report is to be made again."""
+    """Return what decides whether a report must be rendered again."""
     found = []
     for path in sorted([*directory.glob("records/[!.]*.json"), *directory.glob("plans/[!.]*.json")]):
         try:
             about = path.stat()
-        except FileNotFoundError:  # it was moved away meanwhile: the next look sees that
+        except FileNotFoundError:  # it was moved in the meantime: the next look sees that
             continue
         found.append((path.name, about.st_size, about.st_mtime_ns))
     return (*found, *sorted(held_locks(directory)))

@@ -1,4 +1,4 @@
-"""Which metrics are put through the checks: names of genbench's own, or `module:NAME` of a third party's."""
+"""Which metrics go through the checks: names of genbench's own, or `module:NAME` for a third party's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ __all__ = ["choose"]
 
 
 def choose(names: Sequence[str] = ()) -> tuple[Metric, ...]:
-    """Return the metrics that are asked for, each once; by default all whose numbers the checks can judge.
+    """Return the requested metrics, each once; by default all whose numbers the checks can judge.
 
-    But for those that need more items than a draw has (`kid_subsets`), which take minutes and are checked where named.
+    The default omits those that need more items than a draw has (`kid_subsets`): they take minutes and are checked only
+    when named.
 
     Args:
         names: of a method or of a number in genbench's table, or `module:NAME` of a `Metric` in an importable module;
-            the folder that Python was started in counts as importable.
+            the folder in which Python was started counts as importable.
 
     Raises:
-        InputError: an unknown name, a module that cannot be imported, something in it that is no `Metric`, or a metric
+        InputError: an unknown name, a module that cannot be imported, an object that is not a `Metric`, or a metric
             that needs more than features or has no number with a direction.
 
     >>> [metric.name for metric in choose(["recall", "kernel_distance"])]
@@ -39,9 +40,9 @@ def choose(names: Sequence[str] = ()) -> tuple[Metric, ...]:
     for name in names:
         metric = _third_party(name) if ":" in name else _own(name)
         if reason := _unfit(metric):
-            raise InputError(f"metric {name!r}: {reason}; the checks draw features alone ({', '.join(FEATURES)})")
+            raise InputError(f"metric {name!r}: {reason}; the checks draw only features ({', '.join(FEATURES)})")
         if chosen.setdefault(metric.name, metric) is not metric:
-            raise InputError(f"metric {name!r}: another one is called {metric.name!r} too; check them one at a time")
+            raise InputError(f"metric {name!r}: another one is also called {metric.name!r}; check them one at a time")
     return tuple(chosen.values())
 
 
@@ -52,7 +53,7 @@ def _own(name: str) -> Metric:
         for known in (metric.name, *(written for value in metric.values for written in value.names))
     }
     if name not in by_name:
-        raise InputError(f"metric {quoted(name)}: there is none of this name{nearest(name, by_name)}")
+        raise InputError(f"metric {quoted(name)}: there is no metric of this name{nearest(name, by_name)}")
     return by_name[name]
 
 
@@ -61,7 +62,7 @@ def _third_party(name: str) -> Metric:
     try:
         with _importable(Path.cwd()):
             module = importlib.import_module(module_name)
-    except Exception as error:  # a stranger's module may raise anything
+    except Exception as error:  # a third party's module may raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"metric {name!r}: {module_name!r} cannot be imported: {text}") from error
     found = getattr(module, attribute, None)
@@ -76,7 +77,7 @@ def _third_party(name: str) -> Metric:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """For as long as a module is imported its folder is searched last: an installed command does not search it."""
+    """While a module is imported, search its folder last: an installed command does not search it at all."""
     sys.path.append(str(folder))
     try:
         yield
@@ -85,8 +86,8 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 def _unfit(metric: Metric) -> str:
-    """Return why the checks cannot judge a metric, else nothing."""
+    """Return why the checks cannot judge a metric, or an empty string."""
     missing = [need.replace("_", " ") for need in metric.needs if need not in FEATURES]
     if missing:
         return f"needs {' and '.join(missing)}"
-    return "" if readings(metric) else "has no number of which one direction is better"
+    return "" if readings(metric) else "has no number with a better direction"

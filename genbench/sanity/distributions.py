@@ -1,8 +1,8 @@
-"""Known distributions, and samples of a generator that fails in one known way.
+"""Known distributions, and samples from a generator that fails in one known way.
 
-Each function takes how badly it fails (0: not at all), a generator of random numbers and a count, and returns as many
-samples, training items and held-out items. What is random is drawn first and bent afterwards, so that draws of one
-seed differ by the failure alone.
+Each function takes how badly it fails (0: not at all), a random generator and a count, and returns that many samples,
+training items and held-out items. Everything random is drawn first and distorted afterwards, so that draws from one
+seed differ only by the failure.
 """
 
 from __future__ import annotations
@@ -32,49 +32,49 @@ class Draw(NamedTuple):
 
 
 def normal(random: Generator, count: int, dimension: int = DIMENSION) -> Draw:
-    """Three sets of the standard normal distribution."""
+    """Three sets from the standard normal distribution."""
     return Draw(*torch.randn(3, count, dimension, generator=random))
 
 
 def shifted(level: float, random: Generator, count: int) -> Draw:
-    """Samples whose every feature is shifted by `level` deviations."""
+    """Samples with every feature shifted by `level` deviations."""
     clean = normal(random, count)
     return clean._replace(samples=clean.samples + level)
 
 
 def widened(level: float, random: Generator, count: int) -> Draw:
-    """Samples with `1 + level` times the deviation; narrowed below 0."""
+    """Samples with `1 + level` times the deviation; a negative level narrows."""
     clean = normal(random, count)
     return clean._replace(samples=clean.samples * (1 + level))
 
 
 def sequentially_dropped(level: float, random: Generator, count: int) -> Draw:
-    """Samples of the first `MODES − level` modes alone, evenly."""
+    """Samples from only the first `MODES − level` modes, evenly."""
     return _of_modes(random, torch.arange(count) % (MODES - int(level)))
 
 
 def simultaneously_dropped(level: float, random: Generator, count: int) -> Draw:
-    """Samples of which a share `level` of those in any mode lies in the first one instead."""
+    """Samples where a share `level` of those in any mode lies in the first one instead."""
     labels = torch.arange(count) % MODES
     moved = torch.rand(count, generator=random) < level
     return _of_modes(random, torch.where(moved, 0, labels))
 
 
 def unevenly_weighted(level: float, random: Generator, count: int) -> Draw:
-    """Samples of which each mode of the first half holds `1 + level` times as many as each of the second."""
+    """Samples where each mode of the first half holds `1 + level` times as many as each of the second."""
     half = MODES // 2
     often = torch.arange(count) < round(count * (1 + level) / (2 + level))
     return _of_modes(random, torch.arange(count) % half + torch.where(often, 0, half))
 
 
 def invented(level: float, random: Generator, count: int) -> Draw:
-    """Samples that come from `level` modes which the data lack as often as from each of the data's."""
+    """Samples that come from `level` modes absent from the data as often as from each of the data's."""
     labels = torch.arange(count) % (MODES + int(level))
     return _of_modes(random, labels)
 
 
 def repeated_point(level: float, random: Generator, count: int) -> Draw:
-    """Samples of which a share `level` is one and the same: that nearest to the mean of the distribution."""
+    """Samples of which a share `level` is one and the same: the one nearest to the mean of the distribution."""
     clean = normal(random, count)
     samples = clean.samples.clone()
     samples[: round(level * count)] = samples[samples.norm(dim=1).argmin()].clone()
@@ -82,7 +82,7 @@ def repeated_point(level: float, random: Generator, count: int) -> Draw:
 
 
 def repeated_samples(level: float, random: Generator, count: int) -> Draw:
-    """Samples each of which stands there `1 + level` times."""
+    """Samples that each occur `1 + level` times."""
     clean = normal(random, count)
     return clean._replace(samples=clean.samples[torch.arange(count) // int(1 + level)])
 
@@ -94,7 +94,7 @@ def outlying_samples(level: float, random: Generator, count: int) -> Draw:
 
 
 def outlying_reference(level: float, random: Generator, count: int) -> Draw:
-    """Bad samples (shifted by two deviations) beside training items of which a share `level` lies far out."""
+    """Bad samples (shifted by two deviations), and training items of which a share `level` lies far out."""
     clean = normal(random, count)
     return Draw(clean.samples + SHIFT_OF_BAD_SAMPLES, _with_outliers(clean.reference, level), clean.held_out)
 
@@ -116,30 +116,30 @@ def fewer(level: float, random: Generator, count: int) -> Draw:
 
 
 def bad_feature(level: float, random: Generator, count: int) -> Draw:
-    """Samples of `level` features, one of which is shifted by five deviations."""
+    """Samples with `level` features, one of which is shifted by five deviations."""
     clean = of_dimension(level, random, count)
     clean.samples[:, 0] += BAD_FEATURE_SHIFT
     return clean
 
 
 def narrowed_high(level: float, random: Generator, count: int) -> Draw:
-    """Samples of `level` features with half of the deviation."""
+    """Samples with `level` features and half the deviation."""
     clean = of_dimension(level, random, count)
     return clean._replace(samples=clean.samples * NARROWED)
 
 
 def copied_high(level: float, random: Generator, count: int) -> Draw:
-    """Samples of `level` features, half of which are training items."""
+    """Samples with `level` features; half of the samples are training items."""
     return _copied(of_dimension(level, random, count), 0.5, noise=0.0)
 
 
 def of_dimension(level: float, random: Generator, count: int) -> Draw:
-    """Three sets of the standard normal distribution of `level` features."""
+    """Three sets from the standard normal distribution with `level` features."""
     return normal(random, count, int(level))
 
 
 def reordered(level: float, random: Generator, count: int) -> Draw:
-    """Samples shifted by half a deviation; above 0 every set in another order."""
+    """Samples shifted by half a deviation; above 0, every set in another order."""
     draw = shifted(0.5, random, count)
     if not level:
         return draw
@@ -159,7 +159,7 @@ def one_scaled(level: float, random: Generator, count: int) -> Draw:
 
 
 def _of_modes(random: Generator, labels: Tensor) -> Draw:
-    """Data of all modes, evenly, and samples of these; from `MODES` on they are opposite to the data's."""
+    """Data from all modes, evenly, and samples from these; modes from `MODES` on lie opposite to the data's."""
     axes = MODE_DISTANCE * torch.eye(MODES, DIMENSION)
     centres = torch.cat([axes, -axes])
     of_data = centres[torch.arange(len(labels)) % MODES]
@@ -174,7 +174,7 @@ def _with_outliers(items: Tensor, share: float) -> Tensor:
 
 
 def _copied(clean: Draw, share: float, noise: float) -> Draw:
-    """The noise is what the sample was before, so that nothing more is drawn."""
+    """The noise is the previous value of the sample, so that nothing more is drawn."""
     count = round(share * len(clean.samples))
     samples = clean.samples.clone()
     samples[:count] = clean.reference[:count] + noise * samples[:count]

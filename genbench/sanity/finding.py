@@ -23,14 +23,14 @@ class Finding:
         purpose: what it is meant to measure.
         check: name of the check.
         expectation: what a number of this purpose should do.
-        verdict: pass; blind: it should have become worse and did not, beyond its noise; wrong: it moved where it
+        verdict: pass; blind: it should have become worse but did not, beyond its noise; wrong: it moved where it
             should not, or the wrong way; not measurable.
-        level: of the check, at which the verdict was decided; None where it is not measurable.
+        level: level of the check at which the verdict was decided; None where it is not measurable.
         clean: mean value of what it is compared with.
         change: mean over seeds by which it became worse (above 0) or better (below), in the number's own units.
         error: standard error of that mean.
-        unit: the change at the yardstick of its purpose, a failure that it must see; 0 where it does not see it.
-        seeds: how many.
+        unit: the change at the yardstick of its purpose, a failure that it must detect; 0 where it does not.
+        seeds: number of seeds.
         reason: why it is not measurable, else empty.
     """
 

@@ -10,9 +10,9 @@ from genbench.sanity.finding import Expectation, Verdict
 
 __all__ = ["SIGNIFICANCE", "TOLERANCE", "Judgement", "judge", "resolved"]
 
-SIGNIFICANCE = 0.002  # two-sided, of a paired t test over seeds: some thousand are made for one table
-TOLERANCE = 0.1  # of the unit: what counts as the same
-JUMPY = 0.25  # of the seeds: as many that move by a whole unit show that a number is not the same, however noisy
+SIGNIFICANCE = 0.002  # two-sided, of a paired t test over seeds: one table runs several thousand of them
+TOLERANCE = 0.1  # of the unit: smaller changes count as none
+JUMPY = 0.25  # share of seeds: if this many move by a whole unit, a number is not the same, however noisy
 
 
 class Judgement(NamedTuple):
@@ -40,14 +40,14 @@ def judge(expectation: Expectation, levels: Sequence[Sequence[float]], unit: flo
     Args:
         expectation: what it should do.
         levels: for each level, ascending, and each seed, by how much the number became worse.
-        unit: how much worse it becomes at the yardstick of its purpose; a change below `TOLERANCE` of it is none.
-        ordered: whether a higher level must be at least as bad as a lower one. Otherwise each stands for itself.
+        unit: how much worse it becomes at the yardstick of its purpose; changes below `TOLERANCE` of it count as none.
+        ordered: whether a higher level must be at least as bad as a lower one. Otherwise each is judged separately.
     """
     if expectation == "worse":
         return _judge_growth(levels, unit) if ordered else _judge_each(levels)
     means = [moments(changes)[0] for changes in levels]
     sides = {"same": (-1, 1), "no better": (-1,), "no worse": (1,)}[expectation]
-    # Of a number that never moves, the level says nothing: then the last one stands for all.
+    # If a number never moves, the level does not matter: the last one then represents all.
     worst = max(range(len(levels)), key=lambda at: (max(side * means[at] for side in sides), at))
     for at in sorted(range(len(levels)), key=lambda at: at != worst):
         moved = abs(means[at]) > TOLERANCE * unit and resolved(levels[at]) in sides
@@ -57,7 +57,7 @@ def judge(expectation: Expectation, levels: Sequence[Sequence[float]], unit: flo
 
 
 def _jumps(changes: Sequence[float], sides: Sequence[int], unit: float) -> bool:
-    """Whether a number of heavy tails, whose mean no test resolves, moves by a whole unit in many of the seeds."""
+    """Whether a heavy-tailed number, whose mean no test resolves, moves by a whole unit for many of the seeds."""
     far = sum(any(side * change > unit for side in sides) for change in changes)
     return unit > 0 and far >= JUMPY * len(changes)
 

@@ -1,4 +1,4 @@
-"""What each number is meant to measure, and so what a check may expect of it. Imports no torch."""
+"""What each number is meant to measure, and therefore what a check may expect of it. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from genbench.sanity.constants import Purpose
 
 __all__ = ["FEATURES", "PURPOSES", "Reading", "readings"]
 
-# What the checks draw: a metric that needs anything else cannot be put through them.
+# What the checks draw: a metric that needs anything else cannot be checked.
 FEATURES = ("samples", "reference", "held_out")
 
 
@@ -19,9 +19,9 @@ class Reading:
 
     Args:
         purpose: what it is meant to measure.
-        ideal: its value for samples of the data's own distribution; None where there is no such value.
-        direction: which way is better; None: that of its `Value`. Of a number that has none there, such as `c_t`, the
-            way that its purpose calls better.
+        ideal: its value for samples from the data's own distribution; None where there is no such value.
+        direction: which way is better; None: as in its `Value`. For a number without a direction there, such as `c_t`,
+            the one that its purpose calls better.
     """
 
     purpose: Purpose
@@ -57,11 +57,11 @@ PURPOSES: dict[str, Reading] = {
 
 
 def readings(metric: Metric, purpose: Purpose | None = None) -> dict[str, Reading]:
-    """Return number → how it is read, of those numbers of a metric that the checks can judge.
+    """Return number → how it is read, for those numbers of a metric that the checks can judge.
 
     Args:
-        metric: whose numbers.
-        purpose: of its numbers that `PURPOSES` does not know, where they have a direction; None: a distance.
+        metric: the metric.
+        purpose: for those of its numbers that `PURPOSES` does not list, if they have a direction; None: a distance.
 
     Returns:
         Readings whose direction is never None.

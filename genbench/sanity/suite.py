@@ -45,18 +45,18 @@ def run_checks(
     """Put metrics through all checks.
 
     Args:
-        metrics: that need features alone (`purposes.FEATURES`).
-        seeds: draws of each level, 2 or more; a paired test over them decides what has moved.
-        count: of items in each set of a draw; a metric that needs more gets as many as it needs.
-        purpose: of the numbers that `PURPOSES` does not know.
-        observe: is told the check, the measurements done and all that there are, after each.
+        metrics: metrics that need only features (`purposes.FEATURES`).
+        seeds: draws per level, 2 or more; a paired test over them decides what has moved.
+        count: items in each set of a draw; a metric that needs more gets as many as it needs.
+        purpose: purpose of the numbers that `PURPOSES` does not list.
+        observe: called after each measurement with the check, the number done and the total.
 
     Returns:
         A finding for each number and check that is judged for its purpose, numbers in the order of `metrics`.
 
     Raises:
-        InputError: a metric raises anything but `NotMeasurable`, or returns something other than finite numbers by
-            the names that it declares.
+        InputError: a metric raises anything but `NotMeasurable`, or returns anything but finite numbers under the
+            names that it declares.
     """
     groups: dict[int, list[Metric]] = {}
     for metric in metrics:
@@ -106,11 +106,11 @@ def _numbers(metrics: Sequence[Metric], draw: Draw, where: str, seed: int) -> di
         except NotMeasurable as reason:
             found |= {value.name: str(reason) for value in metric.values}
             continue
-        except Exception as error:  # a stranger's code may raise anything
+        except Exception as error:  # a third party's code may raise anything
             text = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise InputError(f"metric {metric.name!r}: raised {text} ({where}); mend it") from error
+            raise InputError(f"metric {metric.name!r}: raised {text} ({where}); fix it") from error
         _check_numbers(metric, numbers, where)
-        left_out = f"{metric.name}: gave no number of this name"
+        left_out = f"{metric.name}: returned no number of this name"
         found |= {value.name: numbers.get(value.name, left_out) for value in metric.values}
     return found
 
@@ -126,7 +126,7 @@ def _check_numbers(metric: Metric, numbers: Any, where: str) -> None:
         if name not in declared:
             raise InputError(
                 f"metric {metric.name!r}: returned a number called {quoted(name)} ({where}), "
-                f"and declares {', '.join(declared)}; use one name in both"
+                f"but declares {', '.join(declared)}; use one name in both"
             )
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
             raise InputError(
@@ -181,7 +181,7 @@ def _changes(check: Check, measured: _Measured, reading: Reading) -> list[list[f
     sign = 1 if reading.direction == "lower" else -1
     changes = []
     for at in range(len(check.levels)):
-        # What a level is compared with: the ideal, the one clean draw of its seed, or that of its own level.
+        # What a level is compared with: the ideal, the one clean draw of its seed, or the clean draw of its own level.
         clean = [reading.ideal or 0.0 if check.ideal else row[at % len(row)] for row in measured.clean]
         changes.append([sign * (row[at] - then) for row, then in zip(measured.failing, clean, strict=True)])
     return changes

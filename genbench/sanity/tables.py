@@ -26,7 +26,7 @@ MARKS: dict[Verdict, str] = {"pass": "pass", "blind": "BLIND", "wrong": "WRONG",
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """Return a table for each purpose, checks in rows and numbers in columns, and what did not pass line by line."""
+    """Return a table for each purpose, checks in rows and numbers in columns, then one line per check not passed."""
     blocks = []
     for purpose, rows in _tables(findings):
         heads, *body = rows
@@ -55,7 +55,7 @@ def as_markdown(findings: Sequence[Finding]) -> str:
 
 
 def as_csv(findings: Sequence[Finding]) -> str:
-    """Return one line a finding, with its evidence to six digits."""
+    """Return one line per finding, with its evidence to six digits."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([field.name for field in fields(Finding)])
@@ -65,7 +65,7 @@ def as_csv(findings: Sequence[Finding]) -> str:
 
 
 def between_markers(page: str, tables: str) -> str:
-    """Return a page with the tables between its two markers, in place of what stood there.
+    """Return a page with the tables between its two markers, replacing what was there.
 
     >>> between_markers(f"a {BEGIN} old {END} b", "new").splitlines()
     ['a <!-- checks: make checks -->', '', 'new', '', '<!-- end of checks --> b']
@@ -76,7 +76,7 @@ def between_markers(page: str, tables: str) -> str:
 
 
 def _tables(findings: Sequence[Finding]) -> Iterator[tuple[Purpose, list[list[str]]]]:
-    """Yield for each purpose a head and a row a check; an empty place where a number is not judged."""
+    """Yield for each purpose a header and one row per check; a dash where a number is not judged."""
     for purpose in PURPOSE_NAMES:
         own = [finding for finding in findings if finding.purpose == purpose]
         if own:
@@ -92,7 +92,7 @@ def _line(finding: Finding) -> str:
     if finding.change is None:
         return f"{what}: {finding.reason}"
     way = "better" if finding.change < 0 else "worse"
-    # The change to the digit that its error leaves.
+    # The change, rounded to the first digit of its error.
     error = finding.error or 0.0
     decimals = max(0, -math.floor(math.log10(error))) if 0 < error < math.inf else 3
     units = f", {abs(finding.change) / finding.unit:.2g} units" if finding.unit else ""

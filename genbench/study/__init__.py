@@ -1,1 +1,1 @@
-"""Questions put to people about samples: the page that asks them, the answers, and what these say. Never torch."""
+"""Studies that ask people about samples: the page, the answers and their analysis. Nothing here imports torch."""

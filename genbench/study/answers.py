@@ -1,4 +1,4 @@
-"""One rater's file of answers: read with care, for a stranger wrote it."""
+"""Reads one rater's file of answers as untrusted input."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from genbench.records.signed import checksum
 __all__ = ["LARGEST", "Answers", "Unusable", "read_answers"]
 
 LARGEST = 1 << 20  # bytes; a thousand answers take 80 kB
-_LONGEST_NAME = 240  # bytes of a rater's name, which the page holds to 60 characters
+_LONGEST_NAME = 240  # bytes of a rater's name, which the page limits to 60 characters
 _LONGEST_MS = 10**9
 
 
-class Unusable(Exception):  # noqa: N818  # says why a file is left out
+class Unusable(Exception):  # noqa: N818  # the reason why a file is left out
     """A file of answers that does not count.
 
     Args:
-        kind: of the reason, by which such files are counted.
-        reason: one line on this file.
+        kind: the category of the reason, by which such files are counted.
+        reason: one line about this file.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
@@ -34,7 +34,7 @@ class Unusable(Exception):  # noqa: N818  # says why a file is left out
 
 @dataclass(frozen=True)
 class Answers:
-    """What a sound file says: whose it is, of which study, and (question, choice, milliseconds) in order."""
+    """The content of a valid file: its rater, its study, and (question, choice, milliseconds) in order."""
 
     rater: str
     study: str
@@ -48,31 +48,31 @@ def read_answers(path: Path) -> Answers:
     """Read one file.
 
     Raises:
-        Unusable: it is too large, cannot be read, is none, or was edited.
+        Unusable: it is too large, cannot be read, is not a file of answers, or was edited.
     """
     try:
         if not path.is_file():
             raise Unusable("not read", "no such file")
-        # Bytes first and no more of them: a file of gigabytes is not read to be refused.
+        # Bytes first, and no more than allowed: a file of gigabytes is not read just to be refused.
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise Unusable("not read", f"it cannot be read: {error.strerror}") from error
     if len(content) > LARGEST:
-        raise Unusable("too large", f"it is larger than {LARGEST >> 20} MiB, and no file of answers is")
+        raise Unusable("too large", f"it is larger than {LARGEST >> 20} MiB, the limit for a file of answers")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Unusable("no answers", "it is no JSON") from error
+        raise Unusable("no answers", "it is not JSON") from error
     wrong = _fault(document)
     if wrong:
-        raise Unusable("no answers", f"it is no file of answers that this version reads: {wrong}")
+        raise Unusable("no answers", f"it is not a file of answers that this version can read: {wrong}")
     try:
         fits = document["sha256"] == checksum(document)
-    except UnicodeEncodeError as error:  # half a surrogate pair
-        raise Unusable("no answers", "it holds text that is no Unicode") from error
+    except UnicodeEncodeError as error:  # a lone surrogate
+        raise Unusable("no answers", "it contains text that is not valid Unicode") from error
     if not fits:
-        raise Unusable("edited", "it was edited: its checksum does not fit")
+        raise Unusable("edited", "it was edited: its checksum does not match")
     started, finished = (datetime.fromisoformat(document[name]) for name in ("started", "finished"))
     return Answers(
         rater=document["rater"],
@@ -127,10 +127,10 @@ _FIELDS: Mapping[str, Callable[[Any], bool]] = {
 
 def _fault(document: Any) -> str:
     if not isinstance(document, dict):
-        return "it is no object"
+        return "it is not an object"
     missing = next((name for name in _FIELDS if name not in document), None)
     if missing:
         return f"{missing} is missing"
     if len(document) > len(_FIELDS):
-        return "it has fields of another schema"
-    return next((f"{name} is not what it must be" for name, holds in _FIELDS.items() if not holds(document[name])), "")
+        return "it has fields that are not in this schema"
+    return next((f"{name} is invalid" for name, holds in _FIELDS.items() if not holds(document[name])), "")

@@ -1,4 +1,4 @@
-"""`Protocol`: what a kind of study asks, when a rater's answers count, and what the answers say."""
+"""`Protocol`: what a kind of study asks, when a rater's answers count, and how they are analysed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 __all__ = ["CATCH", "PASSES", "Answered", "Asked", "Button", "Protocol"]
 
 CATCH = "catch"
-PASSES = 0.75  # of the catch trials that anybody who looks gets right
+PASSES = 0.75  # share of the catch trials, which anybody who looks gets right
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question before it has items.
+    """One question, before it has items.
 
     Args:
-        role: what its answer counts for, `CATCH` where it only says whether the rater looks.
-        labels: of the models whose items it shows, one or two.
+        role: what its answer counts for; `CATCH` if it only shows whether the rater pays attention.
+        labels: of the one or two models whose items it shows.
     """
 
     role: str
@@ -32,8 +32,8 @@ class Answered:
 
     Args:
         asked: the question.
-        choice: what was said; for two items `left` and `right` are sides of the page.
-        swapped: whether the second item stood on the left.
+        choice: the answer; for two items, `left` and `right` are sides of the page.
+        swapped: whether the second item was on the left.
     """
 
     asked: Asked
@@ -43,7 +43,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Button:
-    """One choice: its name in the answers, its text, the key as it is shown, and keys as browsers call them."""
+    """One choice: its name in the answers, its text, the key as shown, and the keys' names in browsers."""
 
     choice: str
     text: str
@@ -55,9 +55,9 @@ class Protocol(ABC):
     """One kind of study, immutable.
 
     Attributes:
-        name: as `--protocol` has it.
-        buttons: the choices that an answer can have.
-        least_models: that it can be about.
+        name: as given to `--protocol`.
+        buttons: the possible choices.
+        least_models: the smallest number of models that it can compare.
     """
 
     name: str
@@ -66,29 +66,29 @@ class Protocol(ABC):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """What an answer can say."""
+        """The possible answers."""
         return tuple(button.choice for button in self.buttons)
 
     @abstractmethod
     def prompt(self, noun: str) -> str:
-        """Return the question, of items that are called so."""
+        """Return the question, with `noun` as the name of the items."""
 
     @abstractmethod
     def form(self, models: Sequence[str], questions: int) -> list[Asked]:
-        """Return what one rater is asked, catch trials included: balanced, and so up to `questions` beside those."""
+        """Return one rater's questions: up to `questions` of them, as many as can be balanced, plus catch trials."""
 
     @abstractmethod
     def training(self, models: Sequence[str]) -> list[tuple[Asked, str]]:
-        """Return questions with a known answer, to begin with: `real`, `fake`, or of two items `first`."""
+        """Return practice questions with their known answers: `real`, `fake`, or, for two items, `first`."""
 
     @abstractmethod
     def fault(self, answers: Sequence[Answered]) -> str:
-        """Return what shows that a rater did not look, empty where nothing does."""
+        """Return the evidence that a rater did not pay attention; empty if there is none."""
 
     @abstractmethod
     def votes(self, models: Sequence[str], form: Sequence[Asked]) -> tuple[int, str]:
-        """Return how many answers a rater gives to what is compared with 50%, and what that is."""
+        """Return how many of a rater's answers enter each comparison with 50%, and what they are."""
 
     @abstractmethod
     def results(self, models: Sequence[str], raters: Sequence[Sequence[Answered]], seed: int) -> Mapping[str, Any]:
-        """Return what the raters' answers say, as plain values."""
+        """Return the results of the raters' answers, as plain values."""

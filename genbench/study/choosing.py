@@ -1,4 +1,4 @@
-"""The protocol preference: two items side by side, which looks more like real data?"""
+"""The protocol `preference`: of two items side by side, which looks more like real data?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genbench.study.preference import Votes, preferences
 __all__ = ["PREFERENCE"]
 
 _PAIR = "pair"
-_WON = {"left": (1.0, 0.0), "right": (0.0, 1.0), "same": (0.5, 0.5)}  # by the left and the right item
+_WON = {"left": (1.0, 0.0), "right": (0.0, 1.0), "same": (0.5, 0.5)}  # points for the left and the right item
 
 
 class _Preference(Protocol):
@@ -75,7 +75,7 @@ class _Preference(Protocol):
 
 
 def _won(answer: Answered) -> tuple[float, float]:
-    """Return what the first and the second item of a question won."""
+    """Return the points of a question's first and second item."""
     left, right = _WON[answer.choice]
     return (right, left) if answer.swapped else (left, right)
 

@@ -1,4 +1,4 @@
-"""Intervals and tests whose unit is a rater: the answers of one person resemble each other."""
+"""Intervals and tests with raters as the unit, because the answers of one person are correlated."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Array = NDArray[np.float64]
 
 DRAWS = 2000
 LEAST_RATERS = 5
-"""Fewer give no interval: a resample of four people is one of only 35."""
+"""Fewer give no interval: there are only 35 distinct resamples of four people."""
 
-_NOTHING = 1e-12  # what differs by less, differs by the rounding of sums
+_NOTHING = 1e-12  # smaller differences are rounding errors of sums
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the ends of its 95% interval, which are None where too few raters answered."""
+    """A value with the ends of its 95% interval, which are None if too few raters answered."""
 
     value: float
     low: float | None
     high: float | None
 
     def holds(self, value: float) -> bool:
-        """Return whether the interval is known and holds a value."""
+        """Return whether the interval is known and contains a value."""
         return self.low is not None and self.high is not None and self.low <= value <= self.high
 
 
@@ -45,21 +45,21 @@ def resamples(raters: int, seed: int, draws: int = DRAWS) -> Array:
 
 
 def percentiles(value: float, drawn: Array, left_out: Array) -> Interval:
-    r"""Return the interval of a statistic from its bootstrap over raters: percentiles, accelerated and expanded.
+    r"""Return the interval of a statistic from its bootstrap over raters: accelerated and expanded percentiles.
 
-    Plain percentiles are too narrow for few clusters, by :math:`\sqrt{(R - 1) / R}` and by z in place of t: so they
-    reach to :math:`\pm\sqrt{R / (R - 1)}\, t_{0.975, R - 1}` deviations. And they lag behind where a statistic is
-    skewed, as a rate near 0 is: so they are shifted by the acceleration a of BCa, from the jackknife, whose bias
-    correction is taken to be a too, as it is for a mean.
+    Plain percentiles are too narrow for few clusters, by :math:`\sqrt{(R - 1) / R}` and by using z instead of t; here
+    they extend to :math:`\pm\sqrt{R / (R - 1)}\, t_{0.975, R - 1}` deviations. They also do not follow the skew of a
+    statistic, such as a rate near 0; here they are shifted by BCa's acceleration a, from the jackknife, and the bias
+    correction is also set to a, its value for a mean.
 
     Efron (1987), Better bootstrap confidence intervals, https://doi.org/10.1080/01621459.1987.10478410
     Hesterberg (2015), What teachers should know about the bootstrap, section 5.3,
     https://doi.org/10.1080/00031305.2015.1089789
 
     Args:
-        value: of the statistic on all raters.
-        drawn: on each resample; those that are not finite are left out.
-        left_out: on all raters but one, for each, (R,).
+        value: the statistic on all raters.
+        drawn: the statistic on each resample; values that are not finite are dropped.
+        left_out: the statistic without each rater in turn, (R,).
     """
     known, raters = drawn[np.isfinite(drawn)], len(left_out)
     if raters < LEAST_RATERS or not known.size or not math.isfinite(value):
@@ -83,13 +83,13 @@ def mean_interval(values: Array, seed: int) -> Interval:
 
 
 def share(values: Array, answers: int, seed: int) -> Interval:
-    """Return the mean of the raters' shares with its interval; where all agree, that of one share of all the answers.
+    """Return the mean of the raters' shares with its interval; if all agree, the interval of one share of all answers.
 
-    Where no two raters differ, a bootstrap has no width, and Wilson's interval is taken.
+    If no two raters differ, the bootstrap has no width, and Wilson's interval is used.
 
     Args:
-        values: one share of each rater, (raters,).
-        answers: of all raters together.
+        values: one share per rater, (raters,).
+        answers: total number over all raters.
         seed: of the bootstrap.
     """
     found = mean_interval(values, seed)
@@ -99,9 +99,9 @@ def share(values: Array, answers: int, seed: int) -> Interval:
 
 
 def mean_p(values: Array) -> float:
-    """Return the two-sided p-value that the mean over raters is 0, by t; 1 where there are too few raters.
+    """Return the two-sided p-value of a t-test that the mean over raters is 0; 1 with too few raters.
 
-    Where all raters have the same value, other than 0, it is that of their signs: 2 to the power of 1 - raters.
+    If all raters have the same non-zero value, it is the p-value of a sign test: 2 to the power of 1 - raters.
     """
     count = len(values)
     if count < LEAST_RATERS:

@@ -1,4 +1,4 @@
-"""`Design`: the questions of one study with their items, drawn from a seed; what the page shows of it, and the key."""
+"""`Design`: the questions of one study with their items, drawn from a seed, and what the page and the key hold."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from genbench.study.order import shuffled, token
 __all__ = ["MOST_FORMS", "Design", "Question", "designed"]
 
 MOST_FORMS = 8
-_LARGEST_PAGE = 32 << 20  # characters of items; a form is whole, however large it is
+_LARGEST_PAGE = 32 << 20  # characters of items; a form is never split, however large
 _ID = 10  # hexadecimal digits
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question with its items; `right` is the known answer of one that trains."""
+    """A question with its items; `right` is the known answer of a practice question."""
 
     id: str
     asked: Asked
@@ -32,12 +32,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Design:
-    """What a study asks.
+    """The questions of a study.
 
     Args:
-        forms: lists of questions, of which each rater answers one; no item is in two of them. The place of a question
-            decides on which side its first item stands (`order.is_swapped`).
-        training: what each rater begins with.
+        forms: lists of questions; each rater answers one list, and no item is in two of them. A question's position
+            decides the side of its first item (`order.is_swapped`).
+        training: the practice questions that each rater starts with.
     """
 
     forms: tuple[tuple[Question, ...], ...]
@@ -45,7 +45,7 @@ class Design:
 
     @property
     def questions(self) -> list[Question]:
-        """Every question, of training too."""
+        """Every question, including practice questions."""
         return [*itertools.chain(*self.forms), *self.training]
 
 
@@ -54,14 +54,14 @@ def designed(
 ) -> Design:
     """Draw a study's questions.
 
-    There are as many forms as the items and the size of a page allow, up to `MOST_FORMS`: the more items, the less
-    hangs on single ones.
+    There are as many forms as the items and the page size allow, up to `MOST_FORMS`: the more items, the less the
+    results depend on single ones.
 
     Args:
-        protocol: of the study.
-        models: labels, in the order of the result.
-        pools: the items of each of them, of `real` and of `noise`.
-        questions: that a rater is asked at the most, beside training and catch trials.
+        protocol: the study's protocol.
+        models: labels, in the order of the results.
+        pools: the items of each model, of `real` and of `noise`.
+        questions: maximum number of questions per rater, besides practice and catch trials.
         seed: decides which items are shown and in which pairs.
 
     Raises:
@@ -75,7 +75,7 @@ def designed(
         if len(pools[label]) < needed[label] + before[label]:
             raise InputError(
                 f"{label} has {len(pools[label])} items, and {questions} questions need "
-                f"{needed[label] + before[label]}, for each is shown once; ask fewer, or run more seeds: a cell "
+                f"{needed[label] + before[label]}, because each is shown once; ask fewer, or run more seeds: a cell "
                 "keeps only some of its samples"
             )
     count = min(MOST_FORMS, *((len(pools[label]) - before[label]) // each for label, each in needed.items()))
@@ -93,13 +93,13 @@ def designed(
 
 
 def _alternating(form: Sequence[Question], seed: int) -> tuple[Question, ...]:
-    """Return questions, given by what is asked, so that of each kind as many stand at even places as at odd ones."""
+    """Return questions, given in order of kind, so that each kind has as many at even as at odd positions."""
     even, odd = (shuffled(form[first::2], seed, "form", form[0].id, first) for first in (0, 1))
     return tuple(one for pair in itertools.zip_longest(even, odd) for one in pair if one is not None)
 
 
 def shown(design: Design, seed: int) -> dict[str, Any]:
-    """Return what the page holds of a design: items and questions by opaque ids, in the order of those."""
+    """Return what the page holds of a design: items and questions under opaque ids, sorted by id."""
     names = _names(design, seed)
     items = {names[one.id, place]: {"media": item.media, "content": item.content} for one, place, item in _each(design)}
     return {
@@ -111,7 +111,7 @@ def shown(design: Design, seed: int) -> dict[str, Any]:
 
 
 def key(design: Design) -> dict[str, Any]:
-    """Return what the page must not hold: whose each question's items are."""
+    """Return what the page must not hold: the source of each question's items."""
     return {
         "questions": {
             one.id: {

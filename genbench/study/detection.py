@@ -1,4 +1,4 @@
-"""Real or fake: how often people are deceived by a model's items (HYPE), and how well they tell them from real ones."""
+"""Real or fake: how often a model's items deceive people (HYPE), and how well people can tell them from real ones."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Counts:
-    """One rater's answers `real` among the items of one source.
+    """How often one rater answered `real` to the items of one source.
 
     Args:
-        real: how often the rater said real.
-        shown: items of this source that the rater judged, at least one.
+        real: how often the rater answered real.
+        shown: number of items of this source that the rater judged, at least one.
     """
 
     real: int
@@ -33,15 +33,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Deceived:
-    """What the raters made of one model's items.
+    """The raters' judgement of one model's items.
 
     Args:
-        error: HYPE: the mean of the two shares below, so that it is what a test of half real, half fake items gives.
-        real_as_fake: share of real items that were called fake.
-        fake_as_real: share of the model's items that were called real.
-        d_prime: how far apart real and fake lie for the raters, in standard deviations; 0 where they are the same.
-        bias: the criterion c; above 0 where the raters say fake too often.
-        answers: judged items of the model, of all raters.
+        error: HYPE: the mean of the two shares below, which equals the error rate on half real, half fake items.
+        real_as_fake: share of real items judged fake.
+        fake_as_real: share of the model's items judged real.
+        d_prime: the raters' sensitivity, in standard deviations; 0 if real and fake are indistinguishable.
+        bias: the criterion c; above 0 if the raters say fake too often.
+        answers: number of the model's items judged, over all raters.
     """
 
     error: Interval
@@ -63,12 +63,12 @@ class Compared:
 
 
 def deceived(real: Sequence[Counts], fake: Sequence[Counts], seed: int) -> Deceived:
-    r"""Return how often raters took real items for fake, and fake ones for real.
+    r"""Return how often raters took real items for fake, and fake items for real.
 
-    HYPE's error counts both kinds of mistakes, :math:`(e_{real} + e_{fake}) / 2`: 50% where nobody can tell. The
-    intervals are over raters (`clusters.percentiles`), each with the mean of their own answers. Sensitivity and bias
-    are :math:`d' = z(H) - z(F)` and :math:`c = -(z(H) + z(F)) / 2` of each rater, H and F being how often real and fake
-    items were called real, as :math:`(k + 1/2) / (n + 1)`; the mean over raters is what is given.
+    HYPE's error averages both error rates, :math:`(e_{real} + e_{fake}) / 2`: 50% if nobody can tell. The intervals are
+    over raters (`clusters.percentiles`), each contributing the mean of their answers. Sensitivity and bias are
+    :math:`d' = z(H) - z(F)` and :math:`c = -(z(H) + z(F)) / 2` for each rater, where H and F are the rates at which
+    real and fake items were judged real, as :math:`(k + 1/2) / (n + 1)`; the result is the mean over raters.
 
     Zhou et al. (2019), HYPE: a benchmark for human eye perceptual evaluation of generative models,
     https://arxiv.org/abs/1904.01121
@@ -77,7 +77,7 @@ def deceived(real: Sequence[Counts], fake: Sequence[Counts], seed: int) -> Decei
 
     Args:
         real: each rater's answers to real items.
-        fake: to the model's, of the same raters in the same order.
+        fake: answers to the model's items, by the same raters in the same order.
         seed: of the bootstrap.
     """
     misses, alarms = 1 - _shares(real), _shares(fake)
@@ -94,7 +94,7 @@ def deceived(real: Sequence[Counts], fake: Sequence[Counts], seed: int) -> Decei
 
 
 def compared(fakes: Mapping[str, Sequence[Counts]], seed: int) -> list[Compared]:
-    """Return every pair of models: the real items are the same, so errors differ by half of what fakes differ by."""
+    """Return every pair of models: the real items are shared, so errors differ by half the difference in fakes."""
     pairs = list(itertools.combinations(fakes, 2))
     differences = [(_shares(fakes[one]) - _shares(fakes[other])) / 2 for one, other in pairs]
     corrected = holm([mean_p(values) for values in differences])

@@ -1,4 +1,4 @@
-"""The items that a study shows: those that finished cells have left beside their records, each by itself again."""
+"""The items that a study shows: the samples that finished cells saved with their records, split up again."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from genbench.records.record import Record, each_record
 __all__ = ["FLOOR", "REAL", "Chosen", "Item", "chosen_records", "pool"]
 
 REAL, FLOOR = "real", "noise"
-"""The controls whose samples are the real items, held out from training, and those that nobody takes for real."""
+"""The controls that provide real items, held out from training, and items that nobody takes for real."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that people judge.
+    """One item that people judge.
 
     Args:
-        media: its type, such as `image/png`.
-        content: the text itself, or base64 of the file.
-        sha256: of what it shows: of pixels and their shape, not of the file; of the text; of the file of a clip.
+        media: its media type, such as `image/png`.
+        content: the text itself, or the file in base64.
+        sha256: of the content: an image's pixels and shape (not its file), a text, or a clip's file.
         cell: the id of the record that it belongs to.
-        place: among those that the cell left.
+        place: its position among the items that the cell saved.
     """
 
     media: str
@@ -49,8 +49,8 @@ class Chosen:
 
     Args:
         dataset: as the records describe it.
-        budget: of the models; controls have none that matters.
-        records: label -> its records, one a seed.
+        budget: of the models; for controls it does not matter.
+        records: label -> its records, one per seed.
     """
 
     dataset: Mapping[str, Any]
@@ -59,15 +59,15 @@ class Chosen:
 
 
 def chosen_records(directory: Path, dataset: str | None, budget: str | None) -> Chosen:
-    """Return the finished records of a folder that a study can be made from.
+    """Return the finished records of a folder from which a study can be built.
 
     Args:
-        directory: of the benchmark.
-        dataset: the name of the one to take; may be None where there is one.
-        budget: of the models; may be None where there is one.
+        directory: the benchmark's folder.
+        dataset: the name of the one to use; may be None if there is only one.
+        budget: of the models; may be None if there is only one.
 
     Raises:
-        InputError: there are no finished records, or it is not clear which to take.
+        InputError: there are no finished records, or the choice is ambiguous.
     """
     finished = [record for record in each_record(directory) if record.finished]
     if not finished:
@@ -88,19 +88,19 @@ def chosen_records(directory: Path, dataset: str | None, budget: str | None) -> 
         twice = next((one.seed for one, other in itertools.pairwise(own) if one.seed == other.seed), None)
         if twice is not None:
             raise InputError(
-                f"{directory}: two records of {label} with seed {twice}, of other settings or source; move one of them "
-                "to another folder, so that it is clear whose samples are judged"
+                f"{directory}: two records of {label} with seed {twice}, with different settings or source; move one "
+                "to another folder, so that it is clear which samples are judged"
             )
     return Chosen(there[0].data["cell"]["dataset"], wanted, records)
 
 
 def pool(directory: Path, label: str, records: Sequence[Record]) -> list[Item]:
-    """Return the items that a model's cells left, of all its seeds.
+    """Return the items that a model's cells saved, for all its seeds.
 
-    What several cells of `real` drew counts once.
+    Items that several cells of `real` drew count once.
 
     Raises:
-        InputError: a file is gone, or is not as genbench wrote it.
+        InputError: a file is missing, or is not as genbench wrote it.
     """
     items = [item for record in records for item in _items(directory, record)]
     return list({item.sha256: item for item in items}.values()) if label == REAL else items
@@ -111,7 +111,7 @@ def _only(what: str, given: str | None, found: Sequence[str], directory: Path) -
     if given is not None and given not in known:
         raise InputError(f"{directory}: no finished records of the {what} {given!r}{nearest(given, known)}")
     if given is None and len(known) > 1:
-        raise InputError(f"{directory} holds several {what}s ({', '.join(known)}); say which by --{what}")
+        raise InputError(f"{directory} holds several {what}s ({', '.join(known)}); choose one with --{what}")
     return given or known[0]
 
 
@@ -119,23 +119,23 @@ def _items(directory: Path, record: Record) -> list[Item]:
     who = f"the samples of {record.label}, seed {record.seed}"
     artifacts = record.data.get("artifacts") or {}
     shape, count = record.data["cell"]["dataset"].get("shape"), record.data["cell"].get("samples")
-    # Clips are kept one a file, beside a picture of several.
+    # Each clip has its own file, in addition to a picture of several.
     single: list[str] = []
     while following := artifacts.get(f"samples, {len(single) + 1}"):
         single.append(following)
     names = single or [artifacts.get("samples") or ""]
     if not names[0] or not shape or not count:
-        raise InputError(f"{who}: its record names none; run the cell again")
+        raise InputError(f"{who}: its record lists none; run the cell again")
     found = [each for name in names for each in _read(directory / name, shape, count, who)]
     return [Item(*each, record.id, place) for place, each in enumerate(found)]
 
 
 def _read(path: Path, shape: Sequence[int], count: int, who: str) -> list[tuple[str, str, str]]:
     if not path.is_file():
-        raise InputError(f"{who} are gone: {path}; run the cell again with --fresh")
+        raise InputError(f"{who} are missing: {path}; run the cell again with --fresh")
     reader = _READERS.get(path.suffix)
     if reader is None:
-        raise InputError(f"{who}: {path}: a study shows {', '.join(_READERS)} files")
+        raise InputError(f"{who}: {path}: a study can show {', '.join(_READERS)} files")
     try:
         return reader(path, shape, count)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
@@ -146,7 +146,7 @@ def _images(path: Path, shape: Sequence[int], count: int) -> list[tuple[str, str
     found = []
     for pixels in grid.cut(path, shape, count):
         file = io.BytesIO()
-        Image.fromarray(pixels).save(file, format="PNG")  # without a word on where it comes from
+        Image.fromarray(pixels).save(file, format="PNG")  # without metadata about its origin
         digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
         found.append(("image/png", base64.b64encode(file.getvalue()).decode(), digest))
     return found

@@ -1,4 +1,4 @@
-"""Makes a study from a finished benchmark's folder: the page for people, and the key that stays with whoever asks."""
+"""Builds a study from a finished benchmark's folder: the page for raters, and the key that its author keeps."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ __all__ = ["KEY", "LEAST_MS", "PAGE", "Made", "Wish", "make"]
 PAGE, KEY = "study.html", "study-key.json"
 SCHEMA = 1
 LEAST_MS = 100
-"""Nobody sees an item, decides and presses a key in less; the page takes no answer before."""
+"""Nobody can see an item, decide and press a key in less; the page accepts no earlier answer."""
 
-_SIDE = 192  # pixels that an image's longer side has at least, unless a magnification is given
+_SIDE = 192  # minimum size of an image's longer side in pixels, unless a magnification is given
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a study is to be.
+    """The parameters of a study to build.
 
     Args:
         protocol: its name.
-        questions: that a rater is asked at the most, beside training and catch trials.
-        models: labels; all models of the folder where there are none.
+        questions: maximum number of questions per rater, besides practice and catch trials.
+        models: labels; if empty, all models in the folder.
         seed: decides what is shown.
-        time_limit_ms: how long an item is shown; None, until the answer.
-        magnification: of images by whole pixels, of texts times 16 pixels; None chooses.
-        dataset: of the records; may be None where there is one.
+        time_limit_ms: how long an item is shown; None means until it is answered.
+        magnification: integer factor for images, multiple of 16 pixels for texts; None chooses one.
+        dataset: of the records; may be None if there is only one.
         budget: likewise.
-        raters: how many people will answer, to say what the study can resolve.
+        raters: expected number of raters, to estimate what the study can resolve.
     """
 
     protocol: str
@@ -59,7 +59,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Made:
-    """A study that was written, and lines that say what it asks and what it can resolve."""
+    """A study that was written, and lines on what it asks and what it can resolve."""
 
     page: Path
     key: Path
@@ -68,10 +68,10 @@ class Made:
 
 
 def make(directory: Path, wish: Wish) -> Made:
-    """Write a study of a folder's samples into `studies/` in it. The same wish gives the same bytes.
+    """Write a study of a folder's samples into its `studies/`. The same wish gives the same bytes.
 
     Raises:
-        InputError: there is no such model, its samples are gone, they are too few, or there is no `real` or `noise`.
+        InputError: a model is not found, samples are missing or too few, or there is no `real` or `noise`.
     """
     protocol = PROTOCOLS[wish.protocol]
     chosen = chosen_records(directory, wish.dataset, wish.budget)
@@ -121,7 +121,7 @@ def _models(directory: Path, wish: Wish, chosen: Chosen) -> tuple[str, ...]:
     least = PROTOCOLS[wish.protocol].least_models
     if len(models) < least:
         raise InputError(
-            f"{wish.protocol} compares {least} models or more, and there are {len(models)}: name them by --models"
+            f"{wish.protocol} compares at least {least} models, and there are {len(models)}: name them with --models"
         )
     return models
 
@@ -145,7 +145,7 @@ def _instructions(design: Design, wish: Wish, about: str) -> list[str]:
 
 
 def _recipe(wish: Wish, chosen: Chosen, design: Design, magnification: int, models: Sequence[str]) -> dict[str, Any]:
-    """Return what can change the numbers of a study, but for who answers."""
+    """Return everything that can change the numbers of a study, except who answers."""
     return {
         "protocol": wish.protocol,
         "version": SCHEMA,
@@ -168,9 +168,9 @@ def _said(design: Design, wish: Wish, models: Sequence[str]) -> tuple[str, ...]:
     least = resolvable_share(each * wish.raters)
     reach = "no share at all" if least is None else f"{least:.1%} or more"
     return (
-        f"{len(models)} models, {len(form)} questions a rater with catch trials, {len(design.training)} to train, "
-        f"{len(design.forms)} forms of other items",
+        f"{len(models)} models, {len(form)} questions per rater including catch trials, {len(design.training)} "
+        f"practice questions, {len(design.forms)} forms with different items",
         f"{wish.raters} raters judge {each * wish.raters} {what}: 80% power, two-sided 5%, to tell {reach} from 50% if "
-        "votes are independent; those of one rater are not quite, so expect rather less",
+        "votes are independent; those of one rater are correlated, so expect somewhat less",
         "votes needed for a share against 50%: 783 for 55%, 194 for 60%, 47 for 70%",
     )

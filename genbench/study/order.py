@@ -1,4 +1,4 @@
-"""What a study draws: by hashes, so that its page draws the same in JavaScript, and the answers can be checked."""
+"""A study's random choices, drawn from hashes so that its page makes the same ones and answers can be checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Thing = TypeVar("Thing")
 
 
 def token(*parts: object) -> str:
-    """Return the 64 hexadecimal digits that stand for named parts.
+    """Return the 64 hexadecimal digits that identify the given parts.
 
     >>> token(0, "side")[:8]
     '4093a692'
@@ -21,13 +21,13 @@ def token(*parts: object) -> str:
 
 
 def shuffled(things: Iterable[Thing], *parts: object) -> list[Thing]:
-    """Return things in an order that the named parts and the things' places decide."""
+    """Return things in an order determined by the given parts and the things' positions."""
     listed = list(things)
     return [listed[place] for place in sorted(range(len(listed)), key=lambda place: token(*parts, place))]
 
 
 def form_of(study: str, rater: str, forms: int) -> int:
-    """Return which of a study's forms a rater gets, from 0."""
+    """Return the index of the form that a rater gets, from 0."""
     return int(token(study, rater, "form")[:8], 16) % forms
 
 
@@ -37,9 +37,9 @@ def order_of(study: str, rater: str, questions: Sequence[str]) -> list[str]:
 
 
 def is_swapped(study: str, rater: str, place: int) -> bool:
-    """Return whether a rater sees the two items of the question at this place of the form with the second on the left.
+    """Return whether a rater sees the question at this position of the form with its second item on the left.
 
-    Every other one is: a form alternates the questions on each pair of models, so that of each pair as many are swapped
-    as not, and the next rater may have it the other way round.
+    Every other question is swapped: a form alternates the questions on each pair of models, so that half of each pair's
+    questions are swapped, and another rater may have it the other way round.
     """
     return (int(token(study, rater, "side")[:8], 16) + place) % 2 == 1

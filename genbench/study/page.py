@@ -1,4 +1,4 @@
-"""A study's page: one HTML file that asks its questions, sends nothing, and says nothing of whose items they are."""
+"""A study's page: one HTML file that asks the questions, sends nothing, and does not reveal the items' sources."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["data_text", "page", "study_hash"]
 
 
 def data_text(data: Mapping[str, Any]) -> str:
-    """Return what the page holds as JSON that is ASCII and ends no script element: its bytes identify the study."""
+    """Return the page's data as ASCII JSON that cannot close a script element; its bytes identify the study."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def study_hash(text: str) -> str:
-    """Return the identity of a study, as the page computes it too."""
+    """Return the identity of a study; the page computes the same."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def page(text: str) -> str:
     """Return the page of a study from its data.
 
-    Its content security policy lets nothing in from anywhere: items are inlined, and of scripts and styles only those
-    that it was made with run.
+    Its content security policy loads nothing from anywhere: items are inlined, and only the page's own script and style
+    are allowed.
     """
     script, style = _asset("study.js"), _asset("study.css")
     policy = (

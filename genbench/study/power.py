@@ -1,4 +1,4 @@
-"""How many votes tell a share from one half, and which share a number of votes can tell."""
+"""Power analysis: how many votes it takes to tell a share from one half, and the reverse."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ POWER = 0.8
 
 
 def votes_needed(share: float, power: float = POWER) -> int:
-    r"""Return the independent votes with which a two-sided test at 5% tells `share` from one half.
+    r"""Return the number of independent votes that a two-sided 5% test needs to tell `share` from one half.
 
     .. math:: n = \left(\frac{z_{0.975} / 2 + z_{power} \sqrt{p (1 - p)}}{p - 1/2}\right)^2
 
-    Votes of one person resemble each other, so a study needs at least as many.
+    Votes of one person are correlated, so a study needs at least this many.
 
     Fleiss, Levin & Paik (2003), Statistical methods for rates and proportions, section 2.5,
     https://doi.org/10.1002/0471445428
 
     Args:
-        share: the true one, in (0, 1) and not 1/2.
-        power: the probability with which the difference is to be found.
+        share: the true share, in (0, 1) and not 1/2.
+        power: the probability of detecting the difference.
 
     >>> [votes_needed(share) for share in (0.55, 0.6, 0.7)]
     [783, 194, 47]
@@ -36,7 +36,7 @@ def votes_needed(share: float, power: float = POWER) -> int:
 
 
 def resolvable_share(votes: int, power: float = POWER) -> float | None:
-    """Return the least share above one half that so many independent votes tell from it; None if there is none.
+    """Return the smallest share above one half that this many independent votes can tell from it; None if none.
 
     >>> round(resolvable_share(783), 3)
     0.55

@@ -1,4 +1,4 @@
-"""Preferences: strengths of models from choices between two, what stands in the way of reading them as an order."""
+"""Preferences: strengths of models from pairwise choices, and what argues against reading them as a ranking."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["ELO", "Pair", "Preferences", "Votes", "log_strengths", "preferences"
 Array = NDArray[np.float64]
 
 ELO = 400 / math.log(10)
-"""Points for each unit of log-odds: 400 points are odds of 10 to 1."""
+"""Points per unit of log-odds: 400 points are odds of 10 to 1."""
 
-_STEPS = 100  # of Newton's method at the most; it takes about ten
+_STEPS = 100  # maximum for Newton's method, which takes about ten
 _LONGEST_STEP = 2.0  # in log-odds
 _TOLERANCE = 1e-9
-_LEAST_CURVATURE = 1e-9  # so that models nobody compared stay at 0
+_LEAST_CURVATURE = 1e-9  # keeps models that nobody compared at 0
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Votes:
 
     Args:
         models: their names.
-        wins: (R, K, K): how often a rater preferred the first model to the second; a tie is half a win of each.
-        left: (R,): answers for what stood on the left, among those that were no ties.
-        decided: (R,): answers that were no ties.
+        wins: (R, K, K): how often a rater preferred the first model to the second; a tie is half a win for each.
+        left: (R,): answers for the item on the left, excluding ties.
+        decided: (R,): answers other than ties.
         ties: (R,).
     """
 
@@ -47,7 +47,7 @@ class Votes:
 
 @dataclass(frozen=True)
 class Pair:
-    """How often the first model was preferred to the second, ties as halves; p-value against one half after Holm."""
+    """How often the first model was preferred to the second, ties as half; Holm-corrected p-value against one half."""
 
     first: str
     second: str
@@ -58,17 +58,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Preferences:
-    """What votes say.
+    """The results of the votes.
 
     Args:
         elo: model -> its strength in Elo points; the mean of the models is 0.
-        regularised: whether some models won or lost everything, so that each pair got half a win both ways.
-        pairs: each two models.
-        left: share of the decided answers that went to the left side; one half without position bias.
+        regularised: whether some models won or lost everything, so that half a win was added to both sides of each
+            pair.
+        pairs: every pair of models.
+        left: share of the decided answers for the left side; one half without position bias.
         ties: share of answers that were ties.
-        circles: triples of models of which the first was mostly preferred to the second, that to the third, and that
-            to the first.
-        transitivity_p: of the test that strengths alone explain the votes; None where there is nothing to test.
+        circles: cyclic triples of models: the first was mostly preferred to the second, the second to the third, and
+            the third to the first.
+        transitivity_p: p-value of the test that strengths alone explain the votes; None if there is nothing to test.
     """
 
     elo: dict[str, Interval]
@@ -83,8 +84,8 @@ class Preferences:
 def preferences(votes: Votes, seed: int, draws: int = DRAWS) -> Preferences:
     """Return strengths, pairs and biases with their intervals over raters.
 
-    Where a model won or lost everything, against the rest together or alone, the likelihood has no maximum (Ford 1957);
-    then half a win is added to both sides of each pair that was compared, in the bootstrap's resamples too.
+    If a model or a group of models won or lost everything against the rest, the likelihood has no maximum (Ford 1957);
+    half a win is then added to both sides of each compared pair, also in the bootstrap's resamples.
 
     Bradley & Terry (1952), Rank analysis of incomplete block designs, https://doi.org/10.2307/2334029
     """
@@ -114,13 +115,13 @@ def preferences(votes: Votes, seed: int, draws: int = DRAWS) -> Preferences:
 
 
 def log_strengths(wins: Array, regularised: bool = False) -> Array:
-    r"""Return the log-strengths of Bradley and Terry, (B, K), each row of mean 0, that make the wins most likely.
+    r"""Return the maximum-likelihood Bradley-Terry log-strengths, (B, K), each row with mean 0.
 
     :math:`P(i \succ j) = 1 / (1 + e^{s_j - s_i})`, by Newton's method on all tables at once.
 
     Args:
-        wins: (B, K, K), of the first model over the second; rows without a maximum are regularised (`preferences`).
-        regularised: whether all are.
+        wins: (B, K, K), of the first model over the second; tables without a maximum are regularised (`preferences`).
+        regularised: whether to regularise all tables.
     """
     compared = (wins + wins.transpose(0, 2, 1)) > 0
     wanting = np.ones(len(wins), dtype=bool) if regularised else ~_connected(wins)
@@ -133,7 +134,7 @@ def log_strengths(wins: Array, regularised: bool = False) -> Array:
         slope = (wins - games * chance).sum(2)
         weight = games * chance * (1 - chance)
         curvature = np.eye(count) * (weight.sum(2)[:, :, None] + _LEAST_CURVATURE) - weight
-        # Adding a constant moves nothing, which makes the matrix singular: all models together are held at 0.
+        # Adding a constant changes nothing, which makes the matrix singular: the models' sum is held at 0.
         step = np.linalg.solve(curvature + 1.0 / count, slope[:, :, None])[:, :, 0]
         step = np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
         strengths += step - step.mean(1, keepdims=True)
@@ -143,7 +144,7 @@ def log_strengths(wins: Array, regularised: bool = False) -> Array:
 
 
 def _connected(wins: Array) -> NDArray[np.bool_]:
-    """Return for each table, (B, K, K), whether each model beat each other, straight or through others."""
+    """Return for each table, (B, K, K), whether each model beat each other one, directly or through others."""
     reached = (wins > 0) | np.eye(wins.shape[1], dtype=bool)
     for _ in range(math.ceil(math.log2(wins.shape[1])) + 1):
         reached = np.matmul(reached.astype(np.float32), reached.astype(np.float32)) > 0
@@ -182,11 +183,12 @@ def _circles(models: Sequence[str], wins: Array) -> tuple[tuple[str, str, str], 
 
 
 def _misfit_p(total: Array, drawn: Array, strengths: Array, drawn_strengths: Array, raters: int) -> float | None:
-    """Return the p of the test that strengths explain the shares of wins; None for two models, which they always do.
+    """Return the p-value of the test that strengths explain the shares of wins; None for two models, where they always
+    do.
 
-    The statistic is the sum of the pairs' squared residuals, in variances of a share. What it is where strengths do
-    explain the shares, is taken from resamples of raters, with the residuals of all raters subtracted, and widened as
-    `clusters.percentiles` are: a chi-squared distribution would take each vote for independent.
+    The statistic is the sum of the pairs' squared residuals, in units of a share's variance. Its null distribution
+    comes from resamples of raters, with the residuals of all raters subtracted, and is widened as in
+    `clusters.percentiles`: a chi-squared distribution would treat each vote as independent.
     """
     if len(strengths) < 3:
         return None

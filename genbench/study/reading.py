@@ -1,4 +1,4 @@
-"""Reads the answers to a study: says of each file that does not count why, and what the others say together."""
+"""Reads the answers to a study: reports why a file does not count, and analyses the others together."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["Read", "find_key", "read_study", "stored_results"]
 SCHEMA = 1
 
 _SEED = 0  # of the bootstrap
-_CLOCK_MS = 1000.0  # by which two clocks of one machine may disagree
+_CLOCK_MS = 1000.0  # tolerance between two clocks of one machine
 _DOUBLE = "double"
 
 
 @dataclass(frozen=True)
 class Read:
-    """The results, as they were written, and a line for each file that does not count."""
+    """The results as written, and a line for each file that does not count."""
 
     path: Path
     results: Mapping[str, Any]
@@ -41,30 +41,30 @@ class Read:
 
 
 def find_key(directory: Path, name: str | None) -> Path:
-    """Return the key of a folder's study: of the one that is named, else of the only one.
+    """Return the key of the named study in a folder, or of the only one.
 
     Raises:
-        InputError: there is none, or several and no name.
+        InputError: there is none, or there are several and no name is given.
     """
     keys = {path.parent.name: path for path in sorted((directory / FOLDER).glob(f"*/{KEY}"))}
     if not keys:
-        raise InputError(f"{directory}: no study; make one with `genbench study new {directory}`")
+        raise InputError(f"{directory}: no study; create one with `genbench study new {directory}`")
     if name is None and len(keys) > 1:
-        raise InputError(f"{directory} holds several studies ({', '.join(keys)}); say which by --study")
+        raise InputError(f"{directory} holds several studies ({', '.join(keys)}); choose one with --study")
     if name is not None and name not in keys:
         raise InputError(f"{directory}: no study {name!r}{nearest(name, keys)}")
     return keys[name] if name is not None else next(iter(keys.values()))
 
 
 def read_study(key_path: Path, paths: Sequence[Path]) -> Read:
-    """Read files of answers, and write what they say together beside the key.
+    """Read files of answers, and write their combined results next to the key.
 
-    Of two files by one rater the one that was finished first counts.
+    If one rater has two files, the one finished first counts.
 
     Raises:
-        InputError: the key is not as it was written, or no file counts.
+        InputError: the key was modified, or no file counts.
     """
-    key = _document(key_path, "genbench_study_key", "make the study again, with the same options")
+    key = _document(key_path, "genbench_study_key", "create the study again with the same options")
     protocol = PROTOCOLS[key["recipe"]["protocol"]]
     sound: list[tuple[Path, Answers]] = []
     refused: list[tuple[Path, Unusable]] = []
@@ -79,7 +79,7 @@ def read_study(key_path: Path, paths: Sequence[Path]) -> Read:
             given = _checked(answers, key, protocol)
             rater = unicodedata.normalize("NFKC", answers.rater).casefold()
             if rater in counted:
-                raise Unusable(_DOUBLE, f"rater {answers.rater!r} has answered before, in {counted[rater][0]}")
+                raise Unusable(_DOUBLE, f"rater {answers.rater!r} has already answered, in {counted[rater][0]}")
             counted[rater] = path, answers, given
         except Unusable as error:
             refused.append((path, error))
@@ -93,14 +93,14 @@ def read_study(key_path: Path, paths: Sequence[Path]) -> Read:
 
 
 def stored_results(directory: Path) -> list[dict[str, Any]]:
-    """Return the results of every study of a benchmark's folder, by their paths.
+    """Return the results of every study in a benchmark's folder, sorted by path.
 
     Raises:
-        InputError: one is not as it was written.
+        InputError: one was modified.
     """
     paths = sorted((directory / FOLDER).glob(f"*/{RESULTS}"))
     return [
-        _document(path, "genbench_study_results", "read the answers again: `genbench study read`") for path in paths
+        _document(path, "genbench_study_results", "read the answers again with `genbench study read`") for path in paths
     ]
 
 
@@ -110,25 +110,25 @@ def _document(path: Path, kind: str, remedy: str) -> dict[str, Any]:
         if not fits or document[kind] != SCHEMA:
             raise ValueError(kind)
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} was cut off or edited, or is of another version; {remedy}") from error
+        raise InputError(f"{path} is truncated, edited or from another version; {remedy}") from error
     return document
 
 
 def _checked(answers: Answers, key: Mapping[str, Any], protocol: Protocol) -> list[Answered]:
-    """Return the answers with what was asked; raise `Unusable` where they are none of this study's page, or useless."""
+    """Return the answers with their questions; raise `Unusable` if they are not from this study's page, or useless."""
     study = key["study"]
     if answers.study != study:
         raise Unusable("of another study", f"it answers study {answers.study[:8]}, not {study[:8]}")
     form = key["forms"][form_of(study, answers.rater, len(key["forms"]))]
     expected = order_of(study, answers.rater, form)
     if [question for question, _, _ in answers.answers] != expected:
-        raise Unusable("edited", "it was edited: its questions are not those that this rater was asked")
+        raise Unusable("edited", "it was edited: its questions are not this rater's questions")
     if any(choice not in protocol.choices for _, choice, _ in answers.answers):
-        raise Unusable("edited", "it was edited: it holds an answer that no button gives")
+        raise Unusable("edited", "it was edited: it contains an answer that no button gives")
     shortest, total = min(ms for _, _, ms in answers.answers), sum(ms for _, _, ms in answers.answers)
     if shortest < LEAST_MS:
         raise Unusable(
-            "impossible times", f"an answer after {shortest} ms is impossible: the page takes none before {LEAST_MS}"
+            "impossible times", f"an answer after {shortest} ms is impossible: the page accepts none before {LEAST_MS}"
         )
     if total > answers.elapsed_ms + _CLOCK_MS:
         raise Unusable("impossible times", f"{total} ms of answers in {answers.elapsed_ms:.0f} ms are impossible")
@@ -151,10 +151,10 @@ def _results(
     counted: Sequence[tuple[Path, Answers, list[Answered]]],
     refused: Iterable[str],
 ) -> dict[str, Any]:
-    """Return the document of results. It names no rater: a report is for everybody."""
+    """Return the results document. It names no rater, because a report may be public."""
     models = key["models"]
     files = sorted(answers.sha256 for _, answers, _ in counted)
-    raters = sorted(counted, key=lambda one: one[1].sha256)  # in whatever order the files were given
+    raters = sorted(counted, key=lambda one: one[1].sha256)  # independent of the order of the files
     times = [ms for _, answers, _ in counted for _, _, ms in answers.answers]
     each, what = protocol.votes(models, [_asked(key["questions"][name]) for name in key["forms"][0]])
     return {

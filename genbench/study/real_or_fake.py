@@ -1,4 +1,4 @@
-"""The protocol real-or-fake: one item at a time, is it real or made?"""
+"""The protocol `real-or-fake`: one item at a time, real or made by a program?"""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from genbench.study.items import FLOOR, REAL
 
 __all__ = ["REAL_OR_FAKE"]
 
-_AGAIN = "real again"  # real items that count as if a model had made them
-_LEAST_REAL = 0.25  # of the real catch trials: who says fake to all is not looking, who doubts many may be
+_AGAIN = "real again"  # real items that are treated as if a model had made them
+_LEAST_REAL = 0.25  # of the real catch trials: calling all of them fake shows inattention, doubting many does not
 
 
 class _RealOrFake(Protocol):
@@ -31,7 +31,7 @@ class _RealOrFake(Protocol):
 
     def form(self, models: Sequence[str], questions: int) -> list[Asked]:
         if REAL in models or FLOOR in models:
-            raise InputError(f"{self.name}: {REAL} and {FLOOR} are in every such study, as its ceiling and its floor")
+            raise InputError(f"{self.name}: {REAL} and {FLOOR} are part of every such study, as its ceiling and floor")
         each = questions // (2 * len(models))
         if each < 1:
             raise InputError(

@@ -1,1 +1,1 @@
-"""The training of a model: the loop, its precision, graphs and compilation, its checkpoint, and what it costs."""
+"""The training of a model: the loop, its precision, graphs and compilation, its checkpoint, and its cost."""

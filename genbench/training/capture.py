@@ -1,6 +1,6 @@
 """Replays training steps from a CUDA graph: what `--cuda-graph` does.
 
-A step of a small network is hundreds of kernels, each quicker than its launch. A graph records them once and launches
+A step of a small network is hundreds of kernels, each faster than its launch. A graph records them once and launches
 them as one. The recipe is torch's: https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture
 """
 
@@ -17,22 +17,23 @@ from genbench.plugin.model import Model
 
 __all__ = ["WARM_UP_STEPS", "ReplayedStep"]
 
-WARM_UP_STEPS = 3  # as many as torch.cuda.make_graphed_callables takes
+WARM_UP_STEPS = 3  # as many as torch.cuda.make_graphed_callables uses
 
 
 class ReplayedStep:
-    """A plugin's `train_step`, called as the hook is and with the same outcome, replayed from a CUDA graph.
+    """A plugin's `train_step`, called like the hook and with the same outcome, replayed from a CUDA graph.
 
-    The first `WARM_UP_STEPS` calls run the hook itself, on a stream of its own: libraries and optimizers make there
-    what they keep. The next call records the hook, which runs nothing, and from then on each call copies its batch to
-    where the graph reads it, replays the graph, and copies the losses, since the next replay overwrites them. So every
-    call is one step of the training, and none waits for the device but the one that records. The device's default
-    generator goes on at each replay as it would at a step. After a checkpoint is loaded, a fresh one records anew.
+    The first `WARM_UP_STEPS` calls run the hook itself, on a separate stream: libraries and optimizers allocate there
+    what they keep. The next call records the hook without running anything, and from then on each call copies its batch
+    to where the graph reads it, replays the graph, and copies the losses, because the next replay overwrites them.
+    Every call is therefore one training step, and only the recording one waits for the device. The device's default
+    generator advances at each replay as it would at a step. After loading a checkpoint, use a new instance, which
+    records again.
 
     Args:
-        plugin: what messages name.
+        plugin: named in messages.
         hook: its `train_step`.
-        model: declared `capturable`; its optimizers are told, where they have a flag for it.
+        model: declared `capturable`; its optimizers' flag is set, where they have one.
         device: a CUDA device, where model and batches are.
 
     Raises:
@@ -41,10 +42,10 @@ class ReplayedStep:
 
     def __init__(self, plugin: object, hook: Any, model: Model, device: torch.device) -> None:
         if model.schedulers:
-            raise PluginError(f"{plugin}: declares capturable, and its scheduler sets rates that a graph does not read")
+            raise PluginError(f"{plugin}: declares capturable, but its scheduler sets rates that a graph does not read")
         for optimizer in model.optimizers.values():
             for group in optimizer.param_groups:
-                if "capturable" in group:  # else Adam and its kin count their steps on the host
+                if "capturable" in group:  # without it, Adam and similar optimizers count their steps on the host
                     group["capturable"] = True
         self._plugin = plugin
         self._hook = hook
@@ -58,7 +59,7 @@ class ReplayedStep:
         self._losses: dict[str, Tensor] = {}
 
     def __call__(self, model: Model, batch: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
-        """Take one training step of the model that was given at first; `step` is read in the warm-up alone."""
+        """Run one training step of the model given to the constructor; `step` is read only during warm-up."""
         if self._warmed < WARM_UP_STEPS:
             self._warmed += 1
             return self._warm_up(batch, labels, step)
@@ -66,7 +67,7 @@ class ReplayedStep:
             self._graph = self._capture(batch, labels, step)
         self._batch.copy_(batch)
         if self._labels is not None:
-            self._labels.copy_(labels)  # type: ignore[arg-type]  # a data set has labels or it has none
+            self._labels.copy_(labels)  # type: ignore[arg-type]  # a dataset always has labels or never
         self._graph.replay()
         losses: dict[str, Tensor] = tree_map_only(Tensor, torch.clone, self._losses)
         return losses
@@ -83,12 +84,12 @@ class ReplayedStep:
         self._batch, self._labels = batch.clone(), None if labels is None else labels.clone()
         graph = torch.cuda.CUDAGraph()
         try:
-            # The stream of the warm-up, whose work areas are there already; the device, since what opens the capture
-            # waits for the current one.
+            # The stream of the warm-up, whose workspaces exist already; the device, because opening the capture waits
+            # for the current one.
             with torch.cuda.device(self._device), torch.cuda.graph(graph, stream=self._stream):
                 self._losses = self._hook(model=self._model, batch=self._batch, labels=self._labels, step=step)
         except RuntimeError as error:
-            first = error.__context__ or error  # ending a capture that failed fails too
+            first = error.__context__ or error  # ending a failed capture fails too
             reason = str(first).strip().splitlines()[0]
             raise PluginError(f"{self._plugin}: its step cannot be captured in a CUDA graph: {reason}") from error
         return graph

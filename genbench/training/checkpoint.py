@@ -1,6 +1,6 @@
-"""Saves and restores the whole state of a cell in training, atomically, and never unpickles code.
+"""Saves and restores the complete state of a cell in training, atomically, and never unpickles code.
 
-A checkpoint is a line that names the format, a line with the SHA-256 of the rest, and what `torch.save` wrote.
+A checkpoint consists of a line with the format, a line with the SHA-256 of the rest, and the output of `torch.save`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from genbench.plugin.model import Model
 __all__ = ["Autosave", "CheckpointError", "load", "restore", "save"]
 
 FORMAT = b"genbench checkpoint 2\n"
-SEAL_LENGTH = 65  # hexadecimal digits and the end of the line
+SEAL_LENGTH = 65  # hexadecimal digits and the newline
 PARTS = {"file", "gradients", "model", "random", "progress"}
 INTERVAL_S = 30.0
 SHARE = 0.01  # of the time between two checkpoints that writing one may take
@@ -36,16 +36,16 @@ class CheckpointError(GenbenchError):
 def save(path: Path, model: Model, progress: dict[str, Any], ranks: Sequence[dict[str, Any]] = ()) -> None:
     """Write the model, its gradients, the state of the global generators and `progress` (plain values) to `path`.
 
-    Gradients are part of it, since a plugin may accumulate them over several steps.
+    Gradients are included because a plugin may accumulate them over several steps.
 
     Args:
-        path: where to.
-        model: what all ranks have.
-        progress: how far it is.
-        ranks: the generators' state of each rank but the first, in order.
+        path: the file to write.
+        model: what all ranks share.
+        progress: how far training has come.
+        ranks: the generators' state of each rank except the first, in order.
 
     Raises:
-        OSError: the file cannot be written; what was at `path` is as it was.
+        OSError: the file cannot be written; the previous one at `path` is unchanged.
     """
     state = {
         "file": path.name,
@@ -62,20 +62,20 @@ def save(path: Path, model: Model, progress: dict[str, Any], ranks: Sequence[dic
             file.seek(len(FORMAT))
             file.write(seal)
         except RuntimeError as error:
-            # torch's writer raises one of its own over the reason.
+            # torch's writer hides the reason behind an error of its own.
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 class Autosave:
-    """Saves a training every so often, at less than a hundredth of its time.
+    """Saves a training run at intervals, taking less than a hundredth of its time.
 
     Args:
-        interval: seconds between two checkpoints, kept to whatever it costs; None takes `INTERVAL_S`, or longer where
+        interval: seconds between two checkpoints, kept whatever it costs; None uses `INTERVAL_S`, or longer where
             writing takes more than `SHARE` of it.
         clock: seconds, monotonic.
-        warn: is told, once, where a checkpoint cannot be written, such as on a full disk. The training goes on, and the
-            checkpoint before stays as it was.
-        ranks: gives the generators' state of each rank but the first.
+        warn: called, once, if a checkpoint cannot be written, for example on a full disk. Training continues, and the
+            previous checkpoint is kept.
+        ranks: returns the generators' state of each rank except the first.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class Autosave:
         self._warned = False
 
     def is_due(self) -> bool:
-        """Whether the interval has passed."""
+        """Whether the interval has elapsed."""
         since = self._clock() - self._saved_at
         return since > (max(INTERVAL_S, self._cost_s / SHARE) if self._interval is None else self._interval)
 
     def is_worth_it(self) -> bool:
-        """Whether a checkpoint now, out of turn, would cost less than `SHARE` of the time since the last one."""
+        """Whether an extra checkpoint now would cost less than `SHARE` of the time since the last one."""
         return self._cost_s < SHARE * (self._clock() - self._saved_at)
 
     def save(self, progress: dict[str, Any]) -> None:
@@ -113,18 +113,18 @@ class Autosave:
             save(self._path, self._model, progress, self._ranks())
         except OSError as error:
             if not self._warned:
-                self._warn(f"checkpoint not written: {error.strerror}; training goes on without")
+                self._warn(f"checkpoint not written: {error.strerror}; training continues without it")
             self._warned = True
         self._saved_at = self._clock()
         self._cost_s = self._saved_at - begin
 
 
 def restore(path: Path, model: Model, rank: int = 0) -> dict[str, Any]:
-    """Load what `save` wrote into `model` and the global generators, those of `rank`; return the `progress`.
+    """Load what `save` wrote into `model` and the global generators, using those of `rank`; return the `progress`.
 
     Raises:
-        CheckpointError: the file is damaged, is no checkpoint of this version, or is of another cell or model. What
-            was loaded until then stays in `model`, so build another.
+        CheckpointError: the file is damaged, is not a checkpoint of this version, or belongs to another cell or model.
+            What was loaded until then stays in `model`, so build a new one.
     """
     state = load(path)
     try:
@@ -136,7 +136,7 @@ def restore(path: Path, model: Model, rank: int = 0) -> dict[str, Any]:
         seeding.restore_random_state(random["ranks"][rank - 1] if rank else random)
         return dict(state["progress"])
     except (MemoryError, torch.OutOfMemoryError):
-        raise  # the file is not at fault
+        raise  # not the file's fault
     except Exception as error:  # a plugin's own load_state_dict may raise anything
         raise _refusal(path, error) from error
 
@@ -145,18 +145,18 @@ def load(path: Path) -> dict[str, Any]:
     """Return the parts of a checkpoint, all tensors on the CPU, once its checksum has been verified.
 
     Raises:
-        CheckpointError: as `restore`.
+        CheckpointError: as in `restore`.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ValueError("not a regular file")
         with path.open("rb") as file:
             if file.read(len(FORMAT)) != FORMAT:
-                raise ValueError("no checkpoint, or one of another version of genbench")
+                raise ValueError("not a checkpoint, or one from another version of genbench")
             if file.read(SEAL_LENGTH) != _seal(file):
-                raise ValueError("damaged: its checksum does not fit")
+                raise ValueError("damaged: its checksum does not match")
             file.seek(len(FORMAT) + SEAL_LENGTH)
-            # Mapped to the CPU, since the state of the generators lives there; load_state_dict copies to the device.
+            # Mapped to the CPU, where the state of the generators must be; load_state_dict copies to the device.
             state = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or state.keys() != PARTS:
             raise ValueError("its parts are not those of a checkpoint")
@@ -164,7 +164,7 @@ def load(path: Path) -> dict[str, Any]:
             raise ValueError(f"it was written as {state['file']}")
     except MemoryError:
         raise
-    except Exception as error:  # whatever torch finds wrong with a file
+    except Exception as error:  # torch may raise anything on a damaged file
         raise _refusal(path, error) from error
     return state
 
@@ -180,6 +180,6 @@ def _gradients(model: Model) -> dict[str, Tensor]:
 
 
 def _seal(file: BufferedReader | BufferedRandom) -> bytes:
-    """Return the line with the checksum of what follows it."""
+    """Return the line with the checksum of the rest of the file."""
     file.seek(len(FORMAT) + SEAL_LENGTH)
     return hashlib.file_digest(file, "sha256").hexdigest().encode() + b"\n"

@@ -1,4 +1,4 @@
-"""What a model costs: clocks that wait for the device, throughput over windows, peak memory."""
+"""What a model costs: clocks that synchronise the device, throughput over windows, peak memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WARM_UP_SHARE = 0.05  # of the windows, at least one
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all work that was queued."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -26,7 +26,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def clock(device: torch.device) -> Callable[[], float]:
-    """Return a clock in seconds that waits for the device before it is read."""
+    """Return a clock in seconds that synchronises the device before each reading."""
 
     def read() -> float:
         synchronise(device)
@@ -37,7 +37,7 @@ def clock(device: torch.device) -> Callable[[], float]:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Items a second over windows after warm-up: median, and the 5th and 95th percentile of windows."""
+    """Items per second over windows after warm-up: median, and the 5th and 95th percentile of windows."""
 
     median: float
     p5: float
@@ -51,7 +51,7 @@ class Throughput:
 def throughput(windows: Sequence[tuple[int, float]]) -> Throughput | None:
     """Summarise windows of (items, seconds), leaving out the first twentieth, at least one, as warm-up.
 
-    A single window is taken as it is; None where there is none.
+    A single window is used as it is; None where there is none.
 
     >>> throughput([(64, 9.0), (64, 1.0), (64, 2.0), (64, 1.0)]).median
     64.0
@@ -71,7 +71,7 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start a new peak of device memory; the resident set's peak is that of the process and has no reset."""
+    """Start a new peak of device memory; the resident set's peak belongs to the process and cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
@@ -88,7 +88,7 @@ def peak_memory(device: torch.device) -> dict[str, int | None]:
 
 
 def largest(peaks: Sequence[dict[str, int | None]]) -> dict[str, int | None]:
-    """Return the largest of each amount that `peak_memory` told in several processes.
+    """Return the largest of each amount that `peak_memory` returned in several processes.
 
     >>> largest([{"peak_allocated_bytes": None, "peak_resident_bytes": 5}, {"peak_resident_bytes": 7}])
     {'peak_allocated_bytes': None, 'peak_resident_bytes': 7}

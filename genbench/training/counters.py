@@ -1,9 +1,9 @@
-"""What one training step does, counted: numbers that repeat exactly, so that a gate on them never cries wolf.
+"""Counts what one training step does: numbers that repeat exactly, so that a gate on them never raises a false alarm.
 
     from genbench.counters import count
     count(lambda step: train_step(model, images, step), torch.device("cpu"))["operator_calls"]
 
-It needs torch alone, so any loop can be counted, and `regress` can count revisions that have no counters of their own.
+It needs only torch, so any loop can be counted, and `regress` can count revisions that have no counters of their own.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 __all__ = ["count", "count_compilation", "count_flops", "launches"]
 
-WARM_UP_STEPS = 2  # an optimizer makes its state in the first
+WARM_UP_STEPS = 2  # an optimizer creates its state in the first
 PYTHON_STEPS = 3
 COMPILED_STEPS = 4
-PYTHON_BYTES_ROUNDING = 1024  # object sizes hang on reference counts and free lists: ±200 bytes between runs
+PYTHON_BYTES_ROUNDING = 1024  # object sizes depend on reference counts and free lists: ±200 bytes between runs
 _LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch")
 _WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
@@ -39,14 +39,14 @@ Step = Callable[[int], object]
 
 
 def count(step: Step, device: torch.device) -> dict[str, Any]:
-    """Return the counters of one training step, after a few to warm up, and `operators`: calls by operator.
+    """Return the counters of one training step after a few warm-up steps, and `operators`: calls by operator.
 
-    The numbers are functions of the code, torch's and Python's version and, on CUDA, of the GPU; not of the machine's
-    speed or load. `python_bytes` alone varies, by less than `PYTHON_BYTES_ROUNDING`. `kernels` and `synchronisations`
+    The numbers depend on the code, the versions of torch and Python and, on CUDA, the GPU, but not on the machine's
+    speed or load. Only `python_bytes` varies, by less than `PYTHON_BYTES_ROUNDING`. `kernels` and `synchronisations`
     are None without CUDA.
 
     Args:
-        step: runs the training step with the number that it is given.
+        step: runs the training step with the given number.
         device: where it runs.
     """
     for number in range(WARM_UP_STEPS):
@@ -75,55 +75,55 @@ def count(step: Step, device: torch.device) -> dict[str, Any]:
 def count_compilation(step: Step) -> dict[str, int]:
     """Return `graphs`, `graph_breaks` and `recompilations` of the first steps of compiled networks.
 
-    The networks are to be freshly compiled. With the backend "eager" the counts are those of any other, for they are
-    made before a backend is asked, and no C++ compiler is needed. What was compiled before is forgotten, and the
-    interpreter's calls of any later step are not those of a process that compiles nothing: count those first.
+    The networks must be freshly compiled. With the backend "eager" the counts are the same as with any other, because
+    they are taken before the backend is called, and no C++ compiler is needed. Earlier compilations are discarded, and
+    the interpreter's calls in later steps differ from those of a process that compiles nothing: count those first.
     """
     import torch._dynamo
-    from torch._dynamo import utils  # imports for a second, so only here
+    from torch._dynamo import utils  # takes a second to import, so only here
 
     torch._dynamo.reset()
     utils.counters.clear()
     utils.clear_compilation_metrics()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing reads what warns when it is read: torch's own doing
+        warnings.simplefilter("ignore")  # tracing reads attributes that warn when read: torch's own doing
         for number in range(COMPILED_STEPS):
             step(number)
     compiled = [str(metrics.compile_id) for metrics in utils.get_compilation_metrics()]
     return {
         "graphs": int(utils.counters["stats"]["unique_graphs"]),
         "graph_breaks": int(sum(utils.counters["graph_break"].values())),
-        "recompilations": sum(not identity.endswith("/0") for identity in compiled),  # frame / how often before
+        "recompilations": sum(not identity.endswith("/0") for identity in compiled),  # frame / earlier compilations
     }
 
 
 def count_flops(call: Callable[[], object]) -> int:
     """Count the floating-point operations of a call, a multiply-add as two.
 
-    Matrix products, convolutions and attention are counted, forward, backward and twice backward, as torch's own
-    counter does, and the products within recurrent layers, which it leaves out; element-wise work is not.
+    Counts matrix products, convolutions and attention, forward, backward and twice backward, as torch's own counter
+    does, plus the products within recurrent layers, which that one leaves out; element-wise work is not counted.
     """
     counter = FlopCounterMode(display=False, custom_mapping=_RECURRENT)
-    # torch's counter also asks which module each operation is of, by hooks that fail where a step differentiates by an
-    # input, as gradient penalties do. The total needs no modules.
-    counter.mod_tracker = _NoModules()  # type: ignore[assignment]  # in all that the counter asks of it
+    # torch's counter also determines which module each operation belongs to, by hooks that fail where a step
+    # differentiates with respect to an input, as gradient penalties do. The total needs no modules.
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]  # has everything that the counter uses
     with counter:
         call()
     return int(counter.get_total_flops())
 
 
 def _mkldnn_layer(inputs: Any, weight: Any, recurrent_weight: Any, *_: Any, **__: Any) -> int:
-    """Count one recurrent layer of oneDNN, from the shapes of what it is given; its inputs are (T, B, features)."""
+    """Count one recurrent layer of oneDNN, from the shapes of its arguments; its inputs are (T, B, features)."""
     return int(2 * math.prod(inputs[:-1]) * (math.prod(weight) + math.prod(recurrent_weight)))
 
 
 def _cudnn_layers(inputs: Any, weights: Any, *_: Any, **__: Any) -> int:
-    """Count the recurrent layers of cuDNN, from the shapes of what they are given; biases are of one dimension."""
+    """Count the recurrent layers of cuDNN, from the shapes of their arguments; biases have one dimension."""
     return int(2 * math.prod(inputs[:-1]) * sum(math.prod(weight) for weight in weights if len(weight) > 1))
 
 
 def _backward(forward: Callable[..., int]) -> Callable[..., int]:
-    """Count a product by each of its two factors for every product forward."""
+    """Count two products, one for each factor, for every product of the forward pass."""
     return lambda *args, **kwargs: 2 * forward(*args, **kwargs)
 
 
@@ -137,7 +137,7 @@ _RECURRENT: dict[Any, Callable[..., int]] = {
 
 
 class _NoModules(AbstractContextManager["_NoModules"]):
-    """Stands in for torch's tracker of modules: everything belongs to the whole."""
+    """Stands in for torch's module tracker: everything belongs to the whole."""
 
     parents = frozenset({"Global"})
 
@@ -146,7 +146,7 @@ class _NoModules(AbstractContextManager["_NoModules"]):
 
 
 class _Operators(TorchDispatchMode):
-    """Counts operators, and follows the memory of the tensors that they make."""
+    """Counts operators, and tracks the memory of the tensors that they create."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
@@ -158,7 +158,7 @@ class _Operators(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func.namespace == "profiler":  # marks that the optimizers set for a profiler: no work
+        if func.namespace == "profiler":  # markers that optimizers set for a profiler: not work
             return result
         self.calls[str(func)] += 1
         given = {id_ for id_, _ in _storages((args, kwargs))}
@@ -196,7 +196,7 @@ def _python_bytes(step: Step, numbers: range) -> int:
     peaks = []
     tracemalloc.start()
     try:
-        step(numbers.start)  # the first makes what tracing itself needs
+        step(numbers.start)  # the first step allocates what tracing itself needs
         for number in numbers:
             tracemalloc.reset_peak()
             before, _ = tracemalloc.get_traced_memory()
@@ -208,7 +208,7 @@ def _python_bytes(step: Step, numbers: range) -> int:
 
 
 def launches(call: Callable[[], object], device: torch.device) -> tuple[int | None, int | None]:
-    """Return the kernels that a call launches and the times that it waits for the device; None without CUDA."""
+    """Return the number of kernels that a call launches and of times it waits for the device; None without CUDA."""
     if device.type != "cuda":
         return None, None
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
@@ -218,13 +218,13 @@ def launches(call: Callable[[], object], device: torch.device) -> tuple[int | No
     names = Counter({event.key: event.count for event in profile.key_averages()})
     launched = sum(number for name, number in names.items() if name.startswith(_LAUNCHES))
     waited = sum(number for name, number in names.items() if name.startswith(_WAITS))
-    # The profiler itself waits once, for the device's events, when it ends.
+    # The profiler itself waits once at the end, for the device's events.
     return launched, max(0, waited - 1)
 
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Keep the cycle collector from running at a moment that hangs on what ran before."""
+    """Keep the cycle collector from running at a moment that depends on what ran before."""
     gc.collect()
     enabled = gc.isenabled()
     gc.disable()

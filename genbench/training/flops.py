@@ -1,7 +1,7 @@
-"""The FLOPs of training steps as a function of the step: not every step does the same.
+"""The FLOPs of training steps as a function of the step, because not every step does the same.
 
-A WGAN steps its generator every fifth time, lazy regularisation comes every sixteenth. So steps are counted one by one
-until their period shows, and from then on the period is taken to repeat.
+A WGAN steps its generator every fifth time, lazy regularisation comes every sixteenth. Steps are therefore counted one
+by one until their period shows, and the period is then assumed to repeat.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from genbench.training.losses import check_losses
 
 __all__ = ["MOST_STEPS", "Flops", "StepFlops", "count_flops", "count_steps"]
 
-FIRST_STEPS = 20  # where all of these but the first few are alike, no more are counted
+FIRST_STEPS = 20  # if all of these except the first few are alike, no more are counted
 MOST_STEPS = 40  # two rounds of any period up to 20
-SAMPLES = 4  # whose FLOPs are counted
+SAMPLES = 4  # items whose FLOPs are counted
 
 Batches = Callable[[int], tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
 class StepFlops:
-    """The FLOPs of each training step: those of `counted` as they are, of later ones by the period at their end.
+    """The FLOPs of each training step: `counted` for the first ones, and the period at their end for later ones.
 
     Args:
         counted: FLOPs of the steps from 0 on.
-        period: how many of the last counted steps repeat from then on; None where nothing was seen to repeat: then all
-            of them are taken to repeat.
+        period: how many of the last counted steps repeat from then on; None where no repetition was seen: then all of
+            them are assumed to repeat.
 
     >>> flops = StepFlops((10, 10, 40, 10, 10, 40), period=3)
     >>> flops.per_step, flops.total(7), flops.steps_within(100)
@@ -48,7 +48,7 @@ class StepFlops:
 
     @classmethod
     def of(cls, counted: Sequence[int]) -> StepFlops:
-        """Find the period: the one that begins the earliest, in the first half, and is seen at least twice."""
+        """Find the period: the one that begins earliest, in the first half, and is seen at least twice."""
         count = len(counted)
         for first in range(count // 2 + 1):
             for period in range(1, (count - first) // 2 + 1):
@@ -58,7 +58,7 @@ class StepFlops:
 
     @property
     def per_step(self) -> float:
-        """The mean of the steps in the long run."""
+        """The mean per step in the long run."""
         return sum(self._cycle) / len(self._cycle)
 
     def total(self, steps: int) -> float:
@@ -88,7 +88,7 @@ class StepFlops:
                 return f"{steps} counted; later steps repeat the last {period}"
 
     def times(self, factor: int) -> StepFlops:
-        """Return the FLOPs of so many trainings side by side."""
+        """Return the FLOPs of that many identical training runs."""
         return StepFlops(tuple(factor * each for each in self.counted), self.period)
 
     @property
@@ -100,8 +100,8 @@ def count_steps(step: Callable[[int], object], most: int = MOST_STEPS, budget: f
     """Count the FLOPs of the steps from 0 on, until their period shows.
 
     Args:
-        step: takes the training step of the number that it is given.
-        most: how many steps to count at most; a training of no more steps is then counted whole.
+        step: runs the training step with the given number.
+        most: maximum number of steps to count; a training run of no more steps is then counted completely.
         budget: FLOPs after which no further step matters.
     """
     counted: list[int] = []
@@ -115,18 +115,18 @@ def count_steps(step: Callable[[int], object], most: int = MOST_STEPS, budget: f
 
 @dataclass(frozen=True)
 class Flops:
-    """The FLOPs of training steps, of one sampled item, and of what comes before the first step."""
+    """The FLOPs of training steps, of one sampled item, and of what precedes the first step."""
 
     train: StepFlops
     sample: int
     before: int = 0
 
     def total(self, steps: int) -> float:
-        """Return the FLOPs of a training of so many steps."""
+        """Return the FLOPs of a training run of that many steps."""
         return self.before + self.train.total(steps)
 
     def of_ranks(self, ranks: int) -> Flops:
-        """Return the FLOPs of all ranks together, from those of one; the first alone samples."""
+        """Return the FLOPs of all ranks together, given those of one; only the first one samples."""
         return Flops(self.train.times(ranks), self.sample, ranks * self.before)
 
     def steps_within(self, flops: float) -> int | None:
@@ -143,16 +143,16 @@ def count_flops(
     budget: float | None = None,
     prepare: Callable[[], None] | None = None,
 ) -> Flops:
-    """Count the FLOPs of training steps and of a sampled item; the model is trained by it.
+    """Count the FLOPs of training steps and of a sampled item; this trains the model.
 
     Args:
-        plugin: whose hooks are counted.
+        plugin: its hooks are counted.
         model: freshly built.
-        batches: gives the batch of a step.
+        batches: returns the batch of a step.
         device: of the model.
-        most: how many training steps to count at most.
+        most: maximum number of training steps to count.
         budget: FLOPs after which no further step matters.
-        prepare: what comes before the first step.
+        prepare: what precedes the first step.
     """
     hook = plugin.hook
 

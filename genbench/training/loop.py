@@ -1,7 +1,7 @@
-"""The loop: batches, `train_step`, windows and curve rows; as fast as a bare one, for it waits for the device rarely.
+"""The loop: batches, `train_step`, windows and curve rows; as fast as a bare one, because it rarely synchronises.
 
-A window is a run of steps between two reads of the clock. Windows end where a curve row or an evaluation is due, so
-for a budget in steps, items or FLOPs their ends depend on nothing but the budget, and the numbers repeat exactly.
+A window is a run of steps between two readings of the clock. Windows end where a curve row or an evaluation is due, so
+for a budget in steps, items or FLOPs their ends depend only on the budget, and the numbers repeat exactly.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from genbench.training.losses import window_means
 
 __all__ = ["Batches", "Progress", "Row", "Schedule", "Together", "TrainStep", "in_precision", "train", "window"]
 
-ROWS = 100  # curve rows, and so windows, that a budget is divided into
+ROWS = 100  # number of curve rows, and so of windows, that a budget is divided into
 LARGEST_RESIDENT_SHARE = 0.5  # of the device's free memory
 
-TrainStep = Callable[..., dict[str, Tensor]]  # takes what the hook `train_step` takes, by name
+TrainStep = Callable[..., dict[str, Tensor]]  # takes the arguments of the hook `train_step`, by name
 
 
 class Batches:
-    """The training split as batches by step number: each epoch a fresh order, incomplete batches dropped.
+    """The training split as batches by step number: each epoch in a new order, incomplete batches dropped.
 
-    The items are one tensor on the device where they fit there; a batch is an index and what the kind does to deliver
-    it, of images a cast and a scale. The order is a function of the seed and the epoch alone, so training can be taken
-    up at any step.
+    The items are one tensor on the device if they fit there; a batch is an index plus whatever the kind does to deliver
+    it, for images a cast and a scaling. The order depends only on the seed and the epoch, so training can resume at any
+    step.
     """
 
     def __init__(
         self, split: Split, batch_size: int, seed: int, device: torch.device, rank: int = 0, ranks: int = 1
     ) -> None:
-        """Put the items where they are taken from.
+        """Put the items where batches are taken from.
 
         Args:
             split: the training split.
-            batch_size: of all ranks together; a multiple of `ranks`.
-            seed: of the order.
+            batch_size: over all ranks together; a multiple of `ranks`.
+            seed: seeds the order.
             device: where batches go.
-            rank: whose rows of each batch are wanted, from 0.
-            ranks: how many share a batch, each with as many rows, one rank's after the other's.
+            rank: whose rows of each batch to return, from 0.
+            ranks: how many share a batch; each gets equally many rows, in order of rank.
         """
         self.batch_size = batch_size
         self.rank, self.ranks = rank, ranks
@@ -66,7 +66,7 @@ class Batches:
         self._order: tuple[Tensor, ...] = ()
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return the rank's items (B / ranks, ...) as hooks see them, and labels, int64 or None, of one step."""
+        """Return the rank's items (B / ranks, ...) as hooks see them, and labels, int64 or None, for one step."""
         epoch, index = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._shuffle(epoch)
@@ -94,7 +94,7 @@ def _fits(items: Tensor, device: torch.device) -> bool:
 
 @dataclass
 class Row:
-    """One point of a curve: where training stood, the mean losses since the row before, and quality where measured."""
+    """One point of a curve: how far training was, mean losses since the previous row, and quality where measured."""
 
     step: int
     items: int
@@ -106,14 +106,14 @@ class Row:
 
 @dataclass
 class Progress:
-    """How far a cell's training has come; with the model and the generators' state, all that a checkpoint holds."""
+    """How far a cell's training has come; with the model and the generators' state, it makes up a checkpoint."""
 
     step: int = 0
     elapsed_s: float = 0.0
     rows: list[Row] = field(default_factory=list)
     windows: list[tuple[int, float]] = field(default_factory=list)  # (items, seconds) of each window
-    evaluated: int = -1  # the last evaluation that is done; 0 is the one before the first step
-    before_s: float = 0.0  # of the elapsed, what came before the first step
+    evaluated: int = -1  # the last completed evaluation; 0 is the one before the first step
+    before_s: float = 0.0  # the part of the elapsed time before the first step
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -155,7 +155,7 @@ class Schedule:
         return min(self.evaluations, int(self.fraction(progress) * self.evaluations + 1e-9))
 
     def window(self, progress: Progress) -> int:
-        """Return how many steps the next window takes; 0 when the budget is spent."""
+        """Return the number of steps of the next window; 0 when the budget is spent."""
         if self.steps is not None:
             return next((end - progress.step for end in self._ends if end > progress.step), 0)
         seconds = self.seconds or 0.0
@@ -165,7 +165,7 @@ class Schedule:
         if left <= 0:
             return 0
         steps, taken = progress.step, progress.elapsed_s - progress.before_s
-        if len(progress.windows) > 1:  # the first window holds compilation and other one-time work
+        if len(progress.windows) > 1:  # the first window includes compilation and other one-time work
             steps, taken = steps - 1, taken - progress.windows[0][1]
         rate = steps / max(taken, 1e-9)
         return max(1, min(round(rate * seconds / ROWS), math.ceil(rate * left)))
@@ -185,7 +185,7 @@ class Together(Protocol):
     """Other ranks that train the same model, and are told what to do."""
 
     def begin(self, first: int, steps: int) -> None:
-        """Have the others take so many steps, from number `first` on."""
+        """Make the others run that many steps, from number `first` on."""
 
     def end(self, step: int, means: dict[str, float]) -> dict[str, float]:
         """Return the losses of a window that ended with `step`, averaged over this rank's `means` and the others'."""
@@ -195,8 +195,8 @@ class Together(Protocol):
 def in_precision(precision: str, device: torch.device) -> Iterator[None]:
     """Run a block in a training precision: `fp32` without TF32, `tf32` (CUDA) with it, `bf16` under autocast."""
     if precision == "bf16":
-        # Nothing is cached: a step that uses a network again after updating it would get the weights of before, and a
-        # CUDA graph would keep copies that it does not own.
+        # No weight cache: a step that uses a network again after updating it would get the previous weights, and a CUDA
+        # graph would keep copies that it does not own.
         with torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False):
             yield
     elif device.type != "cuda":
@@ -208,7 +208,7 @@ def in_precision(precision: str, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32 in products and convolutions alike: torch's default is to forbid it in the first alone."""
+    """Allow or forbid TF32 in products and convolutions alike: torch by default forbids it only in the former."""
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if allowed else "highest")
     torch.backends.cudnn.allow_tf32 = allowed
@@ -216,7 +216,7 @@ def _tf32(allowed: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        # What a step has set is not put back, so that the check of the shared world finds it.
+        # Whatever a step has set is left as it is, so that the check of the shared world finds it.
         if (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == own:
             torch.set_float32_matmul_precision(products)
             torch.backends.cudnn.allow_tf32 = convolutions
@@ -238,20 +238,20 @@ def train(
     enough: Callable[[Progress], bool] | None = None,
     together: Together | None = None,
 ) -> None:
-    """Train until the budget is spent, or until it is enough, advancing `progress` in place.
+    """Train until the budget is spent, or until `enough` says so, advancing `progress` in place.
 
     Args:
         clock: seconds from an arbitrary point, read after the device has finished all work.
-        prepare: sees the data before the first step, on the clock; a training that goes on does without it.
-        step: takes a training step in place of the plugin's hook, as `capture.ReplayedStep` does.
-        evaluate: measures quality off the clock; called before the first step and at each evaluation but the last.
+        prepare: sees the data before the first step, on the clock; skipped when training resumes.
+        step: runs a training step in place of the plugin's hook, as `capture.ReplayedStep` does.
+        evaluate: measures quality off the clock; called before the first step and at each evaluation except the last.
         after_window: called off the clock after each window, for progress bars and checkpoints.
-        enough: asked whenever there may be a new evaluation, and where a training goes on; true ends it. It looks at
-            the rows alone, so a training that is taken up again ends where it would have ended.
-        together: the other ranks of this training, whose `step` waits for them.
+        enough: called whenever there may be a new evaluation, and on resuming; true ends training. It may use only the
+            rows, so a resumed training run ends where it would have ended.
+        together: the other ranks of this training run, for which `step` waits.
 
     Raises:
-        PluginError: `train_step` returned something else than a dict of detached 0-d tensors, or a loss is not finite.
+        PluginError: `train_step` returned anything but a dict of detached 0-d tensors, or a loss is not finite.
     """
     if prepare is not None and progress.step == 0:
         model.networks.train()
@@ -282,7 +282,7 @@ def train(
 
 def _evaluate(schedule: Schedule, progress: Progress, evaluate: Callable[[Progress], dict[str, float]] | None) -> None:
     due = schedule.due(progress)
-    # The one at the end of the budget is the caller's: it takes every number, not only the curve's.
+    # The one at the end of the budget is up to the caller: it measures every number, not only those of the curve.
     if evaluate is None or due <= progress.evaluated or due == schedule.evaluations:
         return
     if not progress.rows:
@@ -295,7 +295,7 @@ def window(
     hook: TrainStep, model: Model, batches: Batches, first: int, steps: int, precision: str
 ) -> list[dict[str, Tensor]]:
     """Run `steps` training steps, from number `first` on, in training mode; nothing here waits for the device."""
-    # Setting every module's mode costs a small step's hundredth; looking at it does not.
+    # Setting every module's mode takes a hundredth of a small step; checking it does not.
     if not all(module.training for module in model.networks.modules()):
         model.networks.train()
     losses: list[dict[str, Tensor]] = []

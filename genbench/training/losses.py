@@ -18,11 +18,11 @@ def check_losses(plugin: object, losses: object) -> dict[str, Tensor]:
     """Return the losses of one step as plain tensors; a step may have none.
 
     Args:
-        plugin: what the message names.
+        plugin: named in the message.
         losses: what `train_step` returned.
 
     Raises:
-        PluginError: it is no dict of detached real 0-d tensors by names that are text.
+        PluginError: it is not a dict of detached real 0-d tensors with text names.
     """
     if losses.__class__ is not dict:
         raise PluginError(
@@ -33,7 +33,7 @@ def check_losses(plugin: object, losses: object) -> dict[str, Tensor]:
     checked: dict[str, Tensor] = {}
     for name, value in losses.items():
         if not isinstance(name, str):
-            raise PluginError(f"{plugin}: train_step returned a loss named {name!r}, expected a name that is text")
+            raise PluginError(f"{plugin}: train_step returned a loss named {name!r}, expected text as its name")
         try:
             checked[name] = plain(value)
             found = _fault(checked[name])
@@ -47,15 +47,15 @@ def check_losses(plugin: object, losses: object) -> dict[str, Tensor]:
 
 
 def window_means(plugin: object, losses: Sequence[Mapping[str, Tensor]], first: int) -> dict[str, float]:
-    """Average each loss over the steps of a window that have it; here a NaN is found without waiting at each step.
+    """Average each loss over the steps of a window that have it; this finds a NaN without waiting at each step.
 
     Args:
-        plugin: what the message names.
+        plugin: named in the message.
         losses: what `train_step` returned, step by step.
         first: the number of the first step.
 
     Raises:
-        PluginError: a step returned what it may not, or a loss is not finite.
+        PluginError: a step returned something invalid, or a loss is not finite.
     """
     checked = [check_losses(plugin, step_losses) for step_losses in losses]
     means: dict[str, float] = {}
@@ -71,7 +71,7 @@ def window_means(plugin: object, losses: Sequence[Mapping[str, Tensor]], first: 
 
 
 def _is_usual(value: object) -> bool:
-    """Whether a loss is what nearly every step returns; told fast, for a small step takes a millisecond."""
+    """Whether a loss is what nearly every step returns; a fast check, since a small step takes a millisecond."""
     return (
         type(value) is Tensor
         and value.dtype is torch.float32

@@ -1,4 +1,4 @@
-"""Passes over a whole split, as hooks see it: what comes before the first step, and before sampling."""
+"""Passes over a whole split, as hooks see it: for what precedes the first step, and for sampling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH = 250
 
 
 def passes(split: Split, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """One pass over a split in its order, as (batch, labels or None) as hooks see them, on the device."""
+    """One pass over a split in order, as (batch, labels or None) as hooks see them, on the device."""
     for first in range(0, len(split), batch_size):
         rows = slice(first, first + batch_size)
         labels = None if split.labels is None else split.labels[rows].to(device)
@@ -27,7 +27,7 @@ def passes(split: Split, batch_size: int, device: torch.device) -> Iterator[tupl
 
 @dataclass(frozen=True)
 class Passes:
-    """A split that can be gone through as often as one likes; each time in its order."""
+    """A split that can be iterated over any number of times, always in the same order."""
 
     split: Split
     device: torch.device
@@ -37,7 +37,7 @@ class Passes:
 
 
 def before_training(plugin: Plugin, model: Model, split: Split, device: torch.device) -> Callable[[], None] | None:
-    """Return what calls the hook `before_training`; None where the plugin has none."""
+    """Return a function that calls the hook `before_training`; None if the plugin does not have it."""
     if not plugin.implements("before_training"):
         return None
     return lambda: plugin.hook.before_training(model=model, batches=Passes(split, device))

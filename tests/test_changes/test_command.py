@@ -210,7 +210,7 @@ def test_a_baseline_of_an_older_record_schema_is_read_as_its_records_are(genbenc
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace('"value": 10', '"value": 99', 1), "was edited: its checksum does not fit"),
+        (lambda text: text.replace('"value": 10', '"value": 99', 1), "was edited: its checksum does not match"),
         (
             lambda text: text.replace('_baseline": 1', '_baseline": 2'),
             "has baseline schema 2, this version reads up to 1",
@@ -219,8 +219,8 @@ def test_a_baseline_of_an_older_record_schema_is_read_as_its_records_are(genbenc
             lambda text: re.sub('_schema": [0-9]+', '_schema": 99', text),
             "has record schema 99, this version reads up to",
         ),
-        (lambda text: text[:100], "is no baseline; `genbench baseline DIR --out"),
-        (lambda text: "[]", "is no baseline"),
+        (lambda text: text[:100], "is not a baseline; `genbench baseline DIR --out"),
+        (lambda text: "[]", "is not a baseline"),
     ],
 )
 def test_a_baseline_that_cannot_be_trusted_is_refused(genbench, folders, tmp_path: Path, change, message: str) -> None:

@@ -13,13 +13,13 @@ from genbench.changes.documents import FORMATS
 from genbench.changes.wording import Shown
 
 HEADLINE = (
-    "regression: 1 of 4 checks failed; 2 cells that BASE finished failed in NEW; 2 of 4 checks could not be decided"
+    "regression: 1 of 4 checks failed; 2 cells that finished in BASE failed in NEW; 2 of 4 checks could not be decided"
 )
 FOOT = (
-    "± and the brackets are 95% intervals over training seeds, each of that number alone; p is corrected (Holm) for "
-    "all checks of --fail-on together, and for any other number over the models. Changes of speed and memory are "
-    "ratios of geometric means. Times have no interval: the seeds of a set ran one after the other and share what "
-    "else the machine did. `genbench regress` times two revisions in turns."
+    "± and brackets are 95% intervals over training seeds, each for that number only; p is Holm-corrected over all "
+    "--fail-on checks together, and for any other number over the models. Changes of speed and memory are ratios of "
+    "geometric means. Times have no interval: the seeds of a set ran one after another and share whatever else the "
+    "machine was doing. `genbench regress` times two revisions alternately."
 )
 TABLE = f"""\
 BASE  a_b
@@ -32,7 +32,7 @@ gan            peak_resident_bytes ↓  1      1 MiB  2 MiB  +100%              
 gan            parameters ↓           1      100    101    +1.0%                 worse
 vae<b>:beta=4  fd ↓                   2      5 ± 0  5 ± 0  0                     equal
 
-3 other numbers, where no model's change is resolved: --format json has them
+3 other numbers, in which no model's change is resolved: see --format json
 
 {FOOT}
 
@@ -140,8 +140,8 @@ def test_a_page_of_markdown_whole(rich: Shown) -> None:
 
 def test_without_terms_the_foot_says_what_p_is_corrected_for(plain: Shown) -> None:
     foot = (
-        "± and the brackets are 95% intervals over training seeds, each of that number alone; p is corrected (Holm) "
-        "for the models of each number.\n"
+        "± and brackets are 95% intervals over training seeds, each for that number only; p is Holm-corrected over the "
+        "models that have each number.\n"
     )
     told = "settings: gan: batch size is – in BASE and 8 in NEW\nsoftware: torch is 2.13.0 in BASE and 2.14.0 in NEW\n"
     table = FORMATS["table"](plain)

@@ -51,7 +51,7 @@ def test_a_speed_that_fell_is_said_and_not_decided_and_memory_that_grew_fails(ma
     for expression in ("train_items_per_s<-10%", "train_items_per_s<-30%", "train_items_per_s<-15"):
         found = verdict(base, new, expression)
         assert (outcomes(found), found.exit_code) == (["undecided"], 2)
-        assert found.judgements[0].why.startswith("slower in these runs; two runs also differ by what else the machine")
+        assert found.judgements[0].why.startswith("slower in these runs; two runs also differ by whatever else the")
     base, new = (make(costs={"peak_resident_bytes": [size, 1.01 * size, 1.02 * size]}) for size in (100.0, 120.0))
     assert verdict(base, new, "peak_resident_bytes>10%").exit_code == 1
     assert verdict(base, new, "peak_resident_bytes>30%").exit_code == 0
@@ -127,7 +127,7 @@ def test_what_was_refused_for_its_budget_is_undecided_for_the_terms_of_its_model
         (
             "kid>5%",
             {},
-            "BASE's mean cannot be told from 0, so a share of it means nothing; write kid>NUMBER",
+            "BASE's mean is indistinguishable from 0, so a share of it means nothing; write kid>NUMBER",
         ),
     ],
 )
@@ -150,7 +150,8 @@ def test_times_are_undecided_with_what_was_seen(make, new: list[float], said: st
     base, other = (make(costs={"train_s": seconds}) for seconds in ([10.0, 11.0, 12.0], new))
     (judgement,) = verdict(base, other, "train_s>5%").judgements
     assert judgement.why == (
-        f"{said}two runs also differ by what else the machine did, so compare cannot decide; `genbench regress` can"
+        f"{said}two runs also differ by whatever else the machine was doing, so compare cannot decide; "
+        "`genbench regress` can"
     )
     assert judgement.change is not None
     assert (judgement.subject, judgement.outcome) == ("gan on digits", "undecided")

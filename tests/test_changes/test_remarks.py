@@ -24,7 +24,7 @@ def test_what_failed_is_told_first(make, fail) -> None:
     broken = make("gan", {"fd": [1.0] * 3, "kid": [1.0, None, math.nan]})
     assert said(base, [*broken, fail(broken[2]), *vae[:2], fail(vae[2])])[:3] == [
         "failed in NEW: vae on digits, seed 2: training: loss became nan",
-        "failed in NEW in one run and finished in another, whose numbers are compared: gan on digits, seed 2",
+        "failed in one run of NEW but finished in another, whose numbers are compared: gan on digits, seed 2",
         "kid of gan on digits is not finite in NEW, seeds 1, 2",
     ]
 
@@ -125,5 +125,5 @@ def test_a_control_that_moved_and_other_software_are_told_last(make) -> None:
     assert said(base, new) == [
         "software: genbench is 0.1.0 in BASE and 0.2.0 in NEW; torch is 2.13.0 in BASE and 2.14.0 in NEW",
         "the control real has fd 0.5 in BASE and 0.625 in NEW: the measurement itself has changed, so no change can be "
-        "put down to a model",
+        "ascribed to a model",
     ]

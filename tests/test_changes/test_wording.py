@@ -133,7 +133,7 @@ def test_what_has_no_end_leaves_none_open(make) -> None:
 def test_the_headline_counts_lost_cells(make, fail, failed: int, said: str) -> None:
     base = make()
     new = [*base[failed:], *map(fail, base[:failed])]
-    assert headline(shown(base, new)) == f"regression: {said} BASE finished failed in NEW"
+    assert headline(shown(base, new)) == f"regression: {said} finished in BASE failed in NEW"
 
 
 @pytest.mark.parametrize(("terms", "said"), [("fd>5%", "1 check passed"), ("fd>5%,fd<-9", "2 checks passed")])

@@ -170,7 +170,7 @@ def test_ranks_that_build_other_networks_are_told_apart(together: Together) -> N
         Lockstep("plugin", None, model(nn.Linear(3, 1 + group.rank)), group)
 
     for text in together(join):
-        assert text.startswith("PluginError: plugin: build_model gives networks of other names or shapes")
+        assert text.startswith("PluginError: plugin: build_model returns networks with other names or shapes")
 
 
 def test_a_rank_that_ends_is_noticed_at_once(together: Together) -> None:

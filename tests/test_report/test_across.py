@@ -112,7 +112,7 @@ def test_what_is_missing_is_counted_and_never_filled_in(made: Made, failed: Call
     assert "c" not in found.scores["vae"]
     assert found.shared == (("ae", "gan", "vae"), ("a", "b"))
     assert "| `dcgan` | `vae` | 1 |" in page or "| `vae` | `dcgan` | 1 |" in page
-    assert "With a single seed on a dataset there is none: `gan`." in page
+    assert "No interval because of a single seed on a dataset: `gan`." in page
 
 
 def test_models_are_compared_on_the_datasets_that_they_share(made: Made) -> None:
@@ -121,8 +121,8 @@ def test_models_are_compared_on_the_datasets_that_they_share(made: Made) -> None
     found = the_one(records)
     assert found.shared == (("ae", "gan", "vae"), ("a", "b"))
     page = said(found)
-    assert "Over the 2 datasets on which all models of the table have scores: a, b." in page
-    assert "Not among them: c (`ae` without a score)." in page
+    assert "Over the 2 datasets on which all models in the table have scores: a, b." in page
+    assert "Not included: c (`ae` without a score)." in page
     assert "| `gan` | `vae` | 3 |" in page
     assert "not the same for all pairs" in page
     # A model that was run on little is left out, and where no dataset is shared by all, one that shares least.
@@ -130,7 +130,7 @@ def test_models_are_compared_on_the_datasets_that_they_share(made: Made) -> None
     assert the_one(little).shared == (("gan", "vae"), ("a", "b", "c", "d", "e"))
     apart = the_one(without(without(records, "ae", "b"), "vae", "d") + made("d", {"gan": 10.0, "vae": 20.0}))
     assert apart.shared == (("gan", "vae"), ("a", "b", "c", "d"))
-    assert "`ae` has no score on some of them, and is in the tables below alone." in said(apart)
+    assert "`ae` has no score on some of them, and is only in the tables below." in said(apart)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_budgets_and_models_that_differ_are_kept_apart(made: Made) -> None:
 def test_no_critical_difference_is_claimed_of_few_datasets(made: Made, count: int, diagram: bool) -> None:
     page = said(the_one(r for place in range(count) for r in made(f"set{place}", BEST)))
     assert ("Mean ranks: `gan` 1.00, `vae` 2.00." in page) is diagram
-    assert (f"No critical-difference diagram: there are {count} datasets" in page) is not diagram
+    assert (f"No critical-difference diagram: ranks over {count} datasets" in page) is not diagram
     assert ("Friedman" in page) is diagram
 
 
@@ -234,7 +234,7 @@ def test_the_command_writes_a_page_and_tables_of_several_folders(made: Made, tmp
     assert lines[0].startswith("3000steps, scores over a, b:")
     assert lines[1].split() == ["model", "interquartile", "mean", "mean", "runs"]
     assert [line.split()[0] for line in lines[2:4]] == ["gan", "vae"]
-    assert "9steps: nothing is aggregated, as only a has it, and it takes two" in lines
+    assert "9steps: nothing is aggregated, because only a has it, and two are needed" in lines
     assert lines[-1] == str(out / "aggregate.md")
     table = pd.read_csv(out / "aggregate.csv")
     assert table["model"].tolist() == ["gan", "vae"]
@@ -260,9 +260,9 @@ def test_the_command_writes_a_page_and_tables_of_several_folders(made: Made, tmp
         (
             "one dataset",
             [],
-            "nothing can be aggregated by fid, fd_dinov2, fad or fd: for 3000steps, only a has it, and it takes two",
+            "nothing can be aggregated by fid, fd_dinov2, fad or fd: for 3000steps, only a has it, and two are needed",
         ),
-        ("one model", [], "only the model gan has scores, and it takes two"),
+        ("one model", [], "only the model gan has scores, and two are needed"),
         ("recipes", [], "which differ in samples: "),
         ("no fd", [], "nothing can be aggregated by fid, fd_dinov2, fad or fd: no dataset has it"),
         ("no folder", [], "does not exist"),

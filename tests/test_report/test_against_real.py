@@ -69,8 +69,8 @@ def test_the_note_leads_to_the_tests_of_copying(make: Make) -> None:
 
 def test_an_interval_that_holds_1_is_said_to(make: Make) -> None:
     near = {"gan": (1.6, 2.1, 2.2), "real": (2.0, 2.0, 2.0)}
-    assert "the interval holds 1" in ratio_note(section_of(measured(make, near)))
-    assert "the interval holds 1" not in ratio_note(section_of(measured(make)))
+    assert "the interval contains 1" in ratio_note(section_of(measured(make, near)))
+    assert "the interval contains 1" not in ratio_note(section_of(measured(make)))
 
 
 @pytest.mark.parametrize("without", ["real", "fd"])

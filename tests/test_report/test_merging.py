@@ -156,7 +156,7 @@ def test_a_failed_run_hides_no_number_of_another_and_is_said(make: Make, failed:
     found = changes.compare([full], records)
     shown = changes.Shown(Path("a"), Path("b"), found, [], changes.judge(found, []))
     assert shown.verdict.exit_code == 0
-    assert "failed in NEW in one run and finished in another, whose numbers are compared: vae on digits, seed 0" in (
+    assert "failed in one run of NEW but finished in another, whose numbers are compared: vae on digits, seed 0" in (
         changes.FORMATS["table"](shown)
     )
 
@@ -164,7 +164,7 @@ def test_a_failed_run_hides_no_number_of_another_and_is_said(make: Make, failed:
 def test_a_report_says_how_many_cells_have_several_runs(make: Make, tmp_path: Path) -> None:
     records = [make("vae", seed) for seed in range(3)]
     page = page_of([*records, again(records[0], {"psnr": 20.5})], tmp_path)
-    assert "1 of 3 cells finished more than once: each number is the newest of its recipe" in page
+    assert "1 of 3 cells finished more than once: each number is the newest for its recipe" in page
     assert "finished more than once" not in page_of(records, tmp_path)
 
 

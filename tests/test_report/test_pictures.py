@@ -264,7 +264,7 @@ def test_a_montage_shows_each_grid_whole_and_unsmoothed(tmp_path: Path) -> None:
 def test_a_montage_says_over_its_grids_what_they_hold(tmp_path: Path) -> None:
     grid = png(tmp_path / "a.png", 300, 300, (200, 0, 0))
     sizes = []
-    for note in ("", "the original on the left"):
+    for note in ("", "pairs of original (left)"):
         assert write_montage([Tile("vae", grid), Tile("ae", grid)], tmp_path / "out.png", note=note)
         with Image.open(tmp_path / "out.png") as opened:
             sizes.append(opened.height)

@@ -156,7 +156,7 @@ def test_one_seed_is_spoken_of_as_one_seed_on_the_whole_page(make: Make) -> None
     assert re.findall(words, whole(one)) == []
     assert "each from one training seed (0)" in whole(one)
     assert "Each number comes from a single training seed, so none has an interval" in whole(one)
-    assert whole(one).count("Time spent on evaluation is not included") == 1
+    assert whole(one).count("Evaluation time is not included") == 1
 
 
 def test_the_first_table_says_with_what_and_on_how_many_images_it_was_measured(make: Make) -> None:
@@ -171,7 +171,7 @@ def test_the_first_table_says_with_what_and_on_how_many_images_it_was_measured(m
     assert before == (
         "fd and classifier score in features of `digits-cnn`, 500 samples against 1,297 training images; "
         "reconstruction MSE, PSNR (dB), SSIM and bits/dim on 500 held-out images. "
-        "fd is FID's formula in other features: it is not FID."
+        "fd applies FID's formula to other features: it is not FID."
     )
 
 
@@ -469,11 +469,11 @@ def test_a_page_that_was_edited_shows_no_file_from_elsewhere(tmp_path: Path, mon
 def test_the_error_of_an_evaluation_stands_apart_from_the_interval_over_seeds(make: Make) -> None:
     records = [make(label, seed) for label in ("gan", "vae") for seed in range(2)]
     before = written(records)
-    assert "How precise one evaluation is" not in before  # records of before
+    assert "Precision of one evaluation" not in before  # records of before
     for record, error in zip(records, (3.0, 4.0, 0.123, 0.123), strict=True):
         record["numbers"]["fd"]["standard_error"] = error
     after = written(records)
-    note, table = after.partition("### How precise one evaluation is\n\n")[2].split("\n\n")[:2]
+    note, table = after.partition("### Precision of one evaluation\n\n")[2].split("\n\n")[:2]
     assert "95% interval over training seeds" in note
     assert tables(table + "\n")[0][2][:3] in (["fd ↓", "3.5", "0.12"], ["fd ↓", "0.12", "3.5"])
     assert tables(before)[0] == tables(after)[0]

@@ -55,7 +55,7 @@ def test_seeds_that_collapsed_are_counted_and_the_worst_seed_is_named(make: Make
     assert worst == "500 (seed 1)"
     assert cells(table)["`vae`"] == ["23", "23", "no", "0%", "23 (seed 0)"]
     assert named == (
-        "- `gan` turned for the worse for good in 2 of 3 seeds: from step 2,000 on its fd never came back to the best, "
+        "- `gan` deteriorated for good in 2 of 3 seeds: from step 2,000 on, its fd never returned to its best, "
         "24, and ended at 500."
     )
     assert "means over seeds" in note
@@ -82,7 +82,7 @@ def test_short_curves_have_no_section_and_points_that_are_no_numbers_are_passed_
     _, table, named, _ = parts([curve(make("gan"), broken), curve(make("vae"), HEALTHY[:3])])
     assert list(cells(table)) == ["`gan`"]
     assert cells(table)["`gan`"][:3] == ["23", "23", "no"]
-    assert named == "No curve turned for the worse for good."
+    assert named == "No curve deteriorated for good."
     assert parts([make("real")]) == []
 
 
@@ -122,7 +122,7 @@ def test_fractions_of_one_dataset_stand_in_one_table(make: Make) -> None:
     lines = table
     assert caption == "digits, 3000steps:"
     assert lines.splitlines()[0] == (
-        "| of the training split | items | accuracy of real items alone | `gan` | *real* | `vae` |"
+        "| of the training split | items | accuracy with real items only | `gan` | *real* | `vae` |"
     )
     # Two seeds that agree add nothing to 1.96 × 0.01.
     assert list(cells(lines).items()) == [

@@ -87,7 +87,7 @@ def test_failed_seeds_are_misses_and_models_without_the_number_are_named(make: M
     assert place.found["gan"].median["step"] == math.inf
     assert (place.found["dcgan"].met, place.found["dcgan"].seeds) == (0, 1)
     assert place.unknown == ("ae",)
-    assert "Not measured along the curves of `ae` on a." in target_parts(TARGET, [place], None, None)
+    assert "Not measured on the curves of `ae` on a." in target_parts(TARGET, [place], None, None)
 
 
 def test_a_ratio_is_to_the_mean_of_real_under_the_same_recipe(make: Make) -> None:
@@ -146,7 +146,7 @@ def test_the_profile_is_over_the_datasets_that_all_models_share(make: Make) -> N
         made = found(benchmark(make, few))
         assert profiles(made) is None
         assert (
-            "No performance profile: it needs two models or more on two datasets"
+            "No performance profile: it needs at least two models that share at least two"
             in target_parts(TARGET, made, None, None)[-1]
         )
 
@@ -183,7 +183,7 @@ def test_a_target_that_no_curve_of_a_folder_holds_is_refused(make: Make, tmp_pat
     check_held([TARGET, Target("classifier_score", ">", 1.0)], records, tmp_path)
     for target, message in (
         ("fid<5", f"target 'fid<5': no curve in {tmp_path} has fid; they have fd, classifier_score"),
-        ("fd_ratio<5", f"target 'fd_ratio<5': {tmp_path} has no record of the control real with fd; run it by"),
+        ("fd_ratio<5", f"target 'fd_ratio<5': {tmp_path} has no record of the control real with fd; run it with"),
     ):
         with pytest.raises(InputError, match=f"^{message}"):
             check_held([Target.parse(target)], records, tmp_path)
@@ -195,12 +195,12 @@ def test_the_page_has_the_section_and_what_stopped(make: Make, tmp_path: Path) -
     for record in records:
         if record["cell"]["label"] == "gan":
             record["cell"]["stop_at_target"] = ["fd<5"]
-    assert "the training of `gan` was to end" in stopped_note(sections(in_order(records))[0])
+    assert "training of `gan` ended" in stopped_note(sections(in_order(records))[0])
     page = render(tmp_path, records, targets=[TARGET, Target("psnr", ">", 1.0)]).read_text()
     assert page.count("**Stopped at target**") == 2
     section = page[page.index("\n## Time to target\n") :]
     picture = re.search(r"!\[[^\]]*\]\((figures/time-to-[^)]*\.png)\)", section)
     assert picture is not None
     assert (tmp_path / picture[1]).exists()
-    assert "Nothing to show: no curve holds `psnr`." in section
+    assert "Nothing to show: no curve has `psnr`." in section
     assert re.search(r"^\| `gan` \| 50% \| 100% \| 100% \| 100% \|$", section, re.MULTILINE)

@@ -52,14 +52,14 @@ def test_a_grid_that_is_none_or_was_changed_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "grid.png"
     save_grid(path, torch.zeros(8, 1, 8, 8, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="no grid"):
+    with pytest.raises(ValueError, match="not a grid"):
         grid.cut(path, (1, 9, 9), 8)
     with pytest.raises(ValueError, match="channels"):
         grid.cut(path, (2, 8, 8), 8)
     image = Image.open(path)
     image.putpixel((3, 3), 9)
     image.save(path)
-    with pytest.raises(ValueError, match="changed"):
+    with pytest.raises(ValueError, match="modified"):
         grid.cut(path, (1, 8, 8), 8)
 
 
@@ -163,12 +163,12 @@ def test_what_real_cells_drew_twice_counts_once(finished: Callable[..., Path], w
 @pytest.mark.parametrize(
     ("labels", "wish", "said"),
     [
-        (("real", "noise", "one"), Wish("preference", 20), "compares 2 models or more, and there are 1"),
+        (("real", "noise", "one"), Wish("preference", 20), "compares at least 2 models, and there are 1"),
         (("real", "noise", "one", "two"), Wish("preference", 1000), "64 items, and 1000 questions need"),
         (("noise", "one"), Wish("real-or-fake", 20), "`-m real` added"),
         (("real", "one"), Wish("real-or-fake", 20), "`-m noise` added"),
         (("real", "noise", "one"), Wish("real-or-fake", 20, models=("oen",)), "did you mean one"),
-        (("real", "noise", "one"), Wish("real-or-fake", 20, models=("noise",)), "its ceiling and its floor"),
+        (("real", "noise", "one"), Wish("real-or-fake", 20, models=("noise",)), "its ceiling and floor"),
         (("real", "noise", "one"), Wish("real-or-fake", 1), "ask 2 or more"),
         (("real", "noise", "one", "two", "three"), Wish("preference", 2), "ask 3 or more"),
         (("real", "noise", "one"), Wish("real-or-fake", 20, dataset="tinny"), "did you mean tiny"),
@@ -190,7 +190,7 @@ def test_samples_that_are_gone_or_broken_are_named(finished: Callable[..., Path]
     with pytest.raises(InputError, match=r"samples of one, seed 0: .*one-0\.png"):
         make(directory, Wish("real-or-fake", 20))
     path.unlink()
-    with pytest.raises(InputError, match=r"samples of one, seed 0 are gone: .*one-0\.png"):
+    with pytest.raises(InputError, match=r"samples of one, seed 0 are missing: .*one-0\.png"):
         make(directory, Wish("real-or-fake", 20))
 
 

@@ -107,7 +107,7 @@ def test_a_study_is_answered_by_keys_and_closing_the_tab_loses_nothing(
     visit.page.close()
 
     again = Visit(context, study, hour=9)
-    assert f"5 of 14 questions of {rater} are answered" in again.page.inner_text("main")
+    assert f"{rater} has answered 5 of 14 questions" in again.page.inner_text("main")
     again.page.keyboard.press("Enter")
     assert again.question() == expected[5]
     again.page.keyboard.press("ArrowLeft")  # too soon after the last answer to be meant for this question

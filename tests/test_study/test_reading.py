@@ -96,7 +96,7 @@ def test_who_always_takes_the_left_side_is_seen(preference: Any) -> None:
     paths = [preference.send(f"{n}.json", preference.answers(f"rater {n}", decide)) for n in range(12)]
     found = read_study(preference.made.key, paths).results
     assert found["results"]["left"]["value"] == 1.0
-    assert "a bias of position" in "\n".join(study_parts([found]))
+    assert "a position bias" in "\n".join(study_parts([found]))
     assert all(pair["share"]["value"] == 0.5 for pair in found["results"]["pairs"])  # nobody gains by it
 
 
@@ -118,9 +118,9 @@ Edit = Callable[[dict[str, Any]], None]
     ("edit", "kind", "said"),
     [
         (lambda d: d.update(study="0" * 64), "of another study", "answers study 00000000"),
-        (lambda d: d["answers"].pop(), "edited", "not those that this rater was asked"),
-        (lambda d: d["answers"].reverse(), "edited", "not those that this rater was asked"),
-        (lambda d: d.update(rater="another"), "edited", "not those that this rater was asked"),
+        (lambda d: d["answers"].pop(), "edited", "its questions are not this rater's questions"),
+        (lambda d: d["answers"].reverse(), "edited", "its questions are not this rater's questions"),
+        (lambda d: d.update(rater="another"), "edited", "its questions are not this rater's questions"),
         (lambda d: d["answers"][0].update(choice="left"), "edited", "no button gives"),
         (lambda d: d["answers"][3].update(ms=99), "impossible times", "after 99 ms"),
         (lambda d: d.update(finished=d["started"]), "impossible times", "in 0 ms"),
@@ -176,23 +176,23 @@ def edited(document: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("content", "kind", "said"),
     [
-        (lambda d: "<html>", "no answers", "no JSON"),
-        (lambda d: "[" * 100_000, "no answers", "no JSON"),
-        (lambda d: "[]", "no answers", "no object"),
+        (lambda d: "<html>", "no answers", "not JSON"),
+        (lambda d: "[" * 100_000, "no answers", "not JSON"),
+        (lambda d: "[]", "no answers", "not an object"),
         (lambda d: json.dumps({"genbench_answers": 1}), "no answers", "study is missing"),
-        (lambda d: json.dumps({**d, "genbench_answers": 2}), "no answers", "genbench_answers is not"),
-        (lambda d: json.dumps({**d, "more": 1}), "no answers", "another schema"),
-        (lambda d: json.dumps({**d, "rater": "n" * 1000}), "no answers", "rater is not"),
-        (lambda d: json.dumps({**d, "rater": "\ud800"}), "no answers", "no Unicode"),
+        (lambda d: json.dumps({**d, "genbench_answers": 2}), "no answers", "genbench_answers is invalid"),
+        (lambda d: json.dumps({**d, "more": 1}), "no answers", "not in this schema"),
+        (lambda d: json.dumps({**d, "rater": "n" * 1000}), "no answers", "rater is invalid"),
+        (lambda d: json.dumps({**d, "rater": "\ud800"}), "no answers", "not valid Unicode"),
         (
             lambda d: json.dumps({**d, "answers": [{"question": 1, "choice": "real", "ms": 200}]}),
             "no answers",
             "answers is",
         ),
         (lambda d: json.dumps({**d, "answers": {}}), "no answers", "answers is"),
-        (lambda d: json.dumps({**d, "finished": "yesterday"}), "no answers", "finished is not"),
-        (lambda d: json.dumps({**d, "screen": {"width": 1e308}}), "no answers", "screen is not"),
-        (lambda d: json.dumps({**d, "sessions": True}), "no answers", "sessions is not"),
+        (lambda d: json.dumps({**d, "finished": "yesterday"}), "no answers", "finished is invalid"),
+        (lambda d: json.dumps({**d, "screen": {"width": 1e308}}), "no answers", "screen is invalid"),
+        (lambda d: json.dumps({**d, "sessions": True}), "no answers", "sessions is invalid"),
         (edited, "edited", "checksum"),
         (lambda d: " " * (LARGEST + 1), "too large", "larger than 1 MiB"),
     ],
@@ -217,7 +217,7 @@ def test_a_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
 
 
 def test_no_file_that_counts_is_an_error_in_one_line(fresh: Any) -> None:
-    with pytest.raises(InputError, match=r"no file of answers counts; .*no JSON") as refusal:
+    with pytest.raises(InputError, match=r"no file of answers counts; .*not JSON") as refusal:
         read_study(fresh.made.key, [fresh.send("bad.json", "nothing")])
     assert "\n" not in str(refusal.value)
     assert not stored_results(fresh.directory)
@@ -228,9 +228,9 @@ def test_a_key_or_results_that_were_edited_are_refused(fresh: Any) -> None:
     read_study(fresh.made.key, [path])
     for changed in (fresh.made.key, fresh.made.key.parent / "results.json"):
         changed.write_text(changed.read_text().replace('"seed": 0', '"seed": 1'))
-    with pytest.raises(InputError, match=r"results\.json was cut off or edited"):
+    with pytest.raises(InputError, match=r"results\.json is truncated, edited"):
         stored_results(fresh.directory)
-    with pytest.raises(InputError, match=r"study-key\.json was cut off or edited"):
+    with pytest.raises(InputError, match=r"study-key\.json is truncated, edited"):
         read_study(fresh.made.key, [path])
 
 
@@ -238,8 +238,8 @@ def test_a_report_is_made_again_for_new_results(fresh: Any) -> None:
     report = render_directory(fresh.directory)
     assert (fresh.directory / rendered.NOTE).exists()
     read_study(fresh.made.key, [fresh.send("a.json", fresh.answers("a", honest))])
-    assert "## What people say" not in report.read_text()
-    assert "## What people say" in render_directory(fresh.directory).read_text()
+    assert "## Human evaluation" not in report.read_text()
+    assert "## Human evaluation" in render_directory(fresh.directory).read_text()
 
 
 def test_the_study_that_is_meant_must_be_clear(fresh: Any, asked: Callable[..., Any], tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_the_study_that_is_meant_must_be_clear(fresh: Any, asked: Callable[..., 
         find_key(fresh.directory, None)
     with pytest.raises(InputError, match="did you mean"):
         find_key(fresh.directory, f"{name}x")
-    with pytest.raises(InputError, match="no study; make one"):
+    with pytest.raises(InputError, match="no study; create one"):
         find_key(tmp_path, None)
 
 
@@ -264,10 +264,10 @@ def test_the_command_reads_and_the_report_names_no_rater(fresh: Any, capsys: pyt
     assert said.err.count("left out") == 1
     assert "\x1b" not in said.err
     report = (fresh.directory / "report.md").read_text()
-    assert "## What people say" in report
+    assert "## Human evaluation" in report
     assert "1 double" in report
     assert "onerror" not in report
     assert "onerror" not in (fresh.made.key.parent / "results.json").read_text()
     # A study whose results are gone is no part of a report.
     (fresh.made.key.parent / "results.json").unlink()
-    assert "What people say" not in render_directory(fresh.directory).read_text()
+    assert "Human evaluation" not in render_directory(fresh.directory).read_text()

@@ -1,4 +1,4 @@
-"""What the page's scripts know: each section's numbers by seed, their recipes and curves, as JSON in the page."""
+"""The data for the page's scripts: each section's numbers by seed, with recipes and curves, as JSON in the page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from genbench.report.sections import Section
 __all__ = ["MOST_ROWS", "facts", "script_safe"]
 
 MOST_ROWS = 1000
-"""Of a section whose numbers can be asked for one by one: a page of more would be of hundreds of megabytes."""
+"""Rows per section whose numbers can be opened one by one: a page with more would take hundreds of megabytes."""
 
-_MOST_SEEDS = 20  # of a row, the first ones
+_MOST_SEEDS = 20  # per row, from the first
 _MOST_POINTS = 200_000  # of a section's curves
 
 _WHERE = ("step", "items", "elapsed_s", "flops")
@@ -33,20 +33,20 @@ def facts(made: Sequence[Section], colours: Mapping[str, Style], known: Sequence
     """Return the sections as plain values.
 
     Args:
-        made: the sections in the order of the page.
-        colours: model -> how the figures draw it.
+        made: the sections in page order.
+        colours: model -> its style in the figures.
         known: the machines of the records.
     """
     seeds = min(_MOST_SEEDS, max((len(row.records) for section in made for row in section.rows), default=0))
     return {
         "sections": [_section(section, colours, known) for section in made],
-        # Of a mean over n values the 95% interval is t[n] standard errors wide to each side.
+        # The 95% interval of a mean over n values extends t[n] standard errors to each side.
         "t": [None, None, *(_rounded(quantile(n - 1)) for n in range(2, seeds + 1))],
     }
 
 
 def script_safe(value: Any) -> str:
-    """Return JSON that nothing in it can end the script element of: it holds no `<`, and no character beyond ASCII."""
+    """Return JSON that cannot close its script element: it contains no `<` and only ASCII."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=True).replace("<", "\\u003c")
 
 
@@ -73,7 +73,7 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _numbers(section: Section) -> dict[str, str]:
-    """Return the numbers that stand along curves, as they are called on an axis; the main one first."""
+    """Return the numbers that have curves, with their axis labels; the main one first."""
     names = {
         name
         for row in section.models
@@ -94,13 +94,13 @@ def _recipe(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 class _Room:
-    """How many points of curves a section still has room for."""
+    """The number of curve points that a section still has room for."""
 
     def __init__(self, points: int) -> None:
         self._left = points
 
     def takes(self, points: int) -> bool:
-        """Return whether a curve of so many points has room, and give it that."""
+        """Reserve room for a curve with this many points; return whether it fits."""
         self._left -= points
         return self._left >= 0
 
@@ -128,7 +128,7 @@ def _seed(record: Mapping[str, Any], columns: Sequence[Column], room: _Room) -> 
 
 
 def _curve(points: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return where the points of a curve lie, and each loss and number as places and values."""
+    """Return the positions of a curve's points, and each loss and number as point indices and values."""
     where: dict[str, list[float | None]] = {name: [] for name in _WHERE}
     found: dict[str, dict[str, tuple[list[int], list[float | None]]]] = {"numbers": {}, "losses": {}}
     place = -1
@@ -146,7 +146,7 @@ def _curve(points: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 
 def _rounded(value: float) -> float | int | None:
-    """Return a number with the digits that a reader can use, the shortest way JSON can write it; None for NaN."""
+    """Return a number with the digits that a reader can use, in the shortest form for JSON; None for NaN."""
     if not math.isfinite(value):
         return None
     rounded = float(f"{value:.{_DIGITS}g}")

@@ -1,4 +1,4 @@
-"""What models made, seeds side by side, inside the page: pictures to enlarge, texts to read, clips to play."""
+"""The models' output inside the page, seeds side by side: pictures to enlarge, texts to read, clips to play."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from genbench.report.rows import Row
 __all__ = ["data_uri", "gallery"]
 
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".wav": "audio/wav"}
-_MOST_BYTES = 4 << 20  # of one file that is put into the page
+_MOST_BYTES = 4 << 20  # of one file that is embedded in the page
 _MOST_GROUPS = 400  # models whose samples are in the page
 _MOST_SEEDS = 20
-_LONG = 16  # models, of a gallery that scrolls on its own
+_LONG = 16  # models; longer galleries scroll separately
 _MOST_LINES = 100  # of a listing of texts
-_ARROW = "\t→\t"  # between a text and what a model made of it
+_ARROW = "\t→\t"  # between a text and its reconstruction
 
 
 @dataclass(frozen=True)
 class _Made:
-    """One artifact: what it is in words, where it lies, and the seed that it is of."""
+    """One artifact: what it is in words, its seed, and its path."""
 
     what: str
     seed: str
@@ -38,7 +38,7 @@ class _Made:
 
 
 def data_uri(path: Path) -> str | None:
-    """Return a picture or a clip as an address that holds it; None where it is neither, too large or unreadable."""
+    """Return a picture or a clip as a data URI; None if it is neither, too large or unreadable."""
     kind = _TYPES.get(path.suffix.lower())
     try:
         if kind is None or path.stat().st_size > _MOST_BYTES:
@@ -49,13 +49,13 @@ def data_uri(path: Path) -> str | None:
 
 
 def gallery(part: Gallery, directory: Path) -> str:
-    """Return each row of the section with what its seeds made; an empty text where no file is there."""
+    """Return each row of the section with the output of its seeds; an empty string if no file exists."""
     section = part.section
     groups = [_group(name, made) for name, made in itertools.islice(_groups(part, directory), _MOST_GROUPS) if made]
     if not groups:
         return ""
     if len(section.rows) > _MOST_GROUPS:
-        groups.append(f"<p>What the other {len(section.rows) - _MOST_GROUPS:,} made is in <code>samples/</code>.</p>")
+        groups.append(f"<p>Output of the other {len(section.rows) - _MOST_GROUPS:,} is in <code>samples/</code>.</p>")
     label = html(f"{part.kind} on {section.name}")
     long = " long" if len(groups) > _LONG else ""
     return f'<div class="gallery{long}" role="group" aria-label="{label}">{"".join(groups)}</div>'
@@ -113,5 +113,5 @@ def _texts(path: Path, what: str) -> str:
     lines = content.removesuffix("\n").split("\n")
     more = f"<p>and {len(lines) - _MOST_LINES:,} more</p>" if len(lines) > _MOST_LINES else ""
     shown = (escape(visible(line.replace(_ARROW, " → "), keep="\t")) for line in lines[:_MOST_LINES])
-    items = "".join(f"<li>{line}</li>" for line in shown)  # as written: a model may have learned its spaces
+    items = "".join(f"<li>{line}</li>" for line in shown)  # as written: a model may have learned the spaces
     return f'<div class="texts" tabindex="0" role="region" aria-label="{what}"><ol>{items}</ol>{more}</div>'

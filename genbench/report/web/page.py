@@ -1,4 +1,4 @@
-"""The page: its head, what it allows itself, its parts in sections, and the data that its scripts read."""
+"""The page: its head, its content security policy, its parts in sections, and the data that its scripts read."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["Watched", "page"]
 
 _SCRIPTS = (
     *("uPlot.iife.min.js", "elements.js", "tables.js", "copying.js", "charts.js"),
-    *("numbers.js", "galleries.js", "filters.js", "page.js"),  # in this order: they are one script
+    *("numbers.js", "galleries.js", "filters.js", "page.js"),  # in this order: they are joined into one script
 )
 _STYLES = ("uPlot.min.css", "report.css")
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What a page says of a benchmark that still runs.
+    """What a page says about a benchmark that is still running.
 
     Args:
-        made_at: when the page was made, as it is to be shown.
-        running: the cells that ran then, as they are to be shown.
-        missing: how many cells were planned and had not ended.
-        again_s: seconds after which the page reads itself from the disk again.
+        made_at: when the page was rendered, as it is to be shown.
+        running: the cells that were running then, as they are to be shown.
+        missing: how many planned cells had not ended.
+        again_s: seconds after which the page reloads itself from disk.
     """
 
     made_at: str
@@ -56,12 +56,12 @@ def page(
     """Return the page.
 
     Args:
-        parts: as `pages.page_parts` returns them; the first is the title.
-        directory: where the pictures and artifacts lie.
-        made: the sections that the parts are of.
-        colours: model -> how the figures draw it.
+        parts: as returned by `pages.page_parts`; the first is the title.
+        directory: holds the pictures and artifacts.
+        made: the sections that the parts belong to.
+        colours: model -> its style in the figures.
         known: the machines of the records.
-        watched: of a benchmark that still runs.
+        watched: for a benchmark that is still running.
     """
     context = Context(directory, made)
     title, *rest = [part for part in parts if part or part.__class__ is not str]
@@ -83,14 +83,14 @@ def page(
         f"<header><h1>{inline(title.removeprefix('# '))}</h1>{_watched(watched)}{begin}"
         f'<nav aria-label="Sections"><ol>{links}</ol></nav></header>\n'
         f'<main id="main">\n{body}</main>\n'
-        "<noscript><p>Sorting, filters and curves need scripts, which are off here.</p></noscript>\n"
+        "<noscript><p>Sorting, filters and curves need JavaScript, which is disabled.</p></noscript>\n"
         f'<script type="application/json" id="facts">{script_safe(known_facts)}</script>\n'
         f"<script>{_script()}</script>\n</body>\n</html>\n"
     )
 
 
 def _split(parts: Sequence[str]) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Return what stands before the first heading of the second level, and each such heading with what follows it."""
+    """Return what comes before the first second-level heading, and each such heading with what follows it."""
     opening: list[str] = []
     sections: list[tuple[str, list[str]]] = []
     for part in parts:
@@ -114,13 +114,13 @@ def _watched(watched: Watched | None) -> str:
     runs = f"Running then: {html(', '.join(watched.running))}. " if watched.running else "Nothing was running then. "
     return (
         f'<p class="watched" data-again="{watched.again_s}" role="status">'
-        f"Made at <time>{html(watched.made_at)}</time>. {runs}{watched.missing} planned cells had not ended. "
-        "The page reads itself again from the disk while nobody uses it.</p>"
+        f"Rendered at <time>{html(watched.made_at)}</time>. {runs}{watched.missing} planned cells had not ended. "
+        "The page reloads itself from disk while nobody is using it.</p>"
     )
 
 
 def _policy() -> str:
-    """Return what the page may do: run its own scripts, show its own pictures and clips, and ask for nothing."""
+    """Return the content security policy: run its own scripts, show its own pictures and clips, and load nothing."""
     rules: dict[str, Any] = {
         "default-src": "'none'",
         "script-src": _hashed(_script()),

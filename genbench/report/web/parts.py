@@ -1,4 +1,4 @@
-"""Each part of a report as HTML."""
+"""Writes each part of a report as HTML."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from genbench.report.web.prose import blocks, inline, plain_text
 
 __all__ = ["Context", "written"]
 
-_NAMES = ("model", "cell", "first")  # headings of the column that says which model a row is of
+_NAMES = ("model", "cell", "first")  # headings of the column that names a row's model
 _MOST_ROWS = 400
-"""Of a table that the browser lays out when it opens the page; those of a larger one are made when they are shown."""
+"""Rows of a table that the browser lays out when it opens the page; those of a larger table are built on demand."""
 
-_LONG = 40  # rows, of a table that scrolls on its own
-_WIDE = 40  # characters, of a cell that may be broken into lines
-_DRAWN = ("quality", "losses")  # pictures in whose place a chart stands
+_LONG = 40  # rows; longer tables scroll separately
+_WIDE = 40  # characters; longer cells may wrap
+_DRAWN = ("quality", "losses")  # pictures that are replaced by a chart
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Context:
     """What parts refer to while a page is written.
 
     Args:
-        directory: where the pictures and artifacts lie.
-        sections: in the order of the page; parts name them by their place in it.
+        directory: holds the pictures and artifacts.
+        sections: in page order; parts refer to them by position.
     """
 
     directory: Path
@@ -43,22 +43,22 @@ class Context:
     stored: list[list[str]] = field(default_factory=list)  # rows of large tables
 
     def place(self, section: Section) -> int | None:
-        """Return where a section stands; None where the page holds nothing of it but a table."""
+        """Return the position of a section; None if the page has only a table of it."""
         return next((place for place, other in enumerate(self.sections) if other is section), None)
 
     @functools.cached_property
     def rows(self) -> list[dict[str, int]]:
-        """Section by section, a row's name -> where it stands, of those whose numbers can be asked for."""
+        """For each section, row name -> position, for the rows whose numbers can be opened."""
         return [{row.name: at for at, row in enumerate(section.rows[:MOST_ROWS])} for section in self.sections]
 
     @functools.cached_property
     def columns(self) -> list[dict[Column, int]]:
-        """Section by section, a column -> where it stands."""
+        """For each section, column -> position."""
         return [{column: place for place, column in enumerate(section.columns)} for section in self.sections]
 
     @functools.cached_property
     def lost(self) -> list[set[str]]:
-        """Section by section, the names of rows of which a seed failed."""
+        """For each section, the names of rows with a failed seed."""
         return [{row.name for row in section.rows if row.lost} for section in self.sections]
 
 

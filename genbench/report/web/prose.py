@@ -1,4 +1,4 @@
-"""Markdown of a report as HTML: the subset that `report.escape` writes, and never a tag of anybody else's."""
+"""Converts a report's Markdown to HTML: only the subset that `report.escape` writes, and never foreign tags."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _OPEN, _CLOSE = "<code>", "</code>"
 
 
 def inline(source: str) -> str:
-    """Return a line of Markdown, such as a cell of a table, as HTML."""
+    """Return a line of Markdown, such as a table cell, as HTML."""
     if _SIMPLE.fullmatch(source) and not source.startswith(("+ ", "- ")):
         return source
-    if found := _CODE.fullmatch(source):  # most cells are a number or a name, and a parser takes long
+    if found := _CODE.fullmatch(source):  # most cells are a number or a name, and parsing is slow
         return f"<code>{html(found[1])}</code>"
     return str(_parser().renderInline(source)).strip()
 
 
 def plain_text(source: str) -> str:
-    """Return what a line of Markdown shows, without its faces.
+    """Return the text that a line of Markdown shows, without formatting.
 
     >>> plain_text("**`a_b`**"), plain_text("<code>a&#124;b</code>")
     ('a_b', 'a|b')
@@ -47,13 +47,13 @@ def blocks(source: str, taken: dict[str, int]) -> str:
 
     Args:
         source: Markdown.
-        taken: names of headings, and how often each was used on the page; is added to.
+        taken: heading names and how often each was used on the page; updated.
     """
     return str(_parser().render(source, {"taken": taken}))
 
 
 def slugs(heading: str, taken: dict[str, int]) -> str:
-    """Return the name that GitHub gives to a heading, so that the links of the Markdown lead somewhere here too."""
+    """Return the anchor that GitHub gives to a heading, so that the Markdown's links also work here."""
     name = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") or "part"
     count = taken.get(name, 0)
     taken[name] = count + 1
@@ -71,7 +71,7 @@ def _parser() -> MarkdownIt:
 
 
 def _name(state: StateInline, silent: bool) -> bool:
-    """Read `<code>` as `escape.code` writes it: what a name holds is escaped, so the tags are nobody else's."""
+    """Parse `<code>` as written by `escape.code`, which escapes names, so the tags cannot come from elsewhere."""
     if not state.src.startswith(_OPEN, state.pos):
         return False
     start, end = state.pos + len(_OPEN), state.src.find(_CLOSE, state.pos)
@@ -107,7 +107,7 @@ def _link(
     renderer: RendererHTML, tokens: Sequence[Token], place: int, options: Any, env: MutableMapping[str, Any]
 ) -> str:
     target = str(tokens[place].attrGet("href"))
-    if target.endswith("/report.md"):  # another report, which has a page of this kind too
+    if target.endswith("/report.md"):  # another report, which also has an HTML page
         tokens[place].attrSet("href", target.removesuffix("md") + "html")
     if not target.startswith("#"):
         tokens[place].attrSet("rel", "noreferrer")

@@ -1,6 +1,6 @@
 "use strict";
 
-// ---- What the seed decides: the same hashes as in genbench/study/order.py, so that a reader can check the answers.
+// ---- Decided by the seed: the same hashes as in genbench/study/order.py, so that the answers can be checked.
 
 const ROUNDS = new Int32Array(64), START = new Int32Array(8);
 for (let candidate = 2, found = 0; found < 64; candidate++) {
@@ -11,7 +11,7 @@ for (let candidate = 2, found = 0; found < 64; candidate++) {
   ROUNDS[found++] = (Math.cbrt(candidate) % 1) * 4294967296;
 }
 
-// Not crypto.subtle, which some browsers refuse to a page that is opened from the disk.
+// Not crypto.subtle, which some browsers deny to a page opened from disk.
 function sha256(text) {
   const bytes = new TextEncoder().encode(text);
   const padded = new Uint8Array(((bytes.length + 72) >> 6) << 6);
@@ -67,7 +67,7 @@ function questionsOf(rater) {
 
 const isSwapped = (rater, place) => (first(hash, rater, "side") + place) % 2 === 1;
 
-// ---- What stays when the tab is closed.
+// ---- What persists when the tab is closed.
 
 const kept = `genbench-study-${hash}`;
 let keeps = true;
@@ -92,7 +92,7 @@ function forget() {
   state = null;
 }
 
-// ---- What is on the page.
+// ---- The content of the page.
 
 const main = document.getElementById("main");
 let keys = {};
@@ -107,7 +107,7 @@ function button(text, key, act, properties = {}) {
   const element = made("button", text, { type: "button", ...properties });
   if (key.names.length) {
     const shown = made("kbd", key.shown);
-    shown.setAttribute("aria-hidden", "true"); // said by the next line, and no part of the button's name
+    shown.setAttribute("aria-hidden", "true"); // announced by the next line, and not part of the button's name
     element.setAttribute("aria-keyshortcuts", key.names.map((name) => (name === " " ? "Space" : name)).join(" "));
     element.append(shown);
   }
@@ -132,14 +132,14 @@ document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT") return;
   const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;
-  event.preventDefault(); // so that Enter does not press a focused button as well
+  event.preventDefault(); // so that Enter does not also press a focused button
   act();
 });
 
 function footer() {
   const said = keeps
-    ? "Your answers are kept in this browser until you delete them; you can close the page and go on later."
-    : "This browser keeps nothing: do not close the page before you have downloaded your answers.";
+    ? "Your answers are kept in this browser until you delete them; you can close the page and continue later."
+    : "This browser stores nothing: do not close the page before you have downloaded your answers.";
   document.getElementById("footer").textContent = `${said} Nothing is sent anywhere.`;
 }
 
@@ -155,10 +155,10 @@ function opening() {
   footer();
   if (state) {
     const total = questionsOf(state.rater).length;
-    show(made("h1", "Welcome back"), words(`${state.answers.length} of ${total} questions of ${state.rater} are answered.`));
+    show(made("h1", "Welcome back"), words(`${state.rater} has answered ${state.answers.length} of ${total} questions.`));
     main.append(made("div", [
-      button("Go on", ENTER, () => { state.sessions += 1; save(); next(); }, { className: "first" }),
-      button("Delete them and begin as somebody else", { shown: "", names: [] }, () => {
+      button("Continue", ENTER, () => { state.sessions += 1; save(); next(); }, { className: "first" }),
+      button("Delete the answers and start as someone else", { shown: "", names: [] }, () => {
         if (window.confirm("Delete these answers?")) { forget(); opening(); }
       }),
     ], { className: "choices" }));
@@ -167,7 +167,7 @@ function opening() {
   const name = made("input", [], { id: "rater", maxLength: 60, autocomplete: "off", required: true });
   const form = made("form", [
     made("p", [made("label", "A name, or any code that nobody else uses", { htmlFor: "rater" }), made("br"), name]),
-    made("button", "Begin", { type: "submit", className: "first" }),
+    made("button", "Start", { type: "submit", className: "first" }),
   ]);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -240,7 +240,7 @@ function pose(question, place, heading, done, answered) {
   let began = null, timer = null;
   const choose = (choice) => {
     const now = performance.now();
-    if (began === null || now - began < study.least_ms) return; // nobody decides so fast: the key was meant for the last
+    if (began === null || now - began < study.least_ms) return; // too fast to be a decision: meant for the item before
     const taken = Math.round(now - began);
     began = null;
     clearTimeout(timer);
@@ -250,7 +250,7 @@ function pose(question, place, heading, done, answered) {
     choices.append(button(text, { shown: key, names }, () => choose(choice), { name: choice }));
   }
   Promise.all(items.map((one) => one.ready)).then(() => {
-    requestAnimationFrame(() => requestAnimationFrame(() => { // by then the items are painted
+    requestAnimationFrame(() => requestAnimationFrame(() => { // by then the items have been painted
       began = performance.now();
       main.dataset.ready = question;
       if (study.time_limit_ms) timer = setTimeout(() => items.forEach((one) => one.hide()), study.time_limit_ms);
@@ -259,7 +259,7 @@ function pose(question, place, heading, done, answered) {
 }
 
 function train({ question, right }) {
-  const heading = `Training ${state.trained + 1} of ${study.training.length}: ${study.prompt}`;
+  const heading = `Practice ${state.trained + 1} of ${study.training.length}: ${study.prompt}`;
   pose(question, state.trained, heading, (choice, taken, swapped, said, choices) => {
     const answer = right === "first" ? (swapped ? "right" : "left") : right;
     const { text } = study.choices.find((one) => one.choice === answer);
@@ -297,17 +297,17 @@ function closing() {
     href: URL.createObjectURL(new Blob([file], { type: "application/json" })),
     download: `answers-${state.rater.replace(/[^A-Za-z0-9]+/g, "-") || "rater"}-${hash.slice(0, 8)}.json`,
   });
-  show(made("h1", "Thank you"), words("Download your answers, and give the file to whoever asked you."));
+  show(made("h1", "Thank you"), words("Download your answers and send the file to whoever invited you."));
   main.append(made("div", [
     button("Download the answers", ENTER, () => link.click(), { className: "first", name: "download" }),
-    button("Delete them and begin as somebody else", { shown: "", names: [] }, () => {
+    button("Delete the answers and start as someone else", { shown: "", names: [] }, () => {
       if (window.confirm("Delete these answers from this browser?")) { forget(); opening(); }
     }),
   ], { className: "choices" }));
 }
 
 state = load();
-try { // whether this browser keeps anything
+try { // whether this browser stores anything
   localStorage.setItem(`${kept}-trial`, "1");
   localStorage.removeItem(`${kept}-trial`);
 } catch { keeps = false; }

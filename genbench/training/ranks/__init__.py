@@ -1,1 +1,1 @@
-"""One training by several processes of one device each, of which a plugin knows nothing: what `--ranks` does."""
+"""One training run over several processes with one device each, transparent to the plugin: what `--ranks` does."""

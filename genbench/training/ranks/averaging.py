@@ -1,4 +1,4 @@
-"""Averages gradients over the ranks as they are accumulated, before a plugin can read those of its rank alone."""
+"""Averages gradients over the ranks as they accumulate, before a plugin can read those of its rank alone."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BUCKET_BYTES = 32 << 20
 class Averaging:
     """Averages `.grad` over the ranks at the end of each backward pass, before `backward` returns.
 
-    So a step may clip, scale or accumulate gradients as it does on one device, call `backward` as often as it likes,
-    and differentiate gradients (`torch.autograd.grad` touches no `.grad`). What a pass has added to `.grad` is averaged
-    together with what was there, which is the same on all ranks already. Only parameters that the pass has touched are
-    exchanged; which these are, in which pass of which step, must be the same on all ranks.
+    A step may therefore clip, scale or accumulate gradients as it does on one device, call `backward` as often as it
+    likes, and differentiate gradients (`torch.autograd.grad` does not touch `.grad`). What a pass adds to `.grad` is
+    averaged together with what was there before, which is already the same on all ranks. Only parameters touched by the
+    pass are exchanged; which these are, in which pass of which step, must be the same on all ranks.
 
     Args:
-        plugin: what messages name.
+        plugin: named in messages.
         named: the parameters by name, in the same order on all ranks.
         group: the ranks.
     """
@@ -36,10 +36,10 @@ class Averaging:
         self._names, self._parameters = list(named), list(named.values())
         self._group = group
         self._touched: dict[int, None] = {}
-        self._sets: dict[tuple[int, ...], int] = {}  # what is said of a set of parameters
+        self._sets: dict[tuple[int, ...], int] = {}  # the number that stands for a set of parameters
         self._step = self._passes = 0
         for index, parameter in enumerate(self._parameters):
-            frozen = not parameter.requires_grad  # a step may thaw it, and only then may a hook be put on it
+            frozen = not parameter.requires_grad  # a step may unfreeze it, and only then can it have a hook
             if frozen:
                 parameter.requires_grad_(True)
             parameter.register_post_accumulate_grad_hook(functools.partial(self._accumulated, index))
@@ -47,14 +47,14 @@ class Averaging:
                 parameter.requires_grad_(False)
 
     def begin(self, step: int) -> None:
-        """Say which step the passes from here on belong to."""
+        """Set the step to which the following passes belong."""
         self._step, self._passes = step, 0
 
     def end(self, step: int) -> None:
         """Meet the other ranks at the end of a step; raise `PluginError` where one has made more passes than this."""
         if self._touched:
             raise PluginError(
-                f"{self._plugin}: a backward pass of step {step} was broken off, and its gradients are not averaged "
+                f"{self._plugin}: a backward pass of step {step} was interrupted, and its gradients are not averaged "
                 "over the ranks; train it without --ranks"
             )
         self._say([], f"end/{step}/{self._passes}", f"has ended step {step} after {self._passes} backward passes")
@@ -97,15 +97,15 @@ class Averaging:
             ) from error
 
     def _gradient(self, index: int) -> Tensor:
-        """Return the gradient that is to be averaged, as a real dense tensor that shares its memory."""
+        """Return the gradient to average, as a real dense tensor that shares its memory."""
         gradient = self._parameters[index].grad
         fault = None
         if gradient is None:
-            fault = "is taken away within the backward pass"
+            fault = "is removed within the backward pass"
         elif gradient.layout is not torch.strided:
             fault = "is sparse"
         elif gradient.requires_grad:
-            fault = "is of backward(create_graph=True)"
+            fault = "comes from backward(create_graph=True)"
         if gradient is None or fault is not None:
             raise PluginError(
                 f"{self._plugin}: the gradient of {self._names[index]} {fault} and cannot be averaged over the ranks; "
@@ -115,7 +115,7 @@ class Averaging:
 
 
 def _number(text: str) -> int:
-    """Return a number of 56 bits for a text, as `Group.add` compares it."""
+    """Return a 56-bit number for a text, as `Group.add` compares it."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 

@@ -16,15 +16,15 @@ __all__ = ["synchronise"]
 def synchronise(networks: nn.Module, group: Group) -> None:
     """Give each BatchNorm layer the statistics of all ranks' rows in training steps, in place.
 
-    torch's own `SyncBatchNorm` is for CUDA alone and cannot be differentiated twice; here a gradient penalty can pass
-    through. A class of the plugin with a `forward` of its own is left as it is.
+    torch's own `SyncBatchNorm` supports only CUDA and cannot be differentiated twice; this one allows gradient
+    penalties. A plugin's subclass that overrides `forward` is left as it is.
     """
     made: dict[type, type] = {}
     for module in networks.modules():
         kind = type(module)
         if isinstance(module, _BatchNorm) and kind.forward is _BatchNorm.forward:
             if kind not in made:
-                # The group is the class's, for what is a module's is copied with the module.
+                # The group belongs to the class, because a module's attributes are copied with the module.
                 made[kind] = type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {"group": group})
             module.__class__ = made[kind]
 
@@ -49,7 +49,7 @@ class _Synchronised(_BatchNorm):
         return torch.addcmul(shift.view(shape), _exact(input), scale.view(shape)).to(input.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Move the running statistics, as torch does: the variance as the unbiased estimate."""
+        """Update the running statistics, as torch does: the variance as the unbiased estimate."""
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         if self.running_mean is None or self.running_var is None:
@@ -63,16 +63,16 @@ class _Synchronised(_BatchNorm):
 
 
 def _moments(input: Tensor, group: Group) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean and biased variance (C,) over the rows of all ranks, and how many values each is over.
+    """Return the mean and biased variance (C,) over the rows of all ranks, and how many values each covers.
 
     T. Chan, G. Golub, R. LeVeque (1983), "Algorithms for Computing the Sample Variance", equation 2.1b: from each
-    part's own mean and variance, so that nothing is lost where the mean is large.
+    part's own mean and variance, so that no precision is lost where the mean is large.
     """
     values = _exact(input)
     channels = values.shape[1]
     variance, mean = torch.var_mean(values, [dim for dim in range(values.dim()) if dim != 1], correction=0)
     own = torch.cat([mean, variance, mean.new_full((1,), values.numel() // channels)])
-    # Each rank fills its row of zeros: a sum then gathers them.
+    # Each rank fills its own row of a zero matrix: a sum then gathers them.
     rows = torch.stack([own if rank == group.rank else torch.zeros_like(own) for rank in range(group.size)])
     gathered: Tensor = _Sum.apply(group, rows)  # type: ignore[no-untyped-call]  # likewise
     means, variances, counts = gathered.split([channels, channels, 1], 1)  # (ranks, C), (ranks, 1)
@@ -83,12 +83,12 @@ def _moments(input: Tensor, group: Group) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _exact(input: Tensor) -> Tensor:
-    """Statistics are no numbers for 16 bits."""
+    """16 bits are not enough for statistics."""
     return input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over the ranks. Its gradient is such a sum too, so it can be differentiated as often as needed."""
+    """The sum over the ranks. Its gradient is such a sum too, so it can be differentiated any number of times."""
 
     @staticmethod
     def forward(ctx: Any, group: Group, tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The ranks of one cell as one of them sees them, and the ways in which they exchange tensors."""
+"""The ranks of one cell as seen from one of them, and the ways in which they exchange tensors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from genbench.errors import GenbenchError
 
 __all__ = ["DisagreementError", "Group", "LostRankError", "ProcessGroup"]
 
-TIMEOUT_S = 120.0  # of one exchange: longer than a process stands still that is to go on
+TIMEOUT_S = 120.0  # for one exchange: longer than a process that is to continue may be suspended
 LOOPBACK = "127.0.0.1"
 
 
 class LostRankError(GenbenchError):
-    """Another rank could not be reached; why is known to whoever watches its process."""
+    """Another rank could not be reached; whoever watches its process knows why."""
 
 
 class DisagreementError(GenbenchError):
@@ -33,29 +33,29 @@ class DisagreementError(GenbenchError):
 
 
 class Group(Protocol):
-    """The ranks of one training: what averaging and BatchNorm ask for."""
+    """The ranks of one training run: what averaging and BatchNorm need."""
 
     rank: int
     size: int
-    stepping: bool  # whether a training step is under way; outside of steps the first rank works alone
+    stepping: bool  # whether a training step is running; outside steps the first rank works on its own
 
     def add(self, tensors: Sequence[Tensor], said: int | None = None) -> None:
         """Sum each tensor over the ranks, in place.
 
         Args:
-            tensors: contiguous; of the same shapes, types and order on all ranks.
+            tensors: contiguous; with the same shapes, types and order on all ranks.
             said: a number of up to 62 bits that must be the same on all ranks; None compares nothing.
 
         Raises:
-            DisagreementError: another rank said another number.
+            DisagreementError: another rank passed another number.
             LostRankError: another rank has ended, or does not answer.
         """
 
 
 class ProcessGroup:
-    """Ranks that are processes of this machine: gloo between CPUs, NCCL between GPUs, all of it on 127.0.0.1.
+    """Ranks that are processes on this machine: gloo between CPUs, NCCL between GPUs, all of it on 127.0.0.1.
 
-    What is said is exchanged apart from tensors, and first, so that ranks which are at different points hear of it
+    The number `said` is exchanged separately from the tensors, and first, so that ranks at different points find out
     instead of adding what does not belong together.
     """
 
@@ -66,10 +66,10 @@ class ProcessGroup:
             rank: of this process, from 0.
             size: how many ranks there are.
             device: of this rank.
-            listener: bound to 127.0.0.1 and listening, made before the ranks were forked; rank 0 answers on it.
+            listener: bound to 127.0.0.1 and listening, created before the ranks were forked; rank 0 answers on it.
 
         Raises:
-            LostRankError: they do not come.
+            LostRankError: they do not appear.
         """
         self.rank, self.size, self.stepping = rank, size, False
         self.device = device
@@ -93,7 +93,7 @@ class ProcessGroup:
                 device_id=device if cuda else None,
             )
             self._words = dist.new_group(backend="gloo", timeout=patience)
-            self.add([torch.zeros(1, device=device)], 0)  # makes the connections while the addresses are set
+            self.add([torch.zeros(1, device=device)], 0)  # opens the connections while the addresses are set
 
     def add(self, tensors: Sequence[Tensor], said: int | None = None) -> None:
         """Sum each tensor over the ranks, in place; see `Group.add`."""
@@ -117,7 +117,7 @@ class ProcessGroup:
         return int(differing[0]) if len(differing) else None
 
     def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite tensors by those of rank 0, in place."""
+        """Overwrite tensors with those of rank 0, in place."""
         with _told(), torch.no_grad():
             for tensor in tensors:
                 whole = tensor.detach().contiguous()
@@ -126,26 +126,26 @@ class ProcessGroup:
                     tensor.copy_(whole)
 
     def send(self, tensor: Tensor, to: int) -> None:
-        """Send a tensor on the CPU to another rank, which knows its shape and type."""
+        """Send a CPU tensor to another rank, which knows its shape and type."""
         with _told():
             dist.send(_bytes(tensor.contiguous()), to)
 
     def receive(self, into: Tensor, source: int) -> Tensor:
-        """Fill a contiguous tensor on the CPU with what another rank sends, and return it."""
+        """Fill a contiguous CPU tensor with what another rank sends, and return it."""
         with _told():
             dist.recv(_bytes(into), source)
         return into
 
 
 def _bytes(tensor: Tensor) -> Tensor:
-    """View a contiguous tensor as bytes: gloo does not know every type."""
+    """View a contiguous tensor as bytes: gloo does not support every type."""
     real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     return real.view(-1).view(torch.uint8)
 
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Tell what torch.distributed raises in one line; it has the same class for all that can go wrong."""
+    """Report what torch.distributed raises in one line; it uses the same class for everything that can go wrong."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Keeps the models of all ranks one model: the same at the start, stepped together, and compared after each window."""
+"""Keeps the models of all ranks identical: the same at the start, stepped together, and compared after each window."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Lockstep:
     """One rank's model among those of the other ranks.
 
     Args:
-        plugin: what messages name.
+        plugin: named in messages.
         hook: its `train_step`.
         model: built, or restored, on every rank; weights and buffers become those of rank 0.
         group: the ranks.
@@ -42,7 +42,7 @@ class Lockstep:
             group.add([], int.from_bytes(digest[:7], "big"))
         except DisagreementError as error:
             raise PluginError(
-                f"{plugin}: build_model gives networks of other names or shapes on another rank; train it without "
+                f"{plugin}: build_model returns networks with other names or shapes on another rank; train it without "
                 "--ranks"
             ) from error
         self.copy_from_first()
@@ -50,11 +50,11 @@ class Lockstep:
         self._averaging = Averaging(plugin, dict(model.networks.named_parameters()), group)
 
     def copy_from_first(self) -> None:
-        """Take over weights and buffers of rank 0."""
+        """Copy weights and buffers from rank 0."""
         self._group.copy_from_first(list(_state(self._networks).values()))
 
     def step(self, model: Model, batch: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
-        """Take one training step together with the other ranks, each on its rows; what the hook returns is its own."""
+        """Run one training step together with the other ranks, each on its own rows; the hook's result is local."""
         self._averaging.begin(step)
         self._group.stepping = True
         try:
@@ -67,10 +67,10 @@ class Lockstep:
         """Meet the other ranks after a window, and compare all weights and buffers, bit for bit.
 
         Args:
-            step: the last that was taken.
+            step: the last step that was run.
 
         Raises:
-            PluginError: another rank took other steps, or has other weights or buffers.
+            PluginError: another rank ran other steps, or has other weights or buffers.
         """
         self._averaging.end(step)
         named = _state(self._networks)
@@ -79,8 +79,8 @@ class Lockstep:
         if differing is not None:
             raise PluginError(
                 f"{self._plugin}: {list(named)[differing]} is not the same on all ranks after step {step}: weights "
-                "must move by gradients that backward() accumulates, and buffers by what depends neither on the batch "
-                "nor on random numbers; train it without --ranks"
+                "must change only through gradients that backward() accumulates, and buffers only through what depends "
+                "neither on the batch nor on random numbers; train it without --ranks"
             )
 
 

@@ -1,4 +1,4 @@
-"""What both autoencoders share beside their hooks: the common options, the corruption and the `Model` they form."""
+"""What both autoencoders share besides their hooks: the common options, the corruption and the `Model` they form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Masking", "Settings", "assemble", "refuse_texts"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The options that do not depend on the architecture, checked; the README's table says what each means."""
+    """The validated options that do not depend on the architecture; the README's table explains each."""
 
     bottleneck: int
     denoising: float
@@ -37,17 +37,17 @@ class Settings:
 
 
 def refuse_texts(data: Data) -> None:
-    """Raise `Unsuitable` for texts, whose tokens are symbols: nothing lies between two of them."""
+    """Raise `Unsuitable` for texts: their tokens are symbols, with nothing in between."""
     if data.kind == "text":
         raise Unsuitable("takes no texts: their tokens are symbols, and it returns real numbers")
 
 
 class Masking(nn.Module):
-    """Masking noise, for training: each value becomes `masked` with probability `level`: black (-1), or silence (0).
+    """Masking noise for training: with probability `level`, each value becomes `masked`: black (-1), or silence (0).
 
     Vincent, Larochelle, Bengio, Manzagol (2008), "Extracting and composing robust features with denoising
-    autoencoders", section 2.3, https://doi.org/10.1145/1390156.1390294. They mask a fixed number of values an item;
-    here each is masked on its own, so the number is `level` times the values on average.
+    autoencoders", section 2.3, https://doi.org/10.1145/1390156.1390294. They mask a fixed number of values per item;
+    here each value is masked independently, so the number is `level` times the number of values on average.
     """
 
     def __init__(self, level: float, masked: float = -1.0) -> None:
@@ -67,7 +67,7 @@ def assemble(
 ) -> Model:
     """Return the model: `encoder` maps (B, *shape) to codes (B, D), `decoder` maps them back, into [-1, 1].
 
-    `masked` is what a corrupted value becomes.
+    `masked` is the value that corrupted entries take.
     """
     components = settings.components if settings.density == "mixture" else 1
     networks = nn.ModuleDict(

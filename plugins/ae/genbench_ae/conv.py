@@ -42,8 +42,8 @@ def build(
     """Return an autoencoder of images (C, H, W) or clips (C, T): strided convolutions to `bottleneck`, and back.
 
     Raises:
-        Unsuitable: for images with sides out of 8 to 128, or clips of fewer than 64 samples or more than 131,072.
-        ValueError: for a value out of its domain, in one line.
+        Unsuitable: the sides of an image are not in 8 to 128, or a clip has fewer than 64 or more than 131,072 samples.
+        ValueError: a value is out of its domain; a one-line message.
     """
     settings = Settings(bottleneck, denoising, density, components, learning_rate)
     if channels < 1:
@@ -60,7 +60,7 @@ def build(
 class _Stages:
     """Stages that divide each side by `stride`, rounding down, until the smallest side is at most `coarsest`.
 
-    A kernel is as wide as the stride and twice the padding. `masked` is the value that holds nothing: black, silence.
+    A kernel is as wide as the stride plus twice the padding. `masked` is the empty value: black, or silence.
     """
 
     noun: str
@@ -84,7 +84,7 @@ class _Stages:
         return sizes
 
     def encoder(self, widths: list[int], sizes: list[tuple[int, ...]], bottleneck: int) -> nn.Sequential:
-        """Return a strided convolution and a SiLU a stage, and a linear layer to the code."""
+        """Return a strided convolution and a SiLU per stage, then a linear layer to the code."""
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
             stage = self.convolution(inputs, outputs, self._kernel, stride=self.stride, padding=self.padding)
@@ -92,7 +92,7 @@ class _Stages:
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * math.prod(sizes[-1]), bottleneck))
 
     def decoder(self, widths: list[int], sizes: list[tuple[int, ...]], bottleneck: int) -> nn.Sequential:
-        """Return the encoder's mirror image: a linear layer, then a transposed convolution a stage, and tanh."""
+        """Return the encoder's mirror image: a linear layer, then a transposed convolution per stage, and tanh."""
         layers: list[nn.Module] = [
             nn.Linear(bottleneck, widths[-1] * math.prod(sizes[-1])),
             nn.Unflatten(1, (widths[-1], *sizes[-1])),
@@ -104,7 +104,7 @@ class _Stages:
                 self._kernel,
                 stride=self.stride,
                 padding=self.padding,
-                # What dividing rounded away on the way in; as long as there are dimensions.
+                # The remainder of the division in the encoder, one entry per dimension.
                 output_padding=tuple(side % self.stride for side in sizes[stage]),  # type: ignore[arg-type]
             )
             layers += [nn.SiLU(), up]

@@ -1,4 +1,4 @@
-"""`CodeDensity`: a density over codes, fitted after training, that gives an autoencoder something to sample from."""
+"""`CodeDensity`: a density over codes, fitted after training, from which an autoencoder can be sampled."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class CodeDensity(nn.Module):
         self.register_buffer("factors", torch.eye(bottleneck).repeat(components, 1, 1))
 
     def fit(self, codes: Tensor) -> None:
-        """Fit to codes (N, D), in float64 on the CPU: the same on every device; what was fitted before is forgotten.
+        """Fit to codes (N, D), in float64 on the CPU, so the same on every device; discards any earlier fit.
 
         Raises:
-            ValueError: where a code is not finite, which says that training has diverged.
+            ValueError: a code is not finite, which means that training has diverged.
         """
         exact = codes.detach().to("cpu", torch.float64)
         if not exact.isfinite().all():
@@ -63,5 +63,5 @@ class CodeDensity(nn.Module):
         if len(self.weights) == 1:
             return self.means[0] + noise @ self.factors[0].mT
         component = torch.multinomial(self.weights, count, replacement=True, generator=generator)
-        candidates = self.means[:, None] + noise @ self.factors.mT  # (K, count, D): less than a factor for each code
+        candidates = self.means[:, None] + noise @ self.factors.mT  # (K, count, D): smaller than a factor per code
         return candidates[component, torch.arange(count, device=device)]

@@ -1,4 +1,4 @@
-"""The hooks that both autoencoders share; each model's module imports them beside its own `build_model`."""
+"""The hooks that both autoencoders share; each model's module imports them in addition to its own `build_model`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["before_sampling", "encode", "reconstruct", "sample", "train_step"]
 
 
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
-    """Step Adam once on the mean squared error between the items and what is restored from them, corrupted or not."""
+    """Step Adam once on the mean squared error between the items and their restorations, corrupted or not."""
     networks, optimizer = model.networks, model.optimizers["autoencoder"]
     restored = networks["decoder"](networks["encoder"](networks["corruption"](batch)))
     loss = F.mse_loss(restored, batch)
@@ -41,7 +41,7 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 @hookimpl
 def reconstruct(model: Model, batch: Tensor) -> Tensor:
-    """Decode the codes of the items (B, *shape), same shape, in [-1, 1]; nothing is corrupted."""
+    """Decode the codes of the items (B, *shape), same shape, in [-1, 1]; without corruption."""
     restored: Tensor = model.networks["decoder"](encode(model, batch))
     return restored
 
@@ -57,4 +57,4 @@ def _density(model: Model) -> CodeDensity:
     return cast(CodeDensity, model.networks["density"])
 
 
-hookimpl(train_step)  # not written above it, as `make mutants` plants no bugs in decorated functions
+hookimpl(train_step)  # not used as a decorator, because `make mutants` plants no bugs in decorated functions

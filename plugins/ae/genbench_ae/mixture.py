@@ -1,4 +1,4 @@
-"""Gaussian mixtures fitted by expectation-maximisation, deterministic and in float64: the densities over codes.
+"""Gaussian mixtures fitted by deterministic expectation-maximisation in float64: the densities over codes.
 
 Dempster, Laird, Rubin (1977), "Maximum likelihood from incomplete data via the EM algorithm",
 https://doi.org/10.1111/j.2517-6161.1977.tb01600.x
@@ -14,7 +14,7 @@ from torch import Tensor
 
 __all__ = ["Mixture", "fit_mixture", "jitter", "responsibilities"]
 
-RELATIVE_JITTER = 1e-6  # of the codes' mean variance: far above float64 rounding, far below what a picture shows
+RELATIVE_JITTER = 1e-6  # of the codes' mean variance: far above float64 rounding, far below anything visible
 LEAST_VARIANCE = 1e-12  # for codes that do not vary at all
 
 
@@ -31,15 +31,15 @@ def fit_mixture(
 ) -> tuple[Mixture, list[float]]:
     """Fit a mixture of full-covariance Gaussians; one component gives the mean and covariance of the codes.
 
-    Each covariance is the weighted one (divided by the count, not by the count less one) plus `jitter(codes)` times
-    the identity. So it has full rank however few or degenerate the codes are; a component that loses all its codes
+    Each covariance is the weighted one (divided by the count, not by the count minus one) plus `jitter(codes)` times
+    the identity, so it has full rank however few or degenerate the codes are; a component that loses all its codes
     keeps a weight of zero. No random state is read: the same codes give the same mixture, bit for bit.
 
     Args:
         codes: (N, D) float64, N at least 1, finite.
         components: K, at least 1; may exceed N.
-        iterations: at most this many of EM.
-        tolerance: stop when the objective, in nats a code, gains less than this.
+        iterations: maximum number of EM iterations.
+        tolerance: stop when the objective, in nats per code, gains less than this.
 
     Returns:
         The mixture, and the objective before each of its updates, which never decreases (see `responsibilities`).
@@ -68,11 +68,11 @@ def jitter(codes: Tensor) -> float:
 
 
 def responsibilities(codes: Tensor, mixture: Mixture, floor: float) -> tuple[Tensor, float]:
-    """Return how far each component accounts for each code, and the objective that EM climbs.
+    """Return each component's responsibility for each code, and the objective that EM maximises.
 
-    The objective is mean_n log sum_k w_k N(x_n; m_k, C_k) exp(-floor trace(C_k^-1) / 2): the log-likelihood less a
+    The objective is mean_n log sum_k w_k N(x_n; m_k, C_k) exp(-floor trace(C_k^-1) / 2): the log-likelihood minus a
     term that is the exact price of the jitter. (C_k = S_k + floor I maximises the expected log-density of codes with
-    noise of variance `floor` on them.) With this term the EM argument holds to rounding; without it, only nearly.
+    noise of variance `floor` on them.) With this term the EM argument holds up to rounding; without it, approximately.
 
     Args:
         codes: (N, D) float64.
@@ -80,12 +80,12 @@ def responsibilities(codes: Tensor, mixture: Mixture, floor: float) -> tuple[Ten
         floor: the jitter that the mixture was fitted with.
 
     Returns:
-        (N, K), rows that sum to 1; nats a code.
+        (N, K), with rows that sum to 1; nats per code.
     """
     dimensions = codes.shape[1]
     identity = torch.eye(dimensions, dtype=codes.dtype)
     columns = []
-    for weight, mean, factor in zip(*mixture, strict=True):  # one component at a time keeps the memory at N times D
+    for weight, mean, factor in zip(*mixture, strict=True):  # one component at a time keeps memory at N times D
         whitening = torch.linalg.solve_triangular(factor, identity, upper=False)
         distances = ((codes - mean) @ whitening.T).square().sum(1)  # squared Mahalanobis, (N,)
         price = floor * whitening.square().sum()  # floor * trace(C^-1)
@@ -97,7 +97,7 @@ def responsibilities(codes: Tensor, mixture: Mixture, floor: float) -> tuple[Ten
 
 
 def _maximise(codes: Tensor, shares: Tensor, floor: float) -> Mixture:
-    """Return the mixture that fits the codes (N, D) best given each component's share of each code, (N, K)."""
+    """Return the mixture that best fits the codes (N, D) given each component's share of each code, (N, K)."""
     masses = shares.sum(0)  # (K,)
     safe_masses = masses.clamp_min(torch.finfo(codes.dtype).tiny)  # an empty component: mean 0, covariance floor I
     means = shares.T @ codes / safe_masses[:, None]
@@ -111,10 +111,10 @@ def _maximise(codes: Tensor, shares: Tensor, floor: float) -> Mixture:
 
 
 def _hard_assignment(codes: Tensor, components: int) -> Tensor:
-    """Return one-hot shares (N, K): each code belongs to the nearest of K codes spread out by k-means++.
+    """Return one-hot shares (N, K): each code belongs to the nearest of K codes chosen by k-means++.
 
     Arthur, Vassilvitskii (2007), "k-means++: the advantages of careful seeding",
-    https://dl.acm.org/doi/10.5555/1283383.1283494; its draws come from a generator of fixed seed.
+    https://dl.acm.org/doi/10.5555/1283383.1283494; its draws come from a generator with a fixed seed.
     """
     draws = torch.rand(components, generator=torch.Generator().manual_seed(0), dtype=codes.dtype)
     nearest = torch.full((len(codes),), math.inf, dtype=codes.dtype)

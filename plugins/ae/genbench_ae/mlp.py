@@ -39,10 +39,10 @@ def build(
     components: int = 10,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return an autoencoder of images (C, H, W) or clips (C, T), with `layers` hidden layers of `hidden` units a side.
+    """Return an autoencoder of images (C, H, W) or clips (C, T); `layers` hidden layers of `hidden` units per side.
 
     Raises:
-        ValueError: for a value out of its domain, in one line.
+        ValueError: a value is out of its domain; a one-line message.
     """
     settings = Settings(bottleneck, denoising, density, components, learning_rate)
     if hidden < 1:
@@ -56,7 +56,7 @@ def build(
 
 
 def _linear_stack(widths: list[int]) -> list[nn.Module]:
-    """Return linear layers of these widths with layer normalisation and a SiLU between each two."""
+    """Return linear layers of these widths, with layer normalisation and a SiLU between consecutive ones."""
     stack: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         stack += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.SiLU()]

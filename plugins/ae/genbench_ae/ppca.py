@@ -1,4 +1,4 @@
-"""Probabilistic principal components: a linear Gaussian model, fitted at once and never stepped.
+"""Probabilistic principal components: a linear Gaussian model, fitted in one pass, without training steps.
 
 M. E. Tipping, C. M. Bishop (1999), "Probabilistic Principal Component Analysis",
 https://doi.org/10.1111/1467-9868.00196
@@ -18,16 +18,16 @@ from genbench_ae.assembly import refuse_texts
 
 __all__ = ["before_training", "build", "build_model", "encode", "log_likelihood", "reconstruct", "sample", "train_step"]
 
-LARGEST = 4096  # values of an item: the covariance has their square
+LARGEST = 4096  # values per item: the covariance has the square of this
 
 
 class Components(nn.Module):
     """p(x) = N(mean, W Wᵀ + σ² I) over items of D values, with W of q columns.
 
     Args:
-        shape: of an item.
+        shape: the shape of an item.
         latent: q.
-        levels: how many values an entry of a stored item can take; they lie evenly from -1 to 1.
+        levels: number of values that an entry of a stored item can take, spaced evenly from -1 to 1.
 
     Its state is in the buffers `mean` (D,), `weights` W (D, q) and `variance` σ² (): a standard normal until `fit`.
     """
@@ -39,23 +39,23 @@ class Components(nn.Module):
     def __init__(self, shape: torch.Size, latent: int, levels: int = 256) -> None:
         super().__init__()
         self.shape = shape
-        self.step = 2 / (levels - 1)  # between two of the values
+        self.step = 2 / (levels - 1)  # between neighbouring values
         size = shape.numel()
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("weights", torch.zeros(size, min(latent, size)))
         self.register_buffer("variance", torch.ones(()))
 
     def fit(self, mean: Tensor, covariance: Tensor) -> None:
-        """Take the maximum of the likelihood: equations 7 and 8 of the paper, in float64.
+        """Set the maximum-likelihood parameters: equations 7 and 8 of the paper, in float64.
 
         Args:
-            mean: (D,) of the data.
+            mean: (D,), mean of the data.
             covariance: (D, D), divided by the count.
         """
         values, vectors = torch.linalg.eigh(covariance)  # ascending
         q = self.weights.shape[1]
         kept, left_out = values[-q:].clamp(min=0), values[:-q].clamp(min=0)
-        least = self.step**2 / 12  # of the noise that takes a stored value to a density
+        least = self.step**2 / 12  # variance of the noise that turns a stored value into a density
         variance = max(float(left_out.mean()) if len(left_out) else 0.0, least)
         self.mean.copy_(mean)
         self.weights.copy_(vectors[:, -q:] * (kept - variance).clamp(min=0).sqrt())
@@ -83,17 +83,17 @@ class Components(nn.Module):
 
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
-    """Make room for the components; `options` are the keyword arguments of `build`."""
+    """Allocate the components; `options` are the keyword arguments of `build`."""
     refuse_texts(data)
     return build(data.shape, device, data.levels, **options)
 
 
 def build(shape: torch.Size, device: torch.device, levels: int, *, latent: int = 32) -> Model:
-    """Return a model with `latent` components, as many as an item has values at most, each value one of `levels`.
+    """Return a model with `latent` components, at most as many as an item has values, each value one of `levels`.
 
     Raises:
-        Unsuitable: for items of more than 4,096 values.
-        ValueError: for a value out of its domain, in one line.
+        Unsuitable: the items have more than 4,096 values.
+        ValueError: a value is out of its domain; a one-line message.
     """
     if latent < 1:
         raise ValueError(f"latent must be at least 1, not {latent}")
@@ -104,7 +104,7 @@ def build(shape: torch.Size, device: torch.device, levels: int, *, latent: int =
 
 @hookimpl
 def before_training(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-    """Fit mean and covariance of all training items, in one pass."""
+    """Fit the mean and covariance of all training items, in one pass."""
     components = _components(model)
     size = len(components.mean)
     count, total = 0, components.mean.new_zeros(size, dtype=torch.float64)
@@ -120,13 +120,13 @@ def before_training(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]
 
 @hookimpl
 def train_step(model: Model) -> dict[str, Tensor]:
-    """Do nothing: the model was fitted before."""
+    """Do nothing: the model has already been fitted."""
     return {}
 
 
 @hookimpl
 def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
-    """Draw from the Gaussian, cut off at the ends of [-1, 1]: (count, *shape)."""
+    """Draw from the Gaussian, clipped to [-1, 1]: (count, *shape)."""
     components = _components(model)
     size, q = components.weights.shape
     drawn = torch.randn(count, q + size, generator=generator, device=generator.device)
@@ -137,7 +137,7 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 @hookimpl
 def reconstruct(model: Model, batch: Tensor) -> Tensor:
-    """Return the projection of items (B, ...) on the components: the optimal linear one, equation 15."""
+    """Return the projection of items (B, ...) onto the components: the optimal linear one, equation 15."""
     components = _components(model)
     weights = components.weights.double()
     codes = components.posterior_mean(batch.flatten(1))
@@ -152,13 +152,13 @@ def reconstruct(model: Model, batch: Tensor) -> Tensor:
 
 @hookimpl
 def encode(model: Model, batch: Tensor) -> Tensor:
-    """Return the mean of the latents: (B, latent)."""
+    """Return the posterior mean of the latents: (B, latent)."""
     return _components(model).posterior_mean(batch.flatten(1)).float()
 
 
 @hookimpl
 def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a lower bound of the log-likelihood of stored items in nats, (B,): by uniform dequantisation."""
+    """Return a lower bound on the log-likelihood of stored items in nats, (B,), by uniform dequantisation."""
     components, items = _components(model), batch.flatten(1)
     noise = torch.rand(items.shape, generator=generator, device=items.device) - 0.5
     return components.log_density(items + components.step * noise) + items.shape[1] * math.log(components.step)

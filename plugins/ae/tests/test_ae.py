@@ -269,7 +269,7 @@ def test_a_value_out_of_its_domain_is_named(module: ModuleType, options: dict[st
 
 @MODELS
 def test_texts_do_not_suit(module: ModuleType) -> None:
-    with pytest.raises(Unsuitable, match=r"^takes (no texts: their tokens are symbols|images alone)"):
+    with pytest.raises(Unsuitable, match=r"^takes (no texts: their tokens are symbols|images only)"):
         module.build_model(data=Data("text", torch.Size((12,)), 64, levels=27), options={}, device=CPU)
 
 

@@ -1,4 +1,4 @@
-"""What both models share: their options, the `Model` that they form, a training step and a draw."""
+"""What both models share: their options, the `Model` they form, a training step and sampling."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def build(
     decay: float = 0.999,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return the model of images (C, H, W) of any size, with labels where `classes` is not None.
+    """Return the model of images (C, H, W) of any size, with labels if `classes` is not None.
 
     Raises:
-        ValueError: for a value out of its domain, in one line.
+        ValueError: a value is out of its domain; a one-line message.
     """
     settings = Settings(width, layers, schedule, prediction, noise_steps, sampler, steps, decay, learning_rate)
     denoiser = Denoiser(shape, classes, width, layers).to(device)
@@ -44,7 +44,7 @@ def build(
 
 
 def denoise(model: Model, images: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
-    """Take one training step, number `step`; return the mean squared error of what is predicted."""
+    """Take training step number `step`; return the mean squared error of the prediction."""
     denoiser, process, optimizer = _denoiser(model, "denoiser"), _process(model), model.optimizers["denoiser"]
     noised, target, times = process.noise(images)
     loss = F.mse_loss(denoiser(noised, times, labels), target)
@@ -56,7 +56,7 @@ def denoise(model: Model, images: Tensor, labels: Tensor | None, step: int) -> d
 
 
 def draw(model: Model, count: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Return images (count, C, H, W) in [-1, 1], of `labels` (count,) where the model has labels."""
+    """Return images (count, C, H, W) in [-1, 1], of `labels` (count,) if the model has labels."""
     return _process(model).sample(_denoiser(model, "average"), count, labels, generator)
 
 

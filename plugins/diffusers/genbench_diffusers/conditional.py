@@ -1,7 +1,7 @@
-"""A class-conditional denoising diffusion model: diffusers' U-Net, told the label of each image.
+"""A class-conditional denoising diffusion model: diffusers' U-Net, conditioned on the label of each image.
 
-It is a model of its own and no option of `ddpm`, because what a model is told when it is sampled decides which tables
-it may stand in, and genbench reads that from the arguments of `sample`.
+It is a separate model rather than an option of `ddpm`, because what a model receives when it is sampled decides which
+tables it may appear in, and genbench reads that from the arguments of `sample`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ __all__ = ["build_model", "sample", "train_step"]
 
 @hookimpl
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
-    """Build the model; `options` are the keyword arguments of `build`. Without labels it is that of `ddpm`."""
+    """Build the model; `options` are the keyword arguments of `build`. Without labels it is the model of `ddpm`."""
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes images only")
     return build(data.shape, data.classes, device, **options)
 
 
 @hookimpl
 def train_step(model: Model, batch: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
-    """Step Adam once on the error of the predicted noise, and take the new weights into the average."""
+    """Step Adam once on the error of the predicted noise, and update the average with the new weights."""
     return denoise(model, batch, labels, step)
 
 
 @hookimpl
 def sample(model: Model, count: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Take noise back to images of the labels (count,), with the averaged weights: (count, C, H, W) in [-1, 1]."""
+    """Turn noise into images of the labels (count,), with the averaged weights: (count, C, H, W) in [-1, 1]."""
     return draw(model, count, labels, generator)

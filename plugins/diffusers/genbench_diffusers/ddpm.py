@@ -20,17 +20,17 @@ __all__ = ["build_model", "sample", "train_step"]
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the model; `options` are the keyword arguments of `build`."""
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes images only")
     return build(data.shape, None, device, **options)
 
 
 @hookimpl
 def train_step(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
-    """Step Adam once on the error of the predicted noise, and take the new weights into the average."""
+    """Step Adam once on the error of the predicted noise, and update the average with the new weights."""
     return denoise(model, batch, None, step)
 
 
 @hookimpl
 def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
-    """Take noise back to images, with the averaged weights: (count, C, H, W) in [-1, 1]."""
+    """Turn noise into images, with the averaged weights: (count, C, H, W) in [-1, 1]."""
     return draw(model, count, None, generator)

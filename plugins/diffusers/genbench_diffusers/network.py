@@ -1,4 +1,4 @@
-"""`Denoiser`: the U-Net of diffusers for images of any size, and the running average of its weights."""
+"""`Denoiser`: diffusers' U-Net for images of any size, and the running average of its weights."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Denoiser(nn.Module):
 
     Args:
         shape: (C, H, W), any.
-        classes: number of labels that are embedded and added to the embedding of the time; None for none.
-        width: channels of the finest level, a multiple of 8, over which group normalisation forms its groups.
-        layers: residual blocks a level.
+        classes: number of labels that are embedded and added to the time embedding; None for none.
+        width: channels of the finest level, a multiple of 8, the number of groups in group normalisation.
+        layers: residual blocks per level.
     """
 
     def __init__(self, shape: torch.Size, classes: int | None, width: int, layers: int) -> None:
@@ -50,7 +50,7 @@ class Denoiser(nn.Module):
         )
 
     def forward(self, images: Tensor, times: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return what is predicted, (B, C, H, W), from images (B, C, H, W) at times (B,) int64 or ()."""
+        """Return the prediction, (B, C, H, W), for images (B, C, H, W) at times (B,) int64 or ()."""
         right, below = self.padding
         padded = F.pad(images, (0, right, 0, below), mode="replicate") if right or below else images
         predicted: Tensor = self.unet(padded, times, class_labels=labels).sample
@@ -58,12 +58,12 @@ class Denoiser(nn.Module):
 
 
 def average_of(network: Denoiser) -> Denoiser:
-    """Return a copy that nothing trains, to hold the running average of the weights."""
+    """Return an untrainable copy that holds the running average of the weights."""
     return copy.deepcopy(network).requires_grad_(False)
 
 
 def update_average(average: Denoiser, network: Denoiser, step: int, decay: float) -> None:
-    """Take the weights after training step number `step`, which counts from 0, into the average.
+    """Update the average with the weights after training step number `step`, counted from 0.
 
     The decay is min(decay, (1 + step) / (10 + step)), so a short training is averaged over its last tenth or so.
     """

@@ -1,4 +1,4 @@
-"""`Process`: the options of a diffusion model, and the schedulers of diffusers that they stand for."""
+"""`Process`: the options of a diffusion model, and the diffusers schedulers that they select."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Process", "Settings"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The options, checked; the README's table says what each means."""
+    """The validated options; the README's table explains each."""
 
     width: int
     layers: int
@@ -43,7 +43,7 @@ class Settings:
 
 
 class Process(nn.Module):
-    """The way from images to noise and back. It has no weights: a network only so that a `Model` can hold it."""
+    """The forward and reverse process. It has no weights: it is a module only so that a `Model` can hold it."""
 
     def __init__(self, shape: torch.Size, settings: Settings) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Process(nn.Module):
         self.noising = self._scheduler(DDPMScheduler)
 
     def noise(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return noised images (B, C, H, W), what is to be predicted from them, and the times (B,).
+        """Return noised images (B, C, H, W), the prediction target, and the times (B,).
 
         Noise and times come from the global generator.
         """
@@ -64,7 +64,7 @@ class Process(nn.Module):
 
     def sample(self, network: Denoiser, count: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
         """Return images (count, C, H, W) in [-1, 1]; all randomness is from `generator`, which is on their device."""
-        # A scheduler of its own for each call, since a scheduler keeps its place among the steps.
+        # A new scheduler for each call, because a scheduler keeps its position among the steps.
         scheduler = self._scheduler(DDIMScheduler if self.settings.sampler == "ddim" else DDPMScheduler)
         scheduler.set_timesteps(self.settings.steps, device=generator.device)
         images = torch.randn(count, *self.shape, generator=generator, device=generator.device)
@@ -78,5 +78,5 @@ class Process(nn.Module):
             num_train_timesteps=self.settings.noise_steps,
             beta_schedule=self.settings.schedule,
             prediction_type=self.settings.prediction,
-            timestep_spacing="trailing",  # the first step starts from pure noise, however few there are
+            timestep_spacing="trailing",  # the first step starts from pure noise, however few steps there are
         )

@@ -1,4 +1,4 @@
-"""The game that both models play: how two networks become a `Model`, one training step, and sampling."""
+"""What the fully connected and convolutional GANs share: assembly into a `Model`, one training step, and sampling."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Generator(nn.Sequential):
 
 
 def refuse_texts(data: Data) -> None:
-    """Raise `Unsuitable` for texts, whose tokens are symbols: nothing lies between two of them."""
+    """Raise `Unsuitable` for texts: their tokens are symbols, with nothing in between."""
     if data.kind == "text":
         raise Unsuitable("takes no texts: their tokens are symbols, and it returns real numbers")
 
 
 def check(name: str, value: float, lowest: float, below: float = math.inf) -> None:
-    """Raise `ValueError` where an option's value is not in [lowest, below)."""
-    if not lowest <= value < below:  # so written that a NaN is refused
+    """Raise `ValueError` if an option's value is not in [lowest, below)."""
+    if not lowest <= value < below:  # written so that NaN is refused
         domain = f"at least {lowest}" if below == math.inf else f"at least {lowest} and below {below}"
         raise ValueError(f"{name} must be {domain}, got {value}")
 
@@ -47,16 +47,16 @@ def assemble(
     ema: float,
     beta2: float = BETA2,
 ) -> Model:
-    """Return the `Model` of a generator and a discriminator, each with an Adam of its own, on `device`.
+    """Return the `Model` of a generator and a discriminator, each with its own Adam, on `device`.
 
     Args:
-        generator: latents to items.
-        discriminator: items (B, ...) to logits or scores (B, 1).
-        device: where the model lives.
-        learning_rate: Adam's, of both.
-        beta1: Adam's decay of the first moment, of both.
+        generator: maps latents to items.
+        discriminator: maps items (B, ...) to logits or scores (B, 1).
+        device: the model's device.
+        learning_rate: Adam's, for both.
+        beta1: Adam's decay of the first moment, for both.
         ema: decay of the generator's `Average`, the network that samples are drawn from; 0 leaves it out.
-        beta2: Adam's decay of the second moment, of both.
+        beta2: Adam's decay of the second moment, for both.
 
     Raises:
         ValueError: a learning rate, beta1 or ema out of its domain.
@@ -65,7 +65,7 @@ def assemble(
     check("beta1", beta1, 0.0, 1.0)
     check("ema", ema, 0.0, 1.0)
     networks = nn.ModuleDict({"generator": generator, "discriminator": discriminator}).to(device)
-    # One kernel updates all weights, where there is one.
+    # One kernel updates all weights, on devices that have one.
     fused = device.type in ("cpu", "cuda")
     optimizers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(network.parameters(), learning_rate, betas=(beta1, beta2), fused=fused)
@@ -84,9 +84,9 @@ def train_step(model: Model, batch: Tensor, joint: bool) -> dict[str, Tensor]:
 
     Args:
         model: from `assemble`, in training mode.
-        images: (B, C, H, W) in [-1, 1].
+        batch: (B, C, H, W) in [-1, 1].
         joint: judge images and samples in one pass of 2B, which is faster; only for a discriminator that treats each
-            image on its own, as one with BatchNorm does not.
+            image independently, which one with BatchNorm does not.
 
     Returns:
         Detached 0-d tensors under "discriminator" and "generator".
@@ -102,7 +102,7 @@ def train_step(model: Model, batch: Tensor, joint: bool) -> dict[str, Tensor]:
     told_apart = discriminator_loss(real_logits, fake_logits)
     update(model, "discriminator", told_apart)
 
-    # Its own gradients are not wanted here, only what it passes back to the generator.
+    # The discriminator's own gradients are not needed here, only those it passes back to the generator.
     discriminator.requires_grad_(False)
     passed_off = generator_loss(discriminator(samples))
     discriminator.requires_grad_(True)
@@ -114,7 +114,7 @@ def train_step(model: Model, batch: Tensor, joint: bool) -> dict[str, Tensor]:
 
 
 def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
-    """Return G(z) for `count` latents z ~ N(0, I), (count, C, H, W), with the averaged weights where they are kept."""
+    """Return G(z) for `count` latents z ~ N(0, I), (count, C, H, W), with the averaged weights if they are kept."""
     latent = cast(Generator, model.networks["generator"]).latent
     latents = torch.randn(count, latent, generator=generator, device=generator.device)
     images: Tensor = model.networks["average" if "average" in model.networks else "generator"](latents)
@@ -122,7 +122,7 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 
 def update(model: Model, name: str, loss: Tensor) -> None:
-    """Step one network's optimizer on the gradient of a loss, and leave no gradient behind."""
+    """Step one network's optimiser on the gradient of a loss, and clear the gradient."""
     optimizer = model.optimizers[name]
     loss.backward()
     optimizer.step()

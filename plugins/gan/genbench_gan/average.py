@@ -1,4 +1,4 @@
-"""A running average of a network's weights, which samples are drawn from."""
+"""A running average of a network's weights, from which samples are drawn."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Average(nn.Module):
     .. math:: \bar\theta_t = d_t \bar\theta_{t-1} + (1 - d_t) \theta_t, \quad d_t = \min(d, (1 + t) / (10 + t))
 
     The warm-up d_t makes it an average over about the last tenth of the steps so far, however short the training;
-    the decay d bounds it to about the last 1 / (1 - d) steps. A generator's weights circle around an equilibrium rather
-    than come to rest, and their average lies nearer to it. The statistics are averaged with the weights that they
-    belong to: a copy of the newest ones would not fit the averaged weights.
+    the decay d bounds it to about the last 1 / (1 - d) steps. A generator's weights circle around an equilibrium
+    instead of settling, and their average is closer to it. The statistics are averaged together with the weights they
+    belong to: a copy of the latest ones would not fit the averaged weights.
 
-    The averaged weights are buffers: nothing trains them, and a parameter count stays that of the trained networks. The
-    number of updates is one too: d_t follows from it on the device, so that a CUDA graph can replay an update.
+    The averaged weights are buffers, so nothing trains them and the parameter count covers only the trained networks.
+    The number of updates is also a buffer: d_t is computed from it on the device, so a CUDA graph can replay an update.
 
     Y. Yazıcı et al. (2019), "The Unusual Effectiveness of Averaging in GAN Training", section 3.
     https://arxiv.org/abs/1806.04498
 
     Args:
-        network: what is averaged; copied as it is now.
+        network: the network to average; its current state is copied.
         decay: d, in [0, 1).
     """
 
@@ -39,12 +39,12 @@ class Average(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64, device=next(network.parameters()).device))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return what the averaged network gives."""
+        """Return the output of the averaged network."""
         averaged: Tensor = self.network(inputs)
         return averaged
 
     def update(self, network: nn.Module) -> None:
-        """Take in the weights that `network` has after a training step."""
+        """Include the weights that `network` has after a training step."""
         newest = network.state_dict()
         # 1 - d_t, which is 9 / (10 + t) in the warm-up.
         nine = self.updates.new_full((), 9, dtype=torch.float32)

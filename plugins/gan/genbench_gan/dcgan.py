@@ -23,23 +23,23 @@ def build(
     beta1: float = 0.5,
     ema: float = 0.999,
 ) -> Model:
-    """Build the networks and their optimizers.
+    """Build the networks and their optimisers.
 
     A. Radford, L. Metz, S. Chintala (2016), "Unsupervised Representation Learning with Deep Convolutional Generative
     Adversarial Networks". https://arxiv.org/abs/1511.06434
 
     Args:
         shape: (C, H, W), H and W from 8 to 128, not necessarily equal or powers of two.
-        device: where the model lives.
+        device: the model's device.
         latent: dimensions of z.
         channels: feature maps of the stage next to the image; each coarser stage has twice as many (128 in the paper).
         learning_rate: Adam's, above 0.
         beta1: Adam's, in [0, 1).
-        ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the newest weights.
+        ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the latest weights.
 
     Raises:
-        Unsuitable: for another size.
-        ValueError: an option out of its domain.
+        Unsuitable: the image size is out of range.
+        ValueError: an option is out of its domain.
     """
     colours, height, width = shape
     if min(height, width) < SMALLEST or max(height, width) > LARGEST:
@@ -58,7 +58,7 @@ def build(
 
 
 def stage_sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """Return (height, width) from the image to the coarsest stage: halved while a side is 8 or more, at least twice.
+    """Return (height, width) from the image to the coarsest stage: halved while both are 8 or more, at least twice.
 
     >>> stage_sizes(64, 64)  # as in the paper: to 4 × 4
     [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
@@ -114,14 +114,14 @@ def _initialise(module: nn.Module) -> None:
 @hookimpl
 def build_model(data: Data, options: dict[str, object], device: torch.device) -> Model:
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes images only")
     return build(data.shape, device, **options)  # type: ignore[arg-type]  # the user's: genbench checks their types
 
 
 @hookimpl
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     batch = batch.contiguous(memory_format=torch.channels_last)
-    # BatchNorm in the discriminator must see images and samples apart, each with statistics of their own.
+    # BatchNorm in the discriminator must see images and samples separately, each with their own statistics.
     return adversarial.train_step(model, batch, joint=False)
 
 

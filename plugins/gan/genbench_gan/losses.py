@@ -9,13 +9,13 @@ __all__ = ["discriminator_loss", "generator_loss"]
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    r"""Return the cross-entropy of telling images from samples, which the discriminator minimises.
+    r"""Return the cross-entropy of distinguishing images from samples, which the discriminator minimises.
 
     With D(x) = sigmoid(logit), as -log sigmoid(a) = softplus(-a) and -log(1 - sigmoid(a)) = softplus(a):
 
     .. math:: L_D = -E_{x \sim data} \log D(x) - E_z \log(1 - D(G(z)))
 
-    Valid for all finite logits, without overflow; 2 ln 2 where D cannot tell (all logits 0).
+    Valid for all finite logits, without overflow; 2 ln 2 if D cannot distinguish them (all logits 0).
 
     I. Goodfellow et al. (2014), "Generative Adversarial Nets", equation 1. https://arxiv.org/abs/1406.2661
 
@@ -39,8 +39,8 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
 
     .. math:: L_G = -E_z \log D(G(z))
 
-    The minimax game's own log(1 - D(G(z))) has a vanishing gradient where D rejects the samples, this one does not.
-    Valid for all finite logits; ln 2 where all are 0.
+    The minimax game's own log(1 - D(G(z))) has a vanishing gradient where D rejects the samples; this one does not.
+    Valid for all finite logits; ln 2 if all are 0.
 
     I. Goodfellow et al. (2014), "Generative Adversarial Nets", section 3. https://arxiv.org/abs/1406.2661
 

@@ -13,7 +13,7 @@ from genbench_gan import adversarial
 from genbench_gan.adversarial import Generator
 
 GENERATOR_WIDTHS = (256, 512, 1024)
-OUTPUT_BOUND = 4 / GENERATOR_WIDTHS[-1] ** 0.5  # four times torch's: fd 17 in place of 34 on MNIST after 2,000 steps
+OUTPUT_BOUND = 4 / GENERATOR_WIDTHS[-1] ** 0.5  # four times torch's: fd 17 instead of 34 on MNIST after 2,000 steps
 DISCRIMINATOR_WIDTHS = (1024, 512, 256)
 
 
@@ -27,23 +27,23 @@ def build(
     beta1: float = 0.5,
     ema: float = 0.999,
 ) -> Model:
-    """Build the networks and their optimizers.
+    """Build the networks and their optimisers.
 
     I. Goodfellow et al. (2014), "Generative Adversarial Nets". https://arxiv.org/abs/1406.2661
 
     Args:
         shape: (C, H, W), any.
-        device: where the model lives.
+        device: the model's device.
         latent: dimensions of z.
         generator_norm: "batch" puts BatchNorm after each hidden layer of the generator, "none" gives the plain net,
             which needs many more steps.
         dropout: share of the discriminator's hidden units that are dropped, in [0, 1).
         learning_rate: Adam's, above 0.
         beta1: Adam's, in [0, 1).
-        ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the newest weights.
+        ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the latest weights.
 
     Raises:
-        ValueError: an option out of its domain.
+        ValueError: an option is out of its domain.
     """
     adversarial.check("latent", latent, 1)
     adversarial.check("dropout", dropout, 0.0, 1.0)
@@ -56,10 +56,10 @@ def build(
 def _generator(shape: torch.Size, latent: int, norm: bool) -> Generator:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise((latent, *GENERATOR_WIDTHS)):
-        # BatchNorm subtracts the mean, and with it a bias.
+        # BatchNorm subtracts the mean, which cancels any bias.
         layers += [nn.Linear(inputs, outputs, bias=not norm), *([nn.BatchNorm1d(outputs)] if norm else []), nn.ReLU()]
     output = nn.Linear(GENERATOR_WIDTHS[-1], shape.numel())
-    # Pixels are mostly black or white. From torch's initial weights the tanh gives grey, and learns its way out slowly.
+    # Pixels are mostly black or white. With torch's initial weights the tanh starts out grey and learns slowly.
     nn.init.uniform_(output.weight, -OUTPUT_BOUND, OUTPUT_BOUND)
     layers += [output, nn.Tanh(), nn.Unflatten(1, shape)]
     return Generator(latent, *layers)

@@ -9,10 +9,10 @@ __all__ = ["PhaseShuffle"]
 
 
 class PhaseShuffle(nn.Module):
-    """Shifts all channels of an item by one random number of steps, from -n to n; what is missing is reflected.
+    """Shifts all channels of an item by one random number of steps from -n to n, filling the gap by reflection.
 
-    Transposed convolutions leave artefacts at a fixed phase, by which a critic could tell samples from data without
-    looking at what they sound like.
+    Transposed convolutions leave artefacts at a fixed phase, by which a critic could distinguish samples from data
+    regardless of how they sound.
 
     C. Donahue, J. McAuley, M. Puckette (2019), "Adversarial Audio Synthesis", section 3.3.
     https://arxiv.org/abs/1802.04208
@@ -33,12 +33,12 @@ class PhaseShuffle(nn.Module):
         self.most = most
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return (B, C, L) shifted along L, which must be more than n; the shifts come from the global generator."""
+        """Return (B, C, L) shifted along L, which must exceed n; the shifts come from the global generator."""
         if not self.training or self.most == 0:
             return inputs
         last = inputs.shape[-1] - 1
         shifts = torch.randint(-self.most, self.most + 1, (len(inputs), 1, 1), device=inputs.device)
-        # The reflection leaves out the edge itself.
+        # The reflection does not repeat the edge itself.
         from_ = (torch.arange(last + 1, device=inputs.device) - shifts).abs()
         from_ = last - (last - from_).abs()
         return inputs.gather(-1, from_.expand_as(inputs))

@@ -16,16 +16,16 @@ from genbench_gan.phase_shuffle import PhaseShuffle
 from genbench_gan.wasserstein import distance, gradient_penalty
 
 SHORTEST, LONGEST = 64, 131_072
-COARSEST = 32  # steps of the coarsest stage, at most
+COARSEST = 32  # maximum number of steps of the coarsest stage
 KERNEL, STRIDE, PADDING = 25, 4, 11  # with one step of output padding, a length is divided and multiplied by 4
 BETA2 = 0.9
 
 
 class Critic(nn.Sequential):
-    """The layers from clips (B, C, T) to scores (B, 1), and how they are trained.
+    """The layers from clips (B, C, T) to scores (B, 1), with their training settings.
 
     Args:
-        steps: updates in a training step.
+        steps: updates per training step.
         penalty: weight of the gradient penalty.
     """
 
@@ -36,7 +36,7 @@ class Critic(nn.Sequential):
 
 
 class Crop(nn.Module):
-    """Leaves out what is beyond the first `length` steps."""
+    """Drops everything beyond the first `length` steps."""
 
     def __init__(self, length: int) -> None:
         super().__init__()
@@ -58,25 +58,25 @@ def build(
     beta1: float = 0.5,
     ema: float = 0.999,
 ) -> Model:
-    """Build the networks and their optimizers.
+    """Build the networks and their optimisers.
 
     C. Donahue, J. McAuley, M. Puckette (2019), "Adversarial Audio Synthesis". https://arxiv.org/abs/1802.04208
 
     Args:
         shape: (C, T), T from 64 to 131,072, not necessarily a power of two.
-        device: where the model lives.
+        device: the model's device.
         latent: dimensions of z.
         channels: feature maps of the stage next to the clip; each coarser stage has twice as many (64 in the paper).
-        critic_steps: updates of the critic in a training step, which deal out the batch among them.
+        critic_steps: updates of the critic in a training step, which divide the batch among them.
         penalty: weight of the gradient penalty, at least 0.
-        phase_shuffle: steps in time that the critic's feature maps are shifted by, at most; 0 shifts none.
+        phase_shuffle: maximum shift in time of the critic's feature maps, in steps; 0 turns it off.
         learning_rate: Adam's, above 0.
         beta1: Adam's, in [0, 1).
-        ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the newest weights.
+        ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the latest weights.
 
     Raises:
-        Unsuitable: for another length.
-        ValueError: an option out of its domain.
+        Unsuitable: the length is out of range.
+        ValueError: an option is out of its domain.
     """
     sounds, length = shape
     if not SHORTEST <= length <= LONGEST:
@@ -99,7 +99,7 @@ def build(
 def stage_lengths(length: int) -> list[int]:
     """Return the lengths from the clip to the coarsest stage of at most 32 steps: each a quarter of the one before.
 
-    The first is the clip's own, rounded up so that it can be divided.
+    The first is the clip's own length, rounded up to be divisible.
 
     >>> stage_lengths(16_384)  # as in the paper: to 16
     [16384, 4096, 1024, 256, 64, 16]
@@ -117,7 +117,7 @@ def _generator_layers(latent: int, coarsest: int, widths: list[int]) -> list[nn.
     """Return the layers from latents to clips; `widths` runs from the coarsest stage to the clip."""
     layers: list[nn.Module] = [nn.Linear(latent, widths[0] * coarsest), nn.Unflatten(1, (widths[0], coarsest))]
     for inputs, outputs in pairwise(widths):
-        # A constant comes out of the next layers as a hum at rate / 4, rate / 16, ..., which silence lays bare.
+        # A constant comes out of the next layers as a hum at rate / 4, rate / 16, ..., which is audible in silence.
         up = nn.ConvTranspose1d(inputs, outputs, KERNEL, STRIDE, PADDING, output_padding=1, bias=False)
         layers += [nn.ReLU(), up]
     return layers
@@ -128,14 +128,14 @@ def _critic_layers(coarsest: int, widths: list[int], shuffle: int) -> list[nn.Mo
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING), nn.LeakyReLU(0.2), PhaseShuffle(shuffle)]
-    # The paper shuffles before a convolution: after the last one there is none. A bias would cancel out of each loss.
+    # The paper shuffles before a convolution, so not after the last one. A bias would cancel out of each loss.
     return [*layers[:-1], nn.Flatten(), nn.Linear(widths[-1] * coarsest, 1, bias=False)]
 
 
 def _initialise(module: nn.Module) -> None:
-    """Draw weights so that a layer keeps the variance of what it is given; biases are 0."""
+    """Draw weights so that a layer preserves the variance of its input; biases are 0."""
     if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
-        # A step of a transposed convolution's output is made from a quarter of its kernel.
+        # Each step of a transposed convolution's output uses a quarter of its kernel.
         spread = STRIDE if isinstance(module, nn.ConvTranspose1d) else 1
         inputs = module.weight[0].numel() if not isinstance(module, nn.ConvTranspose1d) else module.in_channels * KERNEL
         nn.init.normal_(module.weight, 0.0, (2 * spread / inputs) ** 0.5)
@@ -146,15 +146,15 @@ def _initialise(module: nn.Module) -> None:
 @hookimpl
 def build_model(data: Data, options: dict[str, object], device: torch.device) -> Model:
     if data.kind != "audio":
-        raise Unsuitable("takes audio clips alone")
+        raise Unsuitable("takes audio clips only")
     return build(data.shape, device, **options)  # type: ignore[arg-type]  # the user's: genbench checks their types
 
 
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     """Update the critic several times, each time on a part of the batch, then the generator once.
 
-    The parts are of equal size but for one item, and each is set against samples of its own: so every item of the
-    batch is looked at once, and the generator is judged on as many samples as the critic in one update.
+    The parts differ in size by at most one item, and each is compared with its own samples. Every item of the batch is
+    therefore used once, and the generator is judged on as many samples as the critic in one update.
 
     Args:
         model: from `build`, in training mode.
@@ -171,7 +171,7 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     pairs = zip(parts, samples.tensor_split(len(parts)), strict=True)
     found = [_critic_step(model, critic, real, fake) for real, fake in pairs]
 
-    # Its own gradients are not wanted here, only what it passes back to the generator.
+    # The critic's own gradients are not needed here, only those it passes back to the generator.
     critic.requires_grad_(False)
     loss = -critic(generator(torch.randn(len(parts[0]), generator.latent, device=batch.device))).mean()
     critic.requires_grad_(True)
@@ -183,7 +183,7 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
 
 
 def _critic_step(model: Model, critic: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Update the critic once; return the distance and the penalty that it had before, detached."""
+    """Update the critic once; return the distance and the penalty from before the update, detached."""
     apart = distance(*critic(torch.cat([real, fake])).split(len(real)))
     penalty = gradient_penalty(critic, real, fake, torch.rand(len(real), device=real.device))
     adversarial.update(model, "discriminator", critic.penalty * penalty - apart)
@@ -195,4 +195,4 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
     return adversarial.sample(model, count, generator)
 
 
-hookimpl(train_step)  # not written above it, as `make mutants` plants no bugs in decorated functions
+hookimpl(train_step)  # not used as a decorator, because `make mutants` plants no bugs in decorated functions

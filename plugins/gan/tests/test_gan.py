@@ -265,7 +265,7 @@ def test_dcgan_refuses_other_sizes_in_one_line(size: tuple[int, int]) -> None:
 
 @BOTH
 def test_texts_do_not_suit(module: ModuleType) -> None:
-    with pytest.raises(Unsuitable, match=r"^takes (no texts: their tokens are symbols|images alone)"):
+    with pytest.raises(Unsuitable, match=r"^takes (no texts: their tokens are symbols|images only)"):
         module.build_model(data=Data("text", torch.Size((12,)), 64, levels=27), options={}, device=CPU)
 
 

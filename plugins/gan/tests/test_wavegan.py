@@ -79,7 +79,7 @@ def test_other_lengths_are_refused_in_one_line(length: int, said: str) -> None:
 
 def test_images_and_texts_do_not_suit() -> None:
     for data in (Data("image", torch.Size((1, 8, 8)), 64), Data("text", torch.Size((12,)), 64, levels=27)):
-        with pytest.raises(Unsuitable, match=r"^takes audio clips alone$"):
+        with pytest.raises(Unsuitable, match=r"^takes audio clips only$"):
             wavegan.build_model(data=data, options={}, device=CPU)
 
 

@@ -17,7 +17,7 @@ REFUSED = {
     "RHVAE": "it keeps its metric outside its state_dict, so a checkpoint would lose it",
     "VQVAE": "its codes are discrete, and a prior over them is a second model that is trained after it",
 }
-# Set from the images, by pythae itself, or a list, which no command line can give.
+# Set from the images by pythae itself, or a list, which cannot be given on a command line.
 _HIDDEN = {"name", "input_dim", "discriminator_input_dim", "scales"}
 
 
@@ -43,7 +43,7 @@ def configure(name: str, input_dim: tuple[int, ...], given: Mapping[str, Any]) -
         given: options of its configuration, which checks their types.
 
     Raises:
-        ValueError: a name or an option that pythae does not have, or a value out of its domain, in one line.
+        ValueError: pythae lacks the name or an option, or a value is out of its domain; a one-line message.
     """
     if name not in AUTOENCODERS:
         raise ValueError(f"pythae has no model {name!r}{_nearest(name, AUTOENCODERS)}")

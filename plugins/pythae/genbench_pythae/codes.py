@@ -1,7 +1,7 @@
-"""Which codes the autoencoders decode: draws from the prior of each, and the centre of the posterior of an image.
+"""The codes that the autoencoders decode: draws from each prior, and the centre of an image's posterior.
 
 pythae's samplers draw from torch's global generator, and its `predict` leaves out normalising flows and the projection
-on the sphere. So both are written out here, over pythae's own networks, in the terms of the papers in the README.
+onto the sphere. Both are therefore implemented here, on pythae's own networks, following the papers in the README.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["centre", "decode", "draw", "is_fitted"]
 
 def is_fitted(network: BaseAE) -> bool:
     """Whether the autoencoder has no prior, so that a density is fitted to its codes."""
-    return isinstance(network, AE) and network.model_name != "WAE_MMD"  # whose codes are matched with N(0, I)
+    return isinstance(network, AE) and network.model_name != "WAE_MMD"  # whose codes are matched to N(0, I)
 
 
 def draw(network: BaseAE, density: CodeDensity, count: int, generator: torch.Generator) -> Tensor:
-    """Return codes (count, D) from the model's prior, or from the density where it has none."""
+    """Return codes (count, D) from the model's prior, or from the density if it has none."""
     if is_fitted(network):
         return density.sample(count, generator)
     normal = torch.randn(count, network.latent_dim, generator=generator, device=generator.device)
@@ -31,7 +31,7 @@ def draw(network: BaseAE, density: CodeDensity, count: int, generator: torch.Gen
 
 
 def centre(network: BaseAE, images: Tensor) -> Tensor:
-    """Return the mean or the mode of the codes (B, D) of images (B, C, H, W) in [0, 1]: what is decoded for them."""
+    """Return the mean or mode of the codes (B, D) of images (B, C, H, W) in [0, 1], from which they are decoded."""
     codes: Tensor = network.encoder(images).embedding
     placed = _PLACED.get(network.model_name)
     return codes if placed is None else placed(network, codes)
@@ -53,12 +53,12 @@ def _vamp(network: BaseAE, normal: Tensor, generator: torch.Generator) -> Tensor
 
 
 def _on_sphere(network: BaseAE, codes: Tensor, *_: object) -> Tensor:
-    """Normalised; normal draws become uniform on the sphere."""
+    """Normalise; normal draws become uniform on the sphere."""
     return torch.nn.functional.normalize(codes, dim=-1)
 
 
 def _in_ball(network: BaseAE, normal: Tensor, _: object) -> Tensor:
-    """Normal draws in the tangent space at the origin, wrapped on the Poincaré ball: Mathieu et al. (2019), 3.2."""
+    """Normal draws in the tangent space at the origin, wrapped onto the Poincaré ball: Mathieu et al. (2019), 3.2."""
     scale = network._pz_logvar.exp() / network.latent_manifold.lambda_x(network._pz_mu, keepdim=True)
     wrapped: Tensor = network.latent_manifold.expmap(network._pz_mu, normal * scale)
     return wrapped

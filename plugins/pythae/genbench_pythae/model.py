@@ -30,7 +30,7 @@ else:
 def build_model(data: Data, options: dict[str, Any], device: torch.device) -> Model:
     """Build the autoencoder; `options` are the keyword arguments of `build`."""
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes images only")
     return build(data.shape, device, **options)
 
 
@@ -48,7 +48,7 @@ def build(
     """Return pythae's `model` with its default networks, for images (C, H, W); `config` goes to its configuration.
 
     Raises:
-        ValueError: a model or an option that pythae does not have, or a value out of its domain, in one line.
+        ValueError: pythae lacks the model or an option, or a value is out of its domain; a one-line message.
     """
     if latent_dim < 2:
         raise ValueError(f"latent_dim must be at least 2, not {latent_dim}")
@@ -64,14 +64,14 @@ def build(
     network.to(device)
     network.device = device  # pythae's trainers set it, and RAE_GP reads it
     fitted = CodeDensity(latent_dim, components if density == "mixture" else 1).to(device)
-    decay = configuration.reg_weight if model == "RAE_L2" else 0.0  # its regulariser is that decay, in pythae too
+    decay = configuration.reg_weight if model == "RAE_L2" else 0.0  # its regulariser is weight decay in pythae too
     optimizers = roles.optimizers(network, _losses(network, shape, device), learning_rate, decay)
     return Model(nn.ModuleDict({"autoencoder": network, "density": fitted}), optimizers)
 
 
 @hookimpl
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
-    """Step each optimizer once, on the loss that pythae computes for it; return all its losses."""
+    """Step each optimiser once, on the loss that pythae computes for it; return all its losses."""
     output = _network(model)({"data": _unit(batch)})
     roles.step(output, model.optimizers)
     return {name: value.detach().mean() for name, value in output.items() if name.endswith("loss")}
@@ -86,7 +86,7 @@ def before_sampling(model: Model, batches: Iterable[tuple[Tensor, Tensor | None]
 
 @hookimpl
 def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
-    """Decode codes drawn from the prior, or from the density where there is none: (count, C, H, W) in [-1, 1]."""
+    """Decode codes drawn from the prior, or from the density if there is none: (count, C, H, W) in [-1, 1]."""
     network = _network(model)
     return codes.decode(network, codes.draw(network, _density(model), count, generator)) * 2 - 1
 
@@ -111,7 +111,7 @@ def _losses(network: BaseAE, shape: torch.Size, device: torch.device) -> list[st
 
 
 def _unit(images: Tensor) -> Tensor:
-    """Images in [0, 1], which pythae's decoders and losses are made for."""
+    """Return images in [0, 1], the range that pythae's decoders and losses expect."""
     return (images + 1) / 2
 
 

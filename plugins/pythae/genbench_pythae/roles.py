@@ -1,4 +1,4 @@
-"""Which optimizers an autoencoder of pythae has, told by the losses that it returns, and one step of each."""
+"""Which optimisers a pythae autoencoder has, inferred from the losses that it returns, and one step of each."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.optim import Optimizer
 
 __all__ = ["optimizers", "step"]
 
-# pythae's names: a model that returns `encoder_loss` is trained by an optimizer of its encoder, and so on.
+# pythae's names: a model that returns `encoder_loss` is trained by an optimiser for its encoder, and so on.
 _ROLES = ("encoder", "decoder", "autoencoder", "discriminator")
 
 
 def optimizers(network: BaseAE, losses: Iterable[str], learning_rate: float, decay: float) -> dict[str, Optimizer]:
-    """Return an Adam for each role that `losses` names; one for the whole network where they name none.
+    """Return an Adam for each role that `losses` names, or one for the whole network if they name none.
 
-    What is neither the decoder's nor the discriminator's belongs to the first role. `decay` is that of the decoder's
-    weights, where it has an optimizer of its own.
+    Parameters of neither the decoder nor the discriminator belong to the first role. `decay` applies to the decoder's
+    weights, if the decoder has its own optimiser.
     """
     roles = [role for role in _ROLES if f"{role}_loss" in losses] or ["autoencoder"]
     owners = {id(p): role for role in roles[1:] for p in getattr(network, role).parameters()}
@@ -34,9 +34,9 @@ def optimizers(network: BaseAE, losses: Iterable[str], learning_rate: float, dec
 
 
 def step(output: Mapping[str, Tensor], optimizers: Mapping[str, Optimizer]) -> None:
-    """Step each optimizer on the gradient of its own loss with respect to its own parameters alone.
+    """Step each optimiser on the gradient of its own loss with respect to its own parameters only.
 
-    VAEGAN says at each step which of its networks are to rest.
+    VAEGAN reports at each step which of its networks are not updated.
     """
     active = {role: optimizer for role, optimizer in optimizers.items() if output.get(f"update_{role}", True)}
     for role, optimizer in active.items():

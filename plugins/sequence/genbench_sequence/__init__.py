@@ -1,1 +1,1 @@
-"""Sequence models for genbench, of texts: `rnn`, `transformer`, `seq2seq-vae` and `seqgan`."""
+"""Sequence models of texts for genbench: `rnn`, `transformer`, `seq2seq-vae` and `seqgan`."""

@@ -15,13 +15,13 @@ Reading = tuple[Tensor, Tensor, Tensor]  # hidden state and cell, (1, B, hidden)
 
 
 class Encoder(nn.Module):
-    """q(z | x): an LSTM over the text, and two linear heads on its state at the last symbol, the end included.
+    """q(z | x): an LSTM over the text, and two linear heads on its state at the last symbol, which may be the end.
 
     Args:
         symbols: V, the size of the vocabulary.
-        embedding: numbers that a symbol becomes.
+        embedding: size of a symbol's embedding.
         hidden: cells of the LSTM.
-        latent: how long a code is.
+        latent: length of a code.
     """
 
     def __init__(self, symbols: int, embedding: int, hidden: int, latent: int) -> None:
@@ -32,7 +32,7 @@ class Encoder(nn.Module):
         self.log_variance = nn.Linear(hidden, latent)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance for texts (B, L), (B, latent) each, at least float32 also under autocast."""
+        """Return mean and log-variance for texts (B, L), (B, latent) each, at least float32 even under autocast."""
         states = self.memory(self.embedding(tokens))[0]
         last = counted(tokens).sum(1) - 1
         state = states[torch.arange(len(tokens), device=tokens.device), last]
@@ -42,16 +42,16 @@ class Encoder(nn.Module):
 
 
 class ConditionalDecoder(Predictor[Reading]):
-    """p(x | z): an LSTM that starts from a function of the code, and is given the code beside each symbol.
+    """p(x | z): an LSTM that starts from a function of the code, and receives the code along with each symbol.
 
-    A dropped symbol is read as one that is not in the vocabulary, number V.
+    A dropped symbol is read as an extra one outside the vocabulary, number V.
 
     Args:
         symbols: V, the size of the vocabulary.
-        length: L, of a text.
-        embedding: numbers that a symbol becomes.
+        length: L, the length of a text.
+        embedding: size of a symbol's embedding.
         hidden: cells of the LSTM.
-        latent: how long a code is.
+        latent: length of a code.
     """
 
     def __init__(self, symbols: int, length: int, embedding: int, hidden: int, latent: int) -> None:
@@ -66,9 +66,9 @@ class ConditionalDecoder(Predictor[Reading]):
         """Return the logits of each token (B, L) from those before it and the codes (B, latent): (B, L, V).
 
         Args:
-            tokens: (B, L), of the texts.
+            tokens: (B, L), the texts.
             codes: (B, latent).
-            dropped: (B, L) bool, which of the symbols the decoder does not get to read; all are predicted.
+            dropped: (B, L) bool, the symbols hidden from the decoder; all are predicted.
         """
         inputs = inputs_of(tokens)
         if dropped is not None:
@@ -79,7 +79,7 @@ class ConditionalDecoder(Predictor[Reading]):
         return logits
 
     def begin(self, codes: Tensor) -> Reading:
-        """Return the state of texts of which nothing was read but the codes (B, latent)."""
+        """Return the state of texts of which only the codes (B, latent) have been read."""
         hidden = torch.tanh(self.first(codes))[None]
         return hidden, torch.zeros_like(hidden), codes
 

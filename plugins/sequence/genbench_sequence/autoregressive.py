@@ -1,4 +1,4 @@
-"""What `rnn` and `transformer` share: a network that predicts each symbol from those before it, and its hooks."""
+"""What `rnn` and `transformer` share: a network that predicts each symbol from those before it, and the hooks."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class LanguageModel(Predictor[State]):
     .. math:: p(x) = \prod_t p(x_t \mid x_1, \dots, x_{t-1})
 
     Args:
-        length: L, of a text.
+        length: L, the length of a text.
     """
 
     def __init__(self, length: int) -> None:
         super().__init__()
         self.length = length
         self.temperature = 1.0  # of `sample`
-        self.clip: float | None = None  # the largest norm of a gradient
+        self.clip: float | None = None  # maximum norm of a gradient
 
     @abstractmethod
     def forward(self, tokens: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class LanguageModel(Predictor[State]):
 
     @abstractmethod
     def begin(self, count: int, device: torch.device) -> State:
-        """Return the state of `count` texts of which nothing was read."""
+        """Return the state of `count` texts of which nothing has been read."""
 
 
 def assemble(
@@ -54,16 +54,16 @@ def assemble(
     warm_up: float,
     clip: float | None,
 ) -> Model:
-    """Return the model on `device`, with Adam and, where the budget is one of steps, a schedule over it."""
+    """Return the model on `device`, with Adam and, if the budget is in steps, a schedule over it."""
     network.temperature, network.clip = temperature, clip
     network.to(device)
-    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, where there is one
+    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, on devices that have one
     optimizer = torch.optim.Adam(network.parameters(), learning_rate, fused=fused)
     return Model(nn.ModuleDict({NAME: network}), {NAME: optimizer}, schedulers_of(NAME, optimizer, training, warm_up))
 
 
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
-    """Step Adam once on the mean of -log p(x) over the texts (B, L): "nll", nats a text."""
+    """Step Adam once on the mean of -log p(x) over the texts (B, L): "nll", nats per text."""
     network, optimizer = _network(model), model.optimizers[NAME]
     loss = -log_probabilities(network(batch), batch).mean()
     loss.backward()
@@ -85,7 +85,7 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 
 def log_likelihood(model: Model, batch: Tensor) -> Tensor:
-    """Return log p(x) of the texts (B, L) in nats, the end symbol included, (B,): exact, whatever the temperature."""
+    """Return log p(x) of the texts (B, L) in nats, including the end symbol, (B,): exact, whatever the temperature."""
     return log_probabilities(_network(model)(batch), batch)
 
 
@@ -93,6 +93,6 @@ def _network(model: Model) -> LanguageModel[Any]:
     return cast("LanguageModel[Any]", model.networks[NAME])
 
 
-# Not written above them, as `make mutants` plants no bugs in decorated functions.
+# Not used as decorators, because `make mutants` plants no bugs in decorated functions.
 hookimpl(train_step)
 hookimpl(log_likelihood)

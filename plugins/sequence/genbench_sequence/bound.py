@@ -12,7 +12,7 @@ __all__ = ["Objective", "kl_divergence", "log_weights"]
 
 
 class Objective(nn.Module):
-    r"""What the loss is made of; it has no weights.
+    r"""The terms of the loss; it has no weights.
 
     .. math:: L = \overline{E_{q(z|x)}[-\log p(x|z)]} + w(s) \sum_j \max(\lambda, \overline{KL_j(x)}), \quad
               w(s) = \min(1, s / S)
@@ -21,17 +21,17 @@ class Objective(nn.Module):
     it is the negative ELBO of D. P. Kingma, M. Welling (2014), "Auto-Encoding Variational Bayes", equation 10,
     https://arxiv.org/abs/1312.6114.
 
-    The rise of w, and word dropout, keep the decoder from learning to do without the code: S. R. Bowman et al. (2016),
+    The increase of w, and word dropout, keep the decoder from learning to ignore the code: S. R. Bowman et al. (2016),
     "Generating Sentences from a Continuous Space", section 3.1, https://arxiv.org/abs/1511.06349. Their w is a sigmoid
     of the step; here it is linear. Up to lambda, a number's divergence costs nothing: "free bits", D. P. Kingma et al.
     (2016), "Improving Variational Inference with Inverse Autoregressive Flow", equation 15,
     https://arxiv.org/abs/1606.04934.
 
     Args:
-        warm_up_steps: S, over which the weight rises; 0 for none.
+        warm_up_steps: S, the steps over which the weight increases; 0 for none.
         free_nats: lambda, at least 0.
-        word_dropout: probability that the decoder does not get to read a symbol.
-        importance_samples: codes a text that `log_likelihood` draws, at least 1.
+        word_dropout: probability that a symbol is hidden from the decoder.
+        importance_samples: codes per text that `log_likelihood` draws, at least 1.
         temperature: of the symbols that `sample` draws.
     """
 
@@ -46,7 +46,7 @@ class Objective(nn.Module):
         self.temperature = temperature
 
     def weight(self, step: int) -> float:
-        """Return w, what the divergence counts at a step.
+        """Return w, the weight of the divergence at a step.
 
         >>> [Objective(10, 0.0, 0.0, 1, 1.0).weight(step) for step in (0, 5, 10, 99)]
         [0.0, 0.5, 1.0, 1.0]
@@ -54,18 +54,18 @@ class Objective(nn.Module):
         return min(1.0, step / self.warm_up_steps) if self.warm_up_steps else 1.0
 
     def cost(self, divergences: Tensor, step: int) -> Tensor:
-        """Return what the divergences of the codes' numbers, (B, latent), add to the loss at a step: 0-d."""
+        """Return the contribution of the codes' divergences, (B, latent), to the loss at a step: 0-d."""
         return self.weight(step) * divergences.mean(0).clamp(min=self.free_nats).sum()
 
     def dropped(self, tokens: Tensor) -> Tensor | None:
-        """Draw which symbols of (B, L) the decoder does not get to read, from the global generator; None for none."""
+        """Draw which symbols of (B, L) are hidden from the decoder, from the global generator; None for none."""
         if self.word_dropout == 0:
             return None
         return torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    r"""Return KL(N(mean, exp(log_variance)) || N(0, 1)) in nats, of each number of the codes: (B, latent) as both are.
+    r"""Return KL(N(mean, exp(log_variance)) || N(0, 1)) in nats for each number of the codes: (B, latent), like both.
 
     .. math:: KL_j = \tfrac12 (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2)
 
@@ -77,17 +77,17 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 def log_weights(
     decoder: ConditionalDecoder, tokens: Tensor, mean: Tensor, log_variance: Tensor, noise: Tensor
 ) -> Tensor:
-    r"""Return log p(x | z) + log p(z) - log q(z | x) in nats for one code a text, z = mean + sigma noise: (B,).
+    r"""Return log p(x | z) + log p(z) - log q(z | x) in nats for one code per text, z = mean + sigma noise: (B,).
 
-    Its mean over standard normal noise is the ELBO, and the logarithm of the mean of its exponential over K draws the
-    tighter bound of Y. Burda, R. Grosse, R. Salakhutdinov (2016), "Importance Weighted Autoencoders", equation 8,
+    Its mean over standard normal noise is the ELBO, and the logarithm of the mean of its exponential over K draws is
+    the tighter bound of Y. Burda, R. Grosse, R. Salakhutdinov (2016), "Importance Weighted Autoencoders", equation 8,
     https://arxiv.org/abs/1509.00519.
 
     Args:
         decoder: p(x | z).
         tokens: (B, L), the texts.
-        mean: (B, latent), of q(z | x).
-        log_variance: (B, latent), of q(z | x).
+        mean: (B, latent), mean of q(z | x).
+        log_variance: (B, latent), log-variance of q(z | x).
         noise: (B, latent).
     """
     codes = mean + torch.exp(0.5 * log_variance) * noise

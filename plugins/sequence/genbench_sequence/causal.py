@@ -18,7 +18,7 @@ INITIAL_DEVIATION = 0.02
 
 @dataclass
 class Cache:
-    """The keys and values of what was read: (layers, B, heads, L, width / heads) each, of which `filled` are there."""
+    """The keys and values read so far: (layers, B, heads, L, width / heads) each, of which `filled` are present."""
 
     keys: Tensor
     values: Tensor
@@ -41,11 +41,11 @@ class Attention(nn.Module):
         self.outward = nn.Linear(width, width)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Let each place attend to itself and to those before it: (B, L, width) to the same."""
+        """Let each position attend to itself and to those before it: (B, L, width) to the same."""
         return self._merge(F.scaled_dot_product_attention(*self._split(features), is_causal=True))
 
     def advance(self, features: Tensor, keys: Tensor, values: Tensor, place: int) -> Tensor:
-        """Do so for one place (B, 1, width), whose key and value go into the cache (B, heads, L, width / heads)."""
+        """Do so for one position (B, 1, width), whose key and value go into the cache (B, heads, L, width / heads)."""
         query, keys[:, :, place : place + 1], values[:, :, place : place + 1] = self._split(features)
         return self._merge(F.scaled_dot_product_attention(query, keys[:, :, : place + 1], values[:, :, : place + 1]))
 
@@ -59,7 +59,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a network of each place by itself, each added to what it is given normalised (pre-norm).
+    """Attention and a position-wise network, each applied to its normalised input and added to it (pre-norm).
 
     R. Xiong et al. (2020), "On Layer Normalization in the Transformer Architecture", figure 1b.
     https://arxiv.org/abs/2002.04745
@@ -76,7 +76,7 @@ class Block(nn.Module):
         return self._through_network(features + self.attention(self.attention_norm(features)))
 
     def advance(self, features: Tensor, keys: Tensor, values: Tensor, place: int) -> Tensor:
-        """Return the features of one place (B, 1, width), from its own and the cache."""
+        """Return the features of one position (B, 1, width), from its own input and the cache."""
         attended = self.attention.advance(self.attention_norm(features), keys, values, place)
         return self._through_network(features + attended)
 
@@ -86,14 +86,14 @@ class Block(nn.Module):
 
 
 class Decoder(LanguageModel[Cache]):
-    """Embedding and learned places, blocks, a last normalisation, and a linear layer to logits.
+    """Embedding and learned positions, blocks, a final normalisation, and a linear layer to logits.
 
     Args:
         symbols: V, the size of the vocabulary.
-        length: L, of a text.
-        width: numbers a place, a multiple of `heads`.
-        layers: blocks.
-        heads: of each attention.
+        length: L, the length of a text.
+        width: numbers per position, a multiple of `heads`.
+        layers: number of blocks.
+        heads: number of heads in each attention.
     """
 
     def __init__(self, symbols: int, length: int, width: int, layers: int, heads: int) -> None:
@@ -119,7 +119,7 @@ class Decoder(LanguageModel[Cache]):
         return Cache(self.places.new_zeros(size, device=device), self.places.new_zeros(size, device=device))
 
     def advance(self, tokens: Tensor, state: Cache) -> tuple[Tensor, Cache]:
-        """Read a token of each text, (B,): the cache is filled by one place in place."""
+        """Read a token of each text, (B,): one more position of the cache is filled, in place."""
         features = (self.embedding(tokens) + self.places[state.filled])[:, None]
         for block, keys, values in zip(self.blocks, state.keys, state.values, strict=True):
             features = block.advance(features, keys, values, state.filled)  # type: ignore[operator]  # a Block's

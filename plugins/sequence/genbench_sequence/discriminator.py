@@ -1,4 +1,4 @@
-"""The discriminator of `seqgan`: convolutions over windows of symbols, of several widths side by side."""
+"""The discriminator of `seqgan`: parallel convolutions over windows of symbols, of several widths."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 __all__ = ["Discriminator"]
 
-WIDEST = 5  # symbols of a window
+WIDEST = 5  # symbols per window
 
 
 class Discriminator(nn.Module):
-    """Embedding, a convolution for each width of window, the largest value of each over the text, a highway, a logit.
+    """Embedding, a convolution per window width, the maximum of each over the text, a highway layer, a logit.
 
     Y. Kim (2014), "Convolutional Neural Networks for Sentence Classification", section 2,
     https://arxiv.org/abs/1408.5882; with the highway of L. Yu et al. (2017), "SeqGAN", appendix,
@@ -20,9 +20,9 @@ class Discriminator(nn.Module):
 
     Args:
         symbols: V, the size of the vocabulary.
-        length: L, of a text.
-        embedding: numbers that a symbol becomes.
-        filters: for each width of window, from 1 to 5 symbols, or to L where that is less.
+        length: L, the length of a text.
+        embedding: size of a symbol's embedding.
+        filters: per window width, from 1 to 5 symbols, or to L if that is less.
     """
 
     def __init__(self, symbols: int, length: int, embedding: int, filters: int) -> None:
@@ -36,9 +36,9 @@ class Discriminator(nn.Module):
         self.head = nn.Linear(features, 1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return the logit that each text (B, L) is one of the data, not drawn: (B,), at least float32.
+        """Return the logit that each text (B, L) comes from the data rather than the generator: (B,), at least float32.
 
-        What follows an end must be 0: it is looked at, since how long a text is tells something.
+        What follows an end must be 0: the network sees it, because the length of a text is informative.
         """
         symbols = self.embedding(tokens).transpose(1, 2)  # (B, embedding, L)
         features = torch.cat([F.relu(window(symbols)).amax(2) for window in self.windows], 1)

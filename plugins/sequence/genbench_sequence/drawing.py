@@ -1,4 +1,4 @@
-"""How texts are drawn from a model that predicts one symbol after the other."""
+"""How texts are drawn from a model that predicts one symbol at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = TypeVar("State")
 
 
 class Predictor(nn.Module, ABC, Generic[State]):
-    """A network that goes through texts symbol by symbol; its state holds what it has read of each."""
+    """A network that reads texts symbol by symbol; its state holds what it has read of each."""
 
     @abstractmethod
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -29,14 +29,14 @@ def generate(
 ) -> Tensor:
     """Draw texts symbol by symbol: (B, L) tokens, 0 from each end on.
 
-    All randomness is in `noise`, a row a text, so that a text does not depend on those drawn beside it.
+    All randomness is in `noise`, one row per text, so that a text does not depend on those drawn with it.
 
     Args:
         network: predicts the symbols.
-        state: of B texts of which nothing was read.
+        state: of B texts of which nothing has been read.
         noise: (B, L), uniform in [0, 1).
         temperature: see `draw`.
-        early: whether to stop where all texts have ended, which reads a value: no training step may wait for it.
+        early: whether to stop once all texts have ended, which reads a value: no training step may wait for that.
     """
     tokens = torch.full(noise.shape, END, dtype=torch.int64, device=noise.device)
     last, going = tokens[:, 0], torch.ones_like(tokens[:, 0], dtype=torch.bool)
@@ -54,7 +54,7 @@ def draw(logits: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
 
     .. math:: x = \min \Big\{ k : \sum_{j \le k} p_j > u \Big\}, \quad p_j \propto \exp(o_j / T)
 
-    For T towards 0 it is the likeliest symbol, whatever the noise; `GREEDY`, which is 0, takes that one.
+    As T approaches 0, this becomes the most likely symbol, whatever the noise; `GREEDY`, which is 0, selects it.
 
     Args:
         logits: (B, V).
@@ -67,7 +67,7 @@ def draw(logits: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
     if temperature == GREEDY:
         return logits.argmax(1)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    # Less the largest before it is divided, so that the smallest temperature makes no infinity of two equal signs.
+    # Subtract the maximum before dividing, so that even the smallest temperature does not give infinity minus infinity.
     masses = ((logits - logits.amax(1, keepdim=True)) / temperature).exp().cumsum(1)
     found = torch.searchsorted(masses, noise.to(masses)[:, None] * masses[:, -1:], right=True)
-    return found.squeeze(1).clamp_(max=logits.shape[1] - 1)  # rounding can take the noise to the whole mass
+    return found.squeeze(1).clamp_(max=logits.shape[1] - 1)  # rounding can push the noise up to the whole mass

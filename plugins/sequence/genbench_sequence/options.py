@@ -1,4 +1,4 @@
-"""Refuses values out of their domain, and what else models say of their options in one line."""
+"""Checks that option values are in their domain; errors are one line."""
 
 from __future__ import annotations
 

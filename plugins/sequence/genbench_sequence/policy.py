@@ -15,13 +15,14 @@ __all__ = ["baseline", "policy_loss", "rewards_of", "roll_out"]
 def roll_out(policy: Recurrent, noise: Tensor, count: int, rollouts: int) -> tuple[Tensor, Tensor]:
     r"""Draw texts, and complete each of their beginnings several times.
 
-    One pass over the places draws all: after each symbol the texts' states are copied, and the copies go on beside
-    those that are there already. The policy that completes is the one that draws, as in Yu et al. (2017), section 3.1.
+    One pass over the positions draws everything: after each symbol the texts' states are copied, and the copies
+    continue alongside the existing ones. The policy that completes is the one that draws, as in Yu et al. (2017),
+    section 3.1.
 
     Args:
-        policy: what the symbols are drawn from.
+        policy: the model that the symbols are drawn from.
         noise: (count (1 + rollouts (L - 1)), L), uniform in [0, 1).
-        count: B, how many texts.
+        count: B, the number of texts.
         rollouts: N, completions of each beginning.
 
     Returns:
@@ -48,7 +49,7 @@ def roll_out(policy: Recurrent, noise: Tensor, count: int, rollouts: int) -> tup
 
 
 def rewards_of(scores: Tensor, completion_scores: Tensor) -> Tensor:
-    r"""Return what each symbol is worth: the mean score of the completions of the text up to it, (B, L).
+    r"""Return the value of each symbol: the mean score of the completions of the text up to it, (B, L).
 
     .. math:: Q(x_{1:t}) = \frac1N \sum_n D(x^n), \; x^n \sim p(\cdot \mid x_{1:t}); \quad Q(x_{1:L}) = D(x)
 
@@ -56,17 +57,17 @@ def rewards_of(scores: Tensor, completion_scores: Tensor) -> Tensor:
     equation 4. https://arxiv.org/abs/1609.05473
 
     Args:
-        scores: (B,), of the texts.
+        scores: (B,), scores of the texts.
         completion_scores: (L - 1, N, B).
     """
     return torch.cat([completion_scores.mean(1), scores[None]]).T
 
 
 def baseline(scores: Tensor) -> Tensor:
-    """Return, for each text, the mean score of the others: (B,). It makes the gradient less noisy and not biased.
+    """Return, for each text, the mean score of the others: (B,). It reduces the gradient's variance without bias.
 
     R. J. Williams (1992), "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
-    section 4, https://doi.org/10.1007/BF00992696. A text that is alone is compared with 0.
+    section 4, https://doi.org/10.1007/BF00992696. A single text is compared with 0.
 
     >>> baseline(torch.tensor([1.0, 2.0, 6.0]))
     tensor([4.0000, 3.5000, 1.5000])
@@ -75,15 +76,15 @@ def baseline(scores: Tensor) -> Tensor:
 
 
 def policy_loss(logits: Tensor, texts: Tensor, advantages: Tensor) -> Tensor:
-    r"""Return a number whose gradient is REINFORCE's estimate of that of the negative expected reward, 0-d.
+    r"""Return a number whose gradient is REINFORCE's estimate of the gradient of the negative expected reward, 0-d.
 
     .. math:: L = -\frac1B \sum_b \sum_{t \le |x_b| + 1} A_{b,t} \log p(x_{b,t} \mid x_{b,<t})
 
     L. Yu et al. (2017), equation 8, https://arxiv.org/abs/1609.05473
 
     Args:
-        logits: (B, L, V) of the policy, for its own draws.
-        texts: (B, L), the draws; symbols after an end count nothing.
-        advantages: (B, L), without gradient: rewards less a baseline.
+        logits: (B, L, V), the policy's logits for its own draws.
+        texts: (B, L), the draws; symbols after an end do not count.
+        advantages: (B, L), without gradient: rewards minus a baseline.
     """
     return -(advantages * symbol_log_probabilities(logits, texts)).sum(1).mean()

@@ -19,10 +19,10 @@ class Recurrent(LanguageModel[State]):
 
     Args:
         symbols: V, the size of the vocabulary.
-        length: L, of a text.
-        embedding: numbers that a symbol becomes; the paper's one-hot inputs are the case without a bottleneck.
-        hidden: cells of a layer.
-        layers: on top of each other.
+        length: L, the length of a text.
+        embedding: size of a symbol's embedding; the paper's one-hot inputs are the case without a bottleneck.
+        hidden: cells per layer.
+        layers: number of stacked layers.
     """
 
     def __init__(self, symbols: int, length: int, embedding: int, hidden: int, layers: int) -> None:

@@ -39,19 +39,19 @@ def build(
     """Return a language model of texts (L,) over `data.levels` symbols.
 
     Args:
-        data: what the texts are.
-        training: how long the learning rate takes to fall.
-        device: where the model lives.
-        embedding: numbers that a symbol becomes.
-        hidden: cells of an LSTM layer.
-        layers: of the LSTM.
-        temperature: what `sample` divides the logits by.
+        data: describes the texts.
+        training: the steps over which the learning rate decays.
+        device: the model's device.
+        embedding: size of a symbol's embedding.
+        hidden: cells per LSTM layer.
+        layers: layers of the LSTM.
+        temperature: divides the logits in `sample`.
         learning_rate: Adam's, at the beginning.
-        clip: the largest norm of the gradient of the nats a text.
+        clip: maximum norm of the gradient of the nats per text.
 
     Raises:
-        Unsuitable: for anything but texts.
-        ValueError: for a value out of its domain, in one line.
+        Unsuitable: the data are not texts.
+        ValueError: a value is out of its domain; a one-line message.
     """
     require_texts(data)
     check_counts(embedding=embedding, hidden=hidden, layers=layers)

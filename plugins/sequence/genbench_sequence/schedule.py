@@ -14,7 +14,7 @@ __all__ = ["factor", "schedulers_of"]
 
 
 def factor(step: int, steps: int, warm_up: float) -> float:
-    r"""Return what the learning rate is multiplied by at a step: a linear rise, then half a cosine down to 0.
+    r"""Return the factor of the learning rate at a step: a linear rise, then a half-cosine down to 0.
 
     .. math:: f(s) = \min\Big(\frac{s + 1}{w S}, \tfrac12 + \tfrac12 \cos \frac{\pi \max(s - w S, 0)}{(1 - w) S}\Big)
 
@@ -22,8 +22,8 @@ def factor(step: int, steps: int, warm_up: float) -> float:
     restarts. https://arxiv.org/abs/1608.03983
 
     Args:
-        step: from 0 on; beyond the last it stays at 0.
-        steps: S, of the whole training.
+        step: counted from 0; beyond the last step the factor stays at 0.
+        steps: S, the number of steps in the whole training.
         warm_up: w, the share of the steps over which the rate rises, in [0, 1).
 
     >>> [round(factor(step, 10, 0.2), 3) for step in (0, 1, 2, 6, 10)]
@@ -36,7 +36,7 @@ def factor(step: int, steps: int, warm_up: float) -> float:
 
 
 def schedulers_of(name: str, optimizer: Optimizer, training: Training, warm_up: float) -> dict[str, LRScheduler]:
-    """Return the scheduler of an optimizer by its name; none where nobody knows how many steps there will be."""
+    """Return the scheduler of an optimiser by its name; none if the number of steps is unknown."""
     if training.steps is None:
         return {}
     return {name: LambdaLR(optimizer, partial(factor, steps=training.steps, warm_up=warm_up))}

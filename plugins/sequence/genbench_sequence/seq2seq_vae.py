@@ -24,7 +24,7 @@ from genbench_sequence.texts import log_probabilities, require_texts
 
 __all__ = ["build", "build_model", "encode", "log_likelihood", "reconstruct", "sample", "train_step"]
 
-CLIP = 5.0  # the largest norm of the gradient of the nats a text: Sutskever et al. (2014), section 3.4
+CLIP = 5.0  # maximum norm of the gradient of the nats per text: Sutskever et al. (2014), section 3.4
 
 
 @hookimpl
@@ -52,23 +52,23 @@ def build(
     """Return a VAE of texts (L,) over `data.levels` symbols.
 
     Args:
-        data: what the texts are.
-        training: how long the weight of the divergence takes to rise, and the learning rate to fall.
-        device: where the model lives.
+        data: describes the texts.
+        training: the steps over which the weight of the divergence increases and the learning rate decays.
+        device: the model's device.
         latent: numbers in a code.
-        embedding: numbers that a symbol becomes.
+        embedding: size of a symbol's embedding.
         hidden: cells of each LSTM.
-        warm_up: the share of the steps over which the weight of the divergence rises, in [0, 1].
-        warm_up_steps: over how many steps it rises where nobody knows how many there will be.
+        warm_up: the share of the steps over which the weight of the divergence increases, in [0, 1].
+        warm_up_steps: the number of steps over which it increases if the number of steps is unknown.
         free_nats: how large the divergence of a code's number may be, on average, at no cost.
-        word_dropout: probability that the decoder does not get to read a symbol, in training.
-        importance_samples: codes a text that `log_likelihood` draws.
-        temperature: what `sample` divides the logits by.
+        word_dropout: probability that a symbol is hidden from the decoder, in training.
+        importance_samples: codes per text that `log_likelihood` draws.
+        temperature: divides the logits in `sample`.
         learning_rate: Adam's, at the beginning.
 
     Raises:
-        Unsuitable: for anything but texts.
-        ValueError: for a value out of its domain, in one line.
+        Unsuitable: the data are not texts.
+        ValueError: a value is out of its domain; a one-line message.
     """
     require_texts(data)
     check_counts(latent=latent, embedding=embedding, hidden=hidden, importance_samples=importance_samples)
@@ -83,13 +83,13 @@ def build(
             "objective": Objective(rising, free_nats, word_dropout, importance_samples, temperature),
         }
     ).to(device)
-    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, where there is one
+    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, on devices that have one
     optimizer = torch.optim.Adam(networks.parameters(), learning_rate, fused=fused)
     return Model(networks, {"vae": optimizer}, schedulers_of("vae", optimizer, training, warm_up=0.0))
 
 
 def train_step(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
-    """Step Adam once on the loss of `Objective`; "loss", "reconstruction" and "kl" are nats a text."""
+    """Step Adam once on the loss of `Objective`; "loss", "reconstruction" and "kl" are nats per text."""
     objective, optimizer = _objective(model), model.optimizers["vae"]
     mean, log_variance = _encoder(model)(batch)
     codes = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
@@ -108,7 +108,7 @@ def train_step(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
 
 @hookimpl
 def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
-    """Draw codes from the prior N(0, I), and from p(x | z) a text each, at the model's temperature: (count, L)."""
+    """Draw codes from the prior N(0, I), then one text each from p(x | z), at the model's temperature: (count, L)."""
     decoder, device = _decoder(model), generator.device
     codes = torch.randn(count, decoder.latent, generator=generator, device=device)
     noise = torch.rand(count, decoder.length, generator=generator, device=device)
@@ -117,7 +117,7 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 @hookimpl
 def reconstruct(model: Model, batch: Tensor) -> Tensor:
-    """Decode the posterior means of the texts (B, L), the likeliest symbol at each place: same shape."""
+    """Decode the posterior means of the texts (B, L), the most likely symbol at each position: same shape."""
     decoder = _decoder(model)
     return generate(decoder, decoder.begin(encode(model, batch)), torch.zeros(batch.shape, device=batch.device), GREEDY)
 
@@ -130,13 +130,13 @@ def encode(model: Model, batch: Tensor) -> Tensor:
 
 
 def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a lower bound on log p(x) of each text (B, L) in nats, the end symbol included, (B,): see `log_weights`.
+    """Return a lower bound on log p(x) of each text (B, L) in nats, including the end symbol, (B,): see `log_weights`.
 
-    Nothing is dropped. A draw above 0 is cut: a log-probability is at most 0, so the bound stays one.
+    No dropout is used. A draw above 0 is clipped: a log-probability is at most 0, so the result is still a bound.
     """
     mean, log_variance = _encoder(model)(batch)
     draws = []
-    for _ in range(_objective(model).importance_samples):  # in turn, so that more draws take no more memory
+    for _ in range(_objective(model).importance_samples):  # one at a time, so that more draws take no more memory
         noise = torch.randn(mean.shape, generator=generator, device=generator.device, dtype=mean.dtype)
         draws.append(log_weights(_decoder(model), batch, mean, log_variance, noise))
     return (torch.stack(draws).logsumexp(0) - math.log(len(draws))).clamp_(max=0)
@@ -154,6 +154,6 @@ def _objective(model: Model) -> Objective:
     return cast(Objective, model.networks["objective"])
 
 
-# Not written above them, as `make mutants` plants no bugs in decorated functions.
+# Not used as decorators, because `make mutants` plants no bugs in decorated functions.
 hookimpl(train_step)
 hookimpl(log_likelihood)

@@ -1,4 +1,4 @@
-"""A GAN of texts: an LSTM trained by likelihood, then by the policy gradient of what a discriminator says of roll-outs.
+"""A GAN of texts: an LSTM trained by likelihood, then by policy gradient on a discriminator's scores of roll-outs.
 
 L. Yu, W. Zhang, J. Wang, Y. Yu (2017), "SeqGAN: Sequence Generative Adversarial Nets with Policy Gradient",
 https://arxiv.org/abs/1609.05473
@@ -23,8 +23,8 @@ from genbench_sequence.texts import log_probabilities, require_texts, without_re
 
 __all__ = ["build", "build_model", "log_likelihood", "sample", "train_step"]
 
-CLIP = 5.0  # the largest norm of the generator's gradients
-EVERY = 4  # steps of pre-training to one of the discriminator
+CLIP = 5.0  # maximum norm of the generator's gradients
+EVERY = 4  # steps of pre-training per step of the discriminator
 
 
 class Phases(nn.Module):
@@ -61,23 +61,23 @@ def build(
     """Return a SeqGAN of texts (L,) over `data.levels` symbols.
 
     Args:
-        data: what the texts are.
-        training: how many steps there are for both phases.
-        device: where the model lives.
-        embedding: numbers that a symbol becomes, in the generator and in the discriminator.
+        data: describes the texts.
+        training: the number of steps for both phases.
+        device: the model's device.
+        embedding: size of a symbol's embedding, in the generator and in the discriminator.
         hidden: cells of the generator's LSTM.
-        filters: of the discriminator, for each width of window.
+        filters: of the discriminator, per window width.
         pretraining: the share of the steps that trains the generator by likelihood, in [0, 1].
-        pretraining_steps: how many steps do so where nobody knows how many there will be.
+        pretraining_steps: the number of these steps if the total number of steps is unknown.
         rollouts: completions of each beginning of a text, for the reward of its last symbol.
-        temperature: what `sample` divides the logits by.
-        learning_rate: Adam's, of the generator in pre-training.
-        policy_learning_rate: Adam's, of the generator in the game.
-        discriminator_learning_rate: Adam's, of the discriminator.
+        temperature: divides the logits in `sample`.
+        learning_rate: Adam's, for the generator in pre-training.
+        policy_learning_rate: Adam's, for the generator in the game.
+        discriminator_learning_rate: Adam's, for the discriminator.
 
     Raises:
-        Unsuitable: for anything but texts.
-        ValueError: for a value out of its domain, in one line.
+        Unsuitable: the data are not texts.
+        ValueError: a value is out of its domain; a one-line message.
     """
     require_texts(data)
     check_counts(embedding=embedding, hidden=hidden, filters=filters, rollouts=rollouts)
@@ -91,7 +91,7 @@ def build(
     discriminator = Discriminator(data.levels, data.shape[0], embedding, filters)
     networks = nn.ModuleDict({"generator": generator, "discriminator": discriminator}).to(device)
     networks["phases"] = Phases(steps, rollouts)
-    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, where there is one
+    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, on devices that have one
     rates = {
         "generator": (generator, learning_rate),
         "policy": (generator, policy_learning_rate),
@@ -107,14 +107,14 @@ def train_step(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
     """Take a step of pre-training, or, once that is done, of the game.
 
     Returns:
-        "nll" in nats a text in pre-training, "policy" and the mean "reward" in the game; "discriminator" at every
-        fourth step of the one and at each of the other.
+        "nll" in nats per text in pre-training, "policy" and the mean "reward" in the game; "discriminator" at every
+        fourth step of pre-training and at each step of the game.
     """
     return _pretrain(model, batch, step) if step < _phases(model).pretraining_steps else _play(model, batch)
 
 
 def _pretrain(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
-    """Update the generator on its likelihood, and now and then the discriminator, so that it can tell something."""
+    """Update the generator on its likelihood, and sometimes the discriminator, so that it is useful from the start."""
     generator = _generator(model)
     loss = -log_probabilities(generator(batch), batch).mean()
     _update(model, "generator", generator, loss)
@@ -127,7 +127,7 @@ def _pretrain(model: Model, batch: Tensor, step: int) -> dict[str, Tensor]:
 
 
 def _play(model: Model, batch: Tensor) -> dict[str, Tensor]:
-    """Update the generator on what the discriminator says of its texts, then the discriminator on these."""
+    """Update the generator on the discriminator's scores of its texts, then the discriminator on these texts."""
     generator, rollouts = _generator(model), _phases(model).rollouts
     count, length = batch.shape
     with torch.no_grad():
@@ -148,7 +148,7 @@ def _judge(discriminator: Discriminator, texts: Tensor, completions: Tensor) -> 
 
 
 def _tell_apart(model: Model, batch: Tensor, texts: Tensor) -> Tensor:
-    """Step the discriminator once on the cross-entropy of telling the data from the draws, and return that."""
+    """Step the discriminator once on the cross-entropy of distinguishing the data from the draws, and return it."""
     discriminator = _discriminator(model)
     real, drawn = discriminator(torch.cat([without_rest(batch), texts])).chunk(2)
     loss = F.softplus(-real).mean() + F.softplus(drawn).mean()
@@ -174,7 +174,7 @@ def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
 
 
 def log_likelihood(model: Model, batch: Tensor) -> Tensor:
-    """Return log p(x) of the texts (B, L) under the generator in nats, the end symbol included, (B,): exact."""
+    """Return log p(x) of the texts (B, L) under the generator in nats, including the end symbol, (B,): exact."""
     return log_probabilities(_generator(model)(batch), batch)
 
 
@@ -190,6 +190,6 @@ def _phases(model: Model) -> Phases:
     return cast(Phases, model.networks["phases"])
 
 
-# Not written above them, as `make mutants` plants no bugs in decorated functions.
+# Not used as decorators, because `make mutants` plants no bugs in decorated functions.
 hookimpl(train_step)
 hookimpl(log_likelihood)

@@ -40,18 +40,18 @@ def build(
     """Return a language model of texts (L,) over `data.levels` symbols.
 
     Args:
-        data: what the texts are.
-        training: how long the learning rate takes to rise and to fall.
-        device: where the model lives.
-        width: numbers a place, a multiple of `heads`.
+        data: describes the texts.
+        training: the steps over which the learning rate rises and decays.
+        device: the model's device.
+        width: numbers per position, a multiple of `heads`.
         layers: blocks of attention and a network of four times the width.
-        heads: of each attention.
-        temperature: what `sample` divides the logits by.
+        heads: number of heads in each attention.
+        temperature: divides the logits in `sample`.
         learning_rate: Adam's, at its highest.
 
     Raises:
-        Unsuitable: for anything but texts.
-        ValueError: for a value out of its domain, in one line.
+        Unsuitable: the data are not texts.
+        ValueError: a value is out of its domain; a one-line message.
     """
     require_texts(data)
     check_counts(width=width, layers=layers, heads=heads)

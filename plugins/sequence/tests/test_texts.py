@@ -303,7 +303,7 @@ def test_gradients_are_clipped(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 @MODELS
 def test_other_kinds_are_unsuitable(name: str) -> None:
     for kind, shape in (("image", (1, 8, 8)), ("audio", (1, 64))):
-        with pytest.raises(Unsuitable, match=r"^takes texts alone$"):
+        with pytest.raises(Unsuitable, match=r"^takes texts only$"):
             _module(name).build_model(
                 data=Data(kind, torch.Size(shape), 64), training=Training(10, 8), options={}, device=CPU
             )

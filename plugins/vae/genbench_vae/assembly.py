@@ -1,4 +1,4 @@
-"""What both models share beside their hooks: the common options, the encoder's two heads and the `Model` they form."""
+"""What both models share besides their hooks: the common options, the encoder's two heads and the `Model` they form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Encoder", "Settings", "assemble", "check_positive", "refuse_texts"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The options that do not depend on the architecture, checked; the README's table says what each means."""
+    """The validated options that do not depend on the architecture; the README's table explains each."""
 
     latent: int
     beta: float
@@ -36,7 +36,7 @@ class Settings:
 
 
 def refuse_texts(data: Data) -> None:
-    """Raise `Unsuitable` for texts, whose tokens are symbols: nothing lies between two of them."""
+    """Raise `Unsuitable` for texts: their tokens are symbols, with nothing in between."""
     if data.kind == "text":
         raise Unsuitable("takes no texts: their tokens are symbols, and it returns real numbers")
 
@@ -49,12 +49,12 @@ def check_positive(**counts: int) -> None:
 
 
 class Encoder(nn.Module):
-    """q(z | x): a trunk from items to features, and two linear heads, for the mean and the log-variance.
+    """q(z | x): a trunk from items to features, and two linear heads for the mean and the log-variance.
 
     Args:
-        trunk: (B, *shape) to (B, features).
-        features: how many the trunk gives.
-        latent: how long a code is.
+        trunk: maps (B, *shape) to (B, features).
+        features: size of the trunk's output.
+        latent: length of a code.
     """
 
     def __init__(self, trunk: nn.Module, features: int, latent: int) -> None:
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         self.log_variance = nn.Linear(features, latent)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance, (B, latent) each, in float32 also where the layers run in less."""
+        """Return mean and log-variance, (B, latent) each, in float32 even if the layers run in lower precision."""
         features = self.trunk(images)
         return self.mean(features).float(), self.log_variance(features).float()
 
@@ -76,17 +76,17 @@ def assemble(
     """Return the model on `device`; `decoder` maps codes (B, latent) to items (B, *shape), unbounded.
 
     Args:
-        trunk: of the encoder.
-        features: how many it gives.
-        decoder: the way back.
+        trunk: the encoder's trunk.
+        features: size of the trunk's output.
+        decoder: maps codes back to items.
         settings: the options.
-        device: where the model lives.
-        levels: how many values an entry of an item can take.
+        device: the model's device.
+        levels: number of values that an entry of an item can take.
     """
     objective = Objective(LIKELIHOODS[settings.likelihood](levels), settings.beta, settings.importance_samples)
     networks = nn.ModuleDict(
         {"encoder": Encoder(trunk, features, settings.latent), "decoder": decoder, "objective": objective}
     ).to(device)
-    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, where there is one
+    fused = device.type in ("cpu", "cuda")  # one kernel updates all weights, on devices that have one
     optimizer = torch.optim.Adam(networks.parameters(), settings.learning_rate, fused=fused)
     return Model(networks, {"vae": optimizer}, capturable=True)

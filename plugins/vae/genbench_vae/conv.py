@@ -41,8 +41,8 @@ def build(
     """Return a VAE of images (C, H, W) or clips (C, T) of `levels` values, whose first stage has `channels` channels.
 
     Raises:
-        Unsuitable: for images with sides out of 8 to 128, or clips of fewer than 64 samples or more than 131,072.
-        ValueError: for a value out of its domain, in one line.
+        Unsuitable: the sides of an image are not in 8 to 128, or a clip has fewer than 64 or more than 131,072 samples.
+        ValueError: a value is out of its domain; a one-line message.
     """
     settings = Settings(latent, beta, likelihood, importance_samples, learning_rate)
     check_positive(channels=channels)

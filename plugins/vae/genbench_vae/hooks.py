@@ -1,4 +1,4 @@
-"""The hooks that both models share; each model's module imports them beside its own `build_model`."""
+"""The hooks that both models share; each model's module imports them in addition to its own `build_model`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["encode", "log_likelihood", "reconstruct", "sample", "train_step"]
 
 
 def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
-    """Step Adam once on the loss of `Objective`; "loss", "reconstruction" and "kl" are nats an item."""
+    """Step Adam once on the loss of `Objective`; "loss", "reconstruction" and "kl" are nats per item."""
     networks, optimizer = model.networks, model.optimizers["vae"]
     mean, log_variance = networks["encoder"](batch)
     codes = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
@@ -29,7 +29,7 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
 
 @hookimpl
 def sample(model: Model, count: int, generator: torch.Generator) -> Tensor:
-    """Decode codes drawn from the prior N(0, I): (count, *shape) in [-1, 1], without noise of the values."""
+    """Decode codes drawn from the prior N(0, I): (count, *shape) in [-1, 1], without the noise of p(x | z)."""
     return _decode(model, torch.randn(count, _encoder(model).latent, generator=generator, device=generator.device))
 
 
@@ -52,7 +52,7 @@ def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> T
     levels = ((batch + 1) * (objective.likelihood.greatest / 2)).round()
     mean, log_variance = _encoder(model)(batch)
     draws = []
-    for _ in range(objective.importance_samples):  # in turn, so that more draws take no more memory
+    for _ in range(objective.importance_samples):  # one at a time, so that more draws take no more memory
         noise = torch.randn(mean.shape, generator=generator, device=generator.device)
         draws.append(log_weights(objective.likelihood, model.networks["decoder"], levels, mean, log_variance, noise))
     return torch.stack(draws).logsumexp(0) - math.log(len(draws))
@@ -70,6 +70,6 @@ def _objective(model: Model) -> Objective:
     return cast(Objective, model.networks["objective"])
 
 
-# Not written above them, as `make mutants` plants no bugs in decorated functions.
+# Not used as decorators, because `make mutants` plants no bugs in decorated functions.
 hookimpl(train_step)
 hookimpl(log_likelihood)

@@ -1,9 +1,9 @@
 """The distribution of a value given the latent code: `LIKELIHOODS` names Bernoulli, Gaussian and discretised logistic.
 
-Each has two faces. `loss` is what training minimises, as its paper has it. `log_mass` is the probability of each of
-the values that a stored entry can take, 256 of an 8-bit pixel and 65,536 of a 16-bit sample of sound, which bits/dim
-needs: it sums to one over them, with nothing added to the data. Value k stands for the interval of half a step to each
-side of it; the first and the last take in the tails.
+Each has two methods. `loss` is the training objective, as in its paper. `log_mass`, which bits/dim needs, is the
+probability of each value that a stored entry can take, 256 for an 8-bit pixel and 65,536 for a 16-bit audio sample: it
+sums to one over them, with nothing added to the data. Value k covers the interval of half a step to each
+side of it; the first and the last value include the tails.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["LIKELIHOODS", "Bernoulli", "Gaussian", "Likelihood", "Logistic"]
 
 
 class Likelihood(nn.Module, ABC):
-    """Values that are independent given the decoder's output, which is one real number a value.
+    """Values that are independent given the decoder's output, which is one real number per value.
 
-    Shapes: output, images and levels are all (B, C, H, W), or (B, C, T) of clips; a decoder needs to know nothing
+    Shapes: output, images and levels are all (B, C, H, W), or (B, C, T) for clips; a decoder needs to know nothing
     about the likelihood.
 
     Args:
-        levels: how many values an entry can take; they lie evenly from -1 to 1.
+        levels: number of values that an entry can take, spaced evenly from -1 to 1.
     """
 
     def __init__(self, levels: int = 256) -> None:
@@ -35,7 +35,7 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def image(self, output: Tensor) -> Tensor:
-        """Return the image in [-1, 1] that stands for the distribution: its mean, or its median."""
+        """Return the image in [-1, 1] that represents the distribution: its mean, or its median."""
 
     @abstractmethod
     def loss(self, output: Tensor, images: Tensor) -> Tensor:
@@ -43,11 +43,11 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def log_mass(self, output: Tensor, levels: Tensor) -> Tensor:
-        """Return the log-probability in nats of the values `levels` (from 0 to `greatest`, as floats), one by one."""
+        """Return the log-probability in nats of each of the values `levels` (from 0 to `greatest`, as floats)."""
 
 
 class Bernoulli(Likelihood):
-    r"""Binary cross-entropy with grey levels as targets, the field's habit; measured as a continuous Bernoulli.
+    r"""Binary cross-entropy with grey levels as targets, as is customary; measured as a continuous Bernoulli.
 
     .. math:: L(x) = -\sum_i y_i \log \lambda_i + (1 - y_i) \log(1 - \lambda_i), \quad y = (x + 1) / 2,
               \; \lambda = \mathrm{sigmoid}(o)
@@ -55,9 +55,9 @@ class Bernoulli(Likelihood):
     The loss is D. P. Kingma, M. Welling (2014), "Auto-Encoding Variational Bayes", appendix C.1.
     https://arxiv.org/abs/1312.6114
 
-    For grey levels it is the logarithm of no distribution: it lacks the constant that makes the density of y integrate
-    to one. With that constant it is the continuous Bernoulli, whose density is proportional to exp(o y), and whose
-    integral over [k/n, (k+1)/n], with n levels, is
+    For grey levels it is not the logarithm of a distribution: it lacks the constant that makes the density of y
+    integrate to one. With that constant it is the continuous Bernoulli, whose density is proportional to exp(o y) and
+    whose integral over [k/n, (k+1)/n], with n levels, is
 
     .. math:: \log P(k) = o k / n + \log \frac{\exp(o / n) - 1}{\exp(o) - 1}.
 
@@ -75,7 +75,7 @@ class Bernoulli(Likelihood):
 
     def log_mass(self, output: Tensor, levels: Tensor) -> Tensor:
         # P(k; o) = P(n - 1 - k; -o), so only falling exponentials are needed, which cannot overflow. At o = 0 the
-        # quotient is 0 / 0; from 1e-6 on, float32 has it to the last digit.
+        # quotient is 0 / 0; from 1e-6 on, float32 represents it to the last digit.
         count = self.greatest + 1
         rate = output.abs().clamp_min(1e-6) / count
         steps = torch.where(output < 0, levels, self.greatest - levels)
@@ -88,11 +88,11 @@ class Gaussian(Likelihood):
     .. math:: L(x) = \frac{\|x - \tanh(o)\|^2}{2\sigma^2} + D \log \frac{\sigma \sqrt{2\pi}}{\mathrm{STEP}},
               \qquad P(k) = \Phi\Big(\frac{b_{k+1} - \tanh o}{\sigma}\Big) - \Phi\Big(\frac{b_k - \tanh o}{\sigma}\Big)
 
-    The loss is the density at the value times the width of its interval, so it is in nats of stored data too, nearly:
-    P(k) integrates the density over the interval. Sigma stays above half a step, where the two part.
+    The loss is the density at the value times the width of its interval, so it is approximately in nats of stored data:
+    P(k) integrates the density over the interval. Sigma stays above half a step, where the two diverge.
 
     O. Rybkin, K. Daniilidis, S. Levine (2021), "Simple and Effective VAE Training with Calibrated Decoders",
-    equations 2 and 3, and for the bound, which is a soft one, section 4. https://arxiv.org/abs/2006.13202
+    equations 2 and 3, and section 4 for the (soft) bound. https://arxiv.org/abs/2006.13202
     """
 
     def __init__(self, levels: int = 256) -> None:
@@ -115,7 +115,7 @@ class Gaussian(Likelihood):
         return 0.5 * squares * torch.exp(-2 * log_sigma) + images[0].numel() * per_pixel
 
     def log_mass(self, output: Tensor, levels: Tensor) -> Tensor:
-        if self.greatest > 255:  # an interval so narrow is lost between two numbers of float32
+        if self.greatest > 255:  # such a narrow interval falls between two float32 numbers
             output, levels = output.double(), levels.double()
         scale = torch.exp(-self.log_sigma())
         centre = levels * self.step - 1 - torch.tanh(output)
@@ -135,8 +135,8 @@ class Logistic(Likelihood):
     .. math:: P(k) = \mathrm{sigmoid}\Big(\frac{b_{k+1} - \mu}{s}\Big) - \mathrm{sigmoid}\Big(\frac{b_k - \mu}{s}\Big),
               \quad \mu = \tfrac32 \tanh(o), \; b_0 = -\infty, \; b_n = \infty
 
-    As the two outer values take in the tails, a location beyond -1 or 1 makes pure black or white near certain at no
-    cost to the scale; hence the range of the location, which is wider than the values'.
+    Because the two outer values include the tails, a location beyond -1 or 1 makes pure black or white nearly certain
+    at no cost to the scale; this is why the location has a wider range than the values.
 
     D. P. Kingma, T. Salimans, R. Jozefowicz, X. Chen, I. Sutskever, M. Welling (2016), "Improving Variational Inference
     with Inverse Autoregressive Flow", section 5.2; the outer values as in T. Salimans, A. Karpathy, X. Chen,
@@ -150,10 +150,10 @@ class Logistic(Likelihood):
         self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
     def image(self, output: Tensor) -> Tensor:
-        """Return the mean, of the logistic with its tails moved to -1 and 1: a soft cut of the location."""
+        """Return the mean of the logistic with its tails moved to -1 and 1: the location, softly clipped."""
         location, scale = self._location(output), self.log_scale.exp()
         below_one = F.softplus((location + 1) / scale) - F.softplus((location - 1) / scale)
-        return (below_one * scale - 1).clamp(-1, 1)  # rounding alone can leave the range
+        return (below_one * scale - 1).clamp(-1, 1)  # only rounding can leave the range
 
     def loss(self, output: Tensor, images: Tensor) -> Tensor:
         return -self._log_mass(output, images).flatten(1).sum(1)
@@ -165,7 +165,7 @@ class Logistic(Likelihood):
         return self.REACH * torch.tanh(output)
 
     def _log_mass(self, output: Tensor, images: Tensor) -> Tensor:
-        # sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)): three factors that keep their digits.
+        # sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)): three factors without cancellation.
         inverse = torch.exp(-self.log_scale)
         centre, half = (images - self._location(output)) * inverse, self.step / 2 * inverse
         below_upper, above_lower = F.logsigmoid(centre + half), F.logsigmoid(half - centre)

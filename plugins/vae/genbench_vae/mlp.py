@@ -39,10 +39,10 @@ def build(
     importance_samples: int = 1,
     learning_rate: float = 1e-3,
 ) -> Model:
-    """Return a VAE of items of any shape and `levels` values, with `layers` hidden layers of `hidden` units a side.
+    """Return a VAE of items of any shape and `levels` values, with `layers` hidden layers of `hidden` units per side.
 
     Raises:
-        ValueError: for a value out of its domain, in one line.
+        ValueError: a value is out of its domain; a one-line message.
     """
     settings = Settings(latent, beta, likelihood, importance_samples, learning_rate)
     check_positive(hidden=hidden, layers=layers)

@@ -1,4 +1,4 @@
-"""The convolutional stages of images and of clips: the same layers over two dimensions and over one."""
+"""The convolutional stages for images and clips: the same layers in two dimensions and in one."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Stages"]
 class Stages:
     """Stages that divide each side of an item by `stride`, rounding down, until its smallest is at most `coarsest`.
 
-    A kernel is as wide as the stride and twice the padding, so that odd sides lose no value either.
+    A kernel is as wide as the stride plus twice the padding, so that odd sides lose no value.
 
     Args:
-        noun: what the items are called.
-        convolution: the layer of a stage downwards.
-        transposed: that of a stage upwards.
+        noun: how errors describe the items.
+        convolution: the layer of a downward stage.
+        transposed: the layer of an upward stage.
         norm: the normalisation between two stages.
-        stride: of a stage.
-        padding: at both ends of a side.
-        shortest: the smallest side that is taken.
-        longest: the largest.
-        coarsest: the smallest side of the last stage, at most.
+        stride: the stride of a stage.
+        padding: the padding at both ends of a side.
+        shortest: the smallest side accepted.
+        longest: the largest side accepted.
+        coarsest: upper bound on the smallest side of the last stage.
     """
 
     noun: str
@@ -42,14 +42,14 @@ class Stages:
 
     @classmethod
     def of(cls, dimensions: int) -> Stages:
-        """Return those of images, which have two dimensions beside the channels, or of clips, which have one."""
+        """Return the stages for images, which have two dimensions besides the channels, or clips, which have one."""
         return IMAGES if dimensions == 2 else CLIPS
 
     def sizes(self, size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Return the sides of an item from its own to the coarsest stage's.
 
         Raises:
-            Unsuitable: for an item whose sides are out of range.
+            Unsuitable: the item's sides are out of range.
 
         >>> Stages.of(2).sizes((28, 28)), Stages.of(1).sizes((4000,))
         ([(28, 28), (14, 14), (7, 7), (3, 3)], [(4000,), (1000,), (250,), (62,), (15,)])
@@ -74,7 +74,7 @@ class Stages:
         """Return the mirror image of `down`, with a normalisation before each stage instead of after."""
         layers: list[nn.Module] = []
         for stage in reversed(range(len(sizes) - 1)):
-            odd = tuple(side % self.stride for side in sizes[stage])  # what dividing rounded away
+            odd = tuple(side % self.stride for side in sizes[stage])  # the remainder of the division
             inputs, outputs = widths[stage + 1], widths[stage]
             up = self.transposed(
                 inputs,
@@ -82,7 +82,7 @@ class Stages:
                 self._kernel,
                 stride=self.stride,
                 padding=self.padding,
-                output_padding=odd,  # type: ignore[arg-type]  # as long as there are dimensions
+                output_padding=odd,  # type: ignore[arg-type]  # one entry per dimension
             )
             layers += [*self._activation(inputs), up]
         return layers
@@ -92,7 +92,7 @@ class Stages:
         return self.stride + 2 * self.padding
 
     def _activation(self, width: int) -> list[nn.Module]:
-        # Without normalisation the decoder learned to ignore its code on MNIST, and never looked at it again.
+        # Without normalisation, the decoder learned to ignore its code on MNIST, and never recovered.
         return [self.norm(width), nn.SiLU()]
 
 

@@ -224,7 +224,7 @@ def test_conv_vae_refuses_other_sizes(shape: tuple[int, ...]) -> None:
 
 @MODELS
 def test_texts_do_not_suit(module: ModuleType) -> None:
-    with pytest.raises(Unsuitable, match=r"^takes (no texts: their tokens are symbols|images alone)"):
+    with pytest.raises(Unsuitable, match=r"^takes (no texts: their tokens are symbols|images only)"):
         module.build_model(data=Data("text", torch.Size((12,)), 64, levels=27), options={}, device=CPU)
 
 

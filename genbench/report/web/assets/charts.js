@@ -1,7 +1,7 @@
 "use strict";
-// Curves that can be read off: uPlot draws, and this adds what it shows at a point, seeds, controls, keys and a legend.
+// Interactive curves: uPlot draws; this file adds point labels, seeds, controls, keyboard access and a legend.
 const AT_FIRST = 7; // lines, as in the figure of report.md
-const MOST_THIN = 5; // seeds that are drawn one by one; of more a band from the least to the greatest
+const MOST_THIN = 5; // seeds drawn individually; more become a band from lowest to highest
 const PANELS = 12;
 const LOSS_COLOURS = ["#7B5EA7", "#8C6D31", "#1B9AAA", "#B5446E", "#6B8E23", "#A0522D", "#708090"];
 const WHERE = { step: "training steps", items: "training {noun}", elapsed_s: "training seconds", flops: "training FLOPs" };
@@ -15,7 +15,7 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// Black is a model's colour on paper; on a dark screen it is the colour of the text.
+// A model that is black on paper takes the text colour, so that it stays visible on a dark screen.
 const visibleColour = (given) => (given === "#000000" ? colour("--text") : given);
 
 // One line: the curve of each seed, and the mean of their k-th points.
@@ -78,7 +78,7 @@ function tick(value) {
   return size >= 1e4 || (value !== 0 && size < 1e-3) ? (size < 1 ? value.toExponential(0) : compact(value)) : String(+value.toPrecision(6));
 }
 
-// Draws and returns what to call to change or remove it.
+// Draws a chart; returns functions that change or remove it.
 function plot(host, given) {
   const note = el("div", { class: "note", hidden: true }), heard = el("p", { class: "heard", "aria-live": "polite" });
   const wrap = el("div", { class: "canvas", tabindex: "0", role: "group", "aria-label": described(given) }, note);
@@ -104,7 +104,7 @@ function plot(host, given) {
     plots.add(chart);
   }
 
-  // The controls' lines are part of the picture, so the axis has room for them.
+  // The controls' lines are part of the chart, so the axis leaves room for them.
   function ranged(_, low, high) {
     const held = given.levels.map(({ value }) => value).filter((value) => !given.logY || value > 0);
     const least = Math.min(low ?? Infinity, ...held), most = Math.max(high ?? -Infinity, ...held);
@@ -121,7 +121,7 @@ function plot(host, given) {
     ctx.setLineDash([5 * ratio, 4 * ratio]);
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "right";
-    let lowest = Infinity; // names that would lie on one another are pushed upwards
+    let lowest = Infinity; // names that would overlap are moved up
     for (const { name, value } of [...given.levels].sort((one, other) => one.value - other.value)) {
       if (given.logY && value <= 0) continue;
       const y = u.valToPos(value, "y", true);
@@ -216,11 +216,11 @@ function plot(host, given) {
   };
 }
 
-// What a chart shows, for those who do not see it: where each line begins, is best, and ends.
+// A chart's text alternative: the first, last, lowest and highest value of each line.
 function described({ label, lines, xLabel }) {
   const said = lines.filter(({ mean }) => mean.y.length).slice(0, 12).map(({ label: name, mean }) =>
-    `${name} from ${plain(mean.y[0])} to ${plain(mean.y.at(-1))}, least ${plain(Math.min(...mean.y))}, most ${plain(Math.max(...mean.y))}`);
-  return `${label} against ${xLabel}: ${said.join("; ") || "nothing was recorded"}. Arrow keys read the values, + and - zoom, 0 shows all.`;
+    `${name} from ${plain(mean.y[0])} to ${plain(mean.y.at(-1))}, minimum ${plain(Math.min(...mean.y))}, maximum ${plain(Math.max(...mean.y))}`);
+  return `${label} against ${xLabel}: ${said.join("; ") || "nothing was recorded"}. Arrow keys read the values, + and - zoom, 0 resets the view.`;
 }
 
 function axisTools(section, state, change) {
@@ -254,7 +254,7 @@ function tableBelow(figure, made) {
   figure.append(fold);
 }
 
-// Whether a number falls so far that on a linear axis all that matters lies on the floor.
+// Whether a number spans so wide a range that a linear axis would squeeze the interesting part against the bottom.
 function spreads(rows, { name }) {
   const values = rows.flatMap(({ seeds }) => seeds.flatMap(({ curve }) => curve?.numbers[name]?.[1] ?? [])).filter((value) => value !== null);
   const [least, most] = values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);

@@ -1,5 +1,5 @@
 "use strict";
-// What a table shows, in its order and without what is filtered out, as Markdown, LaTeX (booktabs) or CSV.
+// A table as shown, sorted and filtered, as Markdown, LaTeX (booktabs) or CSV.
 function shownCells(table) {
   whole(table);
   const rows = [table.tHead.rows[0], ...table.tBodies[0].rows].filter((row) => !row.hidden);
@@ -39,7 +39,7 @@ function asLatex(rows) {
   ].join("\n");
 }
 
-// A value and its ± are two columns: whoever takes CSV computes with it.
+// A value and its ± are two columns, because CSV is for further computation.
 function asCsv(rows) {
   const [head, ...body] = rows;
   const wide = head.map((_, place) => body.some((row) => row[place]?.shown.includes(" ± ")));
@@ -55,8 +55,8 @@ function asCsv(rows) {
   ].join("\n");
 }
 
-// What is selected may be copied by any page at once. The clipboard's own interface may be denied to a page from the disk, or
-// wait for ever for a permission that nobody is asked for, so it comes second.
+// Any page may copy its selection immediately. The Clipboard API may be denied to a page opened from disk, or wait
+// forever for a permission prompt that never appears, so it is only the fallback.
 async function copyText(text) {
   const focused = document.activeElement;
   const held = el("textarea", { "aria-hidden": "true", class: "held" });

@@ -1,5 +1,5 @@
 "use strict";
-// What every other script uses: the facts of the page, and elements made of text, never of markup.
+// Shared by all other scripts: the page's facts, and elements built from text, never from markup.
 const facts = JSON.parse(document.getElementById("facts").textContent);
 
 function el(tag, attributes = {}, ...children) {
@@ -36,7 +36,7 @@ function say(words) {
   say.timer = setTimeout(() => { status.textContent = ""; }, 6000);
 }
 
-// Four digits that count, as the tables of the report have them; grouped by thousands.
+// Four significant digits, as in the report's tables, with thousands separators.
 function plain(value) {
   if (value == null || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
@@ -44,7 +44,7 @@ function plain(value) {
   return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? Math.ceil(Math.log10(size + 1)) : 4 });
 }
 
-// A value with as many digits as its ±, of which two count, as in the tables of the report.
+// A value to the decimal place of its ±, which has two significant digits, as in the report's tables.
 function interval(value, half) {
   if (half === null || !(half > 0)) return plain(value) + (half === 0 ? " ± 0" : "");
   const places = 1 - Math.floor(Math.log10(+half.toPrecision(2)));
@@ -67,7 +67,7 @@ function dialog(title, body, onclose) {
   return made;
 }
 
-// Calls once, when the element comes near what is seen: a page of hundreds of models draws what is looked at.
+// Calls once, when the element comes close to the viewport: a page of hundreds of models draws only what is visible.
 const waiting = new Set();
 
 function whenSeen(element, call) {

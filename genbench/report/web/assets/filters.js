@@ -1,5 +1,5 @@
 "use strict";
-// One filter for the whole page: which models, which dataset, and whether what failed is shown.
+// One filter for the whole page: models, dataset, and whether to show failures.
 const filter = { words: [], dataset: "", failed: "all" };
 
 function matches(name) {
@@ -29,7 +29,7 @@ function applyFilter() {
   }
   for (const entry of document.querySelectorAll(".legend [data-m], .panel[data-m]")) entry.hidden = !matches(entry.dataset.m);
   const rows = [...document.querySelectorAll("main tbody tr[data-m]")];
-  say(`${rows.filter((row) => !row.hidden).length} of ${rows.length} rows are shown`);
+  say(`${rows.filter((row) => !row.hidden).length} of ${rows.length} rows shown`);
 }
 
 function filterBar() {
@@ -48,7 +48,7 @@ function filterBar() {
     el("label", {}, "Models ", words),
     names.length > 1 ? choice("Dataset", [["", "all"], ...names.map((name) => [name, name])], set("dataset")) : null,
     document.querySelector("tr[data-failed]")
-      ? choice("Failed", [["all", "shown"], ["only", "alone"], ["without", "hidden"]], set("failed")) : null,
+      ? choice("Failed", [["all", "shown"], ["only", "only"], ["without", "hidden"]], set("failed")) : null,
     status,
   );
 }

@@ -1,5 +1,5 @@
 "use strict";
-// A larger view of pictures, in whole multiples and without smoothing: a reader must see the pixels that the model drew.
+// Enlarges pictures by integer factors without smoothing: a reader must see the pixels that the model drew.
 function showLarger(pressed) {
   const every = [...pressed.closest(".gallery").querySelectorAll(".made:not([hidden]) button.larger")];
   let place = every.indexOf(pressed);

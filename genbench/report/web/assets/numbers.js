@@ -1,5 +1,5 @@
 "use strict";
-// A number on demand: its value with each seed, the error of one evaluation, its recipe and its curve.
+// Details of a number on demand: its value for each seed, the error of one evaluation, its recipe and its curve.
 function showNumber(cell) {
   const [place, row, column] = cell.dataset.n.split(",").map(Number);
   const section = facts.sections[place], held = section.rows[row], { name, axis, recipe } = section.columns[column];
@@ -24,7 +24,7 @@ function showNumber(cell) {
   const line = lineOf(held, "numbers", name, "items");
   if (line.seeds.length && line.mean.y.length > 1) {
     const host = el("div", { class: "plot" });
-    body.append(el("h3", {}, "Along the training"), host);
+    body.append(el("h3", {}, "Over training"), host);
     drawn = plot(host, {
       lines: [{ ...line, label: held.name, colour: held.colour ?? "#767676" }], levels: [], label: `${axis} of ${held.name}`,
       xLabel: `training ${section.noun}`, yLabel: axis, unit: section.noun, seeds: true, logY: spreads([held], { name }),

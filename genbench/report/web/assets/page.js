@@ -1,12 +1,12 @@
 "use strict";
-// What is done once, when the page is there.
+// Runs once, when the page has loaded.
 document.querySelectorAll(".table > table").forEach(equip);
 document.querySelector("main").prepend(filterBar());
 document.querySelectorAll("figure.chart").forEach((figure) => whenSeen(figure, () => {
   (figure.dataset.chart === "losses" ? lossCharts : qualityChart)(figure, facts.sections[figure.dataset.s]);
 }));
 
-// On paper all is light, whatever the screen is, and nothing waits to be looked at.
+// Print always uses the light theme, and draws everything that would otherwise wait until it is visible.
 addEventListener("beforeprint", () => {
   document.documentElement.classList.add("printed");
   for (const draw of waiting) draw();
@@ -15,7 +15,7 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => { document.documentElement.classList.remove("printed"); redrawAll(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redrawAll());
 
-// The page of a benchmark that runs is written again as records come; it is read again while nobody uses it.
+// The page of a running benchmark is rewritten as records arrive; it reloads while nobody is using it.
 const watched = document.querySelector(".watched");
 if (watched) {
   let used = 0;

@@ -1,10 +1,10 @@
 "use strict";
-// Tables that sort. Those of many rows are kept as texts until they are looked at.
+// Sortable tables. Large ones are kept as text until they are visible.
 const AT_ONCE = 1000;
 
 function whole(table) {
   if (!("rows" in table.dataset)) return;
-  // Each row was escaped when the page was written, as those that stand in it.
+  // Each row was escaped when the page was written, like the rows that are already in it.
   table.tBodies[0].innerHTML = facts.stored[table.dataset.rows].join("");
   delete table.dataset.rows;
   table.parentElement.querySelector(".more")?.remove();
@@ -28,7 +28,7 @@ function keyOf(cell) {
   return shown === "" || shown === "–" ? null : shown;
 }
 
-// What has no value stands last, whichever way a table is sorted.
+// Missing values come last in either sort order.
 function compared(one, other, sign) {
   if (one === null || other === null) return (one === null) - (other === null);
   if (typeof one !== typeof other) return typeof one === "number" ? -1 : 1;
