@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from genbench.execution.cell_lock import CellLock
 from genbench.observers.seen import curve_seen, end_seen, points_seen
@@ -20,7 +20,6 @@ __all__ = ["Teller"]
 
 MOST_WAITING = 1000  # messages with points; beginnings and ends of cells are always taken, a few a cell
 LOCKS = "observing"  # folder of the locks on what an observer is being told of a cell
-Returned = TypeVar("Returned")
 REMEDY = "the records are as they are without it, and the same command tells it what it lacks"
 
 
@@ -137,7 +136,8 @@ class Teller:
         try:
             while (message := self._next()) is not None:
                 what, act = message
-                self._moved(act())
+                act()
+                self._moved()
             if not self._stopped:
                 what = "end"
                 self._observer.end()
@@ -148,10 +148,9 @@ class Teller:
                 with contextlib.suppress(OSError):
                     each.lock.release()
 
-    def _moved(self, returned: Returned) -> Returned:
+    def _moved(self) -> None:
         """Note that the observer has returned from a call."""
         self._moved_at = self._clock()
-        return returned
 
     def _stop(self, text: str) -> None:
         with self._changed:
@@ -168,7 +167,8 @@ class Teller:
             if not lock.acquire():
                 return None
             try:
-                held = self._moved(self._observer.begin_cell(cell))
+                held = self._observer.begin_cell(cell)
+                self._moved()
                 if not isinstance(held, Held):
                     raise TypeError(f"returned {type(held).__name__}, expected a genbench.Held")
             except BaseException:
@@ -183,7 +183,8 @@ class Teller:
             return
         new = points_seen(rows, each.step)
         if new:
-            self._moved(self._observer.points(cell, new))
+            self._observer.points(cell, new)
+            self._moved()
             each.step = new[-1].step
 
     def _end_cell(self, cell: ObservedCell, record: Record) -> None:
@@ -193,7 +194,9 @@ class Teller:
         if not each.ended:
             left = curve_seen(record, each.step)
             if left:
-                self._moved(self._observer.points(cell, left))
-            self._moved(self._observer.end_cell(cell, end_seen(record, self._benchmark.directory)))
+                self._observer.points(cell, left)
+                self._moved()
+            self._observer.end_cell(cell, end_seen(record, self._benchmark.directory))
+            self._moved()
         del self._open[cell.key]
         each.lock.release()
