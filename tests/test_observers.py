@@ -168,7 +168,7 @@ def test_what_begin_cell_must_return(seen: ObservedBenchmark) -> None:
 
 def test_one_that_blocks_is_waited_for_a_bounded_time(seen: ObservedBenchmark) -> None:
     released = threading.Event()
-    teller = Teller("log", Log(act=lambda method: released.wait(60)), "id")
+    teller = Teller("log", Log(act=lambda method: released.wait(600)), "id")
     begin = time.monotonic()
     teller.begin(seen)
     for _ in range(1200):
@@ -176,7 +176,7 @@ def test_one_that_blocks_is_waited_for_a_bounded_time(seen: ObservedBenchmark) -
     teller.end_cell(CELL, record())
     assert len(teller._waiting) <= telling.MOST_WAITING + 3
     teller.finish(0.2, 5)
-    assert 0.2 <= time.monotonic() - begin < 5
+    assert 0.2 <= time.monotonic() - begin < 60  # it would block for ever
     late, stuck = teller.warnings()
     assert late.startswith("is slow")
     assert stuck.startswith("does not come to an end")
