@@ -12,7 +12,9 @@ BASELINE := benchmarks/baselines/digits.json
 # power from the others; docs/ci.md shows what such a gate detects.
 FAIL_ON := fd>10%,reconstruction_mse>5%,bits_per_dim>1%
 # Plugins that wrap third-party libraries: examples, in a separate environment, so that no test depends on these libraries.
-ADAPTERS := plugins/pythae plugins/diffusers
+ADAPTERS := plugins/pythae plugins/diffusers plugins/observers
+# Not trackio: version 0.43 requires a Pillow older than the pinned one.
+TRACKERS := [tensorboard,mlflow,wandb]
 ADAPTED := .venv-adapters
 BUILDING := .venv-dist
 
@@ -81,14 +83,14 @@ mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that n
 slurm: $(VENV)/.installed  ## Test a job array on a one-node Slurm, installed if it is missing (about 10 minutes).
 	$(BIN)/python benchmarks/slurm_trial.py
 
-adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae and diffusers separately, and run their tests and type checks.
+adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae, diffusers and trackers separately, and run their tests and type checks.
 	OMP_NUM_THREADS=1 $(ADAPTED)/bin/pytest $(ADAPTERS:=/tests)
 	MYPYPATH=$(subst $(eval) ,:,plugins/ae $(ADAPTERS)) $(ADAPTED)/bin/mypy $(foreach plugin,$(ADAPTERS),-p genbench_$(notdir $(plugin)))
 
 $(ADAPTED)/.installed: $(SOURCES) $(ADAPTERS:=/pyproject.toml)
 	test -x $(ADAPTED)/bin/python || $(PYTHON) -m venv $(ADAPTED)
 	$(ADAPTED)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[test]' -e plugins/ae $(ADAPTERS:%=-e %)
+		-e '.[test]' -e plugins/ae $(patsubst %,-e '%',$(subst observers,observers$(TRACKERS),$(ADAPTERS)))
 	@touch $@
 
 # The stamp is written last, so an interrupted installation is resumed; existing packages are not reinstalled

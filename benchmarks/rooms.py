@@ -39,6 +39,7 @@ ORDER = [
     "cell",
     "execution",
     "progress",
+    "observers",
     "report",
     "changes",
     "regression",

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from genbench.plugin.data import Training as Training
     from genbench.plugin.hookspecs import hookimpl as hookimpl
     from genbench.plugin.model import Model as Model
+    from genbench.plugin.observer import Held as Held
+    from genbench.plugin.observer import ObservedBenchmark as ObservedBenchmark
+    from genbench.plugin.observer import ObservedCell as ObservedCell
+    from genbench.plugin.observer import ObservedEnd as ObservedEnd
+    from genbench.plugin.observer import ObservedPoint as ObservedPoint
+    from genbench.plugin.observer import Observer as Observer
     from genbench.records.record import Record as Record
     from genbench.report import load_records as load_records
 
@@ -35,9 +41,15 @@ _HOMES = {
     "GenbenchError": "genbench.errors",
     "Data": "genbench.plugin.data",
     "Evidence": "genbench.metrics.evidence",
+    "Held": "genbench.plugin.observer",
     "Metric": "genbench.metrics.metric",
     "Model": "genbench.plugin.model",
     "NotMeasurable": "genbench.metrics.not_measurable",
+    "ObservedBenchmark": "genbench.plugin.observer",
+    "ObservedCell": "genbench.plugin.observer",
+    "ObservedEnd": "genbench.plugin.observer",
+    "ObservedPoint": "genbench.plugin.observer",
+    "Observer": "genbench.plugin.observer",
     "Record": "genbench.records.record",
     "Report": "genbench.api",
     "Splits": "genbench.datasets.splits",
@@ -55,9 +67,15 @@ __all__ = [
     "Data",
     "Evidence",
     "GenbenchError",
+    "Held",
     "Metric",
     "Model",
     "NotMeasurable",
+    "ObservedBenchmark",
+    "ObservedCell",
+    "ObservedEnd",
+    "ObservedPoint",
+    "Observer",
     "Record",
     "Report",
     "Splits",

@@ -17,6 +17,7 @@ from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
 from genbench.execution.benchmark import Listener, run_benchmark
 from genbench.execution.conditions import Conditions
 from genbench.machine.privacy import without_home
+from genbench.observers import observing
 from genbench.progress import listener_for
 from genbench.records.record import Record
 
@@ -38,6 +39,7 @@ def run(
     controls: Sequence[str] = tuple(CONTROLS),
     progress: bool | Callable[[str], object] = True,
     listener: Listener | None = None,
+    observe: Sequence[str] = (),
     **settings: Any,
 ) -> list[Record]:
     """Train each model on each dataset with each seed under one budget, and return the records.
@@ -54,6 +56,7 @@ def run(
         progress: True shows bars in a notebook's output or on a terminal, and lines on standard error elsewhere; False
             nothing; a function, such as `print` or `logging.info`, takes each line.
         listener: receives every event, in place of `progress`.
+        observe: trackers that are told how the benchmark goes on, as after `--observe`: `"tensorboard:dir=runs"`.
         settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`, and of
             `genbench.execution.conditions.Conditions`, such as `jobs=2` or `timeout=600`.
 
@@ -70,6 +73,7 @@ def run(
         "seeds": seeds,
         "budget": budget,
         "controls": list(controls),
+        "observe": [observe] if isinstance(observe, str) else list(observe),
         **{name: value for name, value in settings.items() if name not in CONDITIONS},
     }
     benchmark = make_benchmark(values)
@@ -78,8 +82,12 @@ def run(
     with settings_of_matplotlib(), without_cache() as warning:
         if warning is not None:
             warnings.warn(warning, stacklevel=2)
-        with contextlib.nullcontext(listener) if listener else listener_for(progress) as told:
-            records = run_benchmark(benchmark, directory, told, command_for(benchmark), conditions)
+        command = command_for(benchmark)
+        with (
+            contextlib.nullcontext(listener) if listener else listener_for(progress) as shown,
+            observing(benchmark, directory, shown, command, conditions.plugins_from) as told,
+        ):
+            records = run_benchmark(benchmark, directory, told, command, conditions)
         from genbench import report
 
         report.render_directory(directory)

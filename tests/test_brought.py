@@ -19,9 +19,13 @@ from genbench.contract.fault import Caution, Fault
 from genbench.records.record import cell_id, read_records
 
 HERE = Path(__file__).parent / "brought"
-FIXTURES = {"spectra": "spectra_images", "centroid": "centroid_gap", "lenet": "lenet_features"}
-BRINGS = {"spectra": "dataset", "centroid": "metric", "lenet": "extractor"}
-ARTICLES = {"extractor": "an"}
+FIXTURES = {
+    "spectra": "spectra_images",
+    "centroid": "centroid_gap",
+    "lenet": "lenet_features",
+    "json-lines": "json_lines_observer",
+}
+BRINGS = {"spectra": "dataset", "centroid": "metric", "lenet": "extractor", "json-lines": "observer"}
 SLOW = {"repeats_elsewhere"}  # starts a process; the fixtures are put under it
 SPECTRA = "spectra:size=8,count=64,held_out=32"
 ASKED = ("--budget", "2steps", "--batch-size", "16", "--seeds", "1", "--evaluations", "1", "--no-controls", "--quiet")
@@ -78,6 +82,7 @@ def test_the_options_of_a_dataset_are_shown(installed: Path, command: Command) -
         (SPECTRA, "dataset", {"known": "skipped", "image_size": "skipped"}),
         ("centroid-gap", "metric", {"near_best": "warning"}),  # noise has its centroid in the middle, as the data do
         ("lenet", "extractor", {}),
+        ("json-lines:dir=told", "observer", {}),
     ],
 )
 def test_they_pass_their_contracts(installed: Path, name: str, family: str, told: dict[str, str]) -> None:
@@ -98,7 +103,8 @@ def test_they_are_used_together_in_one_benchmark(installed: Path, command: Comma
         "+centroid-gap",
         *ASKED,
     )
-    allowed = ("--plugins-from", "file,spectra-images,centroid_gap,lenet-features")
+    asked += ("--observe", f"json-lines:dir={tmp_path}/told")
+    allowed = ("--plugins-from", "file,spectra-images,centroid_gap,lenet-features,json-lines-observer")
     command(*asked, *allowed, "--out", str(tmp_path), cwd=installed)
     (record,) = read_records(tmp_path)
 
@@ -116,11 +122,16 @@ def test_they_are_used_together_in_one_benchmark(installed: Path, command: Comma
     assert "extractor_plugin" not in recipe  # it reads images alone
     assert recipe["directions"] == {"centroid_gap": "lower", "centroid_spread": None}
 
+    (told,) = tmp_path.glob("told/*/*.jsonl")
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [line["step"] for line in lines if "step" in line] == [0, 1, 2]
+    assert lines[-1]["centroid_gap"] == record.numbers["centroid_gap"]
     page = (tmp_path / "report.md").read_text()
     assert "centroid gap ↓" in page
     assert "distance between the mean centroids of brightness of samples and of data" in page
     again = command(*asked, "--out", str(tmp_path), cwd=installed)
     assert [each.data for each in read_records(tmp_path)] == [record.data], again.stderr
+    assert len(told.read_text().splitlines()) == len(lines)
 
     def with_source(digest: str) -> str:
         plugin = {**cell["dataset"]["plugin"], "source_sha256": digest}
@@ -152,14 +163,18 @@ def test_what_is_not_allowed_or_not_there_is_one_line_before_anything_starts(
 @pytest.mark.parametrize(("folder", "module"), FIXTURES.items())
 def test_its_page_shows_it_as_it_is(folder: str, module: str) -> None:
     family = BRINGS[folder]
-    page = (HERE.parent.parent / "docs" / f"write-{ARTICLES.get(family, 'a')}-{family}.md").read_text()
+    (path,) = (HERE.parent.parent / "docs").glob(f"write-a*-{family}.md")
+    page = path.read_text()
     for name, language in ((f"{module}.py", "python"), ("pyproject.toml", "toml")):
         assert f"```{language} {name}\n{(HERE / folder / name).read_text()}```" in page
     suite = BroughtContract(module, family).suite
     assert [f"| `{check.name}` | {check.promise} |" in page for check in suite.checks] == [True] * len(suite.checks)
 
 
-@pytest.mark.parametrize(("start", "name"), [("dataset", "my-data"), ("metric", "my-metric"), ("extractor", "my-eyes")])
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [("dataset", "my-data"), ("metric", "my-metric"), ("extractor", "my-eyes"), ("observer", "my-tracker")],
+)
 def test_what_new_writes_passes_its_contract(
     start: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ from genbench.execution.cluster import admission, connection
 from genbench.records.record import read_records
 
 HERE = Path(__file__).parent
+JSON_LINES = Path(__file__).parent / "brought" / "json-lines" / "json_lines_observer.py"
 QUICK: dict[str, Any] = {"evaluations": 2, "samples": 60, "metrics": ["fd", "kid"], "seeds": 1, "controls": []}
 FLAGS = ["--evaluations", "2", "--samples", "60", "--metrics", "fd,kid", "--seeds", "1", "--no-controls"]
 FLAGS += ["--checkpoint-interval", "0.02"]
@@ -117,6 +118,7 @@ def lasting(out: Path) -> dict[str, Any]:
 
 def test_cells_on_a_cluster_leave_what_they_leave_here(cluster: Cluster, model: Path, tmp_path: Path) -> None:
     asked = {**QUICK, "seeds": 2, "controls": ["real"], "budget": "30steps"}
+    asked["observe"] = [f"{JSON_LINES}:dir={tmp_path}/told"]
     lines: list[str] = []
     genbench.run([str(model)], out=tmp_path / "here", **asked)
     records = genbench.run(
@@ -126,6 +128,11 @@ def test_cells_on_a_cluster_leave_what_they_leave_here(cluster: Cluster, model: 
     assert lasting(tmp_path / "there") == lasting(tmp_path / "here")
     assert (tmp_path / "there" / "logs" / f"{records[-1].id}.log").exists()
     assert any("4/4" in line for line in lines)
+    here, there = (
+        {path.name: path.read_text() for path in tmp_path.glob(f"told/{name}-*/*")} for name in ("here", "there")
+    )
+    assert len(here) == 4
+    assert here == there  # observers are told the same
     left = [path.name for path in (tmp_path / "there").iterdir()]
     assert sorted(left) == sorted(path.name for path in (tmp_path / "here").iterdir())
     wait_for(

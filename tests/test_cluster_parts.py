@@ -150,6 +150,7 @@ def test_of_progress_one_event_a_second_passes_and_of_what_is_said_all_but_a_flo
     assert [throttle.passes(progress, now) for now in (0.0, 0.4, 0.9, 1.1, 1.2)] == [True, False, False, True, False]
     said = [throttle.passes({"event": "notice"}, 0.001 * index) for index in range(200)]
     assert said == [True] * 50 + [False] * 150
+    assert all(throttle.passes({"event": "points"}, 0.001 * index) for index in range(200))  # none may be missing
 
 
 @pytest.fixture

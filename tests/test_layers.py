@@ -110,6 +110,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
         ("import genbench.records.record, genbench.records.baseline, genbench.kinds.nouns", ("torch", "genbench_")),
         ("import genbench.changes, genbench.cli.compare", ("torch", "genbench_")),
         ("import genbench.aggregate.ranking, genbench.cli.aggregate", ("torch", "pandas", "scipy.stats", "genbench_")),
+        ("import genbench.observers, genbench.api; genbench.Observer", ("torch", "pandas", "genbench_")),
         ("import genbench.datasets", ("torch", "numpy")),
         ("import genbench.metrics.table, genbench.evaluation.selection", ("torch", "numpy")),
         ("import genbench.sanity, genbench.sanity.candidates, genbench.sanity.tables", ("torch", "genbench_")),

@@ -49,7 +49,7 @@ def run(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
         payload: the `cell`, its `id`, its `description` (the cell in its record), the `distribution` of its plugin,
             the `directory` of the benchmark, the `command` that would run it again, `checkpoint_interval` in seconds or
             None, `grace`, the seconds that a request to end waits for a checkpoint, the number of `jobs` that run side
-            by side and the `slot` of this one among them.
+            by side, the `slot` of this one among them, and whether its curve is `observed` during training.
         emit: receives events: the stage, and progress within it.
     """
     cell = Cell.from_json(payload["cell"])
@@ -204,6 +204,7 @@ class _CellRun:
             self.events,
             self.payload["grace"],
             ranks=self.ranks,
+            observed=self.payload.get("observed", False),
         )
 
     def check_world(self, plugin: Plugin, before: dict[str, Any], seeded: str | None = None) -> None:

@@ -17,6 +17,7 @@ import torch
 from genbench import seeding
 from genbench.cell.ending import Ending
 from genbench.cell.events import Events
+from genbench.cell.points import Points
 from genbench.cell.ranks import Ranks
 from genbench.config import Cell, Target
 from genbench.datasets.dataset import Dataset
@@ -51,6 +52,7 @@ class CellTraining:
         grace_s: seconds that a request to end this process waits for a checkpoint.
         rank: of this process among those that train the cell.
         ranks: all of them, if there are several and this is the first.
+        observed: whether the points of the curve are reported during training.
     """
 
     cell: Cell
@@ -63,6 +65,7 @@ class CellTraining:
     grace_s: float = 10.0
     rank: int = 0
     ranks: Ranks | None = None
+    observed: bool = False
 
     def steps(self, flops: Flops) -> int | None:
         """Return the budget in steps; None for a budget in seconds."""
@@ -128,6 +131,8 @@ class CellTraining:
         )
         ranks, before = self.ranks, self.before(model)
         ending = Ending(self.grace_s)
+        points = Points(self.events, self.observed)
+        enough = self.targets_are_met if settings.stop_at_target else None
 
         def evaluated(progress: Progress) -> dict[str, float]:
             self.events.stage("evaluating")
@@ -137,16 +142,18 @@ class CellTraining:
 
         def after_window(progress: Progress) -> None:
             self.events(_progress_event(progress, schedule))
+            points.made(progress.rows, lambda: _is_over(progress, schedule, enough))
             if autosave.is_due() or ending.asked:
                 autosave.save(progress.to_json())
             if ending.asked:
+                points.tell()
                 self.events.notice(f"stops as requested, after step {progress.step:,}")
                 ending.end()
             ending.window_ended()
 
         self.events.stage("training")
         told = double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext()
-        with told, ending:
+        with told, ending, points.told_whatever_happens():
             loop.train(
                 self.plugin,
                 model,
@@ -159,7 +166,7 @@ class CellTraining:
                 step=ranks.lockstep.step if ranks else self.replayed_step(model),
                 evaluate=evaluated,
                 after_window=after_window,
-                enough=self.targets_are_met if settings.stop_at_target else None,
+                enough=enough,
                 together=ranks,
             )
         if schedule.window(progress):
@@ -246,6 +253,11 @@ class CellTraining:
         return loop.Batches(
             self.dataset.train, settings.batch_size, self.cell.seed, self.device, self.rank, settings.ranks
         )
+
+
+def _is_over(progress: Progress, schedule: Schedule, enough: Callable[[Progress], bool] | None) -> bool:
+    """Whether no window follows, as the loop decides it."""
+    return not schedule.window(progress) or (enough is not None and enough(progress))
 
 
 def _progress_event(progress: Progress, schedule: Schedule) -> dict[str, Any]:

@@ -32,11 +32,12 @@ def plugin() -> None:
       genbench plugin new my-vae --family vae && pip install -e my-vae
       genbench plugin check my-vae
       genbench plugin check my-data --family dataset
+      genbench plugin check my-tracker --family observer
       genbench plugin check ./my_model.py
     """
 
 
-@plugin.command(short_help="Write an installable plugin that works: a model, dataset, extractor or metric.")
+@plugin.command(short_help="Write an installable plugin that works, of any family.")
 @click.argument("name")
 @click.option("--family", type=click.Choice(FAMILIES), default="vae", show_default=True, help="What to start from.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.  [default: NAME]")

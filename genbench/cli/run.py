@@ -102,6 +102,12 @@ OF_TRAINING = (
     help="Run cells on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT or scheduler.json.",
 )
 @click.option("--shared", metavar="DIR", help="With --cluster: checkpoints go where every worker sees them.")
+@click.option(
+    "--observe",
+    multiple=True,
+    metavar="OBSERVER[:OPT=VALUE,...]",
+    help="A tracker that is told how the run goes on, as tensorboard:dir=runs; repeatable.",
+)
 @click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **flags: Any) -> None:
@@ -127,6 +133,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
       genbench run -m ./a/model.py:label=before -m ./b/model.py:width=64,label=after
       genbench run -m vae -m dcgan --target 'fd<20,fd_ratio<3' --evaluations 20
       genbench run --jobs 4 --timeout 3600 --memory-limit 8GB --plugins-from genbench-gan,genbench-vae
+      genbench run -m vae -d digits --observe tensorboard:dir=runs
       genbench run -m dcgan -m vae --seeds 5 --cluster tcp://127.0.0.1:8786 --shared /shared/run
     """
     go_on_without_cache()  # first, as importing matplotlib makes it look for its own folder
@@ -134,6 +141,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
     from genbench.cli.summary import print_summary
     from genbench.cli.timing import print_timing
     from genbench.execution.benchmark import run_benchmark
+    from genbench.observers import observing
     from genbench.progress import listener_for
 
     _refuse_pairs(flags)
@@ -142,8 +150,12 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
     wanted = _benchmark(benchmark, flags, conditions)
     _refuse_unused(wanted, given)
     directory = out or (Path("reports") / benchmark.stem if benchmark else api.default_directory(wanted))
-    with listener_for(not quiet) as listener:
-        records = run_benchmark(wanted, directory, listener, api.command_for(wanted), conditions)
+    command = api.command_for(wanted)
+    with (
+        listener_for(not quiet) as shown,
+        observing(wanted, directory, shown, command, conditions.plugins_from) as listener,
+    ):
+        records = run_benchmark(wanted, directory, listener, command, conditions)
     page = report.render_directory(directory, say=lambda line: click.echo(line, err=True))
     if not quiet:
         print_summary(records, page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from genbench.config.benchmark import CONTROL_KINDS, CONTROLS, Benchmark, Cell
 from genbench.config.budget import Budget
 from genbench.config.model_spec import ModelSpec
+from genbench.config.observer_spec import ObserverSpec
 from genbench.config.reading import make_benchmark, read_benchmark
 from genbench.config.settings import Settings
 from genbench.config.target import Target
@@ -16,6 +17,7 @@ __all__ = [
     "Budget",
     "Cell",
     "ModelSpec",
+    "ObserverSpec",
     "Settings",
     "Target",
     "make_benchmark",

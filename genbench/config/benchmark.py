@@ -8,6 +8,7 @@ from typing import Any
 
 from genbench.config.budget import Budget
 from genbench.config.model_spec import ModelSpec
+from genbench.config.observer_spec import ObserverSpec
 from genbench.config.settings import Settings
 from genbench.errors import InputError, nearest, quoted
 
@@ -91,6 +92,7 @@ class Benchmark:
     seeds: tuple[int, ...] = (0, 1, 2)
     controls: tuple[str, ...] = tuple(CONTROLS)
     settings: Settings = field(default_factory=Settings)
+    observe: tuple[ObserverSpec, ...] = ()  # who is told; no part of what a cell is
 
     def __post_init__(self) -> None:
         if not self.seeds:
@@ -106,6 +108,8 @@ class Benchmark:
                 f"{len(self.models)} models and {len(self.controls)} controls × {len(self.datasets)} datasets × "
                 f"{len(self.seeds):,} seeds are {count:,} cells, and at most {MOST_CELLS:,} can be run as one benchmark"
             )
+        if len(set(map(str, self.observe))) < len(self.observe):
+            raise InputError(f"observers {', '.join(map(str, self.observe))}: one is named twice; leave it out")
         alike: dict[str, list[ModelSpec]] = {}
         for model in self.models:
             alike.setdefault(model.label, []).append(model)

@@ -6,14 +6,14 @@ import ast
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genbench.errors import InputError, quoted
 
-__all__ = ["LABEL", "ModelSpec", "option_value"]
+__all__ = ["LABEL", "ModelSpec", "OptionValue", "option_fault", "option_value", "written_options"]
 
 OptionValue = bool | int | float | str | None
 LABEL = "label"  # among the options as they are written: what the model is called, and none that its builder gets
@@ -48,7 +48,7 @@ class ModelSpec:
             )
         for key, value in self.options.items():
             named = isinstance(key, str) and key.isidentifier()
-            fault = _fault(value) if named else "its name is no identifier"
+            fault = option_fault(value) if named else "its name is no identifier"
             if fault:
                 raise InputError(f"model {quoted(self.name)}: option {quoted(key)} cannot be used: {fault}")
 
@@ -64,14 +64,7 @@ class ModelSpec:
             head, tail = text, ""
         if not head.strip() or "=" in head:
             raise InputError(f"model {quoted(text)} cannot be read; write for example vae or vae:beta=4,latent=16")
-        options: dict[str, OptionValue] = {}
-        for part in filter(None, (part.strip() for part in tail.split(","))):
-            key, equals, value = part.partition("=")
-            if not equals or not key.strip().isidentifier():
-                raise InputError(f"model {quoted(text)}: option {quoted(part)} is not of the form name=value")
-            if key.strip() in options:
-                raise InputError(f"model {quoted(text)}: option {quoted(key.strip())} is given twice")
-            options[key.strip()] = value.strip() if key.strip() == LABEL else option_value(value.strip())
+        options = written_options(f"model {quoted(text)}", tail, frozenset({LABEL}))
         if options.get(LABEL) == "":
             raise InputError(f"model {quoted(text)}: its label is empty; write for example {LABEL}=strong")
         return cls.of(head.strip(), options)
@@ -100,6 +93,28 @@ class ModelSpec:
         return f"{name}:{options}" if options else name
 
 
+def written_options(who: str, text: str, as_text: Collection[str] = ()) -> dict[str, OptionValue]:
+    """Read `beta=4,name='a b'`, as options stand behind the name of what takes them.
+
+    Args:
+        who: begins the line of an error.
+        text: the options.
+        as_text: those whose value is taken as it is written.
+
+    Raises:
+        InputError: a part that is not of the form name=value, or one that is given twice.
+    """
+    options: dict[str, OptionValue] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = (each.strip() for each in part.partition("="))
+        if not equals or not key.isidentifier():
+            raise InputError(f"{who}: option {quoted(part)} is not of the form name=value")
+        if key in options:
+            raise InputError(f"{who}: option {quoted(key)} is given twice")
+        options[key] = value if key in as_text else option_value(value)
+    return options
+
+
 def option_value(text: str) -> OptionValue:
     """Read a literal (`4`, `0.5`, `true`, `None`, `'text'`), or take the text as it is."""
     if text.lower() in ("true", "false"):
@@ -115,7 +130,7 @@ def option_value(text: str) -> OptionValue:
     return value if value is None or isinstance(value, bool | int | float | str) else text
 
 
-def _fault(value: object) -> str | None:
+def option_fault(value: object) -> str | None:
     """Say what is wrong with an option's value, if anything."""
     if isinstance(value, str) and not value.isprintable():  # it names rows, files and records
         return f"{quoted(value)} holds characters that cannot be shown"

@@ -12,6 +12,7 @@ from typing import Any
 from genbench.config.benchmark import MOST_CELLS, Benchmark
 from genbench.config.budget import Budget
 from genbench.config.model_spec import LARGEST_WHOLE, ModelSpec
+from genbench.config.observer_spec import ObserverSpec
 from genbench.config.settings import Settings
 from genbench.config.target import Target
 from genbench.errors import InputError, nearest, quoted
@@ -48,6 +49,8 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
     for key in ("datasets", "controls"):
         if key in values:
             own[key] = tuple(_texts(values[key], key))
+    if "observe" in values:
+        own["observe"] = tuple(map(ObserverSpec.of, _listed(values["observe"], "observe")))
     if "seeds" in values:
         own["seeds"] = _seeds(values["seeds"])
     settings = {key: value for key, value in values.items() if key in {field.name for field in fields(Settings)}}
@@ -70,7 +73,7 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
 
 def _known_keys() -> list[str]:
     """Return the keys that a benchmark file may have."""
-    return ["models", "datasets", "seeds", "controls", *(field.name for field in fields(Settings))]
+    return ["models", "datasets", "seeds", "controls", "observe", *(field.name for field in fields(Settings))]
 
 
 def read_benchmark(path: Path) -> dict[str, Any]:

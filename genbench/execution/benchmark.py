@@ -87,7 +87,7 @@ def run_benchmark(
         with contextlib.ExitStack() as locks, executor_for(conditions, tell) as executor:
             planned = plan(benchmark, found, executor, listener, conditions.limits, conditions.plugins_from)
             ids = [each.id for each in planned]
-            runner = _Runner(executor, planned, directory, listener, command, conditions)
+            runner = _Runner(executor, planned, directory, listener, command, conditions, bool(benchmark.observe))
             locks.callback(runner.let_go)
             described = ((each.id, each.description) for each in planned)
             write_plan(directory, described, benchmark.settings.target)  # for the report of a partial run
@@ -155,7 +155,9 @@ class _Runner:
         listener: Listener,
         command: str,
         conditions: Conditions,
+        observed: bool,
     ) -> None:
+        self.observed = observed
         self.executor = executor
         self.directory = directory
         self.listener = listener
@@ -288,6 +290,7 @@ class _Runner:
             "plugins_from": self.conditions.plugins_from,
             "checkpoint_interval": self.conditions.checkpoint_interval,
             "grace": self.conditions.grace,
+            "observed": self.observed,
         }
 
     def _end(self, place: _Place, outcome: Outcome) -> None:

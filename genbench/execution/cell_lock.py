@@ -16,8 +16,8 @@ class CellLock:
     has ended as well.
     """
 
-    def __init__(self, directory: Path, cell_id: str) -> None:
-        self._path = directory / "locks" / cell_id
+    def __init__(self, directory: Path, cell_id: str, folder: str = "locks") -> None:
+        self._path = directory / folder / cell_id
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:

@@ -54,11 +54,34 @@ def _are_losses(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(name, str) and _is_number(loss) for name, loss in value.items())
 
 
+def _is_step(value: object) -> bool:
+    return value == -1 or _is_count(value)
+
+
+def _are_points(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_point, value))
+
+
+def _is_point(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == _POINT.keys()
+        and all(check(value[name]) for name, check in _POINT.items())
+    )
+
+
 def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
 Check = Callable[[object], bool]
+_POINT: dict[str, Check] = {
+    "step": _is_count,
+    "items": _is_count,
+    "elapsed_s": _is_number,
+    "losses": _are_losses,
+    "numbers": _are_losses,
+}
 _REQUIRED: dict[str, dict[str, Check]] = {  # of each kind of event
     "result": {"value": _is_object},
     "error": {"kind": _is_kind, "type": _is_line, "reason": _is_line, "traceback": _is_text},
@@ -66,6 +89,7 @@ _REQUIRED: dict[str, dict[str, Check]] = {  # of each kind of event
     "progress": {"stage": _is_line, "done": _is_count, "total": _is_count},
     "metric": {"name": _is_line, "done": _is_count, "total": _is_count},
     "notice": {"text": _is_line},
+    "points": {"points": _are_points, "after": _is_step},
 }
 _OPTIONAL: dict[str, dict[str, Check]] = {"progress": {"losses": _are_losses, "items_per_s": _is_number}}
 

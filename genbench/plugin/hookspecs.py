@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import genbench  # what other families bring is of types that stand below this file: they are told by public names
     from genbench.plugin.data import Data, Training
     from genbench.plugin.model import Model
+    from genbench.plugin.observer import Observer
 
 __all__ = ["PROJECT", "REQUIRED_HOOKS", "hookimpl"]
 
@@ -198,11 +199,13 @@ def define_metric() -> genbench.Metric:
 
 
 @hookspec(firstresult=True)
-def build_observer(options: dict[str, Any]) -> object:
-    """Return an observer: it is told how a benchmark goes on, and changes nothing.
+def build_observer(options: dict[str, Any]) -> Observer:
+    """Return an observer: it is told how a benchmark goes on, and changes nothing (see `genbench.Observer`).
 
-    Called in the process that shows progress, once a run, with what the user gave with `--observe name:option=value`.
-    That process does not import torch, and an observer should not either.
+    Called once a run, in the process that shows progress, before anything is trained. `options` are what the user gave
+    with `--observe name:option=value`; pass them on as keyword arguments of your own builder, annotated and with
+    defaults. Raise `genbench.GenbenchError("... is not installed: pip install ...")` where what it needs is missing.
+    Import large libraries in `Observer.begin`, which runs in a thread of its own.
 
         @hookimpl
         def build_observer(options):

@@ -14,9 +14,8 @@ from typing import Any
 import pluggy
 
 from genbench.errors import PluginError
-from genbench.machine.torchvision_import import declare_missing_operators
 from genbench.plugin import hookspecs
-from genbench.plugin.families import FAMILIES, MODEL, Family
+from genbench.plugin.families import FAMILIES, MODEL, OBSERVER, Family
 from genbench.plugin.finding import Found
 from genbench.plugin.visible import wording
 
@@ -82,7 +81,10 @@ def hook_names(family: Family = MODEL) -> list[str]:
 
 def load(found: Found) -> Plugin:
     """Import the plugin and verify it; raise `PluginError` in one line for whatever its import raises."""
-    declare_missing_operators()  # a plugin, or a library that it wraps, may import torchvision by itself
+    if found.family is not OBSERVER:  # which is loaded in the process that shows progress, without torch
+        from genbench.machine.torchvision_import import declare_missing_operators
+
+        declare_missing_operators()  # a plugin, or a library that it wraps, may import torchvision by itself
     try:
         if found.file is not None:
             implementation: object = _import_file(found.file)

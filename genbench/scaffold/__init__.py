@@ -10,4 +10,4 @@ __all__ = ["FAMILIES", "MODELS"]
 
 # Here and not read from the folder, since the command line shows them in its help.
 MODELS = ("ae", "gan", "vae")
-FAMILIES = (*MODELS, "dataset", "extractor", "metric")
+FAMILIES = (*MODELS, "dataset", "extractor", "metric", "observer")

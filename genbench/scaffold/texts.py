@@ -69,6 +69,9 @@ genbench doctor""",
     "metric": """\
 genbench run -m vae -d digits --metrics +{name}
 genbench metrics check {package}.metric:METRIC""",
+    "observer": """\
+genbench run -m vae -d digits --observe {name}:dir=curves
+genbench models""",
 }
 
 HEADINGS = {
@@ -90,6 +93,11 @@ The extractor is `{package}/extractor.py`.
 The metric is `{package}/metric.py`.
 
 ## What the numbers say""",
+    "observer": """\
+The observer is `{package}/observer.py`. Its options are the keyword arguments of `Curves`, given as
+in `--observe {name}:dir=curves`.
+
+## What it writes""",
 }
 
 MEANING = {
@@ -108,6 +116,9 @@ held-out images come from a stream of their own.""",
     "extractor": """\
 Random features see texture and brightness, and know nothing of what the images mean. They rank
 models of one dataset; a distance under them compares with no other.""",
+    "observer": """\
+A CSV file a cell, with a row for each loss and number of each point of its curve. A cell that goes
+on after an interrupt goes on in its file.""",
     "metric": """\
 Each is 0 where samples and data have the same mean, or the same spread, in every feature.""",
 }

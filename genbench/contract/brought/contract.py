@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from genbench.config import ModelSpec
 from genbench.contract.brought.suite import Trial
 from genbench.contract.brought.table import SUITES
 from genbench.contract.check import Check
@@ -26,10 +25,10 @@ class BroughtContract:
     """
 
     def __init__(self, name: str, family: str) -> None:
-        self.spec = ModelSpec.parse(name)
         if family not in SUITES:
             raise InputError(f"family {family!r} has no contract{nearest(family, SUITES)}")
         self.suite = SUITES[family]
+        self.spec = self.suite.parse(name)
         self.checks = {check.name: check for check in self.suite.checks}
         self._trial: Trial | None = None
         self._results: dict[str, Result] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from genbench.config import ModelSpec, ObserverSpec
 from genbench.contract.check import Check
 from genbench.contract.checks import module
 from genbench.plugin.families import Family
@@ -45,11 +46,13 @@ class Suite:
         family: of the plugins.
         checks: in the order in which they are listed; `LOADS` first.
         trial: makes what they look at of a loaded plugin and the options that the user gave.
+        parse: reads how the user names one, with its options.
     """
 
     family: Family
     checks: tuple[Check, ...]
     trial: Callable[[Plugin, Mapping[str, Any]], Trial]
+    parse: Callable[[str], ModelSpec | ObserverSpec] = ModelSpec.parse
 
 
 def loads(trial: Trial) -> None:
