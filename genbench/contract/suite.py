@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from genbench.config import ModelSpec
+from genbench.config import ModelSpec, ObserverSpec
 from genbench.contract.brought.contract import BroughtContract
 from genbench.contract.case import Case
 from genbench.contract.check import Check
@@ -26,7 +26,7 @@ class AnyContract(Protocol):
     """The contract of one plugin, of whatever family."""
 
     @property
-    def spec(self) -> ModelSpec:
+    def spec(self) -> ModelSpec | ObserverSpec:
         """The plugin as the user names it, with its options."""
 
     @property

@@ -82,7 +82,13 @@ class _Stage:
 
     def cell(self, number: int = 0) -> ObservedCell:
         """Return one of its cells."""
-        configuration = {"model": "made-up", "options.beta": 4.5, "options.name": "ä | b", "compile": False, "seed": 0}
+        configuration: dict[str, Any] = {
+            "model": "made-up",
+            "options.beta": 4.5,
+            "options.name": "ä | b",
+            "compile": False,
+            "seed": 0,
+        }
         key = f"{self.benchmark.id}-{number:016x}"
         name = f"made-up-digits-seed{number}-{number:06x}"
         return ObservedCell(key, name, "made-up:beta=4.5", "digits", number, {**configuration, "weights": None})
