@@ -25,6 +25,7 @@ FIXTURES = {
     "lenet": "lenet_features",
     "json-lines": "json_lines_observer",
 }
+# Their pages: docs/write-a-dataset.md, docs/write-a-metric.md, docs/write-an-extractor.md, docs/write-an-observer.md
 BRINGS = {"spectra": "dataset", "centroid": "metric", "lenet": "extractor", "json-lines": "observer"}
 SLOW = {"repeats_elsewhere"}  # starts a process; the fixtures are put under it
 SPECTRA = "spectra:size=8,count=64,held_out=32"

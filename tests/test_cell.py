@@ -56,7 +56,13 @@ def run_cell(
     payload = {
         "cell": Cell(spec, dataset, 0, settings).to_json(),
         "id": ID,
-        "description": {"samples": settings.samples, "device": "cpu", "plugin": {}},
+        "description": {
+            "samples": settings.samples,
+            "device": "cpu",
+            "plugin": {},
+            "dataset": {},
+            "metrics": {metric.name: metric.version for metric in select(settings.metrics, "image")},
+        },
         "distribution": "file",
         "covered": None if is_control else finding.find(spec).coverage(spec.options).to_json(),
         "directory": str(directory),

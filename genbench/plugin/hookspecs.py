@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    import genbench  # what other families bring is of types that stand below this file: they are told by public names
     from genbench.plugin.data import Data, Training
     from genbench.plugin.model import Model
     from genbench.plugin.observer import Observer
@@ -149,7 +148,9 @@ def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> T
 
 
 @hookspec(firstresult=True)
-def load_dataset(options: dict[str, Any], folder: Path, image_size: int | None) -> genbench.Splits:
+def load_dataset(
+    options: dict[str, Any], folder: Path, image_size: int | None
+) -> Any:  # `genbench.Splits`, of a room that imports this file
     """Return the training and the held-out split of a dataset, as items are stored (see `genbench.Splits`).
 
     Images are uint8 (N, C, H, W), texts int16 (N, L), clips int16 (N, C, T), all on the CPU. `options` are what the
@@ -183,7 +184,7 @@ def build_extractor(data: Data, weights: Path | None, device: torch.device) -> n
 
 
 @hookspec(firstresult=True)
-def define_metric() -> genbench.Metric:
+def define_metric() -> Any:  # `genbench.Metric`, likewise
     """Return what the metric is: its numbers and which way is better, what it needs, and the function that measures.
 
     Its name is that of the entry point. The function takes a `genbench.Evidence`, whose fields that `needs` names are
