@@ -235,7 +235,7 @@ def test_a_cell_tells_its_stages_and_how_far_each_is(flow: Told) -> None:
 def test_the_record_of_a_cell_holds_what_was_run_and_what_it_cost(flow: Told) -> None:
     record, cost = flow.record, flow.record["cost"]
     assert (record["schema"], record["id"], record["status"], record["failure"]) == (SCHEMA, ID, "finished", None)
-    assert record["cell"] == {"samples": 100, "device": "cpu", "plugin": {}}
+    assert record["cell"].items() >= {"samples": 100, "device": "cpu", "plugin": {}}.items()
     assert record["command"] == "genbench run it again"
     assert (record["environment"]["jobs"], record["environment"]["device"]) == (1, "cpu")
     started, finished = (datetime.datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
