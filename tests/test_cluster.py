@@ -348,7 +348,7 @@ def test_an_interrupted_run_goes_on_from_its_last_window(
     steps = marks.stat().st_size - 1  # one shows beforehand whether its FLOPs can be counted
     assert first.returncode == 130
     assert steps < 200
-    assert f"ends as it is told to, after step {steps}\n" in told
+    assert f"stops as requested, after step {steps}\n" in told
     (path,) = (shared / "checkpoints").iterdir()
     assert step_of(path) == steps  # nothing was trained in vain
     lines: list[str] = []

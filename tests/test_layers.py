@@ -121,3 +121,15 @@ def test_what_is_not_imported(code: str, forbidden: tuple[str, ...]) -> None:
     program = f"{code}\nimport sys\nprint(*[m for m in sys.modules if m.startswith({forbidden!r})])"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == []
+
+
+def test_no_package_imports_another_rooms_module_under_the_name_of_its_own() -> None:
+    """Importing its own submodule would then replace what it had imported, whenever that happens first."""
+    packages = [path.parent for path in (ROOT / "genbench").rglob("__init__.py")]
+    for folder in packages:
+        own = {path.stem for path in folder.glob("*.py")} | {path.name for path in folder.iterdir() if path.is_dir()}
+        package = ".".join(folder.relative_to(ROOT).parts)
+        for node in ast.walk(ast.parse((folder / "__init__.py").read_text())):
+            if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith(package):
+                bound = {alias.asname or alias.name for alias in node.names}
+                assert not bound & own, f"{package}: {sorted(bound & own)} from {node.module}"

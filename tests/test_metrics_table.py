@@ -465,7 +465,7 @@ def test_values_that_look_like_faults_are_explained_and_others_are_not() -> None
     assert 0 < len(explained) < 20
     assert remark("kad", -0.1) == remark("kid", -0.1)
     assert (remark("c2st_auc", 0.49) or "").startswith("below 0.5: by chance, or because samples are copies")
-    assert (remark("oracle_kl", -0.1) or "").startswith("below 0: by chance, or because the samples")
+    assert (remark("oracle_kl", -0.1) or "").startswith("below 0: by chance, or because samples")
     assert (
         remark("oracle_kl", 0.0)
         is remark("fd", 0.0)

@@ -86,7 +86,7 @@ def test_a_planned_cell_is_told_what_identifies_its_data_and_how_it_is_measured(
             "sample_rate": None,
         },
     }
-    assert loaded["load"] == (("toy",), {"data_root": Path("here"), "image_size": 5})
+    assert loaded["load"] == (("toy",), {"data_root": Path("here"), "image_size": 5, "plugins_from": None})
     name, asked = loaded["load_extractor"]
     del asked["progress"]
     assert (name, asked) == (
@@ -97,6 +97,7 @@ def test_a_planned_cell_is_told_what_identifies_its_data_and_how_it_is_measured(
             "weights": Path("w.pth"),
             "profile": "clean-fid",
             "precision": "fp32",
+            "plugins_from": None,
         },
     )
     assert loaded["reference_for"] == (loaded["dataset"], loaded["extractor"], emit)
@@ -110,7 +111,7 @@ def test_a_planned_cell_is_told_what_identifies_its_data_and_how_it_is_measured(
 def test_where_nothing_is_said_the_dataset_and_the_extractor_choose(loaded: dict[str, Any]) -> None:
     told = preflight.check_data(cell(metrics=("fd",), samples=12, eval_precision="bf16"), lambda event: None)
     assert (told["samples"], list(told["metrics"])) == (12, ["frechet_distance"])
-    assert loaded["load"] == (("toy",), {"data_root": None, "image_size": None})
+    assert loaded["load"] == (("toy",), {"data_root": None, "image_size": None, "plugins_from": None})
     named = loaded["load_extractor"][1]
     assert (named["weights"], named["profile"], named["precision"]) == (None, None, "bf16")
 

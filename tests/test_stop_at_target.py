@@ -10,12 +10,14 @@ import pytest
 
 from genbench import cell
 from genbench.config import Budget, Cell, ModelSpec, Settings
+from genbench.evaluation.selection import select
 from genbench.evaluation.trained import Evaluation
 from genbench.plugin import finding, world
 from genbench.records.record import checkpoint_path, record_path
 from genbench.training.checkpoint import Autosave
 
 ID = "0123456789abcdef"
+MEASURED = {metric.name: metric.version for metric in select(("fd",), "image")}
 
 
 class Killed(BaseException):
@@ -34,7 +36,7 @@ def run(tiny: Path, directory: Path, events: list[Any], **more: Any) -> dict[str
     payload = {
         "cell": Cell(spec, "digits", 0, Settings(Budget.parse("24steps"), **fixed, **more)).to_json(),
         "id": ID,
-        "description": {"samples": 100, "device": "cpu", "plugin": {}},
+        "description": {"samples": 100, "device": "cpu", "plugin": {}, "dataset": {}, "metrics": MEASURED},
         "distribution": "file",
         "covered": finding.find(spec).coverage(spec.options).to_json(),
         "directory": str(directory),

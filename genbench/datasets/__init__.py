@@ -16,7 +16,9 @@ from genbench.datasets.source import Part, Progress, Request, Source, cache_root
 from genbench.datasets.table import SOURCES
 from genbench.errors import InputError, nearest, quoted
 from genbench.machine import atomic
-from genbench.plugin import finding
+
+# Under its own name it would be replaced by this package's `finding` as soon as that is imported.
+from genbench.plugin import finding as plugins
 from genbench.plugin.families import DATASET
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def reads_data_root(spec: str) -> bool:
         (True, False)
     """
     name = spec.partition(":")[0]
-    if name not in SOURCES and name in finding.installed(family=DATASET):
+    if name not in SOURCES and name in plugins.installed(family=DATASET):
         return True
     return _parse(spec)[0].needs_download
 
@@ -145,10 +147,10 @@ def _parse(
 
 def _brought(spec: str, name: str, plugins_from: Sequence[str] | None) -> Source:
     """Return the source that a plugin brings."""
-    offered = finding.installed(family=DATASET)
+    offered = plugins.installed(family=DATASET)
     if name not in offered:
         raise InputError(f"unknown dataset {quoted(name)}{_intended(spec, name, offered)}")
-    found = finding.find_brought(DATASET, name, plugins_from)
+    found = plugins.find_brought(DATASET, name, plugins_from)
     return Source(name, found.summary(), "", "brought", found=found)
 
 

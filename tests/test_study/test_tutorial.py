@@ -35,4 +35,4 @@ def test_what_the_tutorial_says_happens(
     type_page(PAGE, folder, command, on_path(tmp_path / "shims", program), SMALL, {"genbench study read": answer})
     (results,) = folder.glob("reports/asked/studies/real-or-fake-*/results.json")
     assert json.loads(results.read_text())["recipe"]["raters"] == 6
-    assert "What people say" in (folder / "reports" / "asked" / "report.md").read_text()
+    assert "Human evaluation" in (folder / "reports" / "asked" / "report.md").read_text()
