@@ -99,7 +99,7 @@ def _require_one_form(request: Request, train: Sequence[Sound], held_out: Sequen
     if one != other:
         raise request.fault(
             f"{request.argument} holds {_described(one)}, and {request.own_held_out} {_described(other)}; with rate=, "
-            "channels= and seconds= both are brought to one form"
+            "channels= and seconds= convert both to one form"
         )
 
 

@@ -86,7 +86,7 @@ class Automaton:
 
     @cached_property
     def _visits(self) -> tuple[Tensor, int]:
-        """The expected visits of one text to each state, (S,) float64, and the number of symbols in the longest text."""
+        """The expected visits of a text to each state, (S,) float64, and the number of symbols in the longest text."""
         chances = self.log_chances.exp()[:, 1:].flatten()
         following = self.following[:, 1:].flatten()
         now = torch.zeros(len(self.log_chances), dtype=torch.float64)

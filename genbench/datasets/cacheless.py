@@ -33,8 +33,8 @@ def without_cache() -> Iterator[str | None]:
             held.enter_context(_environment("GENBENCH_DATA", str(data)))
         held.enter_context(_environment("GENBENCH_CACHE", folder))
         yield (
-            f"{unwritable} cannot be written: going on without a cache, so what is made for this run is made again for "
-            "the next; $GENBENCH_CACHE names another folder"
+            f"{unwritable} cannot be written: continuing without a cache, so what this run computes is computed "
+            "again by the next; set $GENBENCH_CACHE to another folder"
         )
 
 

@@ -77,7 +77,7 @@ def _download(request: Request, missing: Path) -> None:
         except Exception as error:  # gdown raises many exception types, most often for an exceeded quota
             reason = str(error)
     raise request.fault(
-        f"{missing} is not there, and could not be fetched ({reason}); put img_align_celeba.zip and "
+        f"{missing} is missing and could not be fetched ({reason}); put img_align_celeba.zip and "
         f"list_eval_partition.txt in {missing.parent}, or name the folder that holds celeba/ with --data-root "
         "or $GENBENCH_DATA"
     )

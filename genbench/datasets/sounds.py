@@ -61,7 +61,7 @@ def common_form(
         if other:
             raise InputError(
                 f"files differ in sample rate: {first.path.name} has {first.rate} Hz, {other.path.name} {other.rate}; "
-                "with rate=N all are resampled to N"
+                "rate=N resamples all to N"
             )
         rate = first.rate
     if not LEAST_RATE <= rate <= GREATEST_RATE:
@@ -70,13 +70,13 @@ def common_form(
         channels = min(sound.channels for sound in sounds)
         many = next((sound for sound in sounds if sound.channels > MOST_CHANNELS), None)
         if many:
-            raise InputError(f"{many.path.name} has {many.channels} channels; with channels=1 their mean is taken")
+            raise InputError(f"{many.path.name} has {many.channels} channels; channels=1 takes their mean")
     if seconds is None:
         other = _other(sounds, lambda sound: resampled_length(sound.frames, sound.rate, rate))
         if other:
             raise InputError(
                 f"files differ in length: {first.path.name} has {first.seconds:.4g} s, {other.path.name} "
-                f"{other.seconds:.4g}; with seconds=S the first S of each are taken, with window=S all windows of S"
+                f"{other.seconds:.4g}; seconds=S takes the first S of each, window=S all windows of S"
             )
         return Form(rate, channels, resampled_length(first.frames, first.rate, rate))
     length = round(seconds * rate)
@@ -106,9 +106,9 @@ def remarks(sounds: Sequence[Sound], form: Form) -> list[str]:
     lengths = [resampled_length(sound.frames, sound.rate, form.rate) for sound in sounds]
     if form.windowed:
         left = sum(length % form.length for length in lengths) / form.rate
-        return [*found, *([f"{left:,.1f} s fill no window and were left out"] if left else [])]
+        return [*found, *([f"{left:,.1f} s do not fill a window and were left out"] if left else [])]
     if short := sum(length < form.length for length in lengths):
-        found.append(f"{short:,} {of} are shorter than {form.seconds:g} s, and silence was put behind them")
+        found.append(f"{short:,} {of} are shorter than {form.seconds:g} s, and were padded with silence")
     if long := sum(length > form.length for length in lengths):
         found.append(f"{long:,} {of} were cut to {form.seconds:g} s")
     return found

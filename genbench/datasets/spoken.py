@@ -58,9 +58,9 @@ def load(request: Request) -> Dataset:
     try:
         train, held_out = row.split(folder)
     except (OSError, ValueError) as error:
-        raise request.fault(f"{folder} is not whole ({error}); delete it and run again") from error
+        raise request.fault(f"{folder} is incomplete ({error}); delete it and run again") from error
     if not train or not held_out:
-        raise request.fault(f"{folder} is not whole: recordings are missing; delete it and run again")
+        raise request.fault(f"{folder} is incomplete: recordings are missing; delete it and run again")
     classes = tuple(f"{digit} {DIGITS[digit]}" for _, digit in (*train, *held_out))
     listing = Listing(folder, tuple(name for name, _ in (*train, *held_out)), len(train), classes, True)
     asked = (
@@ -83,7 +83,7 @@ def _unpacked(request: Request, row: _Row) -> Path:
             _unpack(request.data_root / row.archive.path, folder, row.place)
     except DownloadError as error:
         raise request.fault(
-            f"{folder} is not there, and its archive could not be fetched ({error}); put {Path(row.archive.path).name} "
+            f"{folder} is missing, and its archive could not be fetched ({error}); put {Path(row.archive.path).name} "
             f"in {home}, or name the folder that holds {home.name}/ with --data-root or $GENBENCH_DATA"
         ) from error
     except InputError as error:

@@ -56,7 +56,7 @@ def _split(request: Request, lines: Sequence[Sequence[str]]) -> tuple[Sequence[s
         return first, lines[1]
     if len(first) < 2:
         raise request.fault(
-            f"{request.argument}: has one line, and a text to train on and one to hold out are needed; a running "
+            f"{request.argument}: has one line, and one text to train on and one to hold out are needed; a running "
             "text is read with window=N"
         )
     count = request.held_out_of(len(first))
@@ -118,7 +118,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(
-            f"{path}: line {line} is no UTF-8 (byte {content[error.start]:#04x}); convert it, for example with iconv"
+            f"{path}: line {line} is not UTF-8 (byte {content[error.start]:#04x}); convert it, for example with iconv"
         ) from error
 
 

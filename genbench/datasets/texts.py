@@ -105,7 +105,7 @@ def dataset_of(
         remarks: what the user should know of them, beside what is cut here.
 
     Raises:
-        InputError: more characters than tokens can tell apart, or texts that do not fit into the memory.
+        InputError: more characters than tokens can tell apart, or texts that do not fit into memory.
     """
     options = options_of(request)
     texts = [*train, *held_out]
@@ -142,7 +142,7 @@ def windows_of(request: Request, kind: Text, train: Tokens, held_out: Tokens, wi
             raise request.fault(f"the text {name} has {len(tokens):,} symbols, fewer than a window of {window:,}")
         left += len(tokens) - count * window
         splits.append(Split(torch.from_numpy(tokens[: count * window].reshape(count, window)), None, kind))
-    remark = f"{left:,} symbols fill no window of {window} and were left out" if left else None
+    remark = f"{left:,} symbols do not fill a window of {window} and were left out" if left else None
     return _dataset(request, splits, None, remark)
 
 
@@ -199,7 +199,7 @@ def tokens_of(request: Request, kind: Text, text: str) -> Tokens:
     """Return the tokens (T,) of one long text over its own alphabet.
 
     Raises:
-        InputError: they do not fit into the memory.
+        InputError: they do not fit into memory.
     """
     _require_memory(request, 4 * len(text), 1)
     spelt = np.frombuffer(kind.spelt(text).encode("utf-32-le", "surrogatepass"), np.uint32)

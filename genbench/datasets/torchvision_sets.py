@@ -179,7 +179,7 @@ def _missing(request: Request, archives: list[Archive], reason: Exception) -> In
     folder = (request.data_root / archives[0].path).parent
     names = " and ".join(Path(archive.path).name for archive in archives)
     return request.fault(
-        f"{missing} is not there, and could not be fetched ({reason}); put {names} in {folder}, "
+        f"{missing} is missing and could not be fetched ({reason}); put {names} in {folder}, "
         "or name the folder that holds the data with --data-root or $GENBENCH_DATA"
     )
 
