@@ -258,7 +258,7 @@ def test_files_that_differ_are_refused_with_what_to_do(tmp_path: Path) -> None:
         ("rate=0", "rate must be at least 1, not 0"),
         ("rate=50", "a rate must be from 100 to 1,000,000 Hz, not 50"),
         ("seconds=0", "seconds must be a number above 0, such as 0.5, not '0'"),
-        ("seconds=1e-9", "1e-09 seconds at 8000 Hz are no sample; ask for more"),
+        ("seconds=1e-9", "1e-09 seconds at 8000 Hz are less than one sample; use more"),
         ("channels=3", "channels must be 1 or 2, not 3"),
         ("window=0.01,seconds=1", "seconds= takes the beginning of each file, window= all windows; give one of them"),
         ("window=9", "windows of 9 s are longer than all files of a split; ask for shorter ones"),

@@ -227,7 +227,7 @@ def test_more_characters_than_tokens_can_tell_apart(tmp_path: Path) -> None:
     assert characters[MOST_SYMBOLS - 2] in "".join(spoken(dataset))
     path.write_text("".join(characters) + "\na\n", encoding="utf-8")
     assert fault(f"text:{path}") == (
-        "holds 32,769 different characters, and at most 32,767 can be told apart; read it with symbols=byte"
+        "holds 32,769 different characters, and at most 32,767 are supported; read it with symbols=byte"
     )
     assert load(f"text:{path},symbols=byte").data.levels == 257
 

@@ -149,7 +149,7 @@ def _archive(path: Path, modified: int) -> zipfile.ZipFile:
 def fit_square(image: Image.Image, size: int) -> Image.Image:
     """Resize the shorter side to `size` and crop the centre to a square.
 
-    Bicubic with antialiasing, in PIL's integer arithmetic, which gives the same bytes on every machine. Aliased resizing
+    Bicubic with antialiasing, in PIL's integer arithmetic, with the same bytes on every machine. Aliased resizing
     shifts Fréchet distances (G. Parmar, R. Zhang, J.-Y. Zhu, 2022, On Aliased Resizing and Surprising Subtleties in GAN
     Evaluation, https://arxiv.org/abs/2104.11222).
     """

@@ -77,7 +77,7 @@ def _colour(deviation: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _kind(covered: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the kind (N,) whose rendering is closest to the coverage, that rendering (N, H, W), and its radius (N,)."""
+    """Return the kind (N,) whose rendering is closest to the coverage, that rendering (N, H, W) and its radius (N,)."""
     size = covered.shape[-1]
     pixels = torch.arange(size, device=covered.device) + 0.5
     # Steeper edges keep area and centroid, and remove the weight of faint noise far from the shape.
