@@ -170,7 +170,7 @@ def test_a_dataset_at_fault_is_one_line(place: Place, old: str, new: str, messag
     [
         ("[[1, 2, 0]]", "('', 'a', 'b')", None),
         ("[[1, 3, 0]]", "('', 'a', 'b')", "gave train with tokens from 0 to 3, expected 0 to 2"),
-        ("[[1, 0, 2]]", "('', 'a', 'b')", "gave train with symbols behind the end of a text, expected 0 alone"),
+        ("[[1, 0, 2]]", "('', 'a', 'b')", "gave train with symbols after the end of a text, expected only 0"),
         ("[[1, 2, 0]]", "('a', 'b')", "gave symbols that are not the end's '' and then one character each"),
         ("[[1, 2, 0]]", "('', 'a', 'a')", "gave symbols of which two are the same"),
     ],

@@ -106,7 +106,7 @@ def test_another_rate_a_stereo_file_a_short_and_a_long_one_are_changed_and_said(
     assert found.remark == (
         f"{root}: 1 of 8 files were resampled from 44100 to 8000 Hz ({FILTER}); "
         "of 1 of 8 files the mean of the channels was taken; "
-        "1 of 8 files are shorter than 0.2 s, and silence was put behind them; 1 of 8 files were cut to 0.2 s"
+        "1 of 8 files are shorter than 0.2 s, and were padded with silence; 1 of 8 files were cut to 0.2 s"
     )
     expected = 32768 * sine(440, 1600)
     for name, level in (("fast.flac", 1.0), ("stereo.wav", 0.6), ("long.wav", 1.0)):
@@ -140,7 +140,7 @@ def test_windows_are_taken_one_after_the_other_and_the_end_of_a_single_file_is_h
     assert (len(found.train), len(found.held_out), found.shape) == (8, 2, torch.Size([1, 100]))
     stored = torch.cat([found.train.items, found.held_out.items]).flatten()
     assert torch.equal(stored, torch.from_numpy(samples[:1000]))
-    assert found.remark == f"{tmp_path / 'x'}: 0.0 s fill no window and were left out"
+    assert found.remark == f"{tmp_path / 'x'}: 0.0 s do not fill a window and were left out"
 
 
 def test_windows_of_another_rate_follow_each_other(tmp_path: Path) -> None:
@@ -233,14 +233,14 @@ def test_files_that_differ_are_refused_with_what_to_do(tmp_path: Path) -> None:
     rates = folder_of(tmp_path / "rates")
     write(rates / "x.wav", sine(200, 800, 16_000), 16_000)
     assert "files differ in sample rate: " in refused(f"audio:{rates}")
-    assert refused(f"audio:{rates}").endswith("; with rate=N all are resampled to N")
+    assert refused(f"audio:{rates}").endswith("; rate=N resamples all to N")
     assert load(f"audio:{rates},rate=8000").shape == torch.Size([1, 400])
     lengths = folder_of(tmp_path / "lengths")
     write(lengths / "x.wav", sine(200, 800))
-    assert "with seconds=S the first S of each are taken, with window=S all windows of S" in refused(f"audio:{lengths}")
+    assert "seconds=S takes the first S of each, window=S all windows of S" in refused(f"audio:{lengths}")
     many = folder_of(tmp_path / "many")
     write(many / "x.wav", np.zeros((400, 6)))
-    assert "x.wav has 6 channels; with channels=1 their mean is taken" in refused(f"audio:{many}")
+    assert "x.wav has 6 channels; channels=1 takes their mean" in refused(f"audio:{many}")
     assert load(f"audio:{many},channels=1").shape == torch.Size([1, 400])
     mixed = folder_of(tmp_path / "mixed")
     write(mixed / "x.wav", np.zeros((400, 2)))
@@ -258,7 +258,7 @@ def test_files_that_differ_are_refused_with_what_to_do(tmp_path: Path) -> None:
         ("rate=0", "rate must be at least 1, not 0"),
         ("rate=50", "a rate must be from 100 to 1,000,000 Hz, not 50"),
         ("seconds=0", "seconds must be a number above 0, such as 0.5, not '0'"),
-        ("seconds=1e-9", "1e-09 seconds at 8000 Hz are no sample; ask for more"),
+        ("seconds=1e-9", "1e-09 seconds at 8000 Hz are less than one sample; use more"),
         ("channels=3", "channels must be 1 or 2, not 3"),
         ("window=0.01,seconds=1", "seconds= takes the beginning of each file, window= all windows; give one of them"),
         ("window=9", "windows of 9 s are longer than all files of a split; ask for shorter ones"),
@@ -391,7 +391,7 @@ def test_what_cannot_be_fetched_or_unpacked_is_one_line(
         load("sc09", data_root=tmp_path / "a")
     folder = tmp_path / "b" / "sc09" / "recordings"
     folder.mkdir(parents=True)
-    with pytest.raises(InputError, match="recordings is not whole") as error:
+    with pytest.raises(InputError, match="recordings is incomplete") as error:
         load("sc09", data_root=tmp_path / "b")
     assert "\n" not in str(error.value)
 

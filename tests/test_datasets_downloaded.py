@@ -296,7 +296,7 @@ def test_the_second_mirror_is_tried(publish, server, root, closed_url, monkeypat
 def test_no_network_says_what_is_missing_and_how_to_get_it(publish, root, closed_url):
     publish("mnist", closed_url)
     message = fault("mnist", root)
-    assert message.startswith(f"{root}/MNIST/raw/train-images-idx3-ubyte is not there, and could not be fetched (")
+    assert message.startswith(f"{root}/MNIST/raw/train-images-idx3-ubyte is missing and could not be fetched (")
     assert f"({closed_url}train-images-idx3-ubyte.gz: [Errno " in message
     assert "Connection refused); put" in message
     assert message.endswith(
@@ -309,7 +309,7 @@ def test_no_network_says_what_is_missing_and_how_to_get_it(publish, root, closed
 @pytest.mark.parametrize("name", [*SETS, "celeba"])
 def test_without_downloading_the_missing_file_is_named(name, root):
     message = fault(name, root, download=False)
-    assert message.startswith(f"{root / SOURCES[name].files[0]} is not there, and could not be fetched (downloading is")
+    assert message.startswith(f"{root / SOURCES[name].files[0]} is missing and could not be fetched (downloading is")
     assert "--data-root or $GENBENCH_DATA" in message
 
 
@@ -317,7 +317,7 @@ def test_a_file_that_the_server_lacks(publish, server, root):
     publish("svhn")
     del server.files["test_32x32.mat"]
     message = fault("svhn", root)
-    assert message.startswith(f"{root}/test_32x32.mat is not there")
+    assert message.startswith(f"{root}/test_32x32.mat is missing and")
     assert f"({server.url}test_32x32.mat: HTTP Error 404: Not Found)" in message
 
 
@@ -466,7 +466,7 @@ def test_a_failed_download_of_celeba(root, monkeypatch, capfd):
 
     monkeypatch.setattr(import_torchvision().datasets, "CelebA", CelebA)
     assert fault("celeba", root) == (
-        f"{root}/celeba/list_eval_partition.txt is not there, and could not be fetched (too many users have viewed "
+        f"{root}/celeba/list_eval_partition.txt is missing and could not be fetched (too many users have viewed "
         f"this file); put img_align_celeba.zip and list_eval_partition.txt in {root}/celeba, "
         "or name the folder that holds celeba/ with --data-root or $GENBENCH_DATA"
     )

@@ -370,7 +370,7 @@ def test_sounds_of_another_form_are_refused_unless_a_form_is_asked_for(clips, tm
     soundfile.write(str(stereo / "0.wav"), np.full((150, 2), 7, np.int16), 500)
     assert fault(f"audio:{one},held_out={stereo}") == (
         f"{one} holds clips of 0.2 s at 1000 Hz, 1 channel, and {stereo} clips of 0.3 s at 500 Hz, 2 channels; with "
-        "rate=, channels= and seconds= both are brought to one form"
+        "rate=, channels= and seconds= convert both to one form"
     )
     found = load(f"audio:{one},rate=500,channels=1,seconds=0.1,held_out={stereo}")
     assert found.held_out.items.shape == (1, 1, 50)

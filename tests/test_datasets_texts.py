@@ -152,7 +152,7 @@ def test_windows_follow_each_other_and_the_end_is_held_out(tmp_path: Path) -> No
     assert "".join(held_out) == whole[-15:]
     assert "".join(train) == whole[:85]
     assert (len(train), len(held_out), dataset.shape) == (17, 3, torch.Size((5,)))
-    assert dataset.remark == "3 symbols fill no window of 5 and were left out"
+    assert dataset.remark == "3 symbols do not fill a window of 5 and were left out"
     assert len(load(f"text:{path},window=5").held_out) == 2
     assert load(f"text:{path},window=1,held_out=1").remark is None
 
@@ -183,9 +183,9 @@ def test_one_long_line_can_be_read_as_windows(tmp_path: Path) -> None:
         (b"", "", "{path}: is empty"),
         (b"\n\n \n", "", "{path}: holds nothing but white space"),
         (b"\xef\xbb\xbf\n\n", "", "{path}: all of its lines are empty"),
-        (b"one line\n", "", "{path}: has one line, and a text to train on and one to hold out are needed; "),
+        (b"one line\n", "", "{path}: has one line, and one text to train on and one to hold out are needed; "),
         (b"a\nb\0c\nd", "", "{path}: is binary, with a zero byte in line 2"),
-        (b"a\nb\ncaf\xe9\n", "", "{path}: line 3 is no UTF-8 (byte 0xe9); convert it, for example with iconv"),
+        (b"a\nb\ncaf\xe9\n", "", "{path}: line 3 is not UTF-8 (byte 0xe9); convert it, for example with iconv"),
         (b"a\nb\n", ",length=0", "length must be at least 1, not 0"),
         (b"a\nb\n", ",length=-4", "length must be at least 1, not -4"),
         (b"a\nb\n", ",length=two", "length must be a whole number, not 'two'"),
@@ -227,7 +227,7 @@ def test_more_characters_than_tokens_can_tell_apart(tmp_path: Path) -> None:
     assert characters[MOST_SYMBOLS - 2] in "".join(spoken(dataset))
     path.write_text("".join(characters) + "\na\n", encoding="utf-8")
     assert fault(f"text:{path}") == (
-        "holds 32,769 different characters, and at most 32,767 can be told apart; read it with symbols=byte"
+        "holds 32,769 different characters, and at most 32,767 are supported; read it with symbols=byte"
     )
     assert load(f"text:{path},symbols=byte").data.levels == 257
 
@@ -404,7 +404,7 @@ def test_a_running_text_that_cannot_be_fetched(
     message = fault("text8", data_root=tmp_path, download=False)
     path = tmp_path / "text8/text8.zip"
     assert message == (
-        f"{path} is not there or not whole, and could not be fetched (downloading is switched off); put text8.zip in "
+        f"{path} is missing or incomplete, and could not be fetched (downloading is switched off); put text8.zip in "
         f"{path.parent}, or name the folder that holds text8/ with --data-root or $GENBENCH_DATA"
     )
     assert not path.parent.exists()

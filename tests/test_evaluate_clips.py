@@ -51,7 +51,7 @@ def test_clips_of_another_form_are_brought_to_that_of_the_dataset_and_it_is_said
     _, told = run(root, "-d", SPEC, "--metrics", "fd")
     assert "12 of 12 files were resampled from 44100 to 4000 Hz (scipy.signal.resample_poly" in told
     assert "of 12 of 12 files the mean of the channels was taken" in told
-    assert "12 of 12 files are shorter than 0.2 s, and silence was put behind them" in told
+    assert "12 of 12 files are shorter than 0.2 s, and were padded with silence" in told
 
 
 def test_clips_are_compared_with_clips(clips: Path) -> None:

@@ -212,7 +212,7 @@ def test_where_the_cache_cannot_be_written_a_command_goes_on_and_warns_once(unwr
     own = images(tmp_path / "a.npy")
     answer = called(own, "--reference", own)
     assert answer.exit_code == 0
-    assert answer.stderr.count("going on without a cache") == 1
+    assert answer.stderr.count("continuing without a cache") == 1
     assert f"{unwritable} cannot be written" in answer.stderr
     assert sorted(path.name for path in unwritable.rglob("*")) == ["data", "kept", "weights"]
     assert "GENBENCH_CACHE" not in os.environ
@@ -235,7 +235,7 @@ def test_what_an_unwritable_cache_holds_can_still_be_read(unwritable: Path) -> N
 def test_a_run_from_python_warns(unwritable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "run_benchmark", lambda *_: [])
     monkeypatch.setattr("genbench.report.render_directory", lambda directory: directory)
-    with pytest.warns(UserWarning, match="going on without a cache"):
+    with pytest.warns(UserWarning, match="continuing without a cache"):
         api.run(["real"], out=tmp_path / "out")
 
 

@@ -1,4 +1,4 @@
-"""`load`, and the table of what it loads. Importing it imports no torch: a source's file is imported when loaded."""
+"""`load` and the table of sources. Importing it imports no torch: a source's module is imported when it is loaded."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ def load(
     progress: Progress | None = None,
     plugins_from: Sequence[str] | None = None,
 ) -> Dataset:
-    """Load a dataset: both splits as tensors of what its kind stores, with their fingerprint.
+    """Load a dataset: both splits as tensors in the stored form of their kind, with their fingerprint.
 
-    What was read from files is kept in the cache folder as one uint8 array, so a second load neither decodes an image
-    nor unpacks an archive; arrays larger than a share of the memory are memory-mapped from there.
+    Data read from files are cached as one array, so a second load neither decodes images nor unpacks
+    archives; arrays larger than a share of the memory are memory-mapped from the cache.
 
     Args:
         spec: `name` or `name:argument`, such as `mnist`, `folder:PATH`, `gaussians:grid`, `shapes:size=64,seed=1`,
-            `names:length=10`, `text:PATH,symbols=byte`, `audio:PATH,seconds=1`. Any may be used in part:
-            `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`, `gaussians:grid,fraction=0.1`. What is
-            read from a path may be followed by the path of what is held out: `npz:PATH,held_out=PATH`.
-        data_root: the folder of downloaded data; `$GENBENCH_DATA`, else `data` in the cache folder.
+            `names:length=10`, `text:PATH,symbols=byte`, `audio:PATH,seconds=1`. A part of any dataset can be
+            selected: `mnist:fraction=0.01,held_out=1000`, `folder:PATH,held_out=9`, `gaussians:grid,fraction=0.1`.
+            Sources that read a path also accept the path of a held-out set: `npz:PATH,held_out=PATH`.
+        data_root: the folder of downloaded data; by default `$GENBENCH_DATA`, else `data` in the cache folder.
         image_size: the side N of the images in pixels: the shorter side is resized to N (bicubic, antialiased) and
-            the centre cropped to N × N. Without it images stay as they are.
+            the centre cropped to N × N. By default images keep their size.
         download: whether missing files may be fetched.
         progress: called with (done, total) while files are fetched or decoded.
-        plugins_from: distributions that a dataset which is not genbench's own may come from; None for all.
+        plugins_from: distributions that may provide a plugin dataset; None for all.
 
     Raises:
-        InputError: one line, for an unknown name, missing or corrupt data, and sizes that differ or do not fit.
+        InputError: one line: an unknown name, missing or corrupt data, or sizes that differ or do not fit.
 
     Example:
         >>> digits = load("digits")
@@ -77,9 +77,9 @@ def load(
             f"dataset {quoted(spec)}: images cannot be {image_size} pixels wide; give --image-size 1 or more"
         )
     cache = cache_root()
-    with contextlib.suppress(OSError):  # what can be loaded without a cache is
+    with contextlib.suppress(OSError):  # anything that can be loaded without a cache still is
         atomic.make_private_folder(cache)
-        atomic.sweep(cache)  # of the half-written files of processes that were killed
+        atomic.sweep(cache)  # removes the half-written files of killed processes
     request = Request(
         source=source,
         spec=spec,
@@ -102,10 +102,10 @@ def load(
 
 
 def is_at_hand(spec: str, data_root: Path | None = None, plugins_from: Sequence[str] | None = None) -> Presence:
-    """Say whether the data of a source is on this machine, without reading it; that of a plugin counts as available.
+    """Report whether a source's data are on this machine, without reading them; a plugin's always count as available.
 
     Raises:
-        InputError: there is no such dataset, or what follows its colon cannot be read.
+        InputError: there is no such dataset, or its options cannot be parsed.
 
     Example:
         >>> is_at_hand("digits").at_hand
@@ -117,9 +117,9 @@ def is_at_hand(spec: str, data_root: Path | None = None, plugins_from: Sequence[
 
 
 def reads_data_root(spec: str) -> bool:
-    """Say whether a dataset is read from the folder of downloaded data, so that naming another one has an effect.
+    """Return whether a dataset is read from the folder of downloaded data, so that changing the folder has an effect.
 
-    Of a plugin's dataset nobody knows before it is loaded: it may be.
+    For a plugin's dataset this is unknown until it is loaded, so the answer is True.
 
     Example:
         >>> reads_data_root("mnist"), reads_data_root("digits")
@@ -146,7 +146,7 @@ def _parse(
 
 
 def _brought(spec: str, name: str, plugins_from: Sequence[str] | None) -> Source:
-    """Return the source that a plugin brings."""
+    """Return the source that a plugin provides."""
     offered = plugins.installed(family=DATASET)
     if name not in offered:
         raise InputError(f"unknown dataset {quoted(name)}{_intended(spec, name, offered)}")
@@ -155,7 +155,7 @@ def _brought(spec: str, name: str, plugins_from: Sequence[str] | None) -> Source
 
 
 def _intended(spec: str, name: str, offered: Iterable[str]) -> str:
-    """Return the hint for a name that is no dataset's."""
+    """Return the hint for a name that is not a dataset."""
     if os.path.isdir(spec):  # os.path: for a name that no file can have, pathlib raises
         return f"; for a folder of images write folder:{spec}"
     if spec.lower().endswith(".npz") and os.path.isfile(spec):

@@ -1,4 +1,4 @@
-"""Images in an .npy or .npz file: the header is read and judged first, then the rows in chunks; never a pickle."""
+"""Images in an .npy or .npz file: the header is checked first, then rows are read in chunks; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _STATISTICS = {"mu", "sigma"}
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """An array of images that has been found whole and sound by its header.
+    """An array of images whose header has been checked.
 
     Args:
         path: of the file.
         member: of an .npz, the name of the array's file in it.
-        shape: (N, H, W, C), however they lie.
+        shape: (N, H, W, C), whatever the layout in the file.
         fortran: whether the first index runs fastest.
-        channels_first: whether they lie as (N, C, H, W).
-        remark: what else the file holds that a user may take for what is read, or None.
+        channels_first: whether the layout is (N, C, H, W).
+        remark: a note on other contents that a user might take for the array that is read, or None.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class ArrayFile:
         count, height, width, channels = self.shape
         image = (channels, height, width) if self.channels_first else (height, width, channels)
         with open_npy(self.path, self.member) as (file, _):
-            if self.fortran:  # no row of it lies in one place, so it is read whole; it fits, by its header
+            if self.fortran:  # no row is contiguous, so it is read whole; according to its header it fits
                 flat = read_exactly(file, math.prod(self.shape))
                 yield self._delivered(flat.reshape((count, *image), order="F"))
                 return
@@ -64,16 +64,16 @@ class ArrayFile:
 
 
 def open_array(path: Path, name: str | None = None) -> ArrayFile:
-    """Read the header of uint8 images in an .npy or .npz; nothing is allocated for what it claims.
+    """Read the header of uint8 images in an .npy or .npz, without allocating what it claims.
 
-    They are (N, H, W, C), (N, C, H, W) or (N, H, W), with C of 1 or 3.
+    Images are (N, H, W, C), (N, C, H, W) or (N, H, W), with C of 1 or 3.
 
     Args:
         path: of the file.
-        name: of the array in an .npz; None for an .npy, and for what `choose` takes of an .npz.
+        name: of the array in an .npz; None for an .npy, or to let `choose` pick the array of an .npz.
 
     Raises:
-        InputError: it is damaged, encrypted, of another type or shape, or claims more than this machine's memory.
+        InputError: it is damaged, encrypted, of the wrong type or shape, or claims more than this machine's memory.
     """
     member, remark, where = None, None, f"{path}"
     if name is not None:
@@ -91,7 +91,7 @@ def choose(path: Path, names: Iterable[str]) -> str:
     """Return which of the arrays in an .npz holds the images.
 
     Raises:
-        InputError: none does, or several may.
+        InputError: none does, or it is ambiguous.
     """
     given = list(names)
     if set(given) <= _STATISTICS | {"mu_clean", "sigma_clean"}:
@@ -106,10 +106,10 @@ def choose(path: Path, names: Iterable[str]) -> str:
 
 
 def read_labels(path: Path, name: str, count: int) -> npt.NDArray[np.int64]:
-    """Read an array of an .npz that holds one whole number for each of `count` images.
+    """Read an array of an .npz that holds one integer per image, for `count` images.
 
     Raises:
-        InputError: it is damaged, encrypted, of another type or of another length.
+        InputError: it is damaged, encrypted, or of the wrong type or length.
     """
     member, where = arrays_in(path)[name], f"{path}: {name}"
     header = read_header(path, member)
@@ -134,7 +134,7 @@ def _beside(chosen: str) -> str:
 
 
 def _checked(where: str, header: Header) -> tuple[tuple[int, int, int, int], bool]:
-    """Return (N, H, W, C) and whether the channels come first, or say what is wrong with an array."""
+    """Return (N, H, W, C) and whether the channels come first; raise `InputError` for an unsuitable array."""
     shape = header.shape
     if header.dtype != np.uint8 and not header.dtype.hasobject:
         raise InputError(f"{where}: holds {header.dtype}, expected uint8 in 0..255; round and clip before saving")

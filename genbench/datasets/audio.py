@@ -1,4 +1,4 @@
-"""Any directory of sounds."""
+"""Any directory of audio files."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from genbench.kinds.audio import Audio
 __all__ = ["load", "load_files"]
 
 _WANTED = Wanted(is_sound_name, "sounds", ", ".join(SUFFIXES))
-_RELEASED_AFTER = 256  # clips: their pages, once written, are given back
+_RELEASED_AFTER = 256  # clips: their pages are released once written
 
 
 def load(request: Request) -> Dataset:
-    """Load a directory of sounds: WAV, FLAC and OGG, of any sample format, with one channel or two.
+    """Load a directory of audio files: WAV, FLAC and OGG, in any sample format, with one or two channels.
 
-    `rate=N` resamples what has another rate, `channels=1` takes the mean of two. `seconds=S` takes the beginning of
-    each file, with silence behind what is shorter; `window=S` takes all its whole windows, one after the other, and
-    reads one at a time. Without them the files must agree. The split and the classes are those of `folder`; of a single
-    file that is read with `window=`, the end is held out. `held_out=PATH` holds out all of another folder, whose files
-    must have the same form. `remark` of the dataset says what was changed.
+    `rate=N` resamples files with a different rate; `channels=1` takes the mean of two channels. `seconds=S` takes the
+    beginning of each file and pads shorter ones with silence; `window=S` takes all whole windows of each file in
+    sequence, reading one at a time. Without these options all files must have the same form. Split and classes work as
+    for `folder`; for a single file read with `window=`, the end is held out. `held_out=PATH` holds out all of another
+    folder, whose files must have the same form. The `remark` of the dataset lists what was changed.
 
     Raises:
-        InputError: one line: no such folder, no sounds, one that cannot be read, files that differ.
+        InputError: one line: no such folder, no audio files, an unreadable file, or files that differ.
     """
     if request.image_size is not None:
         raise request.fault(f"--image-size {request.image_size} has no effect on clips; leave it out")
@@ -47,12 +47,12 @@ def load(request: Request) -> Dataset:
 
 
 def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> Dataset:
-    """Load the files of a listing as the request's options say.
+    """Load the files of a listing according to the request's options.
 
     Args:
-        request: what the user asked for.
-        listing: of the files; of a single one the end is held out.
-        told: what the user should know beside what is changed.
+        request: the user's request.
+        listing: of the files; if there is only one, its end is held out.
+        told: remarks for the user, in addition to what is changed.
     """
     root = listing.root
     try:
@@ -94,12 +94,12 @@ def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> 
 
 
 def _require_one_form(request: Request, train: Sequence[Sound], held_out: Sequence[Sound]) -> None:
-    """Refuse two folders that differ in form: what is held out would change what is trained on."""
+    """Refuse two folders that differ in form: the held-out files would change the training items."""
     one, other = _form(request, train), _form(request, held_out)
     if one != other:
         raise request.fault(
             f"{request.argument} holds {_described(one)}, and {request.own_held_out} {_described(other)}; with rate=, "
-            "channels= and seconds= both are brought to one form"
+            "channels= and seconds= convert both to one form"
         )
 
 

@@ -13,21 +13,21 @@ from torch import Tensor
 
 __all__ = ["Automaton", "Rules", "compiled"]
 
-# Nonterminal -> its right-hand sides with their weights; what is no nonterminal is text.
+# Nonterminal -> its right-hand sides with their weights; anything that is not a nonterminal is text.
 Rules = Mapping[str, Sequence[tuple[int, tuple[str, ...]]]]
 _Stack = tuple[str, ...]  # what is still to be written, leftmost first
-_Heads = Mapping[tuple[str, _Stack], Fraction]  # the next symbol and what is left behind it
-_State = tuple[tuple[_Stack, Fraction], ...]  # how probable each is, given what has been written; in order
+_Heads = Mapping[tuple[str, _Stack], Fraction]  # the next symbol and the rest after it
+_State = tuple[tuple[_Stack, Fraction], ...]  # the probability of each, given what has been written; ordered
 
 
 @dataclass(frozen=True)
 class Automaton:
-    """A distribution over finitely many texts, as a table of states: one for all that can be written alike from there.
+    """A distribution over finitely many texts, as a table of states: prefixes with equal continuations share a state.
 
     Args:
-        symbols: what each token stands for, the end's empty text first.
-        log_chances: (S, V) float64: log-probability of each token in each state; minus infinity where there is none.
-        following: (S, V) int64: the state behind it; 0, the beginning, where there is none.
+        symbols: the text of each token; the end token's empty text comes first.
+        log_chances: (S, V) float64: log-probability of each token in each state; minus infinity if it is impossible.
+        following: (S, V) int64: the state that follows; 0, the initial state, if there is none.
     """
 
     symbols: tuple[str, ...]
@@ -37,8 +37,9 @@ class Automaton:
     def log_probability(self, items: Tensor) -> Tensor:
         """Return the log-probability of tokens (N, L) in nats, (N,) float64; minus infinity outside the support.
 
-        One walk through the states, for the state behind a prefix is one: dynamic programming over derivations has
-        been done when the table was made. A text that fills L has no end in it, and is asked for one here.
+        A single walk through the states suffices, because each prefix leads to exactly one state: the dynamic
+        programming over derivations was done when the table was built. A text that fills L contains no end token, so
+        the probability of the end is included here.
         """
         count = len(items)
         state = torch.zeros(count, dtype=torch.int64)
@@ -52,13 +53,13 @@ class Automaton:
         return total
 
     def draw(self, count: int, length: int, generator: torch.Generator) -> Tensor:
-        """Draw `count` texts, (count, length) int16 with nothing behind the end; `length` is `longest` or more."""
+        """Draw `count` texts, (count, length) int16, zero after the end; `length` is at least `longest`."""
         cumulative = self.log_chances.exp().cumsum(1)
         uniform = torch.rand(count, length, generator=generator, dtype=torch.float64)
         items = torch.zeros(count, length, dtype=torch.int16)
         state, written = torch.zeros(count, dtype=torch.int64), torch.ones(count, dtype=torch.bool)
         for place in range(length):
-            # Scaled by the sum, which is 1 but for rounding, so that no draw falls behind the last symbol.
+            # Scaled by the sum, which is 1 up to rounding, so that no draw falls beyond the last symbol.
             below = cumulative[state] <= (uniform[:, place] * cumulative[state, -1])[:, None]
             token = torch.where(written, below.sum(1), 0)
             items[:, place] = token.to(torch.int16)
@@ -68,24 +69,24 @@ class Automaton:
 
     @property
     def longest(self) -> int:
-        """How many symbols the longest text has, without an end."""
+        """The number of symbols in the longest text, excluding the end."""
         return self._visits[1]
 
     @property
     def entropy(self) -> float:
-        """Entropy of a text in nats: that of the next symbol in each state, as often as the state is met."""
+        """Entropy of a text in nats: the next symbol's entropy in each state, weighted by the expected visits."""
         chances = self.log_chances.exp()
         local = -torch.where(chances > 0, chances * self.log_chances, 0.0).sum(1)
         return float(self._visits[0] @ local)
 
     @property
     def expected_symbols(self) -> float:
-        """How many symbols a text has in the mean, its end among them."""
+        """The mean number of symbols in a text, including its end."""
         return float(self._visits[0].sum())
 
     @cached_property
     def _visits(self) -> tuple[Tensor, int]:
-        """How often each state is met by one text, (S,) float64, and how many symbols the longest text has."""
+        """The expected visits of a text to each state, (S,) float64, and the number of symbols in the longest text."""
         chances = self.log_chances.exp()[:, 1:].flatten()
         following = self.following[:, 1:].flatten()
         now = torch.zeros(len(self.log_chances), dtype=torch.float64)
@@ -102,12 +103,12 @@ class Automaton:
 def compiled(rules: Rules, start: str) -> Automaton:
     """Return the distribution of the texts that a grammar derives from `start`.
 
-    The weighted derivations are determinised: a state is the distribution over what is still to be written given what
-    has been, in exact fractions, so that prefixes after which all is alike share one. A grammar may be ambiguous.
+    The weighted derivations are determinised: a state is the distribution, in exact fractions, over the remaining
+    stacks given the prefix, so prefixes with the same distribution share a state. The grammar may be ambiguous.
 
     Args:
-        rules: without recursion, so that there are finitely many texts.
-        start: the nonterminal.
+        rules: without recursion, so that the number of texts is finite.
+        start: the start symbol, a nonterminal.
 
     Raises:
         ValueError: a rule leads back to itself.
@@ -153,21 +154,21 @@ def compiled(rules: Rules, start: str) -> Automaton:
 
 
 def _moves(state: _State, heads: Callable[[_Stack], _Heads]) -> dict[str, tuple[Fraction, _State]]:
-    """Return what may be written next, how probable it is, and the state behind it; the empty text for the end."""
+    """Return each possible next symbol, its probability and the state it leads to; the empty text is the end."""
     found: dict[str, dict[_Stack, Fraction]] = {}
     for stack, chance in state:
         for (symbol, rest), share in heads(stack).items():
             behind = found.setdefault(symbol, {})
             behind[rest] = behind.get(rest, Fraction(0)) + chance * share
     moves = {}
-    for symbol, behind in sorted(found.items()):  # so that states have the same numbers in every process
+    for symbol, behind in sorted(found.items()):  # so that states are numbered alike in every process
         total = sum(behind.values(), Fraction(0))
         moves[symbol] = total, tuple(sorted((rest, chance / total) for rest, chance in behind.items()))
     return moves
 
 
 def _heads(rules: Rules, stack: _Stack) -> _Heads:
-    """Return the first symbols that a stack may write, each with the stack that is left, and their probabilities."""
+    """Return the first symbols that a stack can produce, each with the remaining stack, and their probabilities."""
     if not stack:
         return {("", ()): Fraction(1)}
     first, rest = stack[0], stack[1:]

@@ -1,4 +1,4 @@
-"""Datasets that plugins bring: loaded by their hook, checked, and identified by their code too."""
+"""Datasets from plugins: loaded through their hook, checked, and identified by their code as well."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["fingerprint_of", "given", "load"]
 
 
 def load(request: Request) -> Dataset:
-    """Load the dataset of a plugin, and take the part of it that is asked for.
+    """Load a plugin's dataset and take the requested part of it.
 
-    `held_out=N` is the plugin's own option where its builder has one of that name.
+    `held_out=N` is the plugin's own option if its builder has one of that name.
 
     Raises:
-        InputError: the plugin does not load, its hook raises, or gives what is no dataset; an option is at fault.
+        InputError: the plugin does not load, its hook raises or returns no valid dataset, or an option is wrong.
     """
     found = request.source.found
     assert found is not None, "the table's own sources have files of their own"
@@ -53,25 +53,25 @@ def load(request: Request) -> Dataset:
 
 
 def given(plugin: Plugin, own: Mapping[str, Any], data_root: Path | None = None, image_size: int | None = None) -> Any:
-    """Return what the hook of a dataset's plugin gives, unchecked.
+    """Return the unchecked result of a dataset plugin's hook.
 
     Args:
         plugin: of the dataset.
         own: options for its builder.
-        data_root: the folder of downloaded data, in which it has one of its own; None: where it lies by default.
-        image_size: the side that images are to have, or None.
+        data_root: the folder of downloaded data, in which the plugin has its own folder; None for the default.
+        image_size: the requested side of the images, or None.
     """
     folder = (data_root or default_data_root()) / plugin.found.name
     return options.call(plugin, own, folder=folder, image_size=image_size)
 
 
 def fingerprint_of(name: str, target: str, file: str, own: str) -> str:
-    """Load a dataset in this process, whichever it is, and return its fingerprint.
+    """Load any plugin dataset in this process and return its fingerprint.
 
     Args:
         name: of its entry point.
         target: its module.
-        file: its file, where it has no entry point; empty otherwise.
+        file: its file, if it has no entry point; otherwise empty.
         own: options for its builder, as JSON.
     """
     found = Found(name, "", "", target, Path(file) if file else None, DATASET)
@@ -79,7 +79,7 @@ def fingerprint_of(name: str, target: str, file: str, own: str) -> str:
 
 
 def _split(request: Request, accepted: Mapping[str, Any] | None) -> tuple[dict[str, Any], Part]:
-    """Tell the options of the plugin's own from the part that is used, which are written alike."""
+    """Separate the plugin's own options from those that select a part; both have the same syntax."""
     texts = dict(request.options)
     asked = [name for name in ("fraction", "held_out") if name in texts and name not in (accepted or ())]
     of_part: dict[str, str] = {name: texts.pop(name) for name in asked}

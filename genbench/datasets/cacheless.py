@@ -1,4 +1,4 @@
-"""Going on without a cache: where the user's own folder cannot be written, a temporary one replaces it."""
+"""Continuing without a cache: if the user's default folder is not writable, a temporary one replaces it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["settings_of_matplotlib", "without_cache"]
 
 @contextlib.contextmanager
 def without_cache() -> Iterator[str | None]:
-    """Put a temporary folder in the place of a cache folder that cannot be written.
+    """Substitute a temporary folder for a cache folder that cannot be written.
 
-    What the cache holds already can still be read: the temporary folder links to it. A folder that the user has named
-    with `$GENBENCH_CACHE` is left as it is, for a mistyped name should be reported.
+    Existing cache files can still be read: the temporary folder links to them. A folder set with `$GENBENCH_CACHE` is
+    never replaced, because a mistyped name should be reported.
 
     Yields:
-        One line to warn the user with, or None where the cache can be written.
+        One line that warns the user, or None if the cache is writable.
     """
     if os.environ.get("GENBENCH_CACHE") or _is_writable(cache_root()):
         yield None
@@ -33,14 +33,14 @@ def without_cache() -> Iterator[str | None]:
             held.enter_context(_environment("GENBENCH_DATA", str(data)))
         held.enter_context(_environment("GENBENCH_CACHE", folder))
         yield (
-            f"{unwritable} cannot be written: going on without a cache, so what is made for this run is made again for "
-            "the next; $GENBENCH_CACHE names another folder"
+            f"{unwritable} cannot be written: continuing without a cache, so what this run computes is computed "
+            "again by the next; set $GENBENCH_CACHE to another folder"
         )
 
 
 @contextlib.contextmanager
 def settings_of_matplotlib() -> Iterator[None]:
-    """Give matplotlib a temporary folder where its own cannot be written; else it says so in two lines of its own."""
+    """Give matplotlib a temporary folder if its own is not writable; otherwise it prints a two-line warning."""
     own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "matplotlib"
     if os.environ.get("MPLCONFIGDIR") or _is_writable(own):
         yield
@@ -63,7 +63,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Say whether a folder can be written, or could be made."""
+    """Return whether a folder is writable or could be created."""
     existing = folder
     while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent
@@ -71,8 +71,8 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _link(unwritable: Path, folder: Path) -> None:
-    """Make the sub-folders of a cache in `folder`, each with links to the files of the one that cannot be written."""
-    with contextlib.suppress(OSError):  # what cannot be read either is made again
+    """Create the sub-folders of a cache in `folder`, each with links to the files of the unwritable one."""
+    with contextlib.suppress(OSError):  # files that are not readable either are rebuilt
         for kind in (path for path in unwritable.iterdir() if path.is_dir() and path.name != "data"):
             (folder / kind.name).mkdir()
             for path in kind.iterdir():

@@ -22,7 +22,7 @@ from genbench.machine.torchvision_import import import_torchvision
 
 __all__ = ["load"]
 
-CROP = 140  # of the 178 × 218 pixels of an aligned file: the face with little background
+CROP = 140  # pixels of the 178 × 218 in an aligned file: the face with little background
 DEFAULT_SIZE = 64
 _TRAIN, _HELD_OUT = "0", "2"  # in the official partition; 1 is its validation split, which nothing here uses
 
@@ -30,7 +30,7 @@ _TRAIN, _HELD_OUT = "0", "2"  # in the official partition; 1 is its validation s
 def load(request: Request) -> Dataset:
     """Load CelebA: the centre 140 × 140 of each aligned face, resized to `image_size`, 64 unless given; no labels.
 
-    The crop and the size are those of most published numbers on 64 × 64 faces, such as I. Tolstikhin, O. Bousquet,
+    Most published numbers on 64 × 64 faces use this crop and size, for example I. Tolstikhin, O. Bousquet,
     S. Gelly, B. Schölkopf, 2018, Wasserstein Auto-Encoders, https://arxiv.org/abs/1711.01558. The held-out split is
     the official test split. Reference: Z. Liu, P. Luo, X. Wang, X. Tang, 2015, Deep Learning Face Attributes in the
     Wild, https://arxiv.org/abs/1411.7766.
@@ -56,7 +56,7 @@ def _obtain(request: Request, partition: Path, images: Path) -> None:
 
 
 def _unpack(request: Request, archive: Path) -> None:
-    folder = archive.parent / ".unpacking"  # so that images/ is there whole or not at all
+    folder = archive.parent / ".unpacking"  # so that images/ is either complete or absent
     try:
         with zipfile.ZipFile(archive) as opened:
             opened.extractall(folder)
@@ -70,14 +70,14 @@ def _download(request: Request, missing: Path) -> None:
     reason = "downloading is switched off"
     if request.download:
         try:
-            # torchvision and gdown report on both streams, and a library does not print.
+            # torchvision and gdown print to both streams, and a library must not print.
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 import_torchvision().datasets.CelebA(request.data_root, download=True)
             return
-        except Exception as error:  # gdown raises many kinds, most often for a spent quota
+        except Exception as error:  # gdown raises many exception types, most often for an exceeded quota
             reason = str(error)
     raise request.fault(
-        f"{missing} is not there, and could not be fetched ({reason}); put img_align_celeba.zip and "
+        f"{missing} is missing and could not be fetched ({reason}); put img_align_celeba.zip and "
         f"list_eval_partition.txt in {missing.parent}, or name the folder that holds celeba/ with --data-root "
         "or $GENBENCH_DATA"
     )
@@ -106,7 +106,7 @@ def _decode(request: Request, paths: list[Path], size: int, target: npt.NDArray[
     def work(index: int) -> None:
         try:
             target[index] = read_pixels(paths[index], False, crop)
-        except Exception as error:  # PIL raises what each format's reader happens to raise
+        except Exception as error:  # PIL passes on whatever each format's reader raises
             raise request.fault(f"cannot read {paths[index]}: {error}; fetch it again") from error
 
     in_parallel(range(len(paths)), work, request.progress)

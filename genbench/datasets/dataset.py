@@ -1,4 +1,4 @@
-"""`Dataset`: a train and a held-out split of items, with the fingerprint that tells two data sets apart."""
+"""`Dataset`: a training and a held-out split of items, with the fingerprint that distinguishes datasets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from genbench.plugin.data import Data
 
 __all__ = ["REFERENCE_LIMIT", "Dataset", "Split", "fingerprint"]
 
-REFERENCE_LIMIT = 50_000  # images of the training split that stand for it, as the field has it: the first ones
+REFERENCE_LIMIT = 50_000  # images of the training split that serve as the reference, by convention the first ones
 
-_CHUNK_BYTES = 64 << 20  # of items hashed at once, so that a memory-mapped set is never read whole
+_CHUNK_BYTES = 64 << 20  # of items hashed at a time, so that a memory-mapped set is never read whole
 
 
 @dataclass(frozen=True)
 class Split:
-    """Items, and their labels where there are any.
+    """Items and their labels, if any.
 
     Args:
         items: (N, ...) as their kind stores them, on the CPU, contiguous; possibly memory-mapped.
@@ -44,19 +44,19 @@ class Dataset:
     """A dataset as every stage sees it.
 
     Args:
-        name: as the user asked for it, such as `digits` or `folder:faces`.
-        train: what models train on, and what quality is measured against.
-        held_out: what no model sees.
-        class_names: one a label, or None without labels.
+        name: as the user wrote it, such as `digits` or `folder:faces`.
+        train: the items that models train on and quality is measured against.
+        held_out: the items that no model sees.
+        class_names: one per label, or None without labels.
         licence: one line.
         log_probability: for data whose probabilities are known, a function from stored items (N, ...) to (N,) float64
-            nats, minus infinity for what the data never hold; with it `entropy`.
+            nats, minus infinity outside the support; requires `entropy`.
         entropy: of one item, in nats, or None.
         nearest_mode: for data with known modes, a function from (N, C, H, W) uint8 to the (N,) index of the mode each
-            image belongs to, -1 for none; with it `mode_count`.
-        mode_count: how many modes there are, or None.
-        remark: what the user should know of how it was read, or None.
-        plugin: distribution, version and source hash of the plugin that brought it; None for genbench's own.
+            image belongs to, -1 for none; requires `mode_count`.
+        mode_count: the number of modes, or None.
+        remark: a note for the user on how it was read, or None.
+        plugin: distribution, version and source hash of the plugin that provides it; None for genbench's own.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Dataset:
 
     @property
     def source(self) -> str:
-        """Which dataset it is, or a part of: `digits` for `digits:fraction=0.1`."""
+        """The dataset that this is, or is a part of: `digits` for `digits:fraction=0.1`."""
         return self.name.partition(":")[0]
 
     @property
@@ -89,7 +89,7 @@ class Dataset:
 
     @property
     def classes(self) -> int | None:
-        """How many labels there are, or None without labels."""
+        """The number of classes, or None without labels."""
         return None if self.class_names is None else len(self.class_names)
 
     @property
@@ -99,12 +99,12 @@ class Dataset:
 
 
 def fingerprint(train: Split, held_out: Split, *, after_chunk: Callable[[], None] = lambda: None) -> str:
-    """Return the SHA-256 over both splits' shapes, bytes and labels: equal data, equal fingerprint.
+    """Return the SHA-256 over both splits' shapes, bytes and labels; equal data have equal fingerprints.
 
     Args:
         train: the first split.
         held_out: the second.
-        after_chunk: called after every few images, so that their pages can be given back.
+        after_chunk: called after every few images, so that their pages can be released.
     """
     digest = hashlib.sha256(train.kind.identity)
     for split in (train, held_out):

@@ -1,4 +1,4 @@
-"""Image files to pixels: what PIL reads, as 8-bit grey or RGB, upright, without transparency, and resized if asked."""
+"""Decodes image files that PIL reads to 8-bit grey or RGB: upright, without transparency, resized on request."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ __all__ = [
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".pbm", ".pnm"}
 )
-ON_WHITE, DROPPED = "on white", "dropped"  # what becomes of transparency
-LARGEST_MEMBER = 1 << 28  # bytes that one image of an archive may claim: far more than any, far less than a bomb
+ON_WHITE, DROPPED = "on white", "dropped"  # how transparency is handled
+LARGEST_MEMBER = 1 << 28  # bytes that an archived image may claim: far above real images, far below decompression bombs
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _TRANSPARENT_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _ORIENTATION_TAG, _SIDEWAYS = 0x0112, frozenset({5, 6, 7, 8})
 _Item = TypeVar("_Item")
-_CHUNK = 64  # images a task: far more than a task costs, few enough for a smooth progress bar
+_CHUNK = 64  # images per task: enough to outweigh a task's overhead, few enough for a smooth progress bar
 
 
 @dataclass(frozen=True, order=True)
@@ -65,7 +65,7 @@ Place = Path | Member
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image before it is decoded: its upright size, whether it is grey, and whether transparent."""
+    """An undecoded image: its upright size, whether it is grey and whether it is transparent."""
 
     width: int
     height: int
@@ -74,7 +74,7 @@ class Header:
 
 
 def read_header(place: Place) -> Header:
-    """Read the size and mode of an image file; the pixels stay unread."""
+    """Read the size and mode of an image file without reading its pixels."""
     with _opened(place) as image:
         if image.mode in _DEEP_MODES:
             raise ValueError(f"its pixels are of more than 8 bits (mode {image.mode}); convert it to 8 bits")
@@ -89,8 +89,8 @@ def read_pixels(
 ) -> npt.NDArray[np.uint8]:
     """Decode the first frame of an image file, uint8 (C, H, W) with C 1 or 3.
 
-    It is turned upright as its EXIF orientation says, laid on white where it is transparent (or with `alpha` of
-    `DROPPED` stripped of its transparency alone), and then given to `prepare`, which crops and resizes it.
+    The image is rotated upright according to its EXIF orientation and composited on white if it is transparent (with
+    `alpha` of `DROPPED`, only its alpha channel is dropped); `prepare` then crops and resizes it.
     """
     with _opened(place) as image:
         upright = ImageOps.exif_transpose(image)
@@ -102,7 +102,7 @@ def read_pixels(
 
 
 def fault_of(error: Exception) -> str:
-    """Return, in a few words, why an image cannot be read."""
+    """Return a short reason why an image cannot be read."""
     if "cannot identify" in str(error):
         return "it is not an image that PIL knows"
     if isinstance(error, FileNotFoundError):
@@ -122,7 +122,7 @@ def _opened(place: Place) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(_content(place))) as image:
             yield image
         return
-    if not stat.S_ISREG(os.stat(place).st_mode):  # opening a pipe would wait for whoever writes to it
+    if not stat.S_ISREG(os.stat(place).st_mode):  # opening a pipe would block until something writes to it
         raise ValueError("it is not a regular file")
     with Image.open(place) as image:
         yield image
@@ -141,7 +141,7 @@ def _content(place: Member) -> bytes:
     raise ValueError(f"it claims {info.file_size:,} bytes, and no image of more than {LARGEST_MEMBER:,} is unpacked")
 
 
-@functools.lru_cache(maxsize=2)  # of a process: reading the list of members of a large archive takes a second
+@functools.lru_cache(maxsize=2)  # once per process: reading the member list of a large archive takes a second
 def _archive(path: Path, modified: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
@@ -149,8 +149,8 @@ def _archive(path: Path, modified: int) -> zipfile.ZipFile:
 def fit_square(image: Image.Image, size: int) -> Image.Image:
     """Resize the shorter side to `size` and crop the centre to a square.
 
-    Bicubic with antialiasing, in PIL's integer arithmetic: the same bytes on every machine. An aliased resizer shifts
-    Fréchet distances (G. Parmar, R. Zhang, J.-Y. Zhu, 2022, On Aliased Resizing and Surprising Subtleties in GAN
+    Bicubic with antialiasing, in PIL's integer arithmetic, with the same bytes on every machine. Aliased resizing
+    shifts Fréchet distances (G. Parmar, R. Zhang, J.-Y. Zhu, 2022, On Aliased Resizing and Surprising Subtleties in GAN
     Evaluation, https://arxiv.org/abs/2104.11222).
     """
     if image.size == (size, size):
@@ -174,9 +174,9 @@ def resize_all(images: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8], pro
 
 
 def in_parallel(items: Sequence[_Item], work: Callable[[_Item], None], progress: Progress | None) -> None:
-    """Do `work` on every item in a thread pool (PIL decodes and resizes outside the interpreter lock).
+    """Run `work` on every item in a thread pool (PIL decodes and resizes without holding the interpreter lock).
 
-    The error that is raised is that of the first item that fails, in order; what has not begun by then is dropped.
+    Raises the error of the first failing item, in order; items not started by then are dropped.
     """
     starts = range(0, len(items), _CHUNK)
 

@@ -1,4 +1,4 @@
-"""scikit-learn's bundled handwritten digits: the embedded default, which needs no network."""
+"""The handwritten digits bundled with scikit-learn: the built-in default, which needs no network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genbench.seeding import derive
 __all__ = ["load"]
 
 HELD_OUT_COUNT = 500
-BRIGHTEST = 16  # the files count the set pixels of 4 × 4 blocks
+BRIGHTEST = 16  # the files hold the number of set pixels in each 4 × 4 block
 
 
 def load(request: Request) -> Dataset:
@@ -25,7 +25,7 @@ def load(request: Request) -> Dataset:
     Reference: E. Alpaydin, C. Kaynak, 1998, Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository, https://doi.org/10.24432/C50P49 (its test set, which is what scikit-learn bundles).
     """
-    # Kept like what is read from files, as importing scikit-learn takes longer than many a cell of digits trains.
+    # Cached like file data, because importing scikit-learn takes longer than training many a cell of digits.
     return keep(request, f"{request.image_size}", version("scikit-learn"), lambda: _plan(request))
 
 

@@ -1,4 +1,4 @@
-"""Fetches one archive: whole, with the checksum it should have, or not at all."""
+"""Fetches one archive, complete and with the expected checksum, or not at all."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from genbench.machine.atomic import replacing
 
 __all__ = ["Archive", "DownloadError", "fetch", "md5_of", "unlike_packed"]
 
-TIMEOUT_S = 30  # for a connection, and for silence within one; a network that swallows packets would hang for ever
+TIMEOUT_S = 30  # to connect, and for silence afterwards; without it, a network that drops packets would hang for ever
 _BLOCK = 1 << 18
 
 
 class DownloadError(Exception):
-    """No address gave the archive; the text says what each of them did."""
+    """No address delivered the archive; the message gives the reason for each."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Archive:
     """One file to fetch.
 
     Args:
-        path: where it belongs, relative to the data root.
-        urls: where it is offered, the first to be tried first.
-        checksum: of the whole file, as hex digits: 32 of MD5 or 64 of SHA-256, as its publisher or its users name it.
+        path: its destination, relative to the data root.
+        urls: its addresses, in the order in which they are tried.
+        checksum: of the whole file in hex: 32 digits of MD5 or 64 of SHA-256, as stated by its publisher or its users.
     """
 
     path: str
@@ -42,11 +42,11 @@ class Archive:
 
 
 def fetch(archive: Archive, root: Path, *, download: bool = True, progress: Progress | None = None) -> None:
-    """Bring the archive to its place below `root`, unless it is there with the right checksum.
+    """Fetch the archive to its place below `root`, unless it is already there with the right checksum.
 
     Raises:
-        DownloadError: every address failed, or gave a file with another checksum, of which nothing stays on the disk;
-            or there was need to download, and `download` forbids it.
+        DownloadError: every address failed or delivered a file with another checksum, which is deleted; or the archive
+            must be downloaded and `download` forbids it.
     """
     target = root / archive.path
     failures = []
@@ -70,8 +70,8 @@ def fetch(archive: Archive, root: Path, *, download: bool = True, progress: Prog
 
 
 def _remove_empty_folders(folder: Path, root: Path) -> None:
-    """Remove the folders below `root` that were made for a file that never came."""
-    with contextlib.suppress(OSError):  # not empty, or none was made
+    """Remove the folders below `root` that were created for a file that was never fetched."""
+    with contextlib.suppress(OSError):  # not empty, or none was created
         while folder.is_relative_to(root) and folder != root:
             folder.rmdir()
             folder = folder.parent
@@ -84,10 +84,10 @@ def md5_of(path: Path) -> str:
 
 
 def unlike_packed(archives: Sequence[Archive], root: Path) -> str | None:
-    """Say which unpacked file is not what the `.gz` beside it holds, or None where all are.
+    """Return a message naming an unpacked file that differs from the `.gz` next to it, or None if all match.
 
-    torchvision checks what it downloads, and of the files in IDX format not what it unpacked from it. Other formats it
-    checks by MD5 whenever it reads them. A damaged `.gz` proves nothing.
+    torchvision checks its downloads but, for the IDX format, not the files it unpacked from them. It checks other
+    formats by MD5 whenever it reads them. A damaged `.gz` proves nothing.
     """
     for archive in archives:
         packed = root / archive.path
@@ -117,7 +117,7 @@ def _opened(request: urllib.request.Request) -> http.client.HTTPResponse:
     try:
         answer: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        with error:  # it holds the connection
+        with error:  # the error object holds the connection
             raise DownloadError(str(error)) from error
     return answer
 

@@ -1,4 +1,4 @@
-"""Images that another program made: a folder or .zip of image files, or an array in a .npy or .npz file."""
+"""Images produced by another program: a folder or .zip of image files, or an array in an .npy or .npz file."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from genbench.kinds.kind import Kind
 
 __all__ = ["External", "as_reference", "open_images"]
 
-MOST_NAMED = 5  # of the files that were passed over
+MOST_NAMED = 5  # of the skipped files
 
 
 @dataclass
 class External:
-    """Images that have been found and whose headers have been read; `read` brings the pixels.
+    """Images whose headers have been read; `read` loads the pixels.
 
     Args:
-        path: as the user gave it.
-        shape: (C, H, W) of each image, as it is in the file.
-        count: how many there are; `read` may find some that cannot be decoded.
-        transparent: whether any of them is.
-        skipped: the files that were passed over because they cannot be read, with the reason for each.
-        remarks: what else the user should know of them.
+        path: as given by the user.
+        shape: (C, H, W) of each image, as stored in the file.
+        count: the number of images; `read` may find some that cannot be decoded.
+        transparent: whether any of them is transparent.
+        skipped: the unreadable files that were skipped, with the reason for each.
+        remarks: further notes for the user.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class External:
 
     @property
     def kind(self) -> Kind:
-        """What the items are."""
+        """The kind of the items."""
         return IMAGES
 
     @property
@@ -63,7 +63,7 @@ class External:
         return self._array is not None
 
     def all_remarks(self, alpha: str) -> list[str]:
-        """Return what the user should know, once the images have been read."""
+        """Return all notes for the user; call it after the images have been read."""
         named = "; ".join(self.skipped[:MOST_NAMED])
         transparency = {ON_WHITE: "laid on white", DROPPED: "their alpha dropped, as the profile's tool does"}[alpha]
         return [
@@ -73,24 +73,24 @@ class External:
         ]
 
     def as_rgb(self) -> External:
-        """Return the same images with their one channel repeated for red, green and blue."""
+        """Return the same images with their single channel repeated for red, green and blue."""
         return replace(self, shape=(3, *self.shape[1:]))
 
     def read(self, store: PixelStore, alpha: str = ON_WHITE, progress: Progress | None = None) -> Iterator[int]:
-        """Append the images to `store`, in order, and yield how many it holds, until it holds all.
+        """Append the images to `store`, in order, yielding the number it holds until it holds all.
 
         Args:
             store: with room for `count` images of `shape`.
-            alpha: what becomes of transparency: `ON_WHITE` or `DROPPED`.
+            alpha: how transparency is handled: `ON_WHITE` or `DROPPED`.
             progress: called with (done, total).
 
         Raises:
-            InputError: one line that names the path, and the image where one is at fault.
+            InputError: one line that names the path and, if a single image is at fault, the image.
         """
         done = 0
         if self._array is not None:
             for pixels in self._array.chunks():
-                # One channel becomes three where three are wanted.
+                # Broadcasts one channel to three if three are wanted.
                 store.append(np.broadcast_to(pixels, (len(pixels), *self.shape)))
                 yield from _tell(progress, store.count, self.count, store.count)
             return
@@ -105,15 +105,15 @@ class External:
 
 
 def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool = False) -> External:
-    """Find images and read their headers: of a folder or .zip of image files, or of an .npy or .npz.
+    """Find images and read their headers in a folder or .zip of image files, or in an .npy or .npz file.
 
     Args:
         path: of the folder or the file. An array is (N, H, W, C) or (N, H, W) uint8 and is taken as it is.
-        image_size: the side that image files are resized and cropped to; None where all are of one size.
-        skip_corrupt: pass over image files that cannot be decoded, and count them.
+        image_size: the side that image files are resized and cropped to; None if all have the same size.
+        skip_corrupt: skip and count image files that cannot be decoded.
 
     Raises:
-        InputError: one line that names the path, and the image where one is at fault.
+        InputError: one line that names the path and, if a single image is at fault, the image.
     """
     try:
         mode = os.stat(path).st_mode
@@ -143,13 +143,14 @@ def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool
 
 
 def as_reference(images: Tensor, known: bool = True) -> Dataset:
-    """Return images as a dataset to compare with: all of them its training split, none held out, no labels.
+    """Return images as a reference dataset: all of them in the training split, none held out, no labels.
 
-    It has one name wherever they lie: a recipe tells them by their fingerprint, and a path would make two of one.
+    Its name does not depend on the path: a recipe identifies it by its fingerprint, and a path in the name would give
+    the same images two recipes.
 
     Args:
         images: (N, C, H, W) uint8.
-        known: whether the pixels have been read; without them there is no fingerprint.
+        known: whether the pixels have been read; without them, no fingerprint is computed.
     """
     train, held_out = Split(images, None), Split(images[:0], None)
     mark = fingerprint(train, held_out, after_chunk=lambda: release(images)) if known else ""
@@ -163,7 +164,7 @@ def _tell(progress: Progress | None, done: int, total: int, stored: int) -> Iter
 
 
 def _members(path: Path) -> tuple[list[Place], list[str]]:
-    """Return the images in a .zip, sorted by name, and what to say of the rest."""
+    """Return the images in a .zip, sorted by name, and a remark on the other members."""
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
@@ -184,7 +185,7 @@ def _of_files(path: Path, files: Sequence[Place], remarks: list[str], size: int 
     def look(place: Place) -> None:
         try:
             headers[place] = read_header(place)
-        except Exception as error:  # PIL raises what each format's reader happens to raise
+        except Exception as error:  # PIL passes on whatever each format's reader raises
             faults[place] = fault_of(error)
 
     in_parallel(files, look, None)

@@ -1,4 +1,4 @@
-"""Clips that another program made: a folder of WAV, FLAC or OGG files."""
+"""Clips produced by another program: a folder of WAV, FLAC or OGG files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["ExternalSounds", "as_reference", "holds_sounds", "open_sounds"]
 
 @dataclass(frozen=True)
 class ExternalSounds:
-    """Files whose headers have been read.
+    """Audio files whose headers have been read.
 
     Args:
-        path: as the user gave it.
-        files: in the order of their names.
-        remarks: what the user should know of them.
+        path: as given by the user.
+        files: sorted by name.
+        remarks: notes for the user.
     """
 
     path: Path
@@ -39,10 +39,10 @@ class ExternalSounds:
     def split(
         self, form: Form, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> tuple[Split, list[str]]:
-        """Return the clips in the form of what they are compared with, and what the user should know of the change.
+        """Return the clips, converted to the form of the reference, and notes for the user on the conversion.
 
         Raises:
-            InputError: a file cannot be read, or they do not fit into the memory.
+            InputError: a file cannot be read, or they do not fit into memory.
         """
         shape = (len(self.files), form.channels, form.length)
         if (fault := shortage(2 * int(np.prod(shape)))) is not None:
@@ -55,7 +55,7 @@ class ExternalSounds:
 
 
 def holds_sounds(path: Path) -> bool:
-    """Return whether a path is a folder in which sounds lie and no images, as far as names tell."""
+    """Return whether a path is a folder that, judging by file names, contains sounds and no images."""
     found = False
     for _, _, names in os.walk(path, followlinks=True) if os.path.isdir(path) else ():
         if any(is_image_name(name) for name in names):
@@ -65,10 +65,10 @@ def holds_sounds(path: Path) -> bool:
 
 
 def open_sounds(path: Path) -> ExternalSounds:
-    """Read the headers of all sounds at or below a folder.
+    """Read the headers of all sounds in a folder and its sub-folders.
 
     Raises:
-        InputError: one line that names the path: there are none, or one cannot be read.
+        InputError: one line that names the path: no sounds, or an unreadable one.
     """
     found = find_files(path, is_sound_name)
     if not found.names:
@@ -79,7 +79,7 @@ def open_sounds(path: Path) -> ExternalSounds:
 
 
 def as_reference(given: ExternalSounds) -> tuple[Dataset, list[str]]:
-    """Return clips as a dataset to compare with, and remarks: all of them its training split, none held out, no labels.
+    """Return clips as a reference dataset, and remarks: all in the training split, none held out, no labels.
 
     Raises:
         InputError: they differ in rate or length.

@@ -1,4 +1,4 @@
-"""Texts that another program made: a file of UTF-8, one a line."""
+"""Texts produced by another program: a UTF-8 file with one text per line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SUFFIX = ".txt"
 
 @dataclass(frozen=True)
 class ExternalTexts:
-    """Lines of a file.
+    """The lines of a file.
 
     Args:
-        path: as the user gave it.
-        texts: the lines that are not empty.
-        remarks: what the user should know of them.
+        path: as given by the user.
+        texts: the non-empty lines.
+        remarks: notes for the user.
     """
 
     path: Path
@@ -30,11 +30,11 @@ class ExternalTexts:
     remarks: list[str] = field(default_factory=list)
 
     def split(self, kind: Text, length: int) -> tuple[Split, list[str]]:
-        """Return the texts over an alphabet, and what the user should know of what was lost on the way.
+        """Return the texts encoded in an alphabet, and notes for the user on anything lost.
 
         Args:
-            kind: whose alphabet is that of what they are compared with.
-            length: symbols that a text has at most.
+            kind: with the alphabet of the reference.
+            length: the maximum number of symbols in a text.
         """
         encoded = encode(kind, self.texts, length)
         said = list(self.remarks)
@@ -53,7 +53,7 @@ def open_texts(path: Path) -> ExternalTexts:
     """Read the lines of a file.
 
     Raises:
-        InputError: one line that names the path: no such file, empty, binary, or the line that is no UTF-8.
+        InputError: one line that names the path: no such file, empty, binary, or a line that is not valid UTF-8.
     """
     lines, passed_over = read_lines(path, read_text(path))
     remarks = [f"{path}: {passed_over:,} empty lines were passed over"] if passed_over else []
@@ -61,17 +61,17 @@ def open_texts(path: Path) -> ExternalTexts:
 
 
 def as_reference(texts: ExternalTexts, others: ExternalTexts) -> Dataset:
-    """Return texts as a dataset to compare with: all of them its training split, none held out, no labels.
+    """Return texts as a reference dataset: all of them in the training split, none held out, no labels.
 
-    The alphabet is that of both sides, and so is the length, so that nothing is lost; but the fingerprint is of the
-    reference alone, since a recipe says what was compared with.
+    Alphabet and length cover both sides, so nothing is lost; the fingerprint covers only the reference, because a
+    recipe names the reference.
 
     Args:
-        texts: what is compared with.
-        others: what is compared.
+        texts: the reference.
+        others: the texts to be compared with it.
 
     Raises:
-        InputError: both hold more characters than can be told apart.
+        InputError: together they contain more characters than tokens can represent.
     """
     own, both = texts.texts, [*texts.texts, *others.texts]
     train, _ = texts.split(alphabet(both), max(map(len, both)))

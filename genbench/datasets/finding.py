@@ -1,4 +1,4 @@
-"""Which files lie in a folder: the one reader of folders, for `folder:`, `audio:` and `genbench evaluate`."""
+"""Finds the files in a folder; shared by `folder:`, `audio:` and `genbench evaluate`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Found", "find_files", "find_images", "is_image_name", "kinds_text"]
 
 @dataclass(frozen=True)
 class Found:
-    """The wanted files at or below a folder, and what else lies there.
+    """The wanted files in a folder and its sub-folders, and what was skipped there.
 
     Args:
         names: relative to the folder, with forward slashes, sorted.
-        passed_over: what was not taken (in the singular and the plural), and how many.
+        passed_over: the skipped kinds (singular and plural) and their counts.
     """
 
     names: tuple[str, ...]
     passed_over: tuple[tuple[tuple[str, str], int], ...]
 
     def remark(self) -> str | None:
-        """Return what was passed over, such as `2 hidden files, 1 file of another kind`; None where nothing was."""
+        """Return what was skipped, such as `2 hidden files, 1 file of another kind`, or None if nothing was."""
         return ", ".join(f"{count} {what[count > 1]}" for what, count in self.passed_over) or None
 
 
@@ -38,18 +38,18 @@ _SEEN = ("link to a folder that was read already", "links to folders that were r
 
 
 def find_images(root: Path) -> Found:
-    """Return every image file at or below `root`; see `find_files`."""
+    """Return every image file in `root` and its sub-folders; see `find_files`."""
     return find_files(root, is_image_name)
 
 
 def find_files(root: Path, is_wanted: Callable[[str], bool]) -> Found:
-    """Return every wanted file at or below `root`; links to folders are followed, and each folder is read once.
+    """Return every wanted file in `root` and its sub-folders; links to folders are followed, each folder is read once.
 
-    Hidden files and folders (`.DS_Store`, `.ipynb_checkpoints`) and what `zip` adds on a Mac (`__MACOSX`) are passed
-    over and counted, and so are files whose names are not wanted.
+    Hidden files and folders (`.DS_Store`, `.ipynb_checkpoints`), the entries that `zip` adds on a Mac (`__MACOSX`) and
+    files whose names are not wanted are skipped and counted.
 
     Raises:
-        InputError: a folder that cannot be read.
+        InputError: a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -78,13 +78,13 @@ def find_files(root: Path, is_wanted: Callable[[str], bool]) -> Found:
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a path, of a file or within an archive, is that of an image which is not hidden."""
+    """Return whether a path, on disk or within an archive, names an image that is not hidden."""
     path = PurePosixPath(name)
     return path.suffix.lower() in SUFFIXES and not any(_is_hidden(part) for part in path.parts)
 
 
 def kinds_text() -> str:
-    """Return the suffixes of all images that are read."""
+    """Return the suffixes of all supported image formats."""
     return ", ".join(sorted(SUFFIXES))
 
 

@@ -29,14 +29,14 @@ _WANTED = Wanted(is_image_name, "images", kinds_text())
 def load(request: Request) -> Dataset:
     """Load a directory of images: png, jpg, bmp, webp, tif, pgm, ppm, and the first frame of a gif.
 
-    The split is that of the sub-folders `train` and one of `HELD_OUT_FOLDERS`, where both are there; otherwise a tenth
-    of the images, chosen by a hash of their names, is held out, so that it stays the same when images are added nearby;
-    `held_out=N` after the path holds out the first N by that hash instead, and `held_out=PATH` all of another folder.
-    Sub-folders are classes where every image lies in one and there are at least two. Hidden files are passed over, and
-    links to folders followed; `remark` of the dataset says what was passed over.
-    More images to train on than `REFERENCE_LIMIT` are stored in an order that is a hash of their names, others sorted.
-    Images are grey where all of them are, else RGB; upright as their EXIF orientation says; laid on white where they
-    are transparent; all of one size, or brought to one by `image_size`.
+    If the folder has a sub-folder `train` and one of `HELD_OUT_FOLDERS`, these are the split. Otherwise a tenth of the
+    images is held out, chosen by a hash of their names so that adding images does not change the choice for others;
+    `held_out=N` after the path instead holds out the first N by that hash, and `held_out=PATH` all of another folder.
+    Sub-folders are classes if every image is in one and there are at least two. Hidden files are skipped and links to
+    folders are followed; the `remark` of the dataset lists what was skipped.
+    Training images are stored sorted by name or, if there are more than `REFERENCE_LIMIT`, by a hash of their names.
+    Images are grey if all of them are, else RGB; rotated upright according to their EXIF orientation; composited on
+    white if transparent; and must all have the same size unless `image_size` resizes them.
     """
     listing, passed = listed(request, _WANTED)
     key = f"{listing.root.resolve()} {request.image_size}"
@@ -77,7 +77,7 @@ def _headers(request: Request, listing: Listing) -> list[Header]:
     def work(name: str) -> None:
         try:
             headers[name] = read_header(listing.root / name)
-        except Exception as error:  # PIL raises what each format's reader happens to raise
+        except Exception as error:  # PIL passes on whatever each format's reader raises
             raise _corrupt(request, listing.root / name, fault_of(error)) from error
 
     in_parallel(listing.names, work, None)
@@ -85,7 +85,7 @@ def _headers(request: Request, listing: Listing) -> list[Header]:
 
 
 def _require_one_mode(request: Request, listing: Listing, headers: list[Header]) -> None:
-    """Refuse grey images to hold out beside colour ones to train on, or the reverse: one would change the other."""
+    """Refuse grey held-out images with colour training images, or the reverse: one would change the other."""
     train, held_out = (
         all(header.grey for header in part) for part in (headers[: listing.train_count], headers[listing.train_count :])
     )

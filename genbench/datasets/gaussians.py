@@ -1,4 +1,4 @@
-"""Two-dimensional Gaussian mixtures as images of one pixel and two channels: modes and density are known exactly."""
+"""Two-dimensional Gaussian mixtures as one-pixel, two-channel images, with exactly known modes and density."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEAR = 3.0  # standard deviations
 
 @dataclass(frozen=True)
 class Mixture:
-    """Equally likely Gaussians of one standard deviation, in the plane that the two channels span, [-1, 1]².
+    """Equally likely Gaussians with a common standard deviation, in the plane of the two channels, [-1, 1]².
 
     Args:
         centres: (K, 2).
@@ -47,13 +47,13 @@ MIXTURES = {"ring": Mixture(_ring(8, 0.75)), "grid": Mixture(_grid(5, 0.8))}
 
 
 def load(request: Request) -> Dataset:
-    """Load a ring of 8 Gaussians, or a grid of 25: (N, 2, 1, 1) uint8, labels the component.
+    """Load a ring of 8 Gaussians or a grid of 25: (N, 2, 1, 1) uint8; labels are the components.
 
     Channel 0 is x and channel 1 is y; the grey level of a value v is round((v + 1) × 127.5), as for every image.
 
     Reference: A. Srivastava, L. Valkov, C. Russell, M. Gutmann, C. Sutton, 2017, VEEGAN: Reducing Mode Collapse in
     GANs using Implicit Variational Learning, https://arxiv.org/abs/1705.07761 (their standard deviations are smaller
-    against the spacing; with 256 grey levels these would be less than a level).
+    relative to the spacing; with 256 grey levels they would be less than one level).
     """
     name = request.argument or "ring"
     if name not in MIXTURES:
@@ -77,13 +77,13 @@ def load(request: Request) -> Dataset:
 
 def _draw(mixture: Mixture, count: int, random: torch.Generator) -> Split:
     component = torch.randint(len(mixture.centres), (count,), generator=random)
-    # In float64 a last digit that differs between machines never reaches a grey level.
+    # In float64, differences in the last digit between machines do not affect the grey levels.
     noise = torch.randn(count, 2, generator=random, dtype=torch.float64)
     return Split(render(mixture.centres[component] + mixture.deviation * noise), component)
 
 
 def render(points: Tensor) -> Tensor:
-    """Turn points (N, 2) of [-1, 1]² into images (N, 2, 1, 1) uint8; what lies outside is clamped to the edge."""
+    """Convert points (N, 2) in [-1, 1]² to images (N, 2, 1, 1) uint8; points outside are clamped to the edge."""
     return ((points + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)[:, :, None, None]
 
 
@@ -92,10 +92,10 @@ def _points(images: Tensor) -> Tensor:
 
 
 def nearest_mode(images: Tensor, mixture: Mixture) -> Tensor:
-    """Return the component whose centre is nearest, or -1 where that is more than 3 standard deviations away.
+    """Return the component with the nearest centre, or -1 if it is more than 3 standard deviations away.
 
-    The rule, with its 3, is that of Srivastava et al. 2017 (see `load`), section 4.1. Of true images exp(-9/2) = 1.1%
-    lie farther away.
+    The rule and its threshold of 3 are from Srivastava et al. 2017 (see `load`), section 4.1. exp(-9/2) = 1.1% of true
+    images are farther away.
 
     Args:
         images: (N, 2, 1, 1) uint8.
@@ -122,7 +122,7 @@ def log_probability(images: Tensor, mixture: Mixture) -> Tensor:
     lower = torch.where(levels == 0, -math.inf, (levels - 0.5) / 127.5 - 1)
     centres = mixture.centres.to(images.device)
     above, below = (upper - centres) / mixture.deviation, (lower - centres) / mixture.deviation  # (N, K, 2)
-    # Mirrored to the left tail, and in logarithms: elsewhere the difference of the two would lose its digits.
+    # Mirrored to the left tail and computed in logarithms; otherwise the difference would suffer cancellation.
     mirrored = below > 0
     log_left = torch.special.log_ndtr(torch.where(mirrored, -above, below))
     log_right = torch.special.log_ndtr(torch.where(mirrored, -below, above))

@@ -1,4 +1,4 @@
-"""Sentences drawn from a small grammar whose exact probabilities are known: the text twin of `gaussians`."""
+"""Sentences drawn from a small grammar with exactly known probabilities: the text counterpart of `gaussians`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["RULES", "automaton", "load"]
 
 _NOUNS = ("cat", "dog", "bird", "frog", "owl")
 _NUMBERS = {"one": ("", "s"), "many": ("s", "")}  # the endings of a noun and of its verb
-_WEIGHTS = (5, 4, 3, 2, 1)  # of the words of a list: the first is met most often
+_WEIGHTS = (5, 4, 3, 2, 1)  # of the words in a list: the first is the most frequent
 
 
 def _words(words: tuple[str, ...], ending: str = "") -> list[tuple[int, tuple[str, ...]]]:
@@ -25,9 +25,9 @@ def _words(words: tuple[str, ...], ending: str = "") -> list[tuple[int, tuple[st
 
 
 def _rules() -> Rules:
-    """Return the rules: who does something, or does it to somebody; a relative clause may stand in between.
+    """Return the rules: a subject and its verb, possibly an object; a relative clause may come in between.
 
-    A verb agrees with its noun in number, also across the clause, which no short context can tell.
+    A verb agrees with its noun in number even across the clause, which no short context can capture.
     """
     rules: dict[str, list[tuple[int, tuple[str, ...]]]] = {
         "sentence": [(1, (f"sentence {number}",)) for number in _NUMBERS],
@@ -60,8 +60,8 @@ RULES = _rules()
 def load(request: Request) -> Dataset:
     """Load sentences drawn from `RULES`, such as `the owls that a cat sees like two dogs`.
 
-    Its `log_probability` and `entropy` are exact. `count=`, `held_out=` and `seed=` say how many are drawn, and from
-    which stream; `length=` gives them room behind the longest sentence.
+    Its `log_probability` and `entropy` are exact. `count=` and `held_out=` set the numbers of sentences, `seed=` the
+    random stream; `length=` pads beyond the longest sentence.
     """
     texts.refuse_image_size(request)
     known = automaton()

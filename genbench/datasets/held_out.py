@@ -1,4 +1,4 @@
-"""What a user holds out by `held_out=PATH`: which of it is trained on as well."""
+"""Held-out sets that the user names with `held_out=PATH`: finds the items that are trained on as well."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from genbench.kinds.kind import Kind
 __all__ = ["compared", "own_path", "overlap"]
 
 _MOST_NAMED = 5
-_CHUNK_BYTES = 64 << 20  # of items read at once, so that a memory-mapped set is never read whole
+_CHUNK_BYTES = 64 << 20  # of items read at a time, so that a memory-mapped set is never read whole
 
 
 def own_path(request: Request) -> Path | None:
-    """Return the path of what is held out, or None where the source holds out by itself."""
+    """Return the path of the held-out set, or None if the source itself holds items out."""
     return None if request.own_held_out is None else Path(os.path.expanduser(request.own_held_out))
 
 
 def compared(request: Request, plan: Plan, kind: Kind) -> Plan:
-    """Return a plan that compares the splits, once they are filled in, where the user names what is held out.
+    """Return a plan that compares the splits after filling them, if the user names the held-out set.
 
-    The remark of the filling then says which classes are not held out, and how many items are trained on as well.
+    The remark then reports classes with no held-out items, and how many held-out items are trained on as well.
     """
     if request.own_held_out is None:
         return plan
@@ -48,10 +48,10 @@ def compared(request: Request, plan: Plan, kind: Kind) -> Plan:
 
 
 def overlap(request: Request, train: Tensor, held_out: Tensor, kind: Kind) -> str | None:
-    """Say how many held-out items are trained on as well, by the hash of what is stored of each; None where none is.
+    """Report how many held-out items are trained on as well, by the hash of each stored item; None if there are none.
 
     Args:
-        request: whose `held_out=` names them.
+        request: its `held_out=` names the held-out set.
         train: (N, ...) as they are stored.
         held_out: (M, ...) of the same shape.
         kind: of both.
@@ -76,7 +76,7 @@ def overlap(request: Request, train: Tensor, held_out: Tensor, kind: Kind) -> st
 
 
 def _lacking(request: Request, plan: Plan) -> str | None:
-    """Say which classes have items to train on and none that are held out."""
+    """Report the classes that have training items but no held-out items."""
     if plan.labels is None or plan.class_names is None:
         return None
     held_out = set(plan.labels[plan.train_count :].tolist())
@@ -86,7 +86,7 @@ def _lacking(request: Request, plan: Plan) -> str | None:
 
 
 def _hashes(items: Tensor) -> Iterator[bytes]:
-    """Yield the SHA-256 of the bytes of each item; a set of them is smaller than the items."""
+    """Yield the SHA-256 of the bytes of each item; a set of hashes is smaller than the items."""
     step = max(1, _CHUNK_BYTES // max(1, items[:1].numel() * items.element_size()))
     for start in range(0, len(items), step):
         for item in items[start : start + step].contiguous().numpy():

@@ -1,4 +1,4 @@
-"""Which files of a folder are trained on and which are held out, and of which class each is."""
+"""Splits the files of a folder into training and held-out files, and determines their classes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from genbench.seeding import derive
 
 __all__ = ["HELD_OUT_FOLDERS", "Listing", "Wanted", "listed"]
 
-HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first that is there counts
+HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first one present is used
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a folder by name, in the order they are stored: those to train on first.
+    """The files of a folder by name, in storage order: training files first.
 
     Args:
         root: the folder.
-        names: relative to the root, with forward slashes; of held-out files that lie elsewhere the whole path.
+        names: relative to the root, with forward slashes; full paths for held-out files elsewhere.
         train_count: how many of them are trained on.
-        classes: of each file: its class sub-folder; None where there are no classes.
-        split_by_folders: whether folders say which are held out.
+        classes: the class sub-folder of each file; None without classes.
+        split_by_folders: whether sub-folders define the split.
     """
 
     root: Path
@@ -43,12 +43,12 @@ class Listing:
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The classes in the order of their names, or None where there are none."""
+        """The classes, sorted by name, or None if there are none."""
         return tuple(sorted({name for name in self.classes if name is not None})) or None
 
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
-        """The class of each file, (N,), or None where there are none."""
+        """The class index of each file, (N,), or None without classes."""
         if self.class_names is None:
             return None
         numbers = {name: number for number, name in enumerate(self.class_names)}
@@ -57,12 +57,12 @@ class Listing:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which files are looked for.
+    """The kind of files to look for.
 
     Args:
-        by_name: says it of a file's name.
-        noun: what many of them are called.
-        kinds: the suffixes that are read, for an error.
+        by_name: whether a file with this name is wanted.
+        noun: the plural noun for the items.
+        kinds: the supported suffixes, for error messages.
     """
 
     by_name: Callable[[str], bool]
@@ -71,12 +71,12 @@ class Wanted:
 
 
 def listed(request: Request, wanted: Wanted, one_may_do: bool = False) -> tuple[Listing, list[str]]:
-    """Return the files of the folder that is asked for, and what the user should know of others that lie there.
+    """Return the files of the requested folder, and remarks on what was skipped there.
 
     Args:
-        request: whose argument is the folder, and whose `held_out=` may name another one.
-        wanted: which files are read.
-        one_may_do: whether a single file may give both what is trained on and what is held out.
+        request: its argument is the folder; its `held_out=` may name another one.
+        wanted: the kind of files to read.
+        one_may_do: whether a single file may be split into a training and a held-out part.
 
     Raises:
         InputError: no such folder, no such files, or they cannot be split.
@@ -96,8 +96,8 @@ def listed(request: Request, wanted: Wanted, one_may_do: bool = False) -> tuple[
 
 
 def _found(request: Request, root: Path, wanted: Wanted) -> Found:
-    """Return the wanted files at or below `root`, of which there is one at least."""
-    if not os.path.isdir(root):  # os.path: for a name that no file can have, pathlib raises
+    """Return the wanted files in `root` and its sub-folders, at least one."""
+    if not os.path.isdir(root):  # os.path: pathlib raises for names that no file can have
         fault = "is a file; give the folder that holds it" if os.path.exists(root) else "no such folder"
         raise request.fault(f"{root}: {fault}")
     try:
@@ -112,7 +112,7 @@ def _found(request: Request, root: Path, wanted: Wanted) -> Found:
 
 
 def _list_one(request: Request, root: Path, names: list[str], noun: str) -> Listing:
-    """Split the files of one folder, named relative to it, into those to train on and those that are held out."""
+    """Split the files of one folder, named relative to it, into training and held-out files."""
     folder = _held_out_folder(root)
     if folder is not None:
         train = [name for name in names if name.startswith("train/")]
@@ -133,7 +133,7 @@ def _list_one(request: Request, root: Path, names: list[str], noun: str) -> List
 def _list_two(
     request: Request, root: Path, names: Sequence[str], own: Path, own_names: Sequence[str], noun: str
 ) -> Listing:
-    """List all files of one folder as those to train on, and all of another as those that are held out."""
+    """List all files of one folder as training files and all of another as held-out files."""
     for folder in (root, own):
         if (inner := _held_out_folder(folder)) is not None:
             raise request.fault(f"{folder} holds a split of its own, train and {inner}; name one of these folders")
@@ -149,25 +149,25 @@ def _list_two(
 
 
 def _are_classed(names: Sequence[str]) -> bool:
-    """Return whether every file lies in a sub-folder, and there are two at least."""
+    """Return whether every file is in a sub-folder and there are at least two sub-folders."""
     return all("/" in name for name in names) and len({name.split("/")[0] for name in names}) > 1
 
 
 def _ordered(names: Sequence[str]) -> Sequence[str]:
-    """Return files to train on in the order to store: the first stand for all, and sorted are of a few classes."""
+    """Return training files in storage order: the first are the reference, and sorted ones would cover few classes."""
     if len(names) <= REFERENCE_LIMIT:
         return names
     return sorted(names, key=lambda name: derive(0, "order", digest(name)))
 
 
 def _held_out_folder(root: Path) -> str | None:
-    """Return which sub-folder holds what is held out, or None where the folder has no split of its own."""
+    """Return the sub-folder with the held-out files, or None if the folder has no split of its own."""
     folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
     return folder if (root / "train").is_dir() else None
 
 
 def _classes(request: Request, train: list[str], held_out: list[str], depth: int, noun: str) -> tuple[str | None, ...]:
-    """Return the class sub-folder of each file, or all None where not every file has one or there is only one."""
+    """Return the class sub-folder of each file; all None if some file has none or there is only one class."""
     parts = [name.split("/") for name in (*train, *held_out)]
     if any(len(part) < depth + 2 for part in parts):
         return (None,) * len(parts)

@@ -1,4 +1,4 @@
-"""A lock beside a file, so that two processes do not make it at the same time."""
+"""A lock next to a file, so that two processes do not build it at the same time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ __all__ = ["locked"]
 
 @contextlib.contextmanager
 def locked(path: Path, private: bool = True) -> Iterator[None]:
-    """Hold the lock `.NAME.lock` beside `path` during the block; wait while another process holds it.
+    """Hold the lock `.NAME.lock` next to `path` during the block; wait while another process holds it.
 
-    Where the folder cannot be written nothing can be made there either, so the block runs without a lock. The file of
-    the lock is for the user alone, and is neither written nor emptied; so is the folder where it is made and `private`.
+    If the folder is not writable, nothing can be built there either, so the block runs without a lock. The lock file
+    is accessible only to the user, and is neither written nor truncated; a folder that is created here is accessible
+    only to the user too if `private`.
 
     Raises:
-        InputError: a symbolic link is in its place: whoever planted it may have meant what it names.
+        InputError: the lock is a symbolic link, which may have been planted to damage its target.
     """
     lock = path.with_name(f".{path.name}.lock")
     with contextlib.ExitStack() as held:
@@ -32,7 +33,7 @@ def locked(path: Path, private: bool = True) -> Iterator[None]:
                 make_private_folder(path.parent)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            # Not to be opened by name for writing: that would empty what a link of this name points to.
+            # Do not open it by name for writing: that would truncate the target of a symbolic link.
             handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
             held.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX)

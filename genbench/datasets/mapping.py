@@ -1,4 +1,4 @@
-"""Images that need not fit into memory: a temporary file that is mapped, and mapped pages given back once read."""
+"""Images that need not fit into memory: a memory-mapped temporary file, whose pages are released once read."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from genbench.machine.atomic import make_private_folder
 
 __all__ = ["PixelStore", "as_mapped", "giving_back", "release"]
 
-IN_MEMORY_BYTES = 1 << 28  # of images that are held in memory rather than in a file
-_MAPPINGS: dict[int, weakref.ref[mmap.mmap]] = {}  # by address; of files alone, so that no page holds the only copy
+IN_MEMORY_BYTES = 1 << 28  # of images that are kept in memory rather than in a file
+_MAPPINGS: dict[int, weakref.ref[mmap.mmap]] = {}  # by address; only mapped files, so that no page holds the only copy
 
 
 class PixelStore:
-    """Room for (N, C, H, W) uint8 images that are appended once and read often, in memory or in a temporary file.
+    """Storage for (N, C, H, W) uint8 images, appended once and read often, in memory or in a temporary file.
 
-    The file has no name, so it is gone with the process, however that ends.
+    The file has no name, so it disappears with the process, however the process ends.
     """
 
     def __init__(self, shape: tuple[int, int, int, int], what: str) -> None:
-        """Reserve the room.
+        """Reserve the space.
 
         Args:
             shape: of all images.
-            what: whose images they are, for the error.
+            what: the source of the images, for the error message.
 
         Raises:
-            InputError: there is no room on the disk.
+            InputError: the disk has too little space.
         """
         self.count = 0
         self._image_bytes = int(np.prod(shape[1:], dtype=np.int64))
@@ -54,7 +54,7 @@ class PixelStore:
         folder = _temporary_folder()
         try:
             with tempfile.TemporaryFile(dir=folder) as file:
-                os.posix_fallocate(file.fileno(), 0, size)  # a full disk raises now, not as a bus error later
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk raises here, not as a bus error later
                 array = np.memmap(file, np.uint8, "r+", shape=shape)
                 self._file = os.dup(file.fileno())
         except OSError as error:
@@ -66,11 +66,11 @@ class PixelStore:
         self.images = as_mapped(array)
 
     def append(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Put (n, C, H, W) images behind those that are there."""
+        """Append (n, C, H, W) images."""
         if self._file is None:
             self.images.numpy()[self.count : self.count + len(pixels)] = pixels
         else:
-            # Written and not copied into the mapping, whose pages would count as this process's memory.
+            # Written to the file, not copied into the mapping, whose pages would count as this process's memory.
             data, position = np.ascontiguousarray(pixels).data.cast("B"), self.count * self._image_bytes
             while data:
                 written = os.pwrite(self._file, data, position)
@@ -79,7 +79,7 @@ class PixelStore:
 
 
 def as_mapped(array: npt.NDArray[Any]) -> Tensor:
-    """Return the tensor over an array that is a whole mapped file; `release` can give back its pages."""
+    """Return a tensor over an array that maps a whole file; `release` can release its pages."""
     mapping: object = array.base
     assert isinstance(mapping, mmap.mmap), "the array is a view"
     address = array.ctypes.data
@@ -91,9 +91,9 @@ def as_mapped(array: npt.NDArray[Any]) -> Tensor:
 
 
 def release(images: Tensor) -> None:
-    """Give back the pages of the mapped file that `images` lie in, if they do: the next use reads them again.
+    """Release the pages of the mapped file behind `images`, if there is one; the next use reads them again.
 
-    Pages that have been read count as the memory of the process until then, and would grow with the number of images.
+    Until then, pages that have been read count as memory of the process and grow with the number of images.
     """
     address = images.data_ptr()
     for start, reference in list(_MAPPINGS.items()):
@@ -104,9 +104,9 @@ def release(images: Tensor) -> None:
 
 @contextlib.contextmanager
 def giving_back() -> Iterator[None]:
-    """Give back the pages of all mapped files after each of torch's operations within the block.
+    """Release the pages of all mapped files after each torch operation within the block.
 
-    For code that reads images from end to end and knows nothing of where they lie, as metrics are.
+    For code that reads all images without knowing where they are stored, such as metrics.
     """
     if not _MAPPINGS:
         yield

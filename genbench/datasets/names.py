@@ -12,16 +12,16 @@ from genbench.seeding import derive
 
 __all__ = ["load"]
 
-# The lists, which are the classes, and their files in the package.
+# The lists (the classes) and their files in the package.
 LISTS = {"first, female": "dist.female.first", "first, male": "dist.male.first", "last": "dist.all.last"}
 
 
 def load(request: Request) -> Dataset:
-    """Load the names of the 1990 census of the United States, in lower case but for the first letter.
+    """Load the names of the 1990 census of the United States, in lower case except for the first letter.
 
     88,799 last names, 4,275 first names of women and 1,219 of men; labels are the lists. A tenth of all, or
-    `held_out=N`, is held out, chosen by a hash. Some names stand on two lists, so a held-out name may be one
-    that is trained on under another label. The frequencies that the files give are not used.
+    `held_out=N`, is held out, chosen by a hash. Some names are on two lists, so a held-out name may be trained on
+    under another label. The frequencies in the files are not used.
 
     Reference: U.S. Census Bureau, Population Division, 1995, Frequently Occurring First Names and Surnames from the
     1990 Census.

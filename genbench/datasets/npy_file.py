@@ -1,4 +1,4 @@
-"""An .npy file, or one within an .npz: what its header says, judged before anything is read; never a pickle."""
+"""An .npy file, alone or within an .npz: its header is checked before anything is read; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _DAMAGE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, IndexE
 
 @dataclass(frozen=True)
 class Header:
-    """What an array says of itself.
+    """The properties that an array's header declares.
 
     Args:
         shape: of the array.
         fortran: whether the first index runs fastest.
         dtype: of its values.
-        holds: how many bytes follow.
+        holds: the number of bytes that follow.
     """
 
     shape: tuple[int, ...]
@@ -40,15 +40,15 @@ class Header:
     holds: int
 
     def check(self, where: str, expected: str, of: str) -> None:
-        """Hold what it claims against the memory and the file.
+        """Check the declared size against the memory and the file.
 
         Args:
-            where: what to name in an error.
-            expected: what the array should be.
-            of: what it is of.
+            where: the name for error messages.
+            expected: a description of the expected array.
+            of: the noun for its contents.
 
         Raises:
-            InputError: it holds Python objects, claims more than this machine's memory, or is of another length.
+            InputError: it holds Python objects, claims more than this machine's memory, or has a different length.
         """
         if self.dtype.hasobject:
             raise InputError(
@@ -67,10 +67,10 @@ class Header:
 
 
 def arrays_in(path: Path) -> dict[str, str]:
-    """Return the arrays of an .npz by name, and the file of each in it.
+    """Return the arrays of an .npz by name, with the member file of each.
 
     Raises:
-        InputError: it is no .npz, or holds nothing.
+        InputError: it is not an .npz, or is empty.
     """
     with _told(path, ".npz"), path.open("rb") as file, zipfile.ZipFile(file) as archive:
         names = {name.removesuffix(".npy"): name for name in archive.namelist()}
@@ -96,10 +96,10 @@ def read_header(path: Path, member: str | None) -> Header:
 def open_npy(
     path: Path, member: str | None
 ) -> Iterator[tuple[IO[bytes], tuple[tuple[int, ...], bool, np.dtype[np.generic]]]]:
-    """Open an .npy, or the file `member` of an .npz, behind its header; give it and the header's values.
+    """Open an .npy, or the file `member` of an .npz, positioned after its header; yield it and the header's values.
 
     Raises:
-        InputError: it is damaged or encrypted; so is whatever reading from it raises.
+        InputError: it is damaged or encrypted; errors while reading from it are converted too.
     """
     with _told(path, ".npz" if member else path.suffix), contextlib.ExitStack() as held:
         file: IO[bytes] = held.enter_context(path.open("rb"))
@@ -110,7 +110,7 @@ def open_npy(
 
 
 def read_exactly(file: IO[bytes], size: int) -> npt.NDArray[np.uint8]:
-    """Read `size` bytes; fewer raise what `open_npy` makes an error of."""
+    """Read `size` bytes; if there are fewer, raise an error that `open_npy` converts."""
     data = bytearray(size)
     view = memoryview(data)
     while view:
@@ -146,7 +146,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic
 
 @contextlib.contextmanager
 def _told(path: Path, kind: str) -> Iterator[None]:
-    """Turn what numpy and zipfile raise of a damaged file into one line."""
+    """Convert the exceptions of numpy and zipfile for a damaged file to a one-line error."""
     try:
         yield
     except _DAMAGE as error:

@@ -35,12 +35,12 @@ LABELS, HELD_OUT, HELD_OUT_LABELS = "labels", "held_out_images", "held_out_label
 
 @dataclass(frozen=True)
 class _Part:
-    """Which arrays are read, by name: all that is trained on, or all that is held out.
+    """The names of the arrays to read: all training data, or all held-out data.
 
     Args:
         path: of the file.
         images: the name of one array.
-        labels: that of another, or None.
+        labels: the name of the label array, or None.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Found:
-    """What is read: the parts, of which the second is held out where there are two, and what is passed over."""
+    """The arrays to read: one part, or two of which the second is held out; and a remark on what is skipped."""
 
     parts: tuple[_Part, ...]
     passed_over: tuple[str, ...]
@@ -62,12 +62,12 @@ class _Found:
 def load(request: Request) -> Dataset:
     """Load an .npz file: `images` of uint8, (N, H, W, C), (N, C, H, W) or (N, H, W) with C of 1 or 3.
 
-    The images may also be called `arr_0` or `samples`, or be all that the file holds. `labels`, where they are there,
-    are (N,) whole numbers: the classes are their distinct values, in order. What is held out are `held_out_images`,
-    with `held_out_labels`, where they are there, or with `held_out=PATH` the images of another file; otherwise a tenth,
-    or `held_out=N`, of the images, in the proportions of the classes, by an order that depends on their number alone.
-    Images stay in the order of the file; but more to train on than `REFERENCE_LIMIT` are stored in such an order, since
-    the first of them stand for all. Other arrays are passed over; `remark` of the dataset names them.
+    The images may also be called `arr_0` or `samples`, or be the only array in the file. Optional `labels` are (N,)
+    integers; the classes are their distinct values in ascending order. The held-out set is `held_out_images`, with
+    `held_out_labels`, if present, or with `held_out=PATH` the images of another file; otherwise a tenth, or
+    `held_out=N`, of the images, in the proportions of the classes, by an order that depends only on their number.
+    Images stay in the order of the file; if there are more training images than `REFERENCE_LIMIT`, they are stored in
+    such an order instead, because the first ones are the reference. Other arrays are skipped; `remark` names them.
     """
     path, own = Path(os.path.expanduser(request.argument or "")), own_path(request)
     _require_file(request, path, f"for a folder of images write folder:{path}")
@@ -121,7 +121,7 @@ def _file(request: Request, path: Path) -> _Found:
 
 
 def _two_files(request: Request, path: Path, own: Path) -> _Found:
-    """Return the images of one file to train on, and those of the other to hold out."""
+    """Return the images of one file as the training set and those of the other as the held-out set."""
     found = [_file(request, each) for each in (path, own)]
     for each in found:
         if len(each.parts) == 2:
@@ -165,14 +165,14 @@ def _plan(request: Request, parts: Sequence[_Part]) -> Plan:
 
 
 def _beside(parts: Sequence[_Part]) -> str:
-    """Name what is held out, beside what is trained on."""
+    """Return a phrase for the held-out images, for use after the training images have been named."""
     return parts[1].images if parts[1].path == parts[0].path else f"those of {parts[1]}"
 
 
 def _classes(
     request: Request, parts: Sequence[_Part], counts: list[int]
 ) -> tuple[tuple[str, ...] | None, npt.NDArray[np.int64] | None]:
-    """Return the classes' names, and the number of each image's class."""
+    """Return the class names and the class index of each image."""
     named = [(part.path, part.labels) for part in parts if part.labels]
     if not named:
         return None, None
@@ -187,7 +187,7 @@ def _classes(
 def _split(
     request: Request, parts: Sequence[_Part], counts: list[int], labels: npt.NDArray[np.int64] | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the images to train on and those to hold out, by their places in the file, in the order to store."""
+    """Return the indices in the file of the training and held-out images, in storage order."""
     known = None if labels is None else torch.from_numpy(labels)
     if len(counts) == 2:
         train, held_out = torch.arange(sum(counts)).split(counts)
@@ -205,7 +205,7 @@ def _split(
 def _fill(
     request: Request, arrays: list[ArrayFile], places: npt.NDArray[np.int64], target: npt.NDArray[np.uint8]
 ) -> None:
-    """Put each image, of both arrays one after the other, into its place."""
+    """Write each image of both arrays, one array after the other, to its place."""
     written, done = torch.from_numpy(target), 0
     with _told(request):
         for pixels in (chunk for array in arrays for chunk in array.chunks()):
@@ -221,7 +221,7 @@ def _fill(
 
 @contextlib.contextmanager
 def _told(request: Request) -> Iterator[None]:
-    """Say of which dataset the fault of a file is."""
+    """Add the name of the dataset to an error about a file."""
     try:
         yield
     except InputError as error:

@@ -1,4 +1,4 @@
-"""What follows a dataset's colon: a path, which part is used, and options of the source's own. Imports no torch."""
+"""Parses what follows a dataset's colon: a path, the selected part, and the source's own options. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genbench.errors import nearest, quoted
 __all__ = ["OPTIONS", "Asked", "cut", "given", "part_of", "positive", "whole_number", "whole_numbers"]
 
 OPTIONS = "fraction=F,held_out=N"
-LARGEST = 2**31 - 1  # of any whole number
+LARGEST = 2**31 - 1  # of any integer option
 _NAMES = ("fraction", "held_out")
 _NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,2})?", re.ASCII)
 _TRAILING = re.compile(r"(.*),([A-Za-z_-]+)=([^,/]*)", re.DOTALL)
@@ -26,9 +26,9 @@ class Asked:
     """What follows a dataset's colon.
 
     Args:
-        argument: a path, a name, or options that the source reads by itself; None where there is nothing of the kind.
+        argument: a path, a name, or options that the source parses itself; None without any.
         part: how much of the data is used.
-        options: those of the source's own, `name=value`, as they were written.
+        options: the source's own options, `name=value`, as they were written.
         own_held_out: the path that `held_out=` names, or None.
     """
 
@@ -39,14 +39,14 @@ class Asked:
 
 
 def cut(source: Source, spec: str, argument: str | None) -> Asked:
-    """Split what follows a dataset's colon into its own argument, the part that is asked for, and its options.
+    """Split what follows a dataset's colon into the source's argument, the requested part, and the options.
 
-    A path may hold commas and `=`: options are cut from its end only where they are exactly `,NAME=VALUE` of an option
-    that there is. A folder whose name ends so is reached with a slash behind it. `held_out=` is followed by a number,
-    or where the source takes it by a path: all up to the options behind it.
+    A path may contain commas and `=`: only `,NAME=VALUE` of an existing option is cut from its end. For a folder whose
+    own name ends like that, append a slash. `held_out=` takes a number or, if the source supports it, a path, which
+    extends to the options that follow.
 
     Raises:
-        InputError: an option that there is not, is given twice, or has a value that makes no sense.
+        InputError: an option does not exist, is given twice, or has an invalid value.
     """
     if argument is None:
         return Asked()
@@ -73,7 +73,7 @@ def cut(source: Source, spec: str, argument: str | None) -> Asked:
 
 
 def _of_drawn(source: Source, spec: str, argument: str) -> Asked:
-    """Take out the part; a drawn dataset reads the rest by itself, and `held_out` too where that is its own option."""
+    """Extract the part; a drawn dataset parses the rest itself, including `held_out` if that is its own option."""
     own = [option.partition("=")[0] for option in (source.argument or "").split(",")]
     rest, values = list[str](), dict[str, str]()
     for option in argument.split(","):
@@ -88,7 +88,7 @@ def _of_drawn(source: Source, spec: str, argument: str) -> Asked:
 
 
 def _of_plugin(spec: str, argument: str) -> dict[str, str]:
-    """Return all that follows the name of a plugin's dataset; which are its own is known once it has been loaded."""
+    """Return all options of a plugin's dataset; which of them are its own is known only once it is loaded."""
     values: dict[str, str] = {}
     for option in argument.split(","):
         name, equals, value = (part.strip() for part in option.partition("="))
@@ -111,7 +111,7 @@ def _of_path(argument: str, known: tuple[str, ...], own_held_out: bool) -> tuple
 
 
 def _trailing(path: str, known: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
-    """Cut the options from the end of a path: the last comes first. One that is not known is there to be refused."""
+    """Cut the options from the end of a path, the last first. Unknown ones are included so that they can be refused."""
     given = list[tuple[str, str]]()
     while (
         (match := _TRAILING.fullmatch(path))
@@ -131,10 +131,10 @@ def _exists(path: str) -> bool:
 
 
 def part_of(spec: str, values: Mapping[str, str]) -> Part:
-    """Read which part of a dataset is used from `fraction` and `held_out`, as far as they are among the values.
+    """Parse the part of a dataset from `fraction` and `held_out`, if they are among the values.
 
     Raises:
-        InputError: one of them makes no sense.
+        InputError: one of them is invalid.
     """
     fraction, held_out = values.get("fraction", "1"), values.get("held_out")
     share = Fraction(fraction) if _NUMBER.fullmatch(fraction) else Fraction(0)
@@ -148,15 +148,15 @@ def part_of(spec: str, values: Mapping[str, str]) -> Part:
 
 
 def whole_numbers(request: Request, defaults: Mapping[str, int], least: Mapping[str, int]) -> dict[str, int]:
-    """Read what follows a drawn dataset's colon, such as `count=100,seed=3`: whole numbers by name.
+    """Parse what follows a drawn dataset's colon, such as `count=100,seed=3`: integers by name.
 
     Args:
-        request: whose argument is read.
-        defaults: each option that there is, with the value that it has where it is not given.
+        request: with the argument to parse.
+        defaults: the default value of each option.
         least: the smallest value of each.
 
     Raises:
-        InputError: an option that there is not, is given twice, or has a value that makes no sense.
+        InputError: an option does not exist, is given twice, or has an invalid value.
     """
     asked = given(request, tuple(defaults))
     return {**defaults, **{name: whole_number(request, name, value, least[name]) for name, value in asked.items()}}
@@ -166,7 +166,7 @@ def given(request: Request, known: Sequence[str]) -> dict[str, str]:
     """Return the options that follow a drawn dataset's colon, `name=value`, as they were written.
 
     Raises:
-        InputError: an option that is not among the known ones, or is given twice.
+        InputError: an option is unknown or given twice.
     """
     found: dict[str, str] = {}
     for part in request.argument.split(",") if request.argument else ():
@@ -180,7 +180,7 @@ def given(request: Request, known: Sequence[str]) -> dict[str, str]:
 
 
 def positive(request: Request, name: str, value: str) -> float:
-    """Read one option that is a number above 0, such as `0.5`; raise `InputError` for anything else."""
+    """Parse an option that is a number above 0, such as `0.5`; raise `InputError` for anything else."""
     number = float(value) if _NUMBER.fullmatch(value) else 0.0
     if not 0 < number <= LARGEST:
         raise request.fault(f"{name} must be a number above 0, such as 0.5, not {quoted(value)}")
@@ -188,7 +188,7 @@ def positive(request: Request, name: str, value: str) -> float:
 
 
 def whole_number(request: Request, name: str, value: str, least: int) -> int:
-    """Read one option that is a whole number of `least` or more; raise `InputError` for anything else."""
+    """Parse an option that is an integer of at least `least`; raise `InputError` for anything else."""
     if not re.fullmatch(r"-?[0-9]{1,15}", value):
         raise request.fault(f"{name} must be a whole number, not {quoted(value)}")
     number = int(value)

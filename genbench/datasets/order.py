@@ -1,4 +1,4 @@
-"""An order of items whose every beginning has the classes in their proportions."""
+"""An order of items in which every prefix has the classes in their proportions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["balanced_order"]
 def balanced_order(count: int, labels: Tensor | None, generator: torch.Generator | None) -> Tensor:
     """Return an order of `count` items, (count,) int64; with labels, a balanced one.
 
-    It is a random order, or without a generator that of the items. The j-th of the n items of a class stands at
-    (j - 1/2) / n: its first k items are those that Sainte-Laguë's method gives the classes k seats for. Of classes that
-    stand alike, the item that comes first in the plain order does.
+    The order is random, or the original one without a generator. With labels, the j-th of the n items of a class is
+    placed at (j - 1/2) / n, so the first k items are those to which Sainte-Laguë's method would allot k seats. Ties
+    between classes are resolved by the plain order.
     """
     order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
     if labels is None:

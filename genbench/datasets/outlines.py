@@ -45,7 +45,7 @@ def _cross(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _polygon(x: Tensor, y: Tensor, corners: list[tuple[float, float]]) -> Tensor:
-    """The distance to a closed polygon: to its nearest edge, with the sign of an even or odd number of crossings."""
+    """The signed distance to a closed polygon: to its nearest edge, with the sign given by the parity of crossings."""
     nearest = torch.full_like(x + y, math.inf)
     inside = torch.zeros_like(nearest, dtype=torch.bool)
     for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
@@ -77,7 +77,7 @@ def _star(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _heart(x: Tensor, y: Tensor) -> Tensor:
-    """Two discs and a square standing on its corner, joined."""
+    """The union of two discs and a square standing on its corner."""
     half = math.sqrt(0.5)
     side = 0.52  # half the square's side: its upper edges are the discs' diameters
     middle = 0.12
@@ -113,7 +113,7 @@ RADIUS = (0.22, 0.38)  # the smallest and the largest, as shares of the image's 
 
 
 def coverage(kind: str, centre: Tensor, radius: Tensor, size: int) -> Tensor:
-    """Return how much of each pixel a shape covers, (N, size, size) in [0, 1].
+    """Return the share of each pixel that a shape covers, (N, size, size) in [0, 1].
 
     Args:
         kind: one of `KINDS`.
@@ -124,5 +124,5 @@ def coverage(kind: str, centre: Tensor, radius: Tensor, size: int) -> Tensor:
     pixels = torch.arange(size, dtype=torch.float32, device=centre.device) + 0.5
     x = (pixels[None, None, :] - centre[:, 0, None, None]) / radius[:, None, None]
     y = (pixels[None, :, None] - centre[:, 1, None, None]) / radius[:, None, None]
-    # An outline's distance in pixels, cut off half a pixel on either side, is the share of the pixel it covers.
+    # The distance to the outline in pixels, clipped to half a pixel on either side, gives the covered share.
     return (0.5 - OUTLINES[kind](x, y) * radius[:, None, None]).clamp(0, 1)

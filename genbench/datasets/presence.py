@@ -1,4 +1,4 @@
-"""Whether the data of a source is on this machine: looks, and reads nothing. Imports no torch."""
+"""Checks whether the data of a source are on this machine, without reading them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Presence", "presence"]
 
 @dataclass(frozen=True)
 class Presence:
-    """Whether the data of a source is on this machine.
+    """Whether the data of a source are on this machine.
 
     Args:
-        at_hand: whether it can be loaded without a network.
-        looked_for: the first file that is missing, or the first of those that are there; None where none is needed.
-        advice: where the data comes from, or how to get it; one line.
+        at_hand: whether the source can be loaded without a network.
+        looked_for: the first missing file, or the first file if all are present; None if none is needed.
+        advice: one line on where the data come from or how to get them.
     """
 
     at_hand: bool
@@ -27,7 +27,7 @@ class Presence:
 
 
 def presence(source: Source, argument: str | None, root: Path, own_held_out: str | None = None) -> Presence:
-    """Look for the files of a source below the data root, or for the folders or files that the user names."""
+    """Look for a source's files below the data root, or for the folders or files that the user names."""
     if source.found is not None:
         return Presence(True, None, f"brought by {source.found.distribution} {source.found.version}")
     if source.argument_needed:

@@ -1,4 +1,4 @@
-"""Brings clips to another sample rate: the one filter that does, for files and for extractors."""
+"""Resamples clips; files and extractors share this one filter."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _WINDOW = ("kaiser", 5.0)
 def resampled(samples: npt.NDArray[Any], rate: int, wanted: int) -> npt.NDArray[np.float32]:
     """Return samples (..., T) at `rate` Hz as float32 at `wanted` Hz: ceil(T wanted / rate) of them.
 
-    It is the polyphase filter `FILTER`; what lies beyond the ends counts as silence. An equal rate changes nothing.
+    It uses the polyphase filter `FILTER` and assumes silence beyond the ends. An equal rate changes nothing.
     """
     if rate == wanted:
         return np.asarray(samples, np.float32)
-    from scipy.signal import resample_poly  # takes a third of a second
+    from scipy.signal import resample_poly  # importing it takes a third of a second
 
     ratio = Fraction(wanted, rate)
     found = resample_poly(
@@ -32,7 +32,7 @@ def resampled(samples: npt.NDArray[Any], rate: int, wanted: int) -> npt.NDArray[
 
 
 def resampled_length(length: int, rate: int, wanted: int) -> int:
-    """Return how many samples `resampled` makes of `length`.
+    """Return the number of samples that `resampled` returns for `length`.
 
     >>> resampled_length(22_050, 44_100, 8_000), resampled_length(3, 8_000, 16_000)
     (4000, 6)

@@ -1,4 +1,4 @@
-"""Whether images fit into the memory and onto the disk: looked at before anything is allocated or written."""
+"""Checks that items fit into memory and onto the disk before anything is allocated or written."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from genbench.datasets.source import Request
 
 __all__ = ["has_room", "require_memory", "require_one_image", "shortage"]
 
-_COPIES = 3  # of an image while it is resized: the decoded one, the resized one, and that as an array
+_COPIES = 3  # copies of an image while it is resized: the decoded one, the resized one, and the latter as an array
 
 
 def has_room(folder: Path, size: int) -> bool:
-    """Return whether `size` bytes fit onto the disk that `folder` is on, whether or not the folder is there yet."""
+    """Return whether `size` bytes fit onto the disk of `folder`, whether or not the folder exists yet."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     return size <= shutil.disk_usage(there).free
 
 
 def shortage(size: int) -> str | None:
-    """Return how far `size` bytes are from fitting into the free memory, or None where they fit."""
+    """Return a message if `size` bytes do not fit into the free memory, or None if they do."""
     free = int(psutil.virtual_memory().available)
     if size <= free:
         return None
@@ -30,11 +30,11 @@ def shortage(size: int) -> str | None:
 
 
 def require_memory(request: Request, size: int, noun: str = "images") -> None:
-    """Raise `InputError` unless `size` bytes, of items called `noun`, are free in the memory."""
+    """Raise `InputError` unless `size` bytes of memory are free for items called `noun`."""
     if (fault := shortage(size)) is not None:
         raise request.fault(f"its {noun} {fault}")
 
 
 def require_one_image(request: Request, image_bytes: int, noun: str = "images") -> None:
-    """Raise `InputError` unless the items that are decoded at one time, one a thread, fit into the memory."""
+    """Raise `InputError` unless the items decoded concurrently, one per thread, fit into memory."""
     require_memory(request, image_bytes * _COPIES * min(32, os.cpu_count() or 1), noun)

@@ -1,4 +1,4 @@
-"""Running texts that are fetched once: tiny-shakespeare and text8, read as windows."""
+"""Running texts that are downloaded once: tiny-shakespeare and text8, read as windows."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class _Row:
     """One text.
 
     Args:
-        archive: its file, or the .zip that holds it.
-        train: how many of its characters are trained on, as those who use it have it.
-        held_out: where the held-out characters begin, up to the end.
+        archive: its file, or the .zip that contains it.
+        train: the number of training characters, by the established convention.
+        held_out: where the held-out characters begin; they extend to the end.
     """
 
     archive: Archive
@@ -47,7 +47,7 @@ _ROWS = {
         held_out=1_003_854,
     ),
     # 90, 5 and 5 million characters are the split of T. Mikolov et al., 2012, Subword Language Modeling with Neural
-    # Networks; the last are the test set of all published figures.
+    # Networks; the last 5 million are the test set of all published figures.
     "text8": _Row(
         Archive(
             "text8/text8.zip",
@@ -61,14 +61,14 @@ _ROWS = {
 
 
 def load(request: Request) -> Dataset:
-    """Load a running text as windows of `length=` symbols, 64 unless given; the held-out ones are of its end.
+    """Load a running text as windows of `length=` symbols, by default 64; the end of the text is held out.
 
     References: A. Karpathy, 2015, The Unreasonable Effectiveness of Recurrent Neural Networks; M. Mahoney, 2006, About
     the Test Data, https://mattmahoney.net/dc/textdata.html.
     """
     texts.refuse_image_size(request)
     row = _ROWS[request.source.name]
-    texts.options_of(request)  # refused before anything is fetched
+    texts.options_of(request)  # refused before anything is downloaded
     window = whole_number(request, "length", request.options.get("length", str(WINDOW)), 1)
     path = _obtained(request, row.archive)
     try:
@@ -87,7 +87,7 @@ def _obtained(request: Request, archive: Archive) -> Path:
             fetch(archive, request.data_root, download=request.download, progress=request.progress)
     except DownloadError as error:
         raise request.fault(
-            f"{path} is not there or not whole, and could not be fetched ({error}); put {path.name} in {path.parent}, "
+            f"{path} is missing or incomplete, and could not be fetched ({error}); put {path.name} in {path.parent}, "
             f"or name the folder that holds {path.parent.name}/ with --data-root or $GENBENCH_DATA"
         ) from error
     return path

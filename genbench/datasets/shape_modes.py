@@ -1,4 +1,4 @@
-"""Which mode of `shapes` an image belongs to: the one that, drawn again, explains it."""
+"""Assigns an image to a mode of `shapes`: the one whose rendering explains it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genbench.datasets.outlines import COLOURS, KINDS, RADIUS, coverage
 
 __all__ = ["nearest_mode"]
 
-EXPLAINED = 0.75  # the least share of an image's deviation from its background that the drawn shape must explain
+EXPLAINED = 0.75  # the minimum share of an image's deviation from its background that the drawn shape must explain
 COLOUR_TOLERANCE = 40.0  # grey levels: about half the distance of orange and yellow, the two most alike
 _LEAST_CONTRAST = 20.0  # grey levels, root mean square over the area of the smallest shape
 _SLACK = 1.15  # how far beyond RADIUS a shape may be, as a factor
@@ -19,13 +19,13 @@ _CHUNK = 256
 
 
 def nearest_mode(images: Tensor) -> Tensor:
-    """Return the mode of each image, kind × 8 + colour, or -1 where it shows none of them.
+    """Return the mode of each image, kind × 8 + colour, or -1 if it shows none of them.
 
-    The background is read off the first and the last row; for each colour the covered share of each pixel follows by
-    projection, and the colour that leaves the smallest remainder is taken. The covered area and its centroid say
-    where, and how large, a shape of each kind would be; the kind whose drawing is nearest is taken. The image belongs
-    to that mode if its drawing explains at least `EXPLAINED` of the squared deviation from the background, and the
-    shape's mean colour is within `COLOUR_TOLERANCE` of the mode's.
+    The background is read off the first and the last row. For each colour, projection gives the covered share of each
+    pixel, and the colour with the smallest residual is chosen. The covered area and its centroid determine the size
+    and position of a shape of each kind, and the kind with the closest rendering is chosen. The image belongs to that
+    mode if the rendering explains at least `EXPLAINED` of the squared deviation from the background and the shape's
+    mean colour is within `COLOUR_TOLERANCE` of the mode's.
 
     Args:
         images: (N, 3, S, S) uint8.
@@ -65,7 +65,7 @@ def _palette(device: torch.device) -> Tensor:
 
 
 def _colour(deviation: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the colour (N,) that explains the deviation best, and the share of each pixel it covers (N, H, W)."""
+    """Return the colour (N,) that best explains the deviation, and the share of each pixel it covers (N, H, W)."""
     remainders, shares = [], []
     for colour in _palette(deviation.device):
         direction = (colour[None, :, None] - background)[..., None]  # (N, 3, H, 1)
@@ -77,10 +77,10 @@ def _colour(deviation: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _kind(covered: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the kind (N,) whose drawing is nearest to what is covered, that drawing (N, H, W) and its radius (N,)."""
+    """Return the kind (N,) whose rendering is closest to the coverage, that rendering (N, H, W) and its radius (N,)."""
     size = covered.shape[-1]
     pixels = torch.arange(size, device=covered.device) + 0.5
-    # Steeper edges have the same area and centroid, and faint noise far from the shape then weighs nothing.
+    # Steeper edges keep area and centroid, and remove the weight of faint noise far from the shape.
     steep = (2 * covered - 0.5).clamp(0, 1)
     area = steep.sum((1, 2)).clamp(min=1e-3)
     centroid = torch.stack([(steep.sum(1) * pixels).sum(1), (steep.sum(2) * pixels).sum(1)], 1) / area[:, None]
@@ -99,7 +99,7 @@ def _kind(covered: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @cache
 def _moments(kind: str) -> tuple[float, Tensor]:
-    """Return the area of a kind of radius 1 and its centroid (2,), from a large drawing."""
+    """Return the area of a kind of radius 1 and its centroid (2,), from a large rendering."""
     radius, size = 200.0, 420
     drawing = coverage(kind, torch.tensor([[size / 2, size / 2]]), torch.tensor([radius]), size)[0].double()
     pixels = torch.arange(size, dtype=torch.float64) + 0.5 - size / 2

@@ -1,4 +1,4 @@
-"""Drawn RGB images with known factors: any number of them from a seed, and modes that can be counted exactly."""
+"""Drawn RGB images with known factors: any number of them from a seed, with modes that can be counted exactly."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from genbench.seeding import generator
 
 __all__ = ["COLOURS", "KINDS", "generate", "load"]
 
-MARGIN = 1.5  # pixels around a shape that are background alone
-LEAST_SIZE = 16  # below it the kinds cannot be told apart with certainty
-_CHUNK = 1024  # images drawn from one generator, so that a longer dataset begins with the shorter one
-_UNIFORMS = 8  # random numbers behind one image
+MARGIN = 1.5  # pixels around a shape that show only background
+LEAST_SIZE = 16  # below it the kinds cannot be distinguished reliably
+_CHUNK = 1024  # images drawn from one generator, so that a shorter dataset is a prefix of a longer one
+_UNIFORMS = 8  # random numbers per image
 
 
 @dataclass(frozen=True)
 class Factors:
-    """What is shown on each of N images.
+    """The content of each of N images.
 
     Args:
         kind: (N,) int64, index into `KINDS`.
@@ -50,7 +50,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class Options:
-    """What may follow `shapes:`, as `size=64,seed=1`."""
+    """The options of `shapes`, such as `size=64,seed=1`."""
 
     size: int = 32
     count: int = 20_000
@@ -61,7 +61,7 @@ class Options:
 def load(request: Request) -> Dataset:
     """Load drawn shapes; labels are the kinds, modes the 64 pairs of kind and colour.
 
-    The held-out split comes from a stream of its own, and may be as long as one likes: `shapes:held_out=100000`.
+    The held-out split has its own random stream and may be of any length: `shapes:held_out=100000`.
     """
     options = _options(request)
     splits = []
@@ -99,7 +99,7 @@ def generate(count: int, size: int, seed: int, split: str) -> tuple[Tensor, Fact
 
 
 def draw(count: int, size: int, random: torch.Generator) -> Factors:
-    """Draw `count` independent factors; every kind and colour alike, the shape wholly inside `size` pixels."""
+    """Draw `count` independent factors; kinds and colours are uniform, each shape lies wholly within `size` pixels."""
     uniform = torch.rand(count, _UNIFORMS, generator=random)
     radius = RADIUS[0] + (RADIUS[1] - RADIUS[0]) * uniform[:, 2]
     inset = radius + MARGIN / size
@@ -118,8 +118,8 @@ def draw(count: int, size: int, random: torch.Generator) -> Factors:
 def render(factors: Factors, size: int) -> Tensor:
     """Paint each shape on its background: uint8 (N, 3, size, size), with smooth edges.
 
-    A pixel is background + coverage × (colour − background). Only additions, products and square roots on single
-    elements are used, which give the same bytes on every machine.
+    A pixel is background + coverage × (colour − background). Only elementwise additions, products and square roots are
+    used, which give the same bytes on every machine.
     """
     share = torch.arange(size, dtype=torch.float32) / (size - 1)
     background = factors.top[:, :, None] + (factors.bottom - factors.top)[:, :, None] * share  # (N, 3, H)
@@ -133,7 +133,7 @@ def render(factors: Factors, size: int) -> Tensor:
 
 
 def _background(hue: Tensor, shade: Tensor, fade: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first and last row's colour: muted, light or dark, fading a little from top to bottom."""
+    """Return the colours of the first and last row: muted, light or dark, fading slightly from top to bottom."""
     light = shade < 0.5
     within = 2 * torch.where(light, shade, shade - 0.5)
     value = torch.where(light, 0.86 + 0.12 * within, 0.14 + 0.14 * within)
@@ -161,7 +161,7 @@ def _options(request: Request) -> Options:
         )
     if options.size < LEAST_SIZE:
         raise request.fault(f"size must be at least {LEAST_SIZE}, not {options.size}")
-    # Beside the images, a chunk of them is drawn in about sixteen numbers of four bytes a pixel.
+    # In addition to the images, drawing a chunk needs about sixteen four-byte numbers per pixel.
     pixels = options.size**2
     longest = min(_CHUNK, max(options.count, options.held_out))
     require_memory(request, 3 * pixels * (options.count + options.held_out) + 64 * pixels * longest)

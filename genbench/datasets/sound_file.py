@@ -1,4 +1,4 @@
-"""One file of sound: what its header says, and its samples block by block, so that none is ever held whole."""
+"""A single audio file: its header, and its samples block by block, so that no file is ever held in memory whole."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sound:
-    """What the header of a file says.
+    """The header of a file.
 
     Args:
         path: of the file.
         rate: in Hz.
-        channels: how many.
-        frames: how many samples each channel has.
+        channels: their number.
+        frames: samples per channel.
     """
 
     path: Path
@@ -45,15 +45,15 @@ class Sound:
 
 
 def is_sound_name(name: str) -> bool:
-    """Return whether a file's name has a suffix of sounds, and does not begin with a dot."""
+    """Return whether a file name has an audio suffix and does not begin with a dot."""
     return os.path.splitext(name)[1].lower() in SUFFIXES and not os.path.basename(name).startswith(".")
 
 
 def read_header(path: Path) -> Sound:
-    """Return what a file's header says, without reading its samples.
+    """Read a file's header without reading its samples.
 
     Raises:
-        InputError: one line: soundfile is not installed, the file is no sound, has no samples or a rate of 0.
+        InputError: one line: soundfile is not installed, or the file is not audio, has no samples or a rate of 0.
     """
     _require_whole(path)
     with _opened(path) as file:
@@ -66,12 +66,12 @@ def read_header(path: Path) -> Sound:
 
 
 def _require_whole(path: Path) -> None:
-    """Raise `InputError` for a WAV file that ends before its header says: libsndfile would read what is there."""
+    """Raise `InputError` for a WAV file shorter than its header says: libsndfile would read it without an error."""
     try:
         with path.open("rb") as file:
             start = file.read(8)
     except OSError:
-        return  # said when it is opened
+        return  # reported when it is opened
     claimed = int.from_bytes(start[4:], "little")
     size = path.stat().st_size
     if start[:4] == b"RIFF" and claimed not in (0, 0xFFFFFFFF) and claimed + 8 > size + 1:  # written as a stream
@@ -81,11 +81,11 @@ def _require_whole(path: Path) -> None:
 def clip(sound: Sound, rate: int, length: int, channels: int) -> Samples:
     """Return the first `length` samples of a file at `rate`: (channels, length) float32 in [-1, 1].
 
-    Only as much of the file is read as that takes. Where it has less, silence follows. Two channels become one by their
-    mean, and one becomes two by repetition.
+    Only the required part of the file is read. A shorter file is padded with silence. Two channels become one by
+    averaging, and one becomes two by repetition.
 
     Raises:
-        InputError: one line: it ends before its header says, or holds values that are not finite.
+        InputError: one line: it is shorter than its header says, or contains values that are not finite.
     """
     wanted = math.ceil(length * sound.rate / rate)
     with _opened(sound.path) as file:
@@ -94,10 +94,10 @@ def clip(sound: Sound, rate: int, length: int, channels: int) -> Samples:
 
 
 def windows(sound: Sound, rate: int, length: int, channels: int) -> Iterator[Samples]:
-    """Yield the whole windows of `length` samples at `rate` that a file has, one after the other.
+    """Yield the whole windows of `length` samples at `rate` in a file, in sequence.
 
-    Each is resampled by itself, of a whole number of the file's samples: a window begins at most one sample of the file
-    early. What is left at the end is no window.
+    Each window is resampled separately from a whole number of the file's samples, so it may begin up to one sample of
+    the file early. The remainder at the end is dropped.
     """
     count = window_count(sound, rate, length)
     with _opened(sound.path) as file:
@@ -109,7 +109,7 @@ def windows(sound: Sound, rate: int, length: int, channels: int) -> Iterator[Sam
 
 
 def window_count(sound: Sound, rate: int, length: int) -> int:
-    """Return how many whole windows of `length` samples at `rate` a file has."""
+    """Return the number of whole windows of `length` samples at `rate` in a file."""
     return sound.frames * rate // (length * sound.rate)
 
 
@@ -123,10 +123,10 @@ def _fitted(sound: Sound, samples: Samples, rate: int, length: int, channels: in
 
 
 def _read(file: Any, path: Path, frames: int) -> Samples:
-    """Return (channels, frames) of an open file from where it stands."""
+    """Read (channels, frames) from the current position of an open file."""
     try:
         samples: Samples = file.read(frames, dtype="float32", always_2d=True).T
-    except Exception as error:  # soundfile raises its own class, which may not be installed
+    except Exception as error:  # soundfile raises its own class, and may not be installed
         raise InputError(f"{path}: is damaged ({_line(error)}); replace or remove it") from error
     if samples.shape[1] < frames:
         raise InputError(
@@ -140,7 +140,7 @@ def _opened(path: Path) -> Any:
     soundfile = _soundfile(path)
     try:
         return soundfile.SoundFile(str(path))
-    except Exception as error:  # soundfile.LibsndfileError, OSError, and what a name of strange bytes makes
+    except Exception as error:  # soundfile.LibsndfileError, OSError, and errors caused by undecodable file names
         if not path.is_file():
             raise InputError(f"{path}: no such file") from error
         if path.stat().st_size == 0:
@@ -151,11 +151,11 @@ def _opened(path: Path) -> Any:
 def _soundfile(path: Path) -> ModuleType:
     try:
         return importlib.import_module("soundfile")
-    except (ImportError, OSError) as error:  # OSError: the package is there, and libsndfile is not
+    except (ImportError, OSError) as error:  # OSError: the package is installed, but libsndfile is not
         raise InputError(f"{path}: needs the package soundfile: pip install genbench[audio]") from error
 
 
 def _line(error: BaseException) -> str:
-    """Return what an error says, without the path that stands in the line already."""
+    """Return an error's message without the path, which the line already contains."""
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
     return said.rpartition(": ")[2].rstrip(".") or said

@@ -1,4 +1,4 @@
-"""Files of sound to stored clips of one rate, length and number of channels; shared by all that reads such files."""
+"""Converts audio files to stored clips of one rate, length and number of channels; shared by all audio sources."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Clips = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Form:
-    """What all clips have in common.
+    """The common form of all clips.
 
     Args:
         rate: in Hz.
         channels: 1 or 2.
-        length: samples of each.
-        windowed: whether a file gives all its whole windows of `length`, one after the other, or its beginning alone.
+        length: samples per clip.
+        windowed: whether a file yields all its whole windows of `length` in sequence, or only its beginning.
     """
 
     rate: int
@@ -43,17 +43,17 @@ class Form:
 
 
 def headers(root: Path, names: Sequence[str], progress: Callable[[int, int], None] | None = None) -> list[Sound]:
-    """Read the headers of files; raise `InputError` for the first that is no sound."""
+    """Read the headers of files; raise `InputError` for the first that is not audio."""
     return [read_header(Path(os.path.join(root, name))) for name in names]
 
 
 def common_form(
     sounds: Sequence[Sound], seconds: float | None, rate: int | None, channels: int | None, *, windowed: bool = False
 ) -> Form:
-    """Return what is asked for, and where it is not asked for, what all files have.
+    """Return the requested form; anything not requested is taken from the files, which must agree.
 
     Raises:
-        InputError: files differ and nothing is asked for; the line says what to add.
+        InputError: files differ and no value was requested; the line says which option to add.
     """
     first = sounds[0]
     if rate is None:
@@ -61,7 +61,7 @@ def common_form(
         if other:
             raise InputError(
                 f"files differ in sample rate: {first.path.name} has {first.rate} Hz, {other.path.name} {other.rate}; "
-                "with rate=N all are resampled to N"
+                "rate=N resamples all to N"
             )
         rate = first.rate
     if not LEAST_RATE <= rate <= GREATEST_RATE:
@@ -70,28 +70,28 @@ def common_form(
         channels = min(sound.channels for sound in sounds)
         many = next((sound for sound in sounds if sound.channels > MOST_CHANNELS), None)
         if many:
-            raise InputError(f"{many.path.name} has {many.channels} channels; with channels=1 their mean is taken")
+            raise InputError(f"{many.path.name} has {many.channels} channels; channels=1 takes their mean")
     if seconds is None:
         other = _other(sounds, lambda sound: resampled_length(sound.frames, sound.rate, rate))
         if other:
             raise InputError(
                 f"files differ in length: {first.path.name} has {first.seconds:.4g} s, {other.path.name} "
-                f"{other.seconds:.4g}; with seconds=S the first S of each are taken, with window=S all windows of S"
+                f"{other.seconds:.4g}; seconds=S takes the first S of each, window=S all windows of S"
             )
         return Form(rate, channels, resampled_length(first.frames, first.rate, rate))
     length = round(seconds * rate)
     if length < 1:
-        raise InputError(f"{seconds:g} seconds at {rate} Hz are no sample; ask for more")
+        raise InputError(f"{seconds:g} seconds at {rate} Hz are less than one sample; use more")
     return Form(rate, channels, length, windowed)
 
 
 def clip_counts(sounds: Sequence[Sound], form: Form) -> list[int]:
-    """Return how many clips each file gives."""
+    """Return the number of clips from each file."""
     return [window_count(sound, form.rate, form.length) if form.windowed else 1 for sound in sounds]
 
 
 def remarks(sounds: Sequence[Sound], form: Form) -> list[str]:
-    """Say what was changed: how many files were resampled, mixed down, padded or cut."""
+    """Return what was changed: how many files were resampled, mixed down, padded or cut."""
     of = f"of {len(sounds):,} files"
     rates = sorted({sound.rate for sound in sounds} - {form.rate})
     found = []
@@ -106,9 +106,9 @@ def remarks(sounds: Sequence[Sound], form: Form) -> list[str]:
     lengths = [resampled_length(sound.frames, sound.rate, form.rate) for sound in sounds]
     if form.windowed:
         left = sum(length % form.length for length in lengths) / form.rate
-        return [*found, *([f"{left:,.1f} s fill no window and were left out"] if left else [])]
+        return [*found, *([f"{left:,.1f} s do not fill a window and were left out"] if left else [])]
     if short := sum(length < form.length for length in lengths):
-        found.append(f"{short:,} {of} are shorter than {form.seconds:g} s, and silence was put behind them")
+        found.append(f"{short:,} {of} are shorter than {form.seconds:g} s, and were padded with silence")
     if long := sum(length > form.length for length in lengths):
         found.append(f"{long:,} {of} were cut to {form.seconds:g} s")
     return found
@@ -122,16 +122,16 @@ def fill(
 ) -> str | None:
     """Write the clips of all files into int16 (N, C, length), one file at a time.
 
-    Samples of 16 bits are taken as they are, others rounded to them.
+    16-bit samples are stored unchanged, others are rounded to 16 bits.
 
     Args:
-        sounds: in the order in which their clips are stored.
+        sounds: in the storage order of their clips.
         form: of the clips.
-        target: of as many rows as `clip_counts` adds up to.
-        after: called with the number of clips behind each.
+        target: with as many rows as the sum of `clip_counts`.
+        after: called after each clip with the number of clips written so far.
 
     Returns:
-        How many clips had samples beyond full scale, which are clipped; None where none had.
+        A remark on the number of clips with samples beyond full scale, which were clipped; None if there were none.
 
     Raises:
         InputError: one line that names the file.
@@ -155,5 +155,5 @@ def _stored(samples: Samples) -> Clips:
 
 
 def _other(sounds: Sequence[Sound], key: Callable[[Sound], int]) -> Sound | None:
-    """Return the first sound that differs from the first of all, or None."""
+    """Return the first sound that differs from the first one, or None."""
     return next((sound for sound in sounds if key(sound) != key(sounds[0])), None)

@@ -1,4 +1,4 @@
-"""`Source` and `Request`: a row of the table of datasets, and one user's wish for one of them. Imports no torch."""
+"""`Source` and `Request`: a row of the table of datasets, and a request for one of them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from genbench.plugin.finding import Found
 
 __all__ = ["Part", "Progress", "Request", "Source", "cache_root", "default_data_root", "fault"]
 
-Progress = Callable[[int, int], None]  # (done, total), of images or of bytes
+Progress = Callable[[int, int], None]  # (done, total), in images or bytes
 
-HELD_OUT_SHARE = 0.1  # of a dataset that has no split of its own
+HELD_OUT_SHARE = 0.1  # of a dataset without a split of its own
 LONGEST_SPEC = 500  # characters of a dataset's name in an error: a path is shown whole
 
 
@@ -28,15 +28,15 @@ class Source:
         summary: one line.
         licence: one line.
         module: the file of `genbench.datasets` that loads it.
-        needs_download: whether its files must be fetched once, or be on the disk already.
-        argument: what may follow the name after a colon, such as `ring or grid`; None where only a part may be named.
-        argument_needed: whether it must follow; it is then a path.
+        needs_download: whether its files must be downloaded once or already be on the disk.
+        argument: what may follow the name after a colon, such as `ring or grid`; None if only a part may be selected.
+        argument_needed: whether the argument is required; it is then a path.
         is_file: whether that path is of a file, not of a folder.
-        drawn: whether its items are drawn, not read from files; `argument` then lists options of its own.
+        drawn: whether its items are drawn, not read from files; `argument` then lists its own options.
         files: the files it is read from, relative to the data root; for `genbench doctor`.
-        options: names of its own that may be given a value after the colon, beside its part.
-        own_held_out: whether `held_out=` may also name the path of what is held out.
-        found: the plugin that brings it, or None for genbench's own.
+        options: the names of its own options after the colon, in addition to the part.
+        own_held_out: whether `held_out=` may also name the path of a held-out set.
+        found: the plugin that provides it, or None for genbench's own.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Part:
-    """How much of each split is used: what `fraction=` and `held_out=` after a dataset's colon say.
+    """How much of each split is used, as set by `fraction=` and `held_out=` after a dataset's colon.
 
     Args:
         fraction: the share of the training split, 0 < F <= 1; exact, so that a tenth of 70 is 7.
-        held_out: how many held-out items, or None for all that the dataset holds out.
+        held_out: the number of held-out items, or None for all that the dataset holds out.
     """
 
     fraction: Fraction = Fraction(1)
@@ -69,20 +69,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Request:
-    """One dataset as the user asked for it: what every source's `load` takes.
+    """One dataset as requested by the user: the argument of every source's `load`.
 
     Args:
         source: its row of the table.
-        spec: the user's own words, such as `gaussians:grid`; the name of the dataset.
+        spec: as the user wrote it, such as `gaussians:grid`; the name of the dataset.
         argument: what followed the colon, without the part; or None.
         data_root: the folder that holds downloaded data.
-        cache: the folder for what genbench can make again.
-        image_size: the side, in pixels, that images are to have, or None for what they are.
+        cache: the folder for data that genbench can rebuild.
+        image_size: the requested side of the images in pixels, or None to keep their size.
         download: whether missing files may be fetched.
         progress: called with (done, total) while files are fetched or decoded.
-        options: of the source's own, as they were written.
-        part: how much is used. A source looks at it only where it has no held-out split of its own.
-        own_held_out: the path of what is held out, as it was written; None where the source holds out by itself.
+        options: the source's own options, as they were written.
+        part: how much is used. A source reads it only if it has no held-out split of its own.
+        own_held_out: the path of the held-out set, as it was written; None if the source itself holds items out.
     """
 
     source: Source
@@ -98,11 +98,11 @@ class Request:
     own_held_out: str | None = None
 
     def fault(self, text: str) -> InputError:
-        """Return the error that says `text` of this dataset, on one line."""
+        """Return the one-line error `text` for this dataset."""
         return fault(self.spec, text)
 
     def held_out_of(self, count: int) -> int:
-        """Return how many of `count` items, two or more, are held out where a dataset has no split of its own.
+        """Return how many of `count` >= 2 items are held out if a dataset has no split of its own.
 
         Raises:
             InputError: none would be left to train on.
@@ -114,12 +114,12 @@ class Request:
 
 
 def fault(spec: str, text: str) -> InputError:
-    """Return the error that says `text` of the dataset that a user named as `spec`, on one line."""
+    """Return the one-line error `text` for the dataset that the user named as `spec`."""
     return InputError(f"dataset {shortened(repr(spec), LONGEST_SPEC)}: {' '.join(text.split())}")
 
 
 def cache_root() -> Path:
-    """Return the folder for what genbench can make again.
+    """Return the folder for data that genbench can rebuild.
 
     It is `$GENBENCH_CACHE`, else `$XDG_CACHE_HOME/genbench`, else `~/.cache/genbench`.
     """

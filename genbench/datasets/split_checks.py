@@ -1,4 +1,4 @@
-"""What a plugin gave as a dataset, checked and taken over."""
+"""Checks a plugin's dataset and converts it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from genbench.plugin.visible import visible
 
 __all__ = ["BadSplitsError", "taken_over"]
 
-_CHUNK = 4096  # items looked through at once
+_CHUNK = 4096  # items checked at a time
 _PAIRS = (("nearest_mode", "mode_count"), ("log_probability", "entropy"), ("train_labels", "held_out_labels"))
 
 
 class BadSplitsError(ValueError):
-    """What a plugin gave is no dataset; the text says what was found, and what was expected."""
+    """A plugin did not return a valid dataset; the message names what was found and what was expected."""
 
 
 def taken_over(given: object, name: str, plugin: Mapping[str, str]) -> Dataset:
-    """Return the dataset that a plugin gave, once every promise of `Splits` has been checked.
+    """Return a plugin's dataset after checking every requirement of `Splits`.
 
     Args:
-        given: what `load_dataset` returned.
-        name: of the dataset, as the user asked for it.
+        given: the return value of `load_dataset`.
+        name: of the dataset, as the user wrote it.
         plugin: its distribution, version and source hash.
 
     Raises:
-        BadSplitsError: a promise is broken.
+        BadSplitsError: a requirement is not met.
     """
     if not isinstance(given, Splits):
         raise BadSplitsError(f"returned {type(given).__name__}, expected genbench.Splits")
@@ -115,12 +115,12 @@ def _items(given: Splits, which: str, kind: Kind) -> Tensor:
                 low, high = int(chunk.min()), int(chunk.max())
                 raise BadSplitsError(f"gave {which} with tokens from {low} to {high}, expected 0 to {kind.levels - 1}")
             if not torch.equal(kind.store(kind.deliver(chunk)), chunk):
-                raise BadSplitsError(f"gave {which} with symbols behind the end of a text, expected 0 alone")
+                raise BadSplitsError(f"gave {which} with symbols after the end of a text, expected only 0")
     return items.contiguous()
 
 
 def _labels(given: Splits, train: int, held_out: int) -> tuple[tuple[str, ...] | None, Tensor | None, Tensor | None]:
-    """Return the names of the classes, and the labels of both splits; nothing of them where there are no labels."""
+    """Return the names of the classes and the labels of both splits, or neither if there are no labels."""
     if given.train_labels is None:
         if given.class_names is not None:
             raise BadSplitsError("gave class_names without train_labels")

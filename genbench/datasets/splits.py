@@ -1,4 +1,4 @@
-"""`Splits`: the dataset that a plugin gives. genbench checks it and makes its own `Dataset` of it."""
+"""`Splits`: the dataset that a plugin returns. genbench checks it and builds its own `Dataset` from it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Splits:
 
     Args:
         train: (N, ...) items as they are stored, on the CPU: uint8 (N, C, H, W) images, int16 (N, L) texts, int16
-            (N, C, T) clips. A text ends with its first 0, and 0 is all that follows.
+            (N, C, T) clips. A text ends with its first 0; all tokens after it are 0.
         held_out: (H, ...) items of the same shape, none of which is in `train`.
         licence: one line.
-        kind: what the items are: `image`, `text` or `audio`.
-        train_labels: (N,) int64 from 0, or None; every class has items to train on.
-        held_out_labels: (H,) int64 of the same classes; there where `train_labels` are.
-        class_names: one a label; by default the numbers.
-        symbols: of texts: what each token stands for, the empty text of the end first.
-        sample_rate: of clips, in Hz.
-        nearest_mode: where the data have known modes, a function from stored items (N, ...) to the (N,) int64 mode that
-            each belongs to, -1 for none; with it `mode_count`.
-        mode_count: how many modes there are.
-        log_probability: where the probabilities are known, a function from stored items (N, ...) to (N,) float64 nats;
-            with it `entropy`.
+        kind: of the items: `image`, `text` or `audio`.
+        train_labels: (N,) int64 from 0, or None; every class has training items.
+        held_out_labels: (H,) int64 of the same classes; required with `train_labels`.
+        class_names: one per label; by default the numbers.
+        symbols: for texts: the text of each token, the empty text of the end first.
+        sample_rate: for clips, in Hz.
+        nearest_mode: for data with known modes, a function from stored items (N, ...) to the (N,) int64 mode that
+            each belongs to, -1 for none; requires `mode_count`.
+        mode_count: the number of modes.
+        log_probability: for data with known probabilities, a function from stored items (N, ...) to (N,) float64 nats;
+            requires `entropy`.
         entropy: of one item, in nats.
-        remark: what the user should know of how the data were read, in one line.
+        remark: a one-line note for the user on how the data were read.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Spoken digits that are fetched once: `spoken-digits` (FSDD) and `sc09` (the digits of Speech Commands)."""
+"""Spoken digits that are downloaded once: `spoken-digits` (FSDD) and `sc09` (the digits of Speech Commands)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from genbench.errors import InputError
 __all__ = ["DIGITS", "load"]
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SECONDS = "1"  # of a clip unless `seconds=` says otherwise
-_HELD_OUT_TAKES = 5  # of FSDD's fifty of each digit and speaker: the first, as its authors split it
+SECONDS = "1"  # of a clip, by default
+_HELD_OUT_TAKES = 5  # the first of FSDD's fifty takes per digit and speaker, as its authors split it
 _LISTS = ("validation_list.txt", "testing_list.txt")
 
 
@@ -32,8 +32,8 @@ class _Row:
 
     Args:
         archive: its .tar.gz.
-        place: of a member, by its parts: where it is unpacked to, relative to the dataset's folder; None to leave it.
-        split: from the folder with what was unpacked to (those to train on, those held out), each (file, digit).
+        place: maps a member's path parts to where it is unpacked, relative to the dataset's folder; None skips it.
+        split: maps the folder with the unpacked files to (training, held-out) lists of (file, digit).
     """
 
     archive: Archive
@@ -42,14 +42,14 @@ class _Row:
 
 
 def load(request: Request) -> Dataset:
-    """Load spoken digits at their own rate, a second of each unless `seconds=` says otherwise; labels are the digits.
+    """Load spoken digits at their own rate, by default a second of each; labels are the digits.
 
-    `spoken-digits` are Z. Jackson et al., Free Spoken Digit Dataset, release 1.0.9: five speakers at 8 kHz; of each
-    speaker's fifty takes of a digit the first five are held out, as its authors have it. `sc09` are the ten digits of
+    `spoken-digits` is Z. Jackson et al., Free Spoken Digit Dataset, release 1.0.9: five speakers at 8 kHz; of each
+    speaker's fifty takes of a digit the first five are held out, as its authors specify. `sc09` is the ten digits of
     P. Warden, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition", 2018,
     https://arxiv.org/abs/1804.03209, release 0.01 at 16 kHz, as in C. Donahue, J. McAuley, M. Puckette, "Adversarial
-    Audio Synthesis", 2019, https://arxiv.org/abs/1802.04208: what its lists call testing is held out, and what they
-    call validation is unused.
+    Audio Synthesis", 2019, https://arxiv.org/abs/1802.04208: its official test list is held out, and its validation
+    list is unused.
     """
     if request.image_size is not None:
         raise request.fault(f"--image-size {request.image_size} has no effect on clips; leave it out")
@@ -58,9 +58,9 @@ def load(request: Request) -> Dataset:
     try:
         train, held_out = row.split(folder)
     except (OSError, ValueError) as error:
-        raise request.fault(f"{folder} is not whole ({error}); delete it and run again") from error
+        raise request.fault(f"{folder} is incomplete ({error}); delete it and run again") from error
     if not train or not held_out:
-        raise request.fault(f"{folder} is not whole: recordings are missing; delete it and run again")
+        raise request.fault(f"{folder} is incomplete: recordings are missing; delete it and run again")
     classes = tuple(f"{digit} {DIGITS[digit]}" for _, digit in (*train, *held_out))
     listing = Listing(folder, tuple(name for name, _ in (*train, *held_out)), len(train), classes, True)
     asked = (
@@ -70,7 +70,7 @@ def load(request: Request) -> Dataset:
 
 
 def _unpacked(request: Request, row: _Row) -> Path:
-    """Return the folder with the recordings, fetched and unpacked if they are not there."""
+    """Return the folder with the recordings, downloading and unpacking them if they are missing."""
     home = request.data_root / request.source.name
     folder = home / "recordings"
     if folder.is_dir():
@@ -83,7 +83,7 @@ def _unpacked(request: Request, row: _Row) -> Path:
             _unpack(request.data_root / row.archive.path, folder, row.place)
     except DownloadError as error:
         raise request.fault(
-            f"{folder} is not there, and its archive could not be fetched ({error}); put {Path(row.archive.path).name} "
+            f"{folder} is missing, and its archive could not be fetched ({error}); put {Path(row.archive.path).name} "
             f"in {home}, or name the folder that holds {home.name}/ with --data-root or $GENBENCH_DATA"
         ) from error
     except InputError as error:
@@ -92,7 +92,7 @@ def _unpacked(request: Request, row: _Row) -> Path:
 
 
 def _unpack(path: Path, folder: Path, place: Callable[[tuple[str, ...]], str | None]) -> None:
-    """Unpack the members that are wanted, whole or not at all."""
+    """Unpack the wanted members, all or none."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -113,7 +113,7 @@ def _unpack(path: Path, folder: Path, place: Callable[[tuple[str, ...]], str | N
 
 
 def _place_fsdd(parts: tuple[str, ...]) -> str | None:
-    """Return `4_jackson_7.wav` of `free-spoken-digit-dataset-1.0.9/recordings/4_jackson_7.wav`."""
+    """Return `4_jackson_7.wav` for `free-spoken-digit-dataset-1.0.9/recordings/4_jackson_7.wav`."""
     return parts[2] if len(parts) == 3 and parts[1] == "recordings" and parts[2].endswith(".wav") else None
 
 
@@ -127,7 +127,7 @@ def _split_fsdd(folder: Path) -> tuple[list[tuple[str, int]], list[tuple[str, in
 
 
 def _place_sc09(parts: tuple[str, ...]) -> str | None:
-    """Return `zero/a_nohash_0.wav` of `./zero/a_nohash_0.wav`, and the lists."""
+    """Return `zero/a_nohash_0.wav` for `./zero/a_nohash_0.wav`, and likewise for the lists."""
     kept = tuple(part for part in parts if part != ".")
     wanted = (len(kept) == 2 and kept[0] in DIGITS and kept[1].endswith(".wav")) or kept in {(name,) for name in _LISTS}
     return "/".join(kept) if wanted else None
@@ -145,7 +145,7 @@ def _split_sc09(folder: Path) -> tuple[list[tuple[str, int]], list[tuple[str, in
 
 
 _ROWS = {
-    # The checksum that TensorFlow Datasets pins.
+    # The checksum pinned by TensorFlow Datasets.
     "spoken-digits": _Row(
         Archive(
             "spoken-digits/free-spoken-digit-dataset-1.0.9.tar.gz",
@@ -155,7 +155,7 @@ _ROWS = {
         _place_fsdd,
         _split_fsdd,
     ),
-    # The checksum that torchaudio pins.
+    # The checksum pinned by torchaudio.
     "sc09": _Row(
         Archive(
             "sc09/speech_commands_v0.01.tar.gz",

@@ -1,9 +1,9 @@
-"""Keeps what was decoded: one file of items and labels in the cache, so that nothing is decoded twice.
+"""Caches decoded data: one file of items and labels per dataset, so that nothing is decoded twice.
 
-What is kept is checked by content the first time that a process reads it: the fingerprint of the images and labels that
-were read must be the one that was noted when they were written, and a checksum covers all that was noted. So damage, or
-another file put in its place, cannot give other numbers under the data's fingerprint: it is made again.
-It takes about as long as reading. In processor time of one core, with and without it: 70,000 images of 28 × 28 (55 MB)
+A process verifies a cached file by content when it first reads it: the fingerprint of the items and labels must match
+the one recorded when they were written, and a checksum covers the recorded metadata. A damaged or replaced file
+therefore cannot give other numbers under the data's fingerprint; it is rebuilt.
+Verification takes about as long as reading. CPU time on one core, with and without it: 70,000 images of 28 × 28 (55 MB)
 0.08 and 0.04 s, 60,000 of 32 × 32 × 3 (184 MB) 0.26 and 0.12 s, 40,000 of 64 × 64 × 3 (492 MB) 0.8 and 0.6 s.
 """
 
@@ -36,21 +36,21 @@ from genbench.machine.privacy import without_paths
 
 __all__ = ["Plan", "digest", "file_stamps", "keep"]
 
-MEMORY_SHARE = 1 / 8  # of the physical memory; larger arrays are memory-mapped, as several cells run side by side
-VERSION = 1  # raise it when any source makes other bytes from the same files
-_checked: set[tuple[str, int, int, int, str]] = set()  # files whose content this process has found to be whole
+MEMORY_SHARE = 1 / 8  # of the physical memory; larger arrays are memory-mapped, as several cells may run in parallel
+VERSION = 1  # increment it when any source produces different bytes from the same files
+_checked: set[tuple[str, int, int, int, str]] = set()  # files whose content this process has verified
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to make the items of a dataset: everything but their values, and the function that fills them in.
+    """How to build the items of a dataset: everything but their values, and the function that fills them in.
 
     Args:
-        shape: (N, ...) of all items, those to train on first.
-        train_count: how many of them are to train on.
+        shape: (N, ...) of all items, training items first.
+        train_count: the number of training items.
         labels: (N,) int64, or None.
-        class_names: one a label, or None.
-        fill: writes all values into an array of `shape`, and may return what the user should know of them.
+        class_names: one per label, or None.
+        fill: writes all values into an array of `shape`, and may return a remark for the user.
     """
 
     shape: tuple[int, ...]
@@ -67,17 +67,17 @@ def keep(
     plan: Callable[[], Plan],
     kind: Kind = IMAGES,
 ) -> Dataset:
-    """Return the dataset that `plan` makes, from the cache if it was made before.
+    """Return the dataset that `plan` builds, from the cache if it was built before.
 
     Args:
-        request: what the user asked for.
-        key: what tells this dataset from others in the cache: where its files lie, its size.
-        stamp: what changes when the files do; a dataset kept under another stamp is made again, in its place.
-        plan: called where nothing is kept.
-        kind: of the items that are kept.
+        request: the user's request.
+        key: distinguishes this dataset from others in the cache: the location of its files, its size.
+        stamp: changes when the files do; a dataset cached under another stamp is rebuilt in place.
+        plan: called if nothing is cached.
+        kind: of the items.
 
     Raises:
-        InputError: the images fit neither into the cache nor into the memory; nothing has been written then.
+        InputError: the items fit neither into the cache nor into memory; nothing has been written then.
     """
     path = request.cache / "datasets" / f"{request.source.name}-{digest(key)[:16]}.bin"
     full_stamp = digest(f"{VERSION}\n{key}\n{stamp}")
@@ -107,18 +107,18 @@ def digest(text: str) -> str:
 
 
 def file_stamps(root: Path, names: list[str] | tuple[str, ...]) -> str:
-    """Return the names, sizes and times of change of files as one text: another text where a file has changed."""
+    """Return the names, sizes and modification times of files as one text, which changes when a file does."""
     stats = [(name, (root / name).stat()) for name in names]
     return "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
 
 
 def _dtype(kind: Kind) -> np.dtype[Any]:
-    """Return what numpy calls the type of a kind's stored items."""
+    """Return the numpy name of the type of a kind's stored items."""
     return np.asarray(torch.empty(0, dtype=kind.dtype)).dtype
 
 
 def _size(shape: Sequence[int], kind: Kind) -> int:
-    """Return how many bytes stored items of `shape` (N, ...) take."""
+    """Return the number of bytes of stored items of `shape` (N, ...)."""
     return math.prod(shape) * kind.dtype.itemsize
 
 
@@ -127,14 +127,14 @@ def _is_large(image_bytes: int) -> bool:
 
 
 def _kept(request: Request, path: Path, stamp: str, kind: Kind) -> Dataset | None:
-    """Return the dataset that is kept at `path`, or None where there is none, or it is another or not whole."""
+    """Return the dataset cached at `path`, or None if it is missing, damaged or a different one."""
     try:
         facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
         whole = facts.pop("sha256") == _checksum(facts) and facts["stamp"] == stamp
         if not whole or facts["file_bytes"] != path.stat().st_size:
             return None
         dataset = _read(request, path, facts, kind)
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):  # a file of any content
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):  # the file may contain anything
         return None
     status = path.stat()
     state = (str(path), status.st_ino, status.st_size, status.st_mtime_ns, dataset.fingerprint)
@@ -173,13 +173,13 @@ def _write(path: Path, stamp: str, plan: Plan, kind: Kind) -> dict[str, Any]:
         "file_bytes": file_bytes,
         "remark": remark,
     }
-    with replacing(path.with_suffix(".json"), private=True) as temporary:  # last: without it the images do not count
+    with replacing(path.with_suffix(".json"), private=True) as temporary:  # last: without it the file is not valid
         temporary.write_text(json.dumps({**facts, "sha256": _checksum(facts)}))
     return facts
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Write `size` zeros: a full disk is then an OSError here, and not a bus error when a mapped page is touched."""
+    """Write `size` zeros, so that a full disk raises OSError here and not a bus error when a mapped page is touched."""
     block = bytes(1 << 22)
     with path.open("wb") as file:
         for start in range(0, size, len(block)):
@@ -226,5 +226,5 @@ def _dataset(
     remark: str | None,
 ) -> Dataset:
     names = None if class_names is None else tuple(class_names)
-    name = without_paths(request.spec)  # it is in records, recipes and file names
+    name = without_paths(request.spec)  # it appears in records, recipes and file names
     return Dataset(name, train, held_out, names, request.source.licence, known, remark=remark)

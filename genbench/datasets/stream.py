@@ -1,4 +1,4 @@
-"""Many image files to pixels, chunk by chunk and in order: decoded ahead, in several processes where there are many."""
+"""Decodes image files chunk by chunk, in order and ahead of use; for many images, in several processes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from genbench.datasets.decoding import Place, fault_of, fit_square, read_pixels
 
 __all__ = ["Chunk", "Decoding", "decoded"]
 
-PROCESSES_FROM = 4096  # images: fewer are decoded by threads before processes have started
+PROCESSES_FROM = 4096  # images: threads decode fewer than this before processes would have started
 _CHUNK_BYTES = 8 << 20
 _LARGEST_CHUNK = 64  # images
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """What becomes of each image.
+    """How each image is decoded.
 
     Args:
-        shape: (C, H, W) with C of 1 or 3; each image must come out as that.
+        shape: (C, H, W) with C of 1 or 3; the shape that each image must have in the end.
         resize: whether it is resized and cropped to H × W, which are then equal.
         alpha: `ON_WHITE` or `DROPPED`.
     """
@@ -43,9 +43,9 @@ class Chunk:
     """Consecutive images.
 
     Args:
-        pixels: (n, C, H, W) uint8 of those that could be decoded.
-        faults: the index of each other one, and what is wrong with it.
-        count: how many there were of both.
+        pixels: (n, C, H, W) uint8 of the images that could be decoded.
+        faults: the index of each other image, and the reason.
+        count: the total of both.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -54,7 +54,7 @@ class Chunk:
 
 
 def decoded(places: Sequence[Place], how: Decoding) -> Iterator[Chunk]:
-    """Decode images in order; a few chunks are decoded ahead, so what is held does not grow with their number."""
+    """Decode images in order, a few chunks ahead, so that memory does not grow with the number of images."""
     size = max(1, min(_LARGEST_CHUNK, _CHUNK_BYTES // int(np.prod(how.shape))))
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[Future[Chunk]] = deque()
@@ -67,12 +67,12 @@ def decoded(places: Sequence[Place], how: Decoding) -> Iterator[Chunk]:
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for future in waiting:  # whoever reads has stopped
+            for future in waiting:  # the reader has stopped
                 future.cancel()
 
 
 def _pool(count: int, workers: int) -> Executor:
-    """Return threads for few images; for many processes, which do not wait for each other's interpreter lock."""
+    """Return a thread pool for few images, or for many a process pool, which avoids contention for the GIL."""
     if count < PROCESSES_FROM:
         return ThreadPoolExecutor(workers)
     # Spawned, as a fork of a process with threads may inherit their locks; they import no torch.
@@ -80,7 +80,7 @@ def _pool(count: int, workers: int) -> Executor:
 
 
 def _begin_worker() -> None:
-    """Leave interrupts to the parent, and end with it however it ends."""
+    """Leave interrupts to the parent, and exit when it does, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -104,6 +104,6 @@ def _decode(places: Sequence[Place], start: int, how: Decoding) -> Chunk:
             if image.shape != how.shape:  # it has changed since its header was read
                 raise ValueError(f"it is {image.shape[2]}x{image.shape[1]} and not as its header says")
             pixels[index - start - len(faults)] = image
-        except Exception as error:  # PIL raises what each format's reader happens to raise
+        except Exception as error:  # PIL passes on whatever each format's reader raises
             faults.append((index, fault_of(error)))
     return Chunk(pixels[: len(places) - len(faults)], tuple(faults), len(places))

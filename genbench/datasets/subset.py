@@ -1,4 +1,4 @@
-"""Takes the part of a dataset that is asked for: a share of what is trained on, a number of what is held out."""
+"""Selects the requested part of a dataset: a share of the training items, a number of the held-out items."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from genbench.seeding import generator
 
 __all__ = ["taken"]
 
-_CHUNK_BYTES = 64 << 20  # copied at once from what may be memory-mapped
+_CHUNK_BYTES = 64 << 20  # copied at a time from data that may be memory-mapped
 
 
 def taken(request: Request, dataset: Dataset) -> Dataset:
-    """Return the part of `dataset` that `request` asks for; the dataset itself where that is all of it.
+    """Return the requested part of `dataset`; the dataset itself if that is all of it.
 
-    Which items are taken is decided by an order that depends on neither number, and they stay in the order of their
-    split. So a smaller fraction is a part of a larger one, and one array in the cache serves all.
+    Items are selected by an order that depends on neither number, and they stay in the order of their split. So a
+    smaller fraction is contained in a larger one, and one array in the cache serves all fractions.
 
     Raises:
-        InputError: more held-out items are asked for than there are, or the part does not fit into the memory.
+        InputError: there are fewer held-out items than requested, or the part does not fit into memory.
     """
     train_rows = _share(request, dataset.train)
     held_out_rows = _first(request, dataset.held_out)
@@ -47,11 +47,11 @@ def taken(request: Request, dataset: Dataset) -> Dataset:
 
 
 def _share(request: Request, split: Split) -> Tensor:
-    """Return the rows that are trained on, ascending: the rounded share, and the first of each class without one."""
+    """Return the training rows, ascending: the rounded share, plus the first row of each class without one."""
     fraction = request.part.fraction
     if fraction == 1:
         return torch.arange(len(split))
-    # What was drawn is in random order already: its first part is taken, and no permutation is made of it.
+    # Drawn items are already in random order: their beginning is taken, without a permutation.
     order = balanced_order(len(split), split.labels, None if request.source.drawn else generator(0, "fraction"))
     chosen = order[: max(1, round(fraction * len(split)))]
     if split.labels is not None:
@@ -64,7 +64,7 @@ def _share(request: Request, split: Split) -> Tensor:
 
 
 def _first(request: Request, split: Split) -> Tensor:
-    """Return the rows that are held out, ascending."""
+    """Return the held-out rows, ascending."""
     count = request.part.held_out
     if count is None or count == len(split):
         return torch.arange(len(split))

@@ -1,4 +1,4 @@
-"""The table of datasets. Imports no torch: a source's file is imported when it is loaded."""
+"""The table of datasets. Imports no torch: a source's module is imported when the source is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any file of texts: one a line, or windows of a running text."""
+"""Any text file: one text per line, or windows of a running text."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["load", "read_lines", "read_text"]
 
 
 def load(request: Request) -> Dataset:
-    """Load a file of UTF-8: each line that is not empty is a text, or with `window=N` each N symbols of the whole.
+    """Load a UTF-8 file: each non-empty line is a text, or with `window=N` every N symbols of the whole file.
 
-    Of lines a tenth, or `held_out=N`, is held out, chosen by a hash of its place. Of a running text it is the end, so
-    that no held-out window is a neighbour of one to train on but for the first. `held_out=PATH` holds out all of
-    another file instead. The alphabet is that of all that is read.
+    A tenth of the lines, or `held_out=N`, is held out, chosen by a hash of the line's position. For a running text the
+    end is held out, so only the first held-out window is adjacent to a training window. `held_out=PATH` holds out all
+    of another file instead. The alphabet covers everything that is read.
     """
     texts.refuse_image_size(request)
     paths = [Path(os.path.expanduser(request.argument or "")), *filter(None, (own_path(request),))]
@@ -50,13 +50,13 @@ def load(request: Request) -> Dataset:
 
 
 def _split(request: Request, lines: Sequence[Sequence[str]]) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the lines to train on and those to hold out, of one file or of two."""
+    """Return the training lines and the held-out lines, from one file or two."""
     first = lines[0]
     if len(lines) == 2:
         return first, lines[1]
     if len(first) < 2:
         raise request.fault(
-            f"{request.argument}: has one line, and a text to train on and one to hold out are needed; a running "
+            f"{request.argument}: has one line, and one text to train on and one to hold out are needed; a running "
             "text is read with window=N"
         )
     count = request.held_out_of(len(first))
@@ -82,7 +82,7 @@ def _windows(request: Request, wholes: Sequence[str]) -> Dataset:
 
 
 def _strange(request: Request, wholes: Sequence[str]) -> str | None:
-    """Say which characters are held out and never trained on."""
+    """Report the characters that occur in held-out texts but never in training texts."""
     strange = sorted(set(wholes[1]) - set(wholes[0]))
     if not strange:
         return None
@@ -93,10 +93,10 @@ def _strange(request: Request, wholes: Sequence[str]) -> str | None:
 
 
 def read_text(path: Path) -> str:
-    """Return what a file of UTF-8 holds.
+    """Return the content of a UTF-8 file.
 
     Raises:
-        InputError: one line that names the path: no such file, empty, binary, or the line that is no UTF-8.
+        InputError: one line that names the path: no such file, empty, binary, or a line that is not valid UTF-8.
     """
     try:
         mode = os.stat(path).st_mode
@@ -118,12 +118,12 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(
-            f"{path}: line {line} is no UTF-8 (byte {content[error.start]:#04x}); convert it, for example with iconv"
+            f"{path}: line {line} is not UTF-8 (byte {content[error.start]:#04x}); convert it, for example with iconv"
         ) from error
 
 
 def read_lines(path: Path, whole: str) -> tuple[Sequence[str], int]:
-    """Return the lines of a text without their ends, and how many empty ones were passed over.
+    """Return the lines of a text without their ends, and the number of empty lines skipped.
 
     Raises:
         InputError: all of them are empty.

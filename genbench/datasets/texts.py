@@ -1,4 +1,4 @@
-"""Texts to tokens: the alphabet, the length, and what is cut; shared by all datasets of texts."""
+"""Converts texts to tokens: alphabet, length and truncation; shared by all text datasets."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ __all__ = [
 ]
 
 Tokens = npt.NDArray[np.int16]
-LONGEST = 256  # symbols that a text has at most unless `length=` says otherwise: a model's cost grows with it
+LONGEST = 256  # the default maximum number of symbols in a text, because a model's cost grows with it
 _SYMBOLS = ("char", "byte")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may follow the colon of any dataset of texts.
+    """The options of any text dataset.
 
     Args:
-        length: how many symbols a text has at most; None for the longest, up to `LONGEST`.
-        by_bytes: whether symbols are the bytes of UTF-8 instead of characters.
+        length: the maximum number of symbols in a text; None for the longest, up to `LONGEST`.
+        by_bytes: whether symbols are UTF-8 bytes instead of characters.
     """
 
     length: int | None = None
@@ -54,10 +54,10 @@ class Encoded:
 
     Args:
         items: (N, L) int16.
-        cut: how many texts were longer than L, and lost their ends.
-        unknown: how many symbols stood outside the alphabet and were left out, and in how many texts; and the first.
-        unknown_texts: in how many texts.
-        first_unknown: the first of them, or None.
+        cut: the number of texts that were longer than L and were truncated.
+        unknown: the number of symbols outside the alphabet, which were left out.
+        unknown_texts: the number of texts with such symbols.
+        first_unknown: the first such symbol, or None.
     """
 
     items: Tensor
@@ -68,10 +68,10 @@ class Encoded:
 
 
 def options_of(request: Request) -> Options:
-    """Read `length=` and `symbols=`.
+    """Parse `length=` and `symbols=`.
 
     Raises:
-        InputError: a value that makes no sense.
+        InputError: a value is invalid.
     """
     symbols = request.options.get("symbols", "char")
     if symbols not in _SYMBOLS:
@@ -81,7 +81,7 @@ def options_of(request: Request) -> Options:
 
 
 def refuse_image_size(request: Request) -> None:
-    """Raise `InputError` where an image size is asked of texts."""
+    """Raise `InputError` if an image size is requested for texts."""
     if request.image_size is not None:
         raise request.fault(f"--image-size {request.image_size} has no effect on texts; leave it out")
 
@@ -94,18 +94,18 @@ def dataset_of(
     class_names: tuple[str, ...] | None = None,
     remarks: Iterable[str] = (),
 ) -> Dataset:
-    """Return texts as a dataset, over the alphabet of all of them.
+    """Return texts as a dataset over the alphabet of all of them.
 
     Args:
-        request: whose options say how they are read.
-        train: the texts to train on.
-        held_out: the others.
+        request: its options specify how texts are read.
+        train: the training texts.
+        held_out: the held-out texts.
         labels: of both splits, or None.
-        class_names: one a label.
-        remarks: what the user should know of them, beside what is cut here.
+        class_names: one per label.
+        remarks: notes for the user, in addition to the one on truncation.
 
     Raises:
-        InputError: more characters than tokens can tell apart, or texts that do not fit into the memory.
+        InputError: more characters than tokens can represent, or texts that do not fit into memory.
     """
     options = options_of(request)
     texts = [*train, *held_out]
@@ -142,15 +142,15 @@ def windows_of(request: Request, kind: Text, train: Tokens, held_out: Tokens, wi
             raise request.fault(f"the text {name} has {len(tokens):,} symbols, fewer than a window of {window:,}")
         left += len(tokens) - count * window
         splits.append(Split(torch.from_numpy(tokens[: count * window].reshape(count, window)), None, kind))
-    remark = f"{left:,} symbols fill no window of {window} and were left out" if left else None
+    remark = f"{left:,} symbols do not fill a window of {window} and were left out" if left else None
     return _dataset(request, splits, None, remark)
 
 
 def alphabet_of(request: Request, texts: Iterable[str]) -> Text:
-    """Return the kind whose symbols are those of all texts, or all bytes.
+    """Return the kind whose symbols are the characters of all texts, or all bytes.
 
     Raises:
-        InputError: there are more characters than tokens can tell apart.
+        InputError: there are more characters than tokens can represent.
     """
     if options_of(request).by_bytes:
         return Text(BYTES)
@@ -164,18 +164,18 @@ def alphabet(texts: Iterable[str]) -> Text:
     """Return the kind whose symbols are the characters of all texts, in the order of their code points.
 
     Raises:
-        InputError: there are more than tokens can tell apart.
+        InputError: there are more than tokens can represent.
     """
     characters = sorted(set().union(*texts))
     if len(characters) >= MOST_SYMBOLS:
         raise InputError(
-            f"holds {len(characters):,} different characters, and at most {MOST_SYMBOLS - 1:,} can be told apart"
+            f"holds {len(characters):,} different characters, and at most {MOST_SYMBOLS - 1:,} are supported"
         )
     return Text(("", *characters))
 
 
 def encode(kind: Text, texts: Sequence[str], length: int) -> Encoded:
-    """Return texts as tokens of one alphabet, each cut to `length` symbols; what is outside the alphabet is left out.
+    """Return texts as tokens of one alphabet, each cut to `length` symbols; symbols outside the alphabet are left out.
 
     >>> encode(Text(("", "a", "b")), ["ab", "bcab"], 3).items.tolist()
     [[1, 2, 0], [2, 1, 2]]
@@ -199,7 +199,7 @@ def tokens_of(request: Request, kind: Text, text: str) -> Tokens:
     """Return the tokens (T,) of one long text over its own alphabet.
 
     Raises:
-        InputError: they do not fit into the memory.
+        InputError: they do not fit into memory.
     """
     _require_memory(request, 4 * len(text), 1)
     spelt = np.frombuffer(kind.spelt(text).encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -222,5 +222,5 @@ def _dataset(
 
 
 def _require_memory(request: Request, count: int, length: int) -> None:
-    if (fault := shortage(8 * count * length)) is not None:  # tokens, and what they are made from
+    if (fault := shortage(8 * count * length)) is not None:  # tokens, and the text they are converted from
         raise request.fault(f"its texts {fault}")

@@ -1,4 +1,4 @@
-"""Which mode of `tones` a clip belongs to: pitch, timbre and envelope, measured one after the other."""
+"""Assigns a clip to a mode of `tones` by measuring pitch, timbre and envelope in turn."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from genbench.datasets.tone_parts import ENVELOPES, HARMONICS, PITCHES, TIMBRES,
 
 __all__ = ["ToneModes"]
 
-EXPLAINED = 0.8  # the least share of a clip's energy that lies about the harmonics of its pitch
+EXPLAINED = 0.8  # the minimum share of a clip's energy around the harmonics of its pitch
 CENTS = 50.0  # how far the fundamental may be from its pitch: half a semitone
-TIMBRE_DISTANCE = 0.2  # between unit vectors of the harmonics' amplitudes: half of what the two most alike have
-LIKENESS = 0.95  # the least cosine of the loudness over time and that of the envelope
+TIMBRE_DISTANCE = 0.2  # between unit vectors of the harmonics' amplitudes: half that of the two most similar
+LIKENESS = 0.95  # the minimum cosine between the loudness over time and that of the envelope
 _LEAST_RMS = 32.768  # of int16 samples: 60 dB below full scale is silence
-_HALF_WIDTH = 0.09  # of the fundamental, of the band about each harmonic: half the distance to the next pitch
+_HALF_WIDTH = 0.09  # relative to the fundamental, of the band around each harmonic: half the distance to the next pitch
 _SEGMENTS = 16
 _CHUNK_SAMPLES = 1 << 22
 
@@ -32,12 +32,12 @@ class ToneModes:
     rate: int
 
     def nearest(self, clips: Tensor) -> Tensor:
-        """Return the mode of each clip, (pitch × 4 + timbre) × 2 + envelope, or -1 where it is none of them.
+        """Return the mode of each clip, (pitch × 4 + timbre) × 2 + envelope, or -1 if it belongs to none.
 
-        The fundamental is the strongest of the bands about the pitches; its frequency is the centroid of its band. The
-        energy about its harmonics says how much of the clip is explained, and their amplitudes which timbre is
-        nearest. The loudness of 16 equal parts says which envelope is. A clip that is too quiet, too far from a pitch,
-        a timbre or an envelope, or has more energy elsewhere, belongs to no mode.
+        The fundamental is the strongest of the bands around the pitches; its frequency is the centroid of its band. The
+        energy around its harmonics measures how much of the clip is explained, and their amplitudes determine the
+        nearest timbre. The loudness of 16 equal parts determines the nearest envelope. A clip that is too quiet, is too
+        far from every pitch, timbre or envelope, or has too much energy elsewhere belongs to no mode.
 
         Args:
             clips: (N, 1, T) int16.
@@ -60,13 +60,13 @@ class ToneModes:
         return torch.where(fits, mode, -1)
 
     def _pitch(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the pitch (N,), the energy about its harmonics (N, H), their share of all, and whether it is in tune.
+        """Return the pitch (N,), the energy around its harmonics (N, H), its share of the total, and whether in tune.
 
-        A Hann window would hide how a pluck begins, so there is none.
+        No window is applied, because a Hann window would hide the onset of a pluck.
         """
         length = samples.shape[1]
         power = torch.fft.rfft(samples).abs().square()
-        power[:, 1:] *= 2  # each stands for its negative frequency too
+        power[:, 1:] *= 2  # each also represents its negative frequency
         hertz = torch.arange(power.shape[1], dtype=power.dtype, device=power.device) * (self.rate / length)
         total = power.sum(1)
         bands = torch.stack([self._band(hertz, pitch, 1) for pitch in PITCHES.values()])
@@ -74,7 +74,7 @@ class ToneModes:
         names = torch.tensor(list(PITCHES.values()), dtype=power.dtype, device=power.device)
         within = power * bands[pitch]
         fundamental = (within @ hertz) / within.sum(1)
-        tuned = (fundamental / names[pitch]).log2().abs() * 1200 <= CENTS  # NaN, of silence, is not
+        tuned = (fundamental / names[pitch]).log2().abs() * 1200 <= CENTS  # False for the NaN of silence
         table = torch.stack(
             [torch.stack([self._band(hertz, p, n + 1) for n in range(HARMONICS)]) for p in PITCHES.values()]
         )
@@ -82,12 +82,12 @@ class ToneModes:
         return pitch, harmonics, harmonics.sum(1) / total, tuned
 
     def _band(self, hertz: Tensor, pitch: float, harmonic: int) -> Tensor:
-        """Return 1 at each frequency about a harmonic, 0 elsewhere."""
+        """Return 1 at each frequency around a harmonic, 0 elsewhere."""
         return ((hertz - pitch * harmonic).abs() <= pitch * _HALF_WIDTH).to(hertz.dtype)
 
 
 def _timbre(harmonics: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the timbre (N,) that is nearest to these energies (N, H), and its distance."""
+    """Return the timbre (N,) nearest to these energies (N, H), and its distance."""
     amplitudes = torch.nn.functional.normalize(harmonics.sqrt(), dim=1)
     known = torch.tensor(list(TIMBRES.values()), dtype=amplitudes.dtype, device=amplitudes.device)
     nearest = torch.cdist(amplitudes, torch.nn.functional.normalize(known, dim=1)).min(1)
@@ -95,7 +95,7 @@ def _timbre(harmonics: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _envelope(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the envelope (N,) that is most like the loudness of these clips over time, and the cosine to it."""
+    """Return the envelope (N,) most similar to the loudness of these clips over time, and its cosine."""
     length = samples.shape[1]
     size = length // _SEGMENTS
     cut = slice(0, size * _SEGMENTS)

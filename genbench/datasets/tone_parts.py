@@ -1,4 +1,4 @@
-"""What `tones` are made of: pitches, timbres and envelopes."""
+"""The components of `tones`: pitches, timbres and envelopes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PITCHES = {
     "A4": 440.0,
 }
 
-# The amplitude of each harmonic. The fundamental is the strongest in all, so that it says which pitch is heard.
+# The amplitude of each harmonic. The fundamental is always the strongest, so it determines the perceived pitch.
 TIMBRES = {
     "pure": (1.0, 0.0, 0.0, 0.0),
-    "hollow": (1.0, 0.0, 0.7, 0.0),  # odd harmonics alone, as of a stopped pipe
+    "hollow": (1.0, 0.0, 0.7, 0.0),  # only odd harmonics, as in a stopped pipe
     "octaves": (1.0, 0.7, 0.0, 0.5),
     "full": (1.0, 0.75, 0.6, 0.45),
 }
@@ -32,7 +32,7 @@ _ATTACK = 0.02  # of a clip
 
 
 def envelope(name: str, share: Tensor) -> Tensor:
-    """Return the amplitude at each share of a clip, in [0, 1]: soon loud and fading, or growing to the end."""
+    """Return the amplitude at each share of a clip, in [0, 1]: a fast attack and decay, or growing to the end."""
     onset = (share / _ATTACK).clamp(max=1)
     if name == "pluck":
         fading = 1 - share

@@ -1,6 +1,6 @@
 """Drawn clips of known pitch, timbre and envelope: any number of them from a seed, with modes that can be counted.
 
-The audio twin of `shapes`. A clip is a sum of harmonics under an envelope that rises once and falls once:
+The audio counterpart of `shapes`. A clip is a sum of harmonics under an envelope that rises once and falls once:
 
     x(t) = a e(t / T) / A * sum_n h_n sin(2 pi n (f t + p)),  A = sum_n h_n
 
@@ -27,19 +27,19 @@ from genbench.seeding import generator
 
 __all__ = ["Factors", "Options", "draw", "generate", "load", "render"]
 
-DETUNED = 0.005  # of the pitch, at most to either side: 9 cents
-LOUDNESS_DB = (-18.0, -3.0)  # of the peak that a clip can have, relative to full scale
+DETUNED = 0.005  # relative to the pitch, maximum to either side: 9 cents
+LOUDNESS_DB = (-18.0, -3.0)  # of the maximum possible peak of a clip, relative to full scale
 LEAST_RATE = 4_000  # below it the fourth harmonic of the highest pitch is beyond half the rate
-LEAST_SECONDS = 0.2  # below it the pitches cannot be told apart with certainty
-_CHUNK = 256  # clips drawn from one generator, so that a longer dataset begins with the shorter one
-_IN_CACHE = 32  # clips rendered at one time
-_UNIFORMS = 6  # random numbers behind one clip
-_TAYLOR = [(-1) ** (power // 2) / math.factorial(power) for power in range(14)]  # of sine and cosine, by turns
+LEAST_SECONDS = 0.2  # below it the pitches cannot be distinguished reliably
+_CHUNK = 256  # clips drawn from one generator, so that a shorter dataset is a prefix of a longer one
+_IN_CACHE = 32  # clips rendered at a time
+_UNIFORMS = 6  # random numbers per clip
+_TAYLOR = [(-1) ** (power // 2) / math.factorial(power) for power in range(14)]  # alternately of sine and cosine
 
 
 @dataclass(frozen=True)
 class Factors:
-    """What is heard in each of N clips.
+    """The content of each of N clips.
 
     Args:
         pitch: (N,) int64, index into `PITCHES`.
@@ -65,7 +65,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class Options:
-    """What may follow `tones:`, as `seconds=1,rate=16000`."""
+    """The options of `tones`, such as `seconds=1,rate=16000`."""
 
     seconds: float = 0.5
     rate: int = 8_000
@@ -82,7 +82,7 @@ class Options:
 def load(request: Request) -> Dataset:
     """Load drawn tones; labels are the pitches, modes the 64 triples of pitch, timbre and envelope.
 
-    The held-out split comes from a stream of its own, and may be as long as one likes: `tones:held_out=20000`.
+    The held-out split has its own random stream and may be of any length: `tones:held_out=20000`.
     """
     options = _options(request)
     kind, splits = Audio(options.rate), []
@@ -122,7 +122,7 @@ def generate(count: int, length: int, rate: int, seed: int, split: str) -> tuple
 
 
 def draw(count: int, random: torch.Generator) -> Factors:
-    """Draw `count` independent factors; every pitch, timbre and envelope alike."""
+    """Draw `count` independent factors; pitches, timbres and envelopes are uniform."""
     uniform = torch.rand(count, _UNIFORMS, generator=random, dtype=torch.float64)
     pitch, timbre, shape = (
         (uniform[:, place] * count).long() for place, count in enumerate((len(PITCHES), len(TIMBRES), len(ENVELOPES)))
@@ -142,8 +142,8 @@ def draw(count: int, random: torch.Generator) -> Factors:
 def render(factors: Factors, length: int, rate: int) -> Tensor:
     """Return the clips of these factors: int16 (N, 1, length).
 
-    Only additions, products and floors on single elements are used, which give the same bytes on every
-    machine: a library's sine may differ in its last digit.
+    Only elementwise additions, products and floors are used, which give the same bytes on every machine: a library's
+    sine may differ in its last digit.
     """
     time = torch.arange(length, dtype=torch.float64)
     turns = factors.hertz[:, None] * (time / rate) + factors.turns[:, None]
@@ -195,7 +195,7 @@ def _options(request: Request) -> Options:
     options = Options(seconds=seconds, **numbers)
     if seconds < LEAST_SECONDS:
         raise request.fault(f"seconds must be at least {LEAST_SECONDS}, not {seconds:g}: pitches cannot be told apart")
-    # Beside the clips, some of them are drawn in about ten numbers of eight bytes a sample.
+    # In addition to the clips, drawing a chunk needs about ten eight-byte numbers per sample.
     size = options.length * (2 * (options.count + options.held_out) + 80 * _IN_CACHE)
     if (fault := shortage(size)) is not None:
         raise request.fault(f"its clips {fault}")

@@ -1,4 +1,4 @@
-"""What torchvision.datasets reads as whole arrays: a table, one row a dataset."""
+"""Datasets that torchvision.datasets reads as whole arrays: a table with one row per dataset."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class _Row:
 
     Args:
         class_name: in torchvision.datasets.
-        archives: what to download, from the class.
-        known_files: the MD5 of each unpacked file where torchvision knows it, from the class.
-        train, held_out: the arguments that choose a split.
+        archives: the files to download, from the class.
+        known_files: the MD5 of each unpacked file, if torchvision knows it, from the class.
+        train, held_out: the arguments that select a split.
         columns_first: whether its files hold the columns of an image as rows.
     """
 
@@ -99,13 +99,13 @@ _ROWS = {
 def load(request: Request) -> Dataset:
     """Load one of torchvision's datasets; its official test split is held out.
 
-    Files are looked for where torchvision.datasets puts them below the data root. What is missing is downloaded from
-    the addresses that torchvision knows, checked against its MD5s and unpacked there.
+    Files are expected where torchvision.datasets puts them below the data root. Missing files are downloaded from the
+    addresses that torchvision knows, checked against its MD5s and unpacked there.
     """
     row = _ROWS[request.source.name]
     if _first_missing(request) is not None:
         with locked(request.data_root / request.source.name, private=False):
-            if _first_missing(request) is not None:  # still, now that no other process is fetching it
+            if _first_missing(request) is not None:  # still missing, now that no other process is downloading it
                 _obtain(request, row)
     key = f"{request.data_root.resolve()} {request.image_size}"
     stamps = file_stamps(request.data_root, request.source.files)
@@ -123,11 +123,11 @@ def _obtain(request: Request, row: _Row) -> None:
     try:
         for archive in archives:
             fetch(archive, request.data_root, download=request.download, progress=request.progress)
-        with contextlib.redirect_stdout(io.StringIO()):  # older releases print that the archive is there
-            kind(request.data_root, **row.train, download=True)  # nothing left to download: this unpacks
+        with contextlib.redirect_stdout(io.StringIO()):  # older releases print that the archive exists
+            kind(request.data_root, **row.train, download=True)  # nothing left to download: this only unpacks
     except DownloadError as error:
         raise _missing(request, archives, error) from error
-    except Exception as error:  # torchvision raises what unpacking happens to raise
+    except Exception as error:  # torchvision passes on whatever unpacking raises
         raise _unreadable(request, row, kind, error) from error
 
 
@@ -135,7 +135,7 @@ def _plan(request: Request, row: _Row) -> Plan:
     kind = getattr(import_torchvision().datasets, row.class_name)
     try:
         opened = [kind(request.data_root, **arguments) for arguments in (row.train, row.held_out)]
-    except Exception as error:  # torchvision raises what its readers happen to raise
+    except Exception as error:  # torchvision passes on whatever its readers raise
         raise _unreadable(request, row, kind, error) from error
     images = [_channels_first(part.data, row.columns_first) for part in opened]
     labels = [np.asarray(part.targets if hasattr(part, "targets") else part.labels, np.int64) for part in opened]
@@ -179,13 +179,13 @@ def _missing(request: Request, archives: list[Archive], reason: Exception) -> In
     folder = (request.data_root / archives[0].path).parent
     names = " and ".join(Path(archive.path).name for archive in archives)
     return request.fault(
-        f"{missing} is not there, and could not be fetched ({reason}); put {names} in {folder}, "
+        f"{missing} is missing and could not be fetched ({reason}); put {names} in {folder}, "
         "or name the folder that holds the data with --data-root or $GENBENCH_DATA"
     )
 
 
 def _unreadable(request: Request, row: _Row, kind: Any, error: Exception) -> InputError:
-    """Find the file that is at fault, now that reading has failed."""
+    """Find the damaged file after reading has failed."""
     missing = _first_missing(request)
     if missing is not None:
         return _missing(request, row.archives(kind), error)
@@ -201,7 +201,7 @@ def _unreadable(request: Request, row: _Row, kind: Any, error: Exception) -> Inp
 
 
 def _is_whole_idx(path: Path) -> bool:
-    """Say whether a file in MNIST's IDX format (two zeros, type, dimensions, big-endian sizes) has its full length."""
+    """Return whether a file in MNIST's IDX format (two zeros, type, dimensions, big-endian sizes) is complete."""
     data = path.read_bytes()
     dimensions = data[3] if len(data) > 3 else 0
     sizes = np.frombuffer(data[4 : 4 + 4 * dimensions], ">u4")

@@ -1,4 +1,4 @@
-"""The table of extractors, and `load`. Importing it imports no torch: an extractor's file is imported when loaded."""
+"""The table of extractors and `load`. Importing it imports no torch: an extractor's module is imported when loaded."""
 
 from __future__ import annotations
 
@@ -131,12 +131,11 @@ def load(
         cache: the folder for weights; None is genbench's cache folder.
         download: whether Inception's weights may be fetched.
         progress: called with (what is done, done, total), in bytes or steps.
-        plugins_from: distributions that an extractor which is not genbench's own may come from; None for all.
+        plugins_from: distributions that may provide a plugin extractor; None for all.
 
     Raises:
-        InputError: an unknown name, profile or precision; options that the extractor does not take; items that it does
-            not take; weights that are missing, damaged, or of another architecture; no network; a plugin's that does
-            not load or gives what is no features.
+        InputError: an unknown name, profile or precision; unsupported options or items; weights that are missing,
+            damaged, or of another architecture; no network; a plugin that does not load or returns no valid features.
     """
     found = check_name(name, plugins_from)
     _check_precision(name, precision)

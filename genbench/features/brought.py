@@ -1,4 +1,4 @@
-"""Extractors that plugins bring: built by their hook, checked, guarded while they run, known by code and weights."""
+"""Extractors from plugins: built by their hook, checked, guarded while running, identified by code and weights."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ def load_classifier(
 ) -> Extractor:
     """Return the extractor for `dataset`, training it on the first use.
 
-    What is used is always read back from the file, so the first run and a later one have the same numbers. Of several
-    processes that need it at once, one trains and the others wait. A damaged file is made again.
+    The weights are always read back from the file, so the first run and later ones give the same numbers. If several
+    processes need it at once, one trains and the others wait. A damaged file is rebuilt.
 
     Raises:
         InputError: the dataset has no labels or fewer than two classes, or the cache cannot be written.

@@ -36,7 +36,7 @@ _TRANSFER_BYTES = 1 << 30
 
 
 class FeatureError(PluginError):
-    """What a plugin's extractor gave for some items is no features: the numbers that read them cannot be had."""
+    """A plugin's extractor returned no valid features for some items, so numbers that need them are unavailable."""
 
 
 @dataclass(frozen=True)
