@@ -42,7 +42,7 @@ def test_an_interrupt_is_no_regression_and_says_what_to_do(tmp_path: Path, numbe
         assert process.stderr.readline() == "checking digits\n"
         process.send_signal(number)
         lines = process.stderr.read().strip().splitlines()
-    assert lines == ["genbench: interrupted; the same command goes on where it was"]
+    assert lines == ["genbench: interrupted; repeat the command to resume"]
     assert process.returncode == 130
 
 

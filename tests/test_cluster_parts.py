@@ -61,7 +61,7 @@ def test_a_scheduler_file_names_the_address(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["nowhere", "http://a:1", "tcp://a", "tcp://a:b", "tcp://:1", ""])
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="is no address; write tcp://HOST:PORT"):
+    with pytest.raises(InputError, match="is not an address; write tcp://HOST:PORT"):
         Address.parse(text)
 
 

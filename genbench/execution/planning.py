@@ -137,7 +137,7 @@ def _with_controls_of(benchmark: Benchmark, cells: list[Cell], kind: str, unsuit
 def _what_is_measured(data: Mapping[str, Any]) -> str:
     """Say what each cell's evaluation will compute, since it may take longer than the training."""
     metrics = sorted(data["metrics"])
-    return f"measured on {data['samples']:,} samples a cell, {data['extractor']['extractor']}: {', '.join(metrics)}"
+    return f"measured on {data['samples']:,} samples per cell, {data['extractor']['extractor']}: {', '.join(metrics)}"
 
 
 def _check(
