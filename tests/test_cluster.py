@@ -205,7 +205,7 @@ def test_what_a_worker_cannot_have_is_one_line(
     needy.write_text(f"import faraway\n{(HERE / 'models' / 'tiny.py').read_text()}")
     monkeypatch.syspath_prepend(str(elsewhere))
     said = refused(command, cluster.address, needy, tmp_path)
-    assert "model 'needy' (file) imports or reads faraway.py, which lies outside of its folder" in said
+    assert "model 'needy' (file) imports or reads faraway.py, which is outside its folder" in said
 
 
 def test_a_scheduler_that_is_not_there_or_alone_is_one_line(

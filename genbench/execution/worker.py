@@ -24,7 +24,7 @@ _STANDARD = ("standard input", "standard output", "standard error")
 
 
 class LastWords:
-    """A memory page shared with the server: without a descriptor, so a model that closes all of them cannot close it."""
+    """A memory page shared with the server; it has no descriptor, so a model that closes all of them leaves it."""
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, LINE_BYTES + 4)

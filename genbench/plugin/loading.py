@@ -108,7 +108,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _search_first(folder: Path) -> None:
-    """Let a model file import its neighbours, as with `python FILE`; modules of the same name from other models are dropped.
+    """Let a model file import its neighbours, as with `python FILE`; namesakes from other models are dropped.
 
     The folder stays on the path, since hooks may also import.
     """

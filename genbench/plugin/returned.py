@@ -23,8 +23,8 @@ def plain(value: object, dtypes: tuple[torch.dtype, ...] = _READABLE) -> Tensor:
         dtypes: the accepted dtypes; common real ones by default.
 
     Raises:
-        Unusable: it is not a tensor, or complex, sparse, nested, quantised, on `meta`, of a rare type, or a subclass that
-            handles torch's operators itself.
+        Unusable: it is not a tensor, or complex, sparse, nested, quantised, on `meta`, of a rare type, or a subclass
+            that handles torch's operators itself.
     """
     if not issubclass(type(value), Tensor):
         raise Unusable(type(value).__name__)
