@@ -1,6 +1,6 @@
-"""genbench: train generative models that ship as plugins on equal budgets, and report numbers that can be traced.
+"""genbench: train generative models, which are plugins, on equal budgets, and report traceable numbers.
 
-The public names are listed in `__all__` and loaded when first used, so that `import genbench` costs next to nothing.
+The public names are listed in `__all__` and loaded on first use, so `import genbench` costs almost nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`genbench.run` and `genbench.Report`: a benchmark from Python, the same as from the command line, and its page."""
+"""`genbench.run` and `genbench.Report`: run a benchmark from Python, as on the command line, and show its report."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ def run(
 ) -> list[Record]:
     """Train each model on each dataset with each seed under one budget, and return the records.
 
-    Cells that `out` has a finished record of are not run again. The report is written too.
+    Cells with a finished record in `out` are not run again. The report is also written.
 
     Args:
-        models: as after `-m`: `"vae"`, `"vae:beta=4,label=strong"`, `"./my_model.py"`.
-        dataset: one or several, as after `-d`.
+        models: as for `-m`: `"vae"`, `"vae:beta=4,label=strong"`, `"./my_model.py"`.
+        dataset: one or several, as for `-d`.
         budget: `"3000steps"`, `"200kimg"`, `"60s"` or `"1e15flop"`.
-        seeds: how many, or which.
-        out: the folder of records and report; `reports/<dataset>-<budget>` if not given.
-        controls: which controls stand beside the models.
-        progress: True shows bars in a notebook's output or on a terminal, and lines on standard error elsewhere; False
-            nothing; a function, such as `print` or `logging.info`, takes each line.
-        listener: receives every event, in place of `progress`.
-        observe: trackers that are told how the benchmark goes on, as after `--observe`: `"tensorboard:dir=runs"`.
+        seeds: the number of seeds, or the seeds themselves.
+        out: the folder for the records and the report; `reports/<dataset>-<budget>` by default.
+        controls: the controls to run alongside the models.
+        progress: True shows bars in a notebook or on a terminal, and prints lines to standard error elsewhere; False
+            shows nothing; a function, such as `print` or `logging.info`, is called with each line.
+        listener: receives every event, instead of `progress`.
+        observe: trackers that follow the benchmark, as for `--observe`: `"tensorboard:dir=runs"`.
         settings: any field of `genbench.config.Settings`, such as `batch_size=128` or `device="cuda"`, and of
             `genbench.execution.conditions.Conditions`, such as `jobs=2` or `timeout=600`.
 
     Raises:
-        GenbenchError: the request is at fault. A cell that fails raises nothing: its record says so.
+        GenbenchError: the request is at fault. A cell that fails raises nothing; its record contains the failure.
 
     Example::
 
@@ -95,12 +95,12 @@ def run(
 
 
 class Report:
-    """The report of a benchmark's folder: a notebook shows it, pictures included, where it is a cell's last value.
+    """The report of a benchmark's folder; a notebook displays it, with pictures, as the last value of a cell.
 
-    It is rendered from the records where it is not current. `path` is its Markdown page, `records` its table of cells.
+    It is rendered from the records if it is out of date. `path` is its Markdown page, `records` its table of cells.
 
     Raises:
-        InputError: the folder does not exist, or holds no records.
+        InputError: the folder does not exist or contains no records.
 
     Example::
 
@@ -114,7 +114,7 @@ class Report:
 
     @property
     def records(self) -> pandas.DataFrame:
-        """One row a cell, as `load_records` gives them."""
+        """One row per cell, as returned by `load_records`."""
         from genbench import report
 
         return report.load_records(self.path.parent)
@@ -129,13 +129,13 @@ class Report:
 
 
 def default_directory(benchmark: Benchmark) -> Path:
-    """Return `reports/<datasets>-<budget>`, of letters, digits, dots and dashes alone."""
+    """Return `reports/<datasets>-<budget>`, restricted to letters, digits, dots and dashes."""
     name = "-".join([*map(without_home, benchmark.datasets), str(benchmark.settings.budget)])
     return Path("reports") / "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in name)
 
 
 def command_for(benchmark: Benchmark) -> str:
-    """Return the one command line that runs a benchmark, with every setting that is no default and has an effect."""
+    """Return the command line that runs a benchmark, with every non-default setting that has an effect."""
     parts = ["genbench", "run"]
     for model in benchmark.models:
         written = {**model.options, **({LABEL: model.given_label} if model.given_label else {})}
@@ -152,7 +152,7 @@ def command_for(benchmark: Benchmark) -> str:
         parts += [part for name in benchmark.controls for part in ("--control", name)] or ["--no-controls"]
     parts += ["--budget", str(benchmark.settings.budget)]
     defaults, left_out = Settings(), {"budget"}
-    if not any(map(reads_data_root, benchmark.datasets)):  # the flag would be refused; a benchmark file may name it
+    if not any(map(reads_data_root, benchmark.datasets)):  # the flag would be refused, but a benchmark file may set it
         left_out.add("data_root")
     for name, value in vars(benchmark.settings).items():
         if name not in left_out and value != getattr(defaults, name):

@@ -1,4 +1,4 @@
-"""The errors a user sees: each is one line that says who, what, and what to do."""
+"""The errors a user sees: each is one line that names the culprit, the fault and the remedy."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 
-LONGEST_LINE = 2000  # characters; whoever gave 100 kB of input is not shown it again
+LONGEST_LINE = 2000  # characters; 100 kB of input is not echoed back to the user
 _LONGEST_VALUE = 80
 
 
 def shortened(text: str, limit: int = LONGEST_LINE) -> str:
-    """Return `text`, without its middle where it is longer than `limit` characters.
+    """Return `text`, with its middle cut out if it is longer than `limit` characters.
 
     >>> shortened("abcdefghij" * 10, 60)
     'abcdefghijabcde … (70 characters left out) … fghijabcdefghij'
@@ -23,7 +23,7 @@ def shortened(text: str, limit: int = LONGEST_LINE) -> str:
 
 
 class _Quoting(reprlib.Repr):
-    """`repr` of a bounded length and depth; a whole number of more digits than Python writes is described."""
+    """`repr` of a bounded length and depth; an integer with more digits than Python prints is described."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,28 +36,29 @@ class _Quoting(reprlib.Repr):
             return f"a whole number of {x.bit_length():,} bits"
 
 
-quoted = _Quoting().repr  # a value that a user gave, as an error shows it
+quoted = _Quoting().repr  # formats a user-supplied value for an error message
 
 
 class GenbenchError(Exception):
-    """Anything genbench reports without a traceback. `str(error)` is one line of at most `LONGEST_LINE` characters."""
+    """An error reported without a traceback; `str(error)` is one line of at most `LONGEST_LINE` characters."""
 
     def __str__(self) -> str:
         return shortened(super().__str__())
 
 
 class InputError(GenbenchError):
-    """What the user asked for cannot be done: nothing has been trained, and the command exits with 2."""
+    """The request cannot be met: nothing has been trained, and the command exits with code 2."""
 
 
 class PluginError(GenbenchError):
     """A plugin broke its contract. The line names the model, its distribution and version, and the fault."""
 
 
-class Unsuitable(Exception):  # noqa: N818  # no error: it says what the model is not for
-    """Raised in `build_model` for data that the model is not made for; the text is the reason.
+class Unsuitable(Exception):  # noqa: N818  # not an error: it states what the model does not support
+    """Raised in `build_model` for data that the model does not support; the text is the reason.
 
-    Its cell is not applicable: it costs nothing, is no failure, and is an empty row with the reason in the report.
+    The cell is not applicable: it costs nothing, is not a failure, and appears in the report as an empty row with the
+    reason.
 
     Example:
         >>> raise Unsuitable("takes images alone")
@@ -67,11 +68,11 @@ class Unsuitable(Exception):  # noqa: N818  # no error: it says what the model i
 
 
 class OptionError(InputError):
-    """A model was given an option it does not take, or one of the wrong type."""
+    """A model was given an option that it does not take, or a value of the wrong type."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean …?` for the names close to `name`, or the list of all when none is close.
+    """Return `; did you mean …?` for the names close to `name`, or a list of all names if none is close.
 
     >>> nearest("dcgam", ["gan", "dcgan", "vae"])
     '; did you mean dcgan?'
@@ -91,7 +92,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def sentence(hint: str, rest: str) -> str:
-    """Return what `nearest` gave and what follows it: a new sentence where the hint ends in a question mark.
+    """Join a hint from `nearest` and the text that follows it: a new sentence if the hint ends in a question mark.
 
     >>> sentence("; did you mean beta?", "it takes beta: float = 1.0")
     '; did you mean beta? It takes beta: float = 1.0'

@@ -1,4 +1,4 @@
-"""One seed, and from it a generator for each named use, so that no use shifts the numbers of another."""
+"""Derives a generator for each named use from one seed, so that no use shifts the random numbers of another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["derive", "generator", "random_state", "restore_random_state", "seed_
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """Return a 63-bit seed for the use that `names` says, the same on every machine.
+    """Return a 63-bit seed for the use given by `names`, the same on every machine.
 
     >>> derive(0, "batches", 3) == derive(0, "batches", 3)
     True

@@ -146,8 +146,8 @@ def test_they_are_used_together_in_one_benchmark(installed: Path, command: Comma
 @pytest.mark.parametrize(
     ("dataset", "metric", "message"),
     [
-        (SPECTRA, "+fd", "dataset 'spectra' is of spectra-images 0.1.0, which --plugins-from does not list"),
-        ("digits", "+centroid-gap", "metric 'centroid-gap' is of centroid-gap 0.1.0, which --plugins-from does not"),
+        (SPECTRA, "+fd", "dataset 'spectra' is from spectra-images 0.1.0, which --plugins-from does not list"),
+        ("digits", "+centroid-gap", "metric 'centroid-gap' is from centroid-gap 0.1.0, which --plugins-from does not"),
         ("spectre", "+fd", "unknown dataset 'spectre'; did you mean spectra?"),
         ("digits", "+centroid_gap", "unknown metric 'centroid_gap'; did you mean centroid-gap"),
     ],

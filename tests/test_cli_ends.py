@@ -42,7 +42,7 @@ def test_an_interrupt_is_no_regression_and_says_what_to_do(tmp_path: Path, numbe
         assert process.stderr.readline() == "checking digits\n"
         process.send_signal(number)
         lines = process.stderr.read().strip().splitlines()
-    assert lines == ["genbench: interrupted; the same command goes on where it was"]
+    assert lines == ["genbench: interrupted; repeat the command to resume"]
     assert process.returncode == 130
 
 
@@ -74,7 +74,7 @@ def test_a_cache_that_cannot_be_written_is_told_before_anything_is_trained(tmp_p
 def test_a_model_whose_name_is_no_text(tmp_path: Path) -> None:
     code, lines = ended("run", "-m", os.fsdecode(b"./caf\xe9.py"), "--out", tmp_path / "out")
     assert (code, len(lines)) == (2, 1)
-    assert "holds characters that cannot be shown; rename the file" in lines[0]
+    assert "contains characters that cannot be shown; rename the file" in lines[0]
 
 
 def test_help_usage_and_a_reader_that_leaves() -> None:

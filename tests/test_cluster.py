@@ -177,7 +177,7 @@ def test_a_worker_that_differs_is_named_before_anything_is_trained(
     finally:
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: workers_of(cluster) == 1)
-    assert "genbench: workers of the cluster are not as they must be:\n\ttcp://127.0.0.1:" in said
+    assert "genbench: workers of the cluster are unsuitable:\n\ttcp://127.0.0.1:" in said
     assert line in said
     assert len(said.splitlines()) == 2 + said.count("checking")
 
@@ -205,7 +205,7 @@ def test_what_a_worker_cannot_have_is_one_line(
     needy.write_text(f"import faraway\n{(HERE / 'models' / 'tiny.py').read_text()}")
     monkeypatch.syspath_prepend(str(elsewhere))
     said = refused(command, cluster.address, needy, tmp_path)
-    assert "model 'needy' (file) imports or reads faraway.py, which lies outside of its folder" in said
+    assert "model 'needy' (file) imports or reads faraway.py, which is outside its folder" in said
 
 
 def test_a_scheduler_that_is_not_there_or_alone_is_one_line(
@@ -219,8 +219,8 @@ def test_a_scheduler_that_is_not_there_or_alone_is_one_line(
     assert re.fullmatch(rf"genbench: no scheduler answers at {nobody} \(.*\); start one with: dask scheduler\n", said)
     assert "scheduler file none.json cannot be read: No such file" in refused(command, "none.json", model, tmp_path)
     (tmp_path / "empty.json").write_text("{}")
-    assert "empty.json is no scheduler file" in refused(command, "empty.json", model, tmp_path)
-    assert "is no address; write tcp://HOST:PORT" in refused(command, "tcp://nowhere", model, tmp_path)
+    assert "empty.json is not a scheduler file" in refused(command, "empty.json", model, tmp_path)
+    assert "is not an address; write tcp://HOST:PORT" in refused(command, "tcp://nowhere", model, tmp_path)
     assert "--jobs has no effect with --cluster" in refused(command, nobody, model, tmp_path, "--jobs", "2")
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
     assert "pip install 'genbench[cluster]'" in refused(command, nobody, model, tmp_path)
@@ -292,7 +292,7 @@ def test_nothing_is_lost_whatever_is_killed(
     os.kill(cluster.scheduler, signal.SIGKILL)
     said = second.communicate(timeout=90)[1]
     assert second.returncode == 1, said
-    assert f"the scheduler at {cluster.address} is gone; what is finished is safe" in said
+    assert f"the scheduler at {cluster.address} is gone; finished cells are safe" in said
     wait_for(lambda: not psutil.pid_exists(cluster.workers[0]))  # workers end with their scheduler
     wait_for(lambda: not any("execution" in name for name in map(psutil.Process.name, cluster.servers.children())))
     cluster.revive()

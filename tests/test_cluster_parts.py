@@ -61,7 +61,7 @@ def test_a_scheduler_file_names_the_address(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["nowhere", "http://a:1", "tcp://a", "tcp://a:b", "tcp://:1", ""])
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="is no address; write tcp://HOST:PORT"):
+    with pytest.raises(InputError, match="is not an address; write tcp://HOST:PORT"):
         Address.parse(text)
 
 
@@ -266,10 +266,10 @@ def test_a_model_file_is_sent_with_its_neighbours_and_is_the_same_there(tiny: Pa
     assert vetting.differing_models([shipment], there) == []
     (there / shipment.key / "beside.py").write_text("WIDTH = 3\n")
     (line,) = vetting.differing_models([shipment], there)
-    assert line == "model 'mine' (file): its source is another"
+    assert line == "model 'mine' (file): its source is different"
     (there / shipment.key / "beside.py").unlink()
     (line,) = vetting.differing_models([shipment], there)
-    assert "imports or reads beside.py, which lies outside of its folder" in line
+    assert "imports or reads beside.py, which is outside its folder" in line
 
 
 def test_an_installed_model_is_compared_by_version_and_source(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_an_installed_model_is_compared_by_version_and_source(tmp_path: Path) ->
     older = Shipment.of(FoundModel(ModelSpec("vae"), None, {**provenance, "version": "0.0.1"}))
     assert vetting.differing_models([older], tmp_path) == [f"{model} is {model.version}, here 0.0.1"]
     other = Shipment.of(FoundModel(ModelSpec("vae"), None, {**provenance, "source_sha256": "0" * 64}))
-    assert vetting.differing_models([other], tmp_path) == [f"{model}: its source is another"]
+    assert vetting.differing_models([other], tmp_path) == [f"{model}: its source is different"]
     gone = Shipment.of(FoundModel(ModelSpec("gone"), None, provenance))
     assert "unknown model 'gone'" in vetting.differing_models([gone], tmp_path)[0]
 

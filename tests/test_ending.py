@@ -17,7 +17,7 @@ from genbench.training import checkpoint
 
 TINY = (Path(__file__).parent / "models" / "tiny.py").read_text()
 ENDED = -signal.SIGTERM
-ASKED = r"asked to end, within 60 s and with a checkpoint where there can be one; Ctrl-C ends it now"
+ASKED = r"stopping within 60 s, with a checkpoint if possible; Ctrl-C stops it now"
 
 
 class Clock:
@@ -148,5 +148,5 @@ def test_an_interrupted_run_leaves_a_checkpoint_of_its_last_window(program: list
         rf"  slow on digits, seed 0: {ASKED}\n  slow on digits, seed 0: stops as requested, after step {steps}\n",
         told,
     )
-    assert told.endswith("genbench: interrupted; 0 of 1 cells are done; the same command goes on where it was\n"), told
+    assert told.endswith("genbench: interrupted; 0 of 1 cells are done; repeat the command to resume\n"), told
     assert not (out / "records").exists()

@@ -235,8 +235,8 @@ def test_a_server_that_dies_is_one_line_wherever_it_dies(way: Callable[[ForkServ
     with pytest.raises(ServerError) as caught:
         way(server, theirs)
     assert str(caught.value) == (
-        "the worker server was killed by SIGKILL; out of memory?; what is finished is safe: mend that, and the same "
-        "command goes on"
+        "the worker server was killed by SIGKILL; out of memory?; finished cells are safe: fix this and repeat the "
+        "command to resume"
     )
     server.__exit__()
 

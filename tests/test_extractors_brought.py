@@ -155,7 +155,7 @@ def test_names_are_found_among_plugins_and_clashes_and_other_distributions_are_o
     with pytest.raises(InputError, match=r"extractor 'smal': unknown; did you mean small\?"):
         load(digits, "smal")
     with pytest.raises(
-        InputError, match=rf"extractor 'small' is of {first} 0\.1\.0, which --plugins-from does not list"
+        InputError, match=rf"extractor 'small' is from {first} 0\.1\.0, which --plugins-from does not list"
     ):
         load(digits, plugins_from=["genbench-gan"])
     second = place(beside=True)

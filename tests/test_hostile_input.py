@@ -130,8 +130,8 @@ def test_a_budget_is_written_so_that_it_reads_back(text: str) -> None:
         (f"vae:beta={'9' * 5000}", "its text has 5,000 characters"),
         (f"vae:beta={'9' * 900}", "does not fit into 64 bits"),
         (f"vae:beta=0x{'f' * 900}", "does not fit into 64 bits"),
-        ("x" * LONG, "a name has 1 to 4,096 characters"),
-        ("vae:a='b\\tc'", "holds characters that cannot be shown"),
+        ("x" * LONG, "a name must have 1 to 4,096 characters"),
+        ("vae:a='b\\tc'", "contains characters that cannot be shown"),
     ],
     ids=lambda text: text[:20],
 )
@@ -150,7 +150,7 @@ def test_what_is_no_literal_is_text_or_a_number_without_a_word(value: str) -> No
     ("content", "fault"),
     [
         (b"seeds = 1000000000000", "seeds must be at most 100,000, not 1000000000000"),
-        (b"seeds = " + b"9" * 5000, "holds a whole number of too many digits"),
+        (b"seeds = " + b"9" * 5000, "contains a whole number with too many digits"),
         (b"seeds = 0x" + b"f" * 5000, "not a whole number of 20,000 bits"),
         (b"seeds = [" + b"9" * 30 + b"]", "a list of whole numbers below 2**63"),
         (b"samples = " + b"9" * 30, "samples must be at most 2,147,483,647"),
@@ -158,14 +158,14 @@ def test_what_is_no_literal_is_text_or_a_number_without_a_word(value: str) -> No
         (b"image_size = 100000", "image_size must be at most 65,535, not 100000"),
         (b"evaluations = 1000000000", "evaluations must be at most 10,000"),
         (b"a = " + b"[" * 5000, "nested too deeply"),
-        (b"models = [{name = 'vae', beta = 1979-05-27}]", "is neither a number nor text"),
-        (b"models = [{name = 'vae', beta = 07:32:00}]", "is neither a number nor text"),
-        (b"models = [{name = 'vae', beta = {a = 1}}]", "is neither a number nor text"),
+        (b"models = [{name = 'vae', beta = 1979-05-27}]", "is not a number, text, true or false"),
+        (b"models = [{name = 'vae', beta = 07:32:00}]", "is not a number, text, true or false"),
+        (b"models = [{name = 'vae', beta = {a = 1}}]", "is not a number, text, true or false"),
         (b"models = [{name = 'vae', beta = nan}]", "it is not a number (nan)"),
-        (b"models = [{name = 'vae', 'a b' = 1}]", "its name is no identifier"),
-        (b"models = [{name = ''}]", "a name has 1 to 4,096 characters"),
+        (b"models = [{name = 'vae', 'a b' = 1}]", "it is not an identifier"),
+        (b"models = [{name = ''}]", "a name must have 1 to 4,096 characters"),
         (b"models = {a = 1}", "models must be a list, not {'a': 1}"),
-        (b'datasets = ["a\\nb"]', "holds characters that cannot be shown"),
+        (b'datasets = ["a\\nb"]', "contains characters that cannot be shown"),
         (b'device = "\\u001b[2J"', "device must be text that can be shown"),
         (b"budget = 3", "budget 3 cannot be read"),
         (b"seeds = 1\nseeds = 2", "not valid TOML"),
@@ -203,7 +203,7 @@ def test_more_cells_than_sane_are_refused_before_any_is_made() -> None:
     line = refused(lambda: make_benchmark({**values, "seeds": 126}))
     assert line == (
         "400 models and 0 controls × 2 datasets × 126 seeds are 100,800 cells, "
-        "and at most 100,000 can be run as one benchmark"
+        "but one benchmark can have at most 100,000"
     )
 
 

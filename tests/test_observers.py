@@ -179,7 +179,7 @@ def test_one_that_blocks_is_waited_for_a_bounded_time(seen: ObservedBenchmark) -
     assert 0.2 <= time.monotonic() - begin < 60  # it would block for ever
     late, stuck = teller.warnings()
     assert late.startswith("is slow")
-    assert stuck.startswith("does not come to an end")
+    assert stuck.startswith("does not finish")
     released.set()
 
 
@@ -520,7 +520,7 @@ def test_no_observer_changes_a_record_and_each_costs_one_warning(
     said = {text.partition(": ")[0]: text.partition(": ")[2] for text in listener.notices}
     assert len(said) == len(listener.notices) == len(wrongs) + 1, listener.notices
     assert "NotADirectoryError" in said[f"observer {JSON_LINES}:dir={read_only}"]
-    assert "does not come to an end" in said[f"observer {nasty}:does=block,method=points"]
+    assert "does not finish" in said[f"observer {nasty}:does=block,method=points"]
     assert "No space left on device" in said[f"observer {nasty}:does=raise,method=points"]
     told = lines_of(tmp_path / "l")
     assert sorted(len(lines) for lines in told.values()) == [2, 43]  # `real` has no curve; the model's begins at step 0

@@ -42,7 +42,7 @@ def test_an_unknown_model_gets_the_nearest_names() -> None:
 
 def test_a_distribution_chooses_and_one_that_does_not_offer_it_is_told() -> None:
     assert find("genbench-gan:gan").distribution == "genbench-gan"
-    with pytest.raises(InputError, match="model 'gan' is not offered by 'genbench-vae'; it is by genbench-gan"):
+    with pytest.raises(InputError, match="model 'gan' is not offered by 'genbench-vae', only by genbench-gan"):
         find("genbench-vae:gan")
 
 

@@ -169,7 +169,7 @@ def test_a_record_of_an_older_schema_is_none_of_a_cell_of_now(tmp_path: Path) ->
     old = json.loads((Path(__file__).parent / "records" / "schema-2.json").read_text())
     write_record(tmp_path, old | {"id": planned})
     assert read_record(record_path(tmp_path, planned)).id == planned
-    with pytest.raises(RecordError, match="is of another cell"):
+    with pytest.raises(RecordError, match="belongs to another cell"):
         _Runner._recorded(SimpleNamespace(directory=tmp_path), planned)  # type: ignore[arg-type]
     write_record(tmp_path, document())
     assert _Runner._recorded(SimpleNamespace(directory=tmp_path), planned).id == planned  # type: ignore[arg-type, union-attr]

@@ -85,14 +85,14 @@ def test_an_interrupt_tells_how_many_cells_are_done_and_how_to_see_them(run: Any
     error = run(some)
     assert isinstance(error, KeyboardInterrupt)
     assert error.__notes__ == [
-        f"2 of 3 cells are done (`genbench report {out}` shows them); the same command goes on where it was"
+        f"2 of 3 cells are done (`genbench report {out}` shows them); repeat the command to resume"
     ]
     assert [cell["id"] for cell in missing_cells(out, [])] == IDS
 
 
 def test_an_interrupt_while_the_request_is_checked_leaves_nothing(run: Any, tmp_path: Path) -> None:
     error = run(interrupted, [])
-    assert error.__notes__ == ["the same command goes on where it was"]
+    assert error.__notes__ == ["repeat the command to resume"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""What a user asks for: `Benchmark`, the cells it is made of, and `Budget`; read from TOML or from flags."""
+"""The user's request: `Benchmark`, its cells, and `Budget`; read from TOML or from flags."""
 
 from __future__ import annotations
 

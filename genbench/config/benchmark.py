@@ -1,4 +1,4 @@
-"""What a user asks for: models × datasets × seeds under one budget, and the cells that this makes."""
+"""The user's request: models × datasets × seeds under one budget, and the resulting cells."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from genbench.errors import InputError, nearest, quoted
 
 __all__ = ["CONTROLS", "CONTROL_KINDS", "MOST_CELLS", "Benchmark", "Cell"]
 
-MOST_CELLS = 100_000  # of a benchmark: a record each, a day and more for cells of a second
+MOST_CELLS = 100_000  # of a benchmark: each has a record, and even cells of one second take more than a day
 
-# Named here, since the lists that the command line prints may not import torch; drawn in `controls`.
+# Named here because the lists printed by the command line must not import torch; drawn in `controls`.
 CONTROLS = {
     "real": "held-out items: the floor of a distance at this sample count",
     "gaussian": "a Gaussian with the mean and covariance of the training pixels, or the spectrum of the training clips",
@@ -26,7 +26,7 @@ CONTROLS = {
     "copycat": "training items replayed: what memorisation metrics must catch",
 }
 
-# Of those that are not for all.
+# The kinds of items of those controls that do not support all kinds.
 CONTROL_KINDS = {"gaussian": ("image", "audio"), "ngram": ("text",), "silence": ("audio",)}
 
 
@@ -45,7 +45,7 @@ class Cell:
         return self.model.name in CONTROLS
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values that `from_json` reads."""
+        """Return plain values for `from_json`."""
         model = {"name": self.model.name, "options": dict(self.model.options), "given_label": self.model.given_label}
         return {**asdict(self), "model": model}
 
@@ -55,12 +55,12 @@ class Cell:
         settings = dict(data["settings"])
         settings["budget"] = Budget(**settings["budget"])
         for name in ("metrics", "target"):
-            settings[name] = tuple(settings[name])  # JSON knows lists alone
+            settings[name] = tuple(settings[name])  # JSON has only lists
         return cls(ModelSpec(**data["model"]), data["dataset"], data["seed"], Settings(**settings))
 
 
 def _check_label(label: str, models: Sequence[ModelSpec]) -> None:
-    """Raise `InputError` where a label is that of several models, or of a control that the model is not."""
+    """Raise `InputError` if several models share a label, or a label is the name of a control that the model is not."""
     model = models[0]
     if len(models) > 1:
         if all((other.name, other.options) == (model.name, model.options) for other in models):
@@ -73,7 +73,7 @@ def _check_label(label: str, models: Sequence[ModelSpec]) -> None:
             raise InputError(f"{model.name!r} is a control and keeps its name; leave out its label")
     elif label in CONTROLS:
         raise InputError(
-            f"model {quoted(model.name)} is called {label!r} as a control is; give it a label, as in {_labelled(model)}"
+            f"model {quoted(model.name)} is called {label!r} like a control; give it a label, as in {_labelled(model)}"
         )
 
 
@@ -92,13 +92,13 @@ class Benchmark:
     seeds: tuple[int, ...] = (0, 1, 2)
     controls: tuple[str, ...] = tuple(CONTROLS)
     settings: Settings = field(default_factory=Settings)
-    observe: tuple[ObserverSpec, ...] = ()  # who is told; no part of what a cell is
+    observe: tuple[ObserverSpec, ...] = ()  # not part of the identity of cells
 
     def __post_init__(self) -> None:
         if not self.seeds:
             raise InputError("seeds must be at least 1: no cell would run")
         if not self.datasets:
-            raise InputError("no dataset is named; `genbench datasets` lists them")
+            raise InputError("no dataset is given; `genbench datasets` lists them")
         for name in self.controls:
             if name not in CONTROLS:
                 raise InputError(f"unknown control {quoted(name)}{nearest(name, CONTROLS)}")
@@ -106,7 +106,7 @@ class Benchmark:
         if count > MOST_CELLS:
             raise InputError(
                 f"{len(self.models)} models and {len(self.controls)} controls × {len(self.datasets)} datasets × "
-                f"{len(self.seeds):,} seeds are {count:,} cells, and at most {MOST_CELLS:,} can be run as one benchmark"
+                f"{len(self.seeds):,} seeds are {count:,} cells, but one benchmark can have at most {MOST_CELLS:,}"
             )
         if len(set(map(str, self.observe))) < len(self.observe):
             raise InputError(f"observers {', '.join(map(str, self.observe))}: one is named twice; leave it out")
@@ -117,7 +117,7 @@ class Benchmark:
             _check_label(label, models)
 
     def cells(self) -> list[Cell]:
-        """Return every cell: dataset by dataset, seed by seed, controls first, since they cost next to nothing."""
+        """Return all cells: dataset by dataset, seed by seed, controls first because they cost almost nothing."""
         named = [model.name for model in self.models]
         controls = [ModelSpec(name) for name in self.controls if name not in named]
         return [

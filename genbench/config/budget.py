@@ -12,7 +12,7 @@ from genbench.errors import InputError, quoted
 __all__ = ["Budget"]
 
 Unit = Literal["steps", "kimg", "s", "flop"]
-# Far beyond any training; up to here counts of steps and images are exact in a float, and clocks can wait for seconds.
+# Far beyond any training; below these, step and image counts are exact in a float, and clocks can wait that long.
 LARGEST: dict[Unit, float] = {"steps": 1e12, "kimg": 1e12, "s": 1e9, "flop": 1e30}
 _AMOUNT = r"[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?"
 
@@ -51,12 +51,12 @@ class Budget:
         return f"{text if float(text) == self.amount else repr(float(self.amount))}{self.unit}"
 
     def steps(self, batch_size: int, steps_within: Callable[[float], int | None] | None = None) -> int | None:
-        """Return how many training steps this is, at least one; None for seconds, which only a clock can tell.
+        """Return the number of training steps, at least one; None for seconds, where only a clock decides.
 
         Args:
-            batch_size: items a step.
-            steps_within: gives the most steps whose FLOPs together are at most a number, None where none cost any;
-                without it a number of FLOPs is no number of steps yet.
+            batch_size: items per step.
+            steps_within: returns the largest number of steps whose total FLOPs do not exceed a number, or None if steps
+                cost none; without it, a budget in FLOPs gives None.
         """
         match self.unit:
             case "steps":

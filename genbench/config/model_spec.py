@@ -1,4 +1,4 @@
-"""A model as the user names it, with its options."""
+"""A model as specified by the user, with its options."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from genbench.errors import InputError, quoted
 __all__ = ["LABEL", "ModelSpec", "OptionValue", "option_fault", "option_value", "written_options"]
 
 OptionValue = bool | int | float | str | None
-LABEL = "label"  # among the options as they are written: what the model is called, and none that its builder gets
-LONGEST_NAME, LONGEST_TEXT = 4096, 1000  # characters: of a name, which may be a path, and of an option's text
-LARGEST_WHOLE = 2**63 - 1  # what torch and other programs that read the records can take
-_LABELS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")  # nothing that a file system, a table or Markdown reads
+LABEL = "label"  # written among the options: the display name of the model, not passed to its builder
+LONGEST_NAME, LONGEST_TEXT = 4096, 1000  # characters: of a name, which may be a path, and of the text of an option
+LARGEST_WHOLE = 2**63 - 1  # the limit of torch and of other programs that read the records
+_LABELS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")  # nothing special to a file system, a table or Markdown
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as the user names it: an entry point, `distribution:name`, a file or a control, and its options.
+    """A model as specified by the user: an entry point, `distribution:name`, a file or a control, and its options.
 
-    `given_label` is what tables, figures, files and progress call it; empty where the user gave none.
+    `given_label` is its name in tables, figures, files and the progress display; empty if the user gave none.
 
     Raises:
-        InputError: a name that is empty or longer than `LONGEST_NAME`, a label that is no name of a file, or an option
-            that is no number of 64 bits, no printable text of at most `LONGEST_TEXT` characters, and not true, false
-            or None.
+        InputError: a name is empty or longer than `LONGEST_NAME`, a label is not a valid file name, or an option is not
+            a 64-bit number, printable text of at most `LONGEST_TEXT` characters, true, false or None.
     """
 
     name: str
@@ -40,7 +39,7 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         if not self.name.strip() or len(self.name) > LONGEST_NAME:
-            raise InputError(f"model {quoted(self.name)}: a name has 1 to {LONGEST_NAME:,} characters")
+            raise InputError(f"model {quoted(self.name)}: a name must have 1 to {LONGEST_NAME:,} characters")
         if not isinstance(self.given_label, str) or not (not self.given_label or _LABELS.fullmatch(self.given_label)):
             raise InputError(
                 f"model {quoted(self.name)}: label {quoted(self.given_label)} cannot be used; write up to 40 letters, "
@@ -48,7 +47,7 @@ class ModelSpec:
             )
         for key, value in self.options.items():
             named = isinstance(key, str) and key.isidentifier()
-            fault = option_fault(value) if named else "its name is no identifier"
+            fault = option_fault(value) if named else "it is not an identifier"
             if fault:
                 raise InputError(f"model {quoted(self.name)}: option {quoted(key)} cannot be used: {fault}")
 
@@ -71,17 +70,17 @@ class ModelSpec:
 
     @classmethod
     def of(cls, name: str, options: Mapping[str, Any]) -> ModelSpec:
-        """Return the model of a name and of options as they are written, a label among them."""
+        """Return the model with this name and these options as written, including a label."""
         return cls(name, {key: value for key, value in options.items() if key != LABEL}, options.get(LABEL, ""))
 
     @property
     def is_file(self) -> bool:
-        """Whether the name is that of a Python file."""
+        """Whether the name is a Python file."""
         return self.name.endswith(".py")
 
     @property
     def label(self) -> str:
-        """What tables call it: the label that was given, else the name and the options that differ from the defaults.
+        """Its name in tables: the given label, or else the name and the options given.
 
         >>> ModelSpec("./nets/tiny.py", {"width": 64}).label
         'tiny:width=64'
@@ -94,15 +93,15 @@ class ModelSpec:
 
 
 def written_options(who: str, text: str, as_text: Collection[str] = ()) -> dict[str, OptionValue]:
-    """Read `beta=4,name='a b'`, as options stand behind the name of what takes them.
+    """Read `beta=4,name='a b'`, the form of options after a name.
 
     Args:
-        who: begins the line of an error.
+        who: the beginning of an error message.
         text: the options.
-        as_text: those whose value is taken as it is written.
+        as_text: options whose value is taken literally as text.
 
     Raises:
-        InputError: a part that is not of the form name=value, or one that is given twice.
+        InputError: a part does not have the form name=value, or an option is given twice.
     """
     options: dict[str, OptionValue] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -116,30 +115,30 @@ def written_options(who: str, text: str, as_text: Collection[str] = ()) -> dict[
 
 
 def option_value(text: str) -> OptionValue:
-    """Read a literal (`4`, `0.5`, `true`, `None`, `'text'`), or take the text as it is."""
+    """Read a literal (`4`, `0.5`, `true`, `None`, `'text'`), or take the text unchanged."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    if len(text) > LONGEST_TEXT:  # refused as text; the parser would run out of its stack, or take long
+    if len(text) > LONGEST_TEXT:  # refused later as text; the parser could overflow its stack or take long
         return text
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `1is` and `'\d'` are warned about as source code would be
+            warnings.simplefilter("ignore")  # `1is` and `'\d'` would trigger the warnings for source code
             value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # what its documentation names
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # as documented
         return text
     return value if value is None or isinstance(value, bool | int | float | str) else text
 
 
 def option_fault(value: object) -> str | None:
-    """Say what is wrong with an option's value, if anything."""
-    if isinstance(value, str) and not value.isprintable():  # it names rows, files and records
-        return f"{quoted(value)} holds characters that cannot be shown"
+    """Return what is wrong with the value of an option, or None."""
+    if isinstance(value, str) and not value.isprintable():  # it becomes part of the names of rows, files and records
+        return f"{quoted(value)} contains characters that cannot be shown"
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        return f"its text has {len(value):,} characters, and at most {LONGEST_TEXT:,} are taken"
+        return f"its text has {len(value):,} characters, but at most {LONGEST_TEXT:,} are allowed"
     if isinstance(value, float) and math.isnan(value):
         return "it is not a number (nan)"
     if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
         return f"{quoted(value)} does not fit into 64 bits"
     if value is None or isinstance(value, bool | int | float | str):
         return None
-    return f"{quoted(value)} is neither a number nor text, true or false"
+    return f"{quoted(value)} is not a number, text, true or false"

@@ -1,4 +1,4 @@
-"""An observer as the user names it, with its options."""
+"""An observer as specified by the user, with its options."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from genbench.errors import InputError, quoted
 
 __all__ = ["ObserverSpec"]
 
-# The first colon before a name and an equals sign begins the options: their values may hold others.
+# Options start at the first colon before a name and an equals sign: their values may contain more colons.
 _OPTIONS = re.compile(r":(?=\s*[^\W\d]\w*\s*=)")
 
 
 @dataclass(frozen=True)
 class ObserverSpec:
-    """An observer as the user names it: an entry point or a file, and its options.
+    """An observer as specified by the user: an entry point or a file, and its options.
 
     Raises:
-        InputError: a name that is empty or cannot be shown, or an option that is no number of 64 bits, no printable
-            text and not true, false or None.
+        InputError: a name is empty or cannot be shown, or an option is not a 64-bit number, printable text, true, false
+            or None.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ObserverSpec:
         if not self.name.strip() or not self.name.isprintable() or "=" in self.name:
             raise InputError(f"observer {quoted(self.name)} cannot be read; write for example tensorboard:dir=runs")
         for key, value in self.options.items():
-            fault = option_fault(value) if isinstance(key, str) and key.isidentifier() else "its name is no identifier"
+            fault = option_fault(value) if isinstance(key, str) and key.isidentifier() else "it is not an identifier"
             if fault:
                 raise InputError(f"observer {quoted(self.name)}: option {quoted(key)} cannot be used: {fault}")
 
@@ -48,7 +48,7 @@ class ObserverSpec:
 
     @classmethod
     def of(cls, value: Any) -> ObserverSpec:
-        """Return the observer of a text, or of a table with its `name` and options, as a benchmark file has them."""
+        """Return the observer given as text, or as a table with its `name` and options, as in a benchmark file."""
         if isinstance(value, cls):
             return value
         if isinstance(value, str):
@@ -61,12 +61,12 @@ class ObserverSpec:
 
     @property
     def is_file(self) -> bool:
-        """Whether the name is that of a Python file."""
+        """Whether the name is a Python file."""
         return self.name.endswith(".py")
 
     @property
     def label(self) -> str:
-        """What lists call it: as the user could write it."""
+        """Its name in lists, in the form that a user would write."""
         return str(self)
 
     def __str__(self) -> str:

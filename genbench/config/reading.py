@@ -1,4 +1,4 @@
-"""Makes a benchmark from plain values, as flags and TOML files give them."""
+"""Builds a benchmark from plain values, as given by flags and TOML files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from genbench.errors import InputError, nearest, quoted
 
 __all__ = ["make_benchmark", "read_benchmark"]
 
-LARGEST_FILE = 1 << 20  # bytes; a benchmark of a thousand models has a tenth of that
+LARGEST_FILE = 1 << 20  # bytes; a benchmark of a thousand models takes a tenth of that
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
-    """Read `3` as seeds 0, 1, 2, and a list of whole numbers as it is."""
+    """Read `3` as seeds 0, 1, 2, and a list of whole numbers unchanged."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise InputError(f"seeds must be at least 1, not {quoted(value)}")
@@ -40,7 +40,7 @@ def _is_seed(value: Any) -> bool:
 
 
 def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
-    """Make a benchmark from plain values: the keys of a TOML file, which are the fields of the dataclasses."""
+    """Build a benchmark from plain values: the keys of a TOML file are the fields of the dataclasses."""
     known = _known_keys()
     for key in values:
         if key not in known:
@@ -77,14 +77,14 @@ def _known_keys() -> list[str]:
 
 
 def read_benchmark(path: Path) -> dict[str, Any]:
-    """Read a benchmark file to plain values for `make_benchmark`; an error names the file and the line."""
+    """Read a benchmark file into plain values for `make_benchmark`; an error names the file and the line."""
     text = _text_of(path)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
-    except ValueError as error:  # Python reads no whole number of more than some thousand digits
-        raise InputError(f"{path}: holds a whole number of too many digits") from error
+    except ValueError as error:  # Python reads no integer with more than a few thousand digits
+        raise InputError(f"{path}: contains a whole number with too many digits") from error
     except RecursionError as error:
         raise InputError(f"{path}: not valid TOML: its values are nested too deeply") from error
     for key in values:
@@ -97,16 +97,16 @@ def read_benchmark(path: Path) -> dict[str, Any]:
 
 def _text_of(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+        if path.exists() and not path.is_file():  # reading a pipe would block, and a device never ends
             raise InputError(f"{path}: not a regular file; give a benchmark file")
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
         if len(data) > LARGEST_FILE:
-            raise InputError(f"{path}: larger than {LARGEST_FILE >> 20} MB, which no benchmark file is")
+            raise InputError(f"{path}: larger than {LARGEST_FILE >> 20} MB, too large for a benchmark file")
         return data.decode("utf-8-sig").replace("\r\n", "\n")  # some editors begin a file with a byte order mark
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # of the encoding, or a path with a zero byte
+    except ValueError as error:  # an encoding error, or a path with a zero byte
         raise InputError(f"{path}: not valid TOML: {error}") from error
 
 
@@ -128,9 +128,9 @@ def _model(value: Any) -> ModelSpec:
 
 
 def _printable(text: str, what: str) -> str:
-    """Return `text`, which names rows, files and records; the bytes of another encoding could not."""
+    """Return `text` if it is printable, since it becomes part of the names of rows, files and records."""
     if not text.isprintable():
-        raise InputError(f"{what} {quoted(text)} holds characters that cannot be shown; rename the file or the value")
+        raise InputError(f"{what} {quoted(text)} contains characters that cannot be shown; rename the file or value")
     return text
 
 

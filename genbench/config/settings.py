@@ -1,4 +1,4 @@
-"""What all cells of a benchmark share."""
+"""The settings that all cells of a benchmark share."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ Precision = Literal["fp32", "tf32", "bf16"]
 EvalPrecision = Literal["fp32", "bf16"]
 DEFAULT_BUDGET = Budget(3000, "steps")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-# Far beyond what is useful; memory and disk refuse sooner. An evaluation is a point of a curve.
+# Far beyond any use: memory or disk runs out sooner. Each evaluation is a point of a curve.
 LARGEST = {"batch_size": 2**31 - 1, "evaluations": 10_000, "samples": 2**31 - 1, "image_size": 65_535, "ranks": 64}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What all cells of a benchmark share: the budget, and how quality is measured.
+    """The settings that all cells of a benchmark share: the budget, and how quality is measured.
 
     Args:
         budget: how long each cell trains.
-        batch_size: training images a step.
+        batch_size: training images per step.
         evaluations: how many times quality is measured, evenly spread; the last is at the end of the budget.
-        samples: images drawn for quality; None takes as many as the held-out split has, 10,000 at most.
-        device: `auto` takes CUDA where there is any, else MPS, else the CPU.
-        training_precision: `fp32` keeps TF32 out, `tf32` lets CUDA round what products and convolutions read to it,
-            `bf16` trains under autocast. `precision` alone is a metric's name; `eval_precision` is the extractor's.
+        samples: images drawn to measure quality; None draws as many as the held-out split has, 10,000 at most.
+        device: `auto` takes CUDA if available, else MPS, else the CPU.
+        training_precision: `fp32` disables TF32, `tf32` lets CUDA round the inputs of products and convolutions to it,
+            `bf16` trains under autocast. Not called `precision`, which is a metric.
         compile: whether networks are compiled.
-        ranks: processes that train one cell together, each on a device of its own and its rows of the batch.
+        ranks: processes that train one cell together, each with one device and its own rows of the batch.
         cuda_graph: whether the steps of models that declare `capturable` are replayed from a CUDA graph.
         extractor: a key of `genbench.features.EXTRACTORS`, or the name of a plugin's.
         weights: a file with the weights of Inception, DINOv2 or CLIP.
-        profile: which published tool's resizing the extractor follows.
-        image_size: what images are resized to, or None to take them as they are.
+        profile: the published tool whose resizing the extractor reproduces.
+        eval_precision: the precision of the extractor.
+        image_size: the size to which images are resized, or None to leave them unchanged.
         data_root: where datasets are kept.
-        metrics: names that `genbench.evaluation.selection.select` reads; none is the default.
-        target: what training is to reach, such as `fd<5`, each as `Target` writes it.
+        metrics: names that `genbench.evaluation.selection.select` reads; if empty, the default metrics.
+        target: the goals of training, such as `fd<5`, each in the form that `Target` writes.
         stop_at_target: whether a cell's training ends at the first evaluation after all targets have been met.
     """
 

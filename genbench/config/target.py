@@ -1,4 +1,4 @@
-"""A quality that training is to reach, such as `fd<5`."""
+"""A quality that training should reach, such as `fd<5`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _FORM = re.compile(r"\s*([A-Za-z_]\w*)\s*([<>])\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(
 
 @dataclass(frozen=True)
 class Target:
-    """A bound that a number along the curve is to pass.
+    """A bound that a number on the curve should cross.
 
     Args:
-        name: of the number, or of a distance with `_ratio` behind it: the distance over that of the control `real`.
-        sign: `<` where the number is to lie below the bound, `>` where above.
-        bound: the bound itself does not meet the target.
+        name: of the number, or of a distance with the suffix `_ratio`: divided by that of the control `real`.
+        sign: `<` if the number must lie below the bound, `>` if above.
+        bound: the bound; a number equal to it does not meet the target.
     """
 
     name: str
@@ -31,10 +31,10 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Read `fd<5` or `recall > 0.6`; whether there is such a number is for `genbench.evaluation.targets` to say.
+        """Read `fd<5` or `recall > 0.6`; `genbench.evaluation.targets` checks that the number exists.
 
         Raises:
-            InputError: it cannot be read, or its bound is no finite number.
+            InputError: it cannot be read, or its bound is not finite.
 
         >>> str(Target.parse(" fd_ratio < 3.0"))
         'fd_ratio<3'
@@ -53,12 +53,12 @@ class Target:
 
     @property
     def number(self) -> str:
-        """The number of the curve that it looks at."""
+        """The name of the number on the curve."""
         return self.name.removesuffix(_RATIO)
 
     @property
     def is_ratio(self) -> bool:
-        """Whether the number is divided by that of the control `real`."""
+        """Whether the number is divided by the same number of the control `real`."""
         return self.name.endswith(_RATIO)
 
     def is_met(self, value: float) -> bool:

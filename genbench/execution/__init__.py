@@ -1,1 +1,1 @@
-"""Where cells run: each in a process of its own, forked from a server that has already imported torch."""
+"""Runs cells, each in its own process, forked from a server that has already imported torch."""

@@ -1,6 +1,6 @@
-"""Runs a benchmark: checks the request, runs each cell that has no finished record, and makes failures records.
+"""Runs a benchmark: checks the request, runs each cell that has no finished record, and records failures.
 
-Nothing here imports torch: it is the process that shows progress.
+Nothing here imports torch: this is the process that shows progress.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from genbench.records.record import (
 
 __all__ = ["Listener", "Planned", "run_benchmark"]
 
-GOES_ON = "the same command goes on where it was"
-OTHERS_INTERVAL_S = 0.5  # between looks at cells that another process runs
+GOES_ON = "repeat the command to resume"
+OTHERS_INTERVAL_S = 0.5  # between checks of cells that another process runs
 
 
 def run_benchmark(
@@ -55,22 +55,22 @@ def run_benchmark(
     command: str,
     conditions: Conditions = DEFAULT,
 ) -> list[Record]:
-    """Run every cell of the benchmark that `directory` has no finished record of; return the records of all.
+    """Run every cell of the benchmark without a finished record in `directory`; return the records of all cells.
 
-    Other processes may run the same benchmark in the same directory: they share the cells.
+    Other processes may run the same benchmark in the same directory; they divide the cells between them.
 
     Args:
-        command: what would run it again, for the report.
+        command: the command that runs it again, for the report.
 
     Raises:
         InputError: the request is at fault; nothing has been trained.
         GenbenchError: a record is damaged, or cannot be written.
 
-    Whatever ends it early has a note (`__notes__`) that says how many cells are done.
+    An exception that ends it early carries a note (`__notes__`) with the number of finished cells.
     """
     named = [model for model in benchmark.models if model.name not in CONTROLS]
     found = {model.label: finding.find(model, conditions.plugins_from) for model in named}
-    for dataset in benchmark.datasets:  # an unknown name is told before a server is started
+    for dataset in benchmark.datasets:  # report an unknown name before a server is started
         datasets.is_at_hand(dataset, plugins_from=conditions.plugins_from)
     select(benchmark.settings.metrics, plugins_from=conditions.plugins_from)  # likewise
     features.check_name(benchmark.settings.extractor, conditions.plugins_from)
@@ -83,7 +83,7 @@ def run_benchmark(
         listener.checking("cells", {"event": "notice", "text": text})
 
     try:
-        # Locks are let go of last: until the executor has ended, cells may write.
+        # Locks are released last: cells may write until the executor has ended.
         with contextlib.ExitStack() as locks, executor_for(conditions, tell) as executor:
             planned = plan(benchmark, found, executor, listener, conditions.limits, conditions.plugins_from)
             ids = [each.id for each in planned]
@@ -100,17 +100,17 @@ def run_benchmark(
         error.add_note(f"{standing(directory, ids)}; {GOES_ON}" if ids else GOES_ON)
         raise
     finally:
-        atomic.sweep(directory)  # of cells that were ended while they wrote a checkpoint
+        atomic.sweep(directory)  # after cells that were ended while writing a checkpoint
         _remove_empty_folders(directory, made)
     return records
 
 
 def _remove_empty_folders(directory: Path, made: Sequence[Path]) -> None:
-    """Remove the folders of locks and checkpoints where no run is under way, and what was `made` for nothing."""
-    with contextlib.suppress(OSError):  # not empty: another run goes on, or a failed cell may be resumed
+    """Remove the folders of locks and checkpoints unless a run is in progress, and folders `made` in vain."""
+    with contextlib.suppress(OSError):  # not empty: another run is in progress, or a failed cell may be resumed
         if (directory / "locks").exists():
             (directory / "locks").rmdir()
-            # Only then: whoever writes a checkpoint holds a lock.
+            # Only after the locks: a process that writes a checkpoint holds a lock.
             checkpoint_path(directory, "").parent.rmdir()
     with contextlib.suppress(OSError):  # not empty
         for folder in made:
@@ -118,14 +118,14 @@ def _remove_empty_folders(directory: Path, made: Sequence[Path]) -> None:
 
 
 def _check_writable(directory: Path) -> list[Path]:
-    """Make the folder; return what had to be made, the innermost first."""
+    """Create the folder; return the folders that had to be created, innermost first."""
     records = directory / "records"
     made = [folder for folder in (records, *records.parents) if not folder.exists()]
     try:
         records.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"output directory {directory} cannot be made: {error.strerror}; choose another with --out"
+            f"output directory {directory} cannot be created: {error.strerror}; choose another with --out"
         ) from error
     if not os.access(records, os.W_OK):
         raise InputError(f"output directory {directory} is not writable; choose another with --out")
@@ -134,18 +134,18 @@ def _check_writable(directory: Path) -> list[Path]:
 
 @dataclass
 class _Place:
-    """One cell of the list that a benchmark is."""
+    """One cell in the list of a benchmark's cells."""
 
     number: int
     planned: Planned
-    before: Record | None  # of an attempt that failed, before this run
+    before: Record | None  # of a failed attempt before this run
     lock: CellLock
     started_at: str = ""
     record: Record | None = None
 
 
 class _Runner:
-    """The cells of one benchmark: what waits, what runs here, what another process runs."""
+    """The cells of one benchmark: those waiting, those running here, and those run by another process."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class _Runner:
         self.listener = listener
         self.command = command
         self.conditions = conditions
-        # All are read before anything runs, so a damaged one is told at once and not in the middle of the night.
+        # All records are read before anything runs, so a damaged one is reported now, not in the middle of the night.
         self.places = [
             _Place(number, each, self._recorded(each.id), CellLock(directory, each.id))
             for number, each in enumerate(planned, 1)
@@ -188,16 +188,16 @@ class _Runner:
             self.elsewhere.clear()
         records = [place.record for place in self.places if place.record is not None]
         for record in records:
-            if not record_path(self.directory, record.id).exists():  # something has emptied the folder meanwhile
+            if not record_path(self.directory, record.id).exists():  # something has emptied the folder in the meantime
                 write_record(self.directory, record.data)
         return records
 
     def end(self) -> None:
-        """Let what trains here write a last checkpoint, and end it."""
+        """Let the cells that train here write a last checkpoint, and end them."""
         if not self.running:
             return
         grace = self.conditions.grace
-        text = f"asked to end, within {grace:g} s and with a checkpoint where there can be one; Ctrl-C ends it now"
+        text = f"stopping within {grace:g} s, with a checkpoint if possible; Ctrl-C stops it now"
 
         def asked() -> None:
             for place in self.running.values():
@@ -206,13 +206,13 @@ class _Runner:
         self.executor.ask_to_end(grace, asked)
 
     def let_go(self) -> None:
-        """Release what is still locked where the run was broken off: this process may go on and run it again."""
+        """Release the remaining locks of an interrupted run: this process may continue and run it again."""
         for place in self.places:
             if place.lock.held:
                 place.lock.release()
 
     def _fill(self) -> None:
-        """Start cells until there is no free place, passing over those that are finished or run elsewhere."""
+        """Start cells until no place is free, skipping those that are finished or run elsewhere."""
         while self.waiting and self.executor.free() > 0:
             place = self.waiting.popleft()
             if not place.lock.acquire():
@@ -224,7 +224,7 @@ class _Runner:
             elif kept is None:
                 self._start(place)
             else:
-                if kept.finished:  # a process may be killed between its record and this
+                if kept.finished:  # a process may be killed between writing its record and this
                     checkpoint_path(self.directory, kept.id).unlink(missing_ok=True)
                 kept = self._relabelled(place, kept)
                 place.lock.release()
@@ -238,28 +238,28 @@ class _Runner:
         self._tell(place, record, False)
 
     def _relabelled(self, place: _Place, record: Record) -> Record:
-        """Return the record under the label that is asked for now: a label is a name, and trains nothing anew."""
+        """Return the record under the requested label: a label is only a name, and changing it trains nothing again."""
         label = place.planned.description["label"]
         if record.label == label:
             return record
         return write_record(self.directory, {**record.data, "cell": {**record.data["cell"], "label": label}})
 
     def _kept(self, place: _Place) -> Record | None:
-        """Return the record that makes a run of this cell needless."""
+        """Return the record that makes running this cell unnecessary, if any."""
         record = self._recorded(place.planned.id)
         if record is None or record.data == (place.before and place.before.data):
-            # It was there before: only a finished one counts, and none where a fresh start was asked for.
+            # It existed before this run: it counts only if it is finished and no fresh start was requested.
             counts = record is not None and record.finished and not self.conditions.fresh
             return record if record is not None and counts and _still_holds(place.planned, record) else None
-        return record  # another process has made it meanwhile, finished or failed
+        return record  # another process has written it in the meantime, finished or failed
 
     def _recorded(self, planned_id: str) -> Record | None:
         path = record_path(self.directory, planned_id)
         if not os.path.lexists(path):
             return None
         record = read_record(path)
-        if cell_id(record.data["cell"]) != planned_id:  # of an older schema, whose identities were others
-            raise RecordError(f"record {path} is of another cell; delete it to run its cell again")
+        if cell_id(record.data["cell"]) != planned_id:  # from an older schema, with different identities
+            raise RecordError(f"record {path} belongs to another cell; delete it to run its cell again")
         return record
 
     def _start(self, place: _Place) -> None:
@@ -307,7 +307,7 @@ class _Runner:
         except OSError as error:
             raise GenbenchError(
                 f"{place.planned.cell.model.label}: {outcome.reason}; and its record cannot be written to "
-                f"{self.directory}: {error.strerror}; what is finished is safe: mend that, and the same command goes on"
+                f"{self.directory}: {error.strerror}; finished cells are safe: fix this and repeat the command"
             ) from error
 
     def _tell(self, place: _Place, record: Record, kept: bool) -> None:
@@ -316,13 +316,13 @@ class _Runner:
 
 
 def _still_holds(planned: Planned, record: Record) -> bool:
-    """Return whether what a cell read beyond its identity is what it was; always where it read no such thing."""
+    """Return whether the files that a cell read beyond its identity are unchanged; True if it read none."""
     also_read = (record.data["cell"].get("plugin") or {}).get("also_read") or {}
     return planned.covered is None or planned.covered.still_holds(also_read)
 
 
 def _set_aside(directory: Path, cell_id: str) -> None:
-    """Move what a cell has left to `replaced/`, so that a fresh start overwrites nothing."""
+    """Move the results of a cell to `replaced/`, so that a fresh start overwrites nothing."""
     there = (record_path(directory, cell_id), checkpoint_path(directory, cell_id))
     for path in (path for path in there if path.exists()):
         target = directory / "replaced" / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}" / path.name

@@ -1,4 +1,4 @@
-"""A lock for each cell, so that two `genbench run` on one directory share the work and never both write a cell."""
+"""A lock for each cell, so that two `genbench run` commands on one directory share the work and never clash."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["CellLock", "held_locks"]
 
 
 class CellLock:
-    """The lock of one cell: `DIR/locks/ID`, there while it is held.
+    """The lock of one cell: the file `DIR/locks/ID`, which exists while the lock is held.
 
-    A worker that inherits the descriptor holds the lock too, so it outlives a parent that is killed until the worker
-    has ended as well.
+    A worker that inherits the descriptor also holds the lock, so if the parent is killed, the lock lasts until the
+    worker has ended.
     """
 
     def __init__(self, directory: Path, cell_id: str, folder: str = "locks") -> None:
@@ -21,19 +21,19 @@ class CellLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock unless another process holds it; return whether it was taken."""
+        """Take the lock unless another process holds it; return whether it was acquired."""
         while True:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-            except FileNotFoundError:  # another run has ended just now, and taken the empty folder away
+            except FileNotFoundError:  # another run has just ended and removed the empty folder
                 continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(descriptor)
                 return False
-            # Its holder removes the file before it lets go: then this lock is on a file that nobody will find.
+            # A holder removes the file before releasing it: this lock may be on a file that no longer exists.
             if self._is_current(descriptor):
                 self._descriptor = descriptor
                 return True
@@ -49,7 +49,7 @@ class CellLock:
 
     @property
     def held(self) -> bool:
-        """Whether it has been taken and not been released."""
+        """Whether the lock is held."""
         return self._descriptor is not None
 
     @property
@@ -59,23 +59,23 @@ class CellLock:
         return self._descriptor
 
     def release(self) -> None:
-        """Remove the file and let go."""
+        """Remove the file and release the lock."""
         self._path.unlink(missing_ok=True)
         os.close(self.descriptor)
         self._descriptor = None
 
 
 def held_locks(directory: Path) -> set[str]:
-    """Return the ids of the cells of a benchmark's folder that a process holds: those that run.
+    """Return the ids of the cells in a benchmark's folder that a process has locked, which are the running ones.
 
-    A lock whose holder was killed is a file that nobody holds. Looking takes a lock for a moment; a run that meets it
-    takes the cell for another's, and looks again.
+    If the holder of a lock was killed, its file remains, unlocked. This check takes each lock for a moment; a run that
+    finds it taken assumes that another run has the cell, and tries again.
     """
     held = set()
     for path in sorted((directory / "locks").glob("[!.]*")):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:  # it has been released just now
+        except OSError:  # it has just been released
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

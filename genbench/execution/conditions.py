@@ -1,4 +1,4 @@
-"""How cells run: side by side, within which limits. Nothing here is part of a cell's identity."""
+"""How cells run: how many side by side, and within which limits. None of this is part of a cell's identity."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class Conditions:
     """How the cells of a benchmark run.
 
     Args:
-        jobs: cells side by side, each with its share of the cores, or a GPU in turn.
+        jobs: cells that run side by side, each with its share of the cores, or one of the GPUs in turn.
         timeout: seconds that one cell may take, or None.
-        memory_limit: resident bytes that one cell may take, with all that it starts, or None.
-        hang_timeout: seconds without a step, a message or use of the processor after which a cell counts as hung.
+        memory_limit: resident bytes that one cell may take, including its child processes, or None.
+        hang_timeout: seconds without a step, a message or processor use after which a cell counts as hung.
         checkpoint_interval: seconds between checkpoints; None takes an interval that costs less than 1% of training.
-        grace: seconds that a run which is interrupted waits for the last checkpoints of its cells.
-        fresh: whether cells that have a record run again; what was there is moved to `replaced/`.
+        grace: seconds that an interrupted run waits for the last checkpoints of its cells.
+        fresh: whether cells that have a record run again; their old results are moved to `replaced/`.
         plugins_from: distributions whose plugins may be loaded (`file` for model files), or None for all.
-        cluster: the address of a Dask scheduler on whose workers cells run, or its scheduler file; None runs them here.
-        shared: a folder that all workers see, in which they keep checkpoints; None keeps none beyond a worker's end.
+        cluster: the address or the scheduler file of a Dask cluster that runs the cells; None runs them here.
+        shared: a folder, visible to all workers, for checkpoints; with None, checkpoints are lost with their worker.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: a value is invalid.
     """
 
     jobs: int = 1
@@ -48,10 +48,10 @@ class Conditions:
         if type(self.jobs) is not int or self.jobs < 1:
             raise InputError(f"jobs must be a whole number above zero, not {self.jobs!r}")
         if self.jobs > MOST_JOBS:
-            raise InputError(f"jobs must be {MOST_JOBS:,} at most, for each is a process of its own")
+            raise InputError(f"jobs must be at most {MOST_JOBS:,}, since each is a process")
         if self.cluster is not None and self.jobs != 1:
             raise InputError(
-                "jobs has no effect on a cluster, whose workers say how many cells they take; leave it out"
+                "jobs has no effect on a cluster, where each worker determines how many cells it takes; leave it out"
             )
         if self.shared is not None and self.cluster is None:
             raise InputError("shared has no effect without a cluster; leave it out")
@@ -62,11 +62,11 @@ class Conditions:
             if not isinstance(value, int | float) or not value > 0:
                 raise InputError(f"{name.replace('_', ' ')} must be above zero, not {value!r}")
             if value >= MOST:
-                raise InputError(f"{name.replace('_', ' ')} is too large; leave it out where there is to be no limit")
+                raise InputError(f"{name.replace('_', ' ')} is too large; leave it out for no limit")
 
     @property
     def limits(self) -> Limits:
-        """What one cell may take."""
+        """The limits of one cell."""
         return Limits(self.timeout, self.memory_limit, self.hang_timeout)
 
 

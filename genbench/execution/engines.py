@@ -1,4 +1,4 @@
-"""Which executor runs the cells of a benchmark."""
+"""Selects the executor for the cells of a benchmark."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["executor_for"]
 
 
 def executor_for(conditions: Conditions, tell: Callable[[str], None]) -> Executor:
-    """Return what runs cells under these conditions.
+    """Return the executor that runs cells under these conditions.
 
     Args:
         conditions: of the benchmark.
-        tell: takes a line for the user.
+        tell: shows a line to the user.
 
     Raises:
-        InputError: there cannot be such an executor.
+        InputError: no executor fits these conditions.
     """
     if conditions.cluster is None:
         return ForkServer(conditions.jobs)

@@ -1,4 +1,4 @@
-"""`Executor`: what a benchmark asks of whatever runs its cells, and what it gets back."""
+"""`Executor`: the interface between a benchmark and whatever runs its cells."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ OnEvent = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model that the benchmark has found on its own machine.
+    """A model as found on the machine of the benchmark.
 
     Args:
-        spec: as the user names it, with its options.
-        covered: the files of its code, or None where its module is gone.
+        spec: as specified by the user, with its options.
+        covered: the files of its code, or None if its module is gone.
         provenance: its distribution, version and source hash.
     """
 
@@ -33,42 +33,42 @@ class FoundModel:
 
 
 class Started(Protocol):
-    """A cell that has been started; `outcome` is complete once `Executor.wait` has given it back."""
+    """A cell that has been started; `outcome` is complete once `Executor.wait` has returned it."""
 
     @property
     def number(self) -> int:
-        """What tells it from the others of its executor."""
+        """Its number, unique within its executor."""
 
     @property
     def outcome(self) -> Outcome:
         """How it ended."""
 
     def kill(self) -> None:
-        """End it at once; `Executor.wait` gives it back as one that has failed."""
+        """End it at once; `Executor.wait` returns it as failed."""
 
 
 class Executor(Protocol):
-    """Where cells run. It is a context manager: leaving the block ends every cell that still runs."""
+    """Runs cells. It is a context manager: leaving the block ends every cell that is still running."""
 
     def __enter__(self) -> Self:
         """Get ready.
 
         Raises:
-            InputError: it cannot be reached, or is not as it must be.
+            InputError: it cannot be reached, or does not meet the requirements.
         """
 
     def __exit__(self, *_: object) -> None:
-        """End what runs, and leave no process behind."""
+        """End all running cells, and leave no process behind."""
 
     def prepare(self, models: Sequence[FoundModel]) -> None:
-        """Make sure, before anything is trained, that models can run here as the benchmark has found them.
+        """Check, before anything is trained, that the models can run here exactly as the benchmark found them.
 
         Raises:
             InputError: they cannot.
         """
 
     def run(self, task: str, payload: dict[str, Any], on_event: OnEvent = ..., limits: Limits = UNLIMITED) -> Outcome:
-        """Run one check to its end, and hand its events to `on_event`; a failure is an outcome."""
+        """Run one check to its end, and pass its events to `on_event`; a failure is an outcome, not an exception."""
 
     def free(self) -> int:
         """Return how many cells could be started now."""
@@ -76,26 +76,26 @@ class Executor(Protocol):
     def start_cell(
         self, payload: dict[str, Any], on_event: OnEvent, log: Path, limits: Limits, held: Sequence[int]
     ) -> Started:
-        """Start one cell; there must be a free place.
+        """Start one cell; requires a free place.
 
         Args:
-            payload: as `genbench.cell.run` takes it, without `slot` and `jobs`, which are the executor's to say.
-            on_event: is called from within `wait`, with what the cell tells.
-            log: where what the cell prints goes.
-            limits: what the cell may take.
-            held: file descriptors that stay open as long as something here may still write for the cell.
+            payload: as `genbench.cell.run` takes it, without `slot` and `jobs`, which the executor sets.
+            on_event: called from within `wait` with each event of the cell.
+            log: the file for the output of the cell.
+            limits: the limits of the cell.
+            held: file descriptors that stay open as long as any process here may still write for the cell.
         """
 
     def ask_to_end(self, grace_s: float, asked: Callable[[], None]) -> None:
-        """Ask every cell to end with a checkpoint, and follow what they do for `grace_s` seconds at the most.
+        """Ask every cell to end with a checkpoint, and follow them for at most `grace_s` seconds.
 
         Args:
-            asked: is called before they are asked, and not at all by an executor whose cells cannot be.
+            asked: called just before; not called by an executor that cannot ask its cells.
         """
 
     def wait(self, timeout: float | None = None) -> Sequence[Started]:
-        """Follow what runs until a cell has ended, a place has become free, or `timeout` seconds have passed.
+        """Follow the running cells until one has ended, a place has become free, or `timeout` seconds have passed.
 
         Returns:
-            The cells that have ended. What they left (record, pictures, log) lies in the benchmark's folder by then.
+            The cells that have ended. Their record, pictures and log are already in the benchmark's folder.
         """

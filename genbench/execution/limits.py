@@ -1,4 +1,4 @@
-"""What a task may take of time and memory, and how one that hangs is told from one that is slow."""
+"""Limits on the time and memory of a task, and how a hung task is distinguished from a slow one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genbench.errors import InputError, quoted
 __all__ = ["UNLIMITED", "Limits", "Watch", "parse_bytes"]
 
 LOOK_INTERVAL_S = 1.0
-LOOK_INTERVAL_WITH_MEMORY_S = 0.1  # what grows between two looks is over the limit by that much
+LOOK_INTERVAL_WITH_MEMORY_S = 0.1  # memory can exceed the limit by what is allocated between two looks
 BUSY_SHARE = 0.01  # of one core: a process that uses less is waiting
 MOST_BYTES = 2**63
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -21,12 +21,12 @@ _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 @dataclass(frozen=True)
 class Limits:
-    """What one task may take; None is no limit.
+    """The limits of one task; None means no limit.
 
     Args:
         seconds: from its start.
-        memory_bytes: resident, of the process and all that it has started.
-        silent_s: without a sign of life: nothing reported, next to no processor time used, the disk not waited for. A
+        memory_bytes: resident memory of the process and all its descendants.
+        silent_s: without a sign of life: no message, almost no processor time used, no waiting for the disk. A
             slow step uses the processor, or spins on a core while it waits for a GPU; a deadlock does neither.
     """
 
@@ -52,7 +52,7 @@ def parse_bytes(text: str) -> int:
 
 
 class Watch:
-    """Watches one process and all that it has started, by the clock that its caller reads (seconds, monotonic)."""
+    """Watches one process and its descendants; the caller passes the time (seconds, monotonic)."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -62,7 +62,7 @@ class Watch:
         self._interval = LOOK_INTERVAL_S if limits.memory_bytes is None else LOOK_INTERVAL_WITH_MEMORY_S
 
     def follow(self, pid: int, now: float) -> None:
-        """Say which process it is, once it has started: its time begins here, not where it was asked for."""
+        """Set the process once it has started: its time begins here, not when it was requested."""
         self._begin = self._heard = self._alive = self._looked = now
         try:
             self._process = psutil.Process(pid)
@@ -70,22 +70,22 @@ class Watch:
             self._process = None  # it has ended already
 
     def heard(self, now: float) -> None:
-        """Something was reported."""
+        """Note that the process has reported something."""
         self._heard = self._alive = now
 
     def silence(self, now: float) -> float:
-        """Return the seconds since anything was reported, by a process that is still at work."""
+        """Return the seconds since the last report, if the process is still working, else 0."""
         return now - self._heard if self._alive > self._heard else 0.0
 
     def breach(self, now: float) -> str | None:
-        """Return in words which limit is passed, or None."""
+        """Return a description of the exceeded limit, or None."""
         limits = self._limits
         if limits.seconds is not None and now - self._begin > limits.seconds:
             return f"timed out after {limits.seconds:g} s"
         if now - self._looked < self._interval:
             return None
         resident, processor_s, reading = self._look()
-        # Less than before: something that it had started has ended, which is a sign of life too.
+        # Less than before: a descendant has ended, which is also a sign of life.
         used = processor_s - self._processor_s
         if reading or used < 0 or used > BUSY_SHARE * (now - self._looked):
             self._alive = now
@@ -98,7 +98,7 @@ class Watch:
         return None
 
     def _look(self) -> tuple[int, float, bool]:
-        """Return resident bytes, processor seconds so far, and whether the disk is waited for."""
+        """Return resident bytes, processor seconds so far, and whether a process is waiting for the disk."""
         resident, processor_s, reading = 0, 0.0, False
         if self._process is None:
             return resident, processor_s, reading
@@ -109,10 +109,10 @@ class Watch:
         for member in family:
             try:
                 times = member.cpu_times()
-                # What a child shares with the process that it was forked from is counted there.
+                # Memory that a child shares with its parent is counted for the parent.
                 resident += member.memory_info().rss if member is self._process else member.memory_full_info().uss
                 processor_s += times.user + times.system
                 reading |= member.status() == psutil.STATUS_DISK_SLEEP
             except psutil.Error:
-                continue  # ended meanwhile
+                continue  # it has ended in the meantime
         return resident, processor_s, reading

@@ -24,9 +24,9 @@ from genbench.execution.running import Outcome, Running, death
 
 __all__ = ["ForkServer", "Outcome", "Running", "ServerError"]
 
-PATIENCE_S = 0.1  # between looks at the limits
-LAST_WAIT_S = 5.0  # for a server that has gone to be one that has ended
-REMEDY = "what is finished is safe: mend that, and the same command goes on"
+PATIENCE_S = 0.1  # between checks of the limits
+LAST_WAIT_S = 5.0  # for a server that has gone silent to end
+REMEDY = "finished cells are safe: fix this and repeat the command to resume"
 
 
 class ServerError(GenbenchError):
@@ -34,15 +34,15 @@ class ServerError(GenbenchError):
 
 
 class ForkServer:
-    """A server process that has imported torch, and the workers forked from it: the executor of this machine.
+    """A server process that has imported torch, and the workers forked from it: the executor for this machine.
 
     Args:
-        jobs: cells side by side; each gets its share of the cores, or a GPU in turn.
+        jobs: cells that run side by side; each gets its share of the cores, or one of the GPUs in turn.
     """
 
     def __init__(self, jobs: int = 1) -> None:
         self._jobs = jobs
-        self._slots: dict[int, int] = {}  # of the cells that run, by number
+        self._slots: dict[int, int] = {}  # of the running cells, by number
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -70,7 +70,7 @@ class ForkServer:
         self._running.clear()
         self._slots.clear()
         if self._control is not None:
-            self._control.close()  # the server sees it, ends its workers, and leaves
+            self._control.close()  # the server notices, ends its workers, and exits
         if self._process is not None:
             try:
                 self._process.wait(timeout=10)
@@ -83,7 +83,7 @@ class ForkServer:
         """Do nothing: a worker here runs the code that was found here."""
 
     def free(self) -> int:
-        """Return how many of the `jobs` have no cell."""
+        """Return how many of the `jobs` are free."""
         return self._jobs - len(self._slots)
 
     def start_cell(
@@ -94,7 +94,7 @@ class ForkServer:
         limits: Limits,
         held: Sequence[int],
     ) -> Running:
-        """Start one cell in the first slot that is free; see `Executor.start_cell`."""
+        """Start one cell in the first free slot; see `Executor.start_cell`."""
         slot = min(set(range(self._jobs)) - set(self._slots.values()))
         placed = {**payload, "jobs": self._jobs, "slot": slot}
         running = self.start("run_cell", placed, on_event, log, limits, held)
@@ -108,7 +108,7 @@ class ForkServer:
         on_event: Callable[[dict[str, Any]], None] = lambda event: None,
         limits: Limits = UNLIMITED,
     ) -> Outcome:
-        """Run one task in a worker, hand its events to `on_event`, and return how it ended; never raises for it."""
+        """Run one task in a worker, pass its events to `on_event`, and return how it ended; a failure never raises."""
         running = self.start(task, payload, on_event, limits=limits)
         while not running.ended:
             self.wait()
@@ -126,8 +126,8 @@ class ForkServer:
         """Start one task; `wait` follows it.
 
         Args:
-            log: where what the worker prints goes; a temporary file if not given.
-            held: file descriptors that the worker keeps open as long as it lives, such as a lock's.
+            log: the file for the output of the worker; a temporary file by default.
+            held: file descriptors that the worker keeps open throughout its life, such as that of a lock.
         """
         assert self._control is not None, "enter the context first"
         number = next(self._numbers)
@@ -137,7 +137,7 @@ class ForkServer:
             read, write = os.pipe()
         except OSError as error:
             output.close()
-            raise ServerError(f"{task}: no pipe can be made: {error.strerror}; {REMEDY}") from error
+            raise ServerError(f"{task}: no pipe can be created: {error.strerror}; {REMEDY}") from error
         try:
             socket.send_fds(self._control, [struct.pack("!I", len(text))], [write, output.fileno(), *held])
             self._control.sendall(text)
@@ -153,7 +153,7 @@ class ForkServer:
         return running
 
     def wait(self, timeout: float | None = None) -> list[Running]:
-        """Follow what runs until at least one task has ended, or `timeout` seconds have passed; return what ended."""
+        """Follow the running tasks until one ends or `timeout` seconds have passed; return those that have ended."""
         deadline = None if timeout is None else time.monotonic() + timeout
         ended: list[Running] = []
         while not ended and self._running and (deadline is None or time.monotonic() < deadline):
@@ -181,7 +181,7 @@ class ForkServer:
             self.wait(left)
 
     def _conclude(self, task: Running) -> None:
-        with contextlib.suppress(KeyError):  # an interrupt has come between this and the next line before
+        with contextlib.suppress(KeyError):  # an interrupt came between this line and the next in an earlier call
             if task.is_open:
                 self._selector.unregister(task.events)
         task.conclude()
@@ -192,7 +192,7 @@ class ForkServer:
         assert self._control is not None
         try:
             data = self._control.recv(65536)
-        except ConnectionError:  # it was killed before it had read all that it was told
+        except ConnectionError:  # it was killed before it had read the whole request
             data = b""
         if not data:
             raise ServerError(self._epitaph())
@@ -207,14 +207,14 @@ class ForkServer:
         try:
             code = self._process.wait(LAST_WAIT_S)
         except subprocess.TimeoutExpired:
-            return f"the worker server does not answer any more; {REMEDY}"
+            return f"the worker server no longer answers; {REMEDY}"
         shown = "; its message is above" if code > 0 else ""
         return f"the worker server {death(code)}{shown}; {REMEDY}"
 
 
 def _spawn(control: int) -> subprocess.Popen[bytes]:
-    """Start the server's process, which is asked through the socket `control`."""
-    # A session of its own keeps an interrupt from the keyboard away from the workers: the parent ends them.
+    """Start the server process, which takes requests through the socket `control`."""
+    # A separate session shields the workers from a keyboard interrupt: the parent ends them.
     return subprocess.Popen(
         [sys.executable, "-m", "genbench.execution.server", str(control)],
         pass_fds=[control],
@@ -224,7 +224,7 @@ def _spawn(control: int) -> subprocess.Popen[bytes]:
 
 
 def _open_log(path: Path | None) -> BinaryIO:
-    """Open a log for appending, so that either side may shorten it; what an earlier attempt wrote is dropped."""
+    """Open a log for appending, so that either side may shorten it; output of an earlier attempt is dropped."""
     if path is None:
         return tempfile.TemporaryFile("a+b")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""What a worker tells the parent: events, a line of JSON each. Both sides hold each one to its schema.
+"""The messages from a worker to the parent: events, one line of JSON each, checked against a schema on both sides.
 
-A model's code runs in the worker and can write to the same pipe: the parent believes nothing that it has not checked.
+A model's code runs in the worker and can write to the same pipe, so the parent trusts nothing that it has not checked.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from genbench.errors import PluginError, shortened
 
 __all__ = ["LINE_BYTES", "ForgedError", "Inbox", "decode", "encode"]
 
-LINE_BYTES = 2**18  # of one event: the longest traceback, every character of it escaped, fits
-LINE_CHARACTERS, TEXT_CHARACTERS = 2000, 20_000  # of a reason, and of a traceback
-SHORTENING = 100  # characters at most that say how many were left out
-# An event as it is written now costs a few hundred bytes, ten times a second.
+LINE_BYTES = 2**18  # of one event: the longest traceback fits, even with every character escaped
+LINE_CHARACTERS, TEXT_CHARACTERS = 2000, 20_000  # of a reason and of a traceback
+SHORTENING = 100  # characters at most for the note on how many were left out
+# Events take a few hundred bytes each, ten times a second.
 BYTES_PER_S, BURST_BYTES = 2 * 2**20, 16 * 2**20
-EVENT_COST = 1000  # bytes that handling one event counts as, in addition to its own
+EVENT_COST = 1000  # bytes charged for handling one event, in addition to its own
 
 
 class ForgedError(Exception):
-    """What came is nothing that genbench writes. `str` says what, as the reason of a failure."""
+    """A message that genbench would not write; `str` describes it, as the reason for a failure."""
 
 
 def _is_line(value: object) -> bool:
@@ -95,7 +95,7 @@ _OPTIONAL: dict[str, dict[str, Check]] = {"progress": {"losses": _are_losses, "i
 
 
 def _fault(event: object) -> str:
-    """Return what is wrong with an event, in words; empty where nothing is."""
+    """Return a description of what is wrong with an event; empty if nothing is."""
     kind = event.get("event") if isinstance(event, dict) else None
     if not isinstance(event, dict) or not isinstance(kind, str) or kind not in _REQUIRED:
         return "no event"
@@ -109,15 +109,15 @@ def _fault(event: object) -> str:
 
 
 def encode(event: Mapping[str, Any]) -> bytes:
-    """Return an event as the line that is written; its texts are shortened where a model made them longer than can be.
+    """Return an event as a line of JSON; texts that a model made too long are shortened.
 
     Raises:
-        PluginError: a value of it cannot be sent, such as names of losses that fill a megabyte.
+        PluginError: one of its values cannot be sent, such as a megabyte of loss names.
     """
     checks = _REQUIRED.get(str(event.get("event")), {})
     made = {name: _fitted(value, checks.get(name)) for name, value in event.items()}
     fault = _fault(made)
-    # A model's text can hold what is no Unicode, such as half of a pair: it comes from names of files.
+    # A model's text may contain invalid Unicode, such as a lone surrogate from a file name.
     line = b"" if fault else json.dumps(made, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     if fault or len(line) > LINE_BYTES:
         raise PluginError(f"genbench cannot tell how far it is: {fault or f'an event of {len(line):,} bytes'}")
@@ -131,10 +131,10 @@ def _fitted(value: Any, check: Check | None) -> Any:
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """Return the event that a line holds.
+    """Return the event in a line.
 
     Raises:
-        ForgedError: it holds none, or one that genbench would not write.
+        ForgedError: there is none, or one that genbench would not write.
     """
     try:
         event = json.loads(line, parse_constant=_refuse)
@@ -147,11 +147,11 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(name)  # NaN and infinities are no JSON
+    raise ValueError(name)  # NaN and infinities are not JSON
 
 
 class Inbox:
-    """Makes events of the bytes that come from a worker, never holding more than one line of them."""
+    """Turns the bytes from a worker into events, never holding more than one line."""
 
     def __init__(self) -> None:
         self._held = b""
@@ -159,10 +159,10 @@ class Inbox:
         self._last: float | None = None
 
     def take(self, data: bytes, now: float) -> Iterator[dict[str, Any]]:
-        """Give the events that `data`, read at `now` (seconds, monotonic), completes.
+        """Yield the events completed by `data`, read at `now` (seconds, monotonic).
 
         Raises:
-            ForgedError: a line is no event or has no end, or more comes than genbench ever writes.
+            ForgedError: a line is not an event or has no end, or there is more data than genbench ever writes.
         """
         *lines, self._held = (self._held + data).split(b"\n")
         since = 0.0 if self._last is None else now - self._last

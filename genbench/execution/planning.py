@@ -1,4 +1,4 @@
-"""Checks a request in worker processes, and gives each of its cells an identity."""
+"""Checks a request in worker processes, and assigns an identity to each of its cells."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from genbench.records.record import Record, cell_id
 
 __all__ = ["Listener", "Planned", "plan"]
 
-CHECK_TIMEOUT_S = 120.0  # a plugin that takes longer to import is left to its cell
+CHECK_TIMEOUT_S = 120.0  # a plugin that takes longer to import is left for its cell to report
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, its identity, and what its record says of it."""
+    """A cell, its identity, and its description in the record."""
 
     cell: Cell
     id: str
     description: dict[str, Any]
     covered: Coverage | None = None  # the files of the model's code
-    unsuitable: str | None = None  # why the model is not made for the data
+    unsuitable: str | None = None  # why the model does not support the data
 
 
 class Listener(Protocol):
-    """Who is told how a benchmark goes on; the command line shows it."""
+    """Receives the progress of a benchmark; the command line shows it."""
 
     def checking(self, what: str, event: Mapping[str, Any] | None) -> None:
-        """Something is being checked, and how far that is."""
+        """Something is being checked; `event` reports how far the check is."""
 
     def started(self, number: int, total: int, planned: Planned, before: Record | None) -> None:
-        """A cell begins; `number` counts from 1, and `before` is the record of an attempt that failed."""
+        """A cell begins; `number` counts from 1, and `before` is the record of a failed attempt."""
 
     def event(self, planned: Planned, event: Mapping[str, Any]) -> None:
-        """A cell has come further: a stage, progress within one, a notice, or nothing for a long time."""
+        """A cell reports a stage, progress within one, a notice, or a long silence."""
 
     def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None:
-        """A cell has a record; `kept` where it had been finished before, or by another run meanwhile."""
+        """A cell has a record; `kept` if it was finished before this run, or by another run in the meantime."""
 
     def waiting(self, count: int) -> None:
-        """All that is left, `count` cells, is being run by another process on the same directory."""
+        """The remaining `count` cells are all being run by another process on the same directory."""
 
 
 def plan(
@@ -60,16 +60,15 @@ def plan(
     limits: Limits,
     plugins_from: Sequence[str] | None = None,
 ) -> list[Planned]:
-    """Check data and models in worker processes, and give each cell its identity.
+    """Check data and models in worker processes, and assign each cell its identity.
 
     Args:
-        benchmark: what is asked for.
+        benchmark: the request.
         found: its models, by label.
         executor: runs the checks.
-        listener: hears of them.
-        limits: of each.
-        plugins_from: distributions that datasets, extractors and metrics which are not genbench's own may come from;
-            None for all.
+        listener: follows the checks.
+        limits: of each check.
+        plugins_from: distributions that third-party datasets, extractors and metrics may come from; None for all.
 
     Raises:
         InputError: the request is at fault.
@@ -117,13 +116,13 @@ def plan(
 
 
 def _with_controls_of(benchmark: Benchmark, cells: list[Cell], kind: str, unsuitable: dict[str, str]) -> list[Cell]:
-    """Return the cells without the controls of other kinds of items; one that is asked for by name is not applicable.
+    """Drop the controls for other kinds of items from the cells; one requested by name is kept as not applicable.
 
     Args:
         benchmark: whose cells they are.
         cells: of one dataset.
         kind: of its items.
-        unsuitable: is told why a control does not fit.
+        unsuitable: receives the reason why a control does not fit.
     """
     asked = {model.name for model in benchmark.models}
     if benchmark.controls != tuple(CONTROLS):
@@ -135,9 +134,9 @@ def _with_controls_of(benchmark: Benchmark, cells: list[Cell], kind: str, unsuit
 
 
 def _what_is_measured(data: Mapping[str, Any]) -> str:
-    """Say what each cell's evaluation will compute, since it may take longer than the training."""
+    """Describe what the evaluation of each cell will compute, since it may take longer than the training."""
     metrics = sorted(data["metrics"])
-    return f"measured on {data['samples']:,} samples a cell, {data['extractor']['extractor']}: {', '.join(metrics)}"
+    return f"measured on {data['samples']:,} samples per cell, {data['extractor']['extractor']}: {', '.join(metrics)}"
 
 
 def _check(
@@ -160,13 +159,13 @@ def _identify(
     summary: str,
     covered: Coverage | None = None,
 ) -> Planned:
-    """Give the cell the description for its record, and with it its identity."""
+    """Create the description for the cell's record, and from it the cell's identity."""
     description = _description(cell, data, plugin, summary)
     return Planned(cell, cell_id(description), description, covered)
 
 
 def _description(cell: Cell, data: Mapping[str, Any], plugin: dict[str, str] | None, summary: str) -> dict[str, Any]:
-    """Return what the cell's record says of it: whatever can change its numbers must be in it (`record.cell_id`)."""
+    """Return the cell's description in its record: all that can change its numbers must be in it (`record.cell_id`)."""
     settings = cell.settings
     return {
         "model": _name(cell),
@@ -197,20 +196,20 @@ def _options(cell: Cell) -> dict[str, Any]:
 
 
 def _name(cell: Cell) -> str:
-    # Where a file lies does not matter: its source is hashed.
+    # The location of a file does not matter: its source is hashed.
     return Path(cell.model.name).stem if cell.model.is_file else cell.model.name.rpartition(":")[2]
 
 
 def _graph(cell: Cell) -> dict[str, bool]:
-    """Return what is said of CUDA graphs: nothing where none is asked for, so that older cells keep their identity."""
+    """Return the entry for CUDA graphs: nothing unless requested, so that older cells keep their identity."""
     return {"cuda_graph": True} if cell.settings.cuda_graph else {}
 
 
 def _ranks(cell: Cell) -> dict[str, int]:
-    """Return how many ranks train a model; nothing where it is one, so that other cells keep their identity."""
+    """Return the number of ranks that train a model; nothing for one, so that other cells keep their identity."""
     return {"ranks": cell.settings.ranks} if cell.settings.ranks != 1 and not cell.is_control else {}
 
 
 def _stop(cell: Cell) -> dict[str, list[str]]:
-    """Return at which targets training ends, which can change its numbers; nothing where it does not end there."""
+    """Return the targets that end training, since these can change its numbers; nothing if none does."""
     return {"stop_at_target": sorted(cell.settings.target)} if cell.settings.stop_at_target else {}

@@ -16,19 +16,19 @@ from genbench.execution.messages import ForgedError, Inbox, decode
 __all__ = ["Outcome", "Running", "death"]
 
 LOG_TAIL_BYTES = 8000
-LOG_LIMIT_BYTES = 4 * 2**20  # of a log on the disk; what is older is dropped
-DUMP_S = 0.5  # for a process that is to be killed to write down where it stands
+LOG_LIMIT_BYTES = 4 * 2**20  # of a log on disk; older output is dropped
+DUMP_S = 0.5  # for a process to write its stacks to the log before it is killed
 SILENCE_INTERVAL_S = 30.0  # between messages that nothing has been reported
 _SPEAK_FOR_THEMSELVES = ("InputError", "OptionError", "PluginError", "FeatureError", "SystemExit")
 
 
 @dataclass
 class Outcome:
-    """How a task ended: with a value, or with a failure that says at which stage and why."""
+    """How a task ended: with a value, or with the stage and reason of a failure."""
 
     value: dict[str, Any] | None = None
     stage: str = "start"
-    kind: str = "failure"  # "input" where the user's request is at fault
+    kind: str = "failure"  # "input" if the user's request is at fault
     reason: str = ""
     traceback: str = ""
     log_tail: str = ""
@@ -41,7 +41,7 @@ class Outcome:
 
 @dataclass
 class Running:
-    """One task under way; `outcome` is complete once `ended`."""
+    """One task in progress; `outcome` is complete once `ended`."""
 
     number: int
     events: int
@@ -54,18 +54,18 @@ class Running:
     _status: int | None = None
     _inbox: Inbox = field(default_factory=Inbox)
     _open: bool = True
-    _words: bytes = b""  # what a worker had to say that could not write to its pipe
-    _stopped: str = ""  # why it is being ended from here
+    _words: bytes = b""  # the message of a worker that could not write to its pipe
+    _stopped: str = ""  # why this process is ending it
     _kill_at: float | None = None
-    _asked: bool = False  # to end by itself
+    _asked: bool = False  # to end on its own
     _told: float = 0.0
 
     def answer(self, message: dict[str, Any], now: float) -> None:
-        """Take what the server says: that the worker has started, or how it ended."""
+        """Take a message from the server: that the worker has started, or how it ended."""
         if "pid" in message:
             self._pid = message["pid"]
             self.watch.follow(message["pid"], now)
-            if self._stopped:  # by what it wrote before this came
+            if self._stopped:  # because of what it wrote before this message arrived
                 self.kill()
             elif self._asked:
                 self.ask_to_end()
@@ -73,7 +73,7 @@ class Running:
         self._words = message.get("words", "").encode()
 
     def read_events(self, now: float) -> bool:
-        """Read what the worker wrote; False when it has closed its end."""
+        """Read the worker's output; False once it has closed its end."""
         data = os.read(self.events, 65536)
         if not self._stopped:
             self.watch.heard(now)
@@ -82,7 +82,7 @@ class Running:
                 for event in self._inbox.take(data, now):
                     self._take(event)
             except ForgedError as fault:
-                # A stranger's code has the descriptor too. Nothing that comes after can be believed.
+                # Third-party code also has the descriptor. Nothing after this can be trusted.
                 self._stop(str(fault))
         if not data:
             self.close()
@@ -107,7 +107,7 @@ class Running:
                 self.on_event(event)
 
     def look(self, now: float) -> None:
-        """Enforce the limits, and say so where nothing has been reported for long."""
+        """Enforce the limits, and report long silences."""
         if self._kill_at is not None:
             if now > self._kill_at:
                 self.kill()
@@ -116,7 +116,7 @@ class Running:
         if reason is not None:
             self._stopped = reason
             self._kill_at = now + DUMP_S
-            self._signal_worker(signal.SIGUSR1)  # it writes each thread's stack to its log
+            self._signal_worker(signal.SIGUSR1)  # the worker writes each thread's stack to its log
             return
         silence = self.watch.silence(now)
         if silence - self._told > SILENCE_INTERVAL_S:
@@ -125,14 +125,14 @@ class Running:
         self._shorten_log()
 
     def is_over(self) -> bool:
-        """Whether the worker has ended and all that it had to say has been read."""
+        """Whether the worker has ended and all its messages have been read."""
         if self._status is None:
             return False
-        # A grandchild may hold the pipe open: then what is in it now is all that the worker wrote.
+        # A grandchild may hold the pipe open: then its current content is all that the worker wrote.
         return not self._open or not _readable(self.events)
 
     def conclude(self) -> None:
-        """Complete the outcome, and let go of pipe and log."""
+        """Complete the outcome, and close the pipe and the log."""
         outcome = self.outcome
         if not self._stopped and not outcome.ok and not outcome.reason and self._words:
             with contextlib.suppress(ForgedError):
@@ -155,11 +155,11 @@ class Running:
 
     @property
     def is_open(self) -> bool:
-        """Whether events may still come."""
+        """Whether events may still arrive."""
         return self._open
 
     def ask_to_end(self) -> None:
-        """Ask the worker to end (SIGTERM), as soon as there is one."""
+        """Ask the worker to end (SIGTERM), as soon as it has started."""
         self._asked = True
         self._signal_worker(signal.SIGTERM)
 
@@ -176,12 +176,12 @@ class Running:
                 os.kill(self._pid, number)
 
     def _shorten_log(self) -> None:
-        """Keep the end of a log that a plugin fills, so that it cannot fill the disk."""
+        """Truncate a long log to its end, so that a plugin cannot fill the disk."""
         descriptor = self.log.fileno()
         size = os.fstat(descriptor).st_size
         if size > LOG_LIMIT_BYTES:
             tail = os.pread(descriptor, LOG_TAIL_BYTES, size - LOG_TAIL_BYTES)
-            os.ftruncate(descriptor, 0)  # both sides append, so the worker goes on after what is written here
+            os.ftruncate(descriptor, 0)  # both sides append, so the worker continues after what is written here
             os.write(descriptor, f"[{size - len(tail)} bytes dropped]\n".encode() + tail)
 
 
@@ -192,7 +192,7 @@ def _readable(descriptor: int) -> bool:
 
 
 def death(status: int | None) -> str:
-    """Return how a process ended that said nothing of it, in words: `status` is its exit code, or minus a signal."""
+    """Return how a silent process ended, in words: `status` is its exit code, or minus a signal number."""
     if status is None or status >= 0:
         return f"ended with exit code {status} and said nothing"
     try:

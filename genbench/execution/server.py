@@ -1,8 +1,8 @@
 """The fork server: imports torch once, then forks a worker for each task. `python -m genbench.execution.server FD`.
 
-The parent sends a four-byte length with file descriptors (the worker's event pipe, its log, and locks that it is to
-hold), then a JSON request. The server answers a line of JSON when a worker has started and when it has ended, with
-what the worker could not write to its pipe. When the parent is gone, it ends every worker, and itself.
+The parent sends a four-byte length with file descriptors (the worker's event pipe, its log, and locks for it to hold),
+then a JSON request. The server answers with a line of JSON when a worker has started and when it has ended; the latter
+includes any message that the worker could not write to its pipe. If the parent is gone, it ends every worker and exits.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ import psutil
 from genbench.execution.worker import PR_SET_PDEATHSIG, LastWords, prctl, work
 
 PRELOAD = ("torch", "genbench.cell.preflight")
-# What the first optimizer of a process imports, which takes seconds: here once, and not in each worker that builds.
+# Imported by the first optimizer of a process, which takes seconds: once here instead of in each worker.
 PRELOAD_FOR_MODELS = ("torch._dynamo",)
-# What cells need beside it, imported before the first of them: a request that is refused never waits for it.
+# Further imports for cells, done before the first one: a request that is refused never waits for them.
 PRELOAD_FOR_CELLS = ("genbench.cell", "genbench.metrics.torchmetrics_import")
 PRELOAD_FOR = {"check_model": PRELOAD_FOR_MODELS, "run_cell": PRELOAD_FOR_CELLS}
 PR_SET_CHILD_SUBREAPER = 36
 
 
-Workers = dict[int, tuple[int, LastWords]]  # process id -> request number, and what it leaves to say
+Workers = dict[int, tuple[int, LastWords]]  # process id -> request number and last words
 
 
 def serve(control: socket.socket) -> None:
@@ -64,7 +64,7 @@ def _accept(control: socket.socket, workers: Workers, own: tuple[int, int]) -> b
     try:
         header, descriptors, _, _ = socket.recv_fds(control, 4, 8)
         text = _receive(control, struct.unpack("!I", header)[0]) if len(header) == 4 else b""
-    except (EOFError, ConnectionError):  # it was killed while it spoke, or before it heard an answer
+    except (EOFError, ConnectionError):  # it was killed while sending, or before it received an answer
         return False
     if not text:
         return False
@@ -74,14 +74,14 @@ def _accept(control: socket.socket, workers: Workers, own: tuple[int, int]) -> b
     words = LastWords()
     try:
         pid = _fork()
-    except OSError as error:  # too many processes, or too little memory: the others go on
+    except OSError as error:  # too many processes, or too little memory: the others continue
         pid = None
         words.say({"kind": "failure", "type": "OSError", "reason": f"no process could be started: {error.strerror}"})
     if pid == 0:
         for descriptor in own:
             os.close(descriptor)
         control.close()
-        events, log, *_ = descriptors  # the others only have to stay open as long as the worker lives
+        events, log, *_ = descriptors  # the rest only have to stay open as long as the worker lives
         work(request, events, log, words)
     for descriptor in descriptors:
         os.close(descriptor)
@@ -94,10 +94,10 @@ def _accept(control: socket.socket, workers: Workers, own: tuple[int, int]) -> b
 
 
 def _fork() -> int:
-    """Fork a process group of its own, which does not hear of other workers."""
+    """Fork a worker in its own process group, without this process's signal handlers."""
     with warnings.catch_warnings():
-        # Python 3.12 and newer warn of any thread, and libraries start idle ones while they are imported. A worker uses
-        # none of them: it makes its own.
+        # Python 3.12 and later warn about any thread, and libraries start idle ones during import. A worker uses none
+        # of them: it creates its own.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -106,7 +106,7 @@ def _fork() -> int:
         for number in (signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, signal.SIG_DFL)
     else:
-        # The worker does so too: whichever of the two comes first, the group exists before the parent may end it.
+        # The worker also does this: whichever comes first, the group exists before the parent may end it.
         with contextlib.suppress(PermissionError, ProcessLookupError):
             os.setpgid(pid, pid)
     return pid
@@ -132,7 +132,7 @@ def _reap(control: socket.socket, workers: Workers) -> None:
             return
         if pid in workers:
             number, words = workers.pop(pid)
-            # Whatever the worker left running ends with it.
+            # Processes that the worker left running end with it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             _end_orphans(workers)
@@ -146,21 +146,21 @@ def _answer(control: socket.socket, message: dict[str, Any]) -> None:
 
 
 def _end_orphans(workers: Workers) -> None:
-    """End what a worker started in a session of its own, and so outside its process group."""
-    if not workers:  # else it may belong to one that still runs
+    """End processes that a worker started in a separate session, and hence outside its process group."""
+    if not workers:  # otherwise it may belong to a worker that is still running
         for orphan in psutil.Process().children():
             with contextlib.suppress(psutil.NoSuchProcess):
                 orphan.kill()
 
 
 if __name__ == "__main__":
-    # The parent decides what an interrupt means, and what an end that a scheduler sends to every process of a job.
+    # The parent handles interrupts, and the SIGTERM that a scheduler sends to every process of a job.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # The closed socket says that the parent has ended, but not while something is imported; the kernel says it at once.
+    # A closed socket shows that the parent has ended, but not during an import; the kernel reports it at once.
     signal.signal(signal.SIGUSR2, lambda *_: sys.exit(1))
     prctl(PR_SET_PDEATHSIG, signal.SIGUSR2)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)  # what outlives a worker becomes a child of this process, which ends it
+    prctl(PR_SET_CHILD_SUBREAPER, 1)  # processes that outlive a worker become children of this one, which ends them
     for name in PRELOAD:
         importlib.import_module(name)
     with socket.socket(fileno=int(sys.argv[1])) as connection:

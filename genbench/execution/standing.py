@@ -1,4 +1,4 @@
-"""How far a benchmark has come, for whoever interrupts it."""
+"""The progress of a benchmark, shown when it is interrupted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["standing"]
 
 
 def standing(directory: Path, cell_ids: Sequence[str]) -> str:
-    """Return how many of the cells are done, and how to see them, as a part of a line."""
+    """Return how many of the cells are done and how to view them, as part of a line."""
     done = sum(record_path(directory, cell_id).exists() for cell_id in cell_ids)
     shows = f" (`genbench report {directory}` shows them)" if done else ""
     return f"{done} of {len(cell_ids)} cells are done{shows}"

@@ -1,4 +1,4 @@
-"""What a worker process can be asked to do, by name: the door between the torch-free parent and the rest."""
+"""The tasks of a worker process, by name: the interface between the torch-free parent and the rest."""
 
 from __future__ import annotations
 

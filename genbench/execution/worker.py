@@ -1,4 +1,4 @@
-"""A worker: runs one task in a process of its own, tells how far it is and how it ended, whatever a model does."""
+"""A worker: runs one task in its own process, and reports its progress and outcome whatever a model does."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _STANDARD = ("standard input", "standard output", "standard error")
 
 
 class LastWords:
-    """A page shared with the server, made before the worker: no descriptor, so a model that closes all leaves it."""
+    """A memory page shared with the server; it has no descriptor, so a model that closes all of them leaves it."""
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, LINE_BYTES + 4)
 
     def say(self, error: dict[str, Any]) -> None:
-        """Leave an `error` event, of which `traceback` may lack."""
+        """Leave an `error` event; `traceback` is optional."""
         line = encode({"event": "error", "traceback": "", **error})
         self._page[: 4 + len(line)] = struct.pack("!I", len(line)) + line
 
     def heard(self) -> str:
-        """Return the line that was left, empty where none was, and let go of the page."""
+        """Return the line that was left, or an empty one, and release the page."""
         (length,) = struct.unpack("!I", self._page[:4])
         line = self._page[4 : 4 + min(length, LINE_BYTES)]
         self._page.close()
@@ -43,14 +43,14 @@ class LastWords:
 
 
 class Descriptors:
-    """The descriptors that a worker begins with; a file opened in the place of a closed one would take its output."""
+    """The initial descriptors of a worker; a file opened in the place of a closed one would receive its output."""
 
     def __init__(self, events: int) -> None:
         self._names = {events: "genbench's own pipe", **dict(enumerate(_STANDARD))}
         self._were = {number: _identity(number) for number in self._names}
 
     def check(self) -> None:
-        """Raise `PluginError` where one was closed or is another file now."""
+        """Raise `PluginError` if one was closed or now refers to a different file."""
         for number, name in self._names.items():
             if _identity(number) != self._were[number]:
                 raise PluginError(
@@ -72,18 +72,18 @@ def work(request: dict[str, Any], events: int, log: int, words: LastWords) -> No
     try:
         with contextlib.suppress(PermissionError):
             os.setpgid(0, 0)
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # even if the server is killed itself
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # even if the server itself is killed
         with open(os.devnull, "rb") as null:
             os.dup2(null.fileno(), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        # A crash within C writes each thread's stack to the log; and so does the parent's request before it kills.
+        # A crash in C code writes each thread's stack to the log, and so does the parent's signal before it kills.
         faulthandler.enable(file=2)
         faulthandler.register(signal.SIGUSR1, file=2)
         emit = _emitter(os.fdopen(events, "wb"), Descriptors(events))
         emit({"event": "result", "value": TASKS[request["task"]](request["payload"], emit)})
         code = 0
-    except BaseException as error:  # a stranger's code runs here: whatever it raises becomes a reported failure
+    except BaseException as error:  # third-party code runs here: whatever it raises becomes a reported failure
         _end_if_forked(own)
         with contextlib.suppress(BaseException):
             words.say(failure(error))
@@ -106,13 +106,13 @@ def _emitter(pipe: BinaryIO, descriptors: Descriptors) -> Callable[[dict[str, An
 
 
 def _end_if_forked(own: int) -> None:
-    """End a child that a plugin has forked and that goes on here: a cell has one process that speaks."""
+    """End a child forked by a plugin that continues here: only one process of a cell sends events."""
     if os.getpid() != own:
         os._exit(1)
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """Return what is reported of an exception, whatever its message, code or traceback do when they are asked for."""
+    """Return the report of an exception, whatever its message, exit code or traceback do when they are read."""
     name = name_of(error)
     reason = message_of(error) or name
     if issubclass(type(error), SystemExit):

@@ -1,4 +1,4 @@
-"""Observers: plugins that are told how a benchmark goes on, each in a thread of its own, and change nothing."""
+"""Observers: plugins that receive the progress of a benchmark, each in its own thread, and change nothing."""
 
 from __future__ import annotations
 

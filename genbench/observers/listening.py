@@ -1,4 +1,4 @@
-"""The listener of a benchmark that is observed: passes everything on, and queues for the observers what is theirs."""
+"""The listener of an observed benchmark: passes everything on, and queues events for the observers."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from genbench.records.record import Record
 
 __all__ = ["observing"]
 
-PATIENCE_S = 30.0  # at the end, for an observer that does not move; a library may take long to begin
+PATIENCE_S = 30.0  # at the end, for an observer that makes no progress; a library may be slow to start
 MOST_S = 120.0  # at the end, for one that does
-HURRIED_S = 3.0  # at the end of a run that was broken off
+HURRIED_S = 3.0  # at the end of an interrupted run
 
 
 @contextlib.contextmanager
 def observing(
     benchmark: Benchmark, directory: Path, listener: Listener, command: str, allowed: Sequence[str] | None = None
 ) -> Iterator[Listener]:
-    """Give the listener that tells the benchmark's observers too; `listener` itself where there are none.
+    """Yield a listener that also informs the benchmark's observers; `listener` itself if there are none.
 
-    When the block ends they are waited for: some seconds for one that does not move, two minutes at most.
+    The end of the block waits for them: 30 seconds for one that makes no progress, two minutes at most.
 
     Args:
-        benchmark: says who observes.
-        directory: of the benchmark.
-        listener: is told everything, and what an observer does wrong as a notice.
-        command: what runs the benchmark again.
+        benchmark: the benchmark, which names its observers.
+        directory: the benchmark's folder.
+        listener: receives everything, and the faults of observers as notices.
+        command: the command that runs the benchmark again.
         allowed: the only distributions that observers may come from; None for all.
 
     Raises:
-        InputError: there is no such observer, or it cannot be had.
+        InputError: there is no such observer, or it cannot be created.
     """
     if not benchmark.observe:
         yield listener
@@ -54,7 +54,7 @@ def observing(
 
 
 class _Observed:
-    """A listener that passes on what it is told, and tells the observers."""
+    """A listener that passes on what it receives, and informs the observers."""
 
     def __init__(
         self, listener: Listener, tellers: Sequence[Teller], benchmark: Benchmark, directory: Path, command: str
@@ -86,7 +86,7 @@ class _Observed:
 
     def ended(self, number: int, total: int, planned: Planned, record: Record, kept: bool) -> None:
         self._listener.ended(number, total, planned, record, kept)
-        if not (kept and record.failed):  # whoever ran it has told that
+        if not (kept and record.failed):  # the process that ran it has reported that
             for each, cell in self._told_of(planned):
                 each.end_cell(cell, record)
         self._warn()
@@ -95,25 +95,25 @@ class _Observed:
         self._listener.waiting(count)
 
     def finish(self, patience_s: float, most_s: float) -> None:
-        """Wait for the observers, and say what has gone wrong."""
-        with contextlib.suppress(KeyboardInterrupt):  # who is in a hurry waits no longer
+        """Wait for the observers, and report their faults."""
+        with contextlib.suppress(KeyboardInterrupt):  # a user in a hurry waits no longer
             for each in self._tellers:
                 each.finish(patience_s, most_s)
         self._warn()
-        with contextlib.suppress(OSError):  # another run observes too
+        with contextlib.suppress(OSError):  # another run also observes
             (self._directory / LOCKS).rmdir()
 
     def _told_of(self, planned: Planned) -> list[tuple[Teller, ObservedCell]]:
-        """Return who is told of a cell, and the cell as they see it.
+        """Return the observers of a cell, and the cell as they see it.
 
-        With the first cell they begin: by then what cells run in has been started, and nothing that they do reaches it.
+        Observers begin with the first cell: by then the fork server has started, and nothing that they do affects it.
         """
         if self._benchmark is None:
             try:
                 self._benchmark = benchmark_seen(self._asked, self._directory, self._command)
             except OSError as error:
                 for each in self._tellers:
-                    self._notice(each, f"is told nothing, as {self._directory} cannot be marked: {error.strerror}")
+                    self._notice(each, f"receives nothing: {self._directory} is not writable: {error.strerror}")
                 self._tellers = ()
                 return []
             for each in self._tellers:

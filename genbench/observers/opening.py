@@ -1,4 +1,4 @@
-"""Finds, imports and builds the observers that a benchmark asks for, before anything is trained."""
+"""Finds, imports and builds the observers that a benchmark requests, before anything is trained."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build_observer(spec: ObserverSpec, allowed: Sequence[str] | None = None) -> 
         allowed: the only distributions that it may come from; None for all.
 
     Raises:
-        InputError: there is none such, it cannot be imported, or it refuses its options.
+        InputError: there is no such observer, it cannot be imported, or it refuses its options.
     """
     found = find_file(spec.name, OBSERVER, allowed) if spec.is_file else find_brought(OBSERVER, spec.name, allowed)
     before = dict(os.environ)
@@ -43,10 +43,10 @@ def build_observer(spec: ObserverSpec, allowed: Sequence[str] | None = None) -> 
 
 
 def made(plugin: Plugin, given: Mapping[str, Any]) -> Observer:
-    """Return the observer that a plugin makes of the options given.
+    """Return the observer that a plugin builds from the given options.
 
     Raises:
-        InputError: it refuses them, or cannot be made of any.
+        InputError: it refuses them, or cannot be built.
     """
     try:
         built = options.call(plugin, given)
@@ -54,7 +54,7 @@ def made(plugin: Plugin, given: Mapping[str, Any]) -> Observer:
         raise
     except GenbenchError as error:
         raise InputError(str(error)) from error
-    except Exception as error:  # a stranger's code
+    except Exception as error:  # third-party code
         raise InputError(f"{plugin}: build_observer raised {wording(error)}") from error
     if not isinstance(built, Observer):
         raise InputError(f"{plugin}: build_observer returned {type(built).__name__}, expected a genbench.Observer")
@@ -62,5 +62,5 @@ def made(plugin: Plugin, given: Mapping[str, Any]) -> Observer:
 
 
 def opened(specs: Sequence[ObserverSpec], allowed: Sequence[str] | None) -> list[Teller]:
-    """Return what tells each observer."""
+    """Return a `Teller` for each observer."""
     return [Teller(str(spec), build_observer(spec, allowed), identity({"observer": str(spec)}, 8)) for spec in specs]

@@ -1,4 +1,4 @@
-"""What observers are told, made of what a benchmark plans and records. All of it is theirs: nothing else reads it."""
+"""Builds the objects that observers receive from a benchmark's plan and records; nothing else uses them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from genbench.records.record import Record
 
 __all__ = ["benchmark_seen", "cell_seen", "curve_seen", "end_seen", "points_seen"]
 
-MARK = ".observed.json"  # in the benchmark's folder: what trackers know it by
+MARK = ".observed.json"  # in the benchmark's folder: its id in trackers
 ID_LENGTH = 12
 
 
 def benchmark_seen(benchmark: Benchmark, directory: Path, command: str) -> ObservedBenchmark:
-    """Return a benchmark as observers see it; its id is written into its folder where there is none.
+    """Return a benchmark as observers see it; its id is written into its folder if there is none.
 
     Raises:
         OSError: it cannot be.
@@ -48,16 +48,16 @@ def _id_of(folder: Path) -> str:
             known = None
         if isinstance(known, str) and len(known) == ID_LENGTH and known.isalnum():
             return known
-        # Of two runs that both write it one is the last, and both read that.
+        # If two runs write it, both read what the last one wrote.
         atomic.write_text(path, json.dumps({"benchmark": uuid.uuid4().hex[:ID_LENGTH]}) + "\n")
     raise OSError(f"{path} does not hold what was written to it")
 
 
 def cell_seen(benchmark: ObservedBenchmark, cell_id: str, description: Mapping[str, Any]) -> ObservedCell:
-    """Return a cell as observers see it, from what its record says of it."""
+    """Return a cell as observers see it, from its description in the record."""
     label, dataset, seed = description["label"], description["dataset"]["name"], description["seed"]
     replaced = {path.parent for path in benchmark.directory.glob(f"replaced/*/{cell_id}.*")}
-    again = f"-{len(replaced) + 1}" if replaced else ""  # run afresh: another curve, and another run
+    again = f"-{len(replaced) + 1}" if replaced else ""  # run again with --fresh: a new curve and a new run
     return ObservedCell(
         key=f"{benchmark.id}-{cell_id}{again}",
         name=f"{slug(f'{label}-{dataset}-seed{seed}')}-{cell_id[:6]}{again}",
@@ -115,7 +115,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str | int | float | bool | None]]:
-    """Give nested plain values by dotted names, a list as text."""
+    """Yield nested plain values by dotted names, lists as text."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")

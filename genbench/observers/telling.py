@@ -1,4 +1,4 @@
-"""One observer, its queue and its thread: whatever it does, it costs a warning and nothing else."""
+"""One observer, its queue and its thread: whatever it does costs a warning and nothing else."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from genbench.records.record import Record
 
 __all__ = ["Teller"]
 
-MOST_WAITING = 1000  # messages with points; beginnings and ends of cells are always taken, a few a cell
-LOCKS = "observing"  # folder of the locks on what an observer is being told of a cell
-REMEDY = "the records are as they are without it, and the same command tells it what it lacks"
+MOST_WAITING = 1000  # messages with points; starts and ends of cells, a few per cell, are always accepted
+LOCKS = "observing"  # folder of the locks that let one process at a time report a cell to an observer
+REMEDY = "the records are unaffected, and repeating the command sends it what it missed"
 
 
 @dataclass
 class _Open:
-    """A cell that an observer is being told of."""
+    """A cell that is being reported to an observer."""
 
     cell: ObservedCell
     lock: CellLock
-    step: int  # of the last point that it has
+    step: int  # of the last point that the observer has
     ended: bool
 
 
 class Teller:
-    """Tells one observer, in order and in a thread of its own, what it does not have yet.
+    """Sends one observer, in order and in a separate thread, whatever it does not have yet.
 
     Args:
-        name: as the user gave it.
-        observer: the plugin's.
-        identity: of the observer and its options, safe in a file's name: one at a time tells it of a cell.
+        name: as given by the user.
+        observer: the plugin's observer.
+        identity: of the observer and its options, safe in a file name; only one process at a time reports a cell to it.
         clock: seconds, monotonic.
     """
 
@@ -53,7 +53,7 @@ class Teller:
         self._waiting: deque[tuple[str, Callable[[], object]]] = deque()
         self._changed = threading.Condition()
         self._with_points = 0
-        self._late = False  # points were left out
+        self._late = False  # points have been skipped
         self._ending = self._stopped = False
         self._moved_at = 0.0
         self._benchmark: ObservedBenchmark
@@ -61,24 +61,24 @@ class Teller:
         self._warnings: deque[str] = deque()
         self._thread = threading.Thread(target=self._tell_all, name=f"observer {name}", daemon=True)
 
-    # What the benchmark's thread calls: none of it waits for the observer, but `finish`.
+    # Called from the benchmark's thread: nothing but `finish` waits for the observer.
 
     def begin(self, benchmark: ObservedBenchmark) -> None:
-        """Start to tell."""
+        """Start reporting."""
         self._benchmark = benchmark
         self._put("begin", lambda: self._observer.begin(benchmark))
         self._thread.start()
 
     def begin_cell(self, cell: ObservedCell) -> None:
-        """Say that a cell begins, or goes on."""
+        """Report that a cell begins or resumes."""
         self._put("begin_cell", lambda: self._begin_cell(cell))
 
     def points(self, cell: ObservedCell, rows: Sequence[Mapping[str, Any]], after: int) -> None:
-        """Say that a curve has further points, which follow the step `after`; -1 where they are the first."""
+        """Report further points of a curve, which follow the step `after`; -1 if they are the first."""
         with self._changed:
             full = self._with_points >= MOST_WAITING
             if full and not self._late and not self._stopped:
-                self._warnings.append("is slow: of some cells it is told the rest of the curve when they end")
+                self._warnings.append("is slow: for some cells it receives the rest of the curve when they end")
             self._late |= full
             if full:
                 return
@@ -86,11 +86,11 @@ class Teller:
         self._put("points", lambda: self._points(cell, rows, after))
 
     def end_cell(self, cell: ObservedCell, record: Record) -> None:
-        """Say that a cell has a record, of this run or of one before."""
+        """Report that a cell has a record, from this run or an earlier one."""
         self._put("end_cell", lambda: self._end_cell(cell, record))
 
     def warnings(self) -> list[str]:
-        """Return what has gone wrong since the last call, a line each."""
+        """Return the problems since the last call, one line each."""
         found = []
         with contextlib.suppress(IndexError):
             while True:
@@ -98,7 +98,7 @@ class Teller:
         return found
 
     def finish(self, patience_s: float, most_s: float) -> None:
-        """Wait until all has been told: as long as something moves every `patience_s` seconds, and `most_s` at most."""
+        """Wait until everything is sent, up to `most_s`, as long as a call returns every `patience_s` seconds."""
         if not self._thread.ident:
             return
         with self._changed:
@@ -111,9 +111,9 @@ class Teller:
             if now - self._moved_at > patience_s or now - begin > most_s:
                 break
         if self._thread.is_alive() and not self._stopped:
-            self._stop(f"does not come to an end; {REMEDY}")
+            self._stop(f"does not finish; {REMEDY}")
 
-    # What runs in the observer's thread.
+    # Called from the observer's thread.
 
     def _put(self, what: str, act: Callable[[], object]) -> None:
         with self._changed:
@@ -141,8 +141,8 @@ class Teller:
             if not self._stopped:
                 what = "end"
                 self._observer.end()
-        except BaseException as error:  # a stranger's code runs here, and must end nothing but itself
-            self._stop(f"{what} raised {visible(wording(error))}; it is told nothing more in this run: {REMEDY}")
+        except BaseException as error:  # third-party code runs here, and must not end anything but itself
+            self._stop(f"{what} raised {visible(wording(error))}; it receives nothing more in this run: {REMEDY}")
         finally:
             for each in self._open.values():
                 with contextlib.suppress(OSError):
@@ -161,7 +161,7 @@ class Teller:
                 self._changed.notify()
 
     def _begin_cell(self, cell: ObservedCell) -> _Open | None:
-        """Open a cell; None where another process tells this observer of it."""
+        """Open a cell; None if another process reports it to this observer."""
         if cell.key not in self._open:
             lock = CellLock(self._benchmark.directory, f"{cell.key}-{self._identity}", LOCKS)
             if not lock.acquire():
@@ -179,7 +179,7 @@ class Teller:
 
     def _points(self, cell: ObservedCell, rows: Sequence[Mapping[str, Any]], after: int) -> None:
         each = self._open.get(cell.key)
-        if each is None or each.ended or after > each.step:  # some before were missed: all come with the record
+        if each is None or each.ended or after > each.step:  # earlier points were missed: all are sent with the record
             return
         new = points_seen(rows, each.step)
         if new:

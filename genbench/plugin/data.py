@@ -1,4 +1,4 @@
-"""`Data` and `Training`: what a model may know of the dataset that it is built for, and of the run."""
+"""`Data` and `Training`: what a model may know about its dataset and its run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Data", "Training"]
 
 @dataclass(frozen=True)
 class Data:
-    """What a model may know of a dataset.
+    """What a model may know about a dataset.
 
     Args:
-        kind: what its items are: `image`, `text` or `audio`.
-        shape: of one item: (C, H, W) of an image, (L,) of a text, (C, T) of a clip.
-        count: how many items the training split has.
-        classes: how many labels there are; None for a dataset without any.
-        levels: how many values an entry of an item can take: 256, the size of the vocabulary, 65,536.
-        symbols: what each token of a text stands for, in the order of the tokens.
+        kind: the kind of its items: `image`, `text` or `audio`.
+        shape: of one item: (C, H, W) for an image, (L,) for a text, (C, T) for a clip.
+        count: the number of items in the training split.
+        classes: the number of different labels; None for a dataset without labels.
+        levels: the number of values that an entry of an item can take: 256, the size of the vocabulary, 65,536.
+        symbols: the meaning of each token of a text, in the order of the tokens.
         sample_rate: of audio, in Hz.
 
     Example:
@@ -56,11 +56,11 @@ class Data:
 
 @dataclass(frozen=True)
 class Training:
-    """What a model may know of the run that it is built for.
+    """What a model may know about the run that it is built for.
 
     Args:
-        steps: how many training steps there will be; None where the budget is a time or FLOPs, so that nobody knows.
-        batch_size: items a step; of all ranks together where several share the cell (`--ranks`).
+        steps: the number of training steps; None if it is unknown, because the budget is a time or FLOPs.
+        batch_size: items per step, for all ranks together if several share the cell (`--ranks`).
 
     Example:
         >>> training = Training(steps=3000, batch_size=64)

@@ -1,6 +1,6 @@
-"""The families of plugins: what each brings, the entry-point group that it is found by, and the hook that makes it.
+"""The families of plugins: what each provides, the entry-point group that it is found by, and the hook that builds it.
 
-Imports nothing of the plugins, and neither torch nor pluggy: lists are made from distributions' metadata alone.
+Imports no plugin, and neither torch nor pluggy: lists are compiled only from distributions' metadata.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ __all__ = ["DATASET", "EXTRACTOR", "FAMILIES", "METRIC", "MODEL", "OBSERVER", "F
 
 @dataclass(frozen=True)
 class Family:
-    """What one kind of plugin is called and how it is found.
+    """The name of one kind of plugin, and how it is found.
 
     Args:
-        name: what it brings, in the singular, as in `--family dataset` and in errors.
+        name: what it provides, in the singular, as in `--family dataset` and in errors.
         group: the entry-point group of its plugins.
-        hook: the hook of `genbench.plugin.hookspecs` that makes what it brings. Models have further ones.
+        hook: the hook in `genbench.plugin.hookspecs` that builds what it provides. Models have further hooks.
     """
 
     name: str

@@ -21,7 +21,7 @@ __all__ = ["Found", "Provenance", "docstring_line", "find", "find_brought", "fin
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a plugin's code came from; it stands in every record of its cells."""
+    """Where a plugin's code came from, as stored in every record of its cells."""
 
     distribution: str
     version: str
@@ -33,13 +33,13 @@ class Provenance:
 
     @property
     def code(self) -> dict[str, str]:
-        """What identifies the code; where it was installed from changes no number."""
+        """The fields that identify the code: the place it was installed from does not affect any number."""
         return {name: value for name, value in asdict(self).items() if name != "origin"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """A plugin that has been found and not imported: its entry point, or its file."""
+    """A plugin that has been found but not imported: its entry point, or its file."""
 
     name: str
     distribution: str
@@ -72,28 +72,28 @@ class Found:
         return docstring_line(path) if path else ""
 
     def coverage(self, options: Mapping[str, object] = MappingProxyType({})) -> Coverage | None:
-        """Find every file that the plugin's code comes from, without importing it; None where the module is gone.
+        """Find every file that the plugin's code comes from, without importing it; None if the module is gone.
 
         Args:
-            options: that it is given: the files that they name count too.
+            options: the options that it is given; the files that they name also count.
 
         Raises:
             InputError: a file cannot be read.
         """
         root = self.root()
         if root is None:
-            return None  # its cell says so when it is loaded
+            return None  # its cell reports this when it is loaded
         modules = () if self.file else local_modules(self.distribution)
         try:
             return coverage(root, modules, [value for value in options.values() if isinstance(value, str)])
         except OSError as error:
-            raise InputError(f"{self}: {error.filename} belongs to it and cannot be read: {error.strerror}") from error
+            raise InputError(f"{self}: {error.filename}, part of it, cannot be read: {error.strerror}") from error
 
     def provenance(self, covered: Coverage | None = None) -> Provenance:
-        """Hash the source: the files that it is `covered` by, found where they are not given.
+        """Hash the source: the files in `covered`, which are searched for if not given.
 
-        The versions of the libraries that its distribution requires beside genbench's own count as source too, since
-        for an adapter the model is in them.
+        The versions of the libraries that its distribution requires and genbench does not also count as source: the
+        model of an adapter is in them.
         """
         covered = covered or self.coverage()
         versions = [] if self.file else wrapped_versions(self.distribution)
@@ -101,7 +101,7 @@ class Found:
         return Provenance(self.distribution, self.version, self.origin(), digest)
 
     def origin(self) -> str:
-        """Say how it came here: a file's name, `editable`, an address, or `index`; never a path, which is private."""
+        """Return its origin: a file's name, `editable`, an address, or `index`; never a path, which is private."""
         if self.file is not None:
             return self.file.name
         try:
@@ -133,11 +133,11 @@ class Found:
 
 
 def installed(allowed: Sequence[str] | None = None, family: Family = MODEL) -> dict[str, list[Found]]:
-    """Return the installed plugins of a family by name, each with every distribution that offers it, importing none.
+    """Return the installed plugins of a family by name, with all distributions that provide each, importing none.
 
     Args:
         allowed: the only distributions that count; None for all.
-        family: what they bring.
+        family: the family of the plugins.
     """
     plugins: dict[str, list[Found]] = {}
     names = None if allowed is None else {canonical(name) for name in allowed}
@@ -154,7 +154,7 @@ def installed(allowed: Sequence[str] | None = None, family: Family = MODEL) -> d
 
 
 def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
-    """Find the one model that `spec` names among the `allowed` distributions (`file` for model files; None for all).
+    """Find the model that `spec` names among the `allowed` distributions (`file` for model files; None for all).
 
     Raises:
         InputError: there is none, or more than one, or it is from a distribution that is not allowed.
@@ -165,10 +165,10 @@ def find(spec: ModelSpec, allowed: Sequence[str] | None = None) -> Found:
     models = installed()
     if name not in models:
         hint = nearest(name, [*models, *CONTROLS])
-        raise InputError(f"unknown model {name!r}{sentence(hint, '`genbench models` lists what is installed')}")
+        raise InputError(f"unknown model {name!r}{sentence(hint, '`genbench models` lists the installed ones')}")
     offers = [found for found in models[name] if distribution in ("", found.distribution)]
     if not offers:
-        raise InputError(f"model {name!r} is not offered by {distribution!r}; it is by {_join(models[name])}")
+        raise InputError(f"model {name!r} is not offered by {distribution!r}, only by {_join(models[name])}")
     offers = _allowed(offers, allowed)
     if len(offers) > 1:
         choices = " or ".join(f"{found.distribution}:{name}" for found in offers)
@@ -182,11 +182,11 @@ def find_brought(
     """Find the one plugin of a family other than models by the name of its entry point.
 
     Args:
-        family: what it brings.
-        name: of its entry point.
+        family: the family of the plugin.
+        name: the name of its entry point.
         allowed: the only distributions that it may come from; None for all.
-        known: names that genbench has itself, for the hint where there is no such plugin.
-        lister: the command that lists them, for the same.
+        known: names built into genbench, for the hint if no such plugin exists.
+        lister: the command that lists them, for the same hint.
 
     Raises:
         InputError: there is none, or more than one, or it is from a distribution that is not allowed.
@@ -194,7 +194,7 @@ def find_brought(
     plugins = installed(family=family)
     if name not in plugins:
         hint = nearest(name, [*plugins, *known])
-        text = sentence(hint, f"`{lister}` lists what there is") if lister else hint
+        text = sentence(hint, f"`{lister}` lists the available ones") if lister else hint
         raise InputError(f"unknown {family.name} {quoted(name)}{text}")
     offers = _allowed(plugins[name], allowed)
     if len(offers) > 1:
@@ -218,14 +218,14 @@ def find_file(name: str, family: Family, allowed: Sequence[str] | None = None) -
 
 
 def _allowed(offers: list[Found], allowed: Sequence[str] | None) -> list[Found]:
-    """Return those that are of an allowed distribution; raise `InputError` where none is."""
+    """Return those from an allowed distribution; raise `InputError` if none is."""
     if allowed is None:
         return offers
     names = {canonical(name) for name in allowed}
     kept = [found for found in offers if canonical(found.distribution) in names]
     if not kept:
         what, listed = f"{offers[0].family.name} {offers[0].name!r}", ", ".join(allowed) or "none"
-        raise InputError(f"{what} is of {_join(offers)}, which --plugins-from does not list (it lists {listed})")
+        raise InputError(f"{what} is from {_join(offers)}, which --plugins-from does not list (it lists {listed})")
     return kept
 
 
@@ -240,7 +240,7 @@ def identity_line(provenance: Mapping[str, str]) -> str:
 
 
 def docstring_line(path: Path) -> str:
-    """Return the first line of a Python file's docstring, without running the file; empty where there is none."""
+    """Return the first line of a Python file's docstring, without running the file; empty if it has none."""
     import ast
 
     try:

@@ -1,4 +1,4 @@
-"""Runs a plugin's code where others' work goes on after it: what it raises or changes is told in one line."""
+"""Runs a plugin's code in a process that continues afterwards, and reports what it raises or changes in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["guarded", "load_guarded"]
 
 
 def load_guarded(found: Found) -> Plugin:
-    """Import a plugin as `loading.load` does; what its libraries draw meanwhile is put back.
+    """Import a plugin like `loading.load`, and restore the random state that its libraries change during import.
 
     Raises:
         PluginError: its import fails, or it does not implement its hook.
@@ -27,20 +27,20 @@ def load_guarded(found: Found) -> Plugin:
 
 @contextlib.contextmanager
 def guarded(plugin: Plugin, what: str, passing: tuple[type[BaseException], ...] = (GenbenchError,)) -> Iterator[None]:
-    """Run a block in which the plugin does `what`; its output goes to the standard error.
+    """Run a block in which the plugin does `what`; its output goes to standard error.
 
     Args:
-        plugin: whose code runs.
+        plugin: the plugin whose code runs.
         what: the hook or the function, for the error.
-        passing: exceptions that are an answer, and are let through.
+        passing: exceptions that are valid answers, and are passed on.
 
     Raises:
-        PluginError: it raised anything else, or changed what it shares with other programs, which is put back.
+        PluginError: it raised anything else, or changed shared state of the process, which is restored.
     """
     with world.noting() as changed, world.imports_put_back(), contextlib.redirect_stdout(sys.stderr):
         try:
             yield
-        except BaseException as error:  # a stranger's code can raise anything, SystemExit too
+        except BaseException as error:  # third-party code can raise anything, even SystemExit
             if isinstance(error, (KeyboardInterrupt, *passing)):
                 raise
             raise PluginError(f"{plugin}: {what} raised {wording(error)}") from error

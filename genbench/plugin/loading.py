@@ -23,10 +23,10 @@ __all__ = ["Plugin", "hook_names", "load"]
 
 
 class Plugin:
-    """One loaded plugin: alone in a manager of its own, verified to implement the required hooks of its family.
+    """One loaded plugin, in a separate plugin manager, verified to implement the required hooks of its family.
 
-    pluggy has two silent traps: with two plugins registered a first-result hook uses the last one, and a hook that
-    nobody implements returns None. Both are closed here, at load, once.
+    pluggy has two silent traps: with two plugins registered, a first-result hook uses the last one, and a hook without
+    an implementation returns None. Both are ruled out here, once, at load time.
     """
 
     def __init__(self, found: Found, implementation: object) -> None:
@@ -55,11 +55,11 @@ class Plugin:
             )
 
     def implements(self, hook: str, argument: str | None = None) -> bool:
-        """Return whether the plugin has the hook, and, if asked, whether its implementation takes the argument."""
+        """Return whether the plugin has the hook, and, if given, whether its implementation takes the argument."""
         return hook in self._implemented and (argument is None or argument in self._implemented[hook])
 
     def function(self, hook: str) -> Callable[..., Any]:
-        """Return what calls a hook that the plugin has, as `self.hook` does and with less between, for tight loops."""
+        """Return a function that calls a hook of the plugin like `self.hook`, with less overhead, for tight loops."""
         called: pluggy.HookCaller = getattr(self.hook, hook)
         only = called.get_hookimpls()[0]
         if only.wrapper or only.hookwrapper:
@@ -80,17 +80,17 @@ def hook_names(family: Family = MODEL) -> list[str]:
 
 
 def load(found: Found) -> Plugin:
-    """Import the plugin and verify it; raise `PluginError` in one line for whatever its import raises."""
-    if found.family is not OBSERVER:  # which is loaded in the process that shows progress, without torch
+    """Import the plugin and verify it; raise a one-line `PluginError` for any exception during its import."""
+    if found.family is not OBSERVER:  # observers are loaded in the process that shows progress, without torch
         from genbench.machine.torchvision_import import declare_missing_operators
 
-        declare_missing_operators()  # a plugin, or a library that it wraps, may import torchvision by itself
+        declare_missing_operators()  # a plugin, or a library that it wraps, may import torchvision
     try:
         if found.file is not None:
             implementation: object = _import_file(found.file)
         else:
             implementation = importlib.metadata.EntryPoint(found.name, found.target, found.family.group).load()
-    except Exception as error:  # a stranger's module can raise anything while it is imported
+    except Exception as error:  # a third-party module can raise anything during import
         raise PluginError(f"{found}: import failed: {wording(error)}") from error
     return Plugin(found, implementation)
 
@@ -102,15 +102,15 @@ def _import_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickling look their module up here
+    sys.modules[name] = module  # dataclasses and pickling look up their module here
     spec.loader.exec_module(module)
     return module
 
 
 def _search_first(folder: Path) -> None:
-    """Let a model file import its neighbours, as `python FILE` would; namesakes of another model's are forgotten.
+    """Let a model file import its neighbours, as with `python FILE`; namesakes from other models are dropped.
 
-    The folder stays on the path, since hooks may import too.
+    The folder stays on the path, since hooks may also import.
     """
     others = _model_folders - {folder}
     neighbours = {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or entry.is_dir()} if others else ()
@@ -122,15 +122,15 @@ def _search_first(folder: Path) -> None:
     _model_folders.add(folder)
 
 
-_model_folders: set[Path] = set()  # of the model files that this process has loaded
+_model_folders: set[Path] = set()  # of the model files loaded by this process
 
 
-# What the hooks of the first contract took, and what stands in its place.
+# Arguments of hooks in the first contract, and their replacements.
 _RENAMED = {"image_shape": "data.shape (take `data`)", "classes": "data.classes (take `data`)", "images": "batch"}
 
 
 def _of_the_first_contract(implementation: object) -> str:
-    """Return which arguments are now called what; empty for a plugin that takes none of the first contract's."""
+    """Return the new names of arguments from the first contract; empty for a plugin that takes none of them."""
     said = []
     for hook in hook_names():
         function = getattr(implementation, hook, None)
@@ -140,5 +140,5 @@ def _of_the_first_contract(implementation: object) -> str:
 
 
 def _on_one_line(error: pluggy.PluginValidationError) -> str:
-    # pluggy spreads its message over several lines: the fault is in the last one that says anything.
+    # pluggy spreads its message over several lines, with the fault in the last non-empty one.
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""`Model`: the networks and optimizers that a plugin builds, which is all the state it has."""
+"""`Model`: the networks and optimizers that a plugin builds, which are its entire state."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["Model"]
 
 @dataclass(frozen=True)
 class Model:
-    """Everything a plugin keeps between calls, and so everything a checkpoint holds.
+    """Everything a plugin keeps between calls, and hence everything in a checkpoint.
 
-    Hooks hold no state of their own: a running mean, an EMA copy or a fitted code density is a network (or a
+    Hooks hold no other state: a running mean, an EMA copy or a fitted code density is a network (or a
     buffer of one). The harness calls `networks.train()` before training steps, and `networks.eval()` under
     `torch.no_grad()` around every other hook.
 
     Args:
         networks: by name; their parameters and buffers are saved.
         optimizers: by name; `train_step` owns their steps.
-        schedulers: by name; `train_step` owns their steps too.
+        schedulers: by name; `train_step` also owns their steps.
         capturable: whether a CUDA graph may replay `train_step` (`--cuda-graph`): every step runs the same operators on
             the same shapes, with numbers that do not depend on `step` or on anything that Python counts or draws; the
-            host reads nothing, and what is kept between steps is changed in place, never replaced.
+            host reads nothing, and state kept between steps is updated in place, never replaced.
 
     Example:
         >>> import torch
@@ -56,7 +56,7 @@ class Model:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` returned; raises `KeyError` or `RuntimeError` where the two do not fit."""
+        """Restore what `state_dict` returned; raises `KeyError` or `RuntimeError` if the two do not match."""
         self.networks.load_state_dict(state["networks"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])

@@ -1,4 +1,4 @@
-"""torch's modes and switches that outlive the code that set them: read, left and put back."""
+"""Reads, leaves and restores torch's modes and switches that outlive the code that set them."""
 
 from __future__ import annotations
 
@@ -28,17 +28,19 @@ __all__ = [
 OWN_KERNELS = {"mkldnn": True, "cudnn": True, "flush denormal numbers": False}
 _DEVICES = ("cpu", "cuda")
 _HOOKS = ("forward_pre_hooks", "forward_hooks", "backward_pre_hooks", "backward_hooks", "parameter_registration_hooks")
-_DEFAULT_DEVICE = "DeviceContext"  # how torch.set_default_device works; the default device is looked at by itself
-_forced: list[Any] = []  # guards of inference mode that hold it as it was put back
+_DEFAULT_DEVICE = (
+    "DeviceContext"  # the implementation of torch.set_default_device; the default device is checked separately
+)
+_forced: list[Any] = []  # inference-mode guards that keep it as restored
 
 
 def autocast() -> dict[str, str]:
-    """Return the type that each device's autocast computes in, where it is on."""
+    """Return the dtype of each device's autocast where it is enabled."""
     return {device: str(torch.get_autocast_dtype(device)) for device in _DEVICES if torch.is_autocast_enabled(device)}
 
 
 def set_autocast(enabled: Mapping[str, str]) -> None:
-    """Put autocast back to what `autocast` returned."""
+    """Restore autocast to what `autocast` returned."""
     for device in _DEVICES:
         torch.set_autocast_enabled(device, device in enabled)
         if device in enabled:
@@ -46,12 +48,12 @@ def set_autocast(enabled: Mapping[str, str]) -> None:
 
 
 def entered() -> list[str]:
-    """Return the names of the function and dispatch modes that are on, from the outermost."""
+    """Return the names of the active function and dispatch modes, outermost first."""
     return [*_function_modes(), *(type(mode).__name__ for mode in dispatch._get_current_dispatch_mode_stack())]
 
 
 def leave(names: list[str]) -> None:
-    """Leave the modes beyond those that `entered` returned."""
+    """Leave all modes except those that `entered` returned."""
     while _function_modes() and len(entered()) > len(names) and _function_modes()[-1] not in names:
         torch._C._pop_torch_function_stack()
     while len(entered()) > len(names) and dispatch._get_current_dispatch_mode_stack():
@@ -64,12 +66,12 @@ def _function_modes() -> list[str]:
 
 
 def module_hooks() -> dict[str, int]:
-    """Return how many hooks every module runs, by kind."""
+    """Return the number of global module hooks, by kind."""
     return {name: len(getattr(torch_module, f"_global_{name}")) for name in _HOOKS}
 
 
 def drop_module_hooks(counts: Mapping[str, int]) -> None:
-    """Take away the last hooks on all modules, until as many are there as `module_hooks` counted."""
+    """Remove the latest global module hooks until as many remain as `module_hooks` counted."""
     for name, count in counts.items():
         hooks = getattr(torch_module, f"_global_{name}")
         while len(hooks) > count:
@@ -77,8 +79,8 @@ def drop_module_hooks(counts: Mapping[str, int]) -> None:
 
 
 def kernels() -> dict[str, bool]:
-    """Return the switches that choose other kernels, and so other last digits."""
-    # There is no reading of the last one but by what it does: the smallest double is denormal.
+    """Return the switches that select different kernels, and hence change the last digits."""
+    # The last one can only be read from its effect: the smallest double is denormal.
     flushed = float(torch.tensor(5e-324, dtype=torch.float64) * 1) == 0
     return {
         "mkldnn": bool(torch.backends.mkldnn.enabled),
@@ -96,7 +98,7 @@ def set_kernels(switches: Mapping[str, bool]) -> None:
 
 
 def set_inference(enabled: bool) -> None:
-    """Put inference mode on or off for good; torch ends one only through what began it."""
+    """Switch inference mode on or off permanently; torch ends it only through the object that began it."""
     guard = torch._C._InferenceMode(enabled)
     guard.__enter__()
     _forced.append(guard)
@@ -104,16 +106,16 @@ def set_inference(enabled: bool) -> None:
 
 @contextlib.contextmanager
 def unwatched() -> Iterator[None]:
-    """Run a block outside of every function and dispatch mode."""
+    """Run a block outside all function and dispatch modes."""
     with torch._C.DisableTorchFunction(), dispatch._disable_current_modes():
         yield
 
 
 @contextlib.contextmanager
 def suspended() -> Iterator[None]:
-    """Run a block without autocast and outside of every mode that is on; those that the block enters itself work."""
+    """Run a block without autocast and outside all active modes; modes entered within the block work."""
     before = autocast()
-    # Taken away, since switched off, as in `unwatched`, they would switch off those of the block too.
+    # Popped, because switching them off as in `unwatched` would also switch off those of the block.
     outer = [torch._C._pop_torch_function_stack() for _ in range(torch._C._len_torch_function_stack())]
     try:
         with dispatch._disable_current_modes():

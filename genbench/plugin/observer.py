@@ -1,4 +1,4 @@
-"""What a plugin of the family `observer` subclasses, and what it is told: the whole contract of an observer."""
+"""The base class of observers, and the objects that they receive: the complete contract of an observer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ObservedBenchmark:
     """A benchmark as an observer sees it.
 
     Args:
-        id: the same for as long as the benchmark's folder is there, and no other's: 12 letters and digits.
-        name: of the folder, for people.
-        directory: the folder, absolute.
-        command: what runs the benchmark again.
-        configuration: what all cells share, plain values by name.
+        id: 12 letters and digits, unique, and constant for as long as the benchmark's folder exists.
+        name: the folder's name, for people.
+        directory: the folder, as an absolute path.
+        command: the command that runs the benchmark again.
+        configuration: the settings that all cells share, plain values by name.
     """
 
     id: str
@@ -34,13 +34,13 @@ class ObservedCell:
     """A cell as an observer sees it: one run of a tracker.
 
     Args:
-        key: names the run, and no other of any benchmark: at most 64 letters, digits and dashes. A cell that goes on
-            after an interrupt has the key that it had; one that is run again with `--fresh` has another.
-        name: for people, and for a file: the label, the dataset and the seed.
+        key: identifies the run uniquely across all benchmarks: at most 64 letters, digits and dashes. A cell that
+            resumes after an interruption keeps its key; one that is run again with `--fresh` gets a new one.
+        name: for people and for file names: the label, the dataset and the seed.
         label: of the model, with its options.
         dataset: its name.
         seed: of the training.
-        configuration: everything that the record says of the cell, as `options.beta` -> 4: numbers, texts, truth values
+        configuration: the whole description of the cell in its record, as `options.beta` -> 4: numbers, texts, booleans
             and None.
     """
 
@@ -60,8 +60,8 @@ class ObservedPoint:
         step: training steps so far; it increases from point to point.
         items: items trained on so far.
         elapsed_s: seconds of training so far.
-        losses: by name, the mean since the point before.
-        numbers: quality by name; empty where it was not measured.
+        losses: by name, the mean since the previous point.
+        numbers: quality by name; empty if it was not measured.
     """
 
     step: int
@@ -76,13 +76,13 @@ class ObservedEnd:
     """How a cell ended.
 
     Args:
-        status: a failed cell may be run again, and then goes on under the same key.
-        step: of the last point of its curve; 0 where there is none.
-        numbers: quality at the end by name. One that is not finite may be among them.
-        standard_errors: of those numbers for which it is known: how far each would move were other samples drawn.
-        recipes: of each number, everything that can change it.
+        status: a failed cell may be run again, and then resumes under the same key.
+        step: of the last point of its curve; 0 if there is none.
+        numbers: quality at the end by name; some may not be finite.
+        standard_errors: where known, how far each number would move if other samples were drawn.
+        recipes: for each number, everything that can change it.
         costs: throughput, memory, parameters and times, as `train_items_per_s.median` -> 2288.7.
-        files: what shows samples, by what it shows, such as `samples` and `reconstructions`: images, texts or sound.
+        files: images, texts or sound by their content, such as `samples` and `reconstructions`.
         failure: the stage, the reason and the traceback of a failed cell; the reason of one that is not applicable.
     """
 
@@ -101,8 +101,8 @@ class Held:
     """What a tracker already has of a cell.
 
     Args:
-        step: of the last point of its curve; -1 where there is none.
-        ended: whether its end was written, and it had not failed: then nothing more is to be told.
+        step: of the last point of its curve; -1 if there is none.
+        ended: whether its end was written and the cell had not failed; if so, nothing more is sent.
     """
 
     step: int = -1
@@ -110,12 +110,12 @@ class Held:
 
 
 class Observer:
-    """A plugin that is told how a benchmark goes on, and changes nothing. Override the methods that you need.
+    """A plugin that receives the progress of a benchmark and changes nothing. Override the methods that you need.
 
-    They are called in the process that shows progress, one after the other, from one thread that does nothing else: so
-    each may take its time, and training does not wait. Whatever a method raises is reported as one warning, and the
-    observer is told nothing more in this run. The same command, run again, tells it what it lacks, for `begin_cell`
-    returns what the tracker holds: a curve has no gap and no point twice, however often the run is killed.
+    They are called in the process that shows progress, one after the other, from a dedicated thread, so each may take
+    its time and training does not wait. An exception in a method is reported as one warning, and the observer receives
+    nothing more in this run. Repeating the command sends what is missing, because `begin_cell` returns what the tracker
+    holds: a curve has no gaps and no duplicate points, however often the run is killed.
 
     Example::
 
@@ -125,24 +125,24 @@ class Observer:
     """
 
     def begin(self, benchmark: ObservedBenchmark) -> None:
-        """Get ready: connect, make folders. Nothing else is called before."""
+        """Get ready: connect, create folders. Always called first."""
 
     def begin_cell(self, cell: ObservedCell) -> Held:
-        """Open the run of a cell, the one that it has if it has one, and return what the tracker holds of it.
+        """Open the run of a cell, the existing one if any, and return what the tracker holds of it.
 
-        Several cells may be open at once. A cell that was finished before is opened too, so that what an observer lacks
-        can be told.
+        Several cells may be open at once. A cell that was finished before is also opened, so that the observer can
+        receive what it lacks.
         """
         return Held()
 
     def points(self, cell: ObservedCell, points: Sequence[ObservedPoint]) -> None:
         """Take further points of a curve, at least one, in the order of their steps, all after `Held.step`.
 
-        See that they are written when this returns: the process may be killed at any time.
+        They must be written by the time this returns: the process may be killed at any time.
         """
 
     def end_cell(self, cell: ObservedCell, end: ObservedEnd) -> None:
-        """Take the end of a cell and close its run. What shows that it ended is best written last."""
+        """Take the end of a cell and close its run. Write the marker that it has ended last."""
 
     def end(self) -> None:
-        """Let go of everything: the run has ended, or was interrupted. Cells that are open will go on another time."""
+        """Release everything: the run has ended or was interrupted. Cells that are still open will be resumed later."""

@@ -23,8 +23,8 @@ __all__ = ["accepted", "build", "call", "describe", "is_open", "reason_of"]
 def accepted(plugin: Plugin) -> dict[str, inspect.Parameter] | None:
     """Return the options that the plugin's builder takes, by name, or None when its source does not show them.
 
-    The builder is the callable to which the hook that makes what the plugin brings, of a model `build_model`, passes
-    `**options`; none such means no options.
+    The builder is the callable to which the plugin's hook (`build_model` for a model) passes `**options`; without one,
+    there are no options.
     """
     function = _hook_function(plugin)
     hints: dict[str, Any] = {}
@@ -35,7 +35,7 @@ def accepted(plugin: Plugin) -> dict[str, inspect.Parameter] | None:
     target = builder.__init__ if inspect.isclass(builder) else builder
     try:
         hints = typing.get_type_hints(target)
-    except Exception:  # annotations are a stranger's: one that cannot be resolved only goes unchecked
+    except Exception:  # annotations are third-party code: one that cannot be resolved is simply not checked
         hints = {}
     return {
         name: parameter.replace(annotation=hints.get(name, parameter.annotation))
@@ -45,7 +45,7 @@ def accepted(plugin: Plugin) -> dict[str, inspect.Parameter] | None:
 
 
 def reason_of(unsuitable: Unsuitable) -> str:
-    """Return why a model says that it is not made for the data, on one line that is never empty."""
+    """Return a model's reason for not supporting the data, on one line that is never empty."""
     return message_of(unsuitable) or "it gives no reason"
 
 
@@ -57,17 +57,17 @@ def is_open(plugin: Plugin) -> bool:
 
 
 def build(plugin: Plugin, data: Data, training: Training, options: Mapping[str, Any], device: Any) -> Any:
-    """Call `build_model`, and turn a mistyped option into one line that names the model and what it takes.
+    """Call `build_model`, and turn a mistyped option into one line that names the model and its options.
 
     Raises:
-        Unsuitable: the model cannot take such data.
-        OptionError: an option that the model does not take, or a value of the wrong type or out of its domain.
+        Unsuitable: the model does not support such data.
+        OptionError: the model does not take an option, or a value has the wrong type or is out of its domain.
     """
     return call(plugin, options, data=data, training=training, device=device)
 
 
 def call(plugin: Plugin, options: Mapping[str, Any], **arguments: Any) -> Any:
-    """Call the hook that makes what a plugin brings, with options that are checked before; `build` has the errors."""
+    """Check the options, then call the hook that builds what a plugin provides; for the errors, see `build`."""
     parameters = accepted(plugin)
     if parameters is not None:
         _check(plugin, parameters, options)
@@ -79,7 +79,7 @@ def call(plugin: Plugin, options: Mapping[str, Any], **arguments: Any) -> Any:
             raise OptionError(f"{plugin}: {said}") from error
         raise
     except ValueError as error:
-        # A builder refuses a value out of its domain by ValueError; without options it is the plugin's own fault.
+        # A builder refuses a value out of its domain with ValueError; without options, the plugin itself is at fault.
         if options:
             raise OptionError(f"{plugin}: {message_of(error)}") from error
         raise
@@ -100,7 +100,7 @@ def _check(plugin: Plugin, parameters: Mapping[str, inspect.Parameter], options:
 
 
 def _misfit(parameter: inspect.Parameter, value: object) -> str:
-    """Say what an option is and what it cannot be; of two names that are much alike, name the one meant."""
+    """Describe an option and the value that it cannot take; suggest a similar choice, if any."""
     choices = typing.get_args(parameter.annotation) if typing.get_origin(parameter.annotation) is Literal else ()
     close = nearest(str(value), [str(choice) for choice in choices])
     hint = close if close.startswith("; did") else ""
@@ -116,14 +116,14 @@ def describe(parameter: inspect.Parameter) -> str:
 
 
 def type_text(annotation: Any) -> str:
-    """Return an annotation as its author wrote it, with a Literal as its choices."""
+    """Return an annotation as text, with a Literal as its choices."""
     if typing.get_origin(annotation) is Literal:
         return " | ".join(repr(choice) for choice in typing.get_args(annotation))
     return annotation.__name__ if inspect.isclass(annotation) else str(annotation)
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    """Return whether a value is of the annotated type; types that no command line can give are let through."""
+    """Return whether a value has the annotated type; types that a command line cannot express are accepted."""
     origin = typing.get_origin(annotation)
     if origin is Literal:
         return value in typing.get_args(annotation)

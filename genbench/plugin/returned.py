@@ -1,4 +1,4 @@
-"""What a hook returned, as a plain tensor whose values can be read, or why it is none."""
+"""Turns the return value of a hook into a plain tensor with readable values, or reports why it cannot."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _READABLE = (*FLOATS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-class Unusable(ValueError):  # noqa: N818  # says what was found, and becomes the error of whoever asked
-    """What was returned has no values that can be read; the text says what it is."""
+class Unusable(ValueError):  # noqa: N818  # describes the value, and becomes the error of the caller
+    """The returned object has no readable values; the text describes it."""
 
 
 def plain(value: object, dtypes: tuple[torch.dtype, ...] = _READABLE) -> Tensor:
     """Return `value` as a `Tensor` without a subclass's behaviour: dense, on a device that holds values.
 
     Args:
-        value: what a hook returned.
-        dtypes: those that are taken; real numbers of common kinds by default.
+        value: the return value of a hook.
+        dtypes: the accepted dtypes; common real ones by default.
 
     Raises:
-        Unusable: it is no tensor, or complex, sparse, nested, quantised, on `meta`, of a rare type, or a subclass that
-            handles torch's operators by itself.
+        Unusable: it is not a tensor, or complex, sparse, nested, quantised, on `meta`, of a rare type, or a subclass
+            that handles torch's operators itself.
     """
     if not issubclass(type(value), Tensor):
         raise Unusable(type(value).__name__)
     if type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__:  # type: ignore[attr-defined]
         raise Unusable(f"{type(value).__name__}, a subclass of Tensor; return a torch.Tensor itself")
-    # A subclass may answer anything, also of its own shape and range.
+    # A subclass may report anything, even about its own shape and range.
     with torch._C.DisableTorchFunctionSubclass():
         found: Tensor = value if type(value) is Tensor else value.as_subclass(Tensor)  # type: ignore[attr-defined]
     if found.is_meta:

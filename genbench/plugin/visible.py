@@ -1,4 +1,4 @@
-"""Text that a stranger supplied, made safe to show: nothing in it moves the cursor, sets a title or begins a line."""
+"""Makes third-party text safe to show: nothing in it moves the cursor, sets a title or starts a new line."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 __all__ = ["message_of", "name_of", "spoken", "visible", "wording"]
 
-# Control and format characters, halves of surrogate pairs, separators of lines and paragraphs.
+# Control and format characters, lone surrogates, line and paragraph separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def visible(value: object, keep: str = "") -> str:
-    r"""Return `str(value)` with every character that a terminal obeys rather than shows as an escape.
+    r"""Return `str(value)`, escaping every character that a terminal interprets instead of showing.
 
-    Format characters count: they reorder what a reader sees. Half a surrogate pair cannot be written as UTF-8.
+    This includes format characters, which reorder the visible text, and lone surrogates, which UTF-8 cannot encode.
 
     Args:
-        keep: control characters that stay, such as a newline in a traceback.
+        keep: control characters to keep, such as a newline in a traceback.
 
     >>> print(visible("two\nlines \x1b[2J"))
     two\nlines \x1b[2J
@@ -34,7 +34,7 @@ def visible(value: object, keep: str = "") -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Return the first line of an exception's message, empty where it has none; never raises.
+    """Return the first line of an exception's message, empty if it has none; never raises.
 
     >>> message_of(ValueError("bad luck"))
     'bad luck'
@@ -44,7 +44,7 @@ def message_of(error: BaseException) -> str:
 
 
 def wording(error: BaseException) -> str:
-    """Return an exception on one line, its class and what it says; never raises.
+    """Return an exception on one line, with its class and message; never raises.
 
     >>> wording(ValueError("bad luck")), wording(KeyboardInterrupt())
     ('ValueError: bad luck', 'KeyboardInterrupt')
@@ -60,12 +60,12 @@ def name_of(error: BaseException) -> str:
 
 
 def spoken(text: Callable[[], str], what: str) -> str:
-    """Return `text()`, or which exception it raises: a stranger's `__str__` and `__repr__` may raise anything.
+    """Return `text()`, or which exception it raises: third-party `__str__` and `__repr__` may raise anything.
 
     >>> spoken(lambda: str(1 / 0), "a message")
     'with a message that raises ZeroDivisionError'
     """
     try:
-        return str.__str__(text())  # a plain one: a subclass could have methods of its own
+        return str.__str__(text())  # a plain string: a subclass could override methods
     except BaseException as fault:
         return f"with {what} that raises {name_of(fault)}"

@@ -30,7 +30,7 @@ _LIBRARIES_THREADS = ("tqdm.", "torch.")
 
 
 def snapshot() -> dict[str, Any]:
-    """Return the global state that a plugin must leave as it is, by the name that a message gives it."""
+    """Return the global state that a plugin must not change, by its name in messages."""
     entered = modes.entered()
     with modes.unwatched():
         return _snapshot(entered)
@@ -66,9 +66,9 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 @contextlib.contextmanager
 def noting() -> Iterator[list[str]]:
-    """Put back what a block changes, and fill the list with it: the global state and torch's generator.
+    """Restore the global state and torch's generator after a block, and list what it changed.
 
-    Variables of the environment are put back and not listed: libraries set some while they are imported.
+    Environment variables are restored but not listed: libraries set some during import.
     """
     noted: list[str] = []
     before, generator = snapshot(), seeding.random_state()["cpu"]
@@ -82,7 +82,7 @@ def noting() -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Put the global state and torch's generators back after the block, so that no check disturbs the next one."""
+    """Restore the global state and torch's generators after the block, so that no check disturbs the next one."""
     before, generators = snapshot(), seeding.random_state()
     try:
         yield
@@ -93,7 +93,7 @@ def kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Put the state of all random generators back after the block: libraries draw while they are imported."""
+    """Restore the state of all random generators after the block: libraries draw random numbers during import."""
     python, numpy, torchs = random.getstate(), np.random.get_state(), seeding.random_state()
     try:
         yield
@@ -138,7 +138,7 @@ def _is_loaded(name: str, importer: Mapping[str, Any], wanted: Sequence[str], le
 
 @contextlib.contextmanager
 def settled() -> Iterator[None]:
-    """Run a block as if no mode had been entered and no switch turned, whatever a stranger's code has left behind.
+    """Run a block as if no mode were active and no switch changed, whatever third-party code has left behind.
 
     What is measured within follows from its recipe alone: float32 by default, no autocast, no inference mode, no
     function or dispatch mode, torch's own choice of kernels.
@@ -232,7 +232,7 @@ def _restore(before: dict[str, Any]) -> None:
 
 
 def _umask() -> str:
-    # There is no other way to read it than to set it.
+    # It can only be read by setting it.
     mask = os.umask(0o077)
     os.umask(mask)
     return oct(mask)

@@ -1,4 +1,4 @@
-"""What `--cluster` names: the address of a scheduler, or the file that it has written."""
+"""The value of `--cluster`: the address of a scheduler, or its scheduler file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Address:
 
     Args:
         scheduler: such as `tcp://127.0.0.1:8786`.
-        file: the scheduler file that says so, or None.
+        file: the scheduler file with this address, or None.
     """
 
     scheduler: str
@@ -42,7 +42,7 @@ class Address:
 
     @property
     def warning(self) -> str | None:
-        """What is at risk where other machines can reach the scheduler and nothing is encrypted; None elsewhere."""
+        """A warning if other machines can reach the scheduler and the connection is unencrypted; None otherwise."""
         parts = urlsplit(self.scheduler)
         if parts.scheme in _ENCRYPTED or _is_loopback(parts.hostname or ""):
             return None
@@ -60,7 +60,7 @@ def _in_file(path: Path) -> str:
             f"scheduler file {path} cannot be read: {error.strerror}; start the scheduler first"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no scheduler file: it names no address") from error
+        raise InputError(f"{path} is not a scheduler file: it contains no address") from error
     return str(address)
 
 
@@ -72,7 +72,7 @@ def _checked(address: str, given: str) -> str:
         sound = False
     if not sound:
         raise InputError(
-            f"cluster {quoted(given)} is no address; write tcp://HOST:PORT, tls://HOST:PORT or a scheduler file"
+            f"cluster {quoted(given)} is not an address; write tcp://HOST:PORT, tls://HOST:PORT or a scheduler file"
         )
     return address
 
@@ -85,5 +85,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def needs_extra() -> InputError:
-    """Return the error of an installation without the extra."""
+    """Return the error for an installation without the extra."""
     return InputError("--cluster needs the package distributed: pip install 'genbench[cluster]'")

@@ -1,4 +1,4 @@
-"""Which workers take cells: each is asked first whether it is as the benchmark needs it, also where it comes late."""
+"""Decides which workers take cells: each, even a late one, is first checked against the benchmark's requirements."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from genbench.execution.running import Outcome
 
 __all__ = ["Admission"]
 
-WORKERS_S = 8.0  # for a first worker to be there
-EMPTY_S = 600.0  # for another to come, once all are gone
-REFRESH_S = 10.0  # between looks at the list of workers, which its changes are told of anyway
-VETTING_S = 120.0  # for a worker to say what it has
+WORKERS_S = 8.0  # to wait for a first worker
+EMPTY_S = 600.0  # to wait for another one once all are gone
+REFRESH_S = 10.0  # between looks at the list of workers; changes are also announced
+VETTING_S = 120.0  # for a worker to answer the check
 
 
 class Admission:
-    """The workers of one cluster, from when they come to when they go.
+    """The workers of one cluster, from when they join to when they leave.
 
     Args:
-        link: over which they are asked.
+        link: the connection over which they are asked.
         pool: is kept up to date.
-        dispatch: sends tasks, and is told of workers that are gone.
+        dispatch: sends tasks, and is notified of lost workers.
         shared: the folder that they must be able to write to, or None.
         tell: takes a line for the user.
     """
@@ -50,14 +50,14 @@ class Admission:
         self._shared = shared
         self._tell = tell
         self._shipments: list[Shipment] = []
-        self._checks: list[tuple[dict[str, Any], dict[str, Any]]] = []  # what of the data, and what came of it
-        self._late: list[tuple[Place, Future[Any]]] = []  # workers that came after the others were asked
+        self._checks: list[tuple[dict[str, Any], dict[str, Any]]] = []  # data checks: payload and result
+        self._late: list[tuple[Place, Future[Any]]] = []  # workers that joined after the others were checked
         self._prepared = False
         self._refreshed = self._inhabited = 0.0
-        self.hosted: dict[str, str] = {}  # what an earlier run has left on workers: key -> worker
+        self.hosted: dict[str, str] = {}  # what an earlier run left running on workers: key -> worker
 
     def await_workers(self) -> None:
-        """Wait for a first worker; raise `InputError` where none comes."""
+        """Wait for a first worker; raise `InputError` if none joins."""
         deadline = time.monotonic() + WORKERS_S
         while not self._pool.places and time.monotonic() < deadline:
             self.refresh()
@@ -68,7 +68,7 @@ class Admission:
             raise InputError(f"the scheduler at {at} has no workers; start some with: dask worker {at} --nthreads 1")
 
     def prepare(self, models: Sequence[FoundModel]) -> None:
-        """Ask every worker whether it is as the benchmark needs it; raise `InputError` where one is not."""
+        """Check that every worker meets the requirements of the benchmark; raise `InputError` if one does not."""
         self._shipments = self._dispatch.take_models(models)
         self.refresh()
         vetted = {place: self._submit_vetting(place) for place in self._pool.places.values()}
@@ -87,20 +87,20 @@ class Admission:
             self._vet_late(place)
 
     def is_there(self, place: Place) -> bool:
-        """Whether a worker has not gone."""
+        """Whether a worker is still there."""
         return self._pool.places.get(place.address) is place
 
     def remember(self, payload: dict[str, Any], value: dict[str, Any]) -> None:
-        """Note what all workers have said of some data, which one that comes late must say as well."""
+        """Note the answer of all workers about a dataset; workers that join late must give the same one."""
         self._checks.append((payload, value))
 
     def refresh_if_due(self) -> None:
-        """Look which workers there are, where the last look was long ago."""
+        """Refresh the list of workers if the last look was long ago."""
         if time.monotonic() - self._refreshed > REFRESH_S:
             self.refresh()
 
     def refresh(self) -> None:
-        """Look which workers there are: ask the new ones whether they fit, and give up those that are gone."""
+        """Refresh the list of workers: check the new ones, and drop those that are gone."""
         self._refreshed = time.monotonic()
         workers = self._link.workers()
         if workers is None:
@@ -114,21 +114,21 @@ class Admission:
             self._inhabited = self._refreshed
         elif self._prepared and self._refreshed - self._inhabited > EMPTY_S:
             at = self._link.address.scheduler
-            raise GenbenchError(f"no worker of {at} has been there for {EMPTY_S:.0f} s; {REMEDY}")
+            raise GenbenchError(f"{at} has had no workers for {EMPTY_S:.0f} s; {REMEDY}")
 
     def lose(self, address: str) -> None:
-        """Forget a worker, and give its tasks to others."""
+        """Forget a worker, and reassign its tasks."""
         if self._pool.remove(address) is None:
             return
         self.hosted = {key: worker for key, worker in self.hosted.items() if worker != address}
         self._dispatch.lose(address)
 
     def come_late(self, place: Place, future: Future[Any]) -> None:
-        """Note that a worker which has come late has said what it has."""
+        """Note that a worker which joined late has answered its check."""
         self._late.append((place, future))
 
     def admit_late(self) -> None:
-        """Take the workers that have come late, if they are as the others are and have the same data."""
+        """Accept the workers that joined late, if they match the others and have the same data."""
         while self._late:
             place, future = self._late.pop()
             lines = self._vetted(place, future)
@@ -147,7 +147,7 @@ class Admission:
         future.add_done_callback(lambda done: self._link.inbox.put(("vetted", (place, done))))
 
     def _vetted(self, place: Place, future: Future[Any]) -> list[str]:
-        """Return how a worker differs; nothing of one that has gone meanwhile."""
+        """Return how a worker differs; nothing for one that has left in the meantime."""
         deadline = time.monotonic() + VETTING_S
         while self.is_there(place):
             try:
@@ -157,13 +157,13 @@ class Admission:
                 self.refresh()
                 if time.monotonic() > deadline:
                     return [f"does not answer within {VETTING_S:.0f} s"]
-            except Exception as error:  # whatever its Dask or its genbench raises where they are others
+            except Exception as error:  # whatever a different version of Dask or genbench raises there
                 self._link.check()
-                return [f"cannot be asked: {shortened(f'{type(error).__name__}: {error}', 300)}"]
+                return [f"cannot be checked: {shortened(f'{type(error).__name__}: {error}', 300)}"]
         return []
 
     def _check_late(self, place: Place) -> None:
-        """Ask a worker of the next data that it has not been asked of; it is ready when there is none."""
+        """Check a worker's next unchecked dataset; the worker is ready if none is left."""
         if place.checked == len(self._checks):
             place.ready = True
             return
@@ -183,4 +183,4 @@ class Admission:
 
     def _not_used(self, place: Place, lines: Sequence[str]) -> None:
         for line in lines:
-            self._tell(f"{place.address} has come and is not used: {line}")
+            self._tell(f"{place.address} has joined but is not used: {line}")

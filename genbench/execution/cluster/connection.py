@@ -1,4 +1,4 @@
-"""How the executor reaches a cluster: its scheduler, a first worker, and whether workers have genbench at all."""
+"""How the executor connects to a cluster: its scheduler, and whether its workers have genbench."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from genbench.execution.cluster.address import Address
 __all__ = ["connect", "differences", "probe", "refuse"]
 
 CONNECT_S = 8.0  # for a scheduler to answer
-MOST_LINES = 20  # of what differs
-# Evaluated on a worker before anything of genbench is sent there.
+MOST_LINES = 20  # of differences
+# Evaluated on a worker before any genbench code is sent there.
 PROBE = "(lambda find: bool(find('genbench') and find('genbench.execution') and find('genbench.execution.cluster')))"
 PROBE += "(__import__('importlib.util').util.find_spec)"
 
@@ -25,14 +25,14 @@ def connect(address: Address) -> Client:
     """Return a client of the scheduler.
 
     Raises:
-        InputError: none answers.
+        InputError: no scheduler answers.
     """
     where: dict[str, Any] = {"address": address.scheduler}
     if address.file is not None:
         where = {"scheduler_file": str(address.file)}
     try:
         with warnings.catch_warnings():
-            # What of the versions matters is asked for later, in lines of ours.
+            # The versions that matter are checked later, with our own messages.
             warnings.simplefilter("ignore", VersionMismatchWarning)
             return Client(**where, timeout=CONNECT_S, set_as_default=False, name="genbench")
     except (OSError, TimeoutError, ValueError, TypeError) as error:
@@ -43,15 +43,15 @@ def connect(address: Address) -> Client:
 
 
 def probe(client: Client) -> None:
-    """Ask every worker, with nothing that it would need genbench for, whether it has genbench.
+    """Check, without relying on genbench there, that every worker has genbench.
 
     Raises:
-        InputError: one has none.
+        InputError: a worker does not have it.
     """
     found = client.run(eval, PROBE, on_error="return")
     refuse(
         [
-            f"{address}: genbench with its cluster part is not installed there; install the version that is here"
+            f"{address}: genbench with its cluster part is not installed there; install the version used here"
             for address, there in found.items()
             if there is not True
         ]
@@ -59,14 +59,14 @@ def probe(client: Client) -> None:
 
 
 def refuse(lines: Sequence[str]) -> None:
-    """Raise `InputError` where there is anything that differs, a line for each."""
+    """Raise `InputError` if there are any differences, with one line for each."""
     if lines:
         more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-        raise InputError("\n\t".join(["workers of the cluster are not as they must be:", *lines[:MOST_LINES], *more]))
+        raise InputError("\n\t".join(["workers of the cluster are unsuitable:", *lines[:MOST_LINES], *more]))
 
 
 def differences(first: Any, other: Any, name: str = "") -> str:
-    """Return the first thing that differs between two answers of plain values, in words."""
+    """Return a description of the first difference between two answers of plain values."""
     if isinstance(first, dict) and isinstance(other, dict):
         for key in [*first, *(key for key in other if key not in first)]:
             if first.get(key) != other.get(key):

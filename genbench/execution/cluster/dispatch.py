@@ -1,4 +1,4 @@
-"""How a task goes to a worker, and how its answer comes back; what loses its worker goes to another."""
+"""Sends tasks to workers and receives their answers; a task that loses its worker is sent to another."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from genbench.machine.privacy import without_paths
 
 __all__ = ["FETCH_S", "Dispatch"]
 
-FETCH_S = 5.0  # for one answer; its worker may go meanwhile
+FETCH_S = 5.0  # for one answer; its worker may leave in the meantime
 
 
 class Dispatch:
     """All tasks of one run.
 
     Args:
-        link: over which they go.
-        pool: the workers that there are.
+        link: the connection that carries them.
+        pool: the available workers.
         shared: the folder in which workers keep checkpoints, or None.
-        fresh: whether a cell begins anew where another run of it is under way, or has left a checkpoint.
+        fresh: whether a cell starts from scratch even if another run of it is in progress or has left a checkpoint.
     """
 
     def __init__(self, link: Link, pool: Pool, shared: str | None, fresh: bool) -> None:
@@ -44,13 +44,13 @@ class Dispatch:
         self._shared = shared
         self._fresh = fresh
         self._models: dict[str, Shipment] = {}
-        self._sent: dict[str, Sent] = {}  # that have not ended, by key
-        self._homeless: list[Sent] = []  # of these, what lost its worker
-        self.keys: set[str] = set()  # all that this run has asked for
+        self._sent: dict[str, Sent] = {}  # those that have not ended, by key
+        self._homeless: list[Sent] = []  # those of them that lost their worker
+        self.keys: set[str] = set()  # of all tasks of this run
         self.numbers = itertools.count()
 
     def take_models(self, models: Sequence[FoundModel]) -> list[Shipment]:
-        """Take the models that cells will name; return them as they are sent."""
+        """Register the models of the cells; return them in the form in which they are sent."""
         self._models = {_model_key(each.spec.name, each.spec.options): Shipment.of(each) for each in models}
         return [*self._models.values()]
 
@@ -63,14 +63,14 @@ class Dispatch:
         return len(self._homeless)
 
     def key(self, sent: Sent) -> str:
-        """Return what a task is called on its worker: of a cell the same for every run of the benchmark."""
+        """Return the key of a task on its worker; for a cell, it is the same in every run of the benchmark."""
         if sent.task != "run_cell" or self._fresh:
             return f"{self._link.token}-{sent.number}"
         where = f"{socket.gethostname()}\0{sent.payload['directory']}"
         return f"{hashlib.sha256(where.encode()).hexdigest()[:12]}-{sent.payload['id']}"
 
     def send(self, sent: Sent, place: Place, slot: int) -> None:
-        """Send a task to a worker, a cell to one of its slots."""
+        """Send a task to a worker; a cell goes to one of its slots."""
         payload = sent.payload
         if sent.task == "run_cell":
             command = without_paths(payload["command"])
@@ -95,21 +95,21 @@ class Dispatch:
         sent.future.add_done_callback(lambda future: self._link.inbox.put(("done", (key, future))))
 
     def tell(self, message: Mapping[str, Any]) -> None:
-        """Hand an event to whoever follows its task."""
+        """Pass an event to the function that follows its task."""
         sent = self._sent.get(message["key"])
         if sent is not None:
             sent.on_event(message["event"])
 
     def done(self, key: str, future: Future[Any]) -> None:
-        """Take the answer of a task, or note that none came."""
+        """Process the answer of a task, or note that none arrived."""
         sent = self._sent.get(key)
         if sent is None or sent.future is not future:
-            return  # of an attempt that was given up
+            return  # from an attempt that was given up
         if future.status == "cancelled":
             self._link.check()
         try:
             answer = future.result(timeout=FETCH_S)
-        except TimeoutError:  # its worker may be gone, of which a message is on its way
+        except TimeoutError:  # its worker may be gone, and a message about that on its way
             self._link.inbox.put(("done", (key, future)))
             return
         except Exception as error:  # whatever Dask or the worker raised
@@ -141,12 +141,12 @@ class Dispatch:
             sent.on_answer(outcome)
 
     def lose(self, address: str) -> None:
-        """Give the tasks of a worker that is gone to others."""
+        """Reassign the tasks of a lost worker."""
         for sent in [each for each in self._sent.values() if each.place is not None and each.place.address == address]:
             self._lost(sent, "was lost")
 
     def _lost(self, sent: Sent, how: str) -> None:
-        """Note that a worker did not bring a task to its end, and have another try unless it was the last time."""
+        """Note that a worker did not finish a task, and queue it for another unless this was the last attempt."""
         assert sent.place is not None
         sent.lost_on.append(sent.place.address)
         sent.place.leave(sent.number)
@@ -167,23 +167,23 @@ class Dispatch:
             self._homeless.append(sent)
 
     def place_homeless(self) -> None:
-        """Send what has lost its worker to others, as far as these have room."""
+        """Send tasks that have lost their worker to others, as far as these have room."""
         while self._homeless and (place := self._pool.roomiest()) is not None:
             sent = self._homeless.pop(0)
             self.send(sent, place, place.take(sent.number))
 
     def ask_to_end(self, asked: Sequence[Sent]) -> list[Sent]:
-        """Ask cells to end with a checkpoint, and send none anew; return those that their workers have asked."""
+        """Ask cells to end with a checkpoint, and resend none; return those that were reached."""
         self._homeless.clear()
         placed = {self.key(sent): sent for sent in asked if sent.place is not None}
         for sent in placed.values():
-            sent.killed = True  # what loses its worker now goes to no other
+            sent.killed = True  # a cell that loses its worker from now on is not sent to another
         workers = {sent.place.address for sent in placed.values() if sent.place is not None}
         reached = self._link.ask_to_end([*placed], sorted(workers)) if workers else set()
         return [sent for key, sent in placed.items() if key in reached]
 
     def cancel(self) -> None:
-        """Want none of what has not ended any more."""
+        """Cancel all tasks that have not ended."""
         for sent in self._sent.values():
             if sent.future is not None:
                 sent.future.cancel()

@@ -1,4 +1,4 @@
-"""`DaskExecutor`: cells on the workers of a Dask cluster, placed and followed from the process that shows progress."""
+"""`DaskExecutor`: runs cells on the workers of a Dask cluster, controlled by the process that shows progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from genbench.machine import atomic
 
 __all__ = ["DaskExecutor"]
 
-TURN_S = 0.5  # between looks at the connection
+TURN_S = 0.5  # between checks of the connection
 
 
 class DaskExecutor:
@@ -34,8 +34,8 @@ class DaskExecutor:
     Args:
         address: of its scheduler.
         shared: the folder in which workers keep checkpoints, or None.
-        fresh: whether a cell begins anew where another run of it is under way, or has left a checkpoint.
-        tell: takes a line for the user.
+        fresh: whether a cell starts from scratch even if another run of it is in progress or has left a checkpoint.
+        tell: shows a line to the user.
     """
 
     def __init__(self, address: Address, shared: str | None, fresh: bool, tell: Callable[[str], None]) -> None:
@@ -66,13 +66,13 @@ class DaskExecutor:
             atomic.sweep(Path(self._shared))
 
     def prepare(self, models: Sequence[FoundModel]) -> None:
-        """Ask every worker whether it is as the benchmark needs it."""
+        """Check that every worker meets the requirements of the benchmark."""
         self._admission.prepare(models)
 
     def run(
         self, task: str, payload: dict[str, Any], on_event: OnEvent = lambda event: None, limits: Limits = UNLIMITED
     ) -> Outcome:
-        """Run one check on a worker; of data on every worker, since all must have the same."""
+        """Run one check on a worker; a check of data runs on every worker, since all must have the same data."""
         places = [place for place in self._pool.places.values() if place.ready]
         places = places if task == "check_data" else places[:1]
         sent = []
@@ -90,7 +90,7 @@ class DaskExecutor:
         return self._compared(payload, told) if task == "check_data" else sent[0].outcome
 
     def _compared(self, payload: dict[str, Any], outcomes: Mapping[str, Outcome]) -> Outcome:
-        """Return what all workers say of the data; raise `InputError` where they do not say the same."""
+        """Return the workers' common answer about the data; raise `InputError` if they disagree."""
         first = next((each for each in outcomes.values() if each.ok), next(iter(outcomes.values())))
         lines = []
         for address, outcome in outcomes.items():
@@ -104,13 +104,13 @@ class DaskExecutor:
         return first
 
     def free(self) -> int:
-        """Return how many cells the workers could take beside those that wait for a worker."""
+        """Return how many cells the workers could take in addition to those that wait for a worker."""
         return max(0, self._pool.free() - self._dispatch.waiting())
 
     def start_cell(
         self, payload: dict[str, Any], on_event: OnEvent, log: Path, limits: Limits, held: Sequence[int]
     ) -> Sent:
-        """Send one cell to the worker that has most room, or follow it where an earlier run has left it running."""
+        """Send one cell to the worker with most room, or to the one on which an earlier run left it running."""
         sent = Sent(next(self._dispatch.numbers), "run_cell", payload, on_event, limits, log)
         found = self._admission.hosted.pop(self._dispatch.key(sent), None)
         place = self._pool.places.get(found or "")
@@ -121,9 +121,9 @@ class DaskExecutor:
         return sent
 
     def ask_to_end(self, grace_s: float, asked: Callable[[], None]) -> None:
-        """Have workers ask their cells to end; see `Executor.ask_to_end`.
+        """Make workers ask their cells to end; see `Executor.ask_to_end`.
 
-        Without a shared folder there is nothing to ask for: a checkpoint would end with its worker's folder.
+        Without a shared folder this does nothing: a checkpoint would be lost with its worker's folder.
         """
         cells = [*self._dispatch.cells().values()]
         if self._shared is None or not cells:
@@ -140,7 +140,7 @@ class DaskExecutor:
         running = self._dispatch.cells()
         free = self.free()
         while True:
-            self._admission.admit_late()  # not while data are checked: they are to be asked of all of it
+            self._admission.admit_late()  # not during data checks: late workers must pass all of them
             left = TURN_S if deadline is None else min(TURN_S, deadline - time.monotonic())
             self._turn(max(0.0, left))
             ended = [sent for sent in running.values() if sent.ended]
@@ -148,7 +148,7 @@ class DaskExecutor:
                 return ended
 
     def _turn(self, timeout: float) -> None:
-        """Take the messages that are there, or the first that comes within `timeout` seconds, and act on them."""
+        """Process all pending messages, waiting up to `timeout` seconds for the first."""
         with contextlib.suppress(queue.Empty):
             kind, message = self._link.inbox.get(timeout=timeout)
             while True:

@@ -1,4 +1,4 @@
-"""The fork server of one worker, in which its cells run with the limits that they have anywhere."""
+"""The fork server of one worker, in which its cells run under the same limits as elsewhere."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from genbench.execution.local import ForkServer, ServerError
 
 __all__ = ["Host"]
 
-TURN_S = 0.1  # between looks at what is asked
-FOLLOWING_S = 0.5  # between looks whether the one who asked is still there
-IDLE_S = 60.0  # without anything to do, after which the server ends
-KEPT_S = 3600.0  # for which the answer to one who has gone is kept
+TURN_S = 0.1  # between checks for new requests
+FOLLOWING_S = 0.5  # between checks that the requester is still there
+IDLE_S = 60.0  # of idle time, after which the server ends
+KEPT_S = 3600.0  # for which an answer is kept if its requester has gone
 
 
 class Host(threading.Thread):
-    """The fork server of one worker. It is started by this thread, which lives as long as the worker does.
+    """The fork server of one worker. It is started by this thread, which lives as long as the worker.
 
     Args:
-        folder: of the worker, for what it has to write.
-        tell: takes a topic and a message for whoever listens to that.
+        folder: of the worker, for files.
+        tell: publishes a message under a topic.
     """
 
     def __init__(self, folder: Path, tell: Callable[[str, dict[str, Any]], None]) -> None:
@@ -46,7 +46,7 @@ class Host(threading.Thread):
         self._closing = False
 
     def run(self) -> None:
-        """Serve until the worker is closed; a server is there only while there is something to do."""
+        """Serve until the worker is closed; the fork server exists only while there are tasks."""
         while not self._closing:
             asked = self._asked.get()
             if asked is None:
@@ -88,9 +88,9 @@ class Host(threading.Thread):
         return left
 
     def follow(self, asked: Mapping[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
-        """Start what is asked for, or go on following it where it runs already; return how it ended.
+        """Start the requested task, or follow it if it is already running; return how it ended.
 
-        Where nobody wants it any more it runs on, for whoever comes back to it.
+        If it is no longer wanted, it continues to run, in case it is requested again.
         """
         with self._lock:
             self._forget_old()
@@ -103,7 +103,7 @@ class Host(threading.Thread):
         while not each.ended.wait(FOLLOWING_S):
             if not is_wanted():
                 return {}
-        if "files" not in each.answer:  # what failed runs again when it is asked for again
+        if "files" not in each.answer:  # a failed task runs again when it is requested again
             with self._lock:
                 self._all.pop(each.key, None)
         return each.answer
@@ -137,18 +137,18 @@ class Host(threading.Thread):
         self._running[each.running.number] = each
 
     def unpack(self, shipments: Sequence[Shipment]) -> list[str]:
-        """Write the files of the models that are sent along; return how models here differ from those."""
+        """Write the files of the models sent along; return how the models here differ from them."""
         for each in shipments:
             each.unpack(self.folder / each.key)
         return differing_models(shipments, self.folder)
 
     def keys(self) -> list[str]:
-        """Return what runs here, and what has ended and was not forgotten."""
+        """Return the keys of running tasks, and of ended ones that are not yet forgotten."""
         with self._lock:
             return list(self._all)
 
     def end(self, keys: Sequence[str]) -> None:
-        """End and forget these, and the server where nothing else runs. Returns at once."""
+        """End and forget these tasks, and end the server if nothing else runs. Returns immediately."""
         with self._lock:
             for key in keys:
                 each = self._all.pop(key, None)
@@ -159,10 +159,10 @@ class Host(threading.Thread):
         self._asked.put(None)
 
     def ask_to_end(self, keys: Sequence[str]) -> list[str]:
-        """Ask what runs here under these keys to end with a checkpoint; return those keys. Returns at once."""
+        """Ask the tasks with these keys to end with a checkpoint; return the keys found here. Returns immediately."""
         with self._lock:
             here = [self._all[key] for key in keys if key in self._all]
-        if any(not each.ended.is_set() for each in here):  # else a server would be started for it
+        if any(not each.ended.is_set() for each in here):  # otherwise a server would be started for this
             self._asked.put(lambda server: _ask_to_end(here))
         return [each.key for each in here]
 

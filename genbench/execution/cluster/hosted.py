@@ -1,4 +1,4 @@
-"""One task on a worker: where it lies, whether it runs, and what whoever asked for it is told of its end."""
+"""One task on a worker: its folder, its state, and the answer sent to its requester."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Hosted:
     ended: threading.Event = field(default_factory=threading.Event)
     ended_at: float = 0.0
     running: Running | None = None
-    topic: str = ""  # on which whoever follows it listens
+    topic: str = ""  # of its events, to which its requester subscribes
     wanted: bool = True
 
     def end(self, answer: dict[str, Any]) -> None:
-        """Say how it ended."""
+        """Set the answer, and mark it as ended."""
         self.answer, self.ended_at = answer, time.monotonic()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.ended.set()
 
     def answer_of(self, outcome: Outcome) -> dict[str, Any]:
-        """Return what whoever asked is told of its outcome: plain values and bytes."""
+        """Return the answer for an outcome: plain values and bytes."""
         told = {
             "value": outcome.value,
             "stage": outcome.stage,
@@ -61,11 +61,11 @@ class Hosted:
         return answer
 
     def placed(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Return its payload with what lies elsewhere on this machine: folders, and the model's code.
+        """Return its payload with the paths of this machine: folders, and the model's code.
 
         Raises:
-            GenbenchError: the model is not here as it was sent.
-            OSError: a folder cannot be made.
+            GenbenchError: the model here is not the one that was sent.
+            OSError: a folder cannot be created.
         """
         payload = dict(asked["payload"])
         shipment: Shipment | None = asked["model"]
@@ -90,6 +90,6 @@ class Hosted:
 
 
 def failed(reason: str, kind: str = "failure") -> dict[str, Any]:
-    """Return what whoever asked is told of a task that could not be begun, or whose files cannot be read."""
+    """Return the answer for a task that could not be started, or whose files cannot be read."""
     words = {"stage": "start", "kind": kind, "reason": reason, "traceback": "", "log_tail": ""}
     return {"outcome": {"value": None, **words}, "log": b""}

@@ -1,4 +1,4 @@
-"""What the executor has called on a worker of a cluster; each finds or makes the worker's host."""
+"""The functions that the executor calls on a worker of a cluster; each finds or creates the worker's host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "genbench"  # among the plugins of the worker
 
 
 class Hosting(WorkerPlugin):
-    """What closes a host together with its worker."""
+    """Closes a host together with its worker."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -31,7 +31,7 @@ class Hosting(WorkerPlugin):
 
 
 def work(asked: dict[str, Any]) -> dict[str, Any]:
-    """Run one task of a benchmark on the worker that this is called on, as a Dask task; see `Host.follow`."""
+    """Run one task of a benchmark on this worker, as a Dask task; see `Host.follow`."""
     worker = get_worker()
     key = worker.get_current_task()
 
@@ -43,9 +43,9 @@ def work(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def vet(wanted: dict[str, Any]) -> list[str]:
-    """Return how this worker differs from what a benchmark needs, a line each; as a Dask task."""
+    """Return how this worker differs from the requirements of a benchmark, one line each; a Dask task."""
     lines = differing_software(wanted["software"])
-    if lines:  # what follows may not be understood
+    if lines:  # the rest may not be understood
         return lines
     host = _host_of(get_worker())
     try:
@@ -58,19 +58,19 @@ def vet(wanted: dict[str, Any]) -> list[str]:
 
 
 def hosted(dask_worker: Worker) -> list[str]:
-    """Return the keys of what runs on this worker; called in its event loop."""
+    """Return the keys of the tasks on this worker; called in its event loop."""
     hosting = dask_worker.plugins.get(NAME)
     return hosting.host.keys() if isinstance(hosting, Hosting) else []
 
 
 def ask_to_end(keys: Sequence[str], dask_worker: Worker) -> list[str]:
-    """Ask the cells of these keys to end with a checkpoint; return those that are here. Called in its event loop."""
+    """Ask the cells with these keys to end with a checkpoint; return those found here. Called in its event loop."""
     hosting = dask_worker.plugins.get(NAME)
     return hosting.host.ask_to_end(keys) if isinstance(hosting, Hosting) else []
 
 
 def end(keys: Sequence[str], dask_worker: Worker) -> None:
-    """End what runs on this worker under these keys; called in its event loop."""
+    """End the tasks with these keys on this worker; called in its event loop."""
     hosting = dask_worker.plugins.get(NAME)
     if isinstance(hosting, Hosting):
         hosting.host.end(keys)
@@ -80,7 +80,7 @@ _making = threading.Lock()
 
 
 def _host_of(worker: Worker) -> Host:
-    """Return the worker's host, made for the first that asks; the worker ends it as one of its plugins."""
+    """Return the worker's host, created on first use; the worker ends it as one of its plugins."""
     with _making:
         hosting = worker.plugins.get(NAME)
         if not isinstance(hosting, Hosting) or not hosting.host.is_alive():

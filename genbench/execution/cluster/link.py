@@ -1,4 +1,4 @@
-"""The line to a scheduler: all that comes over it lands in one inbox, and what is asked over it is bounded in time."""
+"""The connection to a scheduler: all messages arrive in one inbox, and every request has a time limit."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from genbench.execution.cluster.pool import Place
 
 __all__ = ["END_S", "Link"]
 
-END_S = 10.0  # for workers to end what runs, at the end
-ASK_S = 5.0  # for workers to be told that cells are to end
+END_S = 10.0  # for workers to end their tasks at the end
+ASK_S = 5.0  # for workers to receive the request to end cells
 
 
 class Link:
@@ -32,34 +32,34 @@ class Link:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.token = os.urandom(4).hex()  # of this run, in the names that it gives to tasks
+        self.token = os.urandom(4).hex()  # of this run, part of the names of its tasks
         self.topic = f"genbench-{self.token}"
         self.inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.client: Client
 
     def open(self) -> None:
-        """Connect; raise `InputError` where no scheduler answers."""
-        for name in ("distributed", "tornado"):  # a lost connection is told here, in one line
+        """Connect; raise `InputError` if no scheduler answers."""
+        for name in ("distributed", "tornado"):  # a lost connection is reported here, in one line
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.client = connect(self.address)
 
     def listen(self) -> None:
-        """Have the inbox told of events and of workers that come and go."""
+        """Subscribe the inbox to events and to workers that join and leave."""
         self.client.subscribe_topic(self.topic, lambda event: self.inbox.put(("event", event[1])))
         self.client.subscribe_topic("all", lambda event: self.inbox.put(("workers", event[1])))
 
     def check(self) -> None:
-        """Raise `GenbenchError` where the scheduler is gone."""
+        """Raise `GenbenchError` if the scheduler is gone."""
         if self.client.status != "running":
             raise GenbenchError(
-                f"the scheduler at {self.address.scheduler} is gone; what is finished is safe: start it and its "
-                "workers again, and the same command goes on"
+                f"the scheduler at {self.address.scheduler} is gone; finished cells are safe: start it and its "
+                "workers again, and repeat the command to resume"
             )
 
     def workers(self) -> Mapping[str, Mapping[str, Any]] | None:
-        """Return what the scheduler says of its workers, by address; None where it does not answer, as in a stall."""
+        """Return the scheduler's information on its workers, by address; None if it does not answer, as in a stall."""
         try:
-            # Not `scheduler_info`, whose copy a periodic update of Dask's empties of workers.
+            # Not `scheduler_info`: a periodic update of Dask removes the workers from its copy.
             scheduler: Any = self.client.scheduler
             workers: Mapping[str, Mapping[str, Any]] = self.client.sync(scheduler.identity, n_workers=-1)["workers"]
         except (OSError, TimeoutError):  # `check` knows more
@@ -74,7 +74,7 @@ class Link:
         name: str,
         resources: dict[str, float] | None = None,
     ) -> Future[Any]:
-        """Have a function called on one worker and no other, once."""
+        """Call a function once, on one particular worker."""
         return self.client.submit(
             function,
             argument,
@@ -87,7 +87,7 @@ class Link:
         )
 
     def ask_to_end(self, keys: Sequence[str], workers: Sequence[str]) -> set[str]:
-        """Have workers ask the cells of these keys to end; return the keys of those that were asked."""
+        """Request that workers end the cells with these keys; return the keys of the cells that were asked."""
         try:
             answers = self.client.sync(
                 self.client._run,
@@ -97,13 +97,13 @@ class Link:
                 on_error="ignore",
                 callback_timeout=ASK_S,
             )
-        except (OSError, TimeoutError):  # what was asked nevertheless ends, and what was not is ended with the run
+        except (OSError, TimeoutError):  # cells that were asked still end, and the others are ended with the run
             return set()
         return {key for answer in answers.values() if isinstance(answer, list) for key in answer}
 
     def close(self, keys: Sequence[str]) -> None:
-        """End what runs under these keys on any worker, and leave."""
+        """End the tasks with these keys on all workers, and disconnect."""
         with contextlib.suppress(Exception):  # a worker or the scheduler may be gone, or not answer
-            self.client.unsubscribe_topic("all")  # else the scheduler would complain of a listener that has left
+            self.client.unsubscribe_topic("all")  # otherwise the scheduler would complain about a missing listener
             self.client.sync(self.client._run, hosting.end, keys, callback_timeout=END_S)
         self.client.close(timeout=END_S)

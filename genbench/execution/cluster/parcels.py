@@ -1,4 +1,4 @@
-"""What a cell left on a worker, as bytes with their SHA-256: packed there, checked and written by the benchmark."""
+"""The results of a cell on a worker, as bytes with SHA-256: packed there, checked and written by the benchmark."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from genbench.records.record import Record, read_record, record_path
 
 __all__ = ["ParcelError", "pack", "unpack"]
 
-FOLDER = "samples"  # what a record may name lies there
-MOST_BYTES = 2**30  # of one cell: a picture has some megabytes at most
+FOLDER = "samples"  # of all files that a record may name
+MOST_BYTES = 2**30  # of one cell: a picture has a few megabytes at most
 
 
 class ParcelError(GenbenchError):
-    """What came back from a worker cannot be used; the line says what is wrong with it."""
+    """The answer of a worker cannot be used; the line describes what is wrong with it."""
 
 
 def pack(directory: Path, cell_id: str) -> dict[str, Any]:
     """Return the record of a cell and the files that it names, by their paths in `directory`, each with its hash.
 
     Raises:
-        OSError: one of them cannot be read.
+        OSError: a file cannot be read.
     """
     record = record_path(directory, cell_id)
     named = json.loads(record.read_bytes())["artifacts"].values()
@@ -37,7 +37,7 @@ def pack(directory: Path, cell_id: str) -> dict[str, Any]:
 
 
 def unpack(parcel: Mapping[str, Any], directory: Path, cell_id: str) -> None:
-    """Check what `pack` made of a cell, and write it to `directory`: the record last.
+    """Check the output of `pack` for a cell, and write it to `directory`, the record last.
 
     Raises:
         ParcelError: a file is not what was sent, is missing, or has no business there.
@@ -69,7 +69,7 @@ def unpack(parcel: Mapping[str, Any], directory: Path, cell_id: str) -> None:
 
 
 def _checked(content: bytes, cell_id: str) -> Record:
-    """Return the record that some bytes are, read as every record is."""
+    """Parse bytes as a record, in the same way as every record."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{cell_id}.json"
         path.write_bytes(content)
@@ -77,7 +77,7 @@ def _checked(content: bytes, cell_id: str) -> Record:
 
 
 def _holds(path: Path, content: bytes) -> bool:
-    """Return whether a file is there already, as the picture of the data that many cells share is."""
+    """Return whether the file already exists, like the picture of the data, which many cells share."""
     return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
 
 

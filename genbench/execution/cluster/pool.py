@@ -1,4 +1,4 @@
-"""The workers that there are, and how many cells each can take."""
+"""The available workers, and how many cells each can take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["GPU", "Place", "Pool"]
 
-GPU = "GPU"  # as workers name the resource: `dask worker --resources GPU=1`
+GPU = "GPU"  # the name of the resource on workers: `dask worker --resources GPU=1`
 
 
 @dataclass(eq=False)
@@ -16,13 +16,13 @@ class Place:
     """One worker.
 
     Args:
-        address: of it.
-        host: it is on.
-        slots: cells that it can take at once: its GPUs where it names any, else its threads.
-        by_gpu: whether they are GPUs.
-        ready: whether it has been asked, and is as it must be.
+        address: its address.
+        host: its host.
+        slots: cells that it can take at once: its GPUs if it declares any, else its threads.
+        by_gpu: whether the slots are GPUs.
+        ready: whether it has been checked and meets the requirements.
         taken: slots in use, by the number of the task.
-        checked: data that it has been asked of, where it came late.
+        checked: how many datasets it has been checked for, if it joined late.
     """
 
     address: str
@@ -35,7 +35,7 @@ class Place:
 
     @property
     def resources(self) -> dict[str, float] | None:
-        """What a cell takes of the worker beside a thread, as Dask counts it."""
+        """The Dask resources that a cell takes in addition to a thread."""
         return {GPU: 1} if self.by_gpu else None
 
     def free(self) -> int:
@@ -47,7 +47,7 @@ class Place:
         return self.free() > 0
 
     def take(self, number: int) -> int:
-        """Give a slot to a task, and return it."""
+        """Assign a slot to a task, and return it."""
         slot = min(set(range(self.slots)) - set(self.taken.values()))
         self.taken[number] = slot
         return slot
@@ -64,9 +64,9 @@ class Pool:
         self.places: dict[str, Place] = {}
 
     def add(self, workers: Mapping[str, Mapping[str, Any]]) -> list[Place]:
-        """Take what the scheduler says of its workers; return those that were not known.
+        """Update from the scheduler's information on its workers; return the new ones.
 
-        Where any of them names GPUs, only those count that do.
+        If any worker declares GPUs, only workers that do so count.
         """
         gpus = {address: int((each.get("resources") or {}).get(GPU, 0)) for address, each in workers.items()}
         any_gpu = any(gpus.values())
@@ -88,10 +88,10 @@ class Pool:
         return sum(place.free() for place in self.places.values())
 
     def roomiest(self) -> Place | None:
-        """Return the worker that can take most, or None where none can take any."""
+        """Return the worker that can take most cells, or None if none can take any."""
         best = max(self.places.values(), key=Place.free, default=None)
         return best if best is not None and best.has_room() else None
 
     def side_by_side(self, place: Place) -> int:
-        """Return how many cells may run on the host of a worker, which share its cores."""
+        """Return how many cells may share the cores of a worker's host."""
         return sum(each.slots for each in self.places.values() if each.host == place.host)

@@ -19,7 +19,7 @@ from genbench.execution.running import Outcome
 
 __all__ = ["MOST_ATTEMPTS", "Sent"]
 
-MOST_ATTEMPTS = 3  # after which a cell counts as what kills its workers
+MOST_ATTEMPTS = 3  # after which the cell itself is suspected of killing its workers
 LOG_CHARACTERS = 10_000
 
 
@@ -28,13 +28,13 @@ class Sent:
     """One task; `outcome` is complete once it has `ended`.
 
     Args:
-        number: what tells it from others.
-        task: what is asked, as `genbench.execution.tasks` names it.
+        number: identifies it.
+        task: its name in `genbench.execution.tasks`.
         payload: of the task.
-        on_event: is called with what it tells.
-        limits: what it may take.
-        log: where what it prints goes, or None.
-        pinned: whether it is about one worker, so that no other can do it.
+        on_event: called with each of its events.
+        limits: its limits.
+        log: the file for its output, or None.
+        pinned: whether it concerns one worker, so no other can do it.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Sent:
     log: Path | None = None
     pinned: bool = False
     outcome: Outcome = field(default_factory=Outcome)
-    on_answer: Callable[[Outcome], None] | None = None  # is called once a worker has brought it to its end
+    on_answer: Callable[[Outcome], None] | None = None  # called once a worker has finished it
     ended: bool = False
     killed: bool = False
     place: Place | None = None
@@ -53,16 +53,16 @@ class Sent:
     lost_on: list[str] = field(default_factory=list)
 
     def kill(self) -> None:
-        """End it: nobody wants it any more, which its worker notices."""
+        """Cancel it, which its worker notices."""
         self.killed = True
         if self.future is not None:
             self.future.cancel()
 
     def read(self, answer: Any) -> Outcome:
-        """Return the outcome that a worker's answer holds; nothing in it is believed that has not been looked at.
+        """Return the outcome in a worker's answer, trusting nothing that has not been checked.
 
         Raises:
-            ParcelError: it is no answer.
+            ParcelError: it is not a valid answer.
         """
         told = answer.get("outcome") if isinstance(answer, dict) else None
         if not isinstance(told, dict) or not isinstance(answer.get("log"), bytes):

@@ -1,4 +1,4 @@
-"""How a worker differs from what a benchmark needs: software, models, the folder for checkpoints; a line for each."""
+"""How a worker differs from the requirements of a benchmark: software, models, checkpoint folder; one line each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Shipment", "differing_models", "differing_software", "found_here", "
 
 @functools.cache
 def software() -> dict[str, str]:
-    """Return what numbers depend on beside plugins and data: the versions, and the hash of genbench's own source."""
+    """Return what numbers depend on besides plugins and data: versions, and the hash of genbench's own source."""
     folder = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
@@ -35,7 +35,7 @@ def software() -> dict[str, str]:
     return {
         "genbench": importlib.metadata.version("genbench"),
         "genbench's source": digest.hexdigest()[:12],
-        "torch": importlib.metadata.version("torch").partition("+")[0],  # the client may do without CUDA
+        "torch": importlib.metadata.version("torch").partition("+")[0],  # the client may have a build without CUDA
         "Python": platform.python_version(),
     }
 
@@ -48,16 +48,16 @@ def differing_software(expected: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Shipment:
-    """A model as a worker is asked for it, in plain values; a model file comes with the files beside it.
+    """A model as sent to a worker, in plain values; a model file comes with the neighbouring files that it uses.
 
     Args:
-        name: of the model as the benchmark names it.
+        name: of the model in the benchmark.
         options: of the model.
-        distribution: that offers it.
+        distribution: that provides it.
         version: of the distribution.
         source_sha256: of its code.
-        files: of a model file and what it reads in its own folder: their bytes, by their paths in that folder.
-        names: of all that its code comes from, as its coverage calls them.
+        files: of a model file and the files it reads in its own folder: their bytes, by their paths in that folder.
+        names: of all files of its code, as in its coverage.
     """
 
     name: str
@@ -90,19 +90,19 @@ class Shipment:
 
     @property
     def key(self) -> str:
-        """What tells it from others on a worker."""
+        """Its unique name on a worker."""
         return hashlib.sha256(repr((self.name, self.source_sha256)).encode()).hexdigest()[:16]
 
     def unpack(self, folder: Path) -> None:
-        """Write the files of a model file below `folder`, where they are not yet."""
+        """Write the files of a model file below `folder`."""
         for name, content in self.files.items():
             path = folder / name
             if not path.resolve().is_relative_to(folder.resolve()):
-                raise InputError(f"{name} does not lie in the model's folder")
+                raise InputError(f"{name} is not in the model's folder")
             atomic.write_bytes(path, content)
 
     def spec(self, folder: Path) -> ModelSpec:
-        """Return the model as it is named here, where its files lie in `folder`."""
+        """Return the model's specification on this machine, with its files in `folder`."""
         spec = ModelSpec(self.name, self.options)
         return ModelSpec(str(folder / Path(self.name).name), self.options) if spec.is_file else spec
 
@@ -110,23 +110,23 @@ class Shipment:
 def _unchanged(source: Any) -> bytes:
     content = Path(source.path).read_bytes()
     if hashlib.sha256(content).hexdigest() != source.sha256:
-        raise InputError(f"{source.path} changed while this run began; run the same command again")
+        raise InputError(f"{source.path} changed while this run was starting; repeat the command")
     return content
 
 
 def differing_models(shipments: Sequence[Shipment], folder: Path) -> list[str]:
-    """Return how the models here differ; the files of model files lie below `folder`, each in that of its `key`."""
+    """Return how the models here differ; the files of model files are below `folder`, in a folder named by `key`."""
     return [line for each in shipments if (line := _differing(each, folder / each.key))]
 
 
-_READING = threading.Lock()  # Python 3.11 loses count where two threads parse sources
+_READING = threading.Lock()  # Python 3.11 miscounts if two threads parse source code at once
 
 
 def found_here(wanted: Shipment, folder: Path) -> tuple[finding.Found, Coverage | None, finding.Provenance]:
-    """Return a model as it is on this machine; files that were sent along lie in `folder`.
+    """Return a model as found on this machine; files that were sent along are in `folder`.
 
     Raises:
-        InputError: it is not here.
+        InputError: it is not found.
     """
     spec = wanted.spec(folder)
     found = finding.find(spec, [wanted.distribution])
@@ -147,14 +147,14 @@ def _differing(wanted: Shipment, folder: Path) -> str:
     missing = [name.lstrip("+") for name in wanted.names if covered is None or name not in covered.files]
     if missing and wanted.files:
         return (
-            f"{found} imports or reads {', '.join(missing)}, which lies outside of its folder and is not sent along; "
-            "put it beside the model, or install it on the workers"
+            f"{found} imports or reads {', '.join(missing)}, which is outside its folder and is not sent along; "
+            "put it next to the model, or install it on the workers"
         )
-    return f"{found}: its source is another" + (f": {', '.join(missing)} is missing" if missing else "")
+    return f"{found}: its source is different" + (f": {', '.join(missing)} is missing" if missing else "")
 
 
 def unwritable(shared: Path) -> str:
-    """Return why checkpoints cannot be written to a folder; empty where they can."""
+    """Return why checkpoints cannot be written to a folder; empty if they can."""
     try:
         (shared / "checkpoints").mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=shared / "checkpoints", prefix=atomic.TEMPORARY_PREFIX)

@@ -1,8 +1,8 @@
-"""What identifies a plugin's code: every file that it comes from, and the versions of the libraries that it wraps.
+"""Identifies a plugin's code: all files that it comes from, and the versions of the libraries that it wraps.
 
-The files are found by reading, never by importing: `reading` takes imports and named files from a source, `installed`
-says what is a versioned distribution, `coverage` follows from file to file, `files` hashes what it found. `witness`
-looks, in the process that runs the model, whether anything else was read.
+The files are found by reading, never by importing: `reading` extracts imports and named files from source code,
+`installed` recognises versioned distributions, `coverage` follows references from file to file, and `files` hashes the
+result. `witness` checks, in the process that runs the model, whether anything else was read.
 """
 
 from __future__ import annotations

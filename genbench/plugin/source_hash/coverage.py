@@ -1,4 +1,4 @@
-"""Every file that a model's code comes from and that no version identifies, followed from file to file."""
+"""Finds all files of a model's code that no version identifies, following references from file to file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _CACHE_TAG = "CACHEDIR.TAG"  # https://bford.info/cachedir: whatever lies there 
 def coverage(root: Path, modules: Iterable[str] = (), named: Iterable[str] = ()) -> Coverage:
     """Find every file of a model's code by reading it, importing nothing.
 
-    From `root` on, imports are followed to modules beside a model file, in the working directory, on the Python path
-    and of distributions installed from a folder. Of a package all files count, and of any module the files and folders
-    beside it that its text names. Distributions installed from an index, Python and genbench are left out.
+    Starting at `root`, imports are followed to modules next to a model file, in the working directory, on the Python
+    path and in distributions installed from a folder. For a package all files count, and for any module also the files
+    and folders next to it that its text names. Distributions installed from an index, Python and genbench are left out.
 
     Args:
         root: the model's file, or the folder of the package that holds it.

@@ -1,4 +1,4 @@
-"""Which files belong to installed, versioned distributions, and which may change while their version stays."""
+"""Determines which files belong to versioned distributions, and which may change while their version stays."""
 
 from __future__ import annotations
 

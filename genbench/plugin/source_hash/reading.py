@@ -1,4 +1,4 @@
-"""What a Python file says that it reads: its imports, and the files beside it that it names."""
+"""Extracts what a Python file reads: its imports, and the neighbouring files that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's code reads while it runs, and whether its identity covers that."""
+"""Observes which files a model's code reads while it runs, and whether its identity covers them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Trackers that are told how a genbench benchmark goes on, one file a tracker."""
+"""Trackers that receive the progress of a genbench benchmark, one file per tracker."""

@@ -10,7 +10,7 @@ __all__ = ["require"]
 
 
 def require(library: str) -> None:
-    """Raise `GenbenchError` with the line that installs a library where it is missing; the extra has its name."""
+    """Raise `GenbenchError` with the install command if a library is missing; the extra has the same name."""
     if importlib.util.find_spec(library) is None:
         raise GenbenchError(
             f"observer '{library}' needs the package {library}, which is not installed: "

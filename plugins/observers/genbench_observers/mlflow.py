@@ -37,7 +37,7 @@ class _Run:
 
 
 class MLflow(Observer):
-    """Logs to the tracking server or store that MLflow is set to use, or to one that is named.
+    """Logs to the tracking server or store that MLflow is configured to use, or to a given one.
 
     Args:
         uri: such as `http://127.0.0.1:5000`, `sqlite:///mlflow.db` or a folder; empty takes `MLFLOW_TRACKING_URI`, or
@@ -56,7 +56,7 @@ class MLflow(Observer):
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
-        for name in ("mlflow", "alembic"):  # they tell of every table that they make
+        for name in ("mlflow", "alembic"):  # they log every table that they create
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = MlflowClient(tracking_uri=self._uri or None)
         self._benchmark = benchmark
@@ -112,7 +112,7 @@ class MLflow(Observer):
         self._client.set_terminated(run.id, "FAILED" if end.status == "failed" else "FINISHED")
 
     def end(self) -> None:
-        for run in self._runs.values():  # they will go on another time
+        for run in self._runs.values():  # they will be resumed later
             self._client.set_terminated(run.id, "KILLED")
         self._runs.clear()
 

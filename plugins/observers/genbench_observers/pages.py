@@ -1,4 +1,4 @@
-"""What is shown of a cell's end as text: its numbers with their recipes, and why it failed."""
+"""Text for the end of a cell: its numbers with their recipes, and why it failed."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ class _Run:
 class TensorBoard(Observer):
     """Writes `DIR/BENCHMARK/CELL/events.out.tfevents.*`; look at them with `tensorboard --logdir DIR`.
 
-    A point is one record of an event file, with its checksum, and is written by one call: it is there or not. A cell
-    that goes on gets a further file in the same folder.
+    A point is one record of an event file, with its checksum, written by one call: it is complete or absent. A resumed
+    cell gets another file in the same folder.
 
     Args:
         dir: the folder.

@@ -25,8 +25,8 @@ def build_observer(options: dict[str, Any]) -> Observer:
 class Trackio(Observer):
     """Writes to the database of a project, in the folder that `TRACKIO_DIR` names; `trackio show` shows it.
 
-    It is written by Trackio's own storage, not by `trackio.init` and `log`, which hand over to a thread and tell of
-    no error: here a transaction is one message, so a point is there or not, and a full disk is an error.
+    It uses Trackio's own storage instead of `trackio.init` and `log`, which hand over to a thread and report no errors:
+    here each message is one transaction, so a point is complete or absent, and a full disk is an error.
 
     Args:
         project: of the runs.

@@ -30,8 +30,8 @@ def build_observer(options: dict[str, Any]) -> Observer:
 class WeightsAndBiases(Observer):
     """Logs to `DIR/wandb`; `wandb sync DIR/wandb/offline-run-*` uploads what was logged offline.
 
-    A cell that goes on has the id that it had. Offline, W&B writes what follows to a further folder of the same id, and
-    joins them when they are uploaded. What its own process holds back when both are killed is told again.
+    A resumed cell keeps its id. Offline, W&B writes the continuation to another folder with the same id, and joins them
+    on upload. Data that W&B's process had not yet written when both were killed are sent again.
 
     Args:
         dir: the folder.
@@ -98,7 +98,7 @@ class WeightsAndBiases(Observer):
         run.finish(exit_code=1 if end.status == "failed" else 0)
 
     def end(self) -> None:
-        for run in self._runs.values():  # they will go on another time
+        for run in self._runs.values():  # they will be resumed later
             run.finish(exit_code=1)
         self._runs.clear()
 
