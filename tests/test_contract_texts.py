@@ -157,7 +157,7 @@ def test_where_all_that_failed_is_on_texts_the_command_says_how_to_refuse_them(
     path.write_text(path.read_text().replace("= 256", "= 8"))
     answer = CliRunner().invoke(plugin, ["check", str(path), "--shape", "1x8x8", "--shape", "12"])
     assert answer.exit_code == 1
-    line = "all that failed is on texts: where the model is not made for them, let build_model say so"
+    line = "every failure is on texts: if the model does not support them, let build_model say so"
     assert (line in " ".join(answer.output.split())) == told
 
 

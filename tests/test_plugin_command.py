@@ -176,7 +176,7 @@ def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
     assert "skipped  resume                  needs sample, which failed" in result.output
     waiting = result.output.count("which failed")
     assert waiting > 1
-    assert f"skipped ({waiting} until what failed is mended) in " in result.output.splitlines()[-1]
+    assert f"skipped ({waiting} until the failures are fixed) in " in result.output.splitlines()[-1]
 
 
 def test_what_a_plugin_prints_is_not_in_the_list(write_plugin) -> None:
