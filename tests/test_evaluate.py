@@ -43,8 +43,8 @@ def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: 
     title, *rows = answer.stdout.splitlines()
     assert (
         title
-        == f"{arguments[0]} (500 images) against digits; features: digits-cnn, a small classifier, so fd is no "
-        + ("FID; for that add --extractor inception")
+        == f"{arguments[0]} (500 images) against digits; features: digits-cnn, a small classifier, so fd is not "
+        + ("FID; for FID add --extractor inception")
     )
     lines = {line.split()[0]: line.split()[1:] for line in rows}
     assert {name: line[0] for name, line in lines.items()} == {"fd": "↓", "precision": "↑", "recall": "↑"}

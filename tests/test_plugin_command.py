@@ -200,8 +200,8 @@ def test_without_pytest_check_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         (["./none.py"], r"model file \./none\.py does not exist"),
         (
             ["gan", "--shape", "1x28x28x1"],
-            "shape '1x28x28x1' cannot be read; write channels x height x width of images, for example 1x28x28, the "
-            "length of texts, for example 12, or channels x samples of clips, for example 1x4000",
+            "shape '1x28x28x1' cannot be read; write channels x height x width for images, for example 1x28x28, the "
+            "length for texts, for example 12, or channels x samples for clips, for example 1x4000",
         ),
         (["gan", "--shape", "1x0x8"], "shape '1x0x8' cannot be read"),
         (["gan", "--device", "abacus"], "device 'abacus' cannot be read"),

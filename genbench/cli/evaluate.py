@@ -95,7 +95,7 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
         _print_table(scored)
         if scored.floor:
             _print_floor(scored.count, scored.held_out, scored.noun)
-    rate = f"{scored.items_per_s:,.1f} {scored.noun}/s read and through {scored.extractor}"
+    rate = f"{scored.items_per_s:,.1f} {scored.noun}/s read and processed by {scored.extractor}"
     for line in (f"{scored.count} {scored.noun}, {rate}", *scored.remarks):
         say(line, err=True)
     if timing:
