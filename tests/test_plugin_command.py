@@ -170,7 +170,7 @@ def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
     assert (
         "FAILED   sample                  1x8x8 images without labels, 1x8x8 images with labels: "
         "expected sample to return (7, 1, 8, 8), found (7, 1, 8, 7)\n"
-        "                                 to mend it: take sizes from data.shape and count; see nn.Unflatten\n"
+        "                                 to fix it: take sizes from data.shape and count; see nn.Unflatten\n"
     ) in result.output
     assert result.output.count("FAILED") == 1
     assert "skipped  resume                  needs sample, which failed" in result.output
