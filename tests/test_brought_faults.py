@@ -357,7 +357,7 @@ def test_the_contract_of_datasets_finds_a_planted_fault(place: Place, old: str, 
     contract = BroughtContract("grey:held_out=40", "dataset")
     only = contract.checks[check]
     assert [name for name in only.needs if contract.result(contract.checks[name]) is not None] == []
-    assert "to mend it:" in str(contract.result(only))
+    assert "to fix it:" in str(contract.result(only))
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ def test_the_contract_of_metrics_finds_a_planted_fault(place: Place, old: str, n
     contract = BroughtContract("gap", "metric")
     only = contract.checks[check]
     assert [name for name in only.needs if contract.result(contract.checks[name]) is not None] == []
-    assert "to mend it:" in str(contract.result(only))
+    assert "to fix it:" in str(contract.result(only))
 
 
 def test_what_is_worse_and_scores_better_is_a_warning(place: Place) -> None:

@@ -54,7 +54,7 @@ def test_a_baseline_that_cannot_be_written_is_one_line(folder: Path, place: str)
     code, lines = ended("baseline", folder, "--out", folder.parent / place)
     assert (code, len(lines)) == (1, 1)
     assert str(folder.parent) in lines[0]
-    assert lines[0].endswith("; what is finished is safe: mend that and give the same command")
+    assert lines[0].endswith("; finished work is safe: fix that and run the same command again")
 
 
 def test_a_page_that_is_a_folder_is_one_line(folder: Path) -> None:

@@ -112,7 +112,7 @@ def test_state_in_another_module_of_a_package_is_found(
     monkeypatch.syspath_prepend(tmp_path)
     outcomes = failed(run_contract(Contract("hidden", SMALL)))
     assert list(outcomes) == ["resume"]
-    assert "keep all state in Model and none in globals" in outcomes["resume"]
+    assert "keep all state in Model, none in globals" in outcomes["resume"]
 
 
 def test_global_state_is_as_before_whatever_a_plugin_does(write_plugin) -> None:
@@ -146,7 +146,7 @@ def test_the_pytest_function_of_an_author(write_plugin) -> None:
         r"faulty, 1x8x8 images with labels: expected sample to return values in \[-1, 1\], found values in \[.*",
         expected,
     )
-    assert change == "to mend it: end the network with tanh, or with .clamp(-1, 1) in the hook"
+    assert change == "to fix it: end the network with tanh, or with .clamp(-1, 1) in the hook"
 
 
 def test_without_pytest_one_line_says_so() -> None:

@@ -50,7 +50,7 @@ FAULTS = [
     fault(
         "global state on import",
         "loads",
-        "that it changed Python's recursion limit (1000 became 999)\nto mend it: move it out of the module's top level",
+        "that it changed Python's recursion limit (1000 became 999)\nto fix it: move it out of the module's top level",
         ("LATENT = 16", "import sys\n\nsys.setrecursionlimit(999)\nLATENT = 16"),
     ),
     fault(
@@ -123,7 +123,7 @@ FAULTS = [
     fault(
         "build raises",
         "build",
-        "raised ZeroDivisionError: division by zero\nto mend it: look at faulty.py:N: 1 / 0",
+        "raised ZeroDivisionError: division by zero\nto fix it: look at faulty.py:N: 1 / 0",
         (NET, "    1 / 0\n    layers = nn"),
     ),
     fault(
@@ -147,7 +147,7 @@ FAULTS = [
     fault(
         "vector as loss",
         "losses",
-        "one of shape (1,)\nto mend it: take its .mean()",
+        "one of shape (1,)\nto fix it: take its .mean()",
         (LOSSES, 'return {"energy": loss.detach()[None]}'),
     ),
     fault(
@@ -177,7 +177,7 @@ FAULTS = [
     fault(
         "step exits",
         "losses",
-        "raised SystemExit: 3\nto mend it: look at faulty.py:N: raise SystemExit(3)",
+        "raised SystemExit: 3\nto fix it: look at faulty.py:N: raise SystemExit(3)",
         (STEP, "    raise SystemExit(3)\n"),
     ),
     fault(
@@ -279,7 +279,7 @@ FAULTS = [
     fault(
         "keeps objects",
         "memory",
-        "new Python objects a step",
+        "new Python objects per step",
         (STEP, f'{STEP}    globals().setdefault("KEPT", []).append(object())\n'),
     ),
     fault(
@@ -303,13 +303,13 @@ FAULTS = [
     fault(
         "trains before sampling",
         "before_sampling",
-        "alone what is trained, found another generator.0.bias\nto mend it: train in train_step alone",
+        "not to change trained parameters, found another generator.0.bias\nto fix it: train only in train_step",
         hook("before_sampling(model, batches)", f"{FIRST}.bias.fill_(float(next(iter(batches))[0].mean()))"),
     ),
     fault(
         "counts the batches",
         "before_sampling",
-        "raised TypeError: object of type 'generator' has no len()\nto mend it: look at faulty.py:N: len(batches)",
+        "raised TypeError: object of type 'generator' has no len()\nto fix it: look at faulty.py:N: len(batches)",
         hook("before_sampling(model, batches)", "len(batches)"),
     ),
     fault(
@@ -334,7 +334,7 @@ FAULTS = [
     fault(
         "no bound",
         "sample",
-        "once the weights are 10 times as large\nto mend it: end the network with tanh",
+        "once the weights are 10 times as large\nto fix it: end the network with tanh",
         ("nn.Tanh()", "nn.Identity()"),
     ),
     fault(
@@ -352,7 +352,7 @@ FAULTS = [
     fault(
         "cannot be counted",
         "flops",
-        "their FLOPs are counted, to return, found that it raised AssertionError\nto mend it: look at faulty.py:N",
+        "their FLOPs are counted, to return, found that it raised AssertionError\nto fix it: look at faulty.py:N",
         (STEP, f'    assert "Flop" not in str(torch.utils._python_dispatch._get_current_dispatch_mode())\n{STEP}'),
     ),
     fault(
@@ -376,13 +376,13 @@ FAULTS = [
     fault(
         "clock",
         "sample_repeats",
-        "others at the second call",
+        "different items at the second call",
         (DRAW, f"    import time\n{DRAW}    noise += time.perf_counter() % 1\n"),
     ),
     fault(
         "one image",
         "sample_repeats",
-        "other items from another generator, found the same ones",
+        "different items from another generator, found the same items",
         (DRAW, "    noise = torch.ones(count, LATENT)\n"),
     ),
     fault(
@@ -394,7 +394,7 @@ FAULTS = [
     fault(
         "global seed",
         "sample_generator",
-        "do not depend on the global seed, found others",
+        "do not depend on the global seed, found different items",
         (DRAW, f"{DRAW}    noise = noise + torch.initial_seed() % 7\n"),
     ),
     fault(
@@ -412,7 +412,7 @@ FAULTS = [
     fault(
         "labels unused",
         "sample_labels",
-        "other items for another label, found the same ones",
+        "different items for another label, found the same items",
         ("sample(model, count,", "sample(model, count, labels,"),
     ),
     fault(
@@ -454,7 +454,7 @@ FAULTS = [
     fault(
         "density",
         "log_likelihood",
-        "to be at most 0, since images as they are stored have probabilities",
+        "to be at most 0, because stored images are discrete and have probabilities",
         hook("log_likelihood(model, batch)", "return 64 - batch.flatten(1).square().sum(1)"),
     ),
     fault(
@@ -486,13 +486,13 @@ FAULTS = [
     fault(
         "object in the state",
         "checkpoint",
-        "keep tensors and plain values alone",
+        "keep only tensors and plain values",
         (LOSSES, f'model.optimizers["generator"].param_groups[0]["note"] = Model\n    {LOSSES}'),
     ),
     fault(
         "hidden counter",
         "resume",
-        "resumed after step 2 to end after 6 steps where unbroken training ends, found another",
+        "resumed after step 2 to end after 6 steps in the same state as uninterrupted training, found another",
         ("LATENT = 16", "LATENT = 16\nSTEPS = []"),
         (STEP, f"    STEPS[:] = [len(STEPS) + 1]\n    loss = loss + {FIRST}.bias.sum() * STEPS[0]\n{STEP}"),
     ),
@@ -569,7 +569,7 @@ def test_a_fault_within_a_wrapped_library_names_both_lines(
     path = path.rename(tmp_path / "plugin" / path.name)
     contract = Contract(str(path), [(1, 8, 8)])
     text = str(contract.result(CHECKS["waiting"], contract.cases[0]))
-    assert "read(loss) (within wrapped.py:2: return loss.item())\nto mend it" in re.sub(
+    assert "read(loss) (within wrapped.py:2: return loss.item())\nto fix it" in re.sub(
         r"\S*__\('wrapped'\)\.", "", text
     )
 

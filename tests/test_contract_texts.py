@@ -59,7 +59,7 @@ def test_the_probabilities_of_the_model_sum_to_one() -> None:
 FAULTS = {
     "floats": (
         "sample",
-        "sample to return int64 tokens of shape (7, 6), found torch.float32\nto mend it: take the argmax, or draw",
+        "sample to return int64 tokens of shape (7, 6), found torch.float32\nto fix it: take the argmax, or draw",
         [(DRAWN, DRAWN.replace("1)", "1).float()"))],
     ),
     "short integers": ("sample", "found torch.int32", [(DRAWN, DRAWN.replace("1)", "1).int()"))]),
@@ -76,7 +76,7 @@ FAULTS = {
     ),
     "one text": (
         "sample_repeats",
-        "found the same ones",
+        "found the same items",
         [("uniform = torch.rand(", "uniform = 0.5 + 0 * torch.rand(")],
     ),
     "no end": (
@@ -86,12 +86,12 @@ FAULTS = {
     ),
     "half a likelihood": (
         "likelihood_bound",
-        "to mend it: normalise over all data.levels symbols, count the end of a text that has one, and the cost",
+        "to fix it: normalise over all data.levels symbols, count the end of a text that has one, and the cost",
         [(NATS, NATS.replace("nats(", "0.5 * nats("))],
     ),
     "above 0": (
         "log_likelihood",
-        "log_likelihood to be at most 0, since texts as they are stored have probabilities, found ",
+        "log_likelihood to be at most 0, because stored texts are discrete and have probabilities, found ",
         [(NATS, NATS.replace("nats(", "99 + nats("))],
     ),
     "restored as floats": ("reconstruct", "int64 tokens of shape (8, 6)", [(COPY, "    return batch.float()\n")]),
@@ -157,7 +157,7 @@ def test_where_all_that_failed_is_on_texts_the_command_says_how_to_refuse_them(
     path.write_text(path.read_text().replace("= 256", "= 8"))
     answer = CliRunner().invoke(plugin, ["check", str(path), "--shape", "1x8x8", "--shape", "12"])
     assert answer.exit_code == 1
-    line = "all that failed is on texts: where the model is not made for them, let build_model say so"
+    line = "every failure is on texts: if the model does not support them, let build_model say so"
     assert (line in " ".join(answer.output.split())) == told
 
 

@@ -43,8 +43,8 @@ def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: 
     title, *rows = answer.stdout.splitlines()
     assert (
         title
-        == f"{arguments[0]} (500 images) against digits; features: digits-cnn, a small classifier, so fd is no "
-        + ("FID; for that add --extractor inception")
+        == f"{arguments[0]} (500 images) against digits; features: digits-cnn, a small classifier, so fd is not "
+        + ("FID; for FID add --extractor inception")
     )
     lines = {line.split()[0]: line.split()[1:] for line in rows}
     assert {name: line[0] for name, line in lines.items()} == {"fd": "↓", "precision": "↑", "recall": "↑"}
@@ -62,7 +62,7 @@ def test_the_floor_stands_beside_each_number_and_is_that_of_the_control(tmp_path
     arguments = [str(tmp_path / "a.npy"), "-d", "digits", "--metrics", "fd,authenticity"]
     answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
     assert all(" real 0." in line for line in answer.stdout.splitlines()[1:])
-    assert "what 300 held-out images score in the place of yours" in answer.stderr
+    assert "the score of 300 held-out images in place of yours" in answer.stderr
     found = json.loads(CliRunner().invoke(evaluate, [*arguments, "--json"], catch_exceptions=False).stdout)
     dataset = datasets.load("digits")
     extractor = features.load("digits-cnn", dataset=dataset, device=torch.device("cpu"))
@@ -140,7 +140,7 @@ def test_a_floor_of_more_images_than_are_held_out_says_so(tmp_path: Path, digits
     np.save(tmp_path / "a.npy", torch.cat([digits, digits[:100]])[:, 0].numpy())
     arguments = [str(tmp_path / "a.npy"), "-d", "digits", "--metrics", "fd"]
     answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
-    assert "what 600 held-out images score in the place of yours, the floor, of which there are 500" in answer.stderr
+    assert "the score of 600 held-out images in place of yours; only 500 exist" in answer.stderr
 
 
 def test_of_many_files_that_are_passed_over_a_few_are_named(tmp_path: Path, digits: torch.Tensor) -> None:

@@ -39,7 +39,7 @@ def test_held_out_clips_score_as_the_control_real(clips: Path) -> None:
     assert answer["remarks"] == []
     title = run(clips, "-d", SPEC, *METRICS)[0].splitlines()[0]
     assert title == (
-        f"{clips} (40 clips) against {SPEC}; features: log-mel, statistics of a log-mel spectrogram, so fd is no FID"
+        f"{clips} (40 clips) against {SPEC}; features: log-mel, statistics of a log-mel spectrogram, so fd is not FID"
     )
 
 

@@ -70,8 +70,8 @@ def test_the_title_says_that_fd_of_random_features_is_no_fid(tmp_path: Path) -> 
     own, other = images(tmp_path / "a.npy"), images(tmp_path / "bc.npy")
     title, first, *_ = called(own, "--reference", other).stdout.splitlines()
     assert title == (
-        f"{own} (20 images) against {other}; features: random-conv, a network with random weights, so fd is no FID; "
-        "for that add --extractor inception"
+        f"{own} (20 images) against {other}; features: random-conv, a network with random weights, so fd is not FID; "
+        "for FID add --extractor inception"
     )
     assert first.startswith("fd ↓")
 
@@ -112,7 +112,8 @@ def test_grey_against_rgb_says_how_they_were_converted(tmp_path: Path, grey: str
     answer = called(sides["images"], "--reference", sides["reference"])
     other = sides["reference" if grey == "images" else "images"]
     assert (
-        f"{sides[grey]}: grey, and {other} is RGB: the one channel of each was repeated for all three" in answer.stderr
+        f"{sides[grey]}: grey, but {other} is RGB: the channel of each image was repeated for all three"
+        in answer.stderr
     )
     assert "pixel_w1" in answer.stdout
 
@@ -151,7 +152,7 @@ def test_options_of_evaluate_that_would_have_no_effect(tmp_path: Path) -> None:
     files = folder(tmp_path / "files")
     against = ("--reference", other)
     assert "--image-size has no effect on arrays" in refusal_of(evaluate, array, *against, "--image-size", 8)
-    assert "is an array of 8x8 images, which is taken as it is" in refusal_of(
+    assert "is an array of 8x8 images, which is used unchanged" in refusal_of(
         evaluate, array, "--reference", files, "--image-size", 4
     )
     assert called(array, "--reference", files, "--image-size", 8).exit_code == 0

@@ -40,8 +40,8 @@ def test_held_out_lines_score_as_the_control_real(lines: Path) -> None:
     printed, told = run(lines, "-d", SPEC, *METRICS)
     assert printed.startswith(f"{lines} (200 texts) against {SPEC}; features: ngram, projected counts of 1- to 4-grams")
     assert "inception" not in printed, "which takes no texts"
-    assert "200 held-out texts score in the place of yours" in told
-    assert "texts/s read and through ngram" in told
+    assert "200 held-out texts in place of yours" in told
+    assert "texts/s read and processed by ngram" in told
 
 
 def test_training_lines_are_no_news_and_noise_is_no_sentence(tmp_path: Path, grammar: Dataset, lines: Path) -> None:

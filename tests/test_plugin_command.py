@@ -170,13 +170,13 @@ def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
     assert (
         "FAILED   sample                  1x8x8 images without labels, 1x8x8 images with labels: "
         "expected sample to return (7, 1, 8, 8), found (7, 1, 8, 7)\n"
-        "                                 to mend it: take sizes from data.shape and count; see nn.Unflatten\n"
+        "                                 to fix it: take sizes from data.shape and count; see nn.Unflatten\n"
     ) in result.output
     assert result.output.count("FAILED") == 1
     assert "skipped  resume                  needs sample, which failed" in result.output
     waiting = result.output.count("which failed")
     assert waiting > 1
-    assert f"skipped ({waiting} until what failed is mended) in " in result.output.splitlines()[-1]
+    assert f"skipped ({waiting} until the failures are fixed) in " in result.output.splitlines()[-1]
 
 
 def test_what_a_plugin_prints_is_not_in_the_list(write_plugin) -> None:
@@ -200,8 +200,8 @@ def test_without_pytest_check_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         (["./none.py"], r"model file \./none\.py does not exist"),
         (
             ["gan", "--shape", "1x28x28x1"],
-            "shape '1x28x28x1' cannot be read; write channels x height x width of images, for example 1x28x28, the "
-            "length of texts, for example 12, or channels x samples of clips, for example 1x4000",
+            "shape '1x28x28x1' cannot be read; write channels x height x width for images, for example 1x28x28, the "
+            "length for texts, for example 12, or channels x samples for clips, for example 1x4000",
         ),
         (["gan", "--shape", "1x0x8"], "shape '1x0x8' cannot be read"),
         (["gan", "--device", "abacus"], "device 'abacus' cannot be read"),

@@ -199,7 +199,7 @@ def small_disk(tmp_path: Path) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        ("80k", "genbench: No space left on device; what is finished is safe"),  # no room for the report
+        ("80k", "genbench: No space left on device; finished work is safe"),  # no room for the report
         ("24k", "and its record cannot be written to"),
     ],
 )

@@ -170,7 +170,7 @@ def test_what_mean_and_covariance_cannot_give_is_said_in_one_line(tmp_path: Path
     out = tmp_path / "stats.npz"
     answer_of(statistics, "digits", "--out", out)
     answer = answer_of(evaluate, samples, "--reference", out)
-    said = [line for line in answer.stderr.splitlines() if "mean and covariance of the reference alone" in line]
+    said = [line for line in answer.stderr.splitlines() if "only mean and covariance of the reference" in line]
     assert len(said) == 1
     assert said[0].startswith("not measured: kernel_distance, precision_recall, density_coverage, authenticity, ")
     assert {line.split()[0] for line in answer.stdout.splitlines()[1:]} == {
@@ -222,9 +222,7 @@ def test_a_file_that_does_not_say_what_it_is_of_is_taken_by_its_dimension_and_it
 ) -> None:
     np.savez(tmp_path / "a.npz", mu=np.zeros(64), sigma=np.eye(64))
     answer = answer_of(evaluate, samples, "--reference", tmp_path / "a.npz", "--metrics", "fd")
-    assert f"{tmp_path / 'a.npz'}: does not say which network and resizer it is of; taken to be of random-conv" in (
-        answer.stderr
-    )
+    assert f"{tmp_path / 'a.npz'}: does not name its network and resizer; assuming random-conv" in (answer.stderr)
     recipes = scored(samples, "--reference", tmp_path / "a.npz", "--metrics", "fd")["recipes"]
     assert [(recipe["reference_count"], recipe["reference_split"]) for recipe in recipes.values()] == [(None, None)]
 
@@ -233,21 +231,23 @@ def test_another_extractor_than_that_of_the_file_is_refused(tmp_path: Path, samp
     out = tmp_path / "stats.npz"
     answer_of(statistics, "digits", "--out", out)
     said = refusal_of(evaluate, samples, "--reference", out, "--extractor", "random-conv")
-    assert said.startswith(f"{out}: its features are of extractor digits-cnn, weights_sha256 ")
-    assert "and those of the images would be of extractor random-conv" in said
+    assert said.startswith(f"{out}: its features come from extractor digits-cnn, weights_sha256 ")
+    assert "but those of the images would come from extractor random-conv" in said
     said = refusal_of(evaluate, samples, "--reference", out, "--eval-precision", "bf16")
-    assert said == f"{out}: its features are of precision fp32, and those of the images would be of precision bf16"
+    assert (
+        said == f"{out}: its features come from precision fp32, but those of the images would come from precision bf16"
+    )
     for reference in ({"mu": MU, "sigma": SIGMA}, {"feats": FEATURES}):
         np.savez(tmp_path / "five.npz", **reference)
         assert refusal_of(evaluate, samples, "--reference", tmp_path / "five.npz") == (
-            f"{tmp_path / 'five.npz'}: is of 5 features an item, and extractor 'random-conv' gives 64; name the one "
-            "that the file is of, by --extractor"
+            f"{tmp_path / 'five.npz'}: has 5 features per item, but extractor 'random-conv' gives 64; choose the "
+            "file's own extractor with --extractor"
         )
 
 
 def test_statistics_that_nobody_could_use_are_not_written(tmp_path: Path) -> None:
     out = tmp_path / "stats.npz"
-    said = "hangs on the classes or symbols of digits, which no file of statistics holds"
+    said = "depends on the classes or symbols of digits, which no file of statistics holds"
     assert said in refusal_of(statistics, "digits", "--out", out, "--extractor", "classifier")
     assert "ends in .npz" in refusal_of(statistics, "digits", "--out", tmp_path / "stats")
     assert "has no effect with -d digits" in refusal_of(statistics, "digits", "--out", out, "--data-root", tmp_path)

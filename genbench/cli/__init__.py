@@ -1,4 +1,4 @@
-"""The `genbench` command: one command a file, and the only place that prints."""
+"""The `genbench` command: one file per subcommand, and the only room that prints."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ KEEPS_NOTHING = ("evaluate", "plugin", "statistics")
 @click.version_option(package_name="genbench", prog_name="genbench")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Benchmark image generative models on equal budgets, with numbers that can be traced.
+    """Benchmark generative models on equal budgets, with traceable numbers.
 
     \b
     Examples:
-      genbench run                                   every installed model on the digits, a short budget
+      genbench run                                   every installed model on digits, with a short budget
       genbench run -m vae -m vae:beta=4 --seeds 5    two versions of a model, five seeds each
       genbench run -m ./my_model.py -d mnist         a model from a file
       genbench compare reports/before reports/after  what changed, with intervals
@@ -69,43 +69,43 @@ for command in (
 
 
 def main() -> None:
-    """Run the command; an error that is the user's is one line and exit code 2, any other of ours exit code 1."""
-    # A job that is cancelled gets this signal: it ends as by an interrupt, with nothing left behind.
+    """Run the command; a user error is one line and exit code 2, any other genbench error exit code 1."""
+    # A cancelled job receives this signal: treat it as an interrupt, so that nothing is left behind.
     signal.signal(signal.SIGTERM, _terminate)
     given: dict[str, str | None] = {}
     try:
-        # Not standalone: there click ends an interrupt with exit code 1, which would say that something got worse.
+        # Not standalone: there click exits with code 1 on an interrupt, which would mean that something got worse.
         sys.exit(cli.main(standalone_mode=False, obj=given))
     except click.Abort as abort:
-        # What was interrupted says whether it can go on: a benchmark can, a comparison begins anew.
+        # The interrupted command notes whether it can resume: a benchmark can, a comparison starts over.
         say("; ".join(["genbench: interrupted", *getattr(abort.__cause__, "__notes__", ())]), err=True)
         sys.exit(130)
     except click.ClickException as error:
-        error.message = shortened(error.message)  # type: ignore[misc]  # it holds what was given, of any length
+        error.message = shortened(error.message)  # type: ignore[misc]  # it quotes the input, which may have any length
         error.show()
         sys.exit(error.exit_code)
     except GenbenchError as error:
-        say(f"genbench: {error}", err=True, keep="\n\t")  # what a process printed before it failed has several lines
+        say(f"genbench: {error}", err=True, keep="\n\t")  # the output of a failed process has several lines
         sys.exit(2 if isinstance(error, InputError) else 1)
     except OSError as error:
-        _end_for(error, safe="" if given.get("command") in KEEPS_NOTHING else "what is finished is safe: ")
+        _end_for(error, safe="" if given.get("command") in KEEPS_NOTHING else "finished work is safe: ")
 
 
 def _terminate(*_: object) -> NoReturn:
-    """End as by an interrupt, once: Slurm sends it to all processes of a job, and a job's script passes it on again."""
+    """Act as on an interrupt, once: Slurm signals all processes of a job, and the job script forwards it again."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _end_for(error: OSError, safe: str) -> NoReturn:
-    """Say in one line what the system refused, and exit; an error that names no file is a fault of ours, and raised."""
-    if error.errno == errno.EPIPE:  # whoever read the output has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter would try again when it ends
+    """Print in one line what the system refused, and exit; an error that names no file is our bug, and is raised."""
+    if error.errno == errno.EPIPE:  # the reader of the output has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter would try to flush again at exit
         sys.exit(1)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     if not full and error.filename is None:
         raise error
     where = "" if error.filename is None else f"{error.filename2 or error.filename}: "
-    remedy = "make room" if full else "mend that"
-    say(f"genbench: {where}{error.strerror}; {safe}{remedy} and give the same command", err=True)
+    remedy = "free some space" if full else "fix that"
+    say(f"genbench: {where}{error.strerror}; {safe}{remedy} and run the same command again", err=True)
     sys.exit(1)

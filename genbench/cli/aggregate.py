@@ -1,4 +1,4 @@
-"""`genbench aggregate`: models over several datasets, from the records alone."""
+"""`genbench aggregate`: score models over several datasets, using only the records."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import click
 from genbench.cli.terminal import say
 
 
-@click.command(short_help="Score models over several datasets, from records alone.")
+@click.command(short_help="Score models over several datasets, using only records.")
 @click.argument("directories", type=click.Path(path_type=Path), metavar="DIR...", nargs=-1, required=True)
-@click.option("--metric", metavar="NAME", help="A number with a direction.  [default: each dataset's fid or fd]")
+@click.option("--metric", metavar="NAME", help="A number with a better direction.  [default: each dataset's fid or fd]")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     default=Path("reports/aggregate"),
     show_default=True,
-    help="Where the page, its tables and figures are written.",
+    help="Output folder for the page, its tables and figures.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap's draws.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the bootstrap.")
 def aggregate(directories: tuple[Path, ...], metric: str | None, out: Path, seed: int) -> None:
-    """Score the models of each DIR over all datasets that their records hold; nothing is trained.
+    """Score the models in the records of all DIRs over all their datasets; nothing is trained.
 
-    A score is 0 where the number is that of the control gaussian (of texts, ngram) on the same dataset, 1 where it is
-    that of real, and linear in its logarithm. Printed are interquartile means over datasets and seeds with 95%
-    intervals; aggregate.md has the scores by dataset, every pair of models, performance profiles, and what is missing.
-    Budgets are kept apart as in a report; a dataset whose number has two recipes is refused, with what differs.
+    A score is linear in the logarithm of the number: 0 at the number of the control gaussian (for texts, ngram) on the
+    same dataset, 1 at that of real. The command prints interquartile means over datasets and seeds with 95% intervals;
+    aggregate.md adds the scores by dataset, every pair of models, performance profiles, and what is missing. Budgets
+    are kept separate, as in a report; a dataset whose number has two recipes is refused, with the difference.
 
     \b
     Examples:

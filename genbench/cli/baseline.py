@@ -1,4 +1,4 @@
-"""`genbench baseline`: a set of records as one small file to commit and compare with."""
+"""`genbench baseline`: a set of records as one small file to commit and to compare with later runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plugins bring beside models, as lists show it: from metadata, importing none of them."""
+"""The plugins other than models, as lists show them: read from metadata, without importing any."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Offer:
 
     Args:
         found: the plugin.
-        fault: why it cannot be used as it is, on one line; empty where nothing is known to be wrong.
+        fault: why it cannot be used as it is, on one line; empty if no fault is known.
     """
 
     found: Found
@@ -25,7 +25,7 @@ class Offer:
 
     @property
     def origin(self) -> str:
-        """The distribution with its version, and what is wrong."""
+        """The distribution with its version, and the fault, if any."""
         text = f"{self.found.distribution} {self.found.version}"
         return f"{text}; {self.fault}" if self.fault else text
 
@@ -34,8 +34,8 @@ def offers(family: Family, own: Collection[str] = ()) -> Iterator[Offer]:
     """Yield every installed plugin of a family, by name.
 
     Args:
-        family: what they bring.
-        own: names that genbench has itself, which go first.
+        family: of the plugins.
+        own: names that genbench itself uses, which take precedence.
     """
     for found in installed(family=family).values():
         for each in found:
@@ -44,10 +44,10 @@ def offers(family: Family, own: Collection[str] = ()) -> Iterator[Offer]:
 
 def _fault(found: Found, all_of_it: list[Found], own: Collection[str]) -> str:
     if found.root() is None:
-        return f"its module {found.target!r} is gone; reinstall {found.distribution}"
+        return f"its module {found.target!r} is missing; reinstall {found.distribution}"
     if found.name in own:
-        return f"not used, as {found.name} is genbench's own"
+        return f"not used, because genbench has its own {found.name}"
     if len(all_of_it) > 1:
         others = " and ".join(each.distribution for each in all_of_it if each is not found)
-        return f"offered by {others} too; choose one with --plugins-from"
+        return f"also offered by {others}; choose one with --plugins-from"
     return ""

@@ -1,4 +1,4 @@
-"""`genbench datasets`: what can be trained on."""
+"""`genbench datasets`: the datasets that models can be trained on."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from genbench.errors import InputError
 _VALUES = {"length": "N", "symbols": "char or byte", "window": "N", "seconds": "S", "rate": "N", "channels": "N"}
 
 
-@click.command(short_help="List the datasets, and which are available here.")
+@click.command(short_help="List the datasets, and show which are available here.")
 @click.argument("name", required=False)
 @click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", help="Where datasets are kept.")
 def datasets(name: str | None, data_root: Path | None) -> None:
-    """List every dataset: what it holds, its licence, and whether it is on this machine; then those of plugins.
+    """List every dataset: its content, its licence, and whether it is on this machine; then the datasets of plugins.
 
-    Plugins are listed from the distributions' metadata and not imported. With NAME, that of a plugin: its options.
+    Plugins are listed from their distributions' metadata without being imported. With NAME, a plugin's dataset, show
+    its options.
 
-    `-d NAME:fraction=F` trains on that share of any of them, and `held_out=N` holds out so many.
-    `-d npz:PATH,held_out=PATH` holds out all of another file, and so it is with folders.
+    For any dataset, `-d NAME:fraction=F` trains on that fraction, and `held_out=N` holds out N items.
+    `-d npz:PATH,held_out=PATH` holds out all of another file; the same works for folders.
 
     \b
     Examples:
@@ -48,21 +49,21 @@ def datasets(name: str | None, data_root: Path | None) -> None:
         say(offer.found.name)
         say(f"  {offer.found.summary()}")
         say(f"  from {offer.origin}")
-    click.echo(f"a part: {OPTIONS} behind the colon, or the path, of any: mnist:fraction=0.01,held_out=1000")
+    click.echo(f"a part of any dataset: {OPTIONS} after the colon or the path: mnist:fraction=0.01,held_out=1000")
     own = ", ".join(source.name for source in SOURCES.values() if source.own_held_out)
-    click.echo(f"a held-out part of your own: held_out=PATH behind the path, of {own}: npz:a.npz,held_out=b.npz")
+    click.echo(f"your own held-out set, for {own}: held_out=PATH after the path: npz:a.npz,held_out=b.npz")
     click.echo(data_root_line(data_root))
 
 
 def _show(name: str) -> None:
-    """Import the plugin of one dataset, and show its options."""
+    """Import the plugin that provides one dataset, and show its options."""
     from genbench.cli.models import show_options
     from genbench.datasets import SOURCES
     from genbench.plugin import finding, loading
     from genbench.plugin.families import DATASET
 
     if name in SOURCES:
-        raise InputError(f"dataset {name!r} is genbench's own: `genbench datasets` lists it with its options")
+        raise InputError(f"dataset {name!r} ships with genbench: `genbench datasets` lists it with its options")
     found = finding.find_brought(DATASET, name, known=SOURCES, lister="genbench datasets")
     plugin = loading.load(found)
     say(f"{found.name}: {found.summary()}")
@@ -71,7 +72,7 @@ def _show(name: str) -> None:
 
 
 def data_root_line(data_root: Path | None) -> str:
-    """Return where datasets are kept and how to choose another folder, once for all of them."""
+    """Return the line that says where all datasets are kept and how to choose another folder."""
     from genbench.datasets import default_data_root
 
     root = (data_root or default_data_root()).expanduser()

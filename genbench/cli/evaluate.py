@@ -1,4 +1,4 @@
-"""`genbench evaluate`: score images, texts or clips that another program made."""
+"""`genbench evaluate`: score images, texts or clips that another program generated."""
 
 from __future__ import annotations
 
@@ -20,43 +20,50 @@ if TYPE_CHECKING:
     from genbench.cli.scoring import Scored
 
 
-@click.command(short_help="Score images, texts or clips that another program made.")
+@click.command(short_help="Score images, texts or clips that another program generated.")
 @click.argument("items", type=click.Path(path_type=Path), metavar="ITEMS")
-@click.option("-d", "--dataset", metavar="DATASET", help="What to compare with: a dataset's training split.")
+@click.option("-d", "--dataset", metavar="DATASET", help="Compare with the training split of this dataset.")
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Or a folder, .zip, .npz, .npy or .txt, or statistics of features.",
+    help="Or compare with a folder, .zip, .npz, .npy or .txt, or statistics of features.",
 )
 @click.option(
     "--extractor",
     default="auto",
     metavar="E",
-    help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; of texts ngram, "
-    "classifier, minilm; of clips log-mel, classifier, vggish; or a plugin's.",
+    help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; for texts ngram, "
+    "classifier, minilm; for clips log-mel, classifier, vggish; or a plugin's.",
 )
-@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2, CLIP, VGGish or a plugin's extractor.")
 @click.option(
-    "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
+    "--weights", metavar="FILE", help="Weights file for Inception, DINOv2, CLIP, VGGish or a plugin's extractor."
 )
-@click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
-@click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
+@click.option(
+    "--profile",
+    metavar="P",
+    help="Whose resizing to use: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd.",
+)
+@click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, e.g. +cas.")
+@click.option(
+    "--eval-precision", default="fp32", metavar="P", help="Precision of the extractor: fp32 or bf16.  [default: fp32]"
+)
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop image files and DATASET to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
-@click.option("--skip-corrupt", is_flag=True, help="Pass over image files that cannot be decoded, and count them.")
-@click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers with their whole recipes as JSON.")
+@click.option("--skip-corrupt", is_flag=True, help="Skip image files that cannot be decoded, and report their number.")
+@click.option("--timing", is_flag=True, help="Also show how many seconds each metric took.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers with their full recipes as JSON.")
 def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: Any) -> None:
-    """Score ITEMS: a folder or .zip of image files, an .npy or .npz of uint8, (N, H, W, C) or (N, C, H, W), texts in
-    a .txt, one a line, or a folder of WAV, FLAC or OGG files.
+    """Score ITEMS: a folder or .zip of image files, a uint8 array (N, H, W, C) or (N, C, H, W) in an .npy or .npz, a
+    .txt with one text per line, or a folder of WAV, FLAC or OGG files.
 
-    The numbers are those that `genbench run` measures, under the same recipes. Only the 2015 Inception-v3 gives `fid`,
-    only DINOv2's published ViT-L/14 `fd_dinov2`. After ± stands the standard error of one evaluation: how far a number
-    moves when the same model draws other samples. After `real` stands what as many held-out items of DATASET score: the
-    floor. With --reference none are held out. A reference may be a file of mean and covariance alone, of `genbench
-    statistics`, pytorch-fid, clean-fid or torch-fidelity: then fd (fid) is measured, and what else needs no more.
+    The numbers and their recipes are those of `genbench run`. Only the 2015 Inception-v3 gives `fid`, and only
+    DINOv2's published ViT-L/14 gives `fd_dinov2`. ± is the standard error of one evaluation: how far a number moves
+    when the same model draws other samples. `real` is the floor: the score of as many held-out items of DATASET; with
+    --reference, no items are held out. A reference may be a file that holds only mean and covariance, written by
+    `genbench statistics`, pytorch-fid, clean-fid or torch-fidelity: then only fd (fid) and other numbers that need no
+    more are measured.
 
     \b
     Examples:
@@ -75,7 +82,7 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
     from genbench.evaluation.selection import names_in
 
     if (dataset is None) == (reference is None):
-        raise InputError("name what to compare with: either a dataset with -d, or items with --reference")
+        raise InputError("give one thing to compare with: either a dataset with -d, or items with --reference")
     go_on_without_cache()
     as_json, skip_corrupt, timing = (flags.pop(name) for name in ("as_json", "skip_corrupt", "timing"))
     settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
@@ -88,7 +95,7 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
         _print_table(scored)
         if scored.floor:
             _print_floor(scored.count, scored.held_out, scored.noun)
-    rate = f"{scored.items_per_s:,.1f} {scored.noun}/s read and through {scored.extractor}"
+    rate = f"{scored.items_per_s:,.1f} {scored.noun}/s read and processed by {scored.extractor}"
     for line in (f"{scored.count} {scored.noun}, {rate}", *scored.remarks):
         say(line, err=True)
     if timing:
@@ -114,7 +121,7 @@ def _print_table(scored: Scored) -> None:
         beside = f"  {real:<15}" if floor else ""
         click.echo(f"{names[name]:<{width}}  {shown:<24}{beside}  recipe {number.recipe}")
     if any(number.standard_error is not None for number in numbers.values()):
-        click.echo("±: one standard error over draws of as many samples; the reference stays as it is", err=True)
+        click.echo("±: one standard error over draws of as many samples; the reference is fixed", err=True)
     for name, number in numbers.items():
         if said := remark(name, number.value):
             click.echo(f"{name} is {said}", err=True)
@@ -123,8 +130,8 @@ def _print_table(scored: Scored) -> None:
 
 
 def _print_floor(count: int, held_out: int, noun: str) -> None:
-    few = f", of which there are {held_out:,}, so some stand more than once" if held_out < count else ""
-    click.echo(f"real: what {count:,} held-out {noun} score in the place of yours, the floor{few}", err=True)
+    few = f"; only {held_out:,} exist, so some are used more than once" if held_out < count else ""
+    click.echo(f"real: the floor, the score of {count:,} held-out {noun} in place of yours{few}", err=True)
 
 
 def _print_json(scored: Scored) -> None:
@@ -140,14 +147,14 @@ def _print_json(scored: Scored) -> None:
 
 
 class _Progress:
-    """One line on standard error that says how far the work is, on a terminal only."""
+    """One line of progress on standard error, on a terminal only."""
 
     def __init__(self) -> None:
         self._shown = 0.0
         self._terminal = watched()
 
     def step(self, stage: str) -> Callable[[int, int], None]:
-        """Return what shows how far a stage is."""
+        """Return a function that shows the progress of a stage."""
 
         def show(done: int, total: int) -> None:
             now = time.monotonic()
@@ -158,13 +165,13 @@ class _Progress:
         return show
 
     def begin(self, what: str) -> None:
-        """Say immediately what will be computed, since it may take long."""
+        """Announce at once what will be computed, since it may take long."""
         self.end()
         say(what, err=True)
 
     def metric(self, names: list[str], name: str) -> None:
         """Show which metric is running."""
-        self._shown = 0.0  # it may take long: it is shown whatever came just before
+        self._shown = 0.0  # it may take long, so it is shown even right after another line
         self.step(name)(names.index(name) + 1, len(names))
 
     def end(self) -> None:

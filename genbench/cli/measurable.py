@@ -1,4 +1,4 @@
-"""Which metrics can be had where a file of statistics is all that is known of the reference."""
+"""Which metrics can be measured when only a file of statistics describes the reference."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["split_measurable"]
 def split_measurable(
     metrics: Sequence[Metric], request: Request, reference: Reference
 ) -> tuple[list[Metric], dict[str, str]]:
-    """Return the metrics that statistics are enough for, and of the others, by name, one line for all.
+    """Return the metrics for which statistics suffice, and for the others, by name, one line of explanation.
 
     Raises:
-        InputError: they are enough for none.
+        InputError: statistics suffice for none.
     """
     has_features = reference.gaussian is None
     left = [metric.name for metric in metrics if not _is_measurable(metric, has_features)]
-    holds = "features of the reference alone" if has_features else "mean and covariance of the reference alone"
+    holds = "only features of the reference" if has_features else "only mean and covariance of the reference"
     said = f"{', '.join(left)}: need more than {request.reference} has, which holds {holds}"
     if len(left) == len(metrics):
-        raise InputError(f"{said}; give the reference's images, or ask for other metrics")
+        raise InputError(f"{said}; give the reference's images, or request other metrics")
     return [metric for metric in metrics if metric.name not in left], dict.fromkeys(left, said)
 
 

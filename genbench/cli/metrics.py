@@ -1,4 +1,4 @@
-"""`genbench metrics`: what is measured, which way is better, where it comes from, and what each number is blind to."""
+"""`genbench metrics`: each metric, its better direction and its paper, and what each number is blind to."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LEAST_SEEDS = 5
 LONG_S = 300.0  # a suite that will take longer is announced
 
 
-@click.group(invoke_without_command=True, short_help="List the metrics, or check what they see.")
+@click.group(invoke_without_command=True, short_help="List the metrics, or check what they detect.")
 @click.pass_context
 def metrics(context: click.Context) -> None:
-    """List every metric with its numbers, which direction is better, the minimum number of images and the paper.
+    """List every metric with its numbers, the better direction, the minimum number of items and the paper.
 
-    Those of plugins follow, from the distributions' metadata; they are measured where they are asked for by name.
+    Metrics of plugins follow, from their distributions' metadata; they are measured only if requested by name.
 
     \b
     Examples:
@@ -50,23 +50,26 @@ def metrics(context: click.Context) -> None:
         say(f"  from {offer.origin}")
 
 
-@metrics.command(short_help="Put metrics through sanity checks and list what each number is blind to.")
+@metrics.command(short_help="Run sanity checks on metrics, and list what each number is blind to.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--seeds", type=Whole(), default=SEEDS, show_default=True, help="Draws of each case, 5 or more.")
+@click.option("--seeds", type=Whole(), default=SEEDS, show_default=True, help="Draws per case, 5 or more.")
 @click.option(
     "--purpose",
     type=click.Choice(PURPOSE_NAMES),
-    help="What numbers that are not genbench's are meant to measure.  [default: distance]",
+    help="What the numbers of your own metric are meant to measure.  [default: distance]",
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv", help="Write the evidence.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv", help="Write the measurements."
+)
 @click.option("--markdown", is_flag=True, help="Print the tables in Markdown.")
 def check(names: tuple[str, ...], seeds: int, purpose: Purpose | None, out: Path | None, markdown: bool) -> None:
-    """Draw samples of known distributions that fail in known ways, and say which NAME sees it; by default all.
+    """Draw samples that differ from known distributions in known ways, and show which failures each NAME detects.
 
-    NAME is a number or a metric of `genbench metrics`, or module:ATTRIBUTE of a genbench.metrics.Metric of your own
-    that needs features alone. docs/metrics.md has the checks, and the table of all metrics with its explanations.
+    NAME is a number or a metric listed by `genbench metrics`, or module:ATTRIBUTE of your own genbench.metrics.Metric
+    that needs only features; the default is all metrics. docs/metrics.md describes the checks and explains the results
+    for all metrics.
 
-    Exit code 0 whatever the verdicts are: which check matters is yours to say.
+    The exit code is 0 whatever the verdicts: you decide which checks matter.
 
     \b
     Examples:
@@ -92,7 +95,7 @@ def check(names: tuple[str, ...], seeds: int, purpose: Purpose | None, out: Path
 
 
 class _Progress:
-    """What is said on the standard error while checks run: each check, and once that it will take long."""
+    """Progress on standard error while checks run: each check, and one warning if the whole will take long."""
 
     def __init__(self) -> None:
         self.begin = time.perf_counter()
@@ -113,11 +116,11 @@ class _Progress:
         self.last = check
 
     def clear(self) -> None:
-        """Remove the line that a terminal shows."""
+        """Clear the progress line on a terminal."""
         if self.terminal:
             click.echo("\r\033[K", nl=False, err=True)
 
     @property
     def terminal(self) -> bool:
-        """Whether the standard error is a terminal."""
+        """Whether standard error is a terminal."""
         return sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""`genbench models`: what is installed, without importing any of it."""
+"""`genbench models`: list what is installed, without importing it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def models(model: str | None) -> None:
     """List every installed model with the distribution that ships it; with MODEL, its options and hooks.
 
-    Plugins that bring anything else follow, by what they bring. The list is read from the distributions' metadata and
-    imports no plugin, so a broken one is listed too.
+    Plugins of other families follow, family by family. The list is read from the distributions' metadata and imports no
+    plugin, so that broken ones are listed too.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def _show(name: str) -> None:
 
 
 def show_options(plugin: Plugin) -> None:
-    """Print the options that a plugin's builder takes, one a line."""
+    """Print the options that a plugin's builder takes, one per line."""
     from genbench.plugin import options
 
     accepted = options.accepted(plugin)

@@ -1,4 +1,4 @@
-"""The numbers that flags take: one line and exit code 2 for what is none, however long it is."""
+"""The numbers that flags take; invalid input of any length gives one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_SEEDS, MOST_SEED, MOST_COUNT = 10_000, 2**63 - 1, 10**9
 
 
 class Whole(click.ParamType):  # type: ignore[type-arg]  # older releases have none
-    """A whole number, not larger than `most` on either side of zero."""
+    """A whole number of absolute value at most `most`."""
 
     name = "integer"
 
@@ -25,7 +25,7 @@ class Whole(click.ParamType):  # type: ignore[type-arg]  # older releases have n
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            number = int(value)  # which refuses thousands of digits too
+            number = int(value)  # also refuses thousands of digits
         except ValueError:
             number = None
         if number is None or abs(number) > self.most:
@@ -59,7 +59,7 @@ def shape_in(text: str) -> tuple[int, ...]:
     """Read the shape of an item.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is no shape.
 
     >>> shape_in("3x32x32"), shape_in("12"), shape_in("1x16000")
     ((3, 32, 32), (12,), (1, 16000))
@@ -68,7 +68,7 @@ def shape_in(text: str) -> tuple[int, ...]:
     digits = 6 if len(sides) == 2 else 3  # a clip of a minute has millions of samples
     if len(sides) > 3 or not all(re.fullmatch(rf"[1-9]\d{{0,{digits}}}", side, re.ASCII) for side in sides):
         raise InputError(
-            f"shape {text!r} cannot be read; write channels x height x width of images, for example 1x28x28, the "
-            "length of texts, for example 12, or channels x samples of clips, for example 1x4000"
+            f"shape {text!r} cannot be read; write channels x height x width for images, for example 1x28x28, the "
+            "length for texts, for example 12, or channels x samples for clips, for example 1x4000"
         )
     return tuple(int(side) for side in sides)

@@ -1,4 +1,4 @@
-"""`genbench plugin`: write a plugin, and check one."""
+"""`genbench plugin`: create a plugin, and check one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32", "12", "24", "2x300")
 
 
-@click.group(short_help="Write a plugin, or check one.")
+@click.group(short_help="Create a plugin, or check one.")
 def plugin() -> None:
-    """Write a new plugin, or put one under the contract that every plugin promises.
+    """Create a new plugin, or check one against the contract that every plugin has to keep.
 
     \b
     Examples:
@@ -37,15 +37,17 @@ def plugin() -> None:
     """
 
 
-@plugin.command(short_help="Write an installable plugin that works, of any family.")
+@plugin.command(short_help="Create a working, installable plugin of any family.")
 @click.argument("name")
-@click.option("--family", type=click.Choice(FAMILIES), default="vae", show_default=True, help="What to start from.")
+@click.option(
+    "--family", type=click.Choice(FAMILIES), default="vae", show_default=True, help="What kind of plugin to create."
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The folder to write.  [default: NAME]")
 def new(name: str, family: str, out: Path | None) -> None:
-    """Write a distribution called NAME: a package with one small plugin, its entry point, a README and a test.
+    """Create a distribution called NAME: a package with one small plugin, its entry point, a README and a test.
 
-    With `ae`, `gan` or `vae` it is a model, with the other names what they say. It can be installed and passes
-    `genbench plugin check` as it is; change it from there.
+    `ae`, `gan` and `vae` create a model; the other families create what their names say. The result is installable
+    and passes `genbench plugin check` unchanged; edit it from there.
 
     \b
     Examples:
@@ -64,26 +66,31 @@ def new(name: str, family: str, out: Path | None) -> None:
     click.echo(f"next: pip install -e {folder} && genbench plugin check {name}{flag}")
 
 
-@plugin.command(short_help="Put a plugin under the contract and list what holds.")
+@plugin.command(short_help="Check a plugin against its contract, and list the results.")
 @click.argument("name", metavar="NAME[:OPT=VALUE,...]")
 @click.option(
-    "--family", type=click.Choice(list(PLUGIN_FAMILIES)), default="model", show_default=True, help="What it brings."
+    "--family",
+    type=click.Choice(list(PLUGIN_FAMILIES)),
+    default="model",
+    show_default=True,
+    help="What the plugin provides.",
 )
 @click.option(
     "--shape",
     "shapes",
     multiple=True,
     metavar="SHAPE",
-    help=f"CxHxW of images, L of texts, CxT of clips; repeatable.  [default: {', '.join(DEFAULT_SHAPES)}]",
+    help=f"CxHxW for images, L for texts, CxT for clips; repeatable.  [default: {', '.join(DEFAULT_SHAPES)}]",
 )
-@click.option("--device", metavar="D", help="Of a model: auto, cpu, cuda, cuda:1 or mps.  [default: cpu]")
+@click.option("--device", metavar="D", help="For a model: auto, cpu, cuda, cuda:1 or mps.  [default: cpu]")
 def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -> None:
-    """Put NAME, a plugin's name or file, under every check of the contract of what it brings.
+    """Run every check of the contract on NAME, a plugin's name or file.
 
-    A model is checked on small items of each kind, with labels and without.
+    A model is checked on small items of each kind, with and without labels.
 
-    Exit code 0: all that applies holds; 1: something does not, with what was expected, what came and what to change;
-    2: there is no such plugin, option or device. The same as tests of your own: genbench.contract.contract_tests.
+    Exit code 0: every applicable check passes; 1: a check fails, and the output names what was expected, what was
+    found and what to change; 2: the plugin, option or device does not exist. genbench.contract.contract_tests runs the
+    same checks in your own test suite.
 
     \b
     Examples:
@@ -106,7 +113,7 @@ def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -
     counts = _print(outcomes, list(contract.checks))
     if kind := _failing_kind(outcomes):
         say(
-            f"all that failed is on {NOUNS[kind]}: where the model is not made for them, let build_model say so: "
+            f"every failure is on {NOUNS[kind]}: if the model does not support them, let build_model say so: "
             f"if data.kind == {kind!r}: raise genbench.Unsuitable(...)"
         )
     click.echo(f"{name}: {', '.join(counts)} in {time.perf_counter() - begin:.1f} s")
@@ -132,7 +139,7 @@ def _show_progress(outcome: Outcome) -> None:
 
 
 def _print(outcomes: list[Outcome], checks: list[str]) -> list[str]:
-    """Print one entry a check, in the order of `checks` and whatever the number of cases; return how many ended how."""
+    """Print one entry per check, in the order of `checks`, for any number of cases; return the count of each status."""
     counts = {"ok": 0, "warning": 0, "failed": 0, "skipped": 0}
     by_name: dict[str, list[Outcome]] = {name: [] for name in checks}
     for outcome in outcomes:
@@ -143,7 +150,7 @@ def _print(outcomes: list[Outcome], checks: list[str]) -> list[str]:
         )
         counts[status] += 1
         texts = list(dict.fromkeys(outcome.text for outcome in own if outcome.status == status))
-        if status == "skipped":  # one line: what the plugin says of itself before what blocked the check
+        if status == "skipped":  # one line: prefer the plugin's own reason to the check that blocked this one
             texts = sorted(texts, key=lambda text: text.startswith(("needs ", "build_model refuses")))[:1]
         for text in texts:
             cases = [str(outcome.case) for outcome in own if outcome.text == text and outcome.case]
@@ -154,16 +161,16 @@ def _print(outcomes: list[Outcome], checks: list[str]) -> list[str]:
             _print_entry("skipped", name, text)
     ends = [f"{count} {status}" for status, count in counts.items() if count]
     waiting = sum(_waits(own) for own in by_name.values())
-    return [*ends[:-1], f"{ends[-1]} ({waiting} until what failed is mended)"] if waiting else ends
+    return [*ends[:-1], f"{ends[-1]} ({waiting} until the failures are fixed)"] if waiting else ends
 
 
 def _waits(own: list[Outcome]) -> bool:
-    """Return whether a check was skipped, on every case, for another one that failed."""
+    """Return whether a check was skipped, on every case, because another one failed."""
     return all(o.status == "skipped" and o.text.endswith(", which failed") for o in own)
 
 
 def _failing_kind(outcomes: list[Outcome]) -> str | None:
-    """Return the kind of items on which everything failed that did, where checks on another kind passed."""
+    """Return the one kind of items on which all failures occurred, if checks on another kind passed."""
     failed = {outcome.case.kind for outcome in outcomes if outcome.status == "failed" and outcome.case}
     passed = {outcome.case.kind for outcome in outcomes if outcome.status == "ok" and outcome.case}
     alone = all(outcome.case for outcome in outcomes if outcome.status == "failed")

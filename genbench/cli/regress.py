@@ -18,23 +18,28 @@ from genbench.errors import InputError
 LINE_INTERVAL_S = 10.0  # between plain lines
 
 
-@click.command(short_help="Count and time two revisions side by side; exit code 1 where one is slower.")
+@click.command(short_help="Count and time two revisions side by side; exit code 1 if the new one is slower.")
 @click.option("--base", metavar="REF", help="A branch, tag or commit to compare with.")
-@click.option("--head", metavar="REF", help="What is compared.  [default: the working tree as it is]")
+@click.option("--head", metavar="REF", help="The revision to check.  [default: the working tree]")
 @click.option(
-    "-m", "--model", "models", multiple=True, metavar="MODEL", help="Repeatable.  [default: the repository's]"
+    "-m", "--model", "models", multiple=True, metavar="MODEL", help="A model; repeatable.  [default: the repository's]"
 )
 @click.option(
     "--pairs", type=Whole(), default=8, show_default=True, metavar="N", help="Pairs of fresh processes, 8 or more."
 )
-@click.option("--threshold", default="5%", show_default=True, metavar="P%", help="The slow-down that matters.")
+@click.option("--threshold", default="5%", show_default=True, metavar="P%", help="The smallest slowdown that matters.")
 @click.option(
-    "--seconds", type=SECONDS, default=1.2, show_default=True, metavar="S", help="Of steps, a model and process."
+    "--seconds",
+    type=SECONDS,
+    default=1.2,
+    show_default=True,
+    metavar="S",
+    help="Seconds of steps per model and process.",
 )
-@click.option("--shape", default="1x28x28", show_default=True, metavar="SHAPE", help="CxHxW of images, L of texts.")
+@click.option("--shape", default="1x28x28", show_default=True, metavar="SHAPE", help="CxHxW for images, L for texts.")
 @click.option("--format", "form", type=click.Choice(["table", "markdown", "json"]), default="table", show_default=True)
 @click.option(
-    "--update-counters", is_flag=True, help="Only count what is installed, and write benchmarks/counters.json."
+    "--update-counters", is_flag=True, help="Only count the installed version, and write benchmarks/counters.json."
 )
 def regress(
     base: str | None,
@@ -49,20 +54,20 @@ def regress(
 ) -> None:
     """Install two revisions of this repository side by side and compare the training step of every model.
 
-    First what repeats exactly: operator calls, FLOPs, bytes, the interpreter's calls, graph breaks. A counter that
-    moved fails, unless benchmarks/counters.json of the head says the same. Then the times: fresh processes take turns,
-    and a model fails where the interval's lower bound of its slow-down passes the threshold, corrected for the number
-    of models, and a second run agrees. A base process beside the base shows the machine's noise; where that is above
-    the threshold, the times decide nothing. docs/regression.md has the rule and its false-alarm rate.
+    Exact counters come first: operator calls, FLOPs, bytes, interpreter calls, graph breaks. A changed counter fails
+    unless the head's benchmarks/counters.json records the change. Then come the times: fresh processes of both
+    revisions alternate, and a model fails if the lower bound of the interval of its slowdown, corrected for the number
+    of models, exceeds the threshold and a second run confirms it. A second base process measures the machine's noise;
+    if that exceeds the threshold, the times decide nothing. docs/regression.md has the rule and its false-alarm rate.
 
-    Exit code 0: no regression; 1: one; 2: bad input.
+    Exit code 0: no regression; 1: a regression; 2: bad input.
 
     \b
     Examples:
       genbench regress --base main                    the working tree against main
       genbench regress --base v0.1.0 --head HEAD -m gan -m vae --pairs 12
       genbench regress --base origin/main --format markdown >> "$GITHUB_STEP_SUMMARY"
-      genbench regress --update-counters              after a change that is meant to move them
+      genbench regress --update-counters              after a change that is meant to move the counters
     """
     from genbench.regression import checkout, gate, rendering, updating
 
@@ -88,7 +93,7 @@ def regress(
 
 
 def _refuse_beside_updating(context: click.Context) -> None:
-    """Refuse what says how revisions are compared where none is."""
+    """Refuse options of a comparison when none is made."""
     for parameter in context.command.params:
         name = parameter.name or ""
         if name != "update_counters" and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
@@ -105,7 +110,7 @@ def _share(text: str) -> float:
 
 
 class _Progress:
-    """One line on standard error that says how far the work is: rewritten on a terminal, else one now and then."""
+    """One line of progress on standard error: rewritten on a terminal, otherwise printed now and then."""
 
     def __init__(self) -> None:
         self._shown = -LINE_INTERVAL_S

@@ -1,4 +1,4 @@
-"""`genbench report`: render again from the records."""
+"""`genbench report`: render a report again from its records."""
 
 from __future__ import annotations
 
@@ -20,23 +20,27 @@ if TYPE_CHECKING:
 @click.command(short_help="Render a benchmark's report again from its records.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.option(
-    "--target", "targets", multiple=True, metavar="NAME<X,...", help="Report the time to it, as fd<5; repeatable."
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME<X,...",
+    help="Report the time to reach a target, e.g. fd<5; repeatable.",
 )
-@click.option("--watch", is_flag=True, help="Render again as records come, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Render again whenever records arrive, until Ctrl-C.")
 def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
-    """Write report.md, report.html, results.csv, curves.csv and the figures of DIR again from its records.
+    """Render report.md, report.html, results.csv, curves.csv and the figures of DIR again from its records.
 
-    Nothing is trained. report.html is one file that opens from the disk: tables that sort, filter and copy, curves to
-    read off, every sample. Where DIR holds the folders of several benchmarks, each is rendered, and index.md and
-    index.html stand over them.
+    Nothing is trained. report.html is one file that opens from disk: sortable, filterable tables to copy from,
+    interactive curves, and every sample. If DIR holds the folders of several benchmarks, each is rendered, and
+    index.md and index.html link to them.
 
-    Targets are looked for along the curves of any records, older ones too; without --target, those that the runs had.
-    If a run was interrupted, the report says how many of the planned cells have run and which are missing.
+    Targets are evaluated along the curves of all records, including older ones; without --target, those of the runs
+    apply. If a run was interrupted, the report says how many of the planned cells have run and which are missing.
 
     \b
     Examples:
       genbench report reports/digits
-      genbench report reports/digits --watch    beside a `genbench run` that goes on
+      genbench report reports/digits --watch    during a `genbench run`
       genbench report reports                   all of them, with an index
       genbench report reports/digits --target 'fd<20' --target 'fd_ratio<3'
     """
@@ -49,7 +53,7 @@ def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
         click.echo(line, err=True)
 
     if not watch and is_current(directory, given, say):
-        # Looked at first: only to import what draws takes longer.
+        # Checked first: merely importing the plotting code takes longer.
         click.echo(directory / "report.md")
         return
     with settings_of_matplotlib():
@@ -74,7 +78,7 @@ def _read(texts: Sequence[str]) -> list[Target]:
 
 
 def _watch(directory: Path, render: Callable[[Path, Watched], Path]) -> None:
-    """Render as records come, with a line each time, until an interrupt, which is how a watch ends."""
+    """Render as records arrive, printing a line each time, until an interrupt, the normal way to stop."""
     from genbench.report.watching import INTERVAL_S, watch
 
     def now() -> str:

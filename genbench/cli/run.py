@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genbench.execution.conditions import Conditions
 
 DEFAULT_BUDGET = "3000steps"
-SHORT_BUDGET = "1000steps"  # where no model is named
+SHORT_BUDGET = "1000steps"  # used if no model is named
 OF_TRAINING = (
     *("batch_size", "evaluations", "training_precision", "compile", "cuda_graph", "ranks"),
     *("checkpoint_interval", "grace", "plugins_from", "target", "stop_at_target"),
@@ -33,7 +33,7 @@ OF_TRAINING = (
     "models",
     multiple=True,
     metavar="MODEL[:OPT=VALUE,...]",
-    help="A model; label=NAME names it; repeatable.",
+    help="A model; label=NAME renames it in the report; repeatable.",
 )
 @click.option(
     "-d",
@@ -41,85 +41,115 @@ OF_TRAINING = (
     "datasets",
     multiple=True,
     metavar="DATASET",
-    help="A dataset, folder:PATH, npz:PATH, or a share, as mnist:fraction=0.1; repeatable.",
+    help="A dataset, folder:PATH, npz:PATH, or a fraction such as mnist:fraction=0.1; repeatable.",
 )
 @click.option(
     "--budget",
     metavar="B",
-    help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}; {SHORT_BUDGET} where no model is named]",
+    help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}; {SHORT_BUDGET} if no model is named]",
 )
-@click.option("--seeds", type=Whole(MOST_SEEDS), metavar="N", help="How many seeds.  [default: 3]")
+@click.option("--seeds", type=Whole(MOST_SEEDS), metavar="N", help="Number of seeds.  [default: 3]")
 @click.option(
     "--seed",
     "chosen",
     type=Whole(MOST_SEED),
     multiple=True,
     metavar="S",
-    help="One seed, instead of --seeds; repeatable.",
+    help="A specific seed, instead of --seeds; repeatable.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Records and report.  [default: reports/...]"
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Output folder of records and report.  [default: reports/...]",
 )
-@click.option("--batch-size", type=Whole(), metavar="N", help="Items a training step.  [default: 64]")
-@click.option("--evaluations", type=Whole(), metavar="K", help="Points of the quality curve.  [default: 5]")
-@click.option("--samples", type=Whole(), metavar="N", help="Items drawn for quality.  [default: the held-out count]")
+@click.option("--batch-size", type=Whole(), metavar="N", help="Items per training step.  [default: 64]")
+@click.option("--evaluations", type=Whole(), metavar="K", help="Points on the quality curve.  [default: 5]")
+@click.option(
+    "--samples", type=Whole(), metavar="N", help="Samples drawn to measure quality.  [default: the held-out count]"
+)
 @click.option("--device", metavar="D", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]")
 @click.option("--training-precision", metavar="P", help="fp32, tf32 (CUDA) or bf16.  [default: fp32]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the networks.")
-@click.option("--cuda-graph", is_flag=True, default=None, help="Replay steps from a CUDA graph, where allowed.")
-@click.option("--ranks", type=Whole(), metavar="N", help="Processes that train one cell, a device each.  [default: 1]")
+@click.option(
+    "--cuda-graph",
+    is_flag=True,
+    default=None,
+    help="Replay training steps from a CUDA graph, for models that allow it.",
+)
+@click.option(
+    "--ranks", type=Whole(), metavar="N", help="Processes that train one cell, one device each.  [default: 1]"
+)
 @click.option(
     "--extractor",
     metavar="E",
-    help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; of texts ngram, "
-    "classifier, minilm; of clips log-mel, classifier, vggish; or a plugin's.  [default: auto]",
+    help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; for texts ngram, "
+    "classifier, minilm; for clips log-mel, classifier, vggish; or a plugin's.  [default: auto]",
 )
-@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2, CLIP, VGGish or a plugin's extractor.")
 @click.option(
-    "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
+    "--weights", metavar="FILE", help="Weights file for Inception, DINOv2, CLIP, VGGish or a plugin's extractor."
 )
-@click.option("--eval-precision", metavar="P", help="Of the extractor: fp32 or bf16.  [default: fp32]")
-@click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, as +cas.")
-@click.option("--target", multiple=True, metavar="NAME<X,...", help="Report the time to it, as fd<5; repeatable.")
-@click.option("--stop-at-target", is_flag=True, default=None, help="End a cell's training where its targets are met.")
+@click.option(
+    "--profile",
+    metavar="P",
+    help="Whose resizing to use: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd.",
+)
+@click.option("--eval-precision", metavar="P", help="Precision of the extractor: fp32 or bf16.  [default: fp32]")
+@click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, e.g. +cas.")
+@click.option(
+    "--target", multiple=True, metavar="NAME<X,...", help="Report the time to reach a target, e.g. fd<5; repeatable."
+)
+@click.option("--stop-at-target", is_flag=True, default=None, help="Stop training a cell once it meets its targets.")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
-@click.option("--control", "controls", multiple=True, metavar="NAME", help="A control, instead of all; repeatable.")
-@click.option("--no-controls", is_flag=True, help="Leave the controls out.")
-@click.option("--jobs", type=Whole(), default=1, metavar="N", help="Cells side by side.  [default: 1]")
-@click.option("--timeout", type=SECONDS, metavar="S", help="Seconds that one cell may take.")
-@click.option("--memory-limit", metavar="M", help="Memory that one cell may take, such as 4GB.")
-@click.option("--hang-timeout", type=SECONDS, metavar="S", help="Seconds without a sign of life.  [default: 600]")
-@click.option("--checkpoint-interval", type=SECONDS, metavar="S", help="Seconds.  [default: under 1% of training]")
 @click.option(
-    "--grace", type=SECONDS, metavar="S", help="Seconds to wait for checkpoints at an interrupt.  [default: 10]"
+    "--control", "controls", multiple=True, metavar="NAME", help="A control to run, instead of all; repeatable."
 )
-@click.option("--fresh", is_flag=True, help="Run finished cells again; what was there moves to replaced/.")
-@click.option("--plugins-from", metavar="LIST", help="The only distributions to load plugins from; `file` for files.")
+@click.option("--no-controls", is_flag=True, help="Skip the controls.")
+@click.option("--jobs", type=Whole(), default=1, metavar="N", help="Cells to run in parallel.  [default: 1]")
+@click.option("--timeout", type=SECONDS, metavar="S", help="Time limit of one cell, in seconds.")
+@click.option("--memory-limit", metavar="M", help="Memory limit of one cell, e.g. 4GB.")
+@click.option(
+    "--hang-timeout",
+    type=SECONDS,
+    metavar="S",
+    help="Kill a cell after S seconds without a sign of life.  [default: 600]",
+)
+@click.option(
+    "--checkpoint-interval",
+    type=SECONDS,
+    metavar="S",
+    help="Seconds between checkpoints.  [default: under 1% of training]",
+)
+@click.option(
+    "--grace", type=SECONDS, metavar="S", help="Seconds to wait for checkpoints on an interrupt.  [default: 10]"
+)
+@click.option("--fresh", is_flag=True, help="Run finished cells again; old results move to replaced/.")
+@click.option("--plugins-from", metavar="LIST", help="Load plugins only from these distributions; `file` allows files.")
 @click.option(
     "--cluster",
     metavar="ADDRESS",
     help="Run cells on a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT or scheduler.json.",
 )
-@click.option("--shared", metavar="DIR", help="With --cluster: checkpoints go where every worker sees them.")
+@click.option("--shared", metavar="DIR", help="With --cluster: checkpoint folder that every worker can access.")
 @click.option(
     "--observe",
     multiple=True,
     metavar="OBSERVER[:OPT=VALUE,...]",
-    help="A tracker that is told how the run goes on, as tensorboard:dir=runs; repeatable.",
+    help="A tracker that follows the run, e.g. tensorboard:dir=runs; repeatable.",
 )
-@click.option("--timing", is_flag=True, help="Show the seconds that each metric took, too.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--timing", is_flag=True, help="Also show how many seconds each metric took.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **flags: Any) -> None:
-    """Train each model on each dataset with each seed under one budget; measure, and write a report.
+    """Train each model on each dataset with each seed under one budget, measure, and write a report.
 
-    With no model and no file: every installed model on the digits, for 1000 steps, where the default is 3000. A flag
-    overrides what the file says. Cells that are finished are not run again, so the same command goes on where an
-    interrupted one stopped, and several at once on one folder share the work. With --jobs the cores are shared out, and
-    the report marks the throughput as shared. Into DIR go report.md, results.csv, curves.csv, records/ (one JSON file
-    per cell), samples/, figures/, logs/ (what each cell printed) and plans/ (the cells that each run was to make).
+    Without a model or a file, every installed model is trained on digits for 1000 steps instead of the default 3000.
+    Flags override the file. Finished cells are not run again, so the same command resumes an interrupted run, and
+    several commands on one folder share the work. --jobs divides the cores between cells, and the report marks the
+    throughput as shared. DIR receives report.md, results.csv, curves.csv, records/ (one JSON file per cell), samples/,
+    figures/, logs/ (the output of each cell) and plans/ (the cells that each run was to complete).
 
-    Exit code 1: a cell failed (the others are reported); 2: the request is at fault, and nothing was trained.
+    Exit code 1: a cell failed (the others are reported); 2: the request is invalid, and nothing was trained.
 
     \b
     Examples:
@@ -136,7 +166,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
       genbench run -m vae -d digits --observe tensorboard:dir=runs
       genbench run -m dcgan -m vae --seeds 5 --cluster tcp://127.0.0.1:8786 --shared /shared/run
     """
-    go_on_without_cache()  # first, as importing matplotlib makes it look for its own folder
+    go_on_without_cache()  # first, because matplotlib looks for its own folder on import
     from genbench import api, report
     from genbench.cli.summary import print_summary
     from genbench.cli.timing import print_timing
@@ -166,15 +196,15 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
 
 
 def _refuse_pairs(flags: dict[str, Any]) -> None:
-    """Refuse two flags of which one would be ignored."""
+    """Refuse pairs of flags of which one would be ignored."""
     if flags["chosen"] and flags["seeds"] is not None:
-        raise InputError("--seed and --seeds exclude each other: name the seeds, or how many")
+        raise InputError("--seed and --seeds exclude each other; give the seeds, or their number")
     if flags["controls"] and flags["no_controls"]:
         raise InputError("--control and --no-controls exclude each other; leave one out")
     hang, most = flags["hang_timeout"], flags["timeout"]
     if hang is not None and most is not None and hang >= most:
         raise InputError(
-            f"--hang-timeout {hang:g} has no effect, as --timeout {most:g} ends a cell before; leave it out"
+            f"--hang-timeout {hang:g} has no effect, as --timeout {most:g} ends a cell first; leave it out"
         )
 
 
@@ -192,12 +222,14 @@ def _refuse_unused(benchmark: Benchmark, given: set[str]) -> None:
 
 
 def _conditions(flags: dict[str, Any]) -> Conditions:
-    """Take from the flags how cells run."""
+    """Extract from the flags how cells run."""
     from genbench.execution.conditions import Conditions
     from genbench.execution.limits import parse_bytes
 
     if flags["cluster"] is not None and flags["jobs"] != 1:
-        raise InputError("--jobs has no effect with --cluster: workers say how many cells they take; leave it out")
+        raise InputError(
+            "--jobs has no effect with --cluster, where workers decide how many cells they take; leave it out"
+        )
     if flags["shared"] is not None and flags["cluster"] is None:
         raise InputError("--shared has no effect without --cluster; leave it out")
     names = ("cluster", "shared", "jobs", "timeout", "hang_timeout", "checkpoint_interval", "grace", "fresh")
@@ -211,7 +243,7 @@ def _conditions(flags: dict[str, Any]) -> Conditions:
 
 
 def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions) -> Benchmark:
-    """Join the file and the flags, which go first."""
+    """Merge the file and the flags; flags take precedence."""
     values = read_benchmark(path) if path else {}
     chosen = flags.pop("chosen")
     if chosen:

@@ -1,4 +1,4 @@
-"""What `genbench evaluate` does before it prints: it opens both sides, reads them and scores."""
+"""The work of `genbench evaluate` before it prints: open both sides, read them and score."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Scored", "score"]
 
-# What an extractor is, for a title that must not let fd be read as FID; any other is a small classifier.
+# Describes an extractor in the title, so that nobody mistakes fd for FID; any other is a small classifier.
 _WHAT = {
     "random-conv": "a network with random weights",
     "log-mel": "statistics of a log-mel spectrogram",
-    "vggish": "VGGish with other weights than the published ones, or of several windows",
+    "vggish": "VGGish with weights other than the published ones, or over several windows",
     "ngram": "projected counts of 1- to 4-grams",
     "minilm": "sentence embeddings of all-MiniLM-L6-v2",
 }
@@ -33,7 +33,7 @@ _WHAT = {
 
 @dataclass(frozen=True)
 class Scored:
-    """What the items score, and how fast they went through the extractor; `floor` is what real ones score."""
+    """The scores of the items, and the extractor's throughput on them; `floor` is the score of real items."""
 
     title: str
     noun: str
@@ -50,7 +50,7 @@ class Scored:
 
 
 def score(request: Request, show: Show) -> Scored:
-    """Score items against those of `reference`, or where there is none against a dataset.
+    """Score items against those of `reference`, or without one against a dataset.
 
     Args:
         request: what to score.
@@ -61,7 +61,7 @@ def score(request: Request, show: Show) -> Scored:
     from genbench.evaluation.selection import select
     from genbench.features.statistics_file import holds_statistics
 
-    select(request.settings.metrics)  # a name that no metric has is told before anything is read
+    select(request.settings.metrics)  # an unknown name is reported before anything is read
     paths = [path for path in (request.items, request.reference) if path is not None]
     texts = [path for path in paths if path.suffix.lower() == SUFFIX]
     clips = [path for path in paths if holds_sounds(path)]
@@ -130,12 +130,12 @@ def _title(request: Request, count: int, data: Dataset, extractor: Extractor) ->
     elif extractor.earned:
         what = f"{extractor.name} as published, profile {extractor.recipe()['profile']}"
     elif extractor.name == "inception":
-        what = "Inception with other weights than those of 2015, so fd is no FID"
+        what = "Inception with weights other than those of 2015, so fd is not FID"
     else:
         kind = "a vision transformer from a file" if extractor.name in FROM_A_FILE else "a small classifier"
         if plugin := extractor.fields.get(PLUGIN):
             kind = f"brought by {str(plugin).partition(' sha256:')[0]}"
-        what = f"{extractor.name}, {_WHAT.get(extractor.name, kind)}, so fd is no FID"
+        what = f"{extractor.name}, {_WHAT.get(extractor.name, kind)}, so fd is not FID"
         if "inception" in extractors_of(data.kind.name):
-            what += "; for that add --extractor inception"
+            what += "; for FID add --extractor inception"
     return f"{request.items} ({count:,} {data.kind.noun}) against {against}; features: {what}"

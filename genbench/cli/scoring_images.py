@@ -20,7 +20,7 @@ __all__ = ["find_images_of", "open_images_of", "read_images", "refuse_unused"]
 
 
 def open_images_of(request: Request, show: Show) -> Opened:
-    """Open both sides, and refuse what would have no effect."""
+    """Open both sides, and refuse options that would have no effect."""
     from genbench.machine import environment
 
     device = environment.share(request.settings.device)
@@ -36,14 +36,14 @@ def open_images_of(request: Request, show: Show) -> Opened:
         sides = (found, *others)
         return remarks + [f"{side.path}: {text}" for side in sides for text in side.all_remarks(extractor.alpha)]
 
-    # Images that the user names are all the reference, as other tools have it.
+    # All images that the user names form the reference, as in other tools.
     limit = None if given is None else len(data.train)
     fields = {"alpha": extractor.alpha} if any(side.transparent for side in (found, *others)) else {}
     return Opened(found.count, data, limit, extractor, fields, read, told)
 
 
 def find_images_of(request: Request, path: Path) -> External:
-    """Find the images at `path` and read their headers, as the request says."""
+    """Find the images at `path`, and read their headers as the request specifies."""
     from genbench.datasets.external import open_images
 
     return open_images(path, image_size=request.settings.image_size, skip_corrupt=request.skip_corrupt)
@@ -67,7 +67,7 @@ def _prepare(
     device: Any,
     step: Callable[[str], Callable[[int, int], None]],
 ) -> tuple[External, Dataset, Extractor, list[str]]:
-    """Bring both sides to the same channels; load the extractor, and what to compare with."""
+    """Convert both sides to the same channels; load the extractor and the reference."""
     from genbench.cell import preflight
     from genbench.datasets.external import as_reference
     from genbench.datasets.mapping import PixelStore
@@ -88,9 +88,9 @@ def _prepare(
         against, name = given.shape[0], str(given.path)
     if (found.shape[0], against) == (1, 3):
         found = found.as_rgb()
-        remarks.append(f"{found.path}: grey, and {name} is RGB: the one channel of each was repeated for all three")
+        remarks.append(f"{found.path}: grey, but {name} is RGB: the channel of each image was repeated for all three")
     if (found.shape[0], against) == (3, 1):
-        remarks.append(f"{name}: grey, and {found.path} is RGB: the one channel of each was repeated for all three")
+        remarks.append(f"{name}: grey, but {found.path} is RGB: the channel of each image was repeated for all three")
         given = None if given is None else given.as_rgb()
     if given is None:
         extractor = preflight.load_extractor(data, request.settings, device, emit)
@@ -112,15 +112,15 @@ def refuse_unused(request: Request, found: External, given: External | None) -> 
     sides = [side for side in (found, given) if side is not None]
     arrays = [side for side in sides if side.is_array]
     if request.skip_corrupt and len(arrays) == len(sides):
-        raise InputError("--skip-corrupt has no effect on arrays, which are whole or refused; leave it out")
+        raise InputError("--skip-corrupt has no effect on arrays, which are read whole or refused; leave it out")
     if settings.image_size is not None:
         if given is not None and len(arrays) == 2:
-            raise InputError("--image-size has no effect on arrays, which are taken as they are; leave it out")
+            raise InputError("--image-size has no effect on arrays, which are used unchanged; leave it out")
         for side in arrays:
             height, width = side.shape[1:]
             if (height, width) != (settings.image_size, settings.image_size):
                 raise InputError(
                     f"--image-size {settings.image_size}: {side.path} is an array of {width}x{height} images, which is "
-                    "taken as it is; resize it before it is saved, or give a folder or .zip of image files"
+                    "used unchanged; resize it before saving, or give a folder or .zip of image files"
                 )
     refuse_unused_root(request)

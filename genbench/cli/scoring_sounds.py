@@ -16,7 +16,7 @@ __all__ = ["open_sounds_of"]
 
 
 def open_sounds_of(request: Request, show: Show) -> Opened:
-    """Open both sides, bring the items to the form of what they are compared with, and refuse what has no effect."""
+    """Open both sides, convert the items to the form of the reference, and refuse options that have no effect."""
     from genbench.cell import preflight
     from genbench.datasets.external_sounds import as_reference, open_sounds
     from genbench.datasets.sounds import Form

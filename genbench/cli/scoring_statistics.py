@@ -21,7 +21,7 @@ NAME = "reference statistics"  # of the dataset, in recipes
 
 
 def open_against_statistics(request: Request, show: Show) -> Opened:
-    """Open the images and the file; find the extractor that the file is of, or refuse another."""
+    """Open the images and the file; find the extractor that the file was written with, or refuse another."""
     import torch
 
     from genbench.cell import preflight
@@ -49,7 +49,7 @@ def open_against_statistics(request: Request, show: Show) -> Opened:
 
 
 def _settings_of(file: StatisticsFile, settings: Settings) -> Settings:
-    """Where the file says which extractor it is of and the user does not, that one is meant."""
+    """Use the extractor that the file names, unless the user chose one."""
     if settings.extractor != "auto" or not file.recipe:
         return settings
     recipe = file.recipe["extractor"]
@@ -58,21 +58,23 @@ def _settings_of(file: StatisticsFile, settings: Settings) -> Settings:
 
 
 def _agreeing(file: StatisticsFile, extractor: Extractor) -> list[str]:
-    """Hold the extractor against what the file says of its own; return what the user should know."""
+    """Check the extractor against the one that the file names; return notes for the user."""
     own, other = extractor.recipe(), file.recipe.get("extractor")
     if other is not None and (differing := [key for key in own if other.get(key) != own[key]]):
         theirs, ours = (", ".join(f"{key} {of.get(key)}" for key in differing) for of in (other, own))
-        raise InputError(f"{file.path}: its features are of {theirs}, and those of the images would be of {ours}")
+        raise InputError(
+            f"{file.path}: its features come from {theirs}, but those of the images would come from {ours}"
+        )
     if file.dimension != extractor.feature_count:
         raise InputError(
-            f"{file.path}: is of {file.dimension} features an item, and extractor '{extractor.name}' gives "
-            f"{extractor.feature_count}; name the one that the file is of, by --extractor"
+            f"{file.path}: has {file.dimension} features per item, but extractor '{extractor.name}' gives "
+            f"{extractor.feature_count}; choose the file's own extractor with --extractor"
         )
     if other is not None:
         return []
     profile = own.get("profile")
     taken = extractor.name if profile is None else f"{extractor.name} with --profile {profile}"
-    return [f"{file.path}: does not say which network and resizer it is of; taken to be of {taken}"]
+    return [f"{file.path}: does not name its network and resizer; assuming {taken}"]
 
 
 def _reference(file: StatisticsFile) -> Reference:

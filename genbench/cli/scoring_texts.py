@@ -16,7 +16,7 @@ __all__ = ["open_texts_of"]
 
 
 def open_texts_of(request: Request, show: Show) -> Opened:
-    """Open both sides, and refuse what would have no effect."""
+    """Open both sides, and refuse options that would have no effect."""
     from genbench.cell import preflight
     from genbench.datasets.external_texts import as_reference, open_texts
     from genbench.features.extractor import extract
@@ -49,7 +49,7 @@ def _refuse_unused(request: Request) -> None:
     """Refuse options that have no effect on texts."""
     settings = request.settings
     if request.skip_corrupt:
-        raise InputError("--skip-corrupt has no effect on texts, which are whole or refused; leave it out")
+        raise InputError("--skip-corrupt has no effect on texts, which are read whole or refused; leave it out")
     if settings.image_size is not None:
         raise InputError(f"--image-size {settings.image_size} has no effect on texts; leave it out")
     refuse_unused_root(request)

@@ -1,4 +1,4 @@
-"""What is scored, what it is compared with, and who is told how far that is."""
+"""The scored items, what they are compared with, and who receives the progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Opened", "Request", "Show", "refuse_unused_root", "tell"]
 
 @dataclass(frozen=True)
 class Request:
-    """What is scored, against what (a dataset or items of the user's), and how."""
+    """What is scored, against what (a dataset or the user's own items), and how."""
 
     items: Path
     dataset: str | None
@@ -38,25 +38,25 @@ class Show(Protocol):
         """Return a function that takes (done, total) of a stage."""
 
     def begin(self, what: str) -> None:
-        """Take what will be computed, in words."""
+        """Receive a description of what will be computed."""
 
     def metric(self, names: list[str], name: str) -> None:
-        """Take the name of the metric that begins, of all `names`."""
+        """Receive the name of the metric that starts, out of all `names`."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What is scored and what it is compared with, once both are open.
+    """The scored items and what they are compared with, once both are open.
 
     Args:
         count: how many items are scored.
         data: the reference.
-        limit: how many of its items stand for it; None for the usual number.
-        extractor: of features.
-        fields: for the recipes.
+        limit: how many of its items are used; None for the usual number.
+        extractor: computes the features.
+        fields: extra entries of the recipes.
         read: returns the scored items as they are stored, and their features.
-        remarks: returns what the user should know, once all has been read.
-        reference: features of the data, or their statistics, where they are given; else they are extracted.
+        remarks: returns notes for the user, once everything has been read.
+        reference: features of the data, or their statistics, if given; otherwise they are extracted.
     """
 
     count: int
@@ -70,7 +70,7 @@ class Opened:
 
 
 def refuse_unused_root(request: Request) -> None:
-    """Refuse a data root where nothing is read from there."""
+    """Refuse a data root from which nothing would be read."""
     from genbench.datasets import reads_data_root
 
     if request.settings.data_root is not None and (request.dataset is None or not reads_data_root(request.dataset)):
@@ -79,6 +79,6 @@ def refuse_unused_root(request: Request) -> None:
 
 
 def tell(step: Callable[[str], Callable[[int, int], None]], event: dict[str, Any]) -> None:
-    """Show the progress that an event tells."""
+    """Show the progress that an event reports."""
     if event["event"] == "progress":
         step(event["stage"])(event["done"], event["total"])

@@ -1,4 +1,4 @@
-"""`genbench statistics`: mean and covariance of a dataset's features, for other tools and for later."""
+"""`genbench statistics`: mean and covariance of a dataset's features, for other tools and for later use."""
 
 from __future__ import annotations
 
@@ -17,23 +17,30 @@ from genbench.errors import InputError
 @click.command(short_help="Write mean and covariance of a dataset's features, as pytorch-fid and clean-fid do.")
 @click.argument("dataset", metavar="DATASET")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The .npz to write.")
-@click.option("--split", type=click.Choice(["train", "held-out"]), default="train", help="Of which.  [default: train]")
+@click.option(
+    "--split", type=click.Choice(["train", "held-out"]), default="train", help="Which split.  [default: train]"
+)
 @click.option(
     "--extractor", default="auto", metavar="E", help="inception, dinov2-vitl14, ..., random-conv.  [default: auto]"
 )
-@click.option("--weights", metavar="FILE", help="Weights of Inception, DINOv2 or CLIP.")
+@click.option("--weights", metavar="FILE", help="Weights file for Inception, DINOv2 or CLIP.")
 @click.option(
-    "--profile", metavar="P", help="Whose resizing: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd."
+    "--profile",
+    metavar="P",
+    help="Whose resizing to use: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd.",
 )
-@click.option("--eval-precision", default="fp32", metavar="P", help="fp32 or bf16.  [default: fp32]")
+@click.option(
+    "--eval-precision", default="fp32", metavar="P", help="Precision of the extractor: fp32 or bf16.  [default: fp32]"
+)
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
 @click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
 def statistics(dataset: str, out: Path, split: str, **flags: Any) -> None:
     """Write mean and covariance of the features of DATASET, for `genbench evaluate --reference` and other tools.
 
-    The file holds `mu` and `sigma` in float64, over N − 1, as pytorch-fid and clean-fid read them, and `recipe`, which
-    says of what they are: the dataset and its fingerprint, the split, the count, the extractor and its weights.
+    The file holds `mu` and `sigma` in float64, the covariance over N − 1, as pytorch-fid and clean-fid read them, and
+    `recipe`, which records their origin: the dataset and its fingerprint, the split, the count, the extractor and its
+    weights.
 
     \b
     Examples:
@@ -43,7 +50,7 @@ def statistics(dataset: str, out: Path, split: str, **flags: Any) -> None:
     from genbench.config import Settings
 
     if out.suffix.lower() != ".npz":
-        raise InputError(f"--out {out}: is read as statistics only where its name ends in .npz; add that")
+        raise InputError(f"--out {out}: a file of statistics needs a name that ends in .npz; add that")
     settings = Settings(**flags)
     refuse_unused_root(Request(out, dataset, None, settings, skip_corrupt=False))
     go_on_without_cache()
@@ -56,7 +63,7 @@ def statistics(dataset: str, out: Path, split: str, **flags: Any) -> None:
 
 @dataclass(frozen=True)
 class _Found:
-    """Statistics, and what they are of."""
+    """Statistics, and where they come from."""
 
     gaussian: Any
     recipe: dict[str, Any]
@@ -73,7 +80,7 @@ class _Found:
 
     @property
     def few(self) -> bool:
-        """Whether the covariance has lost what the features had."""
+        """Whether the covariance is singular for lack of items."""
         return self.count <= self.dimension
 
     def write(self, path: Path) -> None:
@@ -95,8 +102,8 @@ def _of_dataset(name: str, split: str, settings: Any) -> _Found:
     chosen = resolve(settings.extractor, data, Path(settings.weights) if settings.weights else None)
     if chosen in OF_THE_DATASET:
         raise InputError(
-            f"extractor '{chosen}': hangs on the classes or symbols of {name}, which no file of statistics "
-            "holds; statistics are of images, by an extractor such as inception or random-conv"
+            f"extractor '{chosen}': depends on the classes or symbols of {name}, which no file of statistics "
+            "holds; write statistics of images, with an extractor such as inception or random-conv"
         )
     extractor = preflight.load_extractor(data, settings, device, lambda event: None)
     reference = reference_for(data, extractor)

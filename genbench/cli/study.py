@@ -12,7 +12,7 @@ from genbench.cli.terminal import say
 
 @click.group(short_help="Ask people about samples, and read their answers.")
 def study() -> None:
-    """Ask people about samples: write a study's page, and read the answers that it gave.
+    """Ask people about samples: write the page of a study, and read the answers it collects.
 
     \b
     Examples:
@@ -23,12 +23,12 @@ def study() -> None:
 
 @study.command(short_help="Write a study of a finished benchmark's samples.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--protocol", type=click.Choice(["real-or-fake", "preference"]), required=True, help="What is asked.")
 @click.option(
-    "--questions", type=Whole(), default=60, show_default=True, metavar="N", help="A rater answers at the most."
+    "--protocol", type=click.Choice(["real-or-fake", "preference"]), required=True, help="What raters are asked."
 )
-@click.option("--models", metavar="A,B,...", help="Labels of the report.  [default: all models of DIR]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides what is shown.")
+@click.option("--questions", type=Whole(), default=60, show_default=True, metavar="N", help="Most questions per rater.")
+@click.option("--models", metavar="A,B,...", help="Model labels, as in the report.  [default: all models of DIR]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the choice of samples.")
 @click.option(
     "--time-limit",
     type=click.IntRange(1, 600_000),
@@ -44,15 +44,15 @@ def study() -> None:
     default=20,
     show_default=True,
     metavar="N",
-    help="Expected: to say what it can resolve.",
+    help="Expected number of raters, to estimate what the study can resolve.",
 )
-@click.option("--dataset", metavar="NAME", help="Where DIR has several.")
-@click.option("--budget", metavar="B", help="Where DIR has several.")
+@click.option("--dataset", metavar="NAME", help="Required if DIR has several.")
+@click.option("--budget", metavar="B", help="Required if DIR has several.")
 def new(directory: Path, models: str | None, time_limit: int | None, **wished: object) -> None:
     """Write study.html and study-key.json for the samples of DIR into DIR/studies.
 
-    The page is one file that opens from the disk and sends nothing: give it to people, and keep the key. real-or-fake
-    shows one item at a time (HYPE); preference shows two of different models. Both need the controls real and noise.
+    The page is one file that opens from disk and sends nothing: give it to raters, and keep the key. real-or-fake
+    shows one item at a time (HYPE); preference shows two, from different models. Both need the controls real and noise.
 
     \b
     Examples:
@@ -67,15 +67,16 @@ def new(directory: Path, models: str | None, time_limit: int | None, **wished: o
         say(line)
 
 
-@study.command(short_help="Read the answers to a study, and report what they say.")
+@study.command(short_help="Read the answers to a study, and report the results.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 @click.argument("files", type=click.Path(path_type=Path), metavar="ANSWERS...", nargs=-1, required=True)
-@click.option("--study", "name", metavar="NAME", help="Its folder in DIR/studies.  [default: the only one]")
+@click.option("--study", "name", metavar="NAME", help="The study's folder in DIR/studies.  [default: the only one]")
 def read(directory: Path, files: tuple[Path, ...], name: str | None) -> None:
-    """Check the files of answers that raters sent, write DIR/studies/NAME/results.json, and render the report of DIR.
+    """Check the answer files of the raters, write DIR/studies/NAME/results.json, and render the report of DIR.
 
-    A file that was edited, that is of another study, or whose rater has answered before or did not look, is left out,
-    with one line on why. Give all files each time: the results are of those that are given, and replace the last ones.
+    A file is left out, with one line that says why, if it was edited, if it belongs to another study, or if its rater
+    has answered before or did not look. Give all files each time: the results cover exactly these files and replace
+    the previous results.
 
     \b
     Examples:

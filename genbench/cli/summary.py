@@ -1,4 +1,4 @@
-"""What `genbench run` prints at its end: the outcome in a few lines, and where the report is."""
+"""What `genbench run` prints at the end: the outcome in a few lines, and the path of the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["print_summary"]
 
 
 def print_summary(records: Sequence[Record], page: Path) -> None:
-    """Print each model's main number, mean over seeds, per dataset; then the failures, and the path of the report."""
+    """Print each model's main number per dataset, averaged over seeds; then the failures and the report's path."""
     from genbench.report.quantities import main_metric, quantity
 
     for dataset in dict.fromkeys(record.dataset for record in records):

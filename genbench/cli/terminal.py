@@ -1,4 +1,4 @@
-"""What is printed: one place, so that nothing that a stranger supplied reaches a terminal as it is."""
+"""One place for all output, so that no untrusted text reaches a terminal unescaped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["go_on_without_cache", "say", "watched"]
 
 
 def go_on_without_cache() -> None:
-    """For the rest of this command go on without a cache where its folder cannot be written, and say so once."""
+    """For the rest of this command, do without a cache if its folder cannot be written, and say so once."""
     from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
 
     context = click.get_current_context()

@@ -1,4 +1,4 @@
-"""`--timing`: how long each metric took, off the clock of any training."""
+"""`--timing`: how long each metric took, outside the clock of any training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def print_timing(each: Iterable[Mapping[str, float]]) -> None:
     """Print the seconds of every metric, the slowest first: a mean where there are several cells.
 
     Args:
-        each: of one cell or evaluation, the seconds by metric; `features` are what all metrics share.
+        each: the seconds by metric of each cell or evaluation; `features` is shared by all metrics.
     """
     taken: dict[str, list[float]] = {}
     for seconds in each:

@@ -13,7 +13,7 @@ as a list.
 from __future__ import annotations
 
 try:
-    import pytest  # noqa: F401  # asked for first, so that its absence is told in one line
+    import pytest  # noqa: F401  # imported first, so that its absence is reported in one line
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("genbench.contract needs pytest: pip install pytest") from error
 

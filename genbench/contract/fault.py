@@ -1,4 +1,4 @@
-"""How a check ends when it does not pass: a fault of the plugin, or a reason why it does not apply."""
+"""The outcomes of a check that does not pass: a fault of the plugin, or a reason why the check does not apply."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Caution", "Fault", "Refused", "Unmet", "calling", "in_library", "own
 
 _TORCH = str(Path(torch.__file__).parent)
 _GENBENCH = str(Path(__file__).parent.parent)
-_CARRIES_OUT = ("functional.py", "overrides.py")  # of torch, beside what it calls private
+_CARRIES_OUT = ("functional.py", "overrides.py")  # torch files, in addition to its private modules
 _PYTHON = str(Path(contextlib.__file__).parent) + os.sep
 
 
 class Fault(Exception):  # noqa: N818  # it is the plugin's error, and a result here
-    """A promise that the plugin broke: what was expected, what came, and what to change."""
+    """A promise that the plugin broke: what was expected, what was found, and what to change."""
 
     def __init__(self, expected: str, found: str, change: str) -> None:
-        super().__init__(f"expected {expected}, found {found}\nto mend it: {change}")
+        super().__init__(f"expected {expected}, found {found}\nto fix it: {change}")
 
 
 class Caution(Exception):  # noqa: N818  # no error: the promise is kept
-    """What an author should know although nothing is broken; the text says where it is and what it costs."""
+    """Something an author should know although nothing is broken; the text says where it is and what it costs."""
 
 
 class Unmet(Exception):  # noqa: N818  # no error at all
@@ -36,28 +36,28 @@ class Unmet(Exception):  # noqa: N818  # no error at all
 
 
 class Refused(Unmet):
-    """`build_model` said by `ValueError` that it does not take these images, so nothing else can be checked on them."""
+    """`build_model` refused these items with a `ValueError`, so nothing else can be checked on them."""
 
 
 @contextlib.contextmanager
 def calling(hook: str, home: str) -> Iterator[None]:
-    """Turn whatever a hook raises into a `Fault` that names the line of the plugin, whose source is in `home`."""
+    """Turn anything that a hook raises into a `Fault` that names the line of the plugin, whose source is in `home`."""
     try:
         yield
     except (Caution, Fault, Unmet, KeyboardInterrupt):
         raise
-    except BaseException as error:  # a stranger's hook can raise anything, and SystemExit would end the suite
+    except BaseException as error:  # third-party code can raise anything, and SystemExit would end the suite
         where = own_line(traceback.extract_tb(error.__traceback__), home)
         raise Fault(f"{hook} to return", f"that it raised {wording(error)}", f"look at {where}") from error
 
 
 def own_line(frames: traceback.StackSummary, home: str, *, torchs: bool = False) -> str:
-    """Return the innermost line of the source in `home`, as `file.py:12: source`; the innermost of all if none is.
+    """Return the innermost line of the source in `home`, as `file.py:12: source`; the innermost of all if none matches.
 
-    Where that line calls a library that the plugin wraps, the library's innermost line is named after it; torch's own
-    only if `torchs` is set.
+    If that line calls a library that the plugin wraps, the library's innermost line follows it; torch's own only if
+    `torchs` is set.
     """
-    # A plugin of one file has site-packages for its home in some installations, and torch is there too.
+    # In some installations the home of a one-file plugin is site-packages, which contains torch too.
     called = [index for index, frame in enumerate(frames) if _is_of(frame, home)]
     if not called:
         return _line(frames[-1])
@@ -67,10 +67,10 @@ def own_line(frames: traceback.StackSummary, home: str, *, torchs: bool = False)
 
 
 def in_library(frames: traceback.StackSummary, home: str) -> bool:
-    """Return whether the innermost line is an installed library's, and not of the source in `home` or beside it.
+    """Return whether the innermost line belongs to an installed library, not to the source in `home` or next to it.
 
-    torch's modules, optimizers and averages of weights are such a library; what only carries out a tensor's own method
-    or an operator is not.
+    torch's modules, optimizers and weight averages count as such a library; code that merely executes a tensor
+    method or an operator does not.
     """
     worked = [frame for frame in frames if _is_of(frame, home) or _is_installed(frame) or _is_of_a_library(frame)]
     return bool(worked) and not _is_of(worked[-1], home) and _is_installed(worked[-1])
@@ -88,7 +88,7 @@ def _is_of(frame: traceback.FrameSummary, home: str) -> bool:
 
 
 def _is_of_a_library(frame: traceback.FrameSummary) -> bool:
-    """Whether the code is neither torch's, nor the suite's that watches it, nor Python's own."""
+    """Whether the code belongs neither to torch, nor to the suite that watches it, nor to Python itself."""
     pythons_own = frame.filename.startswith(_PYTHON) and "-packages" not in frame.filename  # site- or dist-packages
     return not pythons_own and not frame.filename.startswith((_TORCH, _GENBENCH, "<"))
 

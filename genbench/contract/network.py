@@ -1,4 +1,4 @@
-"""Watches that a plugin asks for no network connection."""
+"""Watches that a plugin requests no network connection."""
 
 from __future__ import annotations
 

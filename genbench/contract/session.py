@@ -42,7 +42,7 @@ class Outcome:
 
 
 def run_contract(contract: AnyContract, after_each: Callable[[Outcome], None] | None = None) -> list[Outcome]:
-    """Put a plugin under the whole contract; `after_each` hears of each outcome as it comes.
+    """Run the whole contract on a plugin; `after_each` receives each outcome as it arrives.
 
     Raises:
         InputError: the plugin, an option or the device is not there.

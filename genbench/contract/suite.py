@@ -19,7 +19,7 @@ __all__ = ["AnyContract", "ContractWarning", "contract_tests", "examine", "param
 
 
 class ContractWarning(UserWarning):
-    """What an author should know although the contract holds."""
+    """Something an author should know although the contract holds."""
 
 
 class AnyContract(Protocol):
@@ -49,15 +49,15 @@ class AnyContract(Protocol):
 def contract_tests(
     model: str, *, shapes: Sequence[tuple[int, ...]] = SHAPES, device: str = "cpu", family: str = "model"
 ) -> Callable[..., None]:
-    """Return a pytest function that puts a plugin under the whole contract, one test a check and case.
+    """Return a pytest function that runs the whole contract on a plugin, one test per check and case.
 
     Args:
         model: its name: of a model as for `genbench run -m`, `distribution:name` or `./file.py`, with options as in
             `vae:beta=4`; of anything else the name of its entry point, likewise.
-        shapes: (C, H, W) of images, (L,) of texts; each is checked with labels, the smallest of a kind without too.
+        shapes: (C, H, W) of images, (L,) of texts; each is checked with labels, the smallest of each kind also without.
         device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, what must repeat is compared bit for bit.
-        family: what the plugin brings: `model`, `dataset`, `extractor`, `metric` or `observer`. Shapes and device are
-            for models alone.
+        family: what the plugin provides: `model`, `dataset`, `extractor`, `metric` or `observer`. Shapes and device
+            apply only to models.
 
     Example:
         >>> test_contract = contract_tests("vae")

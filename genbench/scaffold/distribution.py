@@ -38,7 +38,7 @@ def write_distribution(name: str, family: str, folder: Path) -> list[Path]:
         folder: must not exist.
 
     Raises:
-        InputError: a name that cannot be used, or a folder that is there.
+        InputError: the name cannot be used, or the folder exists.
     """
     brings = family_of(family)
     package = _package(name, brings)

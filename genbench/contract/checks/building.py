@@ -1,4 +1,4 @@
-"""What `build_model` gives: a `Model` that is complete, on the device, and the same for the same seed."""
+"""The promises of `build_model`: a complete `Model`, on the device, and equal for equal seeds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def build(subject: Subject) -> None:
         raise Fault(
             "equal weights from equal global seeds",
             f"that {changed} differs",
-            "draw initial weights from torch's global generator alone, without a seed of your own and without a cache",
+            "draw initial weights only from torch's global generator, without your own seed or cache",
         )
 
 
@@ -60,7 +60,7 @@ def _is_on_the_device(model: Model, device: torch.device) -> None:
             raise Fault("parameters of known sizes", f"{name} of a lazy module", "take its size from data.shape")
         if tensor.device.type != device.type:
             raise Fault(
-                f"all networks on {device}", f"{name} on {tensor.device}", "call .to(device) before making optimizers"
+                f"all networks on {device}", f"{name} on {tensor.device}", "call .to(device) before creating optimizers"
             )
 
 
@@ -84,5 +84,5 @@ def _optimizers_fit(model: Model) -> None:
             raise Fault(
                 "an optimizer for each trainable parameter",
                 f"none for {name}",
-                "give it to an optimizer, or call .requires_grad_(False) on what is not trained, such as an EMA copy",
+                "give it to an optimizer, or call .requires_grad_(False) if it is not trained, as in an EMA copy",
             )

@@ -1,4 +1,4 @@
-"""What a model that declares `capturable` promises: a CUDA graph of one of its steps stands for all of them."""
+"""The promise of a model that declares `capturable`: a CUDA graph of one of its steps can replay all of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from genbench.training.capture import WARM_UP_STEPS, ReplayedStep
 __all__ = ["capturable", "replays"]
 
 WATCHED = range(WARM_UP_STEPS, WARM_UP_STEPS + 10)  # a generator may be stepped only every fifth time
-ELSEWHERE = 1_000_003  # as a step number: odd, and no multiple of anything that a plugin would count to
-NEAR = 0.1  # of the distance trained: Adam makes much of sums in another order, other noise is as far again
-_WHAT_NO_GRAPH_REPLAYS = "what the host does in a step, or what is replaced in place of changed"
-_WITHOUT = "or leave `capturable` out of Model"
+ELSEWHERE = 1_000_003  # an odd offset of step numbers that is no multiple of any period a plugin would use
+NEAR = 0.1  # relative to the distance trained: Adam amplifies another order of sums; other noise would be as far again
+_WHAT_NO_GRAPH_REPLAYS = "host-side work in a step, and tensors that are replaced instead of changed in place"
+_WITHOUT = "or remove `capturable` from Model"
 
 
 def capturable(subject: Subject) -> None:
@@ -40,7 +40,9 @@ def capturable(subject: Subject) -> None:
     after = _plain_values(model)
     if changed := state.difference(before, after):
         raise Fault(
-            "the plain values in a capturable model's state to stay", f"another {changed}", _change("what changes it")
+            "the plain values in a capturable model's state to stay",
+            f"another {changed}",
+            _change("the code that changes it"),
         )
     _compare_numbers(subject)
     if subject.device.type == "cuda":
@@ -59,19 +61,21 @@ def _compare_operations(subject: Subject, model: Model) -> None:
             raise Fault(
                 "the same operators, shapes and numbers at every capturable step",
                 f"others at step {step}, first at {operations.line or 'its end'}",
-                _change("what depends on `step`, on a counter or on Python's random"),
+                _change("anything that depends on `step`, on a counter or on Python's random"),
             )
 
 
 def _compare_numbers(subject: Subject) -> None:
-    """Train twice from one state with one noise, the second time with other step numbers."""
+    """Train twice from the same state with the same noise, the second time with other step numbers."""
     first, second = (_trained(subject, offset) for offset in (0, ELSEWHERE))
     if changed := state.difference(first, second):
-        raise Fault("a capturable step not to depend on its number", f"another {changed}", _change("what reads `step`"))
+        raise Fault(
+            "a capturable step not to depend on its number", f"another {changed}", _change("anything that reads `step`")
+        )
 
 
 def replays(subject: Subject) -> None:
-    """Compare training by replays with training by steps, from one state with one noise."""
+    """Compare training by replays with training by steps, from the same state with the same noise."""
     initial = _networks(subject.build())
     with repeatable(subject.device):
         steps, replayed = (_end(subject, by_graph) for by_graph in (False, True))
@@ -91,7 +95,9 @@ def replays(subject: Subject) -> None:
 def _end(subject: Subject, by_graph: bool) -> dict[str, Tensor]:
     """Return the networks after training through the harness's own replays, or without a graph."""
     model, hook = subject.build(), subject.plugin.hook.train_step
-    replayed = ReplayedStep(subject.plugin, hook, model, subject.device)  # for both: its optimizers take other kernels
+    replayed = ReplayedStep(
+        subject.plugin, hook, model, subject.device
+    )  # for both, because it makes the optimizers use other kernels
     seeding.seed_global(0, "contract", "capture")
     subject.begin(model)
     for step in range(WATCHED.stop):
@@ -128,12 +134,12 @@ def _plain_values(model: Model) -> dict[str, object]:
 
 
 def _change(what: str) -> str:
-    return f"take {what} out of the step, {_WITHOUT}"
+    return f"remove {what} from the step, {_WITHOUT}"
 
 
 @contextmanager
 def _optimizers_told(model: Model, operations: Operations) -> Iterator[None]:
-    """Tell the list of operations when an optimizer is at work that has a flag for being captured."""
+    """Mark in the list of operations when an optimizer with a `capturable` flag is running."""
 
     def inside(optimizer: object, *_: object) -> None:
         operations.in_optimizer = True

@@ -1,4 +1,4 @@
-"""What a run counts of a model in addition to training it."""
+"""What a run counts in addition to training a model."""
 
 from __future__ import annotations
 

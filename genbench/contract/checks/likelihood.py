@@ -1,4 +1,4 @@
-"""Whether `log_likelihood` is a bound, on worlds so small that all probabilities can be summed."""
+"""Whether `log_likelihood` is a bound, on item spaces so small that all probabilities can be summed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DEVIATIONS = 5.0
 def bound(subject: Subject) -> None:
     """exp(log_likelihood) of all items of a tiny shape, as the images of one pixel, sums to at most 1.
 
-    Before training and after. It is trained on the items of the least and the greatest level alone, on which a model
-    that learns codes gains most from leaving out their cost.
+    Checked before and after training. The model is trained only on items of the lowest and the highest level, where a
+    model that learns codes gains most from omitting their cost.
     """
     if not subject.plugin.implements("log_likelihood"):
         raise Unmet("the plugin has no log_likelihood")
@@ -41,7 +41,7 @@ def bound(subject: Subject) -> None:
     raise Unmet(f"needs {' or '.join(dict.fromkeys(names))}, which the model does not take") from refusals[0]
 
 
-class _NotTaken(Exception):  # noqa: N818  # a reason to look at another world
+class _NotTaken(Exception):  # noqa: N818  # a reason to try another space
     pass
 
 
@@ -62,12 +62,12 @@ def _bound(small: Subject, whole: Whole) -> None:
             small.step(model, whole.kind.deliver(whole.items[rows]).to(small.device), None, step)
         except Fault as error:
             raise _NotTaken from error
-    _check(*_total(small, model, whole), whole, f"after {STEPS} steps on the least and the greatest level")
+    _check(*_total(small, model, whole), whole, f"after {STEPS} steps on the lowest and the highest level")
 
 
 def _check(total: float, deviation: float, whole: Whole, when: str) -> None:
     if not total - DEVIATIONS * deviation <= 1 + SLACK:
-        from genbench.report.formatting import interval  # with all that draws: for those who fail alone
+        from genbench.report.formatting import interval  # imports the plotting code, so only on failure
 
         raise Fault(
             f"exp(log_likelihood) of {whole.name} to sum to at most 1",
@@ -77,7 +77,7 @@ def _check(total: float, deviation: float, whole: Whole, when: str) -> None:
 
 
 def _total(small: Subject, model: Model, whole: Whole) -> tuple[float, float]:
-    """Return the sum over all items of exp of the bound's mean, and its standard deviation."""
+    """Return the sum over all items of the exponential of the mean bound, and its standard deviation."""
     batch, generator = whole.kind.deliver(whole.items).to(small.device), small.generator()
     rows: list[Tensor] = []
     for _ in range(whole.draws):

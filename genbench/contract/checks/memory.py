@@ -17,7 +17,7 @@ __all__ = ["memory"]
 MEMORY_STEPS = 200
 WATCHED = range(20, 110, 10)  # early steps: a plugin that holds on to the last few tensors does not grow
 COUNTED = range(50, 201, 75)
-DOUBTED = range(275, 501, 75)  # where what was counted grew: a library can take hundreds of steps to fill its caches
+DOUBTED = range(275, 501, 75)  # if the count grew: a library can take hundreds of steps to fill its caches
 
 
 def memory(subject: Subject) -> None:
@@ -42,24 +42,24 @@ def memory(subject: Subject) -> None:
         raise Fault(
             f"no tensor of a training step to outlive {MEMORY_STEPS} steps",
             f"{max(alive):,} bytes kept at each step",
-            "do not collect losses or images between calls, and detach() what is kept in a buffer",
+            "do not collect losses or images between calls, and detach() anything kept in a buffer",
         )
     if _least_growth(blocks) >= 1:
         raise Fault(
             f"no growth of memory over {MEMORY_STEPS} steps",
-            f"{_least_growth(blocks):.1f} new Python objects a step that are never freed",
+            f"{_least_growth(blocks):.1f} new Python objects per step that are never freed",
             "do not append to a list, a dict or a cache that outlives the call",
         )
 
 
 def _least_growth(blocks: Sequence[int]) -> float:
-    """Return how many blocks of memory a step took for good where it took the fewest: what is kept, grows always."""
+    """Return the smallest growth in memory blocks per step between two counts: a leak grows in every interval."""
     return min(after - before for before, after in pairwise(blocks)) / COUNTED.step
 
 
 @contextlib.contextmanager
 def _quick_collection() -> Iterator[None]:
-    """Leave what is there already out of garbage collection: it is most of the objects, and most of the time."""
+    """Exclude existing objects from garbage collection: they account for most of its time."""
     own = gc.get_freeze_count() == 0
     if own:
         gc.freeze()

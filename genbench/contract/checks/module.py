@@ -1,4 +1,4 @@
-"""What a plugin is before it builds anything: a module that imports, documented, with options that can be listed."""
+"""What a plugin needs before it builds anything: a documented module that imports and whose options can be listed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class _Loaded(Protocol):
 
 
 def load(found: Found) -> Plugin:
-    """Import the plugin; its hooks are verified, and its import changes nothing that other programs share."""
+    """Import the plugin; verify its hooks, and that the import changes no global state."""
     before = world.snapshot()
     with world.kept():
         try:
             with world.importing():
                 plugin = loading.load(found)
         except PluginError as error:
-            raise Fault("a plugin that loads", f"this: {error}", "mend what the line names") from error
+            raise Fault("a plugin that loads", f"this: {error}", "fix what the line names") from error
         changed = world.changes(before, world.snapshot())
-    # Libraries set variables of their own when they are first imported, which is no fault of their user.
+    # Libraries set their own variables when first imported, which is not the plugin's fault.
     changed = [change for change in changed if not change.startswith("the environment")]
     if changed:
         raise Fault(
@@ -44,7 +44,7 @@ def load(found: Found) -> Plugin:
 def docstring(subject: _Loaded) -> None:
     """The module's docstring begins with a line that says what the model is.
 
-    The line stands in lists and reports.
+    The line appears in lists and reports.
     """
     if not subject.plugin.found.summary():
         path = subject.plugin.found.path
@@ -89,5 +89,5 @@ def check_annotations(accepted: Mapping[str, inspect.Parameter]) -> None:
             raise Fault(
                 "annotations that Python can evaluate",
                 f"{parameter.annotation!r} of option {parameter.name!r}",
-                "import the names that the builder's annotations use, and not under TYPE_CHECKING alone",
+                "import the names that the builder's annotations use outside of TYPE_CHECKING too",
             )

@@ -1,4 +1,4 @@
-"""What the optional hooks promise, where the plugin has them."""
+"""The promises of the optional hooks, if the plugin has them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def before_training(subject: Subject) -> None:
         raise Fault(
             "before_training to leave the same state from equal seeds",
             f"another {changed}",
-            "draw from torch's global generator alone, and keep nothing outside of the model",
+            "draw only from torch's global generator, and keep no state outside of the model",
         )
 
 
@@ -48,12 +48,12 @@ def before_sampling(subject: Subject) -> None:
         raise Fault(
             "before_sampling to leave the same state when it is called again",
             f"another {changed}",
-            "set what it finds (buffer.copy_), do not add to it, and draw nothing from the global generator",
+            "overwrite results (buffer.copy_) instead of adding to them, and draw nothing from the global generator",
         )
 
 
 def _trains_nothing(subject: Subject) -> None:
-    """Look at the first calls of a model's life: before its first step, as every run has one, and after some."""
+    """Check the first calls on a fresh model: before its first step, as in every run, and after one more."""
     model = subject.build()
     subject.begin(model)
     for step in range(2):
@@ -62,10 +62,10 @@ def _trains_nothing(subject: Subject) -> None:
         changed = [name for name, value in trained_parameters(model).items() if not state.equal(before[name], value)]
         if changed:
             raise Fault(
-                "before_sampling to leave alone what is trained",
+                "before_sampling not to change trained parameters",
                 f"another {changed[0]}",
-                "train in train_step alone, where time and FLOPs are counted, and keep in buffers what is fitted for "
-                "sampling",
+                "train only in train_step, where time and FLOPs are counted, and keep values fitted for sampling in "
+                "buffers",
             )
         subject.step(model, *subject.batch(step), step)
 
@@ -92,9 +92,9 @@ def log_likelihood(subject: Subject) -> None:
     nats = check_floats("log_likelihood", _twice(subject, "log_likelihood", draws=True), (BATCH,), subject.device)
     if float(nats.max()) > 0:
         raise Fault(
-            f"log_likelihood to be at most 0, since {subject.kind.noun} as they are stored have probabilities",
+            f"log_likelihood to be at most 0, because stored {subject.kind.noun} are discrete and have probabilities",
             f"{float(nats.max()):.4g} nats",
-            f"a density is no probability: {subject.kind.likelihood_advice}",
+            f"a density is not a probability: {subject.kind.likelihood_advice}",
         )
 
 
@@ -104,7 +104,7 @@ def _implemented(subject: Subject, hook: str) -> None:
 
 
 def _twice(subject: Subject, hook: str, *, draws: bool = False) -> Any:
-    """Call a hook under two global seeds; raise `Fault` unless it gives the same and leaves the model as it is."""
+    """Call a hook under two global seeds; raise `Fault` unless results are equal and the model is unchanged."""
     batch, _ = subject.batch(0)
     before = state.snapshot(subject.trained)
     results = []
@@ -117,7 +117,9 @@ def _twice(subject: Subject, hook: str, *, draws: bool = False) -> Any:
         raise Fault(f"{hook} to change nothing", f"that it changed {changed}", "do not call .train() in it")
     if not state.equal(*results):
         change = "pass generator=generator to every random call" if draws else "take the mean of the code, not a draw"
-        raise Fault(f"{hook} to give the same for the same items", "others after another global seed", change)
+        raise Fault(
+            f"{hook} to give equal results for equal items", "different results after another global seed", change
+        )
     return results[0]
 
 

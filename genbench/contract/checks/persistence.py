@@ -1,4 +1,4 @@
-"""What makes a killed benchmark go on as if nothing had happened: the `Model` is all the state there is."""
+"""What lets a killed benchmark resume as if nothing had happened: the `Model` holds all the state."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from genbench.training import checkpoint
 
 __all__ = ["resume", "round_trip"]
 
-# Several cuts, since one may fall where whatever is kept outside of the model has just been put to use; and an end that
-# is far enough behind them for a plugin that acts every few steps to act.
+# Several cuts, since state kept outside of the model may be without effect at one of them; and an end far enough after
+# them that a plugin which acts every few steps acts in between.
 CUTS = (STEPS, STEPS + 1, STEPS + 2)
 LAST = 3 * STEPS
 
@@ -39,7 +39,7 @@ def round_trip(subject: Subject) -> None:
         second = other.sample(model, BATCH)
     if changed:
         raise Fault(
-            "the state that was saved", f"another {changed}", "let state_dict and load_state_dict hold all of it"
+            "the state that was saved", f"another {changed}", "let state_dict and load_state_dict cover all of it"
         )
     if not state.equal(first, second):
         raise Fault(
@@ -64,7 +64,7 @@ def resume(subject: Subject) -> None:
 
 
 def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Tensor]) -> None:
-    """Take training up again in a fresh program, and hold its end against that of the trained model."""
+    """Resume training in a fresh program, and compare the end with the trained model."""
     with _imported_anew(subject) as other:
         resumed = other.build(seed=1)
         _restore(path, resumed)
@@ -73,9 +73,9 @@ def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Te
     differing = [name for name in expected if not state.equal(expected[name], losses[-1].get(name))]
     if changed or differing:
         raise Fault(
-            f"training that is resumed after step {cut} to end after {LAST} steps where unbroken training ends",
+            f"training resumed after step {cut} to end after {LAST} steps in the same state as uninterrupted training",
             f"another {changed}" if changed else f"another loss {differing[0]!r}",
-            "keep all state in Model and none in globals or attributes; draw noise from torch's global generator",
+            "keep all state in Model, none in globals or attributes; draw noise from torch's global generator",
         )
 
 
@@ -99,7 +99,7 @@ def _folder() -> Iterator[Path]:
 def _save(path: Path, model: Model) -> None:
     try:
         checkpoint.save(path, model, {})
-    except Exception as error:  # a stranger's state can hold what cannot be written
+    except Exception as error:  # a plugin's state can hold values that cannot be saved
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise Fault("a state that can be saved", reason, "keep only tensors and plain values in the state") from error
 
@@ -112,13 +112,13 @@ def _restore(path: Path, model: Model) -> None:
         raise Fault(
             "a freshly built model to take the state of a trained one",
             " ".join(line.strip() for line in reason[:2]),
-            "make every network and buffer in build_model, at its final size; keep tensors and plain values alone",
+            "create every network and buffer in build_model, at its final size; keep only tensors and plain values",
         ) from error
 
 
 @contextmanager
 def _imported_anew(subject: Subject) -> Iterator[Subject]:
-    """Import the plugin's package a second time, as a fresh process would, and put the first one back after."""
+    """Import the plugin's package a second time, as a fresh process would, and restore the first one afterwards."""
     found = subject.plugin.found
     module = getattr(subject.plugin.implementation, "__name__", "") if found.file else found.target.partition(":")[0]
     root = module.partition(".")[0]
@@ -127,7 +127,7 @@ def _imported_anew(subject: Subject) -> Iterator[Subject]:
         del sys.modules[name]
     try:
         plugin = loading.load(found)
-    except PluginError:  # what it registers elsewhere may allow one import only: then a fresh model has to do
+    except PluginError:  # what it registers elsewhere may allow only one import: then a fresh model has to do
         plugin = subject.plugin
     try:
         yield Subject(plugin, subject.given, subject.case, subject.device)

@@ -1,4 +1,4 @@
-"""Whether a model can be trained by several processes, of which it knows nothing: what `--ranks` asks for."""
+"""Whether several processes can train a model that is unaware of them, as `--ranks` requires."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RANK_STEPS = 6  # a generator may be stepped only every fifth time
 def ranks(subject: Subject) -> None:
     """Two ranks that share each batch (`--ranks 2`) keep the same weights."""
     if subject.device.type != "cpu":
-        raise Unmet("two ranks take turns on the CPU alone")
+        raise Unmet("two ranks take turns only on the CPU")
     models = []
     for _ in range(RANKS):
         models.append(subject.build())
@@ -55,7 +55,7 @@ def ranks(subject: Subject) -> None:
     differing = state.difference(*(state.snapshot(model) for model in models))
     if differing is not None:
         raise Caution(
-            f"--ranks cannot train it: {differing} is not the same on two ranks after {RANK_STEPS} steps. Let weights "
-            "move by gradients that backward() accumulates, and buffers by what depends neither on the batch nor on "
-            "random numbers"
+            f"--ranks cannot train it: {differing} is not the same on two ranks after {RANK_STEPS} steps. "
+            "Change weights only through gradients that backward() accumulates, and buffers only by values that "
+            "depend neither on the batch nor on random numbers"
         )

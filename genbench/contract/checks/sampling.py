@@ -1,4 +1,4 @@
-"""What `sample` promises: items as asked for, from its generator alone, that change nothing."""
+"""The promises of `sample`: the requested items, drawn only from its generator, without side effects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from genbench.contract.watching import Replay
 __all__ = ["batch_size", "generator", "labels", "nothing_changed", "repeats", "sample"]
 
 FEW = 3
-REPEATS = 4  # items of another generator differ by more than as many times what the same generator's do, mostly 0
+REPEATS = (
+    4  # items from another generator must differ by more than this multiple of a repeated draw's difference, mostly 0
+)
 
 
 def sample(subject: Subject) -> None:
@@ -35,20 +37,20 @@ def repeats(subject: Subject) -> None:
     if not state.equal(first, again):
         raise Fault(
             "equal items from equal generators",
-            "others at the second call",
+            "different items at the second call",
             "draw everything from `generator`, and keep no state between calls",
         )
-    # Not "nearly equal": what a model draws after two steps can differ by less than a device's rounding is allowed to.
+    # Not "nearly equal": after two steps, samples can differ by less than the tolerance for a device's rounding.
     if _apart(first, subject.sample(subject.trained, BATCH, seed=1)) <= REPEATS * _apart(first, again):
         raise Fault(
-            "other items from another generator",
-            "the same ones",
+            "different items from another generator",
+            "the same items",
             "draw the latent with torch.randn(..., generator=generator)",
         )
 
 
 def _apart(first: Tensor, second: Tensor) -> float:
-    """Return the largest difference between two sets of items; values that are no numbers count as equal."""
+    """Return the largest difference between two sets of items; NaNs count as equal."""
     return float((first.double() - second.double()).nan_to_num(nan=0.0).abs().max())
 
 
@@ -62,7 +64,7 @@ def generator(subject: Subject) -> None:
         raise Fault("sample to leave torch's global generator alone", "that it draws from it", change)
     seeding.seed_global(0, "contract", "other")
     if not state.equal(first, subject.sample(subject.trained, BATCH)):
-        raise Fault("items that do not depend on the global seed", "others after another seed", change)
+        raise Fault("items that do not depend on the global seed", "different items after another seed", change)
 
 
 def _global_state() -> list[Tensor]:
@@ -79,14 +81,14 @@ def nothing_changed(subject: Subject) -> None:
         raise Fault(
             "sample to change nothing",
             f"that it changed {changed}",
-            "do not call .train() in it, and move what it computes once into before_sampling",
+            "do not call .train() in it, and move one-off computations into before_sampling",
         )
 
 
 def batch_size(subject: Subject) -> None:
     """An item does not depend on how many are drawn beside it.
 
-    It can be told where each item has random numbers of its own.
+    This can only be checked if each item has its own random numbers.
     """
     replay = Replay(BATCH)
     with replay:
@@ -97,14 +99,14 @@ def batch_size(subject: Subject) -> None:
 
 
 def check_rows(hook: str, many: Tensor, few: Tensor) -> None:
-    """Raise `Fault` unless the first rows of a large batch are those of a small one."""
+    """Raise `Fault` unless the first rows of a large batch equal those of a small one."""
     if not state.near(many[: len(few)], few):
         gap = float((many[: len(few)].float() - few.float()).abs().max())
         raise Fault(
             f"{hook} to treat each item by itself",
             f"values that differ by {gap:.3g} in a batch of {len(few)} from those in a batch of {len(many)}",
-            "take no statistics over the batch: the networks are in evaluation mode, keep them so; "
-            "and divide by nothing near zero, which makes rounding visible",
+            "compute no statistics over the batch and keep the networks in evaluation mode; "
+            "do not divide by values near zero, which amplifies rounding errors",
         )
 
 
@@ -126,7 +128,7 @@ def labels(subject: Subject) -> None:
     )
     if torch.equal(first, last):
         raise Fault(
-            "other items for another label",
-            "the same ones",
+            "different items for another label",
+            "the same items",
             "feed the labels to the network, or leave `labels` out of sample's arguments",
         )

@@ -1,4 +1,4 @@
-"""What a plugin shares with the other programs of the machine, and leaves alone."""
+"""Global state and network: what a plugin shares with other programs, and must leave alone."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def global_state(subject: Subject) -> None:
         raise Fault(
             "hooks that leave global state alone",
             f"that they changed {'; '.join(changed)}",
-            "set what you need on your own tensors, and draw randomness from torch alone",
+            "set what you need on your own tensors, and draw random numbers only from torch",
         )
 
 
 def network(subject: Subject) -> None:
     """Hooks open no network connection.
 
-    So a cell's numbers depend on nothing but what its record says.
+    A cell's numbers therefore depend only on what its record says.
     """
     asked = observe(subject).asked
     if asked:
@@ -40,17 +40,17 @@ def network(subject: Subject) -> None:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the hooks changed of the global state, and the addresses that they asked the network for."""
+    """The global state that the hooks changed, and the network addresses that they requested."""
 
     changed: list[str]
     asked: list[str]
 
 
-_observed: WeakKeyDictionary[Subject, Observation] = WeakKeyDictionary()  # both checks read one round of calls
+_observed: WeakKeyDictionary[Subject, Observation] = WeakKeyDictionary()  # both checks use the same calls
 
 
 def observe(subject: Subject) -> Observation:
-    """Build a model and call every hook once, and return what that did to the rest of the program."""
+    """Build a model, call every hook once, and return the effects on the rest of the program."""
     if subject not in _observed:
         before = world.snapshot()
         with network_watched() as asked, world.imports_put_back():

@@ -1,4 +1,4 @@
-"""What `train_step` promises: losses that can be read later, and parameters that move."""
+"""The promises of `train_step`: losses that can be read later, and parameters that move."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def losses(subject: Subject) -> None:
         if not isinstance(found, dict):
             raise Fault("train_step to return a dict of losses", type(found).__name__, 'return {"loss": loss.detach()}')
         _check_losses(found, step)
-    if not subject.built.model.optimizers:  # it was fitted before, or is done with its first steps
+    if not subject.built.model.optimizers:  # it was fitted before training, or by its first steps
         return
     if not any(returned) and not any(subject.train(subject.build(), 0, PATIENCE)):
         raise Fault(
@@ -43,7 +43,7 @@ def _check_losses(returned: Mapping[str, Tensor], step: int) -> None:
             raise Fault(
                 f"loss {name!r} to be a real tensor",
                 str(error),
-                "return loss.detach(): genbench reads it when there is time",
+                "return loss.detach(): genbench reads the value later",
             ) from error
         if value.dim() != 0:
             raise Fault(f"loss {name!r} to be a 0-d tensor", f"one of shape {tuple(value.shape)}", "take its .mean()")
@@ -53,7 +53,7 @@ def _check_losses(returned: Mapping[str, Tensor], step: int) -> None:
             raise Fault(
                 f"loss {name!r} to be finite",
                 f"{float(value)} at step {step}",
-                "mend the formula, or take a smaller learning rate",
+                "fix the formula, or use a smaller learning rate",
             )
 
 
@@ -71,25 +71,25 @@ def movement(subject: Subject) -> None:
                 break
             subject.train(model, step)
             step += STEPS
-    # A critic's last bias has none by construction, for it is in no difference of the critic's values.
+    # A critic's last bias has no gradient by construction: it cancels in every difference of the critic's values.
     unmoved = [name for name in still if name not in zero or len(still) == len(trainable)]
     if unmoved:
         more = f" and {len(unmoved) - 1} more" if len(unmoved) > 1 else ""
         raise Fault(
             f"every trainable parameter to move in {PATIENCE} steps",
             f"{unmoved[0]}{more} unchanged",
-            "see that the loss depends on it and that its optimizer steps; freeze the rest by .requires_grad_(False)",
+            "check that the loss depends on it and its optimizer steps; freeze the rest with .requires_grad_(False)",
         )
     if still:
         raise Caution(
             f"the gradient of {', '.join(still)} is exactly zero in {PATIENCE} steps: the loss does not depend on it, "
-            "so it costs memory and time and learns nothing (bias=False leaves a bias out)"
+            "so it costs memory and time without learning anything (bias=False omits a bias)"
         )
 
 
 @contextlib.contextmanager
 def _zero_gradients(parameters: Mapping[str, Tensor]) -> Iterator[set[str]]:
-    """Watch gradients: the set fills with the names of those that were there and never but exactly zero."""
+    """Watch gradients: the set collects the parameters whose gradients existed and were always exactly zero."""
     zero: set[str] = set()
     other: set[str] = set()
 

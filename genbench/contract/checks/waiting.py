@@ -1,4 +1,4 @@
-"""Whether a training step reads what an accelerator has still to compute."""
+"""Whether a training step reads a value that an accelerator has yet to compute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["waiting"]
 def waiting(subject: Subject) -> None:
     """`train_step` never waits for the device."""
     model = subject.build()
-    subject.train(model, 0, 1)  # the first step makes the optimizers' state, and on CUDA starts its libraries
+    subject.train(model, 0, 1)  # the first step creates the optimizers' state, and on CUDA initialises its libraries
     images, labels = subject.batch(1)
     with _waits(subject) as waits:
         subject.step(model, images, labels, 1)
@@ -31,10 +31,10 @@ def waiting(subject: Subject) -> None:
         )
     if waits.of_libraries:
         times = Counter(waits.of_libraries)
-        where = "; ".join(f"{line}, {count} a step" for line, count in times.items())
+        where = "; ".join(f"{line}, {count} per step" for line, count in times.items())
         raise Caution(
-            f"a library waits for the device at {where}: on a GPU each empties its queue of kernels, which was "
-            "seen to cost up to 5% of a step"
+            f"a library waits for the device at {where}: on a GPU each wait drains the queue of kernels, which has "
+            "been seen to cost up to 5% of a step"
         )
 
 
@@ -51,7 +51,7 @@ def _waits(subject: Subject) -> Iterator[Waits]:
 
 @contextlib.contextmanager
 def _waits_on_cuda(subject: Subject) -> Iterator[Waits]:
-    """Note where CUDA itself says that it waits."""
+    """Record where CUDA itself reports that it waits."""
     waits = Waits()
 
     def warned(message: Warning | str, *_: object, **__: object) -> None:
