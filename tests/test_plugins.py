@@ -74,7 +74,7 @@ def test_only_listed_distributions_are_loaded_from() -> None:
     assert finding.find(ModelSpec("vae"), allowed).distribution == "genbench-vae"
     assert set(finding.installed(allowed)) == {"vae", "conv-vae", "ae", "conv-ae", "ppca"}
     listed = r"which --plugins-from does not list \(it lists genbench_VAE, genbench-ae\)"
-    with pytest.raises(InputError, match=rf"model 'gan' is of genbench-gan \S+, {listed}"):
+    with pytest.raises(InputError, match=rf"model 'gan' is from genbench-gan \S+, {listed}"):
         finding.find(ModelSpec("gan"), allowed)
 
 

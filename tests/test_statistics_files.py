@@ -178,7 +178,7 @@ def test_what_mean_and_covariance_cannot_give_is_said_in_one_line(tmp_path: Path
         *("fewer_than_dimensions", "fd_infinity", "ms_ssim"),
     }
     assert refusal_of(evaluate, samples, "--reference", out, "--metrics", "kid,recall").startswith(
-        f"kernel_distance, precision_recall: need more than {out} has, which holds mean and covariance of the"
+        f"kernel_distance, precision_recall: need more than {out} has, which holds only mean and covariance of the"
     )
 
 
