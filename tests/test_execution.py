@@ -253,7 +253,9 @@ def test_a_server_that_cannot_be_started_is_one_line(monkeypatch: pytest.MonkeyP
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    with pytest.raises(ServerError, match="cannot be started: Resource temporarily unavailable; finished cells are safe"):
+    with pytest.raises(
+        ServerError, match="cannot be started: Resource temporarily unavailable; finished cells are safe"
+    ):
         ForkServer().__enter__()
 
 
