@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from genbench import datasets
-from genbench.datasets import SOURCES, is_at_hand, load, storage
+from genbench.datasets import SOURCES, load, presence_of, storage
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.decoding import resize_all
 from genbench.errors import InputError
@@ -41,8 +41,8 @@ def assert_same(first: Dataset, second: Dataset) -> None:
 
 def test_table_names_every_dataset_and_imports_no_torch():
     program = (
-        "import sys; from genbench.datasets import SOURCES, is_at_hand\n"
-        "for name in SOURCES: is_at_hand(name)\n"
+        "import sys; from genbench.datasets import SOURCES, presence_of\n"
+        "for name in SOURCES: presence_of(name)\n"
         "assert not {'torch', 'torchvision', 'sklearn', 'numpy'} & set(sys.modules), 'heavy import'\n"
         "print(*SOURCES)"
     )
@@ -97,28 +97,28 @@ def test_an_impossible_size_is_refused():
 
 
 @pytest.mark.parametrize("name", ["digits", "shapes", "gaussians", "folder", "npz"])
-def test_what_needs_no_download_is_at_hand(name):
-    assert is_at_hand(name).at_hand
+def test_what_needs_no_download_is_available(name):
+    assert presence_of(name).available
 
 
 def test_presence_names_the_missing_file_and_how_to_get_it(tmp_path, monkeypatch):
-    presence = is_at_hand("mnist", tmp_path)
-    assert not presence.at_hand
+    presence = presence_of("mnist", tmp_path)
+    assert not presence.available
     assert presence.looked_for == tmp_path / "MNIST/raw/train-images-idx3-ubyte"
     others = len(SOURCES["mnist"].files) - 1
     assert f"put MNIST/raw/train-images-idx3-ubyte and {others} more into the data root" in presence.advice
     for file in SOURCES["mnist"].files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    assert is_at_hand("mnist", tmp_path).at_hand
+    assert presence_of("mnist", tmp_path).available
     monkeypatch.setenv("GENBENCH_DATA", str(tmp_path))
-    assert is_at_hand("mnist").at_hand
-    assert not is_at_hand("svhn").at_hand
+    assert presence_of("mnist").available
+    assert not presence_of("svhn").available
 
 
 def test_presence_of_a_folder(tmp_path):
-    assert is_at_hand(f"folder:{tmp_path}").at_hand
-    assert not is_at_hand(f"folder:{tmp_path}/none").at_hand
+    assert presence_of(f"folder:{tmp_path}").available
+    assert not presence_of(f"folder:{tmp_path}/none").available
 
 
 def test_data_root_defaults_to_a_folder_in_the_cache(cache):

@@ -23,7 +23,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.datasets import SOURCES, is_at_hand, load
+from genbench.datasets import SOURCES, load, presence_of
 from genbench.errors import InputError
 from genbench.machine.torchvision_import import import_torchvision
 
@@ -240,7 +240,7 @@ def test_a_dataset_is_downloaded_unpacked_and_read(name, publish, server, root, 
     assert capfd.readouterr() == ("", "")
 
     # Now it is there: neither the network nor, as it was kept, torchvision is asked again.
-    assert is_at_hand(name, root).at_hand
+    assert presence_of(name, root).available
     server.files.clear()
     server.asked.clear()
     assert load(name, data_root=root, download=False).fingerprint == dataset.fingerprint

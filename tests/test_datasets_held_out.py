@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.datasets import folder, is_at_hand, load, npz, storage
+from genbench.datasets import folder, load, npz, presence_of, storage
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.source import Part
 from genbench.errors import InputError
@@ -276,17 +276,17 @@ def test_a_path_may_hold_slashes_commas_and_equals_signs_and_options_follow_it(t
         np.savez(file, images=numbered(100, 3))
     npz_of(tmp_path / "a,held.npz", images=numbered(0, 4))
     spec = f"npz:a,held.npz,held_out={held_out}{more}"
-    assert is_at_hand(spec).at_hand
+    assert presence_of(spec).available
     found = load(spec)
     assert (len(found.train), len(found.held_out)) == (2 if more else 4, 3)
 
 
-def test_a_number_is_a_count_and_a_path_that_is_missing_is_not_at_hand(tmp_path):
+def test_a_number_is_a_count_and_a_path_that_is_missing_is_not_available(tmp_path):
     path = npz_of(tmp_path / "a.npz", images=numbered(0, 10))
     assert len(load(f"npz:{path},held_out=3").held_out) == 3
-    missing = is_at_hand(f"npz:{path},held_out={tmp_path}/b.npz")
-    assert (missing.at_hand, missing.looked_for, missing.advice) == (False, tmp_path / "b.npz", "no such file")
-    assert is_at_hand(f"npz:{tmp_path}/none.npz,held_out={path}").looked_for == tmp_path / "none.npz"
+    missing = presence_of(f"npz:{path},held_out={tmp_path}/b.npz")
+    assert (missing.available, missing.looked_for, missing.advice) == (False, tmp_path / "b.npz", "no such file")
+    assert presence_of(f"npz:{tmp_path}/none.npz,held_out={path}").looked_for == tmp_path / "none.npz"
     assert fault(f"npz:{path},held_out={path},held_out=3") == "option held_out is given twice"
     assert fault(f"npz:{path},held_out={path},fractoin=0.5") == "no option is called 'fractoin'; did you mean fraction?"
     assert Part() == Part(held_out=None)

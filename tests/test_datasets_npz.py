@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench.datasets import arrays, is_at_hand, load, npy_file, npz, storage
+from genbench.datasets import arrays, load, npy_file, npz, presence_of, storage
 from genbench.errors import InputError
 
 COUNT, HELD_OUT = 12, 5
@@ -242,7 +242,7 @@ def test_a_class_whose_every_image_is_held_out(path):
 
 def test_what_is_no_file(tmp_path, path):
     assert fault(path) == "no such file"
-    assert not is_at_hand(f"npz:{path}").at_hand
+    assert not presence_of(f"npz:{path}").available
     path.mkdir()
     assert fault(path) == f"is a folder; for a folder of images write folder:{path}"
     path.rmdir()

@@ -17,7 +17,7 @@ from genbench.cell import preflight
 from genbench.config import Settings
 from genbench.config.benchmark import Cell
 from genbench.config.model_spec import ModelSpec
-from genbench.datasets import folder, is_at_hand, load, mapping, npz, reads_data_root, room, storage, subset
+from genbench.datasets import folder, load, mapping, npz, presence_of, reads_data_root, room, storage, subset
 from genbench.datasets.dataset import Split, fingerprint
 from genbench.datasets.order import balanced_order
 from genbench.errors import InputError
@@ -304,7 +304,7 @@ def test_a_part_that_does_not_fit_into_the_memory_is_refused(spec, monkeypatch):
 def test_an_option_that_makes_no_sense(tmp_path, part, message, kind):
     (tmp_path / "a,b").touch()
     spec = f"{kind}:{part}" if kind == "digits" else f"{kind}:{tmp_path}/a,b,{part}"
-    for ask in (load, is_at_hand, reads_data_root):
+    for ask in (load, presence_of, reads_data_root):
         with pytest.raises(InputError) as caught:
             ask(spec)
         assert str(caught.value) == f"dataset {spec!r}: {message}"
@@ -338,7 +338,7 @@ def test_a_path_may_hold_commas_and_equals_signs(tmp_path, cache, name):
     np.savez(tmp_path / name, images=numbered(0, 20))
     for written in (name, f"{name},held_out=4", f"{name},fraction=0.5,held_out=4"):
         spec = f"npz:{tmp_path / written}"
-        assert is_at_hand(spec).looked_for == tmp_path / name
+        assert presence_of(spec).looked_for == tmp_path / name
         part = load(spec)
         assert len(part.held_out) == (4 if "held_out=4" in written else 2)
         assert len(part.train) == (8 if "fraction=0.5,held_out=4" in written else 20 - len(part.held_out))
@@ -346,16 +346,16 @@ def test_a_path_may_hold_commas_and_equals_signs(tmp_path, cache, name):
 
 def test_a_folder_whose_name_ends_like_an_option_is_reached_with_a_slash(tmp_path):
     (tmp_path / "a,fraction=0.5").mkdir()
-    assert is_at_hand(f"folder:{tmp_path}/a,fraction=0.5/").at_hand
-    assert is_at_hand(f"folder:{tmp_path}/a,fraction=0.5/,held_out=3").at_hand
-    assert not is_at_hand(f"folder:{tmp_path}/a,fraction=0.5").at_hand
+    assert presence_of(f"folder:{tmp_path}/a,fraction=0.5/").available
+    assert presence_of(f"folder:{tmp_path}/a,fraction=0.5/,held_out=3").available
+    assert not presence_of(f"folder:{tmp_path}/a,fraction=0.5").available
 
 
 def test_where_a_part_lies_is_where_the_whole_does(tmp_path):
     assert reads_data_root("mnist:fraction=0.1")
     assert not reads_data_root("digits:fraction=0.1")
-    assert is_at_hand("digits:held_out=3").at_hand
-    assert is_at_hand("mnist:fraction=0.1", tmp_path) == is_at_hand("mnist", tmp_path)
+    assert presence_of("digits:held_out=3").available
+    assert presence_of("mnist:fraction=0.1", tmp_path) == presence_of("mnist", tmp_path)
 
 
 def test_a_batch_that_a_fraction_cannot_fill_is_refused_before_anything_runs(spec):

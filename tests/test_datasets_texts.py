@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.datasets import is_at_hand, load, running_texts, texts
+from genbench.datasets import load, presence_of, running_texts, texts
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.downloading import Archive
 from genbench.errors import InputError
@@ -373,7 +373,7 @@ def test_a_running_text_is_fetched_once_and_cut_into_windows(
     assert "".join(spoken(dataset, "held_out")) == held_out[:144]
     assert dataset.shape == torch.Size((16,))
     assert told[-1][0] == told[-1][1] > 0
-    assert is_at_hand(name, tmp_path).at_hand
+    assert presence_of(name, tmp_path).available
     longer = load(f"{name}:length=50,held_out=2,fraction=0.5", data_root=tmp_path, download=False)
     assert (len(longer.train), len(longer.held_out)) == (round(len(train) // 50 / 2), 2)
     assert load(f"{name}:symbols=byte", data_root=tmp_path).data.levels == 257

@@ -110,12 +110,12 @@ def test_auto_without_inception(
     assert load("auto", dataset_of(shape, classes, name), tmp_path).name == chosen
 
 
-def test_auto_takes_inception_where_its_weights_are_at_hand(tmp_path: Path) -> None:
+def test_auto_takes_inception_where_its_weights_are_cached(tmp_path: Path) -> None:
     placed = tmp_path / "weights" / "weights-inception-2015-12-05-6726825d.pth"
-    assert features.inception_weights_at_hand(tmp_path) is None
+    assert features.cached_inception_weights(tmp_path) is None
     placed.parent.mkdir()
     placed.write_bytes(b"not the weights")
-    assert features.inception_weights_at_hand(tmp_path) == placed
+    assert features.cached_inception_weights(tmp_path) == placed
     with pytest.raises(InputError, match=r"inception weights: .*6726825d\.pth"):  # chosen, and then checked
         load("auto", dataset_of((3, 16, 16), 10), tmp_path)
     assert load("auto", dataset_of((2, 1, 1)), tmp_path).name == "random-conv"  # two channels are nothing for it

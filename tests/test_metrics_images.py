@@ -402,7 +402,7 @@ def test_the_pairs_of_a_seed_stay_those_of_the_seed() -> None:
     assert list(zip(*(side.tolist() for side in found), strict=True)) == expected
 
 
-def test_the_table_s_diversity_is_within_the_labels_at_hand_and_seeded() -> None:
+def test_the_table_s_diversity_is_within_the_available_labels_and_seeded() -> None:
     images, asked, seen = noise(30, 1, 8, 8), torch.arange(30) % 3, torch.arange(30) // 10
     images[:10] //= 4
     fields = {"samples": torch.zeros(30, 2), "reference": torch.zeros(9, 2), "sample_items": images, "seed": 4}

@@ -198,7 +198,7 @@ def test_faulty_features_are_refused(bad: Tensor) -> None:
 
 
 def test_observers_stand_where_the_features_do() -> None:
-    """On the device that holds nothing, since an accelerator is not at hand."""
+    """On the device that holds nothing, since an accelerator is not available."""
     meta = torch.device("meta")
     radii = torch.ones(4, dtype=torch.float64, device=meta)
     for observer in (KernelSums(4, 3, meta), Nearest(4, 2, device=meta), Manifolds(radii, radii), Balls(4, radii)):

@@ -143,13 +143,7 @@ class CellTraining:
         def after_window(progress: Progress) -> None:
             self.events(_progress_event(progress, schedule))
             points.made(progress.rows, lambda: _is_over(progress, schedule, enough))
-            if autosave.is_due() or ending.asked:
-                autosave.save(progress.to_json())
-            if ending.asked:
-                points.tell()
-                self.events.notice(f"stops as requested, after step {progress.step:,}")
-                ending.end()
-            ending.window_ended()
+            self._save_or_stop(progress, autosave, ending, points)
 
         self.events.stage("training")
         told = double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext()
@@ -173,6 +167,16 @@ class CellTraining:
             self.events.notice(f"target {', '.join(settings.target)} met: training ends after step {progress.step:,}")
         if autosave.is_worth_it():
             autosave.save(progress.to_json())  # the last evaluation may take a long time, and may fail
+
+    def _save_or_stop(self, progress: Progress, autosave: checkpoint.Autosave, ending: Ending, points: Points) -> None:
+        """Write a checkpoint where one is due; if the cell has been asked to end, write one and end it."""
+        if autosave.is_due() or ending.asked:
+            autosave.save(progress.to_json())
+        if ending.asked:
+            points.tell()
+            self.events.notice(f"stops as requested, after step {progress.step:,}")
+            ending.end()
+        ending.window_ended()
 
     def targets_are_met(self, progress: Progress) -> bool:
         """Whether every target has been met somewhere along the curve."""

@@ -33,18 +33,18 @@ def datasets(name: str | None, data_root: Path | None) -> None:
         _show(name)
         return
     from genbench.cli.brought import offers
-    from genbench.datasets import OPTIONS, SOURCES, is_at_hand
+    from genbench.datasets import OPTIONS, SOURCES, presence_of
     from genbench.plugin.families import DATASET
 
     for source in SOURCES.values():
-        presence = is_at_hand(source.name, data_root)
+        presence = presence_of(source.name, data_root)
         argument = f":{source.argument}" if source.argument else ""
         click.echo(f"{source.name}{argument}")
         if source.options:
             click.echo(f"  options: {', '.join(f'{name}={_VALUES[name]}' for name in source.options)}")
         click.echo(f"  {source.summary}")
         click.echo(f"  licence: {source.licence}")
-        click.echo(f"  {'available' if presence.at_hand else 'not on disk'}: {presence.advice}")
+        click.echo(f"  {'available' if presence.available else 'not on disk'}: {presence.advice}")
     for offer in offers(DATASET, SOURCES):
         say(offer.found.name)
         say(f"  {offer.found.summary()}")

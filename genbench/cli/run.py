@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genbench.cli import measuring
 from genbench.cli.numbers import MOST_SEED, MOST_SEEDS, SECONDS, Whole
 from genbench.cli.terminal import go_on_without_cache
 from genbench.config import CONTROLS, Benchmark, make_benchmark, read_benchmark
@@ -80,28 +81,17 @@ OF_TRAINING = (
 @click.option(
     "--ranks", type=Whole(), metavar="N", help="Processes that train one cell, one device each.  [default: 1]"
 )
-@click.option(
-    "--extractor",
-    metavar="E",
-    help="auto, inception, dinov2-vitl14, clip-vitl14-336, ..., digits-cnn, classifier, random-conv; for texts ngram, "
-    "classifier, minilm; for clips log-mel, classifier, vggish; or a plugin's.  [default: auto]",
-)
-@click.option(
-    "--weights", metavar="FILE", help="Weights file for Inception, DINOv2, CLIP, VGGish or a plugin's extractor."
-)
-@click.option(
-    "--profile",
-    metavar="P",
-    help="Whose resizing to use: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd.",
-)
-@click.option("--eval-precision", metavar="P", help="Precision of the extractor: fp32 or bf16.  [default: fp32]")
-@click.option("--metrics", metavar="NAME,...", help="What to measure; +NAME,... adds to the default, e.g. +cas.")
+@measuring.extractor(None)
+@measuring.weights
+@measuring.profile
+@measuring.eval_precision(None)
+@measuring.metrics
 @click.option(
     "--target", multiple=True, metavar="NAME<X,...", help="Report the time to reach a target, e.g. fd<5; repeatable."
 )
 @click.option("--stop-at-target", is_flag=True, default=None, help="Stop training a cell once it meets its targets.")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
-@click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
+@measuring.data_root
 @click.option(
     "--control", "controls", multiple=True, metavar="NAME", help="A control to run, instead of all; repeatable."
 )

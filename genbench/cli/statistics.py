@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from genbench.cli import measuring
 from genbench.cli.numbers import Whole
 from genbench.cli.sides import Request, refuse_unused_root
 from genbench.cli.terminal import go_on_without_cache, say
@@ -24,17 +25,11 @@ from genbench.errors import InputError
     "--extractor", default="auto", metavar="E", help="inception, dinov2-vitl14, ..., random-conv.  [default: auto]"
 )
 @click.option("--weights", metavar="FILE", help="Weights file for Inception, DINOv2 or CLIP.")
-@click.option(
-    "--profile",
-    metavar="P",
-    help="Whose resizing to use: torch-fidelity, pytorch-fid, clean-fid, dgm-eval, edm2, cmmd.",
-)
-@click.option(
-    "--eval-precision", default="fp32", metavar="P", help="Precision of the extractor: fp32 or bf16.  [default: fp32]"
-)
+@measuring.profile
+@measuring.eval_precision("fp32")
 @click.option("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--image-size", type=Whole(), metavar="N", help="Resize and crop images to N × N.")
-@click.option("--data-root", metavar="DIR", help="Where datasets are kept.  [default: $GENBENCH_DATA]")
+@measuring.data_root
 def statistics(dataset: str, out: Path, split: str, **flags: Any) -> None:
     """Write mean and covariance of the features of DATASET, for `genbench evaluate --reference` and other tools.
 

@@ -31,7 +31,7 @@ __all__ = [
     "Source",
     "cache_root",
     "default_data_root",
-    "is_at_hand",
+    "presence_of",
     "load",
     "reads_data_root",
 ]
@@ -101,14 +101,14 @@ def load(
     return taken(request, dataset)
 
 
-def is_at_hand(spec: str, data_root: Path | None = None, plugins_from: Sequence[str] | None = None) -> Presence:
+def presence_of(spec: str, data_root: Path | None = None, plugins_from: Sequence[str] | None = None) -> Presence:
     """Report whether a source's data are on this machine, without reading them; a plugin's always count as available.
 
     Raises:
         InputError: there is no such dataset, or its options cannot be parsed.
 
     Example:
-        >>> is_at_hand("digits").at_hand
+        >>> presence_of("digits").available
         True
     """
     source, asked = _parse(spec, argument_may_lack=True, plugins_from=plugins_from)

@@ -16,12 +16,12 @@ class Presence:
     """Whether the data of a source are on this machine.
 
     Args:
-        at_hand: whether the source can be loaded without a network.
+        available: whether the source can be loaded without a network.
         looked_for: the first missing file, or the first file if all are present; None if none is needed.
         advice: one line on where the data come from or how to get them.
     """
 
-    at_hand: bool
+    available: bool
     looked_for: Path | None
     advice: str
 
@@ -32,7 +32,7 @@ def presence(source: Source, argument: str | None, root: Path, own_held_out: str
         return Presence(True, None, f"brought by {source.found.distribution} {source.found.version}")
     if source.argument_needed:
         named = _named_presence(source, argument)
-        return named if own_held_out is None or not named.at_hand else _named_presence(source, own_held_out)
+        return named if own_held_out is None or not named.available else _named_presence(source, own_held_out)
     if not source.needs_download:
         return Presence(True, None, "needs no files")
     paths = [root / file for file in source.files]

@@ -71,7 +71,7 @@ def run_benchmark(
     named = [model for model in benchmark.models if model.name not in CONTROLS]
     found = {model.label: finding.find(model, conditions.plugins_from) for model in named}
     for dataset in benchmark.datasets:  # report an unknown name before a server is started
-        datasets.is_at_hand(dataset, plugins_from=conditions.plugins_from)
+        datasets.presence_of(dataset, plugins_from=conditions.plugins_from)
     select(benchmark.settings.metrics, plugins_from=conditions.plugins_from)  # likewise
     features.check_name(benchmark.settings.extractor, conditions.plugins_from)
     check_benchmark(benchmark)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from genbench.datasets.source import cache_root
 from genbench.errors import InputError, nearest
-from genbench.features.inception_file import PUBLISHED, weights_at_hand
+from genbench.features.inception_file import PUBLISHED, cached_weights
 from genbench.kinds.nouns import NOUNS
 from genbench.plugin import finding
 from genbench.plugin.families import EXTRACTOR
@@ -29,7 +29,7 @@ __all__ = [
     "WEIGHTS_URL",
     "check_name",
     "extractors_of",
-    "inception_weights_at_hand",
+    "cached_inception_weights",
     "load",
     "resolve",
 ]
@@ -75,7 +75,7 @@ TAKES = {  # the kinds of items that each is for
 OF_THE_DATASET = ("classifier", "ngram", "minilm", "log-mel", "vggish")
 
 WEIGHTS_URL = PUBLISHED.url
-inception_weights_at_hand = weights_at_hand
+cached_inception_weights = cached_weights
 
 
 def extractors_of(kind: str) -> list[str]:
@@ -194,7 +194,7 @@ def _of_images(dataset: Dataset, weights: Path | None, cache: Path) -> str:
         return "inception"
     if dataset.source == "digits" and tuple(dataset.shape) == (1, 8, 8):
         return "digits-cnn"
-    if weights_at_hand(cache) is not None and dataset.shape[0] in (1, 3):
+    if cached_weights(cache) is not None and dataset.shape[0] in (1, 3):
         return "inception"
     return "classifier" if dataset.train.labels is not None and (dataset.classes or 0) > 1 else "random-conv"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genbench.datasets.source import cache_root
 
-__all__ = ["PUBLISHED", "PublishedFile", "cached_at", "placed_at", "source_url", "weights_at_hand"]
+__all__ = ["PUBLISHED", "PublishedFile", "cached_at", "placed_at", "source_url", "cached_weights"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def placed_at(cache: Path) -> Path:
     return cache / "weights" / PUBLISHED.name
 
 
-def weights_at_hand(cache: Path | None = None) -> Path | None:
+def cached_weights(cache: Path | None = None) -> Path | None:
     """Return the file in the cache that Inception's weights would be read from without any network, or None.
 
     The file is not opened: `genbench.features.load` checks it, and says what is wrong with it.

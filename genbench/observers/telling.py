@@ -113,13 +113,13 @@ class Teller:
         if self._thread.is_alive() and not self._stopped:
             self._stop(f"does not finish; {REMEDY}")
 
-    # Called from the observer's thread.
-
     def _put(self, what: str, act: Callable[[], object]) -> None:
         with self._changed:
             if not self._stopped:
                 self._waiting.append((what, act))
                 self._changed.notify()
+
+    # Called from the observer's thread.
 
     def _next(self) -> tuple[str, Callable[[], object]] | None:
         with self._changed:

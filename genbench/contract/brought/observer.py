@@ -1,4 +1,4 @@
-"""The contract of an observer: it is told of a made-up benchmark, as if processes were killed on the way."""
+"""The contract of an observer, which is told of made-up benchmarks."""
 
 from __future__ import annotations
 
@@ -11,28 +11,21 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from genbench.config import ObserverSpec
+from genbench.contract.brought.stage import MENDING, Stage
 from genbench.contract.brought.suite import LOADS, Suite, Trial
 from genbench.contract.check import Check
-from genbench.contract.fault import Caution, Fault, calling
+from genbench.contract.fault import Caution, Fault
 from genbench.observers.opening import made
 from genbench.plugin.families import OBSERVER
 from genbench.plugin.loading import Plugin
-from genbench.plugin.observer import Held, ObservedBenchmark, ObservedCell, ObservedEnd, ObservedPoint, Observer
+from genbench.plugin.observer import Held
 
 __all__ = ["SUITE"]
-
-MENDING = "return genbench.Held(step, ended) of what the tracker has"
-# A picture of one pixel.
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
-    "3a7e9b550000000a49444154789c63680000008200817700cd7d0000000049454e44ae426082"
-)
 
 
 class _Trial(Trial):
@@ -47,122 +40,9 @@ class _Trial(Trial):
         self._folder = Path(tempfile.mkdtemp(prefix="genbench-observer-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
-    def stage(self) -> _Stage:
+    def stage(self) -> Stage:
         """Return another made-up benchmark."""
-        return _Stage(self.plugin, self.given, self._folder, self.home)
-
-
-@dataclass
-class _Stage:
-    """A made-up benchmark, of which an observer is told.
-
-    Args:
-        plugin: the observer's.
-        given: its options.
-        folder: the observer is called in it, and the benchmark's own is made there.
-        home: the source of the plugin, for the line that a fault names.
-    """
-
-    plugin: Plugin
-    given: Mapping[str, Any]
-    folder: Path
-    home: str
-    benchmark: ObservedBenchmark = field(init=False)
-
-    def __post_init__(self) -> None:
-        directory = Path(tempfile.mkdtemp(dir=self.folder, prefix="made-up-"))
-        for name, content in (("records/00ff.json", b'{"id": "00ff"}\n'), ("samples/one.png", PNG)):
-            (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            (directory / name).write_bytes(content)
-        (directory / "samples" / "text.txt").write_text("a | b\n")
-        settings = {"budget": "200steps", "seeds": [0, 1], "target": [], "samples": None}
-        self.benchmark = ObservedBenchmark(
-            os.urandom(6).hex(), "made-up", directory, "genbench run -m made-up -d digits", settings
-        )
-
-    def cell(self, number: int = 0) -> ObservedCell:
-        """Return one of its cells."""
-        configuration: dict[str, Any] = {
-            "model": "made-up",
-            "options.beta": 4.5,
-            "options.name": "ä | b",
-            "compile": False,
-            "seed": 0,
-        }
-        key = f"{self.benchmark.id}-{number:016x}"
-        name = f"made-up-digits-seed{number}-{number:06x}"
-        return ObservedCell(key, name, "made-up:beta=4.5", "digits", number, {**configuration, "weights": None})
-
-    def end(self, status: Any = "finished") -> ObservedEnd:
-        """Return an end of one of its cells."""
-        if status == "failed":
-            failure = {"stage": "training", "reason": "PluginError: loss is nan", "traceback": "one\n  two"}
-            return ObservedEnd("failed", failure=failure)
-        if status == "not applicable":
-            return ObservedEnd("not applicable", failure={"reason": "takes texts alone"})
-        samples = self.benchmark.directory / "samples"
-        return ObservedEnd(
-            "finished",
-            step=200,
-            numbers={"fd": 3.5, "kid": -0.25, "c_t_p": float("nan"), "worst": float("inf")},
-            standard_errors={"fd": 0.5},
-            recipes={"fd": {"metric": "frechet_distance", "metric_version": 1, "profile": None}},
-            costs={"train_s": 12.5, "train_items_per_s.median": 900.0},
-            files={"samples": samples / "one.png", "samples, 1": samples / "text.txt"},
-        )
-
-    def begun(self) -> Observer:
-        """Return a new observer that has begun, as a new process would make it."""
-        with self.watched():
-            observer = made(self.plugin, self.given)
-            observer.begin(self.benchmark)
-        return observer
-
-    def begin_cell(self, observer: Observer, number: int = 0) -> Held:
-        """Open a cell."""
-        with self.watched():
-            held = observer.begin_cell(self.cell(number))
-        if not isinstance(held, Held):
-            raise Fault("a genbench.Held from begin_cell", type(held).__name__, MENDING)
-        return held
-
-    def points(self, observer: Observer, steps: range, number: int = 0) -> None:
-        """Tell points of a cell."""
-        told = [
-            ObservedPoint(
-                step, step * 64, step / 100, {"generator": 1 / (step + 1)}, {"fd": 9.0} if step % 50 == 0 else {}
-            )
-            for step in steps
-        ]
-        with self.watched():
-            observer.points(self.cell(number), told)
-
-    def end_cell(self, observer: Observer, status: str = "finished", number: int = 0) -> None:
-        """Tell the end of a cell."""
-        with self.watched():
-            observer.end_cell(self.cell(number), self.end(status))
-
-    def finish(self, observer: Observer) -> None:
-        """Tell the end of the run."""
-        with self.watched():
-            observer.end()
-
-    def tell_all(self) -> None:
-        """Tell a cell from its beginning to its end."""
-        observer = self.begun()
-        held = self.begin_cell(observer)
-        if held != Held():
-            raise Fault("that nothing is held of a cell that is new", str(held), MENDING)
-        for steps in (range(0, 50, 2), range(50, 200, 2)):
-            self.points(observer, steps)
-        self.end_cell(observer)
-        self.finish(observer)
-
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Call the observer in the stage's folder, and name its line where it raises."""
-        with contextlib.chdir(self.folder), calling("the observer", self.home):
-            yield
+        return Stage(self.plugin, self.given, self._folder, self.home)
 
 
 def build(trial: _Trial) -> None:
