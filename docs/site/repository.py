@@ -8,6 +8,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from pygments.lexers.special import TextLexer
+
 import genbench
 
 FENCE = re.compile(r"^```.*?^```[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -114,6 +116,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_config_value("navigation", {}, "env")
     app.add_config_value("navigation_rest", "", "env")
     app.add_config_value("navigation_titles", {}, "env")
+    app.add_lexer("mermaid", TextLexer)  # a forge draws these blocks; here they are shown as written
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", _process, priority=400)  # before napoleon, at 500
     app.connect("missing-reference", _public)
