@@ -69,13 +69,14 @@ def test_a_distribution_is_typed_and_carries_its_licence(path: Path) -> None:
 
 
 def test_distributions_are_found_by_their_project_files(tmp_path: Path) -> None:
-    for folder, name in (("", "genbench"), ("plugins/one/", "genbench-one")):
+    for folder, name in (("", "genbench"), ("plugins/one/", "genbench-one"), ("tests/brought/two/", "two")):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / "pyproject.toml").write_text(
             f'[project]\nname = "{name}"\nversion = "1.{len(name)}"\n'
             '[project.scripts]\nrun = "x:y"\n[project.entry-points.genbench]\none = "z"\n'
         )
     tracked = ["pyproject.toml", "a.py", "plugins/one/pyproject.toml", "plugins/one/b.py"]
+    tracked += ["tests/brought/two/pyproject.toml"]  # a fixture, which nobody publishes
     first, second = distributions.distributions(tmp_path, tracked)
     assert (first.name, first.files) == ("genbench", frozenset(tracked))
     assert second == Distribution(
