@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from genbench import Held, ObservedBenchmark, ObservedCell, ObservedEnd, ObservedPoint, Observer, hookimpl
@@ -26,6 +27,12 @@ MOST_METRICS, MOST_PARAMETERS, LONGEST_PARAMETER = 1000, 100, 6000  # of one req
 def build_observer(options: dict[str, Any]) -> Observer:
     require("mlflow")
     return MLflow(**options)
+
+
+def _beside(uri: str) -> str | None:
+    """Return where the files of a database's experiments go; MLflow would put them into the working directory."""
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    return None if path in (uri, "", ":memory:") else (Path(path).absolute().parent / "mlartifacts").as_uri()
 
 
 @dataclass
@@ -64,7 +71,7 @@ class MLflow(Observer):
         there = self._client.get_experiment_by_name(name)
         if there is None:
             with contextlib.suppress(MlflowException):  # another run of the same benchmark makes it at the same time
-                self._client.create_experiment(name)
+                self._client.create_experiment(name, artifact_location=_beside(self._uri))
             there = self._client.get_experiment_by_name(name)
         self._experiment = there.experiment_id
 

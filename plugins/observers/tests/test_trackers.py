@@ -204,6 +204,13 @@ def test_a_cell_that_is_killed_and_resumed_shows_its_curve_once(tracker: str, ki
         assert [value for _, value in curves[tag]] == pytest.approx([value for _, value in points], rel=1e-6), tag
 
 
+@needs["mlflow"]
+def test_mlflow_keeps_pictures_next_to_its_database(killed: Path) -> None:
+    """Not in the working directory, which is where MLflow would put them."""
+    assert list((killed / "mlartifacts").rglob("samples/*.png"))
+    assert not (killed / "mlruns").exists()
+
+
 # Failures, and folders that are full or read-only.
 
 
