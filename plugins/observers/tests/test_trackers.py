@@ -20,6 +20,9 @@ import pytest
 
 import genbench
 
+# Of MLflow about its own use of SQLAlchemy; an error in its first call leaves every later one broken.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "tests" / "models" / "tiny.py"
 TRACKERS = [name for name in ("tensorboard", "mlflow", "wandb", "trackio") if importlib.util.find_spec(name)]
@@ -156,17 +159,17 @@ READERS: dict[str, Callable[[Path], dict[str, Curves]]] = {
 }
 
 
-def have_points(folder: Path) -> bool:
-    """Whether every tracker has points of the curve; W&B keeps them to itself for long, so of that a run is enough."""
+def lacking_points(folder: Path) -> str:
+    """Say which tracker has no points of the curve yet; W&B buffers them for long, so a run is enough there."""
     for name in TRACKERS:
         try:
             runs = READERS[name](folder)
-        except Exception:  # it has not been made yet
-            return False
+        except Exception as problem:  # its store does not exist yet
+            return f"{name}: {problem!r}"
         steps = [step for curves in runs.values() for step, _ in curves.get("progress/items", [])]
         if not runs or (name != "wandb" and max(steps, default=0) < 10):
-            return False
-    return True
+            return f"{name}: {len(runs)} runs, steps {steps}"
+    return ""
 
 
 @pytest.fixture(scope="module")
@@ -177,9 +180,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     more += ["--checkpoint-interval", "0.3", *observe(folder)]
     process = start(folder / "out", *more)
     deadline = time.monotonic() + 550
-    while not have_points(folder):
+    while lacking := lacking_points(folder):
         assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, lacking
         time.sleep(0.5)
     kill_all(process)
     (folder / "go").touch()
