@@ -184,7 +184,7 @@ def test_a_plugin_is_named_alone_before_anything_is_imported(place: Place) -> No
         ("@hookimpl\n", "", "does not implement build_extractor; write the function and mark it @genbench.hookimpl"),
         (BUILDS, "    raise RuntimeError('no luck')\n", "build_extractor raised RuntimeError: no luck"),
         (BUILDS, "    raise SystemExit(3)\n", "build_extractor raised SystemExit: 3"),
-        (BUILDS, "    raise Unsuitable('takes clips')\n", "is not made for digits: takes clips; choose another"),
+        (BUILDS, "    raise Unsuitable('takes clips')\n", "does not suit digits: takes clips; choose another"),
         ("network.to(device)", "network.forward", "build_extractor returned method, expected a torch.nn.Module"),
         ("network.to(device)", "None", "build_extractor returned NoneType, expected a torch.nn.Module"),
         (BUILDS, f"{BUILDS}    torch.set_num_threads(1 + torch.get_num_threads())\n", "build_extractor changed torch"),
@@ -209,7 +209,7 @@ def test_a_plugin_is_named_alone_before_anything_is_imported(place: Place) -> No
         (
             RETURNS,
             "        return features - features.mean(0)\n",
-            "its network gave an item other features in another batch; none may depend on others",
+            "its network returned different features for the same item in another batch",
         ),
         (
             RETURNS,
@@ -219,7 +219,7 @@ def test_a_plugin_is_named_alone_before_anything_is_imported(place: Place) -> No
         (
             RETURNS,
             "        g = torch.Generator()\n        g.seed()\n        return features + torch.rand(3, generator=g)\n",
-            "its network gave other features for the same batch; draw nothing in it",
+            "its network returned different features for the same batch; it may not draw at random",
         ),
         (
             RETURNS,

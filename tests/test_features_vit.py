@@ -301,7 +301,7 @@ def test_profiles_are_recipes_of_their_own_and_the_first_is_the_default(files: d
 @pytest.mark.parametrize(
     ("name", "given", "more", "message"),
     [
-        ("dinov2-vits14", None, {}, "needs a file of its weights; fetch https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_"),
+        ("dinov2-vits14", None, {}, "needs a weights file; download https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_"),
         ("clip-vitl14-336", None, {}, "ViT-L-14-336px.pt and add --weights FILE"),
         ("dinov2-vits14", "nowhere.pth", {}, "extractor 'dinov2-vits14': no file nowhere.pth; give the path"),
         ("dinov2-vits14", "dinov2-vitb14", {}, "dinov2-vitb14.pth holds dinov2-vitb14; add --extractor dinov2-vitb14"),
