@@ -199,12 +199,12 @@ def test_a_plugin_is_named_alone_before_anything_is_imported(place: Place) -> No
         (
             RETURNS,
             "        features[1, 0] = torch.nan\n        return features\n",
-            "its network returned features that are NaN or infinite, of 1 of 3 items",
+            "its network returned features that are NaN or infinite, for 1 of 3 items",
         ),
         (
             RETURNS,
             "        return features[:, : len(batch)]\n",
-            "its network returned 1 features and no logits, and 3 features and no logits of the first batch; their",
+            "its network returned 1 features and no logits, but 3 features and no logits for the first batch; the",
         ),
         (
             RETURNS,
@@ -267,9 +267,9 @@ FAILS_ON_WHITE = """        if bool((batch > 0.99).flatten(1).all(1).any()):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("features = features / 0", "its network returned features that are NaN or infinite, of 4 of 4 items"),
+        ("features = features / 0", "its network returned features that are NaN or infinite, for 4 of 4 items"),
         ("raise ValueError('white')", "its network raised ValueError: white"),
-        ("features = features[:, :2]", "its network returned 2 features and no logits, and 3 features and no logits"),
+        ("features = features[:, :2]", "its network returned 2 features and no logits, but 3 features and no logits"),
     ],
 )
 def test_numbers_that_read_features_are_missing_with_the_reason_and_the_others_are_there(

@@ -140,7 +140,7 @@ class _Code:
         ("a.pth", pickle.dumps(_Code()), "is not a PyTorch checkpoint of plain tensors or is damaged"),
         ("a.pth", b"", "is not a PyTorch checkpoint of plain tensors or is damaged"),
         ("a.safetensors", b"\x10\0\0\0\0\0\0\0{}", "is not a safetensors file or is damaged"),
-        ("a.pth", {"state_dict": weights(), "epoch": 3}, "does not map names to tensors; save `network.state_dict()`"),
+        ("a.pth", {"state_dict": weights(), "epoch": 3}, "does not map names to tensors; save only `network.state_dict()`"),
         ("a.pth", [torch.zeros(1)], "does not map names to tensors"),
         ("a.pth", {"fc.bias": torch.zeros(4)}, "weights of another architecture: missing conv.weight"),
         ("a.pth", weights() | {"aux.bias": torch.zeros(1)}, "another architecture: unexpected aux.bias"),
@@ -220,7 +220,7 @@ def test_a_server_that_has_no_such_file(server: Server, tmp_path: Path) -> None:
 def test_without_a_network_the_line_says_where_the_file_goes(download: bool, tmp_path: Path) -> None:
     line = fault(tmp_path, download=download)
     assert ("cannot download http://127.0.0.1:9/w.pth" in line) == download
-    assert f"put it at {tmp_path / 'weights' / PUBLISHED_NAME}, or give its path with --weights" in line
+    assert f"put it at {tmp_path / 'weights' / PUBLISHED_NAME}, or pass its path with --weights" in line
     assert inception_file.PUBLISHED.url in line
 
 
