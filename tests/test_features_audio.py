@@ -261,9 +261,7 @@ def test_vggish_is_read_from_a_file_and_earns_fad_only_where_it_should(
 
 def test_weights_of_vggish_that_are_not_there_or_do_not_fit_are_one_line(tmp_path: Path) -> None:
     data = dataset(noise(2, 1, 50))
-    with pytest.raises(
-        InputError, match=r"^extractor 'vggish': needs a weights file; download https://\S+ and add"
-    ):
+    with pytest.raises(InputError, match=r"^extractor 'vggish': needs a weights file; download https://\S+ and add"):
         features.load("vggish", dataset=data, device=CPU)
     torch.save({"features.0.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="weights of another architecture") as error:

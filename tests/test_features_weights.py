@@ -140,7 +140,11 @@ class _Code:
         ("a.pth", pickle.dumps(_Code()), "is not a PyTorch checkpoint of plain tensors or is damaged"),
         ("a.pth", b"", "is not a PyTorch checkpoint of plain tensors or is damaged"),
         ("a.safetensors", b"\x10\0\0\0\0\0\0\0{}", "is not a safetensors file or is damaged"),
-        ("a.pth", {"state_dict": weights(), "epoch": 3}, "does not map names to tensors; save only `network.state_dict()`"),
+        (
+            "a.pth",
+            {"state_dict": weights(), "epoch": 3},
+            "does not map names to tensors; save only `network.state_dict()`",
+        ),
         ("a.pth", [torch.zeros(1)], "does not map names to tensors"),
         ("a.pth", {"fc.bias": torch.zeros(4)}, "weights of another architecture: missing conv.weight"),
         ("a.pth", weights() | {"aux.bias": torch.zeros(1)}, "another architecture: unexpected aux.bias"),

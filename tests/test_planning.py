@@ -57,7 +57,7 @@ def test_each_kind_brings_its_controls_and_models_of_another_are_not_applicable(
     plans = planned(["vae", BIGRAM], seeds=(0, 1))
     of_both = {"real": None, "noise": None, "copycat": None}
     text = "takes no texts: their tokens are symbols, and it returns real numbers"
-    assert rows(plans, IMAGES) == {**of_both, "gaussian": None, "vae": None, "bigram": "takes texts alone"}
+    assert rows(plans, IMAGES) == {**of_both, "gaussian": None, "vae": None, "bigram": "takes only texts"}
     assert rows(plans, TEXTS) == {**of_both, "ngram": None, "vae": text, "bigram": None}
     assert len(plans) == 2 * 2 * 6
     assert len({each.id for each in plans}) == len(plans)

@@ -21,10 +21,10 @@ CLASSES = 4
 FEATURES = 8
 RATE = 8_000  # of clips, in Hz
 _SIDE, _LENGTH, _SAMPLES = 8, 12, 64
-_NOISE = 0.15  # of full scale, on images and clips
-_WRONG, _WRONG_IF_WORSE = 0.05, 0.5  # of the entries of a reconstruction
+_NOISE = 0.15  # as a fraction of full scale, on images and clips
+_WRONG, _WRONG_IF_WORSE = 0.05, 0.5  # fraction of wrong entries in a reconstruction
 
-Rows = tuple[Tensor, Tensor]  # stored items (N, ...), and the class of each (N,), -1 for none
+Rows = tuple[Tensor, Tensor]  # stored items (N, ...), and the class of each (N,), -1 for no class
 
 
 def _images(labels: Tensor, random: torch.Generator) -> Tensor:
@@ -75,8 +75,8 @@ def _one_item(kind: Kind, count: int, random: torch.Generator) -> Rows:
 
 WORSE: Mapping[str, Callable[[Kind, int, torch.Generator], Rows]] = {
     "noise": _noise,
-    "samples of one class alone": _one_class,
-    "one sample again and again": _one_item,
+    "samples of a single class": _one_class,
+    "the same sample every time": _one_item,
 }
 
 

@@ -111,7 +111,7 @@ class ExtractorTrial(Trial):
 
 
 def builds(trial: ExtractorTrial) -> None:
-    """`build_extractor` returns a network for small items, and raises `Unsuitable` for items that it does not support."""
+    """`build_extractor` returns a network for small items, and raises `Unsuitable` for unsupported items."""
     assert trial.networks
 
 

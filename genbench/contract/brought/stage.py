@@ -72,7 +72,7 @@ class Stage:
             failure = {"stage": "training", "reason": "PluginError: loss is nan", "traceback": "one\n  two"}
             return ObservedEnd("failed", failure=failure)
         if status == "not applicable":
-            return ObservedEnd("not applicable", failure={"reason": "takes texts alone"})
+            return ObservedEnd("not applicable", failure={"reason": "takes only texts"})
         samples = self.benchmark.directory / "samples"
         return ObservedEnd(
             "finished",

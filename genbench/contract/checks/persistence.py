@@ -1,4 +1,4 @@
-"""What lets a killed benchmark resume as if nothing had happened: the `Model` holds all the state."""
+"""Checks that a killed benchmark can resume as if nothing had happened: the `Model` holds all the state."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def round_trip(subject: Subject) -> None:
 
 
 def resume(subject: Subject) -> None:
-    """Training broken off after 2, 3 or 4 steps and resumed in a fresh program ends where unbroken training ends."""
+    """Training interrupted after 2, 3 or 4 steps and resumed in a fresh program ends like uninterrupted training."""
     unbroken, step = subject.trained, STEPS
     seeding.restore_random_state(subject.first_steps.random_state)
     with _folder() as folder, repeatable(subject.device):

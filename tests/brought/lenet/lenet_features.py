@@ -38,7 +38,7 @@ class LeNet(nn.Module):
 @hookimpl
 def build_extractor(data, weights, device):
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes only images")
     network = LeNet()
     if weights is not None:
         network.load_state_dict(torch.load(weights, weights_only=True))
