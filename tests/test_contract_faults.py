@@ -466,7 +466,7 @@ FAULTS = [
     fault(
         "density of two values",
         "likelihood_bound",
-        "of the 65,536 images of two values to sum to at most 1, found 36,407 ± 0 before training",
+        "over the 65,536 images of two values to sum to at most 1, found 36,407 ± 0 before training",
         (NET, '    if shape.numel() < 2:\n        raise ValueError("too small")\n    layers = nn'),
         hook("log_likelihood(model, batch)", "return -batch.flatten(1).square().sum(1)"),
     ),

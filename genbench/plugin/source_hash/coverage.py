@@ -126,12 +126,12 @@ class _Search:
                     self.follow(each, "")
 
     def _find(self, name: str, path: Sequence[str]) -> ModuleSpec | None:
-        """Find a module as an import would, without importing what holds it."""
+        """Find a module as an import would, without importing its parent package."""
         if name in sys.builtin_module_names:
             return None
         try:
             spec = PathFinder.find_spec(name, path)
-            # Editable installs may have a finder of their own, which knows top-level names.
+            # Editable installs may have their own finder, which knows top-level names.
             return spec if spec is not None or "." in name else importlib.util.find_spec(name)
         except (ImportError, ValueError, AttributeError):
             return None

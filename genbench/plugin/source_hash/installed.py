@@ -56,7 +56,7 @@ def local_modules(distribution: str) -> set[str]:
 
 
 def exempt() -> set[str]:
-    """Return the top-level modules that never count as a plugin's: those of genbench and of its requirements."""
+    """Return the top-level modules that never count as a plugin's: genbench's and its requirements'."""
     local = _local_distributions()
     return {"genbench", *(module for name in _required("genbench") for module in local.get(name, ()))}
 

@@ -11,7 +11,7 @@ __all__ = ["Reading", "read"]
 
 _IMPORTERS = {"import_module", "__import__"}
 _JOINERS = {"join", "joinpath", "with_name", "glob", "rglob", "iglob"}
-_LONGEST = 255  # of the name of a file
+_LONGEST = 255  # maximum length of a file name
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,11 @@ class Witness:
         builtins.open = io.open = self._noted_open
 
     def settle(self) -> list[str]:
-        """Listen no longer, after a first step; return the covered files that were read and are not what was hashed."""
+        """Stop recording opened files, after a first step; return the covered files that were read and have changed."""
         if builtins.open == self._noted_open:
             builtins.open = io.open = self._open
         loaded = {str(path.resolve()) for _, path in _files(self._before)}
-        # Of what was not read, a change changes nothing: a log may lie in a package, and grow.
+        # Changes of files that were not read have no effect: a package may contain a growing log.
         return self._changed(loaded | {os.path.realpath(path) for path in self._opened})
 
     def changed_later(self, known: Collection[str]) -> list[str]:
