@@ -81,7 +81,7 @@ def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Te
 
 @contextmanager
 def _restored(subject: Subject) -> Iterator[tuple[Subject, Model]]:
-    """Save the trained model, import the plugin anew, build with other weights, and restore."""
+    """Save the trained model, import the plugin again, build with different weights, and restore."""
     with _folder() as folder, _imported_anew(subject) as other:
         seeding.restore_random_state(subject.first_steps.random_state)
         _save(folder / "model.pt", subject.trained)
