@@ -1,8 +1,9 @@
-"""What does a cluster cost in time against one machine, and are its numbers the same?
+"""How much time does a cluster cost compared with one machine, and are its numbers the same?
 
-gan, vae, ae and dcgan with three seeds each on the digits, by turns on the local executor with `--jobs 2` and on a Dask
-cluster of two workers with one thread each, all on 127.0.0.1. Every record, curve and picture must be equal, bit for
-bit, but for times and the machine. The ratio is that of the commands' wall times, start and report included.
+Runs gan, vae, ae and dcgan with three seeds each on the digits, alternating between the local executor with `--jobs 2`
+and a Dask cluster of two workers with one thread each, all on 127.0.0.1. Every record, curve and picture must be equal,
+bit for bit, except for times and the machine. The ratio is of the commands' wall-clock times, including start-up and
+report.
 
     python benchmarks/cluster_ratio.py
     python benchmarks/cluster_ratio.py --rounds 1 --steps 500

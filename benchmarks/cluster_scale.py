@@ -121,7 +121,7 @@ def fake_work(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def once(vet: Callable[[dict[str, Any]], list[str]]) -> Callable[[dict[str, Any]], list[str]]:
-    """Look at what is installed once in a process: real workers do it each on its own cores, at one time."""
+    """Inspect the installed software once per process: real workers do so in parallel, each on its own cores."""
     found: dict[str, list[str]] = {}
     lock = threading.Lock()
 

@@ -62,7 +62,7 @@ def dropping(evaluator: Evaluator, dataset: Dataset) -> dict[str, Number]:
     assert dataset.classes is not None
     kept = dataset.held_out.labels < 0.7 * dataset.classes
     numbers = evaluator.score(dataset.held_out.items[kept], None)
-    # A comparison of these held-out images with the held-out images says nothing here.
+    # Comparing these held-out images with the held-out images would be meaningless.
     return shown("seven tenths", {name: numbers[name] for name in ("fd", "class_coverage", "class_kl")})
 
 

@@ -1,13 +1,13 @@
-"""Builds every distribution of this repository into dist/, and holds what is in the files against what git tracks.
+"""Builds every distribution of this repository into dist/, and compares the archives' content with what git tracks.
 
     python benchmarks/distributions.py           build, then check
-    python benchmarks/distributions.py --check   check what lies in dist/
+    python benchmarks/distributions.py --check   check the existing dist/
     python benchmarks/distributions.py --tag T   only check that T is the tag of the version
 
-A wheel holds the tracked files of its package and no others, so weights and `py.typed` are in it and tests are not. A
-source distribution holds all that is tracked below its folder but reports and what only a checkout needs. Both are
-built from a copy of the tracked files, so that nothing left lying around gets in; and the wheel from the unpacked
-source distribution, so that this is complete.
+A wheel contains exactly the tracked files of its package, so it includes weights and `py.typed` but no tests. A source
+distribution contains all tracked files below its folder except for reports and files that only a checkout needs. Both
+are built from a copy of the tracked files, so that no stray file gets in; the wheel is built from the unpacked source
+distribution, which proves that the latter is complete.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Distribution:
     """One folder with a pyproject.toml.
 
     Args:
-        folder: in which it lies, from the repository's root; "" is that itself.
-        name: as it is installed.
-        version: of it.
-        entry_points: its models by their names.
-        files: that git tracks in the folder, by their paths in it.
+        folder: its folder, relative to the repository's root; "" is the root itself.
+        name: its name as installed.
+        version: its version.
+        entry_points: its models by name.
+        files: the files that git tracks in the folder, by their paths relative to it.
     """
 
     folder: str
@@ -56,7 +56,7 @@ class Distribution:
 
     @property
     def stem(self) -> str:
-        """How the names of its files begin."""
+        """The prefix of its archives' names."""
         return f"{self.package}-{self.version}"
 
 
@@ -76,7 +76,7 @@ def distributions(root: Path, tracked: Iterable[str]) -> list[Distribution]:
 
 
 def versions_fault(found: Iterable[Distribution]) -> list[str]:
-    """Return a line where not all distributions have the same version."""
+    """Return a one-line fault if the distributions' versions differ."""
     versions = {each.name: each.version for each in found}
     if len(set(versions.values())) < 2:
         return []
@@ -84,12 +84,12 @@ def versions_fault(found: Iterable[Distribution]) -> list[str]:
 
 
 def tag_fault(tag: str, version: str) -> str | None:
-    """Return a line where a tag is not that of a version."""
-    return None if tag == f"v{version}" else f"the tag is {tag}, and the version {version}: it would be v{version}"
+    """Return a one-line fault if a tag does not match a version."""
+    return None if tag == f"v{version}" else f"the tag is {tag}, but the version is {version}: expected v{version}"
 
 
 def wheel_faults(path: Path, expected: Distribution) -> list[str]:
-    """Return what is wrong with a wheel, a line each."""
+    """Return the faults of a wheel, one line each."""
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
         metadata_folder = f"{expected.stem}.dist-info/"
@@ -104,7 +104,7 @@ def wheel_faults(path: Path, expected: Distribution) -> list[str]:
         metadata = email.message_from_bytes(archive.read(f"{metadata_folder}METADATA"))
         points = archive.read(f"{metadata_folder}entry_points.txt").decode()
     if (metadata["Name"], metadata["Version"]) != (expected.name, expected.version):
-        faults.append(f"{path.name}: says that it is {metadata['Name']} {metadata['Version']}")
+        faults.append(f"{path.name}: states that it is {metadata['Name']} {metadata['Version']}")
     there = {line.partition("=")[0].strip() for line in points.splitlines() if "=" in line}
     if there != expected.entry_points:
         faults.append(f"{path.name}: its entry points are {sorted(there)}, not {sorted(expected.entry_points)}")
@@ -112,7 +112,7 @@ def wheel_faults(path: Path, expected: Distribution) -> list[str]:
 
 
 def source_faults(path: Path, expected: Distribution) -> list[str]:
-    """Return what is wrong with a source distribution, a line each."""
+    """Return the faults of a source distribution, one line each."""
     with tarfile.open(path) as archive:
         names = {name.removeprefix(f"{expected.stem}/") for name in archive.getnames() if "/" in name}
         folders = {member.name.removeprefix(f"{expected.stem}/") for member in archive if member.isdir()}
@@ -127,7 +127,7 @@ def _differences(path: Path, there: set[str], wanted: set[str]) -> list[str]:
 
 
 def check(found: Iterable[Distribution], folder: Path) -> list[str]:
-    """Return what is wrong with the files that were built, a line each."""
+    """Return the faults of the built files, one line each."""
     faults = []
     expected = []
     for each in found:
@@ -136,13 +136,14 @@ def check(found: Iterable[Distribution], folder: Path) -> list[str]:
         faults += wheel_faults(wheel, each) if wheel.exists() else [f"{wheel.name}: was not built"]
         faults += source_faults(source, each) if source.exists() else [f"{source.name}: was not built"]
     strange = sorted(set(folder.iterdir()) - set(expected)) if folder.exists() else []
-    return faults + [f"{path.name}: is not built from this checkout" for path in strange]
+    return faults + [f"{path.name}: was not built from this checkout" for path in strange]
 
 
 def build(found: Iterable[Distribution], tracked: Iterable[str]) -> None:
-    """Build all of them into an empty `dist/`, and have twine read what a package index would show.
+    """Build all of them into an empty `dist/`, and let twine check what a package index would show.
 
-    What builds them is installed beside this script, in the versions of constraints.txt: the same today and tomorrow.
+    The build tools are those in this script's environment, in the versions of constraints.txt, so builds are
+    reproducible.
     """
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory() as temporary:
@@ -162,16 +163,16 @@ def build(found: Iterable[Distribution], tracked: Iterable[str]) -> None:
 
 
 def tracked_files(root: Path) -> list[str]:
-    """Return the files that git tracks, without those that are deleted in the working tree."""
+    """Return the files that git tracks, except for those deleted in the working tree."""
     names = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True).stdout
     return [name for name in names.split("\0") if name and (root / name).is_file()]
 
 
 def main() -> None:
-    """Build and check; exit with 1 where anything is wrong."""
+    """Build and check; exit with 1 if there are faults."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="build nothing")
-    parser.add_argument("--tag", help="build nothing, and look only whether this is the tag of the version")
+    parser.add_argument("--tag", help="build nothing; only check whether this is the tag of the version")
     asked = parser.parse_args()
     tracked = tracked_files(ROOT)
     found = distributions(ROOT, tracked)
@@ -183,9 +184,7 @@ def main() -> None:
     faults += check(found, DIST)
     if faults:
         sys.exit("\n".join(faults))
-    print(
-        f"{len(found)} distributions of version {found[0].version}: each wheel and source distribution is as it must be"
-    )
+    print(f"{len(found)} distributions of version {found[0].version}: all archives have the expected content")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         sys.exit(_refusal(str(error).partition(";")[0]))
     if device.type != "cuda" and not given.quick:
-        sys.exit(_refusal(f"{device} is none"))
+        sys.exit(_refusal(f"{device} is not one"))
     sizes = QUICK if given.quick else Sizes()
     on_cuda = device.type == "cuda"
     modes = {key: mode for key, mode in MODES.items() if on_cuda or not (mode.graph or mode.precision == "tf32")}

@@ -118,7 +118,7 @@ def main() -> None:
     given = parser.parse_args()
     tallies, stale = tally()
     if not tallies:
-        sys.exit("mutants: there are none; run `make mutants` first")
+        sys.exit("mutants: none found; run `make mutants` first")
     print("| file | mutants | killed | equivalent | survived | killed share |")
     print("| :--- | ---: | ---: | ---: | ---: | ---: |")
     total: Counter[str] = Counter()

@@ -32,7 +32,7 @@ main()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--kind", choices=KINDS, default="seeds", help="what the records have ever more of (seeds)")
+    parser.add_argument("--kind", choices=KINDS, default="seeds", help="which number grows with the records (seeds)")
     parser.add_argument("--folder", type=Path, help="folder of the records, or to create them in; default: temporary")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

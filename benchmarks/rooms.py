@@ -1,10 +1,10 @@
-"""The rooms of genbench in the order of the import law, and the drawing of them in CONTRIBUTING.md.
+"""The rooms of genbench in the order of the import law, and their diagram in CONTRIBUTING.md.
 
-    python benchmarks/rooms.py            print the order: each room, what it holds, and what it imports
-    python benchmarks/rooms.py --write    make the drawing again
+    python benchmarks/rooms.py            print the order: each room, its content, and its imports
+    python benchmarks/rooms.py --write    redraw the diagram
 
-`ORDER` is the law that tests/test_layers.py enforces. The drawing is made of the imports in the code: an arrow leads
-from a room to each one that it imports, except where a longer way leads there as well.
+`ORDER` is the law that tests/test_layers.py enforces. The diagram is generated from the imports in the code: an arrow
+leads from a room to every room that it imports, unless a longer path leads there too.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def parsed(folder: Path) -> dict[str, ast.Module]:
     }
 
 
-@functools.cache  # a file has thousands of nodes, and several questions are asked of its imports
+@functools.cache  # a file has thousands of nodes, and its imports are queried several times
 def imports(tree: ast.AST) -> tuple[tuple[int, str], ...]:
-    """Return the line and full name of every import in a file, `if TYPE_CHECKING` blocks and functions included."""
+    """Return the line and full name of every import in a file, including `if TYPE_CHECKING` blocks and functions."""
     found: list[tuple[int, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -80,7 +80,7 @@ def room(module: str) -> str:
 
 
 def upwards(module: str, tree: ast.AST) -> list[str]:
-    """Return the imports of a module that break the law, a line each."""
+    """Return the imports of a module that break the law, one line each."""
     own = room(module)
     return [
         f"{module}:{line}: {own} imports {other}, which comes after it"
@@ -90,7 +90,7 @@ def upwards(module: str, tree: ast.AST) -> list[str]:
 
 
 def circles(trees: Trees) -> list[list[str]]:
-    """Return the circles of modules that import one another, directly or through others."""
+    """Return the cycles of modules that import one another, directly or through others."""
     graph = {
         module: {
             next(target for target in (name, name.rpartition(".")[0]) if target in trees)
@@ -122,7 +122,7 @@ def imported(trees: Trees) -> dict[str, list[str]]:
 
 
 def arrows(graph: Mapping[str, list[str]]) -> list[tuple[str, str]]:
-    """Return what is left of an acyclic graph without the edges that a longer path replaces: from whom, and to whom."""
+    """Return the edges of an acyclic graph, (from, to), without those implied by a longer path."""
     reached: dict[str, set[str]] = {}
     for name in graphlib.TopologicalSorter(graph).static_order():
         own = graph.get(name, [])
@@ -136,19 +136,19 @@ def arrows(graph: Mapping[str, list[str]]) -> list[tuple[str, str]]:
 
 
 def drawing(trees: Trees) -> str:
-    """Return the rooms as a Mermaid diagram, what is imported below what imports it."""
+    """Return the rooms as a Mermaid diagram, with imported rooms below the rooms that import them."""
     lines = [f"    {name} --> {other}" for name, other in arrows(imported(trees))]
     return "\n".join(["```mermaid", "flowchart TD", *reversed(lines), "```"])
 
 
 def with_drawing(page: str, drawn: str) -> str:
-    """Return a page with a drawing between its two markers, in place of the one before."""
+    """Return a page with the diagram between its two markers replaced."""
     before, rest = page.split(BEGIN)
     return f"{before}{BEGIN}\n\n{drawn}\n\n{END}{rest.split(END)[1]}"
 
 
 def outline(trees: Trees) -> str:
-    """Return a paragraph for each room, in order: what it holds, by its docstring, and what it imports."""
+    """Return a paragraph for each room, in order: its content, according to its docstring, and its imports."""
     others = imported(trees)
     lines = []
     for number, name in enumerate(ORDER, 1):
@@ -160,9 +160,9 @@ def outline(trees: Trees) -> str:
 
 
 def main() -> None:
-    """Print the order, or write the drawing."""
+    """Print the order, or write the diagram."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="make the drawing in CONTRIBUTING.md again")
+    parser.add_argument("--write", action="store_true", help="redraw the diagram in CONTRIBUTING.md")
     trees = parsed(ROOT / "genbench")
     if parser.parse_args().write:
         PAGE.write_text(with_drawing(PAGE.read_text(encoding="utf-8"), drawing(trees)), encoding="utf-8")

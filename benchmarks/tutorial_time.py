@@ -1,4 +1,4 @@
-"""Time `docs/write-a-plugin.md`, typed as it stands in an empty folder: from nothing to a checked and tested plugin.
+"""Time `docs/write-a-plugin.md`, typed verbatim in an empty folder: from nothing to a checked and tested plugin.
 
 `python benchmarks/tutorial_time.py` prints the seconds that each command took, and the sum with installations counted
 separately. Reading and typing take no time here.

@@ -61,9 +61,9 @@ class Unsuitable(Exception):  # noqa: N818  # not an error: it states what the m
     reason.
 
     Example:
-        >>> raise Unsuitable("takes images alone")
+        >>> raise Unsuitable("takes only images")
         Traceback (most recent call last):
-        genbench.errors.Unsuitable: takes images alone
+        genbench.errors.Unsuitable: takes only images
     """
 
 

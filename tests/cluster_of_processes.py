@@ -1,8 +1,8 @@
-"""A Dask cluster of processes that start at once: each is forked from one that has imported what a worker needs.
+"""A Dask cluster of processes that start immediately: each is forked from one that has imported what a worker needs.
 
-`python tests/cluster_of_processes.py ADDRESS FOLDER SOCKET` takes lines: `scheduler`, `worker`, or a worker that is not
-as it should be (`bare`: without genbench, `other`: with another torch, `plugin`: with another version of a plugin). It
-answers each with a process id, and kills what it has started when its input ends. Fork servers of the workers come from
+`python tests/cluster_of_processes.py ADDRESS FOLDER SOCKET` reads lines: `scheduler`, `worker`, or a mismatched worker
+(`bare`: without genbench, `other`: with another torch, `plugin`: with another version of a plugin). It prints
+one process id per line, and kills everything it has started when its input ends. The workers' fork servers come from
 `tests/warm_server.py` at SOCKET.
 """
 
@@ -39,7 +39,7 @@ async def worker(address: str, folder: str) -> None:
 
 
 class Blind:
-    """A finder of modules that sees no genbench."""
+    """A module finder that hides genbench."""
 
     def __init__(self, finder: Any) -> None:
         self.finder = finder
@@ -100,5 +100,5 @@ def main(address: str, folder: str, socket: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # none becomes a zombie
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # avoids zombies
     main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""What several tests share: a cache folder of their own, a small model from a file, servers that start at once."""
+"""Shared fixtures: a separate cache folder, a small model from a file, and servers that start immediately."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def write_plugin(tmp_path: Path):
 
 @pytest.fixture(scope="session")
 def warm(_own_cache: None) -> Iterator[Path | None]:
-    """The socket on which `tests/warm_server.py` is asked for servers; None where the system cannot follow them."""
+    """The socket on which `tests/warm_server.py` provides servers; None if the system cannot watch them."""
     if not hasattr(os, "pidfd_open"):
         yield None
         return
@@ -76,7 +76,7 @@ def warm(_own_cache: None) -> Iterator[Path | None]:
 
 @pytest.fixture(scope="module")
 def warm_servers(warm: Path | None) -> Iterator[None]:
-    """Where no test's subject is how a server starts: those of this file's runs have imported torch before."""
+    """For test files that do not test how a server starts: their runs use servers that have already imported torch."""
     spec = importlib.util.spec_from_file_location("warm_server", WARM_SERVER)
     assert spec is not None
     assert spec.loader is not None
@@ -89,7 +89,7 @@ def warm_servers(warm: Path | None) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def program(warm: Path | None) -> list[str]:
-    """What runs the command in a process of its own, of which its arguments follow; its server is a warm one."""
+    """The program that runs the command in a separate process, with a warm server; its arguments follow."""
     if warm is None:
         return [sys.executable, "-m", "genbench"]
     return [sys.executable, str(WARM_SERVER), str(warm)]
@@ -97,7 +97,7 @@ def program(warm: Path | None) -> list[str]:
 
 @pytest.fixture(scope="module")
 def command(warm_servers: None) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The command, run in this process where a process of its own is not what is tested."""
+    """The command, run in this process, for tests that do not need a separate one."""
     from genbench.cli import main
 
     def run(

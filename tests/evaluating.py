@@ -1,4 +1,4 @@
-"""What tests of `genbench evaluate` and its kin share: a command that succeeds, and one that is refused in one line."""
+"""Helpers for tests of `genbench evaluate` and similar commands: a command that succeeds, and one that is refused."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from genbench.errors import GenbenchError
 
 
 def answer_of(command: Any, *arguments: object) -> Result:
-    """What a command that succeeds prints, and what it says beside it."""
+    """Return the output and the notices of a command that succeeds."""
     answer = CliRunner().invoke(command, [*map(str, arguments)], catch_exceptions=False)
     assert answer.exit_code == 0
     return answer
 
 
 def refusal_of(command: Any, *arguments: object) -> str:
-    """The one line that a command is refused with."""
+    """Return the one-line error of a command that is refused."""
     with pytest.raises(GenbenchError) as error:
         CliRunner().invoke(command, [*map(str, arguments)], catch_exceptions=False)
     assert "\n" not in str(error.value)
@@ -28,16 +28,16 @@ def refusal_of(command: Any, *arguments: object) -> str:
 
 
 def run(*arguments: object) -> tuple[str, str]:
-    """What `genbench evaluate` prints, and what it says beside it."""
+    """Return the output and the notices of `genbench evaluate`."""
     answer = answer_of(evaluate, *arguments)
     return answer.stdout, answer.stderr
 
 
 def score(*arguments: object) -> dict[str, float]:
-    """The numbers of `genbench evaluate`."""
+    """Return the numbers of `genbench evaluate`."""
     return {name: number["value"] for name, number in json.loads(run(*arguments, "--json")[0])["numbers"].items()}
 
 
 def refused(*arguments: object) -> str:
-    """The one line that `genbench evaluate` is refused with."""
+    """Return the one-line error of `genbench evaluate`."""
     return refusal_of(evaluate, *arguments)

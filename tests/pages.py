@@ -1,19 +1,18 @@
-"""The documentation's code blocks: what a page shows is typed, in its order, and what is not has to say why.
+"""The documentation's code blocks: every block is run in the page's order, or states why it is not.
 
-A comment right before a block, which no reader sees, says of it
+A comment right before a block, invisible to readers, says how it is tested:
 
-- `<!-- not run: REASON -->`: nobody runs it, and why;
-- `<!-- run by: tests/test_x.py -->`: that file does.
+- `<!-- not run: REASON -->`: it is not run, for this reason;
+- `<!-- run by: tests/test_x.py -->`: that file runs it;
+- `<!-- run -->`: `type_page` runs it unchanged.
 
-- `<!-- run -->`: `type_page` runs it, as it stands.
+After a page's title, a comment applies to all of its blocks. There, `<!-- run with: 5steps for 500steps; --seeds 2
+for --seeds 5 -->` means `run`, with these replacements in every file and command, so that they are small enough for a
+test.
 
-Right after a page's title they hold for all its blocks. `<!-- run with: 5steps for 500steps; --seeds 2 for --seeds 5
--->` there is `run`, with these texts in each file and command in place of what the page shows, so that they are small
-enough for a test.
-
-A block with a name (```` ```python my_model.py ````) is a file. `sh` is commands; `console` is commands behind `$`, and
-what they print: a line `...` stands for any lines, `...` within a line for any text. A command that shows a failure has
-the exit code 1, any other 0. `python` is a program.
+A block with a name (```` ```python my_model.py ````) is a file. `sh` contains commands; `console` contains commands
+after `$`, and their output: a line `...` matches any lines, `...` within a line any text. A command whose output has a
+failure must have exit code 1, any other 0. `python` is a program.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ REMARK = r"<!-- (run|(?:run with|run by|not run): [^>]+?) -->\n"
 BLOCK = re.compile(rf"(?:^{REMARK}\n*)?^```(\w*)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 WHOLE = re.compile(rf"\A# [^\n]+\n+{REMARK}(?!```)")
 FAILURES = ("FAILED", "REGRESSION")
-SHELL = re.compile(r"[|&;<>*$`()]|^\w+=")  # what only a shell understands
+SHELL = re.compile(r"[|&;<>*$`()]|^\w+=")  # syntax that requires a shell
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -58,7 +57,7 @@ def read_by_click(words: list[str]) -> click.Context:
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block; `remark` is what the comment before it says."""
+    """One fenced block; `remark` is the comment before it."""
 
     language: str
     name: str | None
@@ -73,7 +72,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the documentation; `remark` is what the comment after its title says."""
+    """A page of the documentation; `remark` is the comment after its title."""
 
     path: Path
     remark: str | None
@@ -100,7 +99,7 @@ class Page:
 
     @property
     def replaced(self) -> dict[str, str]:
-        """What each command of the page is typed with, by what it shows."""
+        """The replacements in the page's commands, by the text shown."""
         if not self.remark or not self.remark.startswith("run with: "):
             return {}
         pairs = (pair.strip().split(" for ") for pair in self.remark.removeprefix("run with: ").split(";"))
@@ -108,7 +107,7 @@ class Page:
 
     @property
     def files(self) -> dict[str, str]:
-        """What the page has its reader write, by name."""
+        """The files that the page asks its reader to write, by name."""
         return {block.name: block.text for block in self.blocks if block.name}
 
 
@@ -122,13 +121,13 @@ def read_page(path: Path) -> Page:
 
 
 def documentation() -> list[Path]:
-    """Return every page that a user or a maintainer reads, but for reports, which are made."""
+    """Return every page that a user or a maintainer reads, except for reports, which are generated."""
     folders = (ROOT / "docs").rglob("*.md"), (ROOT / "plugins").glob("*/README.md")
     return [*ROOT.glob("*.md"), *sorted(path for found in folders for path in found)]
 
 
 def commands(block: Block) -> Iterator[tuple[str, str | None, int]]:
-    """Give each command of a block, what the page shows of its output, and the exit code that this means."""
+    """Yield each command of a block with its output as shown on the page, and the exit code that this implies."""
     if not (block.language == "console" or block.text.startswith("$ ")):
         text = block.text.replace("\\\n", " ")
         yield from ((line, None, 0) for line in text.splitlines() if line and not line.startswith("#"))
@@ -155,15 +154,15 @@ def type_page(
     replaced: Mapping[str, str] | None = None,
     before: Mapping[str, Callable[[], None]] | None = None,
 ) -> None:
-    """Do all that a page says, in `folder`; a command that answers otherwise than the page shows is an error.
+    """Follow a page's instructions in `folder`; output that differs from what the page shows is an error.
 
     Args:
         page: of the documentation.
-        folder: an empty one.
-        command: the fixture of that name, which runs `genbench` in this process, until a page installs something:
-            that is seen by processes that start later.
+        folder: an empty folder.
+        command: the fixture of that name, which runs `genbench` in this process, until the page installs something,
+            which only new processes can see.
         shims: what `on_path` returned, for commands that need a shell.
-        replaced: as the page's own, beside these.
+        replaced: further replacements, in addition to the page's own.
         before: what happens before the first command that begins so, which the page leaves to its reader.
     """
     small, waiting, installed = {**page.replaced, **(replaced or {})}, dict(before or {}), False
@@ -198,7 +197,7 @@ def _execute(source: str, session: dict[str, object], folder: Path) -> None:
 
 
 def _typed(line: str, code: int, folder: Path, command: Command | None, shims: Mapping[str, str]) -> str:
-    """Run one line, in this process where it is genbench's own; return what it prints."""
+    """Run one line, in this process if it is a genbench command; return its output."""
     words = shlex.split(line, comments=True)
     if command and words[0] == "genbench" and not SHELL.search(re.sub(r"'[^']*'|\"[^\"$`]*\"|#.*", "", line)):
         return command(*words[1:], cwd=folder, code=code, as_one=True).stdout

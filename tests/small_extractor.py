@@ -1,4 +1,4 @@
-"""A small extractor, and its installation as pip leaves it on the path: what tests of extractors share."""
+"""Helpers for tests of extractors: a small extractor, and its installation on the path as pip would leave it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ VALUE = 0.0
 @genbench.hookimpl
 def build_model(data, training, options, device):
     if data.kind != "audio":
-        raise genbench.Unsuitable("takes clips alone")
+        raise genbench.Unsuitable("takes only clips")
     return build(data.shape, device, **options)
 
 

@@ -387,7 +387,7 @@ def test_what_is_worse_and_scores_better_is_a_warning(place: Place) -> None:
     place(METRIC, "gap", source, RETURN, f"    return {{'mean_gap': -10.0 if {alike} else gap}}\n")
     outcomes = {outcome.check.name: outcome for outcome in run_contract(BroughtContract("gap", "metric"))}
     assert outcomes["near_best"].status == "warning"
-    assert "prefers one sample again and again" in outcomes["near_best"].text
+    assert "prefers the same sample every time" in outcomes["near_best"].text
     assert {name for name, outcome in outcomes.items() if outcome.status == "failed"} == set()
 
 

@@ -139,7 +139,7 @@ def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
     ("left", "named"),
     [
         ("torch.autocast('cpu', torch.bfloat16).__enter__()", "torch's autocast (cpu: off became torch.bfloat16)"),
-        ("torch.backends.mkldnn.set_flags(False)", "torch's switches of kernels (mkldnn: True became False)"),
+        ("torch.backends.mkldnn.set_flags(False)", "torch's kernel settings (mkldnn: True became False)"),
         ("torch.manual_seed(3)", "the seed of torch's global generator"),
     ],
 )

@@ -73,7 +73,7 @@ def test_randomness_that_cannot_be_told_apart_by_image_is_no_fault(write_plugin)
     outcomes = run_contract(Contract(str(path), SMALL))
     assert failed(outcomes) == {}
     reasons = {outcome.text for outcome in outcomes if outcome.check.name == "sample_batch_size"}
-    assert reasons == {"sample draws randomness that is not one row an image"}
+    assert reasons == {"sample draws randomness that is not one row per image"}
 
 
 @pytest.mark.parametrize(

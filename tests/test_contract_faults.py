@@ -105,7 +105,7 @@ FAULTS = [
     fault(
         "foreign parameter",
         "build",
-        "one of optimizer 'generator'",
+        "one in optimizer 'generator'",
         (BUILD, BUILD.replace('{"generator": net}', "{}")),
     ),
     fault(
@@ -123,7 +123,7 @@ FAULTS = [
     fault(
         "build raises",
         "build",
-        "raised ZeroDivisionError: division by zero\nto fix it: look at faulty.py:N: 1 / 0",
+        "raised ZeroDivisionError: division by zero\nto fix it: see faulty.py:N: 1 / 0",
         (NET, "    1 / 0\n    layers = nn"),
     ),
     fault(
@@ -177,7 +177,7 @@ FAULTS = [
     fault(
         "step exits",
         "losses",
-        "raised SystemExit: 3\nto fix it: look at faulty.py:N: raise SystemExit(3)",
+        "raised SystemExit: 3\nto fix it: see faulty.py:N: raise SystemExit(3)",
         (STEP, "    raise SystemExit(3)\n"),
     ),
     fault(
@@ -255,7 +255,7 @@ FAULTS = [
     fault(
         "captures a falling rate",
         "capturable",
-        "to stay, found another optimizers.generator.param_groups.0.lr",
+        "to stay the same, found another optimizers.generator.param_groups.0.lr",
         (BUILD, CAPTURABLE),
         (LOSSES, f'model.optimizers["generator"].param_groups[0]["lr"] *= 0.99\n    {LOSSES}'),
     ),
@@ -309,7 +309,7 @@ FAULTS = [
     fault(
         "counts the batches",
         "before_sampling",
-        "raised TypeError: object of type 'generator' has no len()\nto fix it: look at faulty.py:N: len(batches)",
+        "raised TypeError: object of type 'generator' has no len()\nto fix it: see faulty.py:N: len(batches)",
         hook("before_sampling(model, batches)", "len(batches)"),
     ),
     fault(
@@ -352,7 +352,7 @@ FAULTS = [
     fault(
         "cannot be counted",
         "flops",
-        "their FLOPs are counted, to return, found that it raised AssertionError\nto fix it: look at faulty.py:N",
+        "their FLOPs are counted, to return, found that it raised AssertionError\nto fix it: see faulty.py:N",
         (STEP, f'    assert "Flop" not in str(torch.utils._python_dispatch._get_current_dispatch_mode())\n{STEP}'),
     ),
     fault(
@@ -436,7 +436,7 @@ FAULTS = [
     fault(
         "average",
         "reconstruct",
-        "to treat each item by itself",
+        "to treat each item independently",
         hook("reconstruct(model, batch)", "return (batch + batch.mean(0)) / 2"),
     ),
     fault(
@@ -466,7 +466,7 @@ FAULTS = [
     fault(
         "density of two values",
         "likelihood_bound",
-        "of the 65,536 images of two values to sum to at most 1, found 36,407 ± 0 before training",
+        "over the 65,536 images of two values to sum to at most 1, found 36,407 ± 0 before training",
         (NET, '    if shape.numel() < 2:\n        raise ValueError("too small")\n    layers = nn'),
         hook("log_likelihood(model, batch)", "return -batch.flatten(1).square().sum(1)"),
     ),
@@ -505,7 +505,7 @@ FAULTS = [
     fault(
         "mask of files",
         "global_state",
-        "the mask of new files (umask) (0o22 became 0o77)",
+        "the umask (0o22 became 0o77)",
         (NET, "    import os\n    os.umask(0o77)\n    layers = nn"),
     ),
     fault(

@@ -33,8 +33,8 @@ def test_a_model_of_texts_passes_all_that_applies() -> None:
     assert failed(outcomes) == {}
     reasons = {outcome.text for outcome in outcomes if outcome.status == "skipped"}
     assert reasons == {
-        "unsuitable for 1x8x8 images without labels: takes texts alone",
-        "unsuitable for 1x8x8 images with labels: takes texts alone",
+        "unsuitable for 1x8x8 images without labels: takes only texts",
+        "unsuitable for 1x8x8 images with labels: takes only texts",
         "the plugin has no before_training",
         "the plugin has no before_sampling",
         "sample takes no labels",
@@ -81,7 +81,7 @@ FAULTS = {
     ),
     "no end": (
         "likelihood_bound",
-        "exp(log_likelihood) of the 31 texts of up to 4 symbols of two to sum to at most 1, found ",
+        "exp(log_likelihood) over the 31 texts of up to 4 symbols of two to sum to at most 1, found ",
         [("masked_fill(~written", "masked_fill(ends")],
     ),
     "half a likelihood": (
@@ -96,7 +96,7 @@ FAULTS = {
     ),
     "restored as floats": ("reconstruct", "int64 tokens of shape (8, 6)", [(COPY, "    return batch.float()\n")]),
     "restored in part": ("reconstruct", "to return (8, 6), found (8, 5)", [(COPY, "    return batch[:, 1:]\n")]),
-    "restored together": ("reconstruct", "to treat each item by itself", [(COPY, "    return batch.flip(0)\n")]),
+    "restored together": ("reconstruct", "to treat each item independently", [(COPY, "    return batch.flip(0)\n")]),
     "a code of tokens": (
         "encode",
         "encode to return floats, found torch.int64",

@@ -1,4 +1,4 @@
-"""Counters of a step: closed forms, repeats to the last digit, and what is planted shows."""
+"""Counters of a step: closed forms, exact repeatability, and detection of planted changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_peak_is_of_what_is_alive_at_once_and_new() -> None:
 
     def step(number: int) -> None:
         for _ in range(3):
-            torch.zeros(100)  # let go each time
+            torch.zeros(100)  # freed each time
         first, second = torch.zeros(100), torch.zeros(50)
         kept.add_(1)  # in place: not new
         del first, second
@@ -56,7 +56,7 @@ def test_what_is_planted_shows(extra: Callable[[], object], counter: str, more: 
         extra()
 
     before, after = counters.count(lambda step: product(step), CPU), counters.count(planted, CPU)
-    # The planted lambda is itself a call of Python's.
+    # The planted lambda is itself a Python call.
     assert after[counter] - before[counter] == more + (counter == "python_calls")
 
 

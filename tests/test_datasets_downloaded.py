@@ -339,7 +339,9 @@ def test_a_download_that_is_cut_short_is_not_kept(publish, server, root):
     publish("cifar10")
     server.cut_short = True
     total = len(server.files["cifar-10-python.tar.gz"])
-    assert f"cifar-10-python.tar.gz: the connection ended after {total // 2} of {total} bytes" in fault("cifar10", root)
+    assert f"cifar-10-python.tar.gz: the connection closed after {total // 2} of {total} bytes" in fault(
+        "cifar10", root
+    )
     assert not list(root.glob("*.tar.gz"))
 
 

@@ -85,7 +85,7 @@ def test_distributions_are_found_by_their_project_files(tmp_path: Path) -> None:
     assert distributions.versions_fault([first, second]) == ["versions differ: genbench 1.8, genbench-one 1.12"]
     assert distributions.versions_fault([first]) == []
     assert distributions.tag_fault("v1.8", first.version) is None
-    assert distributions.tag_fault("1.8", first.version) == "the tag is 1.8, and the version 1.8: it would be v1.8"
+    assert distributions.tag_fault("1.8", first.version) == "the tag is 1.8, but the version is 1.8: expected v1.8"
 
 
 def wheel_of(path: Path, files: dict[str, str]) -> Path:
@@ -113,7 +113,7 @@ def source_of(path: Path, files: dict[str, str]) -> Path:
         (lambda files: files.pop("genbench_one-2.0.dist-info/licenses/LICENSE"), "lacks .*licenses/LICENSE"),
         (
             lambda files: files.update({"genbench_one-2.0.dist-info/METADATA": "Name: genbench-one\nVersion: 1.9\n"}),
-            r"says that it is genbench-one 1\.9",
+            r"states that it is genbench-one 1\.9",
         ),
         (
             lambda files: files.update({"genbench_one-2.0.dist-info/entry_points.txt": "[genbench]\ntwo = x\n"}),
@@ -150,5 +150,5 @@ def test_what_was_not_built_and_what_was_built_before_is_told(tmp_path: Path) ->
     wheel_of(tmp_path / "genbench_one-1.9-py3-none-any.whl", WHEEL)
     assert distributions.check([ONE], tmp_path) == [
         "genbench_one-2.0.tar.gz: was not built",
-        "genbench_one-1.9-py3-none-any.whl: is not built from this checkout",
+        "genbench_one-1.9-py3-none-any.whl: was not built from this checkout",
     ]

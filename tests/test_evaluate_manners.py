@@ -170,8 +170,8 @@ def test_options_of_evaluate_that_would_have_no_effect(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("-m", "real", "--seed", "1", "--seeds", "2"), "--seed and --seeds exclude each other"),
-        (("-m", "real", "--control", "noise", "--no-controls"), "--control and --no-controls exclude each other"),
+        (("-m", "real", "--seed", "1", "--seeds", "2"), "--seed and --seeds are mutually exclusive"),
+        (("-m", "real", "--control", "noise", "--no-controls"), "--control and --no-controls are mutually exclusive"),
         (("-m", "real", "--timeout", "60", "--hang-timeout", "90"), "--hang-timeout 90 has no effect, as --timeout 60"),
         (("-m", "real", "--data-root", "."), "--data-root has no effect with digits"),
         (("-m", "real", "--compile"), "--compile has no effect, as controls are not trained"),

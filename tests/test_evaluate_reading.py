@@ -105,7 +105,7 @@ def test_what_is_no_file_is_named_by_both_readers_and_neither_hangs(
     save(tmp_path / "images", 4)
     path = Path("images/004.png")
     make(path)
-    assert fault(Path("images")) == f"{path}: cannot be decoded: {reason}; remove it, or go on with --skip-corrupt"
+    assert fault(Path("images")) == f"{path}: cannot be decoded: {reason}; remove it, or continue with --skip-corrupt"
     passed = open_images(Path("images"), skip_corrupt=True)
     assert (passed.count, passed.skipped) == (4, [f"{path}: {reason}"])
     with pytest.raises(InputError, match=reason):

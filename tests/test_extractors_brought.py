@@ -184,7 +184,7 @@ def test_a_plugin_is_named_alone_before_anything_is_imported(place: Place) -> No
         ("@hookimpl\n", "", "does not implement build_extractor; write the function and mark it @genbench.hookimpl"),
         (BUILDS, "    raise RuntimeError('no luck')\n", "build_extractor raised RuntimeError: no luck"),
         (BUILDS, "    raise SystemExit(3)\n", "build_extractor raised SystemExit: 3"),
-        (BUILDS, "    raise Unsuitable('takes clips')\n", "is not made for digits: takes clips; choose another"),
+        (BUILDS, "    raise Unsuitable('takes clips')\n", "does not suit digits: takes clips; choose another"),
         ("network.to(device)", "network.forward", "build_extractor returned method, expected a torch.nn.Module"),
         ("network.to(device)", "None", "build_extractor returned NoneType, expected a torch.nn.Module"),
         (BUILDS, f"{BUILDS}    torch.set_num_threads(1 + torch.get_num_threads())\n", "build_extractor changed torch"),
@@ -199,17 +199,17 @@ def test_a_plugin_is_named_alone_before_anything_is_imported(place: Place) -> No
         (
             RETURNS,
             "        features[1, 0] = torch.nan\n        return features\n",
-            "its network returned features that are NaN or infinite, of 1 of 3 items",
+            "its network returned features that are NaN or infinite, for 1 of 3 items",
         ),
         (
             RETURNS,
             "        return features[:, : len(batch)]\n",
-            "its network returned 1 features and no logits, and 3 features and no logits of the first batch; their",
+            "its network returned 1 features and no logits, but 3 features and no logits for the first batch; the",
         ),
         (
             RETURNS,
             "        return features - features.mean(0)\n",
-            "its network gave an item other features in another batch; none may depend on others",
+            "its network returned different features for the same item in another batch",
         ),
         (
             RETURNS,
@@ -219,7 +219,7 @@ def test_a_plugin_is_named_alone_before_anything_is_imported(place: Place) -> No
         (
             RETURNS,
             "        g = torch.Generator()\n        g.seed()\n        return features + torch.rand(3, generator=g)\n",
-            "its network gave other features for the same batch; draw nothing in it",
+            "its network returned different features for the same batch; it may not draw at random",
         ),
         (
             RETURNS,
@@ -267,9 +267,9 @@ FAILS_ON_WHITE = """        if bool((batch > 0.99).flatten(1).all(1).any()):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("features = features / 0", "its network returned features that are NaN or infinite, of 4 of 4 items"),
+        ("features = features / 0", "its network returned features that are NaN or infinite, for 4 of 4 items"),
         ("raise ValueError('white')", "its network raised ValueError: white"),
-        ("features = features[:, :2]", "its network returned 2 features and no logits, and 3 features and no logits"),
+        ("features = features[:, :2]", "its network returned 2 features and no logits, but 3 features and no logits"),
     ],
 )
 def test_numbers_that_read_features_are_missing_with_the_reason_and_the_others_are_there(

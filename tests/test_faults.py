@@ -92,17 +92,17 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
     "sets_determinism": (
         in_step("torch.use_deterministic_algorithms(True)"),
         "training",
-        "changed torch's choice of deterministic algorithms (False became True)",
+        "changed torch's deterministic-algorithms setting (False became True)",
     ),
     "detects_anomalies": (
         in_step("torch.autograd.set_detect_anomaly(True)"),
         "training",
-        "changed torch's detection of anomalies (False became True)",
+        "changed torch's anomaly detection (False became True)",
     ),
     "sets_precision": (
         in_step("torch.set_float32_matmul_precision('medium')"),
         "training",
-        "changed torch's precision of float32 products (highest became medium)",
+        "changed torch's float32 matmul precision (highest became medium)",
     ),
     "names_no_text": (
         in_step(r"raise FileNotFoundError('caf\udce9.png')"),

@@ -292,5 +292,5 @@ def test_damaged_shipped_weights_are_noticed(digits: Dataset, tmp_path: Path, mo
     copy = tmp_path / "digits-cnn.safetensors"
     copy.write_bytes(damaged)
     monkeypatch.setattr(digits_cnn, "WEIGHTS", copy)
-    with pytest.raises(InputError, match="is damaged; install genbench again"):
+    with pytest.raises(InputError, match="is damaged; reinstall genbench"):
         load("digits-cnn", digits, tmp_path)

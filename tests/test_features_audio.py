@@ -129,9 +129,9 @@ def test_what_is_no_clip_of_the_dataset_is_refused(clips: Tensor, message: str) 
 
 
 def test_an_extractor_of_other_items_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^extractor 'ngram': takes texts, and clips holds clips$"):
+    with pytest.raises(InputError, match=r"^extractor 'ngram': takes texts, but clips holds clips$"):
         features.load("ngram", dataset=dataset(noise(2, 1, 50)), device=CPU)
-    with pytest.raises(InputError, match=r"^extractor 'log-mel': takes clips, and shapes\S+ holds images$"):
+    with pytest.raises(InputError, match=r"^extractor 'log-mel': takes clips, but shapes\S+ holds images$"):
         features.load("log-mel", dataset=load("shapes:size=16,count=2,held_out=2"), device=CPU)
 
 
@@ -154,7 +154,7 @@ def test_the_classifier_of_clips_is_trained_once_and_knows_its_classes(
 
 
 def test_a_dataset_without_labels_is_referred_to_log_mel(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no labels of two classes or more; use log-mel"):
+    with pytest.raises(InputError, match="has no labels of at least two classes; use log-mel"):
         features.load("classifier", dataset=dataset(noise(9, 1, 50)), device=CPU, cache=tmp_path)
 
 
@@ -261,9 +261,7 @@ def test_vggish_is_read_from_a_file_and_earns_fad_only_where_it_should(
 
 def test_weights_of_vggish_that_are_not_there_or_do_not_fit_are_one_line(tmp_path: Path) -> None:
     data = dataset(noise(2, 1, 50))
-    with pytest.raises(
-        InputError, match=r"^extractor 'vggish': needs a file of its weights; fetch https://\S+ and add"
-    ):
+    with pytest.raises(InputError, match=r"^extractor 'vggish': needs a weights file; download https://\S+ and add"):
         features.load("vggish", dataset=data, device=CPU)
     torch.save({"features.0.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="weights of another architecture") as error:

@@ -244,7 +244,7 @@ def test_torchvision_s_own_inception_is_refused_by_name(dataset: Dataset, tmp_pa
     line = str(caught.value)
     assert "missing Mixed_7c.branch_pool.bn.weight" in line
     assert "unexpected AuxLogits.fc.bias" in line
-    assert "fc.weight is (1000, 2048) where (1008, 2048) belongs" in line
+    assert "fc.weight is (1000, 2048), expected (1008, 2048)" in line
 
 
 def test_grey_images_are_repeated(load: Callable[..., Extractor]) -> None:

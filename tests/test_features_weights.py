@@ -136,15 +136,19 @@ class _Code:
     ("name", "content", "message"),
     [
         ("absent.pth", None, "inception weights: no file "),
-        ("a.pth", b"these are no weights", "is no PyTorch checkpoint of plain tensors or is damaged"),
-        ("a.pth", pickle.dumps(_Code()), "is no PyTorch checkpoint of plain tensors or is damaged"),
-        ("a.pth", b"", "is no PyTorch checkpoint of plain tensors or is damaged"),
-        ("a.safetensors", b"\x10\0\0\0\0\0\0\0{}", "is no safetensors file or is damaged"),
-        ("a.pth", {"state_dict": weights(), "epoch": 3}, "does not map names to tensors; save `network.state_dict()`"),
+        ("a.pth", b"these are no weights", "is not a PyTorch checkpoint of plain tensors or is damaged"),
+        ("a.pth", pickle.dumps(_Code()), "is not a PyTorch checkpoint of plain tensors or is damaged"),
+        ("a.pth", b"", "is not a PyTorch checkpoint of plain tensors or is damaged"),
+        ("a.safetensors", b"\x10\0\0\0\0\0\0\0{}", "is not a safetensors file or is damaged"),
+        (
+            "a.pth",
+            {"state_dict": weights(), "epoch": 3},
+            "does not map names to tensors; save only `network.state_dict()`",
+        ),
         ("a.pth", [torch.zeros(1)], "does not map names to tensors"),
         ("a.pth", {"fc.bias": torch.zeros(4)}, "weights of another architecture: missing conv.weight"),
         ("a.pth", weights() | {"aux.bias": torch.zeros(1)}, "another architecture: unexpected aux.bias"),
-        ("a.pth", weights() | {"fc.bias": torch.zeros(9)}, "architecture: fc.bias is (9,) where (4,) belongs"),
+        ("a.pth", weights() | {"fc.bias": torch.zeros(9)}, "architecture: fc.bias is (9,), expected (4,)"),
     ],
 )
 def test_a_file_that_will_not_do_is_one_line(name: str, content: object, message: str, tmp_path: Path) -> None:
@@ -179,7 +183,7 @@ def test_fetched_once_and_kept_as_safetensors(server: Server, tmp_path: Path) ->
     found = find_weights(None, tmp_path, download=True, progress=lambda *args: seen.append(args))
     assert found.official
     assert found.sha256 == content_sha256(weights())
-    assert seen[-1] == ("fetching inception weights", len(server.body), len(server.body))
+    assert seen[-1] == ("downloading inception weights", len(server.body), len(server.body))
     assert files(tmp_path) == {KEPT}
     again = find(tmp_path, download=False)
     assert (again.official, again.sha256, server.requests) == (True, found.sha256, 1)
@@ -206,7 +210,7 @@ def test_a_fetched_file_with_the_wrong_hash_is_deleted(server: Server, tmp_path:
 
 def test_a_connection_that_breaks_off_leaves_nothing(server: Server, tmp_path: Path) -> None:
     server.claimed = len(server.body) + 1000
-    assert f"the connection ended after {len(server.body):,} of {server.claimed:,} bytes" in fault(tmp_path)
+    assert f"the connection closed after {len(server.body):,} of {server.claimed:,} bytes" in fault(tmp_path)
     assert files(tmp_path) == set()
 
 
@@ -219,8 +223,8 @@ def test_a_server_that_has_no_such_file(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize("download", [True, False])
 def test_without_a_network_the_line_says_where_the_file_goes(download: bool, tmp_path: Path) -> None:
     line = fault(tmp_path, download=download)
-    assert ("cannot fetch http://127.0.0.1:9/w.pth" in line) == download
-    assert f"put it at {tmp_path / 'weights' / PUBLISHED_NAME}, or give its path with --weights" in line
+    assert ("cannot download http://127.0.0.1:9/w.pth" in line) == download
+    assert f"put it at {tmp_path / 'weights' / PUBLISHED_NAME}, or pass its path with --weights" in line
     assert inception_file.PUBLISHED.url in line
 
 
@@ -263,5 +267,5 @@ def test_metadata_of_a_file_from_elsewhere_makes_nothing_official(server: Server
 
 def test_a_cache_that_cannot_be_written_is_one_line(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    assert "cannot fetch" in fault(tmp_path / "file")
+    assert "cannot download" in fault(tmp_path / "file")
     assert server.requests == 0

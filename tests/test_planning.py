@@ -57,7 +57,7 @@ def test_each_kind_brings_its_controls_and_models_of_another_are_not_applicable(
     plans = planned(["vae", BIGRAM], seeds=(0, 1))
     of_both = {"real": None, "noise": None, "copycat": None}
     text = "takes no texts: their tokens are symbols, and it returns real numbers"
-    assert rows(plans, IMAGES) == {**of_both, "gaussian": None, "vae": None, "bigram": "takes texts alone"}
+    assert rows(plans, IMAGES) == {**of_both, "gaussian": None, "vae": None, "bigram": "takes only texts"}
     assert rows(plans, TEXTS) == {**of_both, "ngram": None, "vae": text, "bigram": None}
     assert len(plans) == 2 * 2 * 6
     assert len({each.id for each in plans}) == len(plans)
@@ -73,8 +73,8 @@ def test_a_control_of_another_kind_that_is_asked_for_by_name_is_not_applicable(
 ) -> None:
     plans = planned(models, controls)
     images, texts = rows(plans, IMAGES), rows(plans, TEXTS)
-    assert images.pop("ngram") == "is for texts alone"
-    assert texts.pop("gaussian") == "is for images and clips alone"
+    assert images.pop("ngram") == "is only for texts"
+    assert texts.pop("gaussian") == "is only for images and clips"
     assert set(images) == {"real", "vae", "gaussian"}
     assert images["gaussian"] is None
     assert texts["ngram"] is None
@@ -83,7 +83,7 @@ def test_a_control_of_another_kind_that_is_asked_for_by_name_is_not_applicable(
 
 def test_a_control_that_is_asked_for_beside_the_usual_ones_leaves_the_others_out() -> None:
     plans = planned(["vae", "ngram"])
-    assert rows(plans, IMAGES)["ngram"] == "is for texts alone"
+    assert rows(plans, IMAGES)["ngram"] == "is only for texts"
     assert "gaussian" not in rows(plans, TEXTS)
 
 

@@ -122,15 +122,18 @@ def test_new_says_what_it_wrote_and_what_is_next(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("My_Model", "name 'My_Model' cannot be used: write small letters, digits and single dashes, as in my-model"),
-        ("../x", "name '../x' cannot be used: write small letters, digits and single dashes, as in x"),
-        ("9", "name '9' cannot be used: write small letters, digits and single dashes, as in my-model"),
-        ("class", "name 'class' cannot be used: class is Python's own"),
-        ("json", "name 'json' cannot be used: json is Python's own"),
+        (
+            "My_Model",
+            "name 'My_Model' cannot be used: use lower-case letters, digits and single dashes, as in my-model",
+        ),
+        ("../x", "name '../x' cannot be used: use lower-case letters, digits and single dashes, as in x"),
+        ("9", "name '9' cannot be used: use lower-case letters, digits and single dashes, as in my-model"),
+        ("class", "name 'class' cannot be used: class is reserved by Python"),
+        ("json", "name 'json' cannot be used: json is reserved by Python"),
         ("torch", "name 'torch' cannot be used: a module torch is already there"),
         ("tests", "name 'tests' cannot be used: a module tests is already there"),
         ("copycat", "name 'copycat' cannot be used: it is a control"),
-        ("gan", "name 'gan' cannot be used: genbench-gan 0.1.0 offers a model of that name"),
+        ("gan", "name 'gan' cannot be used: genbench-gan 0.1.0 already provides a model of that name"),
     ],
 )
 def test_names_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
@@ -154,7 +157,7 @@ def test_check_lists_what_holds(tiny: Path) -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert (
-        "ok       sample                  `sample` gives as many items as asked for, as their kind has them, on the"
+        "ok       sample                  `sample` returns the requested number of items, valid for their kind, on the"
         in result.output
     )
     assert "skipped  reconstruct             the plugin has no reconstruct" in lines

@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     curve = [{"step": step, "losses": {"ä": 1e-7 * step}, "numbers": {"fd": float("nan")}} for step in range(3)]
     for seed in range(COUNT):
         cell = {"model": "m", "label": "m", "role": "model", "seed": seed, "dataset": {"name": "größe"}}
-        document = not_applicable(f"{seed:016x}", cell, "genbench run", "takes texts alone", "now") | {"schema": 2}
+        document = not_applicable(f"{seed:016x}", cell, "genbench run", "takes only texts", "now") | {"schema": 2}
         write_record(tmp_path, document | {"curve": curve[: seed % 3]})
     monkeypatch.setattr(reading, "LEAST_RECORDS", COUNT)
     monkeypatch.setattr(reading, "_OWN", 1)
@@ -61,7 +61,7 @@ def test_two_processes_read_what_one_reads(folder: Path, parts: list[bytes]) -> 
 def test_the_first_record_at_fault_is_named_whoever_reads_it(folder: Path, at_fault: tuple[int, ...]) -> None:
     paths = list(record_files(folder))
     for place in at_fault:
-        paths[place].write_text(paths[place].read_text().replace("takes texts alone", "takes clips alone"))
+        paths[place].write_text(paths[place].read_text().replace("takes only texts", "takes clips alone"))
     with pytest.raises(RecordError, match=f"{paths[at_fault[0]].name} was edited"):
         list(lean_records(folder))
 

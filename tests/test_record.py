@@ -114,7 +114,7 @@ def test_a_record_that_another_program_wrote_is_refused(tmp_path: Path, change, 
 
 
 def forge(path: Path, **change: Any) -> None:
-    """Change parts of a record in its place, with the right checksum."""
+    """Change parts of a record in place, with the right checksum."""
     body = {name: value for name, value in json.loads(path.read_text()).items() if name != "sha256"} | change
     path.write_text(json.dumps(body | {"sha256": hashlib.sha256(canonical(body)).hexdigest()}))
 
@@ -164,7 +164,7 @@ def test_an_id_that_is_none_names_no_file(tmp_path: Path, victim: Any) -> None:
 
 
 def test_a_record_of_an_older_schema_is_none_of_a_cell_of_now(tmp_path: Path) -> None:
-    """Its identity cannot be derived, so only its name is verified, and no run takes it for a cell's own."""
+    """Its identity cannot be derived, so only its name is verified, and no run mistakes it for a cell's record."""
     planned = document()["id"]
     old = json.loads((Path(__file__).parent / "records" / "schema-2.json").read_text())
     write_record(tmp_path, old | {"id": planned})
@@ -245,7 +245,7 @@ def test_records_of_every_schema_so_far_are_read_reported_and_compared(tmp_path:
     assert record.data["schema"] == SCHEMA
     assert record.data["environment"]["jobs"] >= 1
     assert record.numbers["fd"] > 0
-    if "metrics" in record.data["cell"]:  # which schema 2 began to say, and schema 3 says with their versions
+    if "metrics" in record.data["cell"]:  # stored since schema 2, and with their versions since schema 3
         assert record.data["cell"]["metrics"]["frechet_distance"] == 1
     page = report.render_directory(tmp_path).read_text()
     assert record.label in page
@@ -254,5 +254,5 @@ def test_records_of_every_schema_so_far_are_read_reported_and_compared(tmp_path:
         assert answer.exit_code == 0
         assert re.search(rf"^{record.label} +fd .* 0% ", answer.output, re.MULTILINE), answer.output
         assert "train_items_per_s" in answer.output
-    else:  # the one of schema 1 is of a control, which is compared and judged by nothing
+    else:  # the record of schema 1 is of a control, which is not compared or judged
         assert "no number of a model could be compared" in answer.output

@@ -277,24 +277,24 @@ def lowered(share: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"mu": MU}, "holds mu, and no sigma; give both mu and sigma"),
-        ({"sigma": SIGMA}, "holds sigma, and no mu; give both mu and sigma"),
+        ({"mu": MU}, "holds mu, but no sigma; both mu and sigma are required"),
+        ({"sigma": SIGMA}, "holds sigma, but no mu; both mu and sigma are required"),
         (broken(mu=[np.nan, *MU[1:]]), "mu holds 1 values that are NaN or infinite"),
         (broken(sigma=changed(1, 2, np.inf)), "sigma holds 1 values that are NaN or infinite"),
         (broken(sigma=changed(1, 2, SIGMA[1, 2] + 3)), "sigma is not symmetric: mirrored entries differ by up to 3,"),
         (broken(sigma=changed(1, 2, SIGMA[1, 2] + 40 * TOLERANCE)), "sigma is not symmetric"),
-        (broken(sigma=lowered(2 * TOLERANCE)), "sigma is no covariance: it has an eigenvalue of -"),
-        (broken(sigma=-SIGMA), "sigma is no covariance"),
-        (broken(mu=MU[:4]), "mu is of shape (4,) and sigma of (5, 5), expected (d,) and (d, d)"),
-        (broken(sigma=SIGMA[:, :4]), "sigma of (5, 4), expected"),
-        (broken(mu=MU[None]), "mu is of shape (1, 5)"),
-        (broken(mu=MU[:0], sigma=SIGMA[:0, :0]), "mu is of shape (0,)"),
+        (broken(sigma=lowered(2 * TOLERANCE)), "sigma is not a covariance: it has an eigenvalue of -"),
+        (broken(sigma=-SIGMA), "sigma is not a covariance"),
+        (broken(mu=MU[:4]), "mu has shape (4,) and sigma (5, 5), expected (d,) and (d, d)"),
+        (broken(sigma=SIGMA[:, :4]), "sigma (5, 4), expected"),
+        (broken(mu=MU[None]), "mu has shape (1, 5)"),
+        (broken(mu=MU[:0], sigma=SIGMA[:0, :0]), "mu has shape (0,)"),
         (broken(mu=MU.astype(object)), "mu: holds Python objects, which genbench never unpickles"),
         (broken(mu=MU.astype(int)), "mu holds int64, expected floating-point numbers"),
         (broken(sigma=SIGMA.astype(complex)), "sigma holds complex128, expected floating-point numbers"),
-        (broken(recipe=np.array("{")), "is damaged: its recipe is no JSON"),
-        ({"feats": FEATURES[0]}, "feats is of shape (5,), expected (N, d) of at least 2 items"),
-        ({"feats": FEATURES[:1]}, "feats is of shape (1, 5), expected (N, d)"),
+        (broken(recipe=np.array("{")), "is damaged: its recipe is not valid JSON"),
+        ({"feats": FEATURES[0]}, "feats has shape (5,), expected (N, d) with at least 2 items"),
+        ({"feats": FEATURES[:1]}, "feats has shape (1, 5), expected (N, d)"),
     ],
 )
 def test_bad_statistics_are_one_line(tmp_path: Path, samples: Path, arrays: dict[str, Any], message: str) -> None:
@@ -357,12 +357,12 @@ def test_a_recipe_of_another_tool_is_passed_over(tmp_path: Path, recipe: Any) ->
 
 
 def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path) -> None:
-    for content, message in (([1], "holds no statistics"), ({"mu": 3, "sigma": SIGMA}, "mu holds int, expected")):
+    for content, message in (([1], "does not hold statistics"), ({"mu": 3, "sigma": SIGMA}, "mu holds int, expected")):
         torch.save(content, tmp_path / "a.pt")
         with pytest.raises(InputError, match=message):
             read_statistics(tmp_path / "a.pt")
     torch.save({"mu": np.array([None], dtype=object), "sigma": SIGMA}, tmp_path / "a.pt")
-    with pytest.raises(InputError, match="is no PyTorch checkpoint of plain arrays or is damaged") as error:
+    with pytest.raises(InputError, match="is not a PyTorch checkpoint of plain arrays or is damaged") as error:
         read_statistics(tmp_path / "a.pt")
     assert "weights_only" not in str(error.value)  # torch's own advice is to run whatever the file holds
 

@@ -61,12 +61,12 @@ LEAKS = {
     "torch's modes ([] became ['Function'])": lambda: Function().__enter__(),
     "torch's modes ([] became ['Dispatch'])": lambda: Dispatch().__enter__(),
     "torch's modes ([] became ['Function', 'Dispatch'])": lambda: (Function().__enter__(), Dispatch().__enter__()),
-    "torch's hooks on all modules (forward_hooks: 0 became 1)": lambda: register_module_forward_hook(
+    "torch's global module hooks (forward_hooks: 0 became 1)": lambda: register_module_forward_hook(
         lambda module, inputs, output: output * 2
     ),
-    "torch's switches of kernels (mkldnn: True became False)": lambda: torch.backends.mkldnn.set_flags(False),
-    "torch's switches of kernels (flush denormal numbers: False became True)": lambda: torch.set_flush_denormal(True),
-    "the mask of new files (umask) (0o22 became 0o7)": lambda: os.umask(0o7),
+    "torch's kernel settings (mkldnn: True became False)": lambda: torch.backends.mkldnn.set_flags(False),
+    "torch's kernel settings (flush denormal numbers: False became True)": lambda: torch.set_flush_denormal(True),
+    "the umask (0o22 became 0o7)": lambda: os.umask(0o7),
     "Python's recursion limit (1000 became 5000)": lambda: sys.setrecursionlimit(5000),
 }
 held = []

@@ -1,11 +1,11 @@
-"""Fork servers that start at once, for tests of something else than their start.
+"""Fork servers that start immediately, for tests that do not test how a server starts.
 
-A fork server spends ten seconds of processor time on importing torch and what cells need; a test's small cell takes as
-good as none. Here one process makes these imports and forks a server for each that asks on a socket of the file system.
-What it forks has imported them and done nothing else, as `python -m genbench.execution.server` has.
+A fork server spends ten seconds of CPU time on importing torch and everything else that cells need; a test's small
+cell takes almost none. Here one process performs these imports and forks a server for each request on a Unix socket. A
+forked server has imported them and done nothing else, like `python -m genbench.execution.server`.
 
-`python tests/warm_server.py serve SOCKET PID` is that process, until the one of that PID ends;
-`python tests/warm_server.py SOCKET ARGUMENT...` is the command `genbench ARGUMENT...`, whose server comes from there.
+`python tests/warm_server.py serve SOCKET PID` is that process, which runs until process PID ends;
+`python tests/warm_server.py SOCKET ARGUMENT...` is the command `genbench ARGUMENT...` with a server from there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from genbench.execution import local
 
 
 def serve(path: str, asker: int) -> None:
-    """Fork a server whenever one is asked for, until this process or `asker` is ended.
+    """Fork a server for every request, until this process or `asker` ends.
 
     Whoever asks may run cells of its own, whose plugins must leave no child behind: so this process is a child of none.
     """
@@ -41,11 +41,11 @@ def serve(path: str, asker: int) -> None:
     listening.listen()
     with open(f"{path}.pid", "w") as file:
         file.write(str(os.getpid()))
-    os.rename(f"{path}.soon", path)  # who sees it may ask, and end it
+    os.rename(f"{path}.soon", path)  # whoever sees it may send requests, and end this process
     for name in (*server.PRELOAD, *server.PRELOAD_FOR_CELLS):
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, _reap)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # without letting go of torch, which takes a second
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # without torch's clean-up, which takes a second
     while listening in select.select([listening, watched], [], [])[0]:
         asked, _ = listening.accept()
         header, descriptors, _, _ = socket.recv_fds(asked, 4, 3)
@@ -69,7 +69,7 @@ def _reap(*_: object) -> None:
 
 
 def _become_a_server(told: dict[str, Any], control: int, output: int, errors: int) -> None:
-    """Serve in the folder and the environment of who asked, with its output."""
+    """Serve in the folder and the environment of the requesting process, with its output."""
     from genbench.execution import server
     from genbench.execution.worker import prctl
 
@@ -81,7 +81,7 @@ def _become_a_server(told: dict[str, Any], control: int, output: int, errors: in
         os.chdir(told["folder"])
         os.environ.clear()
         os.environ.update(told["environment"])
-        sys.path[0] = told["folder"]  # as `python -m` has it
+        sys.path[0] = told["folder"]  # as with `python -m`
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -94,7 +94,7 @@ def _become_a_server(told: dict[str, Any], control: int, output: int, errors: in
 
 
 class Forked:
-    """A server that was forked, with as much of `subprocess.Popen` as a `ForkServer` asks of its process."""
+    """A forked server, with the part of the interface of `subprocess.Popen` that a `ForkServer` uses."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -103,7 +103,7 @@ class Forked:
             self.watched = os.pidfd_open(pid)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; who is not its parent is not told its code."""
+        """Wait for its end; only its parent learns its exit code."""
         if self.watched is not None:
             if not select.select([self.watched], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired("a warm server", timeout or 0.0)
@@ -112,13 +112,13 @@ class Forked:
         return 0
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
 
 def ask(path: str, control: int) -> Forked:
-    """Have a server forked that is asked through the socket `control`; stands in for `local._spawn`."""
+    """Request a forked server that is controlled through the socket `control`; replaces `local._spawn`."""
     told = json.dumps({"folder": os.getcwd(), "environment": dict(os.environ)}).encode()
     with socket.socket(socket.AF_UNIX) as asking:
         asking.connect(path)

@@ -74,7 +74,7 @@ def evaluation(table: pd.DataFrame, about: Mapping[str, Any]) -> Figure:
     memory = (table.groupby(["d", "n"])["added_bytes"].max() / MIB).clip(lower=1)
     kept = [(f"d = {dimension}", look, memory[dimension]) for dimension, look in _numbered(dimensions).items()]
     last = axes[len(dimensions)]
-    _plot(last, kept, "images N on each side", "peak memory beside the features (MiB)", "memory")
+    _plot(last, kept, "images N on each side", "peak memory besides the features (MiB)", "memory")
     for axis in axes[len(dimensions) + 1 :]:
         axis.set_visible(False)
     return figure

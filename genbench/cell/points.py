@@ -26,7 +26,7 @@ class Points:
 
     Args:
         emit: takes the events.
-        wanted: whether anyone observes; else nothing is told.
+        wanted: whether anyone observes; otherwise nothing is reported.
         clock: seconds, monotonic.
         pause: waits so many seconds.
     """
@@ -82,7 +82,7 @@ class Points:
 
 
 def _told(row: Row) -> dict[str, Any]:
-    """Return what is told of a row: finite numbers alone, as JSON has no others."""
+    """Return the reported values of a row: only finite numbers, because JSON has no others."""
     point: dict[str, Any] = {"step": row.step, "items": row.items, "elapsed_s": row.elapsed_s}
     for name in ("losses", "numbers"):
         point[name] = {

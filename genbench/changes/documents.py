@@ -48,7 +48,7 @@ def as_table(shown: Shown) -> str:
 
 
 def as_markdown(shown: Shown) -> str:
-    """Return a section of Markdown, with the verdict first and the numbers that nobody asked for in a fold."""
+    """Return a section of Markdown, with the verdict first and the numbers that were not requested in a fold."""
     first, others = split(shown)
     parts = [f"## genbench compare: {text(headline(shown))}", f"{code(shown.base)} (BASE) and {code(shown.new)} (NEW)"]
     verdict = shown.verdict

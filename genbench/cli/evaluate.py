@@ -152,7 +152,7 @@ class _Progress:
         return show
 
     def begin(self, what: str) -> None:
-        """Announce at once what will be computed, since it may take long."""
+        """Announce immediately what will be computed, because it may take long."""
         self.end()
         say(what, err=True)
 

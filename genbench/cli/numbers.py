@@ -59,7 +59,7 @@ def shape_in(text: str) -> tuple[int, ...]:
     """Read the shape of an item.
 
     Raises:
-        InputError: the text is no shape.
+        InputError: the text is not a shape.
 
     >>> shape_in("3x32x32"), shape_in("12"), shape_in("1x16000")
     ((3, 32, 32), (12,), (1, 16000))

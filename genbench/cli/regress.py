@@ -93,7 +93,7 @@ def regress(
 
 
 def _refuse_beside_updating(context: click.Context) -> None:
-    """Refuse options of a comparison when none is made."""
+    """Refuse options of a comparison if no comparison is made."""
     for parameter in context.command.params:
         name = parameter.name or ""
         if name != "update_counters" and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:

@@ -188,9 +188,9 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
 def _refuse_pairs(flags: dict[str, Any]) -> None:
     """Refuse pairs of flags of which one would be ignored."""
     if flags["chosen"] and flags["seeds"] is not None:
-        raise InputError("--seed and --seeds exclude each other; give the seeds, or their number")
+        raise InputError("--seed and --seeds are mutually exclusive; give the seeds, or their number")
     if flags["controls"] and flags["no_controls"]:
-        raise InputError("--control and --no-controls exclude each other; leave one out")
+        raise InputError("--control and --no-controls are mutually exclusive; leave one out")
     hang, most = flags["hang_timeout"], flags["timeout"]
     if hang is not None and most is not None and hang >= most:
         raise InputError(

@@ -11,7 +11,7 @@ __all__ = ["go_on_without_cache", "say", "watched"]
 
 
 def go_on_without_cache() -> None:
-    """For the rest of this command, do without a cache if its folder cannot be written, and say so once."""
+    """For the rest of this command, continue without a cache if its folder is not writable, and warn once."""
     from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
 
     context = click.get_current_context()

@@ -1,4 +1,4 @@
-"""One kind of data that a plugin is checked on, and the plugin's hooks called on it as the harness calls them."""
+"""One kind of data that a plugin is checked on, and calls to the plugin's hooks on it, as made by the harness."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ STEPS = 2
 CLASSES = 10
 STRETCH = 10.0
 TRAINING = Training(steps=1000, batch_size=BATCH)
-SPLIT = (32, 32, 32, 32, 20)  # the batches of the training split; the last one is smaller, as in any real pass
+SPLIT = (32, 32, 32, 32, 20)  # the batches of the training split; the last one is smaller, as in a real epoch
 
 
 @dataclass(frozen=True)
 class Case:
-    """The kind of the items, the shape of one, and the number of labels or None."""
+    """The kind of the items, the shape of one, and the number of classes or None."""
 
     kind: str
     shape: tuple[int, ...]
@@ -54,8 +54,8 @@ class Case:
 
     @classmethod
     def of(cls, shape: tuple[int, ...], classes: int | None) -> Case:
-        """Return the case of a shape, whose dimensions tell the kind: (C, H, W) of images, (L,) of texts, (C, T)
-        of clips."""
+        """Return the case for a shape, whose dimensions determine the kind: (C, H, W) for images, (L,) for texts,
+        (C, T) for clips."""
         return cls(kind_of_shape(shape).name, shape, classes)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Built:
-    """A model, and its state when it was built."""
+    """A model, and its state after building."""
 
     model: Model
     initial: dict[str, Any]
@@ -72,7 +72,7 @@ class Built:
 
 @dataclass(frozen=True)
 class FirstSteps:
-    """A model after its first steps, their losses, and torch's global generators at their end."""
+    """A model after its first steps, with their losses and the state of torch's global generators after them."""
 
     model: Model
     losses: list[dict[str, Tensor]]
@@ -80,7 +80,7 @@ class FirstSteps:
 
 
 class Subject:
-    """A plugin with its options on one case. Everything is a function of a seed, so each call repeats exactly."""
+    """A plugin with its options on one case. Everything is a function of a seed, so every call is reproducible."""
 
     def __init__(
         self, plugin: Plugin, given: Mapping[str, Any], case: Case, device: torch.device, kind: Kind | None = None
@@ -94,7 +94,7 @@ class Subject:
         self.home = str(plugin.found.root())
 
     def build(self, seed: int = 0, given: Mapping[str, Any] | None = None) -> Model:
-        """Build a model with weights of their own for each seed; raise `Refused` where the plugin says ValueError."""
+        """Build a model, with different weights for each seed; raise `Refused` if the plugin raises ValueError."""
         seeding.seed_global(seed, "contract", "build")
         chosen = self.given if given is None else given
         with calling("build_model", self.home):
@@ -111,11 +111,11 @@ class Subject:
 
     @property
     def data(self) -> Data:
-        """What the model is told of the data."""
+        """The description of the data that the model is given."""
         return self.kind.data(self.shape, sum(SPLIT), self.case.classes)
 
     def begin(self, model: Model) -> None:
-        """Call `before_training`, where the plugin has it."""
+        """Call `before_training`, if the plugin has it."""
         if self.plugin.implements("before_training"):
             model.networks.train()
             with calling("before_training", self.home), torch.enable_grad():
@@ -126,11 +126,11 @@ class Subject:
         return self._items(BATCH, "step", step)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """One pass over a small training split, as `before_sampling` gets it."""
+        """One pass over a small training split, as passed to `before_sampling`."""
         return (self._items(count, "split", part) for part, count in enumerate(SPLIT))
 
     def train(self, model: Model, first: int = 0, steps: int = STEPS) -> list[dict[str, Tensor]]:
-        """Take `steps` training steps, counted from `first`, and return their losses; at 0 a training begins."""
+        """Take `steps` training steps, counted from `first`, and return their losses; step 0 starts a training run."""
         if first == 0:
             self.begin(model)
         return [self.step(model, *self.batch(step), step) for step in range(first, first + steps)]
@@ -138,24 +138,24 @@ class Subject:
     def step(
         self, model: Model, batch: Tensor, labels: Tensor | None, step: int, hook: TrainStep | None = None
     ) -> dict[str, Tensor]:
-        """Take one training step, in training mode, and return its losses; `hook` runs it in place of the plugin's."""
+        """Take one step in training mode, and return its losses; `hook` replaces the plugin's `train_step`."""
         model.networks.train()
         with calling("train_step", self.home), torch.enable_grad():
             return (hook or self.plugin.hook.train_step)(model=model, batch=batch, labels=labels, step=step)
 
     def prepare(self, model: Model) -> None:
-        """Call `before_sampling`, where the plugin has it."""
+        """Call `before_sampling`, if the plugin has it."""
         with calling("before_sampling", self.home):
             sampling.prepare(self.plugin, model, self.batches())
 
     def sample(self, model: Model, count: int, seed: int = 0) -> Tensor:
-        """Draw items, with labels where the case has them."""
+        """Draw items, with labels if the case has them."""
         labels = self._labels(count, "asked")
         items: Tensor = self.call(model, "sample", count=count, labels=labels, generator=self.generator(seed))
         return items
 
     def call(self, model: Model, hook: str, **arguments: Any) -> Any:
-        """Call any hook but `train_step`: in evaluation mode, without gradients."""
+        """Call any hook except `train_step`, in evaluation mode and without gradients."""
         model.networks.eval()
         with calling(hook, self.home), torch.no_grad():
             return getattr(self.plugin.hook, hook)(model=model, **arguments)
@@ -164,7 +164,7 @@ class Subject:
         """Return a fresh generator on the device."""
         return seeding.generator(seed, "contract", device=self.device)
 
-    # The models below are built once and shared, since building and stepping is what a check costs.
+    # The models below are built once and shared, because building and training dominate the cost of a check.
 
     @functools.cached_property
     def untrained(self) -> Model:
@@ -173,7 +173,7 @@ class Subject:
 
     @functools.cached_property
     def built(self) -> Built:
-        """The model that `trained` becomes, and its state before."""
+        """The model that becomes `trained`, and its state before training."""
         model = self.build()
         return Built(model, state.snapshot(model))
 
@@ -186,13 +186,13 @@ class Subject:
 
     @functools.cached_property
     def trained(self) -> Model:
-        """The same model made ready to sample from. Checks leave it as it is, but for those that train it further."""
+        """The same model, prepared for sampling. No check changes it, except for those that train it further."""
         self.prepare(self.first_steps.model)
         return self.first_steps.model
 
     @functools.cached_property
     def stretched(self) -> Model:
-        """An untrained model with weights ten times too large: what keeps items in range then, keeps them there."""
+        """An untrained model with weights ten times too large: only a bound keeps its items in range."""
         model = self.build()
         for name, value in model.networks.state_dict().items():
             # By name, since an average of weights may be kept in buffers; the state refers to the tensors themselves.
@@ -201,7 +201,7 @@ class Subject:
         return model
 
     def _is_meant(self, error: Exception) -> bool:
-        """Return whether the plugin's own lines raised the error: torch raises ValueError too, and means a mistake."""
+        """Return whether the plugin's own lines raised the error: a ValueError from torch means a mistake instead."""
         if isinstance(error, GenbenchError) and error.__cause__ is None:
             return True
         frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
@@ -221,7 +221,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class _Pass:
-    """The training split, to go through as often as one likes."""
+    """The training split, which can be iterated any number of times."""
 
     subject: Subject
 

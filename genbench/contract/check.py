@@ -1,4 +1,4 @@
-"""`Check`: one promise of a contract, and the function that puts it to the test."""
+"""`Check`: one promise of a contract, and the function that tests it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Check:
     """One promise of the contract.
 
     Args:
-        name: what lists call it.
-        function: takes what is checked, and raises `Fault` where the promise is broken.
+        name: its name in lists.
+        function: takes the subject of the check, and raises `Fault` if the promise is broken.
         needs: checks that must hold first, so that one mistake fails one check.
-        once: whether it runs for the smallest images only, and not for each case.
+        once: whether it runs only for the smallest images, instead of for every case.
     """
 
     name: str
@@ -27,5 +27,5 @@ class Check:
 
     @property
     def promise(self) -> str:
-        """What holds, in one line: the first line of the function's docstring."""
+        """The promise in one line: the first line of the function's docstring."""
         return (self.function.__doc__ or "").strip().splitlines()[0].rstrip(".")

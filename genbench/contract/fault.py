@@ -28,7 +28,7 @@ class Fault(Exception):  # noqa: N818  # it is the plugin's error, and a result 
 
 
 class Caution(Exception):  # noqa: N818  # no error: the promise is kept
-    """Something an author should know although nothing is broken; the text says where it is and what it costs."""
+    """Something an author should know although nothing is broken; the text says where and at what cost."""
 
 
 class Unmet(Exception):  # noqa: N818  # no error at all
@@ -41,14 +41,14 @@ class Refused(Unmet):
 
 @contextlib.contextmanager
 def calling(hook: str, home: str) -> Iterator[None]:
-    """Turn anything that a hook raises into a `Fault` that names the line of the plugin, whose source is in `home`."""
+    """Convert any exception of a hook into a `Fault` that names the line of the plugin, whose source is in `home`."""
     try:
         yield
     except (Caution, Fault, Unmet, KeyboardInterrupt):
         raise
     except BaseException as error:  # third-party code can raise anything, and SystemExit would end the suite
         where = own_line(traceback.extract_tb(error.__traceback__), home)
-        raise Fault(f"{hook} to return", f"that it raised {wording(error)}", f"look at {where}") from error
+        raise Fault(f"{hook} to return", f"that it raised {wording(error)}", f"see {where}") from error
 
 
 def own_line(frames: traceback.StackSummary, home: str, *, torchs: bool = False) -> str:
@@ -88,7 +88,7 @@ def _is_of(frame: traceback.FrameSummary, home: str) -> bool:
 
 
 def _is_of_a_library(frame: traceback.FrameSummary) -> bool:
-    """Whether the code belongs neither to torch, nor to the suite that watches it, nor to Python itself."""
+    """Return whether the code belongs neither to torch, nor to the suite that watches it, nor to Python itself."""
     pythons_own = frame.filename.startswith(_PYTHON) and "-packages" not in frame.filename  # site- or dist-packages
     return not pythons_own and not frame.filename.startswith((_TORCH, _GENBENCH, "<"))
 

@@ -1,4 +1,4 @@
-"""Checks on what a hook returned: a tensor of the right shape and type, items as their kind has them."""
+"""Checks of a hook's return value: a tensor of the right shape and type, with items that are valid for their kind."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["check_floats", "check_items", "check_items_stay_valid"]
 def check_floats(hook: str, value: object, expected: tuple[int | str, ...], device: torch.device) -> Tensor:
     """Return `value` if it is a finite float tensor of the expected shape on the device; raise `Fault` otherwise.
 
-    A size given as text (`"D"`) may be any.
+    A size given as text (`"D"`) may have any value.
     """
     found = _check_tensor(hook, value, expected, device)
     if found.dtype not in FLOATS:
-        raise Fault(f"{hook} to return floats", str(found.dtype), "return the network's output as it is")
+        raise Fault(f"{hook} to return floats", str(found.dtype), "return the network's output unchanged")
     return found
 
 
@@ -33,14 +33,14 @@ def check_items(hook: str, value: object, expected: tuple[int, ...], subject: Su
 
 
 def check_items_stay_valid(hook: str, subject: Subject, call: Callable[[Model], Tensor]) -> None:
-    """Raise `Fault` if items leave their range once the weights are larger than those that training starts from.
+    """Raise `Fault` if items leave their range when the weights are larger than at the start of training.
 
-    A network without a bound stays inside for its first steps, and would end a benchmark after an hour.
+    A network without a bound stays in range during its first steps, but could fail after an hour of a benchmark.
     """
     try:
         subject.prepare(subject.stretched)
         items = call(subject.stretched)
-    except Fault:  # weights like these may be beyond what the plugin's arithmetic can do, which is no fault
+    except Fault:  # such weights may exceed the range of the plugin's arithmetic, which is not a fault
         return
     _check_values(hook, items[items.isfinite()], subject, f" once the weights are {STRETCH:.0f} times as large")
 
@@ -61,15 +61,15 @@ def _check_tensor(hook: str, value: object, expected: tuple[int | str, ...], dev
             "take sizes from data.shape and count; see nn.Unflatten",
         )
     if value.device.type != device.type:
-        raise Fault(f"{hook} to return a tensor on {device}", f"one on {value.device}", "leave out .cpu()")
+        raise Fault(f"{hook} to return a tensor on {device}", f"one on {value.device}", "remove .cpu()")
     if value.requires_grad:
         raise Fault(
-            f"{hook} to return a tensor without gradient", "one that requires grad", "leave enable_grad out of it"
+            f"{hook} to return a tensor without gradient", "one that requires grad", "remove enable_grad from it"
         )
     if not bool(value.isfinite().all()):
         bad = int((~value.isfinite()).sum())
         raise Fault(
-            f"{hook} to return finite values", f"{bad} that are NaN or infinite", "see where it divides or takes a log"
+            f"{hook} to return finite values", f"{bad} that are NaN or infinite", "check divisions and logarithms"
         )
     return value
 

@@ -1,4 +1,4 @@
-"""Kernels that repeat, for checks that compare two trainings on a GPU."""
+"""Deterministic kernels, for checks that compare two training runs on a GPU."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["repeatable"]
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Run a block with kernels whose sums have an order, where the device has them.
+    """Run a block with kernels that sum in a fixed order, if the device has them.
 
-    cuDNN's fastest convolutions add up gradients in any order. A GAN amplifies the difference within ten steps, and a
-    check that compares two trainings would blame the model for it.
+    cuDNN's fastest convolutions sum gradients in an arbitrary order. A GAN amplifies the difference within ten steps,
+    and a check that compares two training runs would blame the model for it.
     """
     if device.type != "cuda":
         yield
@@ -26,7 +26,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of operations that have no such kernel
+            warnings.simplefilter("ignore", UserWarning)  # about operations without such a kernel
             yield
     finally:
         torch.backends.cudnn.deterministic = cudnn

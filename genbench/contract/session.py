@@ -1,4 +1,4 @@
-"""Runs the contract through pytest, quietly and apart from the settings of whoever calls, and returns what came out."""
+"""Runs the contract through pytest, quietly and isolated from the caller's settings, and returns the outcomes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["Outcome", "run_contract"]
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 MODULE = Path(__file__).with_name("session_module.py")
-# Neither files nor settings of the caller's project, nor anything printed.
+# Use no files or settings of the caller's project, and print nothing.
 ARGUMENTS = (
     *("-c", os.devnull, f"--rootdir={MODULE.parent}", "--noconftest", "--import-mode=importlib"),
     *("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler", "-p", "no:logging"),
-    *("-p", "no:unraisableexception", "-p", "no:threadexception"),  # each ends in a second of garbage collection
-    *("-W", "default"),  # a warning that the caller has made an error is none of the plugin's
+    *("-p", "no:unraisableexception", "-p", "no:threadexception"),  # each ends with a second of garbage collection
+    *("-W", "default"),  # a warning that the caller turned into an error is not the plugin's fault
 )
 ENVIRONMENT = {"PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one check ended on one case (None: it runs once), and the fault, the reason or what to know."""
+    """How one check ended on one case (None: it runs once), with the fault, reason or caution."""
 
     check: Check
     case: Case | None
@@ -45,7 +45,7 @@ def run_contract(contract: AnyContract, after_each: Callable[[Outcome], None] | 
     """Run the whole contract on a plugin; `after_each` receives each outcome as it arrives.
 
     Raises:
-        InputError: the plugin, an option or the device is not there.
+        InputError: the plugin, an option or the device does not exist.
         GenbenchError: pytest itself stopped.
     """
     contract.refuse_bad_input()
@@ -60,7 +60,7 @@ def run_contract(contract: AnyContract, after_each: Callable[[Outcome], None] | 
 
 
 class _Listener:
-    """A pytest plugin that gives the test its arguments and gathers outcomes."""
+    """A pytest plugin that provides the test's arguments and collects outcomes."""
 
     def __init__(self, contract: AnyContract, after_each: Callable[[Outcome], None] | None) -> None:
         self.contract = contract
@@ -88,6 +88,6 @@ class _Listener:
         if call.excinfo is None:
             return Outcome(check, case, "warning", str(result)) if result else Outcome(check, case, "ok")
         if isinstance(result, Fault) or result is None:
-            crash = f"the check itself stopped: {call.excinfo.exconly()} ({call.excinfo.traceback[-1]})"
+            crash = f"the check itself crashed: {call.excinfo.exconly()} ({call.excinfo.traceback[-1]})"
             return Outcome(check, case, "failed", str(result) if result else crash)
         return Outcome(check, case, "skipped", str(result))

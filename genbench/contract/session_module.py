@@ -1,4 +1,4 @@
-"""What `session` hands to pytest: the one test, whose arguments the session's own pytest plugin gives."""
+"""The module that `session` passes to pytest: a single test, whose arguments the session's pytest plugin provides."""
 
 from __future__ import annotations
 

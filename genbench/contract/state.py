@@ -1,4 +1,4 @@
-"""Snapshots of a model's state, and what differs between two."""
+"""Snapshots of a model's state, and the difference between two."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
 
 
 def equal(first: Any, second: Any) -> bool:
-    """Return whether two values are the same: bit for bit on the CPU, nearly on a device whose sums have no order."""
+    """Return whether two values are equal: bit for bit on the CPU, approximately on devices that sum in any order."""
     if not isinstance(first, Tensor) or not isinstance(second, Tensor):
         return type(first) is type(second) and bool(first == second)
     if first.shape != second.shape or first.dtype != second.dtype:
@@ -41,7 +41,7 @@ def equal(first: Any, second: Any) -> bool:
 
 
 def near(first: Tensor, second: Tensor) -> bool:
-    """Return whether two tensors differ by no more than other kernels, or another order of sums, would make them."""
+    """Return whether two tensors differ by no more than different kernels or a different summation order explain."""
     tolerance = 1e-3 if first.device.type == "cpu" else 1e-2  # an 8-bit step is 8e-3; TF32 has 10 bits
     return torch.allclose(first.float(), second.float(), rtol=tolerance, atol=tolerance, equal_nan=True)
 

@@ -23,27 +23,27 @@ class ContractWarning(UserWarning):
 
 
 class AnyContract(Protocol):
-    """The contract of one plugin, of whatever family."""
+    """The contract of one plugin of any family."""
 
     @property
     def spec(self) -> ModelSpec | ObserverSpec:
-        """The plugin as the user names it, with its options."""
+        """The plugin as named by the user, with its options."""
 
     @property
     def checks(self) -> Mapping[str, Check]:
-        """Every check by name, in the order of lists."""
+        """Every check by name, in listing order."""
 
     def items(self) -> Sequence[tuple[Check, Case | None]]:
         """Return every check with every case."""
 
     def refuse_bad_input(self) -> None:
-        """Raise `InputError` for what is not there: no fault of the plugin."""
+        """Raise `InputError` if something is not found, which is not the plugin's fault."""
 
     def verify(self, check: Check, case: Case | None) -> None:
-        """Examine one check; raise `Fault` where it does not hold, `Unmet` where it does not apply, else `Caution`."""
+        """Run one check; raise `Fault` if it fails, `Unmet` if it does not apply, `Caution` if it gives a warning."""
 
     def result(self, check: Check, case: Case | None) -> Exception | None:
-        """Return what `verify` raises, or None; it is examined once."""
+        """Return what `verify` raises, or None; the check runs only once."""
 
 
 def contract_tests(
@@ -52,10 +52,10 @@ def contract_tests(
     """Return a pytest function that runs the whole contract on a plugin, one test per check and case.
 
     Args:
-        model: its name: of a model as for `genbench run -m`, `distribution:name` or `./file.py`, with options as in
-            `vae:beta=4`; of anything else the name of its entry point, likewise.
+        model: the plugin's name: for a model as in `genbench run -m`, `distribution:name` or `./file.py`, with options
+            as in `vae:beta=4`; for any other plugin the name of its entry point, with options in the same way.
         shapes: (C, H, W) of images, (L,) of texts; each is checked with labels, the smallest of each kind also without.
-        device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, what must repeat is compared bit for bit.
+        device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, repeated results are compared bit for bit.
         family: what the plugin provides: `model`, `dataset`, `extractor`, `metric` or `observer`. Shapes and device
             apply only to models.
 
@@ -83,7 +83,7 @@ def parameters(contract: AnyContract) -> list[object]:
 
 
 def examine(contract: AnyContract, check: Check, case: Case | None) -> None:
-    """Fail or skip the running test as one check says, in its own words, without pytest's view of the code."""
+    """Run one check, and fail or skip the running test with the check's own message instead of pytest's traceback."""
     __tracebackhide__ = True
     try:
         contract.verify(check, case)

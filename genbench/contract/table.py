@@ -1,4 +1,4 @@
-"""The table of checks: name, function, what must hold before, and how often it runs."""
+"""The table of checks: name, function, prerequisites, and how often it runs."""
 
 from __future__ import annotations
 

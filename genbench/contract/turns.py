@@ -1,4 +1,4 @@
-"""Ranks that take turns within one process: each runs alone up to its next exchange, so nothing hangs on chance."""
+"""Ranks that take turns within one process: each runs alone up to its next exchange, which makes runs deterministic."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from genbench.training.ranks.group import DisagreementError
 
 __all__ = ["TurnGroup", "in_turns"]
 
-Brought = tuple[int | None, list[Tensor]]  # what a rank says at an exchange, and its tensors
+Brought = tuple[int | None, list[Tensor]]  # the number that a rank announces at an exchange, and its tensors
 
 
 @dataclass
 class _Turns:
-    """Whose turn it is, what each rank has brought to each exchange, and who is done."""
+    """Whose turn it is, what each rank has contributed to each exchange, and which ranks have ended."""
 
     size: int
     now: int = 0
@@ -26,12 +26,12 @@ class _Turns:
     brought: list[list[Brought]] = field(default_factory=list)  # by rank, exchange by exchange
 
     def take(self, rank: int) -> None:
-        """Wait for the turn of `rank`."""
+        """Wait until it is the turn of `rank`."""
         with self.changed:
             self.changed.wait_for(lambda: self.now == rank)
 
     def give(self, rank: int, ended: bool = False) -> None:
-        """Let the next rank go on that has not ended, which may be `rank` itself."""
+        """Let the next rank that has not ended continue; it may be `rank` itself."""
         with self.changed:
             if ended:
                 self.ended.add(rank)
@@ -64,7 +64,7 @@ class TurnGroup:
 
 
 def in_turns(size: int, work: Callable[[TurnGroup], None]) -> Exception | None:
-    """Run `work` for each of `size` ranks; return an error of one of them, rather the cause of another's than that."""
+    """Run `work` for each of `size` ranks; return an error of one of them, preferring a cause to its consequence."""
     turns = _Turns(size, brought=[[] for _ in range(size)])
     errors: list[Exception] = []
 
@@ -72,9 +72,9 @@ def in_turns(size: int, work: Callable[[TurnGroup], None]) -> Exception | None:
         turns.take(rank)
         try:
             work(TurnGroup(rank, turns))
-        except Exception as error:  # of a stranger's step
+        except Exception as error:  # a plugin's step may raise anything
             errors.append(error)
-        turns.give(rank, ended=True)  # whoever waits for this rank then finds nothing of it
+        turns.give(rank, ended=True)  # a rank that waits for this one then finds no contribution
 
     threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(size)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""`Contract`: one plugin under every check and case, each examined once, one mistake failing one check."""
+"""`Contract`: every check of one plugin on every case, each run once, so that one mistake fails one check."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Contract:
 
     Args:
         model: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
-        shapes: (C, H, W) of images, (L,) of texts, (C, T) of clips; each is checked with labels, the smallest of a kind
-            without too.
-        device: `cpu`, `cuda`, `mps` or `auto`. On the CPU repetitions are compared bit for bit.
+        shapes: (C, H, W) of images, (L,) of texts, (C, T) of clips; each is checked with labels, the smallest of each
+            kind also without.
+        device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, repeated results are compared bit for bit.
     """
 
     def __init__(self, model: str, shapes: Sequence[tuple[int, ...]] = SHAPES, device: str = "cpu") -> None:
@@ -46,31 +46,31 @@ class Contract:
         self._results: dict[tuple[str, Case], Result] = {}
 
     def items(self) -> list[tuple[Check, Case | None]]:
-        """Return every check with every case, case by case, so that the models of one case at a time are in memory."""
+        """Return every check with every case, case by case, so that only one case's models are in memory at a time."""
         once: list[tuple[Check, Case | None]] = [(check, None) for check in CHECKS.values() if check.once]
         return once + [(check, case) for case in self.cases for check in CHECKS.values() if not check.once]
 
     def refuse_bad_input(self) -> None:
-        """Raise `InputError` for a model, an option or a device that is not there: no fault of the plugin."""
+        """Raise `InputError` for a model, option or device that does not exist, which is not the plugin's fault."""
         finding.find(self.spec)
         environment.choose_device(self.device_name)
         if self.spec.options:
             try:
                 refusals = [self._refusal(case) for case in self.cases]
-            except Fault:  # a plugin that does not load or build is for the checks to tell
+            except Fault:  # the checks report a plugin that does not load or build
                 return
             for refusal in refusals:
                 if refusal is not None and None not in refusals and isinstance(refusal.__cause__, OptionError):
                     raise refusal.__cause__
 
     def verify(self, check: Check, case: Case | None) -> None:
-        """Examine one check; raise `Fault` where it does not hold, `Unmet` where it does not apply, else `Caution`."""
+        """Run one check; raise `Fault` if it fails, `Unmet` if it does not apply, `Caution` if it gives a warning."""
         result = self.result(check, case)
         if result is not None:
             raise result.with_traceback(None)
 
     def result(self, check: Check, case: Case | None) -> Result:
-        """Return how one check came out; it is examined once."""
+        """Return the result of one check, which runs only once."""
         case = case or self._smallest(check)
         key = (check.name, case)
         if key not in self._results:
@@ -78,7 +78,7 @@ class Contract:
         return self._results[key]
 
     def subject(self, case: Case) -> Subject:
-        """Return the plugin on one case; the models of the case before are let go."""
+        """Return the plugin on one case, releasing the models of the previous case."""
         if self._subject is None or self._subject.case != case:
             self._subject = Subject(self._load(), self.spec.options, case, environment.choose_device(self.device_name))
         return self._subject
@@ -103,7 +103,7 @@ class Contract:
             except Caution:
                 continue
             except Unmet as unmet:
-                # A hook that is not there stands in nobody's way; items that are refused, or a fault before, do.
+                # A missing hook does not block other checks; refused items or an earlier fault do.
                 if isinstance(unmet, Refused) or str(unmet).startswith("needs "):
                     return unmet
         try:
@@ -116,7 +116,7 @@ class Contract:
         return None
 
     def _refusal(self, case: Case) -> Refused | None:
-        """Return how `build_model` refuses a case, or None when it does not."""
+        """Return the refusal of a case by `build_model`, or None if it accepts the case."""
         if case not in self._refusals:
             self._refusals[case] = None
             try:
@@ -127,7 +127,7 @@ class Contract:
         return self._refusals[case]
 
     def _smallest(self, check: Check) -> Case:
-        """Return the smallest case; for a check that builds, of those that the model takes."""
+        """Return the smallest case; for a check that builds a model, the smallest that the model accepts."""
         if check.needs not in ((), ("loads",)):
             with contextlib.suppress(Fault):
                 return next((case for case in self.cases if self._refusal(case) is None), self.cases[0])
@@ -135,11 +135,11 @@ class Contract:
 
 
 def _cases(shapes: Sequence[tuple[int, ...]]) -> Iterator[Case]:
-    """Yield the cases of one kind after the other, in the order that the kinds are named in, small ones first."""
+    """Yield the cases kind by kind, in the order in which the kinds are named, small ones first."""
     labelled = [Case.of(shape, CLASSES) for shape in sorted(dict.fromkeys(shapes), key=math.prod)]
     for kind in dict.fromkeys(Case.of(shape, None).kind for shape in shapes):
         own = [case for case in labelled if case.kind == kind]
-        # Whether there are labels and how large the items are have nothing to do with each other: one shape says it.
+        # Labels and the size of items are independent, so one shape without labels is enough.
         yield replace(own[0], classes=None)
         yield from own
 
@@ -148,5 +148,5 @@ def _refused_all(refusal: Refused) -> Fault:
     return Fault(
         "a model for at least one of the shapes",
         f"that {refusal}",
-        "take any shape, or name another with --shape",
+        "accept any shape, or name another with --shape",
     )

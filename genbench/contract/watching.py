@@ -1,4 +1,4 @@
-"""Modes that watch what a plugin asks of torch: waits for the device, tensors kept alive, random numbers drawn."""
+"""Modes that watch a plugin's use of torch: waits for the device, tensors kept alive, random numbers drawn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from genbench.contract.fault import Unmet, in_library, own_line
 __all__ = ["Operations", "Readings", "Replay", "Survivors", "Transfers", "Waits", "note"]
 
 _aten = torch.ops.aten
-# What hands a value of a tensor, or a shape that depends on one, to Python: on an accelerator each waits for it.
+# Operations that pass a tensor's value, or a shape that depends on it, to Python: on an accelerator, each one waits.
 _READING = {
     _aten._local_scalar_dense.default,
     _aten.equal.default,
@@ -31,12 +31,12 @@ _READING = {
     _aten.unique_dim.default,
     _aten.unique_consecutive.default,
 }
-_UNLIKE = "sample draws randomness that is not one row an image"
+_UNLIKE = "sample draws randomness that is not one row per image"
 _TRANSFERS = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__repr__}
 
 
 class Readings(TorchDispatchMode):
-    """Notes the plugin's line at each operation that waits for an accelerator; so it finds them on the CPU too."""
+    """Records the plugin's line at each operation that would wait for an accelerator, even when run on the CPU."""
 
     def __init__(self, home: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
@@ -55,11 +55,11 @@ class Readings(TorchDispatchMode):
 
 
 class Transfers(TorchFunctionMode):
-    """Notes the plugin's line at each call that copies a tensor to the host; on the CPU that is no operation.
+    """Records the plugin's line at each call that copies a tensor to the host, which on the CPU is not an operation.
 
     Args:
         home: where the plugin's source is.
-        readings: what watches the operations; it does not see those that an accelerator leaves out.
+        readings: watches the operations, except for those that an accelerator would skip.
     """
 
     def __init__(self, home: str, readings: Readings) -> None:
@@ -73,7 +73,7 @@ class Transfers(TorchFunctionMode):
         if func in _TRANSFERS:
             note(self.waits, self.home)
         if func is one_hot and _classes(*args[1:], **(kwargs or {})) >= 0:
-            # The CPU reads the labels to refuse those that are out of range; an accelerator does not.
+            # The CPU reads the labels to reject those out of range; an accelerator does not.
             with _disable_current_modes():
                 return func(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
@@ -85,16 +85,16 @@ def _classes(num_classes: int = -1, **_: object) -> int:
 
 @dataclass
 class Waits:
-    """Where a step waited: lines of the plugin's own source, and lines on which a library did."""
+    """Where a step waited: lines of the plugin's own source, and lines of libraries."""
 
     own: list[str] = field(default_factory=list)
     of_libraries: list[str] = field(default_factory=list)
 
 
 def note(waits: Waits, home: str) -> None:
-    """Add the line that is being run, unless it is an optimizer that reads its own step counter."""
-    # The counter lives on the CPU whatever the device, so reading it waits for nothing. The stack is walked by hand,
-    # since an optimizer does this for each parameter and a formatted stack takes a millisecond.
+    """Add the line being executed, unless it is an optimizer that reads its own step counter."""
+    # The counter is on the CPU whatever the device, so reading it does not wait. The stack is walked by hand, because
+    # an optimizer does this for each parameter and a formatted stack takes a millisecond.
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "_get_value" and frame.f_code.co_filename.endswith("optimizer.py"):
@@ -108,11 +108,11 @@ def note(waits: Waits, home: str) -> None:
 
 
 class Operations(TorchDispatchMode):
-    """Lists each operation with the shapes of its tensors and the other values it is given: what a CUDA graph records.
+    """Lists each operation with the shapes of its tensors and its other arguments: what a CUDA graph records.
 
     Args:
         home: where the plugin's source is.
-        expected: the list of another step; `line` is the plugin's where this one first departs from it.
+        expected: the list of another step; `line` is the plugin's line at which this step first differs from it.
     """
 
     def __init__(self, home: str, expected: list[str] | None = None) -> None:
@@ -126,7 +126,7 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func.namespace != "profiler":  # marks that the optimizers set for a profiler: no work
+        if func.namespace != "profiler":  # markers that the optimizers set for a profiler do no work
             leaves = tree_leaves((args, kwargs))
             # What torch's optimizers compute on the host from a step counter, a capturable one keeps on the device.
             values = [repr(leaf) for leaf in leaves if not (isinstance(leaf, Tensor) or self.in_optimizer)]
@@ -139,7 +139,7 @@ class Operations(TorchDispatchMode):
 
 
 class Survivors(TorchDispatchMode):
-    """Remembers, without holding them, the memory of every tensor made within it."""
+    """Tracks, without keeping it alive, the memory of every tensor created inside the block."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own is not annotated
@@ -151,22 +151,22 @@ class Survivors(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         given = {leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         for leaf in tree_leaves(result):
-            # What an operation changes in place, it gives back: that memory is not new.
+            # An in-place operation returns its argument, whose memory is not new.
             if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in given:
                 storage = leaf.untyped_storage()
                 self._made.append((StorageWeakRef(storage), storage.nbytes()))
         return result
 
     def bytes_alive(self) -> int:
-        """Return how many bytes of what was made are still there."""
+        """Return how many bytes of the tracked tensors are still alive."""
         return sum(size for reference, size in self._made if not reference.expired())
 
 
 class Replay(TorchDispatchMode):
-    """Records the random numbers of a call, then hands the rows of the first few images to a call for fewer.
+    """Records the random numbers of a call, then replays the rows of its first images in a call for fewer images.
 
     Raises:
-        Unmet: the two calls do not draw alike, one row an image, so nothing can be said.
+        Unmet: the two calls do not draw in the same way, one row per image, so they cannot be compared.
     """
 
     def __init__(self, count: int) -> None:
@@ -177,7 +177,7 @@ class Replay(TorchDispatchMode):
         self._next = 0
 
     def for_fewer(self, count: int) -> Replay:
-        """Return this, set to replay for `count` images."""
+        """Return this object, set to replay for `count` images."""
         self._fewer, self._next = count, 0
         return self
 
@@ -187,7 +187,7 @@ class Replay(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if torch.Tag.nondeterministic_seeded not in func.tags or not isinstance(result, Tensor):
             return result
-        if func.overloadpacket is _aten.randperm:  # rows of a permutation are no permutation of fewer
+        if func.overloadpacket is _aten.randperm:  # the first rows of a permutation are not a permutation
             raise Unmet(_UNLIKE)
         if self._fewer is None:
             self._drawn.append(result.detach().clone())

@@ -128,8 +128,8 @@ def read_labels(path: Path, name: str, count: int) -> npt.NDArray[np.int64]:
 def _beside(chosen: str) -> str:
     return (
         f"its images ({chosen}) are used, not its mu and sigma: those are of all training images and another tool's "
-        "features, and published FIDs are measured against them; fid here is against the images of the file alone, so "
-        "it differs from those; for mu and sigma, save the two alone in a file"
+        "features, and published FIDs are measured against them; fid here is only against the images of the file, so "
+        "it differs from those; for mu and sigma, save only these two in a file"
     )
 
 

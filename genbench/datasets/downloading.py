@@ -110,7 +110,7 @@ def _copy(url: str, path: Path, progress: Progress | None) -> None:
             if progress is not None and length:
                 progress(done, length)
     if done < length:
-        raise DownloadError(f"the connection ended after {done} of {length} bytes")
+        raise DownloadError(f"the connection closed after {done} of {length} bytes")
 
 
 def _opened(request: urllib.request.Request) -> http.client.HTTPResponse:

@@ -108,7 +108,7 @@ def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool
     """Find images and read their headers in a folder or .zip of image files, or in an .npy or .npz file.
 
     Args:
-        path: of the folder or the file. An array is (N, H, W, C) or (N, H, W) uint8 and is taken as it is.
+        path: of the folder or the file. An array is (N, H, W, C) or (N, H, W) uint8 and is used unchanged.
         image_size: the side that image files are resized and cropped to; None if all have the same size.
         skip_corrupt: skip and count image files that cannot be decoded.
 
@@ -214,7 +214,7 @@ def _of_files(path: Path, files: Sequence[Place], remarks: list[str], size: int 
 
 def _note(skipped: list[str], place: Place, fault: str, skip_corrupt: bool) -> None:
     if not skip_corrupt:
-        raise InputError(f"{place}: cannot be decoded: {fault}; remove it, or go on with --skip-corrupt")
+        raise InputError(f"{place}: cannot be decoded: {fault}; remove it, or continue with --skip-corrupt")
     skipped.append(f"{place}: {fault}")
 
 

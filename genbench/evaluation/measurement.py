@@ -59,10 +59,10 @@ class Reference:
     """Features of the training split and of the held-out split.
 
     Args:
-        train: empty where there is a `gaussian`.
+        train: empty if there is a `gaussian`.
         held_out: empty where nothing is held out.
         gaussian: mean and covariance of the training features, where these are given instead of the features.
-        described: what a recipe records about the training split, where it is not a dataset's.
+        described: what a recipe records about the training split, if it is not a dataset's.
     """
 
     train: Features
@@ -200,7 +200,7 @@ class Evaluator:
             return self._numbers(self._evidence(items, labels, features, **more), curve, fault)
 
     def _no_features(self, items: Tensor) -> Features:
-        """Return what stands for features that could not be had, and that no metric may read."""
+        """Return a placeholder for features that are unavailable and that no metric may read."""
         return Features(torch.zeros(len(items), self.reference.train.features.shape[1]), None)
 
     def _numbers(self, evidence: Evidence, curve: bool, feature_fault: str) -> dict[str, Number]:
@@ -229,7 +229,7 @@ class Evaluator:
         return numbers
 
     def floor(self, count: int) -> dict[str, Number]:
-        """Return the numbers for as many held-out items, from their cached features; none where none are held out.
+        """Return the numbers for as many held-out items, from their cached features; none without held-out items.
 
         They are drawn and tested like those of the control `real`, repeated where there are fewer than `count`.
         """

@@ -129,7 +129,7 @@ def _with_controls_of(benchmark: Benchmark, cells: list[Cell], kind: str, unsuit
         asked |= set(benchmark.controls)
     foreign = {name: takes for name, takes in CONTROL_KINDS.items() if kind not in takes}
     for name in asked & foreign.keys():
-        unsuitable[name] = f"is for {' and '.join(NOUNS[taken] for taken in foreign[name])} alone"
+        unsuitable[name] = f"is only for {' and '.join(NOUNS[taken] for taken in foreign[name])}"
     return [cell for cell in cells if cell.model.name not in foreign or cell.model.name in asked]
 
 

@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 EXTRACTORS = {
-    "auto": "for images digits-cnn if they are digits, inception if its weights are available, else classifier, else "
-    "random-conv; for texts ngram; for clips log-mel",
+    "auto": "for images: digits-cnn for the digits, inception if its weights are available, else classifier, else "
+    "random-conv; for texts: ngram; for clips: log-mel",
     "inception": "the 2015 TensorFlow Inception-v3, for images of 1 or 3 channels: 2048 features, 1008 logits",
     "digits-cnn": "a small classifier of 8×8 digits, shipped with genbench: 64 features, 10 logits",
     "dinov2-vits14": "DINOv2's ViT-S/14 from a file, for images of 1 or 3 channels: 384 features, no logits",
@@ -45,20 +45,20 @@ EXTRACTORS = {
     "dinov2-vits14-reg": "DINOv2's ViT-S/14 with registers: 384 features",
     "dinov2-vitb14-reg": "DINOv2's ViT-B/14 with registers: 768 features",
     "dinov2-vitl14-reg": "DINOv2's ViT-L/14 with registers: 1024 features",
-    "clip-vitl14-336": "CLIP's ViT-L/14 : 768 features",
-    "classifier": "a small classifier, trained once per labelled dataset and kept: 64 features, a logit a class",
+    "clip-vitl14-336": "CLIP's ViT-L/14: 768 features",
+    "classifier": "a small classifier, trained once per labelled dataset and cached: 64 features, one logit per class",
     "random-conv": "a convolutional network with fixed random weights, for any images: 64 features, no logits",
     "ngram": "hashed counts of runs of 1 to 4 symbols, projected at random, for any texts: 256 features, no logits",
-    "log-mel": "statistics over time of a log-mel spectrogram, for any clips: 256 features a channel, no logits",
-    "vggish": "VGGish from a file, a network of sounds, for clips at any rate: 128 features, no logits",
-    "minilm": "all-MiniLM-L6-v2, a network of sentences' meaning, for texts in English: 384 features, no logits",
+    "log-mel": "statistics over time of a log-mel spectrogram, for any clips: 256 features per channel, no logits",
+    "vggish": "VGGish from a file, an audio network, for clips at any sample rate: 128 features, no logits",
+    "minilm": "all-MiniLM-L6-v2, a sentence embedding, for texts in English: 384 features, no logits",
 }
 
 _TRANSFORMERS = tuple(name for name in EXTRACTORS if name.startswith(("dinov2-", "clip-")))
 FROM_A_FILE = (*_TRANSFORMERS, "vggish")
-"""Those whose weights the user names: there is no place where they are looked for."""
+"""Extractors that need `--weights`: their weights are neither shipped, cached nor downloaded."""
 
-TAKES = {  # the kinds of items that each is for
+TAKES = {  # the kinds of items that each one accepts
     "auto": ("image", "text", "audio"),
     "inception": ("image",),
     "digits-cnn": ("image",),
@@ -71,7 +71,7 @@ TAKES = {  # the kinds of items that each is for
     "vggish": ("audio",),
 }
 
-# Which need its classes, symbols or sample rate, and not only its items.
+# Extractors that need the dataset's classes, symbols or sample rate as well as its items.
 OF_THE_DATASET = ("classifier", "ngram", "minilm", "log-mel", "vggish")
 
 WEIGHTS_URL = PUBLISHED.url
@@ -79,13 +79,13 @@ cached_inception_weights = cached_weights
 
 
 def extractors_of(kind: str) -> list[str]:
-    """Return the names of the extractors that take a kind of items."""
+    """Return the names of the extractors that accept items of this kind."""
     return [name for name, kinds in TAKES.items() if kind in kinds]
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What `load` is asked for; `name` is the extractor's, never `auto`."""
+    """The arguments of `load`; `name` is already resolved and never `auto`."""
 
     name: str
     dataset: Dataset
@@ -99,7 +99,7 @@ class _Request:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Of texts: what each token stands for."""
+        """For texts: the symbol of each token."""
         return self.dataset.data.symbols or ()
 
 
@@ -119,23 +119,24 @@ def load(
     """Return the extractor `name` for the items of `dataset`, on `device`, ready to be called.
 
     Args:
-        name: a key of `EXTRACTORS`, or the name of a plugin's. `auto` takes Inception only from `weights` or the cache,
-            never from the network.
-        dataset: what it will see; `classifier` is trained on its training split.
+        name: a key of `EXTRACTORS`, or the name of a plugin extractor. `auto` uses Inception only if its weights are
+            given or cached; it never downloads them.
+        dataset: the data it will be used on; `classifier` is trained on its training split.
         device: where it computes.
-        weights: a `.pth` or `.safetensors` file of the architecture, for Inception, DINOv2, CLIP and VGGish; of a
-            plugin's whatever it reads.
-        profile: for Inception a key of `genbench.features.resize.PROFILES`, for DINOv2 and CLIP one of
-            `genbench.features.vit_resize.VIT_PROFILES`; None is the first of them.
+        weights: for Inception, DINOv2, CLIP and VGGish, a `.pth` or `.safetensors` file of that architecture; for a
+            plugin, whatever the plugin reads.
+        profile: for Inception, a key of `genbench.features.resize.PROFILES`; for DINOv2 and CLIP, one of
+            `genbench.features.vit_resize.VIT_PROFILES`; None means the first of them.
         precision: `fp32` or `bf16`.
-        cache: the folder for weights; None is genbench's cache folder.
-        download: whether Inception's weights may be fetched.
-        progress: called with (what is done, done, total), in bytes or steps.
-        plugins_from: distributions that may provide a plugin extractor; None for all.
+        cache: the folder for weights; None means genbench's cache folder.
+        download: whether Inception's weights may be downloaded.
+        progress: called with (activity, done, total), in bytes or steps.
+        plugins_from: distributions that may provide a plugin extractor; None allows all.
 
     Raises:
-        InputError: an unknown name, profile or precision; unsupported options or items; weights that are missing,
-            damaged, or of another architecture; no network; a plugin that does not load or returns no valid features.
+        InputError: the name, profile or precision is unknown; an option or the items are unsupported; the weights are
+            missing, damaged, or of another architecture; the network is unavailable; a plugin does not load or does
+            not return valid features.
     """
     found = check_name(name, plugins_from)
     _check_precision(name, precision)
@@ -146,7 +147,7 @@ def load(
         return load_brought(found, dataset, device, weights, precision)
     if dataset.kind.name not in TAKES[name]:
         takes = " and ".join(NOUNS[kind] for kind in TAKES[name])
-        raise InputError(f"extractor '{name}': takes {takes}, and {dataset.name} holds {dataset.kind.noun}")
+        raise InputError(f"extractor '{name}': takes {takes}, but {dataset.name} holds {dataset.kind.noun}")
     folder = cache or cache_root()
     chosen = resolve(name, dataset, weights, folder)
     if chosen not in ("inception", *_TRANSFORMERS):
@@ -156,15 +157,15 @@ def load(
 
 
 def resolve(name: str, dataset: Dataset, weights: Path | None = None, cache: Path | None = None) -> str:
-    """Return which extractor `auto` stands for, and any other name as it is; `load` has the arguments."""
+    """Return the extractor that `auto` selects, or any other name unchanged; for the arguments see `load`."""
     return _AUTOMATIC[dataset.kind.name](dataset, weights, cache or cache_root()) if name == "auto" else name
 
 
 def check_name(name: str, plugins_from: Sequence[str] | None = None) -> Found | None:
-    """Return the plugin that an extractor's name is of, found and not imported; None for genbench's own.
+    """Return the plugin that provides the extractor `name`, found but not imported; None for genbench's own.
 
     Raises:
-        InputError: no extractor has this name, or it is not of an allowed distribution.
+        InputError: no extractor has this name, or its distribution is not allowed.
     """
     if name in EXTRACTORS:
         return None
@@ -182,7 +183,7 @@ def _check_precision(name: str, precision: str) -> None:
 
 
 def _refuse(extractor: str, dataset: Dataset, options: Mapping[str, object]) -> None:
-    """Refuse options of networks that are read from a file where another extractor is given them."""
+    """Reject options that apply only to networks read from a file when another extractor is given them."""
     advice = "add --extractor inception, or leave it out" if dataset.kind.name in TAKES["inception"] else "leave it out"
     for option, value in options.items():
         if value is not None:

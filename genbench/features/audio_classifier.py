@@ -1,7 +1,7 @@
-"""The classifier of clips: that of images, over the log-mel spectrogram.
+"""The audio classifier: the image classifier, applied to log-mel spectrograms.
 
-S. Hershey et al., "CNN Architectures for Large-Scale Audio Classification", 2017, https://arxiv.org/abs/1609.09430, on
-networks of images over such spectrograms.
+S. Hershey et al., "CNN Architectures for Large-Scale Audio Classification", 2017, https://arxiv.org/abs/1609.09430,
+apply image networks to such spectrograms.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["PROCEDURE", "design"]
 
 PROCEDURE = "audio-classifier-1"  # raise the number whenever a change here or in the training changes the weights
 _LEAST_FRAMES = 16
-_MIDDLE = 2.0  # between the floor and full scale, in the units of `levels`
+_MIDDLE = 2.0  # lies between the floor and full scale, in the units of `levels`
 
 
 def design(shape: torch.Size, kind: Audio) -> Design:
-    """Return the design for clips of `shape` (C, T): the channels' spectrograms as those of an image.
+    """Return the design for clips of `shape` (C, T): each channel's spectrogram becomes a channel of an image.
 
-    As many frames are averaged as leave 16 to 31 of them, for what a convolution costs; no bands are, for the pitch. In
-    training the clips of a batch are shifted in time by up to a fourteenth of their frames.
+    Frames are averaged down to 16 to 31 of them, to limit the cost of a convolution; bands are not averaged, to keep
+    the pitch. In training, the clips of a batch are shifted in time by up to a fourteenth of their frames.
     """
     channels, length = shape
     mel = Mel.of(kind.sample_rate)
@@ -49,7 +49,7 @@ def design(shape: torch.Size, kind: Audio) -> Design:
 
 
 def _shifted(spectrograms: Tensor, randomness: torch.Generator) -> Tensor:
-    """Shift (B, C, bands, frames) in time by one random offset, its first or last frame repeated; never in pitch."""
+    """Shift (B, C, bands, frames) by one random offset in time, never in pitch, repeating the first or last frame."""
     frames = spectrograms.shape[-1]
     most = frames // 14
     padded = F.pad(spectrograms, (most, most, 0, 0), mode="replicate") if most else spectrograms

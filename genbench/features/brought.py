@@ -1,4 +1,4 @@
-"""Extractors from plugins: built by their hook, checked, guarded while running, identified by code and weights."""
+"""Extractors from plugins: built by their hook, checked, guarded while running, and identified by code and weights."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ from genbench.plugin.loading import Plugin
 
 __all__ = ["PLUGIN", "built", "load_brought", "probes", "same_features", "weights_sha256"]
 
-PLUGIN = "extractor_plugin"  # in a recipe: whose code gave the features
-_PROBES = 3  # items that an extractor is tried with when it is loaded
-_LIVE_OUTPUTS = 4  # as large as the largest there is, that a network may hold at once: input, output, two branches
-# Between an item's features in two batches, relative to the largest: another kernel may be chosen for another size.
+PLUGIN = "extractor_plugin"  # the recipe key that identifies the code behind the features
+_PROBES = 3  # items that an extractor is tried on when it is loaded
+_LIVE_OUTPUTS = 4  # outputs of the largest size that a network may hold at once: input, output, two branches
+# How far an item's features may differ between two batches, relative to the largest feature: the batch size may change
+# the choice of kernel.
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}
 
 
 def load_brought(
     found: Found, dataset: Dataset, device: torch.device, weights: Path | None, precision: str
 ) -> Extractor:
-    """Return the extractor that a plugin brings, ready to be called, after it has been tried on a few random items.
+    """Return a plugin's extractor, ready to be called, after trying it on a few random items.
 
     Raises:
-        InputError: it does not load, is not made for the data, takes no weights or does not find them, or what it
-            returns is no features: not finite, of another width, or other ones in another batch.
+        InputError: it does not load, does not suit the data, takes no weights or does not find them, or returns
+            invalid features: not finite, of a changing width, or dependent on the rest of the batch.
     """
     try:
         fields = {PLUGIN: finding.identity_line(found.provenance().code)}
         plugin = load_guarded(found)
         _check_weights(plugin, weights)
         network = built(plugin, dataset.data, weights, device)
-        with guarded(plugin, "hashing its weights"):  # which fails for a lazy module that has seen no batch
+        with guarded(plugin, "hashing its weights"):  # fails for a lazy module that has not seen a batch yet
             sha256 = weights_sha256(network)
         place(network, device, precision)
         own = GuardedNetwork(plugin, network)
@@ -64,7 +65,7 @@ def load_brought(
         return _tried(extractor, own, probes(dataset.kind, dataset.shape))
     except Unsuitable as reason:
         said = options.reason_of(reason)
-        raise InputError(f"{found}: is not made for {dataset.name}: {said}; choose another with --extractor") from None
+        raise InputError(f"{found}: does not suit {dataset.name}: {said}; choose another with --extractor") from None
     except PluginError as error:
         raise InputError(str(error)) from error
 
@@ -81,11 +82,11 @@ def _check_weights(plugin: Plugin, weights: Path | None) -> None:
 def built(plugin: Plugin, data: Data, weights: Path | None, device: torch.device) -> nn.Module:
     """Return the network that a plugin builds, in evaluation mode and without gradients.
 
-    The global generators are seeded before, the same each time, and put back behind it.
+    The global generators are seeded with a fixed seed beforehand and restored afterwards.
 
     Raises:
-        PluginError: it raises, changes what others share, or returns no module.
-        Unsuitable: it is not made for the data.
+        PluginError: it raises, changes shared state, or does not return a module.
+        Unsuitable: it does not suit the data.
     """
     with guarded(plugin, EXTRACTOR.hook, (Unsuitable,)), world.importing():
         seeding.seed_global(0, "extractor")
@@ -98,7 +99,7 @@ def built(plugin: Plugin, data: Data, weights: Path | None, device: torch.device
 
 
 def weights_sha256(network: nn.Module) -> str:
-    """Return the identity of a network's weights: the SHA-256 over all parameters and buffers, bit for bit."""
+    """Return the identity of a network's weights: the SHA-256 of the bits of all parameters and buffers."""
     return tensors_sha256({**dict(network.named_parameters()), **dict(network.named_buffers())})
 
 
@@ -108,25 +109,28 @@ def probes(kind: Kind, shape: torch.Size, count: int = _PROBES) -> Tensor:
 
 
 def same_features(one: Tensor, other: Tensor, precision: str = "fp32") -> bool:
-    """Return whether two (N, D) features are the same up to what another batch size may change."""
+    """Return whether two (N, D) feature tensors agree within the tolerance for different batch sizes."""
     return float((one - other).abs().max()) <= TOLERANCE[precision] * float(one.abs().max())
 
 
 def _tried(extractor: Extractor, network: GuardedNetwork, items: Tensor) -> Extractor:
-    """Return the extractor with what its first answer tells: its widths, and how much memory an item takes.
+    """Return the extractor with what its first output shows: its widths, and the memory needed per item.
 
     Raises:
-        FeatureError: it does not give the same features again, or of an item in another batch.
+        FeatureError: it returns different features for the same batch, or for the same item in another batch.
     """
     with output_sizes(network) as sizes:
         features, logits = extractor(items)
     again, alone = extractor(items)[0], extractor(items[:1])[0]
     repeats = torch.equal(features, again) if features.device.type == "cpu" else same_features(features, again)
     if not repeats:
-        raise FeatureError(f"{network.plugin}: its network gave other features for the same batch; draw nothing in it")
+        raise FeatureError(
+            f"{network.plugin}: its network returned different features for the same batch; it may not draw at random"
+        )
     if not same_features(features[:1], alone, extractor.precision):
         raise FeatureError(
-            f"{network.plugin}: its network gave an item other features in another batch; none may depend on others"
+            f"{network.plugin}: its network returned different features for the same item in another batch; "
+            "an item's features may not depend on the other items"
         )
     return replace(
         extractor,

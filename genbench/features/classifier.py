@@ -1,4 +1,4 @@
-"""`classifier`: trained once per labelled dataset on its training split, and kept by the dataset's fingerprint."""
+"""`classifier`: trained once per labelled dataset on its training split, and cached by the dataset's fingerprint."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def load_classifier(
     precision: str,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Extractor:
-    """Return the extractor for `dataset`, training it on the first use.
+    """Return the extractor for `dataset`, training it on first use.
 
-    The weights are always read back from the file, so the first run and later ones give the same numbers. If several
+    The weights are always read back from the file, so the first run and later runs give the same numbers. If several
     processes need it at once, one trains and the others wait. A damaged file is rebuilt.
 
     Raises:
@@ -44,7 +44,7 @@ def load_classifier(
     design, classes = _DESIGNS[dataset.kind.name](dataset), dataset.classes or 0
     if dataset.train.labels is None or classes < 2:
         raise InputError(
-            f"extractor 'classifier': dataset '{dataset.name}' has no labels of two classes or more; "
+            f"extractor 'classifier': dataset '{dataset.name}' has no labels of at least two classes; "
             f"use {design.without_labels}"
         )
     path = cache / "classifiers" / f"{design.procedure}-{dataset.fingerprint}.safetensors"
@@ -66,8 +66,8 @@ def classifier_extractor(
     device: torch.device,
     precision: str,
 ) -> Extractor:
-    """Return the extractor that `Classifier` with these weights makes."""
-    with torch.device("meta"):  # neither time nor random numbers for weights that are replaced at once
+    """Return the extractor built from a `Classifier` with these weights."""
+    with torch.device("meta"):  # no time or random numbers for weights that are immediately replaced
         network = Classifier(design, classes)
     network.load_state_dict(dict(tensors), assign=True)
     network.requires_grad_(False).eval()
@@ -102,7 +102,7 @@ def _train(path: Path, design: Design, dataset: Dataset, progress: Callable[[str
 
 
 def _read(path: Path, design: Design, dataset: Dataset) -> dict[str, Tensor] | None:
-    """Return the weights, or None where there are none that are whole and made for this dataset."""
+    """Return the weights, or None if the file is missing, damaged, or not for this dataset."""
     recorded = read_metadata(path)
     if recorded.get("dataset") != dataset.fingerprint or recorded.get("procedure") != design.procedure:
         return None

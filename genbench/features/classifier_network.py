@@ -1,4 +1,4 @@
-"""The small classifier behind `classifier`, and the one procedure that trains it, whatever the items are."""
+"""The small classifier behind `classifier`, and the single procedure that trains it, for items of every kind."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Design:
-    """What the classifier of items of one kind and shape is.
+    """The design of the classifier for items of one kind and shape.
 
     Args:
-        procedure: the name of the network and its training; another one wherever the weights come out otherwise.
-        intake: what it takes.
-        body: makes the layers before the last two, and says how many numbers an item is after them.
-        varied: changes the prepared items of a training batch as their labels allow, with the generator's numbers.
-        item_bytes: about how much memory one item needs on its way through the network.
-        without_labels: the extractor to use where there are none.
+        procedure: the name of the network and its training; any change to the weights requires a new name.
+        intake: the items it takes.
+        body: builds all layers but the last two, and returns them with the number of values per item they output.
+        varied: augments the prepared items of a training batch without invalidating their labels, using the generator.
+        item_bytes: approximate memory that one item needs as it passes through the network.
+        without_labels: the extractor to use for a dataset without labels.
     """
 
     procedure: str
@@ -62,7 +62,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def set_feature_scale(self, factor: float) -> None:
-        """Multiply the features by `factor` and leave the logits as they are (a leaky ReLU lets a factor through)."""
+        """Multiply the features by `factor`, leaving the logits unchanged (a leaky ReLU commutes with the factor)."""
         self.embed.weight.mul_(factor)
         self.embed.bias.mul_(factor)
         self.classify.weight.div_(factor)
@@ -73,9 +73,9 @@ def train_classifier(
 ) -> Classifier:
     """Train on `split` on the CPU and return the network in evaluation mode, its features scaled to mean variance 1.
 
-    AdamW with one cycle of the learning rate, and cross-entropy.
-    All randomness comes from one fixed seed, and one thread computes, so that the bits do not depend on how many there
-    are; torch's generators, thread count and gradient mode are left as they were.
+    Uses AdamW with a one-cycle learning rate, and cross-entropy.
+    All randomness comes from one fixed seed, and a single thread computes, so that the result does not depend on the
+    number of threads; torch's generators, thread count and gradient mode are restored.
 
     Args:
         design: of the network.
@@ -111,7 +111,7 @@ def _prepared(design: Design, items: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _isolated(design: Design) -> Iterator[None]:
-    """One thread, gradients, and torch's CPU generator freshly seeded; everything is put back at the end."""
+    """Use one thread, enable gradients and seed torch's CPU generator; restore everything at the end."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -123,7 +123,7 @@ def _isolated(design: Design) -> Iterator[None]:
 
 
 def _batches(count: int, randomness: torch.Generator) -> Iterator[Tensor]:
-    """Yield indices without end, each item once a pass."""
+    """Yield batches of indices endlessly, each item once per epoch."""
     order = torch.empty(0, dtype=torch.int64)
     while True:
         while len(order) < _BATCH:
@@ -133,7 +133,7 @@ def _batches(count: int, randomness: torch.Generator) -> Iterator[Tensor]:
 
 
 def _normalise(network: Classifier, items: Tensor) -> None:
-    """Scale the features to mean variance 1: distances on different datasets are then of one order."""
+    """Scale the features to mean variance 1, so that distances on different datasets have the same magnitude."""
     features = network(items)[0]
     variance = features.double().var(dim=0).mean().item()
     if variance > 0:

@@ -1,7 +1,7 @@
 """`digits-cnn`: the classifier of 8 x 8 digits whose weights ship with genbench.
 
-It is what `classifier` would be for `digits`, made once by `benchmarks/make_digits_cnn.py`, so that the embedded
-benchmark's numbers carry one identity on every machine.
+It is what `classifier` would be for `digits`, created once by `benchmarks/make_digits_cnn.py`, so that the embedded
+benchmark's numbers have the same identity on every machine.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def load_digits_cnn(shape: torch.Size, device: torch.device, precision: str) -> 
     """Return the extractor with the shipped weights.
 
     Raises:
-        InputError: images of `shape` are not 1x8x8, or the installed file is not whole.
+        InputError: `shape` is not 1x8x8, or the installed file is damaged.
     """
     tensors = read_tensors(WEIGHTS, "digits-cnn weights")
     if content_sha256(tensors) != read_metadata(WEIGHTS).get("weights_sha256"):
-        raise InputError(f"digits-cnn weights: {WEIGHTS} is damaged; install genbench again")
+        raise InputError(f"digits-cnn weights: {WEIGHTS} is damaged; reinstall genbench")
     extractor = classifier_extractor("digits-cnn", design(IMAGE_SHAPE), CLASSES, tensors, device, precision)
     extractor.check_shape(shape)
     return extractor

@@ -27,25 +27,25 @@ __all__ = [
 
 PRECISIONS: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
-# What a batch may need on its way through the network. On the CPU more costs speed, because activations leave the
-# caches: Inception takes 16 images at a time 7% faster than 64.
+# The memory that a batch may need in the network. On the CPU, more costs speed, because activations fall out of the
+# caches: Inception is 7% faster on batches of 16 images than of 64.
 _WORKING_BYTES = {"cpu": 320 << 20, "cuda": 10 << 30}
-_MEMORY_SHARE = {"cpu": 1 / 16, "cuda": 1 / 4}  # on the CPU several cells may extract at once
+_MEMORY_SHARE = {"cpu": 1 / 16, "cuda": 1 / 4}  # on the CPU, several cells may extract at once
 _LARGEST_BATCH = 4096
 _TRANSFER_BYTES = 1 << 30
 
 
 class FeatureError(PluginError):
-    """A plugin's extractor returned no valid features for some items, so numbers that need them are unavailable."""
+    """A plugin's extractor returned invalid features for some items, so the metrics that need them are unavailable."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """What `extract` returns, on the CPU.
+    """The result of `extract`, on the CPU.
 
     Args:
         features: (N, d) float32.
-        logits: (N, K) float32, or None where the extractor classifies nothing.
+        logits: (N, K) float32, or None if the extractor is not a classifier.
     """
 
     features: Tensor
@@ -57,26 +57,27 @@ class Features:
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A frozen network, in evaluation mode on `device`, and everything that identifies the numbers it gives.
+    """A frozen network in evaluation mode on `device`, with everything that identifies the numbers it produces.
 
     A call takes a batch of stored items on any device and returns (B, d) float32 features and (B, K) float32 logits
-    (or None) on `device`. It draws no random numbers, leaves torch's settings as it found them, and gives the same bits
-    when called twice with one batch. In another batch an item's features differ in the last bits only (1e-5 relative
-    in fp32), because a library may choose another kernel for another batch size.
+    (or None) on `device`. It draws no random numbers, leaves torch's settings unchanged, and returns bit-identical
+    results when called twice with the same batch. In another batch, an item's features differ only in the last bits
+    (1e-5 relative in fp32), because a library may choose a different kernel for a different batch size.
 
     Args:
         name: as in the table of `genbench.features`.
-        network: from a prepared batch to (features, logits or None).
-        intake: what items it takes, and how they are prepared.
+        network: maps a prepared batch to (features, logits or None).
+        intake: which items it takes, and how they are prepared.
         device: where the network is.
         precision: `fp32` (no TF32 on CUDA) or `bf16` (weights and activations in bfloat16).
         feature_count: d.
         classes: K, or None.
         weights_sha256: identity of the weights, see `genbench.features.weight_file.content_sha256`.
-        earned: name of a number → the name that its published weights earn it, as in the table of `genbench.metrics`: a
-            distance is called `fid` under the 2015 TensorFlow Inception-v3 alone. Empty for all other weights.
-        item_bytes: about how much memory one item needs on its way through the network.
-        fields: what the recipe says beyond name, weights, intake and precision.
+        earned: name of a metric → the name that published weights entitle it to, as in the table of
+            `genbench.metrics`: a distance is called `fid` only with the 2015 TensorFlow Inception-v3. Empty for all
+            other weights.
+        item_bytes: approximate memory that one item needs as it passes through the network.
+        fields: recipe fields beyond name, weights, intake and precision.
     """
 
     name: str
@@ -92,7 +93,7 @@ class Extractor:
     fields: Mapping[str, RecipeValue] = field(default_factory=dict)
 
     def recipe(self) -> dict[str, RecipeValue]:
-        """Return each choice that changes the features: the extractor's part of a number's recipe."""
+        """Return every choice that affects the features: the extractor's part of a metric's recipe."""
         return {
             "extractor": self.name,
             "weights_sha256": self.weights_sha256,
@@ -104,23 +105,23 @@ class Extractor:
 
     @property
     def alpha(self) -> str:
-        """What becomes of transparency where files are read for it: `ON_WHITE` or `DROPPED`."""
+        """How transparency is handled when files are read for this extractor: `ON_WHITE` or `DROPPED`."""
         return self.intake.alpha
 
     def check_shape(self, shape: torch.Size) -> None:
-        """Raise `InputError` unless items of `shape` can be taken."""
+        """Raise `InputError` unless the extractor takes items of `shape`."""
         self.intake.check_shape(self.name, shape)
 
     def __call__(self, items: Tensor) -> tuple[Tensor, Tensor | None]:
         self.intake.check(self.name, items)
         with torch.inference_mode(), _exact_float32(self.device):
             features, logits = self.network(self.intake.prepared(items, self.device, PRECISIONS[self.precision]))
-        # Cloned outside inference mode, so that a caller may put them into any later computation.
+        # Cloned outside inference mode, so that the caller can use them in any later computation.
         return features.float().clone(), None if logits is None else logits.float().clone()
 
 
 def place(network: nn.Module, device: torch.device, precision: str) -> None:
-    """Move a network to `device` and `precision`, its convolutions laid out as channels_last wants them."""
+    """Move a network to `device` and `precision`, with its convolutions in channels_last layout."""
     network.to(device=device, dtype=PRECISIONS[precision])
     for parameter in network.parameters():
         if parameter.dim() == 4:
@@ -128,9 +129,10 @@ def place(network: nn.Module, device: torch.device, precision: str) -> None:
 
 
 def default_batch_size(extractor: Extractor) -> int:
-    """Return the largest useful power of two whose batch fits into a share of the device's whole memory.
+    """Return the largest useful power of two whose batch fits into a share of the device's total memory.
 
-    Not of the memory that is free just now: a machine uses one batch size always, so its numbers repeat to the bit.
+    Total rather than free memory: a machine always uses the same batch size, so its numbers are reproducible bit for
+    bit.
     """
     kind = "cuda" if extractor.device.type == "cuda" else "cpu"
     if kind == "cuda":
@@ -150,20 +152,20 @@ def extract(
     progress: Callable[[int, int], None] | None = None,
     filled: Iterable[int] | None = None,
 ) -> Features:
-    """Return the features of all `items`, batch by batch; as they are stored they move to the device once.
+    """Return the features of all `items`, batch by batch; the items move to the device once, in stored form.
 
     Args:
         extractor: from `genbench.features.load`.
         items: (N, ...) as their kind stores them, on the CPU (possibly memory-mapped) or on any device; N may be 0.
-        batch_size: items a batch; None chooses by memory (`default_batch_size`). On CUDA a batch that does not fit is
-            halved until it does.
+        batch_size: items per batch; None chooses by memory (`default_batch_size`). On CUDA, a batch that does not fit
+            is halved until it does.
         progress: called with (items done, N) after each batch.
-        filled: where the items are still being read: how many there are so far, growing; the last says how many there
-            will be. The batches are those of items that are all there.
+        filled: for items that are still being read: the growing number of items available so far; its last value is
+            the final number. The batches are the same as for items that are all available.
 
     Raises:
         InputError: the items are of another kind, or of a shape that the extractor does not take.
-        FeatureError: the extractor is a plugin's, and what it returned is no features.
+        FeatureError: the extractor comes from a plugin, and returned invalid features.
     """
     run = _Extraction(extractor, items, batch_size or default_batch_size(extractor), progress)
     available = len(items) if filled is None else 0
@@ -174,7 +176,7 @@ def extract(
 
 
 class _Extraction:
-    """Features of the first items of a set, and of ever more of them."""
+    """Extracts the features of a growing prefix of a set of items."""
 
     def __init__(
         self, extractor: Extractor, items: Tensor, size: int, progress: Callable[[int, int], None] | None
@@ -185,7 +187,7 @@ class _Extraction:
         self.done = 0
 
     def advance(self, stop: int) -> None:
-        """Extract the features of all items before `stop` that have none yet."""
+        """Extract the features of all remaining items before `stop`."""
         while self.done < stop:
             end = min(stop, self.done + _transfer_count(self.items, self.size))
             self._transferred(self.items[self.done : end].to(self.extractor.device))
@@ -212,14 +214,14 @@ class _Extraction:
 
 
 def _transfer_count(items: Tensor, batch: int) -> int:
-    """Items to move at once: a multiple of the batch, about a GiB of them."""
+    """Number of items to move at once: a multiple of the batch size, about a GiB."""
     item_bytes = max(1, items[0].numel() * items.element_size())
     return max(1, _TRANSFER_BYTES // item_bytes // batch) * batch
 
 
 @contextlib.contextmanager
 def _exact_float32(device: torch.device) -> Iterator[None]:
-    """Full float32 products and repeatable kernels, whatever a training loop has set; restored at the end."""
+    """Enforce full float32 products and deterministic kernels, whatever a training loop has set, then restore."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     convolutions = (

@@ -1,4 +1,4 @@
-"""A plugin's network as its extractor runs it: what it raises, returns and changes is checked at every batch."""
+"""A plugin's network as its extractor runs it: its exceptions, output and side effects are checked in every batch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["GuardedNetwork", "output_sizes"]
 
 
 class GuardedNetwork(nn.Module):
-    """A plugin's network, each answer of which is checked; what it gets wrong is a `FeatureError` that names it."""
+    """A plugin's network with every output checked; any fault raises a `FeatureError` that names the plugin."""
 
     def __init__(self, plugin: Plugin, network: nn.Module) -> None:
         super().__init__()
         self.plugin, self.network = plugin, network
-        self._widths: tuple[int, int | None] | None = None  # of the first answer
+        self._widths: tuple[int, int | None] | None = None  # of the first output
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         before = self._versions()
@@ -44,8 +44,8 @@ class GuardedNetwork(nn.Module):
         self._widths = self._widths or widths
         if widths != self._widths:
             raise FeatureError(
-                f"{self.plugin}: its network returned {_said(widths)}, and {_said(self._widths)} of the first batch; "
-                "their number must not change"
+                f"{self.plugin}: its network returned {_said(widths)}, but {_said(self._widths)} for the first batch; "
+                "the numbers must not change"
             )
         return features, logits
 
@@ -61,21 +61,21 @@ class GuardedNetwork(nn.Module):
         found = found.float()
         bad = int((~found.isfinite()).any(1).sum())
         if bad:
-            raise self._wrong(f"{what} that are NaN or infinite, of {bad} of {len(batch)} items")
+            raise self._wrong(f"{what} that are NaN or infinite, for {bad} of {len(batch)} items")
         return found
 
     def _wrong(self, found: str) -> FeatureError:
         return FeatureError(f"{self.plugin}: its network returned {found}")
 
     def _versions(self) -> list[int]:
-        """Return how often each weight has been written to, which torch counts."""
+        """Return torch's count of how often each weight has been written."""
         tensors = (*self.network.parameters(), *self.network.buffers())
         return [tensor._version for tensor in tensors if not tensor.is_inference()]
 
 
 @contextlib.contextmanager
 def output_sizes(network: nn.Module) -> Iterator[list[int]]:
-    """Give a list that grows within the block by the bytes of each output of each module."""
+    """Yield a list to which, inside the block, the size in bytes of every output of every module is appended."""
     sizes = [0]
 
     def look(module: nn.Module, given: Any, output: Any) -> None:

@@ -1,6 +1,6 @@
-"""The classifier of images: it fits itself to any shape.
+"""The image classifier, which adapts to any shape.
 
-The digits that ship with genbench and every `classifier` of images in a cache are this network.
+`digits-cnn`, which ships with genbench, and every cached `classifier` of images use this network.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _WIDTHS = (16, 32, 64, 128)
 def design(shape: torch.Size) -> Design:
     """Return the design for images of `shape` (C, H, W).
 
-    Images of at least 4 pixels a side go through 3 x 3 convolutions, halving until fewer than 8 pixels are left; a
-    strided first layer brings sides over 48 down. Smaller ones go through two fully connected layers. In training the
+    Images of at least 4 pixels a side go through 3 x 3 convolutions and are halved until fewer than 8 pixels are left;
+    a strided first layer reduces sides over 48. Smaller images go through two fully connected layers. In training, the
     images of a batch are shifted by up to a fourteenth of the side.
     """
     return Design(
@@ -36,7 +36,7 @@ def design(shape: torch.Size) -> Design:
 
 
 def body(shape: torch.Size) -> tuple[list[nn.Module], int]:
-    """Return the layers for what lies like images of `shape` (C, H, W), and how many numbers one is after them."""
+    """Return the layers for inputs laid out as images of `shape` (C, H, W), and the number of values per item after."""
     return _convolutions(shape) if min(shape[1:]) >= 4 else _connected(shape)
 
 
@@ -49,7 +49,7 @@ def _convolutions(shape: torch.Size) -> tuple[list[nn.Module], int]:
         channels, height, width = wider, -(-height // stride), -(-width // stride)
         stride = 1
         halved = min(height, width) >= 8
-        if halved:  # before the rest of the layer, which then costs a quarter
+        if halved:  # before the rest of the layer, whose cost drops to a quarter
             layers.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
         layers += [nn.BatchNorm2d(channels), nn.LeakyReLU(SLOPE, inplace=True)]
@@ -69,7 +69,7 @@ def scaled(images: Tensor) -> Tensor:
 
 
 def _shifted(images: Tensor, randomness: torch.Generator) -> Tensor:
-    """Shift the whole batch by one random offset of at most a fourteenth of its sides, edge pixels repeated."""
+    """Shift the whole batch by one random offset of at most a fourteenth of its sides, repeating edge pixels."""
     height, width = images.shape[2:]
     rows, columns = height // 14, width // 14
     if rows == 0 and columns == 0:

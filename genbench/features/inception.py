@@ -1,11 +1,11 @@
 """Inception-v3 as TensorFlow published it in 2015: the network behind FID and the Inception score.
 
 C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, "Rethinking the Inception Architecture for Computer Vision",
-2016, https://arxiv.org/abs/1512.00567, in the variant of the published graph: average pools leave the padding out of
-their mean, the last block pools by maximum, and there are 1008 classes.
+2016, https://arxiv.org/abs/1512.00567, in the variant of the published graph: average pooling excludes the padding from
+the mean, the last block uses max pooling, and there are 1008 classes.
 
-Features are the 2048 means of the last block (`pool3`). Logits are the 1008 products with the last layer's weights,
-*without its bias*: the Inception score has always been computed from these.
+Features are the 2048 channel means of the last block (`pool3`). Logits are the 1008 products with the last layer's
+weights, *without its bias*: the Inception score has always been computed from these.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Inception", "inception_extractor", "parameter_shapes"]
 
 FEATURES = 2048
 CLASSES = 1008
-# What the published weights earn: name of a number → the name that papers give it on these features.
+# The names that the published weights earn: name of a metric → the name that papers give it on these features.
 EARNED = {
     "fd": "fid",
     "fd_infinity": "fid_infinity",
@@ -35,12 +35,12 @@ EARNED = {
     "classifier_score_std": "inception_score_std",
 }
 _BATCH_NORM_EPSILON = 1e-3
-_IMAGE_BYTES = 20 << 20  # the widest activations, 147 x 147 x (32 + 64 + 64) float32, and what copies they need
+_IMAGE_BYTES = 20 << 20  # the widest activations, 147 x 147 x (32 + 64 + 64) float32, and their copies
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution without bias, its BatchNorm and a ReLU; with `averaged`, behind a 3 x 3 average pool."""
+    """A convolution without bias, its BatchNorm and a ReLU; if `averaged`, after a 3 x 3 average pool."""
 
     name: str
     channels: int
@@ -58,7 +58,7 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class Fork:
-    """Branches on one input, their outputs joined along the channels."""
+    """Branches on one input, with their outputs concatenated along the channels."""
 
     name: str
     branches: tuple[tuple[Conv | MaxPool | Fork, ...], ...]
@@ -80,7 +80,7 @@ def _block_c(name: str, channels: int) -> Fork:
 
 
 def _factored(name: str, channels: tuple[int, ...], kernel: tuple[int, int]) -> tuple[Conv, ...]:
-    """A 1 x 1 convolution, then 1 x 7 and 7 x 1 in turn, beginning with `kernel`."""
+    """A 1 x 1 convolution, then alternating 1 x 7 and 7 x 1 convolutions, beginning with `kernel`."""
     kernels = [(1, 1)] + [kernel if index % 2 == 0 else kernel[::-1] for index in range(len(channels) - 1)]
     return tuple(Conv(f"{name}_{i + 1}", c, k) for i, (c, k) in enumerate(zip(channels, kernels, strict=True)))
 
@@ -138,7 +138,7 @@ NETWORK: Path = (
 
 
 def parameter_shapes() -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of each tensor in a weights file, counters left out.
+    """Return the name and shape of each tensor in a weights file, excluding counters.
 
     >>> parameter_shapes()["Mixed_7c.branch3x3dbl_3b.conv.weight"]
     (384, 384, 3, 1)
@@ -178,7 +178,7 @@ def _channels_after(path: Path, channels: int) -> int:
 class _FoldedConv(nn.Conv2d):
     """A convolution into which its BatchNorm has been folded, and a ReLU.
 
-    An average pool commutes with a 1 x 1 convolution and a constant, so it comes second: it then has fewer channels.
+    An average pool commutes with a 1 x 1 convolution and a constant, so it comes second, where it has fewer channels.
     """
 
     def __init__(self, conv: Conv, weight: Tensor, bias: Tensor) -> None:
@@ -214,7 +214,7 @@ def _build(path: Path, tensors: Mapping[str, Tensor], prefix: str) -> nn.Sequent
 
 
 def _fold(tensors: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of one convolution that equals convolution and BatchNorm, folded in float64."""
+    """Return weight and bias of one convolution equivalent to convolution and BatchNorm, folded in float64."""
     weight, scale, shift, mean, variance = (
         tensors[f"{name}.{part}"].double()
         for part in ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")

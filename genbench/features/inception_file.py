@@ -1,4 +1,4 @@
-"""Where Inception's published weights come from and are kept; free of torch, so that `genbench doctor` stays quick."""
+"""Where Inception's published weights come from and are kept; without torch, so that `genbench doctor` stays fast."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PUBLISHED", "PublishedFile", "cached_at", "placed_at", "source_url",
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A weights file on the network: where it is fetched from, its name, and what it must hash to."""
+    """A published weights file: its URL, its name, and its expected hash."""
 
     url: str
     name: str
@@ -21,7 +21,7 @@ class PublishedFile:
 
 
 # The 2015 TensorFlow Inception-v3, converted for PyTorch: 95,628,359 bytes. torch-fidelity and pytorch-fid publish the
-# same file; the eight digits in its name begin its SHA-256.
+# same file; its SHA-256 starts with the eight digits in its name.
 PUBLISHED = PublishedFile(
     url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
     name="weights-inception-2015-12-05-6726825d.pth",
@@ -30,7 +30,7 @@ PUBLISHED = PublishedFile(
 
 
 def source_url() -> str:
-    """Return `$GENBENCH_INCEPTION_URL` (a mirror; the hash is checked all the same), else the published address."""
+    """Return `$GENBENCH_INCEPTION_URL` (a mirror; the hash is still checked), else the published URL."""
     return os.environ.get("GENBENCH_INCEPTION_URL") or PUBLISHED.url
 
 
@@ -40,14 +40,14 @@ def cached_at(cache: Path) -> Path:
 
 
 def placed_at(cache: Path) -> Path:
-    """Return where a user without a network puts the published file."""
+    """Return where a user without network access puts the published file."""
     return cache / "weights" / PUBLISHED.name
 
 
 def cached_weights(cache: Path | None = None) -> Path | None:
-    """Return the file in the cache that Inception's weights would be read from without any network, or None.
+    """Return the cached file from which Inception's weights would be read without network access, or None.
 
-    The file is not opened: `genbench.features.load` checks it, and says what is wrong with it.
+    The file is not opened: `genbench.features.load` checks it, and reports what is wrong with it.
     """
     folder = cache or cache_root()
     return next((path for path in (cached_at(folder), placed_at(folder)) if path.is_file()), None)

@@ -1,4 +1,4 @@
-"""Getting Inception's weights: from a file that the user names, from the cache, or from the published release."""
+"""Obtaining Inception's weights: from a file that the user names, from the cache, or from the published release."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from genbench.machine.atomic import replacing
 __all__ = ["InceptionWeights", "fetch", "find_weights", "load_inception"]
 
 _CHUNK = 1 << 18
-_TIMEOUT_S = 30  # to connect, and of silence after that
+_TIMEOUT_S = 30  # for connecting, and for each read afterwards
 _WHAT = "inception weights"
 
 
@@ -40,10 +40,10 @@ _WHAT = "inception weights"
 class InceptionWeights:
     """Tensors that fit the architecture, their identity, and whether they are the published ones.
 
-    How `official` is known. The published file is recognised by the SHA-256 of its bytes, whichever way it came. Its
-    conversion in the cache is made only after that check; it records the file's hash and the content's hash, and is
-    believed only at its place in the cache and while its content hashes to what it records. The metadata of any other
-    safetensors file is never read: whatever it claims, it is not official.
+    How `official` is determined: the published file is recognised by the SHA-256 of its bytes, wherever it came from.
+    The converted copy in the cache is written only after that check; it records the file's hash and the content's
+    hash, and is trusted only at its place in the cache and while its content matches the recorded hash. The metadata
+    of any other safetensors file is never read: whatever it claims, the file is not official.
     """
 
     tensors: Mapping[str, Tensor]
@@ -54,11 +54,11 @@ class InceptionWeights:
 def find_weights(
     given: Path | None, cache: Path, *, download: bool, progress: Callable[[str, int, int], None] | None
 ) -> InceptionWeights:
-    """Return the weights in `given`, else those in the cache, else fetch them into the cache.
+    """Return the weights in `given`, else those in the cache, else download them into the cache.
 
     Raises:
         InputError: the file is missing, damaged or of another architecture; no copy is available and `download` is off
-            or fails; a fetched file has the wrong hash.
+            or fails; a downloaded file has the wrong hash.
     """
     cached, placed = inception_file.cached_at(cache), inception_file.placed_at(cache)
     if given is not None and given.resolve() != cached.resolve():
@@ -68,7 +68,7 @@ def find_weights(
     if not placed.is_file() and not download:
         raise InputError(f"{_WHAT}: not available; {_by_hand(placed)}")
     with locked(cached):
-        if (found := _from_cache(cached)) is not None:  # another process has fetched them meanwhile
+        if (found := _from_cache(cached)) is not None:  # another process has downloaded them in the meantime
             return found
         by_hand = placed.is_file()
         if not by_hand:
@@ -90,10 +90,10 @@ def load_inception(
     download: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Extractor:
-    """Return Inception with the weights that `find_weights` finds; what cannot be done is said before any download.
+    """Return Inception with the weights that `find_weights` finds; the arguments are checked before any download.
 
     Raises:
-        InputError: as `find_weights`; an unknown profile; images of neither 1 nor 3 channels.
+        InputError: as for `find_weights`; an unknown profile; images of neither 1 nor 3 channels.
     """
     chosen = profile_named("inception", PROFILES, profile)
     check_rgb("inception", shape)
@@ -109,20 +109,20 @@ def load_inception(
 
 
 def fetch(url: str, target: Path, progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Fetch the published file from `url` into `target`: whole and with the right SHA-256, or not at all.
+    """Download the published file from `url` to `target`: complete and with the right SHA-256, or not at all.
 
     Raises:
-        InputError: the network or the folder fails, the connection breaks off, or the hash is wrong.
+        InputError: the network or the folder fails, the connection is lost, or the hash is wrong.
     """
     try:
         with replacing(target, private=True) as temporary:
             _copy(url, temporary, progress)
-            _require_published(temporary, f"what {url} sent (deleted again)")
+            _require_published(temporary, f"the file from {url} (now deleted)")
     except (OSError, http.client.HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # it holds the connection
         reason = error.reason if type(error) is urllib.error.URLError else error
-        raise InputError(f"{_WHAT}: cannot fetch {url} to {target.parent} ({reason}); {_by_hand(target)}") from error
+        raise InputError(f"{_WHAT}: cannot download {url} to {target.parent} ({reason}); {_by_hand(target)}") from error
 
 
 def _copy(url: str, path: Path, progress: Callable[[str, int, int], None] | None) -> None:
@@ -131,9 +131,9 @@ def _copy(url: str, path: Path, progress: Callable[[str, int, int], None] | None
         while chunk := answer.read(_CHUNK):
             file.write(chunk)
             if progress is not None:
-                progress("fetching inception weights", file.tell(), total)
+                progress("downloading inception weights", file.tell(), total)
         if file.tell() < total:
-            raise ConnectionError(f"the connection ended after {file.tell():,} of {total:,} bytes")
+            raise ConnectionError(f"the connection closed after {file.tell():,} of {total:,} bytes")
 
 
 def _require_published(path: Path, origin: str) -> None:
@@ -141,7 +141,7 @@ def _require_published(path: Path, origin: str) -> None:
     if got != expected:
         raise InputError(
             f"{_WHAT}: {origin} has SHA-256 {got}, expected {expected}; "
-            "other weights of this architecture can be given with --weights FILE"
+            "to use other weights of this architecture, add --weights FILE"
         )
 
 
@@ -152,7 +152,7 @@ def _from_user(path: Path) -> InceptionWeights:
 
 
 def _from_cache(cached: Path) -> InceptionWeights | None:
-    """Return the converted weights, or None where there are none that are whole."""
+    """Return the converted weights, or None if they are missing or damaged."""
     recorded = read_metadata(cached)
     if recorded.get("file_sha256") != inception_file.PUBLISHED.sha256:
         return None
@@ -165,7 +165,7 @@ def _from_cache(cached: Path) -> InceptionWeights | None:
 
 
 def _convert(placed: Path, cached: Path) -> InceptionWeights:
-    """Check the published file's hash, and keep its tensors as safetensors."""
+    """Check the published file's hash, and save its tensors as safetensors."""
     _require_published(placed, f"{placed} (delete it, or put the right one there)")
     tensors = read_tensors(placed, _WHAT)
     check_shapes(tensors, parameter_shapes(), f"{_WHAT}: {placed}")
@@ -175,4 +175,4 @@ def _convert(placed: Path, cached: Path) -> InceptionWeights:
 
 
 def _by_hand(placed: Path) -> str:
-    return f"fetch {inception_file.PUBLISHED.url} elsewhere and put it at {placed}, or give its path with --weights"
+    return f"download {inception_file.PUBLISHED.url} elsewhere and put it at {placed}, or pass its path with --weights"

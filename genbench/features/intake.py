@@ -1,4 +1,4 @@
-"""`Intake`: what items an extractor takes, and how they come to its network. One class a kind of items."""
+"""`Intake`: which items an extractor takes, and how they are prepared for its network. One class per kind of items."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ RecipeValue = str | int | float | bool | None
 
 
 class Intake(ABC):
-    """What an extractor takes.
+    """The items that an extractor takes.
 
     Attributes:
-        alpha: what becomes of transparency where files are read for it: `ON_WHITE` or `DROPPED`.
+        alpha: how transparency is handled when files are read for the extractor: `ON_WHITE` or `DROPPED`.
     """
 
     alpha: str = ON_WHITE
@@ -31,19 +31,19 @@ class Intake(ABC):
     @property
     @abstractmethod
     def recipe(self) -> Mapping[str, RecipeValue]:
-        """What of this changes the features."""
+        """The fields that affect the features."""
 
     @abstractmethod
     def check_shape(self, extractor: str, shape: torch.Size) -> None:
-        """Raise `InputError`, in the name of `extractor`, unless items of `shape` can be taken."""
+        """Raise `InputError`, naming `extractor`, unless it takes items of `shape`."""
 
     @abstractmethod
     def check(self, extractor: str, items: Tensor) -> None:
-        """Raise `InputError`, in the name of `extractor`, unless the batch can be taken."""
+        """Raise `InputError`, naming `extractor`, unless it takes the batch."""
 
     @abstractmethod
     def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """Return stored items, from any device, as the network on `device` that computes in `dtype` takes them."""
+        """Convert stored items, from any device, to the input of a network on `device` that computes in `dtype`."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Images(Intake):
     """(B, C, H, W) uint8.
 
     Args:
-        prepare: from such images on the network's device to what the network takes, in float32.
-        shape: the one (C, H, W) that is taken, or None for any.
-        rgb: whether the network takes three channels; one channel is then repeated, on its device.
-        alpha: as of any intake.
+        prepare: maps such images, on the network's device, to the network's input, in float32.
+        shape: the only (C, H, W) accepted, or None for any.
+        rgb: whether the network takes three channels; a single channel is then repeated, on the network's device.
+        alpha: as for every intake.
         profile: the published tool that `prepare` follows, or None.
-        resizer: what it resizes with.
-        range: what becomes of a value x.
+        resizer: the resizing method.
+        range: how a value x is scaled.
     """
 
     prepare: Callable[[Tensor], Tensor]
@@ -95,12 +95,12 @@ class Images(Intake):
 
 @dataclass(frozen=True)
 class Texts(Intake):
-    """(B, L) int16 tokens, closed by their first end.
+    """(B, L) int16 tokens; a text ends at its first end token.
 
     Args:
         levels: the size of the vocabulary.
-        length: the one L that is taken, or None for any.
-        prepare: from such tokens on the network's device to what the network takes there.
+        length: the only L accepted, or None for any.
+        prepare: maps such tokens, on the network's device, to the network's input.
     """
 
     levels: int
@@ -124,7 +124,7 @@ class Texts(Intake):
         self.check_shape(extractor, items.shape[1:])
         low, high = (int(value) for value in items.aminmax()) if items.numel() else (0, 0)
         if low < 0 or high >= self.levels:
-            raise InputError(f"extractor '{extractor}': takes tokens of 0 to {self.levels - 1}, got {low} to {high}")
+            raise InputError(f"extractor '{extractor}': takes tokens from 0 to {self.levels - 1}, got {low} to {high}")
 
     def prepared(self, items: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
         return self.prepare(items.to(device))
@@ -136,10 +136,10 @@ class Clips(Intake):
 
     Args:
         kind: of the clips, with their sample rate.
-        channels: the one C that is taken.
-        prepare: from such clips as floats in [-1, 1], on the network's device, to what the network takes.
-        length: the one T that is taken, or None for any.
-        named: what of `prepare` changes the features, for the recipe.
+        channels: the only C accepted.
+        prepare: maps such clips, as floats in [-1, 1] on the network's device, to the network's input.
+        length: the only T accepted, or None for any.
+        named: the settings of `prepare` that affect the features, for the recipe.
     """
 
     kind: Audio
@@ -172,11 +172,11 @@ class Clips(Intake):
 
 @dataclass(frozen=True)
 class Delivered(Intake):
-    """Items of any kind as hooks see them.
+    """Items of any kind, as passed to hooks.
 
     Args:
         kind: of the items.
-        shape: the one that is taken.
+        shape: the only shape accepted.
     """
 
     kind: Kind
@@ -205,7 +205,7 @@ class Delivered(Intake):
 
 
 def check_rgb(extractor: str, shape: torch.Size) -> None:
-    """Raise `InputError` unless images of `shape` (C, H, W) are grey or of three channels."""
+    """Raise `InputError` unless images of `shape` (C, H, W) have one or three channels."""
     if shape[0] not in (1, 3):
         raise InputError(
             f"extractor '{extractor}': takes images of 1 or 3 channels, got {shape[0]} ({'x'.join(map(str, shape))}); "

@@ -1,10 +1,10 @@
-"""`log-mel`: how loud each band of a clip is, how much that varies and how it moves; for any clips, without a file.
+"""`log-mel`: the loudness of each band of a clip, its variation and its change; for any clips, without a weights file.
 
-Means, deviations and differences of spectra over time are what S. Davis and P. Mermelstein ("Comparison of Parametric
-Representations for Monosyllabic Word Recognition", 1980) and S. Furui ("Speaker-Independent Isolated Word Recognition
-Using Dynamic Features of Speech Spectrum", 1986) describe sounds by. The features rank models of one dataset. They know
-pitch, timbre and loudness, and of time only what these four statistics keep: two clips whose frames come in another
-order differ by the differences alone, and no phase is in them.
+S. Davis and P. Mermelstein ("Comparison of Parametric Representations for Monosyllabic Word Recognition", 1980) and
+S. Furui ("Speaker-Independent Isolated Word Recognition Using Dynamic Features of Speech Spectrum", 1986) describe
+sounds by means, deviations and differences of spectra over time. The features rank models trained on one dataset. They
+capture pitch, timbre and loudness, but only as much temporal structure as these four statistics retain: if two clips
+have the same frames in a different order, only the statistics of the differences change. They contain no phase.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from genbench.kinds.mel import FLOOR_DB, Mel
 
 __all__ = ["STEP_DB", "audio", "levels", "load_log_mel", "mel_recipe", "statistics"]
 
-STEP_DB = 20.0  # a feature rises by 1 for this
+STEP_DB = 20.0  # a rise of this size raises a feature by 1
 _PROCEDURE = "log-mel-2"  # raise the number whenever a change here changes the numbers
 
 
 class _Prepared(nn.Module):
-    """What `prepare` has done: there is nothing left that a network's precision could change."""
+    """Returns its input: `prepare` has done all the work, so a network's precision cannot change anything."""
 
     def forward(self, features: Tensor) -> tuple[Tensor, None]:
         return features, None
 
 
 def statistics(levels: Tensor) -> Tensor:
-    """Return what each band does over time: its mean, its deviation, and both of its differences from frame to frame.
+    """Return statistics of each band over time: mean and deviation of its levels, and of their frame differences.
 
-    The deviations are those of all frames (divided by their number). A clip of one frame has no differences: zeros.
+    The deviations are population deviations (divided by the number of frames). A clip of one frame has no
+    differences, so their statistics are zero.
 
     Args:
         levels: (B, C, bands, frames).
 
     Returns:
-        (B, 4 C bands): channel by channel the means of all bands, then their deviations, and so of the differences.
+        (B, 4 C bands): for each channel, the means of all bands, then their deviations, then both for the differences.
     """
     moved = levels.diff(dim=-1) if levels.shape[-1] > 1 else torch.zeros_like(levels)
     parts = [each for part in (levels, moved) for each in (part.mean(-1), part.std(-1, correction=0))]
@@ -50,26 +51,26 @@ def statistics(levels: Tensor) -> Tensor:
 
 
 def levels(clips: Tensor, mel: Mel) -> Tensor:
-    """Return (B, C, T) floats in [-1, 1] as (B, C, bands, frames): 0 is the floor, 3 a sine of full scale."""
+    """Convert (B, C, T) floats in [-1, 1] to (B, C, bands, frames): 0 is the floor, 3 a full-scale sine."""
     return (mel.decibels(clips) - FLOOR_DB) / STEP_DB
 
 
 def mel_recipe(mel: Mel) -> dict[str, RecipeValue]:
-    """Return what of a spectrogram changes the features."""
+    """Return the spectrogram settings that affect the features."""
     return {"window": f"Hann, {mel.window}", "hop": mel.hop, "mels": mel.bands, "floor_db": FLOOR_DB}
 
 
 def audio(dataset: Dataset) -> Audio:
-    """Return the kind of a dataset of clips, which has their rate; raise `InputError` for any other."""
+    """Return the kind of a dataset of clips, which holds the sample rate; raise `InputError` for any other kind."""
     if not isinstance(dataset.kind, Audio):
-        raise InputError(f"extractor 'log-mel': takes clips, and {dataset.name} holds {dataset.kind.noun}")
+        raise InputError(f"extractor 'log-mel': takes clips, but {dataset.name} holds {dataset.kind.noun}")
     return dataset.kind
 
 
 def load_log_mel(dataset: Dataset, device: torch.device, precision: str) -> Extractor:
-    """Return the extractor for clips of the channels and the sample rate of `dataset`, of any length.
+    """Return the extractor for clips of any length with the channels and the sample rate of `dataset`.
 
-    All is computed in float32; with `bf16` the features alone are rounded.
+    Everything is computed in float32; with `bf16`, only the features are rounded.
     """
     kind, channels = audio(dataset), dataset.shape[0]
     mel = Mel.of(kind.sample_rate)
@@ -82,6 +83,6 @@ def load_log_mel(dataset: Dataset, device: torch.device, precision: str) -> Extr
         feature_count=4 * channels * mel.bands,
         classes=None,
         weights_sha256=content_sha256({}),
-        item_bytes=100 * dataset.shape.numel(),  # a complex spectrum of four overlapping windows, and its power
+        item_bytes=100 * dataset.shape.numel(),  # the complex spectrum of four overlapping windows, and its power
         fields={"procedure": _PROCEDURE, "statistics": "mean and deviation of levels and of their differences"},
     )

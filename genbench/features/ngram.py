@@ -1,11 +1,11 @@
-"""`ngram`: which short runs of symbols a text has, hashed and projected; for texts of any alphabet, without a file.
+"""`ngram`: counts of a text's n-grams, hashed and projected; for texts of any alphabet, without a weights file.
 
-Counts of runs of symbols tell languages apart (W. B. Cavnar, J. M. Trenkle, "N-Gram-Based Text Categorization", 1994).
-They are kept in hashed buckets (K. Weinberger, A. Dasgupta, J. Langford, A. Smola, J. Attenberg, "Feature Hashing for
-Large Scale Multitask Learning", 2009, https://arxiv.org/abs/0902.2206), and a projection with random signs keeps
-squared distances up to about sqrt(2 / 256) = 9% (D. Achlioptas, "Database-friendly random projections", 2003). The
-features rank models of one dataset, and know nothing of what texts mean, nor of how symbols further apart than four
-depend on each other.
+N-gram counts distinguish languages (W. B. Cavnar, J. M. Trenkle, "N-Gram-Based Text Categorization", 1994). They are
+kept in hashed buckets (K. Weinberger, A. Dasgupta, J. Langford, A. Smola, J. Attenberg, "Feature Hashing for Large
+Scale Multitask Learning", 2009, https://arxiv.org/abs/0902.2206), and a projection with random signs preserves squared
+distances to within about sqrt(2 / 256) = 9% (D. Achlioptas, "Database-friendly random projections", 2003). The features
+rank models trained on one dataset. They capture neither the meaning of texts nor dependencies between symbols further
+apart than four.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _PROCEDURE = "ngram-1"  # raise the number whenever a change here changes the nu
 
 
 class Ngram(nn.Module):
-    """From (B, L) int64 tokens to (B, 256) features: log(1 + count) of each bucket, times ±1/16.
+    """Maps (B, L) int64 tokens to (B, 256) features: log(1 + count) of each bucket, times ±1/16.
 
-    The expected square of the features' norm is that of the logarithms. A text's features are the same to the bit in
-    any batch and with any room behind its end. Signs are whole numbers drawn, and so the same on every machine.
+    The expected squared norm of the features equals that of the logarithms. A text's features are bit-identical in any
+    batch and with any amount of padding. The signs are drawn as integers, so they are the same on every machine.
     """
 
     def __init__(self, symbols: Sequence[str]) -> None:
@@ -55,24 +55,25 @@ class Ngram(nn.Module):
 def bucket_counts(tokens: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Count the n-grams of texts by bucket.
 
-    Every symbol of a text ends one n-gram of each order from 1 to 4; before the first symbol stand begins. The end is a
-    symbol where there is one: a text that fills its length has none.
+    Every symbol of a text ends one n-gram of each order from 1 to 4; begin symbols precede the first symbol. The end
+    token counts as a symbol if present: a text that fills its length has none.
 
     Args:
-        tokens: (B, L) int64, whatever follows an item's first 0 being 0.
+        tokens: (B, L) int64, all zeros after an item's first 0.
         table: from `hash_table`.
 
     Returns:
-        The buckets that each text has, in order, text by text; how often, as long; and (B,) where each text starts.
+        The buckets of each text, sorted, text by text; the count in each of these buckets; and (B,) the index at which
+        each text starts.
     """
     padded = F.pad(tokens, (ORDERS - 1, 0), value=len(table) - 1)
     hashed = torch.zeros_like(tokens)
     orders = []
-    for offset in range(ORDERS):  # a run one symbol longer: the hash so far, and that of the symbol that far back
+    for offset in range(ORDERS):  # one symbol longer: the hash so far, combined with that of the symbol `offset` back
         back = ORDERS - 1 - offset
         hashed = hashed ^ table[:, offset][padded[:, back : back + tokens.shape[1]]]
         orders.append(hashed)
-    counted = F.pad((tokens == END).cumsum(1) == 0, (1, 0), value=True)[:, :-1]  # the first end, too
+    counted = F.pad((tokens == END).cumsum(1) == 0, (1, 0), value=True)[:, :-1]  # including the first end
     of_text = torch.cat(orders, 1).masked_fill_(~counted.repeat(1, ORDERS), BUCKETS).sort(1).values
     first = F.pad(of_text[:, 1:] != of_text[:, :-1], (1, 0), value=True)
     places = first.flatten().nonzero().flatten()
@@ -84,11 +85,11 @@ def bucket_counts(tokens: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor
 
 
 def hash_table(symbols: Sequence[str]) -> Tensor:
-    """Return the hash of each token, (V + 1, 4) int64, as the last, the second last, … symbol of a run; then a begin's.
+    """Return (V + 1, 4) int64: hashes of each token, then the begin, as the last, second last, … symbol of an n-gram.
 
-    Of a run the hashes are combined by exclusive or, which spreads well (M. Patrascu, M. Thorup, "The Power of Simple
-    Tabulation Hashing", 2012, https://arxiv.org/abs/1011.5200). They come from the symbols' code points, so that equal
-    texts over two alphabets have equal hashes.
+    The hashes of an n-gram's symbols are combined by exclusive or, which distributes well (M. Patrascu, M. Thorup, "The
+    Power of Simple Tabulation Hashing", 2012, https://arxiv.org/abs/1011.5200). They are derived from the symbols' code
+    points, so that equal texts over different alphabets have equal hashes.
     """
     names = ["end", *(str(ord(symbol)) for symbol in symbols[1:]), "begin"]
     return torch.tensor(
@@ -97,7 +98,7 @@ def hash_table(symbols: Sequence[str]) -> Tensor:
 
 
 def load_ngram(symbols: Sequence[str], device: torch.device, precision: str) -> Extractor:
-    """Return the extractor for texts over `symbols`, the end first."""
+    """Return the extractor for texts over `symbols`, which start with the end token."""
     network = Ngram(symbols)
     sha256 = content_sha256({"projection": network.projection})
     place(network, device, precision)

@@ -1,7 +1,7 @@
 """`random-conv`: a convolutional network with fixed random weights, for images of any shape and without labels.
 
-Random features see texture and coarse layout, and need no training and no download; they rank models of one dataset,
-and know nothing of what the images mean (M. F. Naeem, S. J. Oh, Y. Uh, Y. Choi, J. Yoo, "Reliable Fidelity and
+Random features capture texture and coarse layout, and need no training and no download; they rank models trained on one
+dataset, but do not capture the meaning of images (M. F. Naeem, S. J. Oh, Y. Uh, Y. Choi, J. Yoo, "Reliable Fidelity and
 Diversity Metrics for Generative Models", 2020, https://arxiv.org/abs/2002.09797).
 """
 
@@ -22,7 +22,7 @@ __all__ = ["load_random_conv"]
 FEATURES = 64
 _PROCEDURE = "random-conv-1"  # raise the number whenever a change here changes the numbers
 _WIDTHS = (32, 64, 128)
-_GRID = 4  # features keep where in the picture something is, on a grid of at most this many cells a side
+_GRID = 4  # features retain positions in the image, on a grid of at most this many cells a side
 
 
 class RandomConv(nn.Module):
@@ -31,7 +31,7 @@ class RandomConv(nn.Module):
     def __init__(self, shape: torch.Size) -> None:
         super().__init__()
         channels, height, width = shape
-        self.stride = max(1, round(min(height, width) / 32))  # a wide first layer brings large images down
+        self.stride = max(1, round(min(height, width) / 32))  # a strided first layer reduces large images
         self.grid = (min(height, _GRID), min(width, _GRID))
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for index, wider in enumerate(_WIDTHS):
@@ -76,5 +76,5 @@ def load_random_conv(shape: torch.Size, device: torch.device, precision: str) ->
 
 
 def _normal(shape: tuple[int, ...], variance: float, *use: int | str) -> Tensor:
-    """Fixed random numbers; a variance of 2 / inputs keeps activations at one scale."""
+    """Return fixed random numbers; a variance of 2 / inputs keeps the scale of activations constant."""
     return torch.randn(shape, generator=seeding.generator(0, _PROCEDURE, *use)).mul(variance**0.5)

@@ -1,8 +1,8 @@
 """Compatibility profiles: how an image becomes Inception's 299 x 299 input in each published tool.
 
-Two tools that agree on the network still give different FIDs, because they resize differently
-(G. Parmar, R. Zhang, J.-Y. Zhu, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", 2022,
-https://arxiv.org/abs/2104.11222). A profile fixes resizer and input range, and is part of the recipe.
+Two tools that use the same network still report different FIDs, because they resize differently (G. Parmar, R. Zhang,
+J.-Y. Zhu, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", 2022, https://arxiv.org/abs/2104.11222). A
+profile fixes the resizer and the input range, and is part of the recipe.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ SIDE = 299
 
 @dataclass(frozen=True)
 class Profile:
-    """One tool's way: `prepare` takes (B, 3, H, W) uint8 and returns float32 of the network's side, 299 for Inception.
+    """One tool's method: `prepare` maps (B, 3, H, W) uint8 to float32 of the network's side, 299 for Inception.
 
-    `alpha` is what it does with transparency as it reads an image file: all let PIL convert to RGB, which drops it.
+    `alpha` is how the tool handles transparency when it reads an image file: all of them let PIL convert to RGB, which
+    drops it.
     """
 
     name: str
@@ -38,14 +39,14 @@ class Profile:
 
     @property
     def intake(self) -> Images:
-        """What an extractor with this profile takes: images of any size, of 1 or 3 channels."""
+        """The intake of an extractor with this profile: images of any size, with 1 or 3 channels."""
         return Images(self.prepare, None, True, self.alpha, self.name, self.resizer, self.range)
 
 
 def resize_tensorflow(x: Tensor, side: int = SIDE) -> Tensor:
-    """Resize (B, C, H, W) float32 bilinearly as TensorFlow 1 did: output i reads at i * H / side, no antialiasing.
+    """Resize (B, C, H, W) float32 bilinearly as TensorFlow 1 did: output i reads at i * H / side, without antialiasing.
 
-    There is no half-pixel offset, so the picture shifts up and left; the last row and column are repeated.
+    Without a half-pixel offset, the image shifts up and left; the last row and column are repeated.
 
     >>> resize_tensorflow(torch.tensor([[[[0.0, 8.0]]]]), side=4)[0, 0, 0]
     tensor([0., 4., 8., 8.])
@@ -86,7 +87,7 @@ PROFILES = {  # the first is the default
 
 
 def profile_named(extractor: str, profiles: Mapping[str, Profile], name: str | None) -> Profile:
-    """Return the profile of that name, the first for None; raises `InputError` for one that `extractor` has not."""
+    """Return the profile of that name, the first for None; raise `InputError` if `extractor` does not have it."""
     chosen = next(iter(profiles)) if name is None else name
     if chosen not in profiles:
         raise InputError(f"extractor '{extractor}': has no profile '{chosen}'{nearest(chosen, profiles)}")

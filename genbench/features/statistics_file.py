@@ -1,4 +1,4 @@
-"""Statistics of features in a file: read as pytorch-fid, clean-fid and torch-fidelity write them, and written so."""
+"""Files of feature statistics, compatible with pytorch-fid, clean-fid and torch-fidelity."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from genbench.machine import atomic
 
 __all__ = ["TOLERANCE", "StatisticsFile", "holds_statistics", "read_statistics", "write_statistics"]
 
-# Mirrored entries of a covariance may differ by this share of the largest, and an eigenvalue may lie below zero by this
-# share of the largest. Ten roundings of float32: a covariance that was computed or kept in it passes.
+# Mirrored entries of a covariance may differ by this fraction of the largest entry, and an eigenvalue may be below zero
+# by this fraction of the largest eigenvalue. This is ten roundings of float32, so a covariance that was computed or
+# stored in float32 passes.
 TOLERANCE = 1e-6
 _CHECKPOINTS = (".pt", ".pth")
 _NAMES = ("mu", "sigma", "feats")
@@ -32,16 +33,16 @@ _RECIPE = "recipe"
 
 @dataclass(frozen=True, eq=False)
 class StatisticsFile:
-    """What a file says of a reference: the mean and covariance of its features, or the features themselves.
+    """The content of a reference file: the mean and covariance of its features, or the features themselves.
 
     Args:
         path: as the user gave it.
         sha256: of the file's bytes.
-        mean: (d,) float64, or None where there are features.
+        mean: (d,) float64, or None if the file holds features.
         covariance: (d, d) float64, symmetric, over N − 1; or None.
         features: (N, d) float, or None.
-        count: how many features it is of, or None where the file does not say.
-        recipe: of the file, where genbench wrote it: its dataset, split and extractor. Else empty.
+        count: the number of items behind the statistics, or None if the file does not state it.
+        recipe: dataset, split and extractor if genbench wrote the file, else empty.
     """
 
     path: Path
@@ -54,17 +55,17 @@ class StatisticsFile:
 
     @property
     def dimension(self) -> int:
-        """How many features an item has."""
+        """The number of features per item."""
         found = self.mean if self.features is None else self.features
         assert found is not None
         return found.shape[-1]
 
 
 def holds_statistics(path: Path) -> bool:
-    """Whether a file holds statistics of features and no images beside them.
+    """Return whether a file holds feature statistics and no images.
 
     Raises:
-        InputError: it is named .npz and is none.
+        InputError: the file is named .npz, but is not an .npz file.
     """
     if not path.is_file():
         return False
@@ -77,26 +78,26 @@ def holds_statistics(path: Path) -> bool:
 
 
 def read_statistics(path: Path) -> StatisticsFile:
-    """Read `mu` and `sigma`, or features: of an .npz, or of a .pt in torch-fidelity's cache. Nothing in it is run.
+    """Read `mu` and `sigma`, or features, from an .npz or from a .pt of torch-fidelity's cache. No code in it is run.
 
-    An .npz holds `mu` (d,) and `sigma` (d, d), or `feats` (N, d) as the file that clean-fid keeps for its KID. A .pt
-    holds a dictionary of `mu` and `sigma`, or features alone.
+    An .npz holds `mu` (d,) and `sigma` (d, d), or `feats` (N, d), as in the file that clean-fid keeps for its KID. A
+    .pt holds a dictionary of `mu` and `sigma`, or only features.
 
     Raises:
-        InputError: one line: an array is missing, damaged, of Python objects, of another type or shape, or not finite;
-            the covariance is not symmetric or has negative eigenvalues, by more than `TOLERANCE`.
+        InputError: an array is missing, damaged, made of Python objects, of the wrong type or shape, or not finite; the
+            covariance is asymmetric or has negative eigenvalues, by more than `TOLERANCE`.
     """
     arrays, recipe = _of_checkpoint(path) if path.suffix.lower() in _CHECKPOINTS else _of_npz(path)
     checked = {name: _checked(path, name, values) for name, values in arrays.items() if name in _NAMES}
     features = checked.get("feats")
     if "mu" not in checked and "sigma" not in checked and features is not None:
         if features.ndim != 2 or len(features) < 2 or not features.shape[1]:
-            raise InputError(f"{path}: feats is of shape {tuple(features.shape)}, expected (N, d) of at least 2 items")
+            raise InputError(f"{path}: feats has shape {tuple(features.shape)}, expected (N, d) with at least 2 items")
         return StatisticsFile(path, file_sha256(path), None, None, features.float(), len(features), recipe)
     for name in ("mu", "sigma"):
         if name not in checked:
             raise InputError(
-                f"{path}: holds {' and '.join(arrays) or 'nothing'}, and no {name}; give both mu and sigma"
+                f"{path}: holds {' and '.join(arrays) or 'nothing'}, but no {name}; both mu and sigma are required"
             )
     mean, covariance = checked["mu"].double(), checked["sigma"].double()
     return StatisticsFile(
@@ -105,20 +106,20 @@ def read_statistics(path: Path) -> StatisticsFile:
 
 
 def write_statistics(path: Path, mean: Tensor, covariance: Tensor, recipe: Mapping[str, Any]) -> None:
-    """Write an .npz that pytorch-fid and clean-fid read: `mu` and `sigma` in float64, and beside them the recipe.
+    """Write an .npz that pytorch-fid and clean-fid can read: `mu` and `sigma` in float64, together with the recipe.
 
-    Equal statistics give equal bytes, so a file's checksum tells one from another wherever it was made.
+    Equal statistics give equal bytes, so a file's checksum identifies its content wherever it was written.
 
     Args:
         path: of the file, ending in .npz.
         mean: (d,).
-        covariance: (d, d), over N − 1 as both tools have it.
-        recipe: of plain values: what the features are of, with `count`.
+        covariance: (d, d), over N − 1 as in both tools.
+        recipe: plain values that describe the source of the features, including `count`.
     """
     mu, sigma = (tensor.double().cpu().numpy() for tensor in (mean, covariance))
     said = np.array(json.dumps(recipe, sort_keys=True))
     with atomic.replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, mu=mu, sigma=sigma, recipe=said)  # to a file and not a path, which it would call .npz once more
+        np.savez(file, mu=mu, sigma=sigma, recipe=said)  # to a file, because savez would append .npz to a path
 
 
 def _of_npz(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -136,14 +137,14 @@ def _array(path: Path, name: str, member: str) -> npt.NDArray[Any]:
 
 
 def _recipe(path: Path, array: npt.NDArray[Any] | None) -> dict[str, Any]:
-    """Return the recipe that genbench wrote; a file of another tool may use the name for anything else."""
+    """Return the recipe that genbench wrote; a file from another tool may use the name for anything else."""
     if array is None or array.dtype.kind != "U" or array.ndim:
         return {}
     try:
         recipe = json.loads(str(array))
     except ValueError as error:
         raise InputError(
-            f"{path}: is damaged: its recipe is no JSON; write it again with genbench statistics"
+            f"{path}: is damaged: its recipe is not valid JSON; write it again with genbench statistics"
         ) from error
     if not isinstance(recipe, dict) or not isinstance(recipe.get("extractor"), dict):
         return {}
@@ -154,13 +155,13 @@ def _recipe(path: Path, array: npt.NDArray[Any] | None) -> dict[str, Any]:
 def _of_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     numeric = [np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in (np.float16, np.float32, np.float64)}]
     rebuild = np.zeros(0).__reduce__()[0]
-    # numpy 1 called the module by another name, and its files still do.
+    # The module had another name in numpy 1, and files written with it still use that name.
     allowed = [*numeric, *((rebuild, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core"))]
     found = read_checkpoint(path, "reference", allowed)
     if isinstance(found, Tensor):
         return {"feats": found}, {}
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
-        raise InputError(f"{path}: holds no statistics: expected a dictionary of mu and sigma, or features (N, d)")
+        raise InputError(f"{path}: does not hold statistics: expected a dictionary of mu and sigma, or features (N, d)")
     return dict(found), {}
 
 
@@ -178,12 +179,11 @@ def _checked(path: Path, name: str, values: Any) -> Tensor:
 
 
 def _covariance(path: Path, mean: Tensor, covariance: Tensor) -> Tensor:
-    """Return the covariance, exactly symmetric, once it is one of as many dimensions as the mean."""
+    """Return the covariance, made exactly symmetric, after checking it and that its size matches the mean's."""
     count = mean.numel()
     if mean.ndim != 1 or not count or covariance.shape != (count, count):
         raise InputError(
-            f"{path}: mu is of shape {tuple(mean.shape)} and sigma of {tuple(covariance.shape)}, expected (d,) and "
-            "(d, d)"
+            f"{path}: mu has shape {tuple(mean.shape)} and sigma {tuple(covariance.shape)}, expected (d,) and (d, d)"
         )
     largest, apart = float(covariance.abs().max()), float((covariance - covariance.T).abs().max())
     if apart > TOLERANCE * largest:
@@ -196,7 +196,7 @@ def _covariance(path: Path, mean: Tensor, covariance: Tensor) -> Tensor:
     least, most = float(eigenvalues[0]), float(eigenvalues[-1])
     if least < -TOLERANCE * max(most, 0.0):
         raise InputError(
-            f"{path}: sigma is no covariance: it has an eigenvalue of {least:.3g}, below zero by more than "
+            f"{path}: sigma is not a covariance: it has an eigenvalue of {least:.3g}, below zero by more than "
             f"{TOLERANCE:g} of the largest, {most:.3g}; make the file again"
         )
     return symmetric

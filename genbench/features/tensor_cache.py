@@ -1,4 +1,4 @@
-"""Tensors kept in the cache, such as features: checked by content when they are read, for the user alone."""
+"""Cached tensors, such as features: verified by their content when read, and readable only by the user."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CHECKSUM = "sha256"
 
 
 def read_cached(path: Path) -> dict[str, Tensor]:
-    """Return what `write_cached` wrote; nothing where it is not there, damaged, or not what was written.
+    """Return what `write_cached` wrote; an empty dictionary if the file is missing, damaged, or altered.
 
-    The SHA-256 of 60,000 × 64 features takes 0.01 s of processor time, of 50,000 × 2048 (410 MB) 0.3 s: little beside
-    the minutes to hours that their extraction takes.
+    The SHA-256 of 60,000 × 64 features takes 0.01 s of CPU time, that of 50,000 × 2048 (410 MB) 0.3 s: little compared
+    with the minutes to hours that their extraction takes.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -35,7 +35,7 @@ def read_cached(path: Path) -> dict[str, Tensor]:
 
 
 def write_cached(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors with the checksum of their content; raises `InputError` where the cache cannot be written."""
+    """Write tensors with the checksum of their content; raise `InputError` if the cache cannot be written."""
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
         with replacing(path, private=True) as temporary:
@@ -46,7 +46,7 @@ def write_cached(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over each tensor's name, type, shape and bytes, sorted by name."""
+    """Return the SHA-256 of every tensor's name, dtype, shape and bytes, sorted by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -1,4 +1,4 @@
-"""The classifier of texts: a small network over symbols (X. Zhang, J. Zhao, Y. LeCun, "Character-level Convolutional
+"""The text classifier: a small network over symbols (X. Zhang, J. Zhao, Y. LeCun, "Character-level Convolutional
 Networks for Text Classification", 2015, https://arxiv.org/abs/1509.01626, with fewer and narrower layers).
 """
 
@@ -15,14 +15,14 @@ __all__ = ["PROCEDURE", "design"]
 PROCEDURE = "text-classifier-1"  # raise the number whenever a change here or in the training changes the weights
 _EMBEDDED = 32
 _WIDTHS = (64, 128)
-_REACH = 3  # symbols that a convolution sees
+_REACH = 3  # kernel size of a convolution, in symbols
 
 
 def design(length: int, levels: int) -> Design:
-    """Return the design for texts of `length` symbols of `levels`.
+    """Return the design for texts of `length` symbols from a vocabulary of `levels`.
 
-    An embedding of each symbol (the end and what follows it have one too), two convolutions over three neighbours, the
-    second behind a halving where there are 8 symbols or more, and of each channel the largest value anywhere.
+    It has an embedding of each symbol (including the end and the padding after it), two convolutions of kernel size 3,
+    the second after halving if the text has at least 8 symbols, and the maximum of each channel over all positions.
     """
     return Design(
         procedure=PROCEDURE,
@@ -35,7 +35,7 @@ def design(length: int, levels: int) -> Design:
 
 
 class _Embedding(nn.Embedding):
-    """From (B, L) tokens to (B, channels, L), as convolutions take them."""
+    """Maps (B, L) tokens to (B, channels, L), the layout that convolutions take."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         return super().forward(tokens).transpose(1, 2)
@@ -57,5 +57,5 @@ def _body(length: int, levels: int) -> tuple[list[nn.Module], int]:
 
 
 def _as_they_are(tokens: Tensor, randomness: torch.Generator) -> Tensor:
-    """Vary nothing: one symbol more or less may be another class."""
+    """Leave the tokens unchanged: one symbol more or less may change the class."""
     return tokens

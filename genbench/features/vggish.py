@@ -1,10 +1,10 @@
 """`vggish`: the network behind the Fréchet audio distance, with weights from a file.
 
 S. Hershey et al., "CNN Architectures for Large-Scale Audio Classification", 2017, https://arxiv.org/abs/1609.09430; the
-distance is of K. Kilgour, M. Zuluaga, D. Roblek, M. Sharifi, "Fréchet Audio Distance", 2019,
-https://arxiv.org/abs/1812.08466. As torchvggish has it: 16 kHz, one channel, windows of 0.96 s without overlap, their
-log-mel spectrograms of 96 × 64; the features are the last layer's, before its ReLU, as frechet_audio_distance takes
-them, and without the PCA of AudioSet's release.
+distance is from K. Kilgour, M. Zuluaga, D. Roblek, M. Sharifi, "Fréchet Audio Distance", 2019,
+https://arxiv.org/abs/1812.08466. Processing follows torchvggish: 16 kHz, one channel, disjoint windows of 0.96 s,
+each a log-mel spectrogram of 96 × 64. The features are those of the last layer, before its ReLU, as in
+frechet_audio_distance, and without the PCA of AudioSet's release.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ RATE = 16_000
 FEATURES = 128
 _WHAT = "extractor 'vggish'"
 _FRAMES, _BANDS = 96, 64  # of an example
-_WIDTHS = ((64,), (128,), (256, 256), (512, 512))  # of convolutions, halved behind each group
+_WIDTHS = ((64,), (128,), (256, 256), (512, 512))  # of convolutions, with halving after each group
 _INNER = 4096
 _WINDOW, _HOP, _FFT = 400, 160, 512
 _LOW, _HIGH, _OFFSET = 125.0, 7500.0, 0.01
-_EXAMPLE = (_FRAMES - 1) * _HOP + _WINDOW  # samples that one takes
+_EXAMPLE = (_FRAMES - 1) * _HOP + _WINDOW  # samples in one example
 
 
 class VGGish(nn.Module):
-    """From (B, W, 96, 64) examples to (B, 128) features: the mean over a clip's W windows. Names are torchvggish's."""
+    """Maps (B, W, 96, 64) examples to (B, 128) features: the mean over a clip's W windows. Names match torchvggish."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,14 +63,14 @@ class VGGish(nn.Module):
 
 
 def windows(length: int) -> int:
-    """Return how many windows a clip of `length` samples at 16 kHz has, one at least: a shorter one is padded."""
+    """Return the number of windows in a clip of `length` samples at 16 kHz: at least one, as short clips are padded."""
     return max(1, (1 + (length - _WINDOW) // _HOP) // _FRAMES)
 
 
 def examples(mono: Tensor) -> Tensor:
-    """Return (B, T) floats in [-1, 1] at 16 kHz as (B, W, 96, 64): log(mel + 0.01) of the magnitudes in each window.
+    """Convert (B, T) floats in [-1, 1] at 16 kHz to (B, W, 96, 64): log(mel + 0.01) of the magnitudes in each window.
 
-    What is left behind the last whole window of 0.96 s is not looked at; a clip that fills none has silence behind it.
+    Samples after the last whole window of 0.96 s are ignored; a clip shorter than one window is padded with silence.
     """
     padded = F.pad(mono, (0, max(0, _EXAMPLE - mono.shape[1])))
     frames = padded.unfold(1, _WINDOW, _HOP) * torch.hann_window(_WINDOW, device=mono.device)
@@ -84,18 +84,18 @@ def examples(mono: Tensor) -> Tensor:
 def load_vggish(dataset: Dataset, given: Path | None, device: torch.device, precision: str) -> Extractor:
     """Return the extractor with the weights in a file.
 
-    Its distance is called `fad` where the weights are the published ones and a clip has exactly one window, which it
-    fills: Kilgour et al. compare windows, not means over several.
+    Its distance is called `fad` if the weights are the published ones and a clip fills exactly one window: Kilgour et
+    al. compare windows, not means over several windows.
 
     Raises:
-        InputError: no file is given; it is missing, damaged, or holds another network.
+        InputError: no file is given, or the file is missing, damaged, or of another network.
     """
     kind = audio(dataset)
     channels, length = dataset.shape
     if given is None:
-        raise InputError(f"{_WHAT}: needs a file of its weights; fetch {URL} and add --weights FILE")
+        raise InputError(f"{_WHAT}: needs a weights file; download {URL} and add --weights FILE")
     tensors = _read(given)
-    with torch.device("meta"):  # neither time nor random numbers for weights that are replaced at once
+    with torch.device("meta"):  # no time or random numbers for weights that are immediately replaced
         network = VGGish()
     check_shapes(
         tensors, {name: tuple(value.shape) for name, value in network.state_dict().items()}, f"{_WHAT}: {given}"

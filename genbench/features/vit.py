@@ -4,14 +4,14 @@ A. Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Re
 https://arxiv.org/abs/2010.11929, in the two variants that image metrics use:
 
 - DINOv2 (M. Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", 2024,
-  https://arxiv.org/abs/2304.07193): each branch of a block is scaled by channel. Features are the class token after
+  https://arxiv.org/abs/2304.07193): each branch of a block is scaled per channel. Features are the class token after
   the last norm. With registers (T. Darcet et al., "Vision Transformers Need Registers", 2024,
-  https://arxiv.org/abs/2309.16588) four more tokens stand behind the class token, without a position.
+  https://arxiv.org/abs/2309.16588), four more tokens without a position follow the class token.
 - CLIP (A. Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021,
-  https://arxiv.org/abs/2103.00020): one more norm before the blocks, x · sigmoid(1.702 x) for GELU. Features are the
-  class token after the last norm, projected into the space that images share with texts; they are not normalised.
+  https://arxiv.org/abs/2103.00020): one more norm before the blocks, and x · sigmoid(1.702 x) instead of GELU. Features
+  are the class token after the last norm, projected into the space that images share with texts, and not normalised.
 
-Names of parameters are those of facebookresearch/dinov2, CLIP's as well; `vit_weights` translates other names.
+Parameters are named as in facebookresearch/dinov2, for CLIP too; `vit_weights` translates other names.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from torch import Tensor, nn
 
 __all__ = ["ARCHITECTURES", "PATCH", "Architecture", "VisionTransformer", "built", "parameter_shapes"]
 
-PATCH = 14  # pixels a side, in each of the published networks
+PATCH = 14  # pixels a side, in all published networks
 _NORM_EPSILON = {"dinov2": 1e-6, "clip": 1e-5}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the shapes of the tensors do not all say.
+    """The parameters of an architecture, not all of which follow from its tensors' shapes.
 
     Args:
         family: `dinov2` or `clip`.
-        side: of the square images that features are taken of, in pixels.
+        side: side of the square input images, in pixels.
         width: of a token.
-        depth: blocks.
-        heads: of attention.
-        trained_grid: patches a side that the weights have positions for.
-        registers: tokens without a position.
-        projected: of CLIP: how many features the class token is projected to; None for no projection.
+        depth: number of blocks.
+        heads: number of attention heads.
+        trained_grid: patches a side for which the weights have positions.
+        registers: number of tokens without a position.
+        projected: for CLIP, the number of features that the class token is projected to; None for no projection.
     """
 
     family: str
@@ -56,17 +56,17 @@ class Architecture:
 
     @property
     def grid(self) -> int:
-        """Patches a side of the images that features are taken of."""
+        """Patches a side of the input images."""
         return self.side // PATCH
 
     @property
     def features(self) -> int:
-        """The size of the features."""
+        """The number of features."""
         return self.projected or self.width
 
     @property
     def item_bytes(self) -> int:
-        """About how much memory an image needs on its way: a block's widest activations, before and after its GELU."""
+        """Approximate memory that an image needs: a block's widest activations, before and after its GELU."""
         tokens = self.grid**2 + 1 + self.registers
         return 4 * (15 * self.width * tokens + 9 * self.side**2)
 
@@ -131,11 +131,11 @@ class _Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """From (B, 3, side, side) normalised images to (B, `shape.features`) features, and no logits.
+    """Maps (B, 3, side, side) normalised images to (B, `shape.features`) features, and no logits.
 
     Args:
-        shape: what to build.
-        grid: patches a side that it has positions for; None takes those of the images that features are taken of.
+        shape: the architecture to build.
+        grid: patches a side for which it has positions; None means the grid of the input images.
     """
 
     def __init__(self, shape: Architecture, grid: int | None = None) -> None:
@@ -173,18 +173,18 @@ def parameter_shapes(shape: Architecture) -> dict[str, tuple[int, ...]]:
 
 
 def built(shape: Architecture, tensors: Mapping[str, Tensor]) -> VisionTransformer:
-    """Return the network over tensors that fit `parameter_shapes`, in evaluation mode; it keeps them."""
-    with torch.device("meta"):  # no weights are drawn that would be replaced at once
+    """Return the network with tensors that fit `parameter_shapes`, in evaluation mode; the tensors are not copied."""
+    with torch.device("meta"):  # draw no weights that would be immediately replaced
         network = VisionTransformer(shape)
     network.load_state_dict({**tensors, "pos_embed": _positions(shape, tensors["pos_embed"])}, assign=True)
     return network.requires_grad_(False).eval()
 
 
 def _positions(shape: Architecture, trained: Tensor) -> Tensor:
-    """Return the positions (1, 1 + grid², width) for the images that features are taken of.
+    """Return the positions (1, 1 + grid², width) for the input images.
 
-    As DINOv2 does it: networks with registers antialias; those without do not, and give the ratio of the sides as
-    (grid + 0.1) / trained_grid, so that patches lie a little closer together than they should.
+    As in DINOv2, networks with registers antialias; those without do not, and give the ratio of the sides as
+    (grid + 0.1) / trained_grid, so that patches lie slightly closer together than they should.
     """
     if shape.grid == shape.trained_grid:
         return trained

@@ -1,4 +1,4 @@
-"""Where the published weights of DINOv2 and CLIP lie, and which of them earn a name; free of torch."""
+"""The URLs of DINOv2's and CLIP's published weights, and the metric names that they earn; without torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ OPENAI_CLIP = "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"
 """The SHA-256 of OpenAI's file, which is a TorchScript archive."""
 _CLIP = f"https://openaipublic.azureedge.net/clip/models/{OPENAI_CLIP}/ViT-L-14-336px.pt"
 
-# SHA-256 of a published file -> the extractor, and what its numbers are then called. The address of OpenAI's file has
-# its hash. Meta states none: DINOv2's is what many projects that pin the file agree on, with its 1,217,586,395 bytes.
+# SHA-256 of a published file -> the extractor, and the names that its metrics then have. The URL of OpenAI's file
+# contains its hash. Meta publishes none: DINOv2's hash is the one that many projects that pin the file agree on, along
+# with its size of 1,217,586,395 bytes.
 PUBLISHED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428": ("dinov2-vitl14", {"fd": "fd_dinov2"}),
     OPENAI_CLIP: ("clip-vitl14-336", {"mmd": "cmmd"}),
@@ -22,7 +23,7 @@ PUBLISHED: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 
 def weights_url(name: str) -> str:
-    """Return where the published weights of an extractor lie.
+    """Return the URL of an extractor's published weights.
 
     >>> weights_url("dinov2-vits14-reg")
     'https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_reg4_pretrain.pth'

@@ -9,9 +9,9 @@ from torch import Tensor
 
 __all__ = ["canonical"]
 
-_UNUSED = ("mask_token",)  # of DINOv2: for training alone
+_UNUSED = ("mask_token",)  # of DINOv2, used only in training
 
-# In this order, each wherever it stands in a name.
+# Replaced in this order, anywhere in a name.
 _OPENAI = (
     ("class_embedding", "cls_token"),
     ("positional_embedding", "pos_embed"),
@@ -32,7 +32,7 @@ _TRANSFORMERS = (
     ("embeddings.class_embedding", "cls_token"),
     ("embeddings.position_embedding.weight", "pos_embed"),
     ("embeddings.patch_embedding.", "patch_embed.proj."),
-    ("pre_layrnorm.", "norm_pre."),  # so misspelt there
+    ("pre_layrnorm.", "norm_pre."),  # misspelt in transformers
     ("post_layernorm.", "norm."),
     ("encoder.layers.", "blocks."),
     (".layer_norm1.", ".norm1."),
@@ -43,10 +43,10 @@ _TRANSFORMERS = (
 
 
 def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of the vision transformer alone, by the names and in the shapes of `VisionTransformer`.
+    """Return only the tensors of the vision transformer, with the names and shapes of `VisionTransformer`.
 
-    Takes the names of facebookresearch/dinov2, of OpenAI's CLIP (`visual.…`), and of transformers' CLIP
-    (`vision_model.…`). What is none of these stays as it is, for the check of shapes to name.
+    Accepts the names of facebookresearch/dinov2, of OpenAI's CLIP (`visual.…`), and of transformers' CLIP
+    (`vision_model.…`). Other names are left unchanged, so that the check of shapes reports them.
     """
     if any(name.startswith("visual.") for name in tensors):
         return _of_openai({name: value for name, value in tensors.items() if name.startswith("visual.")})
@@ -90,7 +90,7 @@ def _renamed(tensors: Mapping[str, Tensor], rules: tuple[tuple[str, str], ...]) 
 
 
 def _with_batch_axes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """CLIP's class token (width,) and positions (1 + grid², width), with the axes that DINOv2's have."""
+    """Give CLIP's class token (width,) and positions (1 + grid², width) the leading axes of DINOv2's."""
     if "cls_token" in tensors:
         tensors["cls_token"] = tensors["cls_token"][None, None]
     if "pos_embed" in tensors:

@@ -7,7 +7,7 @@
 | `torch-fidelity` | torch-fidelity 0.4 | TensorFlow 1's bilinear, without antialiasing |
 | `cmmd` | S. Jayasumana et al., "Rethinking FID", 2024 | the central square, PIL bicubic, 8 bits |
 
-All let PIL or NumPy convert a file to RGB, which drops alpha.
+All of them let PIL or NumPy convert a file to RGB, which drops alpha.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from genbench.features.resize import Profile, resize_tensorflow
 
 __all__ = ["VIT_PROFILES", "resize_pil"]
 
-_PIL_BITS = 22  # of a weight's fraction, in Pillow's arithmetic of 8-bit images
-# Mean and standard deviation of each channel of [0, 1] images, as each network was trained with.
+_PIL_BITS = 22  # fractional bits of a weight in Pillow's arithmetic for 8-bit images
+# Mean and standard deviation of each channel of [0, 1] images, as used to train each network.
 _OF = {
     "dinov2": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
@@ -32,12 +32,12 @@ _RANGE = {"dinov2": "(x/255 - mean)/std of ImageNet", "clip": "(x/255 - mean)/st
 
 
 def resize_pil(images: Tensor, side: int) -> Tensor:
-    """Return (B, C, H, W) uint8 as (B, C, side, side) uint8, as Pillow's BICUBIC gives them to the bit.
+    """Resize (B, C, H, W) uint8 to (B, C, side, side) uint8, bit-identical to Pillow's BICUBIC.
 
-    It resizes along rows, rounds to 8 bits, and then along columns; the filter (Keys' cubic, a = -1/2) is widened when
-    shrinking, and its weights are rounded to 22 bits. torch's own resizing of uint8 is off by 1 or 2 in places. Rows
-    come first up to Pillow 12, with which published numbers were computed; 13 begins with the columns of some images
-    that are not square.
+    Pillow resizes along rows, rounds to 8 bits, and then resizes along columns; the filter (Keys' cubic, a = -1/2) is
+    widened when shrinking, and its weights are rounded to 22 bits. torch's own resizing of uint8 is off by 1 or 2 in
+    places. Rows come first up to Pillow 12, which published numbers were computed with; Pillow 13 starts with the
+    columns of some images that are not square.
 
     >>> resize_pil(torch.tensor([[[[0, 255]]]], dtype=torch.uint8), side=4)[0, 0, 0]
     tensor([  0,  53, 202, 255], dtype=torch.uint8)
@@ -46,7 +46,7 @@ def resize_pil(images: Tensor, side: int) -> Tensor:
 
 
 def _resampled(images: Tensor, side: int) -> Tensor:
-    """Resize along the second to last axis: there whole rows are read, many times as fast as along the last."""
+    """Resize along the second-to-last axis, which reads whole rows and is many times faster than along the last."""
     count = images.shape[2]
     if count == side:
         return images
@@ -60,7 +60,7 @@ def _resampled(images: Tensor, side: int) -> Tensor:
 
 
 def _taps(count: int, side: int) -> tuple[Tensor, Tensor]:
-    """Return where each output value begins to read, (side,) int64, and its weights, (taps, side) int32."""
+    """Return the first input index of each output value, (side,) int64, and its weights, (taps, side) int32."""
     scale = count / side
     stretch = max(scale, 1.0)
     centre = (torch.arange(side, dtype=torch.float64) + 0.5) * scale
@@ -74,7 +74,7 @@ def _taps(count: int, side: int) -> tuple[Tensor, Tensor]:
 
 
 def _keys(x: Tensor) -> Tensor:
-    """Keys' cubic kernel with a = -1/2, of distances of at least 0."""
+    """Keys' cubic kernel with a = -1/2, for non-negative distances."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * -0.5
     return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
@@ -111,7 +111,7 @@ def _profile(
     return name, Profile(name, resizer, _RANGE[family], prepare)
 
 
-# By family; the first of each is the default.
+# By family; the first profile of each is the default.
 VIT_PROFILES: Mapping[str, Mapping[str, Profile]] = {
     "dinov2": dict(
         (

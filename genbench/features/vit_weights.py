@@ -1,4 +1,4 @@
-"""DINOv2 and CLIP from a weights file that the user names: read, told apart, and recognised where it is published."""
+"""DINOv2 and CLIP from a weights file that the user names: read, identified, and recognised if published."""
 
 from __future__ import annotations
 
@@ -25,28 +25,26 @@ __all__ = ["load_vit"]
 def load_vit(
     name: str, given: Path | None, shape: torch.Size, device: torch.device, profile: str | None, precision: str
 ) -> Extractor:
-    """Return the extractor `name` with the weights in a file; what cannot be done is said before the file is read.
+    """Return the extractor `name` with the weights in a file; the other arguments are checked before it is read.
 
     Args:
         name: a key of `ARCHITECTURES`.
         given: the file.
-        shape: of the images that it will see most, (C, H, W).
+        shape: (C, H, W) of most images that it will be used on.
         device: where it computes.
-        profile: a key of `VIT_PROFILES` for its family; None is the first.
+        profile: a key of `VIT_PROFILES` for its family; None means the first.
         precision: `fp32` or `bf16`.
 
     Raises:
-        InputError: no file is given; it is missing, damaged, or holds another network; an unknown profile; images of
-            neither 1 nor 3 channels.
+        InputError: no file is given, or the file is missing, damaged, or of another network; the profile is unknown;
+            the images have neither 1 nor 3 channels.
     """
     architecture = ARCHITECTURES[name]
     chosen = profile_named(name, VIT_PROFILES[architecture.family], profile)
     check_rgb(name, shape)
     what = f"extractor '{name}'"
     if given is None:
-        raise InputError(
-            f"{what}: needs a file of its weights; fetch {vit_file.weights_url(name)} and add --weights FILE"
-        )
+        raise InputError(f"{what}: needs a weights file; download {vit_file.weights_url(name)} and add --weights FILE")
     tensors, sha256 = _read(given, what)
     _check(name, architecture, tensors, f"{what}: {given}")
     owner, earned = vit_file.PUBLISHED.get(sha256, ("", {}))
@@ -67,10 +65,10 @@ def load_vit(
 
 
 def _read(path: Path, what: str) -> tuple[dict[str, Tensor], str]:
-    """Return a file's tensors, in float32 and by the names of `VisionTransformer`, and its SHA-256.
+    """Return a file's tensors, in float32 and with the names of `VisionTransformer`, and its SHA-256.
 
-    OpenAI publishes CLIP as a TorchScript archive, which holds code beside its tensors and so cannot be read as plain
-    weights. It is opened where its hash is the published one, and refused where it is any other.
+    OpenAI publishes CLIP as a TorchScript archive, which contains code as well as tensors and so cannot be read as
+    plain weights. It is opened only if its hash is the published one.
     """
     if not path.is_file():
         raise InputError(f"{what}: no file {path}; give the path of a .pth or .safetensors file")
@@ -86,19 +84,19 @@ def _of_archive(path: Path) -> dict[str, Tensor]:
 
 
 def _check(name: str, architecture: Architecture, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Raise `InputError` unless the tensors fit; the line says which network they look like."""
+    """Raise `InputError` unless the tensors fit; the message says which network they look like."""
     seen = {each: tuple(value.shape) for each, value in tensors.items()}
     expected = parameter_shapes(architecture)
     if seen == expected:
         return
     for other, known in ARCHITECTURES.items():
         if seen == parameter_shapes(known):
-            raise InputError(f"{what} holds {other}; add --extractor {other}, or give the weights of {name}")
+            raise InputError(f"{what} holds {other}; add --extractor {other}, or pass the weights of {name}")
     check_shapes(tensors, expected, f"{what}{_described(seen)}")
 
 
 def _described(seen: Mapping[str, tuple[int, ...]]) -> str:
-    """Return what a vision transformer of no known size is, as the rest of a phrase; empty where it is none."""
+    """Describe a vision transformer of an unknown size, as the rest of a phrase; empty for any other network."""
     patches = seen.get("patch_embed.proj.weight", ())
     blocks = {name.split(".")[1] for name in seen if name.startswith("blocks.")}
     if len(patches) != 4 or not blocks:
@@ -111,6 +109,6 @@ def _described(seen: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _resizing_bytes(shape: torch.Size, side: int) -> int:
-    """About how much memory resizing one image needs: the image and two copies of its resized rows, in 4 bytes."""
+    """Approximate memory for resizing one image: the image and two copies of its resized rows, at 4 bytes a value."""
     _, height, width = shape
     return 3 * 4 * (height * width + 2 * height * side)

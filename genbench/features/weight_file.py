@@ -1,4 +1,4 @@
-"""Weights on disk: reading them without running code, checking that they fit, and the identity of their content."""
+"""Weights on disk: reading them without running code, checking that they fit, and identifying their content."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = [
     "write_tensors",
 ]
 
-NAMED = 3  # of the tensors that do not fit
+NAMED = 3  # how many of the tensors that do not fit are named
 _RECORD = "genbench"
-_OPTIONAL_SUFFIX = "num_batches_tracked"  # a counter of training that no evaluation reads
+_OPTIONAL_SUFFIX = "num_batches_tracked"  # a training counter that evaluation does not use
 
 
 def file_sha256(path: Path) -> str:
@@ -39,10 +39,10 @@ def file_sha256(path: Path) -> str:
 
 
 def content_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Return the identity of weights: the SHA-256 over each tensor's name, shape and float32 little-endian bytes.
+    """Return the identity of weights: the SHA-256 of every tensor's name, shape and float32 little-endian bytes.
 
-    Tensors go in sorted by name, so the container does not matter: a `.pth` and a `.safetensors` of the same weights
-    have one identity. `num_batches_tracked` is left out, because it changes no number.
+    Tensors are sorted by name, so the container does not matter: a `.pth` and a `.safetensors` of the same weights
+    have the same identity. `num_batches_tracked` is left out, because it does not affect any result.
 
     >>> import torch
     >>> weights = {"a": torch.zeros(2), "b": torch.ones(1)}
@@ -65,7 +65,7 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
     No code in the file is run: a checkpoint is read with `weights_only=True`.
 
     Raises:
-        InputError: the file is missing, damaged, or holds anything but tensors by name; `what` opens the line.
+        InputError: the file is missing, damaged, or holds anything but named tensors; the message starts with `what`.
     """
     if not path.is_file():
         raise InputError(f"{what}: no file {path}; give the path of a .pth or .safetensors file")
@@ -75,18 +75,18 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping, only keys())
     except SafetensorError as error:
-        raise InputError(f"{what}: {path} is no safetensors file or is damaged ({_first_line(error)})") from error
+        raise InputError(f"{what}: {path} is not a safetensors file or is damaged ({_first_line(error)})") from error
     except OSError as error:
         raise InputError(f"{what}: {path} cannot be read ({_first_line(error)})") from error
 
 
 def read_checkpoint(path: Path, what: str, allowed: Sequence[Any] = ()) -> object:
-    """Return what `torch.save` wrote, on the CPU, without running code from the file.
+    """Return the object that `torch.save` wrote, on the CPU, without running code from the file.
 
     Args:
         path: of the file.
-        what: opens the line of an error.
-        allowed: classes and functions that it may name beside those of plain tensors, as `safe_globals` takes them.
+        what: the start of an error message.
+        allowed: classes and functions that it may use besides those of plain tensors, as passed to `safe_globals`.
 
     Raises:
         InputError: the file cannot be read, is damaged, or holds anything else.
@@ -98,21 +98,21 @@ def read_checkpoint(path: Path, what: str, allowed: Sequence[Any] = ()) -> objec
         raise InputError(f"{what}: {path} cannot be read ({_first_line(error)})") from error
     except Exception as error:  # damaged bytes make the unpickler raise almost anything
         plain = "plain arrays" if allowed else "plain tensors"
-        # torch advises to load what it refuses without the check: no advice for a file from elsewhere.
+        # torch suggests loading the rejected file without the check: bad advice for an untrusted file.
         reason = _first_line(error).partition("In PyTorch")[0].strip()
-        raise InputError(f"{what}: {path} is no PyTorch checkpoint of {plain} or is damaged ({reason})") from error
+        raise InputError(f"{what}: {path} is not a PyTorch checkpoint of {plain} or is damaged ({reason})") from error
 
 
 def _named(loaded: object, path: Path, what: str) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()
     ):
-        raise InputError(f"{what}: {path} does not map names to tensors; save `network.state_dict()` alone")
+        raise InputError(f"{what}: {path} does not map names to tensors; save only `network.state_dict()`")
     return dict(loaded)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return what `write_tensors` recorded; nothing when the file is missing, damaged or from elsewhere."""
+    """Return the metadata that `write_tensors` recorded; empty if the file is missing, damaged or from another tool."""
     try:
         with safe_open(path, framework="pt") as file:
             recorded = json.loads((file.metadata() or {}).get(_RECORD, "{}"))
@@ -122,10 +122,10 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], private: bool = True) -> None:
-    """Write a `.safetensors` file, whole or not at all; raises `InputError` where the folder cannot be written.
+    """Write a `.safetensors` file, completely or not at all; raise `InputError` if the folder cannot be written.
 
-    Equal tensors and metadata give equal bytes: safetensors orders several metadata entries at random, so they go into
-    one. The file is for the user alone where it is `private`, as in the cache.
+    Equal tensors and metadata give equal bytes: safetensors orders metadata entries at random, so all are stored in a
+    single entry. A `private` file, as in the cache, is readable only by the user.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
@@ -137,12 +137,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 
 
 def check_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
-    """Raise `InputError` that names some of the missing, unexpected or misshapen tensors, unless all fit `expected`."""
+    """Raise `InputError`, naming some missing, unexpected or misshapen tensors, unless all tensors fit `expected`."""
     present = {name for name in tensors if not name.endswith(_OPTIONAL_SUFFIX)}
     missing = sorted(expected.keys() - present)
     unexpected = sorted(present - expected.keys())
     shapes = [
-        f"{name} is {tuple(tensors[name].shape)} where {expected[name]} belongs"
+        f"{name} is {tuple(tensors[name].shape)}, expected {expected[name]}"
         for name in sorted(present & expected.keys())
         if tuple(tensors[name].shape) != expected[name]
     ]

@@ -1,4 +1,4 @@
-"""What a plugin shares with every other program: global settings, the environment, threads, child processes."""
+"""The global state that a plugin shares with other code: settings, the environment, threads, child processes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from genbench.plugin import modes
 
 __all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "noting", "settled", "snapshot"]
 
-# Compiling networks sets these, and leaves a pool of compilers running: no plugin's doing.
+# Compiling networks sets these variables and leaves a pool of compilers running, which is not a plugin's doing.
 _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
-# What the compiler runs; and what Python starts beside the first process that it spawns, for as long as it lives.
+# Processes of the compiler, and the tracker that Python starts with its first spawned process and keeps running.
 _OTHERS_COMMANDS = ("torch/_inductor/", "multiprocessing.resource_tracker")
 _POOLS_THREADS = "ThreadPoolExecutor"
 _LIBRARIES_THREADS = ("tqdm.", "torch.")
 
 
 def snapshot() -> dict[str, Any]:
-    """Return the global state that a plugin must not change, by its name in messages."""
+    """Return the global state that a plugin must not change, keyed by its name in messages."""
     entered = modes.entered()
     with modes.unwatched():
         return _snapshot(entered)
@@ -42,16 +42,16 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
         "torch's default device": torch.get_default_device(),
         "torch's number of threads": torch.get_num_threads(),
         "torch's gradient mode": torch.is_grad_enabled(),
-        "torch's choice of deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
-        "torch's detection of anomalies": torch.is_anomaly_enabled(),
-        "torch's precision of float32 products": torch.get_float32_matmul_precision(),
+        "torch's deterministic-algorithms setting": torch.are_deterministic_algorithms_enabled(),
+        "torch's anomaly detection": torch.is_anomaly_enabled(),
+        "torch's float32 matmul precision": torch.get_float32_matmul_precision(),
         "torch's inference mode": torch.is_inference_mode_enabled(),
         "torch's autocast": modes.autocast(),
         "torch's modes": entered,
-        "torch's hooks on all modules": modes.module_hooks(),
-        "torch's switches of kernels": modes.kernels(),
+        "torch's global module hooks": modes.module_hooks(),
+        "torch's kernel settings": modes.kernels(),
         "the working directory": os.getcwd(),
-        "the mask of new files (umask)": _umask(),
+        "the umask": _umask(),
         "Python's recursion limit": sys.getrecursionlimit(),
         "the state of Python's random": random.getstate(),
         "the state of numpy's random": _plain(np.random.get_state()),
@@ -60,7 +60,7 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Return what differs between two snapshots, in words."""
+    """Return descriptions of the differences between two snapshots."""
     return [_describe(name, before[name], after[name]) for name in before if before[name] != after[name]]
 
 
@@ -105,7 +105,7 @@ def importing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def imports_put_back() -> Iterator[None]:
-    """Within the block every first `import` of a module is one in `importing`, so that a hook may import late."""
+    """Run every first `import` of a module inside the block under `importing`, so that a hook may import late."""
     plain = builtins.__import__
 
     def put_back(
@@ -115,7 +115,7 @@ def imports_put_back() -> Iterator[None]:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        # An import within a training step comes again and again, and reading a GPU's generator waits for it.
+        # An import inside a training step is repeated at every step, and reading a GPU's generator waits for the GPU.
         with contextlib.nullcontext() if _is_loaded(name, globals or {}, fromlist or (), level) else importing():
             return plain(name, globals, locals, fromlist or (), level)
 
@@ -127,7 +127,7 @@ def imports_put_back() -> Iterator[None]:
 
 
 def _is_loaded(name: str, importer: Mapping[str, Any], wanted: Sequence[str], level: int) -> bool:
-    """Return whether `from name import wanted` would run no module; `level` counts the dots before the name."""
+    """Return whether `from name import wanted` would execute no module; `level` is the number of leading dots."""
     try:
         whole = importlib.util.resolve_name("." * level + name, importer.get("__package__"))
     except ImportError:
@@ -138,10 +138,10 @@ def _is_loaded(name: str, importer: Mapping[str, Any], wanted: Sequence[str], le
 
 @contextlib.contextmanager
 def settled() -> Iterator[None]:
-    """Run a block as if no mode were active and no switch changed, whatever third-party code has left behind.
+    """Run a block as if no mode were active and no setting changed, whatever third-party code has left behind.
 
-    What is measured within follows from its recipe alone: float32 by default, no autocast, no inference mode, no
-    function or dispatch mode, torch's own choice of kernels.
+    Measurements in the block depend only on their recipe: float32 by default, no autocast, no inference mode, no
+    function or dispatch mode, torch's default kernels.
     """
     with modes.suspended(), torch.inference_mode(False), torch.enable_grad():
         dtype, switches = torch.get_default_dtype(), modes.kernels()
@@ -155,10 +155,10 @@ def settled() -> Iterator[None]:
 
 
 def leftovers(before: set[int], compiled: bool = False) -> list[str]:
-    """Return the threads that were not there `before` (their identifiers) and the child processes, in words.
+    """Describe the threads whose identifiers are not in `before`, and the child processes.
 
-    Left out are what torch's compiler and a progress bar keep running; where networks were `compiled` also the threads
-    of pools without a name, since the compiler has such.
+    Threads and processes of torch's compiler and of a progress bar are excluded; if networks were `compiled`, so are
+    threads of unnamed pools, because the compiler uses some.
     """
     threads = [
         f"thread {thread.name!r}"
@@ -173,7 +173,7 @@ def leftovers(before: set[int], compiled: bool = False) -> list[str]:
 
 
 def _name(process: psutil.Process) -> str:
-    """Return what a process runs; empty where it has ended meanwhile, or is the compiler's or Python's own."""
+    """Return what a process runs; empty if it has ended, or belongs to the compiler or to Python itself."""
     try:
         command = process.cmdline()
         ended = process.status() == psutil.STATUS_ZOMBIE
@@ -201,26 +201,26 @@ def _describe(name: str, before: Any, after: Any) -> str:
 
 
 def _restore(before: dict[str, Any]) -> None:
-    modes.leave(before["torch's modes"])  # first, since they see what follows
+    modes.leave(before["torch's modes"])  # first, because they would intercept what follows
     modes.set_autocast(before["torch's autocast"])
-    modes.set_kernels(before["torch's switches of kernels"])
-    modes.drop_module_hooks(before["torch's hooks on all modules"])
+    modes.set_kernels(before["torch's kernel settings"])
+    modes.drop_module_hooks(before["torch's global module hooks"])
     if torch.is_inference_mode_enabled() != before["torch's inference mode"]:
         modes.set_inference(before["torch's inference mode"])
-    os.umask(int(before["the mask of new files (umask)"], 8))
+    os.umask(int(before["the umask"], 8))
     sys.setrecursionlimit(before["Python's recursion limit"])
     torch.set_default_dtype(before["torch's default dtype"])
     if torch.get_default_device() != before["torch's default device"]:
-        # None, since naming the CPU would put a mode of torch's around everything that follows.
+        # None, because naming the CPU would leave a torch mode active for everything that follows.
         device = before["torch's default device"]
         torch.set_default_device(None if device.type == "cpu" else device)
     if torch.get_num_threads() != before["torch's number of threads"]:
         torch.set_num_threads(before["torch's number of threads"])
     torch.set_grad_enabled(before["torch's gradient mode"])
-    if torch.are_deterministic_algorithms_enabled() != before["torch's choice of deterministic algorithms"]:
-        torch.use_deterministic_algorithms(before["torch's choice of deterministic algorithms"])
-    torch.autograd.set_detect_anomaly(before["torch's detection of anomalies"])
-    torch.set_float32_matmul_precision(before["torch's precision of float32 products"])
+    if torch.are_deterministic_algorithms_enabled() != before["torch's deterministic-algorithms setting"]:
+        torch.use_deterministic_algorithms(before["torch's deterministic-algorithms setting"])
+    torch.autograd.set_detect_anomaly(before["torch's anomaly detection"])
+    torch.set_float32_matmul_precision(before["torch's float32 matmul precision"])
     os.chdir(before["the working directory"])
     random.setstate(before["the state of Python's random"])
     name, keys, *rest = before["the state of numpy's random"]
@@ -239,6 +239,6 @@ def _umask() -> str:
 
 
 def _plain(state: Any) -> tuple[Any, ...]:
-    # As a tuple, since arrays do not compare to one truth value.
+    # As a tuple, because comparing arrays does not give a single truth value.
     name, keys, *rest = state
     return (name, tuple(keys.tolist()), *rest)

@@ -18,18 +18,18 @@ GROUP = "genbench"  # the entry-point group, and the name of the core distributi
 
 
 def repository(folder: Path) -> Path:
-    """Return the root of the git repository that contains `folder`; raise `InputError` where there is none."""
+    """Return the root of the git repository that contains `folder`; raise `InputError` if there is none."""
     try:
         answer = _git(folder, "rev-parse", "--show-toplevel")
     except FileNotFoundError as error:
         raise InputError("git is not installed, but revisions are taken from it") from error
     if answer.returncode:
-        raise InputError(f"{folder} is not in a git repository; run this where the revisions to compare are")
+        raise InputError(f"{folder} is not in a git repository; run this in the repository to be compared")
     return Path(answer.stdout.strip())
 
 
 def commit_of(root: Path, revision: str) -> str:
-    """Return the commit that a branch, tag or hash names; raise `InputError` where it names none."""
+    """Return the commit that a branch, tag or hash names; raise `InputError` if it names none."""
     answer = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if answer.returncode:
         raise InputError(
@@ -41,10 +41,10 @@ def commit_of(root: Path, revision: str) -> str:
 
 @contextlib.contextmanager
 def checked_out(root: Path, revision: str | None, folder: Path) -> Iterator[Path]:
-    """Yield `folder`, filled with the files of a revision, or of the current working tree where `revision` is None.
+    """Yield `folder`, filled with the files of a revision, or of the current working tree if `revision` is None.
 
-    The user's checkout is not touched: a revision is a `git worktree` that is removed at the end; from the working tree
-    every file that git does not ignore is copied, changed or new.
+    The user's checkout is not touched: a revision is a `git worktree` that is removed at the end; for the working tree,
+    every file that git does not ignore is copied, including changed and new files.
     """
     if revision is None:
         _copy_working_tree(root, folder)

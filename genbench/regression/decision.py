@@ -44,7 +44,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the times of one model say; `limit` is the ratio that the interval's lower bound must exceed."""
+    """The judgement of one model's times; `limit` is the ratio that the interval's lower bound must exceed."""
 
     estimate: Estimate
     floor: Estimate
@@ -72,7 +72,7 @@ def estimate(log_ratios: Sequence[float]) -> Estimate:
 def p_above(log_ratios: Sequence[float], limit: float) -> float:
     """Return the one-sided p-value of "the ratio is at most `limit`", by the same bootstrap.
 
-    It is below (1 − 0.95) / 2 where the interval's lower bound is above `limit`.
+    It is below (1 − 0.95) / 2 if the interval's lower bound is above `limit`.
     """
     values, mean, error = _moments(log_ratios)
     distance = mean - math.log(limit)
@@ -90,8 +90,8 @@ def judge(timings: Sequence[Timing], threshold: float) -> list[Judgement]:
         threshold: the slow-down that matters, such as 0.05.
 
     Returns:
-        "cannot tell" where the noise floor, the farther end of the interval of base ÷ base, exceeds the threshold;
-        "slower" where the corrected lower bound of head ÷ base exceeds both; else "not slower".
+        "cannot tell" if the noise floor, the farther end of the interval of base ÷ base, exceeds the threshold;
+        "slower" if the corrected lower bound of head ÷ base exceeds both; else "not slower".
     """
     floors = [estimate(timing.same) for timing in timings]
     noise = [max(floor.high, 1 / floor.low) - 1 for floor in floors]

@@ -31,7 +31,7 @@ def as_markdown(result: Result) -> str:
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """Return plain values; ratios are of times, head ÷ base, above 1 where the head is slower."""
+    """Return plain values; ratios are of times, head ÷ base, above 1 if the head is slower."""
     return {
         "base": result.base,
         "head": result.head,

@@ -74,7 +74,7 @@ class Worker:
         }
 
     def do_pin(self, core: int | None) -> dict[str, Any]:
-        """Stay on one core, where the system lets a process choose."""
+        """Stay on one core, if the system lets a process choose."""
         if core is not None:
             os.sched_setaffinity(0, {core})
         return {}
@@ -106,7 +106,7 @@ class Worker:
         try:
             workload = self.workload.workload_for(model, shape, batch, compile_backend="eager" if compiled else None)
         except Exception as refusal:
-            # By name, since the measured revision has its own class for it.
+            # By name, because the measured revision has its own class for it.
             if not isinstance(refusal, ValueError) and type(refusal).__name__ != "Unsuitable":
                 raise
             return {"refused": str(refusal)}

@@ -26,7 +26,7 @@ def build_model(
     device: torch.device,
 ) -> Model:
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes only images")
     return build(data.shape, device, **options)
 
 
@@ -36,7 +36,7 @@ def build(
     width: int = 256,
     rate: float = 1e-3,
 ) -> Model:
-    """Build the encoder, the decoder (`width` units a hidden layer) and the density."""
+    """Build the encoder, the decoder (`width` units per hidden layer) and the density."""
     encoder = nn.Sequential(
         nn.Flatten(),
         nn.Linear(shape.numel(), width),

@@ -1,4 +1,4 @@
-"""Grey images of one soft spot, labelled by the quarter that it lies in."""
+"""Grey images of a soft spot, labelled by the quarter that it lies in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def draw(
     held_out: int = 250,
     seed: int = 0,
 ) -> Splits:
-    """Draw `count` images of `size` pixels a side, and held-out ones from another stream."""
+    """Draw `count` images of `size` pixels a side, and held-out images from another seed."""
     if size < 4:
         raise ValueError(f"size must be at least 4, not {size}")
     train, train_labels = spots(count, size, 2 * seed)

@@ -1,4 +1,4 @@
-"""Writes a new plugin: an installable distribution around one of the small modules beside this file."""
+"""Writes a new plugin: an installable distribution around one of the small modules in this folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 def family_of(start: str) -> Family:
-    """Return what a plugin brings that starts from one of `genbench.scaffold.FAMILIES`.
+    """Return the family of a plugin that starts from one of `genbench.scaffold.FAMILIES`.
 
     >>> family_of("vae").group, family_of("metric").group
     ('genbench', 'genbench.metrics')
@@ -33,7 +33,7 @@ def write_distribution(name: str, family: str, folder: Path) -> list[Path]:
     """Write a distribution called `name` to `folder`, and return the files.
 
     Args:
-        name: of the distribution and of what it brings: small letters, digits and single dashes.
+        name: of the distribution and of its plugin: lower-case letters, digits and single dashes.
         family: one of `FAMILIES`.
         folder: must not exist.
 
@@ -65,7 +65,7 @@ def write_distribution(name: str, family: str, folder: Path) -> list[Path]:
         "tests/test_contract.py": TEST,
     }
     for path, text in files.items():
-        # What is not a model says its own name.
+        # Plugins other than models contain their own name.
         source = start.read_text(encoding="utf-8").replace(f"my-{family}", name).replace(f"my_{family}", package)
         content = source if text is None else text.format(**values)
         try:
@@ -76,21 +76,24 @@ def write_distribution(name: str, family: str, folder: Path) -> list[Path]:
 
 
 def _package(name: str, brings: Family) -> str:
-    """Return the package's name for a distribution's; raise `InputError` where one of them cannot be used."""
+    """Return the package name for a distribution name; raise `InputError` if either cannot be used."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         hint = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
         raise InputError(
-            f"name {name!r} cannot be used: write small letters, digits and single dashes, as in {hint or 'my-model'}"
+            f"name {name!r} cannot be used: use lower-case letters, digits and single dashes, as in "
+            f"{hint or 'my-model'}"
         )
     package = name.replace("-", "_")
     if keyword.iskeyword(package) or package in sys.stdlib_module_names:
-        raise InputError(f"name {name!r} cannot be used: {package} is Python's own; choose another")
+        raise InputError(f"name {name!r} cannot be used: {package} is reserved by Python; choose another")
     if brings is MODEL and name in CONTROLS:
         raise InputError(f"name {name!r} cannot be used: it is a control; choose another")
     others = [found for found in installed(family=brings).get(name, ()) if found.distribution != name]
     if others:
         offer = f"{others[0].distribution} {others[0].version}"
-        raise InputError(f"name {name!r} cannot be used: {offer} offers a {brings.name} of that name; choose another")
+        raise InputError(
+            f"name {name!r} cannot be used: {offer} already provides a {brings.name} of that name; choose another"
+        )
     if package in ("tests", "test") or (importlib.util.find_spec(package) and name not in installed(family=brings)):
-        raise InputError(f"name {name!r} cannot be used: a module {package} is already there; choose another")
+        raise InputError(f"name {name!r} cannot be used: a module {package} already exists; choose another")
     return package

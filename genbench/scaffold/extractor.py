@@ -1,4 +1,4 @@
-"""Convolutions with random weights, averaged over the picture: 64 features of images."""
+"""Convolutions with random weights, averaged over the image: 64 features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from genbench import Data, Unsuitable, hookimpl
 
 
 class Network(nn.Module):
-    """From (B, C, H, W) in [-1, 1] to (B, 64) features."""
+    """Maps (B, C, H, W) in [-1, 1] to (B, 64) features."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -18,13 +18,13 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         hidden = torch.relu(self.first(images))
-        return torch.relu(self.second(hidden)).mean((2, 3))  # each image by itself
+        return torch.relu(self.second(hidden)).mean((2, 3))  # per image
 
 
 @hookimpl
 def build_extractor(data: Data, device: torch.device) -> nn.Module:
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
-    # Torch's global generator is seeded before the call, so these weights repeat.
-    # For trained ones take `weights`, the file of --weights, and load it here.
+        raise Unsuitable("takes only images")
+    # Torch's global generator is seeded before the call, so the weights are reproducible.
+    # For trained weights, take `weights`, the file given by --weights, and load it here.
     return Network(data.shape[0]).to(device)

@@ -24,7 +24,7 @@ def build_model(
     device: torch.device,
 ) -> Model:
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes only images")
     return build(data.shape, device, **options)
 
 
@@ -34,7 +34,7 @@ def build(
     width: int = 256,
     rate: float = 3e-4,
 ) -> Model:
-    """Build both networks (`width` units a hidden layer), each with its own Adam."""
+    """Build both networks (`width` units per hidden layer), each with its own Adam."""
     generator = nn.Sequential(
         nn.Linear(LATENT, width),
         nn.BatchNorm1d(width),
@@ -71,12 +71,12 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
     latents = torch.randn(len(batch), LATENT, device=batch.device)
     fakes = model.networks["generator"](latents)
 
-    # The discriminator learns to tell images from fakes, by logits above and below 0 ...
+    # The discriminator learns positive logits for images and negative ones for fakes ...
     real, fake = discriminator(batch), discriminator(fakes.detach())
     told_apart = F.softplus(-real).mean() + F.softplus(fake).mean()
     update(model.optimizers["discriminator"], told_apart)
 
-    # ... and the generator learns to make fakes that are taken for images.
+    # ... and the generator learns to produce fakes that pass for images.
     passed_off = F.softplus(-discriminator(fakes)).mean()
     update(model.optimizers["generator"], passed_off)
     return {"discriminator": told_apart.detach(), "generator": passed_off.detach()}

@@ -1,4 +1,4 @@
-"""How far mean and spread of the samples' features are from those of the data."""
+"""Distances of the samples' features from the data's, in mean and in spread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def define_metric() -> Metric:
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
-    """Return both distances; `samples` is (M, D) float32 and `reference` (N, D)."""
+    """Return both distances; `samples` is (M, D) float32, `reference` is (N, D)."""
     samples, reference = evidence.samples.double(), evidence.reference.double()
     means = samples.mean(0) - reference.mean(0)
     spreads = samples.std(0) - reference.std(0)

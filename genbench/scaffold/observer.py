@@ -17,10 +17,10 @@ from genbench import (
 
 
 class Curves(Observer):
-    """One file a cell, in a folder a benchmark.
+    """One file per cell, in one folder per benchmark.
 
     Args:
-        dir: where the folders are made.
+        dir: where the folders are created.
     """
 
     def __init__(self, dir: str = "curves") -> None:

@@ -1,4 +1,4 @@
-"""What the files of a new distribution say, beside its own module; the names in braces are filled in."""
+"""The files of a new distribution, except for its module; the names in braces are filled in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ dependencies = ["genbench>=0.1", "torch>=2.4"]
 [project.optional-dependencies]
 test = ["pytest>=8.2"]
 
-# One line a {family}: the name that `genbench run` takes, and the module.
+# One line per {family}: the name that `genbench run` takes, and the module.
 [project.entry-points."{group}"]
 {name} = "{package}.{family}"
 
@@ -55,7 +55,7 @@ pytest
 {meaning}
 """
 
-# What is done with a plugin once it is installed.
+# What to do with a plugin once it is installed.
 USE = {
     "model": """\
 genbench run -m {name} -d digits
@@ -88,11 +88,11 @@ The dataset is `{package}/dataset.py`. Its options are the keyword arguments of 
     "extractor": """\
 The extractor is `{package}/extractor.py`.
 
-## What the features say""",
+## What the features capture""",
     "metric": """\
 The metric is `{package}/metric.py`.
 
-## What the numbers say""",
+## What the values mean""",
     "observer": """\
 The observer is `{package}/observer.py`. Its options are the keyword arguments of `Curves`, given as
 in `--observe {name}:dir=curves`.
@@ -105,20 +105,20 @@ MEANING = {
 A plain autoencoder has no prior. Before samples are drawn, a Gaussian is fitted to the codes of
 the training images; `sample` draws codes from it and decodes them.""",
     "gan": """\
-`sample` draws latents from a standard normal distribution and returns what the generator makes of
+`sample` draws latents from a standard normal distribution and returns the generator's output for
 them.""",
     "vae": """\
 `sample` draws latents from the prior, a standard normal distribution, and returns the mean of the
 decoder. `log_likelihood` is the evidence lower bound (ELBO) of the 8-bit image, in nats.""",
     "dataset": """\
-Grey images of one soft spot, drawn from a seed; the label is the quarter that it lies in. The
-held-out images come from a stream of their own.""",
+Grey images of a soft spot, drawn from a seed; the label is the quarter that it lies in. The
+held-out images are drawn from a separate seed.""",
     "extractor": """\
-Random features see texture and brightness, and know nothing of what the images mean. They rank
-models of one dataset; a distance under them compares with no other.""",
+Random features capture texture and brightness, but not the meaning of images. They rank models
+trained on one dataset; a distance based on them is not comparable with any other.""",
     "observer": """\
-A CSV file a cell, with a row for each loss and number of each point of its curve. A cell that goes
-on after an interrupt goes on in its file.""",
+One CSV file per cell, with a row for each loss and metric at each point of its curve. A cell that
+resumes after an interruption continues its file.""",
     "metric": """\
-Each is 0 where samples and data have the same mean, or the same spread, in every feature.""",
+Each is 0 if samples and data have the same mean, or the same spread, in every feature.""",
 }

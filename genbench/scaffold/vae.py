@@ -25,7 +25,7 @@ def build_model(
     device: torch.device,
 ) -> Model:
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes only images")
     return build(data.shape, device, **options)
 
 
@@ -35,7 +35,7 @@ def build(
     width: int = 256,
     rate: float = 1e-3,
 ) -> Model:
-    """Build the encoder and the decoder (`width` units a hidden layer)."""
+    """Build the encoder and the decoder (`width` units per hidden layer)."""
     channels, height, side = shape
     encoder = nn.Sequential(
         nn.Flatten(),

@@ -13,7 +13,7 @@ def build_model(data, options, device):
 
 def build(data, device, rate: float = 1e-2):
     if data.kind != "text":
-        raise Unsuitable("takes texts alone")
+        raise Unsuitable("takes only texts")
     table = nn.Embedding(data.levels, data.levels)
     table.register_buffer("length", torch.tensor(data.shape[0]))
     networks = nn.ModuleDict({"table": table}).to(device)

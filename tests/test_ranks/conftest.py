@@ -1,4 +1,4 @@
-"""Two ranks as processes of a test, and draws of which each rank takes its rows."""
+"""Two ranks as processes of a test, and random draws from which each rank takes its rows."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ RANKS = 2
 
 
 class Draws(TorchFunctionMode):
-    """Makes each draw for the whole batch, in float64, and takes the rows of one rank: as if one had drawn for all.
+    """Draws for the whole batch, in float64, and takes the rows of one rank, as if a single rank had drawn for all.
 
-    A step may draw for its batch several times over, as for real and made items side by side; each of these parts is
-    shared out by itself. What models cast to float32 stays as it is, so that a training in float64 is one throughout.
+    One draw may cover several times the batch, such as real and generated items side by side; each of these parts is
+    divided separately. Casts to float32 in models are ignored, so that training in float64 uses float64 throughout.
 
     Args:
-        rank: whose rows are taken.
-        ranks: how many there are.
-        rows: of one rank's batch.
+        rank: the rank whose rows are taken.
+        ranks: number of ranks.
+        rows: rows in one rank's batch.
     """
 
     def __init__(self, rank: int, ranks: int, rows: int) -> None:
@@ -63,13 +63,13 @@ def draws() -> type[Draws]:
 
 @pytest.fixture
 def together(tmp_path: Path) -> Callable[..., list[Any]]:
-    """Call a function in each of two processes with the group that they form, and return what it gives or raises."""
+    """Call a function in each of two processes with the group that they form; return its results or exceptions."""
     return lambda function: run_together(function, tmp_path)
 
 
 def run_together(function: Callable[[ProcessGroup], Any], folder: Path, size: int = RANKS) -> list[Any]:
-    """Fork `size` ranks; return what `function` gives in each: plain values and tensors, or the text of an error."""
-    import torch._dynamo  # the first optimizer of a process does, for seconds
+    """Fork `size` ranks; return the result of `function` in each: plain values and tensors, or an error's text."""
+    import torch._dynamo  # otherwise each process's first optimizer imports it, which takes seconds
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         children = []
@@ -84,7 +84,7 @@ def run_together(function: Callable[[ProcessGroup], Any], folder: Path, size: in
 
 
 def _be(rank: int, size: int, listener: socket.socket, function: Any, path: Path) -> None:
-    torch.set_num_threads(1)  # as the threads of the process before are not there
+    torch.set_num_threads(1)  # because the parent's threads do not survive the fork
     try:
         try:
             given = function(ProcessGroup(rank, size, torch.device("cpu"), listener))

@@ -1,4 +1,4 @@
-"""Whole cells of two ranks: their records, what is refused, and what becomes of a cell that loses a rank."""
+"""Whole cells with two ranks: their records, which settings are refused, and the loss of a rank."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SLEEP = """\
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose training lasts some seconds, so that there is something to break off."""
+    """A model that trains for several seconds, so that it can be interrupted."""
     path = tmp_path_factory.mktemp("ranks") / "slow.py"
     path.write_text(TINY.replace(BACKWARD, BACKWARD + SLEEP))
     return path
@@ -90,13 +90,13 @@ def step_of(path: Path) -> int:
 
 
 def ranks_in(folder: Path) -> tuple[psutil.Process, psutil.Process]:
-    """The first rank's process and the other's, of which each has left its number."""
+    """The processes of the first and the second rank, each of which has written its process id."""
     one, two = (psutil.Process(int(path.name)) for path in folder.iterdir())
     return (one, two) if two.ppid() == one.pid else (two, one)
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended, although nobody may have asked for its code yet."""
+    """Whether it has ended, even if its exit code has not been collected yet."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -216,7 +216,7 @@ def test_ranks_stand_in_the_identity_of_models_where_there_are_several() -> None
 
 
 class Doubling:
-    """Stands in for an extractor: features are twice the items, and say in which batch they came."""
+    """Replaces an extractor: features are twice the items, and contain the number of their batch."""
 
     feature_count, classes, item_bytes, device = 3, 2, 1, torch.device("cpu")
 
@@ -225,7 +225,7 @@ class Doubling:
 
 
 def extracts(rank: int, pipe: Any, listener: Any) -> None:
-    """A rank that does nothing but extract."""
+    """A rank that only extracts features."""
     from genbench.cell import follower
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What the contract's check `ranks` finds without a second process."""
+"""The contract's check `ranks`, which works without a second process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--ranks` promises: two ranks train the weights that one rank trains on the same batches."""
+"""The promise of `--ranks`: two ranks train the same weights as one rank on the same batches."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ IDLE = {"conv-vae": ("encoder.trunk.0.bias", "encoder.trunk.1.running_mean")}
 
 
 def module_of(name: str) -> Any:
-    """Import a plugin; `clipped` is the WGAN-GP of the tests with its gradients clipped, far below their norms."""
+    """Import a plugin; `clipped` is the tests' WGAN-GP with its gradients clipped far below their norms."""
     if name != "clipped":
         module = importlib.import_module(name)
-        if name == "genbench_gan.mlp":  # in this process alone, which was forked for it
+        if name == "genbench_gan.mlp":  # only in this process, which was forked for it
             module.GENERATOR_WIDTHS, module.DISCRIMINATOR_WIDTHS = (32, 64), (64, 32)
         return module
     source = (MODELS / "wgan_gp.py").read_text()
@@ -64,7 +64,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 def trained(name: str, dtype: torch.dtype, data: Data, split: Any, group: Any) -> dict[str, Tensor]:
-    """Return the state of a model after some steps on the digits: of one rank, or of one of several."""
+    """Return a model's state after some steps on the digits, on a single rank or on one of several."""
     module, options = module_of(PLUGINS[name][0]), PLUGINS[name][1]
     rank, ranks = (group.rank, group.size) if group else (0, 1)
     with default_dtype(dtype):
@@ -86,7 +86,7 @@ def trained(name: str, dtype: torch.dtype, data: Data, split: Any, group: Any) -
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Each model's state as one rank trains it, and as each of two do."""
+    """Each model's state when trained by one rank, and by each of two."""
     dataset = datasets.load("digits")
 
     def train(group: Any) -> Any:
@@ -105,7 +105,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def distance(first: dict[str, Tensor], second: dict[str, Tensor], but: Collection[str] = ()) -> float:
-    """Return the largest difference of any entry, of those that are not named."""
+    """Return the largest difference of any entry, except for those named."""
     assert first.keys() == second.keys()
     names = [name for name in first if first[name].numel() and name not in but]
     return max((first[name].double() - second[name].double()).abs().max().item() for name in names)
@@ -124,7 +124,7 @@ def test_two_ranks_train_what_one_trains(both: dict[str, Any], name: str, dtype:
 
 
 def test_a_bias_that_a_batch_norm_takes_away_moves_by_rounding_errors(both: dict[str, Any]) -> None:
-    """Its gradient is zero but for rounding, which Adam scales up: by 1e8 at most, and to a step of 1e-3 at most."""
+    """Its gradient is zero except for rounding, which Adam amplifies: at most 1e8 times, to a step of at most 1e-3."""
     for dtype, most in ((torch.float64, 1e-8), (torch.float32, STEPS * 1e-3)):
         found = both[f"conv-vae, {dtype}"]
         one, two = ({name: state[name] for name in IDLE["conv-vae"]} for state in (found["one"], found["several"][0]))

@@ -1,4 +1,4 @@
-"""What two ranks do with steps that average, normalise or go wrong in ways of their own."""
+"""Two ranks on steps that average, normalise or fail in unusual ways."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Step = Callable[[Model, Tensor, int], None]
 
 
 def data(rank: int | None) -> Tensor:
-    """The batch, (8, 3) float64, of which the mean is far from zero, or the rows of one rank."""
+    """The batch, (8, 3) float64 with a mean far from zero, or one rank's rows of it."""
     whole = torch.randn(2 * ROWS, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(7)) + 50
     return whole if rank is None else whole[rank * ROWS : (rank + 1) * ROWS]
 
@@ -32,7 +32,7 @@ def model(*layers: nn.Module) -> Model:
 
 
 def ends(made: Callable[[], Model], step: Step, steps: int = 3) -> Callable[[Any], Any]:
-    """What trains a model by `step` on each rank, and gives its state; without a group, on the whole batch."""
+    """Return a function that trains a model by `step` on each rank, or without a group on the whole batch."""
 
     def run(group: Any) -> Any:
         built = made()

@@ -1,4 +1,4 @@
-"""What answers say: against closed forms, planted truths and independent computation."""
+"""Statistics of answers, against closed forms, planted truths and independent computation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_published_numbers_of_votes_and_their_inverse() -> None:
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    # 40 studies tell 95% from what votes taken for independent give, 75%; benchmarks/study_coverage.py has 1,000.
+    # 40 studies distinguish 95% from the 75% of votes treated as independent; benchmarks/study_coverage.py runs 1,000.
     found = coverage(40, seed=3)
     assert len(found) == 13
     for what, held in found.items():
@@ -64,12 +64,12 @@ def test_raters_who_all_agree_have_the_interval_of_one_share() -> None:
     found = share(np.zeros(20), 100, 0)
     assert found.low == pytest.approx(0.0, abs=1e-12)
     assert found.high == pytest.approx(1.959964**2 / (100 + 1.959964**2), rel=1e-6)  # Wilson's at 0
-    assert mean_p(np.full(6, 0.5)) == 2.0**-5  # that all have the same sign
+    assert mean_p(np.full(6, 0.5)) == 2.0**-5  # p of all having the same sign
     assert mean_p(np.zeros(6)) == 1.0
 
 
 def test_answers_of_one_rater_are_no_more_than_one_rater() -> None:
-    # Ten times the answers of the same raters, with the same shares, tell no more.
+    # Ten times as many answers of the same raters, with the same shares, add no information.
     real, fake = (9, 7, 8, 9, 10, 6), (1, 3, 5, 2, 6, 4)
     few, many = ([[Counts(k * times, 10 * times) for k in side] for side in (real, fake)] for times in (1, 10))
     assert deceived(*few, 0).error == deceived(*many, 0).error
@@ -99,7 +99,7 @@ def test_who_cannot_tell_errs_by_half_however_biased() -> None:
 
 
 def test_models_are_compared_within_raters() -> None:
-    # Raters differ far more than the models do, and each finds the first harder by the same: resolved.
+    # Raters differ far more than the models do, but each finds the first harder by the same amount: resolved.
     own = np.arange(20)
     fakes = {
         "first": [Counts(int(k) + 5 + k % 2, 30) for k in own],

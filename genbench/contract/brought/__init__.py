@@ -1,4 +1,4 @@
-"""The contracts of what plugins bring beside models: one file a family has its checks and what they look at.
+"""The contracts for plugins other than models: one file per family holds its checks and what they examine.
 
-`table` lists the families, `contract` puts one plugin under the checks of its own.
+`table` lists the families; `contract` runs one plugin's family's checks on it.
 """

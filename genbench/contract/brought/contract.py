@@ -1,4 +1,4 @@
-"""`BroughtContract`: one plugin of a family other than models, under every check of that family."""
+"""`BroughtContract`: runs every check of a family other than models on one plugin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BroughtContract:
 
     Args:
         name: of its entry point, or `./file.py`, with options as in `spectra:size=16`.
-        family: what it brings: a key of `SUITES`.
+        family: what it provides: a key of `SUITES`.
     """
 
     def __init__(self, name: str, family: str) -> None:
@@ -38,17 +38,17 @@ class BroughtContract:
         return [(check, None) for check in self.suite.checks]
 
     def refuse_bad_input(self) -> None:
-        """Raise `InputError` for a plugin that is not there: no fault of its own."""
+        """Raise `InputError` if the plugin is not found, which is not the plugin's fault."""
         self._found()
 
     def verify(self, check: Check, case: object = None) -> None:
-        """Examine one check; raise `Fault` where it does not hold, `Unmet` where it does not apply, else `Caution`."""
+        """Run one check; raise `Fault` if it fails, `Unmet` if it does not apply, `Caution` if it gives a warning."""
         result = self.result(check, case)
         if result is not None:
             raise result.with_traceback(None)
 
     def result(self, check: Check, case: object = None) -> Result:
-        """Return how one check came out; it is examined once."""
+        """Return the result of one check, which runs only once."""
         if check.name not in self._results:
             self._results[check.name] = self._examine(check)
         return self._results[check.name]

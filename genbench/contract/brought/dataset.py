@@ -1,4 +1,4 @@
-"""The contract of datasets: the same items everywhere, splits that share none, values that make sense."""
+"""The contract for datasets: the same items everywhere, disjoint splits, and plausible values."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from genbench.plugin.loading import Plugin
 __all__ = ["SUITE"]
 
 HOOK = DATASET.hook
-FEW = 0.01  # of the held-out items that may be training items too, as true data have some twice
-LOOKED_AT = 1000  # items on which what is known of the data is tried
+FEW = 0.01  # fraction of held-out items that may also be training items, because real data contain duplicates
+LOOKED_AT = 1000  # number of items that the checks of values, modes and probabilities examine
 _ELSEWHERE = "from genbench.datasets.brought import fingerprint_of; print(fingerprint_of(*{arguments!r}))"
 
 
 class DatasetTrial(Trial):
-    """A dataset under its checks: it is loaded once for all that look at its items."""
+    """A dataset under test, loaded once for all checks that examine its items."""
 
     def __init__(self, plugin: Plugin, given: Mapping[str, Any]) -> None:
         super().__init__(plugin, given)
@@ -47,7 +47,7 @@ class DatasetTrial(Trial):
         return self._dataset
 
     def load(self, image_size: int | None = None) -> Dataset:
-        """Load it anew, its images of that side; raise `Fault` where it raises, or gives what is no dataset."""
+        """Load it again, with images of that side; raise `Fault` if that raises or does not return a dataset."""
         with calling(HOOK, self.home), world.imports_put_back():
             splits = given(self.plugin, self.given, image_size=image_size)
         try:
@@ -64,27 +64,29 @@ def takes_options(trial: DatasetTrial) -> None:
     if accepted is None:
         raise Fault(
             f"{HOOK} to pass **options to a builder with named, annotated arguments",
-            f"a {HOOK} whose source shows none",
+            f"a {HOOK} whose source does not",
             "write `return draw(**options)`, where `def draw(size: int = 16)`",
         )
     check_annotations(accepted)
 
 
 def gives(trial: DatasetTrial) -> None:
-    """`load_dataset` gives two splits of items as their kind stores them, with sound labels and a licence."""
+    """`load_dataset` returns two splits of items in their kind's stored form, with valid labels and a licence."""
     assert trial.dataset
 
 
 def repeats(trial: DatasetTrial) -> None:
-    """Loaded twice in one process, whatever the state of the global generators, the items are the same."""
+    """Loading twice in one process gives the same items, whatever the state of the global generators."""
     known = trial.dataset.fingerprint
     stir()
     if trial.load().fingerprint != known:
-        raise Fault("the same items twice", "others the second time", "draw from a generator that you seed yourself")
+        raise Fault(
+            "the same items from a second load", "different items", "draw from a generator that you seed yourself"
+        )
 
 
 def repeats_elsewhere(trial: DatasetTrial) -> None:
-    """In another process, with another seed of Python's hashes, the items are the same."""
+    """Loading in another process, with another hash seed of Python, gives the same items."""
     found = trial.plugin.found
     arguments = (found.name, found.target, str(found.file or ""), json.dumps(trial.given))
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -96,43 +98,43 @@ def repeats_elsewhere(trial: DatasetTrial) -> None:
         check=False,
     )
     if answer.returncode:
-        last = answer.stderr.strip().splitlines()[-1:] or ["nothing said"]
-        raise Fault("it to load in another process too", last[0], "let nothing depend on this process")
+        last = answer.stderr.strip().splitlines()[-1:] or ["no error message"]
+        raise Fault("it to load in another process too", last[0], "do not depend on the state of the process")
     if answer.stdout.split()[-1:] != [trial.dataset.fingerprint]:
         raise Fault(
             "the same items in another process",
-            "others",
-            "sort what comes from a set or a folder's listing, and read no clock",
+            "different items",
+            "sort anything that comes from a set or a directory listing, and do not read the clock",
         )
 
 
 def splits_are_disjoint(trial: DatasetTrial) -> None:
-    """No held-out item is a training item too."""
+    """No held-out item is also a training item."""
     train, held_out = trial.dataset.train.items, trial.dataset.held_out.items
     known = set(_digests(train))
     shared = sum(digest in known for digest in _digests(held_out))
     if shared > FEW * len(held_out):
         raise Fault(
-            "held-out items that are no training items",
+            "held-out items that are not training items",
             f"{shared:,} of {len(held_out):,} that are",
-            "split first, or draw the two splits from streams of their own",
+            "split first, or draw the two splits from separate random streams",
         )
     if shared:
-        raise Caution(f"{shared:,} of {len(held_out):,} held-out items are training items too")
+        raise Caution(f"{shared:,} of {len(held_out):,} held-out items are also training items")
 
 
 def has_range(trial: DatasetTrial) -> None:
-    """Items differ from one another, and use more than the two lowest values of their type."""
+    """Items differ from one another, and use more than the two lowest values of their range."""
     for which, split in (("train", trial.dataset.train), ("held_out", trial.dataset.held_out)):
         items = split.items[:LOOKED_AT]
         if len(split) > 1 and bool((items == items[:1]).all()):
-            raise Fault(f"items of {which} that differ", "one item again and again", "look at how they are made")
+            raise Fault(f"items of {which} that differ", "the same item every time", "check how they are created")
     values = trial.dataset.train.items[:LOOKED_AT]
     if trial.dataset.kind.levels > 2 and int(values.min()) >= 0 and int(values.max()) <= 1:
         raise Fault(
             f"values of up to {trial.dataset.kind.levels - 1}",
             f"none above {int(values.max())}",
-            "scale them before they are stored, as in (255 * x).round()",
+            "scale values before storing them, as in (255 * x).round()",
         )
 
 
@@ -149,10 +151,10 @@ def has_labels(trial: DatasetTrial) -> None:
 
 
 def knows(trial: DatasetTrial) -> None:
-    """What the data know of themselves, modes and probabilities, holds for their own items."""
+    """Modes and log-probabilities, if provided, are valid for the dataset's own items."""
     dataset, items = trial.dataset, trial.dataset.train.items[:LOOKED_AT]
     if dataset.nearest_mode is None and dataset.log_probability is None:
-        raise Unmet("it knows neither modes nor probabilities")
+        raise Unmet("it provides neither modes nor probabilities")
     if dataset.nearest_mode is not None:
         with calling("nearest_mode", trial.home):
             modes = dataset.nearest_mode(items)
@@ -161,42 +163,42 @@ def knows(trial: DatasetTrial) -> None:
             raise Fault(
                 f"modes from -1 to mode_count - 1, {(dataset.mode_count or 0) - 1}",
                 f"{int(modes.min())} to {int(modes.max())}",
-                "number the modes from 0; -1 is none",
+                "number the modes from 0; -1 means no mode",
             )
     if dataset.log_probability is not None:
         with calling("log_probability", trial.home):
             nats = dataset.log_probability(items)
         _check_rows("log_probability", nats, len(items), torch.float64)
         if not bool(torch.isfinite(nats).all()) or float(nats.max()) > 0:
-            raise Fault("finite log-probabilities, none above 0, of its own items", "others", "return nats of one item")
+            raise Fault("finite log-probabilities of at most 0 for its own items", "others", "return nats per item")
 
 
 def _check_rows(what: str, value: Any, count: int, dtype: torch.dtype) -> None:
     if not isinstance(value, Tensor) or tuple(value.shape) != (count,) or value.dtype != dtype:
         found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise Fault(f"{what} to return {dtype} ({count},)", found, "return one number an item")
+        raise Fault(f"{what} to return {dtype} ({count},)", found, "return one number per item")
 
 
 def leaves_state_alone(trial: DatasetTrial) -> None:
-    """Loading leaves settings, directory and every global random generator alone."""
+    """Loading leaves settings, working directory and every global random generator unchanged."""
     with world.noting() as changed:
         trial.load()
     if changed:
         raise Fault(
-            "global state that is left alone",
+            "unchanged global state",
             f"that it changed {'; '.join(changed)}",
-            "draw from torch.Generator().manual_seed(seed), and pass it on",
+            "draw from torch.Generator().manual_seed(seed), and pass it to every random call",
         )
 
 
 def image_size(trial: DatasetTrial) -> None:
-    """Where it takes `image_size`, images have that size."""
+    """If it takes `image_size`, images have that size."""
     if not trial.plugin.implements(HOOK, "image_size"):
         raise Unmet("load_dataset does not take image_size")
     side = 16
     shape = tuple(trial.load(side).shape)
     if shape[1:] != (side, side):
-        raise Fault(f"images of {side}x{side}", f"{shape}", "resize them, or leave image_size out of the hook")
+        raise Fault(f"images of {side}x{side}", f"{shape}", "resize them, or remove image_size from the hook")
 
 
 def _digests(items: Tensor) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Evidence of small items of each kind, drawn from a seed: like the data, and worse than the data in known ways."""
+"""Evidence with small items of each kind, drawn from a seed: similar to the data, or worse in known ways."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CLASSES = 4
 FEATURES = 8
 RATE = 8_000  # of clips, in Hz
 _SIDE, _LENGTH, _SAMPLES = 8, 12, 64
-_NOISE = 0.15  # of full scale, on images and clips
-_WRONG, _WRONG_IF_WORSE = 0.05, 0.5  # of the entries of a reconstruction
+_NOISE = 0.15  # as a fraction of full scale, on images and clips
+_WRONG, _WRONG_IF_WORSE = 0.05, 0.5  # fraction of wrong entries in a reconstruction
 
-Rows = tuple[Tensor, Tensor]  # stored items (N, ...), and the class of each (N,), -1 for none
+Rows = tuple[Tensor, Tensor]  # stored items (N, ...), and the class of each (N,), -1 for no class
 
 
 def _images(labels: Tensor, random: torch.Generator) -> Tensor:
-    """A bright quarter of each image says its class."""
+    """The position of a bright quarter of each image encodes its class."""
     grey = _NOISE * torch.rand(len(labels), 1, _SIDE, _SIDE, generator=random)
     half = _SIDE // 2
     for row, label in enumerate(labels.tolist()):
@@ -38,14 +38,14 @@ def _images(labels: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _texts(labels: Tensor, random: torch.Generator) -> Tensor:
-    """Each class has six letters of its own; lengths vary."""
+    """Each class uses its own six letters; lengths vary."""
     tokens = 1 + 6 * labels[:, None] + torch.randint(6, (len(labels), _LENGTH), generator=random)
     lengths = torch.randint(_LENGTH // 2, _LENGTH + 1, (len(labels), 1), generator=random)
     return tokens.masked_fill(torch.arange(_LENGTH) >= lengths, END).to(torch.int16)
 
 
 def _clips(labels: Tensor, random: torch.Generator) -> Tensor:
-    """Each class has a pitch of its own; the phase varies."""
+    """Each class has its own pitch; the phase varies."""
     turns = (labels[:, None] + 1) * torch.arange(_SAMPLES) / 16 + torch.rand(len(labels), 1, generator=random)
     wave = 0.6 * torch.sin(2 * math.pi * turns) + _NOISE * torch.randn(len(labels), _SAMPLES, generator=random)
     return (32767 * wave.clamp(-1, 1)).round().to(torch.int16)[:, None]
@@ -75,19 +75,19 @@ def _one_item(kind: Kind, count: int, random: torch.Generator) -> Rows:
 
 WORSE: Mapping[str, Callable[[Kind, int, torch.Generator], Rows]] = {
     "noise": _noise,
-    "samples of one class alone": _one_class,
-    "one sample again and again": _one_item,
+    "samples of a single class": _one_class,
+    "the same sample every time": _one_item,
 }
 
 
 def drawn(kind_name: str, count: int, seed: int, worse: str = "") -> Evidence:
-    """Draw evidence of which every field is there that items of the kind can have.
+    """Draw evidence with every field that items of the kind can have.
 
     Args:
         kind_name: `image`, `text` or `audio`.
-        count: items of each split, and samples.
-        seed: of all of it but the data, which are the same for every seed.
-        worse: the key of `WORSE` that the samples are drawn by; empty for samples of the data's own distribution.
+        count: number of items in each split, and of samples.
+        seed: of everything except the data, which are the same for every seed.
+        worse: the key of `WORSE` that selects how samples are drawn; empty for samples of the data's own distribution.
     """
     kind = kind_named(kind_name)
     train, train_labels = _like_data(kind, count, seeding.generator(0, "contract", "train"))
@@ -120,7 +120,7 @@ def drawn(kind_name: str, count: int, seed: int, worse: str = "") -> Evidence:
 
 
 def _projected(kind: Kind, items: Tensor, count: int) -> Tensor:
-    """Return (N, count) float32: the same fixed random projection of items of a kind."""
+    """Return (N, count) float32: a fixed random projection, the same for all items of a kind."""
     flat = items.flatten(1).double() / kind.levels
     weights = torch.randn(
         flat.shape[1], count, generator=seeding.generator(0, "contract", "features", count), dtype=torch.float64
@@ -129,7 +129,7 @@ def _projected(kind: Kind, items: Tensor, count: int) -> Tensor:
 
 
 def _spoilt(kind: Kind, items: Tensor, share: float, seed: int) -> Tensor:
-    """Return items of which a share of the entries is drawn anew."""
+    """Return the items with a fraction of their entries redrawn."""
     random = seeding.generator(seed, "contract", "spoilt")
     chosen = torch.rand(items.shape, generator=random) < share
     return kind.store(kind.deliver(torch.where(chosen, kind.random(len(items), items.shape[1:], random), items)))

@@ -1,4 +1,4 @@
-"""The contract of extractors: the same features of an item every time, from weights that have an identity."""
+"""The contract for extractors: the same features for an item every time, from weights with an identity."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = ["SUITE"]
 HOOK = EXTRACTOR.hook
 FORWARD = "the network"
 SHAPES = ((1, 8, 8), (3, 32, 32), (12,), (2, 300))  # small items of each kind, images grey and in colour
-COUNT = 5  # items of a batch
+COUNT = 5  # items per batch
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Built:
-    """The network for items of one shape, and some of them.
+    """The network for items of one shape, and some such items.
 
     Args:
-        case: which items.
+        case: the kind and shape of the items.
         kind: of the items.
         network: as the hook returned it, in evaluation mode.
-        items: (5, ...) random, as they are stored.
+        items: (5, ...) random, in stored form.
     """
 
     case: Case
@@ -51,9 +51,9 @@ class Built:
 
 
 class ExtractorTrial(Trial):
-    """An extractor under its checks: its networks for small items of each kind are built once.
+    """An extractor under test; its networks for small items of each kind are built once.
 
-    Its one option is `weights=FILE`, for what `--weights` names.
+    Its only option is `weights=FILE`, which corresponds to `--weights`.
     """
 
     def __init__(self, plugin: Plugin, given: Mapping[str, Any]) -> None:
@@ -63,12 +63,12 @@ class ExtractorTrial(Trial):
 
     @property
     def networks(self) -> list[Built]:
-        """The networks for the items that it takes; raise `Fault` where it takes none."""
+        """The networks for the items that it accepts; raise `Fault` if it accepts none."""
         if not self._built and not self._refusals:
             self._built = [found for shape in SHAPES if (found := self._try(Case.of(shape, CLASSES))) is not None]
         if not self._built:
             raise Fault(
-                "a network for items of at least one kind", f"refusals alone: {self._refusals[0]}", "take small items"
+                "a network for items of at least one kind", f"only refusals: {self._refusals[0]}", "accept small items"
             )
         return self._built
 
@@ -82,7 +82,7 @@ class ExtractorTrial(Trial):
         return Built(case, kind, network, kind.random(COUNT, shape, seeding.generator(0, "contract", "items")))
 
     def build(self, case: Case) -> nn.Module:
-        """Build a network; torch's global generator is seeded alike before, as it is where features are extracted."""
+        """Build a network after seeding torch's global generator, in the same way as when features are extracted."""
         strange = sorted(self.given.keys() - {"weights"})
         if strange:
             raise Fault("no options but weights=FILE", f"{strange[0]}=", "leave it out")
@@ -102,7 +102,7 @@ class ExtractorTrial(Trial):
         return network.requires_grad_(False).eval()
 
     def run(self, built: Built, items: Tensor, network: nn.Module | None = None) -> tuple[Tensor, Tensor | None]:
-        """Return the features of stored items, and the logits where there are any; raise `Fault` for what is none."""
+        """Return the features of stored items, and the logits if there are any; raise `Fault` if they are invalid."""
         with calling(f"{FORWARD} on {built.case.size} {built.kind.noun}", self.home), torch.inference_mode():
             returned = (network or built.network)(built.kind.deliver(items))
         pair = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
@@ -111,19 +111,19 @@ class ExtractorTrial(Trial):
 
 
 def builds(trial: ExtractorTrial) -> None:
-    """`build_extractor` returns a network for small items, and refuses by `Unsuitable` what it is not made for."""
+    """`build_extractor` returns a network for small items, and raises `Unsuitable` for unsupported items."""
     assert trial.networks
 
 
 def gives_features(trial: ExtractorTrial) -> None:
-    """The network returns finite floats (B, D), or with logits (B, K), of one width."""
+    """The network returns finite floats (B, D), optionally with logits (B, K), of constant width."""
     for built in trial.networks:
         widths = {count: _widths(trial.run(built, built.items[:count])) for count in (COUNT, 2, 1)}
         if len(set(widths.values())) > 1:
             raise Fault(
                 f"the same widths for every batch of {built.case.size} {built.kind.noun}",
                 ", ".join(f"{found} of {count} items" for count, found in widths.items()),
-                "let no size hang on that of the batch",
+                "do not let any size depend on the batch size",
             )
 
 
@@ -133,25 +133,27 @@ def _widths(returned: tuple[Tensor, Tensor | None]) -> str:
 
 
 def stays_finite(trial: ExtractorTrial) -> None:
-    """Features of items that hold one value alone, as a collapsed model draws them, are finite."""
+    """Features of constant items, as a collapsed model draws them, are finite."""
     for built in trial.networks:
         for value in (int(built.items.min()), int(built.items.max())):
             trial.run(built, torch.full_like(built.items, value))
 
 
 def repeats(trial: ExtractorTrial) -> None:
-    """The same batch gives the same features, bit for bit, also from a network built anew."""
+    """The same batch gives the same features, bit for bit, even from a newly built network."""
     for built in trial.networks:
         features, again = (trial.run(built, built.items)[0] for _ in range(2))
         if not torch.equal(features, again):
             raise Fault(
-                "the same features twice", "others the second time", "draw nothing, and keep nothing, in forward"
+                "the same features twice",
+                "different features the second time",
+                "draw no random numbers and keep no state in forward",
             )
         stir()
         anew = trial.run(built, built.items, trial.build(built.case))[0]
         if not torch.equal(features, anew):
             raise Fault(
-                "the same features of a network that is built anew",
+                "the same features from a newly built network",
                 "others",
                 "draw initial weights from torch's global generator, which is seeded, or from one that you seed",
             )
@@ -168,33 +170,35 @@ def ignores_the_batch(trial: ExtractorTrial) -> None:
                 raise Fault(
                     "features that do not depend on the batch",
                     f"others of {built.case.size} {built.kind.noun} {what}",
-                    "normalise by constants or by the item itself, and never over the batch",
+                    "normalise by constants or over the item itself, never over the batch",
                 )
 
 
 def has_identity(trial: ExtractorTrial) -> None:
-    """The weights have an identity, which repeats, and which a forward pass leaves alone."""
+    """The weights have a reproducible identity, which a forward pass does not change."""
     for built in trial.networks:
         for owner, name in _hidden(built.network):
             raise Fault(
                 "weights that are parameters or buffers",
                 f"{type(owner).__name__}.{name} that is neither",
-                "use nn.Parameter, register_buffer or nn.ModuleList: others have no part in the identity",
+                "use nn.Parameter, register_buffer or nn.ModuleList: other tensors are not part of the identity",
             )
         network = trial.build(built.case)
         known = weights_sha256(network)
         stir()
         if weights_sha256(trial.build(built.case)) != known:
-            raise Fault("the same weights each time", "others when it is built anew", "seed what they are drawn from")
+            raise Fault("the same weights each time", "different ones in a new network", "seed their generator")
         trial.run(built, built.items, network)
         if weights_sha256(network) != known:
             raise Fault(
-                "weights that stay", "others after a forward pass", "change no parameter and no buffer in forward"
+                "weights that stay the same",
+                "different ones after a forward pass",
+                "change no parameter or buffer in forward",
             )
 
 
 def _hidden(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Yield what holds tensors or modules where torch does not see them: attributes, and lists of them."""
+    """Yield tensors and modules that torch does not register: those in plain attributes, or in lists of them."""
     seen = {id(each) for each in (*network.parameters(), *network.buffers(), *network.modules())}
     for module in network.modules():
         for name, value in vars(module).items():
@@ -205,12 +209,12 @@ def _hidden(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 
 
 def follows_weights(trial: ExtractorTrial) -> None:
-    """Other weights have another identity and give other features."""
+    """Different weights have a different identity and give different features."""
     for built in trial.networks:
         network = trial.build(built.case)
         floats = [weight for weight in network.parameters() if weight.is_floating_point() and weight.numel()]
         if not floats:
-            raise Unmet("it has no parameters: its identity is that of its code")
+            raise Unmet("it has no parameters: its identity is its code's")
         before = trial.run(built, built.items, network)[0]
         known = weights_sha256(network)
         with torch.no_grad():
@@ -221,14 +225,14 @@ def follows_weights(trial: ExtractorTrial) -> None:
         after = after[0] if isinstance(after, tuple) else after
         if weights_sha256(network) == known or torch.equal(before, after.float()):
             raise Fault(
-                "other features from other weights",
-                "the same ones",
-                "compute them with the module's own parameters, and not with a copy",
+                "different features from different weights",
+                "the same features",
+                "compute them with the module's own parameters, not with a copy",
             )
 
 
 def leaves_state_alone(trial: ExtractorTrial) -> None:
-    """Building and running leave global state alone, and running also every random generator."""
+    """Building and running leave global state unchanged, and running also leaves random generators unchanged."""
     for built in trial.networks:
         with world.noting() as building, world.importing():  # initial weights may be drawn from global generators
             trial.build(built.case)
@@ -237,9 +241,9 @@ def leaves_state_alone(trial: ExtractorTrial) -> None:
         changed = [*building, *running]
         if changed:
             raise Fault(
-                "global state that is left alone",
+                "unchanged global state",
                 f"that it changed {'; '.join(changed)}",
-                "draw nothing in forward, and put back what you set",
+                "draw no random numbers in forward, and restore what you set",
             )
 
 

@@ -1,4 +1,4 @@
-"""The contract of metrics: sound numbers, too little evidence refused, the better way, no order, nothing changed."""
+"""The contract for metrics: valid values, a minimum of evidence, the right direction, no order, no side effects."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from genbench.plugin.loading import Plugin
 __all__ = ["SUITE"]
 
 HOOK = METRIC.hook
-COUNT = 128  # items of a set of evidence, or twice the least count
-DRAWS = 4  # of samples, for how far a number moves by chance
-ROUNDING = 1e-5  # relative: what another order of a sum may do
-LEAST_MOVE = 1e-7  # of a number that is about 0
+COUNT = 128  # items in a set of evidence, or twice the least count
+DRAWS = 4  # draws of samples, to estimate how much a value varies by chance
+ROUNDING = 1e-5  # relative change that a different summation order may cause
+LEAST_MOVE = 1e-7  # absolute change to allow for values close to 0
 
 
 class MetricTrial(Trial):
-    """A metric under its checks."""
+    """A metric under test."""
 
     def __init__(self, plugin: Plugin, given: Mapping[str, Any]) -> None:
         super().__init__(plugin, given)
@@ -44,7 +44,7 @@ class MetricTrial(Trial):
 
     @property
     def metric(self) -> Metric:
-        """What the hook defines; raise `Fault` where that is no metric."""
+        """The metric that the hook defines; raise `Fault` if it does not define one."""
         if self._metric is None:
             try:
                 self._metric = definition(self.plugin)
@@ -57,7 +57,7 @@ class MetricTrial(Trial):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of items that it says it is valid for, of which there can be what it needs."""
+        """The kinds of items that it declares to support and that can provide what it needs."""
         wanted = self.metric.kinds or tuple(NOUNS)
         there = [kind for kind in wanted if not self._lacking(kind)]
         if not there:
@@ -70,18 +70,18 @@ class MetricTrial(Trial):
 
     @property
     def count(self) -> int:
-        """How many items of evidence its numbers are measured on."""
+        """The number of items of evidence that its values are measured on."""
         return max(COUNT, 2 * self.metric.least_count * (FEATURES if self.metric.per_feature else 1))
 
     def numbers(self, kind: str, seed: int = 0, worse: str = "") -> dict[str, float]:
-        """Return the numbers of samples drawn from a seed; measured once."""
+        """Return the values for samples drawn from a seed, measured only once."""
         key = kind, seed, worse
         if key not in self._known:
             self._known[key] = self.measure(drawn(kind, self.count, seed, worse))
         return self._known[key]
 
     def measure(self, evidence: Evidence) -> dict[str, float]:
-        """Return the numbers of this evidence; none where the metric says that there are none."""
+        """Return the values for this evidence; none if the metric reports it as not measurable."""
         try:
             with calling("its function", self.home), world.imports_put_back(), torch.no_grad():
                 try:
@@ -97,12 +97,12 @@ class MetricTrial(Trial):
         return {str(name): _number(str(name), value) for name, value in given.items()}
 
     def chance(self, kind: str, name: str) -> float:
-        """Return how far a number moves from one draw of samples to another: the range of some."""
+        """Return how much a value varies by chance: its range over several draws of samples."""
         values = [self.numbers(kind, seed)[name] for seed in range(DRAWS) if name in self.numbers(kind, seed)]
         return max(values) - min(values)
 
     def directed(self) -> Iterator[tuple[str, str, Callable[[float, float], bool]]]:
-        """Yield kind, number, and whether one value is better than another, of numbers with a direction."""
+        """Yield kind, name, and a function that tells whether one value is better, for values with a direction."""
         for kind in self.kinds:
             for value in self.metric.values:
                 if value.direction is not None and value.name in self.numbers(kind):
@@ -117,47 +117,47 @@ def _number(name: str, value: Any) -> float:
 
 
 def defines(trial: MetricTrial) -> None:
-    """`define_metric` gives names, directions, needs, a least count, a summary, a source and a function."""
+    """`define_metric` returns names, directions, needs, a least count, a summary, a source and a function."""
     assert trial.metric
 
 
 def measures(trial: MetricTrial) -> None:
-    """Its numbers are those that it names, and finite, on every kind of items that it is for."""
+    """Its values have the declared names and are finite on every kind of items that it supports."""
     known = {value.name for value in trial.metric.values}
     found: set[str] = set()
     for kind in trial.kinds:
         numbers = trial.numbers(kind)
         if strange := sorted(set(numbers) - known):
-            raise Fault(f"numbers named {', '.join(sorted(known))}", f"{strange[0]} too", "name it among the values")
+            raise Fault(f"only values named {', '.join(sorted(known))}", f"{strange[0]} too", "declare it in `values`")
         if bad := [name for name, value in numbers.items() if not math.isfinite(value)]:
             raise Fault(
                 f"{bad[0]} to be finite on {NOUNS[kind]}",
                 str(numbers[bad[0]]),
-                "leave out what is not defined, or raise NotMeasurable",
+                "leave out undefined values, or raise NotMeasurable",
             )
         found |= set(numbers)
     if missing := sorted(known - found):
-        raise Caution(f"{', '.join(missing)} came from none of the evidence that was tried")
+        raise Caution(f"{', '.join(missing)} could not be measured on any of the evidence")
 
 
 def least_count(trial: MetricTrial) -> None:
-    """From `least_count` items it has numbers, and of one fewer it has none."""
+    """It returns values for `least_count` items, and none for one item fewer."""
     least = trial.metric.least_count
     for kind in trial.kinds:
         numbers = trial.measure(drawn(kind, least, 0))
         if bad := [name for name, value in numbers.items() if not math.isfinite(value)]:
             raise Fault(
-                f"{bad[0]} to be finite on {least} {NOUNS[kind]}, its least_count", str(numbers[bad[0]]), "raise it"
+                f"{bad[0]} to be finite on {least} {NOUNS[kind]}, its least_count", str(numbers[bad[0]]), "increase it"
             )
         if not numbers and not trial.metric.per_feature:
-            raise Caution(f"on {least} {NOUNS[kind]}, its least_count, it has no number")
+            raise Caution(f"on {least} {NOUNS[kind]}, its least_count, it returns no value")
         rows = [need for need in trial.metric.needs if isinstance(getattr(drawn(kind, 1, 0), need), Tensor)]
         if rows and least > 1 and trial.measure(drawn(kind, least - 1, 0)):
-            raise Fault(f"no number of {least - 1} {NOUNS[kind]}", "some", "let Metric.compute refuse them")
+            raise Fault(f"no value for {least - 1} {NOUNS[kind]}", "at least one", "let Metric.compute refuse them")
 
 
 def repeats(trial: MetricTrial) -> None:
-    """The same evidence gives the same numbers, bit for bit, whatever the state of the global generators."""
+    """The same evidence gives the same values, bit for bit, whatever the state of the global generators."""
     for kind in trial.kinds:
         numbers = trial.numbers(kind)
         stir()
@@ -172,7 +172,7 @@ def repeats(trial: MetricTrial) -> None:
 
 
 def order(trial: MetricTrial) -> None:
-    """The order of samples and of data does not matter, beyond rounding and what a seed does."""
+    """The order of samples and data does not matter, apart from rounding and the effect of a seed."""
     for kind in trial.kinds:
         shuffled = trial.measure(_shuffled(drawn(kind, trial.count, 0)))
         for name, value in trial.numbers(kind).items():
@@ -183,18 +183,18 @@ def order(trial: MetricTrial) -> None:
                 raise Fault(
                     f"{name} to be the same in any order of the items",
                     f"{value:.6g} and {shuffled.get(name)}",
-                    "compare sets, not rows; sort before what depends on the order",
+                    "compare sets, not rows; sort before any step that depends on the order",
                 )
 
 
 def _draws(trial: MetricTrial, kind: str) -> bool:
-    """Return whether the numbers hang on the evidence's seed, as those of random subsets do."""
+    """Return whether the values depend on the evidence's seed, as with random subsets."""
     evidence = drawn(kind, trial.count, 0)
     return trial.measure(replace(evidence, seed=1, statistics=evidence.statistics)) != trial.numbers(kind)
 
 
 def direction(trial: MetricTrial) -> None:
-    """Samples like the data score better than at least one kind of samples that are worse, in each direction given."""
+    """Samples like the data score better than at least one kind of worse samples, for every value with a direction."""
     for kind, name, is_better in trial.directed():
         real = trial.numbers(kind)[name]
         others = {what: trial.numbers(kind, 0, what).get(name) for what in WORSE}
@@ -202,14 +202,14 @@ def direction(trial: MetricTrial) -> None:
         if known and not any(is_better(real, value) for value in known.values()):
             shown = ", ".join(f"{value:.4g} for {what}" for what, value in known.items())
             raise Fault(
-                f"{name} to be better for samples like the data than for some that are worse, on {NOUNS[kind]}",
-                f"{real:.4g} for such samples, {shown}",
-                "check its direction: 'lower' or 'higher' is what is better",
+                f"{name} to be better for samples like the data than for some worse samples, on {NOUNS[kind]}",
+                f"{real:.4g} for samples like the data, {shown}",
+                "check its direction: 'lower' means that lower is better, 'higher' that higher is",
             )
 
 
 def near_best(trial: MetricTrial) -> None:
-    """Nothing that is worse than the data scores better than samples like the data, beyond chance."""
+    """No kind of worse samples scores better than samples like the data, beyond chance."""
     said = []
     for kind, name, is_better in trial.directed():
         real, chance = trial.numbers(kind)[name], trial.chance(kind, name)
@@ -222,7 +222,7 @@ def near_best(trial: MetricTrial) -> None:
 
 
 def leaves_evidence_alone(trial: MetricTrial) -> None:
-    """It changes no tensor of its evidence, and nothing that other programs share."""
+    """It changes no tensor of its evidence and no global state."""
     for kind in trial.kinds:
         evidence = drawn(kind, trial.count, 0)
         names = [each.name for each in fields(evidence) if isinstance(getattr(evidence, each.name), Tensor)]
@@ -231,11 +231,11 @@ def leaves_evidence_alone(trial: MetricTrial) -> None:
             trial.measure(evidence)
         changed += [f"evidence.{name}" for name in names if not torch.equal(copies[name], getattr(evidence, name))]
         if changed:
-            raise Fault("everything to be left as it was", f"that it changed {'; '.join(changed)}", "work on copies")
+            raise Fault("everything to stay unchanged", f"that it changed {'; '.join(changed)}", "work on copies")
 
 
 def _shuffled(evidence: Evidence) -> Evidence:
-    """Return the same evidence, samples, training items and held-out items each in another order."""
+    """Return the same evidence with samples, training items and held-out items each in another order."""
     changed: dict[str, Any] = {}
     sets = {
         "samples": ("samples", "sample_"),

@@ -1,4 +1,4 @@
-"""The contract of an observer, which is told of made-up benchmarks."""
+"""The contract for observers, which follow simulated benchmarks."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = ["SUITE"]
 
 
 class _Trial(Trial):
-    """An observer, and made-up benchmarks.
+    """An observer, and simulated benchmarks.
 
-    All of them are told from one folder, in which relative paths of the observer's options lie: a library may keep what
-    such a path meant when it was first used.
+    All of them run in one working directory, against which relative paths in the observer's options are resolved: a
+    library may remember what such a path meant when it was first used.
     """
 
     def __init__(self, plugin: Plugin, given: Mapping[str, Any]) -> None:
@@ -41,7 +41,7 @@ class _Trial(Trial):
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def stage(self) -> Stage:
-        """Return another made-up benchmark."""
+        """Return another simulated benchmark."""
         return Stage(self.plugin, self.given, self._folder, self.home)
 
 
@@ -52,7 +52,7 @@ def build(trial: _Trial) -> None:
 
 
 def tells(trial: _Trial) -> None:
-    """A cell is told from its beginning to its end, and each method returns."""
+    """The observer follows a cell from beginning to end, and every method returns."""
     stage = trial.stage()
     stage.tell_all()
 
@@ -71,21 +71,22 @@ def together(trial: _Trial) -> None:
 
 
 def resumes(trial: _Trial) -> None:
-    """A cell that goes on after its process was killed is known, with the last step of its curve."""
+    """A cell that resumes after its process was killed is recognised, with the last step of its curve."""
     stage = trial.stage()
     first = stage.begun()
     stage.begin_cell(first)
-    stage.points(first, range(0, 50, 2))  # and no end: the process was killed
+    stage.points(first, range(0, 50, 2))  # without an end: the process was killed
     second = stage.begun()
     held = stage.begin_cell(second)
     if held == Held():
         raise Caution(
-            "begin_cell knows nothing of a cell that was told before: after an interrupt it is told the curve again"
+            "begin_cell does not recognise a cell that it has received before: after an interrupt, it receives the "
+            "whole curve again"
         )
     if held != Held(48):
-        raise Fault("Held(step=48, ended=False) of a curve to step 48", str(held), MENDING)
+        raise Fault("Held(step=48, ended=False) for a curve up to step 48", str(held), MENDING)
     stage.points(second, range(50, 100, 2))
-    stage.finish(second)  # interrupted, this time with notice
+    stage.finish(second)  # interrupted, but this time the observer is notified
     third = stage.begun()
     held = stage.begin_cell(third)
     if held != Held(98):
@@ -95,7 +96,7 @@ def resumes(trial: _Trial) -> None:
 
 
 def ended(trial: _Trial) -> None:
-    """A cell that has finished is known to have; one that failed may go on."""
+    """A finished cell is recognised as ended; a failed one may resume."""
     stage = trial.stage()
     observer = stage.begun()
     for number, status in ((0, "finished"), (1, "failed"), (2, "not applicable")):
@@ -107,20 +108,19 @@ def ended(trial: _Trial) -> None:
     known = [stage.begin_cell(again, number) for number in range(3)]
     if known == [Held()] * 3:
         raise Caution(
-            "begin_cell does not know what has ended: when the benchmark is run again it is told all of it again"
+            "begin_cell does not recognise cells that have ended: when the benchmark is run again, it receives all of "
+            "them again"
         )
     if [held.ended for held in known] != [True, False, True]:
         found = ", ".join(str(held.ended) for held in known)
-        raise Fault(
-            "ended=True, False and True of a finished, a failed and a cell that is not applicable", found, MENDING
-        )
+        raise Fault("ended=True, False and True for a finished, a failed and a not applicable cell", found, MENDING)
     stage.points(again, range(20, 40, 2), 1)
     stage.end_cell(again, "finished", 1)
     stage.finish(again)
 
 
 def changes_nothing(trial: _Trial) -> None:
-    """The benchmark's folder is as it was."""
+    """The benchmark's folder is unchanged."""
     stage = trial.stage()
     before = _contents(stage.benchmark.directory)
     stage.tell_all()
@@ -128,39 +128,37 @@ def changes_nothing(trial: _Trial) -> None:
     changed = sorted(str(name) for name, _ in before.items() ^ after.items())
     if changed:
         raise Fault(
-            "that the benchmark's folder stays as it is",
+            "the benchmark's folder to stay unchanged",
             f"that {', '.join(dict.fromkeys(changed))} changed",
-            "write elsewhere, as to a folder that an option names",
+            "write elsewhere, such as to a folder that an option names",
         )
 
 
 def surroundings(trial: _Trial) -> None:
-    """The process is as it was: folder, environment, signals, output; and no thread keeps it from ending."""
+    """Working directory, environment, signals and output are unchanged, and no thread keeps the process alive."""
     stage = trial.stage()
     before, threads = _surroundings(), set(threading.enumerate())
     stage.tell_all()
     for name, value in _surroundings().items():
         if value != before[name]:
-            raise Fault(
-                f"that {name} stays as it is", "that it was changed", "put back what you change before you return"
-            )
+            raise Fault(f"{name} to stay unchanged", "that it changed", "restore what you change before you return")
     left = [each.name for each in set(threading.enumerate()) - threads if not each.daemon]
     if left:
         raise Fault(
-            "that no thread keeps the process from ending",
+            "no thread that keeps the process alive",
             f"{', '.join(left)} running",
-            "end it in `end`, or make it a daemon",
+            "stop it in `end`, or make it a daemon",
         )
 
 
 def silent(trial: _Trial) -> None:
-    """Nothing is printed, since progress is shown on the same terminal."""
+    """Nothing is printed, because progress is shown on the same terminal."""
     stage = trial.stage()
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         stage.tell_all()
     if printed := (out.getvalue() + err.getvalue()).strip():
-        raise Caution(f"it prints {printed.splitlines()[0]!r}: bars on the same terminal are torn")
+        raise Caution(f"it prints {printed.splitlines()[0]!r}, which disrupts the progress bars on the same terminal")
 
 
 def _contents(folder: Path) -> dict[Path, bytes]:

@@ -1,4 +1,4 @@
-"""A made-up benchmark, which an observer under contract is told of, as if processes were killed on the way."""
+"""A simulated benchmark for an observer under test, including processes that are killed midway."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from genbench.plugin.observer import Held, ObservedBenchmark, ObservedCell, Obse
 
 __all__ = ["MENDING", "Stage"]
 
-MENDING = "return genbench.Held(step, ended) of what the tracker has"
-# A picture of one pixel.
+MENDING = "return genbench.Held(step, ended) for what the tracker holds"
+# An image of one pixel.
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c63680000008200817700cd7d0000000049454e44ae426082"
@@ -27,13 +27,13 @@ PNG = bytes.fromhex(
 
 @dataclass
 class Stage:
-    """A made-up benchmark, of which an observer is told.
+    """A simulated benchmark for an observer.
 
     Args:
         plugin: the observer's.
         given: its options.
-        folder: the observer is called in it, and the benchmark's own is made there.
-        home: the source of the plugin, for the line that a fault names.
+        folder: the working directory of the observer's calls, in which the benchmark's folder is created.
+        home: the source of the plugin, to find the line that a fault names.
     """
 
     plugin: Plugin
@@ -67,12 +67,12 @@ class Stage:
         return ObservedCell(key, name, "made-up:beta=4.5", "digits", number, {**configuration, "weights": None})
 
     def end(self, status: Any = "finished") -> ObservedEnd:
-        """Return an end of one of its cells."""
+        """Return the end of one of its cells."""
         if status == "failed":
             failure = {"stage": "training", "reason": "PluginError: loss is nan", "traceback": "one\n  two"}
             return ObservedEnd("failed", failure=failure)
         if status == "not applicable":
-            return ObservedEnd("not applicable", failure={"reason": "takes texts alone"})
+            return ObservedEnd("not applicable", failure={"reason": "takes only texts"})
         samples = self.benchmark.directory / "samples"
         return ObservedEnd(
             "finished",
@@ -85,7 +85,7 @@ class Stage:
         )
 
     def begun(self) -> Observer:
-        """Return a new observer that has begun, as a new process would make it."""
+        """Return a new observer that has begun, as in a new process."""
         with self.watched():
             observer = made(self.plugin, self.given)
             observer.begin(self.benchmark)
@@ -100,7 +100,7 @@ class Stage:
         return held
 
     def points(self, observer: Observer, steps: range, number: int = 0) -> None:
-        """Tell points of a cell."""
+        """Report points of a cell."""
         told = [
             ObservedPoint(
                 step, step * 64, step / 100, {"generator": 1 / (step + 1)}, {"fd": 9.0} if step % 50 == 0 else {}
@@ -111,21 +111,21 @@ class Stage:
             observer.points(self.cell(number), told)
 
     def end_cell(self, observer: Observer, status: str = "finished", number: int = 0) -> None:
-        """Tell the end of a cell."""
+        """Report the end of a cell."""
         with self.watched():
             observer.end_cell(self.cell(number), self.end(status))
 
     def finish(self, observer: Observer) -> None:
-        """Tell the end of the run."""
+        """Report the end of the run."""
         with self.watched():
             observer.end()
 
     def tell_all(self) -> None:
-        """Tell a cell from its beginning to its end."""
+        """Report a cell from beginning to end."""
         observer = self.begun()
         held = self.begin_cell(observer)
         if held != Held():
-            raise Fault("that nothing is held of a cell that is new", str(held), MENDING)
+            raise Fault("Held() for a new cell", str(held), MENDING)
         for steps in (range(0, 50, 2), range(50, 200, 2)):
             self.points(observer, steps)
         self.end_cell(observer)
@@ -133,6 +133,6 @@ class Stage:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Call the observer in the stage's folder, and name its line where it raises."""
+        """Call the observer in the stage's folder, and name its line if it raises."""
         with contextlib.chdir(self.folder), calling("the observer", self.home):
             yield

@@ -1,4 +1,4 @@
-"""`Suite`: the checks of one family of plugins, and `Trial`, what they look at."""
+"""`Suite`: the checks of one family of plugins, and `Trial`: what they examine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["LOADS", "Suite", "Trial", "stir"]
 
 
 class Trial:
-    """One plugin under its checks: what they share. A family adds what its own checks look at.
+    """One plugin under test, with what all checks share. A family adds what its own checks examine.
 
     Args:
-        plugin: as it was loaded.
-        given: options that the user gave.
+        plugin: as loaded.
+        given: options from the user.
     """
 
     def __init__(self, plugin: Plugin, given: Mapping[str, Any]) -> None:
@@ -33,7 +33,7 @@ class Trial:
 
     @property
     def home(self) -> str:
-        """Where the plugin's source lies, to tell its lines in a traceback from others'."""
+        """The location of the plugin's source, to identify its lines in a traceback."""
         root = self.plugin.found.root()
         return "" if root is None else str(root)
 
@@ -45,8 +45,8 @@ class Suite:
     Args:
         family: of the plugins.
         checks: in the order in which they are listed; `LOADS` first.
-        trial: makes what they look at of a loaded plugin and the options that the user gave.
-        parse: reads how the user names one, with its options.
+        trial: creates what they examine from a loaded plugin and the user's options.
+        parse: parses a plugin's name with its options, as the user writes it.
     """
 
     family: Family
@@ -60,18 +60,18 @@ def loads(trial: Trial) -> None:
 
 
 def docstring(trial: Trial) -> None:
-    """The module's docstring begins with a line that says what it brings."""
+    """The module's docstring begins with a line that describes what it provides."""
     module.docstring(trial)
 
 
 def stir() -> None:
-    """Move every global random generator, so that what is drawn from one differs from what was drawn before."""
+    """Advance every global random generator, so that subsequent draws differ from earlier ones."""
     random.seed(random.getrandbits(32) + 1)
     np.random.seed(np.random.randint(2**31) ^ 1)
     torch.manual_seed(torch.initial_seed() % 2**31 + 1)
 
 
-# The engine loads the plugin before any check, so the first one has nothing left to do.
+# The plugin is loaded before any check runs, so the first check has nothing left to do.
 LOADS = (
     Check("loads", loads, needs=(), once=True),
     Check("docstring", docstring, needs=("loads",), once=True),

@@ -1,4 +1,4 @@
-"""The families that have a contract of their own beside that of models."""
+"""The families other than models that have their own contract."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The checks, one concern per file: each takes a `Subject` and raises `Fault`, or `Unmet` where it does not apply."""
+"""The checks, one concern per file: each takes a `Subject` and raises `Fault`, or `Unmet` if it does not apply."""

@@ -16,7 +16,7 @@ __all__ = ["build"]
 
 
 def build(subject: Subject) -> None:
-    """`build_model` gives a Model on the device, with an optimizer for each trainable parameter.
+    """`build_model` returns a Model on the device, with an optimizer for each trainable parameter.
 
     A model that is not trained by gradient steps may have neither networks nor optimizers.
     """
@@ -76,7 +76,7 @@ def _optimizers_fit(model: Model) -> None:
         if key not in named:
             raise Fault(
                 "optimizers of the networks' own parameters",
-                f"one of optimizer {name!r} that no network holds",
+                f"one in optimizer {name!r} that no network holds",
                 "put its module into networks, and build the optimizer after .to(device)",
             )
     for name, parameter in model.networks.named_parameters():

@@ -21,13 +21,13 @@ __all__ = ["capturable", "replays"]
 
 WATCHED = range(WARM_UP_STEPS, WARM_UP_STEPS + 10)  # a generator may be stepped only every fifth time
 ELSEWHERE = 1_000_003  # an odd offset of step numbers that is no multiple of any period a plugin would use
-NEAR = 0.1  # relative to the distance trained: Adam amplifies another order of sums; other noise would be as far again
+NEAR = 0.1  # relative to the distance trained: Adam amplifies a change of summation order; other noise gives about 1
 _WHAT_NO_GRAPH_REPLAYS = "host-side work in a step, and tensors that are replaced instead of changed in place"
 _WITHOUT = "or remove `capturable` from Model"
 
 
 def capturable(subject: Subject) -> None:
-    """A `train_step` declared `capturable` does the same at every step, and a CUDA graph replays it."""
+    """A `train_step` declared `capturable` does the same work at every step, and a CUDA graph can replay it."""
     model = subject.build()
     if not model.capturable:
         raise Unmet("the model does not declare capturable")
@@ -40,7 +40,7 @@ def capturable(subject: Subject) -> None:
     after = _plain_values(model)
     if changed := state.difference(before, after):
         raise Fault(
-            "the plain values in a capturable model's state to stay",
+            "the plain values in a capturable model's state to stay the same",
             f"another {changed}",
             _change("the code that changes it"),
         )
@@ -82,13 +82,15 @@ def replays(subject: Subject) -> None:
     trained, apart = _distance(initial, steps), _distance(steps, replayed)
     if not apart <= NEAR * trained:
         raise Fault(
-            "a CUDA graph to train as the steps that it replays",
+            "a CUDA graph to train like the steps that it replays",
             f"weights {float(apart):.2g} apart after moving by {float(trained):.2g}",
             _change(_WHAT_NO_GRAPH_REPLAYS),
         )
     if changed := state.difference(_counts(steps), _counts(replayed)):
         raise Fault(
-            "a CUDA graph to count as the steps that it replays", f"another {changed}", _change(_WHAT_NO_GRAPH_REPLAYS)
+            "a CUDA graph to count like the steps that it replays",
+            f"another {changed}",
+            _change(_WHAT_NO_GRAPH_REPLAYS),
         )
 
 

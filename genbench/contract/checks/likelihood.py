@@ -22,10 +22,10 @@ DEVIATIONS = 5.0
 
 
 def bound(subject: Subject) -> None:
-    """exp(log_likelihood) of all items of a tiny shape, as the images of one pixel, sums to at most 1.
+    """exp(log_likelihood) over all items of a tiny shape, such as images of one pixel, sums to at most 1.
 
-    Checked before and after training. The model is trained only on items of the lowest and the highest level, where a
-    model that learns codes gains most from omitting their cost.
+    Checked before and after training. The model is trained only on items of the lowest and the highest level, on which
+    a model that learns codes gains most by omitting their cost.
     """
     if not subject.plugin.implements("log_likelihood"):
         raise Unmet("the plugin has no log_likelihood")
@@ -70,7 +70,7 @@ def _check(total: float, deviation: float, whole: Whole, when: str) -> None:
         from genbench.report.formatting import interval  # imports the plotting code, so only on failure
 
         raise Fault(
-            f"exp(log_likelihood) of {whole.name} to sum to at most 1",
+            f"exp(log_likelihood) over {whole.name} to sum to at most 1",
             f"{interval(total, deviation)} {when}",
             whole.kind.likelihood_advice,
         )

@@ -21,7 +21,7 @@ DOUBTED = range(275, 501, 75)  # if the count grew: a library can take hundreds 
 
 
 def memory(subject: Subject) -> None:
-    """200 training steps hold on to no memory."""
+    """200 training steps retain no memory."""
     model = subject.build()
     watches, blocks = [], []
     with _quick_collection():

@@ -28,7 +28,7 @@ def load(found: Found) -> Plugin:
             with world.importing():
                 plugin = loading.load(found)
         except PluginError as error:
-            raise Fault("a plugin that loads", f"this: {error}", "fix what the line names") from error
+            raise Fault("a plugin that loads", f"this: {error}", "fix the reported error") from error
         changed = world.changes(before, world.snapshot())
     # Libraries set their own variables when first imported, which is not the plugin's fault.
     changed = [change for change in changed if not change.startswith("the environment")]
@@ -42,26 +42,26 @@ def load(found: Found) -> Plugin:
 
 
 def docstring(subject: _Loaded) -> None:
-    """The module's docstring begins with a line that says what the model is.
+    """The module's docstring begins with a line that describes the model.
 
     The line appears in lists and reports.
     """
     if not subject.plugin.found.summary():
         path = subject.plugin.found.path
         raise Fault(
-            f"a docstring whose first line says what the {subject.plugin.found.family.name} is",
+            f"a docstring whose first line describes the {subject.plugin.found.family.name}",
             "none",
             f'begin {path.name if path else "the module"} with """..."""',
         )
 
 
 def takes_options(subject: Subject) -> None:
-    """The builder's signature lists the options, each with a type and a fitting default."""
+    """The builder's signature lists the options, each with a type and a matching default."""
     accepted = options.accepted(subject.plugin)
     if accepted is None:
         raise Fault(
             "build_model to pass **options to a builder with named, annotated arguments",
-            "a build_model whose source shows none",
+            "a build_model whose source does not",
             "write `return build(data.shape, device, **options)`, where `def build(..., width: int = 256)`",
         )
     check_annotations(accepted)

@@ -71,7 +71,7 @@ def _trains_nothing(subject: Subject) -> None:
 
 
 def reconstruct(subject: Subject) -> None:
-    """`reconstruct` gives items of the same shape, each from its own alone."""
+    """`reconstruct` returns items of the same shape, each depending only on its own input."""
     _implemented(subject, "reconstruct")
     batch, _ = subject.batch(0)
     check_items("reconstruct", _twice(subject, "reconstruct"), tuple(batch.shape), subject)
@@ -80,21 +80,21 @@ def reconstruct(subject: Subject) -> None:
 
 
 def encode(subject: Subject) -> None:
-    """`encode` gives codes (B, D), each from its own item alone."""
+    """`encode` returns codes (B, D), each depending only on its own item."""
     _implemented(subject, "encode")
     check_floats("encode", _twice(subject, "encode"), (BATCH, "D"), subject.device)
     _each_by_itself(subject, "encode")
 
 
 def log_likelihood(subject: Subject) -> None:
-    """`log_likelihood` gives (B,) nats, at most 0, from its generator alone."""
+    """`log_likelihood` returns (B,) nats, at most 0, and draws only from its generator."""
     _implemented(subject, "log_likelihood")
     nats = check_floats("log_likelihood", _twice(subject, "log_likelihood", draws=True), (BATCH,), subject.device)
     if float(nats.max()) > 0:
         raise Fault(
             f"log_likelihood to be at most 0, because stored {subject.kind.noun} are discrete and have probabilities",
             f"{float(nats.max()):.4g} nats",
-            f"a density is not a probability: {subject.kind.likelihood_advice}",
+            f"return probabilities, not densities: {subject.kind.likelihood_advice}",
         )
 
 

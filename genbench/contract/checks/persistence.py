@@ -1,4 +1,4 @@
-"""What lets a killed benchmark resume as if nothing had happened: the `Model` holds all the state."""
+"""Checks that a killed benchmark can resume as if nothing had happened: the `Model` holds all the state."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def round_trip(subject: Subject) -> None:
 
 
 def resume(subject: Subject) -> None:
-    """Training broken off after 2, 3 or 4 steps and resumed in a fresh program ends where unbroken training ends."""
+    """Training interrupted after 2, 3 or 4 steps and resumed in a fresh program ends like uninterrupted training."""
     unbroken, step = subject.trained, STEPS
     seeding.restore_random_state(subject.first_steps.random_state)
     with _folder() as folder, repeatable(subject.device):
@@ -81,7 +81,7 @@ def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Te
 
 @contextmanager
 def _restored(subject: Subject) -> Iterator[tuple[Subject, Model]]:
-    """Save the trained model, import the plugin anew, build with other weights, and restore."""
+    """Save the trained model, import the plugin again, build with different weights, and restore."""
     with _folder() as folder, _imported_anew(subject) as other:
         seeding.restore_random_state(subject.first_steps.random_state)
         _save(folder / "model.pt", subject.trained)

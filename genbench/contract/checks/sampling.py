@@ -21,7 +21,7 @@ REPEATS = (
 
 
 def sample(subject: Subject) -> None:
-    """`sample` gives as many items as asked for, as their kind has them, on the device."""
+    """`sample` returns the requested number of items, valid for their kind, on the device."""
     subject.prepare(subject.untrained)
     for model, count in ((subject.untrained, BATCH - 1), (subject.trained, BATCH - 1), (subject.trained, 1)):
         check_items("sample", subject.sample(model, count), (count, *subject.shape), subject)
@@ -29,7 +29,7 @@ def sample(subject: Subject) -> None:
 
 
 def repeats(subject: Subject) -> None:
-    """`sample` gives the same items for the same generator, and others for another."""
+    """`sample` returns the same items for the same generator, and different items for another."""
     seeding.seed_global(0, "contract", "repeats")
     first = subject.sample(subject.trained, BATCH, seed=0)
     seeding.seed_global(0, "contract", "repeats")
@@ -55,7 +55,7 @@ def _apart(first: Tensor, second: Tensor) -> float:
 
 
 def generator(subject: Subject) -> None:
-    """`sample` neither reads nor moves torch's global generator."""
+    """`sample` neither reads nor advances torch's global generator."""
     change = "pass generator=generator to every random call"
     seeding.seed_global(0, "contract", "one")
     before = _global_state()
@@ -73,7 +73,7 @@ def _global_state() -> list[Tensor]:
 
 
 def nothing_changed(subject: Subject) -> None:
-    """`sample` leaves networks and optimizers as they are."""
+    """`sample` leaves networks and optimizers unchanged."""
     before = state.snapshot(subject.trained)
     subject.sample(subject.trained, BATCH)
     changed = state.difference(before, state.snapshot(subject.trained))
@@ -86,7 +86,7 @@ def nothing_changed(subject: Subject) -> None:
 
 
 def batch_size(subject: Subject) -> None:
-    """An item does not depend on how many are drawn beside it.
+    """An item does not depend on how many items are drawn with it.
 
     This can only be checked if each item has its own random numbers.
     """
@@ -103,7 +103,7 @@ def check_rows(hook: str, many: Tensor, few: Tensor) -> None:
     if not state.near(many[: len(few)], few):
         gap = float((many[: len(few)].float() - few.float()).abs().max())
         raise Fault(
-            f"{hook} to treat each item by itself",
+            f"{hook} to treat each item independently",
             f"values that differ by {gap:.3g} in a batch of {len(few)} from those in a batch of {len(many)}",
             "compute no statistics over the batch and keep the networks in evaluation mode; "
             "do not divide by values near zero, which amplifies rounding errors",
@@ -130,5 +130,5 @@ def labels(subject: Subject) -> None:
         raise Fault(
             "different items for another label",
             "the same items",
-            "feed the labels to the network, or leave `labels` out of sample's arguments",
+            "feed the labels to the network, or remove `labels` from sample's arguments",
         )

@@ -14,7 +14,7 @@ __all__ = ["global_state", "network"]
 
 
 def global_state(subject: Subject) -> None:
-    """Hooks leave settings, directory, environment and others' random state alone."""
+    """Hooks leave settings, working directory, environment and other libraries' random state unchanged."""
     changed = observe(subject).changed
     if changed:
         raise Fault(
@@ -27,7 +27,7 @@ def global_state(subject: Subject) -> None:
 def network(subject: Subject) -> None:
     """Hooks open no network connection.
 
-    A cell's numbers therefore depend only on what its record says.
+    A cell's numbers therefore depend only on what its record states.
     """
     asked = observe(subject).asked
     if asked:

@@ -19,7 +19,7 @@ PATIENCE = 12  # steps in which every parameter must have moved: a generator may
 
 
 def losses(subject: Subject) -> None:
-    """`train_step` gives a dict of detached, finite 0-d tensors by name."""
+    """`train_step` returns a dict of detached, finite 0-d tensors by name."""
     returned = subject.first_steps.losses
     for step, found in enumerate(returned):
         if not isinstance(found, dict):

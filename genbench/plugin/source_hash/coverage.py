@@ -16,21 +16,21 @@ from genbench.plugin.source_hash.reading import read
 
 __all__ = ["coverage"]
 
-_LEFT_OUT = (".pyc", ".pyo", ".egg-info", ".dist-info", "__pycache__", "py.typed")  # none changes what code does
-_CACHE_TAG = "CACHEDIR.TAG"  # https://bford.info/cachedir: whatever lies there can be made again
+_LEFT_OUT = (".pyc", ".pyo", ".egg-info", ".dist-info", "__pycache__", "py.typed")  # none affects what code does
+_CACHE_TAG = "CACHEDIR.TAG"  # https://bford.info/cachedir: the folder's content can be regenerated
 
 
 def coverage(root: Path, modules: Iterable[str] = (), named: Iterable[str] = ()) -> Coverage:
     """Find every file of a model's code by reading it, importing nothing.
 
     Starting at `root`, imports are followed to modules next to a model file, in the working directory, on the Python
-    path and in distributions installed from a folder. For a package all files count, and for any module also the files
-    and folders next to it that its text names. Distributions installed from an index, Python and genbench are left out.
+    path and in distributions installed from a folder. For a package, all files count; for any module, so do the files
+    and folders next to it that its text names. Distributions installed from an index, Python and genbench are excluded.
 
     Args:
         root: the model's file, or the folder of the package that holds it.
         modules: further top-level modules that belong to it.
-        named: texts that may name files that it is given, such as the values of its options.
+        named: texts that may name files passed to it, such as the values of its options.
 
     Raises:
         OSError: a file cannot be read.
@@ -51,7 +51,7 @@ def coverage(root: Path, modules: Iterable[str] = (), named: Iterable[str] = ())
 
 
 class _Search:
-    """The files found so far, by name; names of what lies outside of the model's own package begin with `+`."""
+    """The files found so far, by name; names of files outside the model's own package begin with `+`."""
 
     def __init__(self, folder: Path, first: Sequence[Path]) -> None:
         self.folder = folder
@@ -67,27 +67,27 @@ class _Search:
         if real in self._known:
             return False
         self._known.add(real)
-        while name in self.files:  # two folders may each hold a file that is named alike
+        while name in self.files:  # two folders may each hold a file of the same name
             name += "+"
         self.files[name] = real
         return True
 
     def add_package(self, folder: Path, prefix: str, package: str) -> None:
-        """Add every file of a package, and what its modules read elsewhere."""
+        """Add every file of a package, and the files that its modules read elsewhere."""
         held = [path.relative_to(folder) for path in _below(folder)]
         new = [path for path in held if self.add(f"{prefix}{path.as_posix()}", folder / path)]
         for path in (path for path in new if path.suffix == ".py"):
             self.follow(folder / path, ".".join([package, *path.parts[:-1]]))
 
     def add_module(self, module: str) -> None:
-        """Add a module by its dotted name, where no version identifies it."""
+        """Add a module by its dotted name, unless a version identifies it."""
         top, *below = module.split(".")
         if module in self._seen or top in self._exempt:
             return
         self._seen.add(module)
         spec, name = self._find(top, self.path), top
         for part in below:
-            # Within a namespace package only what is imported counts: it is no more than a folder.
+            # A namespace package is just a folder, so only what is imported from it counts.
             if spec is None or spec.origin is not None or not spec.submodule_search_locations:
                 break
             name = f"{name}.{part}"
@@ -101,7 +101,7 @@ class _Search:
             self.follow(origin, name.rpartition(".")[0])
 
     def follow(self, path: Path, package: str) -> None:
-        """Add what a Python file imports, and the files that it names."""
+        """Add the modules that a Python file imports, and the files that it names."""
         reading = read(path, package)
         for module in reading.modules:
             self.add_module(module)
@@ -112,11 +112,11 @@ class _Search:
             self.add_named(text, path.parent, _beside(path.parent, text))
 
     def add_named(self, text: str, folder: Path, more: Iterable[Path] = ()) -> None:
-        """Add the file that a text names, read from `folder`, and `more` that it stands for."""
+        """Add the file that a text names, resolved against `folder`, and any `more` files that it denotes."""
         try:
             path = folder / Path(text).expanduser()
             found = [path] if path.is_file() and not path.is_relative_to("/proc") else [*more]
-        except (OSError, ValueError, RuntimeError, NotImplementedError):  # a text that is no path
+        except (OSError, ValueError, RuntimeError, NotImplementedError):  # the text is not a path
             return
         for each in found:
             if not is_versioned(each):
@@ -126,19 +126,19 @@ class _Search:
                     self.follow(each, "")
 
     def _find(self, name: str, path: Sequence[str]) -> ModuleSpec | None:
-        """Find a module as an import would, without importing what holds it."""
+        """Find a module as an import would, without importing its parent package."""
         if name in sys.builtin_module_names:
             return None
         try:
             spec = PathFinder.find_spec(name, path)
-            # Editable installs may have a finder of their own, which knows top-level names.
+            # Editable installs may have their own finder, which knows top-level names.
             return spec if spec is not None or "." in name else importlib.util.find_spec(name)
         except (ImportError, ValueError, AttributeError):
             return None
 
 
 def _beside(folder: Path, text: str) -> Iterator[Path]:
-    """Yield what a text joined to a path stands for beside the code: the files of a folder, or of a pattern."""
+    """Yield the files next to the code that a text joined to a path denotes: those of a folder or of a pattern."""
     path = folder / text
     if Path(text).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
         return
@@ -149,14 +149,14 @@ def _beside(folder: Path, text: str) -> Iterator[Path]:
 
 
 def _given(text: str) -> Iterator[Path]:
-    """Yield the files of a folder that an option names, unless it holds all that the user works on."""
+    """Yield the files of a folder that an option names, unless the folder contains all of the user's work."""
     path = Path(text).expanduser()
     if path.is_dir() and not Path.cwd().resolve().is_relative_to(path.resolve()):
         yield from _below(path)
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and below it, sorted, links followed; without hidden files, caches and metadata."""
+    """Yield the files in a folder and below, sorted, following links; without hidden files, caches and metadata."""
     seen: set[str] = set()
     for where, below, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(where)

@@ -1,4 +1,4 @@
-"""The files of a model's code as they were read, and the one hash of them all."""
+"""The files of a model's code as they were read, and the single hash of all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Coverage", "Source"]
 
 @dataclass(frozen=True)
 class Source:
-    """One file as it was read: its SHA-256, and size and time by which a later look sees that it is as it was."""
+    """One file as it was read: its SHA-256, and the size and time that later show whether it has changed."""
 
     path: str
     sha256: str
@@ -32,7 +32,7 @@ class Source:
         return cls(str(path), digest, about.st_size, about.st_mtime_ns)
 
     def is_unchanged(self) -> bool:
-        """Return whether the file still holds what was read; it is read again where its size or time differ."""
+        """Return whether the file's content is unchanged; it is read again only if its size or time differs."""
         path = Path(self.path)
         try:
             about = path.stat()
@@ -44,7 +44,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The files that a model's code comes from, by the names that the hash calls them; `folder` holds the first."""
+    """The files that a model's code comes from, by their names in the hash; `folder` holds the first."""
 
     folder: Path
     files: Mapping[str, Source]
@@ -59,16 +59,16 @@ class Coverage:
         return cls(Path(data["folder"]), {name: Source(**source) for name, source in data["files"].items()})
 
     def still_holds(self, also_read: Mapping[str, str]) -> bool:
-        """Return whether files that a cell read beside these, by `shown` path, hold what they held then."""
+        """Return whether the additional files that a cell read, by `shown` path, are unchanged since then."""
         return all(_digest(self.folder / Path(path).expanduser()) == sha256 for path, sha256 in also_read.items())
 
     def shown(self, path: Path) -> str:
-        """Return what a record calls a file: its path in the model's folder, or the whole path elsewhere."""
+        """Return a file's name in a record: its path in the model's folder, or the full path if it is elsewhere."""
         folder = self.folder.resolve()
         return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else without_home(str(path))
 
     def sha256(self, versions: Sequence[str] = ()) -> str:
-        """Return the SHA-256 of the files, by name and content wherever they lie, and of the `versions`."""
+        """Return the SHA-256 of the files' names and contents, wherever they are, and of the `versions`."""
         digest = hashlib.sha256()
         for name, source in sorted(self.files.items()):
             digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
@@ -82,4 +82,4 @@ def _digest(path: Path) -> str:
     try:
         return Source.of(path).sha256
     except OSError:
-        return ""  # gone, or of somebody else
+        return ""  # missing, or not readable by this user

@@ -1,4 +1,4 @@
-"""Determines which files belong to versioned distributions, and which may change while their version stays."""
+"""Determines which files belong to versioned distributions, and which may change without a change of version."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _OWN = Path(__file__).parents[2]  # genbench, whose version and commit are in ea
 
 
 def canonical(distribution: str) -> str:
-    """Return a distribution's name as package indexes compare it."""
+    """Return a distribution's name as normalised by package indexes."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def wrapped_versions(distribution: str) -> list[str]:
-    """Return `name==version` of what a distribution requires and genbench does not, as far as it is installed.
+    """Return `name==version` of the installed distributions that a distribution requires and genbench does not.
 
-    Those that genbench requires are left out: torch's version is in each record, and a new one makes no new cells.
-    What was installed from a repository or a file has its commit or hash too, since its version may stay.
+    Those that genbench requires are excluded: torch's version is in each record, and a new one creates no new cells.
+    Anything installed from a repository or a file also has its commit or hash, because its version may stay the same.
     """
     own = {"genbench", *_required("genbench")}
     found = []
@@ -39,9 +39,9 @@ def wrapped_versions(distribution: str) -> list[str]:
 
 
 def local_modules(distribution: str) -> set[str]:
-    """Return the top-level modules of a distribution and of all that it requires, as far as their source is local.
+    """Return the top-level modules of a distribution and of all its requirements whose source is local.
 
-    Local is what pip installed from a folder, editable or not: its code may change while its version stays.
+    Local means that pip installed it from a folder, editable or not: its code may change without a new version.
     """
     local = _local_distributions()
     found: set[str] = set()
@@ -56,13 +56,13 @@ def local_modules(distribution: str) -> set[str]:
 
 
 def exempt() -> set[str]:
-    """Return the top-level modules that never count as a plugin's: genbench's own, and those of what it requires."""
+    """Return the top-level modules that never count as a plugin's: genbench's and its requirements'."""
     local = _local_distributions()
     return {"genbench", *(module for name in _required("genbench") for module in local.get(name, ()))}
 
 
 def is_versioned(path: Path) -> bool:
-    """Return whether a file is Python's, genbench's, or that of a distribution whose version identifies its code."""
+    """Return whether a file belongs to Python, genbench, or a distribution whose version identifies its code."""
     path = Path(path).resolve()
     for folder in _installed_folders(tuple(sys.path)):
         if path.is_relative_to(folder) and path != folder:
@@ -73,7 +73,7 @@ def is_versioned(path: Path) -> bool:
 
 @lru_cache
 def _installed_folders(path: tuple[str, ...]) -> tuple[Path, ...]:
-    """Return the folders of the path that installers write: those that hold the metadata of a distribution."""
+    """Return the folders on the path that installers write to: those with the metadata of a distribution."""
     entries = [Path(entry).resolve() for entry in dict.fromkeys(path)]
     return tuple(entry for entry in entries if entry.is_dir() and any(entry.glob("*.dist-info")))
 
@@ -90,7 +90,9 @@ def _local_distributions() -> dict[str, frozenset[str]]:
     found = {}
     for distribution in importlib.metadata.distributions():
         source = _direct_url(distribution)
-        conda = (distribution.read_text("INSTALLER") or "").strip() == "conda"  # it names the folder of its builder
+        conda = (
+            distribution.read_text("INSTALLER") or ""
+        ).strip() == "conda"  # it records the folder where it was built
         if source.get("url", "").startswith("file:") and "dir_info" in source and not conda:
             found[canonical(distribution.name)] = frozenset(_top_levels(distribution))
     return found
@@ -112,7 +114,7 @@ def _direct_url(distribution: importlib.metadata.Distribution) -> dict[str, Any]
 
 
 def _pin(name: str) -> str:
-    """Return `@` and the commit or the hash of what was installed from neither an index nor a folder."""
+    """Return `@` and the commit or hash of a distribution installed from neither an index nor a folder."""
     try:
         source = _direct_url(importlib.metadata.distribution(name))
     except importlib.metadata.PackageNotFoundError:
@@ -123,7 +125,7 @@ def _pin(name: str) -> str:
 
 
 def _required(distribution: str) -> set[str]:
-    """Return the names of the distributions that one requires, as package indexes compare them; no extras."""
+    """Return the normalised names of a distribution's requirements, without extras."""
     try:
         lines = importlib.metadata.requires(distribution) or []
     except importlib.metadata.PackageNotFoundError:

@@ -11,17 +11,17 @@ __all__ = ["Reading", "read"]
 
 _IMPORTERS = {"import_module", "__import__"}
 _JOINERS = {"join", "joinpath", "with_name", "glob", "rglob", "iglob"}
-_LONGEST = 255  # of the name of a file
+_LONGEST = 255  # maximum length of a file name
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file reads, as far as its text shows it.
+    """What a file reads, as far as its source shows.
 
     Args:
         modules: absolute names that are imported; `from a import b` gives `a` and `a.b`, of which one may not exist.
         files: texts that may name a file.
-        paths: texts joined to a path, which may name a folder too, or be a pattern such as `*.json`.
+        paths: texts joined to a path, which may also name a folder or be a pattern such as `*.json`.
     """
 
     modules: tuple[str, ...] = ()
@@ -30,19 +30,19 @@ class Reading:
 
 
 def read(path: Path, package: str = "") -> Reading:
-    """Read a Python file without running it; one that cannot be parsed says nothing.
+    """Analyse a Python file without running it; a file that cannot be parsed contributes nothing.
 
     Args:
-        package: the dotted name that relative imports start from; empty where they cannot.
+        package: the dotted name that relative imports start from; empty if there is none.
     """
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the import says what is wrong with it
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the import reports what is wrong with it
         return Reading()
     files: list[str] = []
     paths: list[str] = []
     inner: set[ast.AST] = set()
-    for node in ast.walk(tree):  # from the outermost: a part of a path that has been read is none of its own
+    for node in ast.walk(tree):  # outermost first: part of a path that was already read is not a path itself
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             files.append(node.value)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and node not in inner:
@@ -70,7 +70,7 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
 
 
 def _divided(node: ast.BinOp, inner: set[ast.AST]) -> list[str]:
-    """Return the texts at the end of `folder / "a" / "b"`; none where the last part is computed."""
+    """Return the texts at the end of `folder / "a" / "b"`; none if the last part is computed."""
     texts: list[str] = []
     left: ast.expr = node
     while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div) and (found := _texts([left.right])):

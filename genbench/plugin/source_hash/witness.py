@@ -17,11 +17,11 @@ __all__ = ["Witness"]
 
 
 class Witness:
-    """Notes the modules that are loaded after it was made and, until `settle`, the files that are opened.
+    """Records the modules loaded after its creation and, until `settle`, the files that are opened.
 
     Args:
-        covered: what the model's identity covers; files that are opened outside of its folder are data, not code.
-        apart: folders of genbench's own, wherever they lie.
+        covered: what the model's identity covers; files opened outside of its folder are data, not code.
+        apart: genbench's own folders, wherever they are.
     """
 
     def __init__(self, covered: Coverage, apart: Collection[Path] = ()) -> None:
@@ -31,24 +31,24 @@ class Witness:
         self._apart = [path.resolve() for path in apart]
         self._before = set(sys.modules)
         self._opened: set[str] = set()
-        # No audit hook: one cannot be taken away again, and would be called a hundred times in every training step.
+        # Not an audit hook: it cannot be removed, and would be called a hundred times in every training step.
         self._open = builtins.open
         builtins.open = io.open = self._noted_open
 
     def settle(self) -> list[str]:
-        """Listen no longer, after a first step; return the covered files that were read and are not what was hashed."""
+        """Stop recording opened files, after a first step; return the covered files that were read and have changed."""
         if builtins.open == self._noted_open:
             builtins.open = io.open = self._open
         loaded = {str(path.resolve()) for _, path in _files(self._before)}
-        # Of what was not read, a change changes nothing: a log may lie in a package, and grow.
+        # Changes of files that were not read have no effect: a package may contain a growing log.
         return self._changed(loaded | {os.path.realpath(path) for path in self._opened})
 
     def changed_later(self, known: Collection[str]) -> list[str]:
-        """Return the covered files of modules that were loaded since there were the `known` ones, if they changed."""
+        """Return the covered files of modules loaded in addition to the `known` ones that have changed."""
         return self._changed(str(path.resolve()) for _, path in _files(known))
 
     def uncovered(self) -> dict[str, str]:
-        """Return the files that were read and are not covered, as records call them, each with its SHA-256."""
+        """Return the files that were read but are not covered, as named in records, each with its SHA-256."""
         loaded = {path.resolve() for module, path in _files(self._before) if not _has_version(module, path)}
         opened = {path.resolve() for path in map(Path, self._opened) if self._is_beside(path.resolve())}
         missed = sorted(path for path in loaded | opened if str(path) not in self._sources and path.is_file())
@@ -72,13 +72,13 @@ class Witness:
 
 
 def _files(known: Collection[str]) -> list[tuple[str, Path]]:
-    """Return the modules that are not `known` and have a file, each with it."""
+    """Return the modules that are not `known` and have a file, each with that file."""
     new = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items()) if name not in known]
     return [(name, Path(file)) for name, file in new if isinstance(file, str)]
 
 
 def _has_version(module: str, path: Path) -> bool:
-    """Return whether a version identifies a module; what torch's compiler writes is loaded under torch's name."""
+    """Return whether a version identifies a module; modules that torch's compiler writes have torch's name."""
     top = module.partition(".")[0]
     file = getattr(sys.modules.get(top), "__file__", None)
     return top in exempt() or is_versioned(path) or (isinstance(file, str) and is_versioned(Path(file)))

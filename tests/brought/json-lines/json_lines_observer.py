@@ -1,4 +1,4 @@
-"""Writes a file of JSON lines a cell: its configuration, each point of its curve, and its end."""
+"""Writes one file of JSON lines per cell: its configuration, each point of its curve, and its end."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,10 @@ from genbench import Held, Observer, hookimpl
 
 
 class JsonLines(Observer):
-    """One file a cell, in a folder a benchmark.
+    """One file per cell, in one folder per benchmark.
 
     Args:
-        dir: where the folders are made.
+        dir: where the folders are created.
     """
 
     def __init__(self, dir: str = "lines") -> None:

@@ -1,4 +1,4 @@
-"""LeNet-5 with random weights, or those of a file, for grey and colour images: 84 features, 10 logits."""
+"""LeNet-5 with random weights, or weights from a file, for grey and colour images: 84 features, 10 logits."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import nn
 
 from genbench import Unsuitable, hookimpl
 
-SIDE = 32  # of the images that the network was made for
+SIDE = 32  # of the images that the network was designed for
 
 
 class LeNet(nn.Module):
@@ -38,7 +38,7 @@ class LeNet(nn.Module):
 @hookimpl
 def build_extractor(data, weights, device):
     if data.kind != "image":
-        raise Unsuitable("takes images alone")
+        raise Unsuitable("takes only images")
     network = LeNet()
     if weights is not None:
         network.load_state_dict(torch.load(weights, weights_only=True))

@@ -13,7 +13,7 @@ def load_dataset(options):
 
 
 def draw(size: int = 16, count: int = 1000, held_out: int = 250, seed: int = 0):
-    """`size` pixels a side; the held-out spectra come from a stream of their own."""
+    """`size` pixels a side; the held-out spectra are drawn from a separate seed."""
     if size < 4:
         raise ValueError(f"size must be at least 4, not {size}")
     train, train_labels = spectra(count, size, 2 * seed)
