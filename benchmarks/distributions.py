@@ -61,11 +61,11 @@ class Distribution:
 
 
 def distributions(root: Path, tracked: Iterable[str]) -> list[Distribution]:
-    """Return the distributions of a repository whose files are `tracked`, genbench first; those of tests are left out."""
+    """Return the distributions of a repository whose files are `tracked`, genbench first, without fixtures of tests."""
     names = sorted(tracked)
-    projects = [name for name in names if PurePosixPath(name).name == "pyproject.toml" and not name.startswith("tests/")]
+    projects = [name for name in names if PurePosixPath(name).name == "pyproject.toml"]
     found = []
-    for path in sorted(projects, key=len):
+    for path in sorted((name for name in projects if not name.startswith("tests/")), key=len):
         project = tomllib.loads((root / path).read_text(encoding="utf-8"))["project"]
         folder = path.removesuffix("pyproject.toml")
         own = frozenset(name.removeprefix(folder) for name in names if name.startswith(folder))
