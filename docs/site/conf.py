@@ -51,7 +51,7 @@ navigation = {
         "docs/regression",
         "docs/studies",
     ],
-    "Extend": ["docs/write-a-*", "docs/observers", "plugins/*/README"],
+    "Extend": ["docs/write-a*", "docs/observers", "plugins/*/README"],
     "Gallery": ["docs/gallery", "reports/digits/report", "reports/names/report", "reports/*"],
     "Reference": ["docs/api", "docs/metrics", "docs/performance"],
     "Project": ["CHANGELOG", "CONTRIBUTING", "docs/testing", "docs/decisions", "docs/deprecations", "SECURITY"],
