@@ -1,4 +1,4 @@
-"""MLflow: one run per cell, in one experiment per benchmark, on a tracking server, in a database or in a folder."""
+"""MLflow: one run per cell, one experiment per benchmark, on a tracking server, in a database or in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorBoard: event files, one folder per cell: curves, final numbers, costs, samples, hyperparameters and failures."""
+"""TensorBoard event files, one folder per cell: curves, final numbers, costs, samples, hyperparameters and failures."""
 
 from __future__ import annotations
 
