@@ -177,7 +177,7 @@ REPLACED = """    net = model.networks["generator"]
 
 @pytest.mark.parametrize(
     ("inserted", "fault"),
-    [("", None), (HOST, "to train as the steps.* apart"), (REPLACED, "to count as the steps.* generator.count")],
+    [("", None), (HOST, "to train like the steps.* apart"), (REPLACED, "to count like the steps.* generator.count")],
 )
 def test_the_contract_compares_replays_with_steps(
     emulated: None, write_plugin: Any, inserted: str, fault: str | None

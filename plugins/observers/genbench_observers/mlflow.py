@@ -1,4 +1,4 @@
-"""MLflow: a run a cell, in an experiment a benchmark, on a tracking server, in a database or in a folder."""
+"""MLflow: one run per cell, one experiment per benchmark, on a tracking server, in a database or in a folder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from genbench_observers.pages import failure_page, numbers_page
 
 __all__ = ["MLflow", "build_observer"]
 
-TIMELINE = "progress/items"  # the last metric of each point, and so what tells which points are there
+TIMELINE = "progress/items"  # the last metric of each point, so it shows which points were written
 CELL, BENCHMARK, STATUS = "genbench.cell", "genbench.benchmark", "genbench.status"
-MOST_METRICS, MOST_PARAMETERS, LONGEST_PARAMETER = 1000, 100, 6000  # of one request, and characters
+MOST_METRICS, MOST_PARAMETERS, LONGEST_PARAMETER = 1000, 100, 6000  # per request; the last in characters
 
 
 @hookimpl
@@ -70,7 +70,7 @@ class MLflow(Observer):
         name = self._name or benchmark.name
         there = self._client.get_experiment_by_name(name)
         if there is None:
-            with contextlib.suppress(MlflowException):  # another run of the same benchmark makes it at the same time
+            with contextlib.suppress(MlflowException):  # another run of the same benchmark creates it at the same time
                 self._client.create_experiment(name, artifact_location=_beside(self._uri))
             there = self._client.get_experiment_by_name(name)
         self._experiment = there.experiment_id
@@ -131,7 +131,7 @@ class MLflow(Observer):
             self._client.log_batch(run_id, params=some)
 
     def _log_metrics(self, run: _Run, values: Sequence[tuple[str, float, int]]) -> None:
-        """Log numbers, each with its step, that the run does not have.
+        """Log numbers, each with its step, that are not in the run yet.
 
         A store may have written a part of a request before the process was killed. Not every store takes numbers that
         are not finite.
@@ -149,7 +149,7 @@ class MLflow(Observer):
 
 
 def _plain(name: str) -> str:
-    """Return a name as MLflow takes it."""
+    """Return a name in the form that MLflow accepts."""
     return re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)
 
 

@@ -22,7 +22,7 @@ def numbers_page(end: ObservedEnd) -> str:
 
 
 def failure_page(end: ObservedEnd) -> str:
-    """Return the stage, the reason and the traceback of a cell that has no numbers; empty for one that has finished."""
+    """Return the stage, the reason and the traceback of a cell without numbers; empty for a finished cell."""
     stage, reason, trace = (end.failure.get(name, "") for name in ("stage", "reason", "traceback"))
     if not reason:
         return ""

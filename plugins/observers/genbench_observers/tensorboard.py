@@ -1,4 +1,4 @@
-"""TensorBoard: event files, a folder a cell: curves, final numbers, costs, samples, hyperparameters and failures."""
+"""TensorBoard event files, one folder per cell: curves, final numbers, costs, samples, hyperparameters and failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genbench_observers.pages import failure_page, numbers_page
 
 __all__ = ["TensorBoard", "build_observer"]
 
-TIMELINE = "progress/items"  # in every point's event, and so what tells which points are there
+TIMELINE = "progress/items"  # in every point's event, so it shows which points were written
 
 
 @hookimpl
@@ -29,7 +29,7 @@ def build_observer(options: dict[str, Any]) -> Observer:
 
 @dataclass
 class _Run:
-    """One cell's folder, and what is in it."""
+    """One cell's folder and its content."""
 
     folder: Path
     step: int = -1
@@ -39,7 +39,7 @@ class _Run:
 
 
 class TensorBoard(Observer):
-    """Writes `DIR/BENCHMARK/CELL/events.out.tfevents.*`; look at them with `tensorboard --logdir DIR`.
+    """Writes `DIR/BENCHMARK/CELL/events.out.tfevents.*`; view them with `tensorboard --logdir DIR`.
 
     A point is one record of an event file, with its checksum, written by one call: it is complete or absent. A resumed
     cell gets another file in the same folder.
@@ -82,7 +82,7 @@ class TensorBoard(Observer):
         self._runs.clear()
 
     def _write(self, run: _Run, *events: Any) -> None:
-        """Write events whole: what is not written by one call, as on a full disk, is an error."""
+        """Write events completely: an incomplete write, as on a full disk, is an error."""
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         assert run.file is not None, "the run is open"
@@ -92,7 +92,7 @@ class TensorBoard(Observer):
             writer.write(event.SerializeToString())
         data = buffer.getvalue()
         if run.file.write(data) != len(data):
-            raise OSError(f"{run.file.name} could not be written whole; is the disk full?")
+            raise OSError(f"{run.file.name} could not be written completely; is the disk full?")
 
 
 def _close(run: _Run) -> None:
@@ -101,7 +101,7 @@ def _close(run: _Run) -> None:
 
 
 def _read(folder: Path) -> _Run:
-    """Return what the event files of a cell hold."""
+    """Return the content of a cell's event files."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
     from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
@@ -161,7 +161,7 @@ def _text(tag: str, text: str) -> Any:
 
 
 def _end(end: ObservedEnd, samples: bool) -> Iterator[Any]:
-    """Give what is said of a cell's end; that it has ended comes last."""
+    """Yield the events of a cell's end; the marker that it has ended comes last."""
     values = [_scalar(f"final/{name}", value) for name, value in end.numbers.items()]
     values += [_scalar(f"cost/{name}", value) for name, value in end.costs.items()]
     for tag, text in (("numbers", numbers_page(end)), ("failure", failure_page(end))):
@@ -173,13 +173,13 @@ def _end(end: ObservedEnd, samples: bool) -> Iterator[Any]:
 
 
 def _shown(what: str, path: Path) -> Any:
-    """Return what shows a file; None for one of a kind that TensorBoard does not show."""
+    """Return the summary that displays a file; None for kinds that TensorBoard does not display."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     data = path.read_bytes()
     match path.suffix:
         case ".png":
-            width, height = struct.unpack(">II", data[16:24])  # where every PNG has them
+            width, height = struct.unpack(">II", data[16:24])  # their position in every PNG
             image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=data)
             return Summary.Value(tag=what, image=image)
         case ".wav":
@@ -194,12 +194,12 @@ def _shown(what: str, path: Path) -> Any:
             return Summary.Value(tag=what, audio=sound)
         case ".txt":
             lines = data.decode("utf-8", "replace").splitlines()
-            return _text(what, "\n".join(f"    {line}" for line in lines))  # as it is, and not as Markdown
+            return _text(what, "\n".join(f"    {line}" for line in lines))  # verbatim, not as Markdown
     return None
 
 
 def _session(tag: str, **content: Any) -> Any:
-    """Return what the page of hyperparameters reads."""
+    """Return the data that the hyperparameters page reads."""
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 

@@ -1,4 +1,4 @@
-"""Trackio: a run a cell, grouped by benchmark, in Trackio's own database on this machine."""
+"""Trackio: one run per cell, grouped by benchmark, in Trackio's own database on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def build_observer(options: dict[str, Any]) -> Observer:
 
 
 class Trackio(Observer):
-    """Writes to the database of a project, in the folder that `TRACKIO_DIR` names; `trackio show` shows it.
+    """Writes to the database of a project, in the folder set by `TRACKIO_DIR`; `trackio show` displays it.
 
     It uses Trackio's own storage instead of `trackio.init` and `log`, which hand over to a thread and report no errors:
     here each message is one transaction, so a point is complete or absent, and a full disk is an error.
@@ -37,7 +37,7 @@ class Trackio(Observer):
         self._project = project
         self._samples = samples
         self._group = ""
-        self._steps: dict[str, int] = {}  # of the last point of each open cell; -1 where there is none
+        self._steps: dict[str, int] = {}  # of the last point of each open cell; -1 if there is none
 
     def begin(self, benchmark: ObservedBenchmark) -> None:
         from trackio.sqlite_storage import SQLiteStorage
@@ -73,9 +73,9 @@ class Trackio(Observer):
         for what, path in end.files.items() if self._samples else ():
             if (kept := self._kept(cell, path, end.step)) is not None:
                 row[f"samples/{what}"] = kept
-        row["progress/finished"] = int(end.status == "finished")  # a row has something in it
+        row["progress/finished"] = int(end.status == "finished")  # a row must not be empty
         told = {"genbench/numbers": numbers_page(end), "genbench/failure": failure_page(end), STATUS: end.status}
-        # A failed cell may go on, and a row at a step beyond its curve would count as a point of that.
+        # A failed cell may resume, and a row at a step beyond its curve would count as a point of the curve.
         step = max(end.step, self._steps.pop(cell.key))
         self._log(cell, [row], [step], {name: text for name, text in told.items() if text})
 
@@ -90,7 +90,7 @@ class Trackio(Observer):
         self._storage.bulk_log(self._project, cell.name, list(rows), list(steps), config=config, run_id=cell.key)
 
     def _kept(self, cell: ObservedCell, path: Path, step: int) -> Any:
-        """Copy a file into the project and return what a row says of it; None for what Trackio does not show."""
+        """Copy a file into the project and return its entry in a row; None for kinds that Trackio does not display."""
         import trackio
 
         kinds = {".png": trackio.Image, ".wav": trackio.Audio}

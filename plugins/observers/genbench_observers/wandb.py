@@ -1,4 +1,4 @@
-"""Weights & Biases: a run a cell, grouped by benchmark; offline where nothing else is asked for."""
+"""Weights & Biases: one run per cell, grouped by benchmark; offline unless requested otherwise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genbench_observers.pages import failure_page, numbers_page
 __all__ = ["WeightsAndBiases", "build_observer"]
 
 STEP, STATUS = "_step", "genbench/status"
-WRITING_S, MOST_S = 2.0, 10.0  # in which W&B's process, left alone, writes what it holds; and waited for at the most
+WRITING_S, MOST_S = 2.0, 10.0  # in which W&B's process writes its buffer if undisturbed; and the longest wait for it
 BLOCK, HEADER = 32_768, 7  # bytes of W&B's files
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4  # parts of a record
 
@@ -60,7 +60,7 @@ class WeightsAndBiases(Observer):
         self._benchmark = benchmark
         self._folder = self._folder.resolve()
         self._folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(self._folder, os.W_OK):  # W&B would go on in a temporary folder
+        if not os.access(self._folder, os.W_OK):  # otherwise W&B would continue in a temporary folder
             raise PermissionError(f"{self._folder} is not writable")
 
     def begin_cell(self, cell: ObservedCell) -> Held:
@@ -70,7 +70,7 @@ class WeightsAndBiases(Observer):
         run = self._init(cell)
         if self._mode == "online" and run.resumed:
             ended = run.summary.get(STATUS) in ("finished", "not applicable")
-            step = max(step, run.step - 1)  # the next that W&B would give
+            step = max(step, run.step - 1)  # the next step that W&B would assign
         if ended:
             run.finish(quiet=True)
         else:
@@ -121,7 +121,7 @@ class WeightsAndBiases(Observer):
 
 
 def _settings() -> Any:
-    """Return settings in which W&B looks at nothing but what it is told: no output, no source, no machine."""
+    """Return settings with which W&B collects only what it is passed: no output, no source, no machine data."""
     import wandb
 
     return wandb.Settings(
@@ -150,7 +150,7 @@ def _shown(path: Path) -> Any:
 
 
 def _held(folder: Path, run_id: str) -> tuple[int, bool]:
-    """Return the last step of a run's curve in its offline folders, and whether one says that it ended well."""
+    """Return the last step of a run's curve in its offline folders, and whether one records that it ended well."""
     step, ended = -1, False
     paths = sorted(folder.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb"))
     deadline = time.monotonic() + MOST_S
@@ -166,7 +166,7 @@ def _held(folder: Path, run_id: str) -> tuple[int, bool]:
 
 
 def _records(path: Path) -> Iterator[Any]:
-    """Give what W&B has written to a run's file, up to where it was cut off.
+    """Yield what W&B has written to a run's file, up to where it was cut off.
 
     The file is a log in LevelDB's format (https://github.com/google/leveldb/blob/main/doc/log_format.md), behind a
     header of its own; Python's part of W&B no longer reads it.
