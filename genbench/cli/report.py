@@ -94,7 +94,7 @@ def _watch(directory: Path, render: Callable[[Path, Watched | None], Path]) -> N
         page = render(directory, watched)
         pages += 1
         stands = (
-            f"{watched.missing} cells missing, {len(watched.running)} running"
+            f"{watched.missing} cell{'' if watched.missing == 1 else 's'} missing, {len(watched.running)} running"
             if watched
             else "every planned cell has ended"
         )
