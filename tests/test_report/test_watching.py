@@ -152,7 +152,11 @@ def test_a_real_run_is_watched_to_its_end(
 ) -> None:
     folder, may_go_on = tmp_path / "out", tmp_path / "go on"
     # A model without curves, so that no time is spent on drawing them.
-    waits = f"import os, time\n    while not os.path.exists({str(may_go_on)!r}):\n        time.sleep(0.01)\n    raise OSError\n    noise"
+    waits = f"""import os, time
+    while not os.path.exists({str(may_go_on)!r}):
+        time.sleep(0.01)
+    raise OSError
+    noise"""
     model = write_plugin("noise", waits, name="waits")
     folder.mkdir()
     looked: list[dict[str, str]] = []

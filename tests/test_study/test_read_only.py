@@ -93,22 +93,13 @@ def test_each_command_says_in_one_line_who_may_not_write_what(folder: Path) -> N
         except (OSError, subprocess.CalledProcessError):
             pytest.skip("privileges cannot be dropped here")
     home, (study,) = folder.parents[1], folder.glob("studies/*")
+    asked_for = ("--questions", "4", "--dataset", "here")
     commands = {
         ("compare", "run", "run", "--out", "run/c.txt"): "run/c.txt",
         ("report", "run"): "run/results.csv",
         ("report", "run", "--watch"): "run/results.csv",
         ("report", "."): "run/results.csv",
-        (
-            "study",
-            "new",
-            "run",
-            "--protocol",
-            "preference",
-            "--questions",
-            "4",
-            "--dataset",
-            "here",
-        ): "run/studies/preference-",
+        ("study", "new", "run", "--protocol", "preference", *asked_for): "run/studies/preference-",
         ("study", "read", "run", "run/answers.json"): f"{study.relative_to(folder.parent)}/results.json",
         ("run", "-m", "real", "--out", "run"): "output directory run",
         ("aggregate", "run", "--metric", "fd", "--out", "run"): "run/figures",
