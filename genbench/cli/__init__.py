@@ -30,6 +30,7 @@ from genbench.errors import GenbenchError, InputError, shortened
 __all__ = ["main"]
 
 KEEPS_NOTHING = ("evaluate", "plugin", "statistics")
+_REMEDIES = dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its permissions, or use another folder,")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -106,6 +107,6 @@ def _end_for(error: OSError, safe: str) -> NoReturn:
     if not full and error.filename is None:
         raise error
     where = "" if error.filename is None else f"{error.filename2 or error.filename}: "
-    remedy = "free some space" if full else "fix that"
+    remedy = "free some space" if full else _REMEDIES.get(error.errno or 0, "fix that")
     say(f"genbench: {where}{error.strerror}; {safe}{remedy} and run the same command again", err=True)
     sys.exit(1)

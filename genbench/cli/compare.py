@@ -58,6 +58,9 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
       genbench compare baseline.json reports/now --fail-on "ssim<-0.02" --format markdown --out summary.md
       genbench compare reports/fp32 reports/bf16 --format json
     """
+    from genbench.datasets.cacheless import settings_of_matplotlib
+
+    click.get_current_context().with_resource(settings_of_matplotlib())
     from genbench import changes
     from genbench.machine.atomic import write_text
     from genbench.machine.privacy import without_paths
@@ -74,7 +77,7 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
         try:
             write_text(out, changes.FORMATS[style](shown))
         except OSError as error:  # exit code 1 would mean that something got worse
-            raise InputError(f"{out} cannot be written: {error.strerror}") from error
+            raise InputError(f"{out} cannot be written: {error.strerror}; choose another with --out") from error
     click.echo(changes.FORMATS["table" if out is not None else style](shown), nl=False)
     sys.exit(shown.verdict.exit_code)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from genbench.cli.terminal import say
 from genbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,13 +28,16 @@ if TYPE_CHECKING:
     metavar="NAME<X,...",
     help="Report the time to reach a target, e.g. fd<5; repeatable.",
 )
-@click.option("--watch", is_flag=True, help="Render again whenever records arrive, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Render again whenever records arrive, until all have.")
 def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
     """Render report.md, report.html, results.csv, curves.csv and the figures of DIR again from its records.
 
     Nothing is trained. report.html is one file that opens from disk: sortable, filterable tables to copy from,
     interactive curves, and every sample. If DIR holds the folders of several benchmarks, each is rendered, and
     index.md and index.html link to them.
+
+    With --watch, the pages are rendered again as records arrive and cells begin, until the last planned cell has ended
+    or Ctrl-C. They say when they were rendered and what was running then.
 
     Targets are evaluated along the curves of all records, including older ones; without --target, those of the runs
     apply. If a run was interrupted, the report says how many of the planned cells have run and which are missing.
@@ -49,10 +54,8 @@ def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
 
     given = _read(targets) if targets else None
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
-    if not watch and is_current(directory, given, say):
+    warn = partial(say, err=True)
+    if not watch and is_current(directory, given, warn):
         # Checked first: merely importing the plotting code takes longer.
         click.echo(directory / "report.md")
         return
@@ -66,7 +69,7 @@ def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
         if watch:
             _watch(directory, lambda folder, watched: rendering.render_again(folder, given, watched))
         elif folders:
-            click.echo(write_index(directory, folders, lambda folder: rendering.render_directory(folder, given, say)))
+            click.echo(write_index(directory, folders, lambda folder: rendering.render_directory(folder, given, warn)))
         else:
             click.echo(rendering.render_again(directory, given))
 
@@ -77,23 +80,35 @@ def _read(texts: Sequence[str]) -> list[Target]:
     return read_targets([part for text in texts for part in text.split(",")])
 
 
-def _watch(directory: Path, render: Callable[[Path, Watched], Path]) -> None:
-    """Render as records arrive, printing a line each time, until an interrupt, the normal way to stop."""
+def _watch(directory: Path, render: Callable[[Path, Watched | None], Path]) -> None:
+    """Render as records arrive, printing a line each time, until all have or an interrupt, a normal way to stop."""
     from genbench.report.watching import INTERVAL_S, watch
 
     def now() -> str:
         return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
-    def rendered(watched: Watched) -> None:
+    pages = 0
+
+    def rendered(watched: Watched | None) -> None:
+        nonlocal pages
         page = render(directory, watched)
-        click.echo(f"{watched.made_at}: {page}; {watched.missing} cells missing, {len(watched.running)} running")
+        pages += 1
+        stands = (
+            f"{watched.missing} cell{'' if watched.missing == 1 else 's'} missing, {len(watched.running)} running"
+            if watched
+            else "every planned cell has ended"
+        )
+        click.echo(f"{watched.made_at if watched else now()}: {page}; {stands}")
 
     def waits() -> Iterator[None]:
+        yield
+        if not pages:
+            say(f"genbench: {directory} holds no records yet; waiting for the first", err=True)
         while True:
-            yield
             time.sleep(INTERVAL_S)
+            yield
 
     try:
         watch(directory, rendered, now, waits())
     except KeyboardInterrupt:
-        click.echo(f"genbench: no longer watching {directory}", err=True)
+        say(f"genbench: no longer watching {directory}", err=True)

@@ -76,7 +76,11 @@ def _temporary(path: Path) -> tuple[int, Path]:
     """Create a temporary file next to `path`, with a lock on it that shows that its writer is alive."""
     while True:
         # The suffix is kept because writers such as matplotlib and PIL take the format from it.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
+        except OSError as error:
+            error.filename = str(path)  # the file that the user knows
+            raise
         fcntl.flock(handle, fcntl.LOCK_EX)
         if os.path.exists(name):  # otherwise it was swept away before it was locked
             return handle, Path(name)

@@ -13,7 +13,7 @@ from genbench.errors import InputError
 from genbench.machine import atomic
 from genbench.records.identity import canonical
 
-__all__ = ["missing_cells", "planned_targets", "write_plan"]
+__all__ = ["missing_cells", "planned_cells", "planned_targets", "write_plan"]
 
 SCHEMA = 2
 _FIELDS = ("label", "role", "seed", "budget")
@@ -52,6 +52,15 @@ def missing_cells(directory: Path, records: Sequence[Mapping[str, Any]]) -> list
             if cell["id"] not in known and _key(cell) not in known:
                 missing[_key(cell)] = cell
     return list(missing.values())
+
+
+def planned_cells(directory: Path) -> dict[str, Cell]:
+    """Return the cells of all runs on a directory by id.
+
+    Raises:
+        InputError: a plan cannot be read.
+    """
+    return {cell["id"]: cell for document in _documents(directory) for cell in document["cells"]}
 
 
 def planned_targets(directory: Path) -> list[str]:

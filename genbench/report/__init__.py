@@ -19,6 +19,7 @@ from genbench.report.across_page import across_parts
 from genbench.report.curve_rows import write_curves
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
+from genbench.report.escape import text
 from genbench.report.frame import csv, curve_frame, frame, in_order
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
@@ -55,7 +56,7 @@ def render_directory(
         directory: the benchmark's folder.
         targets: what to report the time to; None takes the targets that its runs were given.
         say: receives one line if the notes about the last report cannot be used.
-        watched: what `report.html` says about a benchmark that is still running; such a report is always rendered.
+        watched: what the pages say about a benchmark that is still running; such a report is always rendered.
 
     Raises:
         InputError: there are no records, or a target is given that none of their curves contains.
@@ -74,7 +75,7 @@ def render_again(directory: Path, targets: Sequence[Target] | None = None, watch
     if targets is None:
         stopped = (text for record in records for text in record["cell"].get("stop_at_target", ()))
         targets = [Target.parse(text) for text in dict.fromkeys([*planned_targets(directory), *stopped])]
-    else:
+    elif watched is None:  # of a running benchmark, the curves that have it may be still to come
         check_held(targets, records, directory)
     missing = missing_cells(directory, records)
     report = render(directory, records, "\n".join(commands) or None, missing, targets, made.replacing, watched)
@@ -105,7 +106,7 @@ def render(
         missing: planned cells that have no record yet, as returned by `missing_cells`.
         targets: what to report the time to.
         replacing: used to write each file.
-        watched: what `report.html` says about a benchmark that is still running.
+        watched: what the pages say about a benchmark that is still running.
     """
     declare(recipe for record in records for recipe in record["recipes"].values())
     every = in_order(records)
@@ -127,8 +128,9 @@ def render(
     with replacing(directory / "report.html") as temporary:
         temporary.write_bytes(web.page(parts, directory, made, colours, known, watched).encode())
     report = directory / "report.md"
+    state = [] if watched is None else [text(watched.state)]
     with replacing(report) as temporary:
-        temporary.write_bytes((markdown(parts) + "\n").encode())
+        temporary.write_bytes((markdown([parts[0], *state, *parts[1:]]) + "\n").encode())
     return report
 
 

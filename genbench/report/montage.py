@@ -57,7 +57,7 @@ def write_montage(tiles: Sequence[Tile], path: Path, replacing: Replacing = repl
     """Write the tiles as one PNG, skipping those that cannot be read. Return whether there was anything to write.
 
     Args:
-        note: a line above all tiles.
+        note: a sentence above all tiles, on as many lines as it needs.
     """
     read = [(tile.name, image) for tile in tiles[:MOST_TILES] if (image := _read(tile.path))]
     if not read:
@@ -69,12 +69,13 @@ def write_montage(tiles: Sequence[Tile], path: Path, replacing: Replacing = repl
         max(image.height for _, image in read[start : start + columns]) for start in range(0, len(read), columns)
     ]
     line = _TEXT + 10
-    whole, over = columns * (width + _GAP) + _GAP, line if note else 0
+    whole, small = columns * (width + _GAP) + _GAP, ImageFont.truetype(str(font_file()), _TEXT - 3)
+    notes = _wrapped(note, small, whole - 2 * _GAP)
+    over = line * len(notes)
     canvas = Image.new("RGB", (whole, over + sum(heights) + len(heights) * (line + _GAP) + _GAP), "white")
     draw = ImageDraw.Draw(canvas)
-    if note:
-        small = ImageFont.truetype(str(font_file()), _TEXT - 3)
-        draw.text((whole / 2, _GAP), _fitting(note, small, whole - 2 * _GAP), fill=GREY, font=small, anchor="ma")
+    for place, part in enumerate(notes):
+        draw.text((whole / 2, _GAP + place * line), part, fill=GREY, font=small, anchor="ma")
     for position, (name, image) in enumerate(read):
         row, column = divmod(position, columns)
         left = _GAP + column * (width + _GAP)
@@ -131,3 +132,15 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     while len(text) > 1 and font.getlength(text) > width:
         text = f"{text[:-2]}…"
     return text
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Return text in lines that are no wider than `width`, unless a single word is."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from genbench.errors import InputError
+from genbench.errors import GenbenchError, InputError
 from genbench.execution.cell_lock import held_locks
-from genbench.records.plans import missing_cells
+from genbench.records.plans import missing_cells, planned_cells
 from genbench.report.stored import stored_records
 from genbench.report.web import Watched
 
@@ -19,27 +19,47 @@ State = tuple[object, ...]
 
 
 def watch(
-    directory: Path, render: Callable[[Watched], object], now: Callable[[], str], waits: Iterable[object]
+    directory: Path, render: Callable[[Watched | None], object], now: Callable[[], str], waits: Iterable[object]
 ) -> None:
     """Render a benchmark's report, and again whenever a record, a plan or the set of running cells changes.
 
+    The watch ends when the last planned cell has ended and nothing runs; it then renders the final report. A benchmark
+    that was complete from the start is watched nevertheless: its next run may be about to begin.
+
     Args:
         directory: the benchmark's folder, which may have no records yet.
-        render: writes the report.
+        render: writes the report; its argument is None for the final one.
         now: returns the time as it is to be shown.
-        waits: an iterable that waits before each item; the watch ends when it is exhausted.
+        waits: an iterable that waits before each item; the watch also ends when it is exhausted.
 
     Raises:
         InputError: the folder does not exist or has disappeared, or its records cannot be rendered.
     """
-    seen, rendered = None, False
+    seen: State | None = None
+    begun = False  # whether something was still to come at an earlier look
     for _ in waits:
         if not directory.is_dir():
-            raise InputError(f"{directory} {'has disappeared' if rendered else 'does not exist'}; nothing is watched")
+            raise InputError(
+                f"{directory} has disappeared; nothing is watched any more"
+                if seen is not None
+                else f"{directory} does not exist; start its `genbench run --out {directory}` first"
+            )
         found = _state(directory)
-        if found != seen and (rendered or _has_records(directory)):
-            render(running(directory, now()))
-            rendered = True
+        if not _has_records(directory):
+            begun = True
+        elif found != seen:
+            try:
+                watched = running(directory, now())
+                unfinished = bool(watched.running or watched.missing)
+                ends = begun and not unfinished
+                render(None if ends else watched)
+            except (GenbenchError, FileNotFoundError):
+                if _state(directory) == found:
+                    raise
+                continue  # a run with --fresh moved a record while it was read; the next look sees what is there then
+            if ends:
+                return
+            begun = begun or unfinished
         seen = found
 
 
@@ -48,7 +68,9 @@ def running(directory: Path, made_at: str) -> Watched:
     missing = missing_cells(directory, [record.data for record in stored_records(directory)])
     held = held_locks(directory)
     shown = tuple(
-        f"{cell['label']} on {cell['dataset']}, seed {cell['seed']}" for cell in missing if cell["id"] in held
+        f"{cell['label']} on {cell['dataset']}, seed {cell['seed']}"
+        for name, cell in planned_cells(directory).items()
+        if name in held
     )
     return Watched(made_at, shown, len(missing))
 

@@ -52,7 +52,7 @@ def read_answers(path: Path) -> Answers:
     """
     try:
         if not path.is_file():
-            raise Unusable("not read", "no such file")
+            raise Unusable("not read", "it is not a regular file" if path.exists() else "no such file")
         # Bytes first, and no more than allowed: a file of gigabytes is not read just to be refused.
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)

@@ -12,13 +12,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from genbench.report.curves import MOST_LINES, loss_figure, quality_figure
 from genbench.report.drawing import caption, new_figure, plain_style, save, styles
 from genbench.report.frame import in_order
 from genbench.report.machines import machines
 from genbench.report.montage import Tile, artifact, sample_tiles, write_montage
+from genbench.report.pictures import PAIRS
 from genbench.report.sections import Section, sections
 from genbench.report.speeds import throughput_figure, trade_off_figure
 
@@ -272,6 +273,18 @@ def test_a_montage_says_over_its_grids_what_they_hold(tmp_path: Path) -> None:
         assert (pixels == (200, 0, 0)).all(axis=2).sum() == 2 * 300 * 300, "the note covers a grid"
     assert sizes[1] > sizes[0]
     assert (pixels[: sizes[1] - sizes[0]] < 200).any(), "nothing is written there"
+
+
+def test_a_note_over_a_single_narrow_grid_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def text(self: ImageDraw.ImageDraw, place: object, said: str, font: ImageFont.FreeTypeFont, **rest: object) -> None:
+        assert font.getlength(said) <= 300
+        written.append(said)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    assert write_montage([Tile("vae", png(tmp_path / "a.png", 300, 300, (0, 0, 0)))], tmp_path / "out.png", note=PAIRS)
+    assert " ".join(written) == f"{PAIRS} vae"
 
 
 def test_a_montage_leaves_out_what_cannot_be_read(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from genbench import cli
 from genbench.errors import InputError
 from genbench.execution.cell_lock import CellLock, held_locks
 from genbench.machine import atomic
+from genbench.records import rendered
 from genbench.records.plans import write_plan
-from genbench.records.record import record_path
+from genbench.records.record import RecordError, record_path
 from genbench.report import index, watching
 from genbench.report.web import Watched
 
@@ -45,7 +48,7 @@ def steps(*actions: Callable[[], object]) -> Iterator[None]:
 
 
 def test_it_renders_when_something_has_changed_and_only_then(tmp_path: Path, stored: Record) -> None:
-    seen: list[Watched] = []
+    seen: list[Watched | None] = []
     lock = CellLock(tmp_path, "other")
     cells = [("other", stored["cell"] | {"seed": 77}), (stored["id"], stored["cell"])]
     watching.watch(
@@ -62,9 +65,50 @@ def test_it_renders_when_something_has_changed_and_only_then(tmp_path: Path, sto
         ),
     )
     label, dataset = stored["cell"]["label"], stored["cell"]["dataset"]["name"]
-    assert [each.running for each in seen] == [(), (f"{label} on {dataset}, seed 77",), ()]
-    assert [each.missing for each in seen] == [1, 1, 1]
-    assert [each.made_at for each in seen] == ["look 0", "look 1", "look 2"]
+    assert seen == [
+        Watched("look 0", (), 1),
+        Watched("look 1", (f"{label} on {dataset}, seed 77",), 1),
+        Watched("look 2", (), 1),
+    ]
+
+
+def test_it_ends_with_the_last_planned_cell_and_the_final_report(tmp_path: Path, stored: Record) -> None:
+    seen: list[Watched | None] = []
+    lock = CellLock(tmp_path, stored["id"])
+    write_plan(tmp_path, [(stored["id"], stored["cell"])])
+    looks = steps(lock.acquire, lambda: keep(tmp_path, stored), lock.release, lambda: raised())
+    watching.watch(tmp_path, seen.append, lambda: "now", looks)
+    label, dataset, seed = (stored["cell"][name] for name in ("label", "dataset", "seed"))
+    assert seen == [Watched("now", (f"{label} on {dataset['name']}, seed {seed}",), 0), None]
+
+
+def test_what_was_complete_is_watched_for_its_next_run(tmp_path: Path, stored: Record) -> None:
+    seen: list[Watched | None] = []
+    keep(tmp_path, stored)
+    lock = CellLock(tmp_path, "next")
+    plan = [("next", stored["cell"] | {"seed": 77})]
+    watching.watch(
+        tmp_path, seen.append, str, steps(lambda: None, lambda: write_plan(tmp_path, plan), lock.acquire, lambda: None)
+    )
+    assert [each and (each.missing, len(each.running)) for each in seen] == [(0, 0), (1, 0), (1, 1)]
+
+
+def test_a_record_that_moves_while_it_is_read_does_not_end_the_watch(tmp_path: Path, stored: Record) -> None:
+    moved = record_path(tmp_path, stored["id"])
+    seen: list[Watched | None] = []
+
+    def render(watched: Watched | None) -> None:
+        if moved.exists() and not seen:
+            moved.unlink()  # as a run with --fresh does
+            seen.append(watched)
+            raise RecordError("it cannot be read")
+        seen.append(watched)
+
+    keep(tmp_path, stored)
+    watching.watch(tmp_path, render, str, steps(lambda: None, lambda: keep(tmp_path, stored), lambda: None))
+    assert len(seen) == 2
+    with pytest.raises(RecordError):  # nothing has changed: it is broken
+        watching.watch(tmp_path, lambda watched: raised(RecordError("broken")), str, steps())
 
 
 def test_a_folder_that_disappears_ends_the_watch(tmp_path: Path, stored: Record) -> None:
@@ -103,6 +147,48 @@ def test_the_command_watches_until_an_interrupt(
     assert done.stderr == f"genbench: no longer watching {tmp_path}\n"
 
 
+def test_a_real_run_is_watched_to_its_end(
+    tmp_path: Path, write_plugin: Callable[..., Path], program: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, may_go_on = tmp_path / "out", tmp_path / "go on"
+    # A model without curves, so that no time is spent on drawing them.
+    waits = f"""import os, time
+    while not os.path.exists({str(may_go_on)!r}):
+        time.sleep(0.01)
+    raise OSError
+    noise"""
+    model = write_plugin("noise", waits, name="waits")
+    folder.mkdir()
+    looked: list[dict[str, str]] = []
+
+    def look(seconds: float) -> None:
+        pages = {path.name: path.read_text() for path in folder.glob("report.*")}
+        looked.extend([pages] if pages and pages not in looked else [])
+        if "Running then: waits on digits, seed 0" in pages.get("report.html", ""):
+            may_go_on.touch()
+        threading.Event().wait(0.02)
+
+    monkeypatch.setattr("time.sleep", look)
+    request = ["run", "-m", str(model), "--seeds", "1", "--budget", "2steps", "--control", "real", "--metrics", "fd"]
+    with subprocess.Popen([*program, *request, "-q", "--evaluations", "1", "--out", str(folder)]) as running:
+        done = CliRunner().invoke(cli.cli, ["report", str(folder), "--watch"], standalone_mode=False)
+    assert (running.returncode, done.exception) == (1, None)
+    assert done.stderr == f"genbench: {folder} holds no records yet; waiting for the first\n"
+    assert done.stdout.endswith(f"{folder}/report.md; every planned cell has ended\n")
+    assert "1 cell missing, 1 running\n" in done.stdout
+    first = looked[0]
+    for page in ("report.md", "report.html"):
+        assert "Rendered at 20" in first[page]
+        assert "Partial report: 1 of 2 planned cells have run." in first[page]
+        assert "on digits, seed 0. The command under" in first[page]  # what is missing
+    final = {path.name: path.read_text() for path in folder.glob("report.*")}
+    assert "Rendered at" not in "".join(final.values())
+    assert "Partial report" not in final["report.md"]
+    assert "1 of 2 cells failed" in final["report.md"]
+    assert rendered.is_current(folder, None, print)  # as the run itself leaves it
+    assert list(folder.rglob(f"{atomic.TEMPORARY_PREFIX}*")) == []
+
+
 def test_several_benchmarks_have_an_index_with_links(tmp_path: Path, stored: Record) -> None:
     for name in ("b*ta", "alpha"):
         keep(tmp_path / name, stored)
@@ -134,8 +220,8 @@ def test_a_folder_of_one_benchmark_is_no_index(tmp_path: Path, stored: Record) -
         index.write_index(tmp_path, [tmp_path / "nothing"], lambda folder: raised())
 
 
-def raised() -> None:
-    raise InputError("it holds no records")
+def raised(error: Exception | None = None) -> None:
+    raise error or InputError("it holds no records")
 
 
 def test_a_page_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, stored: Record) -> None:

@@ -135,8 +135,8 @@ def test_a_study_is_answered_by_keys_and_closing_the_tab_loses_nothing(
 def test_two_items_are_shown_on_the_sides_that_the_key_says_and_hidden_in_time(
     browser: Any, finished: Callable[..., Path], asked: Callable[..., Any], tmp_path: Path
 ) -> None:
-    study = asked(finished("real", "noise", "one", "two"), Wish("preference", 4, time_limit_ms=300, magnification=9))
-    context = browser.new_context(accept_downloads=True)
+    study = asked(finished("real", "noise", "one", "two"), Wish("preference", 4, time_limit_ms=300, magnification=64))
+    context = browser.new_context(accept_downloads=True, viewport={"width": 400, "height": 800})
     visit = Visit(context, study)
     visit.begin("somebody")
     visit.train("same")
@@ -145,7 +145,12 @@ def test_two_items_are_shown_on_the_sides_that_the_key_says_and_hidden_in_time(
         name = visit.question()
         if count == 0:
             sizes = visit.page.eval_on_selector_all("img", "all => all.map(one => [one.clientWidth, one.clientHeight])")
-            assert sizes == [[27, 36], [27, 36]]  # 3 × 4 pixels, magnified
+            assert sizes == [[192, 256], [192, 256]]  # 3 × 4 pixels, magnified
+            places = visit.page.eval_on_selector_all(
+                ".item", "all => all.map(one => [one.innerText, one.offsetTop, one.querySelector('img').alt])"
+            )
+            assert [(place[0], place[2]) for place in places] == [("left", "the left one"), ("right", "the right one")]
+            assert places[0][1] == places[1][1]  # side by side, on a telephone too
             shown = visit.page.eval_on_selector_all("img", "all => all.map(one => one.src)")
             ids = visit.page.evaluate("name => study.questions[name].map(one => study.items[one].content)", name)
             swapped = is_swapped(study.key["study"], "somebody", form.index(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,10 @@ def test_a_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
         read_answers(path)
     with pytest.raises(Unusable, match="no such file"):
         read_answers(tmp_path / "none.json")
+    os.mkfifo(tmp_path / "fifo.json")  # which would be waited for
+    for path in (tmp_path, tmp_path / "fifo.json", Path("/dev/zero")):
+        with pytest.raises(Unusable, match="not a regular file"):
+            read_answers(path)
 
 
 def test_no_file_that_counts_is_an_error_in_one_line(fresh: Any) -> None:

@@ -30,7 +30,7 @@ _STYLES = ("uPlot.min.css", "report.css")
 
 @dataclass(frozen=True)
 class Watched:
-    """What a page says about a benchmark that is still running.
+    """What the pages say about a benchmark that is still running.
 
     Args:
         made_at: when the page was rendered, as it is to be shown.
@@ -43,6 +43,12 @@ class Watched:
     running: tuple[str, ...]
     missing: int
     again_s: int = 30
+
+    @property
+    def state(self) -> str:
+        """When the page was rendered and what was running then, as plain text."""
+        runs = f"Running then: {', '.join(self.running)}." if self.running else "Nothing was running then."
+        return f"Rendered at {self.made_at}. {runs}"
 
 
 def page(
@@ -111,10 +117,8 @@ def _section(place: int, heading: str, inside: Sequence[str], context: Context) 
 def _watched(watched: Watched | None) -> str:
     if watched is None:
         return ""
-    runs = f"Running then: {html(', '.join(watched.running))}. " if watched.running else "Nothing was running then. "
     return (
-        f'<p class="watched" data-again="{watched.again_s}" role="status">'
-        f"Rendered at <time>{html(watched.made_at)}</time>. {runs}{watched.missing} planned cells had not ended. "
+        f'<p class="watched" data-again="{watched.again_s}" role="status">{html(watched.state)} '
         "The page reloads itself from disk while nobody is using it.</p>"
     )
 

@@ -191,10 +191,13 @@ function next() {
 
 // ---- One item, and one question.
 
-function item(id, play) {
+// On a narrow screen two items stand one above the other, so each says which side it is.
+const SIDES = ["left", "right"];
+
+function item(id, play, side) {
   const { media, content } = study.items[id];
   if (media.startsWith("image/")) {
-    const image = made("img", [], { alt: "the item to judge", src: `data:${media};base64,${content}` });
+    const image = made("img", [], { alt: side ? `the ${side} one` : "the item to judge", src: `data:${media};base64,${content}` });
     const ready = image.decode().then(() => {
       image.width = image.naturalWidth * study.magnification;
       image.height = image.naturalHeight * study.magnification;
@@ -232,7 +235,11 @@ function pose(question, place, heading, done, answered) {
   if (swapped) ids.reverse();
   const plays = ids.length === 1 ? [PLAY] : PLAY_TWO;
   show(made("h1", heading));
-  const items = ids.map((id, number) => item(id, plays[number]));
+  const sides = ids.length === 1 ? [] : SIDES;
+  const items = ids.map((id, number) => item(id, plays[number], sides[number]));
+  items.forEach((one, number) => {
+    if (sides.length) one.element.prepend(made("p", sides[number], { className: "side" }));
+  });
   const box = made("div", items.map((one) => one.element), { className: "items" });
   const choices = made("div", [], { className: "choices" });
   const said = made("p", "", { className: "said", role: "status" });
