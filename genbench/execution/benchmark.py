@@ -84,7 +84,7 @@ def run_benchmark(
 
     try:
         # Locks are released last: cells may write until the executor has ended.
-        with contextlib.ExitStack() as locks, executor_for(conditions, tell) as executor:
+        with contextlib.ExitStack() as locks, executor_for(conditions, benchmark.settings, tell) as executor:
             planned = plan(benchmark, found, executor, listener, conditions.limits, conditions.plugins_from)
             ids = [each.id for each in planned]
             runner = _Runner(executor, planned, directory, listener, command, conditions, bool(benchmark.observe))

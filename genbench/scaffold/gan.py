@@ -36,10 +36,10 @@ def build(
 ) -> Model:
     """Build both networks (`width` units per hidden layer), each with its own Adam."""
     generator = nn.Sequential(
-        nn.Linear(LATENT, width),
+        nn.Linear(LATENT, width, bias=False),  # BatchNorm has its own
         nn.BatchNorm1d(width),
         nn.ReLU(),
-        nn.Linear(width, width),
+        nn.Linear(width, width, bias=False),
         nn.BatchNorm1d(width),
         nn.ReLU(),
         nn.Linear(width, shape.numel()),

@@ -260,6 +260,16 @@ def test_extraction_is_shared_out_by_the_batches_of_one_rank(together: Any) -> N
     assert together(share)[0] == dict.fromkeys((0, 4, 5, 8, 17, 22), True)
 
 
+def test_what_ranks_learn_before_the_first_step_is_that_of_the_first() -> None:
+    """Each makes the pass over the data itself, and may have found something else."""
+    told: list[Any] = []
+    ranks = Ranks.__new__(Ranks)
+    ranks._others = mock.Mock(tell_all=told.append)
+    ranks._lockstep = mock.Mock(copy_from_first=lambda: told.append("copied"))
+    ranks.prepare(lambda: told.append("seen"))
+    assert told == [{"do": "prepare"}, "seen", "copied"]
+
+
 def test_costs_of_all_ranks() -> None:
     flops = Flops(StepFlops((10, 30), 2), sample=7, before=5).of_ranks(3)
     assert (flops.total(4), flops.sample) == (3 * (5 + 80), 7)

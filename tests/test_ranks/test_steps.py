@@ -173,6 +173,25 @@ def test_ranks_that_build_other_networks_are_told_apart(together: Together) -> N
         assert text.startswith("PluginError: plugin: build_model returns networks with other names or shapes")
 
 
+def test_every_rank_starts_from_the_weights_and_buffers_of_the_first(together: Together) -> None:
+    def start(group: Any) -> Any:
+        torch.manual_seed(group.rank)
+        built = Model(nn.ModuleDict({"net": nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))}), {})
+        built.networks["net"][1].running_mean.normal_()
+        own = {name: value.clone() for name, value in built.networks.state_dict().items()}
+        lockstep = Lockstep("plugin", None, built, group)
+        joined = {name: value.clone() for name, value in built.networks.state_dict().items()}
+        with torch.no_grad():
+            built.networks["net"][0].weight.add_(group.rank)
+        lockstep.copy_from_first()  # as after a pass over the data that each rank has made
+        return {"own": own, "joined": joined, "later": built.networks.state_dict()}
+
+    first, second = together(start)
+    assert not torch.equal(first["own"]["net.0.weight"], second["own"]["net.0.weight"])
+    for found in (first["joined"], second["joined"], second["later"]):
+        assert all(torch.equal(found[name], value) for name, value in first["own"].items())
+
+
 def test_a_rank_that_ends_is_noticed_at_once(together: Together) -> None:
     def lose(group: Any) -> Any:
         if group.rank == 0:

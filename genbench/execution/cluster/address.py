@@ -41,10 +41,14 @@ class Address:
         return cls(_checked(text if "://" in text else f"tcp://{text}", text))
 
     @property
+    def is_encrypted(self) -> bool:
+        """Whether the connection is encrypted, and both sides show certificates."""
+        return urlsplit(self.scheduler).scheme in _ENCRYPTED
+
+    @property
     def warning(self) -> str | None:
         """A warning if other machines can reach the scheduler and the connection is unencrypted; None otherwise."""
-        parts = urlsplit(self.scheduler)
-        if parts.scheme in _ENCRYPTED or _is_loopback(parts.hostname or ""):
+        if self.is_encrypted or _is_loopback(urlsplit(self.scheduler).hostname or ""):
             return None
         return (
             f"{self.scheduler} is neither encrypted nor authenticated: whoever reaches it can run code as you; "

@@ -64,6 +64,8 @@ class Admission:
             if not self._pool.places:
                 time.sleep(0.2)
         if not self._pool.places:
+            if self._pool.passed_over:
+                raise self._without_gpus()
             at = self._link.address.scheduler
             raise InputError(f"the scheduler at {at} has no workers; start some with: dask worker {at} --nthreads 1")
 
@@ -85,6 +87,19 @@ class Admission:
         self._prepared = True
         for place in [place for place in self._pool.places.values() if place not in vetted]:
             self._vet_late(place)
+
+    def check_device(self, device: str) -> None:
+        """Raise `InputError` if cells use GPUs that no worker declares, so that nobody knows how many there are."""
+        if device.startswith("cuda") and not any(place.by_gpu for place in self._pool.places.values()):
+            raise self._without_gpus()
+
+    def _without_gpus(self) -> InputError:
+        at, each = self._link.address.scheduler, self._pool.ranks
+        what = "a GPU" if each == 1 else f"the {each} GPUs of --ranks {each}"
+        return InputError(
+            f"no worker at {at} declares {what}, and cells take only what is declared; start workers with: "
+            f"dask worker {at} --nthreads 1 --resources GPU={each}"
+        )
 
     def is_there(self, place: Place) -> bool:
         """Whether a worker is still there."""

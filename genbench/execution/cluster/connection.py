@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from distributed import Client
+from distributed import Client, Security
 from distributed.versions import VersionMismatchWarning
 
 from genbench.errors import InputError, shortened
@@ -25,8 +25,9 @@ def connect(address: Address) -> Client:
     """Return a client of the scheduler.
 
     Raises:
-        InputError: no scheduler answers.
+        InputError: no scheduler answers, or Dask's configuration does not allow the address.
     """
+    _check_security(address)
     where: dict[str, Any] = {"address": address.scheduler}
     if address.file is not None:
         where = {"scheduler_file": str(address.file)}
@@ -37,9 +38,31 @@ def connect(address: Address) -> Client:
             return Client(**where, timeout=CONNECT_S, set_as_default=False, name="genbench")
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         why = shortened(str(error).strip().partition("\n")[0], 200)
+        remedy = "check both sides' TLS certificates, or start one with: dask scheduler --protocol tls"
+        if not address.is_encrypted:
+            remedy = "start one with: dask scheduler"
+        raise InputError(f"no scheduler answers at {address.scheduler} ({why}); {remedy}") from error
+
+
+def _check_security(address: Address) -> None:
+    """Raise `InputError` if Dask's configuration rules the address out, where a client would fail and hang."""
+    security = Security()
+    try:
+        context = security.get_connection_args("client")["ssl_context"]
+    except OSError as error:  # ssl.SSLError is one
         raise InputError(
-            f"no scheduler answers at {address.scheduler} ({why}); start one with: dask scheduler"
+            f"the TLS files in Dask's configuration (distributed.comm.tls) cannot be used: {error}"
         ) from error
+    if address.is_encrypted and context is None:
+        raise InputError(
+            f"{address.scheduler} needs TLS certificates, and Dask's configuration has none for a client: "
+            "set distributed.comm.tls.ca-file, client.cert and client.key (docs/cluster.md)"
+        )
+    if not address.is_encrypted and security.require_encryption:
+        raise InputError(
+            f"{address.scheduler} is not encrypted, as Dask's configuration requires "
+            "(distributed.comm.require-encryption); use tls://"
+        )
 
 
 def probe(client: Client) -> None:

@@ -87,6 +87,7 @@ class Dispatch:
             "model": self._models.get(_model_key(cell["model"]["name"], cell["model"]["options"])),
             "shared": self._shared,
             "anew": self._fresh and not sent.lost_on,
+            "slots": (place.first, place.slots) if place.by_gpu else None,
         }
         self.keys.add(key)
         self._sent[key], sent.place = sent, place

@@ -36,13 +36,23 @@ class DaskExecutor:
         shared: the folder in which workers keep checkpoints, or None.
         fresh: whether a cell starts from scratch even if another run of it is in progress or has left a checkpoint.
         tell: shows a line to the user.
+        device: that cells ask for, as in `Settings`.
+        ranks: how many of these devices each cell takes.
     """
 
-    def __init__(self, address: Address, shared: str | None, fresh: bool, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        shared: str | None,
+        fresh: bool,
+        tell: Callable[[str], None],
+        device: str = "auto",
+        ranks: int = 1,
+    ) -> None:
         self._tell = tell
         self._shared = None if shared is None else str(Path(shared).expanduser().absolute())
         self._link = Link(address)
-        self._pool = Pool()
+        self._pool = Pool(device, ranks)
         self._dispatch = Dispatch(self._link, self._pool, self._shared, fresh)
         self._admission = Admission(self._link, self._pool, self._dispatch, self._shared, tell)
 
@@ -100,6 +110,7 @@ class DaskExecutor:
                 lines.append(f"{address}: {payload['dataset']}: {differences(first.value, outcome.value)}")
         refuse(lines)
         if first.value is not None:
+            self._admission.check_device(str(first.value.get("device", "")))
             self._admission.remember(payload, first.value)
         return first
 

@@ -43,6 +43,7 @@ class Host(threading.Thread):
         self._lock = threading.Lock()
         self._all: dict[str, Hosted] = {}
         self._running: dict[int, Hosted] = {}
+        self._delayed: list[Callable[[ForkServer], None]] = []  # starts that wait for a GPU
         self._closing = False
 
     def run(self) -> None:
@@ -76,6 +77,9 @@ class Host(threading.Thread):
             for task in server.wait(TURN_S):
                 each = self._running.pop(task.number)
                 each.end(each.answer_of(task.outcome))
+                delayed, self._delayed = self._delayed, []
+                for start in delayed:
+                    start(server)
             if self._running:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > IDLE_S:
@@ -85,6 +89,7 @@ class Host(threading.Thread):
         with self._lock:
             left = [each for each in self._all.values() if not each.ended.is_set()]
         self._running.clear()
+        self._delayed.clear()
         return left
 
     def follow(self, asked: Mapping[str, Any], is_wanted: Callable[[], bool]) -> dict[str, Any]:
@@ -117,6 +122,11 @@ class Host(threading.Thread):
     def _start(self, each: Hosted, asked: Mapping[str, Any], server: ForkServer) -> None:
         if not each.wanted:
             return
+        if asked["task"] == "run_cell" and asked["slots"] is not None:
+            each.slot = self._free_slot(asked)
+            if each.slot is None:
+                self._delayed.append(lambda server: self._start(each, asked, server))
+                return
         throttle = Throttle()
 
         def on_event(event: dict[str, Any]) -> None:
@@ -135,6 +145,16 @@ class Host(threading.Thread):
             each.end({"lost": str(error)})
             raise
         self._running[each.running.number] = each
+
+    def _free_slot(self, asked: Mapping[str, Any]) -> int | None:
+        """Return the slot of the GPUs for a cell: the one asked for unless another run's cell is there; None for none.
+
+        The runs of two users, and what a killed run has left, do not know of each other; this worker knows of all.
+        """
+        first, slots = asked["slots"]
+        taken = {each.slot for each in self._running.values()}
+        wished = [asked["payload"]["slot"], *range(first, first + slots)]
+        return next((slot for slot in wished if slot not in taken), None)
 
     def unpack(self, shipments: Sequence[Shipment]) -> list[str]:
         """Write the files of the models sent along; return how the models here differ from them."""

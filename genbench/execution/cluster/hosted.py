@@ -32,6 +32,7 @@ class Hosted:
     running: Running | None = None
     topic: str = ""  # of its events, to which its requester subscribes
     wanted: bool = True
+    slot: int | None = None  # of the GPUs of its host, while it runs
 
     def end(self, answer: dict[str, Any]) -> None:
         """Set the answer, and mark it as ended."""
@@ -80,6 +81,8 @@ class Hosted:
                 payload["covered"] = covered and covered.to_json()
         if asked["task"] == "run_cell":
             payload["directory"] = str(self.folder)
+            if self.slot is not None:
+                payload["slot"] = self.slot
             if asked["shared"] is not None:
                 checkpoints = Path(asked["shared"]) / "checkpoints"
                 checkpoints.mkdir(parents=True, exist_ok=True)

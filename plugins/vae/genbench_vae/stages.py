@@ -66,7 +66,8 @@ class Stages:
         """Return a stage from each width to the next."""
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(widths):
-            stage = self.convolution(inputs, outputs, self._kernel, stride=self.stride, padding=self.padding)
+            # No bias: the normalisation that follows takes it away, so that its gradient would be rounding errors.
+            stage = self.convolution(inputs, outputs, self._kernel, self.stride, self.padding, bias=False)
             layers += [stage, *self._activation(outputs)]
         return layers
 
@@ -83,6 +84,7 @@ class Stages:
                 stride=self.stride,
                 padding=self.padding,
                 output_padding=odd,  # type: ignore[arg-type]  # one entry per dimension
+                bias=stage == 0,  # all others are normalised, as in `down`
             )
             layers += [*self._activation(inputs), up]
         return layers
