@@ -17,10 +17,25 @@ function compact(value) {
   return new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 }).format(value);
 }
 
-function tick(value) {
-  if (value === null) return "";
-  const size = Math.abs(value);
-  return size >= 1e4 || (value !== 0 && size < 1e-3) ? (size < 1 ? value.toExponential(0) : compact(value)) : String(+value.toPrecision(6));
+// The labels of an axis: all of them short if one of them would be long.
+function ticked(values) {
+  const most = Math.max(...values.map((value) => Math.abs(value ?? 0)));
+  return values.map((value) => {
+    if (value === null) return "";
+    if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(0);
+    return most >= 1e4 ? compact(value) : String(+value.toPrecision(6));
+  });
+}
+
+// Which lines of a logarithmic axis are labelled: the fewer powers of ten it spans, the more between them.
+function labelled(scale, values) {
+  const powers = Math.log10(scale.max / scale.min);
+  const digits = powers < 0.6 ? [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9] : powers < 1.6 ? [1, 2, 5] : powers < 3 ? [1, 3] : [1];
+  const every = Math.ceil(powers / 6);
+  return values.map((value) => {
+    const power = Math.floor(Math.log10(value) + 1e-9);
+    return digits.includes(+(value / 10 ** power).toPrecision(3)) && power % every === 0 ? value : null;
+  });
 }
 
 // Text on a canvas, with a halo so that lines behind it do not cross its letters.
@@ -55,10 +70,11 @@ function plot(host, given, manner) {
   host.append(wrap, heard);
   let chart = null, chosen = 0, at = null;
 
-  function axis(label) {
+  function axis(label, scale, log) {
     return {
       label: label || null, stroke: () => colour("--text"), grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { stroke: () => colour("--grid") },
-      values: (_, ticks) => ticks.map(tick), font: "12px system-ui, sans-serif", labelFont: "13px system-ui, sans-serif",
+      values: (_, ticks) => ticked(ticks), font: "12px system-ui, sans-serif", labelFont: "13px system-ui, sans-serif",
+      size: 36, labelSize: 24, ...(log ? { filter: (u, ticks) => labelled(u.scales[scale], ticks) } : {}),
     };
   }
 
@@ -75,7 +91,7 @@ function plot(host, given, manner) {
         x: { time: false, distr: given.logX ? 3 : 1, range: rangeX },
         y: { distr: given.logY ? 3 : 1, dir: side ? -1 : 1, range: rangeY },
       },
-      axes: [axis(given.xLabel), { ...axis(given.yLabel), size: 62, ...side }],
+      axes: [axis(given.xLabel, "x", given.logX), { ...axis(given.yLabel, "y", given.logY), size: 54, ...side }],
       cursor: { drag: { x: true, y: true, uni: 24 }, points: { show: false } },
       hooks: { draw: [drawLevels, (u) => manner.after(u, given)], setCursor: [hovered] },
     }, data, wrap);
@@ -90,6 +106,7 @@ function plot(host, given, manner) {
     ctx.setLineDash([5 * ratio, 4 * ratio]);
     ctx.font = font(11);
     ctx.textAlign = "right";
+    ctx.textBaseline = "alphabetic";
     let lowest = Infinity; // names that would overlap are moved up
     for (const { name, value } of [...given.levels].sort((one, other) => one.value - other.value)) {
       if (given.logY && value <= 0) continue;
@@ -136,7 +153,7 @@ function plot(host, given, manner) {
     const left = x + 14 + note.offsetWidth > wrap.clientWidth ? x - 14 - note.offsetWidth : x + 14;
     note.style.left = `${Math.max(4, Math.min(left, wrap.clientWidth - note.offsetWidth - 4))}px`;
     note.style.top = `${Math.max(4, Math.min(y - 20, wrap.clientHeight - note.offsetHeight - 4))}px`;
-    return `${label} ${said.join(": ")}, ${over}`;
+    return [`${label} ${said.join(": ")}`, over].filter(Boolean).join(", ");
   }
 
   function zoom(factor) {
@@ -170,7 +187,9 @@ function plot(host, given, manner) {
   wrap.addEventListener("blur", () => { at = null; note.hidden = true; });
   draw();
   const sized = new ResizeObserver(() => {
-    if (chart && wrap.clientWidth && Math.abs(wrap.clientWidth - chart.width) > 1) chart.setSize({ width: wrap.clientWidth, height: chart.height });
+    if (!chart || !wrap.clientWidth || Math.abs(wrap.clientWidth - chart.width) <= 1) return;
+    if (given.byRow) draw(); // names and values take their share of the width
+    else chart.setSize({ width: wrap.clientWidth, height: chart.height });
   });
   sized.observe(wrap);
   return {

@@ -39,7 +39,7 @@ function arranged(panel, models, shown, state) {
   const rows = [...places.keys()].map((row) => panel.rows[row]);
   const most = Math.max(1, ...used.map((held) => held.length));
   const each = panel.kind === "ranks" ? ROW : Math.max(ROW, 9 * most + 8);
-  const height = rows.length ? Math.min(MOST_TALL, each * rows.length + 74) : 340;
+  const height = rows.length ? Math.min(MOST_TALL, each * rows.length + 70) : 340;
   const { kind, levels, uprights, interval: means } = panel;
   return {
     kind, lines: kept, rows, levels, uprights, means, height, each, seeds: state.seeds, logX: panel.logX, logY: panel.logY,
@@ -96,6 +96,7 @@ const MARKS = {
       x: (value) => u.valToPos(given.logX && !(value > 0) ? low : value, "x", true),
       y: (value) => u.valToPos(given.logY && !(value > 0) ? bottom : value, "y", true),
     };
+    if (given.byRow && given.each > ROW) parted(ctx, given, at, bbox);
     given.lines.forEach((line, place) => (given.kind === "steps" ? drawSteps : drawMarks)(ctx, given, line, at, ratio, place));
     if (given.kind === "bars") nameBars(ctx, given, at, ratio);
     else if (!given.byRow && given.kind === "points") namePoints(ctx, given, at, ratio, bbox);
@@ -131,6 +132,18 @@ const MARKS = {
     return `${withoutArrow(given.yLabel || "values")} against ${withoutArrow(given.xLabel)}: ${said.join("; ") || "nothing is shown"}`;
   },
 };
+
+// Lines between rows that hold several points each.
+function parted(ctx, { rows }, at, { left, width }) {
+  ctx.strokeStyle = colour("--grid");
+  ctx.lineWidth = devicePixelRatio;
+  ctx.beginPath();
+  rows.slice(1).forEach((_, place) => {
+    ctx.moveTo(left, at.y(place + 0.5));
+    ctx.lineTo(left + width, at.y(place + 0.5));
+  });
+  ctx.stroke();
+}
 
 function drawSteps(ctx, given, { colour: shade, marks }, at, ratio, place) {
   const raised = 0.004 * place; // moves lines apart that coincide
@@ -228,6 +241,10 @@ function namePoints(ctx, { lines }, at, ratio, bbox) {
   const points = lines.flatMap(({ label, mean }) => mean.x.map((x, k) => ({ label, x: at.x(x), y: at.y(mean.y[k]) })));
   const room = 7 * ratio, tall = 13 * ratio;
   const taken = points.map(({ x, y }) => [x - room, y - room, x + room, y + room]);
+  for (const { x, y } of lines.flatMap(({ marks }) => marks)) { // the intervals
+    if (x.length > 1) taken.push([at.x(x[1]), at.y(y[0]) - ratio, at.x(x[2]), at.y(y[0]) + ratio]);
+    if (y.length > 1) taken.push([at.x(x[0]) - ratio, at.y(y[2]), at.x(x[0]) + ratio, at.y(y[1])]);
+  }
   const meets = ([a, b, c, d]) => ([left, top, right, bottom]) => a < right && c > left && b < bottom && d > top;
   for (const { label, x, y } of points) {
     const name = fitted(ctx, label, 0.4 * bbox.width), width = ctx.measureText(name).width;
@@ -269,7 +286,7 @@ function marksChart(figure, { models, panels, first }) {
     const set = (value) => { for (const panel of able) panel[name] = value; redraw(); };
     return [check(name === "logX" ? "log x" : "log y", set, able.some((panel) => panel[name]))];
   };
-  const positive = (part) => (panel) => panel.marks.flat().some((mark) => mark[part]?.[0] > 0);
+  const positive = (part) => (panel) => panel.marks.flat().every((mark) => mark[part]?.[0] > 0);
   const host = el("div", { class: "panels wide" });
   figure.append(
     el("div", { class: "tools" },
@@ -277,10 +294,8 @@ function marksChart(figure, { models, panels, first }) {
       panels.some(({ marks }) => marks.flat().some(({ seeds }) => seeds)) ? check("seeds", (value) => { state.seeds = value; redraw(); }) : null,
       button("Zoom in", () => drawn.forEach((each) => each.zoom(0.5))), button("Zoom out", () => drawn.forEach((each) => each.zoom(2))), button("Show all", redraw)),
     legend, host);
-  for (const given of made()) {
-    const inside = el("div", { class: "plot" });
-    host.append(inside);
-    drawn.push(plot(inside, given, MARKS));
-  }
+  const inside = panels.map(() => el("div", { class: "plot" }));
+  host.append(...inside); // all before the first is drawn: they share the width
+  made().forEach((given, place) => drawn.push(plot(inside[place], given, MARKS)));
   tableBelow(figure, () => made().map(marksTable));
 }
