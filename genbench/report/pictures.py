@@ -104,9 +104,7 @@ def speeds(section: Section, pictures: Pictures) -> list[str]:
             section,
             "trade-off",
             f"{heading} against training seconds and sampling {section.noun} per second on {name}",
-            _selected(
-                f"{heading} against cost{intervals}; arrows point in the better direction.", section, MOST_BARS
-            ),
+            _selected(f"{heading} against cost{intervals}; arrows point in the better direction.", section, MOST_BARS),
         ),
     ]
 

@@ -82,9 +82,7 @@ def _bars(section: Section, known: Sequence[Machine]) -> list[tuple[Row, str, li
 
 
 def _rate(windows: Sequence[tuple[int, Mapping[str, Any]]], place: int) -> Mark:
-    low, middle, high = (
-        summarise(window.get(part) for _, window in windows).mean for part in ("p5", "median", "p95")
-    )
+    low, middle, high = (summarise(window.get(part) for _, window in windows).mean for part in ("p5", "median", "p95"))
     low, high = (middle if math.isnan(end) else end for end in (low, high))
     seeds = [(seed, measured(window.get("median")), None) for seed, window in windows]
     return Mark(Extent(middle, min(low, middle), max(high, middle)), place, seeds)

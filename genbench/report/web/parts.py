@@ -27,6 +27,7 @@ _MOST_ROWS = 400
 """Rows of a table that the browser lays out when it opens the page; those of a larger table are built on demand."""
 
 _LONG = 40  # rows; longer tables scroll separately
+_MANY = 12  # columns; wider tables are printed in smaller letters
 _WIDE = 40  # characters; longer cells may wrap
 _DRAWN = ("quality", "losses")  # pictures that are replaced by a chart
 
@@ -111,7 +112,7 @@ def _table(part: Table, context: Context) -> str:
         for at, heading in enumerate(part.header)
     )
     rows = [_row(part, line, context, place, named) for line in part.lines]
-    kept, long = "", " long" if len(rows) > _LONG else ""
+    kept, long = "", " long" * (len(rows) > _LONG) + " many" * (len(part.header) > _MANY)
     if len(rows) > _MOST_ROWS:
         kept = f' data-rows="{len(context.stored)}"'
         context.stored.append(rows)

@@ -2,8 +2,9 @@
 // Interactive charts: uPlot draws axes and lines; this file adds levels, point labels, zoom and keyboard access.
 const plots = new Set();
 
+// Adapts every chart to a change of the theme or of the room for it, at once.
 function redrawAll() {
-  for (const each of plots) each.redraw(false);
+  for (const each of plots) each();
 }
 
 function colour(name) {
@@ -80,7 +81,7 @@ function plot(host, given, manner) {
 
   function draw(next = given) {
     given = next;
-    if (chart) { plots.delete(chart); chart.destroy(); }
+    if (chart) chart.destroy();
     at = null;
     note.hidden = true;
     wrap.setAttribute("aria-label", `${manner.described(given)}. Arrow keys read the values, + and - zoom, 0 resets the view.`);
@@ -95,7 +96,17 @@ function plot(host, given, manner) {
       cursor: { drag: { x: true, y: true, uni: 24 }, points: { show: false } },
       hooks: { draw: [drawLevels, (u) => manner.after(u, given)], setCursor: [hovered] },
     }, data, wrap);
-    plots.add(chart);
+  }
+
+  function fit() {
+    if (!wrap.clientWidth || Math.abs(wrap.clientWidth - chart.width) <= 1) return;
+    if (given.byRow) draw(); // names and values take their share of the width
+    else chart.setSize({ width: wrap.clientWidth, height: chart.height });
+  }
+
+  function adapt() {
+    fit();
+    chart.redraw(false);
   }
 
   function drawLevels(u) {
@@ -108,7 +119,7 @@ function plot(host, given, manner) {
     ctx.textAlign = "right";
     ctx.textBaseline = "alphabetic";
     let lowest = Infinity; // names that would overlap are moved up
-    for (const { name, value } of [...given.levels].sort((one, other) => one.value - other.value)) {
+    for (const { name, value } of [...given.levels].sort((one, other) => one.value - other.value)) { // from the lowest line
       if (given.logY && value <= 0) continue;
       const y = u.valToPos(value, "y", true);
       if (y < bbox.top || y > bbox.top + bbox.height) continue;
@@ -186,15 +197,12 @@ function plot(host, given, manner) {
   wrap.addEventListener("pointermove", () => { at = null; });
   wrap.addEventListener("blur", () => { at = null; note.hidden = true; });
   draw();
-  const sized = new ResizeObserver(() => {
-    if (!chart || !wrap.clientWidth || Math.abs(wrap.clientWidth - chart.width) <= 1) return;
-    if (given.byRow) draw(); // names and values take their share of the width
-    else chart.setSize({ width: wrap.clientWidth, height: chart.height });
-  });
+  plots.add(adapt);
+  const sized = new ResizeObserver(fit);
   sized.observe(wrap);
   return {
     draw: (changes) => draw({ ...given, ...changes }), zoom,
-    destroy: () => { sized.disconnect(); plots.delete(chart); chart.destroy(); },
+    destroy: () => { sized.disconnect(); plots.delete(adapt); chart.destroy(); },
   };
 }
 
