@@ -14,6 +14,7 @@ from genbench.records.identity import slug
 from genbench.records.plans import missing_cells, planned_targets
 from genbench.report import pages, web
 from genbench.report.across import Across, across
+from genbench.report.across_charts import across_charts
 from genbench.report.across_figures import draw_across
 from genbench.report.across_page import across_parts
 from genbench.report.curve_rows import write_curves
@@ -29,10 +30,12 @@ from genbench.report.montage import reconstruction_tiles, sample_tiles, write_mo
 from genbench.report.pictures import PAIRS, Pictures
 from genbench.report.quantities import declare
 from genbench.report.sections import Section, sections
-from genbench.report.speeds import throughput_figure, trade_off_figure
+from genbench.report.speed_figures import throughput_figure, trade_off_figure
+from genbench.report.speeds import throughput, trade_off
 from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
 from genbench.report.study_page import study_parts
+from genbench.report.target_chart import profile_chart
 from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import target_parts
 from genbench.report.to_target import check_held, places, profiles
@@ -142,7 +145,9 @@ def _colours(made: Sequence[Section], several: Sequence[Across]) -> dict[str, St
 
 def _across(directory: Path, found: Across, colours: Mapping[str, Style], replacing: Replacing) -> list[str]:
     made = [] if found.fault else standings(found)
-    return ["## Across datasets", *across_parts(found, made, draw_across(directory, found, made, colours, replacing))]
+    pictures = draw_across(directory, found, made, colours, replacing)
+    charts = {} if found.fault else across_charts(found, made)
+    return ["## Across datasets", *across_parts(found, made, pictures, charts=charts)]
 
 
 def _to_target(
@@ -155,11 +160,12 @@ def _to_target(
 ) -> list[str]:
     found = places(made, target, known)
     over = profiles(found)
-    name = None
+    name = chart = None
     if over is not None:
+        chart = profile_chart(over)
         name = f"figures/time-to-{slug(target)}.png"
         save(profile_figure(over, colours), directory / name, replacing)
-    return target_parts(target, found, over, name)
+    return target_parts(target, found, over, name, chart)
 
 
 def _draw(
@@ -190,4 +196,5 @@ def _draw(
             name = f"figures/{section.slug}-{kind}.png"
             save(figure, directory / name, replacing)
             files[kind] = name
-    return Pictures(files, listings)
+    charts = {"throughput": throughput(section, here), "trade-off": trade_off(section, here)}
+    return Pictures(files, listings, {kind: chart for kind, chart in charts.items() if chart})

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from genbench.aggregate.comparing import matrix
 from genbench.aggregate.ranking import LEAST_DATASETS
 from genbench.records.score import ONE, ZERO
 from genbench.report.across import Across
 from genbench.report.across_tables import missing, pair_table, scale_table, score_table, standing_table
+from genbench.report.chart import Chart
 from genbench.report.escape import code, text
 from genbench.report.formatting import p_value
-from genbench.report.model import Details, Picture
+from genbench.report.model import Details, Paragraph, Picture
 from genbench.report.quantities import quantity
 from genbench.report.standings import Standing, in_standing_order, mean_ranks
 from genbench.report.statements import differing, mixed_recipes
@@ -34,7 +36,13 @@ def conflict(found: Across) -> str | None:
     return None
 
 
-def across_parts(found: Across, made: Sequence[Standing], pictures: Mapping[str, str], seed: int = 0) -> list[str]:
+def across_parts(
+    found: Across,
+    made: Sequence[Standing],
+    pictures: Mapping[str, str],
+    seed: int = 0,
+    charts: Mapping[str, Chart] | None = None,
+) -> list[str]:
     """Return the parts for one budget, or why nothing can be aggregated.
 
     Args:
@@ -42,7 +50,9 @@ def across_parts(found: Across, made: Sequence[Standing], pictures: Mapping[str,
         made: its standings; empty if it has a fault.
         pictures: `scores`, `places` and `ranks` -> the file, relative to the page, for those that were drawn.
         seed: of the bootstrap's draws.
+        charts: what the pictures show.
     """
+    drawn = _Drawn(pictures, charts or {})
     mixed = [
         f"{text(dataset)} is left out. {mixed_recipes(dataset, next(iter(_numbers(found)), 'fd'), recipes)}"
         for dataset, recipes in found.conflicts.items()
@@ -56,25 +66,41 @@ def across_parts(found: Across, made: Sequence[Standing], pictures: Mapping[str,
         _shared(found),
         standing_table(made),
         _how_wide(found, seed),
-        *_picture(pictures, "scores", "interquartile means and performance profiles", _PROFILE),
+        *drawn.show("scores", "interquartile means and performance profiles", _PROFILE),
         "### Score by dataset",
         score_table(found, models),
         *_lacking(found),
-        *_picture(pictures, "places", "scores of each model on each dataset", _PLACES),
+        *drawn.show("places", "scores of each model on each dataset", _PLACES),
         "### Pairs of models",
         *_pairs(found, models),
         "### Ranks over datasets",
-        *_ranks(found, pictures),
+        *_ranks(found, drawn),
         "### Score scales",
         scale_table(found),
     ]
 
 
-_PROFILE = (
-    "Left: interquartile means with 95% intervals. Right: the share of runs that score above each threshold, with "
-    "equal weight for each dataset and a pointwise 95% band; higher curves are better."
+_MEANS = "interquartile means with 95% intervals"
+_SHARES = (
+    "the share of runs that score above each threshold, with equal weight for each dataset and a pointwise 95% band; "
+    "higher curves are better."
 )
+_PROFILE = Paragraph(f"Left: {_MEANS}. Right: {_SHARES}", f"First {_MEANS}, then {_SHARES}")
 _PLACES = "Mean scores with 95% intervals over seeds; dashed: the controls at 0 and 1."
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The figures of a page, and what each shows: kind -> file, and kind -> chart."""
+
+    pictures: Mapping[str, str]
+    charts: Mapping[str, Chart]
+
+    def show(self, kind: str, alt: str, note: str) -> list[str]:
+        """Return the figure with its note, or nothing if it was not drawn."""
+        if kind not in self.pictures:
+            return []
+        return [Picture(alt, self.pictures[kind], chart=self.charts.get(kind)), note]
 
 
 def _opening(found: Across) -> str:
@@ -154,7 +180,7 @@ def _pairs(found: Across, models: Sequence[str]) -> list[str]:
     return [table, note]
 
 
-def _ranks(found: Across, pictures: Mapping[str, str]) -> list[str]:
+def _ranks(found: Across, drawn: _Drawn) -> list[str]:
     _, datasets = found.shared
     if len(datasets) < LEAST_DATASETS:
         return [
@@ -165,11 +191,7 @@ def _ranks(found: Across, pictures: Mapping[str, str]) -> list[str]:
     order = ", ".join(f"{code(model)} {rank:.2f}" for model, rank in ranked.ranks.items())
     alike = "; ".join(", ".join(map(code, clique)) for clique in ranked.cliques) or "none"
     return [
-        *_picture(pictures, "ranks", "critical-difference diagram", "Bars join models that are not resolved."),
+        *drawn.show("ranks", "critical-difference diagram", "Bars join models that are not resolved."),
         f"Mean ranks: {order}. Friedman's test: {p_value(ranked.p)}. Not resolved by Wilcoxon's signed-rank test "
         f"after Holm: {alike}. Here the datasets are the sample.",
     ]
-
-
-def _picture(pictures: Mapping[str, str], kind: str, alt: str, note: str) -> list[str]:
-    return [Picture(alt, pictures[kind]), note] if kind in pictures else []

@@ -35,6 +35,7 @@ __all__ = [
     "new_figure",
     "plain_style",
     "save",
+    "scale",
     "styles",
     "value_axis",
 ]
@@ -168,7 +169,7 @@ def count_axis(axis: Axes, across: Sequence[float]) -> None:
     Args:
         across: one typical value per model; the axis is logarithmic if they differ by more than a factor of 8.
     """
-    if _scale(across, factor=8.0) == "log":
+    if scale(across, factor=8.0) == "log":
         # The start of training, at zero, cannot be shown on this scale: curves start at their first point after it.
         axis.set_xscale("log", nonpositive="mask")
         _name_powers(axis.xaxis)
@@ -179,7 +180,7 @@ def count_axis(axis: Axes, across: Sequence[float]) -> None:
 
 def value_axis(axis: Axes, values: Sequence[float]) -> None:
     """Set up a y axis for these values: logarithmic if they are positive and span more than a factor of 20."""
-    axis.set_yscale(_scale(values), **({"nonpositive": "clip"} if _scale(values) == "log" else {}))
+    axis.set_yscale(scale(values), **({"nonpositive": "clip"} if scale(values) == "log" else {}))
     if axis.get_yscale() == "log":
         _name_powers(axis.yaxis)
 
@@ -195,7 +196,7 @@ def caption(value: Any, most: int = 36) -> str:
     return (f" {shown}" if shown.startswith("_") else shown).replace("$", r"\$")
 
 
-def _scale(values: Sequence[float], factor: float = 20.0) -> str:
+def scale(values: Sequence[float], factor: float = 20.0) -> str:
     """Return `log` if all values are positive and span more than `factor`, otherwise `linear`."""
     return "log" if values and min(values) > 0 and max(values) / min(values) > factor else "linear"
 

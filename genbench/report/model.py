@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from genbench.report.escape import html, link_target, text
 
 if TYPE_CHECKING:
+    from genbench.report.chart import Chart
     from genbench.report.rows import Column
     from genbench.report.sections import Section
 
@@ -102,16 +103,20 @@ class Picture(str):
     Args:
         kind: `quality`, `losses`, `throughput`, ...; HTML draws the first two from the section's curves instead.
         section: the section that the picture belongs to, if it belongs to one.
+        chart: what the picture shows, if HTML can draw it instead.
     """
 
     alt: str
     file: str
     kind: str
     section: Section | None
+    chart: Chart | None
 
-    def __new__(cls, alt: str, file: str, kind: str = "", section: Section | None = None) -> Self:
+    def __new__(
+        cls, alt: str, file: str, kind: str = "", section: Section | None = None, chart: Chart | None = None
+    ) -> Self:
         made = super().__new__(cls, f"![{text(alt)}]({link_target(file)})")
-        made.alt, made.file, made.kind, made.section = alt, file, kind, section
+        made.alt, made.file, made.kind, made.section, made.chart = alt, file, kind, section, chart
         return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from genbench.report.chart import Chart
 from genbench.report.curves import MOST_LINES, MOST_PANELS
 from genbench.report.escape import text
 from genbench.report.model import Gallery, Paragraph, Picture
@@ -29,10 +30,12 @@ class Pictures:
     Args:
         files: `samples`, `quality`, … -> the file, relative to the report.
         listings: `samples` or `reconstructions` -> Markdown, if the models' output is read rather than looked at.
+        charts: `throughput`, … -> what the picture shows, if HTML can draw it instead.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
     listings: Mapping[str, str] = field(default_factory=dict)
+    charts: Mapping[str, Chart] = field(default_factory=dict)
 
     def show(self, section: Section, kind: str, alt: str, note: str) -> list[str]:
         """Return the picture with its note, or nothing if it was not drawn."""
@@ -40,7 +43,7 @@ class Pictures:
             return [Gallery(self.listings[kind], kind, section), note]
         if kind not in self.files:  # clips have no picture and appear only in HTML
             return [Gallery("", kind, section)] if kind in GALLERIES else []
-        picture = Picture(alt, self.files[kind], kind, section)
+        picture = Picture(alt, self.files[kind], kind, section, self.charts.get(kind))
         return [Gallery(picture, kind, section) if kind in GALLERIES else picture, note]
 
 
@@ -72,36 +75,36 @@ def reconstructions(section: Section, pictures: Pictures) -> list[str]:
 def quality_curves(section: Section, pictures: Pictures) -> list[str]:
     """Show quality over training."""
     heading = _heading(section)
-    lines = (
-        "thick: mean over seeds; thin: each seed (with more than five seeds, a band from lowest to highest); "
-        "dashed: controls; hollow, at the edge of an axis that has no zero: before the first step"
-    )
-    if not section.is_repeated:
-        lines = "dashed: controls; hollow, at the edge of an axis that has no zero: before the first step"
+    lines = "dashed: controls; hollow, at the edge of an axis that has no zero: before the first step"
+    if section.is_repeated:
+        seeds = "thick: mean over seeds; thin: each seed (with more than five seeds, a band from lowest to highest)"
+        lines = f"{seeds}; {lines}"
     return pictures.show(
         section,
         "quality",
         f"{heading} against training {section.noun}, seconds and FLOPs on {section.name}",
-        f"{heading} over training: {lines}.{_best(section, MOST_LINES)}",
+        _selected(f"{heading} over training: {lines}.", section, MOST_LINES),
     )
 
 
 def speeds(section: Section, pictures: Pictures) -> list[str]:
     """Show what training and sampling cost, alone and against quality."""
-    name, heading, most = section.name, _heading(section), _best(section, MOST_BARS)
+    name, heading = section.name, _heading(section)
     mean, intervals = ("mean over seeds of ", _INTERVALS) if section.is_repeated else ("", "")
     return [
         *pictures.show(
             section,
             "throughput",
             f"training and sampling {section.noun} per second on {name}",
-            f"Bars: {mean}the median window; lines: 5th to 95th percentile of the windows.{most}",
+            _selected(
+                f"Bars: {mean}the median window; lines: 5th to 95th percentile of the windows.", section, MOST_BARS
+            ),
         ),
         *pictures.show(
             section,
             "trade-off",
             f"{heading} against training seconds and sampling {section.noun} per second on {name}",
-            f"{heading} against cost{intervals}; arrows point in the better direction.{most}",
+            _selected(f"{heading} against cost{intervals}; arrows point in the better direction.", section, MOST_BARS),
         ),
     ]
 
@@ -120,6 +123,15 @@ def losses(section: Section, pictures: Pictures) -> list[str]:
 
 def _heading(section: Section) -> str:
     return text(section.quantity.heading) if section.quantity else "quality"
+
+
+def _selected(note: str, section: Section, most: int) -> str:
+    """Return a note on a figure of the best models, which HTML draws first of all."""
+    if not _best(section, most):
+        return note
+    return Paragraph(
+        note + _best(section, most), f"{note} The best {most} models are drawn at first; select others in the legend."
+    )
 
 
 def _best(section: Section, most: int) -> str:

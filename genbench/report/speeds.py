@@ -1,157 +1,121 @@
-"""Figures of throughput, and of quality against cost."""
+"""Throughput, and quality against cost: what their charts show, for figures and for HTML."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from genbench.records.statistics import Summary, summarise
+from genbench.records.statistics import summarise
+from genbench.report.chart import Chart, Extent, Mark, Panel
 from genbench.report.curves import main_values
-from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, label_inches, new_figure, value_axis
-from genbench.report.formatting import amount
+from genbench.report.drawing import scale
 from genbench.report.machines import Machine
-from genbench.report.rows import Row
+from genbench.report.rows import Row, measured
 from genbench.report.sections import Section
 
-__all__ = ["MOST_BARS", "throughput_figure", "trade_off_figure"]
+__all__ = ["MOST_BARS", "throughput", "trade_off"]
 
 MOST_BARS = 24
 _RATES = (("train_items_per_s", "training"), ("sample_items_per_s", "sampling"))
+_WINDOWS = "5th to 95th percentile of the windows"
 
-Bar = tuple[Row, str, list[Mapping[str, Any]]]
+Cost = Mapping[str, Any]
 
 
-def throughput_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
+def throughput(section: Section, known: Sequence[Machine]) -> Chart | None:
     """Return items/s of training and sampling as bars, one per model and machine, or None if none was recorded.
 
-    A bar is the mean over seeds of the median window; its line spans the mean 5th to the mean 95th percentile.
+    A bar is the mean over seeds of the median window; its interval spans the mean 5th to the mean 95th percentile.
     """
-    bars = _bars(section, known)[:MOST_BARS]
-    if not any(cost.get(name) for _, _, costs in bars for cost in costs for name, _ in _RATES):
-        return None
-    names = [f"{caption(row.name)}{machine}" for row, machine, _ in bars]
-    margins = Margins(left=0.25 + label_inches(names), across=0.4)
-    figure, axes = new_figure(11.5, 0.42 * len(bars) + 1.0, columns=2, margins=margins)
-    for axis, (name, label) in zip(axes, _RATES, strict=True):
-        longest = 0.0
+    bars = _bars(section, known)
+    panels = []
+    for name, label in _RATES:
+        marks: dict[str, list[Mark]] = {row.name: [] for row, _, _ in bars}
         for place, (row, _, costs) in enumerate(bars):
-            windows = [cost[name] for cost in costs if cost.get(name)]
-            if windows:
-                low, middle, high = (
-                    summarise(window.get(part) for window in windows).mean for part in ("p5", "median", "p95")
-                )
-                low, high = (middle if math.isnan(end) else end for end in (low, high))
-                error = [[max(0.0, middle - low)], [max(0.0, high - middle)]]
-                axis.barh(place, middle, color=colours[row.name][0], height=0.66, alpha=0.9)
-                axis.errorbar(middle, place, xerr=error, color="#222222", capsize=3, linewidth=1.2)
-                axis.annotate(
-                    amount(middle),
-                    (max(high, middle), place),
-                    (5, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=9.5,
-                )
-                longest = max(longest, high, middle)
-        axis.set_yticks(range(len(bars)), names)
-        axis.set_xlim(0, 1.14 * longest or 1)
-        axis.set_ylim(len(bars) - 0.4, -0.6)
-        axis.grid(visible=False, axis="y")
-        axis.set_xlabel(f"{label} {section.noun}/s")
-        count_axis(axis, [])
-    axes[1].tick_params(labelleft=False)
-    return figure
+            if windows := [(seed, cost[name]) for seed, cost in costs if cost.get(name)]:
+                marks[row.name].append(_rate(windows, place))
+        rows = [f"{row.name}{machine}" for row, machine, _ in bars]
+        panels.append(Panel("bars", f"{label} {section.noun}/s", "", marks, rows, interval=_WINDOWS))
+    recorded = any(mark for panel in panels for mark in panel.marks.values())
+    return Chart(panels, MOST_BARS) if recorded else None
 
 
-def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
+def trade_off(section: Section, known: Sequence[Machine]) -> Chart | None:
     """Return the main metric against training seconds and against sampled items/s, or None if there is too little data.
 
     A cost is its geometric mean over seeds, with the interval of its logarithm: an arithmetic interval can reach below
-    zero, and a logarithmic axis would draw it to the edge. A figure needs two models measured on one machine; only the
-    best `MOST_BARS` models are drawn.
+    zero, and a logarithmic axis would draw it to the edge. It needs two models measured on one machine.
     """
     if not section.main or not section.quantity or len(known) != 1:
         return None
-    panels = [
+    logarithmic = scale(main_values(section)) == "log"  # as in the plots over training, whatever is visible here
+    panels = []
+    for label, read in (
         ("training seconds ←", lambda cost: cost.get("train_s")),
         (f"sampling {section.noun}/s →", lambda cost: (cost.get("sample_items_per_s") or {}).get("median")),
-    ]
-    found = [
-        [(row, _geometric(row, read), row.summary(section.main)) for row in section.models[:MOST_BARS] if row.records]
-        for _, read in panels
-    ]
-    found = [[point for point in points if point[1].n and point[2].n] for points in found]
-    if min(map(len, found)) < 2:
-        return None
-    figure, axes = new_figure(11.5, 4.0, columns=2, margins=Margins(left=0.9, right=0.5, across=1.3))
-    for axis, points, (label, _) in zip(axes, found, panels, strict=True):
-        for row, cost, quality in points:
-            colour, marker = colours[row.name]
-            axis.errorbar(
-                cost.mean,
-                quality.mean,
-                quality.half_width,
-                cost.errors,
-                color=colour,
-                marker=marker,
-                markersize=8,
-                capsize=3,
+    ):
+        marks = {row.name: [mark] for row in section.models if row.records and (mark := _priced(section, row, read))}
+        across = [marks[row.name][0].x.value for row in section.models[:MOST_BARS] if row.name in marks]
+        if len(across) < 2:
+            return None
+        panels.append(
+            Panel(
+                *("points", label, section.quantity.axis, marks),
+                levels=_floor(section),
+                log_x=scale(across, factor=8.0) == "log",
+                log_y=logarithmic,
             )
-        _scale(axis, points, main_values(section))
-        for row, cost, quality in points:
-            axis.annotate(caption(row.name), (cost.mean, quality.mean), (8, 6), textcoords="offset points", fontsize=10)
-        _draw_floor(axis, section)
-        axis.set_xlabel(label)
-        axis.set_ylabel(section.quantity.axis)
-    return figure
+        )
+    return Chart(panels, MOST_BARS)
 
 
-def _bars(section: Section, known: Sequence[Machine]) -> list[Bar]:
-    bars = []
+def _bars(section: Section, known: Sequence[Machine]) -> list[tuple[Row, str, list[tuple[int, Cost]]]]:
+    found = []
     for machine in known:
         for row in section.models:
-            costs = [record["cost"] for record in row.records if record["id"] in machine.record_ids]
-            if costs:
-                bars.append((row, f" ({machine.letter})" if len(known) > 1 else "", costs))
-    return bars
+            here = [record for record in row.records if record["id"] in machine.record_ids]
+            if here:
+                costs = [(record["cell"]["seed"], record["cost"]) for record in here]
+                found.append((row, f" ({machine.letter})" if len(known) > 1 else "", costs))
+    return found
 
 
-@dataclass(frozen=True)
-class _Cost:
-    """A geometric mean over `n` seeds, and how far its interval extends to either side."""
-
-    mean: float
-    errors: list[list[float]] | None
-    n: int
+def _rate(windows: Sequence[tuple[int, Mapping[str, Any]]], place: int) -> Mark:
+    low, middle, high = (summarise(window.get(part) for _, window in windows).mean for part in ("p5", "median", "p95"))
+    low, high = (middle if math.isnan(end) else end for end in (low, high))
+    seeds = [(seed, measured(window.get("median")), None) for seed, window in windows]
+    return Mark(Extent(middle, min(low, middle), max(high, middle)), place, seeds)
 
 
-def _geometric(row: Row, read: Callable[[Mapping[str, Any]], float | None]) -> _Cost:
+def _priced(section: Section, row: Row, read: Callable[[Cost], float | None]) -> Mark | None:
+    """Return what a model costs and how good it is; None if either was not recorded."""
+    assert section.main
+    cost, quality = _geometric(row, read), row.summary(section.main)
+    if cost is None or not quality.n:
+        return None
+    values = row.values(section.main)
+    seeds = [
+        (record["cell"]["seed"], measured(read(record["cost"])), values.get(record["cell"]["seed"], math.nan))
+        for record in row.records
+    ]
+    return Mark(cost, Extent.of(quality), seeds)
+
+
+def _geometric(row: Row, read: Callable[[Cost], float | None]) -> Extent | None:
     logs = row.cost(lambda cost: math.log(value) if (value := read(cost)) is not None and value > 0 else None)
-    mean = math.exp(logs.mean)
+    if not logs.n:
+        return None
     if logs.half_width is None:
-        return _Cost(mean, None, logs.n)
+        return Extent(math.exp(logs.mean))
     low, high = (math.exp(logs.mean + side * logs.half_width) for side in (-1, 1))
-    return _Cost(mean, [[mean - low], [high - mean]], logs.n)
+    return Extent(math.exp(logs.mean), low, high)
 
 
-def _scale(axis: Axes, points: Sequence[tuple[Row, _Cost, Summary]], values: Sequence[float]) -> None:
-    """Scale both axes: quality has the same scale as in the plots over training, whatever is visible here."""
-    across = [cost.mean for _, cost, _ in points]
-    axis.margins(x=0.18, y=0.15)
-    value_axis(axis, values)
-    count_axis(axis, across)
-
-
-def _draw_floor(axis: Axes, section: Section) -> None:
-    for row in section.controls:
-        level = row.summary(section.main).mean if section.main else math.nan
-        if row.cell["model"] == "real" and math.isfinite(level):
-            axis.axhline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
-            axis.annotate(
-                "real", (1.01, level), xycoords=("axes fraction", "data"), va="center", color=GREY, fontsize=9.5
-            )
+def _floor(section: Section) -> list[tuple[str, float]]:
+    levels = [
+        ("real", row.summary(section.main).mean if section.main else math.nan)
+        for row in section.controls
+        if row.cell["model"] == "real"
+    ]
+    return [(name, level) for name, level in levels if math.isfinite(level)]

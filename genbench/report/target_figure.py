@@ -10,19 +10,19 @@ from matplotlib.figure import Figure
 
 from genbench.records.target import share_within
 from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, legend_above, legend_room, new_figure
+from genbench.report.target_chart import MOST_LINES, profile_end
 from genbench.report.to_target import MEASURED, Profiles
 
 __all__ = ["profile_figure"]
 
-_MOST_LINES = 7
 _WIDTH = 11.5
 
 
 def profile_figure(over: Profiles, colours: Mapping[str, Style]) -> Figure:
-    """Return ρ(τ) in items, seconds and FLOPs, with a step at each ratio, for the best `_MOST_LINES` models by ρ(1)."""
+    """Return ρ(τ) in items, seconds and FLOPs, with a step at each ratio, for the best `MOST_LINES` models by ρ(1)."""
     everyone = next(iter(over.ratios.values()), {})
     best = sorted(everyone, key=lambda name: [-share_within(everyone[name], tau) for tau in (1.0, math.inf)])
-    drawn = best[:_MOST_LINES]
+    drawn = best[:MOST_LINES]
     across, legend = legend_room([caption(name) for name in drawn], _WIDTH)
     figure, axes = new_figure(_WIDTH, 3.6 + legend, columns=3, margins=Margins(top=0.2 + legend))
     for axis, (measure, label) in zip(axes, MEASURED.items(), strict=True):
@@ -35,12 +35,11 @@ def profile_figure(over: Profiles, colours: Mapping[str, Style]) -> Figure:
 
 def _panel(axis: Axes, ratios: Mapping[str, Sequence[float]], colours: Mapping[str, Style]) -> None:
     axis.set_ylim(-0.03, 1.03)
-    finite = [ratio for held in ratios.values() for ratio in held if math.isfinite(ratio)]
-    if not finite:
+    right = profile_end([ratio for held in ratios.values() for ratio in held])
+    if right is None:
         why = "not met on any dataset" if any(ratios.values()) else "not recorded, or\nfrom several machines"
         axis.text(0.5, 0.5, why, transform=axis.transAxes, ha="center", color=GREY)
         return
-    right = max(1.5, 1.15 * max(finite))
     for place, (name, held) in enumerate(ratios.items()):
         steps = [1.0, *sorted({ratio for ratio in held if 1 < ratio < math.inf}), right]
         shares = [share_within(held, tau) + 0.004 * place for tau in steps]  # separates lines that coincide

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from genbench.config.target import Target
 from genbench.records.target import MEASURES, share_within
+from genbench.report.chart import Chart
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, amount, plain
 from genbench.report.model import Cell, Picture
@@ -20,8 +21,18 @@ __all__ = ["stopped_note", "target_parts"]
 _TAUS = (1.0, 2.0, 4.0)
 
 
-def target_parts(target: Target, found: Sequence[Place], over: Profiles | None, picture: str | None) -> list[str]:
-    """Return the parts for one target."""
+def target_parts(
+    target: Target, found: Sequence[Place], over: Profiles | None, picture: str | None, chart: Chart | None = None
+) -> list[str]:
+    """Return the parts for one target.
+
+    Args:
+        target: the target.
+        found: its results, by dataset.
+        over: its performance profiles, if there are any.
+        picture: their figure, relative to the page.
+        chart: what that figure shows.
+    """
     parts = [f"### {text(_heading(target))}"]
     if not found:
         return [*parts, f"Nothing to show: {_why_nothing(target)}."]
@@ -32,7 +43,7 @@ def target_parts(target: Target, found: Sequence[Place], over: Profiles | None, 
             "No performance profile: it needs at least two models that share at least two datasets.",
         ]
     if picture:
-        parts.append(Picture(f"Performance profiles of {target}", picture))
+        parts.append(Picture(f"Performance profiles of {target}", picture, chart=chart))
     return [*parts, _profile_note(over), _profile_table(over)]
 
 

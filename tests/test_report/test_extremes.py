@@ -13,7 +13,7 @@ from genbench.report.drawing import plain_style, styles
 from genbench.report.machines import machines
 from genbench.report.rows import measured
 from genbench.report.sections import sections
-from genbench.report.speeds import trade_off_figure
+from genbench.report.speed_figures import trade_off_figure
 from genbench.report.tables import evaluation_table, quality_table
 
 

@@ -21,7 +21,7 @@ from genbench.report.machines import machines
 from genbench.report.montage import Tile, artifact, sample_tiles, write_montage
 from genbench.report.pictures import PAIRS
 from genbench.report.sections import Section, sections
-from genbench.report.speeds import throughput_figure, trade_off_figure
+from genbench.report.speed_figures import throughput_figure, trade_off_figure
 
 Make = Callable[..., dict[str, Any]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import shutil
 import wave
@@ -15,16 +16,18 @@ import pytest
 
 from genbench.records.statistics import summarise
 from genbench.report import web
+from genbench.report.chart import Chart, Extent, Mark, Panel
 from genbench.report.drawing import styles
 from genbench.report.escape import one_line
 from genbench.report.formatting import interval
 from genbench.report.frame import in_order
-from genbench.report.machines import machines
+from genbench.report.machines import Machine, machines
 from genbench.report.merging import merged
-from genbench.report.model import markdown
+from genbench.report.model import Picture, markdown
 from genbench.report.pages import page_parts
 from genbench.report.pictures import Pictures
-from genbench.report.sections import sections
+from genbench.report.sections import Section, sections
+from genbench.report.speeds import throughput, trade_off
 from genbench.report.web import Watched
 from genbench.report.web.facts import script_safe
 
@@ -33,6 +36,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
 AXE = Path(__file__).parents[1] / "assets" / "axe.min.js"
+SLOWER = 1.1  # each seed takes so many times as long as the one before
 HOSTILE = (
     "</script><script>window.owned=1</script>",
     '<img src=x onerror="window.owned=1">',
@@ -77,6 +81,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory, toys: Any) -> Path:
     """A benchmark with images, failures and clips."""
     folder = tmp_path_factory.mktemp("web")
     records = [toys.make_record(label, seed) for label in ("gan", "vae", "real") for seed in range(3)]
+    for record in records[:6]:
+        record["cost"]["train_s"] *= SLOWER ** record["cell"]["seed"]
     toys.draw_grids(folder, records)
     clips = [toys.make_record("silence", seed) for seed in range(2)]
     for record in clips:
@@ -88,16 +94,42 @@ def directory(tmp_path_factory: pytest.TempPathFactory, toys: Any) -> Path:
 
 
 def write(
-    folder: Path, records: list[dict[str, Any]], missing: Sequence[Any] = (), watched: Watched | None = None
+    folder: Path,
+    records: list[dict[str, Any]],
+    missing: Sequence[Any] = (),
+    watched: Watched | None = None,
 ) -> None:
     """Write both pages as `render` does, without the drawings, which take most of its time."""
     every = in_order(records)
     made, known = sections(in_order(merged(every))), machines(every)
-    drawn = [(section, Pictures({kind: f"figures/{kind}.png" for kind in ("quality", "losses")})) for section in made]
-    parts = page_parts(folder, every, drawn, known, HOSTILE[0], missing)
+    drawn = [(section, pictures(section, known)) for section in made]
+    across = beyond([row.name for row in made[0].models])
+    parts = page_parts(folder, every, drawn, known, HOSTILE[0], missing, across)
     colours = styles(row.name for section in made for row in section.models)
     (folder / "report.html").write_text(web.page(parts, folder, made, colours, known, watched), encoding="utf-8")
     (folder / "report.md").write_text(markdown(parts), encoding="utf-8")
+
+
+def pictures(section: Section, known: Sequence[Machine]) -> Pictures:
+    charts = {"throughput": throughput(section, known), "trade-off": trade_off(section, known)}
+    names = {kind: f"figures/{kind}.png" for kind in ("quality", "losses", *charts)}
+    return Pictures(names, charts={kind: chart for kind, chart in charts.items() if chart})
+
+
+def beyond(names: Sequence[str]) -> list[str]:
+    """The other kinds of chart: a row for each dataset, ranks with a clique, and steps with a band."""
+    first = names[0]
+    half, whole = Extent(0.5, 0.25, 0.75), Extent(1.0)
+    steps = {name: [Mark(Extent(0.1 * place), whole), Mark(Extent(2.0), half)] for place, name in enumerate(names)}
+    scores = {name: [Mark(Extent(0.5, 0.2, 0.8), row, [(7, 0.5, None)]) for row in (0, 1)] for name in names}
+    ranks = {name: [Mark(Extent(1.0 + place), place)] for place, name in enumerate(names)}
+    ranks[first].append(Mark(Extent(1.0, 1.0, 2.0), len(names)))
+    panels = [
+        Panel("points", f"score {first}", "", scores, [first, "b"], uprights=[(first, 0.5)], interval=first),
+        Panel("ranks", "mean rank ←", "", ranks, [*names, "not resolved"]),
+        Panel("steps", "τ", f"share {first}", steps, interval="band", most=7),
+    ]
+    return ["## Across datasets", Picture(first, "figures/x.png", "across", chart=Chart(panels, 7))]
 
 
 def clip() -> bytes:
@@ -292,6 +324,122 @@ def test_lines_are_switched_by_the_legend_and_axes_are_logarithmic(page: Any) ->
     assert chart.locator("canvas").count() == 1
 
 
+def drawn(page: Any, kind: str) -> Any:
+    """A chart of single values, in sight and drawn."""
+    chart = page.locator(f"figure[data-chart={kind}]")
+    chart.scroll_into_view_if_needed()
+    chart.locator(".canvas").nth(1).wait_for()
+    chart.locator(".canvas").first.scroll_into_view_if_needed()
+    return chart
+
+
+def read_off(chart: Any, panel: int, model: str) -> str:
+    """What the keys read of a model's value in a panel."""
+    canvas = chart.locator(".canvas").nth(panel)
+    canvas.focus()
+    for _ in range(20):
+        canvas.press("ArrowDown")
+        heard = str(chart.locator(".heard").nth(panel).text_content())
+        if heard.startswith(f"{model} "):
+            return heard
+    raise AssertionError(f"{model} is not in {canvas.get_attribute('aria-label')}")
+
+
+def test_a_rate_is_read_off_with_its_seeds_and_windows(page: Any, toys: Any) -> None:
+    chart = drawn(page, "throughput")
+    windows = [toys.make_record("gan", seed)["cost"]["train_items_per_s"] for seed in range(3)]
+    low, middle, high = (sum(each[part] for each in windows) / 3 for part in ("p5", "median", "p95"))
+    heard = read_off(chart, 0, "gan")
+    found = re.fullmatch(r"gan training images/s: (\S+) \((\S+) to (\S+)\), mean of 3 seeds, 5th to 95th .*", heard)
+    assert found
+    shown = [float(number.replace(",", "")) for number in found.groups()]
+    assert shown == pytest.approx([middle, low, high], rel=0.01)
+    note = str(chart.locator(".note").first.text_content())
+    for seed, each in enumerate(windows):
+        assert f"seed {seed}: {each['median']:,.0f}" in note
+    box = chart.locator(".u-over").nth(1).bounding_box()
+    page.mouse.move(box["x"] + 3, box["y"] + 3)  # the first row: the best model
+    assert str(chart.locator(".note").nth(1).text_content()).startswith("gansampling images/s: ")
+    assert chart.locator(".note").nth(1).is_visible()
+
+
+def test_quality_against_cost_is_read_off_with_both_intervals(page: Any, toys: Any) -> None:
+    chart = drawn(page, "trade-off")
+    records = [toys.make_record("gan", seed) for seed in range(3)]
+    quality = summarise(record["numbers"]["fd"]["value"] for record in records)
+    times = [record["cost"]["train_s"] * SLOWER**seed for seed, record in enumerate(records)]
+    logs = summarise(map(math.log, times))
+    assert quality.half_width is not None
+    assert logs.half_width is not None
+    heard = read_off(chart, 0, "gan")
+    found = re.match(r"gan training seconds: (\S+) \((\S+) to (\S+)\): fd: (.*), mean of 3 seeds, 95% interval$", heard)
+    assert found
+    ends = [math.exp(logs.mean + side * logs.half_width) for side in (0, -1, 1)]
+    assert [float(number) for number in found.groups()[:3]] == pytest.approx(ends, rel=0.02)
+    assert found[4] == interval(quality.mean, quality.half_width)
+    note = str(chart.locator(".note").first.text_content())
+    for seed, (time, record) in enumerate(zip(times, records, strict=True)):
+        assert f"seed {seed}: {time:.4g}, {record['numbers']['fd']['value']:.4g}" in note
+    chart.locator(".canvas").first.press("Escape")
+    assert not chart.locator(".note").first.is_visible()
+    centre = chart.locator(".u-over").first.bounding_box()
+    page.mouse.move(centre["x"] + centre["width"] / 2, centre["y"] + centre["height"] / 2)
+    assert chart.locator(".note").first.is_visible()
+
+
+@pytest.mark.parametrize("kind", ["throughput", "trade-off"])
+def test_a_legend_hides_a_model_in_both_panels(page: Any, kind: str) -> None:
+    chart = drawn(page, kind)
+    entry = chart.locator(".legend button[data-m=gan]")
+    labels = "(canvases) => canvases.map((each) => each.getAttribute('aria-label').includes('gan '))"
+    heights = "(canvases) => canvases.map((each) => each.clientHeight)"
+    assert chart.locator(".canvas").evaluate_all(labels) == [True, True]
+    before = chart.locator(".canvas").evaluate_all(heights)
+    entry.click()
+    assert entry.get_attribute("aria-pressed") == "false"
+    assert chart.locator(".canvas").evaluate_all(labels) == [False, False]
+    after = chart.locator(".canvas").evaluate_all(heights)
+    assert [one - other for one, other in zip(before, after, strict=True)] == [26 * (kind == "throughput")] * 2
+    entry.press("Enter")
+    assert chart.locator(".canvas").evaluate_all(labels) == [True, True]
+    chart.get_by_role("button", name="none", exact=True).click()
+    assert "nothing is shown" in chart.locator(".canvas").first.get_attribute("aria-label")
+    chart.get_by_role("button", name="all", exact=True).click()
+    chart.get_by_label("log x").set_checked(not chart.get_by_label("log x").is_checked())
+    chart.get_by_label("seeds").check()
+    chart.get_by_role("button", name="Zoom in").click()
+    chart.get_by_text("This chart as a table").click()
+    assert chart.locator("table").count() == 2
+    assert chart.locator("tbody").first.locator("th").all_text_contents() == ["gan", "silence", "vae"]
+
+
+def test_rows_ranks_and_steps_are_read_off(page: Any) -> None:
+    chart = drawn(page, "across")
+    assert read_off(chart, 0, "gan") == "gan b: score gan: 0.50 ± 0.30, seed 7, gan"
+    canvas = chart.locator(".canvas").first
+    canvas.press("ArrowLeft")
+    assert chart.locator(".heard").first.text_content() == "gan score gan: 0.50 ± 0.30, seed 7, gan"
+    assert read_off(chart, 1, "gan") == "gan mean rank: 1"
+    chart.locator(".canvas").nth(1).press("ArrowRight")
+    heard = chart.locator(".heard").nth(1).text_content()
+    assert heard == "gan not resolved: mean rank: 1.00 (1.00 to 2.00), 95% interval"
+    assert read_off(chart, 2, "gan") == "gan τ: 2: share gan: 0.50 ± 0.25, band"
+    box = chart.locator(".u-over").nth(2).bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 3)
+    assert re.match(r"ganτ: 0share gan: 1", str(chart.locator(".note").nth(2).text_content())), "it holds up to 2"
+
+
+def test_charts_follow_the_filter(page: Any) -> None:
+    chart = drawn(page, "throughput")
+    page.get_by_label("Models").fill("vae")
+    hidden(page).first.wait_for(state="attached")
+    assert chart.locator(".legend button[data-m]:visible").all_text_contents() == ["vae"]
+    assert "gan" not in chart.locator(".canvas").first.get_attribute("aria-label")
+    page.get_by_label("Models").fill("")
+    hidden(page).first.wait_for(state="detached")
+    assert "gan" in chart.locator(".canvas").first.get_attribute("aria-label")
+
+
 def test_a_picture_is_enlarged_in_whole_multiples_and_keys_move_on(page: Any) -> None:
     page.locator(".made[data-m=gan] button.larger").first.click()
     large = page.locator("dialog img")
@@ -387,8 +535,11 @@ def test_hostile_records_show_what_they_say_and_do_nothing(browser: Any, hostile
         for chart in page.locator("figure.chart").all():
             chart.scroll_into_view_if_needed()
             chart.locator("canvas").first.wait_for()
-        page.locator("figure[data-chart=quality] .canvas").first.focus()
-        page.keyboard.press("ArrowUp")
+        for canvas in page.locator(".canvas").all():
+            canvas.press("ArrowUp")
+        for fold in page.locator("figure.chart summary").all():
+            fold.click()
+        page.locator(".legend button").last.click()
         page.locator("[data-m]").first.dispatch_event("mouseover")
         assert page.evaluate("window.owned") is None
         assert page.evaluate("document.documentElement.scrollWidth") <= 400

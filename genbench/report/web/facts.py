@@ -9,7 +9,8 @@ from typing import Any
 
 from genbench.plugin.visible import visible
 from genbench.records.intervals import quantile
-from genbench.report.drawing import Style
+from genbench.report.curves import main_values
+from genbench.report.drawing import Style, scale
 from genbench.report.escape import one_line
 from genbench.report.machines import Machine, ran
 from genbench.report.merging import with_older
@@ -17,12 +18,12 @@ from genbench.report.quantities import in_reading_order, quantity
 from genbench.report.rows import Column, Row, measured
 from genbench.report.sections import Section
 
-__all__ = ["MOST_ROWS", "facts", "script_safe"]
+__all__ = ["MOST_ROWS", "MOST_SEEDS", "facts", "rounded", "script_safe"]
 
 MOST_ROWS = 1000
 """Rows per section whose numbers can be opened one by one: a page with more would take hundreds of megabytes."""
 
-_MOST_SEEDS = 20  # per row, from the first
+MOST_SEEDS = 20  # per row, from the first
 _MOST_POINTS = 200_000  # of a section's curves
 
 _WHERE = ("step", "items", "elapsed_s", "flops")
@@ -37,11 +38,11 @@ def facts(made: Sequence[Section], colours: Mapping[str, Style], known: Sequence
         colours: model -> its style in the figures.
         known: the machines of the records.
     """
-    seeds = min(_MOST_SEEDS, max((len(row.records) for section in made for row in section.rows), default=0))
+    seeds = min(MOST_SEEDS, max((len(row.records) for section in made for row in section.rows), default=0))
     return {
         "sections": [_section(section, colours, known) for section in made],
         # The 95% interval of a mean over n values extends t[n] standard errors to each side.
-        "t": [None, None, *(_rounded(quantile(n - 1)) for n in range(2, seeds + 1))],
+        "t": [None, None, *(rounded(quantile(n - 1)) for n in range(2, seeds + 1))],
     }
 
 
@@ -63,6 +64,7 @@ def _section(section: Section, colours: Mapping[str, Style], known: Sequence[Mac
         # Seconds of several machines are not compared.
         "where": [name for name in _WHERE if one_machine or name != "elapsed_s"],
         "numbers": _numbers(section),
+        "log": scale(main_values(section)) == "log",  # for the main number, as in every figure of `report.md`
         "rows": [_row(row, section.columns, colours.get(row.name), room) for row in section.rows[:MOST_ROWS]],
     }
 
@@ -111,7 +113,7 @@ def _row(row: Row, columns: Sequence[Column], style: Style | None, room: _Room) 
         "model": row.is_model,
         "colour": style[0] if style and row.is_model else None,
         "of": len(row.records),
-        "seeds": [_seed(record, columns, room) for record in row.records[:_MOST_SEEDS]],
+        "seeds": [_seed(record, columns, room) for record in row.records[:MOST_SEEDS]],
     }
 
 
@@ -121,8 +123,8 @@ def _seed(record: Mapping[str, Any], columns: Sequence[Column], room: _Room) -> 
     return {
         "seed": record["cell"]["seed"],
         "id": visible(str(record["id"])),
-        "values": [number and _rounded(measured(number["value"])) for number in numbers],
-        "errors": [number and _rounded(measured(number.get("standard_error"))) for number in numbers],
+        "values": [number and rounded(measured(number["value"])) for number in numbers],
+        "errors": [number and rounded(measured(number.get("standard_error"))) for number in numbers],
         "curve": _curve(record["curve"]) if room.takes(len(record["curve"])) else None,
     }
 
@@ -135,17 +137,17 @@ def _curve(points: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     for place, point in enumerate(points):
         for name, held in where.items():
             given = point.get(name)
-            held.append(None if given is None else _rounded(measured(given)))
+            held.append(None if given is None else rounded(measured(given)))
         for kind, series in found.items():
             for name, value in (point.get(kind) or {}).items():
                 places, values = series.setdefault(name, ([], []))
                 places.append(place)
-                values.append(None if value is None else _rounded(measured(value)))
+                values.append(None if value is None else rounded(measured(value)))
     shown = {kind: {one_line(name): held for name, held in series.items()} for kind, series in found.items()}
     return {**where, **shown} if place >= 0 else None
 
 
-def _rounded(value: float) -> float | int | None:
+def rounded(value: float) -> float | int | None:
     """Return a number with the digits that a reader can use, in the shortest form for JSON; None for NaN."""
     if not math.isfinite(value):
         return None

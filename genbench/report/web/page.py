@@ -21,9 +21,9 @@ from genbench.report.web.prose import inline, plain_text
 
 __all__ = ["Watched", "page"]
 
-_SCRIPTS = (
-    *("uPlot.iife.min.js", "elements.js", "tables.js", "copying.js", "charts.js"),
-    *("numbers.js", "galleries.js", "filters.js", "page.js"),  # in this order: they are joined into one script
+_SCRIPTS = (  # in this order: they are joined into one script
+    *("uPlot.iife.min.js", "elements.js", "tables.js", "copying.js", "charts.js", "legends.js", "curves.js"),
+    *("marks.js", "numbers.js", "galleries.js", "filters.js", "page.js"),
 )
 _STYLES = ("uPlot.min.css", "report.css")
 
@@ -69,7 +69,7 @@ def page(
         known: the machines of the records.
         watched: for a benchmark that is still running.
     """
-    context = Context(directory, made)
+    context = Context(directory, made, colours)
     title, *rest = [part for part in parts if part or part.__class__ is not str]
     opening, sections = _split(rest)
     begin = "".join(written(part, context) for part in opening)
@@ -78,7 +78,7 @@ def page(
         f'<li><a href="#s{place}">{inline(heading.removeprefix("## "))}</a></li>'
         for place, (heading, _) in enumerate(sections)
     )
-    known_facts = facts(made, colours, known) | {"stored": context.stored}
+    known_facts = facts(made, colours, known) | {"stored": context.stored, "charts": context.charts}
     name = plain_text(title.removeprefix("# "))
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{_policy()}\n'

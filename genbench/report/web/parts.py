@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from genbench.report.drawing import Style
 from genbench.report.escape import html
 from genbench.report.model import Anchor, Cell, Details, Gallery, Paragraph, Picture, Table
 from genbench.report.rows import Column
 from genbench.report.sections import Section
+from genbench.report.web.charted import charted
 from genbench.report.web.facts import MOST_ROWS
 from genbench.report.web.gallery import data_uri, gallery
 from genbench.report.web.prose import blocks, inline, plain_text
@@ -24,6 +27,7 @@ _MOST_ROWS = 400
 """Rows of a table that the browser lays out when it opens the page; those of a larger table are built on demand."""
 
 _LONG = 40  # rows; longer tables scroll separately
+_MANY = 12  # columns; wider tables are printed in smaller letters
 _WIDE = 40  # characters; longer cells may wrap
 _DRAWN = ("quality", "losses")  # pictures that are replaced by a chart
 
@@ -35,12 +39,15 @@ class Context:
     Args:
         directory: holds the pictures and artifacts.
         sections: in page order; parts refer to them by position.
+        colours: model -> its style in the figures.
     """
 
     directory: Path
     sections: Sequence[Section]
+    colours: Mapping[str, Style]
     headings: dict[str, int] = field(default_factory=dict)
     stored: list[list[str]] = field(default_factory=list)  # rows of large tables
+    charts: list[dict[str, Any]] = field(default_factory=list)
 
     def place(self, section: Section) -> int | None:
         """Return the position of a section; None if the page has only a table of it."""
@@ -84,11 +91,16 @@ def _picture(part: Picture, context: Context) -> str:
     shown = f'<img alt="{html(part.alt)}" src="{address}" decoding="async">' if address else ""
     if part.section is not None and part.kind in _DRAWN:
         place = context.place(part.section)
-        return (
-            f'<figure class="chart" data-chart="{part.kind}" data-s="{place}" data-alt="{html(part.alt)}">'
-            f"<noscript>{shown}</noscript></figure>"
-        )
+        return _chart(part, f'data-s="{place}"', shown)
+    if part.chart is not None:
+        context.charts.append(charted(part.chart, context.colours))
+        return _chart(part, f'data-n="{len(context.charts) - 1}"', shown)
     return f'<figure class="picture">{shown}</figure>' if shown else ""
+
+
+def _chart(part: Picture, data: str, shown: str) -> str:
+    kind = f' data-chart="{part.kind}"' if part.kind else ""
+    return f'<figure class="chart"{kind} {data} data-alt="{html(part.alt)}"><noscript>{shown}</noscript></figure>'
 
 
 def _table(part: Table, context: Context) -> str:
@@ -100,7 +112,7 @@ def _table(part: Table, context: Context) -> str:
         for at, heading in enumerate(part.header)
     )
     rows = [_row(part, line, context, place, named) for line in part.lines]
-    kept, long = "", " long" if len(rows) > _LONG else ""
+    kept, long = "", " long" * (len(rows) > _LONG) + " many" * (len(part.header) > _MANY)
     if len(rows) > _MOST_ROWS:
         kept = f' data-rows="{len(context.stored)}"'
         context.stored.append(rows)

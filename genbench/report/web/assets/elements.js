@@ -44,14 +44,28 @@ function plain(value) {
   return value.toLocaleString("en", { maximumSignificantDigits: size >= 1000 ? Math.ceil(Math.log10(size + 1)) : 4 });
 }
 
-// A value to the decimal place of its ±, which has two significant digits, as in the report's tables.
-function interval(value, half) {
-  if (half === null || !(half > 0)) return plain(value) + (half === 0 ? " ± 0" : "");
+// Returns a function that writes numbers to the decimal place of an interval's half-width, which has two significant digits.
+function roundedBy(half) {
   const places = 1 - Math.floor(Math.log10(+half.toPrecision(2)));
-  const shown = (number) => (places >= 0 && places < 20
+  return (number) => (places >= 0 && places < 20
     ? number.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places })
     : (Math.round(number / 10 ** -places) * 10 ** -places).toLocaleString("en"));
+}
+
+// A value to the decimal place of its ±, as in the report's tables.
+function interval(value, half) {
+  if (half === null || !(half > 0)) return plain(value) + (half === 0 ? " ± 0" : "");
+  const shown = roundedBy(half);
   return `${shown(value)} ± ${shown(+half.toPrecision(2))}`;
+}
+
+// A value with the ends of its interval: with ± if both are equally far away, otherwise in parentheses.
+function spanned([value, low, high]) {
+  if (low === undefined || low === null || high === null) return plain(value);
+  const half = (high - low) / 2;
+  if (Math.abs(high + low - 2 * value) <= 1e-3 * half || half === 0) return interval(value, half);
+  const shown = roundedBy(half);
+  return `${shown(value)} (${shown(low)} to ${shown(high)})`;
 }
 
 function dialog(title, body, onclose) {

@@ -1,6 +1,6 @@
 "use strict";
 // One filter for the whole page: models, dataset, and whether to show failures.
-const filter = { words: [], dataset: "", failed: "all" };
+const filter = { words: [], dataset: "", failed: "all", followed: "" };
 
 function matches(name) {
   return filter.words.length === 0 || filter.words.some((word) => name.toLowerCase().includes(word));
@@ -27,7 +27,9 @@ function applyFilter() {
   for (const made of document.querySelectorAll(".made")) {
     made.hidden = made.dataset.m !== "data" && !matches(made.dataset.m);
   }
-  for (const entry of document.querySelectorAll(".legend [data-m], .panel[data-m]")) entry.hidden = !matches(entry.dataset.m);
+  for (const panel of document.querySelectorAll(".panel[data-m]")) panel.hidden = !matches(panel.dataset.m);
+  if (filter.words.join() !== filter.followed) for (const follow of followers) follow();
+  filter.followed = filter.words.join();
   const rows = [...document.querySelectorAll("main tbody tr[data-m]")];
   say(`${rows.filter((row) => !row.hidden).length} of ${rows.length} rows shown`);
 }

@@ -28,7 +28,7 @@ function showNumber(cell) {
     drawn = plot(host, {
       lines: [{ ...line, label: held.name, colour: held.colour ?? "#767676" }], levels: [], label: `${axis} of ${held.name}`,
       xLabel: `training ${section.noun}`, yLabel: axis, unit: section.noun, seeds: true, logY: spreads([held], { name }),
-    });
+    }, CURVES);
   }
   return shown;
 }

@@ -3,7 +3,10 @@
 document.querySelectorAll(".table > table").forEach(equip);
 document.querySelector("main").prepend(filterBar());
 document.querySelectorAll("figure.chart").forEach((figure) => whenSeen(figure, () => {
-  (figure.dataset.chart === "losses" ? lossCharts : qualityChart)(figure, facts.sections[figure.dataset.s]);
+  figure.classList.add("drawn");
+  const { chart, n, s } = figure.dataset;
+  if (n !== undefined) marksChart(figure, facts.charts[n]);
+  else (chart === "losses" ? lossCharts : qualityChart)(figure, facts.sections[s]);
 }));
 
 // Print always uses the light theme, and draws everything that would otherwise wait until it is visible.
