@@ -87,12 +87,12 @@ def _watch(directory: Path, render: Callable[[Path, Watched | None], Path]) -> N
     def now() -> str:
         return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
-    pages = 0
+    awaited = f"{directory} holds no records yet; waiting for the first"
 
     def rendered(watched: Watched | None) -> None:
-        nonlocal pages
+        nonlocal awaited
         page = render(directory, watched)
-        pages += 1
+        awaited = "" if watched else f"waiting for the next run on {directory}"
         stands = (
             f"{watched.missing} cell{'' if watched.missing == 1 else 's'} missing, {len(watched.running)} running"
             if watched
@@ -102,8 +102,8 @@ def _watch(directory: Path, render: Callable[[Path, Watched | None], Path]) -> N
 
     def waits() -> Iterator[None]:
         yield
-        if not pages:
-            say(f"genbench: {directory} holds no records yet; waiting for the first", err=True)
+        if awaited:
+            say(f"genbench: {awaited}; Ctrl-C ends this", err=True)
         while True:
             time.sleep(INTERVAL_S)
             yield

@@ -28,7 +28,7 @@ def watch(
 
     Args:
         directory: the benchmark's folder, which may have no records yet.
-        render: writes the report; its argument is None for the final one.
+        render: writes the report; its argument is None if no planned cell is missing or running.
         now: returns the time as it is to be shown.
         waits: an iterable that waits before each item; the watch also ends when it is exhausted.
 
@@ -51,15 +51,14 @@ def watch(
             try:
                 watched = running(directory, now())
                 unfinished = bool(watched.running or watched.missing)
-                ends = begun and not unfinished
-                render(None if ends else watched)
+                render(watched if unfinished else None)
             except (GenbenchError, FileNotFoundError):
                 if _state(directory) == found:
                     raise
                 continue  # a run with --fresh moved a record while it was read; the next look sees what is there then
-            if ends:
+            if begun and not unfinished:
                 return
-            begun = begun or unfinished
+            begun = unfinished
         seen = found
 
 

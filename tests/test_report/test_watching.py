@@ -90,7 +90,7 @@ def test_what_was_complete_is_watched_for_its_next_run(tmp_path: Path, stored: R
     watching.watch(
         tmp_path, seen.append, str, steps(lambda: None, lambda: write_plan(tmp_path, plan), lock.acquire, lambda: None)
     )
-    assert [each and (each.missing, len(each.running)) for each in seen] == [(0, 0), (1, 0), (1, 1)]
+    assert [each and (each.missing, len(each.running)) for each in seen] == [None, (1, 0), (1, 1)]
 
 
 def test_a_record_that_moves_while_it_is_read_does_not_end_the_watch(tmp_path: Path, stored: Record) -> None:
@@ -140,11 +140,14 @@ def test_the_command_watches_until_an_interrupt(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("time.sleep", interrupted)
-    monkeypatch.setattr("genbench.report.render_directory", lambda *given: tmp_path / "report.md")
     done = CliRunner().invoke(cli.cli, ["report", str(tmp_path), "--watch"], standalone_mode=False)
     assert done.exception is None
-    assert "0 cells missing, 0 running" in done.stdout
-    assert done.stderr == f"genbench: no longer watching {tmp_path}\n"
+    assert done.stdout.endswith("report.md; every planned cell has ended\n")
+    assert "Rendered at" not in (tmp_path / "report.md").read_text()  # what was complete stays the final report
+    assert done.stderr.splitlines() == [
+        f"genbench: waiting for the next run on {tmp_path}; Ctrl-C ends this",
+        f"genbench: no longer watching {tmp_path}",
+    ]
 
 
 def test_a_real_run_is_watched_to_its_end(
@@ -173,7 +176,7 @@ def test_a_real_run_is_watched_to_its_end(
     with subprocess.Popen([*program, *request, "-q", "--evaluations", "1", "--out", str(folder)]) as running:
         done = CliRunner().invoke(cli.cli, ["report", str(folder), "--watch"], standalone_mode=False)
     assert (running.returncode, done.exception) == (1, None)
-    assert done.stderr == f"genbench: {folder} holds no records yet; waiting for the first\n"
+    assert done.stderr == f"genbench: {folder} holds no records yet; waiting for the first; Ctrl-C ends this\n"
     assert done.stdout.endswith(f"{folder}/report.md; every planned cell has ended\n")
     assert "1 cell missing, 1 running\n" in done.stdout
     first = looked[0]
