@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,9 @@ from genbench.errors import InputError
 from genbench.records.record import write_record
 from genbench.report import render
 from genbench.report.across import Across, across
+from genbench.report.across_charts import across_charts
 from genbench.report.across_page import across_parts, conflict
+from genbench.report.chart import Extent
 from genbench.report.frame import in_order
 from genbench.report.sections import sections
 from genbench.report.standings import standings
@@ -294,3 +297,24 @@ def test_what_cannot_be_aggregated_is_refused_in_one_line(
     assert line in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not out.exists()
+
+
+def test_the_charts_show_scores_by_seed_and_the_share_of_runs_above_each(made: Made) -> None:
+    found = the_one([*made("a", BEST), *made("b", BEST)])
+    charts = across_charts(found, standings(found))
+    assert list(charts) == ["scores", "places"], "ranks need ten datasets"
+    middles, shares = charts["scores"].panels
+    assert list(middles.marks) == ["gan", "vae"], "best first"
+    assert middles.marks["gan"][0].x.value == pytest.approx(0.5)
+    steps = [(mark.x.value, mark.y) for mark in shares.marks["gan"]]
+    heights = [height.value for _, height in steps if isinstance(height, Extent)]
+    assert heights == pytest.approx([1.0, 2 / 3, 1 / 3, 0.0, 0.0]), "three seeds, the same on both datasets"
+    below = 0.5 - math.log(1.01) / math.log(100)  # the score of the seed whose fd is 1% higher
+    assert [score for score, _ in steps[1:4]] == pytest.approx([below, 0.5, 1 - below])
+    (places,) = charts["places"].panels
+    assert places.rows == ["a", "b"]
+    assert [mark.y for mark in places.marks["vae"]] == [0, 1]
+    assert [(seed, round(score, 4)) for seed, score, _ in places.marks["vae"][0].seeds] == [
+        (seed, round(0.25 - (seed - 1) * math.log(1.01) / math.log(100), 4)) for seed in range(3)
+    ]
+    assert [level for _, level in places.uprights] == [0.0, 1.0]

@@ -15,9 +15,10 @@ from genbench.report.drawing import plain_style, styles
 from genbench.report.frame import in_order
 from genbench.report.machines import machines
 from genbench.report.sections import sections
+from genbench.report.target_chart import profile_chart
 from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import stopped_note, target_parts
-from genbench.report.to_target import Place, check_held, places, profiles
+from genbench.report.to_target import Place, Profiles, check_held, places, profiles
 
 Make = Callable[..., dict[str, Any]]
 Fail = Callable[..., dict[str, Any]]
@@ -204,3 +205,16 @@ def test_the_page_has_the_section_and_what_stopped(make: Make, tmp_path: Path) -
     assert (tmp_path / picture[1]).exists()
     assert "Nothing to show: no curve has `psnr`." in section
     assert re.search(r"^\| `gan` \| 50% \| 100% \| 100% \| 100% \|$", section, re.MULTILINE)
+
+
+def test_the_chart_has_a_step_at_each_ratio() -> None:
+    ratios = {"items": {"gan": [1.0, 4.0], "vae": [2.0, math.inf]}, "flops": {"gan": [math.inf], "vae": [math.inf]}}
+    chart = profile_chart(Profiles(ratios, ("a", "b"), ()))
+    assert chart is not None
+    (panel,) = chart.panels  # nobody meets it in FLOPs, and seconds are not known
+    steps = {name: [(mark.x.value, mark.y.value) for mark in marks] for name, marks in panel.marks.items()}  # type: ignore[union-attr]
+    assert steps == {
+        "gan": [(1.0, 0.5), (4.0, 1.0), (pytest.approx(4.6), 1.0)],
+        "vae": [(1.0, 0.0), (2.0, 0.5), (pytest.approx(4.6), 0.5)],
+    }
+    assert profile_chart(Profiles({"items": ratios["flops"]}, ("a", "b"), ())) is None
