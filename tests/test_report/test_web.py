@@ -556,6 +556,10 @@ def test_all_curves_are_there_on_paper(browser: Any, directory: Path) -> None:
     assert found.page.evaluate(colours) == "rgb(255, 255, 255)"
     found.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert found.page.evaluate(colours) != "rgb(255, 255, 255)"
+    widest = "Math.max(...[...document.querySelectorAll('.uplot')].map((each) => each.offsetWidth))"
+    assert found.page.evaluate(widest) > 704, "as wide as the window"
+    found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert found.page.evaluate(widest) <= 704, "as wide as a page of paper"
     found.check_quiet()
 
 
