@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -224,6 +225,24 @@ def test_a_scheduler_that_is_not_there_or_alone_is_one_line(
     assert "--jobs has no effect with --cluster" in refused(command, nobody, model, tmp_path, "--jobs", "2")
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
     assert "pip install 'genbench[cluster]'" in refused(command, nobody, model, tmp_path)
+
+
+def test_another_program_at_the_address_is_one_line(command: Command, model: Path, tmp_path: Path) -> None:
+    """Dask takes its greeting for the length of a message, and asks for the memory."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            with listener.accept()[0] as caller:
+                caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                caller.recv(1)
+
+        greeting = threading.Thread(target=greet)
+        greeting.start()
+        at = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        said = refused(command, at, model, tmp_path)
+        greeting.join()
+    assert said.startswith(f"genbench: no scheduler answers at {at} (Unable to allocate ")
+    assert len(said.splitlines()) == 1
 
 
 def test_a_scheduler_without_workers_is_one_line(
