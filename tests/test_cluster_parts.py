@@ -15,10 +15,12 @@ pytest.importorskip("distributed")
 
 from genbench.config import ModelSpec
 from genbench.errors import InputError
-from genbench.execution.cluster import connection, vetting
+from genbench.execution.cluster import connection, host, vetting
 from genbench.execution.cluster.address import Address
+from genbench.execution.cluster.allocator import training_environment
 from genbench.execution.cluster.dispatch import Dispatch
 from genbench.execution.cluster.engine import DaskExecutor
+from genbench.execution.cluster.host import Host
 from genbench.execution.cluster.parcels import ParcelError, pack, unpack
 from genbench.execution.cluster.pool import Place, Pool
 from genbench.execution.cluster.sent import Sent
@@ -26,6 +28,7 @@ from genbench.execution.cluster.throttle import Throttle
 from genbench.execution.cluster.vetting import Shipment
 from genbench.execution.executor import FoundModel
 from genbench.execution.limits import UNLIMITED
+from genbench.execution.local import ServerError
 from genbench.plugin import finding
 from genbench.records.record import cell_id, read_record, record_path, write_record
 from genbench.records.schemas import SCHEMA
@@ -294,3 +297,22 @@ def test_the_first_difference_of_two_answers_is_told() -> None:
     first = {"device": "cpu", "dataset": {"name": "digits", "fingerprint": "aa"}}
     other = {"device": "cpu", "dataset": {"name": "digits", "fingerprint": "bb"}}
     assert connection.differences(first, other) == "its dataset fingerprint is 'bb', of others 'aa'"
+
+
+def test_cells_do_not_get_the_allocator_settings_of_the_nanny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1", "HOME": "/"}
+    assert training_environment(given) == {"OMP_NUM_THREADS": "1", "HOME": "/"}
+    own = {"MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_ARENA_MAX": "2"}
+    assert training_environment(own) == own
+
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+    environments: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+    server = Mock(__enter__=Mock(side_effect=ServerError("this is enough")), __exit__=Mock())
+    monkeypatch.setattr(host, "ForkServer", lambda environment: environments.put(environment) or server)
+    serving = Host(tmp_path, lambda topic, message: None)
+    serving.start()
+    serving._asked.put(lambda server: None)
+    environment = environments.get(timeout=10)
+    serving.close()
+    assert "MALLOC_TRIM_THRESHOLD_" not in environment
+    assert "PATH" in environment

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,10 +38,12 @@ class ForkServer:
 
     Args:
         jobs: cells that run side by side; each gets its share of the cores, or one of the GPUs in turn.
+        environment: of the server and its cells; None passes on that of this process.
     """
 
-    def __init__(self, jobs: int = 1) -> None:
+    def __init__(self, jobs: int = 1, environment: Mapping[str, str] | None = None) -> None:
         self._jobs = jobs
+        self._environment = environment
         self._slots: dict[int, int] = {}  # of the running cells, by number
         self._numbers = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,7 +56,7 @@ class ForkServer:
         own, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = _spawn(theirs.fileno())
+                self._process = _spawn(theirs.fileno(), self._environment)
             except OSError as error:
                 own.close()
                 raise ServerError(f"the worker server cannot be started: {error.strerror}; {REMEDY}") from error
@@ -212,12 +214,13 @@ class ForkServer:
         return f"the worker server {death(code)}{shown}; {REMEDY}"
 
 
-def _spawn(control: int) -> subprocess.Popen[bytes]:
+def _spawn(control: int, environment: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
     """Start the server process, which takes requests through the socket `control`."""
     # A separate session shields the workers from a keyboard interrupt: the parent ends them.
     return subprocess.Popen(
         [sys.executable, "-m", "genbench.execution.server", str(control)],
         pass_fds=[control],
+        env=environment,
         start_new_session=True,
         stdin=subprocess.DEVNULL,
     )

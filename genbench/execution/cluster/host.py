@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.errors import GenbenchError, InputError
+from genbench.execution.cluster.allocator import training_environment
 from genbench.execution.cluster.hosted import Hosted, failed
 from genbench.execution.cluster.throttle import Throttle
 from genbench.execution.cluster.vetting import Shipment, differing_models
@@ -53,7 +54,7 @@ class Host(threading.Thread):
             if asked is None:
                 continue
             try:
-                with ForkServer() as server:
+                with ForkServer(environment=training_environment()) as server:
                     asked(server)
                     self._serve(server)
             except ServerError as error:
