@@ -21,6 +21,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from genbench.execution import local
@@ -117,9 +118,11 @@ class Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def ask(path: str, control: int) -> Forked:
+def ask(path: str, control: int, environment: Mapping[str, str] | None) -> Forked:
     """Request a forked server that is controlled through the socket `control`; replaces `local._spawn`."""
-    told = json.dumps({"folder": os.getcwd(), "environment": dict(os.environ)}).encode()
+    told = json.dumps(
+        {"folder": os.getcwd(), "environment": dict(os.environ if environment is None else environment)}
+    ).encode()
     with socket.socket(socket.AF_UNIX) as asking:
         asking.connect(path)
         socket.send_fds(asking, [struct.pack("!I", len(told))], [control, 1, 2])
