@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Task:
 class Server:
     """As much of a `ForkServer` as a worker's host asks of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.numbers = itertools.count()
         self.running: list[Task] = []
 
@@ -75,7 +75,7 @@ class Server:
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
     monkeypatch.setattr(host, "ForkServer", Server)
-    where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+    where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     folder = str(tmp_path / "workers")
     with LocalCluster(processes=False, n_workers=2, threads_per_worker=1, local_directory=folder, **where) as started:
         yield started

@@ -49,7 +49,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
     """Two workers on one host that declare two GPUs each."""
-    where: dict[str, Any] = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+    where: dict[str, Any] = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     where |= {"local_directory": str(tmp_path / "workers"), "resources": {"GPU": 2}}
     with LocalCluster(processes=False, n_workers=2, threads_per_worker=3, **where) as running:
         yield running
@@ -150,7 +150,7 @@ def test_without_gpus_to_take_there_is_one_line(
 ) -> None:
     monkeypatch.setattr(admission, "WORKERS_S", 0.5)
     folder = str(tmp_path / "workers")
-    where: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": None, "local_directory": folder}
+    where: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "local_directory": folder}
     with LocalCluster(processes=False, n_workers=1, threads_per_worker=1, protocol="tcp://", **where) as bare:
         at = bare.scheduler_address
         said = f"no worker at {at} declares a GPU, and cells take only what is declared; start workers with: "

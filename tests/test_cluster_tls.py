@@ -61,7 +61,7 @@ def configured(folder: Path, ca: str = "ca", client: str | None = "me") -> Any:
 
 @pytest.fixture(scope="module")
 def address(certificates: Path, warm_servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    where: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": None, "threads_per_worker": 1}
+    where: dict[str, Any] = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "threads_per_worker": 1}
     where["local_directory"] = str(tmp_path_factory.mktemp("workers"))
     with configured(certificates), LocalCluster(processes=False, n_workers=1, protocol="tls://", **where) as cluster:
         yield cluster.scheduler_address
