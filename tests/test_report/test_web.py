@@ -85,9 +85,12 @@ def directory(tmp_path_factory: pytest.TempPathFactory, toys: Any) -> Path:
         record["cost"]["train_s"] *= SLOWER ** record["cell"]["seed"]
     toys.draw_grids(folder, records)
     clips = [toys.make_record("silence", seed) for seed in range(2)]
+    toys.draw_grids(folder, clips)  # as a run leaves them: spectrograms, and the first of the clips that they show
     for record in clips:
-        record["artifacts"] = {"samples": f"samples/silence-{record['cell']['seed']}.wav"}
-        (folder / record["artifacts"]["samples"]).write_bytes(clip())
+        for number in (1, 2):
+            name = f"samples/silence-{record['cell']['seed']}-{number}.wav"
+            record["artifacts"][f"samples, {number}"] = name
+            (folder / name).write_bytes(clip())
     lost = toys.fail(toys.make_record("dcgan", 0), traceback="Traceback\nValueError: </script><b>lost</b>")
     write(folder, [*records, *clips, lost], missing=[planned("gan", 7)])
     return folder
@@ -451,8 +454,11 @@ def test_a_picture_is_enlarged_in_whole_multiples_and_keys_move_on(page: Any) ->
 
 
 def test_a_clip_plays(page: Any) -> None:
+    shown = page.locator("section.made[data-m=silence]").first
+    assert shown.locator("figure").count() == shown.locator("img").count() == 2
+    assert shown.locator("audio").count() == 4
     first = page.locator("audio").first
-    assert first.get_attribute("aria-label") == "samples of silence, seed 0"
+    assert first.get_attribute("aria-label") == "samples of silence, seed 0, clip 1"
     first.scroll_into_view_if_needed()
     first.evaluate("async (clip) => { await clip.play(); }")
     assert first.evaluate("(clip) => clip.duration") == pytest.approx(0.1, abs=0.02)

@@ -24,17 +24,19 @@ _MOST_GROUPS = 400  # models whose samples are in the page
 _MOST_SEEDS = 20
 _LONG = 16  # models; longer galleries scroll separately
 _MOST_LINES = 100  # of a listing of texts
+_MOST_CLIPS = 4  # players below a grid of spectrograms
 _ARROW = "\t→\t"  # between a text and its reconstruction
 
 
 @dataclass(frozen=True)
 class _Made:
-    """One artifact: what it is in words, its seed, and its path."""
+    """One artifact: what it is in words, its seed, and its path; and the clips that its spectrograms show."""
 
     what: str
     seed: str
     path: Path
     relative: str
+    clips: tuple[Path, ...] = ()
 
 
 def data_uri(path: Path) -> str | None:
@@ -66,18 +68,30 @@ def _groups(part: Gallery, directory: Path) -> Iterator[tuple[str, list[_Made]]]
         yield "data", _references(part, directory)
     for row in part.section.rows:
         made = [
-            _Made(f"{part.kind} of {row.name}", f"seed {record['cell']['seed']}", path, record["artifacts"][part.kind])
+            made
             for record in row.records[:_MOST_SEEDS]
-            if (path := artifact(directory, record, part.kind))
+            if (
+                made := _made(
+                    f"{part.kind} of {row.name}", f"seed {record['cell']['seed']}", directory, record, part.kind
+                )
+            )
         ]
         yield row.name, made
 
 
 def _references(part: Gallery, directory: Path) -> list[_Made]:
     for record in _records(part.section.rows):
-        if path := artifact(directory, record, "reference"):
-            return [_Made("the data", "items of the dataset", path, record["artifacts"]["reference"])]
+        if made := _made("the data", "items of the dataset", directory, record, "reference"):
+            return [made]
     return []
+
+
+def _made(what: str, seed: str, directory: Path, record: Mapping[str, Any], kind: str) -> _Made | None:
+    path = artifact(directory, record, kind)
+    if path is None:
+        return None
+    numbered = (artifact(directory, record, f"{kind}, {number}") for number in range(1, _MOST_CLIPS + 1))
+    return _Made(what, seed, path, record["artifacts"][kind], tuple(clip for clip in numbered if clip))
 
 
 def _records(rows: tuple[Row, ...]) -> Iterator[Mapping[str, Any]]:
@@ -98,10 +112,16 @@ def _figure(made: _Made) -> str:
     elif address is None:
         shown = f'<a href="{html(link_target(made.relative))}">{what}</a>'
     elif address.startswith("data:audio"):
-        shown = f'<audio controls preload="none" aria-label="{what}" src="{address}"></audio>'
+        shown = _player(what, address)
     else:
         shown = f'<button type="button" class="larger"><img alt="{what}" src="{address}" decoding="async"></button>'
-    return f"<figure>{shown}<figcaption>{html(made.seed)}</figcaption></figure>"
+    heard = [(number, data_uri(clip)) for number, clip in enumerate(made.clips, 1)]
+    players = "".join(_player(f"{what}, clip {number}", held) for number, held in heard if held)
+    return f"<figure>{shown}{players}<figcaption>{html(made.seed)}</figcaption></figure>"
+
+
+def _player(what: str, address: str) -> str:
+    return f'<audio controls preload="none" aria-label="{what}" src="{address}"></audio>'
 
 
 def _texts(path: Path, what: str) -> str:
