@@ -1,7 +1,7 @@
 """Replayed steps equal ordinary training steps, with a CUDA graph emulated on the CPU and with a real one.
 
 The emulation records operations as a graph does: the effects of recording are undone, and a replay runs the operations
-again on the same tensors. Neither captures what the host does in a step.
+again on the same tensors. Neither includes what the host does in a step.
 """
 
 from __future__ import annotations

@@ -265,7 +265,7 @@ def test_p_values_are_corrected_over_the_gate_and_others_over_the_models(make) -
     alone = [change for change in comparison.changes if change.measure.name == "ssim"]
     assert [change.p_holm for change in alone] == holm([change.p for change in alone])
     assert gated[0].p_holm != alone[0].p_holm
-    # A term for one model makes a family of one; the numbers that it leaves are corrected like any other.
+    # A term for one model makes a family of one; all other numbers are corrected as usual.
     for change in compare(records(0.0), records(1.0), parse("a:fd>5%")).changes:
         if change.measure.name == "fd":
             assert change.p_holm == change.p
