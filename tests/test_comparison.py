@@ -254,7 +254,7 @@ def test_a_model_with_one_seed_is_left_out_and_the_others_are_ranked() -> None:
 
 
 def test_ranks_hold_family_wise() -> None:
-    # Six equal models: any claimed order is false. At 5%, chance makes more than 20 of 200 runs false once in 2,000.
+    # Six equal models: any claimed order is false. At 5%, more than 20 of 200 are false by chance once in 2,000.
     draw = np.random.default_rng(0)
     false = 0
     for _ in range(200):
