@@ -63,7 +63,7 @@ def test_the_python_example_runs(
     example = next(block for block in blocks(README, "python") if "genbench.run(" in block)
     assert len(example.strip().splitlines()) <= 5
     assert "500steps" in example
-    example = example.replace("500steps", "2steps")  # what it prints per record is the same after any training
+    example = example.replace("500steps", "2steps")  # what it prints does not depend on the budget
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()

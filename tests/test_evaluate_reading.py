@@ -289,9 +289,7 @@ def test_images_in_a_file_and_from_several_processes_are_the_same(
     assert len(expected) == 29
     monkeypatch.setattr(stream, "_LARGEST_CHUNK", 4)
     monkeypatch.setattr(stream, "PROCESSES_FROM", 1)
-    monkeypatch.setattr(
-        os, "sched_getaffinity", lambda _: {0}, raising=False
-    )  # one process is enough, and faster to start
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)  # one process starts sooner
     monkeypatch.setattr(mapping, "IN_MEMORY_BYTES", 0)
     found = open_images(tmp_path / "images", skip_corrupt=True)
     assert torch.equal(pixels_of(found), expected)
@@ -299,7 +297,7 @@ def test_images_in_a_file_and_from_several_processes_are_the_same(
 
 
 def test_no_more_is_decoded_ahead_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images that are decoded but not yet used stay in memory, so their number must not grow with that of the set."""
+    """Decoded images that are not yet used stay in memory, so their number must not grow with the size of the set."""
     begun = []
 
     def decode(places, start, how):

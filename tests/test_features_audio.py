@@ -1,4 +1,4 @@
-"""Extractors for clips: `log-mel` against an independent computation, the classifier, VGGish against its description."""
+"""Extractors for clips: `log-mel` against a separate computation, VGGish against its description; the classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What extractors compute, checked against plain code of their descriptions, and what they must not have seen."""
+"""What extractors compute, checked against plain implementations, and what they must not have seen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bright_or_dark(count: int, labels: Tensor | None = None) -> Split:
 
 
 def contradicting() -> Dataset:
-    """Held-out labels are swapped with respect to training labels, so that the training data can be recognized."""
+    """Held-out labels are swapped with respect to training labels, which shows what the classifier was trained on."""
     train = bright_or_dark(200)
     held_out = bright_or_dark(100)
     assert held_out.labels is not None

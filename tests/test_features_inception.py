@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 
 def random_weights() -> dict[str, Tensor]:
-    """Weights that keep activations at one scale from the first layer to the last, and make no BatchNorm the identity."""
+    """Weights that keep activations at one scale from the first layer to the last; no BatchNorm is the identity."""
     randomness = torch.Generator().manual_seed(0)
     tensors = {}
     for name, shape in parameter_shapes().items():
