@@ -1,4 +1,4 @@
-"""`genbench evaluate` of clips: files of another program, scored as a run scores them, and bad input in one line."""
+"""`genbench evaluate` of clips: files from another program, scored as a run scores them; one line for bad input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tones() -> Dataset:
 
 @pytest.fixture
 def clips(tmp_path: Path, tones: Dataset) -> Path:
-    """The held-out clips, a file each."""
+    """The held-out clips, one file each."""
     for number, clip in enumerate(tones.held_out.items):
         wave_file.save(tmp_path / "clips" / f"{number:03}.wav", clip, 4_000)
     return tmp_path / "clips"
