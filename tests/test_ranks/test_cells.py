@@ -64,10 +64,10 @@ def test_a_record_of_two_ranks_says_so_and_counts_them_together(
     assert "--ranks 2" in two["command"]
     assert two["cost"]["items"] == one.data["cost"]["items"] == 60 * 64
     assert two["curve"][-1]["items"] == 60 * 64
-    # A half of the batch each: all but the distances between the made items of one rank and those of the other.
+    # Each has half of the batch: only the distances between the generated items of different ranks are missing.
     assert two["cost"]["train_flops_per_item"] == pytest.approx(one.data["cost"]["train_flops_per_item"], rel=0.3)
     assert two["numbers"]["fd"]["value"] > 0
-    assert two["numbers"]["fd"]["value"] != one.data["numbers"]["fd"]["value"]  # each rank draws noise of its own
+    assert two["numbers"]["fd"]["value"] != one.data["numbers"]["fd"]["value"]  # each rank draws its own noise
     assert two["cost"]["peak_resident_bytes"] > 2**20
     assert (slow.parent / "unbroken" / two["artifacts"]["samples"]).exists()
 
@@ -96,7 +96,7 @@ def ranks_in(folder: Path) -> tuple[psutil.Process, psutil.Process]:
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended, even if its exit code has not been collected yet."""
+    """Whether a process has ended, even if its exit code has not been collected yet."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -128,7 +128,7 @@ def test_a_run_that_is_killed_leaves_no_rank_and_ends_where_an_unbroken_one_ends
     path = out / "checkpoints" / f"{unbroken.id}.pt"
     wait_for(lambda: step_of(path) >= 10)
     worker, other = ranks_in(numbers)
-    assert os.getpgid(worker.pid) == os.getpgid(other.pid)  # what is ended together
+    assert os.getpgid(worker.pid) == os.getpgid(other.pid)  # a group is ended together
     worker.send_signal(signal.SIGSTOP)  # so that it can neither end its rank nor see it end
     process.kill()
     worker.kill()
@@ -261,7 +261,7 @@ def test_extraction_is_shared_out_by_the_batches_of_one_rank(together: Any) -> N
 
 
 def test_what_ranks_learn_before_the_first_step_is_that_of_the_first() -> None:
-    """Each makes the pass over the data itself, and may have found something else."""
+    """Each rank passes over the data itself, and may have found something different."""
     told: list[Any] = []
     ranks = Ranks.__new__(Ranks)
     ranks._others = mock.Mock(tell_all=told.append)
