@@ -69,7 +69,7 @@ def test_copies_are_near_the_data_all_the_same() -> None:
 
 
 def test_the_tests_are_calibrated_on_fresh_images() -> None:
-    """Over repeated draws of all three sets, p < 0.05 about one time in twenty, far less than one in five."""
+    """Over repeated draws of all three sets, p < 0.05 occurs about one time in twenty, far less than one in five."""
     seen = {"authenticity_p": 0, "c_t_p": 0}
     for seed in range(60):
         evidence = Evidence(
@@ -350,7 +350,7 @@ def test_the_gap_compares_references_of_one_size() -> None:
 
 
 def test_held_out_images_are_never_compared_with_themselves() -> None:
-    """The `real` control draws from the held-out split: against itself it would look copied, its gap far below zero."""
+    """The `real` control draws from the held-out split: against itself it would look copied, with a gap far below 0."""
     train, held_out, fresh = splits("digits")
     pool = torch.cat([fresh, held_out])
     honest = Evidence(samples=pool, reference=train, held_out=pool, samples_held_out=True)

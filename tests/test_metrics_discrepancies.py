@@ -166,7 +166,7 @@ def test_kad_is_the_sum_over_pairs_with_the_reference_s_median_width(count: int,
 
 
 def test_kad_has_no_bias_at_small_counts() -> None:
-    """The one reference is far larger than the samples, so its own term is close to its expectation."""
+    """All draws share a reference far larger than the samples, so its own term is close to its expectation."""
     reference = normal(1500, 2, seed=999)
     kept = ReferenceStatistics(reference)
     evidence = (Evidence(normal(5, 2, seed=s), reference, statistics=kept) for s in range(100))

@@ -103,7 +103,7 @@ def test_worse_samples_and_dropped_modes_cost_more_and_copies_most() -> None:
     assert math.isfinite(divergence(torch.zeros(30, 4)))
 
 
-def test_more_items_than_it_looks_at_are_drawn() -> None:
+def test_of_more_items_than_it_takes_a_subset_is_drawn() -> None:
     samples = normal(100, 4, seed=6)
     few = feature_likelihood_divergence(samples, TRAIN, HELD_OUT, most=30)
     assert few != divergence(samples)

@@ -269,7 +269,7 @@ def test_the_table_s_pixel_statistics_are_those_of_the_pixels() -> None:
 
 
 def test_the_table_s_subsets_of_images_are_drawn_by_the_evidence_s_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the data are drawn with seed 0, since all models share them."""
+    """Subsets of the data are drawn with seed 0, since all models share them."""
     for module in (pixels, pixel_gaps):
         monkeypatch.setattr(module, "most_levels", lambda images: 10)
         monkeypatch.setattr(module, "of_spectrum", lambda images, seed=0: images[chosen(len(images), 5, seed)])

@@ -112,7 +112,7 @@ def test_coverage_follows_its_closed_form_at_unequal_counts(samples: int, refere
 
 
 def test_a_manifold_s_balls_hold_their_surface_and_those_of_density_do_not() -> None:
-    data, outside = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[-1.0], [20.0]])  # -1 is 1 from 0, as 1 is
+    data, outside = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[-1.0], [20.0]])  # -1 is as far from 0 as 1
     assert precision_recall(outside, data, k=1)[0] == 0.5
     assert precision_recall(data, outside, k=1)[1] == 0.5
     assert density_coverage(outside, data, k=1) == (0.0, 0.0)
@@ -197,7 +197,7 @@ def test_faulty_features_are_refused(bad: Tensor) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_observers_stand_where_the_features_do() -> None:
+def test_observers_are_on_the_device_of_the_features() -> None:
     """Checked on the meta device, since an accelerator may not be available."""
     meta = torch.device("meta")
     radii = torch.ones(4, dtype=torch.float64, device=meta)

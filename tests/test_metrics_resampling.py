@@ -1,4 +1,4 @@
-"""Standard errors of the evaluation: against the spread of repeated draws, where the truth is known."""
+"""Standard errors of the evaluation, compared with the spread of repeated draws where the truth is known."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def of_rank_three(dimension: int) -> Tensor:
 
 @pytest.mark.parametrize("references", [1.2 * draw(4, 500, 5), 1.2 * draw(4, 4, 5), of_rank_three(5)])
 def test_the_error_of_the_distance_is_that_of_its_derivatives_by_the_weights(references: Tensor) -> None:
-    """By finite differences in one weight, all others shrinking. References: of full rank, few, and singular."""
+    """By finite differences in one weight, which shrinks all others; references of full rank, few, and singular."""
     samples, reference = draw(3, 40, 5), GaussianStatistics.from_features(references)
     even, step = torch.full((40,), 1 / 40, dtype=torch.float64), 1e-4
     derivatives = [

@@ -170,7 +170,7 @@ def test_the_oracle_s_mixture_is_a_distribution() -> None:
 
 
 def test_the_chain_counts_pairs_of_symbols_with_one_added_to_each() -> None:
-    """In `ab`, `ab` and `b`, of the symbols end, a and b: two texts begin with a; a precedes b twice, b the end."""
+    """In `ab`, `ab` and `b`, with symbols end, a and b: two texts begin with a; a precedes b twice, b the end."""
     reference = torch.tensor([[1, 2, 0], [1, 2, 0], [2, 0, 0]], dtype=torch.int16)
     texts = torch.tensor([[1, 2, 0], [2, 2, 2], [0, 0, 0]], dtype=torch.int16)
     begin, a, b = {0: 1, 1: 3, 2: 2}, {0: 1, 1: 1, 2: 3}, {0: 4, 1: 1, 2: 1}
@@ -346,7 +346,7 @@ def test_a_text_is_new_unless_it_is_a_whole_training_text() -> None:
     ]
 
 
-def test_of_long_texts_of_many_symbols_every_position_counts() -> None:
+def test_every_position_of_long_texts_of_many_symbols_counts() -> None:
     training = torch.randint(1, 257, (30, 100), generator=torch.Generator().manual_seed(0)).short()
     changed = training.repeat(4, 1)[:100].clone()
     rows = torch.arange(100)

@@ -70,7 +70,7 @@ def test_self_bleu_is_nltk_s_of_each_sample_against_the_others(count: int, lengt
 
 
 def test_bleu_by_hand() -> None:
-    """abab against abc and ba: a and b match once each of twice (2/4), ab and ba of ab, ba, ab (2/3), none longer."""
+    """abab against abc and ba: one a and one b match of two each (2/4), ab and ba of ab, ba, ab (2/3), none longer."""
     found = bleu(tokens("abab"), tokens("abc", "ba"))[0].tolist()
     precisions = [2 / 4, 2 / 3, 0.1 / 2, 0.1 / 1, 0.1 / 1]  # longer than the nearest reference: no penalty
     assert found == pytest.approx([math.prod(precisions[:n]) ** (1 / n) for n in (2, 3, 4, 5)])

@@ -39,7 +39,7 @@ CELL = ObservedCell("key", "name", "vae", "digits", 0)
 
 
 class Log(Observer):
-    """Keeps what is reported to it, and calls `act` before that."""
+    """Keeps what is reported to it; each method first calls `act` with its name."""
 
     def __init__(self, held: Held = NEW, act: Callable[[str], object] = lambda method: None) -> None:
         self.held, self.act = held, act
@@ -195,7 +195,7 @@ def test_one_that_moves_is_waited_for_longer(seen: ObservedBenchmark) -> None:
     assert teller.warnings() == []
 
 
-def test_of_a_slow_one_points_are_left_out_until_the_cell_ends(
+def test_a_slow_observer_misses_points_until_the_cell_ends(
     seen: ObservedBenchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(telling, "MOST_WAITING", 2)

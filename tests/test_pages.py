@@ -38,7 +38,7 @@ def test_each_block_is_run_or_says_why_not(page: Page) -> None:
     assert not list(unexplained(page)), "add <!-- run -->, <!-- run by: tests/test_x.py --> or <!-- not run: reason -->"
 
 
-def test_who_is_said_to_run_a_page_names_it() -> None:
+def test_a_test_that_is_said_to_run_a_page_names_it() -> None:
     remarks = [(page, remark) for page in PAGES for remark in (page.remark, *(block.remark for block in page.blocks))]
     found = [(page, remark.removeprefix("run by: ")) for page, remark in remarks if remark and "run by: " in remark]
     assert found

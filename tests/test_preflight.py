@@ -108,7 +108,7 @@ def test_a_planned_cell_is_told_what_identifies_its_data_and_how_it_is_measured(
     ]
 
 
-def test_where_nothing_is_said_the_dataset_and_the_extractor_choose(loaded: dict[str, Any]) -> None:
+def test_by_default_the_dataset_and_the_extractor_choose(loaded: dict[str, Any]) -> None:
     told = preflight.check_data(cell(metrics=("fd",), samples=12, eval_precision="bf16"), lambda event: None)
     assert (told["samples"], list(told["metrics"])) == (12, ["frechet_distance"])
     assert loaded["load"] == (("toy",), {"data_root": None, "image_size": None, "plugins_from": None})

@@ -81,7 +81,7 @@ def under_way(width: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 120, 200])
-def test_what_a_user_looks_for_first_stands_at_every_width(width: int) -> None:
+def test_what_a_user_looks_for_first_is_shown_at_every_width(width: int) -> None:
     everything, cell = under_way(width)
     assert len(everything) <= width
     assert len(cell) <= width
@@ -141,7 +141,7 @@ def test_each_metric_is_shown_as_it_begins() -> None:
     assert " 25%" in shown(drawn, console)[1]
 
 
-def test_a_long_silence_is_said_in_the_place_of_the_rate() -> None:
+def test_a_long_silence_is_shown_instead_of_the_rate() -> None:
     drawn, console, _ = bars(120)
     drawn.started(1, 1, planned(), None)
     drawn.event(planned(), training(9))
@@ -150,7 +150,7 @@ def test_a_long_silence_is_said_in_the_place_of_the_rate() -> None:
     assert "images/s" not in shown(drawn, console)[1]
 
 
-def test_a_long_silence_of_a_check_is_said_too() -> None:
+def test_a_long_silence_of_a_check_is_shown_too() -> None:
     drawn, console, _ = bars(80)
     silence = {"event": "silence", "seconds": 35.0}
     drawn.checking("cifar10", None)
@@ -197,7 +197,9 @@ def test_what_a_terminal_would_obey_is_shown() -> None:
     assert visible("naïve 模型 é") == "naïve 模型 é"
 
 
-def test_errors_are_shown_so_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_errors_are_shown_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from genbench import cli
 
     def fail(**_: object) -> None:
@@ -338,7 +340,7 @@ def test_a_terminals_ipython_is_no_notebook(monkeypatch: pytest.MonkeyPatch, she
 
 @pytest.mark.parametrize("command", ["run", "evaluate", "regress"])
 @pytest.mark.parametrize("value", ["9" * 400, "9" * 5000, "nan", "inf", "1e400", "-" + "9" * 400, "1__0", "no"])
-def test_a_number_that_is_none_is_one_line(command: str, value: str) -> None:
+def test_an_invalid_number_is_refused_in_one_line(command: str, value: str) -> None:
     from genbench.cli import cli
     from genbench.cli.numbers import Whole, _Seconds
     from genbench.errors import InputError

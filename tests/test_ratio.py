@@ -96,7 +96,7 @@ def test_what_the_seeds_share_leaves_a_paired_ratio_exact() -> None:
 def covered(change: float, sizes: tuple[int, int], shared: float, *, paired: bool, draws: int = 1500) -> float:
     """How often the interval contains the true change, for values that deviate by a tenth of their mean.
 
-    `shared` is the correlation within a seed. No bounded interval counts as covering, since it claims nothing.
+    `shared` is the correlation within a seed. A missing interval counts as covering, since it claims nothing.
     """
     draw = np.random.default_rng([int(100 * (1 + change)), *sizes, int(10 * shared)])
     common = draw.normal(size=(draws, max(sizes)))

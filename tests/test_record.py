@@ -163,7 +163,7 @@ def test_an_invalid_id_names_no_file(tmp_path: Path, victim: Any) -> None:
     assert [found.name for found in tmp_path.rglob("*") if found.is_file()] == [path.name]
 
 
-def test_a_record_of_an_older_schema_is_not_taken_for_a_current_cell_s(tmp_path: Path) -> None:
+def test_a_record_of_an_older_schema_is_not_taken_for_one_of_a_current_cell(tmp_path: Path) -> None:
     """Its identity cannot be derived, so only its name is verified, and no run mistakes it for a cell's record."""
     planned = document()["id"]
     old = json.loads((Path(__file__).parent / "records" / "schema-2.json").read_text())

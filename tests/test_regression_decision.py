@@ -92,7 +92,7 @@ def test_the_floor_is_the_farther_end_whichever_process_was_slower(sign: int) ->
     assert found.estimate.ratio == pytest.approx(math.exp(0.2))
 
 
-def test_noise_that_is_just_the_threshold_can_be_told_from() -> None:
+def test_noise_of_just_the_threshold_still_allows_a_verdict() -> None:
     (found,) = judge([Timing((0.2,) * 8, (0.0,) * 8)], 0.0)
     assert (found.verdict, found.limit) == ("slower", 1.0)
 
@@ -106,7 +106,7 @@ def test_a_slow_down_is_one_beyond_the_threshold(slow_down: float, verdict: str)
     assert found.limit == pytest.approx(1.05)
 
 
-def test_the_correction_is_holms_over_the_models_that_can_be_told() -> None:
+def test_the_correction_is_holms_over_the_models_that_allow_a_verdict() -> None:
     """Of p-values p and 1, Holm doubles the smaller: slower alone, not slower in company; noisy models do not count."""
     low = estimate(LOGS).low
     threshold = low * 0.9995 - 1  # the lower bound is just above it: p is just below 0.025

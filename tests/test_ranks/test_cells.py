@@ -128,7 +128,7 @@ def test_a_run_that_is_killed_leaves_no_rank_and_ends_where_an_unbroken_one_ends
     path = out / "checkpoints" / f"{unbroken.id}.pt"
     wait_for(lambda: step_of(path) >= 10)
     worker, other = ranks_in(numbers)
-    assert os.getpgid(worker.pid) == os.getpgid(other.pid)  # a group is ended together
+    assert os.getpgid(worker.pid) == os.getpgid(other.pid)  # a process group is ended together
     worker.send_signal(signal.SIGSTOP)  # so that it can neither end its rank nor see it end
     process.kill()
     worker.kill()
@@ -196,7 +196,7 @@ def test_a_rank_that_fails_fails_its_cell_with_its_reason(
         (["--ranks", "65"], "ranks must be at most 64, not 65"),
     ],
 )
-def test_ranks_that_cannot_be_are_refused_in_one_line(
+def test_impossible_ranks_are_refused_in_one_line(
     command: Command, tmp_path: Path, flags: list[str], said: str
 ) -> None:
     ended = command("run", "-m", "gan", "--device", "cpu", *flags, "--out", "out", cwd=tmp_path, code=2)
@@ -204,7 +204,7 @@ def test_ranks_that_cannot_be_are_refused_in_one_line(
     assert not list((tmp_path / "out").glob("records/*"))
 
 
-def test_ranks_stand_in_the_identity_of_models_where_there_are_several() -> None:
+def test_several_ranks_are_part_of_a_model_s_identity() -> None:
     data = {"device": "cpu", "samples": 1, "extractor": {}, "metrics": {}, "dataset": {}}
 
     def described(name: str, ranks: int) -> dict[str, Any]:
