@@ -346,7 +346,7 @@ def test_a_text_is_new_unless_it_is_a_whole_training_text() -> None:
     ]
 
 
-def test_every_position_of_long_texts_of_many_symbols_counts() -> None:
+def test_of_long_texts_of_many_symbols_every_position_counts() -> None:
     training = torch.randint(1, 257, (30, 100), generator=torch.Generator().manual_seed(0)).short()
     changed = training.repeat(4, 1)[:100].clone()
     rows = torch.arange(100)

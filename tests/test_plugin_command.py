@@ -164,7 +164,7 @@ def test_check_lists_what_holds(tiny: Path) -> None:
     assert lines[-1].startswith(f"{tiny}:width=16: 19 ok, 8 skipped in ")
 
 
-def test_check_reports_each_fault_once_and_where(write_plugin) -> None:
+def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
     path = write_plugin(
         'return model.networks["generator"](noise)', 'return model.networks["generator"](noise)[..., 1:]'
     )

@@ -81,7 +81,7 @@ def under_way(width: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 120, 200])
-def test_what_a_user_looks_for_first_is_shown_at_every_width(width: int) -> None:
+def test_what_a_user_looks_for_first_stands_at_every_width(width: int) -> None:
     everything, cell = under_way(width)
     assert len(everything) <= width
     assert len(cell) <= width

@@ -192,7 +192,7 @@ def test_every_rank_starts_from_the_weights_and_buffers_of_the_first(together: T
         assert all(torch.equal(found[name], value) for name, value in first["own"].items())
 
 
-def test_a_rank_that_ends_is_noticed_immediately(together: Together) -> None:
+def test_a_rank_that_ends_is_noticed_at_once(together: Together) -> None:
     def lose(group: Any) -> Any:
         if group.rank == 0:
             group.add([torch.zeros(3)])
