@@ -306,7 +306,7 @@ def test_bad_statistics_are_one_line(tmp_path: Path, samples: Path, arrays: dict
 
 
 def test_rounding_is_no_fault(tmp_path: Path) -> None:
-    """Of float32, for example, or with fewer items than features, whose covariance has eigenvalues of zero."""
+    """Neither that of float32, nor the zero eigenvalues of a covariance over fewer items than features."""
     few = np.cov(FEATURES[:3].astype(np.float64), rowvar=False)
     for sigma in (SIGMA.astype(np.float32), few, lowered(TOLERANCE / 2), changed(1, 2, SIGMA[1, 2] + 1e-6), 0 * SIGMA):
         np.savez(tmp_path / "a.npz", mu=MU, sigma=sigma)
