@@ -204,7 +204,7 @@ def test_files_that_are_no_sound_are_one_line(tmp_path: Path) -> None:
     flac = write(tmp_path / "whole.flac", np.random.default_rng(0).standard_normal(9000) * 0.1).read_bytes()
     bad = {
         "empty": (b"", "bad.wav", "is empty; remove it"),
-        "text": (b"no sound" * 9, "bad.wav", "is no sound that can be read"),
+        "text": (b"no sound" * 9, "bad.wav", "is not a readable sound file"),
         "cut": (whole[:500], "bad.wav", "is truncated: it has 500 of 844 bytes; replace or remove it"),
         "flac": (flac[:9000], "bad.flac", ""),
         "none": (write(tmp_path / "none.wav", np.zeros(0)).read_bytes(), "bad.wav", "holds no samples; remove it"),
