@@ -125,12 +125,10 @@ def test_an_option_at_fault_is_the_users(server: ForkServer, tiny: Path) -> None
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_end_with_their_parent(write_plugin, tmp_path: Path) -> None:
     """A parent that is killed leaves no worker behind, although workers have their own process groups."""
-    import signal
-
     marker = tmp_path / "pid"
     path = write_plugin(
         "LATENT = 16",
-        f"LATENT = 16\nimport os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)",
+        f"LATENT = 16\nimport os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\ntime.sleep(300)",
     )
     program = (
         "from genbench.execution.local import ForkServer\nfrom genbench.config import *\n"
@@ -138,13 +136,15 @@ def test_workers_end_with_their_parent(write_plugin, tmp_path: Path) -> None:
         "with ForkServer() as server:\n"
         f"    server.run('check_model', {{'cell': cell.to_json(), **{PAYLOAD!r}}})\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program])
-    deadline = time.monotonic() + 60
-    while not (marker.exists() and marker.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    deadline = time.monotonic() + 180
+    with subprocess.Popen([sys.executable, "-c", program]) as parent:
+        try:
+            while not (marker.exists() and marker.read_text()):
+                assert time.monotonic() < deadline, "the worker did not start"
+                time.sleep(0.05)
+        finally:
+            parent.kill()
     worker = int(marker.read_text())
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{worker}").exists()
