@@ -21,10 +21,10 @@ FILTERS = {
 class Upsample(nn.Module):
     """A convolution at four times the input's rate, after interpolation; without biases.
 
-    With "zeros" it is a transposed convolution with 25 taps, which has to learn to suppress the images of the spectrum that
-    zeros between the steps give; linear interpolation attenuates them from the start. Interpolation is a convolution too, so
-    both together are one transposed convolution, and each kind of interpolation takes the same time: the learned
-    taps, fewer by the length of the filter, are convolved with the filter to give 25.
+    With "zeros" it is a transposed convolution with 25 taps, which has to learn to suppress the images of the spectrum
+    that come from the zeros between the steps; linear interpolation attenuates them from the start. Interpolation is a
+    convolution too, so both together are one transposed convolution, and every interpolation takes the same time: the
+    learned taps, fewer by the length of the filter, are convolved with the filter to give 25.
 
     C. Donahue, J. McAuley, M. Puckette (2019), "Adversarial Audio Synthesis", appendix on upsampling.
     https://arxiv.org/abs/1802.04208
@@ -50,7 +50,7 @@ class Upsample(nn.Module):
         spreading = torch.stack([F.pad(filter, (tap, taps - 1 - tap)) for tap in range(taps)])
         self.register_buffer("spreading", spreading, persistent=False)
         self.interpolation = interpolation
-        # To preserve the variance of a rectified input: each tap meets an input, but between zeros only one of four does.
+        # Preserves the variance of a rectified input. Each tap meets an input, but between zeros only one of four does.
         met = taps / STRIDE if interpolation == "zeros" else taps
         nn.init.normal_(self.weight, 0.0, (2 / (inputs * met)) ** 0.5)
 

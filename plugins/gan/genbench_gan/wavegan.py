@@ -1,4 +1,4 @@
-"""Convolutional GAN of audio clips (WaveGAN, Donahue et al. 2019), trained as a Wasserstein GAN."""
+"""Convolutional GAN of audio clips (WaveGAN, Donahue et al. 2019), by default trained as a Wasserstein GAN."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from genbench import Data, Model, Unsuitable, hookimpl
 from genbench_gan import adversarial
 from genbench_gan.adversarial import Generator
 from genbench_gan.average import Average
+from genbench_gan.games import GAMES, Game
 from genbench_gan.phase_shuffle import PhaseShuffle
 from genbench_gan.upsampling import FILTERS, KERNEL, PADDING, STRIDE, Upsample
-from genbench_gan.wasserstein import distance, gradient_penalty
 
 SHORTEST, LONGEST = 64, 131_072
 COARSEST = 32  # maximum number of steps of the coarsest stage
@@ -25,12 +25,14 @@ class Critic(nn.Sequential):
     """The layers from clips (B, C, T) to scores (B, 1), with their training settings.
 
     Args:
+        game: what it and the generator minimise.
         steps: updates per training step.
-        penalty: weight of the gradient penalty.
+        penalty: weight of the game's penalty.
     """
 
-    def __init__(self, steps: int, penalty: float, *layers: nn.Module) -> None:
+    def __init__(self, game: Game, steps: int, penalty: float, *layers: nn.Module) -> None:
         super().__init__(*layers)
+        self.game = game
         self.steps = steps
         self.penalty = penalty
 
@@ -51,6 +53,7 @@ def build(
     device: torch.device,
     latent: int = 100,
     channels: int = 16,
+    loss: str = "wasserstein",
     critic_steps: int = 5,
     penalty: float = 10.0,
     phase_shuffle: int = 2,
@@ -68,10 +71,11 @@ def build(
         device: the model's device.
         latent: dimensions of z.
         channels: feature maps of the stage next to the clip; each coarser stage has twice as many (64 in the paper).
+        loss: "wasserstein", as in the paper, or "non-saturating".
         critic_steps: updates of the critic in a training step, which divide the batch among them.
-        penalty: weight of the gradient penalty, at least 0.
+        penalty: weight of the gradient penalty, at least 0; for "non-saturating", of R1, which needs far less.
         phase_shuffle: maximum shift in time of the critic's feature maps, in steps; 0 turns it off.
-        upsampling: how the generator interpolates between steps: "zeros" (transposed convolutions), "nearest" or "linear".
+        upsampling: what the generator puts between two steps: "zeros" (transposed convolutions), "nearest" or "linear".
         learning_rate: Adam's, above 0.
         beta1: Adam's, in [0, 1).
         ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the latest weights.
@@ -88,14 +92,15 @@ def build(
     adversarial.check("critic_steps", critic_steps, 1)
     adversarial.check("penalty", penalty, 0.0)
     adversarial.check("phase_shuffle", phase_shuffle, 0, COARSEST // STRIDE)
-    if upsampling not in FILTERS:
-        raise ValueError(f"upsampling must be one of {', '.join(FILTERS)}, got {upsampling!r}")
+    for option, value, known in (("loss", loss, GAMES), ("upsampling", upsampling, FILTERS)):
+        if value not in known:
+            raise ValueError(f"{option} must be one of {', '.join(known)}, got {value!r}")
     lengths = stage_lengths(length)
     widths = [sounds, *(channels * 2**stage for stage in range(len(lengths) - 1))]
     layers = _generator_layers(latent, lengths[-1], widths[::-1], upsampling)
     generator = Generator(latent, *layers, Crop(length), nn.Tanh())
     pad = nn.ConstantPad1d((0, lengths[0] - length), 0.0)
-    critic = Critic(critic_steps, penalty, pad, *_critic_layers(lengths[-1], widths, phase_shuffle))
+    critic = Critic(GAMES[loss], critic_steps, penalty, pad, *_critic_layers(lengths[-1], widths, phase_shuffle))
     for network in (generator, critic):
         network.apply(_initialise)
     return adversarial.assemble(generator, critic, device, learning_rate, beta1, ema, beta2=BETA2)
@@ -162,7 +167,8 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
         batch: (B, C, T) in [-1, 1].
 
     Returns:
-        Detached 0-d tensors: "wasserstein" and "penalty", the means over the critic's updates, and "generator".
+        Detached 0-d tensors: "wasserstein" or "discriminator", the critic's value, and "penalty", both means over its
+        updates, and "generator".
     """
     generator = cast(Generator, model.networks["generator"])
     critic = cast(Critic, model.networks["discriminator"])
@@ -174,21 +180,22 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
 
     # The critic's own gradients are not needed here, only those it passes back to the generator.
     critic.requires_grad_(False)
-    loss = -critic(generator(torch.randn(len(parts[0]), generator.latent, device=batch.device))).mean()
+    scores = critic(generator(torch.randn(len(parts[0]), generator.latent, device=batch.device)))
+    loss = critic.game.generator(scores)
     critic.requires_grad_(True)
     adversarial.update(model, "generator", loss)
     if "average" in model.networks:
         cast(Average, model.networks["average"]).update(generator)
-    apart, penalty = (torch.stack(values).mean() for values in zip(*found, strict=True))
-    return {"wasserstein": apart, "penalty": penalty, "generator": loss.detach()}
+    value, penalty = (torch.stack(values).mean() for values in zip(*found, strict=True))
+    return {critic.game.reported: value, "penalty": penalty, "generator": loss.detach()}
 
 
 def _critic_step(model: Model, critic: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Update the critic once; return the distance and the penalty from before the update, detached."""
-    apart = distance(*critic(torch.cat([real, fake])).split(len(real)))
-    penalty = gradient_penalty(critic, real, fake, torch.rand(len(real), device=real.device))
-    adversarial.update(model, "discriminator", critic.penalty * penalty - apart)
-    return apart.detach(), penalty.detach()
+    """Update the critic once; return its value and the penalty from before the update, detached."""
+    value = critic.game.value(*critic(torch.cat([real, fake])).split(len(real)))
+    penalty = critic.game.penalty(critic, real, fake)
+    adversarial.update(model, "discriminator", critic.penalty * penalty + critic.game.sign * value)
+    return value.detach(), penalty.detach()
 
 
 @hookimpl
