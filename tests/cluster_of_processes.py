@@ -1,7 +1,7 @@
 """A Dask cluster of processes that start immediately: each is forked from one that has imported what a worker needs.
 
 `python tests/cluster_of_processes.py ADDRESS FOLDER SOCKET` reads lines: `scheduler`, `worker`, or a mismatched worker
-(`bare`: without genbench, `other`: with another torch, `plugin`: with another version of a plugin). It prints
+(`bare`: without genbench, `other`: with a different torch, `plugin`: with a different version of a plugin). It prints
 one process id per line, and kills everything it has started when its input ends. The workers' fork servers come from
 `tests/warm_server.py` at SOCKET.
 """

@@ -27,7 +27,7 @@ WARM_SERVER = HERE / "warm_server.py"
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what tests cache away from the user's cache, and the user's data settings away from the tests."""
+    """Keep the tests' cache separate from the user's, and the user's data settings out of the tests."""
     before = dict(os.environ)
     os.environ["GENBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ.pop("GENBENCH_DATA", None)
@@ -111,7 +111,7 @@ def command(warm_servers: None) -> Callable[..., subprocess.CompletedProcess[str
         *arguments: str, cwd: Path, code: int = 0, as_one: bool = False, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         out, ended = io.StringIO(), 0
-        err = out if as_one else io.StringIO()  # as a terminal shows them
+        err = out if as_one else io.StringIO()  # interleaved, as in a terminal
         terminated = signal.getsignal(signal.SIGTERM)
         try:
             with contextlib.ExitStack() as stack:

@@ -11,8 +11,8 @@ for --seeds 5 -->` means `run`, with these replacements in every file and comman
 test.
 
 A block with a name (```` ```python my_model.py ````) is a file. `sh` contains commands; `console` contains commands
-after `$`, and their output: a line `...` matches any lines, `...` within a line any text. A command whose output has a
-failure must have exit code 1, any other 0. `python` is a program.
+after `$`, and their output: a line `...` matches any lines, `...` within a line any text. A command whose output shows
+a failure must exit with 1, any other with 0. `python` is a program.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def commands(block: Block) -> Iterator[tuple[str, str | None, int]]:
 
 
 def pattern(output: str) -> str:
-    """Return the regular expression of shown output."""
+    """Return a regular expression that matches the output shown."""
     lines = (
         r"(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + r"\n"
         for line in output.splitlines()
@@ -157,13 +157,14 @@ def type_page(
     """Follow a page's instructions in `folder`; output that differs from what the page shows is an error.
 
     Args:
-        page: of the documentation.
+        page: a page of the documentation.
         folder: an empty folder.
         command: the fixture of that name, which runs `genbench` in this process, until the page installs something,
             which only new processes can see.
         shims: what `on_path` returned, for commands that need a shell.
         replaced: further replacements, in addition to the page's own.
-        before: what happens before the first command that begins so, which the page leaves to its reader.
+        before: by the beginning of a command, what to do before the first such command; the page leaves it to its
+            reader.
     """
     small, waiting, installed = {**page.replaced, **(replaced or {})}, dict(before or {}), False
     session: dict[str, object] = {"__name__": page.path.stem}
@@ -210,10 +211,10 @@ def _typed(line: str, code: int, folder: Path, command: Command | None, shims: M
 
 
 def on_path(folder: Path, program: Sequence[str]) -> dict[str, str]:
-    """Return variables under which a shell finds `genbench`, `pip`, `pytest` and `python`.
+    """Return environment variables with which a shell finds `genbench`, `pip`, `pytest` and `python`.
 
-    `pip install -e` becomes an installation into a folder, without dependencies and without a network; it makes the
-    same modules and metadata. The others are those of this environment, whichever it is.
+    `pip install -e` becomes an installation into a folder, without dependencies and without a network; it produces
+    the same modules and metadata. The other commands are those of this environment, whichever it is.
     """
     site, found = folder / "site", folder / "commands"
     found.mkdir(parents=True)

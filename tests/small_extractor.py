@@ -1,4 +1,4 @@
-"""Helpers for tests of extractors: a small extractor, and its installation on the path as pip would leave it."""
+"""Helpers for tests of extractors: a small extractor, and a function that installs it on the path as pip would."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def placing(folder: Path, prepend: Callable[[Path], None]) -> Place:
     """Return a function that installs a plugin with one piece of its source replaced, and returns its module.
 
     Args:
-        folder: below which they are installed.
+        folder: the folder below which plugins are installed.
         prepend: puts a folder first on the path for as long as the test runs.
     """
 

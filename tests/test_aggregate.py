@@ -1,4 +1,4 @@
-"""Statistics over datasets, against closed forms, enumeration and simulation."""
+"""Statistics over datasets, checked against closed forms, enumeration and simulation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from genbench.records.score import Anchors
 )
 def test_a_score_is_linear_in_the_logarithm(zero: float, one: float, direction, value: float, expected: float) -> None:
     assert Anchors(zero, one, direction).score(value) == pytest.approx(expected, abs=1e-12)
-    scaled = Anchors(7 * zero, 7 * one, direction)  # a unit changes nothing
+    scaled = Anchors(7 * zero, 7 * one, direction)  # the unit does not matter
     assert scaled.score(7 * value) == pytest.approx(expected, abs=1e-12)
 
 
@@ -80,7 +80,7 @@ def test_the_bootstrap_draws_one_less_than_there_are_within_each_dataset() -> No
     weights = np.repeat([1 / 6, 1 / 3, 1 / 6], [2, 1, 2])
     resamples = [float(middle_mean(np.array([*a, *b, *c]), weights)) for a, b, c in itertools.product(*every)]
     assert len(resamples) == 9 * 2 * 9
-    # Winsorised at the first and last value of which the middle half has a part: 0.3 and 1.0.
+    # Winsorised at the first and last values that lie at least partly in the middle half: 0.3 and 1.0.
     squares = [np.var(np.clip(values, 0.3, 1.0), ddof=1) / len(values) for values in groups.values()]
     degrees = sum(squares) ** 2 / sum(part**2 / (len(v) - 1) for part, v in zip(squares, groups.values(), strict=True))
     expected = quantile(degrees) * float(np.std(resamples))

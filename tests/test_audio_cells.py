@@ -1,4 +1,4 @@
-"""What a cell leaves of clips, and the contract on cases of them."""
+"""The artifacts that a cell saves for clips, and the contract on clips."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def test_a_cell_leaves_a_picture_and_wav_files_beside_its_record(tmp_path: Path)
     assert set(pictures) == {"samples", "reference", "reconstructions"}
     for path in pictures.values():
         with Image.open(tmp_path / path) as picture:
-            assert picture.size[0] == 600, "as wide as a montage takes it"
+            assert picture.size[0] == 600, "the picture should have the full width of a montage"
     sounds = {name: path for name, path in paths.items() if path.endswith(".wav")}
     assert set(sounds) == {f"{what}, {n}" for what in ("samples", "reference", "reconstructions") for n in range(1, 9)}
     with wave.open(str(tmp_path / sounds["samples, 3"]), "rb") as file:
         assert file.getframerate() == 4_000
         stored = torch.frombuffer(bytearray(file.readframes(9999)), dtype=torch.int16)
-    assert torch.equal(stored, quiet[2, 0]), "as quiet as it was drawn"
+    assert torch.equal(stored, quiet[2, 0]), "the clip's volume should be unchanged"
 
 
 def test_the_contract_has_cases_of_clips(tmp_path: Path) -> None:

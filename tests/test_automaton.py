@@ -1,4 +1,4 @@
-"""Probabilistic grammars: what the automaton says of texts, against every derivation written out."""
+"""Probabilistic grammars: the automaton's numbers for texts, compared with every derivation written out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GRAMMARS: dict[str, Rules] = {
 
 
 def derivations(rules: Rules, parts: tuple[str, ...]) -> list[tuple[str, float]]:
-    """Every derivation of the parts with its probability, text by text, by writing them all out."""
+    """Every derivation of the parts, as its text and its probability."""
     if not parts:
         return [("", 1.0)]
     head, heads = parts[0], [(parts[0], 1.0)]
@@ -118,7 +118,7 @@ def test_recursion_is_refused(rules: Rules, name: str) -> None:
         compiled(rules, "S")
 
 
-# The grammar that is shipped
+# The built-in grammar
 
 
 def test_the_mean_of_log_probabilities_of_its_draws_is_the_entropy() -> None:
@@ -167,7 +167,7 @@ def test_what_the_grammar_holds_and_what_it_does_not(right: str, wrong: str) -> 
 
 def test_the_probability_of_one_sentence_is_the_product_of_its_choices() -> None:
     known = automaton()
-    # one of two numbers, the article, no adjective, the noun, no clause, an intransitive verb, and which
+    # singular, the article, no adjective, the noun, no clause, an intransitive verb, and which one
     chance = 1 / 2 * 2 / 3 * 4 / 8 * 5 / 15 * 6 / 9 * 1 / 3 * 5 / 12
     found = known.log_probability(tokens(known, ["the cat runs"], 20))
     assert float(found) == pytest.approx(math.log(chance), abs=1e-12)
@@ -217,7 +217,7 @@ def test_an_image_size_has_no_effect_on_sentences() -> None:
 
 
 def test_states_have_the_same_numbers_in_every_process() -> None:
-    """Else sums over them, as the entropy, differ in a last digit between a run and the one that goes on with it."""
+    """Otherwise sums over them, such as the entropy, could differ in the last digit when a run is resumed."""
     program = (
         "from genbench.datasets.grammar import automaton; import hashlib; found = automaton();"
         "print(repr(found.entropy), hashlib.sha256(found.following.numpy().tobytes()).hexdigest())"

@@ -1,4 +1,4 @@
-"""The scripts and suites in benchmarks/ can be loaded: what they time is run by `make bench`, not here."""
+"""The scripts and suites in benchmarks/ can be loaded; `make bench` runs what they time."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-# The other scripts beside these import the peers, which are not installed for the tests.
+# The other scripts in that folder import the peers, which are not installed for the tests.
 PEERS = [FOLDER / "peers" / name for name in ("core_distance.py", "turns.py")]
 
 
 @pytest.mark.parametrize("path", [*sorted(FOLDER.glob("*.py")), *PEERS], ids=lambda path: path.stem)
 def test_what_a_benchmark_imports_is_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(path.parent)  # as for a script
+    monkeypatch.syspath_prepend(path.parent)  # as Python does for a script
     assert runpy.run_path(str(path), run_name="loaded")["__doc__"]
 
 
-def test_the_way_between_two_processors_is_timed() -> None:
+def test_the_distance_between_two_processors_is_timed() -> None:
     core_distance = runpy.run_path(str(PEERS[0]))["core_distance"]
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) > 1:

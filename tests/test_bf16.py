@@ -23,5 +23,5 @@ def test_steps_under_bf16_have_finite_losses(name: str, shape: tuple[int, ...]) 
     with in_precision("bf16", CPU):
         for number in range(2):
             losses = workload.step(number)
-            assert losses or name == "ppca"  # which is solved, not descended
+            assert losses or name == "ppca"  # ppca is solved in closed form, without losses
             assert all(bool(value.isfinite()) for value in losses.values()), losses

@@ -1,4 +1,4 @@
-"""What plugins bring beside models: written from the docs alone, installed by pip, listed, checked, used together."""
+"""What plugins provide besides models: written from the docs alone, installed by pip, listed, checked, combined."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FIXTURES = {
 }
 # Their pages: docs/write-a-dataset.md, docs/write-a-metric.md, docs/write-an-extractor.md, docs/write-an-observer.md
 BRINGS = {"spectra": "dataset", "centroid": "metric", "lenet": "extractor", "json-lines": "observer"}
-SLOW = {"repeats_elsewhere"}  # starts a process; the fixtures are put under it
+SLOW = {"repeats_elsewhere"}  # starts a process; only the fixtures are checked for it
 SPECTRA = "spectra:size=8,count=64,held_out=32"
 ASKED = ("--budget", "2steps", "--batch-size", "16", "--seeds", "1", "--evaluations", "1", "--no-controls", "--quiet")
-# Each test runs the command in the folder that pip wrote to, where a warm server finds modules as a new one does.
+# Each test runs the command in the folder that pip wrote to: there a warm server finds modules as a new server would.
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The same, on the path; nothing of it stays imported."""
+    """The same folder, on the path; its modules do not stay imported."""
     monkeypatch.syspath_prepend(site)
     yield site
     for module in FIXTURES.values():
@@ -81,7 +81,7 @@ def test_the_options_of_a_dataset_are_shown(installed: Path, command: Command) -
     ("name", "family", "told"),
     [
         (SPECTRA, "dataset", {"known": "skipped", "image_size": "skipped"}),
-        ("centroid-gap", "metric", {"near_best": "warning"}),  # noise has its centroid in the middle, as the data do
+        ("centroid-gap", "metric", {"near_best": "warning"}),  # noise has its centroid in the middle, like the data
         ("lenet", "extractor", {}),
         ("json-lines:dir=told", "observer", {}),
     ],
@@ -112,7 +112,7 @@ def test_they_are_used_together_in_one_benchmark(installed: Path, command: Comma
     cell = record.data["cell"]
     assert cell["dataset"]["plugin"]["distribution"] == "spectra-images"
     assert cell["metrics"]["centroid-gap"].startswith("1 of centroid-gap 0.1.0 sha256:")
-    assert cell["metrics"]["frechet_distance"] == 1  # genbench's own are what they were
+    assert cell["metrics"]["frechet_distance"] == 1  # genbench's own are unchanged
     recipe = record.data["recipes"][record.data["numbers"]["centroid_gap"]["recipe"]]
     assert recipe["plugin"].startswith("centroid-gap 0.1.0 sha256:")
     assert recipe["dataset_plugin"].startswith("spectra-images 0.1.0 sha256:")
@@ -120,7 +120,7 @@ def test_they_are_used_together_in_one_benchmark(installed: Path, command: Comma
     assert told["extractor_plugin"].startswith("lenet-features 0.1.0 sha256:")
     assert told["weights_sha256"] == cell["extractor"]["weights_sha256"]
     assert cell["extractor"]["extractor_plugin"] == told["extractor_plugin"]
-    assert "extractor_plugin" not in recipe  # it reads images alone
+    assert "extractor_plugin" not in recipe  # it reads only images
     assert recipe["directions"] == {"centroid_gap": "lower", "centroid_spread": None}
 
     (told,) = tmp_path.glob("told/*/*.jsonl")

@@ -1,4 +1,4 @@
-"""Datasets and metrics of plugins that are at fault: one line, one missing number, and nobody else disturbed."""
+"""Faulty datasets and metrics of plugins: one line, one missing number, and nothing else affected."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ Place = Callable[..., str]
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """Install a plugin, one piece of its source replaced, as pip leaves it on the path; return its distribution."""
+    """Install a plugin as pip would, with one piece of its source replaced, and return its distribution."""
     placed: list[str] = []
 
     def write(family: Family, name: str, source: str, old: str = "", new: str = "") -> str:
@@ -254,8 +254,8 @@ def test_a_metric_measures_as_its_function_does_and_says_whose_it_is(place: Plac
     assert metric.parameters["plugin"].startswith(f"{distribution} 0.1.0 sha256:")
     assert metric.parameters["directions"] == {"mean_gap": "lower"}
     assert [each.name for each in select(["fd", "gap"], "image")] == ["frechet_distance", "gap"]
-    assert "gap" not in [each.name for each in select((), "image")], "what is installed is not measured by itself"
-    assert select(["gap"]) == (), "before the data are known it is found, and not imported"
+    assert "gap" not in [each.name for each in select((), "image")], "installed metrics are measured only on request"
+    assert select(["gap"]) == (), "before the data is known, the metric is found but not imported"
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_a_metric_measures_as_its_function_does_and_says_whose_it_is(place: Plac
         ('paper="none"', 'paper="none", parameters={"seed": 1}', "a parameter called 'seed', which a recipe has"),
     ],
 )
-def test_a_metric_that_is_none_is_one_line(place: Place, old: str, new: str, message: str) -> None:
+def test_an_invalid_metric_is_one_line(place: Place, old: str, new: str, message: str) -> None:
     distribution = measure(place, old, new)
     with pytest.raises(InputError) as caught:
         select(["gap"], "image")

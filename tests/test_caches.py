@@ -1,4 +1,4 @@
-"""What is kept in the cache: checked by content, for the user alone, never more than fits, swept of what was left."""
+"""The cache: its contents are checked, private to the user and never more than fits, and leftovers are swept."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def kept(cache: Path) -> tuple[Path, Path]:
-    """The file of images and labels, and that of facts."""
+    """The file with the images and labels, and the one with the facts."""
     (images,) = (cache / "datasets").glob("*.bin")
     return images, images.with_suffix(".json")
 
@@ -108,7 +108,7 @@ def test_content_is_checked_once_a_process_and_again_when_the_file_changes(
         assert len(checks) == expected
     zero_images(*kept(cache))
     load("digits")
-    assert len(checks) == 4  # found to be another, and computed anew
+    assert len(checks) == 4  # found to differ, and computed again
 
 
 def test_what_does_not_fit_the_disk_is_refused_before_anything_is_written(
@@ -128,7 +128,7 @@ def test_what_fits_the_memory_alone_is_loaded_without_being_kept(cache: Path, mo
     assert not list((cache / "datasets").glob("*.bin"))
 
 
-@pytest.mark.parametrize("size", [1_000_000, 10**12])  # whose bytes no longer fit into 64 bits
+@pytest.mark.parametrize("size", [1_000_000, 10**12])  # the second needs more bytes than 64 bits can count
 def test_an_image_that_does_not_fit_the_memory_is_refused(size: int) -> None:
     with pytest.raises(InputError, match=r"^dataset 'digits': its images need [0-9,.]+ GB of memory, and [0-9,.]+ GB"):
         load("digits", image_size=size)
@@ -150,7 +150,7 @@ def test_what_killed_processes_left_is_swept_when_a_dataset_is_loaded(cache: Pat
     left.write_bytes(bytes(10))
     (folder / ".partial-link.bin").symlink_to(folder / "elsewhere")
     with written.open("wb") as writer:
-        fcntl.flock(writer, fcntl.LOCK_EX)  # its writer is alive
+        fcntl.flock(writer, fcntl.LOCK_EX)  # its writer is still alive
         load("gaussians")
         assert not left.exists()
         assert written.exists()
@@ -203,7 +203,7 @@ def test_a_lock_empties_nothing_and_is_held_once(tmp_path: Path) -> None:
     lock.write_text("of another program")
     with locked(lock.parent / "data.bin"):
         assert lock.read_text() == "of another program"
-        with lock.open() as other, pytest.raises(OSError) as caught:  # noqa: PT011 - its number is looked at
+        with lock.open() as other, pytest.raises(OSError) as caught:  # noqa: PT011 - its errno is checked below
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert caught.value.errno == errno.EWOULDBLOCK
     with lock.open() as other:
@@ -258,7 +258,7 @@ def test_damaged_features_and_statistics_are_made_again(cache: Path, kind: str) 
     assert paths
     for path in paths:
         data = bytearray(path.read_bytes())
-        data[-2000:] = bytes(2000)  # of the same size, and finite
+        data[-2000:] = bytes(2000)  # same size, and still finite
         path.write_bytes(data)
     assert numbers() == first
     whole: list[dict[str, Tensor]] = [read_cached(path) for path in paths]

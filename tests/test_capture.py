@@ -1,7 +1,7 @@
-"""Replayed steps are the steps of the training: with a CUDA graph that is emulated on the CPU, and with a real one.
+"""Replayed steps equal ordinary training steps, with a CUDA graph emulated on the CPU and with a real one.
 
-The emulation records operations as a graph does: what ran while recording is undone, and a replay runs the operations
-again on the same tensors. What the host does in a step is in neither.
+The emulation records operations as a graph does: the effects of recording are undone, and a replay runs the operations
+again on the same tensors. Neither includes what the host does in a step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA
 
 
 class Graph:
-    """What `torch.cuda.CUDAGraph` is, for operations of the CPU."""
+    """Stands in for `torch.cuda.CUDAGraph`, for operations on the CPU."""
 
     def __init__(self) -> None:
         self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
@@ -56,7 +56,7 @@ class Graph:
 
 
 class Recording(TorchDispatchMode):
-    """What `torch.cuda.graph` is: lists operations in a graph, and undoes them at its end."""
+    """Stands in for `torch.cuda.graph`: records operations in a graph, and undoes them on exit."""
 
     def __init__(self, graph: Graph, stream: object = None) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trained(model: str, by_graph: bool, device: torch.device = CPU, precision: str = "fp32") -> tuple[Any, Any, Any]:
-    """The state and the losses after some steps, and what replayed them."""
+    """The model and the losses after some steps, and the hook that replayed them."""
     work = workload.workload_for(model, (1, 8, 8), device=device)
     hook = ReplayedStep(work.plugin, work.plugin.hook.train_step, work.model, device) if by_graph else None
     progress = Progress()
@@ -121,7 +121,7 @@ def test_replayed_training_is_the_training(emulated: None, model: str, precision
     replayed, its_losses, hook = trained(model, True, precision=precision)
     assert steps.capturable
     assert hook._graph.replays == STEPS - WARM_UP_STEPS
-    assert its_losses == losses  # one row a step here
+    assert its_losses == losses  # one row per step here
     assert len(losses) == STEPS
     for name, value in steps.networks.state_dict().items():
         assert torch.equal(value, replayed.networks.state_dict()[name]), name
@@ -139,7 +139,7 @@ def test_labels_are_copied_and_losses_kept(emulated: None) -> None:
     assert [float(loss) for loss in losses] == [12.0 * n for n in range(6)]
 
 
-def test_what_cannot_be_captured_is_told_in_a_line(emulated: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_cannot_be_captured_is_one_line(emulated: None, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.contextmanager
     def refusing(graph: Graph, stream: object) -> Iterator[None]:
         try:
@@ -197,7 +197,7 @@ def test_a_cell_replays_what_allows_it_and_says_what_does_not(emulated: None, ca
     asked = Cell(ModelSpec("gan"), "digits", 0, Settings(cuda_graph=True))
     model = Model(nn.ModuleDict(), {}, capturable=capturable)
     plugin: Any = workload.workload_for("gan", (1, 8, 8)).plugin
-    data: Any = None  # is not looked at before a batch is drawn
+    data: Any = None  # not used before a batch is drawn
     fit = CellTraining(asked, plugin, data, CPU, tmp_path / "checkpoint", None, Events(events.append))
     assert isinstance(fit.replayed_step(model), ReplayedStep if capturable else type(None))
     assert fit.replayed(model, Progress(step=WARM_UP_STEPS + 1)) == capturable
@@ -220,7 +220,7 @@ def test_the_flag_is_part_of_a_cells_identity_and_of_its_command() -> None:
         for asked in (False, True)
     ]
     assert planned[0].id != planned[1].id
-    # What is not asked for is not told, or every older record would differ.
+    # The flag is recorded only if set, or every older record would differ.
     assert ["cuda_graph" in each.description for each in planned] == [False, True]
     commands = [appendix.command_of([{"cell": each.description}])[0] for each in planned]
     assert ["--cuda-graph" in command for command in commands] == [False, True]
@@ -246,4 +246,4 @@ def test_the_contract_on_cuda(model: str) -> None:
     contract = Contract(model, [(1, 8, 8)], "cuda")
     subject = contract.subject(contract.cases[0])
     assert subject.build().capturable
-    capturing.capturable(subject)  # raises a Fault where replays are not the steps
+    capturing.capturable(subject)  # raises a Fault if replays differ from the steps

@@ -1,4 +1,4 @@
-"""Whole cells of small models that older versions failed, or passed where they should not, run in this process."""
+"""Whole cells of small models, run in this process; older versions wrongly failed some and wrongly passed others."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run_cell(
     dataset: str = "digits",
     **more: Any,
 ) -> dict[str, Any]:
-    """Run one cell, on the digits unless told, in this process and return its record."""
+    """Run one cell in this process, on the digits by default, and return its record."""
     fixed: dict[str, Any] = {"evaluations": 1, "samples": 100, "device": "cpu", "metrics": ("fd",)}
     settings = Settings(Budget.parse(budget), **{**fixed, **more})
     is_control = spec.name in CONTROLS
@@ -76,7 +76,7 @@ def run_cell(
         told = cell.run(json.loads(json.dumps(payload)), emit)
     assert told == {"id": ID}
     found: dict[str, Any] = json.loads(record_path(directory, ID).read_text())
-    assert list(found["recipes"]) == sorted(found["recipes"]), "a resumed cell measures in another order"
+    assert list(found["recipes"]) == sorted(found["recipes"]), "resumed cells measure in a different order"
     return found
 
 
@@ -94,7 +94,7 @@ def test_a_wgan_with_a_gradient_penalty_runs_and_pays_for_each_generator_step_on
     flops = [row["flops"] for row in record["curve"]]
     steps = [after - before for before, after in itertools.pairwise(flops)]
     of_critic, of_both = steps[0], steps[4]
-    # The same closed form as in test_flops.py: three products a layer but one, 8 images, 64 pixels.
+    # The same closed form as in test_flops.py: three products per layer, two for the generator's first.
     generator, critic = (4 * 16, 16 * 16, 16 * 64), (64 * 16, 16 * 16, 16 * 1)
     assert of_both - of_critic == 2 * 8 * (3 * sum(generator) - generator[0] + 3 * sum(critic))
     assert steps == [of_critic, of_critic, of_critic, of_critic, of_both] * 2 + [of_critic] * 2
@@ -193,7 +193,7 @@ def test_a_loss_without_a_name_fails_before_the_training(run: Run, write_plugin:
 
 @dataclass(frozen=True)
 class Told:
-    """A cell that has run: where, its record, and the events that it sent."""
+    """A cell that has run: its directory, its record and the events that it sent."""
 
     directory: Path
     record: dict[str, Any]
@@ -240,7 +240,7 @@ def test_the_record_of_a_cell_holds_what_was_run_and_what_it_cost(flow: Told) ->
     assert (record["environment"]["jobs"], record["environment"]["device"]) == (1, "cpu")
     started, finished = (datetime.datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
     assert started <= finished <= started + datetime.timedelta(minutes=10)
-    # A coupling's two layers, 64 to 32 to 128 values; backward each takes two products, but one for the first input.
+    # A coupling's two layers, 64 to 32 to 128 values; backward, each takes two products, but the very first only one.
     layers = 64 * 32 + 32 * 128
     assert cost["parameters"] == 4 * (layers + 32 + 128)
     assert cost["sample_flops_per_item"] == 4 * 2 * layers
@@ -323,7 +323,7 @@ def test_a_cell_leaves_grids_of_its_first_images(
     assert all(torch.equal(saved[path], expected) for path, expected in shown.items())
 
 
-def test_of_progress_no_more_is_passed_on_than_an_eye_can_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_passed_on_no_faster_than_an_eye_can_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     now, told = 0.0, list[dict[str, Any]]()
     monkeypatch.setattr("genbench.cell.events.time.monotonic", lambda: now)
     events = Events(told.append)
@@ -334,7 +334,7 @@ def test_of_progress_no_more_is_passed_on_than_an_eye_can_follow(monkeypatch: py
     events.stage("training")
     events.metric("fd", 2, 5)
     events.notice("resumes")
-    events({"event": "progress", "done": 1})  # too soon after the last progress, whatever else was told
+    events({"event": "progress", "done": 1})  # too soon after the last progress, whatever was sent in between
     assert told == [
         {"event": "stage", "stage": "training"},
         {"event": "metric", "name": "fd", "done": 2, "total": 5},
@@ -362,7 +362,7 @@ def test_a_report_names_a_generator_that_collapses_and_one_that_drops_modes_and_
     _, table, named, _ = stability(section)
     rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")] for line in table.splitlines()[2:]}
     assert rows["`none`"][4] == "no"
-    # Sampled at steps 0, 4, 8, ...: what is wrong behind step 12 is first seen at 16.
+    # Sampled at steps 0, 4, 8, ...: a fault after step 12 first shows at 16.
     assert rows["`collapses`"][4] == "**step 16**"
     assert [rows[f"`{fault}`"][5] for fault in ("collapses", "drops", "none")] == ["8 → 0", "8 → 3", "8 → 8"]
     told = named.splitlines()

@@ -1,4 +1,4 @@
-"""Checkpoints hold the whole state, are of one cell, and one that is damaged costs time and nothing else."""
+"""A checkpoint holds the whole state of one cell, and a damaged one costs nothing but time."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def build(plugin: Plugin, width: int = 16) -> Model:
 
 
 class StoppedError(Exception):
-    """Stands for whatever ends a process in the middle of a training."""
+    """Stands in for whatever ends a process in the middle of training."""
 
 
 def train(plugin: Plugin, model: Model, progress: Progress, stop: int = -1, path: Path | None = None) -> None:
-    """Train 20 steps; save to `path` after step `stop` and end there."""
+    """Train 20 steps; save to `path` after step `stop` and stop there."""
     ticks = itertools.count()
 
     def after_window(progress: Progress) -> None:
@@ -77,14 +77,14 @@ def train(plugin: Plugin, model: Model, progress: Progress, stop: int = -1, path
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("name", ["tiny", "accumulates"])
 def test_resuming_ends_bit_for_bit_where_an_unbroken_run_ends(tmp_path: Path, name: str, stop: int) -> None:
-    """`accumulates` steps its optimizer every fourth time: between, its state lies in `.grad`."""
+    """`accumulates` steps its optimizer every fourth time; in between, its state is in `.grad`."""
     plugin = load(ACCUMULATES.parent / f"{name}.py")
     path = tmp_path / "c.pt"
     whole, whole_model = Progress(), build(plugin)
     train(plugin, whole_model, whole)
     with pytest.raises(StoppedError):
         train(plugin, build(plugin), Progress(), stop, path)
-    torch.rand(5)  # another process would stand elsewhere in the global generator's sequence
+    torch.rand(5)  # another process would be at a different point in the global generator's sequence
     resumed_model = build(plugin)
     resumed = Progress.from_json(checkpoint.restore(path, resumed_model))
     assert resumed.step == stop
@@ -177,7 +177,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
     "empty": lambda path: path.write_bytes(b""),
-    "the format before": lambda path: torch.save({"format": 1, "model": {}, "random": {}, "progress": {}}, path),
+    "the previous format": lambda path: torch.save({"format": 1, "model": {}, "random": {}, "progress": {}}, path),
     "no progress": resealed(lambda state: state.pop("progress") and None),
     "an extra key": resealed(lambda state: state | {"more": 1}),
     "an extra key in progress": resealed(lambda state: state["progress"].update(more=1)),
@@ -187,10 +187,10 @@ FAULTS: dict[str, Callable[[Path], None]] = {
     "a list": resealed(lambda state: [state]),
     "a tensor": resealed(lambda state: torch.ones(2)),
     "another cell's": resealed(lambda state: state.update(file="fedcba9876543210.pt")),
-    "gradients of another shape": resealed(lambda state: state["gradients"].update({"net.0.weight": torch.ones(3)})),
-    "gradients that are none": resealed(lambda state: state.update(gradients=7)),
-    "random state of another kind": resealed(lambda state: state.update(random={"cpu": "x", "cuda": []})),
-    "an optimizer's state of another kind": resealed(lambda state: state["model"].update(optimizers={"adam": 3})),
+    "gradients of the wrong shape": resealed(lambda state: state["gradients"].update({"net.0.weight": torch.ones(3)})),
+    "a number as gradients": resealed(lambda state: state.update(gradients=7)),
+    "random state of the wrong type": resealed(lambda state: state.update(random={"cpu": "x", "cuda": []})),
+    "an optimizer's state of the wrong type": resealed(lambda state: state["model"].update(optimizers={"adam": 3})),
     "a folder": folder,
     "a FIFO": fifo,
     "a link to nowhere": dangling,
@@ -211,11 +211,11 @@ def test_whatever_is_wrong_with_a_checkpoint_training_begins_anew_and_says_so_on
     fresh = build(load(ACCUMULATES))
     assert all(map(torch.equal, model.networks.state_dict().values(), fresh.networks.state_dict().values()))
     assert torch.equal(torch.get_rng_state(), seeded())
-    checkpoint.save(left, model, progress.to_json())  # there is room for the next one
+    checkpoint.save(left, model, progress.to_json())  # the next one can be written
     told.clear()
     cell_training(left, told).begin(2)
     assert [event["text"] for event in told] == ["resumes after step 0"]
-    if fault == "a folder":  # what genbench has not written it does not remove
+    if fault == "a folder":  # genbench does not remove what it has not written
         assert [path.read_text() for path in left.parent.rglob("another.txt")] == ["kept"]
 
 
@@ -225,7 +225,7 @@ def seeded() -> Tensor:
 
 
 def test_every_bit_counts(left: Path) -> None:
-    """A step through the file: each flip is seen, be it in a tensor, in the archive's own fields or in its padding."""
+    """Step through the file: every flip is detected, in a tensor, in the archive's own fields or in its padding."""
     whole = left.read_bytes()
     stride = len(whole) // 200
     assert stride > 1
@@ -248,7 +248,7 @@ def test_a_resumed_training_says_after_which_step(left: Path) -> None:
 def test_a_training_is_saved_at_its_interval_and_before_the_last_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: float, saved: list[int]
 ) -> None:
-    """Where a checkpoint has just been written, at a price, another at the end is not worth it."""
+    """Right after a checkpoint, another one at the end would not be worth its cost."""
     ticks, steps = itertools.count(), list[int]()
     monkeypatch.setattr("genbench.cell.training.time.monotonic", lambda: float(next(ticks)))
     monkeypatch.setattr(checkpoint, "save", lambda path, model, progress, ranks: steps.append(progress["step"]))
@@ -271,7 +271,7 @@ def test_a_checkpoint_that_cannot_be_written_is_told_once(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(("schedule", "total"), [(Schedule(10, None, 1), 10), (Schedule(None, 20.0, 1), 12)])
-def test_how_far_a_training_is_is_told_with_its_last_window(schedule: Schedule, total: int) -> None:
+def test_progress_is_reported_with_the_last_window(schedule: Schedule, total: int) -> None:
     progress = Progress(3, 5.0, [Row(1, 16, 4.0), Row(3, 48, 5.0, losses={"loss": 2.0})], [(16, 4.0), (32, 0.5)])
     event = {"event": "progress", "stage": "training", "done": 3, "total": total, "losses": {"loss": 2.0}}
     assert _progress_event(progress, schedule) == event | {"items_per_s": 64.0}

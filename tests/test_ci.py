@@ -1,4 +1,4 @@
-"""The workflows and the page about them name commands, options, targets and numbers that exist."""
+"""The workflows and the page about them name only commands, options, targets and numbers that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command from end to end: a folder, what is printed and what is written; once in a process, as a user runs it."""
+"""The command end to end: its folder, what it prints and what it writes; once in its own process, as a user runs it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def records(out: Path) -> list[dict[str, object]]:
 
 
 def lasting(record: dict) -> dict:
-    """What of a record must repeat to the last digit: everything but times, memory and the machine."""
+    """The parts of a record that must repeat to the last digit: everything but times, memory and the machine."""
     curve = [{key: value for key, value in row.items() if key != "elapsed_s"} for row in record["curve"]]
     return {
         "numbers": record["numbers"],
@@ -161,7 +161,7 @@ def test_load_records_gives_a_tidy_table(finished: Path) -> None:
 def test_quiet_prints_nothing(command: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     answer = command("run", "-m", TINY, "--budget", "2steps", "--seeds", "1", "--no-controls", "-q", cwd=tmp_path)
     assert answer.stdout + answer.stderr == ""
-    assert capfd.readouterr() == ("", "")  # nor do the processes that it starts
+    assert capfd.readouterr() == ("", "")  # and neither do the processes that it starts
     assert (tmp_path / "reports" / "digits-2steps" / "report.md").exists()
 
 
@@ -178,7 +178,7 @@ def test_a_failed_cell_is_a_record_and_the_others_go_on(
     assert "Traceback" in failed[0]["failure"]["traceback"]
     assert failed[0]["cell"]["plugin"]["source_sha256"]
     assert "## Failed" in (tmp_path / "out" / "report.md").read_text()
-    # The others' numbers are those of a run without it.
+    # The others have the same numbers as in a run without it.
     good = {record["id"]: lasting(record) for record in records(tmp_path / "out") if record["status"] == "finished"}
     assert len(good) == 4
     assert good.items() <= {record["id"]: lasting(record) for record in records(finished)}.items()
@@ -200,7 +200,7 @@ def test_python_api_returns_the_records(warm_servers: None, tmp_path: Path) -> N
     assert [(record.label, record.finished) for record in found] == [("real", True), ("tiny", True)]
     assert found[1].numbers["fd"] > 0
     assert found[1].data["cell"]["batch_size"] == 32
-    page = (tmp_path / "report.md").read_text()  # it takes the target from what the run has left
+    page = (tmp_path / "report.md").read_text()  # it takes the target from the files that the run left
     assert re.search(
         r"^## Time to target\n\n### fd ÷ real (.*\n)+\| digits \| `tiny` \| 1 of 1 \| 0 \| 0 \| ", page, re.M
     )

@@ -1,4 +1,4 @@
-"""How commands end that are interrupted, whose output nobody takes, or whose files the system refuses: in one line."""
+"""A command that is interrupted, loses its reader or cannot write its files ends with at most one line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ended(*arguments: object, **more: str) -> tuple[int, list[str]]:
-    """Return the exit code of a command, and the lines that it wrote to standard error."""
+    """Return a command's exit code and the lines that it wrote to standard error."""
     command = [sys.executable, "-c", MAIN, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | more)
     return done.returncode, done.stderr.splitlines()

@@ -78,7 +78,7 @@ def test_refused(command: Command, tmp_path: Path, arguments: list[str], message
     assert message in refused(command("run", *arguments, cwd=tmp_path, code=2), tmp_path)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU, so cuda is there")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU, so cuda is available")
 def test_a_device_that_is_not_there(command: Command, tmp_path: Path) -> None:
     line = refused(command("run", "-m", TINY, "--device", "cuda", cwd=tmp_path, code=2), tmp_path)
     assert "device 'cuda' is not available" in line
@@ -92,7 +92,7 @@ def test_an_unknown_key_is_named_with_its_line(command: Command, tmp_path: Path)
 
 
 def test_data_that_is_not_on_disk(command: Command, tmp_path: Path) -> None:
-    # No proxy and no network: the port is closed.
+    # No network: the proxies' port is closed.
     closed = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     line = refused(
         command(
@@ -105,7 +105,7 @@ def test_data_that_is_not_on_disk(command: Command, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*") if not path.name.startswith(".")] == ["data"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
 def test_a_folder_that_is_not_writable(command: Command, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     line = refused(command("run", "-m", TINY, "--out", str(tmp_path / "out"), cwd=tmp_path, code=2), tmp_path)

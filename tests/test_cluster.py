@@ -1,4 +1,4 @@
-"""Cells on a Dask cluster of processes on this machine: the same records, bad input in one line, and faults."""
+"""Cells on a Dask cluster of local processes: the same records, one line for bad input, and faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FLAGS += ["--checkpoint-interval", "0.02"]
 
 
 class Cluster:
-    """A scheduler and workers, each a process of its own."""
+    """A scheduler and workers, each in its own process."""
 
     def __init__(self, folder: Path, warm: Path) -> None:
         with socket.socket() as found:
@@ -55,7 +55,7 @@ class Cluster:
         return int(self.process.stdout.readline())
 
     def revive(self) -> None:
-        """Start the scheduler and one worker again where they have ended."""
+        """Restart the scheduler and one worker if they have ended."""
         wait_for(lambda: not psutil.pid_exists(self.scheduler) or psutil.Process(self.scheduler).is_running())
         if not psutil.pid_exists(self.scheduler):
             self.scheduler = self.start("scheduler")
@@ -91,7 +91,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that imports its neighbour, notes each time that it is built, and takes its time to train."""
+    """A small model that imports a neighbouring file, and can pause in each step or kill its worker."""
     folder = tmp_path_factory.mktemp("model")
     source = (HERE / "models" / "tiny.py").read_text()
     source = source.replace("import torch\n", "import os\nimport time\n\nimport torch\nfrom widths import WIDTH\n", 1)
@@ -106,7 +106,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lasting(out: Path) -> dict[str, Any]:
-    """What of a folder must not depend on where its cells ran: records but for times and machines, pictures."""
+    """What must not depend on where the cells ran: the pictures, and the records but for times and machines."""
     found: dict[str, Any] = {}
     for record in read_records(out):
         data = record.data
@@ -117,7 +117,7 @@ def lasting(out: Path) -> dict[str, Any]:
     return found
 
 
-def test_cells_on_a_cluster_leave_what_they_leave_here(cluster: Cluster, model: Path, tmp_path: Path) -> None:
+def test_cells_on_a_cluster_leave_the_same_files_as_local_ones(cluster: Cluster, model: Path, tmp_path: Path) -> None:
     asked = {**QUICK, "seeds": 2, "controls": ["real"], "budget": "30steps"}
     asked["observe"] = [f"{JSON_LINES}:dir={tmp_path}/told"]
     lines: list[str] = []
@@ -133,12 +133,12 @@ def test_cells_on_a_cluster_leave_what_they_leave_here(cluster: Cluster, model: 
         {path.name: path.read_text() for path in tmp_path.glob(f"told/{name}-*/*")} for name in ("here", "there")
     )
     assert len(here) == 4
-    assert here == there  # observers are told the same
+    assert here == there  # observers see the same events
     left = [path.name for path in (tmp_path / "there").iterdir()]
     assert sorted(left) == sorted(path.name for path in (tmp_path / "here").iterdir())
     wait_for(
         lambda: len(cluster.servers.children()) <= 1
-    )  # the workers' has ended; the one of the first run may remain
+    )  # the workers' server has ended; that of the first run may remain
 
 
 def test_what_the_tutorial_says_happens(cluster: Cluster, command: Command, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def workers_of(cluster: Cluster) -> int:
     from distributed import Client
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a worker without genbench, which cannot say what it has
+        warnings.simplefilter("ignore")  # about a worker without genbench, which cannot report its versions
         client = Client(cluster.address, set_as_default=False)
     with client:
         return len(client.sync(client.scheduler.identity, n_workers=-1)["workers"])
@@ -228,7 +228,7 @@ def test_a_scheduler_that_is_not_there_or_alone_is_one_line(
 
 
 def test_another_program_at_the_address_is_one_line(command: Command, model: Path, tmp_path: Path) -> None:
-    """Dask takes its greeting for the length of a message, and asks for the memory."""
+    """Dask takes the greeting for the length of a message, and tries to allocate that much memory."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
@@ -294,7 +294,7 @@ def test_nothing_is_lost_whatever_is_killed(
 
     first = client()
     wait_for(lambda: step_of(checkpoint) >= 10)
-    cluster.workers.append(cluster.start("worker"))  # comes late, and takes the cell of the one that is killed
+    cluster.workers.append(cluster.start("worker"))  # joins late, and takes over the cell of the killed worker
     os.kill(cluster.workers[0], signal.SIGSTOP)
     time.sleep(1.0)
     os.kill(cluster.workers[0], signal.SIGCONT)
@@ -303,7 +303,7 @@ def test_nothing_is_lost_whatever_is_killed(
     wait_for(lambda: step_of(checkpoint) > before + 5)
     first.kill()
     assert "resumes after step" in first.communicate()[1]
-    second = client()  # follows the cell, which runs on
+    second = client()  # follows the cell, which is still running
     assert second.stderr is not None
     for line in second.stderr:
         if "[1/1]" in line:
@@ -325,10 +325,10 @@ def test_nothing_is_lost_whatever_is_killed(
     assert json.loads((out / "records" / f"{record.id}.json").read_text())["status"] == "finished"
 
 
-def test_a_client_that_comes_back_takes_up_what_runs_on(
+def test_a_client_that_comes_back_follows_the_cell_that_is_still_running(
     cluster: Cluster, model: Path, program: list[str], tmp_path: Path
 ) -> None:
-    """Without a shared folder a cell that began anew could not be where the first one was."""
+    """There is no shared folder, so a cell that started over would have begun after the kill."""
     cluster.revive()
     slow = f"{model}:pause=0.03"
     asked = ["run", "-m", slow, *FLAGS, "--budget", "100steps", "--out", str(tmp_path), "--cluster", cluster.address]
@@ -365,7 +365,7 @@ def test_an_interrupted_run_goes_on_from_its_last_window(
     wait_for(lambda: marks.exists() and marks.stat().st_size >= 7)
     first.send_signal(signal.SIGINT)
     told = first.communicate(timeout=90)[1]
-    steps = marks.stat().st_size - 1  # one shows beforehand whether its FLOPs can be counted
+    steps = marks.stat().st_size - 1  # one step is a trial, to see whether its FLOPs can be counted
     assert first.returncode == 130
     assert steps < 200
     assert f"stops as requested, after step {steps}\n" in told

@@ -1,4 +1,4 @@
-"""Cells of a cluster are asked to end over a real scheduler and real workers; the cells alone are no processes."""
+"""A cluster's cells are asked to end, through a real scheduler and real workers; only the cells are fakes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Event = dict[str, Any]
 
 
 class Task:
-    """What a fork server runs: a check answers at once, a cell trains until it is asked to end."""
+    """What a fork server runs: a check answers immediately, a cell trains until it is asked to end."""
 
     def __init__(self, number: int, task: str, on_event: Callable[[Event], None]) -> None:
         self.number, self.task, self.on_event = number, task, on_event
@@ -49,7 +49,7 @@ class Task:
 
 
 class Server:
-    """As much of a `ForkServer` as a worker's host asks of it."""
+    """The part of `ForkServer` that a worker's host uses."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.numbers = itertools.count()
@@ -82,7 +82,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCl
 
 
 def running(executor: DaskExecutor, folder: Path, events: list[Event]) -> list[Sent]:
-    """Start a cell on each of two workers, and return when both train."""
+    """Start a cell on each of two workers, and return once both are training."""
     executor.prepare([])
     assert executor.run("check_data", {"dataset": "digits", "model": MODEL}).value == {"fingerprint": 7}
     assert executor.free() == 2

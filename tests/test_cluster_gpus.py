@@ -1,4 +1,4 @@
-"""Cells take GPUs that workers declare, each another one; there is none here, so that the declarations are false."""
+"""Each cell takes a different one of the GPUs that workers declare; the declared GPUs do not exist."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Started = list[dict[str, Any]]
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
-    """What the fork servers of workers are asked to run, in order."""
+    """The cells that the workers' fork servers are asked to run, in order."""
     payloads: Started = []
 
     class Noting(Server):
@@ -73,7 +73,7 @@ def joined(address: str, device: str = "auto", ranks: int = 1) -> DaskExecutor:
 
 
 def gpus_of(started: Started, monkeypatch: pytest.MonkeyPatch, count: int) -> list[str]:
-    """The devices that cells choose on a host with so many GPUs."""
+    """The devices that cells choose on a host with `count` GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     return sorted(str(environment.share("cuda", each["slot"], each["jobs"])) for each in started)
@@ -91,8 +91,8 @@ def test_cells_of_one_host_take_different_gpus(
         wait_for(lambda: len(started) == 4)
         resources = cluster.scheduler.workers.values()
         assert [each.used_resources for each in resources] == [{"GPU": 2}] * 2
-    assert gpus_of(started, monkeypatch, 4) == ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]  # all see all
-    assert gpus_of(started, monkeypatch, 2) == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]  # two visible to each
+    assert gpus_of(started, monkeypatch, 4) == ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]  # every worker sees all four
+    assert gpus_of(started, monkeypatch, 2) == ["cuda:0", "cuda:0", "cuda:1", "cuda:1"]  # each worker sees two
 
 
 def test_cells_on_the_cpu_take_threads_although_gpus_are_declared(cluster: LocalCluster, started: Started) -> None:

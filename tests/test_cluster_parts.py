@@ -1,4 +1,4 @@
-"""The parts of the cluster's executor, each alone: addresses, places, parcels, answers, models that are sent along."""
+"""The parts of the cluster's executor, each on its own: addresses, places, parcels, answers, models sent along."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def worker(host: str, threads: int, gpus: int = 0) -> dict[str, Any]:
 def test_a_worker_has_a_place_for_each_thread() -> None:
     pool = Pool()
     new = pool.add({"a": worker("one", 1), "b": worker("one", 3)})
-    assert pool.free() == 0  # nobody has asked them yet
+    assert pool.free() == 0  # nobody has checked them yet
     for place in new:
         place.ready = True
     assert pool.free() == 4
@@ -101,7 +101,7 @@ def test_where_workers_name_gpus_those_are_the_places() -> None:
 
 
 class Line:
-    """A link that takes what is sent and brings nothing back."""
+    """A link that accepts what is sent and returns nothing."""
 
     token, topic = "run", "topic"
 
@@ -146,13 +146,13 @@ def test_without_a_shared_folder_no_cell_is_asked_to_end() -> None:
     assert not asked
 
 
-def test_of_progress_one_event_a_second_passes_and_of_what_is_said_all_but_a_flood() -> None:
+def test_the_throttle_passes_one_progress_event_a_second_and_all_notices_but_a_flood() -> None:
     throttle = Throttle()
     progress = {"event": "progress"}
     assert [throttle.passes(progress, now) for now in (0.0, 0.4, 0.9, 1.1, 1.2)] == [True, False, False, True, False]
     said = [throttle.passes({"event": "notice"}, 0.001 * index) for index in range(200)]
     assert said == [True] * 50 + [False] * 150
-    assert all(throttle.passes({"event": "points"}, 0.001 * index) for index in range(200))  # none may be missing
+    assert all(throttle.passes({"event": "points"}, 0.001 * index) for index in range(200))  # none may be dropped
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A cluster over TLS, with certificates of its own authority: Dask's configuration is all that it takes."""
+"""A cluster over TLS with a private certificate authority: Dask's configuration is all that it takes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ELLIPTIC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `ca` and, signed by it, `host` and `me`; `other` is an authority that has signed `forged`."""
+    """A folder with the authority `ca`, `host` and `me` signed by it, and `forged` signed by the authority `other`."""
     folder = tmp_path_factory.mktemp("certificates")
 
     def openssl(*arguments: str) -> None:
@@ -46,13 +46,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def configured(folder: Path, ca: str = "ca", client: str | None = "me") -> Any:
-    """Dask's configuration as the environment sets it, by the names that docs/cluster.md gives."""
+    """Dask's configuration as set by the environment variables that docs/cluster.md names."""
     holders = {"SCHEDULER": "host", "WORKER": "host", "CLIENT": client}
     named = {"CA_FILE": folder / f"{ca}.pem"}
     for role, holder in holders.items():
         named |= {f"{role}__CERT": folder / f"{holder}.pem", f"{role}__KEY": folder / f"{holder}.key"} if holder else {}
     environment = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(path) for name, path in named.items()}
-    if client is None:  # that of the cluster, which is in this process, is not in theirs
+    if client is None:  # the cluster in this process has set the client's files; a user's process would not have them
         environment |= {f"DASK_DISTRIBUTED__COMM__TLS__CLIENT__{name}": "" for name in ("CERT", "KEY")}
     environment["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] = "true"
     with mock.patch.dict(os.environ, environment):

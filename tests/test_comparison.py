@@ -21,7 +21,7 @@ from genbench.records.statistics import (
     summarise,
 )
 
-# Values as coarse as measured ones: SciPy, the reference, loses what is smaller than its rounding.
+# Values no finer than measured ones: SciPy, the reference, loses what is smaller than its rounding error.
 numbers = st.lists(st.integers(-(10**9), 10**9).map(lambda whole: whole / 1000), min_size=2, max_size=8)
 
 
@@ -83,12 +83,12 @@ def test_other_seeds_are_compared_by_welch() -> None:
 
 
 def covered(sizes: tuple[int, int], ratio: float, draws: int = 1500) -> float:
-    """How often the interval of two equal means holds 0; the first side deviates `ratio` times as much."""
+    """How often the interval of two equal means contains 0; the first side's deviation is `ratio` times the other's."""
     draw = np.random.default_rng([*sizes, int(100 * ratio)])
     pairs = zip(ratio * draw.normal(size=(draws, sizes[0])), draw.normal(size=(draws, sizes[1])), strict=True)
     found = [difference(by_seed(*x), by_seed(*y), same_model=False) for x, y in pairs]
     held = [each.half_width is not None and abs(each.mean) <= each.half_width for each in found]
-    # The p-value says the same as the interval, in every case.
+    # The p-value agrees with the interval in every case.
     assert [each.p is not None and each.p >= 0.05 for each in found] == held
     return sum(held) / draws
 
@@ -182,7 +182,7 @@ def test_the_family_is_all_pairs_that_can_be_tested() -> None:
 
 
 def test_two_models_are_never_paired_by_seed() -> None:
-    """The same seeds, whose differences are all 1 within 0.1: paired they would be resolved, and must not be."""
+    """The same seeds, with all differences within 0.1 of 1: paired they would be resolved, and must not be."""
     first, second = (1.0, 5.0, 9.0, 14.0), (2.0, 6.1, 9.9, 15.0)
     (pair,) = pairwise({"a": by_seed(*first), "b": by_seed(*second)})
     assert not pair.paired
@@ -191,7 +191,7 @@ def test_two_models_are_never_paired_by_seed() -> None:
 
 
 def test_two_models_are_independent_although_their_seeds_have_the_same_numbers() -> None:
-    # Seed by seed the two differ by nearly the same; as independent sets they cannot be told apart.
+    # The two differ by nearly the same amount at each seed; as independent sets they are indistinguishable.
     one, other = by_seed(1.0, 5.0, 9.0), by_seed(1.5, 5.6, 9.5)
     assert difference(one, other).p == pytest.approx(stats.ttest_rel([*one.values()], [*other.values()]).pvalue)
     welch = stats.ttest_ind([*one.values()], [*other.values()], equal_var=False).pvalue
@@ -201,7 +201,7 @@ def test_two_models_are_independent_although_their_seeds_have_the_same_numbers()
 
 def test_resolved_is_the_corrected_p_below_5_percent() -> None:
     assert [is_resolved(p) for p in (None, 0.0, 0.0499, 0.0501, 0.09)] == [False, True, True, False, False]
-    assert not is_resolved(1 - 0.95)  # at the level is not below it
+    assert not is_resolved(1 - 0.95)  # exactly at the level is not below it
     assert not Difference("a", "b", 1.0, 0.5, 0.01, 0.06, False).resolved
     assert Difference("a", "b", 1.0, 0.5, 0.2, 0.04, False).resolved
 
@@ -254,7 +254,7 @@ def test_a_model_with_one_seed_is_left_out_and_the_others_are_ranked() -> None:
 
 
 def test_ranks_hold_family_wise() -> None:
-    # Six equal models: a claim of any order is false. At 5% a run of 200 has more than 20 by chance once in 2,000.
+    # Six equal models: any claimed order is false. At 5%, more than 20 of 200 are false by chance once in 2,000.
     draw = np.random.default_rng(0)
     false = 0
     for _ in range(200):

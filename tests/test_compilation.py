@@ -1,4 +1,4 @@
-"""`--compile` compiles every network, computes the same, and leaves the checkpoint's names alone."""
+"""`--compile` compiles every network, computes the same, and leaves the names in checkpoints unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genbench.training.compilation import compile_networks, double_backward_told
 
 
 class Backend:
-    """A compiler that only counts what it is given."""
+    """A compiler that only counts the graphs it is given."""
 
     def __init__(self) -> None:
         self.graphs = 0
@@ -49,7 +49,7 @@ def test_every_network_is_one_graph_and_gives_the_same(make: Any) -> None:
     compile_networks(model, backend)  # type: ignore[arg-type]  # torch takes a function as well as a name
     after = [network(inputs) for network in model.networks.values()]
     [network(inputs) for network in model.networks.values()]
-    assert backend.graphs == 2  # one each, and none again for the second call
+    assert backend.graphs == 2  # one each, and none for the second call
     for one, other in zip(before, after, strict=True):
         torch.testing.assert_close(one, other)
     assert list(model.state_dict()["networks"]) == names
@@ -61,7 +61,7 @@ def penalised_step(critic: nn.Module) -> None:
     slope.square().sum().backward()
 
 
-@pytest.mark.parametrize("donated", [True, False])  # torch has a message of its own for each
+@pytest.mark.parametrize("donated", [True, False])  # torch has a different message for each
 def test_a_gradient_penalty_on_a_compiled_network_is_told_in_one_line(donated: bool) -> None:
     import torch._functorch.config
 

@@ -1,4 +1,4 @@
-"""The contract passes every installed model, skips what does not apply, and leaves no trace."""
+"""Every installed model passes the contract, which skips what does not apply and leaves no trace."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from genbench.plugin import finding, loading
 
 SMALL = [(1, 8, 8)]
 IMAGES = [shape for shape in SHAPES if len(shape) == 3]
-# Of an item's shape they see nothing but the count of its values, and what they take time for grows with that.
+# These models see only the number of values in an item, and their running time grows with it.
 FLATTEN = ("gan", "vae", "ae", "ppca")
-# What a plugin without optional hooks leaves unchecked.
+# The checks that are skipped for a plugin without optional hooks.
 OPTIONAL = {"before_training", "before_sampling", "sample_labels", "reconstruct", "encode", "log_likelihood"}
 OPTIONAL |= {"capturable", "likelihood_bound"}
 DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
@@ -51,8 +51,10 @@ def test_each_installed_model(model: str) -> None:
     assert failed(outcomes) == {}
     built = [outcome.case for outcome in outcomes if outcome.check.name == "build" and outcome.status == "ok"]
     kinds = {case.kind for case in built if case is not None}
-    assert kinds, "it takes something"
-    assert built == [case for case in contract.cases if case.kind in kinds], "of a kind that it takes, all"
+    assert kinds, "the model takes no kind of item"
+    assert built == [case for case in contract.cases if case.kind in kinds], (
+        "the model refuses a shape of a kind that it takes"
+    )
 
 
 def test_shapes_that_a_model_refuses_are_skipped_with_its_reason(write_plugin) -> None:

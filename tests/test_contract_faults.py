@@ -1,4 +1,4 @@
-"""Each fault that the contract is there for fails the one check that is for it, in words that help."""
+"""Each fault that the contract covers fails its own check and no other, with a helpful message."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FIRST = 'model.networks["generator"][0]'
 
 
 def hook(signature: str, *lines: str) -> tuple[str, str]:
-    """The edit that gives the small model one more hook."""
+    """The edit that adds a hook to the small model."""
     body = "\n    ".join(lines)
     return "@hookimpl\ndef sample", f"@hookimpl\ndef {signature}:\n    {body}\n\n\n@hookimpl\ndef sample"
 
 
 def fault(name: str, check: str, message: str, *edits: tuple[str, str]) -> Any:
-    """A fault: what it is, the one check that fails, what that says, and the edits of the small model that make it."""
+    """A fault: its name, the one check that fails, its message, and the edits to the small model that cause it."""
     return pytest.param(check, message, edits, id=name)
 
 
@@ -67,7 +67,7 @@ FAULTS = [
         ("width: int = 16", "width=16"),
     ),
     fault(
-        "option of another type",
+        "option of the wrong type",
         "options",
         "rate: str = 0.001 cannot be 0.001",
         ("rate: float = 1e-3", "rate: str = 1e-3"),
@@ -85,7 +85,7 @@ FAULTS = [
         (BUILD, 'return {"generator": net}'),
     ),
     fault(
-        "another device",
+        "wrong device",
         "build",
         "generator.far on meta",
         (BUILD, f'net.register_buffer("far", torch.zeros(1, device="meta"))\n    {BUILD}'),
@@ -193,7 +193,7 @@ FAULTS = [
         (STEP, f"    loss = loss * 0\n{STEP}"),
     ),
     fault(
-        "labels by the largest",
+        "one_hot without num_classes",
         "waiting",
         "faulty.py:N: nn.functional.one_hot(real.long().abs())",
         (STEP, f"{STEP}    nn.functional.one_hot(real.long().abs())\n"),
@@ -211,7 +211,7 @@ FAULTS = [
         (STEP, f"{STEP}    float(loss)\n"),
     ),
     fault(
-        "decides by the loss",
+        "branches on the loss",
         "waiting",
         "faulty.py:N: assert loss > -9e9",
         (STEP, f"{STEP}    assert loss > -9e9\n"),
@@ -223,13 +223,13 @@ FAULTS = [
         (STEP, f"{STEP}    loss.tolist()\n"),
     ),
     fault(
-        "picks by a mask",
+        "indexes with a mask",
         "waiting",
         "faulty.py:N: real[real > 0]",
         (STEP, f"{STEP}    real[real > 0]\n"),
     ),
     fault(
-        "captures its number",
+        "captures the step number",
         "capturable",
         "others at step 4, first at faulty.py:N: loss = loss * (1 + step)",
         (BUILD, CAPTURABLE),
@@ -245,7 +245,7 @@ FAULTS = [
         (STEP, f"    if step % 2 == 0:\n        loss = loss.abs()\n{STEP}"),
     ),
     fault(
-        "captures its number as a tensor",
+        "captures the step number as a tensor",
         "capturable",
         "not to depend on its number, found another generator.0.weight",
         (BUILD, CAPTURABLE),
@@ -283,7 +283,7 @@ FAULTS = [
         (STEP, f'{STEP}    globals().setdefault("KEPT", []).append(object())\n'),
     ),
     fault(
-        "begins by chance",
+        "prepares at random",
         "before_training",
         "the same state from equal seeds, found another networks.generator.start",
         (BUILD, f'net.register_buffer("start", torch.zeros(()))\n    {BUILD}'),
@@ -398,7 +398,7 @@ FAULTS = [
         (DRAW, f"{DRAW}    noise = noise + torch.initial_seed() % 7\n"),
     ),
     fault(
-        "slower by sampling",
+        "lowers the rate in sample",
         "sample_changes_nothing",
         "that it changed optimizers.generator.param_groups.0.lr",
         (DRAW, f'{DRAW}    model.optimizers["generator"].param_groups[0]["lr"] *= 0.5\n'),
@@ -503,7 +503,7 @@ FAULTS = [
         (NET, '    import os\n    os.environ["GENBENCH_X"] = "1"\n    layers = nn'),
     ),
     fault(
-        "mask of files",
+        "umask",
         "global_state",
         "the umask (0o22 became 0o77)",
         (NET, "    import os\n    os.umask(0o77)\n    layers = nn"),
@@ -533,19 +533,19 @@ FAULTS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # torch warns of what some of them do
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch warns about what some of them do
 @pytest.mark.parametrize(("check", "message", "edits"), FAULTS)
 def test_a_fault_fails_its_own_check_alone(
     write_plugin: Callable[..., Path], check: str, message: str, edits: tuple[tuple[str, str], ...]
 ) -> None:
-    path = write_plugin("width: int = 256", "width: int = 16")  # quicker
+    path = write_plugin("width: int = 256", "width: int = 16")  # faster
     source = path.read_text()
     for old, new in edits:
         assert old in source, f"{old!r} is not in the source"
         source = source.replace(old, new, 1)
     path.write_text(source)
     contract = Contract(str(path), [(1, 8, 8)])
-    # Two hundred steps show nothing new where the step is as it was, and take most of the time.
+    # The 200 steps of `memory` take most of the time, and show nothing new if the step is unchanged.
     trains = any(old in (STEP, LOSSES, BUILD) for old, _ in edits)
     items = [item for item in contract.items() if trains or item[0].name != "memory"]
     results = [(item[0].name, contract.result(*item)) for item in items]
@@ -605,7 +605,7 @@ CAUTIONS = {
 
 
 @pytest.mark.parametrize("name", CAUTIONS)
-def test_what_is_no_fault_is_a_warning_that_stands_in_nobodys_way(write_plugin: Callable[..., Path], name: str) -> None:
+def test_a_caution_is_only_a_warning_and_every_other_check_passes(write_plugin: Callable[..., Path], name: str) -> None:
     check, message, edits = CAUTIONS[name]
     path = write_plugin("width: int = 256", "width: int = 16")
     source = path.read_text()
@@ -647,5 +647,5 @@ def test_a_cache_that_is_full_after_some_hundred_steps_is_no_leak(write_plugin: 
 
 
 def test_each_check_has_a_fault() -> None:
-    # What `ranks` finds breaks nothing on one device: it warns, see tests/test_ranks/test_contract.py.
+    # What `ranks` finds breaks nothing on one device, so it only warns: see tests/test_ranks/test_contract.py.
     assert {case.values[0] for case in FAULTS} == set(CHECKS) - {"ranks"}

@@ -1,4 +1,4 @@
-"""The contract's `resume` breaks training off at several steps, and passes what lies in `.grad`."""
+"""The contract's `resume` interrupts training at several steps, and accepts state in `.grad`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def subject(path: Path, **options: int) -> Subject:
 def test_accumulated_gradients_are_state_that_a_checkpoint_holds(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
     persistence.resume(subject(ACCUMULATES, every=every))
     monkeypatch.setattr(checkpoint, "_gradients", lambda model: {})
-    if every == 1:  # nothing lies there between steps
+    if every == 1:  # `.grad` holds nothing between steps
         persistence.resume(subject(ACCUMULATES, every=every))
         return
     with pytest.raises(Fault, match=r"resumed after step \d to end after 6 steps"):
@@ -36,7 +36,7 @@ def test_accumulated_gradients_are_state_that_a_checkpoint_holds(monkeypatch: py
 
 @pytest.mark.parametrize("every", [2, 3, 4, 5, 6])
 def test_what_a_plugin_keeps_aside_and_uses_every_few_steps_is_found(tmp_path: Path, every: int) -> None:
-    """Wherever a single cut fell, one of these periods would have it fall where nothing is kept."""
+    """Wherever a single cut was made, one of these periods would keep nothing at that step."""
     source = ACCUMULATES.read_text()
     backward = "    (loss / every).backward()\n"
     assert backward in source
@@ -50,7 +50,7 @@ def test_what_a_plugin_keeps_aside_and_uses_every_few_steps_is_found(tmp_path: P
         persistence.resume(subject(path, every=every))
 
 
-def test_each_cut_is_one_of_a_model_that_has_all_its_state(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_keeps_all_its_state_resumes_from_each_cut(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     restored: list[str] = []
     restore = checkpoint.restore
 

@@ -1,4 +1,4 @@
-"""The contract on texts: a model of them passes, each fault of its own fails its check, models of images step aside."""
+"""The contract on texts: a text model passes, each fault fails its own check, and image models are skipped."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ FAULTS = {
         [(DRAWN, DRAWN.replace("1)", "1).float()"))],
     ),
     "short integers": ("sample", "found torch.int32", [(DRAWN, DRAWN.replace("1)", "1).int()"))]),
-    "a token too many": (
+    "a token above the range": (
         "sample",
         "sample to return 0 to 26, found tokens from ",
         [(DRAWN, DRAWN.replace("1)", "1) + 27"))],
     ),
-    "a token below the end": ("sample", "found tokens from -1 to ", [(DRAWN, DRAWN.replace("1)", "1) - 1"))]),
-    "another length": (
+    "a token below the range": ("sample", "found tokens from -1 to ", [(DRAWN, DRAWN.replace("1)", "1) - 1"))]),
+    "a different length": (
         "sample",
         "sample to return (7, 6), found (7, 5)",
         [(DRAWN, DRAWN.replace("1)", "1)[:, 1:]"))],
@@ -123,7 +123,7 @@ def test_a_fault_on_texts_fails_its_own_check_alone(tmp_path: Path, name: str) -
     assert message in faults[check]
 
 
-def test_a_model_that_knows_nothing_of_texts_is_told_by_its_floats(write_plugin: Callable[..., Path]) -> None:
+def test_a_model_that_does_not_refuse_texts_fails_on_them(write_plugin: Callable[..., Path]) -> None:
     outcomes = run_contract(Contract(f"{write_plugin(REFUSE)}:width=16", [(1, 8, 8), (6,)]))
     assert {(each.check.name, each.case.kind) for each in outcomes if each.status == "failed" and each.case} == {
         ("losses", "text")

@@ -1,4 +1,4 @@
-"""The control `ngram`: it draws what followed, with the smoothing that its order states, and nothing behind an end."""
+"""The control `ngram` draws symbols that followed each context, smoothed as documented, and nothing after an end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def shares(tokens: Tensor, levels: int = 3) -> list[float]:
 
 
 def near(found: list[float], expected: list[float], count: int) -> bool:
-    """Within 5 standard deviations of a share each."""
+    """Whether each share is within 5 standard deviations of the expected one."""
     return all(
         abs(one - other) < 5 * (other * (1 - other) / count) ** 0.5 + 1e-12
         for one, other in zip(found, expected, strict=True)
@@ -29,7 +29,7 @@ def smoothed(counts: list[int]) -> list[float]:
 
 
 def test_symbols_are_drawn_as_often_as_they_followed_the_two_before_them() -> None:
-    """Of aba, abb, abab and b: three begin with a; behind an a comes b always; behind ab an a twice, a b once."""
+    """Of aba, abb, abab and b, three begin with a, which b always follows; after ab, a comes twice and b once."""
     drawn = ngram.fit(TEXTS, 3).draw(60_000, 4, torch.Generator().manual_seed(0))
     assert drawn.dtype == torch.int16
     assert near(shares(drawn[:, 0]), smoothed([0, 3, 1]), len(drawn))
@@ -39,8 +39,8 @@ def test_symbols_are_drawn_as_often_as_they_followed_the_two_before_them() -> No
     assert near(shares(third[:, 2]), smoothed([0, 2, 1]), len(third))
 
 
-def test_a_context_that_was_never_seen_has_the_symbols_of_all() -> None:
-    """Behind bb, seen once, comes the end; behind an a that begins and an a, which nobody wrote, whatever there is."""
+def test_a_context_that_was_never_seen_uses_the_frequencies_over_all_contexts() -> None:
+    """After bb, which was seen once, the text ends; after aa, which was never seen, any symbol can follow."""
     model = ngram.fit(TEXTS, 3)
     everywhere = [3, 5, 6]  # ends, a and b: the text of four symbols has no end
     assert sorted(model.followers.tolist()) == [0] * 3 + [1] * 5 + [2] * 6

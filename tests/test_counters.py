@@ -79,7 +79,7 @@ def test_a_model_counts_alike_each_time(tiny: object) -> None:
 
 
 class Breaking(nn.Module):
-    """Breaks its graph once, and is compiled again for another number of dimensions."""
+    """Breaks its graph once, and is recompiled for a different number of dimensions."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         values = values + 1

@@ -1,4 +1,4 @@
-"""The hard gate: what the committed baseline says of each model's step is what is counted now."""
+"""The hard gate: the counters of each model's step equal those in the committed baseline."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ FILE = ROOT / baseline.BASELINE
 def test_every_counter_of_every_model_is_what_the_baseline_says() -> None:
     stored = baseline.read(FILE)
     models = checkout.models_of(ROOT)
-    assert sorted(stored["counts"]) == models, f"models come and go with the baseline: {baseline.UPDATE}"
+    assert sorted(stored["counts"]) == models, (
+        f"models were added or removed; update the baseline with: {baseline.UPDATE}"
+    )
     counts, here = count_installed(models, lambda line: None)
     skip, said = baseline.not_compared(stored, here)
     moved = baseline.compare(stored["counts"], counts, skip)
-    assert not moved, "\n".join([*map(str, moved), f"if this is meant, update the baseline with: {baseline.UPDATE}"])
+    assert not moved, "\n".join([*map(str, moved), f"if this is intended, update the baseline with: {baseline.UPDATE}"])
     if said:
         with warnings.catch_warnings():
-            warnings.simplefilter("always")  # a pass that compared less than all must not look like one that did
+            warnings.simplefilter("always")  # a pass that compared only part must not look like a full one
             warnings.warn(said, stacklevel=1)
 
 
@@ -83,7 +85,7 @@ def test_a_model_of_one_side_only_is_told(counts: Counts) -> None:
         ({"torch": "2.13.0", "python": "9.0"}, False, "the baseline is for python 3.11, this is python 9.0"),
     ],
 )
-def test_other_versions_are_said_and_what_hangs_on_them_is_not_compared(
+def test_different_versions_are_reported_and_what_depends_on_them_is_not_compared(
     here: dict[str, str], skipped: bool, said: str
 ) -> None:
     stored = {"torch": "2.13.0", "python": "3.11"}

@@ -1,4 +1,4 @@
-"""The table of datasets, its errors, the digits, and what is kept in the cache."""
+"""The table of datasets, its errors, the digits, and the cache."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_digits():
         assert split.labels.dtype == torch.int64
         assert split.labels.unique().tolist() == list(range(10))
         assert int(split.items.max()) == 255
-    # Another order, another split or another rounding is another dataset: shipped weights are tied to this one.
+    # A different order, split or rounding makes a different dataset, and shipped weights are tied to this one.
     assert digits.fingerprint == "11b0eb47f69712d61fb5e82a08751c50dd41c83317246b83f052132358a6d1df"
 
 
@@ -191,7 +191,7 @@ def test_image_size_gives_another_dataset_in_the_same_order():
     assert doubled.shape == torch.Size([1, 16, 16])
     assert torch.equal(doubled.train.labels, digits.train.labels)
     assert doubled.fingerprint != digits.fingerprint
-    # Averaged back over 2 × 2 pixels they are the digits again, nearly; another order would differ by 70.
+    # Averaged over 2 × 2 pixels they are nearly the digits again; a different order would differ by 70.
     back = doubled.train.items.float().unflatten(3, (8, 2)).unflatten(2, (8, 2)).mean((3, 5))
     assert float((back - digits.train.items).abs().mean()) < 15
 
@@ -203,7 +203,7 @@ def test_resizing_is_antialiased(channels):
     target = np.empty((5, channels, 5, 5), np.uint8)
     done = []
     resize_all(board, target, lambda *counts: done.append(counts))
-    # An aliased resizer picks black and white pixels; every pixel of the source counts where all come out grey.
+    # An aliased resizer picks black and white pixels; if every source pixel counts, all results are grey.
     assert 100 < target.min() <= target.max() < 156
     assert done == [(5, 5)]
 
@@ -263,7 +263,7 @@ def test_mnist_subset_is_read_and_nothing_is_written_beside_it(capfd):
     assert load("mnist", data_root=MNIST_SUBSET, image_size=32).shape == torch.Size([1, 32, 32])
 
 
-# What is kept
+# What is cached
 
 
 def test_a_second_load_decodes_nothing(cache, monkeypatch):
@@ -314,7 +314,7 @@ def test_an_unwritable_cache_is_an_error_for_what_does_not_fit_the_memory(monkey
 
 
 def test_two_processes_make_the_same_file_once(cache, tmp_path):
-    """The second waits for the lock of the first, and then finds what it made."""
+    """The second process waits for the first one's lock, and then finds the file."""
     program = (
         "import sys, time\n"
         "from genbench.datasets import digits, load\n"

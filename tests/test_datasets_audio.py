@@ -1,4 +1,4 @@
-"""Files of sound as datasets: every format, what is resampled, mixed, padded or cut, downloads, and every bad input."""
+"""Sound files as datasets: every format, resampling, mixing, padding and cutting, downloads, and every bad input."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sine(hertz: float, length: int, rate: int = RATE, peak: float = 0.5) -> Arra
 
 
 def write(path: Path, samples: Array, rate: int = RATE, subtype: str | None = None) -> Path:
-    """Write (T,) or (T, C) samples; of 16 bits unless another subtype is given."""
+    """Write (T,) or (T, C) samples; 16 bits unless a subtype is given."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(str(path), samples, rate, subtype=subtype)
     return path
@@ -153,7 +153,7 @@ def test_windows_of_another_rate_follow_each_other(tmp_path: Path) -> None:
 
 
 def test_a_long_file_is_never_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten hours at 8 kHz, written as a hole: a window at a time is read, and the first asks for no more."""
+    """Ten hours at 8 kHz in a sparse file: one window is read at a time, and a clip reads only its own frames."""
     path, frames = tmp_path / "long.wav", 10 * 3600 * RATE
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
@@ -204,7 +204,7 @@ def test_files_that_are_no_sound_are_one_line(tmp_path: Path) -> None:
     flac = write(tmp_path / "whole.flac", np.random.default_rng(0).standard_normal(9000) * 0.1).read_bytes()
     bad = {
         "empty": (b"", "bad.wav", "is empty; remove it"),
-        "text": (b"no sound" * 9, "bad.wav", "is no sound that can be read"),
+        "text": (b"no sound" * 9, "bad.wav", "is not a readable sound file"),
         "cut": (whole[:500], "bad.wav", "is truncated: it has 500 of 844 bytes; replace or remove it"),
         "flac": (flac[:9000], "bad.flac", ""),
         "none": (write(tmp_path / "none.wav", np.zeros(0)).read_bytes(), "bad.wav", "holds no samples; remove it"),
@@ -226,7 +226,9 @@ def test_a_file_with_nan_is_named(tmp_path: Path, value: float) -> None:
     assert refused(f"audio:{root}").endswith(
         f"{root / 'nan.wav'}: holds values that are NaN or infinite; repair or remove it"
     )
-    assert not list((tmp_path / "cache" / "datasets").glob("*.bin")), "nothing is kept of it"
+    assert not list((tmp_path / "cache" / "datasets").glob("*.bin")), (
+        "a file with such values leaves nothing in the cache"
+    )
 
 
 def test_files_that_differ_are_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -326,7 +328,7 @@ SC09 = {
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Both archives, small, from a server on this machine; the list is of what was asked for."""
+    """Small versions of both archives, on a local server; the list holds the requested paths."""
     asked: list[str] = []
     content = {"spoken-digits": tar(FSDD), "sc09": tar(SC09)}
 
@@ -397,7 +399,7 @@ def test_what_cannot_be_fetched_or_unpacked_is_one_line(
 
 
 def test_stored_form_is_the_same_for_one_file_and_for_many(tmp_path: Path) -> None:
-    """`fill` goes through files in order, whatever their number of windows."""
+    """`fill` processes files in order, however many windows each one has."""
     first, second = write(tmp_path / "a.wav", sine(200, 350)), write(tmp_path / "b.wav", sine(300, 250))
     found = [read_header(path) for path in (first, second)]
     form = sounds.common_form(found, 0.0125, None, None, windowed=True)

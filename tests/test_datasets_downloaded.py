@@ -1,4 +1,4 @@
-"""What torchvision reads, and CelebA: downloaded from a server on this machine, read, and every way that can fail."""
+"""The datasets that torchvision reads, and CelebA: downloads from a local server, reading, and every fault."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def root(tmp_path) -> Path:
 
 @dataclass
 class Server:
-    """Serves `files` on 127.0.0.1; `asked` lists the paths that were asked for."""
+    """Serves `files` on 127.0.0.1; `asked` lists the requested paths."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -164,7 +164,7 @@ def publish_svhn(kind: type, url: str, patch: Patch) -> dict[str, bytes]:
     files, splits = {}, {}
     for split, count in (("train", TRAIN), ("test", HELD_OUT)):
         buffer = io.BytesIO()
-        marks = np.where(labels(count) == 0, 10, labels(count))  # its files write the digit 0 as 10
+        marks = np.where(labels(count) == 0, 10, labels(count))  # SVHN's files store the digit 0 as 10
         savemat(buffer, {"X": pixels(count, 3, 32, 32).transpose(2, 3, 1, 0), "y": marks[:, None]})
         name = f"{split}_32x32.mat"
         files[name] = buffer.getvalue()
@@ -200,7 +200,7 @@ SETS = {
 
 @pytest.fixture
 def publish(server, monkeypatch):
-    """Make the small files of a dataset, point torchvision's addresses at `url`, and serve the files."""
+    """Make a dataset's small files, point torchvision's addresses at `url`, and serve the files."""
 
     def do(name: str, url: str | None = None) -> None:
         class_name, make, _ = SETS[name]
@@ -231,7 +231,7 @@ def test_a_dataset_is_downloaded_unpacked_and_read(name, publish, server, root, 
     assert dataset.shape == torch.Size(shape)
     for split, count in ((dataset.train, TRAIN), (dataset.held_out, HELD_OUT)):
         expected = torch.from_numpy(pixels(count, *shape))
-        # EMNIST's files hold columns as rows, and are turned to stand upright.
+        # EMNIST's files store images transposed; they are turned upright.
         assert torch.equal(split.items, expected.mT if name == "emnist" else expected)
         assert split.items.is_contiguous()
         assert split.labels.tolist() == labels(count, 47 if name == "emnist" else 10).tolist()
@@ -239,7 +239,7 @@ def test_a_dataset_is_downloaded_unpacked_and_read(name, publish, server, root, 
     assert max(done for done, _ in seen) == max(map(len, server.files.values()))
     assert capfd.readouterr() == ("", "")
 
-    # Now it is there: neither the network nor, as it was kept, torchvision is asked again.
+    # Now it is on disk: the network is not used again, and while it is cached, neither is torchvision.
     assert presence_of(name, root).available
     server.files.clear()
     server.asked.clear()
@@ -278,7 +278,7 @@ def test_changed_files_are_read_again(publish, root):
     file = root / "MNIST/raw/t10k-labels-idx1-ubyte"
     file.write_bytes(idx(labels(HELD_OUT)[::-1].copy()))
     assert fault("mnist", root) == f"{file} is corrupt: it is not what {file}.gz holds; delete it and run again"
-    file.with_name(f"{file.name}.gz").unlink()  # whoever changes a file on purpose takes away what it came from
+    file.with_name(f"{file.name}.gz").unlink()  # whoever changes a file on purpose also removes its archive
     second = load("mnist", data_root=root)
     assert second.fingerprint != first.fingerprint
     assert second.held_out.labels.tolist() == labels(HELD_OUT)[::-1].tolist()
@@ -332,7 +332,7 @@ def test_a_download_with_the_wrong_md5_is_not_kept(publish, server, root):
     server.files["t10k-images-idx3-ubyte.gz"] = good
     server.asked.clear()
     assert len(load("mnist", data_root=root).held_out) == HELD_OUT
-    assert "train-images-idx3-ubyte.gz" not in server.asked  # what had arrived was kept
+    assert "train-images-idx3-ubyte.gz" not in server.asked  # files that had already arrived were kept
 
 
 def test_a_download_that_is_cut_short_is_not_kept(publish, server, root):
@@ -407,7 +407,7 @@ def test_a_data_root_that_cannot_be_written(publish, tmp_path):
 
 
 def make_celeba(root: Path, train: int = 6, held_out: int = 3) -> list[int]:
-    """Write faces whose centre 140 × 140 is of one grey and whose margin is white; return the greys in order."""
+    """Write faces that are one grey in the central 140 × 140 and white at the margin; return the greys in order."""
     (root / "celeba/img_align_celeba").mkdir(parents=True)
     rows, greys = [], {}
     for number in range(train + held_out + 2):
@@ -486,7 +486,7 @@ def test_a_face_that_cannot_be_read_is_named(root, damage):
     assert fault("celeba", root).startswith(f"cannot read {path}: ")
 
 
-def test_a_list_of_splits_that_is_none(root):
+def test_a_file_that_is_not_a_list_of_splits(root):
     make_celeba(root)
     (root / "celeba/list_eval_partition.txt").write_text("<html>quota</html>\n")
     assert "list_eval_partition.txt is not the official list of files and splits; fetch it again" in fault(
@@ -502,7 +502,7 @@ def test_celeba_is_not_enlarged(root):
 # Importing torchvision
 
 
-@pytest.mark.parametrize("declared", [False, True], ids=["as installed", "operators there already"])
+@pytest.mark.parametrize("declared", [False, True], ids=["as installed", "operators already declared"])
 def test_torchvision_is_importable_and_its_operators_are_declared_once(declared):
     if declared and torch.version.cuda:
         pytest.skip("a torchvision of the same build as a CUDA torch declares them itself")

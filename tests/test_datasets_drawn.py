@@ -1,4 +1,4 @@
-"""`shapes` and `gaussians`: what is drawn, and the modes that are recovered from it."""
+"""`shapes` and `gaussians`: what is drawn, and the modes recovered from it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_faint_noise_leaves_the_mode():
 
 
 def negatives() -> torch.Tensor:
-    """Right outlines in colours of no mode: all but the negatives of red and of teal, which are each other's."""
+    """Valid outlines in colours of no mode: negatives, except of red and teal, which are each other's negative."""
     images, factors = generate(300, 32, 2, "train")
     names = list(COLOURS)
     return 255 - images[(factors.colour != names.index("red")) & (factors.colour != names.index("teal"))]
@@ -139,7 +139,7 @@ def test_a_wrong_option_of_shapes_is_one_line(argument, message):
 
 @pytest.mark.parametrize("spec", ["shapes:count=300,held_out=300,size=16", "gaussians:ring", "gaussians:grid"])
 def test_held_out_images_are_drawn_apart_from_the_training_images(spec):
-    """Two independent streams agree in a label as often as chance has it, not from the first image on."""
+    """The labels of two independent streams agree only by chance, not from the first image on."""
     dataset = load(spec)
     agreeing = (dataset.train.labels[:300] == dataset.held_out.labels[:300]).double().mean()
     assert float(agreeing) < 0.25
@@ -159,7 +159,7 @@ def test_gaussians(name, modes):
     found = dataset.nearest_mode(dataset.train.items)
     known = found >= 0
     assert torch.equal(found[known], dataset.train.labels[known])
-    # Of a two-dimensional Gaussian, exp(-9/2) lies beyond three standard deviations.
+    # A share exp(-9/2) of a two-dimensional Gaussian lies beyond three standard deviations.
     assert float((~known).float().mean()) == pytest.approx(math.exp(-4.5), abs=2e-3)
     assert found[known].unique().tolist() == list(range(modes))
 

@@ -148,7 +148,7 @@ def test_classes_within_split_folders_have_the_same_numbers(root):
 
 
 def test_the_first_of_more_images_than_the_reference_takes_are_of_every_class(root, monkeypatch):
-    """Sorted by name, the first would be all of one class, and they stand for the whole."""
+    """In order of name the first images would all be of one class, and they represent the whole set."""
     monkeypatch.setattr(listing, "REFERENCE_LIMIT", 50)
     for name in ("a", "b"):
         fill(root, 40, name)
@@ -194,7 +194,7 @@ def test_palettes_and_cmyk_become_rgb(root):
 
 
 def test_transparent_pixels_are_white(root):
-    pixels = np.zeros((4, 4, 4), np.uint8)  # black and invisible
+    pixels = np.zeros((4, 4, 4), np.uint8)  # black and transparent
     pixels[:2] = (200, 0, 0, 255)
     pixels[2] = (0, 0, 0, 51)
     for number in range(2):
@@ -206,7 +206,7 @@ def test_transparent_pixels_are_white(root):
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
 def test_images_are_turned_upright(root, suffix):
     lying = np.zeros((8, 16, 3), np.uint8)
-    lying[:, :8] = 255  # white on the left; turned clockwise by a quarter, on top
+    lying[:, :8] = 255  # white on the left; at the top after a quarter turn clockwise
     exif = Image.Exif()
     exif[0x0112] = 6
     for number in range(2):
@@ -225,11 +225,11 @@ def test_image_size_resizes_the_shorter_side_and_crops_the_centre(root):
     save(root / "2.png", np.full((3, 3, 3), 255, np.uint8))
     dataset = load(f"folder:{root}", image_size=4)
     assert dataset.shape == torch.Size([3, 4, 4])
-    # What is left of each is the white centre.
+    # Only the white centre of each is left.
     assert int(torch.cat([dataset.train.items, dataset.held_out.items]).min()) == 255
 
 
-# What is kept
+# What is cached
 
 
 def test_images_are_decoded_once_and_again_when_one_changes(root, monkeypatch):
@@ -348,7 +348,7 @@ def test_a_corrupt_image_is_named(root, cache, damage, reason, suffix):
     message = fault(root)
     assert message.startswith(f"cannot read {bad}: {reason}")
     assert message.endswith("; replace or remove it")
-    assert not list((cache / "datasets").glob("folder-*"))  # nothing half done is left
+    assert not list((cache / "datasets").glob("folder-*"))  # no partial file is left
 
 
 def test_deep_pixels_are_refused_rather_than_cut_off(root):

@@ -1,4 +1,4 @@
-"""`held_out=PATH`: a held-out part of the user's own, for folders, arrays, texts and sounds; each fault is one line."""
+"""`held_out=PATH`: the user's own held-out data, as folders, arrays, texts or sounds; each fault is one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def numbered(first: int, count: int, side: int = 4) -> np.ndarray:
-    """Grey images whose every pixel is their number."""
+    """Grey images in which every pixel is the image's number."""
     return np.repeat(np.arange(first, first + count, dtype=np.uint8), side * side).reshape(count, side, side)
 
 
@@ -126,7 +126,7 @@ def test_memory_mapped_images_are_the_same(pairs, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "npz"])
-def test_classes_are_those_of_what_is_trained_on_and_one_that_is_not_held_out_is_said(tmp_path, kind):
+def test_classes_are_those_trained_on_and_one_that_is_not_held_out_is_reported(tmp_path, kind):
     one, two = ["x", "y", "z"] * 2, ["x", "z", "x"]
     if kind == "folder":
         paths = folder_of(tmp_path / "a", numbered(0, 6), one), folder_of(tmp_path / "b", numbered(100, 3), two)
@@ -153,12 +153,12 @@ def test_images_of_two_sizes_are_brought_to_one(tmp_path):
         assert found.held_out.items.shape == (2, 1, 4, 4)
 
 
-# What is trained on as well
+# Held-out items that are also trained on
 
 
 @pytest.mark.parametrize("kind", ["folder", "npz"])
 def test_held_out_items_that_are_trained_on_are_counted_by_content_also_from_the_cache(tmp_path, kind):
-    one, two = numbered(0, 6), np.concatenate([numbered(4, 3), numbered(5, 1)])  # 4, 5, 6 and once more 5
+    one, two = numbered(0, 6), np.concatenate([numbered(4, 3), numbered(5, 1)])  # 4, 5, 6 and 5 again
     if kind == "folder":
         paths = folder_of(tmp_path / "a", one), folder_of(tmp_path / "b", two)
     else:
@@ -263,7 +263,7 @@ def test_a_split_of_its_own_beside_another(tmp_path):
         assert fault(spec) == f"{own}: holds held_out_images of its own; leave them out of the file, or held_out= away"
 
 
-# What is written behind the colon
+# What follows the colon
 
 
 @pytest.mark.parametrize("held_out", ["b", "b/c.npz", "b,c=d/e.npz", "x,fraction=0.5/../b.npz", "./500"])

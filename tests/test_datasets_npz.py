@@ -33,7 +33,7 @@ def path(tmp_path) -> Path:
 
 
 def numbered(count: int) -> np.ndarray:
-    """Grey images whose first pixel is their place in the file."""
+    """Grey images whose first pixel is their index in the file."""
     images = np.zeros((count, 4, 4), np.uint8)
     images[:, 0, 0] = np.arange(count)
     return images
@@ -57,7 +57,7 @@ def fault(path: Path, part: str = "", **options: int) -> str:
 
 
 def split_arrays(images: np.ndarray, labels: np.ndarray | None = LABELS) -> dict[str, np.ndarray]:
-    """The first of some images to train on and the others held out, in the order in memory that they have."""
+    """The first `COUNT` images to train on and the others held out, with their order in memory unchanged."""
     order = "F" if images.flags.f_contiguous else "C"
     arrays = {"images": images[:COUNT].copy(order), "held_out_images": images[COUNT:].copy(order)}
     if labels is not None:
@@ -148,7 +148,7 @@ def test_a_split_of_its_own_is_kept(path):
 
 @pytest.mark.parametrize("own", [False, True])
 def test_the_first_of_more_images_than_the_reference_takes_are_of_every_class(path, monkeypatch, own):
-    """Sorted by class, as many files are, the first would be all of one, and they stand for the whole."""
+    """In a file sorted by class, as many are, the first would all be of one class, and they represent the whole set."""
     monkeypatch.setattr(npz, "REFERENCE_LIMIT", 50)
     more = {"held_out_images": numbered(2), "held_out_labels": np.arange(2)} if own else {}
     np.savez(path, images=numbered(100), labels=np.repeat([0, 1], 50), **more)
@@ -157,7 +157,7 @@ def test_the_first_of_more_images_than_the_reference_takes_are_of_every_class(pa
     assert torch.equal(found.train.labels, (torch.tensor(places(found.train.items)) >= 50).long())
 
 
-# What is kept
+# What is cached
 
 
 def test_a_file_is_read_once_and_again_when_it_changes(path, cache, monkeypatch):
@@ -231,7 +231,7 @@ IMAGES, SPLIT = numbered(6), split_arrays(COLOUR)
 def test_what_is_no_dataset(path, cache, content, message):
     np.savez(path, **content)
     assert message in fault(path)
-    assert not list(cache.glob("npz-*"))  # nothing half done is left
+    assert not list(cache.glob("npz-*"))  # no partial file is left
 
 
 def test_a_class_whose_every_image_is_held_out(path):
@@ -261,7 +261,7 @@ def test_a_damaged_file(path, damage):
 
 
 def claim(path: Path, shape: tuple[int, ...], held: int, **entry: int) -> None:
-    """Write an .npz whose images claim a shape and hold so many bytes; its directory may say other things of them."""
+    """Write an .npz whose images claim `shape` and hold `held` bytes; `entry` sets fields of its zip directory."""
     with zipfile.ZipFile(path, "w") as archive:
         with archive.open("images.npy", "w") as file:
             npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})

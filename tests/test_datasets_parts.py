@@ -23,7 +23,7 @@ from genbench.datasets.order import balanced_order
 from genbench.errors import InputError
 from genbench.seeding import generator
 
-# Each divisible by another power of two: then no (j - 1/2) / n is that of another class, and seats are never tied.
+# Each is divisible by a different power of two, so no two classes share a (j - 1/2) / n, and seats are never tied.
 SIZES = {0: 301, 1: 128, 2: 44, 3: 2}
 HELD_OUT_SIZES = {0: 83, 1: 30, 2: 8}
 
@@ -35,7 +35,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def numbered(first: int, count: int) -> np.ndarray:
-    """Images of two pixels that say which they are."""
+    """Images of two pixels that encode the image's number."""
     return np.array([divmod(first + index, 256) for index in range(count)], np.uint8).reshape(count, 1, 2)
 
 
@@ -50,7 +50,7 @@ def shuffled_labels(sizes: dict[int, int]) -> np.ndarray:
 
 @pytest.fixture
 def spec(tmp_path, cache) -> str:
-    """A labelled file with a held-out split of its own."""
+    """A labelled file with its own held-out split."""
     labels, held_out = shuffled_labels(SIZES), shuffled_labels(HELD_OUT_SIZES)
     path = tmp_path / "a.npz"
     np.savez(
@@ -65,7 +65,7 @@ def spec(tmp_path, cache) -> str:
 
 @pytest.fixture
 def plain(tmp_path, cache) -> str:
-    """A file without labels and without a split of its own."""
+    """A file without labels or a split of its own."""
     np.savez(tmp_path / "plain.npz", images=numbered(0, 100))
     return f"npz:{tmp_path / 'plain.npz'}"
 
@@ -97,7 +97,7 @@ def test_a_fraction_of_what_is_drawn_is_its_first_part(drawn, count):
 
 
 def _first_of_each(labels: list[int], wanted: int) -> list[int]:
-    """The places of the items that Sainte-Laguë seats, each class's first in the order of the draw."""
+    """The indices of the items that Sainte-Laguë seats, each class's items in the order of the draw."""
     sizes = {label: labels.count(label) for label in sorted(set(labels))}
     stands = sorted(
         (Fraction(2 * labels[:place].count(label) + 1, 2 * sizes[label]), place) for place, label in enumerate(labels)
@@ -132,7 +132,7 @@ def test_a_smaller_fraction_is_a_part_of_a_larger_one_in_the_order_of_the_whole(
     for smaller, larger in itertools.pairwise(parts):
         assert set(smaller) < set(larger)
         assert smaller == [number for number in parts[-1] if number in smaller]
-    assert parts[2] != parts[-1][: len(parts[2])]  # not the first of them
+    assert parts[2] != parts[-1][: len(parts[2])]  # not simply the first items
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_held_out_of_a_folder_with_a_split(tmp_path, cache):
         load(f"folder:{tmp_path},held_out=5")
 
 
-# What is kept
+# What is cached
 
 
 def test_nothing_is_decoded_for_another_fraction(spec, cache, monkeypatch):
@@ -277,7 +277,7 @@ def test_a_part_that_does_not_fit_into_the_memory_is_refused(spec, monkeypatch):
         load(f"{spec},fraction=0.2")
 
 
-# What is written behind the colon
+# What follows the colon
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_every_beginning_of_the_order_is_balanced():
     for count in range(1, 200):
         found = labels[order[:count]].bincount(minlength=3)
         assert (found - count * torch.tensor([0.25, 0.25, 0.5])).abs().max() < 1
-    # Which of two classes that stand alike comes first is left to chance, each time.
+    # When two classes are tied, chance decides each time which one comes first.
     ties = [int(labels[row]) for row in order if labels[row] < 2]
     assert {ties[index] for index in range(0, 100, 2)} == {0, 1}
     assert not torch.equal(order, balanced_order(200, labels, generator(4, "a")))

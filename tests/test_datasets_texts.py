@@ -1,4 +1,4 @@
-"""Names, files of texts, and running texts that are downloaded: what is read, what is cut, every bad input."""
+"""Names, text files and downloaded running texts: what is read, what is cut, and every bad input."""
 
 from __future__ import annotations
 
@@ -54,20 +54,22 @@ def test_each_line_is_a_text_and_a_tenth_is_held_out(lines: Path) -> None:
     assert (len(dataset.train), len(dataset.held_out)) == (36, 4)
     written = lines.read_text().splitlines()
     assert sorted(spoken(dataset)) == sorted(written)
-    assert spoken(dataset, "train") == [line for line in written if line in spoken(dataset, "train")], "in their order"
+    assert spoken(dataset, "train") == [line for line in written if line in spoken(dataset, "train")], (
+        "not in file order"
+    )
     assert dataset.data.symbols == ("", *"0123456789abc")
     assert dataset.shape == torch.Size((max(map(len, written)),))
     assert (dataset.remark, dataset.classes, dataset.train.items.dtype) == (None, None, torch.int16)
 
 
-def test_how_many_are_held_out_can_be_said_and_which_are_depends_on_nothing_else(lines: Path) -> None:
+def test_the_number_held_out_can_be_set_and_a_smaller_one_holds_out_a_subset(lines: Path) -> None:
     held_out = [set(spoken(load(f"text:{lines},held_out={count}"), "held_out")) for count in (3, 9, 39)]
     assert list(map(len, held_out)) == [3, 9, 39]
     assert held_out[0] < held_out[1] < held_out[2]
     part = load(f"text:{lines},held_out=4,fraction=0.5")
     assert (len(part.train), len(part.held_out)) == (18, 4)
     assert set(spoken(part, "train")) < set(spoken(load(f"text:{lines}"), "train"))
-    assert part.kind == load(f"text:{lines}").kind, "a part has the alphabet of the whole"
+    assert part.kind == load(f"text:{lines}").kind, "a part must have the alphabet of the whole"
     assert fault(f"text:{lines},held_out=40").startswith("held_out=40 leaves nothing to train on: it has 40 in all")
 
 
@@ -102,7 +104,7 @@ def test_without_a_length_a_text_has_at_most_256_symbols(tmp_path: Path) -> None
         ("eins\nz\u2028wei\u0085\n".encode(), ["eins", "z\u2028wei\u0085"]),
         (b"\r\none\r\n\r\ntwo\r\n", ["one", "two"]),
     ],
-    ids=["crlf", "byte order mark", "no final newline", "blanks", "separators of lines", "empty crlf"],
+    ids=["crlf", "byte order mark", "no final newline", "blanks", "line separators", "empty crlf"],
 )
 def test_what_ends_a_line(tmp_path: Path, content: bytes, expected: list[str]) -> None:
     path = tmp_path / "x.txt"
@@ -241,7 +243,7 @@ def test_a_file_of_texts_that_is_named_alone_is_recognised(lines: Path) -> None:
 
 
 class Files:
-    """In place of the package: its lists in a folder."""
+    """Stands in for the package `names`, with its lists in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -265,7 +267,7 @@ def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         rows = [f"{'x' * (n >= 100)}{row}".upper() for n, row in enumerate(rows)]
         (folder / file).write_text("".join(f"{row:14} 0.001 90.1 {n}\n" for n, row in enumerate(rows)))
     with (folder / "dist.male.first").open("a") as males:
-        males.write("FNAK 0.1 90 1\n")  # stands on two lists
+        males.write("FNAK 0.1 90 1\n")  # is on two lists
     monkeypatch.setattr(importlib.metadata, "files", Files(folder))
     return folder
 
@@ -277,7 +279,7 @@ def test_names_are_labelled_by_their_list_and_held_out_by_a_hash(lists: Path) ->
     labels = torch.cat([dataset.train.labels, dataset.held_out.labels])  # type: ignore[list-item]
     assert labels.bincount().tolist() == [40, 21, 140]
     rows = list(zip(spoken(dataset), labels.tolist(), strict=True))
-    assert len(set(rows)) == len(rows), "a row is on one split, once"
+    assert len(set(rows)) == len(rows), "a row must be in one split, once"
     assert ("Fnak", 0) in rows
     assert ("Fnak", 1) in rows
     assert all(name == name.capitalize() for name, _ in rows)
@@ -328,7 +330,7 @@ def zipped(text: str, *more: str) -> bytes:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Both texts, small, from a server on this machine; the list is of what was asked for."""
+    """Small versions of both texts, on a local server; the list holds the requested paths."""
     asked: list[str] = []
     files = {"tiny-shakespeare": SHAKESPEARE, "text8": zipped(TEXT8)}
 

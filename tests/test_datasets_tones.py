@@ -1,4 +1,4 @@
-"""`tones`: what is drawn, by a formula of its own, and the modes that are recovered from it."""
+"""`tones`: the clips, against an independent formula, and the modes recovered from them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_tones_have_the_same_bytes_on_every_machine() -> None:
 
 
 def test_a_clip_is_the_sum_of_its_harmonics() -> None:
-    """Against math.sin: phase, harmonics, envelope and loudness, to a step of 16 bits and float32's last digit."""
+    """Against math.sin: phase, harmonics, envelope and loudness, to one 16-bit step and float32's last digit."""
     clips, factors = generate(12, 1600, RATE, 3, "train")
     for row in range(12):
         weights = list(TIMBRES.values())[int(factors.timbre[row])]
@@ -86,7 +86,7 @@ def of_tones(change: Callable[[Tensor], Tensor]) -> Callable[[], Tensor]:
 
 
 def played_faster(clips: Tensor) -> Tensor:
-    """By a twelfth of an octave and a half: between two pitches."""
+    """Faster by one and a half semitones: halfway between two pitches."""
     return clips[:, :, torch.arange(0, 1800, 2**0.125).long()]
 
 
@@ -113,7 +113,7 @@ def white(clips: Tensor) -> Tensor:
     return torch.randn(clips.shape, generator=generator(1, "test"), dtype=clips.dtype)
 
 
-def test_faint_noise_and_another_loudness_leave_the_mode() -> None:
+def test_faint_noise_and_a_different_loudness_keep_the_mode() -> None:
     clips, factors = generate(200, 2000, RATE, 2, "train")
     level = clips.double().square().mean(2, keepdim=True).sqrt()
     changed = (0.3 * (clips + 0.1 * level * white(clips.double()))).to(torch.int16)
@@ -154,7 +154,7 @@ def test_the_control_gaussian_has_the_spectrum_of_the_data_and_silence_has_none(
     assert (drawn.dtype, drawn.shape) == (torch.int16, torch.Size([1000, 1, 1600]))
     found, known = (torch.fft.rfft(each.double()).abs().square().mean((0, 1)) for each in (drawn, tones.train.items))
     strong = known > known.max() / 100
-    # A mean of 1,000 exponential variables has a relative deviation of 1 / sqrt(1000) = 3.2%.
+    # A mean of 1,000 exponential variables has a relative standard deviation of 1 / sqrt(1000) = 3.2%.
     assert float((found[strong] / known[strong] - 1).abs().max()) < 0.16
     assert torch.equal(controls.draw("silence", tones, 3, generator(0, "test")), torch.zeros(3, 1, 1600).short())
 

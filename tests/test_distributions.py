@@ -1,4 +1,4 @@
-"""What is released: one version for all, typed packages, and archives that are held to what git tracks."""
+"""What is released: one version everywhere, typed packages, and archives that contain what git tracks."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_distributions_are_found_by_their_project_files(tmp_path: Path) -> None:
             '[project.scripts]\nrun = "x:y"\n[project.entry-points.genbench]\none = "z"\n'
         )
     tracked = ["pyproject.toml", "a.py", "plugins/one/pyproject.toml", "plugins/one/b.py"]
-    tracked += ["tests/brought/two/pyproject.toml"]  # a fixture, which nobody publishes
+    tracked += ["tests/brought/two/pyproject.toml"]  # a fixture, never published
     first, second = distributions.distributions(tmp_path, tracked)
     assert (first.name, first.files) == ("genbench", frozenset(tracked))
     assert second == Distribution(
@@ -145,7 +145,7 @@ def test_a_source_distribution_holds_all_that_is_tracked(tmp_path: Path, change:
     assert distributions.source_faults(source_of(tmp_path / "one.tar.gz", files), ONE) == faults
 
 
-def test_what_was_not_built_and_what_was_built_before_is_told(tmp_path: Path) -> None:
+def test_missing_and_stale_archives_are_reported(tmp_path: Path) -> None:
     wheel_of(tmp_path / "genbench_one-2.0-py3-none-any.whl", WHEEL)
     wheel_of(tmp_path / "genbench_one-1.9-py3-none-any.whl", WHEEL)
     assert distributions.check([ONE], tmp_path) == [

@@ -1,4 +1,4 @@
-"""The documentation says what the code does: signatures, the smallest plugin, the commands and the Python example."""
+"""The documentation matches the code: signatures, the smallest plugin, the commands and the Python example."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_each_hook_documents_shapes_and_has_an_example() -> None:
         example = [line for line in text.splitlines() if line.startswith(" " * 8)]
         assert example, f"{name} has no example"
         ast.parse("def example():\n" + "\n".join(example))
-        assert re.search(r"\([A-Z]+[,)]|\.\.\.\)|data|batches", text), f"{name} says nothing of its shapes"
+        assert re.search(r"\([A-Z]+[,)]|\.\.\.\)|data|batches", text), f"{name} does not state its shapes"
 
 
 def test_the_smallest_plugin_is_the_one_that_the_tests_run_and_it_is_small() -> None:
@@ -63,7 +63,7 @@ def test_the_python_example_runs(
     example = next(block for block in blocks(README, "python") if "genbench.run(" in block)
     assert len(example.strip().splitlines()) <= 5
     assert "500steps" in example
-    example = example.replace("500steps", "2steps")  # what it prints of each record does not hang on how long it trains
+    example = example.replace("500steps", "2steps")  # what it prints does not depend on the budget
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""Runs that are told to end: their trainings leave a checkpoint, soon or not at all."""
+"""Runs that are asked to end: training leaves a checkpoint if it can do so in time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Clock:
 
 
 def in_a_child(act: Callable[[Ending, Clock], None], grace_s: float = 10.0) -> int:
-    """Return the exit code of a process that is told to end within `act`, and then leaves: minus a signal, or 7."""
+    """Return the exit code of a child process that is asked to end in `act`: minus a signal, or 7 if it survives."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -53,10 +53,10 @@ def asked(*_: object) -> None:
 @pytest.mark.parametrize(
     ("last_s", "into_s", "code"),
     [
-        (9.0, 0.0, 7),  # it will be at the end of its window soon enough
-        (11.0, 0.5, ENDED),  # it will not
+        (9.0, 0.0, 7),  # its window ends soon enough
+        (11.0, 0.5, ENDED),  # it does not
         (11.0, 1.5, 7),
-        (2.0, 30.0, 7),  # later than it was expected: any moment
+        (2.0, 30.0, 7),  # overdue: it may end at any moment
     ],
 )
 def test_only_a_training_that_can_save_itself_in_time_is_waited_for(last_s: float, into_s: float, code: int) -> None:
@@ -82,7 +82,7 @@ def test_an_ending_that_comes_after_the_last_window_ends_as_well() -> None:
     assert in_a_child(act) == ENDED
 
 
-def test_what_a_plugin_has_forked_ends_at_once() -> None:
+def test_a_process_forked_by_a_plugin_ends_immediately() -> None:
     def act(ending: Ending, clock: Clock) -> None:
         window(ending, clock, 1.0)
         pid = os.fork()
@@ -94,7 +94,7 @@ def test_what_a_plugin_has_forked_ends_at_once() -> None:
     assert in_a_child(act) == 4
 
 
-def test_what_was_there_before_hears_again_afterwards() -> None:
+def test_the_previous_signal_handler_is_restored() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
@@ -108,14 +108,14 @@ def test_what_was_there_before_hears_again_afterwards() -> None:
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
-    """A model whose windows of two steps take 0.2 s."""
+    """A model whose two-step windows take 0.2 s."""
     path = tmp_path / "slow.py"
     path.write_text(TINY.replace("    loss.backward()\n", "    loss.backward()\n    __import__('time').sleep(0.1)\n"))
     return path
 
 
 def begun(program: list[str], out: Path, model: Path, step: int) -> subprocess.Popen[str]:
-    """Start a run, and return when its training has come to `step`."""
+    """Start a run, and return once its training has reached `step`."""
     settings = ["--budget", "200steps", "--seeds", "1", "--no-controls", "--evaluations", "1", "--samples", "100"]
     command = [*program, "run", "-m", str(model), "--out", str(out), *settings, "--metrics", "fd", "--grace", "60"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -138,12 +138,12 @@ def test_an_interrupted_run_leaves_a_checkpoint_of_its_last_window(program: list
     process = begun(program, out, slow, 7)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)  # a second is no hurry: two parts of a batch system send one each
+    process.send_signal(signal.SIGTERM)  # a second one changes nothing: two parts of a batch system may each send one
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    steps = marks.stat().st_size - 1  # one shows beforehand whether its FLOPs can be counted
+    steps = marks.stat().st_size - 1  # an extra first step finds out whether its FLOPs can be counted
     (path,) = (out / "checkpoints").iterdir()
-    assert checkpoint.load(path)["progress"]["step"] == steps  # nothing was trained in vain
+    assert checkpoint.load(path)["progress"]["step"] == steps  # no training was lost
     assert re.search(
         rf"  slow on digits, seed 0: {ASKED}\n  slow on digits, seed 0: stops as requested, after step {steps}\n",
         told,

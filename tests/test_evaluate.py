@@ -1,4 +1,4 @@
-"""`genbench evaluate`: images of another program, scored as a run would score them, and every bad input in one line."""
+"""`genbench evaluate`: images from another program, scored as a run would score them; one line for each bad input."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_numbers_come_with_the_error_of_their_evaluation_and_as_asked(tmp_path: 
     assert {name: line[0] for name, line in lines.items()} == {"fd": "↓", "precision": "↑", "recall": "↑"}
     assert lines["fd"][2] == "±"
     assert 0 < float(lines["fd"][3]) < 1
-    assert len({len(lines["fd"][place].partition(".")[2]) for place in (1, 3)}) == 1, "the decimals of its error"
+    assert len({len(lines["fd"][place].partition(".")[2]) for place in (1, 3)}) == 1, "as many decimals as its error"
     assert "±" not in lines["recall"]
     assert "±: one standard error" in answer.stderr
     assert "not measured" not in answer.stderr
-    assert "\r" not in answer.stderr  # how far it is stands on a terminal alone
+    assert "\r" not in answer.stderr  # progress is shown only on a terminal
 
 
 def test_the_floor_stands_beside_each_number_and_is_that_of_the_control(tmp_path: Path, digits: torch.Tensor) -> None:
@@ -78,7 +78,7 @@ def test_the_floor_stands_beside_each_number_and_is_that_of_the_control(tmp_path
 def test_a_reference_of_files_is_one_wherever_it_lies_and_claims_nothing_of_held_out_images(
     tmp_path: Path, digits: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of it is the reference, however many a dataset's training split would be cut to."""
+    """All of it is the reference, even beyond the limit to which a dataset's training split is cut."""
     monkeypatch.setattr(measurement, "REFERENCE_LIMIT", 100)
     np.save(tmp_path / "a.npy", digits[:200, 0].numpy())
     np.savez(tmp_path / "b.npz", digits[:200, 0].numpy())
@@ -133,7 +133,7 @@ def test_a_corrupt_image_is_named_or_passed_over_and_counted(tmp_path: Path, dig
     arguments = [str(tmp_path / "a.npy"), "--reference", str(tmp_path), "--skip-corrupt", "--metrics", "fd"]
     answer = CliRunner().invoke(evaluate, arguments, catch_exceptions=False)
     assert f"{tmp_path}: 2 passed over" in answer.stderr
-    assert "held-out" not in answer.stderr  # there is no floor beside images that the user names
+    assert "held-out" not in answer.stderr  # there is no floor for a reference that the user names
 
 
 def test_a_floor_of_more_images_than_are_held_out_says_so(tmp_path: Path, digits: torch.Tensor) -> None:

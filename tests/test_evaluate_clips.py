@@ -1,4 +1,4 @@
-"""`genbench evaluate` of clips: files of another program, scored as a run scores them, and bad input in one line."""
+"""`genbench evaluate` of clips: files from another program, scored as a run scores them; one line for bad input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tones() -> Dataset:
 
 @pytest.fixture
 def clips(tmp_path: Path, tones: Dataset) -> Path:
-    """The held-out clips, a file each."""
+    """The held-out clips, one file each."""
     for number, clip in enumerate(tones.held_out.items):
         wave_file.save(tmp_path / "clips" / f"{number:03}.wav", clip, 4_000)
     return tmp_path / "clips"
@@ -70,7 +70,7 @@ def test_what_is_no_set_of_clips_is_one_line(clips: Path, tmp_path: Path) -> Non
     assert refused(clips, "-d", SPEC, "--image-size", 8) == "--image-size has no effect on clips; leave it out"
     assert refused(clips, "-d", SPEC, "--skip-corrupt") == "--skip-corrupt has no effect on clips; leave it out"
     (clips / "bad.wav").write_bytes(b"no sound" * 20)
-    assert "bad.wav: is no sound that can be read" in refused(clips, "-d", SPEC)
+    assert "bad.wav: is not a readable sound file" in refused(clips, "-d", SPEC)
 
 
 def test_a_reference_of_two_lengths_is_refused(clips: Path) -> None:

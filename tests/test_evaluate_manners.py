@@ -1,4 +1,4 @@
-"""What `genbench evaluate` says first, what it refuses, and how commands go on without a cache and end when ended."""
+"""What `genbench evaluate` says first and refuses, and how commands continue without a cache or are interrupted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ QUICK = ("--metrics", "fd,pixel_w1")
 
 
 class Means(nn.Module):
-    """Mean and spread of each channel: features of images of any size, as Inception has them."""
+    """Mean and spread of each channel: like Inception, it takes images of any size."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         return torch.cat([x.mean(dim=(2, 3)), x.std(dim=(2, 3))], dim=1), None
@@ -41,7 +41,7 @@ class Means(nn.Module):
 
 @pytest.fixture
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An extractor that takes grey and RGB images of any size, and a profile that drops alpha."""
+    """An extractor that takes grey and RGB images of any size, with a profile that drops alpha."""
     extractor = Extractor(
         *("inception", Means(), Images(Tensor.float, rgb=True, alpha=DROPPED), torch.device("cpu")),
         *("fp32", 6, None, "0" * 64),
@@ -139,7 +139,7 @@ def test_features_of_a_stream_are_those_of_the_whole() -> None:
     hook.remove()
     extractor.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     streamed = extract(extractor, pixels, batch_size=8, filled=iter([3, 7, 20, 21, 50]))
-    assert sizes == expected  # in other batches the last digits would differ
+    assert sizes == expected  # with different batches, the last digits would differ
     assert torch.equal(streamed.features, whole.features)
     assert len(extract(extractor, pixels, batch_size=8, filled=iter([10, 44]))) == 44
 
@@ -188,12 +188,12 @@ def test_options_of_other_commands_that_would_have_no_effect() -> None:
     assert "its options have no effect here; write vae" in refusal_of(models, "vae:beta=4")
 
 
-# Without a cache, and when ended
+# Without a cache, and when interrupted
 
 
 @pytest.fixture
 def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder that cannot be written though it holds something; root may write anywhere, so access is asked."""
+    """A non-empty cache folder that cannot be written; root can write anywhere, so `os.access` is patched."""
     root = tmp_path / "home" / "genbench"
     (root / "weights").mkdir(parents=True)
     (root / "weights" / "kept").write_text("whole")
@@ -255,7 +255,7 @@ def test_a_cache_that_was_named_is_not_replaced(unwritable: Path, monkeypatch: p
         (["report", "x"], "genbench: interrupted"),
     ],
 )
-def test_only_what_goes_on_promises_to(
+def test_only_a_command_that_can_resume_says_so(
     command: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(**_: object) -> None:
@@ -264,7 +264,7 @@ def test_only_what_goes_on_promises_to(
     ended = cli.cli.commands[command[0]]
     monkeypatch.setattr(ended.commands["check"] if command[0] == "plugin" else ended, "callback", interrupted)
     monkeypatch.setattr(sys, "argv", ["genbench", *command])
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # the test runner's own stay
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # the test runner keeps its own handlers
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert (end.value.code, capsys.readouterr().err.strip()) == (130, line)

@@ -1,4 +1,4 @@
-"""How the images of another program are found and read, whatever lies among them and whatever they claim to be."""
+"""How images from another program are found and read, whatever else is among them and whatever they claim to be."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def every(dataset: datasets.Dataset) -> torch.Tensor:
 
 
 def make_pipe(path: Path) -> None:
-    """Make a pipe with a writer who leaves after two seconds, so that a fault of ours fails and never hangs."""
+    """Make a pipe whose writer closes it after two seconds, so that a bug of ours fails the test and cannot hang it."""
     os.mkfifo(path)
     threading.Timer(2, os.close, [os.open(path, os.O_RDWR)]).start()
 
@@ -101,7 +101,7 @@ def make_socket(path: Path) -> None:
 def test_what_is_no_file_is_named_by_both_readers_and_neither_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make, reason: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # the name of a socket may not be long
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
     save(tmp_path / "images", 4)
     path = Path("images/004.png")
     make(path)
@@ -152,7 +152,7 @@ def test_an_array_is_read_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def claim(path: Path, shape: tuple[int, ...], size: int = 0) -> None:
-    """Write the header of an array of `shape`, with `size` bytes behind it that take no room on the disk."""
+    """Write the header of an array of `shape`, followed by `size` bytes that take no space on disk."""
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -170,7 +170,7 @@ def test_an_array_that_claims_more_than_memory_is_refused_by_its_header(tmp_path
         patched.setattr(npy_file.psutil, "virtual_memory", lambda: memory)
         for name in ("a.npy", "a.npz"):
             assert "GB of pixels, more than this machine's memory of 16.0 GB" in fault(tmp_path / name)
-    (tmp_path / "a.npy").unlink()  # it takes no room, but whoever copies it would fill a disk
+    (tmp_path / "a.npy").unlink()  # it takes no space, but copying it would fill a disk
 
 
 def test_an_array_that_is_not_as_long_as_it_claims(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_an_array_that_is_not_as_long_as_it_claims(tmp_path: Path) -> None:
 
 
 def altered(path: Path, flags: int, method: int) -> None:
-    """Write an .npz whose member says that it is encrypted, or compressed by another method."""
+    """Write an .npz whose member claims to be encrypted, or compressed by a different method."""
     np.savez(path, np.zeros((2, 4, 4, 1), np.uint8))
     data = bytearray(path.read_bytes())
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -238,7 +238,7 @@ def test_a_member_that_claims_too_much_is_refused_before_it_is_unpacked(
         decoding._content(decoding.Member(tmp_path / "a.zip", "bomb.png"))
 
 
-def test_a_zip_that_is_none_or_holds_none(tmp_path: Path) -> None:
+def test_a_file_that_is_no_zip_and_a_zip_without_images(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no archive")
     assert fault(tmp_path / "a.zip") == "is damaged or no .zip file: File is not a zip file"
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
@@ -289,7 +289,7 @@ def test_images_in_a_file_and_from_several_processes_are_the_same(
     assert len(expected) == 29
     monkeypatch.setattr(stream, "_LARGEST_CHUNK", 4)
     monkeypatch.setattr(stream, "PROCESSES_FROM", 1)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)  # one is enough, and starts sooner
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)  # one process starts sooner
     monkeypatch.setattr(mapping, "IN_MEMORY_BYTES", 0)
     found = open_images(tmp_path / "images", skip_corrupt=True)
     assert torch.equal(pixels_of(found), expected)
@@ -297,7 +297,7 @@ def test_images_in_a_file_and_from_several_processes_are_the_same(
 
 
 def test_no_more_is_decoded_ahead_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is decoded and not yet taken is held in memory, so it may not grow with the number of images."""
+    """Decoded images that are not yet used stay in memory, so their number must not grow with the size of the set."""
     begun = []
 
     def decode(places, start, how):
@@ -329,7 +329,7 @@ def test_pages_that_have_been_read_are_given_back(monkeypatch: pytest.MonkeyPatc
     assert resident() > before + 24
     mapping.release(store.images[3:5])
     assert resident() < before + 8
-    assert int(store.images[31, 0, 0, 0]) == 31  # the file has it still
+    assert int(store.images[31, 0, 0, 0]) == 31  # the file still has it
 
 
 def test_memory_that_is_no_file_is_never_given_back() -> None:

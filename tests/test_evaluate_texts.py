@@ -1,4 +1,4 @@
-"""`genbench evaluate` of texts: lines of another program, scored as a run scores them, and bad input in one line."""
+"""`genbench evaluate` of texts: lines from another program, scored as a run scores them; one line for bad input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def grammar() -> Dataset:
 
 @pytest.fixture
 def lines(tmp_path: Path, grammar: Dataset) -> Path:
-    """The held-out sentences, one a line."""
+    """The held-out sentences, one per line."""
     assert isinstance(grammar.kind, Text)
     path = tmp_path / "lines.txt"
     path.write_text("".join(f"{text}\n" for text in grammar.kind.texts(grammar.held_out.items)))
@@ -39,7 +39,7 @@ def test_held_out_lines_score_as_the_control_real(lines: Path) -> None:
     assert answer["extractor"] == "ngram"
     printed, told = run(lines, "-d", SPEC, *METRICS)
     assert printed.startswith(f"{lines} (200 texts) against {SPEC}; features: ngram, projected counts of 1- to 4-grams")
-    assert "inception" not in printed, "which takes no texts"
+    assert "inception" not in printed, "inception takes no texts"
     assert "200 held-out texts in place of yours" in told
     assert "texts/s read and processed by ngram" in told
 
@@ -80,7 +80,7 @@ def test_two_files_are_compared_over_the_alphabet_of_both(tmp_path: Path, lines:
             ].values()
         ]
 
-    assert recipe_of(lines) == recipe_of(other), "a recipe says what was compared with, not what was compared"
+    assert recipe_of(lines) == recipe_of(other), "a recipe identifies the reference, not the samples"
 
 
 def test_two_kinds_under_one_evaluation_are_refused(tmp_path: Path, lines: Path) -> None:

@@ -25,7 +25,7 @@ def digits() -> Dataset:
 
 
 class Watched:
-    """A plugin and an evaluator in one: it notes in which state it is called, and draws as it is told to."""
+    """A plugin and an evaluator in one: it records its state at each call, and draws from the generator it is given."""
 
     def __init__(self) -> None:
         self.hook = self
@@ -82,7 +82,7 @@ def test_every_hook_is_called_in_evaluation_mode_and_without_gradients(digits: D
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_hook_is_put_into_evaluation_mode_by_itself(digits: Dataset, hook: str) -> None:
-    """Whatever the hook before has left: here each puts the model back into training mode."""
+    """Whatever mode the previous hook leaves: here each puts the model back into training mode."""
     watched = Watched()
     watched.change = {other: lambda weight: watched.model.networks.train() for other in HOOKS}
     evaluation(watched, digits).curve_point() if hook in HOOKS[2:] else evaluation(watched, digits).final()
@@ -96,7 +96,7 @@ def test_samples_are_drawn_from_a_stream_of_their_own_that_follows_from_the_seed
     training = torch.randn(100, 64)
     seeding.seed_global(3, "train")
     evaluation(watched, digits).curve_point()
-    torch.rand(7)  # training goes on
+    torch.rand(7)  # training continues
     evaluation(watched, digits).curve_point()
     first, second = watched.drawn
     assert torch.equal(first, second)
@@ -136,7 +136,7 @@ def test_a_hook_that_trains_off_the_clock_is_found(digits: Dataset, hook: str) -
         (lambda nats: list(nats), "log_likelihood returned list, expected a float tensor"),
     ],
 )
-def test_a_likelihood_that_cannot_be_read_is_told_in_one_line(digits: Dataset, made: Any, message: str) -> None:
+def test_a_likelihood_that_cannot_be_read_is_reported_in_one_line(digits: Dataset, made: Any, message: str) -> None:
     watched = Watched()
     watched.log_likelihood = lambda model, batch, generator: made(torch.zeros(len(batch)))  # type: ignore[method-assign]
     with pytest.raises(PluginError) as error:

@@ -77,7 +77,7 @@ time.sleep(60)
     outcome = check_model(server, write_plugin("LATENT = 16", f"LATENT = 16{code}"), seconds=3.0)
     assert time.monotonic() - begin < 20
     assert outcome.reason == "timed out after 3 s"
-    assert "faulty.py" in outcome.log_tail  # where it stood
+    assert "faulty.py" in outcome.log_tail  # where it hung
     time.sleep(0.2)
     pid = int((tmp_path / "pid").read_text())
     alive = Path(f"/proc/{pid}/status")
@@ -92,7 +92,7 @@ def test_a_hang_outside_its_group_is_ended_too(server: ForkServer, write_plugin)
     assert time.monotonic() - begin < 30
 
 
-def test_a_child_that_goes_on_has_no_word(server: ForkServer, write_plugin) -> None:
+def test_a_forked_child_that_continues_reports_nothing(server: ForkServer, write_plugin) -> None:
     code = "import os; child = os.fork(); child and os.waitpid(child, 0)"
     events: list[object] = []
     cell = Cell(ModelSpec(str(write_plugin("LATENT = 16", f"LATENT = 16\n{code}"))), "digits", 0, Settings())
@@ -124,7 +124,7 @@ def test_an_option_at_fault_is_the_users(server: ForkServer, tiny: Path) -> None
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_end_with_their_parent(write_plugin, tmp_path: Path) -> None:
-    """A parent that is killed leaves no worker behind, though workers have process groups of their own."""
+    """A parent that is killed leaves no worker behind, although workers have their own process groups."""
     import signal
 
     marker = tmp_path / "pid"
@@ -179,7 +179,7 @@ class Ended:
 
 
 def bereft(code: int = -9) -> tuple[ForkServer, socket.socket]:
-    """A fork server that is a socket, and the socket of who would answer."""
+    """A fork server that is only a socket, and the other end of that socket."""
     server = ForkServer()
     server._control, theirs = socket.socketpair()
     server._process = Ended(code)  # type: ignore[assignment]
@@ -194,7 +194,7 @@ def dies_before_it_is_asked(server: ForkServer, theirs: socket.socket) -> None:
 
 def dies_with_a_request_unread(server: ForkServer, theirs: socket.socket) -> None:
     server.start("check_model", {})
-    theirs.close()  # the system answers with a reset, not with an end
+    theirs.close()  # the system reports a reset, not an end of file
     server.wait(5.0)
 
 
@@ -282,7 +282,7 @@ def test_a_server_whose_parent_is_gone_says_nothing() -> None:
     from genbench.execution import server as serving
 
     server, theirs = bereft()
-    theirs.sendall(b"{}\n")  # an answer that nobody has read
+    theirs.sendall(b"{}\n")  # an answer that nobody reads
     server._control.close()  # type: ignore[union-attr]
     assert not serving._accept(theirs, {}, (0, 0))
     theirs.close()

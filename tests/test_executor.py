@@ -1,4 +1,4 @@
-"""The executor protocol: a benchmark runs over whatever keeps it, and names none that does."""
+"""The executor protocol: a benchmark runs on whatever implements it, and names no implementation."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def test_the_benchmark_names_no_engine() -> None:
 
 
 class Away:
-    """An executor whose places come and go, and whose cells end in another order than they were started in."""
+    """An executor whose places come and go, and whose cells do not end in the order in which they started."""
 
     def __init__(self, places: list[int]) -> None:
-        self.places = deque(places)  # how many there are, after each wait
+        self.places = deque(places)  # the number of places, after each wait
         self.running: list[Any] = []
         self.payloads: list[dict[str, Any]] = []
 
@@ -88,7 +88,7 @@ def test_a_benchmark_runs_over_an_executor_that_has_no_place_for_a_while(
     assert [record.failed for record in records] == [False, True, False, False, False]
     assert records[1].failure["reason"] == "its worker was lost"  # type: ignore[index]
     assert len(away.payloads) == 5
-    assert not {"slot", "jobs"} & away.payloads[0].keys()  # where a cell runs is not the benchmark's to say
+    assert not {"slot", "jobs"} & away.payloads[0].keys()  # the benchmark does not decide where a cell runs
     assert not (tmp_path / "locks").exists()
 
 

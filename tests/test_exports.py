@@ -1,4 +1,4 @@
-"""The public names are listed, documented and importable, and no other name of the package is."""
+"""The public names are listed, documented and importable; no other name of the package is."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_the_public_names() -> None:
 
 
 @pytest.mark.parametrize("name", genbench.__all__)
-def test_each_can_be_had_and_is_documented(name: str) -> None:
+def test_each_is_importable_and_documented(name: str) -> None:
     value = getattr(genbench, name)
     assert name == "__version__" or inspect.getdoc(value)
     assert name in dir(genbench)
 
 
-def test_no_other_name_can_be_had() -> None:
+def test_no_other_name_is_importable() -> None:
     with pytest.raises(AttributeError, match="module 'genbench' has no attribute 'missing'"):
         genbench.missing  # noqa: B018  # the access is the test

@@ -1,4 +1,4 @@
-"""The contract of extractors: each broken promise fails its own check, and that check alone."""
+"""The contract of extractors: each broken promise fails its own check and no other."""
 
 from __future__ import annotations
 

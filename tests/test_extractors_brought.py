@@ -1,4 +1,4 @@
-"""Extractors that plugins bring: how they are identified, what each fault says, and what is measured without them."""
+"""Extractors from plugins: how they are identified, what each fault says, and what is measured without them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def refusal(dataset: Dataset, module: str, **options: object) -> str:
     return message.removeprefix(who)
 
 
-# What it gives and how it is identified
+# What an extractor returns and how it is identified
 
 
 def test_features_are_those_of_the_network_on_items_as_hooks_see_them(place: Place, digits: Dataset) -> None:
@@ -70,7 +70,7 @@ def test_the_recipe_says_whose_code_and_which_weights(place: Place, digits: Data
     name, version, digest = str(recipe["extractor_plugin"]).split(" ")
     assert (name, version, digest.partition(":")[0], len(digest)) == (module, "0.1.0", "sha256", 7 + 64)
     assert len(str(recipe["weights_sha256"])) == 64
-    assert load(digits).recipe() == recipe, "initial weights come from generators that are seeded alike"
+    assert load(digits).recipe() == recipe, "initial weights come from generators with the same seed"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_another_source_or_other_weights_are_another_extractor_with_features_of_
     assert first.recipe()["extractor_plugin"] != second.recipe()["extractor_plugin"]
     extracted: list[str] = []
     fresh = measurement.reference_for(digits, second, lambda event: extracted.append(event["stage"]))
-    assert extracted, "nothing is taken from the other's cache"
+    assert extracted, "nothing comes from the other extractor's cache"
     assert not torch.equal(known.train.features, fresh.train.features) or "double" in new
     extracted.clear()
     again = measurement.reference_for(digits, first, lambda event: extracted.append(event["stage"]))
@@ -135,17 +135,17 @@ def test_weights_of_a_file_count_by_their_content(place: Place, digits: Dataset,
     )
     (tmp_path / "damaged.pth").write_bytes(b"no weights")
     assert refusal(digits, module, weights=tmp_path / "damaged.pth").startswith("build_extractor raised Unpickling")
-    assert refusal(digits, module).startswith("build_extractor raised AttributeError"), "it needs them, and says so"
+    assert refusal(digits, module).startswith("build_extractor raised AttributeError"), "it needs weights, and says so"
 
 
 def test_a_wide_network_is_given_smaller_batches(place: Place, digits: Dataset) -> None:
     place()
     narrow = default_batch_size(load(digits))
     place("nn.Linear(4, 3)", "nn.Sequential(nn.Linear(4, 500_000), nn.Linear(500_000, 3))")
-    assert default_batch_size(load(digits)) <= narrow / 4  # 2 MB an output, of which four may be held at once
+    assert default_batch_size(load(digits)) <= narrow / 4  # 2 MB per output, and up to four outputs are held at a time
 
 
-# How it is found
+# How an extractor is found
 
 
 def test_names_are_found_among_plugins_and_clashes_and_other_distributions_are_one_line(
@@ -164,17 +164,17 @@ def test_names_are_found_among_plugins_and_clashes_and_other_distributions_are_o
     assert second in str(caught.value)
     assert load(digits, plugins_from=[second]).recipe()["extractor_plugin"].startswith(second)
     place(name="random-conv", beside=True)
-    assert "extractor_plugin" not in load(digits, "random-conv").recipe(), "genbench's own go first"
+    assert "extractor_plugin" not in load(digits, "random-conv").recipe(), "genbench's own extractors take precedence"
 
 
-def test_a_plugin_is_named_alone_before_anything_is_imported(place: Place) -> None:
+def test_a_plugin_is_described_before_it_is_imported(place: Place) -> None:
     place("import torch\n", "raise RuntimeError\n")
     found = features.check_name("small")
     assert found is not None
     assert found.summary() == "A small network."
 
 
-# Faults when it is loaded
+# Faults on loading
 
 
 @pytest.mark.parametrize(

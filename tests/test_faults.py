@@ -1,4 +1,4 @@
-"""Strangers' models that fail in every way, in one benchmark beside two good ones: each is one honest failed record."""
+"""Third-party models that fail in every way, in one benchmark with two good ones: each becomes one failed record."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ QUICK: dict[str, Any] = {"budget": "4steps", "seeds": 1, "evaluations": 1, "samp
 
 
 def at(place: str, *lines: str) -> tuple[str, str]:
-    """Code put before a place of the small model's source, indented as it is."""
+    """Code to insert before a place in the small model's source, with the indentation of that place."""
     indent = place[: len(place) - len(place.lstrip())]
     return place, "".join(f"{indent}{line}\n" for line in lines) + place
 
 
 def in_step(*lines: str) -> tuple[str, str]:
-    """Code that the second training step runs, when the model has been built and its cost counted."""
+    """Code that the second training step runs, once the model has been built and its cost counted."""
     return at(STEP, "if step == 1:", *(f"    {line}" for line in lines))
 
 
 def given(expression: str) -> tuple[str, str]:
-    """Samples that are something else."""
+    """Something else in place of the samples."""
     return SAMPLE, SAMPLE.replace('model.networks["generator"](noise)', expression)
 
 
-# name -> (what is changed in the small model, the stage it fails in, what the reason says)
+# name -> (the change to the small model, the stage in which it fails, what the reason says)
 FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
     "raises": (in_step("raise ValueError('bad luck')"), "training", "ValueError: bad luck"),
     "nan_loss": (
@@ -173,7 +173,7 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
         "the process said that it had finished, and left no record",
     ),
 }
-PRINTS = at(STEP, "print('x' * 2**21, flush=True)")  # 8 MiB in four steps: a nuisance, and no failure
+PRINTS = at(STEP, "print('x' * 2**21, flush=True)")  # 8 MiB in four steps: a nuisance, but not a failure
 
 
 @pytest.fixture(scope="module")
@@ -224,13 +224,13 @@ def test_a_model_that_prints_megabytes_is_none_the_worse(records: dict[str, genb
 
 
 def lasting(record: genbench.Record) -> dict[str, Any]:
-    """What must repeat to the last digit: everything but times, memory and the machine."""
+    """What must be the same to the last digit: everything except times, memory and the machine."""
     data = record.data
     curve = [{key: value for key, value in row.items() if key != "elapsed_s"} for row in data["curve"]]
     return {"id": record.id, "numbers": data["numbers"], "recipes": data["recipes"], "curve": curve}
 
 
-def test_the_good_ones_are_as_without_the_bad(records: dict[str, genbench.Record], folder: Path) -> None:
+def test_bad_models_do_not_affect_good_ones(records: dict[str, genbench.Record], folder: Path) -> None:
     alone = genbench.run(
         [str(folder / f"{name}.py") for name in ("good", "fine")], out=folder / "alone", **QUICK, **LIMITS
     )
@@ -261,7 +261,7 @@ def running(*command: str) -> list[int]:
         try:
             text = path.read_bytes().split(b"\0")[:-1]
         except OSError:
-            continue  # ended meanwhile
+            continue  # it has ended in the meantime
         if [part.decode(errors="replace") for part in text] == list(command):
             found.append(int(path.parent.name))
     return found

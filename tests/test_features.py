@@ -118,7 +118,7 @@ def test_auto_takes_inception_where_its_weights_are_cached(tmp_path: Path) -> No
     assert features.cached_inception_weights(tmp_path) == placed
     with pytest.raises(InputError, match=r"inception weights: .*6726825d\.pth"):  # chosen, and then checked
         load("auto", dataset_of((3, 16, 16), 10), tmp_path)
-    assert load("auto", dataset_of((2, 1, 1)), tmp_path).name == "random-conv"  # two channels are nothing for it
+    assert load("auto", dataset_of((2, 1, 1)), tmp_path).name == "random-conv"  # inception does not take two channels
     assert load("auto", dataset_of((1, 8, 8), 10, "digits"), tmp_path).name == "digits-cnn"
 
 
@@ -206,7 +206,7 @@ def test_images_that_do_not_fit_are_refused(images: Tensor, message: str, extrac
 
 
 class _Greedy(nn.Module):
-    """A network that has memory for four images at most."""
+    """A network with memory for at most four images."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         if len(x) > 4:

@@ -1,4 +1,4 @@
-"""Extractors of clips: `log-mel` by an independent computation, the classifier, and VGGish against its description."""
+"""Extractors for clips: `log-mel` against a separate computation, VGGish against its description; the classifier."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def triangle_matrix(bins: int, rate: int, bands: int, low: float, high: float) -
 
 
 def log_mel_features(clip: Array) -> list[float]:
-    """Of one channel at 8 kHz, by numpy alone: a Hann window of 512, a hop of 128, 64 bands, a floor of -60 dB."""
+    """Those of one channel at 8 kHz, in numpy: a Hann window of 512, a hop of 128, 64 bands, a floor of -60 dB."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
     padded = np.pad(clip, 256)
     frames = np.stack([padded[start : start + 512] * window for start in range(0, len(padded) - 511, 128)])
@@ -79,13 +79,13 @@ def test_log_mel_is_the_computation_that_it_states() -> None:
 def test_a_sine_of_full_scale_is_at_3_and_silence_at_0() -> None:
     time = torch.arange(8000) / 8000
     centre = float(Mel.of(8_000).centres()[30])
-    sine = torch.sin(2 * math.pi * round(centre / 15.625) * 15.625 * time)  # at the middle of a bin
+    sine = torch.sin(2 * math.pi * round(centre / 15.625) * 15.625 * time)  # at the centre of a bin
     kind = Audio(8_000)
     clips = kind.store(torch.stack([sine, torch.zeros(8000)])[:, None])
     found = extract(features.load("log-mel", dataset=dataset(clips), device=CPU), clips).features
     means = found[:, :64]
     assert int(means[0].argmax()) == 30
-    assert 2.8 < float(means[0, 30]) <= 3.1, "0 dB, and what the Hann window spreads into the same triangle"
+    assert 2.8 < float(means[0, 30]) <= 3.1, "0 dB, plus what the Hann window spreads into the same triangle"
     assert float(found[1].abs().max()) == 0
 
 
@@ -109,7 +109,7 @@ def test_the_order_of_time_shows_in_the_differences_alone() -> None:
     clips = noise(1, 1, 4096) * torch.linspace(0, 1, 4096)
     both = torch.cat([clips, clips.flip(2)]).to(torch.int16)
     found = extract(features.load("log-mel", dataset=dataset(both), device=CPU), both).features
-    assert float((found[0, 128:192] + found[1, 128:192]).abs().max()) < 0.02, "means of differences change their sign"
+    assert float((found[0, 128:192] + found[1, 128:192]).abs().max()) < 0.02, "means of differences change sign"
     assert float(found[0, 128:192].min()) > 0
 
 
@@ -146,7 +146,7 @@ def test_the_classifier_of_clips_is_trained_once_and_knows_its_classes(
     found = extract(extractor, tones.held_out.items)
     assert found.logits is not None
     assert tones.held_out.labels is not None
-    assert float((found.logits.argmax(1) == tones.held_out.labels).double().mean()) > 0.5, "chance has 0.125"
+    assert float((found.logits.argmax(1) == tones.held_out.labels).double().mean()) > 0.5, "chance is 0.125"
     again = features.load("classifier", dataset=tones, device=CPU, cache=tmp_path)
     assert torch.equal(extract(again, tones.held_out.items).features, found.features)
     with pytest.raises(InputError, match="takes clips of 800 samples, got 1x801"):
@@ -180,7 +180,7 @@ def test_an_equal_rate_changes_nothing() -> None:
 
 
 def vggish_examples(mono: Array) -> Array:
-    """As published, by numpy: whole frames of 400 samples, zeros behind them up to 512, magnitudes, log(mel + 0.01)."""
+    """As published, in numpy: whole frames of 400 samples, zero-padded to 512, magnitudes, log(mel + 0.01)."""
     window = 0.5 - 0.5 * np.cos(2 * np.pi / 400 * np.arange(400))
     frames = np.stack([mono[start : start + 400] * window for start in range(0, len(mono) - 399, 160)])
     found = np.log(np.abs(np.fft.rfft(frames, 512)) @ triangle_matrix(257, 16_000, 64, 125, 7500).T + 0.01)
@@ -196,7 +196,7 @@ def test_the_front_end_of_vggish_is_the_published_one(length: int, count: int) -
     torch.testing.assert_close(examples(mono)[0].double(), torch.from_numpy(expected), rtol=1e-4, atol=1e-4)
 
 
-def test_a_clip_that_fills_no_window_has_silence_behind_it() -> None:
+def test_a_clip_shorter_than_a_window_is_padded_with_silence() -> None:
     mono = 0.1 * torch.randn(2, 4_000, generator=torch.Generator().manual_seed(0))
     silent = torch.zeros(2, 11_600)
     assert torch.equal(examples(mono), examples(torch.cat([mono, silent], 1)))
@@ -205,14 +205,14 @@ def test_a_clip_that_fills_no_window_has_silence_behind_it() -> None:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network of a tenth of the width: 72 million random weights take seconds."""
+    """A network a tenth as wide: 72 million random weights would take seconds."""
     monkeypatch.setattr(vggish, "_WIDTHS", ((4,), (8,), (16, 16), (32, 32)))
     monkeypatch.setattr(vggish, "_INNER", 64)
 
 
 @pytest.mark.usefixtures("small")
 def test_the_network_of_vggish_is_the_published_one() -> None:
-    """Layer by layer by its description; the maps of the last are flattened by time, frequency and channel."""
+    """Layer by layer, from its description; the last layer's maps are flattened by time, frequency and channel."""
     torch.manual_seed(0)
     network = VGGish().eval()
     weights = network.state_dict()
@@ -247,7 +247,7 @@ def test_vggish_is_read_from_a_file_and_earns_fad_only_where_it_should(
     second = dataset(noise(3, 2, 16_000), 16_000)
     extractor = features.load("vggish", dataset=second, device=CPU, weights=path)
     assert extract(extractor, second.train.items).features.shape == (3, 128)
-    assert extractor.earned == {}, "weights of another origin"
+    assert extractor.earned == {}, "weights from a different source"
     monkeypatch.setattr(vggish, "PUBLISHED_SHA256", vggish.file_sha256(path))
     for length, rate, earned in (
         (16_000, 16_000, {"fd": "fad"}),

@@ -1,4 +1,4 @@
-"""`classifier`: trained once, kept by fingerprint, the same numbers fresh or kept."""
+"""`classifier`: trained once, cached by fingerprint, with the same numbers whether fresh or cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What extractors compute, held against their descriptions written out plainly, and what they may not have seen."""
+"""What extractors compute, checked against plain implementations, and what they must not have seen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def bright_or_dark(count: int, labels: Tensor | None = None) -> Split:
-    """Noise, bright (label 1) or dark (label 0) by turns."""
+    """Noise, alternately dark (label 0) and bright (label 1)."""
     randomness = torch.Generator().manual_seed(count)
     kinds = torch.arange(count) % 2
     noise = torch.randint(100, (count, *SHAPE), generator=randomness)
@@ -33,7 +33,7 @@ def bright_or_dark(count: int, labels: Tensor | None = None) -> Split:
 
 
 def contradicting() -> Dataset:
-    """Held-out labels are the training labels the other way round, so that what was trained on shows."""
+    """Held-out labels are swapped with respect to training labels, which shows what the classifier was trained on."""
     train = bright_or_dark(200)
     held_out = bright_or_dark(100)
     assert held_out.labels is not None
@@ -60,12 +60,12 @@ def test_an_image_has_the_same_features_whatever_is_extracted_with_it(classifier
     images = contradicting().train.items
     together = extract(classifier, images[:64]).features
     torch.testing.assert_close(extract(classifier, images[:1]).features, together[:1], rtol=1e-4, atol=1e-5)
-    dark = extract(classifier, images[:64:2]).features  # a batch of another mean
+    dark = extract(classifier, images[:64:2]).features  # a batch with a different mean
     torch.testing.assert_close(dark, together[::2], rtol=1e-4, atol=1e-5)
 
 
 def test_training_is_the_procedure_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AdamW (3e-3, decay 1e-2), one cycle of the rate, cross-entropy, each image once a pass, shifted batches."""
+    """AdamW (3e-3, decay 1e-2), a one-cycle learning rate, cross-entropy, each image once per pass, shifted batches."""
     steps, split = 8, bright_or_dark(100)
     monkeypatch.setattr(classifier_network, "_FEWEST_STEPS", steps)
     monkeypatch.setattr(classifier_network, "_MOST_STEPS", steps)
@@ -117,7 +117,7 @@ def test_shifts_repeat_the_edge_and_reach_every_offset() -> None:
         rows, columns = (torch.arange(14) + down).clamp(0, 13), (torch.arange(28) + right).clamp(0, 27)
         assert torch.equal(shifted, images[:, :, rows][..., columns])
         seen[down, right] += 1
-    assert set(seen) == {(down, right) for down in range(-1, 2) for right in range(-2, 3)}  # a fourteenth of the sides
+    assert set(seen) == {(down, right) for down in range(-1, 2) for right in range(-2, 3)}  # a fourteenth of each side
     assert min(seen.values()) > 5  # 20 on average
 
 

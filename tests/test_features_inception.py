@@ -1,4 +1,4 @@
-"""Inception-v3: the same features as torch-fidelity, pytorch-fid and clean-fid give, on one file of random weights."""
+"""Inception-v3: the same features as torch-fidelity, pytorch-fid and clean-fid, from one file of random weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 
 def random_weights() -> dict[str, Tensor]:
-    """Weights that keep activations at one scale from the first layer to the last, with no BatchNorm the identity."""
+    """Weights that keep activations at one scale from the first layer to the last; no BatchNorm is the identity."""
     randomness = torch.Generator().manual_seed(0)
     tensors = {}
     for name, shape in parameter_shapes().items():
@@ -49,7 +49,7 @@ def random_weights() -> dict[str, Tensor]:
 
 
 def pictures(side: int, count: int = 2, channels: int = 3) -> Tensor:
-    """Ramps under noise, each picture of its own brightness and contrast, so that their features differ clearly."""
+    """Ramps with noise, each picture with its own brightness and contrast, so that their features differ clearly."""
     randomness = torch.Generator().manual_seed(side)
     ramp = torch.linspace(0, 1, side)
     shape = (count, channels, 1, 1)
@@ -60,7 +60,7 @@ def pictures(side: int, count: int = 2, channels: int = 3) -> Tensor:
 
 @pytest.fixture(scope="module")
 def weights_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with the published file's keys, its counters included, as torch-fidelity loads it."""
+    """A checkpoint with the published file's keys, including its counters, as torch-fidelity loads it."""
     path = tmp_path_factory.mktemp("inception") / "random.pth"
     tensors = random_weights()
     counters = [name.removesuffix("weight") + "num_batches_tracked" for name in tensors if name.endswith("bn.weight")]
@@ -91,7 +91,7 @@ def load(weights_file: Path, dataset: Dataset) -> Callable[..., Extractor]:
 
 def peer_module(name: str) -> ModuleType:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the peers' own deprecations
+        warnings.simplefilter("ignore")  # the peers' own deprecation warnings
         module: ModuleType = pytest.importorskip(name, reason=f"{name.partition('.')[0]} is not installed")
     return module
 
@@ -113,7 +113,7 @@ def pytorch_fid(weights_file: Path) -> Any:
 
 
 def assert_same(ours: Tensor, theirs: Tensor) -> None:
-    """Within 1e-4 relative, and so is what tells the first image from the second."""
+    """The features agree to a relative 1e-4, and the difference between the two images to 1e-3."""
     assert ((ours - theirs).norm() / theirs.norm()).item() < 1e-4
     difference = theirs[0] - theirs[1]
     assert difference.norm() > 0.01 * theirs[0].norm()
@@ -173,7 +173,7 @@ def test_frechet_distance_of_pytorch_fid(
     with torch.inference_mode():
         sides = [pytorch_fid(images.float() / 255)[0].flatten(1)[:, :PARTS].double().numpy() for images in two_sets]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SciPy, of the argument `disp`
+        warnings.simplefilter("ignore")  # SciPy warns about the argument `disp`
         try:
             expected = formula(*(part for side in sides for part in (side.mean(axis=0), np.cov(side, rowvar=False))))
         except TypeError as error:
@@ -183,11 +183,11 @@ def test_frechet_distance_of_pytorch_fid(
 
 @pytest.mark.parametrize("side", [*SIZES, 300, 512])
 def test_resized_pixels_of_clean_fid(side: int) -> None:
-    """Its network is a compiled file from the network, so its resizer is what can be compared."""
+    """Its network is a compiled file that must be downloaded, so only its resizer can be compared."""
     resizer = peer_module("cleanfid.resize").build_resizer("clean")
     images = pictures(side)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it passes Pillow an argument that Pillow gives up
+        warnings.simplefilter("ignore")  # it passes Pillow a deprecated argument
         theirs = torch.stack([torch.from_numpy(resizer(one.permute(1, 2, 0).numpy())) for one in images])
     ours = PROFILES["clean-fid"].prepare(images) * 128 + 128
     torch.testing.assert_close(ours, theirs.permute(0, 3, 1, 2), rtol=0, atol=0.02)  # of 255
@@ -276,7 +276,7 @@ def test_cuda_gives_the_features_of_the_cpu(load: Callable[..., Extractor]) -> N
 def test_a_run_with_weights_of_another_training_gives_fd_under_their_own_hash(
     warm_servers: None, weights_file: Path, tmp_path: Path, tiny: Path
 ) -> None:
-    """The whole way, as with the published file: only that file's numbers are called fid and inception_score."""
+    """End to end, as with the published file; but only that file's numbers are called fid and inception_score."""
     import genbench
 
     folder = tmp_path / "images"

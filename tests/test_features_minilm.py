@@ -1,4 +1,4 @@
-"""`minilm`: a missing package is one line; the network, pooling and tokens are those of sentence-transformers."""
+"""`minilm`: a missing package gives one line; the network, pooling and tokens are those of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_other_weights_than_the_published_are_refused(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small network of the same architecture with random weights, and its vocabulary, as the package has them."""
+    """A small network of the same architecture with random weights, and its vocabulary, laid out as in the package."""
     tokenizers = pytest.importorskip("tokenizers", reason="genbench[text] is not installed")
     declare_missing_operators()
     transformers = pytest.importorskip("transformers", reason="genbench[text] is not installed")
@@ -92,7 +92,7 @@ def folder(tmp_path: Path) -> Path:
     tokenizer.normalizer = tokenizers.normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.enable_padding(length=8)  # which the extractor must not keep: the longest of a batch is enough
+    tokenizer.enable_padding(length=8)  # the extractor must not keep this: it pads to the longest of a batch
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     return tmp_path
 
@@ -102,7 +102,7 @@ def test_features_are_means_of_the_last_layer_over_the_pieces_of_a_text(folder: 
     state = torch.get_rng_state()
     extractor = minilm.minilm_extractor(folder, KIND.symbols, LENGTH, CPU, "fp32")
     assert torch.equal(torch.get_rng_state(), state)
-    # Longest pieces first, lower case, and eight of them at most, the last being [SEP].
+    # The longest possible piece first, in lower case; at most eight pieces, the last being [SEP].
     pieces = [[2, 10, 10, 9, 3], [2, 6, 3], [2, 3], [2, 10, 11, 11, 11, 5, 3]]
     bert = transformers.BertModel(transformers.BertConfig(**json.loads((folder / "config.json").read_text()))).eval()
     tensors = minilm.read_tensors(folder / "model.safetensors", "")

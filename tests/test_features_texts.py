@@ -1,4 +1,4 @@
-"""Extractors of texts: what they count, what they may depend on, and what the metrics see in them."""
+"""Extractors for texts: what they count, what they may depend on, and what metrics detect with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_FEATURES = {"fd", "kid", "precision", "recall", "density", "coverage", "authe
 
 
 def stored(kind: Text, texts: list[str], length: int) -> Tensor:
-    """Texts as tokens, written out."""
+    """Texts as tokens, one by one."""
     return torch.tensor([(kind.tokens(text) + [0] * length)[:length] for text in texts], dtype=torch.int16)
 
 
@@ -48,7 +48,7 @@ def ngram(kind: Text, precision: str = "fp32") -> Extractor:
 
 
 def runs(text: str, length: int) -> Counter[str]:
-    """The n-grams of a text by slicing: `^` is a begin, `$` the end."""
+    """The n-grams of a text by slicing: `^` marks the beginning, `$` the end."""
     symbols = text + "$" if len(text) < length else text
     padded = "^" * (ORDERS - 1) + symbols
     ends = range(ORDERS, len(padded) + 1)
@@ -65,7 +65,7 @@ def bucket(kind: Text, run: str) -> int:
 
 @pytest.mark.parametrize("length", [4, 6])
 def test_counts_are_those_of_slices(length: int) -> None:
-    """`aaba` in four places has no end to count; in six it has one."""
+    """In four tokens, `aaba` has no end to count; in six it has one."""
     texts = ["aaba", "", "c", "abca"]
     assert runs("c", 4) == Counter(["c", "^c", "^^c", "^^^c", "$", "c$", "^c$", "^^c$"])
     tokens = stored(ABC, texts, length).long()
@@ -93,7 +93,7 @@ def test_features_are_logarithms_of_counts_times_signs() -> None:
 
 
 def test_the_projection_keeps_squared_norms_in_expectation() -> None:
-    """Over 400 texts of which no two share many runs, the mean ratio is 1 within four standard errors."""
+    """Over 400 texts, no two of which share many n-grams, the mean ratio is 1 within four standard errors."""
     kind = Text(("", *map(chr, range(0x4E00, 0x4E00 + 3000))))
     tokens = torch.randint(1, 3001, (400, 12), generator=torch.Generator().manual_seed(0)).to(torch.int16)
     _, counts, starts = bucket_counts(tokens.long(), hash_table(kind.symbols))
@@ -114,7 +114,7 @@ def test_equal_texts_have_equal_features_whatever_the_alphabet_and_the_room() ->
             assert torch.equal(ngram(kind)(stored(kind, texts, length))[0], expected)
     assert ngram(wider).recipe() == own.recipe()
     assert len(expected.unique(dim=0)) == 4
-    tokens = torch.tensor([[1, 2, 0]], dtype=torch.int16)  # which are other texts over other alphabets
+    tokens = torch.tensor([[1, 2, 0]], dtype=torch.int16)  # a different text in each alphabet
     assert not torch.equal(own(tokens)[0], ngram(wider)(tokens)[0])
 
 
@@ -132,7 +132,7 @@ def test_a_text_has_the_same_bits_whatever_stands_beside_it() -> None:
     assert 0 < ((rounded - together).norm() / together.norm()).item() < 0.02
 
 
-def test_the_recipe_asks_nothing_of_images(tmp_path: Path) -> None:
+def test_the_recipe_has_no_fields_of_images(tmp_path: Path) -> None:
     recipe = ngram(ABC).recipe()
     assert recipe.keys().isdisjoint({"profile", "resizer", "range"})
     assert {"extractor", "weights_sha256", "dtype", "precision", "procedure", "orders", "buckets"} <= recipe.keys()
@@ -174,11 +174,11 @@ def test_each_kind_has_its_extractors(tmp_path: Path) -> None:
 
 
 def labelled(length: int = 9) -> Dataset:
-    """Texts that hold `cab` somewhere (label 1) or not; held-out labels are the other way round."""
+    """Texts that contain `cab` (label 1) or do not (label 0); held-out labels are swapped."""
     splits, labels = [], []
     for count, seed in ((300, 0), (200, 1)):
         randomness = torch.Generator().manual_seed(seed)
-        items = torch.randint(1, 3, (count, length), generator=randomness).to(torch.int16)  # of a and b alone
+        items = torch.randint(1, 3, (count, length), generator=randomness).to(torch.int16)  # only a and b
         found = torch.arange(count) % 2
         place = torch.randint(length - 2, (count,), generator=randomness)
         for row in found.nonzero().flatten().tolist():

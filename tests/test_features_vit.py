@@ -1,4 +1,4 @@
-"""DINOv2 and CLIP: the features of torch-fidelity and timm on files of random weights of small networks."""
+"""DINOv2 and CLIP: the same features as torch-fidelity and timm, from files of random weights of small networks."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small networks under the names of the published ones, which are otherwise the same."""
+    """Small networks under the names of the published ones, with otherwise the same architecture."""
     for name, shape in SMALL.items():
         monkeypatch.setitem(ARCHITECTURES, name, shape)
 
 
 def random_weights(name: str) -> dict[str, Tensor]:
-    """Weights under which attention is far from even and each part matters."""
+    """Weights for which attention is far from uniform and each part matters."""
     randomness = torch.Generator().manual_seed(0)
     tensors = {}
     for each, shape in parameter_shapes(SMALL[name]).items():
@@ -62,7 +62,7 @@ def random_weights(name: str) -> dict[str, Tensor]:
 
 
 def images(*shape: int) -> Tensor:
-    """Coarse patterns under fine noise, as many values at the ends of the range as in photographs."""
+    """Coarse patterns with fine noise, and as many values at the ends of the range as in photographs."""
     randomness = torch.Generator().manual_seed(sum(shape))
     coarse = torch.rand(*shape[:2], 3, 3, generator=randomness) * 400 - 70
     fine = torch.rand(shape, generator=randomness) * 40
@@ -87,7 +87,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-# Our names, with their dots, and OpenAI's, from the longest.
+# Our names, including the dots, and OpenAI's.
 OPENAI = {
     "patch_embed.proj.": "conv1.",
     "norm_pre.": "ln_pre.",
@@ -128,7 +128,7 @@ def load(name: str, file: Path | None, shape: tuple[int, ...] = (3, 32, 32), **m
 
 
 def assert_same(ours: Tensor, theirs: Tensor, relative: float = 1e-4) -> None:
-    """Within 1e-4 relative, and so is what tells the first image from the second, which is no small part."""
+    """Features agree to `relative`; the difference of the first two images, which is not small, to ten times that."""
     assert ours.shape == theirs.shape
     assert float((ours - theirs).norm() / theirs.norm()) < relative
     apart = theirs[0] - theirs[1]
@@ -138,12 +138,12 @@ def assert_same(ours: Tensor, theirs: Tensor, relative: float = 1e-4) -> None:
 
 def peer(module: str) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the peers' own deprecations
+        warnings.simplefilter("ignore")  # the peers' own deprecation warnings
         return pytest.importorskip(module, reason=f"{module.partition('.')[0]} is not installed")
 
 
 def timm_network(name: str, side: int) -> nn.Module:
-    """The same network by timm, which keeps positions for its registers as well: none for ours."""
+    """The same network in timm, which also has positions for its registers: here they are zero."""
     shape, tensors = SMALL[name], random_weights(name)
     network: nn.Module = peer("timm.models.vision_transformer").VisionTransformer(
         side,
@@ -170,7 +170,7 @@ def test_features_of_torch_fidelity_with_the_network_of_timm(
 ) -> None:
     network = timm_network("dinov2-vits14", 224)
     monkeypatch.setattr(torch.hub, "load", lambda *arguments, **more: network)
-    monkeypatch.setenv("XFORMERS_DISABLED", "1")  # which it sets for good
+    monkeypatch.setenv("XFORMERS_DISABLED", "1")  # the peer sets it permanently
     theirs = peer("torch_fidelity.feature_extractor_dinov2").FeatureExtractorDinoV2("dinov2-vit-s-14", ["dinov2"])
     batch = images(3, 3, side, side)
     ours, logits = load("dinov2-vits14", files["dinov2-vits14"], profile="torch-fidelity")(batch)
@@ -180,7 +180,7 @@ def test_features_of_torch_fidelity_with_the_network_of_timm(
 
 
 def test_features_of_timm_with_registers_and_positions_of_another_grid(files: dict[str, Path]) -> None:
-    """Positions are of 37 × 37 patches, as published, and images have 16 × 16; both antialias them."""
+    """Positions are for 37 × 37 patches, as published, and images have 16 × 16; both networks antialias them."""
     theirs = timm_network("dinov2-vits14-reg", 518)
     extractor = load("dinov2-vits14-reg", files["dinov2-vits14-reg"])
     batch = images(3, 3, 40, 40)
@@ -189,7 +189,7 @@ def test_features_of_timm_with_registers_and_positions_of_another_grid(files: di
 
 
 def test_positions_without_registers_are_read_a_little_too_close_together() -> None:
-    """DINOv2's own arithmetic: position i of 16 reads the grid of 37 at (i + ½) · 37 / 16.1 − ½, by a cubic."""
+    """DINOv2's arithmetic: position i of 16 reads the grid of 37 at (i + ½) · 37 / 16.1 − ½, with a cubic kernel."""
     shape = SMALL["dinov2-vitb14"]
     tensors = random_weights("dinov2-vitb14")
     reads = np.zeros((16, 37))
@@ -223,7 +223,7 @@ class Tree(nn.Module):
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A TorchScript archive such as OpenAI's, in half precision, with some of its text tower."""
+    """A TorchScript archive like OpenAI's, in half precision, with part of its text tower."""
     path = tmp_path_factory.mktemp("openai") / "ViT-L-14-336px.pt"
     tensors = {name: value.half() for name, value in as_openai(random_weights("clip-vitl14-336")).items()}
     tensors |= {"text_projection": torch.ones(2, 20), "logit_scale": torch.ones(()), "ln_final.bias": torch.ones(2)}
@@ -235,7 +235,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("side", [32, 336])
 def test_features_of_torch_fidelity_s_clip(side: int, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On OpenAI's archive, which is opened by its hash alone."""
+    """On OpenAI's archive, which is opened only because its hash is known."""
     monkeypatch.setattr(vit_file, "OPENAI_CLIP", file_sha256(archive))
     theirs = peer("torch_fidelity.feature_extractor_clip").FeatureExtractorCLIP(
         "clip-vit-l-14-336px", ["clip"], feature_extractor_weights_path=str(archive)
@@ -334,7 +334,7 @@ def test_a_vision_transformer_of_no_known_size_is_described(tmp_path: Path) -> N
     assert said + "weights of another architecture: missing blocks.1.attn.proj.bias" in str(caught.value)
 
 
-def test_weights_of_no_vision_transformer_are_told_by_their_names(tmp_path: Path) -> None:
+def test_weights_of_no_vision_transformer_are_reported_by_name(tmp_path: Path) -> None:
     torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "w.pth")
     with pytest.raises(
         InputError, match=r"w.pth: weights of another architecture: missing blocks.0.* unexpected fc.weight$"
@@ -417,7 +417,7 @@ def test_memory_grows_with_the_network_and_the_images(files: dict[str, Path]) ->
     [("dinov2-vits14", 22.1), ("dinov2-vitb14", 86.6), ("dinov2-vitl14", 304.4), ("clip-vitl14-336", 304.3)],
 )
 def test_published_networks_have_their_published_sizes(name: str, millions: float) -> None:
-    """Parameters of the papers' networks, DINOv2's without its mask token."""
+    """Parameters of the papers' networks; DINOv2's without its mask token."""
     count = sum(int(np.prod(shape)) for shape in parameter_shapes(PUBLISHED_SHAPES[name]).values())
     assert count == pytest.approx(millions * 1e6, abs=0.06e6)
 

@@ -1,4 +1,4 @@
-"""Profiles of DINOv2 and CLIP: the pixels that PIL gives, to the bit where a tool resizes with it."""
+"""Profiles of DINOv2 and CLIP: PIL's pixels, bit for bit where a tool resizes with PIL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pictures(images: Tensor) -> list[Image.Image]:
 
 
 def by_pil(picture: Image.Image, side: int) -> Pixels:
-    """Rows first, as Pillow up to 12 always does; 13 takes columns first for some pictures that are not square."""
+    """Rows first, as Pillow always does up to version 12; 13 takes columns first for some non-square pictures."""
     rows = picture.resize((side, picture.height), Image.Resampling.BICUBIC)
     return np.asarray(rows.resize((side, side), Image.Resampling.BICUBIC))
 

@@ -1,4 +1,4 @@
-"""Weights on disk: identity, faults, fetching, and what may be called official. The architecture here is a tiny one."""
+"""Weights on disk: identity, faults, download, and what may be called official. The architecture here is tiny."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def weights(seed: int = 0) -> dict[str, Tensor]:
 
 @pytest.fixture(autouse=True)
 def published(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny published file in place of Inception's, and no address that leads anywhere."""
+    """A tiny published file in place of Inception's, and a URL that leads nowhere."""
     path = tmp_path_factory.mktemp("published") / "w.pth"
     torch.save(weights(), path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -47,7 +47,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 @dataclasses.dataclass
 class Server:
     body: bytes = b""
-    claimed: int | None = None  # the length it announces, when not the true one
+    claimed: int | None = None  # the length that it announces, if not the true one
     status: int = 200
     requests: int = 0
 
@@ -261,7 +261,7 @@ def test_a_damaged_copy_in_the_cache_is_fetched_again(damage: str, server: Serve
 def test_metadata_of_a_file_from_elsewhere_makes_nothing_official(server: Server, tmp_path: Path) -> None:
     find(tmp_path)
     forged = tmp_path / "forged.safetensors"
-    forged.write_bytes((tmp_path / "weights" / KEPT).read_bytes())  # says that it is the published file
+    forged.write_bytes((tmp_path / "weights" / KEPT).read_bytes())  # claims to be the published file
     assert not find(tmp_path, given=forged).official
 
 

@@ -1,4 +1,4 @@
-"""FLOPs of training steps: closed forms, parity with torch's counter, and steps that are not all alike."""
+"""FLOPs of training steps: closed forms, parity with torch's counter, and steps that differ."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_flops_of_a_linear_layer_are_its_multiply_adds() -> None:
     layer = nn.Linear(20, 30)
     inputs = torch.randn(7, 20)
     assert count_call(lambda: layer(inputs)) == 2 * 7 * 20 * 30
-    # Backward: the weights' gradient alone, since the inputs need none.
+    # Backward: only the weights' gradient, since the inputs need none.
     assert count_call(lambda: layer(inputs).sum().backward()) == 2 * 2 * 7 * 20 * 30
 
 
@@ -41,13 +41,13 @@ def test_a_gradient_of_a_gradient_is_counted() -> None:
         (slope,) = torch.autograd.grad(critic(inputs).sum(), inputs, create_graph=True)
         slope.square().sum().backward()
 
-    # Three products of that size: the layer, its gradient by the inputs, and the gradient of that by the weights.
+    # Three products of that size: the layer, its gradient w.r.t. the inputs, and that gradient's w.r.t. the weights.
     assert count_call(penalty) == 3 * 2 * 7 * 20
 
 
 @pytest.mark.parametrize("directions", [1, 2])
 def test_the_products_within_recurrent_layers_are_counted(directions: int) -> None:
-    """Torch runs float32 by one operator a layer, float64 product by product: both are as many FLOPs."""
+    """Torch runs float32 with one operator per layer, float64 product by product: both cost the same FLOPs."""
     layers = nn.LSTM(6, 5, num_layers=2, batch_first=True, bidirectional=directions == 2)
     texts = torch.randn(3, 7, 6, requires_grad=True)
     expected = 2 * 21 * directions * (20 * (6 + 5) + 20 * (5 * directions + 5))
@@ -59,7 +59,7 @@ def test_the_products_within_recurrent_layers_are_counted(directions: int) -> No
 
 
 def test_the_layers_of_cudnn_are_counted_by_their_weights() -> None:
-    """From shapes alone, since no test may need a GPU: of an LSTM of 5 cells over 3 texts of 7 symbols."""
+    """From shapes only, since no test may need a GPU: an LSTM of 5 cells over 3 texts of 7 symbols."""
     count = counters._RECURRENT[torch.ops.aten._cudnn_rnn]
     assert count((7, 3, 6), [(20, 6), (20, 5), (20,), (20,)], 4) == 2 * 21 * 20 * 11
     backward = counters._RECURRENT[torch.ops.aten._cudnn_rnn_backward]
@@ -84,7 +84,7 @@ def test_where_torchs_own_counter_works_both_agree() -> None:
     ("flops", "period"),
     [
         (lambda step: 7, 1),
-        (lambda step: 7 if step else 9, 1),  # the first step does something once
+        (lambda step: 7 if step else 9, 1),  # the first step does extra work once
         (lambda step: 7 + 5 * (step % 5 == 4), 5),  # WGAN's generator
         (lambda step: 7 + 5 * (step % 16 == 0), 16),  # lazy regularisation
         (lambda step: 7 + 5 * (step % 16 == 15), 16),
@@ -146,7 +146,7 @@ def test_the_record_says_how_steps_were_counted(counted: tuple[int, ...], period
 
 
 class Asked:
-    """In place of a plugin: multiplies by hand, and notes what each of its hooks is asked for."""
+    """Stands in for a plugin: multiplies matrices, and records what each of its hooks is asked for."""
 
     def __init__(self, losses: object = None) -> None:
         self.hook, self.losses = self, {} if losses is None else losses
@@ -187,7 +187,7 @@ def test_steps_get_their_own_batches_and_a_sample_the_first_label(
     device = torch.device("meta")
     found = count_flops(asked, model, batches, device, 5, 12)  # type: ignore[arg-type]
     assert devices == [device]
-    assert found.train.counted == (2, 4, 6, 8)  # 12 is spent by the third, and not passed
+    assert found.train.counted == (2, 4, 6, 8)  # the third step reaches 12, but does not exceed it
     assert asked.steps == [(step, step + 7 if labelled else None, step, True) for step in range(4)]
     assert asked.samples == [(4, [7] * 4 if labelled else None, seeding.derive(0, "count"), False, False)]
     assert (found.sample, type(found.sample)) == (2 * 3 * 5, int)
@@ -211,7 +211,7 @@ def test_a_critic_with_a_gradient_penalty_and_a_generator_every_fifth_step() -> 
     def products(layers: list[tuple[int, int]]) -> int:
         return sum(2 * BATCH * inputs * outputs for inputs, outputs in layers)
 
-    # Its step: forward, and two products a layer backward, but for the generator's first layer, whose input is noise.
+    # A generator step: forward, and two products per layer backward, except in its first layer, whose input is noise.
     step = 3 * products(generator) - products(generator[:1]) + 3 * products(critic)
     of_critic, of_both = found.train.counted[0], found.train.counted[4]
     assert of_both - of_critic == step

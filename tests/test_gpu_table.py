@@ -1,4 +1,4 @@
-"""The script for a GPU: rehearsed where there is none, which it says in one line."""
+"""The script for a GPU: its rehearsal without one, and its one-line error where it needs one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_rehearsal_writes_the_table_and_what_it_was_measured_on(
     assert page.count("\n| ") == len(rows) + 2
     cells = [line.split(" | ") for line in page.splitlines() if line.startswith(f"| {sizes.models[0]} ")]
     assert ["%" in share for _, _, _, _, share, *_ in cells] == [True] * 3
-    assert not (tmp_path / "cache").exists()  # features of noise are nobody's
+    assert not (tmp_path / "cache").exists()  # features of noise are not cached
     assert json.loads((tmp_path / "environment.json").read_text())["measured"]["steps"] == 2
 
 
@@ -69,7 +69,7 @@ def test_the_bare_loop_s_rate_is_images_over_seconds(monkeypatch: pytest.MonkeyP
     loop = bare_loop.Loop(plugin, model, workload.random_split(shape, 16), batch_size=4, steps=3, device=device)
     turn = loop.turn(loop.bare)
     assert turn.rate == 4 * 3 / 2
-    assert 0 < turn.outside_s < 2 / 3  # the clock that the steps are timed by is the real one
+    assert 0 < turn.outside_s < 2 / 3  # the steps are timed by the real clock
     assert len(loop.inside) == 3
     assert any(not torch.equal(one, other) for one, other in zip(before, model.networks.parameters(), strict=True))
 

@@ -1,4 +1,4 @@
-"""`benchmarks/growth` measures, writes and draws again, at a size of seconds."""
+"""`benchmarks/growth` measures, writes and redraws, at a size that takes seconds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_each_part_leaves_a_table_a_figure_and_where_it_was_measured(measured: P
     figure = (measured / f"{name}.svg").read_text()
     assert figure.rstrip().endswith("</svg>")
     for line in lines:
-        assert f"<!-- {line.partition(':')[0]} -->" in figure  # as matplotlib leaves each text that it draws
+        assert f"<!-- {line.partition(':')[0]} -->" in figure  # matplotlib writes such a comment for each text
     if name == "training":
         assert (table["images_per_s"] > 0).all()
         return

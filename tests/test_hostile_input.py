@@ -1,4 +1,4 @@
-"""What nobody should write, given as a budget, a model, a benchmark file or a dataset: a value, or one bounded line."""
+"""Hostile input for a budget, a model, a benchmark file or a dataset: a value, or one error line of bounded length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genbench.datasets import load
 from genbench.errors import LONGEST_LINE, GenbenchError, InputError, quoted
 
 LONG = 100_000
-# What budgets, options and terms are made of, so that most texts come near to something that is read.
+# The pieces of budgets, options and terms, so that most texts come close to valid ones.
 PIECES = st.sampled_from(
     [
         *("vae", "gan:", "./a.py", "fd", "kimg", "steps", "s", "flop", "beta", "=", ":", ",", ".", "-", "+", "_", " "),
@@ -37,7 +37,7 @@ KEYS = st.sampled_from(["models", "datasets", "seeds", "controls", "metrics", *S
 
 
 def refused(read: Callable[[], object]) -> str | None:
-    """Return the line of the error, or None where a value was read; any other exception is the test's failure."""
+    """Return the error's line, or None if a value was read; any other exception fails the test."""
     try:
         read()
     except InputError as error:
@@ -141,7 +141,7 @@ def test_an_option_that_no_model_can_take(text: str, fault: str) -> None:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", ["{[]}", "'\\d'", "1is 1", "(" * 900, "-" * 900, "1e999", "3" + "j" * 900])
-def test_what_is_no_literal_is_text_or_a_number_without_a_word(value: str) -> None:
+def test_what_is_no_literal_is_text_or_a_number_without_a_warning(value: str) -> None:
     option = ModelSpec.parse(f"vae:a={value}").options["a"]
     assert option == (value if value not in ("'\\d'", "1e999") else {"'\\d'": "\\d", "1e999": float("inf")}[value])
 

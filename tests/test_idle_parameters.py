@@ -1,7 +1,7 @@
-"""No parameter of a shipped model is idle: one without effect, on whose rounding errors an optimizer takes steps.
+"""No parameter of a shipped model is idle: without effect, so that the optimizer steps on rounding errors.
 
-The usual one is a bias right before a BatchNorm. Such a parameter wanders, differently with another order of sums, so
-that two ranks no longer train the weights of one.
+The usual case is a bias right before a BatchNorm. Such a parameter drifts, and differently if sums change
+their order, so that two ranks no longer train the same weights as one.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from genbench.plugin import finding, loading
 HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 STEPS = 5  # a generator may be stepped only every fifth time
-ROUNDING = 1e-9  # of the largest gradient: float64 leaves about 1e-15 of what cancels
+ROUNDING = 1e-9  # relative to the largest gradient; in float64, what cancels leaves about 1e-15
 SHAPES = [(1, 28, 28), (12,), (1, 300)]  # an image, a text and a clip, each large enough for several stages
 SCAFFOLD = Path(finding.__file__).parents[1] / "scaffold"
 FILES = [*sorted((HERE / "models").glob("*.py")), *(SCAFFOLD / f"{name}.py" for name in ("ae", "gan", "vae"))]
 MODELS = [(name, SHAPES) for name in finding.installed()]
 MODELS += [(str(path), [(12,) if path.stem == "bigram" else (1, 8, 8)]) for path in FILES]
 
-# A key's bias adds the same number to all scores of a query, and softmax takes it away. It is part of the transformer
-# as it is commonly built, and of the projection of queries and values: it moves by 2e-13 in 20 steps.
+# A key's bias adds the same number to all scores of a query, which softmax cancels. It is part of the transformer as
+# commonly built, and of the projection that also gives queries and values; it moves by 2e-13 in 20 steps.
 KEYS = {f"language_model.blocks.{block}.attention.inward.bias": 64 for block in (0, 1)}
 KNOWN = {"transformer": KEYS}
 
 
 class Double(TorchFunctionMode):
-    """Leaves float64 what models cast to float32."""
+    """Keeps in float64 what models cast to float32."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func is torch.Tensor.float else func(*args, **(kwargs or {}))
@@ -55,13 +55,13 @@ def in_double() -> Iterator[None]:
 
 
 def largest_gradients(model: str, shape: tuple[int, ...]) -> dict[str, Tensor]:
-    """Return the largest magnitude of each entry's gradient that an optimizer steps on, by parameter; 0 for none."""
+    """Return, for each entry of each parameter, the largest gradient magnitude at an optimizer's step; 0 for none."""
     plugin = loading.load(finding.find(ModelSpec(model)))
     subject = Subject(plugin, {}, Case.of(shape, 10), CPU)
     batches = [subject.batch(step) for step in range(STEPS)]
     with in_double():
         built = subject.build()
-        if not built.optimizers:  # it is fitted, and not trained by gradient steps
+        if not built.optimizers:  # it is fitted, not trained by gradient steps
             return {}
         trained = {name: value for name, value in built.networks.named_parameters() if value.requires_grad}
         found = {name: torch.zeros_like(value) for name, value in trained.items()}
@@ -82,9 +82,9 @@ def largest_gradients(model: str, shape: tuple[int, ...]) -> dict[str, Tensor]:
 
 
 def idle(found: dict[str, Tensor]) -> dict[str, int]:
-    """Return how many entries of each parameter are idle: all of one without a gradient, and any of rounding errors.
+    """Count each parameter's idle entries: all if it has no gradient, else those whose gradients are rounding errors.
 
-    An entry without a gradient in a parameter that has one may be a symbol that no text had, or a unit that was off.
+    An entry without a gradient in a parameter that has one may be a symbol that no text contained, or an inactive unit.
     """
     most = max((float(value.max()) for value in found.values()), default=0.0)
     counts = {}
@@ -112,7 +112,7 @@ def test_a_planted_idle_bias_is_found(write_plugin: Callable[..., Path]) -> None
 
 
 def test_a_bias_that_cancels_in_a_difference_is_found(tmp_path: Path) -> None:
-    """The critic's own steps never see it, although the generator's leave a gradient there."""
+    """The critic's own steps never see it, although the generator's steps leave a gradient there."""
     path = tmp_path / "biased.py"
     path.write_text((HERE / "models" / "wgan_gp.py").read_text().replace("1, bias=False", "1"))
     assert idle(largest_gradients(str(path), (1, 8, 8))) == {"critic.5.bias": 1}

@@ -1,4 +1,4 @@
-"""What a kind promises, and what each does with items of its own: images, texts and clips."""
+"""What every kind promises, and what each does with its own items: images, texts and clips."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_what_is_stored_survives_delivery_and_storing(kind: Kind) -> None:
     assert stored.shape == (50, *SHAPES[kind.name])
     batch = kind.deliver(stored)
     assert torch.equal(kind.store(kind.check(batch, batch.shape)), stored)
-    assert torch.equal(drawn(kind), stored), "random items follow from the generator alone"
+    assert torch.equal(drawn(kind), stored), "random items depend only on the generator"
 
 
 def test_random_items_are_uniform_over_all_levels(kind: Kind) -> None:
     items = drawn(kind, 5000)
-    # What follows a text's first end is not drawn.
+    # Nothing is drawn after a text's first end.
     free = (items == 0).cumsum(1) <= 1 if kind.name == "text" else torch.ones_like(items, dtype=torch.bool)
     from_zero = items[free].long() - (torch.iinfo(torch.int16).min if kind.name == "audio" else 0)
     counts = torch.bincount(from_zero, minlength=kind.levels)
@@ -120,7 +120,7 @@ def test_pairs_of_points_are_two_planes(tmp_path: Path) -> None:
     with Image.open(tmp_path / "pairs.png") as planes:
         assert planes.width == 512 + 2 + 512
         for left, here, elsewhere in ((0, 50, 200), (514, 200, 50)):
-            assert planes.getpixel((left + 2 * here, 2 * (255 - here))) < 40, "no point where one is"
+            assert planes.getpixel((left + 2 * here, 2 * (255 - here))) < 40, "a point is missing"
             assert planes.getpixel((left + 2 * elsewhere, 2 * (255 - elsewhere))) > 250
 
 
@@ -148,7 +148,7 @@ def test_what_follows_the_first_end_of_a_text_is_not_kept() -> None:
     stored = AB.store(AB.check(returned, (4, 4)))
     assert stored.tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [1, 2, 1, 2], [2, 1, 0, 0]]
     assert stored.dtype == torch.int16
-    assert torch.equal(returned, before), "what the hook returned is its own"
+    assert torch.equal(returned, before), "what the hook returned is left unchanged"
     assert AB.texts(stored) == ["a", "", "abab", "ba"]
     assert AB.deliver(stored).dtype == torch.int64
 
@@ -204,7 +204,7 @@ def test_bytes_that_are_no_utf_8_are_shown_as_such() -> None:
     assert Text(BYTES).texts(torch.tensor([[0xFF + 1, ord("a") + 1, 0]])) == ["\ufffda"]
 
 
-def test_a_symbol_outside_the_alphabet_is_told_apart() -> None:
+def test_a_symbol_outside_the_alphabet_becomes_minus_one() -> None:
     assert AB.tokens("abc") == [1, 2, -1]
 
 
@@ -214,7 +214,7 @@ def test_the_small_world_of_texts_holds_each_text_once() -> None:
     expected = ["".join(each) for length in range(5) for each in itertools.product("ab", repeat=length)]
     assert sorted(texts) == sorted(expected)
     assert whole.name == "the 31 texts of up to 4 symbols of two"
-    assert torch.equal(whole.kind.store(whole.kind.deliver(whole.items)), whole.items), "as they are stored"
+    assert torch.equal(whole.kind.store(whole.kind.deliver(whole.items)), whole.items), "items are in their stored form"
 
 
 def test_a_listing_shows_what_a_line_cannot_hold(tmp_path: Path) -> None:
@@ -241,11 +241,11 @@ def test_every_16_bit_value_lies_evenly_between_the_ends_of_the_range_and_surviv
     (whole,) = kind_named("audio").wholes()
     assert whole.items.unique().numel() == 65_536
     delivered = whole.kind.deliver(whole.items).flatten()
-    expected = torch.linspace(-1, 1, 65_536, dtype=torch.float64)  # as the 256 values of an image
+    expected = torch.linspace(-1, 1, 65_536, dtype=torch.float64)  # like the 256 values of an image
     assert delivered.dtype == torch.float32
     assert float((delivered - expected).abs().max()) < 1e-7
     assert torch.equal(whole.kind.store(delivered), whole.items.flatten())
-    assert torch.equal(whole.items.flatten(), torch.arange(-32768, 32768).to(torch.int16)), "what was stored stays"
+    assert torch.equal(whole.items.flatten(), torch.arange(-32768, 32768).to(torch.int16)), "stored items are unchanged"
 
 
 def test_clips_are_rounded_silence_stays_silent_and_the_ends_are_clamped() -> None:
@@ -279,7 +279,7 @@ def test_a_model_of_clips_is_told_the_sample_rate_and_so_is_the_fingerprint() ->
 
 
 def test_clips_are_kept_as_they_are_stored(tmp_path: Path) -> None:
-    """A quiet clip stays quiet, and each channel is its own."""
+    """A quiet clip stays quiet, and channels stay separate."""
     clips = drawn(kind_named("audio"), 10) // 64
     paths = Audio(11_025).keep(tmp_path / "some", clips)
     assert [path.name for path in paths] == [f"some-{number}.wav" for number in range(1, 9)]
@@ -300,5 +300,5 @@ def test_a_grid_shows_a_tone_at_its_frequency_and_silence_as_one_colour(tmp_path
     first, other = (pixels[15 : 15 + down, column : column + across] for column in (46, 46 + across + 6))
     assert float(other.max() - other.min()) == 0, "silence has one colour"
     rows = first[:, 20:-20].mean(1) - other[0, 0]
-    # The panel spans 0 to 4,000 Hz, 2146 mel, from its bottom; 1,000 Hz is 1,000 mel.
+    # From bottom to top, the panel spans 0 to 4,000 Hz, or 2146 mel; 1,000 Hz is 1,000 mel.
     assert (down - 0.5 - int(rows.argmax())) / down == pytest.approx(1000 / 2146, abs=0.02)

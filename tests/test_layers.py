@@ -1,4 +1,4 @@
-"""The import law: a module imports only what stands above it in the flow, and CONTRIBUTING.md draws the same."""
+"""The import law: a module imports only what is above it in the flow, and CONTRIBUTING.md draws the same order."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_metrics_import_torch_and_torchmetrics_alone() -> None:
         for line, name in rooms.imports(ast.parse(path.read_text())):
             top = name.split(".")[0]
             allowed = top in ("torch", "torchmetrics", "__future__") or top in sys.stdlib_module_names
-            # Importing torchmetrics imports torchvision, which fails beside a CPU torch unless operators are declared.
+            # Importing torchmetrics imports torchvision, which fails with a CPU torch unless operators are declared.
             allowed |= path.stem == "torchmetrics_import" and name.startswith("genbench.machine.torchvision_import")
             assert allowed or name.startswith("genbench.metrics"), f"{path}:{line}: imports {name}"
 
@@ -124,7 +124,7 @@ def test_what_is_not_imported(code: str, forbidden: tuple[str, ...]) -> None:
 
 
 def test_no_package_imports_another_rooms_module_under_the_name_of_its_own() -> None:
-    """Importing its own submodule would then replace what it had imported, whenever that happens first."""
+    """Otherwise the first import of its own submodule would replace what it had imported."""
     packages = [path.parent for path in (ROOT / "genbench").rglob("__init__.py")]
     for folder in packages:
         own = {path.stem for path in folder.glob("*.py")} | {path.name for path in folder.iterdir() if path.is_dir()}

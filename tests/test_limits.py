@@ -1,4 +1,4 @@
-"""What ends a process, and what leaves it alone: by a clock that the test sets and a process that it describes."""
+"""What ends a process, and what does not, with a clock that the test sets and a process that it describes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genbench.execution.limits import Limits, Watch, parse_bytes
 
 
 class Described:
-    """A process as psutil shows it, of which the test says what it uses."""
+    """A process as psutil shows it, whose usage the test sets."""
 
     def __init__(self) -> None:
         self.resident, self.processor_s, self.state = 0, 0.0, psutil.STATUS_SLEEPING
@@ -50,7 +50,7 @@ def watch(limits: Limits, begin: float = 100.0) -> Watch:
 
 def test_time_counts_from_the_start_of_the_process(process: Described) -> None:
     limits = Limits(seconds=10)
-    assert Watch(limits).breach(1e9) is None  # asked for, and not started yet
+    assert Watch(limits).breach(1e9) is None  # requested, but not started yet
     assert watch(limits).breach(109.0) is None
     assert watch(limits).breach(110.5) == "timed out after 10 s"
 

@@ -1,4 +1,4 @@
-"""The evaluator from images to numbers, on digits with the shipped extractor: what a benchmark's table rests on."""
+"""The evaluator from images to numbers, on digits with the shipped extractor: what a benchmark's table is based on."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_a_copycat_is_flagged_although_its_distance_is_the_best(evaluator: Evalu
 
 @pytest.mark.parametrize("count", [COUNT, 200])
 def test_real_images_are_not_flagged(evaluator: Evaluator, count: int) -> None:
-    """Whether the control draws all held-out images or some: none stands on both sides of a test."""
+    """Whether the control draws all held-out images or only some, none is on both sides of a test."""
     found = score(evaluator, "real", count)
     assert found["authenticity_p"].value > 0.05
     assert found["c_t_p"].value > 0.05
     assert found["c_t"].value != 0.0
-    assert abs(found["fd_gap"].value) < 0.5  # its deviation over halves is 0.56, and it is a mean over four
+    assert abs(found["fd_gap"].value) < 0.5  # its standard deviation over halves is 0.56, and it is a mean over four
     assert score(evaluator, "noise")["fd"].value > 10 * found["fd"].value
 
 
@@ -84,11 +84,11 @@ def test_numbers_carry_the_error_of_the_evaluation_and_curves_do_not(
 def test_only_what_is_asked_for_is_measured(evaluator: Evaluator, digits: Dataset) -> None:
     found = score(Evaluator(digits, evaluator.extractor, evaluator.reference, select(["cas", "kid"])), "real")
     assert set(found) == {"kid", "cas"}
-    assert found["cas"].value > 0.85  # of one half of the held-out images, learnt from the other
+    assert found["cas"].value > 0.85  # accuracy on one half of the held-out images, after training on the other
 
 
 def test_what_is_missing_is_that_of_the_last_images(evaluator: Evaluator) -> None:
-    """A curve's evaluations leave no trace in a record: a cell that goes on from a checkpoint has not made them."""
+    """A curve's evaluations leave no trace in a record: a cell that resumes from a checkpoint has not made them."""
     score(evaluator, "noise", 3)
     few = dict(evaluator.missing)
     score(evaluator, "noise")

@@ -1,4 +1,4 @@
-"""Which images, and whose features, each number stands on: on data whose splits differ so far that a mix-up shows."""
+"""Which images and whose features each number is based on, with splits so different that any mix-up shows."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def test_distances_are_to_the_training_split() -> None:
     assert own["fd"].value == pytest.approx(0, abs=1e-6)
     assert own["recall"].value == own["precision"].value == 1
     assert other["fd"].value > 1000
-    # The gap is to held-out images minus to training images: a copy of the training images is far above 0.
+    # The gap is the distance to held-out minus that to training images: for a copy of the latter, it is far above 0.
     assert own["fd_gap"].value > 1000 > -1000 > other["fd_gap"].value
 
 
 @pytest.mark.parametrize("other", [{"name": "twice"}, {"weights": "1"}], ids=["name", "weights"])
 def test_features_of_one_extractor_are_not_taken_for_another_s(other: dict[str, str]) -> None:
-    """The cache holds the features of the first when the second asks for the same data."""
+    """The cache holds the first extractor's features when the second one needs features of the same data."""
     data = dataset(seed=7)
     first = measurement.reference_for(data, extractor())
     second = measurement.reference_for(data, extractor(factor=2.0, **other))
@@ -115,7 +115,7 @@ def test_a_recipe_holds_the_extractor_and_its_weights_and_those_of_pixels_hold_n
 
 
 def test_likelihood_and_reconstruction_are_of_held_out_images() -> None:
-    """A model that gives an image as many nats as it has levels, and restores each image darker by 10."""
+    """A model that gives an image as many nats as its levels add up to, and reconstructs each image darker by 10."""
     seen: list[Tensor] = []
 
     def log_likelihood(model: Model, batch: Tensor, generator: torch.Generator) -> Tensor:
@@ -160,7 +160,7 @@ def test_a_reference_is_the_first_images_of_either_split(monkeypatch: pytest.Mon
     monkeypatch.setattr(measurement, "REFERENCE_LIMIT", 7)
     evaluator = evaluator_of(data, by)
     assert torch.equal(evaluator.reference.train.features, whole.train.features[:7])
-    # Of the pixels too: against the same images there is no gap, though the split holds others.
+    # So are the pixels: against the same images there is no gap, although the split contains others.
     numbers = evaluator.score(data.train.items[:7], None)
     assert numbers["pixel_w1"].value == numbers["pixel_mean_gap"].value == 0
     assert evaluator.recipes[numbers["fd"].recipe]["reference_count"] == 7
@@ -180,7 +180,7 @@ def test_statistics_are_computed_once_and_a_cache_that_cannot_be_written_costs_n
             plain(path, tensors)
 
     monkeypatch.setattr(measurement, "write_cached", write)
-    first = evaluator_of(data, by).score(data.train.items, None)  # features of two splits, statistics in vain
+    first = evaluator_of(data, by).score(data.train.items, None)  # features of two splits; writing statistics fails
     assert written == ["features", "features", "statistics"]
     second = Evaluator(data, by, measurement.reference_for(data, by)).score(data.train.items, None)
     assert written[3:] == ["features", "features", "statistics"]
@@ -192,7 +192,7 @@ def test_statistics_are_computed_once_and_a_cache_that_cannot_be_written_costs_n
         )
 
 
-def test_the_parts_of_an_evaluation_are_told_as_they_begin() -> None:
+def test_the_parts_of_an_evaluation_are_reported_as_they_begin() -> None:
     data = dataset()
     evaluator, told = evaluator_of(data, extractor()), list[str | None]()
     evaluator.watch = told.append
@@ -238,7 +238,7 @@ def test_what_cannot_be_measured_is_left_out_with_its_reason_and_the_rest_is_mea
     evaluator = evaluator_of(data, extractor())
     numbers = evaluator.score(data.train.items[:1], None)
     assert "fd" not in numbers
-    assert {"pixel_w1", "spectrum_w1"} <= numbers.keys()  # which come after it
+    assert {"pixel_w1", "spectrum_w1"} <= numbers.keys()  # although they come after it
     assert all(len(reason.split()) > 2 for reason in evaluator.missing.values())
     (reason,) = {evaluator.missing[name] for name in ("frechet_distance",)}
     with pytest.raises(NotMeasurable) as error:
@@ -252,7 +252,7 @@ def evaluator_features(data: Dataset, count: int) -> Features:
 
 @pytest.mark.parametrize(("side", "counted"), [(6, True), (5, False)])
 def test_modes_are_those_of_images_of_the_datasets_shape(side: int, counted: bool) -> None:
-    """A mode is where the first pixel is bright; of images of another shape there is none to tell."""
+    """An image is in the mode if its first pixel is bright; images of a different shape have no modes."""
     plain = dataset()
     data = dataclasses.replace(plain, nearest_mode=lambda images: (images[:, 0, 0, 0] > 30).long() - 1, mode_count=1)
     images = plain.train.items[..., :side, :side]
@@ -265,7 +265,7 @@ def test_modes_are_those_of_images_of_the_datasets_shape(side: int, counted: boo
 
 
 class Logits(Means):
-    """The means again as logits of two classes."""
+    """The means, which also serve as logits of two classes."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         means, _ = super().forward(x)

@@ -1,4 +1,4 @@
-"""What a worker may tell its parent: events of a schema, bounded in size and rate, whatever a model writes."""
+"""What a worker may send its parent: events that follow a schema, of bounded size and rate, whatever a model writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EVENTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event["event"])
-def test_each_kind_of_event_comes_as_it_was_told(event: dict[str, Any]) -> None:
+def test_each_kind_of_event_arrives_as_it_was_sent(event: dict[str, Any]) -> None:
     assert list(Inbox().take(encode(event), 0.0)) == [event]
 
 
@@ -97,7 +97,7 @@ def test_a_line_that_comes_in_pieces_is_one_event() -> None:
 def test_a_flood_is_refused_and_what_cells_write_is_none() -> None:
     line = encode(PROGRESS)
     calm, flooded = Inbox(), Inbox()
-    for tick in range(20_000):  # a hundred times as many as a cell tells
+    for tick in range(20_000):  # a hundred times as many as a cell sends
         assert list(calm.take(line, tick / 1000)) == [PROGRESS]
     with pytest.raises(ForgedError, match="flooded"):
         list(flooded.take(line * 20_000, 0.0))
@@ -125,7 +125,7 @@ def running_on(pipe: int) -> Running:
 
 
 def task(written: bytes, **message: Any) -> Running:
-    """A task whose worker has written these bytes and ended; what it told is in `told`."""
+    """A task whose worker has written these bytes and ended; the events that it sent are in `TOLD`."""
     read, write = os.pipe()
     os.write(write, written)
     os.close(write)

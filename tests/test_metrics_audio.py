@@ -1,4 +1,4 @@
-"""Metrics of audio: closed forms on sines, squares and silence, and definitions written out."""
+"""Metrics of audio: closed forms on sines, square waves and silence, and plain implementations of the definitions."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_noise_and_silence_have_no_pitch() -> None:
 
 
 def test_the_normalised_difference_is_that_of_its_definition() -> None:
-    """The lag that plain loops find, with the parabola that they fit, of a frame of a rough tone."""
+    """Plain loops over a frame of a noisy tone find the same lag, and fit the same parabola."""
     size = frame_size(RATE)
     frame = (sines(190, length=size)[0, 0] + noise(size, amplitude=0.02)).double() / 2**15
     half, d = size // 2, [0.0]
@@ -167,7 +167,7 @@ def test_without_a_voiced_frame_there_is_no_distance_of_pitch() -> None:
     short = sines(220, length=200)
     with pytest.raises(NotMeasurable, match=r"^pitch: needs clips of at least 268 samples at 8000 Hz, got 200$"):
         METRICS["pitch"].compute(evidence_of(short, short))
-    assert float(pitch_shares(sines(20_000 / 19, length=600), RATE).voiced) >= 0  # beyond the highest: no fault
+    assert float(pitch_shares(sines(20_000 / 19, length=600), RATE).voiced) >= 0  # above the highest pitch: no error
 
 
 # Reconstructions
@@ -226,10 +226,10 @@ def test_bits_of_a_uniform_guess_over_16_bits_are_sixteen() -> None:
     assert bits_per_dimension(torch.full((4,), -50 * math.log(65_536)), 50) == pytest.approx(16)
 
 
-# All
+# All metrics
 
 
-def test_clips_that_are_none_are_refused_in_one_line() -> None:
+def test_what_is_no_clip_is_refused_in_one_line() -> None:
     with pytest.raises(ValueError, match=r"^clips: expected int16 clips of shape \(N, C, T\), got torch.uint8 \(2"):
         by_clip(lambda part: part, torch.zeros(2, 1, 3, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"^reconstruction: \(2, 1, 9\) originals, \(2, 1, 8\) reconstructions$"):

@@ -1,4 +1,4 @@
-"""The gain of augmentation: what good samples, copies and noise add to few real items, and how sure that is."""
+"""The gain of augmentation: what good samples, copies and noise add to a few real items, and how certain that is."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_each_training_is_that_of_its_own_items_for_as_many_steps(digits: tuple[
     for right, pools in ((found.real, [real]), (found.samples, [samples]), (found.both, [real, samples])):
         weights = train(IMAGES, pools, CLASSES, 20, 16, seeded(3))
         assert torch.equal(right, IMAGES.logits(IMAGES.prepare(test[0]), weights).argmax(1) == test[1])
-    # Labels that nobody asked for are those that the classifier of the real items gives.
+    # Where no labels were requested, the classifier trained on the real items assigns them.
     of_real = train(IMAGES, [real], CLASSES, 20, 16, seeded(3))
     given = samples[0], IMAGES.logits(IMAGES.prepare(samples[0]), of_real).argmax(1)
     assert not torch.equal(given[1], samples[1])
@@ -72,10 +72,10 @@ def test_each_training_is_that_of_its_own_items_for_as_many_steps(digits: tuple[
 
 
 @pytest.mark.parametrize("length", [7, 12])
-def test_the_classifier_of_texts_is_the_network_that_its_docstring_tells_and_takes_half_of_each_pool(
+def test_the_classifier_of_texts_is_the_network_of_its_docstring_and_takes_half_of_each_pool(
     length: int,
 ) -> None:
-    """By modules of torch, with its own Adam and cosine."""
+    """With torch's modules, and its own Adam and cosine schedule."""
     first, second = (torch.randint(5, (count, length), generator=seeded(count)).short() for count in (20, 9))
     labels = torch.arange(20) % 3, torch.arange(9) % 3
     draw = seeded(5)
@@ -116,7 +116,7 @@ def test_the_classifier_of_texts_is_the_network_that_its_docstring_tells_and_tak
 
 
 def test_a_paired_error_is_the_deviation_of_the_gain_over_held_out_items() -> None:
-    """Drawn again and again: the interval holds the true gain 95 times in 100, and unpaired errors are far too wide."""
+    """Over many draws, the interval contains the true gain 95 times in 100, and unpaired errors are far too wide."""
     draw, true_gain, held, widths = seeded(1), 0.05, 0, []
     for _ in range(2000):
         uniform = torch.rand(400, generator=draw)

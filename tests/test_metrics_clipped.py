@@ -1,4 +1,4 @@
-"""Clipped density and coverage: their definitions, what they promise, what they do with outliers."""
+"""Clipped density and coverage: their definitions, what they promise, and how they handle outliers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def numbers(samples: Tensor, reference: Tensor) -> dict[str, float]:
 
 @pytest.mark.parametrize(("count", "shift"), [(9, 0.3), (30, 0.8), (14, 0.0)])
 def test_they_are_those_of_their_definitions_at_unequal_counts(count: int, shift: float) -> None:
-    """By plain loops; of samples and data of 14."""
+    """By plain loops, with 14 data points."""
     samples, reference = normal(count, 3).double().numpy() + shift, normal(14, 3, seed=1).double().numpy()
     apart = np.linalg.norm(samples[:, None] - reference, axis=2)
     among = np.linalg.norm(reference[:, None] - reference, axis=2)
@@ -59,7 +59,7 @@ def test_coverage_counts_the_samples_that_would_cover_as_much() -> None:
     expected = expected_clipped_coverage(10, 40)
     held = torch.zeros(40, dtype=torch.int64)
     assert clipped_coverage(held, 10) == 0
-    held[:4] = 5  # a tenth: between the expectations of 0 and of 10
+    held[:4] = 5  # a tenth: between the expectations of 0 and of 10 samples
     between = int((expected < 0.1).sum())
     assert 0 < between < 11
     assert clipped_coverage(held, 10) == between / 11
@@ -90,7 +90,7 @@ def test_a_dropped_mode_costs_coverage_and_copies_of_one_sample_gain_no_density(
 
 
 def test_an_outlier_of_the_data_makes_no_samples_good() -> None:
-    """Its ball holds all between it and the data; clipped, it holds none of that."""
+    """Its ball contains everything between it and the data; clipped, it contains nothing there."""
     reference = torch.cat([normal(100, 2, seed=1), torch.tensor([[1000.0, 0.0]])])
     between = torch.tensor([[500.0, 0.0]]).expand(60, 2)
     assert numbers(between, reference)["clipped_density"] == 0

@@ -1,4 +1,4 @@
-"""Memorisation and collapse: a copycat is flagged and real images are not; dropped classes and modes are seen."""
+"""Memorisation and collapse: a copycat is flagged and real images are not; dropped classes and modes are detected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from genbench.metrics.reference_parts import split_reference
 
 
 def mixture(count: int, seed: int) -> Tensor:
-    """Eight Gaussians in 8 dimensions, always the same."""
+    """Samples of a fixed mixture of eight Gaussians in 8 dimensions."""
     centres = 4 * torch.randn(8, 8, generator=torch.Generator().manual_seed(77))
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randint(8, (count,), generator=generator)
@@ -39,7 +39,7 @@ def digits() -> Tensor:
 
 
 def splits(data: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Training images, held-out images, and as many fresh ones."""
+    """Training images, held-out images, and as many fresh images as held-out ones."""
     images = mixture(1600, seed=1) if data == "mixture" else digits()
     return images[:1000], images[1000:1300], images[1300:1600]
 
@@ -61,7 +61,7 @@ def test_copies_are_flagged_and_real_images_are_not(data: str, kind: str, flagge
 
 
 def test_copies_are_near_the_data_all_the_same() -> None:
-    """What makes them dangerous: the Fréchet distance of a copycat is no larger than that of fresh images."""
+    """This is what makes copies dangerous: the Fréchet distance of a copycat is no larger than that of fresh images."""
     train, _, fresh = splits("digits")
     copies = Evidence(samples=train[200:500], reference=train)
     real = Evidence(samples=fresh, reference=train)
@@ -69,7 +69,7 @@ def test_copies_are_near_the_data_all_the_same() -> None:
 
 
 def test_the_tests_are_calibrated_on_fresh_images() -> None:
-    """Over repeated draws of everything, p < 0.05 comes up about one time in twenty, hardly one in five."""
+    """Over repeated draws of all three sets, p < 0.05 occurs about one time in twenty, far less than one in five."""
     seen = {"authenticity_p": 0, "c_t_p": 0}
     for seed in range(60):
         evidence = Evidence(
@@ -99,7 +99,7 @@ def test_authenticity_compares_with_the_nearest_training_image_s_own_neighbour()
 def test_a_tie_is_not_authentic() -> None:
     train = torch.tensor([[0.0], [1.0], [5.0]])
     assert authenticity(torch.tensor([[-1.0], [-1.001]]), train) == 0.5  # 1 is as far from 0 as -1
-    assert authenticity(torch.zeros(2, 1), torch.zeros(3, 1)) == 0.0  # copies of what the data hold several times
+    assert authenticity(torch.zeros(2, 1), torch.zeros(3, 1)) == 0.0  # copies of an image that the data repeat
 
 
 @pytest.mark.parametrize("table", [(5, 20, 12, 20), (0, 300, 0, 200), (50, 50, 1, 60), (3, 1000, 30, 900)])
@@ -141,7 +141,7 @@ def test_a_cell_counts_from_the_least_count_on_and_the_p_is_one_sided() -> None:
 
 
 def test_no_p_is_above_one_whatever_the_rounding() -> None:
-    """Where all samples are authentic, every table has as few."""
+    """Where all samples are authentic, every possible table has at most as many, so p is exactly 1."""
     found = [
         fewer_authentic_p(torch.ones(drawn, dtype=torch.bool), torch.arange(others) < others // 2)
         for drawn in range(2, 40, 3)
@@ -175,7 +175,7 @@ def test_mann_whitney_z_is_scipy_s(ties: bool) -> None:
 
 
 def test_the_p_of_c_t_is_that_of_the_weighted_sum_of_its_cells() -> None:
-    """By SciPy's Mann–Whitney statistic in two cells of 30 and 90 held-out images: Stouffer's test with weights."""
+    """Computed with SciPy's Mann–Whitney test in two cells of 30 and 90 held-out images: Stouffer's weighted test."""
     train = torch.cat([torch.linspace(0, 1, 40), torch.linspace(100, 101, 40)])[:, None]
     draw = torch.Generator().manual_seed(3)
     held_out = torch.cat([torch.rand(30, 1, generator=draw), 100 + torch.rand(90, 1, generator=draw)])
@@ -192,7 +192,7 @@ def test_the_p_of_c_t_is_that_of_the_weighted_sum_of_its_cells() -> None:
     c_t, p = data_copying(samples, train, held_out, cells=2)
     assert c_t == pytest.approx(weighted, abs=1e-6)
     assert p == pytest.approx(stats.norm.cdf(weighted / math.hypot(0.25, 0.75)), abs=1e-6)
-    assert abs(p - stats.norm.cdf(c_t)) > 0.005  # what it is not: the p of one standard normal
+    assert abs(p - stats.norm.cdf(c_t)) > 0.005  # it is not the p of one standard normal
 
 
 def test_c_t_is_of_the_cells_the_least_count_and_the_seed_that_were_asked_for() -> None:
@@ -212,7 +212,7 @@ def test_c_t_is_of_the_cells_the_least_count_and_the_seed_that_were_asked_for() 
 
 
 def test_the_table_s_c_t_is_that_of_the_function_alone() -> None:
-    """On data without clusters, whose cells depend on where k-means starts."""
+    """The data have no clusters, so their cells depend on where k-means starts."""
     draw = torch.Generator().manual_seed(4)
     train, held_out, samples = (torch.randn(count, 6, generator=draw) for count in (300, 150, 130))
     numbers = METRICS["data_copying"].compute(Evidence(samples=samples, reference=train, held_out=held_out))
@@ -237,7 +237,7 @@ def test_cells_find_separated_clusters_and_are_repeatable() -> None:
 
 
 def test_k_means_starts_at_points_far_from_each_other_by_their_squared_distance() -> None:
-    """From 0, of 0, 1 and 3, the next start is 1 once in ten times and 3 nine times, and never 0 again."""
+    """Of the points 0, 1 and 3, the start after 0 is 1 one time in ten and 3 nine times in ten, and never 0 again."""
     points = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
     draw = torch.Generator().manual_seed(1)
     starts = [tuple(_start(points, 2, draw).flatten().tolist()) for _ in range(1500)]
@@ -350,7 +350,7 @@ def test_the_gap_compares_references_of_one_size() -> None:
 
 
 def test_held_out_images_are_never_compared_with_themselves() -> None:
-    """The `real` control draws from the held-out split: against itself it would copy, and its gap be far below zero."""
+    """The `real` control draws from the held-out split: against itself it would look copied, with a gap far below 0."""
     train, held_out, fresh = splits("digits")
     pool = torch.cat([fresh, held_out])
     honest = Evidence(samples=pool, reference=train, held_out=pool, samples_held_out=True)
@@ -413,7 +413,7 @@ def test_the_divergence_is_zero_for_equal_histograms_and_finite_for_disjoint_one
 def test_class_coverage_and_divergence_follow_their_formulas() -> None:
     data = torch.tensor([0.5, 0.3, 0.2, 0.0], dtype=torch.float64)
     samples = torch.tensor([0.9, 0.03, 0.019, 0.051], dtype=torch.float64)
-    assert class_coverage(samples, data) == pytest.approx(2 / 3)  # 0.03 is just a tenth of 0.3, 0.019 less than 0.02
+    assert class_coverage(samples, data) == pytest.approx(2 / 3)  # 0.03 is a tenth of 0.3; 0.019 is less than 0.02
     assert class_coverage(samples, data, share=0.09) == 1.0
     p, q = (0.8 * side + 0.2 / 4 for side in (samples.numpy(), data.numpy()))
     assert class_divergence(samples, data, uniform_share=0.2) == pytest.approx(stats.entropy(p, q))
@@ -437,14 +437,14 @@ def test_a_mode_beyond_the_count_is_refused() -> None:
 
 
 def of_classes(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Three classes in four dimensions, each a normal distribution about a mean of its own."""
+    """Three classes in four dimensions, each a normal distribution around its own mean."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 3
     return torch.randn(count, 4, generator=draw) + 6.0 * labels[:, None], labels
 
 
 def test_the_distance_by_class_is_the_mean_of_each_class_s_own() -> None:
-    """A shift of one class by 3 along one axis moves its distance by 9, and the mean by 3."""
+    """Shifting one class by 3 along one axis raises its distance by 9 and the mean by 3."""
     data, labels = of_classes(300, 0)
     moved = data + 3.0 * (labels == 1)[:, None] * torch.tensor([1.0, 0.0, 0.0, 0.0])
     evidence = Evidence(samples=moved, reference=data, sample_labels=labels, reference_labels=labels)
@@ -465,7 +465,7 @@ def test_labels_that_a_model_ignores_show_by_class_alone() -> None:
     whole, by_class = METRICS["frechet_distance"], METRICS["class_frechet"]
     assert whole.compute(heeded) == whole.compute(ignored)
     assert by_class.compute(heeded)["class_fd"] < 1
-    # 6 in each of four coordinates between neighbours, twice that once: 144, 144 and 576.
+    # Two classes are off by 6 in each of four coordinates, and one by 12: distances of 144, 144 and 576.
     assert by_class.compute(ignored)["class_fd"] == pytest.approx(288, rel=0.05)
     assert by_class.compute(ignored)["class_fd_worst"] == pytest.approx(576, rel=0.05)
 

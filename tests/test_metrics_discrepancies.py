@@ -28,14 +28,14 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def left_out(samples: Tensor, number: Callable[[Tensor], float]) -> float:
-    """The standard error by the delete-one jackknife, from as many numbers as there are samples."""
+    """The standard error by the delete-one jackknife, with one number for each sample left out."""
     kept = ~torch.eye(len(samples), dtype=torch.bool)
     found = np.array([number(samples[rows]) for rows in kept])
     return float(np.sqrt((len(found) - 1) / len(found) * ((found - found.mean()) ** 2).sum()))
 
 
 def drawn(name: str, count: int, draws: int, shift: float, reference: Tensor) -> float:
-    """The mean stated error over the deviation of a number between draws of the samples, against one reference."""
+    """The mean stated error divided by the number's deviation between draws of the samples, against one reference."""
     kept = ReferenceStatistics(reference)
     evidence = [
         Evidence(normal(count, reference.shape[1], seed=100 + i) + shift, reference, statistics=kept)
@@ -52,7 +52,7 @@ def drawn(name: str, count: int, draws: int, shift: float, reference: Tensor) ->
 
 
 def test_mind_between_isotropic_normals_is_three_times_their_frechet_distance() -> None:
-    """Shifted by 2 and 1.5 times as wide in 4 dimensions: 3 (4 + 4 · 0.5²)."""
+    """Shifted by 2 and 1.5 times as wide, in 4 dimensions: 3 (4 + 4 · 0.5²)."""
     samples = normal(3000, 4) * 1.5 + 1
     assert monge_distance(samples, normal(3000, 4, seed=1), projections=1000) == pytest.approx(15, rel=0.08)
 
@@ -66,7 +66,7 @@ def test_mind_of_a_shift_is_the_mean_over_directions_of_what_it_is_along_them() 
 
 
 def test_mind_in_one_dimension_is_three_times_the_squared_wasserstein_distance() -> None:
-    """Whatever the directions; by the assignment of least cost."""
+    """This holds for any directions; the expected value comes from the minimum-cost assignment."""
     samples, reference = normal(7, 1).double(), normal(7, 1, seed=1).double() * 2 + 1
     costs = (samples - reference.T).square().numpy()
     expected = 3 * costs[linear_sum_assignment(costs)].mean()
@@ -107,7 +107,7 @@ def test_neither_chunks_nor_order_change_mind(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_a_sample_s_weight_does_to_mind_is_known_of_a_shift() -> None:
-    """Of N(1, 1) against N(0, 1) the potential is 3 · 2 x, up to a constant: its deviation is 6."""
+    """For N(1, 1) against N(0, 1), the potential is 3 · 2 x, up to a constant: its deviation is 6."""
     samples, reference = normal(300, 1) + 1, normal(300, 1, seed=1)
     found = transport(samples, reference, projections=1).influences
     assert float(found.mean()) == pytest.approx(0, abs=1e-9)
@@ -166,7 +166,7 @@ def test_kad_is_the_sum_over_pairs_with_the_reference_s_median_width(count: int,
 
 
 def test_kad_has_no_bias_at_small_counts() -> None:
-    """With one reference far larger than the samples, so that its own part is nearly the expectation."""
+    """All draws share a reference far larger than the samples, so its own term is close to its expectation."""
     reference = normal(1500, 2, seed=999)
     kept = ReferenceStatistics(reference)
     evidence = (Evidence(normal(5, 2, seed=s), reference, statistics=kept) for s in range(100))
@@ -176,7 +176,7 @@ def test_kad_has_no_bias_at_small_counts() -> None:
 
 
 def test_the_median_is_of_some_of_many_items() -> None:
-    """Of two normal points in d dimensions the distance is √2 χ_d."""
+    """The distance between two normal points in d dimensions is √2 χ_d."""
     expected = math.sqrt(2 * stats.chi2(6).median())
     assert median_distance(normal(3000, 6), items=500) == pytest.approx(expected, rel=0.03)
     assert median_distance(normal(3000, 6), items=500) != median_distance(normal(3000, 6), items=500, seed=1)
@@ -205,7 +205,7 @@ def test_a_second_model_pays_nothing_for_the_reference(name: str, monkeypatch: p
     sweep = rbf.sweep
 
     def refusing(left: Tensor, right: Tensor, *rest: object) -> None:
-        assert left is not right or len(left) == 30, "computed again"
+        assert left is not right or len(left) == 30, "the reference was computed again"
         sweep(left, right, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rbf, "sweep", refusing)
@@ -230,7 +230,7 @@ def test_the_area_counts_pairs_and_ties_as_half() -> None:
 
 @pytest.mark.parametrize(("shift", "penalty"), [(0.4, 1.0), (0.0, 0.1), (8.0, 2.0)])
 def test_the_regression_is_scikit_learn_s(shift: float, penalty: float) -> None:
-    """Separable where the shift is 8."""
+    """With a shift of 8, the sides are separable."""
     features = torch.cat([normal(40, 3).double() + shift, normal(60, 3, seed=1).double()])
     labels = (torch.arange(100) < 40).double()
     peer = LogisticRegression(C=1 / penalty, tol=1e-10, max_iter=1000).fit(features.numpy(), labels.numpy())
@@ -240,7 +240,7 @@ def test_the_regression_is_scikit_learn_s(shift: float, penalty: float) -> None:
 
 
 def test_the_area_between_shifted_normals_is_known() -> None:
-    """A plane tells N(m, I) from N(0, I) with an area of Φ(|m|/√2)."""
+    """A hyperplane separates N(m, I) from N(0, I) with an area of Φ(|m|/√2)."""
     shift = torch.tensor([0.8, 0.0, 0.6, 0.0])
     found = two_sample_area(normal(3000, 4) + shift, normal(3000, 4, seed=1))
     assert found.area == pytest.approx(stats.norm.cdf(1 / math.sqrt(2)), abs=4 * found.error)
@@ -255,7 +255,7 @@ def test_one_distribution_is_at_a_half_and_a_spread_is_not_seen() -> None:
 
 
 def test_each_half_is_ranked_by_what_the_other_taught() -> None:
-    """In 60 dimensions 60 items of one distribution are separable: only their own halves would be told apart."""
+    """In 60 dimensions, 60 items of one distribution are separable, but only within the half that was fitted."""
     found = two_sample_area(normal(60, 60), normal(60, 60, seed=1))
     assert 0.3 < found.area < 0.7
 
@@ -317,7 +317,7 @@ def test_the_stated_error_is_the_deviation_between_draws(name: str, count: int) 
 
 
 def test_the_error_of_the_area_counts_the_data_s_part_too() -> None:
-    """Where both are drawn it is right for equal distributions, and up to 1.4 times too wide for others."""
+    """When both sides are redrawn, it is right for equal distributions and up to 1.4 times too wide for others."""
     for shift, least, most in ((0.0, 0.8, 1.3), (0.6, 1.0, 1.8)):
         found = [two_sample_area(normal(150, 4, seed=s) + shift, normal(150, 4, seed=s + 500)) for s in range(60)]
         deviation = np.std([area for area, _ in found], ddof=1)

@@ -1,4 +1,4 @@
-"""FLD: the fit of its Gaussians, its likelihoods, what it says of copies, noise and held-out samples."""
+"""FLD: the fit of its Gaussians, its likelihoods, and its values for copies, noise and held-out samples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def divergence(samples: Tensor) -> float:
 
 
 def fitted_by_the_paper_s_steps(centres: Tensor, items: Tensor) -> Tensor:
-    """The same fit by automatic differentiation, and Adam written out."""
+    """The same fit, with automatic differentiation and with Adam written out."""
     dimension = centres.shape[1]
     squared = torch.cdist(items.double(), centres.double(), compute_mode="donot_use_mm_for_euclid_dist").square()
     origin = (0.9**2 * (items.double() - items.double().mean(0)).square().sum(1))[:, None]
@@ -74,7 +74,7 @@ def test_the_fit_is_the_same_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_a_hundred_times_what_samples_cost_more_than_half_of_the_data() -> None:
-    """Of features at mean 0 and deviation 1 of the held-out items; of 120, 60 in the place of the 70 samples."""
+    """Features are standardised by the held-out items; 60 of the 120 training items stand in for the 70 samples."""
     samples = normal(70, 4, seed=5) * 0.8
     mean, spread = HELD_OUT.mean(0), HELD_OUT.std(0)
     x, train, held = ((side - mean) / spread for side in (samples, TRAIN, HELD_OUT))
@@ -103,7 +103,7 @@ def test_worse_samples_and_dropped_modes_cost_more_and_copies_most() -> None:
     assert math.isfinite(divergence(torch.zeros(30, 4)))
 
 
-def test_more_items_than_it_looks_at_are_drawn() -> None:
+def test_of_more_items_than_it_takes_a_subset_is_drawn() -> None:
     samples = normal(100, 4, seed=6)
     few = feature_likelihood_divergence(samples, TRAIN, HELD_OUT, most=30)
     assert few != divergence(samples)
@@ -111,7 +111,7 @@ def test_more_items_than_it_looks_at_are_drawn() -> None:
 
 
 def test_held_out_samples_are_scored_by_other_held_out_items() -> None:
-    """Else each would stand at the centre of its own Gaussian."""
+    """Otherwise each would be at the centre of its own Gaussian."""
     evidence = Evidence(HELD_OUT, TRAIN, HELD_OUT, samples_held_out=True)
     first, second = evidence.sides(HELD_OUT, HELD_OUT)
     found = METRICS["feature_likelihood"].compute(evidence)["fld"]

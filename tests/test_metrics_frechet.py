@@ -120,10 +120,10 @@ def test_a_collapsed_sample_has_a_distance(dense: bool) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
 def test_the_singular_value_path_replaces_eigenvalues_that_lost_their_digits(scale: float) -> None:
-    """A covariance of rank 9 in 256 dimensions gives 247 eigenvalues that are rounding, and their roots add up."""
+    """A covariance of rank 9 in 256 dimensions gives 247 eigenvalues that are only rounding, and their roots add up."""
     features, reference = normal(10, 256, seed=8) * scale, normal(1000, 256, seed=9) * scale
     few, many = GaussianStatistics.from_features(features), GaussianStatistics.from_features(reference)
-    dense = GaussianStatistics(few.mean, few.covariance, few.count)  # as merged moments are: no factor to fall back on
+    dense = GaussianStatistics(few.mean, few.covariance, few.count)  # like merged moments: without a factor
     assert many.cholesky is not None
     product = many.cholesky.T @ dense.covariance @ many.cholesky
     lossy = float(torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum())
@@ -142,7 +142,7 @@ def test_how_far_rounding_moves_the_sum_of_the_roots() -> None:
 
 
 def test_singular_values_are_found_only_where_eigenvalues_would_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They cost several times as much."""
+    """Singular values cost several times as much."""
     called: list[str] = []
     for name in ("svdvals", "eigvalsh"):
         original = getattr(torch.linalg, name)
@@ -245,7 +245,7 @@ def test_streamed_moments_equal_those_of_the_whole(parts: int) -> None:
 
 def test_two_features_have_moments_and_one_has_none() -> None:
     moments = FeatureMoments(2)
-    assert not moments.state_dict()  # nothing of it goes into a file
+    assert not moments.state_dict()  # none of its state is saved to a file
     moments.update(torch.tensor([[0.0, 1.0]]))
     with pytest.raises(ValueError, match="feature moments: a covariance needs at least 2 features, got 1"):
         moments.compute()
@@ -254,7 +254,7 @@ def test_two_features_have_moments_and_one_has_none() -> None:
 
 
 def test_moments_of_two_processes_merge_by_adding() -> None:
-    """torchmetrics gathers each state from every process and reduces it; here the gathering is a list of both."""
+    """torchmetrics gathers each state from every process and reduces it; here, gathering returns a list of both."""
     features = normal(90, 4, seed=14)
     other = FeatureMoments(4)
     other.update(features[:30])
@@ -280,7 +280,7 @@ def test_an_origin_keeps_the_digits_of_features_far_from_zero() -> None:
 
 
 def test_taking_rows_away_equals_leaving_them_out() -> None:
-    for count, dimension in ((60, 5), (12, 8), (10, 20)):  # well above, falling below, and below the dimension
+    for count, dimension in ((60, 5), (12, 8), (10, 20)):  # well above, dropping below, and below the dimension
         features = normal(count, dimension, seed=16) + 5
         removed = torch.tensor([0, 3, 4, count - 1])
         kept = torch.ones(count, dtype=torch.bool)
@@ -335,7 +335,7 @@ def test_faulty_features_are_refused_in_one_line(make, message: str) -> None:
 
 
 def test_the_extrapolation_removes_the_bias_of_a_small_sample() -> None:
-    """The truth is d (1.1 − 1)² = 0.32; 1,000 samples find four times that."""
+    """The truth is d (1.1 − 1)² = 0.32; the plain distance of 1,000 samples is four times that."""
     dimension = 32
     reference = statistics(torch.zeros(dimension), torch.eye(dimension))
     truth = dimension * 0.1**2

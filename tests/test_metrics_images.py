@@ -52,7 +52,7 @@ def test_channel_statistics_are_those_of_the_pixels() -> None:
     expected = torch.quantile(values, wanted, dim=1, interpolation="higher").T
     assert (
         found.quantiles - expected
-    ).abs().max() <= 1  # at a step of the distribution two conventions are a level apart
+    ).abs().max() <= 1  # at a step of the distribution, two conventions differ by one level
 
 
 def test_the_distance_of_intensities_is_scipy_s() -> None:
@@ -110,7 +110,7 @@ def test_images_of_one_pixel_have_no_spectrum() -> None:
 
 
 def test_images_of_two_pixels_have_a_spectrum() -> None:
-    """All power at half a cycle per pixel, against constant images with all of it at 0."""
+    """All of their power is at half a cycle per pixel; that of the constant images is at 0."""
     points, constant = torch.zeros(9, 2), torch.full((9, 1, 1, 2), 7, dtype=torch.uint8)
     evidence = Evidence(samples=points, reference=points, sample_items=noise(9, 1, 1, 2), reference_items=constant)
     assert METRICS["pixel_statistics"].compute(evidence)["spectrum_w1"] == 0.5
@@ -155,7 +155,7 @@ def test_images_without_a_similarity_are_refused(first: Tensor, second: Tensor, 
 
 
 def two_of(channels: int, side: int) -> tuple[Tensor, Tensor]:
-    """Structure and a worse copy of it, with a flat corner, where nothing but the constants keeps SSIM finite."""
+    """Structured images and a worse copy of them, with a flat corner where only the constants keep SSIM finite."""
     images = smooth(smooth(noise(3, channels, side, side)))
     images[..., : side // 2, : side // 2] = 7
     return images, (images // 2 + noise(3, channels, side, side, seed=1) // 8).to(torch.uint8)
@@ -179,13 +179,13 @@ def test_ssim_is_scikit_image_s(channels: int, side: int, height: int | None) ->
         )
         for pair in zip(first, second, strict=True)
     ]
-    tolerance = 1e-6 if height is None else 1e-5  # of few windows, half of them flat, single ones show
+    tolerance = 1e-6 if height is None else 1e-5  # with few windows, half of them flat, single ones matter
     assert similarity(first, second, multiscale=False).tolist() == pytest.approx(expected, abs=tolerance)
 
 
 @pytest.mark.parametrize(("side", "scale_count"), [(48, 3), (28, 2)])
 def test_ms_ssim_is_the_product_of_its_paper(side: int, scale_count: int) -> None:
-    """Equation 7 of Wang et al. 2003 by two-dimensional convolutions in double precision."""
+    """Computed by equation 7 of Wang et al. 2003, with two-dimensional convolutions in double precision."""
     first, second = two_of(1, side)  # 48, 24, 12
     exponents = (0.0448, 0.2856, 0.3001)[:scale_count]
     offsets = np.arange(11) - 5
@@ -215,7 +215,7 @@ def test_ssim_falls_below_zero_and_ms_ssim_does_not() -> None:
 
 
 def test_no_pixel_of_the_border_counts_twice() -> None:
-    """Of a flat pair that differs in one corner pixel, one window of (16 − 10)² holds it; mirrored, several would."""
+    """In a flat pair that differs in one corner pixel, one of (16 − 10)² windows has it; mirrored, several would."""
     flat = torch.full((1, 1, 16, 16), 100, dtype=torch.uint8)
     moved = flat.clone()
     moved[..., 0, 0] = 200
@@ -248,7 +248,7 @@ def test_large_images_are_measured_by_fewer_and_small_ones_by_all(monkeypatch: p
 
 
 def test_the_table_s_pixel_statistics_are_those_of_the_pixels() -> None:
-    """The largest gap over channels, each here in another channel; by NumPy and SciPy."""
+    """The largest gap over channels, here in a different channel for each; computed with NumPy and SciPy."""
     samples = noise(30, 3, 6, 5) // torch.tensor([4, 2, 1], dtype=torch.uint8).view(3, 1, 1)
     reference = noise(40, 3, 6, 5, seed=1) // torch.tensor([4, 1, 1], dtype=torch.uint8).view(3, 1, 1)
     reference[:, 0] += 150
@@ -269,7 +269,7 @@ def test_the_table_s_pixel_statistics_are_those_of_the_pixels() -> None:
 
 
 def test_the_table_s_subsets_of_images_are_drawn_by_the_evidence_s_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And those of the data by seed 0, as all models share them."""
+    """Subsets of the data are drawn with seed 0, since all models share them."""
     for module in (pixels, pixel_gaps):
         monkeypatch.setattr(module, "most_levels", lambda images: 10)
         monkeypatch.setattr(module, "of_spectrum", lambda images, seed=0: images[chosen(len(images), 5, seed)])
@@ -293,7 +293,7 @@ def test_a_subset_for_the_spectrum_is_random_and_the_seed_s() -> None:
 
 
 def test_quantiles_are_the_lowest_levels_that_reach_them_whatever_the_rounding() -> None:
-    """Of twenty equal shares the cumulated sums miss 0.05, 0.25, ... by their last bits."""
+    """The cumulative sums of twenty equal shares miss 0.05, 0.25, ... in their last bits."""
     levels = torch.arange(20, dtype=torch.uint8).repeat(3)[:, None, None, None]
     assert channel_statistics(intensity_histogram(levels)).quantiles.tolist() == [[0, 4, 9, 14, 18]]
     empty = channel_statistics(torch.ones(2, 256, dtype=torch.float64, device="meta"))
@@ -315,7 +315,7 @@ def test_only_8_bit_images_have_levels_and_a_spectrum(function) -> None:
 
 
 def test_levels_are_counted_of_as_many_images_as_asked() -> None:
-    """Image i is all level i: the histogram says which were counted."""
+    """Every pixel of image i has level i, so the histogram shows which images were counted."""
     images = torch.arange(100, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 3, 3).contiguous()
     (counted,) = (intensity_histogram(images, 10, seed=1) > 0).nonzero(as_tuple=True)[1][None]
     assert torch.equal(counted, chosen(100, 10, seed=1))
@@ -343,7 +343,7 @@ def test_collapsed_classes_are_similar_within(side: int) -> None:
     diverse = smooth(noise(32, 1, side, side, seed=1))
     assert within_class_similarity(collapsed, labels, pairs=40) == pytest.approx(1)
     assert within_class_similarity(diverse, labels, pairs=40) < 0.6
-    # Blind across classes: one image a class is collapse, whatever the classes show.
+    # Blind across classes: one image per class is collapse, however different the classes are.
     assert within_class_similarity(collapsed, None, pairs=40) < 0.9
 
 
@@ -354,7 +354,7 @@ def test_pairs_are_seeded_and_never_of_one_image() -> None:
 
 
 def test_pairs_are_of_one_class_of_two_images_and_equally_many_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Image i is all level i: what is paired, is read from the images."""
+    """Every pixel of image i has level i, so the pairs can be read from the images."""
     seen: list[tuple[list[int], list[int]]] = []
 
     def reading(first: Tensor, second: Tensor, *, multiscale: bool) -> Tensor:
@@ -379,7 +379,7 @@ def test_pairs_are_of_one_class_of_two_images_and_equally_many_a_class(monkeypat
     within_class_similarity(images, labels, pairs=403, seed=1)
     assert seen[0] == seen[1] == seen[2] != seen[3]
     within_class_similarity(images, torch.arange(6).repeat(2), pairs=4)
-    assert len({a % 6 for a in seen[-1][0]}) == 4  # a random part of more classes than pairs
+    assert len({a % 6 for a in seen[-1][0]}) == 4  # more classes than pairs: a random part of them
     within_class_similarity(images, torch.arange(6).repeat(2), pairs=6)
     assert [a % 6 for a in seen[-1][0]] == list(range(6))  # one of each, in order
     for _ in range(2):
@@ -393,7 +393,7 @@ def test_pairs_are_of_one_class_of_two_images_and_equally_many_a_class(monkeypat
 
 
 def test_the_pairs_of_a_seed_stay_those_of_the_seed() -> None:
-    """One number for the first of each pair, then one for how far on the other stands."""
+    """One number chooses the first of each pair, then one chooses how many places further on the second is."""
     draw = torch.Generator().manual_seed(3)
     first, steps = torch.randint(4, (50,), generator=draw), torch.randint(1, 4, (50,), generator=draw)
     found = _draw(torch.tensor([5, 6, 8, 9]), 50, torch.Generator().manual_seed(3))
@@ -442,7 +442,7 @@ def test_the_spectrum_is_that_of_the_whole_transform(side: int) -> None:
 
 
 def test_chunks_of_images_add_up_to_what_they_are_together() -> None:
-    """Chunks hold 2¹⁸ values, four of these images, and here they differ."""
+    """A chunk holds 2¹⁸ values, which is four of these images; here the chunks differ."""
     images = torch.cat([noise(4, 1, 256, 256) // 4, noise(2, 1, 256, 256, seed=1)])
     radii, shares = power_spectrum(images)
     power = np.abs(np.fft.fft2(images.double().numpy())) ** 2
@@ -538,7 +538,7 @@ def test_a_classifier_trained_on_samples_knows_what_they_hold() -> None:
 
 
 def test_the_classifier_is_the_network_and_the_training_that_its_docstring_tells() -> None:
-    """By modules of torch, its own Adam and its own cosine: 20×8 pixels make every case of the strides."""
+    """Compared with torch's own modules, Adam and cosine schedule; 20×8 pixels cover every case of the strides."""
     images, labels = noise(30, 2, 20, 8), torch.arange(30) % 3
     draw = torch.Generator().manual_seed(5)
     layers: list[torch.nn.Module] = []
@@ -648,7 +648,7 @@ def test_the_score_is_the_share_of_the_test_images_that_the_network_knows(monkey
 
     monkeypatch.setattr(cas, "train", train)
     monkeypatch.setattr(cas, "IMAGES", dataclasses.replace(IMAGES, logits=logits))
-    # Image i is all level i, and the network says class i modulo 4.
+    # Every pixel of image i has level i, and the network predicts class i modulo 4.
     images = torch.arange(200, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 3, 3).contiguous()
     truth = torch.arange(200) % 4
     truth[:30] = (truth[:30] + 1) % 4

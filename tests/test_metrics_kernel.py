@@ -22,7 +22,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def shifted_gaussian_mmd(dimension: int, squared_shift: float) -> float:
-    """The squared MMD between N(0, I) and N(m, I), M = |m|²: the mean of the estimate."""
+    """The squared MMD between N(0, I) and N(m, I), with M = |m|²: the mean of the estimate."""
     d, m = dimension, squared_shift
     return 3 * m / d + 3 * m**2 / d**2 + (m**3 + 6 * m**2 + 3 * m * d + 6 * m) / d**3
 
@@ -42,7 +42,7 @@ def test_estimates_the_closed_form_between_shifted_gaussians() -> None:
 
 
 def test_has_no_bias_at_small_counts() -> None:
-    """Over many draws of 5 samples each from one distribution the mean is 0, and the estimate is often below."""
+    """Over many draws of 5 samples per side from one distribution, the mean is 0, and some estimates are negative."""
     found = torch.tensor([kernel_distance(normal(5, 4, seed=s), normal(5, 4, seed=s + 900)) for s in range(400)])
     assert abs(float(found.mean())) < 4 * float(found.std()) / 20
     assert (found < 0).any()
@@ -135,7 +135,7 @@ def test_the_spread_is_the_population_deviation_over_splits() -> None:
 
 
 def test_the_order_is_the_seed_s() -> None:
-    """Sorted by class, a split of the given order would hold one class and score 1."""
+    """If the samples are sorted by class, a split in the given order contains one class and scores 1."""
     by_class = 1e4 * torch.eye(10).repeat_interleave(20, dim=0)
     assert classifier_score(by_class, seed=None)[0] == pytest.approx(1)
     assert classifier_score(by_class, seed=0)[0] > 6
@@ -143,7 +143,7 @@ def test_the_order_is_the_seed_s() -> None:
 
 
 def test_the_score_is_exp_of_the_mean_divergence_of_each_of_ten_random_splits() -> None:
-    """By SciPy; 33 samples make splits of three and of four."""
+    """Computed with SciPy; 33 samples make splits of three and four."""
     logits = normal(33, 5) * 2
     for options in ({}, {"splits": 4, "seed": 3}):
         splits = options.get("splits", 10)
@@ -161,7 +161,7 @@ def test_the_table_s_score_is_seeded_by_the_evidence() -> None:
     mean, deviation = classifier_score(evidence.sample_logits, seed=6)
     expected = {"classifier_score": mean, "classifier_score_std": deviation}
     assert METRICS["classifier_score"].compute(evidence) == expected
-    assert math.isfinite(classifier_score(normal(10, 3))[0])  # the fewest
+    assert math.isfinite(classifier_score(normal(10, 3))[0])  # the minimum
 
 
 def test_probabilities_that_underflow_give_a_number() -> None:

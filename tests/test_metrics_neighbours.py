@@ -28,7 +28,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 class Count:
-    """Counts how often each pair is shown."""
+    """Counts how often a sweep shows each pair."""
 
     def __init__(self, left: int, right: int) -> None:
         self.pairs = torch.zeros(left, right)
@@ -62,7 +62,7 @@ def test_neighbours_are_those_of_brute_force(count: int, k: int, budget: int, se
     assert torch.equal(indices, expected.indices)
 
 
-def test_neighbours_that_are_lacking_are_at_infinity_and_nowhere() -> None:
+def test_missing_neighbours_are_at_infinity_and_without_an_index() -> None:
     distances, indices = nearest_neighbours(torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0]]), k=3)
     assert distances.tolist() == [[1.0, torch.inf, torch.inf], [3.0, torch.inf, torch.inf]]
     assert indices.tolist() == [[0, -1, -1], [0, -1, -1]]
@@ -75,7 +75,7 @@ def test_neighbours_that_are_lacking_are_at_infinity_and_nowhere() -> None:
 
 
 def test_the_largest_blocks_that_fit_the_budget_are_taken() -> None:
-    """Six matrices of s² and two of s·d numbers of 8 bytes, s between 16 and 1024."""
+    """A block of size s takes six matrices of s² and two of s·d numbers of 8 bytes, with s between 16 and 1024."""
     for dimension, budget in ((64, 2**20), (2048, 2**25), (1, 12_345_678)):
         size = neighbours._block_size(dimension, budget)
         needed = [48 * s**2 + 16 * s * dimension for s in (size, size + 1)]
@@ -112,12 +112,12 @@ def test_coverage_follows_its_closed_form_at_unequal_counts(samples: int, refere
 
 
 def test_a_manifold_s_balls_hold_their_surface_and_those_of_density_do_not() -> None:
-    data, outside = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[-1.0], [20.0]])  # 1 from 0, as 1 is
+    data, outside = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[-1.0], [20.0]])  # -1 is as far from 0 as 1
     assert precision_recall(outside, data, k=1)[0] == 0.5
     assert precision_recall(data, outside, k=1)[1] == 0.5
     assert density_coverage(outside, data, k=1) == (0.0, 0.0)
     assert density_coverage(outside * 0.99, data, k=1) == (0.5, pytest.approx(1 / 3))
-    alike = torch.zeros(4, 2)  # balls without a width
+    alike = torch.zeros(4, 2)  # balls of radius 0
     assert precision_recall(alike[:3], alike, k=2) == (1.0, 1.0)
     assert density_coverage(alike[:3], alike, k=2) == (0.0, 0.0)
 
@@ -141,7 +141,7 @@ def test_copies_of_everything_share_all() -> None:
     points = normal(80, 5)
     assert precision_recall(points.clone(), points) == (1.0, 1.0)
     density, coverage = density_coverage(points.clone(), points, k=5)
-    # Each copy is inside its own ball and inside k − 1 others in the mean: the k-th lies on the surface, outside.
+    # On average each copy is inside its own ball and k − 1 others: the k-th lies on the surface, which is outside.
     assert (density, coverage) == pytest.approx((1.0, 1.0))
 
 
@@ -166,7 +166,7 @@ def test_precision_falls_with_noise_and_recall_with_collapse() -> None:
 
 
 def test_one_outlier_moves_precision_and_not_density() -> None:
-    """Naeem et al. 2020, figure 1: an outlier of the data has a ball that holds the samples far from all others."""
+    """Naeem et al. 2020, figure 1: the ball of an outlier in the data contains samples far from all other data."""
     reference = torch.cat([normal(200, 4, seed=1), torch.full((1, 4), 30.0)])
     away = normal(100, 4) + 12
     assert precision_recall(away, reference)[0] == 1.0
@@ -197,8 +197,8 @@ def test_faulty_features_are_refused(bad: Tensor) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_observers_stand_where_the_features_do() -> None:
-    """On the device that holds nothing, since an accelerator is not available."""
+def test_observers_are_on_the_device_of_the_features() -> None:
+    """Checked on the meta device, since an accelerator may not be available."""
     meta = torch.device("meta")
     radii = torch.ones(4, dtype=torch.float64, device=meta)
     for observer in (KernelSums(4, 3, meta), Nearest(4, 2, device=meta), Manifolds(radii, radii), Balls(4, radii)):
@@ -223,7 +223,7 @@ def test_a_byte_budget_reaches_every_sweep(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_sweep_stays_within_its_byte_budget() -> None:
-    """In a process of its own, as the peak of this one is past: 4,000² distances are 122 MiB, the budget is 16."""
+    """In a separate process, since this one has already peaked: 4,000² distances are 122 MiB, the budget is 16."""
     program = """
         import resource, torch
         from genbench.metrics.observers import Balls
@@ -239,7 +239,7 @@ def test_a_sweep_stays_within_its_byte_budget() -> None:
 
 
 def grid(count: int, seed: int) -> Tensor:
-    """Points of a small grid: most distances are equal to others, and most points have copies."""
+    """Points on a small grid: most distances occur several times, and most points have copies."""
     return torch.randint(0, 3, (count, 3), generator=torch.Generator().manual_seed(seed)).float()
 
 
@@ -254,7 +254,7 @@ ADVERSARIAL = {
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_what_is_skipped_in_a_block_changes_no_count(name: str) -> None:
-    """Against all distances at once, each from differences: in blocks of 16, of which most hold nothing of interest."""
+    """Compared with all distances, each from differences, for blocks of 16, most of which hold nothing of interest."""
     samples, reference = ADVERSARIAL[name]
 
     def squared(left: Tensor, right: Tensor) -> Tensor:
@@ -285,7 +285,7 @@ def test_what_is_skipped_in_a_block_changes_no_count(name: str) -> None:
 
 @pytest.mark.parametrize("byte_budget", [1, 2**29])
 def test_what_was_found_in_one_block_stands_after_the_next(byte_budget: int) -> None:
-    """Blocks share their memory, and of a large one the kernel is summed in strips."""
+    """Blocks share their memory, and the kernel of a large block is summed in strips."""
     points = torch.arange(200.0)[:, None]
     nearest, kernel = Nearest(200, 2, exclude_self=True), KernelSums(200, 1)
     sweep(points, points, [nearest, kernel], byte_budget)

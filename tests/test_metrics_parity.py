@@ -1,6 +1,6 @@
 """The same features through other tools: torch-fidelity, torchmetrics, pytorch-fid, clean-fid, prdc.
 
-All are test dependencies; a test is skipped, saying so, where one is not there or is broken with the installed SciPy.
+All are test dependencies; a test is skipped, with a reason, where one is missing or broken with the installed SciPy.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def features(count: int, dimension: int, seed: int) -> Tensor:
-    """Rectified, correlated and unevenly scaled, as a network's are."""
+    """Rectified, correlated and unevenly scaled, like those of a network."""
     mixing = normal(dimension, dimension, seed=99) / dimension**0.5
     return torch.relu(normal(count, dimension, seed=seed) @ mixing + 0.1 * seed) * torch.linspace(0.2, 1, dimension)
 
@@ -45,7 +45,7 @@ def pair() -> tuple[Tensor, Tensor]:
 
 def torch_fidelity(module: str) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its imports warn of their own deprecations
+        warnings.simplefilter("ignore")  # its imports raise deprecation warnings of their own
         pytest.importorskip("torch_fidelity", reason="torch-fidelity is not installed")
         return pytest.importorskip(f"torch_fidelity.{module}")
 
@@ -68,9 +68,9 @@ def test_frechet_distance_of_torch_fidelity(pair: tuple[Tensor, Tensor]) -> None
 def test_frechet_distance_of_the_tools_on_scipy(
     name: str, function: str, count: int, relative: float, pair: tuple[Tensor, Tensor]
 ) -> None:
-    """With fewer samples than dimensions SciPy's root of a singular product keeps a few digits alone; ours does not."""
+    """With fewer samples than dimensions, SciPy's root of a singular product keeps only a few digits; ours does not."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SciPy warns of its argument `disp`, and the peers of what they import
+        warnings.simplefilter("ignore")  # SciPy warns about its argument `disp`, and the peers about what they import
         module = pytest.importorskip(name, reason=f"{name.partition('.')[0]} is not installed")
         sides = [np.asarray(side.double()) for side in (pair[0][:count], pair[1])]
         statistics = [part for side in sides for part in (side.mean(axis=0), np.cov(side, rowvar=False))]
@@ -83,7 +83,7 @@ def test_frechet_distance_of_the_tools_on_scipy(
 
 @pytest.mark.parametrize(("count", "relative"), [(900, 1e-9), (30, 1e-5)])
 def test_frechet_distance_of_torchmetrics(count: int, relative: float, pair: tuple[Tensor, Tensor]) -> None:
-    """With fewer samples than dimensions its eigenvalues of the product lose half their digits; ours do not."""
+    """With fewer samples than dimensions, its eigenvalues of the product lose half their digits; ours do not."""
     peer = pytest.importorskip("torchmetrics.image.fid", reason="torchmetrics is not installed")
     samples, reference = pair[0][:count].double(), pair[1].double()
     expected = peer._compute_fid(samples.mean(dim=0), samples.T.cov(), reference.mean(dim=0), reference.T.cov())
@@ -91,7 +91,7 @@ def test_frechet_distance_of_torchmetrics(count: int, relative: float, pair: tup
 
 
 def test_kernel_distance_of_torch_fidelity(pair: tuple[Tensor, Tensor]) -> None:
-    """One subset that is the whole set: the same U-statistic. It takes equal counts alone."""
+    """One subset that is the whole set: the same U-statistic. It only takes equal counts."""
     peer = torch_fidelity("metric_kid")
     samples, reference = pair[0].double(), pair[1][:900].double()
     found = peer.kid_features_to_metric(
@@ -113,7 +113,7 @@ def test_classifier_score_of_torch_fidelity(splits: int) -> None:
 
 @pytest.mark.parametrize("k", [3, 5])
 def test_precision_and_recall_of_torch_fidelity(k: int, pair: tuple[Tensor, Tensor]) -> None:
-    """In float64: in float32 its `cdist` takes the difference of large products, and balls at their rims differ."""
+    """In float64: in float32 its `cdist` subtracts large products, so that points at the edge of a ball differ."""
     peer = torch_fidelity("metric_prc")
     found = peer.prc_features_to_metric(pair[0].double(), pair[1].double(), prc_neighborhood=k, verbose=False)
     assert precision_recall(*pair, k=k) == pytest.approx((found["precision"], found["recall"]), abs=1e-4)
@@ -126,5 +126,5 @@ def test_all_four_of_prdc(k: int, pair: tuple[Tensor, Tensor], capsys: pytest.Ca
     expected = peer.compute_prdc(real_features=reference, fake_features=samples, nearest_k=k)
     assert "Num real" in capsys.readouterr().out  # it prints
     assert density_coverage(*pair, k=k) == pytest.approx((expected["density"], expected["coverage"]), abs=1e-4)
-    # Its balls exclude their surface, those of the paper and ours include it: the same for data without ties.
+    # Its balls exclude their surface; the paper's and ours include it. Without ties in the data they are the same.
     assert precision_recall(*pair, k=k) == pytest.approx((expected["precision"], expected["recall"]), abs=1e-4)

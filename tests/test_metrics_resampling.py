@@ -1,4 +1,4 @@
-"""Standard errors of the evaluation: against the spread of repeated draws, where the truth is known."""
+"""Standard errors of the evaluation, compared with the spread of repeated draws where the truth is known."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_the_interval_of_the_frechet_distance_holds_its_mean_95_times_in_100(tru
     held = sum(
         abs(distance(draw(seed)) - truth) <= 1.96 * frechet_standard_error(draw(seed), REFERENCE) for seed in range(150)
     )
-    assert 133 <= held <= 149  # P outside is under 0.01 for 0.95
+    assert 133 <= held <= 149  # outside with P < 0.01 if the coverage is 0.95
 
 
 def test_the_percentile_bootstrap_does_not(truth: float) -> None:
-    """Why it is not used: its resamples are shifted up by about the bias that the number has already."""
+    """This is why it is not used: its resamples are shifted up by about the bias that the number already has."""
     held, shifts = 0, []
     for seed in range(40):
         features = draw(seed)
@@ -71,7 +71,7 @@ def test_the_percentile_bootstrap_does_not(truth: float) -> None:
 
 @pytest.mark.parametrize("references", [500, 12], ids=["full rank", "reference of low rank"])
 def test_the_error_of_the_distance_is_that_of_leaving_out_one_after_the_other(references: int) -> None:
-    """The delete-one jackknife by its definition, where it can be afforded."""
+    """The delete-one jackknife by its definition, at a size where it is affordable."""
     samples, reference = draw(3, 400, 16), GaussianStatistics.from_features(1.2 * draw(4, references, 16))
 
     def without(index: int) -> float:
@@ -84,7 +84,7 @@ def test_the_error_of_the_distance_is_that_of_leaving_out_one_after_the_other(re
 
 
 def weighted_distance(samples: Tensor, weights: Tensor, reference: GaussianStatistics) -> float:
-    """The distance of samples that have weights: `μ = Σ w x`, `Σ = N/(N − 1) Σ w (x − μ)(x − μ)ᵀ`."""
+    """The distance of weighted samples: `μ = Σ w x`, `Σ = N/(N − 1) Σ w (x − μ)(x − μ)ᵀ`."""
     count = len(samples)
     mean = weights @ samples
     covariance = count / (count - 1) * ((samples - mean) * weights[:, None]).T @ (samples - mean)
@@ -99,7 +99,7 @@ def of_rank_three(dimension: int) -> Tensor:
 
 @pytest.mark.parametrize("references", [1.2 * draw(4, 500, 5), 1.2 * draw(4, 4, 5), of_rank_three(5)])
 def test_the_error_of_the_distance_is_that_of_its_derivatives_by_the_weights(references: Tensor) -> None:
-    """By differences: the weight of one sample grows, those of all shrink. Of full rank, of few, and singular."""
+    """By finite differences in one weight, which shrinks all others; references of full rank, few, and singular."""
     samples, reference = draw(3, 40, 5), GaussianStatistics.from_features(references)
     even, step = torch.full((40,), 1 / 40, dtype=torch.float64), 1e-4
     derivatives = [
@@ -113,7 +113,7 @@ def test_the_error_of_the_distance_is_that_of_its_derivatives_by_the_weights(ref
 
 
 def test_both_ways_to_the_error_of_the_distance_agree() -> None:
-    """Of few samples from their factor, or from their covariance."""
+    """For few samples: from their factor, and from their covariance."""
     reference = GaussianStatistics.from_features(1.2 * draw(4, 500, 9))
     samples = draw(3, 7, 9)
     few = GaussianStatistics.from_features(samples)
@@ -141,7 +141,7 @@ def test_with_fewer_samples_than_features_the_error_is_on_the_safe_side() -> Non
 
 
 def test_the_interval_of_a_score_holds_its_mean_at_the_least_count() -> None:
-    """At 20 samples the infinitesimal jackknife's interval held it 27 times in 100."""
+    """At 20 samples, the infinitesimal jackknife's interval contained it 27 times in 100."""
     draws = [3 * draw(seed, LEAST_OF["classifier_score"]) for seed in range(400)]
     scores = torch.tensor([classifier_score(logits)[0] for logits in draws])
     errors = torch.tensor([score_standard_error(logits) for logits in draws])
@@ -163,7 +163,7 @@ def test_the_error_of_a_score_is_that_of_leaving_out_one_after_the_other() -> No
 
 @pytest.mark.parametrize("count", [LEAST_OF["precision"], 1000])
 def test_the_interval_of_a_share_holds_it_whatever_it_is(count: int) -> None:
-    """Exact coverage, from binomial chances; that of s/√N falls to 0.05 near 1, this of 100 to 0.924."""
+    """Exact coverage, from binomial probabilities; that of s/√N falls to 0.05 near 1, this one at 100 to 0.924."""
     seen = np.arange(count + 1)
     errors = np.array([share_standard_error(torch.arange(count) < true) for true in seen])
     shares = np.linspace(0.001, 0.999, 999)
@@ -174,7 +174,7 @@ def test_the_interval_of_a_share_holds_it_whatever_it_is(count: int) -> None:
 
 
 def test_the_interval_of_a_skewed_mean_holds_it_at_the_least_count() -> None:
-    """Squared errors of images are skewed; here with a skewness of 2, as an exponential."""
+    """Squared errors of images are skewed; here with a skewness of 2, like an exponential."""
     draws = torch.empty(5000, LEAST).exponential_(generator=torch.Generator().manual_seed(0))
     errors = torch.tensor([mean_standard_error(row) for row in draws])
     assert float(((draws.mean(dim=1) - 1).abs() <= 1.96 * errors).double().mean()) > 0.93
@@ -239,7 +239,7 @@ def test_the_error_of_a_share_is_that_of_a_mean_over_two_more_of_each_kind(count
 
 
 def test_the_errors_of_the_table_are_those_of_its_numbers() -> None:
-    """With a seed of its own, by the flags of each sample."""
+    """With the evidence's own seed, from the flags of each sample."""
     evidence = dataclasses.replace(evidence_of(200), seed=3, sample_logits=draw(6, 200, 100))
     apart = torch.cdist(evidence.samples, evidence.reference)
     radii = torch.cdist(evidence.reference, evidence.reference).fill_diagonal_(torch.inf).sort(dim=1).values
@@ -257,7 +257,7 @@ def test_the_errors_of_the_table_are_those_of_its_numbers() -> None:
 
 
 def test_ssim_has_no_error_where_too_few_images_were_looked_at() -> None:
-    """Of images of 104² values, 2²⁰ values are 96; of 2×2 pixels there is no SSIM."""
+    """2²⁰ values are 96 images of 104² values; images of 2×2 pixels have no SSIM."""
     for side in (104, 2):
         images = torch.zeros(LEAST, 1, side, side, dtype=torch.uint8)
         evidence = Evidence(samples=draw(1), reference=draw(2), originals=images, reconstructions=images + 1)
@@ -307,7 +307,7 @@ def test_a_number_without_an_error_and_too_few_images_have_none() -> None:
 
 
 def test_a_density_s_error_is_on_the_density_s_scale() -> None:
-    """Each ball counts for a fifth: half of the samples lie in as many of ten balls as each other, half in none."""
+    """Each ball counts for a fifth: half of the samples lie in the same number of the ten balls, half in none."""
     reference = torch.arange(10.0)[:, None] / 1000  # within 0.01 of each other
     samples = torch.cat([torch.full((500, 1), 0.0045), torch.full((500, 1), 50.0)])
     evidence = Evidence(samples=samples + torch.arange(1000.0)[:, None] * 1e-9, reference=reference)
@@ -315,5 +315,5 @@ def test_a_density_s_error_is_on_the_density_s_scale() -> None:
     inside = int(balls[0])
     assert inside > 0
     assert balls.tolist() == [inside] * 500 + [0] * 500
-    expected = inside / 5 * math.sqrt(0.25 / 999)  # of inside/5 or 0, each half of the time
+    expected = inside / 5 * math.sqrt(0.25 / 999)  # inside/5 or 0, each half of the time
     assert standard_error("density", evidence) == pytest.approx(expected, rel=1e-9)

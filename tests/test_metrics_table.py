@@ -1,4 +1,4 @@
-"""The table of metrics, what it asks of the evidence, and what a second model on the same data does not pay for."""
+"""The table of metrics, what it needs from the evidence, and what a second model on the same data does not redo."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def text_evidence(count: int = 120) -> Evidence:
 
 
 def audio_evidence(count: int = 120) -> Evidence:
-    """Tones of a random pitch in noise."""
+    """Tones of random pitch, with noise."""
     time = torch.arange(600) / 8000
     tones = [torch.sin(2 * math.pi * (200 + 200 * normal(count, 1, 1, seed=seed).abs()) * time) for seed in range(3)]
     clips = [(3000 * tone + 20 * normal(count, 1, 600, seed=9)).short() for tone in tones]
@@ -100,7 +100,7 @@ def evidence() -> Evidence:
 
 @pytest.fixture(scope="module")
 def enough(evidence: Evidence) -> Callable[[str], Evidence]:
-    """What a metric needs, by its name: texts or clips where it is for these alone."""
+    """The evidence for a metric, by its name: texts or clips if the metric only takes those."""
     others = {("text",): text_evidence(), ("audio",): audio_evidence()}
     return lambda name: others.get(METRICS[name].kinds or (), evidence)
 
@@ -121,12 +121,12 @@ def test_what_needs_torch_comes_with_the_package_when_it_is_asked_for() -> None:
         _ = package.nothing
 
 
-# The accuracy score trains for seconds: it has tests of its own, with fewer steps.
+# The accuracy score trains for seconds: it has its own tests, with fewer steps.
 SLOW = ("classification_accuracy", "kernel_distance_subsets", "class_frechet")
 QUICK = [name for name in METRICS if name not in SLOW]
 
 
-# What a second model on the same images does not pay for.
+# What is not recomputed for a second model on the same images.
 OF_IMAGES = [name for name in QUICK if "image" in (METRICS[name].kinds or ("image",))]
 
 
@@ -185,7 +185,7 @@ def test_the_curve_holds_cheap_metrics_alone() -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_lacking_evidence_is_said_and_stops_no_other(name: str, enough: Callable[[str], Evidence]) -> None:
+def test_missing_evidence_is_named_and_stops_no_other_metric(name: str, enough: Callable[[str], Evidence]) -> None:
     metric = METRICS[name]
     for need in metric.needs:
         if need in ("samples", "reference"):
@@ -196,7 +196,7 @@ def test_lacking_evidence_is_said_and_stops_no_other(name: str, enough: Callable
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].least_count > 1])
-def test_too_few_are_said_with_the_count(name: str, enough: Callable[[str], Evidence]) -> None:
+def test_too_few_are_reported_with_the_count(name: str, enough: Callable[[str], Evidence]) -> None:
     metric, evidence = METRICS[name], enough(name)
     field = metric.needs[0]
     few = min(metric.least_count - 1, len(getattr(evidence, field)))
@@ -247,7 +247,7 @@ def test_the_shared_sweeps_give_what_each_function_gives_alone(evidence: Evidenc
 
 
 def test_the_table_s_numbers_are_those_of_their_definitions_at_unequal_counts() -> None:
-    """Each by plain loops over pairs, of 9 samples and 14 reference features: no M may stand where an N belongs."""
+    """Each by plain loops over pairs of 9 samples and 14 reference features, so that swapping N and M would show."""
     samples, reference = normal(9, 3).double(), normal(14, 3, seed=1).double() + 0.3
     evidence = Evidence(samples=samples, reference=reference)
     names = ("kernel_distance", "precision_recall", "density_coverage", "authenticity")
@@ -280,7 +280,7 @@ def test_the_table_s_numbers_are_those_of_their_definitions_at_unequal_counts() 
 
 
 def test_the_error_of_kid_divides_by_the_reference_s_count() -> None:
-    """Leaving out one of 100 samples after the other, against 40 features of data."""
+    """Leaving out each of 100 samples in turn, against 40 reference features."""
     samples, reference = normal(100, 3), normal(40, 3, seed=1) + 0.5
     kept = ~torch.eye(100, dtype=torch.bool)
     left_out = torch.tensor([kernel_distance(samples[rows], reference) for rows in kept], dtype=torch.float64)
@@ -312,7 +312,7 @@ def test_a_second_model_pays_nothing_for_the_reference(monkeypatch: pytest.Monke
 
 
 def test_the_names_under_which_statistics_are_stored_are_those_of_their_version() -> None:
-    """A file of another program version is read by them: they may change with `VERSION` alone."""
+    """Files from other program versions are read by these names, so they may change only together with `VERSION`."""
     data = full_evidence()
     statistics = ReferenceStatistics(data.reference, data.held_out, data.reference_logits, data.reference_items)
     for name in ("gaussian", "neighbour_distances", "held_out_distances", "held_out_cells", "gap_parts"):
@@ -394,7 +394,7 @@ def test_images_of_two_shapes_are_not_set_against_each_other(evidence: Evidence)
     with pytest.raises(NotMeasurable, match=message):
         metric.compute(dataclasses.replace(evidence, sample_items=other))
     less = dataclasses.replace(evidence, sample_items=evidence.sample_items[:9], samples=evidence.samples[:5])
-    assert set(metric.compute(less)) == {value.name for value in metric.values}  # of one shape, and not of one count
+    assert set(metric.compute(less)) == {value.name for value in metric.values}  # the same shape, but different counts
 
 
 def test_texts_of_two_lengths_are_not_set_against_each_other() -> None:
@@ -404,7 +404,7 @@ def test_texts_of_two_lengths_are_not_set_against_each_other() -> None:
         METRICS["novelty"].compute(dataclasses.replace(texts, reference_items=texts.reference_items[:, :59]))
 
 
-# MAUVE* reads features alone, which are alike for all kinds.
+# MAUVE* reads only features, which are the same for all kinds.
 OF_TOKENS = [name for name, metric in METRICS.items() if metric.kinds == ("text",) and name != "mauve"]
 
 
@@ -452,7 +452,7 @@ def test_the_listed_least_count_is_per_feature_where_the_function_asks_for_so_ma
 
 
 def test_values_that_look_like_faults_are_explained_and_others_are_not() -> None:
-    """Constant images far from the data have a density of exactly 0; half of all KIDs of equal data are below 0."""
+    """Constant images far from the data have a density of exactly 0; half of the KIDs of equal data are below 0."""
     data = normal(100, 3)
     alike = Evidence(samples=torch.full((50, 3), 40.0), reference=data)
     density = METRICS["density_coverage"].compute(alike)["density"]

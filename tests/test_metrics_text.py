@@ -31,13 +31,13 @@ def tokens(*texts: str, length: int = 6) -> Tensor:
 
 
 def letters(texts: Tensor) -> list[str]:
-    """The other way."""
+    """The inverse of `tokens`."""
     counts = character_counts(texts).tolist()
     return ["".join(chr(96 + token) for token in row[:n]) for row, n in zip(texts.tolist(), counts, strict=True)]
 
 
 def drawn(count: int, length: int, levels: int, seed: int) -> Tensor:
-    """Texts of uniform symbols up to their end, so of all lengths from 0 on."""
+    """Texts of uniformly drawn symbols up to the end symbol, so of any length from 0."""
     texts = torch.randint(levels, (count, length), generator=torch.Generator().manual_seed(seed))
     return (texts * (texts != 0).long().cumprod(dim=1)).short()
 
@@ -58,7 +58,7 @@ def test_lengths_count_characters_and_symbols_the_end_too() -> None:
     texts = tokens("", "a", "abcde", "abcdef")
     assert character_counts(texts).tolist() == [0, 1, 5, 6]
     assert symbol_counts(texts).tolist() == [1, 2, 6, 6]
-    after = torch.tensor([[1, 0, 2, 3]])  # what follows the end is no part of a text
+    after = torch.tensor([[1, 0, 2, 3]])  # what follows the end is not part of a text
     assert (character_counts(after).item(), symbol_counts(after).item()) == (1, 2)
     for wrong in (torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.zeros(2, 3)):
         with pytest.raises(ValueError, match=r"^texts: expected tokens of shape \(N, L\), got"):
@@ -68,9 +68,9 @@ def test_lengths_count_characters_and_symbols_the_end_too() -> None:
 @pytest.mark.parametrize("levels", [2, 5, 257, 2**15])
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
 def test_codes_are_equal_for_equal_windows_alone(levels: int, n: int) -> None:
-    """Up to 9 digits of 15 bits: codes that would pass 62 bits are ranked on the way."""
+    """Up to 9 digits of 15 bits: codes that would exceed 62 bits are replaced by ranks on the way."""
     draw = torch.Generator().manual_seed(n)
-    few = torch.randint(levels, (3,), generator=draw)  # of many symbols three, so that windows repeat
+    few = torch.randint(levels, (3,), generator=draw)  # three of many symbols, so that windows repeat
     texts = few[torch.randint(3, (40, 12), generator=draw)]
     texts[0, 0] = levels - 1
     codes = grams(texts, n)
@@ -83,13 +83,13 @@ def test_codes_are_equal_for_equal_windows_alone(levels: int, n: int) -> None:
     assert len({next(iter(found)) for found in by_window.values()}) == len(by_window)
 
 
-def test_of_more_symbols_than_there_are_there_is_no_window() -> None:
+def test_a_text_shorter_than_n_has_no_window() -> None:
     assert grams(tokens("ab", length=3), 4).shape == (1, 0)
     assert grams(tokens(length=3), 2).shape == (0, 2)
 
 
 def padded(text: str, n: int, length: int) -> list[str]:
-    """The n-grams of a text by hand: `<` begins and `>` ends it."""
+    """The n-grams of a text by hand: `<` marks its beginning and `>` its end."""
     whole = "<" * (n - 1) + text + (">" if len(text) < length else "")
     return [whole[at : at + n] for at in range(len(whole) - n + 1)]
 
@@ -115,7 +115,7 @@ def test_bits_per_character_of_a_uniform_guess_are_the_bits_of_a_symbol() -> Non
 
 
 def test_bits_per_character_are_a_ratio_of_sums() -> None:
-    """Texts of 1 and 3 symbols that cost 4 and 4 bits: 8 bits over 4 symbols, where the mean of ratios is 2.67."""
+    """Texts of 1 and 3 symbols that cost 4 bits each: 8 bits over 4 symbols, where the mean of ratios is 2.67."""
     nats = torch.tensor([-4.0, -4.0]) * math.log(2)
     assert bits_per_character(nats, torch.tensor([1, 3])) == pytest.approx(2)
 
@@ -134,7 +134,7 @@ def test_faulty_likelihoods_are_refused(nats: Tensor, message: str) -> None:
 
 
 def test_the_error_of_bits_per_character_is_that_of_a_ratio() -> None:
-    """The delete-one jackknife of the ratio, by leaving out one text after the other; the two agree to first order."""
+    """The delete-one jackknife of the ratio, leaving out each text in turn; the two agree to first order."""
     held_out = drawn(400, 20, 6, seed=1)
     symbols = symbol_counts(held_out)
     nats = -symbols * (1.5 + torch.rand(400, generator=torch.Generator().manual_seed(2))).double()
@@ -155,7 +155,7 @@ def every_text(levels: int, length: int) -> Tensor:
 
 
 def test_the_oracle_s_mixture_is_a_distribution() -> None:
-    """Its probabilities sum to 1 over all texts, whatever p is on its support: here two texts alone."""
+    """Its probabilities sum to 1 over all texts, whatever p is on its support, here only two texts."""
     texts = every_text(3, 3)
     assert len(texts) == 1 + 2 + 4 + 8
     known = torch.full((15,), -math.inf, dtype=torch.float64)
@@ -170,7 +170,7 @@ def test_the_oracle_s_mixture_is_a_distribution() -> None:
 
 
 def test_the_chain_counts_pairs_of_symbols_with_one_added_to_each() -> None:
-    """Of `ab`, `ab` and `b`, over the end, a and b: two texts begin with a; a is followed by b twice, b by the end."""
+    """In `ab`, `ab` and `b`, with symbols end, a and b: two texts begin with a; a precedes b twice, b the end."""
     reference = torch.tensor([[1, 2, 0], [1, 2, 0], [2, 0, 0]], dtype=torch.int16)
     texts = torch.tensor([[1, 2, 0], [2, 2, 2], [0, 0, 0]], dtype=torch.int16)
     begin, a, b = {0: 1, 1: 3, 2: 2}, {0: 1, 1: 1, 2: 3}, {0: 4, 1: 1, 2: 1}
@@ -185,7 +185,7 @@ def oracle(samples: Tensor, known: list[float], entropy: float) -> dict[str, flo
 
 
 def test_the_oracle_gives_a_perfect_sampler_the_entropy_and_one_that_collapsed_less() -> None:
-    """p makes `a` and `b` with 0.8 and 0.2."""
+    """p generates `a` with probability 0.8 and `b` with 0.2."""
     entropy = -0.8 * math.log(0.8) - 0.2 * math.log(0.2)
     perfect = oracle(tokens(*"aaaab"), [0.8] * 4 + [0.2], entropy)
     assert perfect["oracle_nll"] == pytest.approx(entropy, abs=0.0011)
@@ -245,7 +245,7 @@ def test_the_divergence_of_ngrams_is_that_of_their_counts(n: int) -> None:
 
 
 def test_order_is_seen_by_longer_ngrams_alone() -> None:
-    """`ab` and `ba` have the same symbols; `aab` and `aba` too, whose pairs are <a aa ab b> and <a ab ba a>."""
+    """`ab` and `ba` have the same symbols; so do `aab` and `aba`, whose pairs are <a aa ab b> and <a ab ba a>."""
     assert ngram_divergence(tokens("ab"), tokens("ba"), 1) == 0
     assert ngram_divergence(tokens("ab"), tokens("ba"), 2) == 1
     assert ngram_divergence(tokens("aab"), tokens("aba"), 2) == pytest.approx(0.5)
@@ -259,7 +259,7 @@ def test_the_distance_of_lengths_is_scipy_s() -> None:
 
 
 def test_the_distance_of_symbols_is_the_share_that_would_have_to_be_others() -> None:
-    """aab> has an a too many, 1/4 of its symbols; of bb> 5/12 too many are b, and 1/12 ends."""
+    """aab> has one a too many, 1/4 of its symbols; in bb>, b is 5/12 too frequent and the end 1/12."""
     assert symbol_wasserstein(tokens("aab"), tokens("abc")) == pytest.approx(1 / 4)
     assert symbol_wasserstein(tokens("bb"), tokens("abc")) == pytest.approx(5 / 12 + 1 / 12)
     assert symbol_wasserstein(tokens("ab", "ba"), tokens("ab")) == 0
@@ -272,9 +272,9 @@ def test_the_distance_of_symbols_is_the_share_that_would_have_to_be_others() -> 
 
 def test_distinct_ngrams_are_counted_among_equally_many() -> None:
     texts = tokens("abab", "ba", "cc", "aaaaa")
-    assert distinct(texts, 2, count=4) == 2 / 4  # ab ba ab ba: none stands across two texts
+    assert distinct(texts, 2, count=4) == 2 / 4  # ab ba ab ba: none spans two texts
     assert distinct(texts, 2, count=5) == 3 / 5  # and cc
-    assert distinct(texts, 2, count=9) == 4 / 9  # and four times aa
+    assert distinct(texts, 2, count=9) == 4 / 9  # and aa four times
     assert distinct(texts, 2, count=10) is None
     assert distinct(texts, 1, count=13) == 3 / 13
     assert distinct(texts, 5, count=1) == 1
@@ -292,7 +292,7 @@ def test_distinct_is_one_over_the_count_where_all_are_alike() -> None:
 
 
 def test_a_sorted_file_gives_no_other_share_than_a_shuffled_one() -> None:
-    """2,000 texts of one symbol after 2,000 of eight: the first 5,000 would all be alike."""
+    """2,000 texts of one symbol come before 2,000 of eight: the first 5,000 characters would all be the same."""
     alike = tokens("aaaaa").expand(2000, -1)
     varied = torch.randint(1, 9, (2000, 6), generator=torch.Generator().manual_seed(0)).short()
     found = METRICS["distinct"].compute(evidence_of(torch.cat([alike, varied]), alike))
@@ -321,7 +321,7 @@ def test_the_longest_run_is_that_of_every_substring_tried(levels: int, length: i
 
 
 def test_runs_of_large_vocabularies_are_ranked_from_the_first_doubling_on() -> None:
-    """Of 15 bits a symbol, five symbols are no code: all larger tables are ranks."""
+    """At 15 bits per symbol, five symbols do not fit a code: all larger tables hold ranks."""
     draw = torch.Generator().manual_seed(0)
     training = torch.randint(1, 2**15, (20, 24), generator=draw)
     texts = torch.randint(1, 2**15, (4, 24), generator=draw)
@@ -357,7 +357,7 @@ def test_of_long_texts_of_many_symbols_every_position_counts() -> None:
 
 
 def language(count: int, seed: int) -> Tensor:
-    """Texts of a peaked distribution, so that fresh ones repeat a training text now and then."""
+    """Texts of a peaked distribution, so that fresh ones sometimes repeat a training text."""
     generator = torch.Generator().manual_seed(seed)
     chances = torch.tensor([0.1, 0.5, 0.25, 0.1, 0.05])
     texts = torch.multinomial(chances.expand(count, -1).repeat(8, 1), 1, generator=generator).view(count, 8)

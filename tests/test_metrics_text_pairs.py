@@ -29,7 +29,7 @@ def nltk() -> Any:
 
 
 def drawn(count: int, length: int, levels: int, seed: int) -> Tensor:
-    """Texts of uniform symbols up to their end, so of all lengths from 0 on."""
+    """Texts of uniformly drawn symbols up to the end symbol, so of any length from 0."""
     texts = torch.randint(levels, (count, length), generator=torch.Generator().manual_seed(seed))
     return (texts * (texts != 0).long().cumprod(dim=1)).short()
 
@@ -56,7 +56,7 @@ def by_nltk(samples: Tensor, references: Tensor | None) -> list[list[float]]:
 
 @pytest.mark.parametrize(("length", "levels"), [(12, 4), (25, 5), (4, 3), (9, 40)])
 def test_bleu_is_nltk_s_to_the_digit(length: int, levels: int) -> None:
-    """Of short alphabets, so that n-grams repeat within a text; of texts without one in common, and of empty ones."""
+    """With short alphabets, so that n-grams repeat within a text; some texts share no n-gram, and some are empty."""
     references = drawn(30, length, levels, seed=2)
     for samples in (drawn(25, length, levels, seed=1), drawn(25, length, levels + 3, seed=3)):
         assert bleu(samples, references).tolist() == pytest.approx(np.array(by_nltk(samples, references)), rel=1e-9)
@@ -65,19 +65,19 @@ def test_bleu_is_nltk_s_to_the_digit(length: int, levels: int) -> None:
 @pytest.mark.parametrize(("count", "length", "levels"), [(30, 12, 4), (20, 25, 6), (2, 9, 3), (25, 6, 30)])
 def test_self_bleu_is_nltk_s_of_each_sample_against_the_others(count: int, length: int, levels: int) -> None:
     samples = drawn(count, length, levels, seed=4)
-    samples[0] = samples[1]  # two that have an n-gram most often, and equally often
+    samples[0] = samples[1]  # two texts tie for the most occurrences of an n-gram
     assert self_bleu(samples).tolist() == pytest.approx(np.array(by_nltk(samples, None)), rel=1e-9)
 
 
 def test_bleu_by_hand() -> None:
-    """abab against abc and ba: a and b once each of two (2/4), ab and ba of ab, ba, ab (2/3), no longer one."""
+    """abab against abc and ba: one a and one b match of two each (2/4), ab and ba of ab, ba, ab (2/3), none longer."""
     found = bleu(tokens("abab"), tokens("abc", "ba"))[0].tolist()
     precisions = [2 / 4, 2 / 3, 0.1 / 2, 0.1 / 1, 0.1 / 1]  # longer than the nearest reference: no penalty
     assert found == pytest.approx([math.prod(precisions[:n]) ** (1 / n) for n in (2, 3, 4, 5)])
     short = bleu(tokens("ab"), tokens("abcde", "abcd"))[0, 0]
-    assert short.item() == pytest.approx(math.exp(1 - 4 / 2))  # every n-gram is there, and r = 4 of c = 2
+    assert short.item() == pytest.approx(math.exp(1 - 4 / 2))  # every n-gram matches, and r = 4 for c = 2
     between = bleu(tokens("abc"), tokens("ab", "abcd"))[0, 0]
-    assert between.item() == pytest.approx(1)  # as near to 2 as to 4: the shorter, so no penalty
+    assert between.item() == pytest.approx(1)  # as near to 2 as to 4: the shorter counts, so no penalty
     assert bleu(tokens("", "zz"), tokens("ab")).tolist() == [[0] * 4] * 2
 
 
@@ -85,7 +85,7 @@ def test_self_bleu_is_one_where_all_are_alike_and_leaves_out_the_sample_itself()
     assert self_bleu(tokens("abcdef", "abcdef")).tolist() == pytest.approx(torch.ones(2, 4).numpy())
     assert self_bleu(tokens("abcdef", "uvwxyz")).tolist() == [[0] * 4] * 2
     lengths = self_bleu(tokens("ab", "abcd", "abcd"))[0, 0]
-    assert lengths.item() == pytest.approx(math.exp(1 - 4 / 2))  # its own length is no reference's
+    assert lengths.item() == pytest.approx(math.exp(1 - 4 / 2))  # its own length is not a reference's
 
 
 def bleu_numbers(samples: Tensor, held_out: Tensor, **more: object) -> dict[str, float]:
@@ -102,7 +102,7 @@ def test_the_pair_holds_means_over_samples() -> None:
 
 
 def test_held_out_texts_are_not_their_own_references() -> None:
-    """The control `real`: each against all others, where every text against itself would score 1."""
+    """The `real` control compares each text with all others; compared with itself, every text would score 1."""
     held_out = drawn(40, 9, 9, seed=2)
     found = bleu_numbers(held_out[:25], held_out, samples_held_out=True)
     assert found["bleu_4"] == pytest.approx(np.mean([scores[2] for scores in by_nltk(held_out, None)]))
@@ -123,7 +123,7 @@ def test_of_many_texts_a_random_part_is_taken_on_either_side(monkeypatch: pytest
 
 
 def test_the_frontier_of_two_buckets_by_hand() -> None:
-    """p = (0.9, 0.1) and q = (0.4, 0.6): at the middle r = (0.65, 0.35)."""
+    """p = (0.9, 0.1) and q = (0.4, 0.6): in the middle, r = (0.65, 0.35)."""
     p, q = torch.tensor([0.9, 0.1], dtype=torch.float64), torch.tensor([0.4, 0.6], dtype=torch.float64)
     found = divergence_frontier(p, q, points=3)
     middle = [
@@ -145,7 +145,7 @@ def test_the_area_of_disjoint_histograms_is_its_closed_form() -> None:
 
 
 def test_the_area_is_the_integral_of_the_curve() -> None:
-    """Of overlapping histograms, by quadrature over λ in place of trapezoids; the curve's ends are on the axes."""
+    """For overlapping histograms, by quadrature over λ instead of trapezoids; the curve's ends are on the axes."""
     p, q = (torch.tensor(np.random.default_rng(seed).dirichlet(np.ones(6))) for seed in (0, 1))
 
     def point(weight: float) -> tuple[float, float]:
@@ -185,7 +185,7 @@ def test_the_frontier_integral_is_the_integral() -> None:
 
     assert frontier_integral(p, q) == pytest.approx(2 * integrate.quad(cost, 0, 1)[0], rel=1e-6)
     near = torch.tensor([0.5, 0.5], dtype=torch.float64)
-    off = torch.tensor([1e-6, -1e-6], dtype=torch.float64)  # (p − q)²/(3 (p + q)) a bucket, to second order
+    off = torch.tensor([1e-6, -1e-6], dtype=torch.float64)  # (p − q)²/(3 (p + q)) per bucket, to second order
     assert frontier_integral(near + off, near - off) == pytest.approx(2 * (2e-6) ** 2 / 3, rel=1e-3, abs=0)
     assert frontier_integral(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.0, 0.5, 0.5])) == pytest.approx(0.5)
 
@@ -202,7 +202,7 @@ def test_features_are_projected_on_what_explains_their_variance() -> None:
     expected = PCA(0.9).fit_transform(normalize(features.double().numpy()))
     found = projected(features)
     assert found.shape == expected.shape
-    assert (found @ found.T).numpy() == pytest.approx(expected @ expected.T)  # equal but for signs of components
+    assert (found @ found.T).numpy() == pytest.approx(expected @ expected.T)  # equal up to the signs of components
     assert projected(torch.ones(5, 3)).shape == (5, 1)  # all alike
     assert projected(torch.zeros(5, 3)).isfinite().all()
     line = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
@@ -222,7 +222,7 @@ def test_buckets_are_cells_of_their_means() -> None:
 
 
 def test_far_clusters_are_found_whatever_the_start_and_a_bucket_without_points_stays_empty() -> None:
-    """Points that are all alike but for two places: of four buckets two at most hold any."""
+    """All points are at one of two places: at most two of the four buckets contain any."""
     points = torch.tensor([[0.0, 0.0]] * 30 + [[9.0, 0.0]] * 30, dtype=torch.float64)
     for seed in range(5):
         found = fit_buckets(points, 4, seed=seed)
@@ -230,7 +230,7 @@ def test_far_clusters_are_found_whatever_the_start_and_a_bucket_without_points_s
 
 
 def clusters(share: float, count: int, seed: int) -> Tensor:
-    """Two far clusters, of which the first has this share."""
+    """Two clusters far apart, of which the first has this share."""
     noise = 0.01 * torch.randn(count, 2, generator=torch.Generator().manual_seed(seed))
     return noise + torch.tensor([[1.0, 0.0], [0.0, 1.0]])[(torch.arange(count) >= share * count).long()]
 

@@ -1,4 +1,4 @@
-"""The Vendi score: closed forms, both ways to its eigenvalues, its ratio to the data's, its error."""
+"""The Vendi score: closed forms, both ways to compute its eigenvalues, its ratio to the data's, its error."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_its_derivatives_are_those_of_leaving_items_out(q: float, dimension: int
     features = normal(60, dimension) + 0.4
     found = variety(features, q=q)
     rows = ~torch.eye(60, dtype=torch.bool)
-    # Without item i the weights of all others grow: −ψ_i/(n − 1), to first order in 1/n.
+    # Without item i, the weights of all others grow: −ψ_i/(n − 1), to first order in 1/n.
     left = torch.tensor([vendi_score(features[kept], q=q) for kept in rows], dtype=torch.float64)
     assert float(found.influences.mean()) == pytest.approx(0, abs=1e-9)
     if dimension == 4:

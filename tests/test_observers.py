@@ -1,4 +1,4 @@
-"""Observers: told each point once, in order, whoever is killed; and whatever they do, no record changes."""
+"""Observers: each point is reported once and in order, whatever is killed; whatever they do, no record changes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CELL = ObservedCell("key", "name", "vae", "digits", 0)
 
 
 class Log(Observer):
-    """Keeps what it is told; what it is to do beside that is given."""
+    """Keeps what is reported to it; each method first calls `act` with its name."""
 
     def __init__(self, held: Held = NEW, act: Callable[[str], object] = lambda method: None) -> None:
         self.held, self.act = held, act
@@ -98,9 +98,9 @@ def test_it_is_told_each_point_once_and_in_order_and_the_rest_of_the_curve_with_
     teller.begin(seen)
     teller.begin_cell(CELL)
     teller.points(CELL, ROWS[:3], -1)
-    teller.points(CELL, ROWS[:5], -1)  # by a worker that has taken the training up again
+    teller.points(CELL, ROWS[:5], -1)  # by a worker that resumed the training
     teller.points(CELL, ROWS[2:4], 1)
-    teller.points(CELL, ROWS[7:8], 6)  # what came before was missed, as by one that finds the training under way
+    teller.points(CELL, ROWS[7:8], 6)  # earlier points were missed, as when joining a training in progress
     teller.end_cell(CELL, record())
     teller.finish(5, 5)
     assert log.told == [*range(9), "finished", "end"]
@@ -190,12 +190,12 @@ def test_one_that_moves_is_waited_for_longer(seen: ObservedBenchmark) -> None:
     for number in range(5):
         cell = ObservedCell(f"key{number}", "name", "vae", "digits", 0)
         teller.end_cell(cell, record())
-    teller.finish(0.5, 60)  # each call lasts a tenth of that, and all of them half as long again
+    teller.finish(0.5, 60)  # each call takes a tenth of that, and all of them half as long again
     assert log.told == [*range(9), "finished"] * 5 + ["end"]
     assert teller.warnings() == []
 
 
-def test_of_a_slow_one_points_are_left_out_until_the_cell_ends(
+def test_a_slow_observer_misses_points_until_the_cell_ends(
     seen: ObservedBenchmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(telling, "MOST_WAITING", 2)
@@ -220,13 +220,13 @@ def test_one_process_at_a_time_tells_it_of_a_cell(seen: ObservedBenchmark) -> No
     first.begin_cell(CELL)
     first.points(CELL, ROWS[:2], -1)
     wait_for(lambda: first._observer.told == [0, 1])
-    second.end_cell(CELL, record())  # it sees that the cell has ended, and the first is not done with it
+    second.end_cell(CELL, record())  # it sees that the cell has ended, but the first is not done with it
     second.finish(5, 5)
     assert second._observer.told == ["end"]
     first.end_cell(CELL, record())
     first.finish(5, 5)
     assert first._observer.told == [*range(9), "finished", "end"]
-    third.begin(seen)  # another benchmark run, after that
+    third.begin(seen)  # a later benchmark run
     third.end_cell(CELL, record())
     third.finish(5, 5)
     assert third._observer.told == [*range(9), "finished", "end"]
@@ -239,7 +239,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-# What it sees.
+# What an observer sees.
 
 
 def test_what_it_sees_of_a_benchmark_and_its_cells(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_what_it_sees_of_a_benchmark_and_its_cells(tmp_path: Path) -> None:
     assert first == again
     assert (first.name, first.configuration["budget"]) == (tmp_path.name, "10steps")
     json.dumps(first.configuration)
-    (tmp_path / ".observed.json").write_text("{")  # damaged: as good as none
+    (tmp_path / ".observed.json").write_text("{")  # damaged: treated as missing
     assert benchmark_seen(asked, tmp_path, "genbench run").id != first.id
     description = {
         "label": "vae:beta=4",
@@ -279,12 +279,12 @@ def test_what_it_sees_of_an_end_is_its_own(tmp_path: Path) -> None:
     assert end.recipes["fd"] == {"metric": "frechet_distance"}
     assert end.costs == {"train_s": 1.5, "rate.median": 3.0}
     assert end.files == {"samples": tmp_path / "samples" / "a.png"}
-    end.recipes["fd"]["metric"] = "mine"  # type: ignore[index]  # what an observer may try
+    end.recipes["fd"]["metric"] = "mine"  # type: ignore[index]  # what an observer might try
     assert json.dumps(told.data) == before
     assert end_seen(record("failed"), tmp_path).failure == {"stage": "training", "reason": "why", "traceback": "t"}
 
 
-# What a cell tells.
+# What a cell reports.
 
 
 def test_points_are_told_once_a_second_at_most_and_the_last_is_left_to_the_record() -> None:
@@ -315,7 +315,7 @@ def test_points_before_a_failure_are_told_and_the_failure_is_what_is_raised() ->
             points.made(rows, lambda: False)
             rows.append(Row(2, 16, 1.0))
             points.made(rows, lambda: False)
-            rows.append(Row(3, 24, 1.5))  # incomplete: it was to be evaluated
+            rows.append(Row(3, 24, 1.5))  # incomplete: it was still to be evaluated
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -370,7 +370,7 @@ def test_a_forged_point_is_none(point: dict[str, Any]) -> None:
             decode(json.dumps({**event, **forged}).encode())
 
 
-# How it is asked for.
+# How observers are requested.
 
 
 def test_how_it_is_written() -> None:
@@ -457,7 +457,7 @@ def build_observer(options):
 
 
 def lasting(record: Record) -> dict[str, Any]:
-    """What of a record is the same whenever it is made: all but times and memory."""
+    """The reproducible part of a record: everything but times and memory."""
     data = dict(record.data)
     for name in ("started_at", "finished_at", "sha256", "cost"):
         data.pop(name)
@@ -547,7 +547,7 @@ def test_a_finished_benchmark_that_is_run_again_tells_what_is_lacking_and_nothin
     assert sorted(len(lines) for lines in told.values()) == [2, 43]
     run(out, observe)
     assert lines_of(tmp_path / "l") == told
-    run(out, observe, fresh=True, controls=[])  # another training: another run
+    run(out, observe, fresh=True, controls=[])  # a new training is a new run
     again = lines_of(tmp_path / "l")
     assert {name: again[name] for name in told} == told
     assert [len(lines) for name, lines in again.items() if name not in told] == [43]
@@ -558,7 +558,7 @@ def test_a_cell_that_fails_shows_its_curve_and_why_and_goes_on_in_the_same_run(
 ) -> None:
     model, flag = tmp_path / "fails.py", tmp_path / "flag"
     there = (
-        f"__import__('os').path.exists({str(flag)[::-1]!r}[::-1])"  # a file that its source named would be part of it
+        f"__import__('os').path.exists({str(flag)[::-1]!r}[::-1])"  # a file named in its source would count as source
     )
     step = f"    if step == 20 and not {there}: raise RuntimeError('bad luck')\n"
     source = TINY.read_text()
@@ -597,7 +597,7 @@ SLOW = ("    loss.backward()\n", "    loss.backward()\n    __import__('time').sl
 def killed(
     program: list[str], warm_servers: None, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[Record]]:
-    """A run that was killed on the way, and then came to its end: its folder and its records."""
+    """A run that was killed midway and then completed: its folder and its records."""
     folder = tmp_path_factory.mktemp("killed")
     model = folder / "slow.py"
     model.write_text(TINY.read_text().replace(*SLOW))
@@ -610,7 +610,7 @@ def killed(
     process.kill()  # SIGKILL; its server and the cell end with it
     process.communicate()
     brief = {**BRIEF, "evaluations": 4, "controls": [], "progress": False}
-    assert not list((folder / "out" / "records").glob("*.json")), "it had ended before it was killed"
+    assert not list((folder / "out" / "records").glob("*.json")), "the run ended before it was killed"
     genbench.run([str(model)], budget="100steps", out=folder / "out", observe=observe, **brief)
     return folder, read_records(folder / "out")
 
@@ -629,7 +629,7 @@ def test_a_run_that_is_killed_shows_the_curve_of_the_record_once(killed: tuple[P
     assert [line["end"] for line in lines if "end" in line] == ["finished"]
 
 
-# The pages.
+# The documentation.
 
 
 def test_the_page_names_every_method() -> None:

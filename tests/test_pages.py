@@ -1,4 +1,4 @@
-"""Each command and program of the documentation runs, or says why it does not."""
+"""Each command and program in the documentation runs, or says why it does not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def name_of(page: Page) -> str:
 
 
 def unexplained(page: Page) -> Iterator[str]:
-    """The first line of each block that nobody runs and that does not say why."""
+    """The first line of each block that no test runs and that does not say why not."""
     for block in page.blocks:
         if block.is_code and not block.name and not (block.remark or page.remark):
             yield block.text.partition("\n")[0]
@@ -35,15 +35,17 @@ def test_what_a_page_says_happens(page: Page, tmp_path: Path, command: Command, 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_each_block_is_run_or_says_why_not(page: Page) -> None:
-    assert not list(unexplained(page)), "say <!-- run -->, <!-- run by: tests/test_x.py --> or <!-- not run: reason -->"
+    assert not list(unexplained(page)), "add <!-- run -->, <!-- run by: tests/test_x.py --> or <!-- not run: reason -->"
 
 
-def test_who_is_said_to_run_a_page_names_it() -> None:
+def test_a_test_that_is_said_to_run_a_page_names_it() -> None:
     remarks = [(page, remark) for page in PAGES for remark in (page.remark, *(block.remark for block in page.blocks))]
     found = [(page, remark.removeprefix("run by: ")) for page, remark in remarks if remark and "run by: " in remark]
     assert found
     for page, test in found:
-        assert page.path.name in (ROOT / test).read_text(), f"{name_of(page)} is said to be run by {test}"
+        assert page.path.name in (ROOT / test).read_text(), (
+            f"{name_of(page)} claims to be run by {test}, which does not name it"
+        )
 
 
 def test_the_tests_that_are_named_exist() -> None:

@@ -1,4 +1,4 @@
-"""What a plan makes of models, controls and datasets of several kinds, in this process and without an extractor."""
+"""Plans for models, controls and datasets of several kinds, made in this process and without an extractor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BIGRAM = str(Path(__file__).parent / "models" / "bigram.py")
 
 
 class Here:
-    """In place of the fork server: models are built in this process, and of data only what they are is told."""
+    """Stands in for the fork server: models are built in this process, and data are only described."""
 
     def prepare(self, models: Sequence[FoundModel]) -> None: ...
 
@@ -61,7 +61,7 @@ def test_each_kind_brings_its_controls_and_models_of_another_are_not_applicable(
     assert rows(plans, TEXTS) == {**of_both, "ngram": None, "vae": text, "bigram": None}
     assert len(plans) == 2 * 2 * 6
     assert len({each.id for each in plans}) == len(plans)
-    for label in ("vae", "bigram"):  # at every seed, though it is found out at the first
+    for label in ("vae", "bigram"):  # at every seed, although it is found out at the first
         assert len({(each.cell.dataset, each.unsuitable) for each in plans if each.cell.model.label == label}) == 2
 
 

@@ -38,15 +38,15 @@ def test_the_same_request_writes_one_plan_and_another_one_beside_it(tmp_path: Pa
     assert len(list((tmp_path / "plans").iterdir())) == 1
     write_plan(tmp_path, PLAN)
     assert len(list((tmp_path / "plans").iterdir())) == 2
-    assert len(missing_cells(tmp_path, [])) == 6  # what both planned is missing once
+    assert len(missing_cells(tmp_path, [])) == 6  # what both plans contain is missing once
 
 
-def test_a_cell_of_before_its_models_source_changed_is_not_missing_once_the_new_one_ran(tmp_path: Path) -> None:
+def test_a_cell_from_before_its_models_source_changed_is_not_missing_once_the_new_one_ran(tmp_path: Path) -> None:
     write_plan(tmp_path, PLAN)
     again = [record(f"new-{cell_id}", described) for cell_id, described in PLAN]
     assert missing_cells(tmp_path, again) == []
     other = [record("other", cell("gan", 0, budget="8steps"))]
-    assert len(missing_cells(tmp_path, other)) == 6  # another budget is another cell
+    assert len(missing_cells(tmp_path, other)) == 6  # a different budget makes a different cell
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 3, "cells": []}', '{"schema": 1, "cells": [{"id": "x"}]}'])

@@ -1,4 +1,4 @@
-"""`genbench plugin new` writes what installs, passes its contract and learns; `plugin check` lists what holds."""
+"""`genbench plugin new` writes a plugin that installs, passes its contract and learns; `plugin check` lists results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def installed(written: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The same as pip would install it, without pip: on the path, with the metadata that pip writes."""
+    """The same distribution as if installed by pip: on the path, with the metadata that pip writes."""
     project = tomllib.loads((written / "pyproject.toml").read_text())["project"]
     points = "".join(f"{name} = {target}\n" for name, target in project["entry-points"]["genbench"].items())
     metadata = written / "my_model-0.1.0.dist-info"

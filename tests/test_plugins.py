@@ -40,7 +40,7 @@ def test_an_unknown_model_gets_the_nearest_names() -> None:
         find("dcgam")
 
 
-def test_a_distribution_chooses_and_one_that_does_not_offer_it_is_told() -> None:
+def test_a_distribution_chooses_and_one_that_does_not_offer_it_is_reported() -> None:
     assert find("genbench-gan:gan").distribution == "genbench-gan"
     with pytest.raises(InputError, match="model 'gan' is not offered by 'genbench-vae', only by genbench-gan"):
         find("genbench-vae:gan")
@@ -55,7 +55,7 @@ def test_a_hook_is_called_directly_with_the_arguments_that_it_takes_unless_somet
     assert loading.load(find(str(path))).function("train_step")(model="m", batch=1, labels=None, step=3) == ("m", 3)
 
     wrapping = "@genbench.hookimpl(wrapper=True)\ndef train_step(step): return [step, (yield)]\n"
-    path.write_text(f"import genbench\n{required}{wrapping}")  # around nothing; what pluggy makes of it counts
+    path.write_text(f"import genbench\n{required}{wrapping}")  # wraps nothing; what pluggy makes of it counts
     assert loading.load(find(str(path))).function("train_step")(model="m", batch=1, labels=None, step=3) == [3, None]
 
 
@@ -70,7 +70,7 @@ def test_two_distributions_with_one_name_are_both_named(monkeypatch: pytest.Monk
 
 
 def test_only_listed_distributions_are_loaded_from() -> None:
-    allowed = ["genbench_VAE", "genbench-ae"]  # as package indexes compare names
+    allowed = ["genbench_VAE", "genbench-ae"]  # names are compared as package indexes do
     assert finding.find(ModelSpec("vae"), allowed).distribution == "genbench-vae"
     assert set(finding.installed(allowed)) == {"vae", "conv-vae", "ae", "conv-ae", "ppca"}
     listed = r"which --plugins-from does not list \(it lists genbench_VAE, genbench-ae\)"
@@ -193,7 +193,7 @@ def test_options_are_read_from_the_builder(tiny: Path) -> None:
         ({"rate": None}, "option rate: float = 0.001 cannot be None"),
     ],
 )
-def test_a_wrong_option_is_told_with_the_accepted_ones(tiny: Path, given: dict[str, object], message: str) -> None:
+def test_a_wrong_option_is_reported_with_the_accepted_ones(tiny: Path, given: dict[str, object], message: str) -> None:
 
     plugin = loading.load(find(str(tiny)))
     with pytest.raises(OptionError) as error:

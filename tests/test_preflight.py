@@ -1,4 +1,4 @@
-"""What is looked at before anything is trained: what a planned cell is told, and what is refused."""
+"""The checks before any training: what a planned cell learns about its data, and what is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def images(count: int) -> torch.Tensor:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A dataset and an extractor in place of those that a cell names, and what was asked for."""
+    """Replaces the dataset and the extractor that a cell names, and keeps what was requested."""
     held: dict[str, Any] = {
         "dataset": Dataset("toy", Split(images(70), None), Split(images(30), None), None, "MIT", "fedcba", remark=None)
     }
@@ -108,7 +108,7 @@ def test_a_planned_cell_is_told_what_identifies_its_data_and_how_it_is_measured(
     ]
 
 
-def test_where_nothing_is_said_the_dataset_and_the_extractor_choose(loaded: dict[str, Any]) -> None:
+def test_by_default_the_dataset_and_the_extractor_choose(loaded: dict[str, Any]) -> None:
     told = preflight.check_data(cell(metrics=("fd",), samples=12, eval_precision="bf16"), lambda event: None)
     assert (told["samples"], list(told["metrics"])) == (12, ["frechet_distance"])
     assert loaded["load"] == (("toy",), {"data_root": None, "image_size": None, "plugins_from": None})
@@ -173,7 +173,7 @@ def test_a_model_is_built_as_a_cell_would_build_it(tiny: Path, monkeypatch: pyte
     assert preflight.check_model(asked, data, "file") == {"built": True}
     known = Data("image", torch.Size((1, 8, 8)), 1297, 10)
     assert built == [(known, Training(20, 32), {"width": 8}, CPU)]
-    with pytest.raises(InputError, match="does not list `file`"):  # the distribution is the one that was planned
+    with pytest.raises(InputError, match="does not list `file`"):  # the distribution must be the planned one
         preflight.check_model(asked, data, "genbench-gan")
     by_time = Cell(ModelSpec(str(tiny)), "digits", 0, Settings(Budget.parse("10s")))
     preflight.check_model(by_time, data, "file")

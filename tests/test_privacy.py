@@ -46,9 +46,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("--data-root={home}", "--data-root=~"),
         ("file://{home}/x", "file://~/x"),
         ("{home}: denied; {home}/b", "~: denied; ~/b"),
-        ("{home}s/x", "{home}s/x"),  # of another user
+        ("{home}s/x", "{home}s/x"),  # another user's
         ("{home}-old/x", "{home}-old/x"),
-        ("/mnt{home}/x", "/mnt{home}/x"),  # of another machine
+        ("/mnt{home}/x", "/mnt{home}/x"),  # another machine's
         ("none", "none"),
     ],
 )

@@ -1,4 +1,4 @@
-"""How many threads a container's share is worth, from control groups that the test lays out."""
+"""How many threads a container's share allows, from control groups that the test sets up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of a run: as bars at any width, as lines, to a function; and nothing in it obeys a model."""
+"""A run's progress: as bars at any width, as lines, to a function; a model's text never controls the terminal."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def shown(bars: Bars, console: Console) -> list[str]:
 
 
 def under_way(width: int) -> list[str]:
-    """The lines of a run of 30 cells, of which the first trains: 900 of 3000 steps in 90 s, after 600 s of others."""
+    """The lines of a run of 30 cells: one is done after 600 s, the second has trained 900 of 3000 steps in 90 s."""
     drawn, console, clock = bars(width)
     drawn.started(1, 30, planned("gan"), None)
     clock.now += 600
@@ -86,7 +86,7 @@ def test_what_a_user_looks_for_first_stands_at_every_width(width: int) -> None:
     assert len(everything) <= width
     assert len(cell) <= width
     assert " 30%" in cell
-    assert " 3:30" in cell  # 2100 steps more, of which 900 took 90 s
+    assert " 3:30" in cell  # 2100 steps are left, and 900 took 90 s
     assert "seed 3" in cell
     assert "1 of 30 cells" in everything
     # (600 + 90) s for 1.3 cells, and 28.7 are left.
@@ -120,7 +120,7 @@ def test_no_number_is_ever_cut(width: int) -> None:
 def test_a_long_name_keeps_its_end() -> None:
     assert cut("a" * 50 + ", seed 3", 30).endswith(" seed 3")
     assert len(cut("a" * 50 + ", seed 3", 30)) == 30
-    assert len(cut("模型" * 50, 31).encode("utf-16-le")) // 2 <= 16  # each takes two places
+    assert len(cut("模型" * 50, 31).encode("utf-16-le")) // 2 <= 16  # each takes two columns
 
 
 def test_the_time_left_counts_from_where_training_was_taken_up() -> None:
@@ -141,7 +141,7 @@ def test_each_metric_is_shown_as_it_begins() -> None:
     assert " 25%" in shown(drawn, console)[1]
 
 
-def test_a_long_silence_is_said_in_the_place_of_the_rate() -> None:
+def test_a_long_silence_is_shown_instead_of_the_rate() -> None:
     drawn, console, _ = bars(120)
     drawn.started(1, 1, planned(), None)
     drawn.event(planned(), training(9))
@@ -150,7 +150,7 @@ def test_a_long_silence_is_said_in_the_place_of_the_rate() -> None:
     assert "images/s" not in shown(drawn, console)[1]
 
 
-def test_a_long_silence_of_a_check_is_said_too() -> None:
+def test_a_long_silence_of_a_check_is_shown_too() -> None:
     drawn, console, _ = bars(80)
     silence = {"event": "silence", "seconds": 35.0}
     drawn.checking("cifar10", None)
@@ -197,7 +197,9 @@ def test_what_a_terminal_would_obey_is_shown() -> None:
     assert visible("naïve 模型 é") == "naïve 模型 é"
 
 
-def test_errors_are_shown_so_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_errors_are_shown_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from genbench import cli
 
     def fail(**_: object) -> None:
@@ -291,7 +293,7 @@ def test_a_run_from_python_shows_lines_unless_told_to_be_silent(
 
 
 class Shell:
-    """As much of a notebook's IPython as is asked: the outputs under a cell, by their id."""
+    """The part of a notebook's IPython that is used: the outputs under a cell, by their id."""
 
     def __init__(self) -> None:
         self.kernel = object()
@@ -300,7 +302,7 @@ class Shell:
 
     def publish(self, data: dict[str, str], *, transient: dict[str, str], update: bool) -> None:
         held = self.outputs.setdefault(transient["display_id"], [])
-        assert update == bool(held), "the first is an output of its own, the others write it anew"
+        assert update == bool(held), "the first call creates the output, the others update it"
         held.append(data["text/plain"])
 
 
@@ -318,13 +320,13 @@ def test_a_notebook_has_one_output_that_is_written_anew(
         clock.now += 1
         listener.event(planned("gan"), training(900))
         clock.now += 0.1
-        listener.event(planned("gan"), training(999))  # too soon to be seen
+        listener.event(planned("gan"), training(999))  # too soon to be shown
         clock.now += 1
         listener.ended(1, 2, planned("gan"), FINISHED, False)
     (output,) = shell.outputs.values()
     assert [text.splitlines()[-1].split()[0] for text in output] == ["checking", "gan", "gan", "1", "[1/2]"]
     assert "30%" in output[2]
-    assert output[-1] == "[1/2] gan on fashion-mnist, seed 3: fd 1.5, trained 9.0 s", "bars stay when all is done"
+    assert output[-1] == "[1/2] gan on fashion-mnist, seed 3: fd 1.5, trained 9.0 s", "the bars remain after the run"
     assert "\x1b" not in "".join(output)
     assert capsys.readouterr() == ("", "")
 
@@ -338,7 +340,7 @@ def test_a_terminals_ipython_is_no_notebook(monkeypatch: pytest.MonkeyPatch, she
 
 @pytest.mark.parametrize("command", ["run", "evaluate", "regress"])
 @pytest.mark.parametrize("value", ["9" * 400, "9" * 5000, "nan", "inf", "1e400", "-" + "9" * 400, "1__0", "no"])
-def test_a_number_that_is_none_is_one_line(command: str, value: str) -> None:
+def test_an_invalid_number_is_refused_in_one_line(command: str, value: str) -> None:
     from genbench.cli import cli
     from genbench.cli.numbers import Whole, _Seconds
     from genbench.errors import InputError

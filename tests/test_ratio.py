@@ -15,7 +15,7 @@ sets = st.lists(st.integers(500, 1500).map(lambda whole: whole / 100), min_size=
 
 
 def p_of_ratio(new: list[float], base: list[float], ratio: float, *, paired: bool) -> float:
-    """The p-value of "NEW's mean is `ratio` times BASE's", by SciPy."""
+    """The p-value for "NEW's mean is `ratio` times BASE's", by SciPy."""
     scaled = [ratio * value for value in base]
     if paired:
         return float(stats.ttest_rel(new, scaled).pvalue)
@@ -43,7 +43,7 @@ def test_the_ends_are_the_ratios_whose_own_test_has_p_of_5_percent(
     assert found is not None
     mean = float(np.mean(base))
     for end in found:
-        # As a share of the size of BASE's mean: where that is negative, a rise is a smaller ratio.
+        # Relative to the absolute value of BASE's mean: if the mean is negative, an increase gives a smaller ratio.
         ratio = (mean + end * abs(mean)) / mean
         assert p_of_ratio(new, base, ratio, paired=paired) == pytest.approx(0.05, rel=1e-5)
     assert found[0] < (np.mean(new) - mean) / abs(mean) < found[1]
@@ -76,7 +76,7 @@ def test_the_unit_changes_nothing(new: list[float], base: list[float], unit: flo
 def test_a_base_whose_interval_holds_0_bounds_no_ratio(paired: bool) -> None:
     assert relative_interval([5.0, 6.0, 7.0], [-1.0, 0.5, 1.0], paired=paired) is None
     assert relative_interval([5.0, 6.0], [0.0, 0.0], paired=paired) is None
-    half_width = 4.302653 * 1.0 / math.sqrt(3)  # of 3 values with a deviation of 1
+    half_width = 4.302653 * 1.0 / math.sqrt(3)  # for 3 values with a deviation of 1
     for mean, bounded in ((0.99 * half_width, False), (1.01 * half_width, True)):
         base = [mean - 1, mean, mean + 1]
         assert (relative_interval([5.0, 6.0, 7.5], base, paired=paired) is not None) == bounded
@@ -94,9 +94,9 @@ def test_what_the_seeds_share_leaves_a_paired_ratio_exact() -> None:
 
 
 def covered(change: float, sizes: tuple[int, int], shared: float, *, paired: bool, draws: int = 1500) -> float:
-    """How often the interval holds the truth: values whose deviation is a tenth of their mean, `shared` by a seed.
+    """How often the interval contains the true change, for values that deviate by a tenth of their mean.
 
-    Where no bounded interval covers, none is claimed: that counts as covering, as all ratios would.
+    `shared` is the correlation within a seed. A missing interval counts as covering, since it claims nothing.
     """
     draw = np.random.default_rng([int(100 * (1 + change)), *sizes, int(10 * shared)])
     common = draw.normal(size=(draws, max(sizes)))

@@ -1,4 +1,4 @@
-"""Records of a large folder are read by two processes, and nothing but the time tells."""
+"""Two processes read the records of a large folder, and only the time differs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNT = 7
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Seven records of which the second process is to read four; the first of its own would be read alone."""
+    """Seven records, of which the second process reads four; the first process reads its own one at a time."""
     curve = [{"step": step, "losses": {"ä": 1e-7 * step}, "numbers": {"fd": float("nan")}} for step in range(3)]
     for seed in range(COUNT):
         cell = {"model": "m", "label": "m", "role": "model", "seed": seed, "dataset": {"name": "größe"}}

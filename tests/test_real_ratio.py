@@ -32,11 +32,11 @@ def test_simulated_intervals_cover_the_ratio(seeds: int, spread: float) -> None:
     reals = rng.normal(1.0, error, count)
     found = [of_real([*row], Mean(real, error**2, 3)) for row, real in zip(models, reals, strict=True)]
     inside = sum(ratio.low <= 4.0 <= ratio.high for ratio in found if ratio and ratio.low and ratio.high)
-    assert 0.935 <= inside / count <= 0.978  # 93 to 97%, and the error of so many draws
+    assert 0.935 <= inside / count <= 0.978  # 93 to 97%, plus the error of this many draws
 
 
 def test_the_error_of_real_is_a_finite_population_s() -> None:
-    """Seeds that draw 50 of 200 held-out items each, around the mean of all that there could be."""
+    """Each seed draws 50 of 200 held-out items; the error is around the mean of the whole population."""
     rng = np.random.default_rng(0)
     means = []
     for _ in range(4000):

@@ -152,7 +152,7 @@ def test_what_cannot_change_a_number_is_not_in_the_identity() -> None:
 
 
 @pytest.mark.parametrize("victim", ["../../victim", "/victim", "0F" * 8, "0f" * 7, "0f" * 8 + "\n", "", 7, None])
-def test_an_id_that_is_none_names_no_file(tmp_path: Path, victim: Any) -> None:
+def test_an_invalid_id_names_no_file(tmp_path: Path, victim: Any) -> None:
     folder = tmp_path / "a" / "b"
     path = record_path(folder, write_record(folder, document()).id)
     forge(path, id=victim)
@@ -163,7 +163,7 @@ def test_an_id_that_is_none_names_no_file(tmp_path: Path, victim: Any) -> None:
     assert [found.name for found in tmp_path.rglob("*") if found.is_file()] == [path.name]
 
 
-def test_a_record_of_an_older_schema_is_none_of_a_cell_of_now(tmp_path: Path) -> None:
+def test_a_record_of_an_older_schema_is_not_taken_for_one_of_a_current_cell(tmp_path: Path) -> None:
     """Its identity cannot be derived, so only its name is verified, and no run mistakes it for a cell's record."""
     planned = document()["id"]
     old = json.loads((Path(__file__).parent / "records" / "schema-2.json").read_text())
@@ -254,5 +254,5 @@ def test_records_of_every_schema_so_far_are_read_reported_and_compared(tmp_path:
         assert answer.exit_code == 0
         assert re.search(rf"^{record.label} +fd .* 0% ", answer.output, re.MULTILINE), answer.output
         assert "train_items_per_s" in answer.output
-    else:  # the record of schema 1 is of a control, which is not compared or judged
+    else:  # the record of schema 1 is a control's, which is neither compared nor judged
         assert "no number of a model could be compared" in answer.output

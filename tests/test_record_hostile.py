@@ -1,4 +1,4 @@
-"""Whatever a record with the right checksum holds: it is refused in one line, or every consumer can use it."""
+"""Whatever a record with the right checksum contains, it is refused in one line, or every consumer can use it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ORIGINAL = original()
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Give the path of everything in a document; less often what lies deep, of which there is more."""
+    """Yield the path of every value in a document."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
         yield (*path, key)
@@ -67,7 +67,7 @@ def reached(document: Any, path: tuple[Any, ...]) -> Any:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> dict[str, Any]:
-    """A record with some of its parts dropped, retyped, wrapped, doubled, or set to the ends of what numbers can be."""
+    """A record with some of its parts dropped, wrapped, extended, or set to odd values and extreme numbers."""
     document = copy.deepcopy(ORIGINAL)
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.one_of(st.sampled_from(SHALLOW), st.sampled_from(PLACES), st.sampled_from(NUMBERS)))
@@ -82,13 +82,13 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
                 parent[path[-1]][draw(st.sampled_from(["older", "id", "value", "extra"]))] = draw(VALUES)
             else:
                 parent[path[-1]] = draw(VALUES)
-        except (AttributeError, IndexError, KeyError, TypeError):  # an earlier change has taken it away
+        except (AttributeError, IndexError, KeyError, TypeError):  # an earlier change has removed it
             continue
     return plausible(document) if draw(st.booleans()) else document | {"schema": 2}
 
 
 def plausible(document: dict[str, Any]) -> dict[str, Any]:
-    """Give a document the identities that its content has, where it has any: what a forger would do."""
+    """Give a document the identities that its content implies, if it implies any, as a forger would."""
     try:
         renamed = {name: identity(recipe, 8) for name, recipe in document["recipes"].items()}
         numbers = {name: number | {"recipe": renamed[number["recipe"]]} for name, number in document["numbers"].items()}
@@ -99,7 +99,7 @@ def plausible(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def other_seeds() -> list[dict[str, Any]]:
-    """Records of the same model, so that there are means, intervals and pairs; and of a rival."""
+    """Records of the same model with other seeds, and of a rival, so that there are means, intervals and pairs."""
     found = []
     for seed, label in ((1, "tiny"), (2, "tiny"), (0, "rival"), (1, "rival")):
         cell = ORIGINAL["cell"] | {"seed": seed, "model": label, "label": label}
@@ -112,7 +112,7 @@ OTHERS = other_seeds()
 
 
 def consume(record: dict[str, Any], directory: Path) -> None:
-    """Put a record through all that reads records, but for drawing."""
+    """Pass a record through everything that reads records, except drawing."""
     for records in ([record], [record, ORIGINAL, *OTHERS]):
         held = list(lean(records))
         csv(frame(held))
@@ -134,10 +134,10 @@ def consume(record: dict[str, Any], directory: Path) -> None:
 
 
 def stored(directory: Path, document: dict[str, Any]) -> Path:
-    """Write a document where its id would put it, with the right checksum, or where one would have to look for it."""
+    """Write a document to its id's path with the right checksum, or unsigned to a fixed path if that is impossible."""
     try:
         return record_path(directory, write_record(directory, document).id)
-    except (KeyError, ValueError, TypeError):  # an id that is none; no Unicode
+    except (KeyError, ValueError, TypeError):  # no valid id, or not Unicode
         path = record_path(directory, "0f" * 8)
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(document))

@@ -1,4 +1,4 @@
-"""A record is accepted or refused as if the standard library alone read it, whatever reads it faster."""
+"""A record is accepted or refused as if only the standard library read it, although a faster parser does."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ WHOLE = [0, -1, 2**53 + 1, 2**63, 2**64 - 1]
 
 
 def content(body: dict[str, Any], **changes: Any) -> bytes:
-    """A record's file, with the checksum that is written here by hand."""
+    """A record's file, with a checksum computed here independently."""
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     whole = body | {"sha256": hashlib.sha256(text.encode()).hexdigest()} | changes
     return (json.dumps(whole, indent=1) + "\n").encode()
 
 
 def bits(value: Any) -> str:
-    """A text that differs where two plain values do, 1 and 1.0 and the two zeros too."""
+    """A text that differs whenever two plain values do, including 1 and 1.0, and 0.0 and -0.0."""
     return repr(value)
 
 
@@ -85,7 +85,7 @@ def test_an_edited_number_does_not_fit(changed: str) -> None:
     whole = content({"value": 3e-5, "kept": 2e-5})
     edited = whole.replace(b'"kept": 2e-05', f'"kept": {changed}'.encode())
     assert edited != whole
-    # What is the same number in another spelling is the same record, as it ever was.
+    # The same number in a different spelling is the same record, as it always was.
     assert signed(edited)[1] == (changed == "2e-5")
 
 

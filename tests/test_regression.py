@@ -1,4 +1,4 @@
-"""`genbench regress`: the rule on synthetic noise, the taking of turns, revisions side by side, and bad input."""
+"""`genbench regress`: the rule on synthetic noise, turn-taking, revisions side by side, and bad input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SLOWER = math.log(1.1)
 
 
 def drawn(centre: float, spread: float, seed: int, pairs: int = 8) -> tuple[float, ...]:
-    # Student's t with 4 degrees of freedom: times have tails.
+    # Student's t with 4 degrees of freedom: times have heavy tails.
     noise = np.random.default_rng(seed).standard_t(4, pairs) / math.sqrt(2)
     return tuple((centre + spread * noise).tolist())
 
@@ -68,7 +68,7 @@ def test_the_correction_makes_one_of_many_harder_to_condemn() -> None:
     assert judged[0].p_holm == pytest.approx(6 * p_above(doubtful.head, 1.05))
 
 
-def test_noise_above_the_threshold_is_told_and_takes_no_part_in_the_correction() -> None:
+def test_noise_above_the_threshold_is_reported_and_takes_no_part_in_the_correction() -> None:
     noisy = Timing(drawn(SLOWER, 0.001, 1), drawn(0.0, 0.08, 2))
     clear = simulated(SLOWER, 0.005, 3)
     first, second = judge([noisy, clear], 0.05)
@@ -95,7 +95,7 @@ def test_an_estimate_is_of_ratios_and_repeats() -> None:
     assert found.low < found.ratio < found.high
     assert estimate([SLOWER] * 8) == decision.Estimate(*[pytest.approx(1.1)] * 3)
     assert (p_above([SLOWER] * 8, 1.05), p_above([SLOWER] * 8, 1.15)) == (0.0, 1.0)
-    # The p-value and the interval's lower bound say the same.
+    # The p-value and the interval's lower bound agree.
     assert p_above(values, found.low * 0.999) < 0.025
     assert p_above(values, found.low * 1.001) > 0.024
 
@@ -111,7 +111,7 @@ def test_a_drift_and_a_constant_share_of_noise_leave_the_ratio() -> None:
 
 
 class Recorded:
-    """Stands for a process; notes the order of turns."""
+    """Stands in for a process and records the order of turns."""
 
     def __init__(self, name: str, turns: list[str]) -> None:
         self.name, self.turns = name, turns
@@ -131,12 +131,12 @@ def test_all_take_as_many_turns_and_follow_each_other_as_often() -> None:
     assert {len(own) for own in turns} == {len(order) // 3}
     assert turns[0] == pytest.approx([0.001] * len(turns[0]))
     rounds = [tuple(order[index : index + 3]) for index in range(0, len(order), 3)]
-    assert set(Counter(rounds).values()) == {len(rounds) // 6}  # every order of the three
+    assert set(Counter(rounds).values()) == {len(rounds) // 6}  # every order of the three, equally often
     assert all(one == other[::-1] for one, other in zip(rounds[::2], rounds[1::2], strict=True))
 
 
 class InThisProcess:
-    """Stands for a process, with the worker that one would run."""
+    """Stands in for a process, and runs its worker in this one."""
 
     def __init__(self, name: str, target: Path | None) -> None:
         self.worker = Worker()
@@ -214,7 +214,7 @@ def repository(tmp_path: Path, tiny: Path) -> Path:
 
 
 def slow_down(root: Path) -> None:
-    """Plant one operator call."""
+    """Add one operator call."""
     path = root / "genbench_trial.py"
     path.write_text(path.read_text().replace("    loss = 2 *", "    batch.abs()\n    loss = 2 *"))
 
@@ -226,7 +226,7 @@ def judged(cases: Sequence[Case], *centres: float) -> dict[Case, Timing]:
 
 
 def test_two_revisions_end_to_end(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Really installed and counted; the times are set: one slow run that is confirmed."""
+    """Installation and counting are real; the times are set: one slow run, and one that confirms it."""
     slow_down(repository)
     monkeypatch.setattr(baseline, "SHAPES", (CASE.shape,))
     runs: list[Sides] = []
@@ -240,7 +240,7 @@ def test_two_revisions_end_to_end(repository: Path, monkeypatch: pytest.MonkeyPa
     assert result.base.startswith("base main (")
     assert result.head == "head (working tree)"
     assert [row.case.model for row in result.rows] == ["trial"]
-    assert len(runs) == 2  # and a confirming one
+    assert len(runs) == 2  # the second confirms the first
     assert result.regressed
     assert result.rows[0].regressed
     calls = [moved for moved in result.unexplained if moved.counter == "operator_calls"]

@@ -1,4 +1,4 @@
-"""The verdict on times, held against the bootstrap-t written out and against cases that can be decided by hand."""
+"""The verdict on times, compared with the bootstrap-t written out and with cases that can be decided by hand."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 from genbench.regression.decision import RESAMPLES, Timing, estimate, judge, p_above
 
-# Skewed, so that the two ends of an interval cannot be taken for each other.
+# Skewed, so that the two ends of an interval cannot be confused.
 LOGS = (0.01, 0.02, 0.015, 0.03, 0.025, 0.018, 0.022, 0.12)
 QUIET = (0.001, -0.001, 0.0005, -0.0005, 0.0012, -0.0012, 0.0, 0.0003)
 
 
 @functools.cache
 def studentised(values: tuple[float, ...]) -> list[float]:
-    """(mean of the resample − mean) ÷ its own standard error, one resample after the other."""
+    """(mean of the resample − mean) ÷ its own standard error, for each resample."""
     found = []
     for row in np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values))).tolist():
         drawn = [values[index] for index in row]
@@ -36,7 +36,7 @@ def test_an_estimate_is_the_bootstrap_t_written_out() -> None:
     assert found.ratio == pytest.approx(math.exp(mean))
     assert found.low == pytest.approx(math.exp(mean - high * error))
     assert found.high == pytest.approx(math.exp(mean - low * error))
-    assert found.high / found.ratio > found.ratio / found.low  # the long tail of LOGS is above
+    assert found.high / found.ratio > found.ratio / found.low  # the long tail of LOGS is the upper one
 
 
 @pytest.mark.parametrize("limit", [0.99, 1.0, 1.02, 1.03, 1.05, 1.2])
@@ -47,13 +47,13 @@ def test_a_p_value_counts_the_resamples_that_go_as_far(limit: float) -> None:
 
 
 def test_a_resample_that_goes_exactly_as_far_counts() -> None:
-    """Of eight signs, four are plus in C(8, 4) / 2^8 of all resamples; their mean is that of the values, 0."""
+    """In C(8, 4) / 2^8 of all resamples, four of the eight signs are plus; their mean is that of the values, 0."""
     ties = math.comb(8, 4) / 2**8
     assert p_above((-0.125, 0.125) * 4, 1.0) == pytest.approx(0.5 + ties / 2, abs=0.02)
 
 
 def test_no_p_value_of_a_bootstrap_is_zero() -> None:
-    """Where no resample goes as far, the sample itself is the one that does."""
+    """If no resample goes as far, the sample itself still does."""
     assert p_above([value + 1.0 for value in QUIET], 1.0) == pytest.approx(1 / (RESAMPLES + 1))
 
 
@@ -81,7 +81,7 @@ def test_one_pair_is_no_interval(function) -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_floor_is_the_farther_end_whichever_process_was_slower(sign: int) -> None:
-    """The base's second process beside its first, 8% apart without spread: noise of 8% either way."""
+    """The base's two processes are 8% apart without any spread: noise of 8% in either direction."""
     (found,) = judge([Timing((0.2,) * 8, (sign * math.log(1.08),) * 8)], 0.05)
     assert found.verdict == "cannot tell"
     assert found.p_holm is None
@@ -92,7 +92,7 @@ def test_the_floor_is_the_farther_end_whichever_process_was_slower(sign: int) ->
     assert found.estimate.ratio == pytest.approx(math.exp(0.2))
 
 
-def test_noise_that_is_just_the_threshold_can_be_told_from() -> None:
+def test_noise_of_just_the_threshold_still_allows_a_verdict() -> None:
     (found,) = judge([Timing((0.2,) * 8, (0.0,) * 8)], 0.0)
     assert (found.verdict, found.limit) == ("slower", 1.0)
 
@@ -106,10 +106,10 @@ def test_a_slow_down_is_one_beyond_the_threshold(slow_down: float, verdict: str)
     assert found.limit == pytest.approx(1.05)
 
 
-def test_the_correction_is_holms_over_the_models_that_can_be_told() -> None:
-    """Of p-values p and 1, Holm doubles the smaller: what is slower alone is not in company; a noisy model is none."""
+def test_the_correction_is_holms_over_the_models_that_allow_a_verdict() -> None:
+    """Of p-values p and 1, Holm doubles the smaller: slower alone, not slower in company; noisy models do not count."""
     low = estimate(LOGS).low
-    threshold = low * 0.9995 - 1  # the lower bound lies just beyond: p just below 0.025
+    threshold = low * 0.9995 - 1  # the lower bound is just above it: p is just below 0.025
     quiet = Timing(LOGS, (0.0,) * 8)
     p = p_above(LOGS, 1 + threshold)
     assert 0.02 < p < 0.025

@@ -1,4 +1,4 @@
-"""Nothing finished is lost: killed runs, damaged checkpoints, full disks, and two runs on one directory."""
+"""Nothing finished is lost: killed runs, damaged checkpoints, full disks, and two runs in one directory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ QUICK: dict[str, Any] = {"seeds": 1, "evaluations": 2, "samples": 100, "controls
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose training lasts some seconds, so that there is something to break off."""
+    """A model whose training takes a few seconds, so that it can be interrupted."""
     path = tmp_path_factory.mktemp("resume") / "slow.py"
     path.write_text(TINY.replace("    loss.backward()\n", "    loss.backward()\n    __import__('time').sleep(0.01)\n"))
     return path
@@ -59,7 +59,7 @@ def start(program: list[str], out: Path, *models: Path) -> subprocess.Popen[str]
 
 def kill_all(process: subprocess.Popen[str]) -> None:
     family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none sees another end
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none sees another one end
         for member in family:
             if member.is_running():
                 member.send_signal(number)
@@ -91,12 +91,12 @@ def test_a_run_that_is_killed_twice_ends_where_an_unbroken_one_ends(
     out, steps = tmp_path / "out", []
     path = out / "checkpoints" / f"{unbroken.id}.pt"
     for least in (30, 120):
-        process = start([sys.executable, "-m", "genbench"], out, slow)  # no server elsewhere: all of it is killed
+        process = start([sys.executable, "-m", "genbench"], out, slow)  # no warm server: everything is killed
         wait_for(lambda least=least: step_of(path) >= least)
         kill_all(process)
         steps.append(step_of(path))
         assert not list((out / "records").glob("[!.]*"))
-    assert 30 <= steps[0] < steps[1] < 200  # the second run went on where the first was
+    assert 30 <= steps[0] < steps[1] < 200  # the second run continued where the first had stopped
     (out / "records" / ".partial-left.json").write_text("{")
     (record,) = genbench.run([str(slow)], budget="200steps", out=out, **QUICK)
     assert lasting(record) == lasting(unbroken)
@@ -135,7 +135,7 @@ def test_two_runs_at_once_share_the_cells(program: list[str], tmp_path: Path) ->
     ]
     assert min(text.count(" ...\n") for text in texts) >= 1, "one of them did nothing"
     for text in texts:
-        assert len(re.findall(r"^\[\d/3\] .* fd ", text, re.MULTILINE)) == 3  # each tells of all
+        assert len(re.findall(r"^\[\d/3\] .* fd ", text, re.MULTILINE)) == 3  # each reports all of them
     assert len(list((out / "records").glob("*.json"))) == 3
     assert not list(out.rglob(".partial-*"))
     assert not (out / "locks").exists()
@@ -157,7 +157,7 @@ class Clock:
         return self.now
 
 
-def test_a_full_disk_is_told_once_and_the_checkpoint_before_stays(
+def test_a_full_disk_is_reported_once_and_the_previous_checkpoint_stays(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, warnings = tmp_path / "cell.pt", []
@@ -178,7 +178,7 @@ def test_a_full_disk_is_told_once_and_the_checkpoint_before_stays(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Any]:
-    """Mounts a disk of so many bytes, where this process may."""
+    """Mount a disk of the given size, if this process may."""
     mounted = []
 
     def mount(size: str) -> Path:
@@ -192,7 +192,7 @@ def small_disk(tmp_path: Path) -> Iterator[Any]:
 
     yield mount
     for path in mounted:
-        # A worker that was killed a moment ago holds it until it has ended.
+        # A worker that has just been killed keeps the disk busy until it has ended.
         wait_for(lambda path=path: subprocess.run(["umount", str(path)], capture_output=True).returncode == 0, 20.0)
 
 
@@ -228,7 +228,7 @@ def test_checkpoints_cost_less_than_a_hundredth(model: Model, tmp_path: Path, mo
         if autosave.is_due():
             autosave.save({})
     assert writes[0] == 31.0
-    assert len(writes) == 10  # two seconds each, so one every two hundred
+    assert len(writes) == 10  # two seconds each, so one every 200 seconds
     assert not autosave.is_worth_it() or clock.now - writes[-1] > 200
 
 

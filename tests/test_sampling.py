@@ -112,7 +112,7 @@ def test_labels_and_the_generator_of_samples_are_on_the_device(
 
 
 class Liar(torch.Tensor):
-    """Says of itself that it is within [-1, 1]."""
+    """A tensor that claims to be within [-1, 1]."""
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
@@ -230,7 +230,7 @@ def test_copycat_keeps_the_proportions_of_the_classes(digits: Dataset) -> None:
 
 @pytest.mark.parametrize("count", [50, 1297])  # fewer images than pixels, and more
 def test_gaussian_has_the_mean_and_covariance_of_the_pixels(digits: Dataset, count: int) -> None:
-    # Pixels far from the ends, so that clamping to 0..255 does not show.
+    # Pixels far from 0 and 255, so that clamping has no effect.
     train = digits.train.items[:count] // 8 + 110
     narrow = Dataset("x", Split(train, None), digits.held_out, None, "", "")
     images = controls.draw("gaussian", narrow, 20000, seeding.generator(0, "g"))
@@ -279,7 +279,7 @@ def test_what_is_trained_is_found_wherever_it_changes() -> None:
 def test_the_least_change_of_one_number_is_found(trained: torch.Tensor) -> None:
     net = nn.ParameterDict({"weight": nn.Parameter(trained)})
     model = Model(nn.ModuleDict({"net": net}), {})
-    with torch.device("meta"):  # nothing is made where the parameters are not
+    with torch.device("meta"):  # nothing may be created on the default device
         with sampling.untouched("model", model, "sample"):  # type: ignore[arg-type]
             pass
         told = pytest.raises(PluginError, match=r"^model: sample changed net.weight, which is trained")

@@ -1,4 +1,4 @@
-"""Sanity checks of metrics: planted metrics of known blindness, what is drawn, and the committed table."""
+"""Sanity checks of metrics: planted metrics with known blind spots, what is drawn, and the committed table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from genbench.sanity.tables import END, as_csv, as_markdown, as_text, between_ma
 from genbench.seeding import generator
 
 ROOT = Path(__file__).parent.parent
-command = importlib.import_module("genbench.cli.metrics")  # the package has the command itself by this name
+command = importlib.import_module("genbench.cli.metrics")  # in the package, this name is the command itself
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
 
 
@@ -289,13 +289,13 @@ def test_the_command_checks_a_third_partys_metric(module: str, tmp_path: Path) -
     marks = dict(re.findall(r"^(\S.*?)  +(pass|BLIND|WRONG|n/m)$", done.stdout, re.MULTILINE))
     assert marks["widened spread"] == marks["narrowed spread"] == "pass"
     assert marks["shifted mean"] == "BLIND"
-    assert "identity" not in marks  # nobody said what its ideal is
+    assert "identity" not in marks  # its ideal value is unknown
     assert "wrote checks.csv" in done.stderr
     assert "shifted mean (" in done.stderr
     with (tmp_path / "checks.csv").open() as file:
         rows = {row["check"]: row for row in csv.DictReader(file)}
     assert rows["widened spread"]["verdict"] == "pass"
-    assert float(rows["widened spread"]["change"]) == pytest.approx(1, abs=0.1)  # twice a deviation of 1
+    assert float(rows["widened spread"]["change"]) == pytest.approx(1, abs=0.1)  # the standard deviation doubles from 1
     assert 0 < float(rows["widened spread"]["error"]) < 0.05
 
 
@@ -339,7 +339,7 @@ def test_markdown_and_csv_hold_the_same_verdicts() -> None:
 
 
 def committed() -> dict[tuple[str, str], str]:
-    """Number and check → mark, of the tables on the page."""
+    """Return the mark of each number and check in the tables on the page."""
     marks, heads = {}, []
     for line in PAGE.partition("<!-- checks")[2].partition(END)[0].splitlines():
         first, *cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
@@ -357,7 +357,7 @@ def test_the_committed_table_is_what_the_command_gives() -> None:
         for finding in run_checks(choose(["fd", "vendi"]))
     }
     page = committed()
-    assert found.items() <= page.items(), "make checks, and explain what has changed"
+    assert found.items() <= page.items(), "run `make checks`, and explain what has changed"
     with (ROOT / "benchmarks" / "metric_checks.csv").open() as file:
         beside = {(row["number"], row["check"]): row["verdict"] for row in csv.DictReader(file)}
     assert {key: marks.get(verdict, verdict) for key, verdict in beside.items()} == page
@@ -382,7 +382,7 @@ def test_tables_go_between_the_markers_and_nowhere_else() -> None:
     assert between_markers(once, PAGE.partition("-->\n\n")[2].partition(f"\n\n{END}")[0]) == PAGE
 
 
-def test_draws_hang_on_the_seed_and_the_check_alone() -> None:
+def test_draws_depend_only_on_the_seed_and_the_check() -> None:
     first = draws(CHECKS["copies"], 1, 10)[1][0]
     assert torch.equal(first.reference, draws(CHECKS["copies"], 1, 10)[0][0].reference)
     assert not torch.equal(first.reference, draws(CHECKS["copies"], 2, 10)[1][0].reference)

@@ -1,4 +1,4 @@
-"""What a model learns of data and run, what comes before its first step, and how it says that data do not suit it."""
+"""What a model knows about data and run, what precedes its first step, and how it declines unsuitable data."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_schedule_over_the_whole_budget_needs_no_option(
     assert rates == pytest.approx(expected, abs=1e-7)
 
 
-def test_a_budget_in_flops_is_told_in_steps_once_they_are_counted(tmp_path: Path) -> None:
+def test_a_budget_in_flops_is_converted_to_steps_once_they_are_counted(tmp_path: Path) -> None:
     training = training_of("1000flop", MODELS / "cosine.py", tmp_path)
     assert Budget.parse("1000flop").steps(64) is None
     assert training.steps(Flops(StepFlops((70,), 1), 1)) == 14
@@ -144,7 +144,7 @@ UNSUITABLE = 'raise Unsuitable("takes colour alone")\n    return build(data.shap
 
 @pytest.fixture
 def picky(write_plugin: Callable[..., Path]) -> Path:
-    """The small model, for images of more than one channel alone."""
+    """The small model, restricted to images with more than one channel."""
     return write_plugin(
         "return build(data.shape, device, **options)", f"if data.shape[0] == 1:\n        {UNSUITABLE}", "picky"
     )
@@ -181,7 +181,7 @@ def test_where_nothing_would_run_the_request_is_at_fault(picky: Path, tmp_path: 
 
 
 class Fitted:
-    """In place of a plugin: it notes when it is called."""
+    """A stand-in for a plugin that records its calls."""
 
     def __init__(self) -> None:
         self.hook = self
@@ -231,9 +231,9 @@ def test_what_comes_before_the_first_step_is_on_the_clock_once_and_before_the_fi
     go_on(2)
     assert plugin.called == ["before", "evaluation at 0", "step", "evaluation at 1", "step"]
     assert progress.before_s == 1.0
-    assert [row.elapsed_s for row in progress.rows] == [1.0, 2.0, 3.0], "its second is part of every point"
+    assert [row.elapsed_s for row in progress.rows] == [1.0, 2.0, 3.0], "its second is included in every point"
     go_on(4)
-    assert plugin.called.count("before") == 1, "a training that goes on does without it"
+    assert plugin.called.count("before") == 1, "a resumed training does not repeat it"
     assert Progress.from_json(progress.to_json()).before_s == 1.0
 
 
@@ -242,7 +242,7 @@ def test_a_time_that_is_spent_before_the_first_step_leaves_one() -> None:
     assert Schedule(None, 5.0, 1).window(progress) == 1
     progress = Progress(step=3, elapsed_s=9.0, before_s=9.0, windows=[(1, 0.1)])
     assert Schedule(None, 5.0, 1).window(progress) == 0
-    # The pace is that of the steps: 10 in 2 s, so the 2 s that are left hold 10 more.
+    # The pace is that of the steps, 10 in 2 s, so a window of a hundredth of the budget holds 50.
     progress = Progress(step=11, elapsed_s=8.0, before_s=5.5, windows=[(1, 0.5), (10, 2.0)])
     assert Schedule(None, 1000.0, 1).window(progress) == round(10 / 2 * 1000 / 100)
 
@@ -267,7 +267,7 @@ def test_a_model_that_is_fitted_at_once_trains_in_its_budget(tmp_path: Path) -> 
     assert answer.exit_code == 0, answer.output
     record = next(each for each in read_records(out) if each.label.startswith("ppca"))
     cost = record.cost
-    # One product of (1297, 64) transposed with itself, in batches of 250: a multiply-add is two.
+    # One product of the transposed (1297, 64) matrix with itself, in batches of 250; a multiply-add counts as two.
     assert cost["before_training_flops"] == 2 * 1297 * 64 * 64
     assert 0 < cost["before_training_s"] <= cost["train_s"]
     assert [row["flops"] for row in record.data["curve"]] == [cost["before_training_flops"]] * len(record.data["curve"])

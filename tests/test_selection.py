@@ -1,4 +1,4 @@
-"""Which metrics are measured: by name, added to the default, part of a cell's identity; a typo is one line."""
+"""The choice of metrics: by name, or added to the default; part of a cell's identity; a typo is a one-line error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_none_is_the_default_and_a_plus_adds_to_it() -> None:
         (["fd", "+cas"], "metrics 'fd,+cas': put a plus before every name"),
     ],
 )
-def test_a_name_that_is_none_is_one_line_wherever_it_stands(
+def test_an_unknown_name_is_a_one_line_error_everywhere(
     wanted: list[str], message: str, tmp_path: Path, tiny: Path
 ) -> None:
     with pytest.raises(InputError) as direct:

@@ -1,4 +1,4 @@
-"""The site: links that lead somewhere, a navigation that holds every page, and Markdown as Sphinx needs it."""
+"""The site: links that work, a navigation with every page, and Markdown in the form that Sphinx needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_gallery_shows_every_committed_report() -> None:
         ["git", "ls-files", "reports"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout
     if not listed:
-        pytest.skip("this is no checkout")
+        pytest.skip("this is not a checkout")
     committed = {ROOT / name for name in listed.split() if name.endswith(".md")}
     assert set(REPORTS) == committed
 

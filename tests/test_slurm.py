@@ -1,4 +1,4 @@
-"""slurm/genbench.sbatch without a Slurm: what it asks of one, in each way that a task can end. `make slurm` has one."""
+"""slurm/genbench.sbatch without Slurm: its requests for every way that a task can end; `make slurm` has a real one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parent.parent / "slurm" / "genbench.sbatch"
-# What it was given, then a life that ends in the way that `how` says.
+# Writes down its arguments, then ends in the way that `how` says.
 GENBENCH = """#!/bin/bash
 echo "$OMP_NUM_THREADS $*" > asked
 trap 'echo told > told; exit 130' TERM
@@ -29,7 +29,7 @@ TASK = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "
 
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start the script as Slurm would, in a folder where its commands are ours."""
+    """Start the script as Slurm would, in a folder with stand-ins for its commands."""
     for name, text in {"genbench": GENBENCH, "scontrol": SCONTROL, "squeue": SQUEUE}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)

@@ -1,4 +1,4 @@
-"""A model's identity covers every file that its code comes from, and the worker sees what reading could not."""
+"""A model's identity covers every file that its code comes from; the worker finds those that reading it cannot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLUGIN: Any = "model 'model' (file)"  # as messages name it
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write `model.py` and other modules, `folder_IN_name` into a folder; return the path of the first."""
+    """Write `model.py` and other modules, `folder_IN_name` to a folder; return the path of `model.py`."""
 
     def files(model: str = "", **texts: str) -> Path:
         for name, text in {"model": model, **texts}.items():
@@ -43,7 +43,7 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Put a folder on the path; what it holds is forgotten at the end."""
+    """Put a folder on `sys.path`; its modules are unloaded at the end."""
     before, modules = list(sys.path), set(sys.modules)
     caches = (installed._installed_folders, installed._local_distributions)
 
@@ -69,7 +69,7 @@ def find(path: Path) -> Found:
 
 
 def changed_by(model: Path, edited: Path, text: str = "changed = 1\n") -> bool:
-    """Whether the model's hash is another one after a file has another text."""
+    """Return whether the model's hash changes when the text of a file changes."""
     before = find(model).provenance().source_sha256
     edited.write_text(text)
     return find(model).provenance().source_sha256 != before
@@ -82,9 +82,9 @@ def changed_by(model: Path, edited: Path, text: str = "changed = 1\n") -> bool:
         ("from helper import width", "helper"),
         ("if True:\n    def f():\n        import helper", "helper"),
         ("import importlib\nhelper = importlib.import_module('helper')", "helper"),
-        ("import between", "helper"),  # which imports it
+        ("import between", "helper"),  # it imports `helper`
         ("import nets.blocks", "nets/blocks"),
-        ("from nets import anything", "nets/deep/layers"),  # of a package every file counts
+        ("from nets import anything", "nets/deep/layers"),  # every file of a package counts
         ("import loose.part", "loose/part"),  # a folder without __init__.py
         ("import loose.relative", "loose/part"),
         ("from loose import relative", "loose/part"),
@@ -183,7 +183,7 @@ def test_where_a_file_lies_does_not_matter(write: Write, tmp_path: Path) -> None
 
 
 def distribution(site: Path, name: str, module: str, requires: str = "", source: Path | None = None) -> None:
-    """Write the metadata of an installed distribution; with `source` it was installed from there, editable."""
+    """Write the metadata of an installed distribution; with `source`, it is an editable install from there."""
     folder = site / f"{name}-1.0.dist-info"
     folder.mkdir(parents=True)
     folder.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}")
@@ -251,7 +251,7 @@ def later():
 def test_each_model_file_imports_its_own_neighbour(
     tiny: Path, path: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path("elsewhere")  # so that what is changed on the path is put back
+    path("elsewhere")  # so that changes to `sys.path` are undone
     monkeypatch.chdir(tmp_path)
     loaded = []
     for folder, width in (("a", 1), ("b", 2)):
@@ -288,9 +288,9 @@ def test_a_file_that_is_edited_while_a_run_waits_fails_the_cell(write: Write, tm
     (tmp_path / "helper.py").read_text()
     (tmp_path / "other.py").write_text("never read")
     source.after_first_step(PLUGIN)
-    (tmp_path / "helper.py").write_text("x = 1")  # another time, the same content
+    (tmp_path / "helper.py").write_text("x = 1")  # a new modification time, the same content
     source.after_first_step(PLUGIN)
-    (tmp_path / "helper.py").write_text("x = 22")  # of another size: two writes may have one time
+    (tmp_path / "helper.py").write_text("x = 22")  # a different size: two writes may have the same time
     with pytest.raises(
         PluginError, match=r"helper\.py changed after this run began.*run the same command again"
     ) as error:
@@ -307,7 +307,7 @@ def test_a_module_that_is_imported_late_and_was_edited_fails_the_cell(
     source = watch(model, [])
     source.after_first_step(PLUGIN)
     (tmp_path / "edited_late.py").write_text("x = 22")
-    source.at_the_end(PLUGIN)  # it was not imported: what runs on is the old code
+    source.at_the_end(PLUGIN)  # it was not imported: the old code is still running
     importlib.import_module("edited_late")
     with pytest.raises(PluginError, match=r"edited_late\.py changed") as error:
         source.at_the_end(PLUGIN)
@@ -324,7 +324,7 @@ def test_data_and_what_belongs_to_no_model_are_not_noted(write: Write, tmp_path:
     ):
         notices: list[str] = []
         settings = Settings(data_root=root and str(tmp_path / root))
-        source = watch(model, notices, settings=settings, known=known)  # without a checkpoint that could be removed
+        source = watch(model, notices, settings=settings, known=known)  # there is no checkpoint to remove
         for name in ("data/images.py", "table.py"):
             (tmp_path / name).read_text()
         source.after_first_step(PLUGIN)
@@ -346,13 +346,13 @@ def test_what_reading_cannot_see_is_noted_and_runs_the_cell_again_where_it_chang
         (tmp_path / name).read_text()
     (tmp_path / "written.txt").write_text("")
     source.after_first_step(PLUGIN)
-    (tmp_path / "written.txt").read_text()  # of the harness, after the first step
+    (tmp_path / "written.txt").read_text()  # by the harness, after the first step
     source.at_the_end(PLUGIN)
     also_read = source.described()["plugin"]["also_read"]
     assert set(also_read) == {"hidden_module.py", "table.json"}
     assert len(notices) == 1
     assert "reads hidden_module.py, table.json" in notices[0]
-    assert not checkpoint.exists()  # it may come from other content
+    assert not checkpoint.exists()  # it may come from different content
 
     record = Record({"cell": source.described()})
     covered = find(model).coverage()
@@ -370,7 +370,7 @@ def test_what_a_version_stands_for_is_never_noted(write: Write, path: Callable[.
     (site / "fixed_module.py").write_text("")
     witness = Witness(Coverage(site.parent, {}))
     importlib.import_module("fixed_module")
-    importlib.import_module("wave")  # Python's
+    importlib.import_module("wave")  # Python's own
     importlib.import_module("genbench.scaffold.texts")
     (site / "fixed_module.py").read_text()
     witness.settle()

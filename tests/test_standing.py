@@ -1,4 +1,4 @@
-"""A benchmark that is broken off says how many of its cells are done, and leaves no folder that is empty."""
+"""An interrupted benchmark says how many of its cells are done, and leaves no empty folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def described(cell_id: str) -> dict[str, Any]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[], Any]], BaseException | None]:
-    """Run a benchmark of three cells whose cells do what is given; return what it raised."""
+    """Return a function that runs a benchmark of three cells with a given body, and returns what it raised."""
 
     def benchmark_that(does: Callable[[], Any], ids: list[str] = IDS) -> BaseException | None:
         cells = [
@@ -106,7 +106,7 @@ def test_a_request_at_fault_leaves_no_folder_and_takes_none_that_was_there(run: 
 
 
 class Interrupted(contextlib.nullcontext[Any]):
-    """An executor whose first cell is broken off."""
+    """An executor whose first cell is interrupted."""
 
     def __enter__(self) -> Interrupted:
         return self

@@ -1,4 +1,4 @@
-"""Mean and covariance in files: read as other tools write them, written as they read them, refused in one line."""
+"""Mean and covariance in files: read as other tools write them, written as they read them, and refused in one line."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def of_pytorch_fid(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def of_clean_fid(folder: Path, monkeypatch: pytest.MonkeyPatch, suffix: str = "") -> Path:
     cleanfid = pytest.importorskip("cleanfid", reason="clean-fid is not installed")
     peer = pytest.importorskip("cleanfid.fid", reason="clean-fid does not work here")
-    monkeypatch.setattr(cleanfid, "__file__", str(folder / "__init__.py"))  # it writes beside itself
+    monkeypatch.setattr(cleanfid, "__file__", str(folder / "__init__.py"))  # it writes beside its `__file__`
     monkeypatch.setattr(peer, "build_feature_extractor", lambda *arguments: None)
     monkeypatch.setattr(peer, "get_folder_features", lambda *arguments, **more: FEATURES)
     peer.make_custom_stats("mine", str(folder))
@@ -88,7 +88,7 @@ def test_mean_and_covariance_are_read_as_three_tools_write_them(
     assert found.mean is not None
     assert found.covariance is not None
     assert found.mean.dtype == found.covariance.dtype == torch.float64
-    np.testing.assert_allclose(found.mean, MU, rtol=1e-5, atol=1e-6)  # two of them take the mean in float32
+    np.testing.assert_allclose(found.mean, MU, rtol=1e-5, atol=1e-6)  # two of them compute the mean in float32
     np.testing.assert_allclose(found.covariance, SIGMA, rtol=1e-6)
     assert (found.count, found.recipe) == (None, {})
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -102,13 +102,13 @@ def test_the_features_that_clean_fid_keeps_are_read_whole(tmp_path: Path, monkey
 
 
 def test_the_features_that_torch_fidelity_keeps_are_read_whole(tmp_path: Path) -> None:
-    torch.save(torch.from_numpy(FEATURES), tmp_path / "a-features-64.pt")  # its whole file
+    torch.save(torch.from_numpy(FEATURES), tmp_path / "a-features-64.pt")  # such a file holds nothing else
     found = read_statistics(tmp_path / "a-features-64.pt")
     assert found.features is not None
     assert np.array_equal(found.features, FEATURES)
 
 
-# What they read
+# What other tools read
 
 
 def test_pytorch_fid_and_clean_fid_read_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_what_is_written_is_the_same_to_the_byte_and_is_no_pickle(tmp_path: Path
 
 @pytest.mark.parametrize("split", ["train", "held-out"])
 def test_a_file_of_a_dataset_gives_the_numbers_of_the_dataset(tmp_path: Path, samples: Path, split: str) -> None:
-    """And the mean and covariance are NumPy's own, of the split that was asked for."""
+    """The mean and covariance in the file are also NumPy's, for the requested split."""
     out = tmp_path / "stats.npz"
     answer = answer_of(statistics, "digits", "--out", out, "--split", split)
     data = datasets.load("digits")
@@ -183,7 +183,7 @@ def test_what_mean_and_covariance_cannot_give_is_said_in_one_line(tmp_path: Path
 
 
 def test_features_give_whatever_compares_features(tmp_path: Path, samples: Path) -> None:
-    """As the same images do."""
+    """The numbers are those of the same images."""
     data = datasets.load("digits")
     extractor = load_random_conv(data.shape, torch.device("cpu"), "fp32")
     np.savez(tmp_path / "feats.npz", feats=extract(extractor, data.train.items).features.numpy())
@@ -197,7 +197,7 @@ def test_features_give_whatever_compares_features(tmp_path: Path, samples: Path)
 
 
 def test_each_metric_that_says_so_needs_no_features_of_the_reference() -> None:
-    """And gives the number that the features give; the others say that there are none."""
+    """It gives the same number as with features; the other metrics report that there are none."""
     sides = [torch.randn(count, 3, generator=torch.Generator().manual_seed(count)) for count in (400, 500)]
     both = Evidence(*sides)
     alone = Evidence(
@@ -217,7 +217,7 @@ def test_each_metric_that_says_so_needs_no_features_of_the_reference() -> None:
                 metric.compute(alone)
 
 
-def test_a_file_that_does_not_say_what_it_is_of_is_taken_by_its_dimension_and_it_is_said(
+def test_the_extractor_of_a_file_without_a_recipe_is_guessed_by_dimension_and_reported(
     tmp_path: Path, samples: Path
 ) -> None:
     np.savez(tmp_path / "a.npz", mu=np.zeros(64), sigma=np.eye(64))
@@ -268,7 +268,7 @@ def changed(row: int, column: int, value: float) -> np.ndarray:
 
 
 def lowered(share: float) -> np.ndarray:
-    """A covariance whose least eigenvalue is minus `share` of the largest."""
+    """Return a covariance whose smallest eigenvalue is -`share` times the largest."""
     values, vectors = np.linalg.eigh(SIGMA)
     values[0] = -share * values[-1]
     return (vectors * values) @ vectors.T
@@ -306,7 +306,7 @@ def test_bad_statistics_are_one_line(tmp_path: Path, samples: Path, arrays: dict
 
 
 def test_rounding_is_no_fault(tmp_path: Path) -> None:
-    """As of float32, and of fewer items than features, whose covariance has eigenvalues of zero."""
+    """Neither that of float32, nor the zero eigenvalues of a covariance over fewer items than features."""
     few = np.cov(FEATURES[:3].astype(np.float64), rowvar=False)
     for sigma in (SIGMA.astype(np.float32), few, lowered(TOLERANCE / 2), changed(1, 2, SIGMA[1, 2] + 1e-6), 0 * SIGMA):
         np.savez(tmp_path / "a.npz", mu=MU, sigma=sigma)
@@ -364,7 +364,7 @@ def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path) -> None:
     torch.save({"mu": np.array([None], dtype=object), "sigma": SIGMA}, tmp_path / "a.pt")
     with pytest.raises(InputError, match="is not a PyTorch checkpoint of plain arrays or is damaged") as error:
         read_statistics(tmp_path / "a.pt")
-    assert "weights_only" not in str(error.value)  # torch's own advice is to run whatever the file holds
+    assert "weights_only" not in str(error.value)  # torch's own advice would run whatever the file holds
 
 
 def test_texts_are_not_compared_with_statistics(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Cells that stop where their target is met, also when they were killed on the way."""
+"""Cells that stop when their target is met, even if they are killed on the way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASURED = {metric.name: metric.version for metric in select(("fd",), "image")}
 
 
 class Killed(BaseException):
-    """What ends a cell in the middle, as a signal does."""
+    """Ends a cell midway, as a signal does."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def evaluations(record: dict[str, Any]) -> list[tuple[int, float]]:
 
 
 def bound_between(unbroken: dict[str, Any]) -> tuple[int, str]:
-    """A target that is first met by an evaluation in the middle, and the step of it."""
+    """Return the step of an evaluation in the middle, and a target that is first met there."""
     found = evaluations(unbroken)
     place = next(i for i in range(2, 6) if found[i][1] < min(value for _, value in found[:i]))
     least = min(value for _, value in found[:place])
@@ -76,7 +76,7 @@ def test_training_ends_at_the_evaluation_that_met_it(tiny: Path, unbroken: dict[
     assert record["cost"]["steps"] == step
     assert record["cost"]["items"] == 32 * step
     assert untimed(record) == [point for point in untimed(unbroken) if point["step"] <= step]
-    assert record["numbers"]["fd"]["value"] == dict(evaluations(unbroken))[step]  # of the model as it was there
+    assert record["numbers"]["fd"]["value"] == dict(evaluations(unbroken))[step]  # of the model at that step
     assert f"target {target} met: training ends after step {step}" in [event.get("text") for event in events]
 
 
@@ -98,7 +98,7 @@ def test_without_the_flag_and_where_it_is_never_met_training_goes_on(
 def test_a_cell_that_was_killed_stops_where_it_would_have(
     tiny: Path, unbroken: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str
 ) -> None:
-    """Killed after the evaluation that met the target, or in it: the second time it is not passed."""
+    """Killed during or after the evaluation that met the target: the second run does not go past it."""
     step, target = bound_between(unbroken)
     monkeypatch.setattr(Autosave, "is_due", lambda self: True)
     genuine = getattr(Evaluation, killed_in)

@@ -1,4 +1,4 @@
-"""Targets: read, refused in one line, found along curves, and their times over seeds and datasets in closed form."""
+"""Targets: read, refused in one line, found on curves, and times to them over seeds and datasets in closed form."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INF = math.inf
 
 
 def curve(*values: float | None, name: str = "fd") -> list[dict[str, Any]]:
-    """An evaluation every 10 steps of 64 items, 0.5 s and 1e6 FLOPs each, with a point of losses alone before each."""
+    """Return an evaluation every 10 steps (of 64 items, 0.5 s, 1e6 FLOPs), each preceded by a point of losses only."""
     points = []
     for place, value in enumerate(values):
         step = 10 * place
@@ -94,7 +94,7 @@ def test_a_benchmark_that_cannot_look_at_its_target_is_refused(values: dict[str,
         check_benchmark(benchmark(**values))
 
 
-def test_a_benchmark_that_can_is_not() -> None:
+def test_a_benchmark_that_can_look_at_its_target_is_accepted() -> None:
     check_benchmark(benchmark(target="fd_ratio<5"))
     check_benchmark(benchmark(target=["fd_ratio<5"], controls=[], models=["real", "vae"]))
     check_benchmark(benchmark(target="fd<5", metrics=["+kid"], controls=[], stop_at_target=True))
@@ -175,7 +175,7 @@ def test_a_record_that_stopped_at_no_target_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "target", "step"),
     [
-        ((9, 5, 4, 8, 2), "fd<5", 20),  # the bound itself is not enough, and that the curve turns back does not matter
+        ((9, 5, 4, 8, 2), "fd<5", 20),  # the bound itself is not enough, and a later rise does not matter
         ((9, 5, 4, 8, 2), "fd<9.5", 0),
         ((9, 5, 4), "fd<4", None),
         ((None, math.nan, 4), "fd<5", 20),
@@ -208,7 +208,7 @@ def test_upwards_and_as_a_ratio() -> None:
         ((1, 2, None), 0, 20),
         ((1, None, None), 0, INF),
         ((1, 2), 0, 15),
-        ((1, None), 0, INF),  # the mean of one that is finite and one that is not
+        ((1, None), 0, INF),  # the mean of a finite and an infinite one
         ((1, 3, 2), 1, 25),
         ((1, 3), 1, 30),
         ((1, 3), 2, INF),
@@ -243,7 +243,7 @@ def test_what_is_not_known_is_no_miss() -> None:
 
 
 def test_ratios_and_shares_are_those_of_the_definition() -> None:
-    """Every model's share at every bound, counted dataset by dataset from the times themselves."""
+    """Count every model's share at every bound, dataset by dataset, from the times themselves."""
     times = {"a": [10.0, 30.0, INF, INF, 0.0], "b": [20.0, 15.0, 5.0, INF, 3.0], "c": [10.0, INF, 7.0, INF, 0.0]}
     ratios = performance_ratios(times)
     for (model, held), bound in itertools.product(times.items(), (1.0, 1.39, 1.4, 2.0, 5.0, INF)):
@@ -252,7 +252,7 @@ def test_ratios_and_shares_are_those_of_the_definition() -> None:
             least = min(other[problem] for other in times.values())
             within += time < INF and (time <= bound * least if least else time == 0)
         assert share_within(ratios[model], bound) == within / 5
-    assert ratios["b"] == [1.0, 1.0, 2.0, INF, INF]  # nobody met the fourth, and on the fifth two needed nothing
+    assert ratios["b"] == [1.0, 1.0, 2.0, INF, INF]  # no model met the fourth; on the fifth, two needed no time
 
 
 def test_a_model_alone_is_at_one_wherever_it_gets_there() -> None:

@@ -116,7 +116,7 @@ def test_batches_are_rows_in_the_epochs_own_order_which_is_drawn_once(
 
 
 class Pinned:
-    """A pinned tensor; notes where it is copied to."""
+    """A pinned tensor that records where it is copied to."""
 
     asked: ClassVar[list[tuple[object, bool]]] = []
 
@@ -321,7 +321,7 @@ def test_a_bad_loss_is_named_with_its_step(write_plugin, new: str, message: str)
 
 
 class Recorder:
-    """In place of a plugin: hooks that note how they are called, on a model with one weight."""
+    """A stand-in for a plugin: its hooks record their calls, on a model with one weight."""
 
     def __init__(self, losses=lambda step: {}) -> None:
         self.losses = losses
@@ -366,7 +366,7 @@ def test_every_step_is_in_training_mode_also_after_an_evaluation() -> None:
     assert recorder.training == [True] * 6
 
 
-def test_each_step_gets_the_images_and_labels_of_its_batch_and_who_waits_the_progress() -> None:
+def test_each_step_gets_the_images_and_labels_of_its_batch_and_after_window_gets_the_progress() -> None:
     recorder, told = Recorder(), list[Progress]()
     progress, _ = recorder.train(Schedule(6, None, 1), after_window=told.append)
     batches = Batches(toy_split(), 16, 0, CPU)
@@ -411,7 +411,7 @@ def test_a_row_holds_the_mean_of_its_windows_losses_over_the_steps_that_have_the
     assert first == 250
 
 
-def test_a_checkpoint_takes_the_global_generator_back(tmp_path: Path) -> None:
+def test_a_checkpoint_restores_the_global_generator(tmp_path: Path) -> None:
     model = Model(torch.nn.ModuleDict({"net": torch.nn.Linear(1, 1)}), {})
     torch.manual_seed(5)
     checkpoint.save(tmp_path / "c.pt", model, {})
@@ -476,7 +476,7 @@ def test_throughput_leaves_the_warm_up_out() -> None:
 
 
 def test_the_slow_and_the_fast_end_of_a_throughput_are_its_5th_and_95th_percentile() -> None:
-    """Of 21 rates 100, 101, … 120 they are the second and the last but one; quartiles would be 105 and 115."""
+    """Of the 21 rates 100, 101, … 120, they are the second and the last but one; quartiles would be 105 and 115."""
     windows = [(1, 1.0)] + [(rate, 1.0) for rate in range(100, 121)]
     found = cost.throughput(windows[:1] + windows[:0:-1])
     assert found == cost.Throughput(110.0, 101.0, 119.0, 21)
@@ -485,7 +485,7 @@ def test_the_slow_and_the_fast_end_of_a_throughput_are_its_5th_and_95th_percenti
 def test_peak_memory_is_in_bytes() -> None:
     peak = cost.peak_memory(CPU)
     assert peak["peak_allocated_bytes"] is None
-    assert (peak["peak_resident_bytes"] or 0) > 100 * 2**20  # torch alone takes that
+    assert (peak["peak_resident_bytes"] or 0) > 100 * 2**20  # torch alone takes that much
 
 
 def test_peak_memory_is_that_of_this_process_alone() -> None:
@@ -493,6 +493,6 @@ def test_peak_memory_is_that_of_this_process_alone() -> None:
     subprocess.run([sys.executable, "-S", "-c", large], check=True)
     status = Path("/proc/self/status")
     if not status.exists():
-        pytest.skip("only Linux tells a process's own peak by another way")
+        pytest.skip("only Linux offers another way to read a process's own peak")
     (own,) = (int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     assert cost.peak_memory(CPU)["peak_resident_bytes"] == pytest.approx(own, rel=0.01)

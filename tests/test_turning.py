@@ -1,4 +1,4 @@
-"""When a curve is said to have turned for the worse: seldom by noise alone, and always where it did."""
+"""When a curve is said to have turned for the worse: rarely because of noise alone, and always when it did."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DRAWS = 800
 
 
 def curves(count: int, shape: str, draw: np.random.Generator) -> np.ndarray:
-    """Noisy curves (DRAWS, count) of a model that does not get worse."""
+    """Return noisy curves (DRAWS, count) of a model that does not get worse."""
     done = np.linspace(0, 1, count)
     level = {"flat": 0 * done, "falling": 5 * (1 - done), "converging": 20 * np.exp(-4 * done)}[shape]
     return level + draw.standard_normal((DRAWS, count))
@@ -27,7 +27,7 @@ def test_noise_alone_is_called_a_turn_less_than_five_times_in_a_hundred(shape: s
 
 
 def test_modes_that_are_missed_by_chance_are_not_called_lost() -> None:
-    """Each of 25 modes is missed one time in 25: two fewer at both of the last points are rare."""
+    """Each of 25 modes is missed one time in 25, so two fewer at both of the last points is rare."""
     counts = np.random.default_rng(0).binomial(25, 0.96, (DRAWS, 6)).astype(float)
     assert np.mean([turn(values.tolist(), "higher", 0.25) is not None for values in counts]) < 0.05
     assert turn([25, 25, 25, 24, 24, 24], "higher", 0.25) is None

@@ -1,4 +1,4 @@
-"""What a plugin shares with the rest of the program: changes are named, a compiler's doings are not held against it."""
+"""What a plugin shares with the rest of the program: changes are named; those by a compiler are not blamed on it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_each_change_is_named_and_put_back(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 class Function(TorchFunctionMode):
-    """Doubles every sum, and takes part in whatever else is asked."""
+    """Doubles every sum, and passes every other call through."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
@@ -74,7 +74,7 @@ held = []
 
 def hold(mode: torch.inference_mode) -> None:
     mode.__enter__()
-    held.append(mode)  # it ends where nobody holds it
+    held.append(mode)  # without a reference, it would end
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_pools_of_the_compiler_are_not_held_against_a_plugin() -> None:
 
 def test_what_python_starts_beside_a_spawned_process_is_not_held_against_a_plugin() -> None:
     before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
-    multiprocessing.resource_tracker.ensure_running()  # as the decoding of images in several processes does
+    multiprocessing.resource_tracker.ensure_running()  # as decoding images in several processes does
     assert world.leftovers(before) == []
 
 

@@ -5,7 +5,7 @@ cell takes almost none. Here one process performs these imports and forks a serv
 forked server has imported them and done nothing else, like `python -m genbench.execution.server`.
 
 `python tests/warm_server.py serve SOCKET PID` is that process, which runs until process PID ends;
-`python tests/warm_server.py SOCKET ARGUMENT...` is the command `genbench ARGUMENT...` with a server from there.
+`python tests/warm_server.py SOCKET ARGUMENT...` is the command `genbench ARGUMENT...` with a server from that process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from genbench.execution import local
 def serve(path: str, asker: int) -> None:
     """Fork a server for every request, until this process or `asker` ends.
 
-    Whoever asks may run cells of its own, whose plugins must leave no child behind: so this process is a child of none.
+    The requester may run cells itself, and their plugins must leave no child behind; so this process is not its child.
     """
     from genbench.execution import server
 
@@ -42,7 +42,7 @@ def serve(path: str, asker: int) -> None:
     listening.listen()
     with open(f"{path}.pid", "w") as file:
         file.write(str(os.getpid()))
-    os.rename(f"{path}.soon", path)  # whoever sees it may send requests, and end this process
+    os.rename(f"{path}.soon", path)  # from here on, others may send requests, or end this process
     for name in (*server.PRELOAD, *server.PRELOAD_FOR_CELLS):
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, _reap)
@@ -104,7 +104,7 @@ class Forked:
             self.watched = os.pidfd_open(pid)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; only its parent learns its exit code."""
+        """Wait for it to end; only its parent learns its exit code."""
         if self.watched is not None:
             if not select.select([self.watched], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired("a warm server", timeout or 0.0)

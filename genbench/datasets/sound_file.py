@@ -145,7 +145,7 @@ def _opened(path: Path) -> Any:
             raise InputError(f"{path}: no such file") from error
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty; remove it") from error
-        raise InputError(f"{path}: is no sound that can be read ({_line(error)}); replace or remove it") from error
+        raise InputError(f"{path}: is not a readable sound file ({_line(error)}); replace or remove it") from error
 
 
 def _soundfile(path: Path) -> ModuleType:

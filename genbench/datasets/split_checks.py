@@ -139,7 +139,7 @@ def _labels(given: Splits, train: int, held_out: int) -> tuple[tuple[str, ...] |
     if names is None:
         names = tuple(str(number) for number in range(highest + 1))
     if not isinstance(names, tuple) or not all(isinstance(name, str) and name for name in names):
-        raise BadSplitsError("gave class_names that are no tuple of texts")
+        raise BadSplitsError("gave class_names that are not a tuple of strings")
     lowest = min(int(each.min()) for each in labels)
     if lowest < 0 or highest >= len(names):
         raise BadSplitsError(f"gave labels from {lowest} to {highest}, expected 0 to {len(names) - 1}")

@@ -63,7 +63,7 @@ def definition(plugin: Plugin) -> Metric:
     """Return what the hook of a metric's plugin gives, checked.
 
     Raises:
-        PluginError: it raises, or gives what is no usable metric.
+        PluginError: it raises, or returns something that cannot be used as a metric.
     """
     with guarded(plugin, METRIC.hook):
         metric = getattr(plugin.hook, METRIC.hook)()
@@ -136,7 +136,7 @@ def _guarded(plugin: Plugin, metric: Metric) -> Callable[[Evidence], dict[str, f
 
 
 class _WrongNumberError(GenbenchError):
-    """What a metric's function returned is no set of its numbers."""
+    """What a metric's function returned is not a set of its numbers."""
 
 
 def _numbers(metric: Metric, given: object) -> dict[str, float]:

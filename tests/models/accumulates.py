@@ -1,4 +1,4 @@
-"""Gradients accumulated over several steps, as a training script does it: they lie in .grad between steps."""
+"""Accumulates gradients over several steps, as training scripts do: they stay in .grad between steps."""
 
 import torch
 from torch import nn

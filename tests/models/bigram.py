@@ -1,4 +1,4 @@
-"""A language model of bigrams, exact and quick: each symbol depends on the one before it alone."""
+"""A bigram language model, exact and fast: each symbol depends only on the one before it."""
 
 import torch
 from torch import nn
@@ -24,7 +24,7 @@ def nats(model, batch):
     before = nn.functional.pad(batch, (1, 0))[:, :-1]
     chances = model.networks["table"](before).log_softmax(-1)
     ends = batch == 0
-    written = ends.cumsum(1) - ends.long() == 0  # up to the first end, which counts
+    written = ends.cumsum(1) - ends.long() == 0  # up to and including the first end
     return chances.gather(-1, batch[..., None])[..., 0].masked_fill(~written, 0.0).sum(1)
 
 

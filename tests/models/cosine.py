@@ -1,4 +1,4 @@
-"""Learns a constant image; its learning rate falls along a cosine over the whole budget, without any option for it."""
+"""Learns a constant image; its learning rate follows a cosine over the whole budget, without an option for it."""
 
 import torch
 from torch import nn

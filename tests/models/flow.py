@@ -13,7 +13,7 @@ WIDTH = 32
 
 
 class Coupling(nn.Module):
-    """x -> x * exp(s) + t where the mask is 0, with s and t from where it is 1."""
+    """x -> x * exp(s) + t where the mask is 0, with s and t computed from the entries where it is 1."""
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Tiny, with a library that imports rich."""
+"""The tiny model, with an import of rich."""
 
-import rich.console  # noqa: F401  # for what it does while it is imported
+import rich.console  # noqa: F401  # for the side effects of importing it
 import torch
 from torch import nn
 

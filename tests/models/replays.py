@@ -1,4 +1,4 @@
-"""Replays what it has been shown; from step `after` on it collapses onto one point, or drops what lies to the left."""
+"""Replays the data it has seen; after step `after`, it collapses to one point or drops everything on the left."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""A linear autoencoder whose weights begin at the principal components: it sees the data before its first step."""
+"""A linear autoencoder initialised at the principal components: it sees the data before its first step."""
 
 import torch
 from torch import nn
@@ -41,7 +41,7 @@ def train_step(model, batch):
 def before_sampling(model, batches):
     net, prior = model.networks["net"], model.networks["prior"]
     data = torch.cat([images.flatten(1) for images, _ in batches])
-    if not prior.begun:  # the only place that sees all the data; it is called before the first step too
+    if not prior.begun:  # the only hook that sees all the data; it is also called before the first step
         centre = data.mean(0)
         _, _, axes = torch.linalg.svd(data - centre, full_matrices=False)
         axes = axes[: net["down"].out_features]

@@ -1,4 +1,4 @@
-"""WGAN-GP (Gulrajani et al. 2017): a critic with a gradient penalty, stepped five times a step of the generator."""
+"""WGAN-GP (Gulrajani et al. 2017): a critic with a gradient penalty, and five critic steps per generator step."""
 
 import torch
 from torch import nn

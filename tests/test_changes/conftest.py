@@ -1,4 +1,4 @@
-"""Sets of records with chosen numbers: what a comparison reads of them, and no more."""
+"""Sets of records with chosen numbers, holding only what a comparison reads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def build(
     first_seed: int = 0,
     **cell: Any,
 ) -> list[Record]:
-    """One finished record a seed: `numbers` and `costs` give a value for each."""
+    """One finished record per seed; `numbers` and `costs` give a value for each."""
     values = dict(numbers or {"fd": [10.0, 11.0, 12.0]})
     key = "r" + "".join(f"{name}={value}" for name, value in recipe.items() if RECIPE.get(name) != value)
     return [

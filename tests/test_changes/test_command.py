@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture
 def genbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run the command in this process; give its exit code, output and errors."""
+    """Run the command in this process; return its exit code, output and errors."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["genbench", *map(str, arguments)])
@@ -71,7 +71,7 @@ def test_markdown_begins_with_the_verdict_and_escapes_names(genbench, folders, t
     page = tmp_path / "summary.md"
     code, out, _ = genbench("compare", *folders, "--fail-on", "fd>5%", "--format", "markdown", "--out", page)
     assert code == 1
-    assert "| :--- |" not in out  # the table for the log
+    assert "| :--- |" not in out  # the log gets the plain table
     text = page.read_text()
     assert text.startswith("## genbench compare: regression: 1 of 2 checks failed\n")
     assert "| `gan` | **fd ↓** |" in text
@@ -114,7 +114,7 @@ def test_what_the_interval_leaves_open_is_said_of_a_term_that_passes(genbench, f
     assert "ok: coverage<-10%: vae:beta=4 on digits: 0; p = 1, Holm" in lines
 
 
-def test_other_software_is_told_and_its_times_are_compared(genbench, folders) -> None:
+def test_different_software_is_reported_and_its_times_are_compared(genbench, folders) -> None:
     base, new = folders
     for path in (new / "records").iterdir():
         record = json.loads(path.read_text())
@@ -125,7 +125,7 @@ def test_other_software_is_told_and_its_times_are_compared(genbench, folders) ->
     assert "software: torch is 2.13.0 in BASE and 2.14.0 in NEW\n" in out
 
 
-def test_seeds_that_are_missing_are_told(genbench, folders) -> None:
+def test_missing_seeds_are_reported(genbench, folders) -> None:
     base, new = folders
     (new / "records" / f"{2:016x}.json").unlink()
     _, out, _ = genbench("compare", base, new)
@@ -196,7 +196,7 @@ def test_a_baseline_of_an_older_record_schema_is_read_as_its_records_are(genbenc
     path = tmp_path / "baseline.json"
     genbench("baseline", tmp_path / "base", "--out", path)
     document = json.loads(path.read_text())
-    # As an older genbench left it: without what schema 2 says of the environment.
+    # As an older genbench wrote it: without what schema 2 added to the environment.
     document["record_schema"] = 1
     for environment in document["environments"]:
         del environment["jobs"]
@@ -234,14 +234,14 @@ def test_a_baseline_that_cannot_be_trusted_is_refused(genbench, folders, tmp_pat
     assert message in err
 
 
-def test_a_baseline_that_is_not_there_is_told_from_a_folder(genbench, folders, tmp_path: Path) -> None:
+def test_a_missing_baseline_is_distinguished_from_a_folder(genbench, folders, tmp_path: Path) -> None:
     _, _, err = genbench("compare", tmp_path / "none.json", folders[1])
     path = tmp_path / "none.json"
     assert err == f"genbench: {path} does not exist; `genbench baseline DIR --out {path}` would write it\n"
     _, _, err = genbench("compare", tmp_path / "none", folders[1])
     assert "would write it" not in err
     assert err.startswith(f"genbench: {tmp_path / 'none'}")
-    named = folders[0].rename(tmp_path / "base.json")  # a folder all the same
+    named = folders[0].rename(tmp_path / "base.json")  # still a folder
     assert genbench("compare", named, folders[1])[0] == 0
 
 
@@ -253,5 +253,5 @@ def test_a_folder_without_records_or_with_a_damaged_one_is_refused(genbench, fol
     assert "holds no records" in err
     next((folders[1] / "records").iterdir()).write_text("{")
     code, _, err = genbench("compare", *folders)
-    assert code == 2  # not 1, which would say that something got worse
+    assert code == 2  # not 1, which would mean that something got worse
     assert "truncated" in err

@@ -40,7 +40,7 @@ def test_seeds_are_paired_by_number_where_a_set_holds_them_in_another_order_or_l
     assert (both.low, both.high) == relative_interval(new[:3], old[:3], paired=True)
 
 
-def test_other_seeds_go_by_welch(make) -> None:
+def test_different_seeds_are_compared_by_welch(make) -> None:
     change = the(compare(make(), make(first_seed=5)), "fd")
     assert not change.paired
     assert change.p == 1.0
@@ -214,7 +214,7 @@ def test_seeds_of_two_machines_have_no_one_speed(make) -> None:
     assert refusal.fields == {"cores": ("2, 64", "2, 64")}
 
 
-def test_unequal_budgets_are_refused_and_other_settings_told(make) -> None:
+def test_unequal_budgets_are_refused_and_other_settings_reported(make) -> None:
     refused = compare(make(), make(budget="3000steps"))
     assert refused.refused[0].fields == {"budget": ("1500steps", "3000steps")}
     assert not refused.changes
@@ -231,7 +231,7 @@ def test_a_label_that_stands_twice_is_refused_unless_the_other_set_holds_the_sam
     assert "differing in batch size;" in refusal.what
     pairs = compare(twice, twice[::-1]).pairing.pairs
     assert {pair.name for pair in pairs} == {"gan (batch size 64)", "gan (batch size 128)"}
-    assert [pair.settings for pair in pairs] == [{}, {}]  # each is compared with its own
+    assert [pair.settings for pair in pairs] == [{}, {}]  # each is compared with its counterpart
     for other in ([*make(batch_size=64), *make(batch_size=256)], [*twice, *make(batch_size=256)]):
         (refusal,) = compare(twice, other).refused
         assert f"occurs 2 times in BASE and {len(other) // 3} times in NEW" in refusal.what
@@ -265,7 +265,7 @@ def test_p_values_are_corrected_over_the_gate_and_others_over_the_models(make) -
     alone = [change for change in comparison.changes if change.measure.name == "ssim"]
     assert [change.p_holm for change in alone] == holm([change.p for change in alone])
     assert gated[0].p_holm != alone[0].p_holm
-    # A term for one model makes a family of one; what it leaves is corrected as any other number.
+    # A term for one model makes a family of one; all other numbers are corrected as usual.
     for change in compare(records(0.0), records(1.0), parse("a:fd>5%")).changes:
         if change.measure.name == "fd":
             assert change.p_holm == change.p

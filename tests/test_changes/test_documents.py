@@ -1,4 +1,4 @@
-"""A comparison as text, whole: its figures are so round that each can be checked by eye."""
+"""A comparison as text, in full: its figures are round enough to check by eye."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def show() -> Show:
 
 @pytest.fixture
 def rich(make, fail, show: Show) -> Shown:
-    """A regression, what cannot be decided, what passes, a lost cell, and a control that moved."""
+    """A regression, undecided checks, checks that pass, a lost cell, and a control that moved."""
 
     def records(fd: float, kid: float, count: int, seconds: float, size: int, control: float) -> list:
         costs = {"parameters": [count], "train_s": [seconds], "peak_resident_bytes": [size]}
@@ -124,7 +124,7 @@ def rich(make, fail, show: Show) -> Shown:
 
 @pytest.fixture
 def plain(make, show: Show) -> Shown:
-    """Other settings and software, and what one set alone has; nothing is asked for, and nothing is timed."""
+    """Different settings and software, and what only one set has; without checks or times."""
     base = [*make("gan", {"fd": [1.0], "kid": [1.0]}), *make("old")]
     machine = {**base[0]["environment"], "torch": "2.14.0"}
     return show(base, [*make("gan", {"fd": [2.0]}, batch_size=8, machine=machine), *make("new", machine=machine)])
@@ -162,7 +162,7 @@ def test_checks_that_passed_are_a_list(make, show: Show) -> None:
     assert f"<details><summary>Checks that passed</summary>\n\n{first}\n{second}\n\n</details>" in page
 
 
-def test_what_nobody_can_see_is_left_out(make, show: Show) -> None:
+def test_empty_parts_are_left_out(make, show: Show) -> None:
     nothing = show(make("gan"), make("vae"))
     assert FORMATS["table"](nothing) == (
         "BASE  a_b\nNEW   c*d\n\nonly in BASE: gan on digits\nonly in NEW: vae on digits\n\n"

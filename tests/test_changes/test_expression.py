@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_said_with_its_position(expression: str, position
         ("a" * 30, f"  {'a' * 30}", 32),
         ("5" + "x" * 29, f"  5{'x' * 29}", 2),
         ("5" + "x" * 30, f"  5{'x' * 29}…", 2),
-        ("日:fd", "  日:fd", 7),  # two places wide
+        ("日:fd", "  日:fd", 7),  # two columns wide
         ("Ａ:fd", "  Ａ:fd", 7),
     ],
 )

@@ -74,7 +74,7 @@ def two_models(make):
         ("gan:fd>5%", {"gan on digits": "regression"}),
         ("vae:beta=4:fd>5%", {"vae:beta=4 on digits": "regression"}),
         ("vae:beta=4@digits:fd>60%", {"vae:beta=4 on digits": "ok"}),
-        # The closer term takes the place of the wider one, and of no other number or sign.
+        # A narrower term replaces the wider one, but only for the same number and sign.
         ("fd>5%,gan:fd>60%", {"vae:beta=4 on digits": "regression", "gan on digits": "ok"}),
         ("gan:fd>60%,fd>5%", {"gan on digits": "ok", "vae:beta=4 on digits": "regression"}),
         ("gan:fd>60%,gan@digits:fd>5%", {"gan on digits": "regression"}),
@@ -144,7 +144,9 @@ def test_a_gate_that_cannot_see_does_not_pass(make, expression: str, changes: di
 
 
 @pytest.mark.parametrize(
-    ("new", "said"), [([13.0, 14.0, 15.0], "slower in these runs; "), ([10.0, 12.0, 15.0], "")], ids=["apart", "meet"]
+    ("new", "said"),
+    [([13.0, 14.0, 15.0], "slower in these runs; "), ([10.0, 12.0, 15.0], "")],
+    ids=["disjoint", "overlapping"],
 )
 def test_times_are_undecided_with_what_was_seen(make, new: list[float], said: str) -> None:
     base, other = (make(costs={"train_s": seconds}) for seconds in ([10.0, 11.0, 12.0], new))
@@ -158,7 +160,7 @@ def test_times_are_undecided_with_what_was_seen(make, new: list[float], said: st
 
 
 def test_each_model_is_judged_by_what_befell_itself(make) -> None:
-    """Beside one to which nothing happened: one of another recipe, one that lost values, one without the number."""
+    """One model is unchanged, one has a different recipe, one lost values, and one lacks the number."""
     ordinary = {"fd": BASE, "kid": BASE}
     base = [*make("ok", ordinary), *make("recipe", ordinary), *make("lost", ordinary), *make("lacks", ordinary)]
     new = [
@@ -188,13 +190,13 @@ def test_a_model_that_one_set_did_not_finish_is_judged_by_no_term(make, fail) ->
         assert alone.why == "not finished in both sets with fd"
 
 
-def test_a_term_whose_place_closer_ones_have_taken_says_nothing(two_models) -> None:
+def test_a_term_that_narrower_terms_replace_for_every_model_judges_nothing(two_models) -> None:
     found = verdict(two_models(BASE, BASE), two_models(BASE, BASE), "fd>5%,gan:fd>6%,vae:beta=4:fd>7%")
     assert [(judgement.term.text, judgement.subject) for judgement in found.judgements] == [
         ("gan:fd>6%", "gan on digits"),
         ("vae:beta=4:fd>7%", "vae:beta=4 on digits"),
     ]
-    # A number that only one of them has: the wide term has nothing to judge, and says so.
+    # Neither model has this number: the wide term has nothing to judge, and says so.
     assert outcomes(verdict(two_models(BASE, BASE), two_models(BASE, BASE), "kid>5%,gan:kid>6%")) == ["undecided"] * 2
 
 
@@ -211,14 +213,14 @@ def test_a_cell_that_failed_where_it_was_finished_is_a_regression_without_any_te
     found = verdict(base, one)
     assert found.exit_code == 1
     assert (found.lost_cells[0].seeds, found.lost_cells[0].why) == ((2,), "training: loss became nan")
-    # A later record of the same cell that is finished makes good for it; and what failed before may fail again.
+    # A finished record of the same cell makes up for a failed one; and a cell that failed in BASE may fail again.
     assert verdict(base, [*base, fail(base[2])]).exit_code == 0
     assert verdict(one, one).exit_code == 0
     every = verdict(base, [fail(record) for record in base], "fd>5%")
     assert (every.lost_cells[0].seeds, every.exit_code) == ((0, 1, 2), 1)
 
 
-def test_a_number_that_is_none_any_more_fails_its_term(make) -> None:
+def test_a_number_that_is_no_longer_finite_fails_its_term(make) -> None:
     base = make(numbers={"fd": BASE, "kid": BASE})
     new = make(numbers={"fd": BASE, "kid": [10.0, None, float("nan")]})
     assert verdict(base, new, "kid>5%").exit_code == 1

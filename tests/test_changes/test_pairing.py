@@ -1,4 +1,4 @@
-"""Which rows and numbers of two sets meet, what is refused, what was lost, and under which names."""
+"""Which rows and numbers of two sets are paired, which are refused or lost, and under which names."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_row_whose_cells_all_failed_is_a_row(make, fail) -> None:
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "once"), (3, "3 times")])
-def test_a_label_that_stands_several_times_is_told_with_what_tells_it_apart(make, count: int, said: str) -> None:
+def test_a_label_that_occurs_several_times_is_reported_with_the_fields_that_differ(make, count: int, said: str) -> None:
     twice = [*make(batch_size=64), *make(batch_size=128, training_precision="bf16")]
     other = [record for size in range(count) for record in make(batch_size=size)]
     (refusal,) = pairing(twice, other).refused
@@ -161,7 +161,7 @@ def test_what_was_lost_is_told_by_seed_with_the_first_reason(make, fail) -> None
         (None, (4, 5), "None: None"),
         ("kid", (3,), "no finite value"),
     ]
-    # What BASE had not finished is not lost, and what is only in NEW is none of BASE's.
+    # A cell that BASE had not finished is not lost, and neither is one that only NEW has.
     (pair,) = pairing(base[:1], [*new[1:2], *broken[2:3]]).pairs
     assert list(losses(pair)) == []
 
@@ -226,7 +226,7 @@ def test_seeds_that_were_measured_unequally_often_meet_under_the_recipe_that_all
 
 
 def test_of_several_recipes_the_newest_that_both_sets_have_is_compared(measured) -> None:
-    """A cell that was measured twice, and in NEW a third time: the newest recipe of BASE is NEW's second."""
+    """Cells that were measured twice in BASE and three times in NEW: BASE's newest recipe is NEW's second."""
     base = [*measured(1.0, 100, 10), *measured(2.0, 200, 11)]
     new = [*measured(5.0, 100, 12), *measured(7.0, 200, 13), *measured(9.0, 300, 14)]
     (change,) = compare(base, new).changes
@@ -241,11 +241,11 @@ def test_a_field_that_one_machine_does_not_tell_differs(make) -> None:
     assert refusal.fields == {"cores": (2, None), "jobs": (None, 1)}
     for record in other:
         record["environment"] = None
-    assert not compare(one, other).refused  # a record that tells nothing of its machine contradicts none
+    assert not compare(one, other).refused  # a record that says nothing about its machine contradicts no other
 
 
 def test_a_number_is_corrected_with_the_gate_only_where_a_term_judges_it(make) -> None:
-    """Terms of two numbers for one model make a family of two; the other model's stay with their own kind."""
+    """Terms on two numbers of one model form a family of two; the other model's numbers stay in their own families."""
 
     def records(shift: float) -> list:
         return [

@@ -1,4 +1,4 @@
-"""What is told beside the figures of a comparison, line by line."""
+"""The remarks that accompany a comparison's figures, line by line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def said(base: list, new: list) -> list[str]:
     return remarks(compare(base, new))
 
 
-def test_of_two_equal_sets_nothing_is_told(make) -> None:
+def test_two_equal_sets_have_no_remarks(make) -> None:
     assert said(make(), make()) == []
 
 

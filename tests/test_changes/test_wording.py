@@ -12,7 +12,7 @@ from genbench.changes.wording import Shown, cells, change_text, headline, judgem
 from genbench.records.statistics import difference
 from genbench.report.formatting import interval, percent, plain
 
-# Of a mean that cannot be told from 0, so that there are no percents.
+# The mean of AROUND_0 is indistinguishable from 0, so its changes have no percentages.
 AROUND_0, ABOVE = [-1.0, 0.5, 1.0], [2.0, 3.0, 4.5]
 
 
@@ -24,7 +24,7 @@ def shown(base: list, new: list, expression: str = "") -> Shown:
 
 @pytest.fixture
 def kid(make):
-    """The change of one number between two sets of three seeds."""
+    """The change in one number between two sets."""
 
     def of(old: list[float], new: list[float], **more: object) -> Change:
         (change,) = compare(make(numbers={"kid": old}, **more), make(numbers={"kid": new}, **more)).changes
@@ -96,7 +96,7 @@ def test_what_is_resolved_stands_first_and_so_do_images_a_second_and_memory(make
 
 @pytest.mark.parametrize(("bound", "is_open"), [("20%", True), ("60%", False), ("0.5", True), ("1", False)])
 @pytest.mark.parametrize("sign", [">", "<-"])
-def test_an_end_of_the_interval_beyond_the_bound_is_told_of_what_passed(
+def test_a_passed_check_reports_an_end_of_the_interval_beyond_the_bound(
     make, bound: str, is_open: bool, sign: str
 ) -> None:
     """A mean of 2 that grew by 0.1, with an interval from -0.59 to 0.79: a third of the mean either way."""
@@ -118,8 +118,8 @@ def test_an_end_of_the_interval_beyond_the_bound_is_told_of_what_passed(
     assert ("is not excluded" in text) == is_open
 
 
-def test_what_has_no_end_leaves_none_open(make) -> None:
-    """A number around 0 has no percents; and memory no interval in bytes."""
+def test_a_passed_check_without_an_interval_reports_no_end(make) -> None:
+    """A number around 0 has no percentages, and memory has no interval in bytes."""
     (judged,) = shown(
         make(costs={"peak_resident_bytes": [1, 2, 3]}),
         make(costs={"peak_resident_bytes": [1, 2, 4]}),
@@ -141,7 +141,7 @@ def test_the_headline_counts_checks(make, terms: str, said: str) -> None:
     assert headline(shown(make(), make(), terms)) == f"no regression: {said}"
 
 
-def test_the_headline_joins_what_cannot_be_told(make) -> None:
+def test_the_headline_joins_what_could_not_be_decided_or_compared(make) -> None:
     assert headline(shown(make("gan"), make("vae"), "fd>5%")) == (
         "not comparable: 1 of 1 checks could not be decided; no number of a model could be compared"
     )

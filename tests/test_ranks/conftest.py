@@ -1,4 +1,4 @@
-"""Two ranks as processes of a test, and random draws from which each rank takes its rows."""
+"""Two ranks that run as processes of a test, and random draws from which each rank takes its rows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Draws(TorchFunctionMode):
 
     def drawn(self, normal: bool, shape: Any, dtype: torch.dtype) -> torch.Tensor:
         parts, rest = divmod(shape[0], self.rows)
-        assert rest == 0, f"a draw for {shape[0]} rows, and a rank has {self.rows}"
+        assert rest == 0, f"a draw of {shape[0]} rows is not a multiple of a rank's {self.rows}"
         draw = torch.randn if normal else torch.rand
         whole = draw(parts, self.ranks, self.rows, *shape[1:], dtype=torch.float64)
         return whole[:, self.rank].reshape(tuple(shape)).to(dtype)

@@ -64,10 +64,10 @@ def test_a_record_of_two_ranks_says_so_and_counts_them_together(
     assert "--ranks 2" in two["command"]
     assert two["cost"]["items"] == one.data["cost"]["items"] == 60 * 64
     assert two["curve"][-1]["items"] == 60 * 64
-    # A half of the batch each: all but the distances between the made items of one rank and those of the other.
+    # Each has half of the batch: only the distances between the generated items of different ranks are missing.
     assert two["cost"]["train_flops_per_item"] == pytest.approx(one.data["cost"]["train_flops_per_item"], rel=0.3)
     assert two["numbers"]["fd"]["value"] > 0
-    assert two["numbers"]["fd"]["value"] != one.data["numbers"]["fd"]["value"]  # each rank draws noise of its own
+    assert two["numbers"]["fd"]["value"] != one.data["numbers"]["fd"]["value"]  # each rank draws its own noise
     assert two["cost"]["peak_resident_bytes"] > 2**20
     assert (slow.parent / "unbroken" / two["artifacts"]["samples"]).exists()
 
@@ -96,7 +96,7 @@ def ranks_in(folder: Path) -> tuple[psutil.Process, psutil.Process]:
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended, even if its exit code has not been collected yet."""
+    """Whether a process has ended, even if its exit code has not been collected yet."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -128,7 +128,7 @@ def test_a_run_that_is_killed_leaves_no_rank_and_ends_where_an_unbroken_one_ends
     path = out / "checkpoints" / f"{unbroken.id}.pt"
     wait_for(lambda: step_of(path) >= 10)
     worker, other = ranks_in(numbers)
-    assert os.getpgid(worker.pid) == os.getpgid(other.pid)  # what is ended together
+    assert os.getpgid(worker.pid) == os.getpgid(other.pid)  # a process group is ended together
     worker.send_signal(signal.SIGSTOP)  # so that it can neither end its rank nor see it end
     process.kill()
     worker.kill()
@@ -196,7 +196,7 @@ def test_a_rank_that_fails_fails_its_cell_with_its_reason(
         (["--ranks", "65"], "ranks must be at most 64, not 65"),
     ],
 )
-def test_ranks_that_cannot_be_are_refused_in_one_line(
+def test_impossible_ranks_are_refused_in_one_line(
     command: Command, tmp_path: Path, flags: list[str], said: str
 ) -> None:
     ended = command("run", "-m", "gan", "--device", "cpu", *flags, "--out", "out", cwd=tmp_path, code=2)
@@ -204,7 +204,7 @@ def test_ranks_that_cannot_be_are_refused_in_one_line(
     assert not list((tmp_path / "out").glob("records/*"))
 
 
-def test_ranks_stand_in_the_identity_of_models_where_there_are_several() -> None:
+def test_several_ranks_are_part_of_a_model_s_identity() -> None:
     data = {"device": "cpu", "samples": 1, "extractor": {}, "metrics": {}, "dataset": {}}
 
     def described(name: str, ranks: int) -> dict[str, Any]:
@@ -261,7 +261,7 @@ def test_extraction_is_shared_out_by_the_batches_of_one_rank(together: Any) -> N
 
 
 def test_what_ranks_learn_before_the_first_step_is_that_of_the_first() -> None:
-    """Each makes the pass over the data itself, and may have found something else."""
+    """Each rank passes over the data itself, and may have found something different."""
     told: list[Any] = []
     ranks = Ranks.__new__(Ranks)
     ranks._others = mock.Mock(tell_all=told.append)

@@ -1,4 +1,4 @@
-"""The contract's check `ranks`, which works without a second process."""
+"""The contract's `ranks` check, which needs no second process."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def distance(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
-    """Return the largest difference of any entry."""
+    """Return the largest absolute difference between corresponding entries."""
     assert first.keys() == second.keys()
     names = [name for name in first if first[name].numel()]
     return max((first[name].double() - second[name].double()).abs().max().item() for name in names)

@@ -32,7 +32,7 @@ def model(*layers: nn.Module) -> Model:
 
 
 def ends(made: Callable[[], Model], step: Step, steps: int = 3) -> Callable[[Any], Any]:
-    """Return a function that trains a model by `step` on each rank, or without a group on the whole batch."""
+    """Return a function that trains a model by `step` on each rank or, without a group, on the whole batch."""
 
     def run(group: Any) -> Any:
         built = made()
@@ -59,7 +59,7 @@ def close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 def accumulates(model: Model, batch: Tensor, step: int) -> None:
-    """Two backward passes, one of them over half of the weights, clipped, and a step every other time."""
+    """Two backward passes, one of them through half of the weights; gradients are clipped; a step every other time."""
     first, second = model.networks["net"][0], model.networks["net"][-1]
     second(first(batch).detach()).square().mean().backward()
     second(first(batch)).mean().backward()
@@ -118,7 +118,7 @@ def by_hand(model: Model, batch: Tensor, step: int) -> None:
 
 
 def skips(model: Model, batch: Tensor, step: int) -> None:
-    if float(batch[0, 0]) != float(data(1)[0, 0]) or step != 1:  # the second rank leaves one out
+    if float(batch[0, 0]) != float(data(1)[0, 0]) or step != 1:  # the second rank skips one
         model.networks["net"](batch).mean().backward()
     model.optimizers["net"].step()
 
@@ -153,7 +153,7 @@ def linear() -> Model:
     ],
     ids=["by_hand", "keeps", "skips", "chooses"],
 )
-def test_a_step_that_ranks_cannot_share_is_told_in_one_line(
+def test_a_step_that_ranks_cannot_share_is_reported_in_one_line(
     together: Together, made: Callable[[], Model], step: Step, said: str
 ) -> None:
     begin = time.monotonic()
@@ -162,10 +162,10 @@ def test_a_step_that_ranks_cannot_share_is_told_in_one_line(
         assert text.startswith(said), text
         assert text.endswith("train it without --ranks")
         assert "\n" not in text
-    assert time.monotonic() - begin < 60  # nobody waits for an exchange that does not come
+    assert time.monotonic() - begin < 60  # no rank waits for an exchange that never comes
 
 
-def test_ranks_that_build_other_networks_are_told_apart(together: Together) -> None:
+def test_ranks_that_build_different_networks_are_detected(together: Together) -> None:
     def join(group: Any) -> Any:
         Lockstep("plugin", None, model(nn.Linear(3, 1 + group.rank)), group)
 
@@ -183,7 +183,7 @@ def test_every_rank_starts_from_the_weights_and_buffers_of_the_first(together: T
         joined = {name: value.clone() for name, value in built.networks.state_dict().items()}
         with torch.no_grad():
             built.networks["net"][0].weight.add_(group.rank)
-        lockstep.copy_from_first()  # as after a pass over the data that each rank has made
+        lockstep.copy_from_first()  # as after each rank's own pass over the data
         return {"own": own, "joined": joined, "later": built.networks.state_dict()}
 
     first, second = together(start)

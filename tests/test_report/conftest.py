@@ -1,4 +1,4 @@
-"""Records as a benchmark on `digits` leaves them, with plausible numbers, and toy grids of images."""
+"""Records like those of a benchmark on `digits`, with plausible numbers, and toy grids of images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 Record = dict[str, Any]
 
-# label: fd at the end and its spread over seeds, training and sampling images/s, parameters, FLOPs an image
+# label: final fd and its spread over seeds, training and sampling images/s, parameters, FLOPs per image
 MODELS: dict[str, tuple[float, float, float, float, float, float]] = {
     "gan": (23.0, 1.1, 21000, 160000, 1463296, 8.6e6),
     "dcgan": (96.0, 6.0, 2300, 15000, 651777, 61e6),
@@ -58,7 +58,7 @@ def recipe_id(fields: Record) -> str:
 
 
 def make_record(label: str = "gan", seed: int = 0, /, *, recipe_changes: Record | None = None, **cell: Any) -> Record:
-    """One finished record; `cell` overrides fields of its cell, `recipe_changes` fields of every recipe."""
+    """Return a finished record; `cell` overrides fields of its cell, `recipe_changes` those of every recipe."""
     model = label.split(":")[0]
     control = model in CONTROLS
     draw = np.random.default_rng([seed, *label.encode()])
@@ -77,7 +77,7 @@ def make_record(label: str = "gan", seed: int = 0, /, *, recipe_changes: Record 
         values["bits_per_dim"] = 3.21 + 0.02 * float(draw.normal())
     recipes = {name: recipe(name, **(recipe_changes or {})) for name in values}
     record = {
-        "schema": 2,  # whose identities are not verified: these are made up
+        "schema": 2,  # in which identities are not verified: these are made up
         "status": "finished",
         "cell": {
             "model": model,
@@ -192,7 +192,7 @@ def _add_training(
 
 
 def fail(record: Record, stage: str = "training", reason: str = "loss is not finite", **failure: Any) -> Record:
-    """Turn a finished record into the failed one of the same cell."""
+    """Turn a finished record into a failed record of the same cell."""
     return record | {
         "status": "failed",
         "numbers": {},
@@ -252,5 +252,5 @@ def benchmark_records() -> list[Record]:
 
 @pytest.fixture(scope="session")
 def toys() -> Any:
-    """This file's own functions, for fixtures that live longer than a test."""
+    """This file's functions, for fixtures that outlive a test."""
     return SimpleNamespace(make_record=make_record, fail=fail, draw_grids=draw_grids)

@@ -1,4 +1,4 @@
-"""What a page says across datasets: scores, what has none, and what may not be compared."""
+"""The part of a page about several datasets: scores, what has no score, and what must not be compared."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from genbench.report.standings import standings
 
 Make = Callable[..., dict[str, Any]]
 Made = Callable[..., list[dict[str, Any]]]
-BEST = {"gan": 10.0, "vae": 31.6227766}  # whose scores, between 100 and 1, are 0.5 and 0.25
+BEST = {"gan": 10.0, "vae": 31.6227766}  # they score 0.5 and 0.25 between 100 and 1, on a log scale
 ENDS = {"gaussian": 100.0, "real": 1.0}
 
 
 @pytest.fixture
 def made(make: Make) -> Made:
-    """Return seeds of each label on a dataset, whose fd is the value given, a hundredth apart from seed to seed."""
+    """Make several seeds of each label on a dataset: fd is the given value, and differs by 1% from seed to seed."""
 
     def records(dataset: str, values: Mapping[str, float], seeds: int = 3, **changes: Any) -> list[dict[str, Any]]:
         found = []
@@ -40,7 +40,7 @@ def made(make: Make) -> Made:
             for seed in range(seeds):
                 data = {"name": dataset, "fingerprint": f"{dataset}-print", "kind": "image"}
                 record = make(label, seed, dataset=data, **changes)
-                record |= {"curve": [], "cost": {}, "artifacts": {}}  # which take most of the time of a page
+                record |= {"curve": [], "cost": {}, "artifacts": {}}  # these take most of a page's time
                 record["numbers"]["fd"]["value"] = value * (1 if label in ENDS else 1.01 ** (seed - 1))
                 found.append(record)
         return found
@@ -86,7 +86,7 @@ def test_wins_are_those_of_the_datasets_own_tests(made: Made) -> None:
     found = the_one(made("a", BEST) + made("b", {"gan": 40.0, "vae": 20.0}) + made("c", {"gan": 20.0, "vae": 20.01}))
     assert found.wins(["gan", "vae"]) == {("gan", "vae"): [1, 1, 1]}
     assert found.wins(["vae", "gan"]) == {("vae", "gan"): [1, 1, 1]}
-    higher = made("a", BEST) + made("b", BEST)  # whose classifier score falls with fd
+    higher = made("a", BEST) + made("b", BEST)  # here the classifier score falls as fd rises
     for record in higher:
         record["numbers"]["classifier_score"]["value"] = 500 / record["numbers"]["fd"]["value"]
     assert the_one(higher, "classifier_score").wins(["gan", "vae"]) == {("gan", "vae"): [2, 0, 0]}
@@ -128,7 +128,7 @@ def test_models_are_compared_on_the_datasets_that_they_share(made: Made) -> None
     assert "Not included: c (`ae` without a score)." in page
     assert "| `gan` | `vae` | 3 |" in page
     assert "not the same for all pairs" in page
-    # A model that was run on little is left out, and where no dataset is shared by all, one that shares least.
+    # Left out: a model that ran on few datasets, and the one that shares least where no dataset is shared by all.
     little = [r for name in "abcde" for r in made(name, BEST)] + made("a", {"ae": 9.0}) + made("b", {"ae": 9.0})
     assert the_one(little).shared == (("gan", "vae"), ("a", "b", "c", "d", "e"))
     apart = the_one(without(without(records, "ae", "b"), "vae", "d") + made("d", {"gan": 10.0, "vae": 20.0}))
@@ -180,7 +180,7 @@ def test_budgets_and_models_that_differ_are_kept_apart(made: Made) -> None:
     other = the_one(made("a", BEST) + made("b", BEST) + made("b", {"gan": 5.0}, batch_size=32))
     assert [*other.outcomes] == ["gan (batch size 32)", "gan (batch size 64)", "vae"]
     assert [*other.outcomes["gan (batch size 64)"]] == ["a", "b"]
-    # Another extractor on another dataset makes no other model.
+    # A different extractor on another dataset does not make it a different model.
     assert [*the_one(made("a", BEST, extractor={"extractor": "x"}) + made("b", BEST)).outcomes] == ["gan", "vae"]
 
 

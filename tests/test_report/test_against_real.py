@@ -39,7 +39,7 @@ def test_each_row_but_real_over_the_mean_of_real(make: Make) -> None:
     assert {name: ratio.ratio for name, ratio in found.items()} == pytest.approx(
         {"gan": 2.5, "vae": 11.0, "copycat": 0.25}
     )
-    # All 500 held-out images are drawn by each seed, so three seeds of `real` have the error of one.
+    # Each seed draws all 500 held-out images, so three seeds of `real` have the error of one.
     seeds, evaluation = 1 / 3 / 25, 0.2**2 / 4
     quantile = (seeds * stats.t.ppf(0.975, 2) + evaluation * stats.norm.ppf(0.975)) / (seeds + evaluation)
     assert found["gan"].high == pytest.approx(2.5 * math.exp(quantile * math.sqrt(seeds + evaluation)))
@@ -105,7 +105,7 @@ def test_the_score_stands_between_the_controls(make: Make) -> None:
     assert lines[0] == "| model | score ↑ | fd ÷ real |"
     cells = {line.split(" | ")[0]: line.split(" | ")[1] for line in lines[2:]}
     assert cells["| `gan`"] == "0.5 ± 0"
-    assert cells["| `vae`"].startswith("0.50 ± ")  # of 0.25, 0.5 and 0.75
+    assert cells["| `vae`"].startswith("0.50 ± ")  # the mean of 0.25, 0.5 and 0.75
     assert cells["| *gaussian*"] == "0 ± 0"
     assert "0 at *gaussian* and 1 at *real*" in ratio_note(section)
     assert "score" not in ratio_table(section_of(measured(make)))

@@ -66,7 +66,7 @@ def test_code_is_shown_as_written_and_holds_nothing_else(value: str) -> None:
 
 @pytest.mark.parametrize("address", ["http://e.vil", "HTTPS://e.vil", "www.e.vil", "me@e.vil"])
 def test_bare_addresses_do_not_become_links_where_a_renderer_would_make_them(address: str) -> None:
-    # GitHub links what looks like an address in the source; there, none does any more.
+    # GitHub links whatever looks like an address in the source, so nothing there may look like one.
     assert not re.search(r"://|www\.|@", text(address), re.IGNORECASE)
 
 
@@ -112,9 +112,9 @@ def test_slugs_tell_apart_what_they_had_to_change() -> None:
     assert len({slugged(value) for value in values}) == len(values)
     assert slugged("gan") == "gan"
     changed = slugged("vae:beta=4")
-    assert slugged(changed) != changed, "a plugin could name itself like another's slug"
+    assert slugged(changed) != changed, "a plugin could take another's slug as its name"
 
 
-def test_a_link_target_cannot_leave_its_brackets_or_its_folder_of_schemes() -> None:
+def test_a_link_target_cannot_leave_its_brackets_or_gain_a_scheme() -> None:
     assert link_target("samples/a b(1)<é>.png") == "samples/a%20b%281%29%3C%C3%A9%3E.png"
     assert link_target("javascript:x") == "javascript%3Ax"

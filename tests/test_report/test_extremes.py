@@ -1,4 +1,4 @@
-"""Numbers at the ends of what a float holds, as diverged models and forged records have them, can be shown."""
+"""Numbers at the limits of a float, as found in diverged models and forged records, can be shown."""
 
 from __future__ import annotations
 

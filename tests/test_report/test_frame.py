@@ -22,7 +22,7 @@ Make = Callable[..., dict[str, Any]]
 
 
 def stored(schema: int) -> dict[str, Any]:
-    """Return the record that is kept of each schema, as this version reads it."""
+    """Return the stored record of this schema, as this version reads it."""
     return upgraded(json.loads((RECORDS / f"schema-{schema}.json").read_text()))
 
 
@@ -130,7 +130,7 @@ def test_a_column_of_standard_errors_stands_beside_the_number_where_any_record_h
 
 
 def test_no_setting_and_no_cost_shares_its_name_with_a_number() -> None:
-    """Over every setting, every column that is no number, and every name that any metric of the table reports."""
+    """Covers every setting, every column that is not a number, and every name that a metric of the table reports."""
     record = stored(SCHEMA)
     others = set(frame([{**record, "numbers": {}}])) | {field.name for field in fields(Settings)} | set(record["cost"])
     numbers = {f"{name}{suffix}" for name in NUMBERS for suffix in ("", "_recipe", "_standard_error")}

@@ -1,4 +1,4 @@
-"""Many records fit into little memory, and nothing that is written shows it."""
+"""Many records fit into little memory, and what is written stays the same."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_whose_curve_it_is_is_written_as_in_the_table(
     assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame(changed))
 
 
-def test_curves_of_nobody_are_a_header(tmp_path: Path) -> None:
+def test_no_curves_give_only_a_header(tmp_path: Path) -> None:
     write_curves(tmp_path / "curves.csv", [])
     assert (tmp_path / "curves.csv").read_bytes() == csv(curve_frame([]))
 

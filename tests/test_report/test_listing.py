@@ -1,4 +1,4 @@
-"""Texts that models made, in a report: side by side, and harmless whatever they hold."""
+"""Texts made by models, in a report: side by side, and harmless whatever they contain."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_what_is_no_listing_or_cannot_be_read_is_left_out(tmp_path: Path, tiles:
     assert text_listing(others) == pair_listing(others) == ""
     assert "grid" not in text_listing([*others, *tiles])
     assert pair_listing(tiles) == "", "without an arrow there is no pair"
-    assert not write_montage(tiles, tmp_path / "out.png"), "a listing is no picture"
+    assert not write_montage(tiles, tmp_path / "out.png"), "a listing is not a picture"
 
 
 def test_bytes_that_are_no_text_are_shown_and_not_obeyed(tmp_path: Path) -> None:

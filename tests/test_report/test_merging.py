@@ -1,4 +1,4 @@
-"""One cell measured again: its records are merged number by number, and nothing of them is lost or counted twice."""
+"""A cell that is measured again: its records are merged number by number, with nothing lost or counted twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Make = Callable[..., Record]
 
 
 def again(record: Record, names: dict[str, float], day: int = 23, **recipe_changes: Any) -> Record:
-    """The record of the same cell run another day with `--metrics`, which alone its numbers and its curve then have."""
+    """Return the record of the same cell run on another day with `--metrics`: its numbers and curve have only those."""
     kept = {name: record["recipes"][record["numbers"][name]["recipe"]] for name in names if name in record["numbers"]}
     recipes = {name: kept.get(name, {"metric": name}) | recipe_changes for name in names}
     ids = {
@@ -47,7 +47,7 @@ def again(record: Record, names: dict[str, float], day: int = 23, **recipe_chang
 
 
 def page_of(records: list[Record], directory: Path) -> str:
-    """The report without its pictures."""
+    """Return the report without its pictures."""
     drawn = [(section, Pictures()) for section in sections(records)]
     return markdown(pages.page_parts(directory, in_order(records), drawn, machines(records), None))
 
@@ -84,7 +84,7 @@ def test_a_curve_keeps_the_numbers_that_the_newer_one_lacks(make: Make) -> None:
 
 
 def test_points_that_only_an_older_curve_has_are_kept(make: Make) -> None:
-    """Under a budget in seconds two runs are evaluated at other steps."""
+    """Under a budget in seconds, two runs are evaluated at different steps."""
     full = make("vae", 0)
     newer = again(full, {"psnr": 20.5})
     newer["curve"] = [point | {"step": point["step"] + 7} for point in newer["curve"]]

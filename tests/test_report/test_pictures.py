@@ -92,7 +92,7 @@ def test_losses_have_a_panel_a_model_and_are_named_by_it(benchmark_records: list
     assert legend(figure) == ["generator", "discriminator", "loss", "reconstruction", "kl"]
     assert [axis.get_ylabel() for axis in figure.axes] == ["loss"] * 4
     assert strokes(figure.axes[0])["generator"] == strokes(figure.axes[2])["generator"], (
-        "one loss looks alike everywhere"
+        "a loss looks the same everywhere"
     )
 
 
@@ -126,7 +126,7 @@ def test_a_legend_covers_no_axes(make: Make, seeds: int) -> None:
         assert box.width < figure.bbox.width
         for axis in filter(Axes.get_visible, figure.axes):
             assert axis.get_legend() is None
-            assert not box.overlaps(axis.get_tightbbox()), "it covers an axis, its title or its curves"
+            assert not box.overlaps(axis.get_tightbbox()), "the legend covers an axis, its title or its curves"
 
 
 def test_what_was_measured_before_the_first_step_is_on_every_axis(make: Make) -> None:
@@ -156,7 +156,7 @@ def test_a_curve_that_does_not_begin_at_zero_has_no_start(make: Make) -> None:
 
 @pytest.mark.parametrize(("noise", "scale"), [(781.0, "log"), (None, "linear")])
 def test_one_number_has_one_scale_in_all_figures(make: Make, noise: float | None, scale: str) -> None:
-    """With the control `noise` far away, quality is on a logarithmic axis, also where that is not in sight."""
+    """With the control `noise` far away, quality has a logarithmic axis, even where `noise` is out of view."""
     records = [make("gan"), make("ae"), *([make("noise")] if noise else [])]
     for record in records[:2]:
         record["curve"] = [point for point in record["curve"] if point["step"] >= 1800]
@@ -194,7 +194,7 @@ def test_the_intervals_of_costs_are_those_of_logarithms(make: Make) -> None:
         record["cost"]["sample_items_per_s"]["median"] = 1000 / seconds
     figure = trade_off_figure(only(records), styles(["gan", "vae"]), machines(records))
     assert figure is not None
-    log_half_width = 4.302653 * math.log(10) / math.sqrt(3)  # the logarithms deviate by log 10
+    log_half_width = 4.302653 * math.log(10) / math.sqrt(3)  # the standard deviation of the logarithms is log 10
     for axis, middle in zip(figure.axes, (10.0, 100.0), strict=True):
         (bar,) = [held for held in axis.containers if held.lines[0].get_xdata()[0] == pytest.approx(middle)]
         ends = bar.lines[2][0].get_segments()[0][:, 0]
@@ -227,9 +227,9 @@ def test_any_name_can_be_drawn_as_text(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         save(figure, tmp_path / "x.png")
-    assert len(labels) == 1, "the name is missing in the legend"
+    assert len(labels) == 1, "the name is missing from the legend"
     assert len(caption(name)) <= 40
-    assert not is_math_text(caption(name)), "the name would be set as a formula"
+    assert not is_math_text(caption(name)), "the name would be typeset as a formula"
 
 
 def test_drawing_leaves_no_trace_and_takes_none(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_the_same_records_give_the_same_bytes_in_any_order(
     again = contents(tmp_path)
     assert again == contents(rendered)
     assert not [name for name in again if TEMPORARY_PREFIX in name]
-    # The library's own mark would change with its version.
+    # The plotting library's own tag would change with its version.
     assert not [name for name, data in again.items() if name.endswith(".png") and b"Software" in data]
 
 
@@ -139,7 +139,7 @@ def test_where_higher_is_better_the_higher_one_is_called_better(make: Make) -> N
 
 
 def whole(records: Iterable[Record], **more: Any) -> str:
-    """Return the page with the words of every picture, none of which is drawn."""
+    """Return the page with the text of every picture, without drawing any."""
     ordered = in_order(records)
     kinds = ("samples", "reconstructions", "quality", "throughput", "trade-off", "losses")
     pictures = Pictures({kind: f"{kind}.png" for kind in kinds})
@@ -353,7 +353,7 @@ def test_recipes_stand_whole_and_shared_fields_once(report: str, benchmark_recor
     assert whole == known
     (table,) = [table for table in tables(report) if table[0][0] == "recipe"]
     assert table[0] == ["recipe", "metric", "reference split", "reference count", "own settings"]
-    # Two of the six have an extractor: a column of its own would be one of dashes.
+    # Only two of the six have an extractor: a column for it would be mostly dashes.
     assert {row[1]: row[4] for row in table[2:]}["fd"] == "extractor digits-cnn; weights sha256 `d6581523…`"
     assert {row[1]: row[4] for row in table[2:]}["psnr"] == "–"
     assert len(table) == 2 + len(known)
@@ -469,7 +469,7 @@ def test_a_page_that_was_edited_shows_no_file_from_elsewhere(tmp_path: Path, mon
 def test_the_error_of_an_evaluation_stands_apart_from_the_interval_over_seeds(make: Make) -> None:
     records = [make(label, seed) for label in ("gan", "vae") for seed in range(2)]
     before = written(records)
-    assert "Precision of one evaluation" not in before  # records of before
+    assert "Precision of one evaluation" not in before  # older records
     for record, error in zip(records, (3.0, 4.0, 0.123, 0.123), strict=True):
         record["numbers"]["fd"]["standard_error"] = error
     after = written(records)

@@ -1,4 +1,4 @@
-"""A report is left as it is where nothing changed, and made from the records wherever anything did."""
+"""A report is left as it is if nothing has changed, and otherwise made again from the records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Record = dict[str, Any]
 
 @pytest.fixture
 def renderings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Counts the reports that were made."""
+    """Count the reports that are made."""
     made: list[int] = []
     render = report.render
     monkeypatch.setattr(report, "render", lambda *arguments: made.append(1) or render(*arguments))
@@ -69,7 +69,7 @@ def test_nothing_is_made_twice_and_the_bytes_are_those_without_a_note(folder: Pa
 
 
 def edit_unseen(directory: Path) -> None:
-    """Write another number of the same length with a checksum that fits, and put the times back."""
+    """Write a different number of the same length with a valid checksum, and restore the file's times."""
     path = first_record(directory)
     before, data = path.stat(), json.loads(path.read_text())
     number = data["numbers"]["fd"]

@@ -1,4 +1,4 @@
-"""A report names each model that the control `silence` beats, in the numbers in which it does."""
+"""A report names each model that the control `silence` beats, with the numbers in which it does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report says of curves that turned, of seeds that differ, and of the gain of augmentation by fraction."""
+"""What a report says about curves that deteriorated, seeds that differ, and the gain from augmentation by fraction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLLAPSED = (700.0, 120.0, 40.0, 24.0, 400.0, 500.0)
 
 
 def curve(record: Record, fd: tuple[float, ...], **numbers: tuple[float, ...]) -> Record:
-    """Give a record a curve whose last fd is its number."""
+    """Give a record a curve, and the curve's last fd as its number."""
     named = {"fd": fd, **numbers}
     points = [
         {"step": 500 * place, "numbers": {name: values[place] for name, values in named.items()}}
@@ -51,7 +51,7 @@ def test_seeds_that_collapsed_are_counted_and_the_worst_seed_is_named(make: Make
     best, last, turned, spread, worst = cells(table)["`gan`"]
     assert (best, last) == ("23.67", "341")  # (23 + 24 + 24)/3 and (23 + 500 + 500)/3
     assert turned == "**step 2,000** in 2 of 3 seeds"
-    assert spread == "81%"  # the deviation of 23, 500 and 500 is 275.4, their mean 341
+    assert spread == "81%"  # the standard deviation of 23, 500 and 500 is 275.4, their mean 341
     assert worst == "500 (seed 1)"
     assert cells(table)["`vae`"] == ["23", "23", "no", "0%", "23 (seed 0)"]
     assert named == (

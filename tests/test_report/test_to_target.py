@@ -27,7 +27,7 @@ TARGET = Target("fd", "<", 5.0)
 
 
 def cell(make: Make, label: str, seed: int, dataset: str, met_at: int | None, **more: Any) -> dict[str, Any]:
-    """A record whose fd is 9 until it falls to 1 at a step for good."""
+    """Return a record whose fd is 9 before the step `met_at`, and 1 from then on."""
     record = make(label, seed, **more)
     record["cell"]["dataset"] = {**record["cell"]["dataset"], "name": dataset, "fingerprint": dataset}
     record["id"] = f"{record['id']}{dataset}"
@@ -38,7 +38,7 @@ def cell(make: Make, label: str, seed: int, dataset: str, met_at: int | None, **
 
 
 def benchmark(make: Make, met_at: dict[str, dict[str, Sequence[int | None]]]) -> list[dict[str, Any]]:
-    """Model -> dataset -> the step at which each seed met the target."""
+    """Make records from a mapping: model -> dataset -> the step at which each seed met the target."""
     return [
         cell(make, label, seed, dataset, at)
         for label, datasets in met_at.items()
@@ -92,7 +92,7 @@ def test_failed_seeds_are_misses_and_models_without_the_number_are_named(make: M
 
 
 def test_a_ratio_is_to_the_mean_of_real_under_the_same_recipe(make: Make) -> None:
-    """`real` has 2 and 4: fd 9 is 3 times as far, and 1 a third."""
+    """`real` has 2 and 4, so the ratio of fd 9 is 3, and that of fd 1 a third."""
     records = benchmark(make, {"gan": {"a": (1200,)}})
     for seed, value in enumerate((2.0, 4.0)):
         real = cell(make, "real", seed, "a", None)
@@ -211,7 +211,7 @@ def test_the_chart_has_a_step_at_each_ratio() -> None:
     ratios = {"items": {"gan": [1.0, 4.0], "vae": [2.0, math.inf]}, "flops": {"gan": [math.inf], "vae": [math.inf]}}
     chart = profile_chart(Profiles(ratios, ("a", "b"), ()))
     assert chart is not None
-    (panel,) = chart.panels  # nobody meets it in FLOPs, and seconds are not known
+    (panel,) = chart.panels  # no model meets it in FLOPs, and seconds are unknown
     steps = {name: [(mark.x.value, mark.y.value) for mark in marks] for name, marks in panel.marks.items()}  # type: ignore[union-attr]
     assert steps == {
         "gan": [(1.0, 0.5), (4.0, 1.0), (pytest.approx(4.6), 1.0)],

@@ -1,4 +1,4 @@
-"""`genbench report --watch`, and the index over several benchmarks."""
+"""`genbench report --watch`, and the index of several benchmarks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SOURCE = Path(__file__).parents[2] / "tests" / "records"
 
 @pytest.fixture
 def stored() -> Record:
-    """A record that reads and verifies."""
+    """A record that can be read and verified."""
     return dict(json.loads((SOURCE / "schema-4.json").read_text()))
 
 
@@ -40,7 +40,7 @@ def keep(directory: Path, record: Record) -> None:
 
 
 def steps(*actions: Callable[[], object]) -> Iterator[None]:
-    """What happens in the folder while the watch waits."""
+    """Change the folder by one action each time the watch waits."""
     yield
     for action in actions:
         action()
@@ -107,7 +107,7 @@ def test_a_record_that_moves_while_it_is_read_does_not_end_the_watch(tmp_path: P
     keep(tmp_path, stored)
     watching.watch(tmp_path, render, str, steps(lambda: None, lambda: keep(tmp_path, stored), lambda: None))
     assert len(seen) == 2
-    with pytest.raises(RecordError):  # nothing has changed: it is broken
+    with pytest.raises(RecordError):  # the folder has not changed, so the record is broken
         watching.watch(tmp_path, lambda watched: raised(RecordError("broken")), str, steps())
 
 
@@ -143,7 +143,7 @@ def test_the_command_watches_until_an_interrupt(
     done = CliRunner().invoke(cli.cli, ["report", str(tmp_path), "--watch"], standalone_mode=False)
     assert done.exception is None
     assert done.stdout.endswith("report.md; every planned cell has ended\n")
-    assert "Rendered at" not in (tmp_path / "report.md").read_text()  # what was complete stays the final report
+    assert "Rendered at" not in (tmp_path / "report.md").read_text()  # the report of a complete benchmark stays final
     assert done.stderr.splitlines() == [
         f"genbench: waiting for the next run on {tmp_path}; Ctrl-C ends this",
         f"genbench: no longer watching {tmp_path}",
@@ -154,7 +154,7 @@ def test_a_real_run_is_watched_to_its_end(
     tmp_path: Path, write_plugin: Callable[..., Path], program: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, may_go_on = tmp_path / "out", tmp_path / "go on"
-    # A model without curves, so that no time is spent on drawing them.
+    # A model without curves, to save the time of drawing them.
     waits = f"""import os, time
     while not os.path.exists({str(may_go_on)!r}):
         time.sleep(0.01)
@@ -231,7 +231,7 @@ def test_a_page_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, store
     keep(tmp_path, stored)
     (tmp_path / "report.html").mkdir()
     done = CliRunner().invoke(cli.cli, ["report", str(tmp_path)], standalone_mode=False)
-    assert isinstance(done.exception, OSError)  # which `main` tells by the name of the file
+    assert isinstance(done.exception, OSError)  # `main` reports it with the name of the file
     assert done.exception.filename2 == str(tmp_path / "report.html")
     assert not (tmp_path / "report.md").exists()
     assert list(tmp_path.glob(f"{atomic.TEMPORARY_PREFIX}*")) == []

@@ -36,7 +36,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
 AXE = Path(__file__).parents[1] / "assets" / "axe.min.js"
-SLOWER = 1.1  # each seed takes so many times as long as the one before
+SLOWER = 1.1  # each seed takes this many times as long as the one before
 HOSTILE = (
     "</script><script>window.owned=1</script>",
     '<img src=x onerror="window.owned=1">',
@@ -58,7 +58,7 @@ def browser() -> Iterator[Any]:
 
 
 class Opened:
-    """A page from the disk, and what it said and asked for."""
+    """A page opened from disk, with its messages and its requests."""
 
     def __init__(self, browser: Any, path: Path, **context: Any) -> None:
         self.said: list[str] = []
@@ -71,7 +71,7 @@ class Opened:
         self.page.goto(path.as_uri())
 
     def check_quiet(self) -> None:
-        """Nothing was reported, and nothing but the file itself was asked for."""
+        """Check that no message was logged and only the file itself was requested."""
         assert self.said == []
         assert [url for url in self.asked[1:] if not url.startswith("data:")] == []
 
@@ -85,7 +85,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory, toys: Any) -> Path:
         record["cost"]["train_s"] *= SLOWER ** record["cell"]["seed"]
     toys.draw_grids(folder, records)
     clips = [toys.make_record("silence", seed) for seed in range(2)]
-    toys.draw_grids(folder, clips)  # as a run leaves them: spectrograms, and the first of the clips that they show
+    toys.draw_grids(folder, clips)  # as after a run: spectrograms, and the first of the clips that they show
     for record in clips:
         for number in (1, 2):
             name = f"samples/silence-{record['cell']['seed']}-{number}.wav"
@@ -159,12 +159,12 @@ def page(opened: Opened) -> Iterator[Any]:
     yield opened.page
     opened.page.keyboard.press("Escape")
     opened.page.get_by_label("Models").fill("")
-    hidden(opened.page).first.wait_for(state="detached")  # the page filters a moment after: not into the next test
+    hidden(opened.page).first.wait_for(state="detached")  # filtering is delayed: it must not reach the next test
     opened.check_quiet()
 
 
 def column(page: Any, table: int, place: int) -> list[str]:
-    """What a column of a table shows, from top to bottom, without what is hidden."""
+    """Return what a column of a table shows, from top to bottom, without hidden rows."""
     script = """([table, place]) => [...document.querySelectorAll(".table > table")[table].tBodies[0].rows]
         .filter((row) => !row.hidden).map((row) => row.cells[place].textContent.trim())"""
     return list(page.evaluate(script, [table, place]))
@@ -185,9 +185,9 @@ def test_a_table_sorts_by_the_value_and_not_by_its_text(page: Any) -> None:
         ]
         assert len(shown) >= 4
         assert shown == sorted(shown, reverse=sign < 0)
-        assert not column(page, 0, place)[-1][0].isdigit(), "what has no number stands last both ways"
+        assert not column(page, 0, place)[-1][0].isdigit(), "rows without a number come last in both orders"
     assert page.locator("th[aria-sort=descending]").count() == 1
-    place = headings(page, 0).index("SSIM ↑")  # which vae alone has
+    place = headings(page, 0).index("SSIM ↑")  # only vae has it
     for _ in range(2):
         page.locator(".table > table").first.get_by_role("button", name="SSIM ↑", exact=True).click()
         assert [cell == "–" for cell in column(page, 0, place)] == [False, *[True] * (len(column(page, 0, 0)) - 1)]
@@ -200,11 +200,11 @@ def test_an_amount_sorts_by_what_it_stands_for(page: Any, toys: Any) -> None:
     held = {model: toys.make_record(model, 0)["cost"]["parameters"] for model in models}
     assert len(held) == 3
     assert models == sorted(held, key=held.__getitem__)
-    assert models != sorted(held), "an order that any sort gives proves nothing"
+    assert models != sorted(held), "an order that any sort gives would prove nothing"
 
 
 def hidden(page: Any) -> Any:
-    """The rows of the first table that a filter has hidden."""
+    """Return the rows of the first table that a filter has hidden."""
     return page.locator(".table > table").first.locator("tbody tr[hidden]")
 
 
@@ -234,7 +234,7 @@ def test_what_failed_is_shown_alone_or_hidden_and_has_its_traceback(page: Any) -
 
 
 def pasted(page: Any) -> str:
-    """What the clipboard holds, as a reader would paste it."""
+    """Return the clipboard's contents, pasted as a reader would."""
     page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), {id: 'pasted'}))")
     page.locator("#pasted").focus()
     page.keyboard.press("Control+V")
@@ -328,7 +328,7 @@ def test_lines_are_switched_by_the_legend_and_axes_are_logarithmic(page: Any) ->
 
 
 def drawn(page: Any, kind: str) -> Any:
-    """A chart of single values, in sight and drawn."""
+    """Scroll to a chart of single values, and return it once it is drawn."""
     chart = page.locator(f"figure[data-chart={kind}]")
     chart.scroll_into_view_if_needed()
     chart.locator(".canvas").nth(1).wait_for()
@@ -337,7 +337,7 @@ def drawn(page: Any, kind: str) -> Any:
 
 
 def read_off(chart: Any, panel: int, model: str) -> str:
-    """What the keys read of a model's value in a panel."""
+    """Return what the keys read off for a model in a panel."""
     canvas = chart.locator(".canvas").nth(panel)
     canvas.focus()
     for _ in range(20):
@@ -429,7 +429,7 @@ def test_rows_ranks_and_steps_are_read_off(page: Any) -> None:
     assert read_off(chart, 2, "gan") == "gan τ: 2: share gan: 0.50 ± 0.25, band"
     box = chart.locator(".u-over").nth(2).bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 3)
-    assert re.match(r"ganτ: 0share gan: 1", str(chart.locator(".note").nth(2).text_content())), "it holds up to 2"
+    assert re.match(r"ganτ: 0share gan: 1", str(chart.locator(".note").nth(2).text_content())), "the step goes up to 2"
 
 
 def test_charts_follow_the_filter(page: Any) -> None:
@@ -490,7 +490,7 @@ def test_all_is_reached_by_keys_and_no_serious_violation_is_found(browser: Any, 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory, toys: Any) -> Path:
-    """A model for each hostile name, which stands in all that a plugin or a dataset can name or say."""
+    """A model for each hostile name, which is in every name and text that a plugin or a dataset can set."""
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "samples").mkdir()
     records = []
@@ -554,7 +554,7 @@ def test_hostile_records_show_what_they_say_and_do_nothing(browser: Any, hostile
 
 def test_all_curves_are_there_on_paper(browser: Any, directory: Path) -> None:
     found = Opened(browser, directory / "report.html", viewport={"width": 800, "height": 300}, color_scheme="dark")
-    assert found.page.locator("canvas").count() == 0, "they wait to be looked at"
+    assert found.page.locator("canvas").count() == 0, "charts are drawn only once they are in view"
     found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert found.page.locator("figure[data-chart=quality] canvas").count() == 1
     assert found.page.locator("figure[data-chart=losses] canvas").count() == 3
@@ -563,9 +563,9 @@ def test_all_curves_are_there_on_paper(browser: Any, directory: Path) -> None:
     found.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert found.page.evaluate(colours) != "rgb(255, 255, 255)"
     widest = "Math.max(...[...document.querySelectorAll('.uplot')].map((each) => each.offsetWidth))"
-    assert found.page.evaluate(widest) > 704, "as wide as the window"
+    assert found.page.evaluate(widest) > 704, "it should be as wide as the window"
     found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert found.page.evaluate(widest) <= 704, "as wide as a page of paper"
+    assert found.page.evaluate(widest) <= 704, "it should be as wide as a page of paper"
     found.check_quiet()
 
 

@@ -1,4 +1,4 @@
-"""A finished benchmark's folder without any training, and raters who answer its studies as the page would."""
+"""A finished benchmark's folder, made without training, and raters whose answers look like those of a study's page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHAPES = {"image": [1, 4, 3], "text": [8]}
 def _write_cell(
     directory: Path, label: str, seed: int, kind: str = "image", count: int = 64, **cell: Any
 ) -> torch.Tensor:
-    """Write the record of a finished cell and its samples; return these as they are stored."""
+    """Write the record of a finished cell and its samples; return the samples as stored."""
     described = _described(label, seed, kind, count) | cell
     identity = cell_id(described)
     items = kind_named(kind).random(count, SHAPES[kind], torch.Generator().manual_seed(seed + len(label)))
@@ -42,7 +42,7 @@ def _write_record(directory: Path, identity: str, described: dict[str, Any], art
 
 
 def _write_clips(directory: Path, label: str, count: int = 12) -> None:
-    """Write the record of a cell that left clips of a tenth of a second, one a file."""
+    """Write the record of a cell with clips of a tenth of a second, one per file."""
     described = _described(label, 0, "image", count) | {
         "dataset": {"name": "sounds", "kind": "audio", "shape": [1, 800], "fingerprint": "cd" * 32}
     }
@@ -80,7 +80,7 @@ def write_clips() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes a folder with one cell of each label."""
+    """Return a function that makes a folder with one cell per label."""
 
     def made(*labels: str, **given: Any) -> Path:
         directory = tmp_path_factory.mktemp("benchmark")
@@ -93,7 +93,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def benchmark_folder(finished: Callable[..., Path]) -> Path:
-    """A folder that all tests may make studies in."""
+    """A folder in which every test may make studies."""
     return finished("real", "noise", "one", "two", "three")
 
 
@@ -101,7 +101,7 @@ Decide = Callable[[Mapping[str, Any]], str]
 
 
 class Asked:
-    """A study that was written, and what its raters send."""
+    """A study that was written, and the files that its raters send."""
 
     def __init__(self, directory: Path, wish: Wish) -> None:
         self.directory = directory
@@ -110,7 +110,7 @@ class Asked:
         self.page = self.made.page.read_text()
 
     def answers(self, rater: str, decide: Decide, ms: int = 900) -> dict[str, Any]:
-        """Return what a rater's page gives; `decide` is told a question of the key, and says a choice or an item."""
+        """Return what a rater's page gives; `decide` gets a question of the key, and returns a choice or an item."""
         study, questions = self.key["study"], self.key["questions"]
         form = self.key["forms"][form_of(study, rater, len(self.key["forms"]))]
         given = []
@@ -141,7 +141,7 @@ class Asked:
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document with the checksum that fits it."""
+    """Return a document with its checksum."""
     return {**document, "sha256": checksum(document)}
 
 
@@ -151,7 +151,7 @@ def asked() -> Callable[[Path, Wish], Asked]:
 
 
 def at_rates(rates: Mapping[str, float], seed: int) -> Decide:
-    """Return a rater who calls items real with these probabilities, by model, and answers catch trials rightly."""
+    """Return a rater who calls items real with these probabilities per model, and answers catch trials correctly."""
     generator = np.random.default_rng(seed)
 
     def decide(question: Mapping[str, Any]) -> str:

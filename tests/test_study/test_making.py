@@ -1,4 +1,4 @@
-"""A study's page and key: what they hold, what they must not say, and what is refused."""
+"""A study's page and key: what they contain, what they must not reveal, and what is refused."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_page_says_nothing_of_whose_items_they_are(benchmark_folder: Path) -
     ):
         assert f'"{secret}"' not in page
     assert not re.search(r"catch|role|noise|seed", json.dumps(data))
-    # Neither the order of items nor their ids tell: every model is everywhere.
+    # Neither the order of the items nor their ids reveal the model: the models are mixed all over the page.
     models = [key["questions"][name]["models"][0] for name in data["questions"] if data["questions"][name]]
     assert sum(one != other for one, other in itertools.pairwise(models)) > 3
     assert "http" not in page.replace("http-equiv", "")

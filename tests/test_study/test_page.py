@@ -33,7 +33,7 @@ def browser() -> Iterator[Any]:
 
 
 class Visit:
-    """One tab with a study's page, on a clock of its own, and what a rater does there."""
+    """A tab with a study's page and its own clock, and what a rater does there."""
 
     def __init__(self, context: Any, asked: Any, hour: int = 8) -> None:
         self.asked, self.faults, self.requests = asked, [], []
@@ -43,7 +43,7 @@ class Visit:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.clock.install(time=f"2026-11-26T{hour:02}:00:00Z")
         self.page.goto(asked.made.page.resolve().as_uri())
-        self.page.clock.pause_at(f"2026-11-26T{hour:02}:59:00Z")  # from here on time is what a test lets pass
+        self.page.clock.pause_at(f"2026-11-26T{hour:02}:59:00Z")  # from here on, time passes only when a test lets it
 
     def begin(self, rater: str) -> None:
         self.page.fill("#rater", rater)
@@ -52,7 +52,7 @@ class Visit:
     def question(self) -> str:
         """Wait until a question is shown, and return it."""
         for _ in range(200):
-            self.page.clock.run_for(40)  # for the frames in which it is painted
+            self.page.clock.run_for(40)  # time for the frames in which it is painted
             name = self.page.evaluate("document.getElementById('main').dataset.ready ?? ''")
             if name and self.page.query_selector(".choices button[name]") and name != self.page.evaluate("window.seen"):
                 self.page.evaluate("name => { window.seen = name; }", name)
@@ -64,7 +64,7 @@ class Visit:
         self.page.keyboard.press(KEYS[choice])
 
     def train(self, choice: str) -> list[str]:
-        """Answer all of the training; return what was said each time."""
+        """Answer all training questions; return the feedback to each."""
         said = []
         for _ in self.page.evaluate("study.training"):
             self.question()
@@ -150,7 +150,7 @@ def test_two_items_are_shown_on_the_sides_that_the_key_says_and_hidden_in_time(
                 ".item", "all => all.map(one => [one.innerText, one.offsetTop, one.querySelector('img').alt])"
             )
             assert [(place[0], place[2]) for place in places] == [("left", "the left one"), ("right", "the right one")]
-            assert places[0][1] == places[1][1]  # side by side, on a telephone too
+            assert places[0][1] == places[1][1]  # side by side, even on a phone
             shown = visit.page.eval_on_selector_all("img", "all => all.map(one => one.src)")
             ids = visit.page.evaluate("name => study.questions[name].map(one => study.items[one].content)", name)
             swapped = is_swapped(study.key["study"], "somebody", form.index(name))
@@ -159,7 +159,7 @@ def test_two_items_are_shown_on_the_sides_that_the_key_says_and_hidden_in_time(
             visit.page.clock.run_for(310)
             assert visit.page.query_selector("img") is None
             assert len(visit.page.query_selector_all("canvas")) == 2
-        # The first item of a question always wins: of catch trials it is the real one.
+        # The first item of a question always wins: in catch trials, that is the real one.
         visit.press("right" if is_swapped(study.key["study"], "somebody", form.index(name)) else "left")
     visit.download(tmp_path / "answers.json")
     found = read_study(study.made.key, [tmp_path / "answers.json"])

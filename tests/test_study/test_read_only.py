@@ -1,4 +1,4 @@
-"""A folder that its user may not write: each command says so in one line and leaves nothing behind."""
+"""A folder that the user may not write to: each command says so in one line and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ for arguments in json.load(sys.stdin):
             found.append([end.code, out.getvalue(), err.getvalue()])
 json.dump(found, sys.stdout)
 """
-# Root may write anywhere. Nobody may still read everything, because the interpreter may lie in root's home.
+# Root may write anywhere, so the commands run as nobody, with the right to read everything: the interpreter may be
+# in root's home.
 AS_NOBODY = (
     *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),

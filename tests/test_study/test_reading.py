@@ -1,4 +1,4 @@
-"""Answers in, results and a part of the report out; and every file that does not count."""
+"""Answers in, results and a part of the report out; and every kind of file that does not count."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def preference(benchmark_folder: Path, asked: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def fresh(finished: Callable[..., Path], asked: Callable[..., Any]) -> Any:
-    """A study of a folder of its own."""
+    """A study in a folder of its own."""
     return asked(finished("real", "noise", "one"), Wish("real-or-fake", 20))
 
 
@@ -84,7 +84,7 @@ def test_preferences_and_their_matrix(preference: Any) -> None:
     assert sorted(elo, key=elo.__getitem__, reverse=True) == order
     assert found["results"]["regularised"]
     assert all(pair["share"]["value"] == 1.0 for pair in found["results"]["pairs"])
-    assert found["results"]["left"]["value"] == 0.5  # whatever is preferred stands on the left in half of the questions
+    assert found["results"]["left"]["value"] == 0.5  # the preferred item is on the left in half of the questions
     said = "\n".join(study_parts([found]))
     assert "Some models won or lost everything" in said
     assert "`one` above `two`" in said
@@ -98,7 +98,7 @@ def test_who_always_takes_the_left_side_is_seen(preference: Any) -> None:
     found = read_study(preference.made.key, paths).results
     assert found["results"]["left"]["value"] == 1.0
     assert "a position bias" in "\n".join(study_parts([found]))
-    assert all(pair["share"]["value"] == 0.5 for pair in found["results"]["pairs"])  # nobody gains by it
+    assert all(pair["share"]["value"] == 0.5 for pair in found["results"]["pairs"])  # no model gains from it
 
 
 def test_ties_are_half_a_win_of_each(preference: Any) -> None:
@@ -109,7 +109,7 @@ def test_ties_are_half_a_win_of_each(preference: Any) -> None:
     found = read_study(preference.made.key, paths).results
     assert found["results"]["ties"]["value"] == 1.0
     assert all(one["value"] == pytest.approx(0.0) for one in found["results"]["models"].values())
-    assert "–" in "\n".join(study_parts([found]))  # of no decided answer there is no share of the left side
+    assert "–" in "\n".join(study_parts([found]))  # without a decided answer, the left side has no share
 
 
 Edit = Callable[[dict[str, Any]], None]
@@ -215,7 +215,7 @@ def test_a_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
         read_answers(path)
     with pytest.raises(Unusable, match="no such file"):
         read_answers(tmp_path / "none.json")
-    os.mkfifo(tmp_path / "fifo.json")  # which would be waited for
+    os.mkfifo(tmp_path / "fifo.json")  # opening it would block
     for path in (tmp_path, tmp_path / "fifo.json", Path("/dev/zero")):
         with pytest.raises(Unusable, match="not a regular file"):
             read_answers(path)
@@ -273,6 +273,6 @@ def test_the_command_reads_and_the_report_names_no_rater(fresh: Any, capsys: pyt
     assert "1 double" in report
     assert "onerror" not in report
     assert "onerror" not in (fresh.made.key.parent / "results.json").read_text()
-    # A study whose results are gone is no part of a report.
+    # A study whose results are gone is not in the report.
     (fresh.made.key.parent / "results.json").unlink()
     assert "Human evaluation" not in render_directory(fresh.directory).read_text()

@@ -1,4 +1,4 @@
-"""Statistics of answers, against closed forms, planted truths and independent computation."""
+"""Statistics of answers, checked against closed forms, planted truths and independent computations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_published_numbers_of_votes_and_their_inverse() -> None:
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    # 40 studies distinguish 95% from the 75% of votes treated as independent; benchmarks/study_coverage.py runs 1,000.
+    # 40 studies tell 95% from the 75% of votes taken as independent; benchmarks/study_coverage.py runs 1,000.
     found = coverage(40, seed=3)
     assert len(found) == 13
     for what, held in found.items():
@@ -63,13 +63,13 @@ def test_few_raters_have_no_interval_and_resolve_nothing() -> None:
 def test_raters_who_all_agree_have_the_interval_of_one_share() -> None:
     found = share(np.zeros(20), 100, 0)
     assert found.low == pytest.approx(0.0, abs=1e-12)
-    assert found.high == pytest.approx(1.959964**2 / (100 + 1.959964**2), rel=1e-6)  # Wilson's at 0
-    assert mean_p(np.full(6, 0.5)) == 2.0**-5  # p of all having the same sign
+    assert found.high == pytest.approx(1.959964**2 / (100 + 1.959964**2), rel=1e-6)  # Wilson's interval at 0
+    assert mean_p(np.full(6, 0.5)) == 2.0**-5  # the p-value when all have the same sign
     assert mean_p(np.zeros(6)) == 1.0
 
 
 def test_answers_of_one_rater_are_no_more_than_one_rater() -> None:
-    # Ten times as many answers of the same raters, with the same shares, add no information.
+    # Ten times as many answers from the same raters, with the same shares, add no information.
     real, fake = (9, 7, 8, 9, 10, 6), (1, 3, 5, 2, 6, 4)
     few, many = ([[Counts(k * times, 10 * times) for k in side] for side in (real, fake)] for times in (1, 10))
     assert deceived(*few, 0).error == deceived(*many, 0).error
@@ -153,7 +153,7 @@ def test_a_model_that_won_everything_has_a_finite_strength() -> None:
     assert found.regularised
     assert found.elo["best"].value > found.elo["b"].value > found.elo["c"].value
     assert all(math.isfinite(interval.value) for interval in found.elo.values())
-    total = wins.sum(0) + 0.5 * (1 - np.eye(3))  # half a win both ways
+    total = wins.sum(0) + 0.5 * (1 - np.eye(3))  # half a win each way
     assert found.elo["best"].value == pytest.approx(ELO * log_strengths(total[None])[0][0])
 
 
@@ -195,7 +195,7 @@ def test_models_that_nobody_compared_have_no_strength() -> None:
     level = log_strengths(wins)[0]
     assert level[0] - level[1] == pytest.approx(
         math.log(3.5 / 1.5), abs=1e-6
-    )  # half a win of each, as the third won none
+    )  # half a win each way, because the third won none
     assert level[2] == pytest.approx(0.0, abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""`docs/tutorials/study-with-people.md`, typed as it stands, with raters who answer the page that it makes."""
+"""`docs/tutorials/study-with-people.md`, typed as written, with raters who answer the page that it makes."""
 
 from __future__ import annotations
 

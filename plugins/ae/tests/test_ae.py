@@ -306,7 +306,7 @@ def test_clips_of_any_length_are_trained_on_and_restored(module: ModuleType, sha
         assert module.reconstruct(model=model, batch=batch).shape == batch.shape
         assert module.sample(model=model, count=2, generator=torch.Generator().manual_seed(0)).shape == (2, *shape)
         corrupted = model.networks["corruption"](batch)
-    assert set((corrupted / batch).unique().tolist()) == {0.0, 1.0}  # silence, not the black of images
+    assert set((corrupted / batch).unique().tolist()) == {0.0, 1.0}  # silence, not black as in images
 
 
 @pytest.mark.parametrize("length", [63, 131_073])

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from genbench import Model
 
 CPU = torch.device("cpu")
-# Far from symmetric, so that a factor and its transpose are two covariances.
+# Far from symmetric, so that a factor and its transpose give different covariances.
 FACTORS = torch.tensor([[[1.0, 0.0], [2.0, 0.3]], [[0.4, 0.0], [-1.5, 0.8]]])
 MEANS = torch.tensor([[-30.0, 0.0], [30.0, 5.0]])
 
 
 class _Keeps(nn.Module):
-    """Passes images on as codes, scaled, and keeps what it was given."""
+    """Returns the scaled images as codes, and records its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class _Keeps(nn.Module):
 
 
 class _Constant(nn.Module):
-    """Decodes every code to one learned image."""
+    """Decodes every code to the same learned image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class _Constant(nn.Module):
 def _model(denoising: float = 0.0, decoder: nn.Module | None = None) -> Model:
     settings = Settings(2, denoising, "gaussian", 10, 0.125)
     model = assemble(_Keeps(), decoder or _Constant(), settings, CPU)
-    model.optimizers["autoencoder"] = torch.optim.SGD(model.networks.parameters(), 1.0)  # a step is the gradient
+    model.optimizers["autoencoder"] = torch.optim.SGD(model.networks.parameters(), 1.0)  # a step is -gradient
     return model
 
 
@@ -145,7 +145,7 @@ def _codes() -> Tensor:
 
 
 def test_a_fitted_mixture_is_a_fixed_point_of_expectation_maximisation() -> None:
-    """Recomputed with torch.distributions: weights, means and covariances are those of its own responsibilities."""
+    """Weights, means and covariances equal those that torch.distributions gives for its own responsibilities."""
     codes = _codes()
     mixture, history = fit_mixture(codes, 3, iterations=3000, tolerance=1e-13)
     law = torch.distributions.MultivariateNormal(mixture.means, scale_tril=mixture.factors)
@@ -170,7 +170,7 @@ def test_the_fit_stops_where_a_thousandth_of_a_nat_is_gained_or_after_a_hundred_
 
 
 class _Codes:
-    """Codes that note where they are fitted, as those of a GPU would be moved."""
+    """Codes that record where they are moved to for the fit, as a GPU's codes would be."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
@@ -225,7 +225,7 @@ def test_responsibilities_of_two_gaussians_are_bayes_rule(floor: float) -> None:
         torch.tensor([[[1.0]], [[2.0]]], dtype=torch.float64),
     )
     shares, objective = responsibilities(torch.tensor([[1.0]], dtype=torch.float64), mixture, floor)
-    # Each times exp(-floor trace(C^-1) / 2), the price of the jitter: the variances are 1 and 4.
+    # Each density is multiplied by exp(-floor trace(C^-1) / 2), the cost of the jitter; the variances are 1 and 4.
     first = 0.75 * math.exp(-0.5 - floor / 2) / math.sqrt(2 * math.pi)
     second = 0.25 * math.exp(-0.125 - floor / 8) / math.sqrt(8 * math.pi)
     assert shares[0].tolist() == pytest.approx([first / (first + second), second / (first + second)])
@@ -257,6 +257,6 @@ def test_ae_has_as_many_hidden_layers_on_either_side() -> None:
 
 def test_conv_ae_doubles_its_channels_three_times_and_mirrors_them() -> None:
     networks = conv.build(torch.Size((3, 128, 128)), CPU, bottleneck=5, channels=2).networks
-    assert _sizes(networks["encoder"], nn.Conv2d) == [(3, 2), (2, 4), (4, 8), (8, 16), (16, 16)]  # to 4 × 4
+    assert _sizes(networks["encoder"], nn.Conv2d) == [(3, 2), (2, 4), (4, 8), (8, 16), (16, 16)]  # down to 4 × 4
     assert _sizes(networks["encoder"], nn.Linear) == [(256, 5)]
     assert _sizes(networks["decoder"], nn.ConvTranspose2d) == [(16, 16), (16, 8), (8, 4), (4, 2), (2, 3)]

@@ -1,4 +1,4 @@
-"""Probabilistic principal components against closed forms and torch's own Gaussian."""
+"""Probabilistic PCA, checked against closed forms and torch's own Gaussian."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genbench import Data, Model, Unsuitable
 CPU = torch.device("cpu")
 SHAPE = torch.Size((1, 2, 3))
 SIZE = SHAPE.numel()
-STEP = 2 / 255  # between two 8-bit values
+STEP = 2 / 255  # between adjacent 8-bit values
 
 
 def built(latent: int = 2, shape: torch.Size = SHAPE) -> Model:
@@ -44,7 +44,7 @@ def model_covariance(components: Components) -> Tensor:
 
 
 def test_the_fit_has_the_moments_that_the_paper_says() -> None:
-    """The mean; the covariance's largest eigenvalues; the mean of the others as noise (equation 8)."""
+    """The mean; the covariance's largest eigenvalues; the mean of the remaining ones as the noise (equation 8)."""
     components = fitted().networks["components"]
     assert isinstance(components, Components)
     items = data().flatten(1).double()
@@ -85,7 +85,7 @@ def test_the_bound_is_the_density_a_bin_averaged_over_it() -> None:
         for seed in range(400)
     ]
     mean = torch.stack(draws).mean(0)
-    # E log p(x + u) of a Gaussian: at x, less half the trace of the precision times the variance of u.
+    # For a Gaussian, E log p(x + u) is log p(x) minus half the trace of the precision times the variance of u.
     trace = torch.linalg.inv(model_covariance(components)).trace()
     expected = components.log_density(batch.flatten(1)) - 0.5 * trace * STEP**2 / 12 + SIZE * math.log(STEP)
     torch.testing.assert_close(mean, expected, atol=0.02, rtol=0)
@@ -119,7 +119,7 @@ def test_a_reconstruction_is_the_projection_on_the_components() -> None:
 
 
 def test_codes_are_the_posterior_mean() -> None:
-    """Joint Gaussian of latent and item: E[z | x] = Wᵀ C⁻¹ (x − μ)."""
+    """For the joint Gaussian of latent and item, E[z | x] = Wᵀ C⁻¹ (x − μ)."""
     model = fitted()
     components = model.networks["components"]
     assert isinstance(components, Components)
@@ -164,7 +164,7 @@ def test_texts_do_not_suit() -> None:
 
 
 def test_the_bound_of_clips_is_that_of_16_bit_values() -> None:
-    """The same noise, of a 257th of the width: to first order the same density, on as many more values."""
+    """The same noise at 1/257 of the width: to first order the same density, over 257 times as many values."""
     nats = []
     for levels in (256, 65_536):
         model = ppca.build_model(data=Data("audio", torch.Size((1, 6)), 100, levels=levels), options={}, device=CPU)

@@ -1,4 +1,4 @@
-"""`ddpm` and `class-ddpm`: the contract, the sizes, the two schedulers of diffusers, the average and the labels."""
+"""`ddpm` and `class-ddpm`: the contract, sizes, diffusers' two schedulers, weight averaging and labels."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_levels_follow_from_the_images(ddpm: Plugin, shape: tuple[int, ...],
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_a_perfect_denoiser_gives_back_the_image(ddpm: Plugin, sampler: str, prediction: str) -> None:
-    """Where all data is one image, what the network should predict is known, and sampling must end at that image."""
+    """If all data is one image, the right prediction is known, and sampling must end at that image."""
     model = _build(ddpm, sampler=sampler, prediction=prediction, schedule="linear", steps=20)
     process: Any = model.networks["process"]
     target = _images(1)

@@ -1,4 +1,4 @@
-"""Both models through build, step and sample, their architectures layer by layer, the losses' closed forms, options."""
+"""Both models: build, step and sample; architectures layer by layer; closed forms of the losses; options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)]
 SHAPE = (1, 8, 8)
 BATCH = 8
 LEARNING_RATE = 2e-4
-# Widths do not change what these tests look at; small ones keep them quick.
+# The widths do not matter to these tests; small ones keep them fast.
 NARROW: dict[ModuleType, dict[str, Any]] = {mlp: {}, dcgan: {"channels": 16}}
 
 
@@ -141,10 +141,10 @@ def test_training_goes_on_bit_for_bit_from_a_saved_state(module: ModuleType) -> 
 
 @BOTH
 def test_a_step_is_the_alternating_game_on_one_set_of_samples(module: ModuleType) -> None:
-    """Against the game written out plainly, both networks end a step with the same weights."""
+    """Both networks end a step with the same weights as in the game written out plainly."""
     options: dict[str, Any] = {"learning_rate": LEARNING_RATE}
     if module is mlp:
-        options["dropout"] = 0.0  # as the two would draw different masks
+        options["dropout"] = 0.0  # the two would draw different masks
     ours, plain = build(module, **options), build(module, **options)
     train(module, ours, 1)
 
@@ -159,7 +159,7 @@ def test_a_step_is_the_alternating_game_on_one_set_of_samples(module: ModuleType
     for name in ("generator", "discriminator"):
         for key, value in plain.networks[name].named_parameters():
             apart = (ours.networks[name].get_parameter(key) - value).abs() > LEARNING_RATE / 10
-            # Adam's first step has the gradient's sign, which rounding decides where it is next to 0.
+            # Adam's first step follows the gradient's sign, which rounding decides where the gradient is close to 0.
             assert apart.double().mean() < 1e-3, key
 
 
@@ -201,7 +201,7 @@ def test_gan_without_norm_is_the_plain_net() -> None:
 
 
 def test_gan_starts_with_contrast() -> None:
-    """Before the first step the pixels are spread over the tanh's range, as those of images are, not all grey."""
+    """Before the first step, the pixels already spread over tanh's range, as an image's do, instead of all grey."""
     model = build(mlp, (1, 28, 28))
     with torch.no_grad():
         images = model.networks["generator"](torch.randn(64, 100))
@@ -305,7 +305,7 @@ def test_samples_are_drawn_with_averaged_weights_and_ema_0_with_the_newest(modul
     assert torch.equal(sample(module, newest), sample_by_hand(newest, "generator"))
     assert torch.equal(sample(module, averaged), sample_by_hand(averaged, "average"))
     assert not torch.equal(sample(module, averaged), sample(module, newest))
-    # Averaging only looks on: the trained weights are the same with and without it.
+    # Averaging does not affect training: the trained weights are the same with and without it.
     assert torch.equal(sample_by_hand(averaged, "generator"), sample_by_hand(newest, "generator"))
     assert averaged.parameter_count() == newest.parameter_count()
 
@@ -321,7 +321,7 @@ def test_an_average_follows_its_recursion() -> None:
     average = Average(network, decay=0.15)
     expected = {"weight": 1.0, "running_mean": 0.0}
 
-    for step, decay in enumerate([1 / 10, 0.15, 0.15]):  # then (1 + t) / (10 + t) is above the decay
+    for step, decay in enumerate([1 / 10, 0.15, 0.15]):  # from then on, (1 + t) / (10 + t) exceeds the decay
         with torch.no_grad():
             network.weight.fill_(step + 5.0)
         network.running_mean = torch.tensor([step - 7.0])
@@ -337,7 +337,7 @@ def test_an_average_follows_its_recursion() -> None:
 def test_the_updates_of_an_average_are_counted_however_many_they_are() -> None:
     network = nn.BatchNorm1d(1)
     average = Average(network, decay=0.5)
-    average.updates.fill_(2**24)  # where a float32 ends to count
+    average.updates.fill_(2**24)  # where float32 can no longer count in ones
     average.update(network)
     assert average.updates.item() == 2**24 + 1
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from genbench import Model
 
-BATCH = 40_000  # the mean over as many draws is near its expectation
+BATCH = 40_000  # enough draws for the mean to be close to its expectation
 CPU = torch.device("cpu")
 JOINT = pytest.mark.parametrize("joint", [True, False])
 
 
 class _Shift(nn.Module):
-    """G(z) = z + shift, images of two pixels; keeps the latents that it was given."""
+    """G(z) = z + shift, an image of two pixels; records its latents."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _Shift(nn.Module):
 
 
 class _Linear(nn.Module):
-    """The logit a · x; notes whether its gradient is asked for."""
+    """The logit a · x; records whether its gradient is required."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ def test_a_step_is_both_gradients_in_their_order(joint: bool) -> None:
     gradient = (fake @ weight).sigmoid() @ fake / BATCH - (-(real @ weight)).sigmoid() @ real / BATCH
     updated = weight - gradient
     passed = -(fake @ updated).sigmoid().log().mean()
-    moved = (-(fake @ updated)).sigmoid().mean() * updated  # up the logit
+    moved = (-(fake @ updated)).sigmoid().mean() * updated  # ascends the logit
     torch.testing.assert_close(losses["discriminator"].double(), told, rtol=1e-4, atol=0)
     torch.testing.assert_close(losses["generator"].double(), passed, rtol=1e-4, atol=0)
     found = model.networks["discriminator"].get_parameter("weight").detach().double()
@@ -162,7 +162,7 @@ def test_each_optimizer_moves_its_own_network_alone(joint: bool) -> None:
 
 @pytest.mark.parametrize(("ema", "kept"), [(0.999, (0.1, 2 / 11)), (0.15, (0.1, 0.15))])
 def test_each_step_moves_the_average_that_samples_are_drawn_from(ema: float, kept: tuple[float, float]) -> None:
-    """By min(ema, (1 + t) / (10 + t)) of what it was: a tenth first, then two elevenths."""
+    """The average keeps min(ema, (1 + t) / (10 + t)) of its old value: a tenth at first, then two elevenths."""
     model = _model(rate=1.0, ema=ema)
     expected = _shift(model).shift.detach().clone()
     for share in kept:

@@ -1,4 +1,4 @@
-"""`wavegan`: its step against the game written out, its losses' closed forms, phase shuffle, lengths and options."""
+"""`wavegan`: a step compared with the game written out, closed forms of the losses, phase shuffle, lengths, options."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def layers(network: nn.Module, kind: type[nn.Module]) -> list[Any]:
 
 
 def test_at_16384_samples_it_is_the_network_of_the_paper() -> None:
-    """Its tables 3 and 4, with d = 2 in place of 64."""
+    """The paper's tables 3 and 4, with d = 2 instead of 64."""
     networks = build((1, 16_384)).networks
     up, down = (layers(networks["generator"], Upsample), layers(networks["discriminator"], nn.Conv1d))
     assert [layer.weight.shape for layer in up] == [*((32, 16, 25), (16, 8, 25), (8, 4, 25), (4, 2, 25), (2, 1, 25))]
@@ -86,7 +86,7 @@ def test_images_and_texts_do_not_suit() -> None:
 
 
 def test_a_step_is_the_game_of_the_paper_on_parts_of_the_batch() -> None:
-    """Against the game written out with plain optimizers: the critic's steps on a third each, then the generator's."""
+    """The game, written out with plain optimizers: critic steps on a third of the batch each, then the generator's."""
     options = {"critic_steps": 3, "phase_shuffle": 0, "ema": 0.0, "learning_rate": 1e-3}
     ours, plain = build(**options), build(**options)
     losses = step(ours)
@@ -120,7 +120,7 @@ def test_a_step_is_the_game_of_the_paper_on_parts_of_the_batch() -> None:
     for name in ("generator", "discriminator"):
         for key, value in plain.networks[name].named_parameters():
             far = (ours.networks[name].get_parameter(key) - value).abs() > 1e-4
-            # Adam's first step has the gradient's sign, which rounding decides where it is next to 0.
+            # Adam's first step follows the gradient's sign, which rounding decides where the gradient is close to 0.
             assert far.double().mean() < 0.01, key
     assert all(parameter.grad is None for parameter in ours.networks.parameters())
     assert all(parameter.requires_grad for parameter in ours.networks.parameters())
@@ -173,7 +173,7 @@ def test_a_batch_smaller_than_the_critic_s_steps_makes_fewer() -> None:
 def test_the_distance_and_the_penalty_of_a_linear_critic_have_closed_forms() -> None:
     critic = nn.Sequential(nn.Flatten(), nn.Linear(2, 1, bias=False))
     with torch.no_grad():
-        critic[1].weight.copy_(torch.tensor([[3.0, 4.0]]))  # a slope of norm 5 everywhere
+        critic[1].weight.copy_(torch.tensor([[3.0, 4.0]]))  # a gradient of norm 5 everywhere
     real, fake = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), torch.zeros(2, 1, 2)
     assert distance(critic(real), critic(fake)).item() == 3.5
     penalty = gradient_penalty(critic, real, fake, torch.tensor([0.2, 0.7]))
@@ -192,7 +192,7 @@ def test_the_penalty_is_measured_between_data_and_samples() -> None:
 
     real, fake = torch.full((2, 1, 1), 2.0), torch.full((2, 1, 1), -2.0)
     penalty = gradient_penalty(Square(), real, fake, torch.tensor([0.0, 0.75]))
-    assert seen == [[-2.0, 1.0]]  # all sample, and three quarters data
+    assert seen == [[-2.0, 1.0]]  # all sample, then three quarters data
     assert penalty.item() == pytest.approx(((2 - 1) ** 2 + (1 - 1) ** 2) / 2)
 
 
@@ -200,7 +200,7 @@ def test_phase_shuffle_shifts_each_item_and_reflects_what_is_missing() -> None:
     shuffle, ramp = PhaseShuffle(2), torch.arange(6.0).expand(400, 3, 6)
     torch.manual_seed(0)
     found = shuffle(ramp)
-    assert (found == found[:, :1]).all()  # all channels alike
+    assert (found == found[:, :1]).all()  # all channels are shifted alike
     shifted = {
         *((2.0, 1.0, 0.0, 1.0, 2.0, 3.0), (1.0, 0.0, 1.0, 2.0, 3.0, 4.0), (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)),
         *((1.0, 2.0, 3.0, 4.0, 5.0, 4.0), (2.0, 3.0, 4.0, 5.0, 4.0, 3.0)),

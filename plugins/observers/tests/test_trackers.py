@@ -1,4 +1,4 @@
-"""Each tracker, read back with its own library: a run that is killed and resumed, failures, folders that are full."""
+"""Each tracker, read back with its own library: a killed and resumed run, failures, full folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 
 import genbench
 
-# Of MLflow about its own use of SQLAlchemy; an error in its first call leaves every later one broken.
+# MLflow raises it about its own use of SQLAlchemy; an error in its first call breaks every later one.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 ROOT = Path(__file__).parents[3]
@@ -42,7 +42,7 @@ if not TRACKERS:
 
 
 def observe(folder: Path) -> list[str]:
-    """The flags that observe with each tracker that is installed, into a folder; Trackio's is the environment's."""
+    """The flags that enable each installed tracker, writing to a folder; Trackio takes its own from the environment."""
     options = {
         "tensorboard": f"dir={folder}/tensorboard",
         "mlflow": f"uri=sqlite:///{folder}/mlflow.db",
@@ -72,7 +72,7 @@ def records(out: Path) -> list[genbench.Record]:
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
-    """Kill the run and all that it has started, the trackers' own processes among them."""
+    """Kill the run and everything it started, including the trackers' own processes."""
     family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for member in family:
@@ -83,8 +83,8 @@ def kill_all(process: subprocess.Popen[str]) -> None:
 
 
 def waiting_model(folder: Path) -> Path:
-    """A model that waits before step 60 until there is a file `go` in the folder, so that every tracker catches up."""
-    there = f"__import__('os').path.exists({str(folder / 'go')[::-1]!r}[::-1])"  # no file that its source names
+    """A model that waits before step 60 until the folder has a file `go`, so that every tracker can catch up."""
+    there = f"__import__('os').path.exists({str(folder / 'go')[::-1]!r}[::-1])"  # so that the source names no file
     path = folder / "waits.py"
     source = TINY.read_text().replace("def train_step(model, batch)", "def train_step(model, batch, step)")
     line = "    loss.backward()\n"
@@ -93,7 +93,7 @@ def waiting_model(folder: Path) -> Path:
     return path
 
 
-# Reading back: the runs of a tracker by name, each with its curves by tag: (step, value) as the tracker has them.
+# Reading back: a tracker's runs by name, each with its curves by tag, as the (step, value) pairs that it stored.
 
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -126,7 +126,7 @@ def mlflow_runs(folder: Path) -> dict[str, Curves]:
 
 
 def wandb_runs(folder: Path) -> dict[str, Curves]:
-    """What all files of each id hold, in their order, as they would be uploaded: the id is the run's."""
+    """The contents of all files of each run id, in the order in which they would be uploaded."""
     from genbench_observers.wandb import _records
 
     runs: dict[str, Curves] = {}
@@ -160,7 +160,7 @@ READERS: dict[str, Callable[[Path], dict[str, Curves]]] = {
 
 
 def lacking_points(folder: Path) -> str:
-    """Say which tracker has no points of the curve yet; W&B buffers them for long, so a run is enough there."""
+    """Say which tracker has no curve points yet; W&B buffers them for a long time, so a run is enough there."""
     for name in TRACKERS:
         try:
             runs = READERS[name](folder)
@@ -174,7 +174,7 @@ def lacking_points(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was killed on the way and came to its end, observed by all trackers."""
+    """A run that was killed midway and then resumed to its end, observed by all trackers."""
     folder = tmp_path_factory.mktemp("killed")
     more = ["-m", str(waiting_model(folder)), "--budget", "100steps", "--evaluations", "4", "--no-controls"]
     more += ["--checkpoint-interval", "0.3", *observe(folder)]
@@ -209,7 +209,7 @@ def test_a_cell_that_is_killed_and_resumed_shows_its_curve_once(tracker: str, ki
 
 @needs["mlflow"]
 def test_mlflow_keeps_pictures_next_to_its_database(killed: Path) -> None:
-    """Not in the working directory, which is where MLflow would put them."""
+    """Not in the working directory, where MLflow would put them by default."""
     assert list((killed / "mlartifacts").rglob("samples/*.png"))
     assert not (killed / "mlruns").exists()
 
@@ -219,7 +219,7 @@ def test_mlflow_keeps_pictures_next_to_its_database(killed: Path) -> None:
 
 @contextlib.contextmanager
 def tiny_disk(folder: Path, options: str) -> Iterator[Path]:
-    """A file system of its own, such as a small one, on a folder; skips where this user may not make one."""
+    """Mount a separate file system, such as a small one, on a folder; skip if this user may not."""
     folder.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
     if made.returncode:
@@ -231,7 +231,7 @@ def tiny_disk(folder: Path, options: str) -> Iterator[Path]:
 
 
 def lasting(record: genbench.Record) -> dict[str, Any]:
-    """What of a record is the same whenever it is made: all but times and memory."""
+    """The parts of a record that do not depend on when it was made: all but times and memory."""
     data = {
         name: value
         for name, value in record.data.items()

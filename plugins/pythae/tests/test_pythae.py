@@ -1,4 +1,4 @@
-"""`pythae`: the names and options of the library, the training of its kinds of models, and what is sampled."""
+"""`pythae`: the library's names and options, training of each kind of model, and sampling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ catalogue: ModuleType = pytest.importorskip("genbench_pythae.catalogue")
 
 CPU = torch.device("cpu")
 SUPPORTED = sorted(set(catalogue.AUTOENCODERS) - set(catalogue.REFUSED))
-WARNS = {"SVAE": "ignore:To copy construct:UserWarning"}  # pythae's own code
+WARNS = {"SVAE": "ignore:To copy construct:UserWarning"}  # raised by pythae's own code
 
 test_contract = contract_tests("pythae:latent_dim=4", shapes=[(1, 8, 8)])
 test_contract_of_an_adversarial_one = contract_tests("pythae:model=Adversarial_AE,latent_dim=4", shapes=[(3, 9, 7)])
@@ -92,7 +92,7 @@ def test_the_names_are_those_of_pythae() -> None:
         ("VAE", {"learning_rate": 0.0}, "learning_rate must be above 0, not 0.0"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(name: str, options: dict[str, Any], message: str) -> None:
+def test_invalid_names_and_options_are_refused_in_one_line(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared below
         _build(name, **options)
     assert str(caught.value).startswith(message)
@@ -145,7 +145,7 @@ def test_an_ae_is_sampled_from_the_density_of_its_codes() -> None:
     torch.testing.assert_close(density.means[0], codes.mean(0))
     before = density.means.clone()
     other = _build("VAE")
-    model_module.before_sampling(model=other, batches=[(images, None)])  # a VAE has a prior, and nothing is fitted
+    model_module.before_sampling(model=other, batches=[(images, None)])  # a VAE has a prior, so nothing is fitted
     assert torch.equal(other.networks["density"].means, torch.zeros_like(before))
 
 
@@ -153,7 +153,7 @@ def test_vamp_draws_from_the_posteriors_of_its_pseudo_inputs() -> None:
     network: Any = _build("VAMP", number_components=3).networks["autoencoder"]
     with torch.no_grad():
         network.encoder.log_var.weight.zero_()
-        network.encoder.log_var.bias.fill_(-40)  # posteriors without width: each draw is one of the three means
+        network.encoder.log_var.bias.fill_(-40)  # zero-width posteriors: each draw is one of the three means
         posterior = network.encoder(network.pseudo_inputs(network.idle_input))
         density = _build("VAMP").networks["density"]
         drawn = model_module.codes.draw(network, density, 200, _generator())

@@ -41,7 +41,7 @@ def _generator(seed: int = 0) -> torch.Generator:
 
 
 def _by_quadrature(model: Model, integrand: Any) -> Tensor:
-    """Integrate `integrand(log p(x|z), z)` over z of one dimension on a fine grid, (texts,)."""
+    """Integrate `integrand(log p(x|z), z)` over a one-dimensional z on a fine grid, (texts,)."""
     decoder: Any = model.networks["decoder"]
     grid = torch.linspace(-9, 9, 601, dtype=torch.float64)
     many, codes = TEXTS.repeat_interleave(len(grid), 0), grid.repeat(len(TEXTS))[:, None]
@@ -88,7 +88,7 @@ def test_many_importance_samples_close_the_gap() -> None:
 def test_the_exact_posterior_of_a_code_that_does_not_matter_makes_the_bound_exact() -> None:
     model = _moved(latent=3)
     decoder: Any = model.networks["decoder"]
-    for weight in (decoder.first.weight, decoder.memory.weight_ih_l0[:, 4:]):  # what reads the code
+    for weight in (decoder.first.weight, decoder.memory.weight_ih_l0[:, 4:]):  # the weights that read the code
         weight.zero_()
     exact = log_probabilities(decoder(TEXTS, torch.zeros(5, 3).double()), TEXTS)
     noise = torch.randn(5, 3, dtype=torch.float64)
@@ -101,8 +101,8 @@ def test_the_exact_posterior_of_a_code_that_does_not_matter_makes_the_bound_exac
 def test_a_bound_is_at_most_zero() -> None:
     model = _build()
     decoder, encoder = model.networks["decoder"], model.networks["encoder"]
-    decoder.head.bias[0] = 100.0  # type: ignore[index,union-attr]  # the empty text is near certain
-    encoder.log_variance.bias.fill_(-3.0)  # type: ignore[operator,union-attr]  # so that some draws exceed the value
+    decoder.head.bias[0] = 100.0  # type: ignore[index,union-attr]  # the empty text is almost certain
+    encoder.log_variance.bias.fill_(-3.0)  # type: ignore[operator,union-attr]  # so that some draws exceed 0
     empty = torch.zeros(1000, 4, dtype=torch.int64)
     bound = seq2seq_vae.log_likelihood(model=model, batch=empty, generator=_generator())
     assert bound.max() == 0
@@ -123,7 +123,7 @@ def test_the_divergence_is_that_of_torch_distributions() -> None:
     ("steps", "options", "rising"),
     [(100, {}, 50), (100, {"warm_up": 0.2}, 20), (None, {}, 1000), (None, {"warm_up_steps": 10}, 10)],
 )
-def test_the_divergence_counts_more_and_more(steps: int | None, options: dict[str, Any], rising: int) -> None:
+def test_the_weight_of_the_divergence_rises(steps: int | None, options: dict[str, Any], rising: int) -> None:
     for step, weight in ((0, 0.0), (rising // 2, 0.5), (rising, 1.0), (2 * rising, 1.0)):
         losses = seq2seq_vae.train_step(model=_build(steps, **options), batch=TEXTS, step=step)
         assert losses["kl"] > 0.001
@@ -140,7 +140,7 @@ def test_free_nats_cost_nothing_and_are_no_part_of_the_divergence() -> None:
         seq2seq_vae.train_step(model=_build(latent=3, free_nats=free), batch=TEXTS, step=100) for free in (0.0, 2.0)
     ]
     assert losses[0]["kl"] == losses[1]["kl"] < 2
-    torch.testing.assert_close(losses[1]["loss"], losses[1]["reconstruction"] + 3 * 2)  # all that is free is charged
+    torch.testing.assert_close(losses[1]["loss"], losses[1]["reconstruction"] + 3 * 2)  # the whole allowance is charged
     objective: Any = _build(free_nats=0.5).networks["objective"]
     divergences = torch.tensor([[0.0, 1.0], [0.6, 3.0]], requires_grad=True)  # means 0.3 and 2
     cost = objective.cost(divergences, 25)
@@ -158,7 +158,7 @@ def test_word_dropout_hides_inputs_and_no_targets() -> None:
     dropped[:, 1] = True
     before, after = decoder(TEXTS, codes), decoder(TEXTS, codes, dropped)
     assert torch.equal(seen[0], torch.cat([torch.zeros(5, 1, dtype=torch.int64), TEXTS[:, :3]], 1))
-    assert (seen[1] != seen[0]).nonzero()[:, 1].tolist() == [2] * 5  # each reads its second symbol at the third place
+    assert (seen[1] != seen[0]).nonzero()[:, 1].tolist() == [2] * 5  # each second symbol is read at the third position
     assert (seen[1][:, 2] == 3).all()
     assert torch.equal(before[:, :2], after[:, :2])
     assert (before[:, 2:] != after[:, 2:]).all()
@@ -179,7 +179,7 @@ def test_a_step_drops_symbols_and_draws_codes() -> None:
     seen: list[Tensor] = []
     decoder.embedding.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     seq2seq_vae.train_step(model=model, batch=TEXTS, step=0)
-    assert (seen[0][:, 1:] == 3).all()  # but the beginning, which is no symbol of the text
+    assert (seen[0][:, 1:] == 3).all()  # all but the start, which is not a symbol of the text
     assert not seen[0][:, 0].any()
 
     found = []
@@ -247,7 +247,7 @@ def test_codes_are_the_posterior_means_at_the_last_symbol() -> None:
 
 @torch.no_grad()
 def test_samples_are_decoded_from_the_prior() -> None:
-    """The distribution of the first symbol, by quadrature over the code, against its frequency in samples."""
+    """The first symbol's distribution, by quadrature over the code, matches its frequency in samples."""
     model = _moved()
     decoder: Any = model.networks["decoder"]
     grid = torch.linspace(-8, 8, 1601, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""`seqgan`: roll-outs, the rewards of symbols, the policy gradient by enumeration, and its two phases."""
+"""`seqgan`: roll-outs, rewards per symbol, the policy gradient by enumeration, and the two phases."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _all_texts() -> Tensor:
 
 
 def _score(texts: Tensor) -> Tensor:
-    """A reward in [0, 1] that depends on every place, and on the length."""
+    """A reward in [0, 1] that depends on every position and on the length."""
     return ((texts * torch.tensor([1.0, 5.0, 3.0, 2.0])).sum(-1) % 7 / 7).double()
 
 
@@ -93,7 +93,7 @@ def test_rolled_out_texts_are_draws_of_the_policy() -> None:
     found = (whole[:, None] == texts).all(2).sum(1)
     expected = 20_000 * log_probabilities(policy(whole), whole).exp()
     assert found.sum() == 20_000
-    assert ((found - expected).square() / expected).sum() < 60  # of 30 degrees of freedom: p = 1e-3
+    assert ((found - expected).square() / expected).sum() < 60  # 30 degrees of freedom: p = 1e-3
 
 
 def test_the_baseline_of_a_text_is_no_function_of_its_own_score() -> None:
@@ -108,7 +108,7 @@ def test_the_baseline_of_a_text_is_no_function_of_its_own_score() -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 0.7])
 def test_the_expected_gradient_is_that_of_the_expected_score(shift: float) -> None:
-    """Each text counts as often as it is drawn; the right side differentiates the sum over all texts."""
+    """Each text is weighted by its probability; `expected` differentiates the sum over all texts."""
     policy, texts = _policy(), _all_texts()
     masses = log_probabilities(policy(texts), texts).exp()
     expected = torch.autograd.grad(-(masses * _score(texts)).sum(), list(policy.parameters()), allow_unused=True)
@@ -160,7 +160,7 @@ def test_the_game_follows_pre_training(steps: int | None, options: dict[str, Any
 
 @pytest.mark.parametrize("check", ["losses", "movement", "waiting", "resume"])
 def test_the_contract_holds_in_the_game(check: str) -> None:
-    """With the model's own options a contract is over before the game begins."""
+    """With the model's default options, the contract would end before the adversarial game begins."""
     contract = Contract("seqgan:pretraining=0.0,embedding=4,hidden=8,filters=4,rollouts=1", shapes=[(5,)])
     contract.verify(CHECKS[check], contract.cases[0])
 
@@ -173,7 +173,7 @@ def test_pre_training_follows_the_likelihood() -> None:
 
 
 def test_the_game_makes_likely_what_is_rewarded() -> None:
-    """Against a discriminator that likes texts that begin with 2, whatever is drawn."""
+    """With a discriminator that prefers texts beginning with 2, whatever is drawn."""
 
     class Liking(torch.nn.Module):
         def __init__(self) -> None:
@@ -228,10 +228,10 @@ def test_the_discriminator_takes_texts_of_any_length(length: int) -> None:
 @torch.no_grad()
 def test_the_discriminator_takes_the_largest_response_over_a_text() -> None:
     found = Discriminator(4, 4, embedding=4, filters=3)
-    for window in list(found.windows)[1:]:  # so that only single symbols are looked at
+    for window in list(found.windows)[1:]:  # so that only single symbols matter
         for parameter in window.parameters():
             parameter.zero_()
-    found.carried.bias.fill_(-100.0)  # the highway carries the responses on as they are
+    found.carried.bias.fill_(-100.0)  # the highway passes the responses through unchanged
     one, same, other = found(torch.tensor([[1, 2, 1, 1], [2, 2, 1, 2], [3, 3, 3, 3]]))
     torch.testing.assert_close(one, same)
     assert not torch.allclose(one, other)

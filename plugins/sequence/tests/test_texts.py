@@ -53,7 +53,7 @@ def _nats(name: str, model: Model, batch: Tensor) -> Tensor:
 
 
 def _all_texts(length: int, symbols: int) -> Tensor:
-    """Each text of 0 to `length` characters once, canonical."""
+    """Every text of 0 to `length` characters once, in canonical form."""
     characters = range(1, symbols)
     texts = [text for size in range(length + 1) for text in itertools.product(characters, repeat=size)]
     return torch.tensor([[*text, *[0] * (length - len(text))] for text in texts])
@@ -86,7 +86,7 @@ def test_the_probabilities_of_all_texts_sum_to_one(name: str) -> None:
     model = _build(name, length=4, symbols=3)
     model.networks.double().eval()
     for parameter in model.networks.parameters():
-        parameter.mul_(4)  # far from uniform, where mistakes would hide
+        parameter.mul_(4)  # far from uniform, which would hide mistakes
     masses = _nats(name, model, _all_texts(4, 3)).exp()
     assert len(masses) == 1 + 2 + 4 + 8 + 16
     assert masses.dtype == torch.float64
@@ -99,7 +99,7 @@ def test_what_follows_an_end_changes_neither_likelihood_nor_training(name: str) 
     texts = torch.tensor([[0, 0, 0, 0, 0, 0], [1, 2, 0, 0, 0, 0], [4, 3, 2, 1, 0, 0], [1, 2, 3, 4, 1, 2]])
     rest = torch.tensor([[0, 1, 2, 0, 3, 4], [1, 2, 0, 4, 4, 4], [4, 3, 2, 1, 0, 1], [1, 2, 3, 4, 1, 2]])
     models = [_build(name), _build(name)]
-    for number in (0, 1, 99):  # the last in the game of seqgan
+    for number in (0, 1, 99):  # the last is in seqgan's game
         losses = []
         for model, batch in zip(models, (texts, rest), strict=True):
             torch.manual_seed(number)
@@ -127,7 +127,7 @@ def test_steps_under_bfloat16_give_float32_losses(name: str, step: int) -> None:
     torch.manual_seed(0)
     for each, loss in _step(name, exact, batch, step).items():
         assert losses[each].dtype == torch.float32
-        if each != "policy":  # of draws that rounding may have changed
+        if each != "policy":  # its draws may differ through rounding
             torch.testing.assert_close(losses[each], loss, rtol=0.02, atol=0.02)
 
 
@@ -142,7 +142,7 @@ def test_symbols_are_drawn_as_often_as_they_are_likely() -> None:
         torch.testing.assert_close(found, (logits[0] / temperature).softmax(0), rtol=0, atol=2e-4)
 
 
-def test_the_ends_of_the_noise_are_symbols_that_can_be() -> None:
+def test_extreme_noise_draws_symbols_that_are_possible() -> None:
     logits = torch.tensor([[-math.inf, 0.0, 0.0, -math.inf]]).expand(2, 4)
     assert draw(logits, torch.tensor([0.0, 1 - 2**-24])).tolist() == [1, 2]
 
@@ -155,7 +155,7 @@ def test_a_temperature_near_zero_is_greedy() -> None:
 
 
 class _Counter(Predictor[Tensor]):
-    """Symbol n follows n - 1, and the end follows each text's last: what is drawn is known, whatever the noise."""
+    """Symbol n follows n - 1, and the end follows each text's last symbol: the draw is known whatever the noise."""
 
     def __init__(self, last: Tensor) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ def test_a_text_ends_at_its_end_and_all_end_early(early: bool) -> None:
 @MODELS
 @torch.no_grad()
 def test_untrained_samples_are_as_likely_as_the_model_says(name: str) -> None:
-    """Chi-square over all texts; the code's model is integrated over draws of its prior."""
+    """Chi-square over all texts; the model with a code is integrated over draws from its prior."""
     model = _build(name, length=3, symbols=3)
     model.networks.eval()
     for parameter in model.networks.parameters():
@@ -186,7 +186,7 @@ def test_untrained_samples_are_as_likely_as_the_model_says(name: str) -> None:
     count, texts = 20_000, _all_texts(3, 3)
     drawn = _module(name).sample(model=model, count=count, generator=torch.Generator().manual_seed(5))
     places = (texts[:, None] == drawn).all(2)
-    assert places.sum().item() == count  # each is canonical
+    assert places.sum().item() == count  # every sample is canonical
     if name == "seq2seq_vae":
         decoder: Any = model.networks["decoder"]
         many, codes = texts.repeat(3000, 1), torch.randn(3000, 2).repeat_interleave(len(texts), 0)
@@ -194,7 +194,7 @@ def test_untrained_samples_are_as_likely_as_the_model_says(name: str) -> None:
     else:
         masses = _nats(name, model, texts).exp()
     statistic = ((places.sum(1) - count * masses).square() / (count * masses)).sum()
-    assert statistic < 38  # of 14 degrees of freedom: p = 5e-4
+    assert statistic < 38  # 14 degrees of freedom: p = 5e-4
 
 
 @MODELS
@@ -203,7 +203,7 @@ def test_temperature_sharpens_samples_and_leaves_likelihood_alone(name: str) -> 
     cold, warm = _build(name, temperature=1e-6), _build(name)
     texts = _all_texts(2, 5)[:, [0, 1, 1, 1, 1, 1]]
     assert torch.equal(_nats(name, cold, texts), _nats(name, warm, texts))
-    if name == "seq2seq_vae":  # its codes are drawn all the same
+    if name == "seq2seq_vae":  # its codes are still drawn
         for model in (cold, warm):
             for parameter in model.networks["decoder"].first.parameters():  # type: ignore[union-attr]
                 parameter.zero_()
@@ -218,7 +218,7 @@ def test_the_cache_gives_what_attention_to_all_gives() -> None:
     network: Any = _build("transformer", length=9, layers=3).networks["language_model"]
     texts = torch.randint(5, (4, 9))
     with torch.no_grad():
-        network.places.mul_(50)  # so that a wrong place shows
+        network.places.mul_(50)  # so that a wrong position shows
         whole, state, last = network(texts), network.begin(4, CPU), torch.zeros(4, dtype=torch.int64)
         for place in range(9):
             logits, state = network.advance(last, state)

@@ -18,12 +18,12 @@ from torch.distributions.transforms import SigmoidTransform
 from genbench import Data, Model, Unsuitable
 
 CPU = torch.device("cpu")
-STEP = 2 / 255  # between two 8-bit values
+STEP = 2 / 255  # between adjacent 8-bit values
 MODELS = pytest.mark.parametrize("module", [mlp, conv], ids=["vae", "conv-vae"])
 SHAPES = pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)], ids=str)
 COUNTS = pytest.mark.parametrize("count", [256, 65_536], ids=["8-bit", "16-bit"])
 NAMES = pytest.mark.parametrize("likelihood", list(LIKELIHOODS))
-SMALL = {mlp: {"hidden": 32}, conv: {"channels": 8}}  # quick to step at 64 x 64
+SMALL = {mlp: {"hidden": 32}, conv: {"channels": 8}}  # fast steps at 64 x 64
 
 
 def _build(module: ModuleType, shape: tuple[int, ...] = (1, 8, 8), seed: int = 0, **options: Any) -> Model:
@@ -42,13 +42,13 @@ def _images(count: int, shape: tuple[int, ...] = (1, 8, 8), seed: int = 1) -> Te
 
 
 def _blobs(count: int) -> Tensor:
-    """Bright bars on black (count, 1, 8, 8): easy to learn, and half of the values at the ends of the range."""
+    """Bright bars on black (count, 1, 8, 8): easy to learn, with all values at the ends of the range."""
     rows = torch.arange(count) % 8
     return torch.where(torch.arange(8)[:, None] == rows[:, None, None, None], 1.0, -1.0).expand(-1, 1, 8, 8)
 
 
 def _all_masses(likelihood: Likelihood, outputs: Tensor) -> Tensor:
-    """P of each value that an entry can take, (outputs, levels) float64."""
+    """Probability of each value that an entry can take, (outputs, levels) float64."""
     levels = torch.arange(likelihood.greatest + 1.0)
     shape = len(outputs), len(levels)
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_training_puts_what_tells_images_apart_into_the_codes(module: ModuleType
     with torch.no_grad():
         own = (module.reconstruct(model=model, batch=images) - images).square().mean()
         anothers = (module.reconstruct(model=model, batch=images.roll(3, 0)) - images).square().mean()
-    assert own < 0.22  # half of what the mean image gets, 0.44
+    assert own < 0.22  # half the error of the mean image, 0.44
     assert anothers > 0.5
 
 
@@ -245,7 +245,7 @@ def test_clips_of_any_length_are_trained_on_made_restored_and_bounded(
         assert module.reconstruct(model=model, batch=batch).shape == batch.shape
         nats = module.log_likelihood(model=model, batch=batch, generator=_generator())
     assert nats.shape == (6,)
-    # Of uniform noise nobody needs fewer bits than 16 a value, and an untrained model not many more.
+    # Uniform noise takes at least 16 bits per value, and an untrained model needs only slightly more.
     assert 0.99 < float(-nats.mean() / math.log(65_536) / math.prod(shape)) < 1.3
 
 
@@ -298,7 +298,7 @@ def test_a_probability_is_the_integral_over_the_values_interval(likelihood: str,
     outputs = torch.tensor([-3.0, -0.7, 0.2, 2.0])
     edges = torch.arange(count + 1, dtype=torch.float64) * step - 1 - step / 2
     below = cdf(outputs.double(), edges)
-    if likelihood != "bernoulli":  # whose density has no tails beyond the pixels' range
+    if likelihood != "bernoulli":  # its density has no tails beyond the pixels' range
         below[:, 0], below[:, -1] = 0, 1
     torch.testing.assert_close(_all_masses(law, outputs), below.diff(), rtol=1e-3, atol=1e-7 * step / STEP)
 
@@ -391,7 +391,7 @@ def test_with_the_exact_posterior_every_weight_is_the_likelihood() -> None:
     sigma, likelihood = 0.2, Gaussian()
     lowest = math.log(STEP / 2)
     likelihood.free_log_sigma.fill_(lowest + math.log(math.expm1(math.log(sigma) - lowest)))
-    # Orthogonal directions, so that the codes are independent given the image, as the posterior has it.
+    # Orthogonal directions, so that the codes are independent given the image, as the posterior assumes.
     directions = torch.linalg.qr(torch.randn(6, 2, generator=_generator()))[0] * 0.2
     levels = torch.randint(118, 138, (4, 1, 1, 6), generator=_generator(1)).float()
     pixels = levels.flatten(1) * STEP - 1
@@ -405,7 +405,7 @@ def test_with_the_exact_posterior_every_weight_is_the_likelihood() -> None:
         noise = torch.randn(4, 2, generator=_generator(seed))
         found = log_weights(likelihood, _Linear(directions), levels, mean, log_variance, noise)
         torch.testing.assert_close(found, exact, rtol=0, atol=2e-3)
-    # Any other posterior gives less, by its divergence from this one.
+    # Any other posterior's bound is lower by its divergence from this one.
     noise = torch.randn(20_000, 2, generator=_generator())
     many = [tensor[:1].expand(20_000, *tensor.shape[1:]) for tensor in (levels, mean, log_variance)]
     elbo = log_weights(likelihood, _Linear(directions), many[0], many[1] + 0.3, many[2], noise).mean()
@@ -437,7 +437,7 @@ def test_log_likelihood_bounds_the_integral_over_codes(likelihood: str) -> None:
         runs = [mlp.log_likelihood(model=model, batch=images, generator=_generator(i)) for i in range(repeats)]
         bounds.append(torch.stack(runs).double().mean(0))
     elbo, tight = bounds
-    assert (elbo < exact + 0.05).all()  # which leaves room for the mean over draws
+    assert (elbo < exact + 0.05).all()  # leaves room for the error of the mean over draws
     torch.testing.assert_close(tight, exact, rtol=0, atol=0.2)
 
 
@@ -459,4 +459,4 @@ def test_log_likelihoods_depend_on_the_given_generator_alone(
     assert not torch.equal(first, module.log_likelihood(model=model, batch=images, generator=_generator(1)))
     assert first.shape == (3,)
     bits = -first / math.log(2) / math.prod(shape)
-    assert ((bits > 6) & (bits < 20)).all()  # 8 is what noise costs at least
+    assert ((bits > 6) & (bits < 20)).all()  # noise costs at least 8

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from genbench import Model
 
 CPU = torch.device("cpu")
-STEP = 2 / 255  # between two 8-bit values
-BATCH = 40_000  # the mean over as many draws is near its expectation
+STEP = 2 / 255  # between adjacent 8-bit values
+BATCH = 40_000  # enough draws for the mean to be close to its expectation
 MEAN, LOG_VARIANCE = torch.tensor([0.5, -1.0]), torch.tensor([-1.2, 0.7])
 IMAGE = torch.tensor([1.5, 0.25])
 
 
 class _Posterior(nn.Module):
-    """q(z | x) that is one Gaussian for all images; its parameters are what a step moves."""
+    """q(z | x), the same Gaussian for all images; a step moves its parameters."""
 
     latent = 2
 
@@ -38,7 +38,7 @@ class _Posterior(nn.Module):
 
 
 class _Identity(nn.Module):
-    """Decodes a code to itself, as an image of two pixels, and keeps what it was given."""
+    """Decodes a code to itself, as an image of two pixels, and records its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class _Identity(nn.Module):
 
 
 class _Square(Likelihood):
-    """-log p(x | z) = |x - o|² / 2; keeps the levels that it is asked for."""
+    """-log p(x | z) = |x - o|² / 2; records the levels that it is passed."""
 
     levels = torch.empty(0)
 
@@ -74,7 +74,7 @@ def _model(beta: float = 1.0, importance_samples: int = 1, **networks: nn.Module
     }
     torch.manual_seed(0)
     model = Model(nn.ModuleDict(parts), {})
-    model.optimizers["vae"] = torch.optim.SGD(model.networks.parameters(), 1.0)  # a step is the gradient
+    model.optimizers["vae"] = torch.optim.SGD(model.networks.parameters(), 1.0)  # a step is -gradient
     return model
 
 
@@ -130,7 +130,7 @@ def _starts() -> dict[str, Tensor]:
 
 def test_a_second_step_has_a_gradient_of_its_own() -> None:
     model = _model()
-    model.optimizers["vae"] = torch.optim.SGD(model.networks.parameters(), 0.0)  # stays where it is
+    model.optimizers["vae"] = torch.optim.SGD(model.networks.parameters(), 0.0)  # changes nothing
     _step(model)
     model.optimizers["vae"] = torch.optim.SGD(model.networks.parameters(), 1.0)
     _step(model)
@@ -160,7 +160,7 @@ def test_the_likelihood_is_of_the_256_levels_of_the_pixels() -> None:
 
 @pytest.mark.parametrize("draws", [1, 3])
 def test_the_bound_of_several_draws_is_the_logarithm_of_their_mean_weight(draws: int) -> None:
-    """With p(x | z) constant the weight is N(z; 0, I) / q(z): its mean is 1 over many draws, and log 1 is the bound."""
+    """With constant p(x | z), the weight is N(z; 0, I) / q(z): its mean over many draws is 1, so the bound is log 1."""
     model = _model(importance_samples=draws)
     images = torch.zeros(5, 1, 1, 2)
     found = hooks.log_likelihood(model, images, torch.Generator().manual_seed(0))
@@ -195,7 +195,7 @@ def test_the_likelihood_is_of_the_65536_levels_of_samples_of_sound() -> None:
     likelihood = _Square(65_536)
     model = _model(objective=Objective(likelihood, 1.0, 1))
     levels = torch.arange(65_536.0).reshape(-1, 1, 2)
-    delivered = (levels - 32_768 + 0.5) / 32_767.5  # as clips are: see `genbench.kinds.audio`
+    delivered = (levels - 32_768 + 0.5) / 32_767.5  # as clips are delivered: see `genbench.kinds.audio`
     hooks.log_likelihood(model, delivered[:, None], torch.Generator().manual_seed(0))
     assert torch.equal(likelihood.levels, levels[:, None])
 
@@ -220,7 +220,7 @@ def test_images_of_the_likelihoods_are_their_means() -> None:
 
 
 def test_training_begins_with_wide_pixels() -> None:
-    """Half the range of the images: a narrow law would make the first losses those of a few pixels far away."""
+    """Half the images' range: under a narrow law, a few distant pixels would dominate the first losses."""
     assert Gaussian().log_sigma().item() == pytest.approx(0.0, abs=0.01)
     assert Logistic().log_scale.item() == -1.0
 
@@ -252,6 +252,6 @@ def test_vae_has_as_many_hidden_layers_on_either_side() -> None:
 
 def test_conv_vae_doubles_its_channels_twice_and_mirrors_them() -> None:
     networks = conv.build(torch.Size((3, 64, 64)), CPU, 256, latent=5, channels=4).networks
-    assert _sizes(networks["encoder"], nn.Conv2d) == [(3, 4), (4, 8), (8, 16), (16, 16)]  # to 4 × 4
+    assert _sizes(networks["encoder"], nn.Conv2d) == [(3, 4), (4, 8), (8, 16), (16, 16)]  # down to 4 × 4
     assert _sizes(networks["encoder"], nn.Linear) == [(256, 5), (256, 5)]
     assert _sizes(networks["decoder"], nn.ConvTranspose2d) == [(16, 16), (16, 8), (8, 4), (4, 3)]

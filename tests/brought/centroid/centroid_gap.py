@@ -1,4 +1,4 @@
-"""How far the brightness of samples lies from that of the data along either axis: distance of mean centroids."""
+"""How far the brightness of samples lies from that of the data: the distance between their mean centroids."""
 
 import torch
 
@@ -28,7 +28,7 @@ def measure(evidence):
 
 
 def centroids(images):
-    """(N, 2) float64, each coordinate in [0, 1]; images without any light have none."""
+    """(N, 2) float64, each coordinate in [0, 1]; black images have none and are left out."""
     light = images.double().sum(1)
     light = light[light.sum((1, 2)) > 0]
     if not len(light):

@@ -6,7 +6,7 @@ from torch import nn
 
 from genbench import Unsuitable, hookimpl
 
-SIDE = 32  # of the images that the network was designed for
+SIDE = 32  # pixels, the image size that the network was designed for
 
 
 class LeNet(nn.Module):
