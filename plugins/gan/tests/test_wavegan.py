@@ -253,15 +253,6 @@ def test_linear_interpolation_attenuates_the_images_of_a_spectrum() -> None:
         assert (image < 1e-6) == vanishes, interpolation
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "known"),
-    [("upsampling", "cubic", "zeros, nearest, linear"), ("loss", "hinge", "wasserstein, non-saturating")],
-)
-def test_an_unknown_choice_is_refused_in_one_line(option: str, value: str, known: str) -> None:
-    with pytest.raises(ValueError, match=f"^{option} must be one of {known}, got '{value}'$"):
-        build(**{option: value})
-
-
 @pytest.mark.parametrize("upsampling", ["nearest", "linear"])
 def test_a_step_trains_the_taps_of_each_interpolation(upsampling: str) -> None:
     model = build(upsampling=upsampling, learning_rate=1e-2)
