@@ -1,4 +1,4 @@
-"""Convolutional GAN of audio clips (WaveGAN, Donahue et al. 2019), by default trained as a Wasserstein GAN."""
+"""Convolutional GAN of audio clips (WaveGAN, Donahue et al. 2019), trained as a Wasserstein GAN."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from genbench import Data, Model, Unsuitable, hookimpl
 from genbench_gan import adversarial
 from genbench_gan.adversarial import Generator
 from genbench_gan.average import Average
-from genbench_gan.games import GAMES, Game
 from genbench_gan.phase_shuffle import PhaseShuffle
 from genbench_gan.upsampling import KERNEL, PADDING, STRIDE, Upsample
+from genbench_gan.wasserstein import distance, gradient_penalty
 
 SHORTEST, LONGEST = 64, 131_072
 COARSEST = 32  # maximum number of steps of the coarsest stage
 BETA2 = 0.9
+SLOPE = 0.2  # of LeakyReLU below 0
 
 
 class Critic(nn.Sequential):
     """The layers from clips (B, C, T) to scores (B, 1), with their training settings.
 
     Args:
-        game: what it and the generator minimise.
         steps: updates per training step.
-        penalty: weight of the game's penalty.
+        penalty: weight of the gradient penalty.
     """
 
-    def __init__(self, game: Game, steps: int, penalty: float, *layers: nn.Module) -> None:
+    def __init__(self, steps: int, penalty: float, *layers: nn.Module) -> None:
         super().__init__(*layers)
-        self.game = game
         self.steps = steps
         self.penalty = penalty
 
@@ -53,7 +52,6 @@ def build(
     device: torch.device,
     latent: int = 100,
     channels: int = 16,
-    loss: Literal["wasserstein", "non-saturating"] = "wasserstein",
     critic_steps: int = 5,
     penalty: float = 10.0,
     phase_shuffle: int = 2,
@@ -71,11 +69,10 @@ def build(
         device: the model's device.
         latent: dimensions of z.
         channels: feature maps of the stage next to the clip; each coarser stage has twice as many (64 in the paper).
-        loss: "wasserstein", as in the paper, or "non-saturating".
         critic_steps: updates of the critic in a training step, which divide the batch among them.
-        penalty: weight of the gradient penalty, at least 0; for "non-saturating", of R1, which needs far less.
+        penalty: weight of the gradient penalty, at least 0.
         phase_shuffle: maximum shift in time of the critic's feature maps, in steps; 0 turns it off.
-        upsampling: what the generator puts between two steps: "zeros" (transposed convolutions), "nearest" or "linear".
+        upsampling: how the generator interpolates between steps: "zeros" (transposed convolutions), "nearest" or "linear".
         learning_rate: Adam's, above 0.
         beta1: Adam's, in [0, 1).
         ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the latest weights.
@@ -97,7 +94,7 @@ def build(
     layers = _generator_layers(latent, lengths[-1], widths[::-1], upsampling)
     generator = Generator(latent, *layers, Crop(length), nn.Tanh())
     pad = nn.ConstantPad1d((0, lengths[0] - length), 0.0)
-    critic = Critic(GAMES[loss], critic_steps, penalty, pad, *_critic_layers(lengths[-1], widths, phase_shuffle))
+    critic = Critic(critic_steps, penalty, pad, *_critic_layers(lengths[-1], widths, phase_shuffle))
     for network in (generator, critic):
         network.apply(_initialise)
     return adversarial.assemble(generator, critic, device, learning_rate, beta1, ema, beta2=BETA2)
@@ -124,8 +121,9 @@ def _generator_layers(latent: int, coarsest: int, widths: list[int], upsampling:
     """Return the layers from latents to clips; `widths` runs from the coarsest stage to the clip."""
     layers: list[nn.Module] = [nn.Linear(latent, widths[0] * coarsest), nn.Unflatten(1, (widths[0], coarsest))]
     for inputs, outputs in pairwise(widths):
-        # A constant comes out of the next layers as a hum at rate / 4, rate / 16, ..., which is audible in silence.
-        layers += [nn.ReLU(), Upsample(inputs, outputs, upsampling)]
+        # Without biases, because a constant comes out of the next layers as a hum at rate / 4, rate / 16, ..., which is
+        # audible in silence; and leaky, because without biases, features that a ReLU has cut off stay silent for good.
+        layers += [nn.LeakyReLU(SLOPE), Upsample(inputs, outputs, upsampling)]
     return layers
 
 
@@ -133,7 +131,7 @@ def _critic_layers(coarsest: int, widths: list[int], shuffle: int) -> list[nn.Mo
     """Return the layers from clips to scores; `widths` runs from the clip to the coarsest stage."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING), nn.LeakyReLU(0.2), PhaseShuffle(shuffle)]
+        layers += [nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING), nn.LeakyReLU(SLOPE), PhaseShuffle(shuffle)]
     # The paper shuffles before a convolution, so not after the last one. A bias would cancel out of each loss.
     return [*layers[:-1], nn.Flatten(), nn.Linear(widths[-1] * coarsest, 1, bias=False)]
 
@@ -164,8 +162,7 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
         batch: (B, C, T) in [-1, 1].
 
     Returns:
-        Detached 0-d tensors: "wasserstein" or "discriminator", the critic's value, and "penalty", both means over its
-        updates, and "generator".
+        Detached 0-d tensors: "wasserstein" and "penalty", the means over the critic's updates, and "generator".
     """
     generator = cast(Generator, model.networks["generator"])
     critic = cast(Critic, model.networks["discriminator"])
@@ -177,22 +174,21 @@ def train_step(model: Model, batch: Tensor) -> dict[str, Tensor]:
 
     # The critic's own gradients are not needed here, only those it passes back to the generator.
     critic.requires_grad_(False)
-    scores = critic(generator(torch.randn(len(parts[0]), generator.latent, device=batch.device)))
-    loss = critic.game.generator(scores)
+    loss = -critic(generator(torch.randn(len(parts[0]), generator.latent, device=batch.device))).mean()
     critic.requires_grad_(True)
     adversarial.update(model, "generator", loss)
     if "average" in model.networks:
         cast(Average, model.networks["average"]).update(generator)
-    value, penalty = (torch.stack(values).mean() for values in zip(*found, strict=True))
-    return {critic.game.reported: value, "penalty": penalty, "generator": loss.detach()}
+    apart, penalty = (torch.stack(values).mean() for values in zip(*found, strict=True))
+    return {"wasserstein": apart, "penalty": penalty, "generator": loss.detach()}
 
 
 def _critic_step(model: Model, critic: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Update the critic once; return its value and the penalty from before the update, detached."""
-    value = critic.game.value(*critic(torch.cat([real, fake])).split(len(real)))
-    penalty = critic.game.penalty(critic, real, fake)
-    adversarial.update(model, "discriminator", critic.penalty * penalty + critic.game.sign * value)
-    return value.detach(), penalty.detach()
+    """Update the critic once; return the distance and the penalty from before the update, detached."""
+    apart = distance(*critic(torch.cat([real, fake])).split(len(real)))
+    penalty = gradient_penalty(critic, real, fake, torch.rand(len(real), device=real.device))
+    adversarial.update(model, "discriminator", critic.penalty * penalty - apart)
+    return apart.detach(), penalty.detach()
 
 
 @hookimpl
