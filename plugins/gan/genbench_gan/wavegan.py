@@ -72,7 +72,7 @@ def build(
         critic_steps: updates of the critic in a training step, which divide the batch among them.
         penalty: weight of the gradient penalty, at least 0.
         phase_shuffle: maximum shift in time of the critic's feature maps, in steps; 0 turns it off.
-        upsampling: how the generator interpolates between steps: "zeros" (transposed convolutions), "nearest" or "linear".
+        upsampling: what the generator puts between two steps: "zeros" (transposed convolutions), "nearest" or "linear".
         learning_rate: Adam's, above 0.
         beta1: Adam's, in [0, 1).
         ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the latest weights.
