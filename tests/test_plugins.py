@@ -205,6 +205,37 @@ OPEN = ("rate: float = 1e-3):", 'rate: float = 1e-3, kind: Literal["round", "squ
 REFUSES = '    if set(more) - {"depth"}:\n        raise ValueError(f"no {sorted(more)}; did you mean depth?")\n'
 
 
+def test_a_whole_number_for_a_float_arrives_as_a_float(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text("""
+import genbench
+
+
+def build(rate: float = 1.0, decay: float | None = None, width: int = 1, either: int | float = 1, untyped=1):
+    return rate, decay, width, either, untyped
+
+
+@genbench.hookimpl
+def build_model(data, options):
+    return build(**options)
+
+
+@genbench.hookimpl
+def train_step(): ...
+
+
+@genbench.hookimpl
+def sample(): ...
+""")
+    plugin = loading.load(find(str(path)))
+    given = dict.fromkeys(("rate", "decay", "width", "either", "untyped"), 0)
+    built = options.build(plugin, *GIVEN, given, torch.device("cpu"))
+    assert [type(value) for value in built] == [float, float, int, int, int]
+    assert given["rate"] is given["width"]  # what the user gave stays as it was
+    (huge, *_) = options.build(plugin, *GIVEN, {"rate": 10**400}, torch.device("cpu"))
+    assert huge == 10**400
+
+
 def test_a_builder_that_takes_any_option_refuses_unknown_ones_itself(write_plugin, tmp_path: Path) -> None:
 
     path = write_plugin(OPEN[0], OPEN[1] + REFUSES)

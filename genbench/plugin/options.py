@@ -69,10 +69,12 @@ def build(plugin: Plugin, data: Data, training: Training, options: Mapping[str, 
 def call(plugin: Plugin, options: Mapping[str, Any], **arguments: Any) -> Any:
     """Check the options, then call the hook that builds what a plugin provides; for the errors, see `build`."""
     parameters = accepted(plugin)
+    given = dict(options)
     if parameters is not None:
         _check(plugin, parameters, options)
+        given = {name: _as_annotated(value, parameters.get(name)) for name, value in options.items()}
     try:
-        return getattr(plugin.hook, plugin.found.family.hook)(options=dict(options), **arguments)
+        return getattr(plugin.hook, plugin.found.family.hook)(options=given, **arguments)
     except TypeError as error:
         said = message_of(error)
         if "unexpected keyword argument" in said and any(repr(name) in said for name in options):
@@ -136,6 +138,21 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation in (bool, str):
         return isinstance(value, annotation)
     return value is None if annotation in (None, type(None)) else True
+
+
+def _as_annotated(value: Any, parameter: inspect.Parameter | None) -> Any:
+    """Return a whole number as a float if the option is one: for `beta1=0`, Adam would refuse betas of two types."""
+    if parameter is None or type(value) is not int:
+        return value
+    annotation = parameter.annotation
+    union = typing.get_origin(annotation) in (Union, types.UnionType)
+    choices = typing.get_args(annotation) if union else (annotation,)
+    if [choice for choice in choices if choice is not type(None)] != [float]:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return value  # beyond every float: for the builder to refuse
 
 
 def _hook_function(plugin: Plugin) -> Callable[..., Any]:

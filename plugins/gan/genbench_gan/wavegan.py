@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +13,13 @@ from genbench_gan import adversarial
 from genbench_gan.adversarial import Generator
 from genbench_gan.average import Average
 from genbench_gan.phase_shuffle import PhaseShuffle
+from genbench_gan.upsampling import KERNEL, PADDING, STRIDE, Upsample
 from genbench_gan.wasserstein import distance, gradient_penalty
 
 SHORTEST, LONGEST = 64, 131_072
 COARSEST = 32  # maximum number of steps of the coarsest stage
-KERNEL, STRIDE, PADDING = 25, 4, 11  # with one step of output padding, a length is divided and multiplied by 4
 BETA2 = 0.9
+SLOPE = 0.2  # of LeakyReLU below 0
 
 
 class Critic(nn.Sequential):
@@ -54,6 +55,7 @@ def build(
     critic_steps: int = 5,
     penalty: float = 10.0,
     phase_shuffle: int = 2,
+    upsampling: Literal["zeros", "nearest", "linear"] = "zeros",
     learning_rate: float = 1e-4,
     beta1: float = 0.5,
     ema: float = 0.999,
@@ -70,6 +72,7 @@ def build(
         critic_steps: updates of the critic in a training step, which divide the batch among them.
         penalty: weight of the gradient penalty, at least 0.
         phase_shuffle: maximum shift in time of the critic's feature maps, in steps; 0 turns it off.
+        upsampling: what the generator puts between two steps: "zeros" (transposed convolutions), "nearest" or "linear".
         learning_rate: Adam's, above 0.
         beta1: Adam's, in [0, 1).
         ema: decay of the averaged generator that samples are drawn from, in [0, 1); 0 samples the latest weights.
@@ -88,7 +91,8 @@ def build(
     adversarial.check("phase_shuffle", phase_shuffle, 0, COARSEST // STRIDE)
     lengths = stage_lengths(length)
     widths = [sounds, *(channels * 2**stage for stage in range(len(lengths) - 1))]
-    generator = Generator(latent, *_generator_layers(latent, lengths[-1], widths[::-1]), Crop(length), nn.Tanh())
+    layers = _generator_layers(latent, lengths[-1], widths[::-1], upsampling)
+    generator = Generator(latent, *layers, Crop(length), nn.Tanh())
     pad = nn.ConstantPad1d((0, lengths[0] - length), 0.0)
     critic = Critic(critic_steps, penalty, pad, *_critic_layers(lengths[-1], widths, phase_shuffle))
     for network in (generator, critic):
@@ -113,13 +117,13 @@ def stage_lengths(length: int) -> list[int]:
     return [coarsest * STRIDE**stage for stage in range(stages, -1, -1)]
 
 
-def _generator_layers(latent: int, coarsest: int, widths: list[int]) -> list[nn.Module]:
+def _generator_layers(latent: int, coarsest: int, widths: list[int], upsampling: str) -> list[nn.Module]:
     """Return the layers from latents to clips; `widths` runs from the coarsest stage to the clip."""
     layers: list[nn.Module] = [nn.Linear(latent, widths[0] * coarsest), nn.Unflatten(1, (widths[0], coarsest))]
     for inputs, outputs in pairwise(widths):
-        # A constant comes out of the next layers as a hum at rate / 4, rate / 16, ..., which is audible in silence.
-        up = nn.ConvTranspose1d(inputs, outputs, KERNEL, STRIDE, PADDING, output_padding=1, bias=False)
-        layers += [nn.ReLU(), up]
+        # Without biases, because a constant comes out of the next layers as a hum at rate / 4, rate / 16, ..., which is
+        # audible in silence; and leaky, because without biases, features that a ReLU has cut off stay silent for good.
+        layers += [nn.LeakyReLU(SLOPE), Upsample(inputs, outputs, upsampling)]
     return layers
 
 
@@ -127,18 +131,15 @@ def _critic_layers(coarsest: int, widths: list[int], shuffle: int) -> list[nn.Mo
     """Return the layers from clips to scores; `widths` runs from the clip to the coarsest stage."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING), nn.LeakyReLU(0.2), PhaseShuffle(shuffle)]
+        layers += [nn.Conv1d(inputs, outputs, KERNEL, STRIDE, PADDING), nn.LeakyReLU(SLOPE), PhaseShuffle(shuffle)]
     # The paper shuffles before a convolution, so not after the last one. A bias would cancel out of each loss.
     return [*layers[:-1], nn.Flatten(), nn.Linear(widths[-1] * coarsest, 1, bias=False)]
 
 
 def _initialise(module: nn.Module) -> None:
     """Draw weights so that a layer preserves the variance of its input; biases are 0."""
-    if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
-        # Each step of a transposed convolution's output uses a quarter of its kernel.
-        spread = STRIDE if isinstance(module, nn.ConvTranspose1d) else 1
-        inputs = module.weight[0].numel() if not isinstance(module, nn.ConvTranspose1d) else module.in_channels * KERNEL
-        nn.init.normal_(module.weight, 0.0, (2 * spread / inputs) ** 0.5)
+    if isinstance(module, nn.Conv1d | nn.Linear):
+        nn.init.normal_(module.weight, 0.0, (2 / module.weight[0].numel()) ** 0.5)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from genbench_gan import wavegan
 from genbench_gan.phase_shuffle import PhaseShuffle
+from genbench_gan.upsampling import FILTERS, Upsample
 from genbench_gan.wasserstein import distance, gradient_penalty
 from torch import Tensor, nn
 
@@ -39,10 +40,10 @@ def layers(network: nn.Module, kind: type[nn.Module]) -> list[Any]:
 def test_at_16384_samples_it_is_the_network_of_the_paper() -> None:
     """The paper's tables 3 and 4, with d = 2 instead of 64."""
     networks = build((1, 16_384)).networks
-    up, down = (layers(networks["generator"], nn.ConvTranspose1d), layers(networks["discriminator"], nn.Conv1d))
-    assert [(layer.in_channels, layer.out_channels) for layer in up] == [*((32, 16), (16, 8), (8, 4), (4, 2), (2, 1))]
+    up, down = (layers(networks["generator"], Upsample), layers(networks["discriminator"], nn.Conv1d))
+    assert [layer.weight.shape for layer in up] == [*((32, 16, 25), (16, 8, 25), (8, 4, 25), (4, 2, 25), (2, 1, 25))]
     assert [(layer.in_channels, layer.out_channels) for layer in down] == [*((1, 2), (2, 4), (4, 8), (8, 16), (16, 32))]
-    assert {(layer.kernel_size, layer.stride) for layer in up + down} == {((25,), (4,))}
+    assert {(layer.kernel_size, layer.stride) for layer in down} == {((25,), (4,))}
     assert layers(networks["generator"], nn.Linear)[0].out_features == 256 * 2
     assert layers(networks["discriminator"], nn.Linear)[0].in_features == 256 * 2
     assert [layer.most for layer in layers(networks["discriminator"], PhaseShuffle)] == [2] * 4
@@ -168,6 +169,57 @@ def test_phase_shuffle_shifts_each_item_and_reflects_what_is_missing() -> None:
     assert all(50 < rows.count(each) < 110 for each in shifted)
     assert PhaseShuffle(2).eval()(ramp) is ramp
     assert PhaseShuffle(0)(ramp) is ramp
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+def test_upsampling_is_a_convolution_of_the_interpolated_signal(interpolation: str) -> None:
+    torch.manual_seed(0)
+    up, signal = Upsample(3, 2, interpolation).double(), torch.randn(4, 3, 12, dtype=torch.float64)
+    if interpolation == "linear":
+        # Through the given values at every fourth step, which torch's half-step alignment is not.
+        ends = nn.functional.pad(signal, (0, 1))
+        shares = torch.arange(4) / 4
+        between = (ends[..., :-1, None] * (1 - shares) + ends[..., 1:, None] * shares).flatten(2)
+    elif interpolation == "nearest":
+        between = nn.functional.interpolate(signal, scale_factor=4, mode="nearest")
+    else:
+        between = torch.zeros(4, 3, 12, 4, dtype=torch.float64).index_fill_(3, torch.tensor(0), 1) * signal[..., None]
+        between = between.flatten(2)
+    full = nn.functional.conv1d(between, up.weight.transpose(0, 1).flip(2), padding=up.weight.shape[2] - 1)
+    first = 11 - (3 if interpolation == "linear" else 0)  # the padding, less what the filter begins before its step
+    found, expected = up(signal), full[..., first : first + 48]
+    assert found.shape == (4, 2, 48)
+    inner = slice(16, 32)  # at the ends, a transposed convolution interpolates to zeros
+    torch.testing.assert_close(found[..., inner], expected[..., inner])
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+def test_upsampling_starts_with_the_variance_of_its_input(interpolation: str) -> None:
+    torch.manual_seed(0)
+    signal = torch.randn(200, 64, 16).relu()
+    variance = Upsample(64, 32, interpolation)(signal)[..., 24:-24].square().mean()
+    assert variance.item() == pytest.approx(1.0, rel=0.35)
+
+
+def test_linear_interpolation_attenuates_the_images_of_a_spectrum() -> None:
+    """The image of a constant at a quarter of the rate vanishes; between zeros it is as strong as the constant."""
+    constant, rate = torch.ones(1, 1, 64), torch.exp(-0.5j * torch.pi * torch.arange(160))
+    for interpolation, vanishes in (("zeros", False), ("nearest", True), ("linear", True)):
+        up = Upsample(1, 1, interpolation)
+        with torch.no_grad():
+            up.weight.zero_()[..., 12 % up.weight.shape[2]] = 1.0
+            image = (up(constant)[0, 0, 48:208] * rate).mean().abs()
+        assert (image < 1e-6) == vanishes, interpolation
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "linear"])
+def test_a_step_trains_the_taps_of_each_interpolation(upsampling: str) -> None:
+    model = build(upsampling=upsampling, learning_rate=1e-2)
+    before = [layer.weight.detach().clone() for layer in layers(model.networks["generator"], Upsample)]
+    step(model)
+    after = [layer.weight for layer in layers(model.networks["generator"], Upsample)]
+    assert all((old != new).double().mean() > 0.9 for old, new in zip(before, after, strict=True))
+    assert not any("spreading" in name for name in model.networks.state_dict())
 
 
 def test_silent_features_are_a_silent_clip() -> None:
