@@ -201,7 +201,7 @@ class Filter:
             double = chunk.double()
             norms.append(double.square().sum(dim=1))
             shifts.append(double @ centre - centre.square().sum() / 2)
-            centred.append(double.sub_(centre).square_().sum(dim=1))
+            centred.append((double - centre).square_().sum(dim=1))
         found = [torch.cat(parts) for parts in (norms, centred, shifts)]
         return _Side(features, *found, slack=_slack(*found[:2], features.shape[1]))
 

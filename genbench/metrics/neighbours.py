@@ -139,7 +139,7 @@ class Nearest:
         indices_all = torch.cat([self.indices[rows], columns + block.columns.start], dim=1)
         best = squared_all.topk(k, dim=1, largest=False, sorted=True)
         self.squared[rows] = best.values
-        self.indices[rows] = indices_all.gather(1, best.indices)
+        self.indices[rows] = indices_all.gather(1, best.indices).masked_fill_(best.values.isinf(), -1)
 
 
 def nearest_neighbours(
