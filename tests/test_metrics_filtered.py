@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genbench.metrics import filtered, neighbours
+from genbench.metrics import candidates, filtered, neighbours
 from genbench.metrics.blocks import Block, Memory
-from genbench.metrics.filtered import FilteredBlock
+from genbench.metrics.filtered import FilteredBlock, Side
 from genbench.metrics.fld import feature_likelihood_divergence
 from genbench.metrics.kid import from_sums, kernel_distance
 from genbench.metrics.neighbours import is_filtered, nearest_neighbours, sweep
@@ -176,18 +176,19 @@ def test_the_interval_is_not_wider_than_it_has_to_be_by_much(dimension: int, lea
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Count the pairs that are decided in float64, and the blocks whose products are."""
     counts = {"pairs": 0, "blocks": 0}
-    found, exactly = Memory.found, filtered._Exactly.__call__
+    found, distances = Memory.found, filtered.squared_distances
 
     def count_blocks(self: Memory, *parts: Tensor) -> tuple[Tensor, Tensor]:
         counts["blocks"] += 1
         return found(self, *parts)
 
-    def count_pairs(self: filtered._Exactly, rows: Tensor, columns: Tensor) -> Tensor:
+    def count_pairs(left: Side, right: Side, rows: Tensor, columns: Tensor) -> Tensor:
         counts["pairs"] += len(rows)
-        return exactly(self, rows, columns)
+        return distances(left, right, rows, columns)
 
     monkeypatch.setattr(Memory, "found", count_blocks)
-    monkeypatch.setattr(filtered._Exactly, "__call__", count_pairs)
+    for module in (filtered, candidates):
+        monkeypatch.setattr(module, "squared_distances", count_pairs)
     return counts
 
 

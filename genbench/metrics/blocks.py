@@ -30,6 +30,7 @@ class Block(ABC):
         mirrored: whether the transposed block belongs to the sweep too, and is not shown separately.
         row_minima: (rows,) no squared distance of the row is below it: usually enough to skip the rest of the row.
         column_minima: (columns,) the same for each column.
+        few: share of the columns up to which `within` is faster with these alone.
     """
 
     rows: slice
@@ -38,6 +39,7 @@ class Block(ABC):
     mirrored: bool
     row_minima: Tensor
     column_minima: Tensor
+    few: float
 
     def views(self) -> tuple[Block, ...]:
         """The block, and its transpose if the sweep does not show it: together each pair once."""
@@ -69,20 +71,6 @@ class Block(ABC):
             surface: whether a distance equal to the limit counts.
         """
 
-    @abstractmethod
-    def nearest(self, rows: Tensor, k: int, limits: Tensor, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
-        """Return (chosen rows, ·) float64 squared distances, and the columns they are at, in no order.
-
-        They contain, for each row, the k nearest of the block as far as these are below the row's limit; any other
-        entry is infinite or one more distance of the row.
-
-        Args:
-            rows: the chosen ones, from 0.
-            k: how many.
-            limits: (chosen rows,) float64.
-            exclude_self: whether the pairs of the diagonal do not count.
-        """
-
 
 @dataclass(frozen=True)
 class ExactBlock(Block):
@@ -94,6 +82,7 @@ class ExactBlock(Block):
     squared: Tensor
     same: bool
     mirrored = False
+    few = 0.2
 
     @cached_property
     def row_minima(self) -> Tensor:
@@ -123,7 +112,8 @@ class ExactBlock(Block):
     def within(self, limits: Tensor, columns: Tensor | slice, *, surface: bool) -> Tensor:
         return (torch.le if surface else torch.lt)(self.squared[:, columns], limits)
 
-    def nearest(self, rows: Tensor, k: int, limits: Tensor, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
+    def nearest(self, rows: Tensor, k: int, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
+        """Return (chosen rows, at most k) float64 squared distances to the nearest, and the columns they are at."""
         squared = self.squared[rows]
         if exclude_self:
             squared[torch.arange(len(rows), device=rows.device), rows] = math.inf

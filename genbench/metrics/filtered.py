@@ -20,7 +20,7 @@ from torch import Tensor
 
 from genbench.metrics.blocks import NOISE, Block, Memory, slices
 
-__all__ = ["Filter", "FilteredBlock"]
+__all__ = ["Filter", "FilteredBlock", "Side", "is_most", "squared_distances"]
 
 _UNIT = 2.0**-24  # the relative error of one rounding to float32
 _CENTRED_ON = 1024  # rows of each side
@@ -28,13 +28,14 @@ _LARGEST_DIMENSION = 2**20  # beyond it, the bound says little
 _RANGE = (2.0**-60, 2.0**120)  # of the largest squared norm, so that products do not overflow
 _UNDERFLOW = 2.0**-120  # per feature, of a product
 
+_ABOVE = 1 + 2.0**-22  # more than rounding to float32 can lower a number
 _SPARE = 4  # neighbours looked at in addition to k
-_PAIRS_AT_ONCE = 32  # in float64; few enough for the cache
-_WHOLE_SHARE = 64  # one pair in so many costs as much by itself as all of them in a product
+_ROWS_AT_ONCE = 64  # in float64; few enough for the cache
+_WHOLE_SHARE = 64  # one pair in so many costs as much one by one as all of them in a product
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """What the filter knows about each row of one side; all but the features (N,) float64.
 
     Args:
@@ -65,11 +66,12 @@ class FilteredBlock(Block):
     columns: slice
     products: Tensor
     lower: Tensor
-    left: _Side
-    right: _Side
+    left: Side
+    right: Side
     exactly: Callable[[Tensor, Tensor], Tensor]
     same: bool
     mirrored: bool
+    few = 0.5
 
     @cached_property
     def row_minima(self) -> Tensor:
@@ -103,41 +105,56 @@ class FilteredBlock(Block):
 
     def within(self, limits: Tensor, columns: Tensor | slice, *, surface: bool) -> Tensor:
         compare = torch.le if surface else torch.lt
-        found = self.lower[:, columns] <= limits
+        found = self._chosen(columns) <= (limits * _ABOVE).float()  # a float32 comparison is faster
         rows, chosen = found.nonzero(as_tuple=True)
-        places = torch.arange(self.lower.shape[1], device=rows.device)[columns][chosen]
+        places = chosen if isinstance(columns, slice) else columns[chosen]
         doubtful = ~compare(self._upper(rows, places), limits[chosen])
         rows, chosen, places = rows[doubtful], chosen[doubtful], places[doubtful]
         found[rows, chosen] = compare(self.exactly(rows, places), limits[chosen])
         return found
 
-    def nearest(self, rows: Tensor, k: int, limits: Tensor, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
+    def _chosen(self, columns: Tensor | slice) -> Tensor:
+        if isinstance(columns, slice):
+            return self.lower[:, columns]
+        if self.lower.is_contiguous():
+            return self.lower.index_select(1, columns)
+        return self.lower.T.index_select(0, columns).T  # whole rows of what was transposed
+
+    def candidates(
+        self, rows: Tensor, k: int, limits: Tensor, *, exclude_self: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the pairs that may be among the k nearest of their rows and below the row's limit.
+
+        Args:
+            rows: the chosen ones, from 0.
+            k: how many.
+            limits: (chosen rows,) float64.
+            exclude_self: whether the pairs of the diagonal do not count.
+
+        Returns:
+            (chosen rows, at most k) float64, each at least the squared distance of another pair of the row; the pairs'
+            rows and columns, from 0; and float32 numbers that their squared distances are not below.
+        """
         lower = self.lower[rows]
         if exclude_self:
             lower[torch.arange(len(rows), device=rows.device), rows] = math.inf
         width = lower.shape[1]
         least, columns = lower.topk(min(k + _SPARE, width), dim=1, largest=False)
+        upper = self._upper(rows[:, None], columns[:, :k]).masked_fill_(least[:, :k].isinf(), math.inf)
         if k <= width:  # any k pairs bound the distance to the k-th nearest
-            upper = self._upper(rows[:, None], columns[:, :k]).masked_fill_(least[:, :k].isinf(), math.inf)
             limits = limits.minimum(upper.amax(dim=1))
-        squared = self._refined(rows, columns, (least <= limits[:, None]) & least.isfinite())
-        crowded = (least[:, -1] <= limits).nonzero()[:, 0]
-        if len(crowded) and columns.shape[1] < width:  # more of its pairs may be among the nearest
-            every = torch.arange(width, device=rows.device).expand(len(crowded), -1)
-            wanted = (lower[crowded] <= limits[crowded, None]) & lower[crowded].isfinite()
-            found = self._refined(rows[crowded], every, wanted)
-            squared[crowded], columns[crowded] = found.topk(columns.shape[1], dim=1, largest=False)
-        return squared, columns
+        crowded = (least[:, -1] <= limits) & (columns.shape[1] < width)  # more of its pairs may be among the nearest
+        wanted = ((least <= limits[:, None]) & least.isfinite() & ~crowded[:, None]).nonzero(as_tuple=True)
+        found = [(rows[wanted[0]], columns[wanted], least[wanted])]
+        if crowded.any():
+            rows, lower, limits = rows[crowded], lower[crowded], limits[crowded]
+            wanted = ((lower <= limits[:, None]) & lower.isfinite()).nonzero(as_tuple=True)
+            found.append((rows[wanted[0]], wanted[1], lower[wanted]))
+        return upper, *(torch.cat(parts) for parts in zip(*found, strict=True))
 
     def _upper(self, rows: Tensor, columns: Tensor) -> Tensor:
         slack = self.left.slack[self.rows][rows] + self.right.slack[self.columns][columns]
         return self.lower[rows, columns] + 2 * slack
-
-    def _refined(self, rows: Tensor, columns: Tensor, wanted: Tensor) -> Tensor:
-        """Return float64 squared distances where they are wanted, and infinity elsewhere."""
-        found = torch.full(wanted.shape, math.inf, dtype=torch.float64, device=rows.device)
-        found[wanted] = self.exactly(rows[wanted.nonzero()[:, 0]], columns[wanted])
-        return found
 
 
 class Filter:
@@ -191,19 +208,19 @@ class Filter:
             rows, columns, products, lower, left, right, exactly, same, mirrored=self._symmetric and not same
         )
 
-    def _shifted(self, side: _Side, rows: slice, place: int) -> Tensor:
+    def _shifted(self, side: Side, rows: slice, place: int) -> Tensor:
         found = self._sides[place][: rows.stop - rows.start]
         return torch.sub(side.features[rows], self._centre, out=found)
 
-    def _side(self, features: Tensor) -> _Side:
+    def _side(self, features: Tensor) -> Side:
         centre, norms, centred, shifts = self._centre.double(), [], [], []
-        for chunk in features.split(self._size):
+        for chunk in features.split(_ROWS_AT_ONCE):
             double = chunk.double()
             norms.append(double.square().sum(dim=1))
             shifts.append(double @ centre - centre.square().sum() / 2)
             centred.append((double - centre).square_().sum(dim=1))
         found = [torch.cat(parts) for parts in (norms, centred, shifts)]
-        return _Side(features, *found, slack=_slack(*found[:2], features.shape[1]))
+        return Side(features, *found, slack=_slack(*found[:2], features.shape[1]))
 
 
 class _Exactly:
@@ -217,24 +234,41 @@ class _Exactly:
         memory: gives that of the product.
     """
 
-    def __init__(self, left: _Side, right: _Side, rows: slice, columns: slice, memory: Callable[[], Memory]) -> None:
-        self._norms = left.norms[rows], right.norms[columns]
-        self._features = left.features[rows], right.features[columns]
+    def __init__(self, left: Side, right: Side, rows: slice, columns: slice, memory: Callable[[], Memory]) -> None:
+        self._block = left, right, rows, columns
         self._memory = memory
         self._all: Tensor | None = None
 
     def __call__(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Return (n,) float64 for n pairs, rows and columns from 0."""
-        left, right = self._features
-        if self._all is None and len(rows) * _WHOLE_SHARE > len(left) * len(right):
+        left, right, block_rows, block_columns = self._block
+        if self._all is None and is_most(len(rows), block_rows, block_columns):
             memory = self._memory()
-            sides = memory.doubled(left, 0), memory.doubled(right, 1)
-            self._all = memory.found(*sides, *self._norms)[1]
+            sides = (
+                memory.doubled(side.features[part], place)
+                for place, (side, part) in enumerate(((left, block_rows), (right, block_columns)))
+            )
+            self._all = memory.found(*sides, left.norms[block_rows], right.norms[block_columns])[1]
         if self._all is not None:
             return self._all[rows, columns]
-        parts = zip(rows.split(_PAIRS_AT_ONCE), columns.split(_PAIRS_AT_ONCE), strict=True)
-        squared = torch.cat([left[i].double().sub_(right[j]).square_().sum(dim=1) for i, j in parts])
-        return squared.masked_fill_(squared < NOISE * self._norms[0][rows], 0.0)
+        return squared_distances(left, right, rows + block_rows.start, columns + block_columns.start)
+
+
+def is_most(pairs: int, rows: slice, columns: slice) -> bool:
+    """Whether so many pairs of a block cost more one by one than all of them in a product."""
+    return pairs * _WHOLE_SHARE > (rows.stop - rows.start) * (columns.stop - columns.start)
+
+
+def squared_distances(left: Side, right: Side, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return (n,) float64 for n pairs, each from the difference of its features."""
+    parts = zip(rows.split(_ROWS_AT_ONCE), columns.split(_ROWS_AT_ONCE), strict=True)
+    found = [_differences(left.features.index_select(0, i), right.features.index_select(0, j)) for i, j in parts]
+    squared = torch.cat(found) if found else left.norms.new_empty(0)
+    return squared.masked_fill_(squared < NOISE * left.norms[rows], 0.0)
+
+
+def _differences(left: Tensor, right: Tensor) -> Tensor:
+    return left.double().sub_(right).square_().sum(dim=1)
 
 
 def _centre(left: Tensor, right: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.blocks import Block, ExactBlock, Memory, block_size, slices, squared_norms
+from genbench.metrics.candidates import Candidates
 from genbench.metrics.features import check_features
-from genbench.metrics.filtered import Filter
+from genbench.metrics.filtered import Filter, FilteredBlock
 
 __all__ = ["BYTE_BUDGET", "FILTERED_FROM", "Observer", "Nearest", "is_filtered", "nearest_neighbours", "sweep", "TIE"]
 
@@ -74,6 +75,9 @@ def sweep(
     for block in _filtered_blocks(left, right, byte_budget) if filtered else _exact_blocks(left, right, byte_budget):
         for observer in observers:
             observer.observe(block)
+    for observer in observers:
+        if isinstance(observer, Nearest):
+            observer.settle()
 
 
 def _filtered_blocks(left: Tensor, right: Tensor, byte_budget: int) -> Iterator[Block]:
@@ -116,6 +120,7 @@ class Nearest:
         self.squared = torch.full((count, k), math.inf, dtype=torch.float64, device=device)
         self.indices = torch.full((count, k), -1, dtype=torch.int64, device=device)
         self._exclude_self = exclude_self
+        self._candidates: Candidates | None = None
 
     @property
     def distances(self) -> Tensor:
@@ -124,19 +129,37 @@ class Nearest:
 
     def observe(self, block: Block) -> None:
         for view in block.views():
-            self._observe(view)
+            # After a few blocks, most rows find no nearer neighbour in the next one, and selecting the k nearest is
+            # slow.
+            limits = self._limits(view.rows)
+            rows = (view.row_minima < limits).nonzero()[:, 0]
+            if not len(rows):
+                continue
+            exclude_self = view.same and self._exclude_self
+            if isinstance(view, ExactBlock):
+                squared, columns = view.nearest(rows, self.squared.shape[1], exclude_self=exclude_self)
+                self._keep(rows + view.rows.start, squared, columns + view.columns.start)
+            elif isinstance(view, FilteredBlock):
+                if self._candidates is None:
+                    self._candidates = Candidates(*self.squared.shape, self.squared.device)
+                if self._candidates.collect(view, rows, limits[rows], exclude_self=exclude_self):
+                    self.settle()
 
-    def _observe(self, block: Block) -> None:
+    def settle(self) -> None:
+        """Decide in float64 between the candidates of the blocks so far whose products are float32."""
+        if self._candidates is not None:
+            found = self._candidates.settled(self._limits(slice(None)))
+            if len(found[0]):
+                self._keep(*found)
+
+    def _limits(self, rows: slice) -> Tensor:
+        exact = self.squared[rows, -1]
+        return exact if self._candidates is None else exact.minimum(self._candidates.limits[rows])
+
+    def _keep(self, rows: Tensor, squared: Tensor, indices: Tensor) -> None:
         k = self.squared.shape[1]
-        # After a few blocks, most rows find no nearer neighbour in the next one, and selecting the k nearest is slow.
-        limits = self.squared[block.rows, k - 1]
-        rows = (block.row_minima < limits).nonzero()[:, 0]
-        if not len(rows):
-            return
-        squared, columns = block.nearest(rows, k, limits[rows], exclude_self=block.same and self._exclude_self)
-        rows += block.rows.start
         squared_all = torch.cat([self.squared[rows], squared], dim=1)
-        indices_all = torch.cat([self.indices[rows], columns + block.columns.start], dim=1)
+        indices_all = torch.cat([self.indices[rows], indices], dim=1)
         best = squared_all.topk(k, dim=1, largest=False, sorted=True)
         self.squared[rows] = best.values
         self.indices[rows] = indices_all.gather(1, best.indices).masked_fill_(best.values.isinf(), -1)

@@ -10,8 +10,6 @@ from genbench.metrics.neighbours import TIE
 
 __all__ = ["Balls", "ClippedBalls", "KernelSums", "Manifolds", "clipped_radii"]
 
-_FEW = 0.2  # of the columns of a block
-
 
 class KernelSums:
     """Observer: `Σ_j k(x_i, y_j)` for every row i, with `k(x, y) = (x·y/d + 1)³`, never pairing a point with itself.
@@ -113,7 +111,7 @@ def _inside(block: Block, limits: Tensor, *, surface: bool) -> tuple[Tensor, Ten
         (rows, columns) bool, indices of the columns.
     """
     columns = (block.column_minima <= limits[block.columns]).nonzero()[:, 0]
-    if len(columns) > _FEW * len(block.column_minima):
+    if len(columns) > block.few * len(block.column_minima):
         return block.within(limits[block.columns], slice(None), surface=surface), block.columns
     places = columns + block.columns.start
     return block.within(limits[places], columns, surface=surface), places
