@@ -28,8 +28,6 @@ class Block(ABC):
     Attributes:
         same: whether both sides are the same rows of one set, so that the diagonal pairs each point with itself.
         mirrored: whether the transposed block belongs to the sweep too, and is not shown separately.
-        row_minima: (rows,) no squared distance of the row is below it: usually enough to skip the rest of the row.
-        column_minima: (columns,) the same for each column.
         few: share of the columns up to which `within` is faster with these alone.
     """
 
@@ -37,8 +35,6 @@ class Block(ABC):
     columns: slice
     same: bool
     mirrored: bool
-    row_minima: Tensor
-    column_minima: Tensor
     few: float
 
     def views(self) -> tuple[Block, ...]:
@@ -52,6 +48,16 @@ class Block(ABC):
     @abstractmethod
     def transposed(self) -> Block:
         """The same pairs with left and right exchanged."""
+
+    @property
+    @abstractmethod
+    def row_minima(self) -> Tensor:
+        """(rows,) no squared distance of the row is below it: usually enough to skip the rest of the row."""
+
+    @property
+    @abstractmethod
+    def column_minima(self) -> Tensor:
+        """(columns,) the same for each column."""
 
     @abstractmethod
     def products_of(self, strip: slice) -> Tensor:

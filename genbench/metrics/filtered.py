@@ -219,8 +219,9 @@ class Filter:
             norms.append(double.square().sum(dim=1))
             shifts.append(double @ centre - centre.square().sum() / 2)
             centred.append((double - centre).square_().sum(dim=1))
-        found = [torch.cat(parts) for parts in (norms, centred, shifts)]
-        return Side(features, *found, slack=_slack(*found[:2], features.shape[1]))
+        of_rows, of_centred = torch.cat(norms), torch.cat(centred)
+        slack = _slack(of_rows, of_centred, features.shape[1])
+        return Side(features, of_rows, of_centred, torch.cat(shifts), slack)
 
 
 class _Exactly:
@@ -244,11 +245,8 @@ class _Exactly:
         left, right, block_rows, block_columns = self._block
         if self._all is None and is_most(len(rows), block_rows, block_columns):
             memory = self._memory()
-            sides = (
-                memory.doubled(side.features[part], place)
-                for place, (side, part) in enumerate(((left, block_rows), (right, block_columns)))
-            )
-            self._all = memory.found(*sides, left.norms[block_rows], right.norms[block_columns])[1]
+            doubled = memory.doubled(left.features[block_rows], 0), memory.doubled(right.features[block_columns], 1)
+            self._all = memory.found(*doubled, left.norms[block_rows], right.norms[block_columns])[1]
         if self._all is not None:
             return self._all[rows, columns]
         return squared_distances(left, right, rows + block_rows.start, columns + block_columns.start)

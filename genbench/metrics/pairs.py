@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, sweep
+from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, Observer, sweep
 from genbench.metrics.observers import Balls, ClippedBalls, KernelSums, Manifolds
 
 __all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "self_pairs"]
@@ -93,7 +93,7 @@ def cross_pairs(
     manifolds = Manifolds(sample_radii, manifold_radii)
     balls = Balls(count, ball_radii)
     clipped = ClippedBalls(count, ball_radii)
-    observers = [nearest, kernel, manifolds, balls, clipped]
+    observers: list[Observer] = [nearest, kernel, manifolds, balls, clipped]
     sweep(samples, reference, observers, byte_budget, filtered=filtered)
     return CrossPairs(
         nearest_distances=nearest.distances[:, 0],
