@@ -2,7 +2,8 @@
 
 The peers' times and the ratios are in each benchmark's `extra_info` (`--benchmark-json FILE`) and printed with `-s`.
 `GENBENCH_BENCH_PAIRS` (5000) sets the images per side for the neighbour-based metrics, `GENBENCH_BENCH_MEMORY` (4000;
-the documented figure is at 20000) those for the memory measurement, `GENBENCH_BENCH_EXTRACTED` (64) those that are
+the documented figure is at 20000) those for the memory measurement, `GENBENCH_BENCH_SWEPT` (8192; the documented figure
+is at 20000) those for the sweeps against their matrix products, `GENBENCH_BENCH_EXTRACTED` (64) those that are
 extracted to measure the suite's share.
 """
 
@@ -27,7 +28,7 @@ from genbench.features.inception import Inception
 from genbench.features.intake import Images
 from genbench.features.resize import PROFILES
 from genbench.machine.torchvision_import import declare_missing_operators
-from genbench.metrics import METRICS, Evidence, NotMeasurable, ReferenceStatistics
+from genbench.metrics import METRICS, Evidence, NotMeasurable, ReferenceStatistics, neighbours
 from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.frechet import frechet_distance
 from genbench.metrics.gaussian import GaussianStatistics
@@ -41,6 +42,7 @@ declare_missing_operators()  # the peers import torchvision
 DIMENSION = 2048
 PAIRS = int(os.environ.get("GENBENCH_BENCH_PAIRS", "5000"))
 MEMORY = int(os.environ.get("GENBENCH_BENCH_MEMORY", "4000"))
+SWEPT = int(os.environ.get("GENBENCH_BENCH_SWEPT", "8192"))
 EXTRACTED = int(os.environ.get("GENBENCH_BENCH_EXTRACTED", "64"))
 
 
@@ -152,6 +154,58 @@ def test_shared_sweeps(benchmark: Any) -> None:
         density_coverage(samples, reference)
 
     compare(benchmark, "the same functions one by one", ours, alone, rounds=1)
+
+
+def test_sweeps_against_their_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three sweeps of a first model with float32 products, against `torch.mm` of the same blocks alone, in turns.
+
+    In processor time of one thread, which depends less on what else the machine does.
+    """
+    monkeypatch.setattr(neighbours, "FILTERED_FROM", 0)
+    torch.set_num_threads(1)
+    samples, reference = features(SWEPT, 1).relu(), features(SWEPT, 2).relu()
+    found: dict[str, Any] = {}
+
+    def radii() -> dict[str, Tensor]:
+        own, known = found["samples"].distances, found["reference"].distances
+        return {"sample_radii": own[:, 2], "manifold_radii": known[:, 2], "ball_radii": known[:, 4]}
+
+    total = [0.0, 0.0]
+    for name, left, right, sweep in (
+        ("samples", samples, samples, lambda: self_pairs(samples, 3)),
+        ("reference", reference, reference, lambda: self_pairs(reference, 5)),
+        ("both", samples, reference, lambda: cross_pairs(samples, reference, **radii())),
+    ):
+        alone = processor_seconds(lambda left=left, right=right: products(left, right))[0]
+        taken, found[name] = processor_seconds(sweep)
+        total = [total[0] + alone, total[1] + taken]
+        print(f"\n{name}: {taken:.1f} s, products alone {alone:.1f} s, ratio {taken / alone:.2f}", flush=True)
+    pairs = 2 * triangle(SWEPT) + SWEPT**2
+    rates = [2 * pairs * DIMENSION / seconds / 1e9 for seconds in total]
+    print(
+        f"{SWEPT} × {SWEPT} × {DIMENSION}: {rates[1]:.1f} GFLOP/s, products alone {rates[0]:.1f} GFLOP/s, "
+        f"ratio {total[1] / total[0]:.2f}"
+    )
+
+
+def products(left: Tensor, right: Tensor, size: int = 1024) -> None:
+    """Multiply all blocks; of a set with itself, each pair of blocks once."""
+    out = torch.empty(size, size)
+    for i, rows in enumerate(left.split(size)):
+        for columns in right.split(size)[i if left is right else 0 :]:
+            torch.mm(rows, columns.T, out=out[: len(rows), : len(columns)])
+
+
+def triangle(count: int, size: int = 1024) -> int:
+    """Return how many pairs the blocks of a set with itself hold."""
+    widths = [min(size, count - start) for start in range(0, count, size)]
+    return sum(width * sum(widths[place:]) for place, width in enumerate(widths))
+
+
+def processor_seconds(call: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.process_time()
+    found = call()
+    return time.process_time() - start, found
 
 
 def test_the_suite_against_peers_one_by_one(benchmark: Any) -> None:

@@ -22,6 +22,7 @@ from genbench.features.extractor import Extractor, Features, extract
 from genbench.features.inception import EARNED
 from genbench.features.intake import Images
 from genbench.kinds.image import KIND as IMAGES
+from genbench.metrics import neighbours
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
@@ -221,6 +222,18 @@ def test_a_recipe_holds_all_that_a_number_follows_from() -> None:
     pixels = evaluator.recipes[numbers["pixel_w1"].recipe]
     assert of_dataset.items() | of_samples.items() <= pixels.items()
     assert len({*evaluator.recipes}) == len({number.recipe for number in numbers.values()})
+
+
+@pytest.mark.parametrize("samples", [20, COUNT])
+def test_a_recipe_says_where_a_kernel_s_products_are_float32(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest of the three sweeps decides: that of the training images with themselves."""
+    data = dataset()
+    for least, expected in ((COUNT * COUNT * 2, "float32"), (COUNT * COUNT * 2 + 1, None)):
+        monkeypatch.setattr(neighbours, "FILTERED_FROM", least)
+        evaluator = evaluator_of(data, extractor())
+        numbers = evaluator.score(data.train.items[:samples], None)
+        assert evaluator.recipes[numbers["kid"].recipe].get("products") == expected
+        assert "products" not in evaluator.recipes[numbers["fd"].recipe]
 
 
 def test_an_official_extractor_gives_its_distances_their_official_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genbench.metrics import neighbours
+from genbench.metrics import blocks, neighbours
 from genbench.metrics.authenticity import authenticity
+from genbench.metrics.blocks import Block
 from genbench.metrics.data_copying import data_copying
 from genbench.metrics.density_coverage import density_coverage, expected_coverage
 from genbench.metrics.kid import kernel_distance
-from genbench.metrics.neighbours import Block, Nearest, nearest_neighbours, sweep
+from genbench.metrics.neighbours import Nearest, nearest_neighbours, sweep
 from genbench.metrics.observers import Balls, KernelSums, Manifolds
 from genbench.metrics.pairs import cross_pairs, self_pairs
 from genbench.metrics.precision_recall import precision_recall
@@ -36,7 +37,8 @@ class Count:
 
     def observe(self, block: Block) -> None:
         self.pairs[block.rows, block.columns] += 1
-        self.squared[block.rows, block.columns] = block.squared
+        for strip in block.strips():
+            self.squared[block.rows, block.columns][strip] = block.squared_of(strip)
 
 
 @pytest.mark.parametrize("byte_budget", [1, 10_000, 2**29])
@@ -77,11 +79,11 @@ def test_missing_neighbours_are_at_infinity_and_without_an_index() -> None:
 def test_the_largest_blocks_that_fit_the_budget_are_taken() -> None:
     """A block of size s takes six matrices of s² and two of s·d numbers of 8 bytes, with s between 16 and 1024."""
     for dimension, budget in ((64, 2**20), (2048, 2**25), (1, 12_345_678)):
-        size = neighbours._block_size(dimension, budget)
+        size = blocks.block_size(dimension, budget)
         needed = [48 * s**2 + 16 * s * dimension for s in (size, size + 1)]
         assert needed[0] <= budget < needed[1]
         assert 16 < size < 1024
-    assert (neighbours._block_size(64, 1), neighbours._block_size(64, 2**40)) == (16, 1024)
+    assert (blocks.block_size(64, 1), blocks.block_size(64, 2**40)) == (16, 1024)
 
 
 def test_copies_are_at_distance_zero_though_the_product_rounds() -> None:
@@ -212,7 +214,7 @@ def test_a_byte_budget_reaches_every_sweep(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append(byte_budget)
         return 16
 
-    monkeypatch.setattr(neighbours, "_block_size", block_size)
+    monkeypatch.setattr(neighbours, "block_size", block_size)
     samples, reference, radii = normal(30, 2), normal(40, 2, seed=1), torch.ones(40, dtype=torch.float64)
     for metric in (kernel_distance, precision_recall, density_coverage, authenticity):
         metric(samples, reference, byte_budget=12345)

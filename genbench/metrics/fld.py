@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from genbench.metrics.blocks import Block
 from genbench.metrics.constants import FLD_FACTOR, FLD_ITEMS, FLD_ORIGIN, FLD_RATE, FLD_STEPS
 from genbench.metrics.features import chosen
-from genbench.metrics.neighbours import Block, sweep
+from genbench.metrics.neighbours import sweep
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -157,11 +158,12 @@ class _Squared:
         self.found = torch.empty(rows, columns, device=device)
 
     def observe(self, block: Block) -> None:
-        self.found[block.rows, block.columns] = block.squared.float()
+        for strip in block.strips():
+            self.found[block.rows, block.columns][strip] = block.squared_of(strip).float()
 
 
 def _squared(left: Tensor, right: Tensor) -> Tensor:
     """Return (len(left), len(right)) float32."""
     observer = _Squared(len(left), len(right), left.device)
-    sweep(left, right, [observer])
+    sweep(left, right, [observer], filtered=False)  # the distances of near copies decide
     return observer.found

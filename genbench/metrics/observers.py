@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genbench.metrics.neighbours import TIE, Block
+from genbench.metrics.blocks import Block
+from genbench.metrics.neighbours import TIE
 
 __all__ = ["Balls", "ClippedBalls", "KernelSums", "Manifolds", "clipped_radii"]
-
-_STRIP = 128  # rows
-_FEW = 0.2  # of the columns of a block
 
 
 class KernelSums:
@@ -26,13 +24,13 @@ class KernelSums:
         self._dimension = dimension
 
     def observe(self, block: Block) -> None:
-        # In strips, which stay in the processor's caches from one operation to the next.
-        for start in range(block.rows.start, block.rows.stop, _STRIP):
-            stop = min(start + _STRIP, block.rows.stop)
-            kernel = _kernel(block.products[start - block.rows.start : stop - block.rows.start], self._dimension)
+        for strip in block.strips():
+            kernel = _kernel(block.products_of(strip), self._dimension)
             if block.same:
-                kernel.diagonal(start - block.rows.start).zero_()
-            self.rows[start:stop] += kernel.sum(dim=1)
+                kernel.diagonal(strip.start).zero_()
+            self.rows[block.rows][strip] += kernel.sum(dim=1)
+            if block.mirrored:
+                self.rows[block.columns] += kernel.sum(dim=0)
 
 
 class Manifolds:
@@ -52,11 +50,10 @@ class Manifolds:
         self.reference_inside = torch.zeros(len(reference_radii), dtype=torch.bool, device=reference_radii.device)
 
     def observe(self, block: Block) -> None:
-        squared, limits, _ = _reached(block, self._reference_limits)
-        self.sample_inside[block.rows] |= (squared <= limits).any(dim=1)
+        self.sample_inside[block.rows] |= _inside(block, self._reference_limits, surface=True)[0].any(dim=1)
         # The samples' balls, seen from the other side.
-        squared, limits, _ = _reached(block.transposed(), self._sample_limits)
-        self.reference_inside[block.columns] |= (squared <= limits).any(dim=1)
+        inside, _ = _inside(block.transposed(), self._sample_limits, surface=True)
+        self.reference_inside[block.columns] |= inside.any(dim=1)
 
 
 class Balls:
@@ -80,8 +77,7 @@ class Balls:
         return self.held > 0
 
     def observe(self, block: Block) -> None:
-        squared, limits, columns = _reached(block, self._limits)
-        inside = squared < limits
+        inside, columns = _inside(block, self._limits, surface=False)
         self.balls[block.rows] += inside.sum(dim=1)
         self.held[columns] += inside.sum(dim=0)
 
@@ -101,22 +97,24 @@ class ClippedBalls:
         self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
 
     def observe(self, block: Block) -> None:
-        squared, limits, _ = _reached(block, self._limits)
-        self.balls[block.rows] += (squared <= limits).sum(dim=1)
+        self.balls[block.rows] += _inside(block, self._limits, surface=True)[0].sum(dim=1)
 
 
-def _reached(block: Block, limits: Tensor) -> tuple[Tensor, Tensor, Tensor | slice]:
-    """Return the columns with any squared distance within the column's limit, their limits and their indices.
+def _inside(block: Block, limits: Tensor, *, surface: bool) -> tuple[Tensor, Tensor | slice]:
+    """Return the indices of the columns with any squared distance within the column's limit, and which rows are inside.
 
     In large sets these columns are few: a ball around a point contains a handful of all points, and none of most
     blocks. Where they are many, all columns are returned, because picking them out takes longer than comparing the
     rest.
+
+    Returns:
+        (rows, columns) bool, indices of the columns.
     """
     columns = (block.column_minima <= limits[block.columns]).nonzero()[:, 0]
-    if len(columns) > _FEW * block.squared.shape[1]:
-        return block.squared, limits[block.columns], block.columns
+    if len(columns) > block.few * len(block.column_minima):
+        return block.within(limits[block.columns], slice(None), surface=surface), block.columns
     places = columns + block.columns.start
-    return block.squared[:, columns], limits[places], places
+    return block.within(limits[places], columns, surface=surface), places
 
 
 def clipped_radii(radii: Tensor) -> Tensor:

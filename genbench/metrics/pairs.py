@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, sweep
+from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, Observer, sweep
 from genbench.metrics.observers import Balls, ClippedBalls, KernelSums, Manifolds
 
 __all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "self_pairs"]
@@ -57,12 +57,12 @@ class CrossPairs:
         return self.held > 0
 
 
-def self_pairs(features: Tensor, k: int, *, byte_budget: int = BYTE_BUDGET) -> SelfPairs:
+def self_pairs(features: Tensor, k: int, *, byte_budget: int = BYTE_BUDGET, filtered: bool | None = None) -> SelfPairs:
     """Sweep (N, d) features with themselves."""
     count, dimension = features.shape
     nearest = Nearest(count, k, exclude_self=True, device=features.device)
     kernel = KernelSums(count, dimension, features.device)
-    sweep(features, features, [nearest, kernel], byte_budget)
+    sweep(features, features, [nearest, kernel], byte_budget, filtered=filtered)
     return SelfPairs(nearest.distances, nearest.indices, kernel.rows)
 
 
@@ -74,6 +74,7 @@ def cross_pairs(
     manifold_radii: Tensor,
     ball_radii: Tensor,
     byte_budget: int = BYTE_BUDGET,
+    filtered: bool | None = None,
 ) -> CrossPairs:
     """Sweep (M, d) samples with an (N, d) reference.
 
@@ -84,6 +85,7 @@ def cross_pairs(
         manifold_radii: (N,) of the reference's manifold, for precision.
         ball_radii: (N,) of the reference's balls, for density and coverage and, clipped, for clipped density.
         byte_budget: memory limit for the blocks.
+        filtered: as for `sweep`.
     """
     count, dimension = samples.shape
     nearest = Nearest(count, 1, device=samples.device)
@@ -91,7 +93,8 @@ def cross_pairs(
     manifolds = Manifolds(sample_radii, manifold_radii)
     balls = Balls(count, ball_radii)
     clipped = ClippedBalls(count, ball_radii)
-    sweep(samples, reference, [nearest, kernel, manifolds, balls, clipped], byte_budget)
+    observers: list[Observer] = [nearest, kernel, manifolds, balls, clipped]
+    sweep(samples, reference, observers, byte_budget, filtered=filtered)
     return CrossPairs(
         nearest_distances=nearest.distances[:, 0],
         nearest_indices=nearest.indices[:, 0],

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genbench.metrics.neighbours import BYTE_BUDGET, Block, sweep
+from genbench.metrics.blocks import Block
+from genbench.metrics.neighbours import BYTE_BUDGET, sweep
 
 __all__ = ["KernelRows", "RbfSums", "kernel_rows", "rbf_rows"]
 
@@ -26,10 +27,13 @@ class RbfSums:
         self._rate = -0.5 / bandwidth**2
 
     def observe(self, block: Block) -> None:
-        kernel = (block.squared * self._rate).exp_()
-        if block.same:
-            kernel.fill_diagonal_(0.0)
-        self.rows[block.rows] += kernel.sum(dim=1)
+        for strip in block.strips():
+            kernel = (block.squared_of(strip) * self._rate).exp_()
+            if block.same:
+                kernel.diagonal(strip.start).zero_()
+            self.rows[block.rows][strip] += kernel.sum(dim=1)
+            if block.mirrored:
+                self.rows[block.columns] += kernel.sum(dim=0)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class ReferenceStatistics:
         True
     """
 
-    VERSION = 2
+    VERSION = 3
 
     def __init__(
         self,

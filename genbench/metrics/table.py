@@ -92,6 +92,7 @@ _ALL = (
         needs=("samples", "reference"),
         least_count=2,
         function="kid:measure",
+        kernel_sums=True,
         summary="squared maximum mean discrepancy of features under a cubic kernel, unbiased, over all pairs",
         paper="https://arxiv.org/abs/1801.01401",
         parameters={"degree": 3, "offset": 1, "estimator": "u-statistic"},

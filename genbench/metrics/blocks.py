@@ -1,0 +1,175 @@
+"""A block of pairs, as the observers of a sweep read it, and the one whose products are float64."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+__all__ = ["NOISE", "Block", "ExactBlock", "Memory", "block_size", "slices", "squared_norms"]
+
+# A matrix product is no faster on larger blocks, and more blocks let a symmetric sweep skip more.
+_LARGEST_BLOCK = 1024
+
+_STRIP = 128  # rows
+
+# Relative to a squared norm; a squared distance below it is rounding noise of the matrix product: the points coincide.
+NOISE = 2e-13
+
+
+class Block(ABC):
+    """All pairs of `left[rows]` with `right[columns]`. Observers may read it, but must not change or keep any part.
+
+    Attributes:
+        same: whether both sides are the same rows of one set, so that the diagonal pairs each point with itself.
+        mirrored: whether the transposed block belongs to the sweep too, and is not shown separately.
+        few: share of the columns up to which `within` is faster with these alone.
+    """
+
+    rows: slice
+    columns: slice
+    same: bool
+    mirrored: bool
+    few: float
+
+    def views(self) -> tuple[Block, ...]:
+        """The block, and its transpose if the sweep does not show it: together each pair once."""
+        return (self, self.transposed()) if self.mirrored else (self,)
+
+    def strips(self) -> Iterator[slice]:
+        """The block's rows, from 0, in parts that stay in the processor's caches from one operation to the next."""
+        return slices(self.rows.stop - self.rows.start, _STRIP)
+
+    @abstractmethod
+    def transposed(self) -> Block:
+        """The same pairs with left and right exchanged."""
+
+    @property
+    @abstractmethod
+    def row_minima(self) -> Tensor:
+        """(rows,) no squared distance of the row is below it: usually enough to skip the rest of the row."""
+
+    @property
+    @abstractmethod
+    def column_minima(self) -> Tensor:
+        """(columns,) the same for each column."""
+
+    @abstractmethod
+    def products_of(self, strip: slice) -> Tensor:
+        """(rows of the strip, columns) float64 inner products."""
+
+    @abstractmethod
+    def squared_of(self, strip: slice) -> Tensor:
+        """(rows of the strip, columns) float64 squared Euclidean distances."""
+
+    @abstractmethod
+    def within(self, limits: Tensor, columns: Tensor | slice, *, surface: bool) -> Tensor:
+        """(rows, chosen columns) bool, whether the squared distance is below the column's limit.
+
+        Args:
+            limits: (chosen columns,) float64.
+            columns: the chosen ones, from 0.
+            surface: whether a distance equal to the limit counts.
+        """
+
+
+@dataclass(frozen=True)
+class ExactBlock(Block):
+    """A block with float64 products, and squared distances that are right but for the rounding of float64."""
+
+    rows: slice
+    columns: slice
+    products: Tensor
+    squared: Tensor
+    same: bool
+    mirrored = False
+    few = 0.2
+
+    @cached_property
+    def row_minima(self) -> Tensor:
+        return self.squared.amin(dim=1)
+
+    @cached_property
+    def column_minima(self) -> Tensor:
+        return self.squared.amin(dim=0)
+
+    def transposed(self) -> Block:
+        return self._transposed
+
+    @cached_property
+    def _transposed(self) -> ExactBlock:
+        block = ExactBlock(self.columns, self.rows, self.products.T, self.squared.T, self.same)
+        for name, other in (("row_minima", "column_minima"), ("column_minima", "row_minima")):
+            if other in self.__dict__:  # already computed
+                block.__dict__[name] = self.__dict__[other]
+        return block
+
+    def products_of(self, strip: slice) -> Tensor:
+        return self.products[strip]
+
+    def squared_of(self, strip: slice) -> Tensor:
+        return self.squared[strip]
+
+    def within(self, limits: Tensor, columns: Tensor | slice, *, surface: bool) -> Tensor:
+        return (torch.le if surface else torch.lt)(self.squared[:, columns], limits)
+
+    def nearest(self, rows: Tensor, k: int, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
+        """Return (chosen rows, at most k) float64 squared distances to the nearest, and the columns they are at."""
+        squared = self.squared[rows]
+        if exclude_self:
+            squared[torch.arange(len(rows), device=rows.device), rows] = math.inf
+        found = squared.topk(min(k, squared.shape[1]), dim=1, largest=False)
+        return found.values, found.indices
+
+
+class Memory:
+    """Both sides of a block in float64, its products and its distances.
+
+    One for all blocks of a sweep: allocating fresh matrices takes longer than filling them.
+    """
+
+    def __init__(self, size: int, like: Tensor) -> None:
+        self._sides = [like.new_empty(size, like.shape[1], dtype=torch.float64) for _ in range(2)]
+        self._found = [like.new_empty(size * size, dtype=torch.float64) for _ in range(2)]
+
+    def doubled(self, features: Tensor, side: int) -> Tensor:
+        return self._sides[side][: len(features)].copy_(features)
+
+    def found(self, left: Tensor, right: Tensor, left_norms: Tensor, right_norms: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the products of two sides, and the squared distances."""
+        products, squared = (each[: len(left) * len(right)].view(len(left), len(right)) for each in self._found)
+        torch.mm(left, right.T, out=products)
+        _squared_distances(products, left_norms, right_norms, out=squared)
+        return products, squared
+
+
+def block_size(dimension: int, byte_budget: int) -> int:
+    # Peak memory is about six (size, size) float64 matrices (products, distances, what observers derive from them) and
+    # two (size, d) ones; the size solves 48 s² + 16 s d = budget.
+    size = (math.sqrt(256 * dimension**2 + 192 * byte_budget) - 16 * dimension) / 96
+    return max(16, min(int(size), _LARGEST_BLOCK))
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def squared_norms(features: Tensor, size: int) -> Tensor:
+    return torch.cat([chunk.double().square().sum(dim=1) for chunk in torch.split(features, size)])
+
+
+def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor, out: Tensor) -> None:
+    torch.add(left_norms[:, None], products, alpha=-2, out=out).add_(right_norms)
+    # Compared with the row's norm only: a near pair has similar norms, and a far outlier in `right` must not hide it.
+    # With few rows, the nearest is so near that every distance has to be examined.
+    noise = NOISE * left_norms
+    near = (out.amin(dim=1) < noise).nonzero()[:, 0]
+    if len(near):
+        rows = out[near]
+        out[near] = rows.masked_fill_(rows < noise[near, None], 0.0)
