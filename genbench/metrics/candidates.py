@@ -63,15 +63,19 @@ class Candidates:
         """
         found = self._found
         if self._waiting:
-            rows, columns, lower = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
+            rows, columns, lower = _joined(self._waiting)
             near = lower <= limits[rows]
             rows, columns = rows[near], columns[near]
             assert self._sides is not None
             found.append((rows, columns, squared_distances(*self._sides, rows, columns)))
         self._waiting, self._found = [], []
-        if not found:
-            return tuple(self._upper.new_empty(0) for _ in range(3))
-        return _nearest(*(torch.cat(parts) for parts in zip(*found, strict=True)), k=self._upper.shape[1])
+        nothing = self._upper.new_empty(0)
+        return _nearest(*_joined(found), self._upper.shape[1]) if found else (nothing, nothing, nothing)
+
+
+def _joined(parts: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    first, second, third = (torch.cat(each) for each in zip(*parts, strict=True))
+    return first, second, third
 
 
 def _nearest(rows: Tensor, columns: Tensor, squared: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:

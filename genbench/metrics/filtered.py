@@ -150,7 +150,8 @@ class FilteredBlock(Block):
             rows, lower, limits = rows[crowded], lower[crowded], limits[crowded]
             wanted = ((lower <= limits[:, None]) & lower.isfinite()).nonzero(as_tuple=True)
             found.append((rows[wanted[0]], wanted[1], lower[wanted]))
-        return upper, *(torch.cat(parts) for parts in zip(*found, strict=True))
+        left, right, ends = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return upper, left, right, ends
 
     def _upper(self, rows: Tensor, columns: Tensor) -> Tensor:
         slack = self.left.slack[self.rows][rows] + self.right.slack[self.columns][columns]
@@ -254,7 +255,7 @@ class _Exactly:
 
 def is_most(pairs: int, rows: slice, columns: slice) -> bool:
     """Whether so many pairs of a block cost more one by one than all of them in a product."""
-    return pairs * _WHOLE_SHARE > (rows.stop - rows.start) * (columns.stop - columns.start)
+    return pairs * _WHOLE_SHARE > len(range(rows.start, rows.stop)) * len(range(columns.start, columns.stop))
 
 
 def squared_distances(left: Side, right: Side, rows: Tensor, columns: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ class Nearest:
                 self._keep(rows + view.rows.start, squared, columns + view.columns.start)
             elif isinstance(view, FilteredBlock):
                 if self._candidates is None:
-                    self._candidates = Candidates(*self.squared.shape, self.squared.device)
+                    self._candidates = Candidates(len(self.squared), self.squared.shape[1], self.squared.device)
                 if self._candidates.collect(view, rows, limits[rows], exclude_self=exclude_self):
                     self.settle()
 
