@@ -47,7 +47,7 @@ def share(wider: float, error: str = "subsets") -> float:
 def test_at_500_samples_it_covers_93_to_97_percent_and_would_not_if_it_were_30_percent_off() -> None:
     assert 0.93 <= share(1.0) <= 0.97
     assert share(0.7) < 0.90
-    assert share(1.3) > 0.975
+    assert share(1.3) > 0.97
     assert share(1.0, "jackknife") > 0.97  # why the subsets are needed
 
 
@@ -72,8 +72,8 @@ def test_the_floor_is_the_mean_distance_of_new_items_from_infinitely_many(traini
         floor_of(data, GaussianStatistics.from_features(data), 500).tolist()
         for data in (features(training, seeded(seed)) for seed in range(400, 410))
     ]
-    assert np.mean([floor for floor, _ in found]) == pytest.approx(np.mean(distances), rel=0.06)
-    assert np.mean([spread for _, spread in found]) == pytest.approx(np.log(distances).std(), rel=0.12)
+    assert np.mean([floor for floor, _, _ in found]) == pytest.approx(np.mean(distances), rel=0.06)
+    assert np.mean([spread for _, spread, _ in found]) == pytest.approx(np.log(distances).std(), rel=0.12)
 
 
 def test_it_is_computed_once_for_all_that_have_the_same_count(monkeypatch: pytest.MonkeyPatch) -> None:

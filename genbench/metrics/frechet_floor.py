@@ -24,9 +24,11 @@ def held_out_standard_error(evidence: Evidence, jackknife: float) -> float:
     Near its floor a distance x is a sum of squares: nearly all of its variance is of second order, which a jackknife
     counts twice. But training items are draws of the same distribution, so their subsets tell how far such a distance
     moves, without any assumption about the features: by a share :math:`\rho` of its expected value :math:`\theta`. The
-    error of an x up to :math:`\theta` is :math:`\rho x`, as that of the logarithm is :math:`\rho`. A larger x may be
-    due to held-out items that differ, or to a small training set. Its variance is then :math:`v + \max(0, s^2 - 2v)`,
-    where :math:`v = (\rho\theta)^2` and the second part is what the jackknife's s² has beyond counting v twice.
+    error is then :math:`\rho x`, as that of the logarithm is :math:`\rho`.
+
+    An x above the distances of all subsets shows that the held-out items differ from the training items. Its variance
+    is :math:`v + \max(0, s^2 - 2v)`, where :math:`v = (\rho\theta)^2` and the second part is what the jackknife's s²
+    has beyond counting v twice: the part of first order.
 
     Args:
         evidence: of held-out items.
@@ -36,16 +38,18 @@ def held_out_standard_error(evidence: Evidence, jackknife: float) -> float:
     if len(training) < 4:
         return jackknife
     total = evidence.statistics.gaussian
-    floor, share = evidence.statistics.kept(f"frechet_floor/{count}", lambda: floor_of(training, total, count)).tolist()
+    floor, share, most = evidence.statistics.kept(
+        f"frechet_floor/{count}", lambda: floor_of(training, total, count)
+    ).tolist()
     distance = measure(evidence)["fd"]
-    if distance <= floor:
+    if distance <= most:
         return share * distance
     second = (share * floor) ** 2
     return math.sqrt(second + max(0.0, jackknife**2 - 2 * second))
 
 
 def floor_of(training: Tensor, total: GaussianStatistics, count: int) -> Tensor:
-    """Return (2,) float64: the expected distance of `count` new items, and the deviation of its logarithm.
+    """Return (3,) float64: the expected distance of `count` new items, the deviation of its logarithm, and the largest.
 
     Each of `FLOOR_SUBSETS` random subsets is compared with the rest of the training data. Where these are fewer than
     twice the count, the subsets are halves. The distance is in proportion to 1/m + 1/r for m items against r, of which
@@ -64,4 +68,5 @@ def floor_of(training: Tensor, total: GaussianStatistics, count: int) -> Tensor:
         found.append(frechet_distance(GaussianStatistics.from_features(training[rows]), total.without(training, rows)))
     distances = torch.tensor(found, dtype=torch.float64)
     share = (1 / count) / (1 / size + 1 / (len(training) - size))
-    return torch.stack([share * distances.mean(), distances.clamp(min=torch.finfo(torch.float64).tiny).log().std()])
+    logarithms = distances.clamp(min=torch.finfo(torch.float64).tiny).log()
+    return torch.stack([share * distances.mean(), logarithms.std(), share * distances.max()])
