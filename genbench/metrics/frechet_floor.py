@@ -38,9 +38,8 @@ def held_out_standard_error(evidence: Evidence, jackknife: float) -> float:
     if len(training) < 4:
         return jackknife
     total = evidence.statistics.gaussian
-    floor, share, most = evidence.statistics.kept(
-        f"frechet_floor/{count}", lambda: floor_of(training, total, count)
-    ).tolist()
+    kept = evidence.statistics.kept(f"frechet_floor/{count}", lambda: floor_of(training, total, count))
+    floor, share, most = (float(value) for value in kept)
     distance = measure(evidence)["fd"]
     if distance <= most:
         return share * distance
@@ -52,8 +51,8 @@ def floor_of(training: Tensor, total: GaussianStatistics, count: int) -> Tensor:
     """Return (3,) float64: the expected distance of `count` new items, the deviation of its logarithm, and the largest.
 
     Each of `FLOOR_SUBSETS` random subsets is compared with the rest of the training data. Where these are fewer than
-    twice the count, the subsets are halves. The distance is in proportion to 1/m + 1/r for m items against r, of which
-    only the first part, 1/count, is that of the samples.
+    twice the count, the subsets are halves. The distance is in proportion to 1/m + 1/r for m items against r. The
+    first number is from an infinite training set, so its second part is 0; the largest is from this one.
 
     Args:
         training: (N, d), N ≥ 4.
@@ -67,6 +66,8 @@ def floor_of(training: Tensor, total: GaussianStatistics, count: int) -> Tensor:
         rows = torch.randperm(len(training), generator=draw)[:size].to(training.device)
         found.append(frechet_distance(GaussianStatistics.from_features(training[rows]), total.without(training, rows)))
     distances = torch.tensor(found, dtype=torch.float64)
-    share = (1 / count) / (1 / size + 1 / (len(training) - size))
+    unit = 1 / (1 / size + 1 / (len(training) - size))
     logarithms = distances.clamp(min=torch.finfo(torch.float64).tiny).log()
-    return torch.stack([share * distances.mean(), logarithms.std(), share * distances.max()])
+    return torch.stack(
+        [unit / count * distances.mean(), logarithms.std(), unit * (1 / count + 1 / len(training)) * distances.max()]
+    )
