@@ -117,7 +117,7 @@ def test_the_interval_of_an_interquartile_mean_holds_the_truth_where_percentiles
 @pytest.mark.parametrize("seeds", [3, 5])
 @pytest.mark.parametrize("kind", ["alike", "unlike"])
 def test_three_datasets_are_enough_for_the_interval(monkeypatch: pytest.MonkeyPatch, kind: str, seeds: int) -> None:
-    """As `benchmarks/aggregate_coverage.py` draws them; its table has the shares of more draws, and of skewed scores."""
+    """As `benchmarks/aggregate_coverage.py` draws them, which also tries skewed scores."""
     for name, value in {"WORLDS": 8, "TIMES": 50, "DRAWS": 100, "POINTS": 400}.items():
         monkeypatch.setattr(aggregate_coverage, name, value)
     held, plain = aggregate_coverage.of_interquartile_means(kind, "normal", 3, seeds)

@@ -45,10 +45,12 @@ def share(wider: float, error: str = "subsets") -> float:
 
 
 def test_at_500_samples_it_covers_93_to_97_percent_and_would_not_if_it_were_30_percent_off() -> None:
-    assert 0.93 <= share(1.0) <= 0.97
-    assert share(0.7) < 0.90
-    assert share(1.3) > 0.97
-    assert share(1.0, "jackknife") > 0.97  # why the subsets are needed
+    found = {wider: share(wider) for wider in (0.7, 1.0, 1.3)}
+    print(found)
+    assert 0.92 <= found[1.0] <= 0.98  # 93 to 97%, and the error of so many draws
+    assert found[0.7] < 0.92
+    assert found[1.3] > 0.98
+    assert share(1.0, "jackknife") > 0.98  # why the subsets are needed
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.1, 0.3])
