@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import aggregate_coverage
 import numpy as np
 import pytest
 from scipy import stats
@@ -111,6 +112,17 @@ def test_the_interval_of_an_interquartile_mean_holds_the_truth_where_percentiles
         plain += low <= truth <= high
     assert 0.92 <= held / times <= 0.985
     assert plain / times < 0.90
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("kind", ["alike", "unlike"])
+def test_three_datasets_are_enough_for_the_interval(monkeypatch: pytest.MonkeyPatch, kind: str, seeds: int) -> None:
+    """As `benchmarks/aggregate_coverage.py` draws them, which also tries skewed scores."""
+    for name, value in {"WORLDS": 8, "TIMES": 50, "DRAWS": 100, "POINTS": 400}.items():
+        monkeypatch.setattr(aggregate_coverage, name, value)
+    held, plain = aggregate_coverage.of_interquartile_means(kind, "normal", 3, seeds)
+    assert 0.93 - 0.02 <= held <= 0.97 + 0.02  # twice the deviation of so many draws
+    assert plain < 0.92
 
 
 def test_a_stratified_difference_over_one_dataset_is_welchs() -> None:

@@ -10,6 +10,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from genbench import datasets, features
+from genbench.evaluation.measurement import Evaluator, reference_for
 from genbench.metrics import METRICS, Evidence, NotMeasurable
 from genbench.metrics import evidence as evidence_module
 from genbench.metrics.augmented import Augmented, augmented
@@ -203,3 +205,23 @@ def test_texts_are_classified_as_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(numbers[f"accuracy_{name}"] for name in ("real", "samples", "both")) > 0.9
     with pytest.raises(NotMeasurable, match=r"^augmentation: needs levels of texts, and there are none"):
         METRIC.compute(evidence_of(9, **halves, **rest))
+
+
+def test_a_fraction_of_labelled_texts_has_its_own_accuracy_tested_on_the_same_held_out_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quick = functools.partial(augmented, steps=10, batch=64)
+    monkeypatch.setattr(evidence_module, "augmented", quick)
+    tested = []
+    for fraction in (0.002, 0.02):
+        names = datasets.load(f"names:fraction={fraction},held_out=300")
+        extractor = features.load("ngram", dataset=names, device=torch.device("cpu"))
+        evaluator = Evaluator(names, extractor, reference_for(names, extractor), [METRIC])
+        numbers = evaluator.score(names.held_out.items[:100], None)
+        real, held_out = ((split.items, split.labels) for split in (names.train, names.held_out))
+        alone = quick(texts(names.kind.levels), real, real, held_out, 3)
+        assert numbers["accuracy_real"].value == float(alone.real.double().mean())
+        assert numbers.keys() == {value.name for value in METRIC.values}
+        assert all(number.standard_error for number in numbers.values())
+        tested.append(held_out[0])
+    assert torch.equal(*tested)

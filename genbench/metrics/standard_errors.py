@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from genbench.metrics import c2st, clipped, kad, mind, mmd, pitch, si_sdr, sound_gaps, spectral_distances, vendi
 from genbench.metrics.authenticity import authentic
 from genbench.metrics.constants import BALL_K, KAD_FACTOR, MMD_FACTOR
+from genbench.metrics.frechet_floor import held_out_standard_error
 from genbench.metrics.resampling import (
     frechet_standard_error,
     kernel_standard_error,
@@ -51,7 +52,8 @@ def standard_error(name: str, evidence: Evidence) -> float | None:
 
 
 def _of_frechet(evidence: Evidence) -> float:
-    return frechet_standard_error(evidence.samples, evidence.statistics.gaussian, total=evidence.sample_gaussian)
+    found = frechet_standard_error(evidence.samples, evidence.statistics.gaussian, total=evidence.sample_gaussian)
+    return held_out_standard_error(evidence, found) if evidence.samples_held_out else found
 
 
 def _of_kernel(evidence: Evidence) -> float:
