@@ -46,7 +46,6 @@ def share(wider: float, error: str = "subsets") -> float:
 
 def test_at_500_samples_it_covers_93_to_97_percent_and_would_not_if_it_were_30_percent_off() -> None:
     found = {wider: share(wider) for wider in (0.7, 1.0, 1.3)}
-    print(found)
     assert 0.92 <= found[1.0] <= 0.98  # 93 to 97%, and the error of so many draws
     assert found[0.7] < 0.92
     assert found[1.3] > 0.98
