@@ -6,7 +6,7 @@ import functools
 import marshal
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 __all__ = ["Layout", "StoredCurve"]
@@ -53,21 +53,34 @@ class Layout:
         ]
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """Return the losses or numbers that occur, in order."""
-        found = self._found.get((kind,))
-        if found is None:
-            names = (name for point in self.fields for name in point.get(kind) or {})
-            found = self._found[kind,] = tuple(dict.fromkeys(names))
-        return found  # type: ignore[no-any-return]
+        """Return the `losses` or `numbers` that occur, in order."""
+        return self._once(
+            ("names", kind),
+            lambda: tuple(dict.fromkeys(name for point in self.fields for name in point.get(kind) or {})),
+        )
 
-    def places(self, along: str, kind: str, name: str) -> tuple[list[int], list[int]]:
-        """Return the positions of `along` and of one loss or number, in the points that have both."""
-        found = self._found.get((along, kind, name))
-        if found is None:
-            pairs = [(point.get(along), (point.get(kind) or {}).get(name)) for point in self.fields]
-            whole = [(where, value) for where, value in pairs if where is not None and value is not None]
-            found = self._found[along, kind, name] = [where for where, _ in whole], [value for _, value in whole]
-        return found  # type: ignore[no-any-return]
+    def places_of(self, kind: str, name: str) -> list[int]:
+        """Return the positions of the values of one loss or number."""
+        return self._once(
+            (kind, name),
+            lambda: [at for point in self.fields if (at := (point.get(kind) or {}).get(name)) is not None],
+        )
+
+    def places(self, along: str, kind: str, name: str) -> list[tuple[int, int]]:
+        """Return the positions of `along` and of one loss or number, for each point that has both."""
+        return self._once(
+            (along, kind, name),
+            lambda: [
+                (where, at)
+                for point in self.fields
+                if (where := point.get(along)) is not None and (at := (point.get(kind) or {}).get(name)) is not None
+            ],
+        )
+
+    def _once(self, key: tuple[str, ...], find: Callable[[], Any]) -> Any:
+        if key not in self._found:
+            self._found[key] = find()
+        return self._found[key]
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,12 +5,23 @@ from __future__ import annotations
 import hashlib
 import marshal
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from genbench.records.curve import StoredCurve, layout_of, packed
 
-__all__ = ["Known", "LeanRecord", "NumberPlace", "Packed", "lean", "packed_record"]
+__all__ = [
+    "Entry",
+    "Known",
+    "LeanRecord",
+    "Packed",
+    "Template",
+    "entries",
+    "entry_kinds",
+    "lean",
+    "packed_record",
+    "shared_cell",
+]
 
 _TEXTS = frozenset({"id", "sha256", "started_at", "finished_at"})
 _MAPPINGS = frozenset({"cost", "artifacts", "failure"})
@@ -28,13 +39,13 @@ class Packed(NamedTuple):
     curve: bytes
 
 
-class NumberPlace(NamedTuple):
-    """Where a record's values hold a number: the positions of its value and standard error; None where it is null."""
+class Entry(NamedTuple):
+    """A number of a record; in a template, the positions of its value and standard error in the record's values."""
 
     name: str
     recipe: str
-    value: int | None
-    standard_error: int | None
+    value: Any
+    standard_error: Any
 
 
 class Template:
@@ -62,7 +73,7 @@ class Template:
         }
 
 
-def _places(numbers: Any) -> Iterator[NumberPlace]:
+def _places(numbers: Any) -> Iterator[Entry]:
     place = 0
     for name, fields in numbers:
         own: dict[str, int] = {}
@@ -70,7 +81,7 @@ def _places(numbers: Any) -> Iterator[NumberPlace]:
             if is_own:
                 own[field], place = place, place + 1
         recipe = next(value for field, _, value in fields if field == "recipe")
-        yield NumberPlace(name, recipe, own.get("value"), own.get("standard_error"))
+        yield Entry(name, recipe, own.get("value"), own.get("standard_error"))
 
 
 class LeanRecord(Mapping[str, Any]):
@@ -108,6 +119,38 @@ class LeanRecord(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.template.fields)
+
+
+def shared_cell(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record's cell, in which the seed may be another one: most uses do not need it, and this is faster."""
+    cell: Mapping[str, Any] = record.template.cell if isinstance(record, LeanRecord) else record["cell"]
+    return cell
+
+
+def entries(record: Mapping[str, Any]) -> list[Entry]:
+    """Return the numbers of a record, null as None."""
+    if isinstance(record, LeanRecord) and record.template.numbers is not None:
+        values = [*record.values.tolist(), None]
+        places = (
+            (name, recipe, *(-1 if at is None else at for at in held))
+            for name, recipe, *held in record.template.numbers
+        )
+        return [Entry(name, recipe, values[value], values[error]) for name, recipe, value, error in places]
+    numbers = record["numbers"].items()
+    return [Entry(name, one["recipe"], one["value"], one.get("standard_error")) for name, one in numbers]
+
+
+def entry_kinds(records: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """Return which numbers occur in records, under which recipes, and whether they have a value and a standard error."""
+    found: dict[Entry, None] = {}
+    seen = set()
+    for record in records:
+        held = record.template.numbers if isinstance(record, LeanRecord) else None
+        if held is None or id(held) not in seen:
+            seen.add(id(held))
+            for name, recipe, value, error in entries(record) if held is None else held:
+                found[Entry(name, recipe, value is not None, error is not None)] = None
+    return [*found]
 
 
 class Known:

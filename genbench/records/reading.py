@@ -13,9 +13,9 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from genbench.records.lean import Known, LeanRecord, Packed, packed_record
 from genbench.records.record import Digest, RecordError, record_files, records_of

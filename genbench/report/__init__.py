@@ -21,7 +21,7 @@ from genbench.report.curve_rows import write_curves
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
 from genbench.report.escape import text
-from genbench.report.frame import csv, curve_frame, frame, in_order
+from genbench.report.frame import curve_frame, frame, in_order
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.merging import Cells, merged
@@ -35,6 +35,7 @@ from genbench.report.speeds import throughput, trade_off
 from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
 from genbench.report.study_page import study_parts
+from genbench.report.table_file import write_table
 from genbench.report.target_chart import profile_chart
 from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import target_parts
@@ -115,7 +116,7 @@ def render(
     every = in_order(records)
     ordered = Cells(in_order(merged(every)))
     with replacing(directory / "results.csv") as temporary:
-        temporary.write_bytes(csv(frame(ordered)))
+        write_table(temporary, frame(ordered))
     write_curves(directory / "curves.csv", ordered, replacing)
     made, known = sections(ordered), machines(every)
     several = [found for found in across(made) if len(found.places) + len(found.conflicts) > 1]

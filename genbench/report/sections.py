@@ -19,8 +19,12 @@ from genbench.report.frame import Record
 from genbench.report.merging import by_recipe, merged, with_older
 from genbench.report.quantities import Quantity, in_reading_order, main_metric, quantity
 from genbench.report.rows import Column, Row, rows
+from genbench.report.series import extremes
 
-__all__ = ["MOST_RANKED", "Section", "sections"]
+__all__ = ["MOST_LINES", "MOST_RANKED", "Section", "sections"]
+
+MOST_LINES = 7
+"""The models, the best, that figures of the main number over training draw."""
 
 MOST_RANKED = 300
 """Tables with more models than this are not ranked: the number of pairs grows quadratically."""
@@ -94,6 +98,16 @@ class Section:
     def main_values(self) -> dict[str, dict[int, float]]:
         """Model -> training seed -> the main metric, in table order."""
         return {row.name: row.values(self.main) for row in self.models} if self.main else {}
+
+    @functools.cached_property
+    def curve_values(self) -> list[float]:
+        """The extremes of the main number in the curves of the best `MOST_LINES` models, and its means at the end."""
+        if not self.main:
+            return []
+        drawn = [row for row in self.models if row.records][:MOST_LINES]
+        found = extremes([record["curve"] for row in drawn for record in row.records], "numbers", self.main[0])
+        means = [row.summary(self.main).mean for row in drawn]
+        return [*found, *(mean for mean in means if math.isfinite(mean))]
 
     @functools.cached_property
     def pairs(self) -> list[Difference]:
