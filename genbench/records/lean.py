@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import marshal
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from genbench.records.curve import StoredCurve, layout_of, packed
 
@@ -16,10 +16,13 @@ __all__ = [
     "LeanRecord",
     "Packed",
     "Template",
+    "distinct",
     "entries",
     "entry_kinds",
     "lean",
     "packed_record",
+    "per_template",
+    "seed_of",
     "shared_cell",
 ]
 
@@ -56,13 +59,16 @@ class Template:
         shared: the values of the others.
         cell: the cell, whatever its seed.
         numbers: the fields of each number, as (name, True, None) for a value of the record's own, or (name, False,
-            value); None if a record stores them differently.
+            value).
+        usual: whether all values and standard errors are floats or null.
     """
 
-    def __init__(self, fields: Mapping[str, bool], shared: Mapping[str, Any], cell: Any, numbers: Any) -> None:
+    def __init__(
+        self, fields: Mapping[str, bool], shared: Mapping[str, Any], cell: Any, numbers: Any, *, usual: bool
+    ) -> None:
         self.fields, self.shared, self.cell, self._numbers = fields, shared, cell, numbers
         self.own = {name: place for place, name in enumerate(name for name, own in fields.items() if own)}
-        self.numbers = None if numbers is None else [*_places(numbers)]
+        self.numbers = [*_places(numbers)] if usual else None
 
     def read_numbers(self, content: bytes) -> dict[str, dict[str, Any]]:
         """Return the numbers of a record from its values."""
@@ -87,10 +93,10 @@ def _places(numbers: Any) -> Iterator[Entry]:
 class LeanRecord(Mapping[str, Any]):
     """A record whose parts are decoded on each access; nothing in them may be modified."""
 
-    __slots__ = ("_curve", "_numbers", "_own", "_seed", "template")
+    __slots__ = ("_curve", "_numbers", "_own", "seed", "template")
 
     def __init__(self, template: Template, seed: Any, own: tuple[Any, ...], numbers: bytes, curve: StoredCurve) -> None:
-        self.template, self._seed, self._own, self._numbers, self._curve = template, seed, own, numbers, curve
+        self.template, self.seed, self._own, self._numbers, self._curve = template, seed, own, numbers, curve
 
     @property
     def values(self) -> memoryview:
@@ -102,11 +108,11 @@ class LeanRecord(Mapping[str, Any]):
         if name in template.shared:
             return template.shared[name]
         if name == "cell":
-            return {**template.cell, "seed": self._seed}
+            return {**template.cell, "seed": self.seed}
         if name == "curve":
             return self._curve
         if name == "numbers":
-            return marshal.loads(self._numbers) if template.numbers is None else template.read_numbers(self._numbers)
+            return template.read_numbers(self._numbers)
         value = self._own[template.own[name]]
         return marshal.loads(value) if type(value) is bytes else value
 
@@ -121,35 +127,66 @@ class LeanRecord(Mapping[str, Any]):
         return len(self.template.fields)
 
 
+T = TypeVar("T")
+
+
+def per_template(find: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, Any]], T]:
+    """Return a function that calls `find`, which must look at nothing but what records share, once for all of these."""
+    known: dict[Template, T] = {}
+
+    def found(record: Mapping[str, Any]) -> T:
+        if not isinstance(record, LeanRecord):
+            return find(record)
+        if record.template not in known:
+            known[record.template] = find(record)
+        return known[record.template]
+
+    return found
+
+
+def distinct(records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the first of the records that differ only in seeds, values and times, in order."""
+    seen: set[Template] = set()
+    for record in records:
+        if isinstance(record, LeanRecord):
+            if record.template in seen:
+                continue
+            seen.add(record.template)
+        yield record
+
+
 def shared_cell(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a record's cell, in which the seed may be another one: most uses do not need it, and this is faster."""
     cell: Mapping[str, Any] = record.template.cell if isinstance(record, LeanRecord) else record["cell"]
     return cell
 
 
+def seed_of(record: Mapping[str, Any]) -> int:
+    """Return a record's training seed."""
+    seed: int = record.seed if isinstance(record, LeanRecord) else record["cell"]["seed"]
+    return seed
+
+
 def entries(record: Mapping[str, Any]) -> list[Entry]:
     """Return the numbers of a record, null as None."""
-    if isinstance(record, LeanRecord) and record.template.numbers is not None:
-        values = [*record.values.tolist(), None]
-        places = (
-            (name, recipe, *(-1 if at is None else at for at in held))
-            for name, recipe, *held in record.template.numbers
-        )
-        return [Entry(name, recipe, values[value], values[error]) for name, recipe, value, error in places]
-    numbers = record["numbers"].items()
-    return [Entry(name, one["recipe"], one["value"], one.get("standard_error")) for name, one in numbers]
+    held = record.template.numbers if isinstance(record, LeanRecord) else None
+    if held is None:
+        numbers = record["numbers"].items()
+        return [Entry(name, one["recipe"], one["value"], one.get("standard_error")) for name, one in numbers]
+    values = [*record.values.tolist(), None]  # type: ignore[attr-defined]
+    return [
+        Entry(name, recipe, values[-1 if value is None else value], values[-1 if error is None else error])
+        for name, recipe, value, error in held
+    ]
 
 
 def entry_kinds(records: Iterable[Mapping[str, Any]]) -> list[Entry]:
-    """Return which numbers occur in records, under which recipes, and whether they have a value and a standard error."""
+    """Return which numbers occur, under which recipes, and whether each has a value and a standard error."""
     found: dict[Entry, None] = {}
-    seen = set()
-    for record in records:
+    for record in distinct(records):
         held = record.template.numbers if isinstance(record, LeanRecord) else None
-        if held is None or id(held) not in seen:
-            seen.add(id(held))
-            for name, recipe, value, error in entries(record) if held is None else held:
-                found[Entry(name, recipe, value is not None, error is not None)] = None
+        for name, recipe, value, error in entries(record) if held is None else held:
+            found[Entry(name, recipe, value is not None, error is not None)] = None
     return [*found]
 
 
@@ -168,10 +205,10 @@ class Known:
         return LeanRecord(template, one.seed, one.own, one.numbers, curve)
 
     def _template(self, content: bytes) -> Template:
-        fields, shared, cell, numbers = marshal.loads(content)
+        fields, shared, cell, usual, numbers = marshal.loads(content)
         cell |= {name: self._once(cell[name]) for name in ("dataset", "plugin") if name in cell}
         shared |= {name: self._once(shared[name]) for name in ("environment", "recipes") if name in shared}
-        return Template(fields, shared, cell, numbers)
+        return Template(fields, shared, cell, numbers, usual=usual)
 
     def _once(self, value: Any) -> Any:
         # Later versions of marshal may encode equal values differently.
@@ -199,9 +236,9 @@ def packed_record(record: Mapping[str, Any]) -> Packed:
             if name not in _APART:
                 shared[name] = value
     cell, curve = record["cell"], record["curve"]
-    layout, numbers = _split(record["numbers"])
+    usual, layout, numbers = _split(record["numbers"])
     points, curve_layout, values = packed(curve)
-    template = marshal.dumps((fields, shared, {**cell, "seed": 0}, layout), 2)
+    template = marshal.dumps((fields, shared, {**cell, "seed": 0}, usual, layout), 2)
     return Packed(template, curve_layout, cell["seed"], tuple(own), numbers, points, values)
 
 
@@ -209,9 +246,9 @@ _APART = frozenset({"cell", "curve", "numbers"})
 _OF_NUMBER = frozenset({"value", "standard_error"})
 
 
-def _split(numbers: Mapping[str, Mapping[str, Any]]) -> tuple[Any, bytes]:
-    """Return the layout and the values of a record's numbers; without a layout, the bytes hold all of them."""
-    layout, values = [], array("d")
+def _split(numbers: Mapping[str, Mapping[str, Any]]) -> tuple[bool, Any, bytes]:
+    """Return whether a record's numbers are usual, their layout and their values, as `Template` describes them."""
+    usual, layout, values = True, [], array("d")
     for name, number in numbers.items():
         fields = []
         for field, value in number.items():
@@ -219,8 +256,7 @@ def _split(numbers: Mapping[str, Mapping[str, Any]]) -> tuple[Any, bytes]:
             if is_own:
                 values.append(value)
             elif field in _OF_NUMBER and value is not None:
-                whole: Any = numbers
-                return None, marshal.dumps(whole)
+                usual = False
             fields.append((field, is_own, None if is_own else value))
         layout.append((name, tuple(fields)))
-    return tuple(layout), values.tobytes()
+    return usual, tuple(layout), values.tobytes()

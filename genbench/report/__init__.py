@@ -11,6 +11,7 @@ from genbench.machine import atomic
 from genbench.machine.atomic import Replacing
 from genbench.records import rendered
 from genbench.records.identity import slug
+from genbench.records.lean import distinct
 from genbench.records.plans import missing_cells, planned_targets
 from genbench.report import pages, web
 from genbench.report.across import Across, across
@@ -75,9 +76,10 @@ def render_again(directory: Path, targets: Sequence[Target] | None = None, watch
     made = rendered.Made(directory, targets)
     records = [record.data for record in stored_records(directory, made.records)]
     made.look(records)
-    commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
+    several = list(distinct(records))
+    commands = dict.fromkeys(str(record["command"]) for record in several if record.get("command"))
     if targets is None:
-        stopped = (text for record in records for text in record["cell"].get("stop_at_target", ()))
+        stopped = (text for record in several for text in record["cell"].get("stop_at_target", ()))
         targets = [Target.parse(text) for text in dict.fromkeys([*planned_targets(directory), *stopped])]
     elif watched is None:  # of a running benchmark, the curves that have it may be still to come
         check_held(targets, records, directory)
@@ -112,7 +114,7 @@ def render(
         replacing: used to write each file.
         watched: what the pages say about a benchmark that is still running.
     """
-    declare(recipe for record in records for recipe in record["recipes"].values())
+    declare(recipe for record in distinct(records) for recipe in record["recipes"].values())
     every = in_order(records)
     ordered = Cells(in_order(merged(every)))
     with replacing(directory / "results.csv") as temporary:

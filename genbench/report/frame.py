@@ -11,7 +11,7 @@ import pandas as pd
 
 from genbench.plugin.visible import visible
 from genbench.records.fields import LARGEST
-from genbench.records.lean import LeanRecord, Template, entries, entry_kinds, shared_cell
+from genbench.records.lean import entries, entry_kinds, per_template, seed_of, shared_cell
 from genbench.records.real_ratio import REAL_ABOVE_ZERO
 from genbench.report.gathered import Gathered, column
 from genbench.report.merging import merged, with_older
@@ -34,8 +34,8 @@ def in_order(records: Iterable[Record]) -> list[Record]:
     """Return the records sorted by dataset, role (models before controls), label, seed and id."""
 
     def key(record: Record) -> tuple[Any, ...]:
-        cell = record["cell"]
-        return cell["dataset"]["name"], cell["role"] != "model", cell["label"], cell["seed"], record["id"]
+        cell = shared_cell(record)
+        return cell["dataset"]["name"], cell["role"] != "model", cell["label"], seed_of(record), record["id"]
 
     return sorted(records, key=key)
 
@@ -140,30 +140,21 @@ class _Rows:
     def __init__(self, numbers: Sequence[str], estimated: Set[str], real: Mapping[tuple[str, str, str], float]) -> None:
         self._numbers, self._estimated, self._real = numbers, estimated, real
         self._distances = {distance for _, distance, _ in real}
-        self._known: dict[Template, tuple[Record, Record]] = {}
+        self._before, self._after = per_template(_before), per_template(_after)
 
     def __call__(self, record: Record) -> dict[str, Any]:
         """Return the row of a record."""
-        before, after = self._constant(record)
-        cell, failure = record["cell"], record.get("failure") or {}
-        row = {**before, **{name: cell[name] for name in ("seed",) if name in before}}
-        row |= {"id": record["id"]} if "id" not in cell else {}
+        failure = record.get("failure") or {}
+        row = {**self._before(record), "seed": seed_of(record), "id": record["id"]}
         self._put_numbers(record, row)
         for name, value in record["cost"].items():
             if isinstance(value, Mapping):
                 row |= {f"{name}_{part}": entry for part, entry in value.items()}
             else:
                 row[name] = value
-        row |= after
+        row |= self._after(record)
         row |= {"started_at": record.get("started_at"), "finished_at": record.get("finished_at")}
         return row | {f"failure_{name}": failure.get(name) for name in ("stage", "reason")}
-
-    def _constant(self, record: Record) -> tuple[Record, Record]:
-        """Return what precedes the numbers of a row and what follows its costs: the same for many records."""
-        if not isinstance(record, LeanRecord):
-            return _before(record), _after(record)
-        template = record.template
-        return self._known.get(template) or self._known.setdefault(template, (_before(record), _after(record)))
 
     def _put_numbers(self, record: Record, row: dict[str, Any]) -> None:
         held = {entry.name: entry for entry in entries(record)}
