@@ -9,48 +9,73 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
-__all__ = ["Layout", "StoredCurve"]
+from genbench.records.fields import LARGEST, SMALLEST
+
+__all__ = ["Layout", "StoredCurve", "layout_of", "packed"]
 
 Point = Mapping[str, Any]
 
 _INTEGER, _FLOAT, _NONE = range(3)
 _KINDS = {int: _INTEGER, float: _FLOAT, type(None): _NONE}
 _EXACT = 2.0**53  # from here on a float does not hold every integer
+_AMOUNTS = frozenset({"step", "items", "elapsed_s", "flops"})
+_VALUES = frozenset({"losses", "numbers"})
 
 
 class Layout:
-    """The points of a curve without their values: the names in each, and whether a value is an integer, float or null.
+    """The points of a curve without their values, which are stored field by field.
 
     Args:
-        points: the fields of each point, as (name, None), or (name, names) for a mapping.
-        kinds: one for each value.
+        count: the number of points.
+        columns: the fields of every point, each with the names in it at each point; None if it is a plain value.
+        kinds: whether each value is an integer, a float or null.
     """
 
-    def __init__(self, points: Sequence[Sequence[tuple[str, Sequence[str] | None]]], kinds: bytes) -> None:
-        self.points, self.kinds = points, kinds
+    def __init__(self, count: int, columns: Sequence[tuple[str, Any]], kinds: bytes) -> None:
+        self.count, self.columns, self.kinds = count, columns, kinds
         self._found: dict[tuple[str, ...], Any] = {}
 
     def read(self, values: Sequence[float]) -> list[dict[str, Any]]:
         """Return the points of the curve with these values."""
-        typed = iter(
+        return self._points(
             [
                 value if kind == _FLOAT else None if kind == _NONE else int(value)
                 for kind, value in zip(self.kinds, values, strict=True)
             ]
         )
-        return [
-            {name: next(typed) if inner is None else {each: next(typed) for each in inner} for name, inner in point}
-            for point in self.points
-        ]
 
     @functools.cached_property
     def fields(self) -> list[dict[str, Any]]:
         """The points with the position of each value instead of it; positions of null are None."""
-        places = iter([None if kind == _NONE else place for place, kind in enumerate(self.kinds)])
-        return [
-            {name: next(places) if inner is None else {each: next(places) for each in inner} for name, inner in point}
-            for point in self.points
-        ]
+        return self._points([None if kind == _NONE else place for place, kind in enumerate(self.kinds)])
+
+    def _points(self, values: Sequence[Any]) -> list[dict[str, Any]]:
+        points: list[dict[str, Any]] = [{} for _ in range(self.count)]
+        following = iter(values)
+        for field, names in self.columns:
+            for place, point in enumerate(points):
+                point[field] = next(following) if names is None else {name: next(following) for name in names[place]}
+        return points
+
+    def is_valid(self, values: Sequence[float]) -> bool:
+        """Return whether the curve with these values is as genbench writes them (`fields.is_usual`)."""
+        amounts = self._once(("amounts",), self._amounts)
+        return amounts is not None and all(
+            SMALLEST <= value <= LARGEST or value == 0 for value in map(values.__getitem__, amounts)
+        )
+
+    def _amounts(self) -> list[int] | None:
+        """Return the positions of counts and times; None if a field is another than those of genbench's points."""
+        found: list[int] = []
+        for field, names in self.columns:
+            if field not in (_AMOUNTS if names is None else _VALUES):
+                return None
+        for point in self.fields:
+            found += [at for field, at in point.items() if field in _AMOUNTS and at is not None]
+            inner = (at for field in _VALUES & point.keys() for at in point[field].values())
+            if any(at is not None and self.kinds[at] != _FLOAT for at in inner):
+                return None
+        return found
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Return the `losses` or `numbers` that occur, in order."""
@@ -149,20 +174,28 @@ def packed(points: Sequence[Point]) -> tuple[int, bytes, bytes]:
 
 
 def _split(points: Sequence[Point]) -> tuple[bytes, bytes]:
-    fields, values = [], []
-    for point in points:
-        names: list[tuple[str, Any]] = []
-        for name, value in point.items():
-            if type(value) is dict:
-                names.append((name, tuple(value)))
-                values += value.values()
-            else:
-                names.append((name, None))
-                values.append(value)
-        fields.append(tuple(names))
-    kinds = bytes([_KINDS[type(value)] for value in values])
+    fields = tuple(points[0]) if points else ()
+    if [*map(tuple, points)] != [fields] * len(points):
+        raise TypeError
+    columns: list[tuple[str, Any]] = []
+    values: list[Any] = []
+    kinds = b""
+    for field in fields:
+        column = [point[field] for point in points]
+        if set(map(type, column)) == {dict}:
+            columns.append((field, tuple(map(tuple, column))))
+            column = [value for held in column for value in held.values()]
+        else:
+            columns.append((field, None))
+        kinds += bytes(map(_KINDS.__getitem__, map(type, column)))
+        values += column
     if _NONE in kinds:
         values = [math.nan if value is None else value for value in values]
-    if any(type(value) is int and not -_EXACT < value < _EXACT for value in values):
+    content = array("d", values)
+    if _INTEGER in kinds and max(map(abs, content)) >= _EXACT and _has_large(values):
         raise OverflowError
-    return marshal.dumps((tuple(fields), kinds), 2), array("d", values).tobytes()
+    return marshal.dumps((len(points), tuple(columns), kinds), 2), content.tobytes()
+
+
+def _has_large(values: Sequence[Any]) -> bool:
+    return any(type(value) is int and abs(value) >= _EXACT for value in values)

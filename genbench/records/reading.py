@@ -7,6 +7,7 @@ running. Whatever the second cannot read, or has not read when it ends, the firs
 from __future__ import annotations
 
 import contextlib
+import gc
 import marshal
 import os
 import queue
@@ -17,8 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from genbench.records.lean import Known, LeanRecord, Packed, packed_record
-from genbench.records.record import Digest, RecordError, record_files, records_of
+from genbench.records.lean import Known, LeanRecord, Packed
+from genbench.records.packing import PackedReader
+from genbench.records.record import Digest, RecordError, contents_of, record_files
 
 __all__ = ["LEAST_RECORDS", "lean_records"]
 
@@ -43,19 +45,21 @@ def lean_records(directory: Path, digest: Digest | None = None) -> Iterator[Lean
     return map(Known().record, _by_two(paths, digest) if two else _by_one(paths, digest))
 
 
-def _by_one(paths: Sequence[Path], digest: Digest | None) -> Iterator[Packed]:
-    return (packed_record(record.data) for record in records_of(paths, digest))
+def _by_one(paths: Sequence[Path], digest: Digest | None, read: PackedReader | None = None) -> Iterator[Packed]:
+    read = read or PackedReader()
+    return (read(path, content) for path, content in contents_of(paths, digest))
 
 
 def _by_two(paths: Sequence[Path], digest: Digest | None) -> Iterator[Packed]:
     """Read in turns, so that records come in order of name, and an error names the first faulty one."""
+    reader = PackedReader()
     turns = [paths[start : start + _OWN + _OTHERS] for start in range(0, len(paths), _OWN + _OTHERS)]
     with _second_process([[str(path) for path in turn[_OWN:]] for turn in turns]) as received:
         for turn in turns:
-            yield from _by_one(turn[:_OWN], digest)
+            yield from _by_one(turn[:_OWN], digest, reader)
             found = marshal.loads(next(received, _NOTHING))
             if found is None:
-                yield from _by_one(turn[_OWN:], digest)
+                yield from _by_one(turn[_OWN:], digest, reader)
                 continue
             content, shared, records = found
             if digest:
@@ -107,11 +111,11 @@ class _Fed:
         self.content += data
 
 
-def _packed(paths: Sequence[str]) -> bytes:
+def _packed(paths: Sequence[str], reader: PackedReader) -> bytes:
     """Return these records and what a digest of them is fed, as bytes; None if one of them is faulty."""
     fed, shared = _Fed(), {b"": 0}
     try:
-        read = [packed_record(record.data) for record in records_of(map(Path, paths), fed)]
+        read = [reader(path, content) for path, content in contents_of(map(Path, paths), fed)]
     except RecordError:
         return _NOTHING
     # What records have in common, most of their bytes, is sent once.
@@ -124,8 +128,10 @@ _NOTHING = marshal.dumps(None)
 
 
 def _main() -> None:
+    reader = PackedReader()
+    gc.disable()  # what is made here holds no cycles
     for paths in marshal.load(sys.stdin.buffer):
-        packed = _packed(paths)
+        packed = _packed(paths, reader)
         sys.stdout.buffer.write(len(packed).to_bytes(_SIZE_BYTES, "little") + packed)
         sys.stdout.buffer.flush()
 
