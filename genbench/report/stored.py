@@ -18,7 +18,7 @@ __all__ = ["load_records", "stored_records"]
 
 
 def stored_records(directory: Path, digest: Digest | None = None) -> list[Record]:
-    """Read the records of a folder, in a third of the memory (`lean`); raise `InputError` if there are none.
+    """Read the records of a folder in compact form (`lean.LeanRecord`); raise `InputError` if there are none.
 
     Args:
         digest: updated with what was read (`record_contents`).
