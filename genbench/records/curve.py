@@ -7,13 +7,14 @@ import marshal
 import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from genbench.records.fields import LARGEST, SMALLEST
 
 __all__ = ["Layout", "StoredCurve", "layout_of", "packed"]
 
 Point = Mapping[str, Any]
+T = TypeVar("T")
 
 _INTEGER, _FLOAT, _NONE = range(3)
 _KINDS = {int: _INTEGER, float: _FLOAT, type(None): _NONE}
@@ -102,10 +103,11 @@ class Layout:
             ],
         )
 
-    def _once(self, key: tuple[str, ...], find: Callable[[], Any]) -> Any:
+    def _once(self, key: tuple[str, ...], find: Callable[[], T]) -> T:
         if key not in self._found:
             self._found[key] = find()
-        return self._found[key]
+        found: T = self._found[key]
+        return found
 
 
 @functools.lru_cache(maxsize=4096)
@@ -160,7 +162,7 @@ class StoredCurve(Sequence[Point]):
         if self.layout is None:
             points: list[dict[str, Any]] = marshal.loads(self._content)
             return points
-        return self.layout.read(memoryview(self._content).cast("d"))  # type: ignore[arg-type]
+        return self.layout.read(memoryview(self._content).cast("d"))
 
 
 def packed(points: Sequence[Point]) -> tuple[int, bytes, bytes]:

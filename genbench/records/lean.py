@@ -74,7 +74,7 @@ class Template:
         """Return the numbers of a record from its values."""
         values = iter(memoryview(content).cast("d"))
         return {
-            name: {field: next(values) if own else value for field, own, value in fields}  # type: ignore[misc]
+            name: {field: next(values) if own else value for field, own, value in fields}
             for name, fields in self._numbers
         }
 
@@ -99,7 +99,7 @@ class LeanRecord(Mapping[str, Any]):
         self.template, self.seed, self._own, self._numbers, self._curve = template, seed, own, numbers, curve
 
     @property
-    def values(self) -> memoryview:
+    def floats(self) -> memoryview[float]:
         """The values of the numbers, as `template.numbers` says, unless that is None."""
         return memoryview(self._numbers).cast("d")
 
@@ -173,7 +173,7 @@ def entries(record: Mapping[str, Any]) -> list[Entry]:
     if held is None:
         numbers = record["numbers"].items()
         return [Entry(name, one["recipe"], one["value"], one.get("standard_error")) for name, one in numbers]
-    values = [*record.values.tolist(), None]  # type: ignore[attr-defined]
+    values = [*record.floats.tolist(), None]  # type: ignore[attr-defined]
     return [
         Entry(name, recipe, values[-1 if value is None else value], values[-1 if error is None else error])
         for name, recipe, value, error in held
@@ -224,7 +224,8 @@ def lean(records: Iterable[Mapping[str, Any]]) -> Iterator[LeanRecord]:
 def packed_record(record: Mapping[str, Any]) -> Packed:
     """Return the parts of a record: what it may have in common with others, and what is its own."""
     fields: dict[str, bool] = {}
-    shared, own = {}, []
+    shared: dict[str, Any] = {}
+    own: list[str | bytes] = []
     for name, value in record.items():
         fields[name] = True
         if name in _TEXTS and type(value) is str:

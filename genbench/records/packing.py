@@ -47,7 +47,7 @@ class PackedReader:
                 self._valid.add(template)
             elif not one.layout or not is_valid_apart(record) or foreign(path, data):
                 return None
-            valid = layout_of(one.layout).is_valid(memoryview(one.curve).cast("d"))  # type: ignore[arg-type]
+            valid = layout_of(one.layout).is_valid(memoryview(one.curve).cast("d"))
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             return None
         return one if valid else None

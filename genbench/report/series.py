@@ -70,18 +70,18 @@ def stacked(curves: Sequence[Curve], along: str, kind: str, name: str) -> tuple[
 
 def _by_layout(curves: Sequence[Curve]) -> tuple[Iterator[tuple[Layout, list[int], Points]], list[int]]:
     """Return the curves of each layout as (layout, positions, values), and the positions of those without a layout."""
-    groups: dict[Layout | None, list[int]] = {}
+    groups: dict[Layout, list[int]] = {}
+    unusual: list[int] = []
     stored = [curve if isinstance(curve, StoredCurve) else StoredCurve(curve) for curve in curves]
     for place, curve in enumerate(stored):
-        groups.setdefault(curve.layout, []).append(place)
-    unusual = groups.pop(None, [])
+        (unusual if curve.layout is None else groups.setdefault(curve.layout, [])).append(place)
 
     def joined() -> Iterator[tuple[Layout, list[int], Points]]:
         for layout, places in groups.items():
             for start in range(0, len(places), _AT_ONCE):
                 some = places[start : start + _AT_ONCE]
                 whole = np.frombuffer(b"".join(stored[place].values for place in some))
-                yield layout, some, whole.reshape(len(some), len(layout.kinds))  # type: ignore[union-attr]
+                yield layout, some, whole.reshape(len(some), len(layout.kinds))
 
     return joined(), unusual
 
