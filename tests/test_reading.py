@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from genbench.records import reading
-from genbench.records.lean import StoredCurve
+from genbench.records.curve import StoredCurve
 from genbench.records.reading import lean_records
-from genbench.records.record import RecordError, each_record, not_applicable, record_files, write_record
+from genbench.records.record import RecordError, each_record, not_applicable, record_files, record_path, write_record
+from genbench.records.signed import checksum
 
 COUNT = 7
 
@@ -52,7 +53,7 @@ def read(directory: Path, reader: Callable[..., Any]) -> tuple[list[str], str]:
 
 def test_two_processes_read_what_one_reads(folder: Path, parts: list[bytes]) -> None:
     assert read(folder, lean_records) == read(folder, each_record)
-    packed = [content for content in parts if content != reading._NOTHING and b"sha256" in content]
+    packed = [content for content in parts if b"0" * 15 in content]
     assert len(packed) == 2
     assert all(isinstance(record["curve"], StoredCurve) for record in lean_records(folder))
 
@@ -78,3 +79,30 @@ def test_what_the_second_process_does_not_read_the_first_reads(
     expected = read(folder, each_record)
     monkeypatch.setattr(sys, "executable", second)
     assert read(folder, lean_records) == expected
+
+
+CHANGES: dict[str, Any] = {
+    "cost": {"train_s": -1.0},
+    "artifacts": {"samples": "../../victim.png"},
+    "failure": {"reason": 7},
+    "curve": [{"step": -1, "losses": {}, "numbers": {}}],
+    "id": "0f",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_is_a_records_own_is_verified_after_others_of_its_kind_were(tmp_path: Path, name: str) -> None:
+    cell = {"model": "m", "label": "m", "role": "model", "dataset": {"name": "d"}}
+    usual = {"cost": {"train_s": 1.0}, "artifacts": {"samples": "a.png"}, "failure": {"reason": "none"}}
+    curve = [{"step": 1, "losses": {}, "numbers": {}}]
+    for seed in range(3):
+        document = not_applicable(f"{seed:016x}", cell | {"seed": seed}, "genbench run", "takes only texts", "now")
+        write_record(tmp_path, document | usual | {"curve": curve, "schema": 2})
+    assert len(list(lean_records(tmp_path))) == 3
+    body = json.loads(record_path(tmp_path, f"{2:016x}").read_text()) | {name: CHANGES[name]}
+    record_path(tmp_path, f"{2:016x}").write_text(json.dumps(body | {"sha256": checksum(body)}))
+    with pytest.raises(RecordError) as long:
+        list(each_record(tmp_path))
+    with pytest.raises(RecordError) as short:
+        list(lean_records(tmp_path))
+    assert str(short.value) == str(long.value)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from genbench.config.target import Target
 from genbench.errors import InputError
 
-__all__ = ["LARGEST", "SMALLEST", "fault", "is_cell_id"]
+__all__ = ["LARGEST", "SMALLEST", "fault", "is_cell_id", "is_valid_apart"]
 
 DEEPEST = 20  # levels of nesting; genbench writes six
 LONGEST_NAME = 200  # characters in one component of a path
@@ -66,10 +66,15 @@ def _is_scalar(value: Any) -> bool:
     return not isinstance(value, dict | list) and _is_plain(value)
 
 
+_USUAL_PATH = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. ,-]{0,150}/){0,4}[A-Za-z0-9_-][A-Za-z0-9_. ,-]{0,150}")
+
+
 def _is_artifact(value: Any) -> bool:
     """Whether a value is the path of a file below the benchmark's folder, on every system."""
     if not isinstance(value, str) or re.search(r"[\0\\:]", value):
         return False
+    if _USUAL_PATH.fullmatch(value):
+        return True
     path = PurePosixPath(value)
     fits = all(len(part.encode()) <= LONGEST_NAME for part in path.parts) and 0 < len(path.parts) < DEEPEST
     return fits and not path.is_absolute() and ".." not in path.parts
@@ -222,6 +227,17 @@ _ALLOWED: dict[str, dict[str, _Kind]] = {
         **dict.fromkeys(("memory_bytes", "cores", "threads"), _Kind("an amount", _is_amount)),
     },
 }
+
+
+def is_valid_apart(record: Mapping[str, Any]) -> bool:
+    """Return whether what a record shares with no other is valid: its seed, costs, artifacts and failure."""
+    needed, allowed = _NEEDED[""], _ALLOWED[""]
+    return (
+        is_cell_id(record["id"])
+        and _COUNT.holds(record["cell"]["seed"])
+        and needed["cost"].holds(record["cost"])
+        and all(allowed[name].holds(record.get(name)) for name in ("artifacts", "failure"))
+    )
 
 
 def _faults(record: Mapping[str, Any]) -> Iterator[str]:

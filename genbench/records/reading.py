@@ -7,18 +7,20 @@ running. Whatever the second cannot read, or has not read when it ends, the firs
 from __future__ import annotations
 
 import contextlib
+import gc
 import marshal
 import os
 import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from genbench.records.lean import StoredCurve, lean
-from genbench.records.record import Digest, RecordError, record_files, records_of
+from genbench.records.lean import Known, LeanRecord, Packed
+from genbench.records.packing import PackedReader
+from genbench.records.record import Digest, RecordError, contents_of, record_files
 
 __all__ = ["LEAST_RECORDS", "lean_records"]
 
@@ -29,8 +31,8 @@ _OWN, _OTHERS = 200, 300  # records at a time: the first process also takes in w
 _SIZE_BYTES = 8
 
 
-def lean_records(directory: Path, digest: Digest | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the records of a benchmark's directory, in order of file name, each in the compact form of `lean`.
+def lean_records(directory: Path, digest: Digest | None = None) -> Iterator[LeanRecord]:
+    """Yield the records of a benchmark's directory, in order of file name, each in compact form (`lean.LeanRecord`).
 
     Args:
         digest: is fed what was read (`record.record_contents`).
@@ -40,27 +42,30 @@ def lean_records(directory: Path, digest: Digest | None = None) -> Iterator[dict
     """
     paths = list(record_files(directory))
     two = len(paths) >= LEAST_RECORDS and len(os.sched_getaffinity(0)) > 1 and bool(sys.executable)
-    return lean(_by_two(paths, digest) if two else _by_one(paths, digest))
+    return map(Known().record, _by_two(paths, digest) if two else _by_one(paths, digest))
 
 
-def _by_one(paths: Sequence[Path], digest: Digest | None) -> Iterator[Mapping[str, Any]]:
-    return (record.data for record in records_of(paths, digest))
+def _by_one(paths: Sequence[Path], digest: Digest | None, read: PackedReader | None = None) -> Iterator[Packed]:
+    read = read or PackedReader()
+    return (read(path, content) for path, content in contents_of(paths, digest))
 
 
-def _by_two(paths: Sequence[Path], digest: Digest | None) -> Iterator[Mapping[str, Any]]:
+def _by_two(paths: Sequence[Path], digest: Digest | None) -> Iterator[Packed]:
     """Read in turns, so that records come in order of name, and an error names the first faulty one."""
+    reader = PackedReader()
     turns = [paths[start : start + _OWN + _OTHERS] for start in range(0, len(paths), _OWN + _OTHERS)]
     with _second_process([[str(path) for path in turn[_OWN:]] for turn in turns]) as received:
         for turn in turns:
-            yield from _by_one(turn[:_OWN], digest)
+            yield from _by_one(turn[:_OWN], digest, reader)
             found = marshal.loads(next(received, _NOTHING))
             if found is None:
-                yield from _by_one(turn[_OWN:], digest)
+                yield from _by_one(turn[_OWN:], digest, reader)
                 continue
+            content, shared, records = found
             if digest:
-                digest.update(found[0])
-            for record in found[1]:
-                yield {**record, "curve": StoredCurve.stored(*record["curve"])}
+                digest.update(content)
+            for template, layout, *own in records:
+                yield Packed(shared[template], shared[layout], *own)
 
 
 @contextlib.contextmanager
@@ -106,24 +111,27 @@ class _Fed:
         self.content += data
 
 
-def _packed(paths: Sequence[str]) -> bytes:
+def _packed(paths: Sequence[str], reader: PackedReader) -> bytes:
     """Return these records and what a digest of them is fed, as bytes; None if one of them is faulty."""
-    fed = _Fed()
+    fed, shared = _Fed(), {b"": 0}
     try:
-        read = [dict(record.data) for record in records_of(map(Path, paths), fed)]
+        read = [reader(path, content) for path, content in contents_of(map(Path, paths), fed)]
     except RecordError:
         return _NOTHING
-    return marshal.dumps(
-        (fed.content, [one | {"curve": (len(one["curve"]), marshal.dumps(one["curve"]))} for one in read])
-    )
+    # What records have in common, most of their bytes, is sent once.
+    places = [[shared.setdefault(part, len(shared)) for part in (one.template, one.layout)] for one in read]
+    records = [(*place, *one[2:]) for place, one in zip(places, read, strict=True)]
+    return marshal.dumps((fed.content, list(shared), records))
 
 
 _NOTHING = marshal.dumps(None)
 
 
 def _main() -> None:
+    reader = PackedReader()
+    gc.disable()  # what is made here holds no cycles
     for paths in marshal.load(sys.stdin.buffer):
-        packed = _packed(paths)
+        packed = _packed(paths, reader)
         sys.stdout.buffer.write(len(packed).to_bytes(_SIZE_BYTES, "little") + packed)
         sys.stdout.buffer.flush()
 

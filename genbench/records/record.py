@@ -27,13 +27,16 @@ __all__ = [
     "cell_id",
     "checked",
     "checkpoint_path",
+    "contents_of",
     "each_record",
+    "foreign",
     "not_applicable",
     "ordered",
     "read_record",
     "read_records",
     "record_contents",
     "record_files",
+    "record_of",
     "record_path",
     "records_of",
     "without_numbers",
@@ -208,14 +211,15 @@ def read_record(path: Path) -> Record:
         RecordError: the file is truncated or was edited, its schema is newer than this version's, a field is invalid,
             or it is the record of a cell other than its name says.
     """
-    return _record(path, _content(path))
+    return record_of(path, _content(path))
 
 
 def _content(path: Path) -> bytes:
     try:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ValueError("not a regular file")
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
     except (OSError, ValueError) as error:
         raise _unreadable(path) from error
 
@@ -224,7 +228,8 @@ def _unreadable(path: Path) -> RecordError:
     return RecordError(f"record {path} cannot be read: truncated or not a record; delete it to run its cell again")
 
 
-def _record(path: Path, content: bytes) -> Record:
+def record_of(path: Path, content: bytes) -> Record:
+    """Return the record in a file with this content; raise as `read_record` does."""
     try:
         data, fits = signed(content)
         newer = data["schema"] > SCHEMA
@@ -239,7 +244,7 @@ def _record(path: Path, content: bytes) -> Record:
     if not fits:
         raise RecordError(f"record {path} was edited: its checksum does not match; delete it to run its cell again")
     record = checked(data, f"record {path}", "delete it to run its cell again")
-    if fault := _foreign(path, data):
+    if fault := foreign(path, data):
         raise RecordError(f"record {path} {fault}; delete it to run its cell again")
     return Record(record)
 
@@ -260,7 +265,7 @@ def checked(data: dict[str, Any], who: str, remedy: str) -> dict[str, Any]:
     return record
 
 
-def _foreign(path: Path, data: Mapping[str, Any]) -> str:
+def foreign(path: Path, data: Mapping[str, Any]) -> str:
     """Return how a valid record disagrees with the cell in whose file it lies; empty if it does not.
 
     Schemas 1 and 2 did not store everything that their identities depend on, so for those only the name can be checked.
@@ -288,10 +293,11 @@ def record_contents(directory: Path, digest: Digest | None = None) -> Iterator[t
     Raises:
         RecordError: one cannot be read.
     """
-    return _contents(record_files(directory), digest)
+    return contents_of(record_files(directory), digest)
 
 
-def _contents(paths: Iterable[Path], digest: Digest | None) -> Iterator[tuple[Path, bytes]]:
+def contents_of(paths: Iterable[Path], digest: Digest | None) -> Iterator[tuple[Path, bytes]]:
+    """Yield the bytes of these records, as `record_contents` does for a whole directory."""
     for path in paths:
         content = _content(path)
         if digest:
@@ -317,7 +323,7 @@ def each_record(directory: Path, digest: Digest | None = None) -> Iterator[Recor
 
 def records_of(paths: Iterable[Path], digest: Digest | None = None) -> Iterator[Record]:
     """Read these records one by one, as `each_record` does for a whole directory."""
-    return (_record(path, content) for path, content in _contents(paths, digest))
+    return (record_of(path, content) for path, content in contents_of(paths, digest))
 
 
 def ordered(records: Iterable[Record]) -> list[Record]:

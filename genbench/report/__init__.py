@@ -11,6 +11,7 @@ from genbench.machine import atomic
 from genbench.machine.atomic import Replacing
 from genbench.records import rendered
 from genbench.records.identity import slug
+from genbench.records.lean import distinct
 from genbench.records.plans import missing_cells, planned_targets
 from genbench.report import pages, web
 from genbench.report.across import Across, across
@@ -21,7 +22,7 @@ from genbench.report.curve_rows import write_curves
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
 from genbench.report.escape import text
-from genbench.report.frame import csv, curve_frame, frame, in_order
+from genbench.report.frame import curve_frame, frame, in_order
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.merging import Cells, merged
@@ -35,6 +36,7 @@ from genbench.report.speeds import throughput, trade_off
 from genbench.report.standings import standings
 from genbench.report.stored import load_records, stored_records
 from genbench.report.study_page import study_parts
+from genbench.report.table_file import write_table
 from genbench.report.target_chart import profile_chart
 from genbench.report.target_figure import profile_figure
 from genbench.report.target_page import target_parts
@@ -74,9 +76,10 @@ def render_again(directory: Path, targets: Sequence[Target] | None = None, watch
     made = rendered.Made(directory, targets)
     records = [record.data for record in stored_records(directory, made.records)]
     made.look(records)
-    commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
+    several = list(distinct(records))
+    commands = dict.fromkeys(str(record["command"]) for record in several if record.get("command"))
     if targets is None:
-        stopped = (text for record in records for text in record["cell"].get("stop_at_target", ()))
+        stopped = (text for record in several for text in record["cell"].get("stop_at_target", ()))
         targets = [Target.parse(text) for text in dict.fromkeys([*planned_targets(directory), *stopped])]
     elif watched is None:  # of a running benchmark, the curves that have it may be still to come
         check_held(targets, records, directory)
@@ -111,11 +114,11 @@ def render(
         replacing: used to write each file.
         watched: what the pages say about a benchmark that is still running.
     """
-    declare(recipe for record in records for recipe in record["recipes"].values())
+    declare(recipe for record in distinct(records) for recipe in record["recipes"].values())
     every = in_order(records)
     ordered = Cells(in_order(merged(every)))
     with replacing(directory / "results.csv") as temporary:
-        temporary.write_bytes(csv(frame(ordered)))
+        write_table(temporary, frame(ordered))
     write_curves(directory / "curves.csv", ordered, replacing)
     made, known = sections(ordered), machines(every)
     several = [found for found in across(made) if len(found.places) + len(found.conflicts) > 1]

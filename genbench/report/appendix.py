@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from genbench.records.lean import distinct, per_template, seed_of, shared_cell
 from genbench.report.escape import code, fence, text
 from genbench.report.formatting import NOTHING
 from genbench.report.frame import Record
@@ -40,7 +41,7 @@ def failed(records: Iterable[Record]) -> list[str]:
 def families(records: Iterable[Record]) -> list[str]:
     """Return each model's and control's own description, and the distribution and source that it came from."""
     kinds: dict[str, dict[str, None]] = {"model": {}, "control": {}}
-    for record in records:
+    for record in distinct(records):
         cell = record["cell"]
         origin = _origin(cell)
         digest = (cell.get("plugin") or {}).get("source_sha256")
@@ -77,7 +78,7 @@ def data(records: Iterable[Record]) -> list[str]:
         (record["cell"]["dataset"]["name"], str(record["cell"]["dataset"].get("fingerprint"))): record["cell"][
             "dataset"
         ]
-        for record in records
+        for record in distinct(records)
     }
     lines = [
         [
@@ -107,15 +108,16 @@ def reproduce(records: Sequence[Record], command: str | None) -> list[str]:
 def command_of(records: Iterable[Record]) -> list[str]:
     """Return the `genbench run` commands, one for each budget and combination of settings in the cells."""
     groups: dict[str, tuple[Mapping[str, Any], dict[str, None], dict[str, None], set[int]]] = {}
+    said = per_template(_said)
     for record in records:
-        cell = record["cell"]
+        cell = shared_cell(record)
         if cell["role"] != "model":
             continue
-        key = _key([cell.get(name) for name, _ in _FLAGS])
+        key, model, dataset = said(record)
         _, models, datasets, seeds = groups.setdefault(key, (cell, {}, {}, set()))
-        models[_argument(cell)] = None
-        datasets[str(cell["dataset"]["name"])] = None
-        seeds.add(cell["seed"])
+        models[model] = None
+        datasets[dataset] = None
+        seeds.add(seed_of(record))
     commands = []
     for cell, models, datasets, seeds in groups.values():
         words = ["genbench", "run"]
@@ -125,6 +127,12 @@ def command_of(records: Iterable[Record]) -> list[str]:
         words += ["--seeds", str(max(seeds) + 1), *(flag for name, flag in _SWITCHES if cell.get(name))]
         commands.append(shlex.join(words))
     return commands or ["genbench run"]
+
+
+def _said(record: Record) -> tuple[str, str, str]:
+    """Return the settings of a record's command, its model and its dataset."""
+    cell = record["cell"]
+    return _key([cell.get(name) for name, _ in _FLAGS]), _argument(cell), str(cell["dataset"]["name"])
 
 
 _COUNTS = ("classes", "train_count", "held_out_count")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from genbench.report.drawing import (
     GREY,
@@ -24,18 +23,16 @@ from genbench.report.drawing import (
     new_figure,
     value_axis,
 )
-from genbench.report.rows import Row, measured
-from genbench.report.sections import Section
+from genbench.report.rows import Row
+from genbench.report.sections import MOST_LINES, Section
+from genbench.report.series import Points, names_in, stacked
 
 __all__ = ["MOST_LINES", "MOST_PANELS", "loss_figure", "main_values", "quality_figure"]
 
-MOST_LINES = 7
 MOST_PANELS = 12
 _MOST_THIN_LINES = 5
 _WIDTH = 11.5
 _AXES = (("items", "training {noun}"), ("elapsed_s", "training seconds"), ("flops", "training FLOPs"))
-
-Points = NDArray[np.float64]  # (seeds, points)
 
 
 def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machine: bool = True) -> Figure | None:
@@ -90,18 +87,8 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
 
 def main_values(section: Section) -> list[float]:
     """Return the values that decide the scale of the main metric in every figure: its curves and levels."""
-    if not section.main:
-        return []
-    drawn = [row for row in section.models if row.records][:MOST_LINES]
-    held = [record["curve"] for row in drawn for record in row.records]
-    found = [
-        measured(point["numbers"][section.main[0]])
-        for curve in held
-        for point in curve
-        if section.main[0] in (point.get("numbers") or {})
-    ]
-    found += [row.summary(section.main).mean for row in drawn]
-    return [value for value in [*found, *(level for _, level in _levels(section))] if math.isfinite(value)]
+    levels = [level for _, level in _levels(section)] if section.main else []
+    return [*section.curve_values, *levels]
 
 
 def _levels(section: Section) -> list[tuple[Row, float]]:
@@ -150,13 +137,11 @@ def loss_figure(section: Section) -> Figure | None:
 
 
 def _has_curve(row: Row, metric: str) -> bool:
-    return any(metric in point.get("numbers", {}) for record in row.records for point in record["curve"])
+    return any(metric in names_in(record["curve"], "numbers") for record in row.records)
 
 
 def _loss_names(row: Row) -> list[str]:
-    return list(
-        dict.fromkeys(name for record in row.records for point in record["curve"] for name in point.get("losses") or {})
-    )
+    return list(dict.fromkeys(name for record in row.records for name in names_in(record["curve"], "losses")))
 
 
 def _curves(row: Row, wanted: Sequence[tuple[str, str, str]]) -> list[tuple[Points, Points]]:
@@ -165,27 +150,8 @@ def _curves(row: Row, wanted: Sequence[tuple[str, str, str]]) -> list[tuple[Poin
     The k-th points of all seeds are grouped: under a budget in seconds, seeds reach different item counts at their k-th
     point, so both are averaged.
     """
-    found: list[list[list[tuple[float, float]]]] = [[] for _ in wanted]
-    for record in row.records:
-        points = list(record["curve"])  # read once, for all curves
-        for curves, one in zip(found, wanted, strict=True):
-            if curve := list(_points(points, *one)):
-                curves.append(curve)
-    return [_together(curves) for curves in found]
-
-
-def _together(curves: Sequence[Sequence[tuple[float, float]]]) -> tuple[Points, Points]:
-    length = min(map(len, curves), default=0)
-    both = np.array([points[:length] for points in curves], dtype=np.float64).reshape(len(curves), length, 2)
-    return both[:, :, 0], both[:, :, 1]
-
-
-def _points(curve: Sequence[Mapping[str, Any]], place: str, kind: str, name: str) -> Iterable[tuple[float, float]]:
-    for point in curve:
-        value = point.get(kind, {}).get(name)
-        where = point.get(place) if value is not None else None
-        if where is not None:
-            yield float(where), measured(value)
+    curves = [record["curve"] for record in row.records]
+    return [stacked(curves, *one) for one in wanted]
 
 
 def _line(axis: Axes, x: Points, y: Points, style: Style, label: str, stroke: Any = "-") -> None:

@@ -11,7 +11,9 @@ import pandas as pd
 
 from genbench.plugin.visible import visible
 from genbench.records.fields import LARGEST
+from genbench.records.lean import entries, entry_kinds, per_template, seed_of, shared_cell
 from genbench.records.real_ratio import REAL_ABOVE_ZERO
+from genbench.report.gathered import Gathered, column
 from genbench.report.merging import merged, with_older
 from genbench.report.quantities import HEADLINE, in_reading_order
 
@@ -23,6 +25,7 @@ _PLUGIN = ("distribution", "version", "origin", "source_sha256")
 _DATASET = ("fingerprint", "shape", "classes", "train_count", "held_out_count", "licence")
 _CELL_FIRST = ("model", "label", "role", "options", "summary")
 _CELL_APART = frozenset({*_CELL_FIRST, "dataset", "plugin"})
+_AT_ONCE = 2048  # records whose rows exist at the same time
 _SIMPLE = frozenset({str, int, float, bool, type(None)})
 CURVE_COLUMNS = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
 
@@ -31,8 +34,8 @@ def in_order(records: Iterable[Record]) -> list[Record]:
     """Return the records sorted by dataset, role (models before controls), label, seed and id."""
 
     def key(record: Record) -> tuple[Any, ...]:
-        cell = record["cell"]
-        return cell["dataset"]["name"], cell["role"] != "model", cell["label"], cell["seed"], record["id"]
+        cell = shared_cell(record)
+        return cell["dataset"]["name"], cell["role"] != "model", cell["label"], seed_of(record), record["id"]
 
     return sorted(records, key=key)
 
@@ -51,14 +54,15 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     under recipes that the newer ones lack; such a row holds only these numbers.
     """
     ordered = [one for record in in_order(merged(records)) for one in with_older(record)]
-    numbers = in_reading_order({name for record in ordered for name in record["numbers"]})
-    held = [(name, number) for record in ordered for name, number in record["numbers"].items()]
-    estimated = {name for name, number in held if number.get("standard_error") is not None}
-    real = _real_means(ordered)
-    distances = {distance for _, distance, _ in real}
-    rows = [_row(record, numbers, estimated, distances, real) for record in ordered]
-    columns = dict.fromkeys(name for row in rows for name in row)
-    return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in columns})
+    kinds = entry_kinds(ordered)
+    numbers = in_reading_order({kind.name for kind in kinds})
+    row_of = _Rows(numbers, {kind.name for kind in kinds if kind.standard_error}, _real_means(ordered))
+    columns: dict[str, Gathered] = {}
+    for start in range(0, len(ordered), _AT_ONCE):
+        rows = [row_of(record) for record in ordered[start : start + _AT_ONCE]]
+        for name in dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names):
+            columns.setdefault(name, Gathered()).add(start, [row.get(name) for row in rows])
+    return pd.DataFrame({name: gathered.column(len(ordered)) for name, gathered in columns.items()})
 
 
 def first_look(table: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +89,7 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
                 for name, value in (values or {}).items():
                     for append, entry in zip(appenders, (*whose, *where, kind, name, value), strict=True):
                         append(entry)
-    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
+    return pd.DataFrame({name: column(values) for name, values in columns.items()})
 
 
 def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:
@@ -107,50 +111,76 @@ def _real_means(records: Iterable[Record]) -> dict[tuple[str, str, str], float]:
     """Return (dataset's fingerprint, distance, recipe) -> the mean of `real`, if it is above 0."""
     held: dict[tuple[str, str, str], list[float]] = {}
     for record in records:
-        if record["cell"]["model"] != "real":
+        cell = shared_cell(record)
+        if cell["model"] != "real":
             continue
+        numbers = {entry.name: entry for entry in entries(record)}
         for name in REAL_ABOVE_ZERO:
-            number = record["numbers"].get(name) or {}
-            value = _number(number.get("value"))
-            if value is not None and abs(value) <= LARGEST:
-                held.setdefault(_distance(record, name), []).append(value)
+            entry = numbers.get(name)
+            value = _number(entry.value) if entry else None
+            if entry and value is not None and abs(value) <= LARGEST:
+                held.setdefault((_fingerprint(cell), name, entry.recipe), []).append(value)
     means = {place: math.fsum(values) / len(values) for place, values in held.items()}
     return {place: mean for place, mean in means.items() if mean > 0}
 
 
-def _distance(record: Record, name: str) -> tuple[str, str, str]:
-    return str(record["cell"]["dataset"].get("fingerprint")), name, record["numbers"][name]["recipe"]
+def _fingerprint(cell: Mapping[str, Any]) -> str:
+    return str(cell["dataset"].get("fingerprint"))
 
 
-def _row(
-    record: Record,
-    numbers: Sequence[str],
-    estimated: Set[str],
-    distances: Set[str],
-    real: Mapping[tuple[str, str, str], float],
-) -> dict[str, Any]:
+class _Rows:
+    """Makes the rows of records.
+
+    Args:
+        numbers: the numbers of all records, in order.
+        estimated: those that have a standard error anywhere.
+        real: as `_real_means` returned it.
+    """
+
+    def __init__(self, numbers: Sequence[str], estimated: Set[str], real: Mapping[tuple[str, str, str], float]) -> None:
+        self._numbers, self._estimated, self._real = numbers, estimated, real
+        self._distances = {distance for _, distance, _ in real}
+        self._before, self._after = per_template(_before), per_template(_after)
+
+    def __call__(self, record: Record) -> dict[str, Any]:
+        """Return the row of a record."""
+        failure = record.get("failure") or {}
+        row = {**self._before(record), "seed": seed_of(record), "id": record["id"]}
+        self._put_numbers(record, row)
+        for name, value in record["cost"].items():
+            if isinstance(value, Mapping):
+                row |= {f"{name}_{part}": entry for part, entry in value.items()}
+            else:
+                row[name] = value
+        row |= self._after(record)
+        row |= {"started_at": record.get("started_at"), "finished_at": record.get("finished_at")}
+        return row | {f"failure_{name}": failure.get(name) for name in ("stage", "reason")}
+
+    def _put_numbers(self, record: Record, row: dict[str, Any]) -> None:
+        held = {entry.name: entry for entry in entries(record)}
+        for name in self._numbers:
+            entry = held.get(name)
+            row[name] = value = _number(entry.value) if entry else None
+            row[f"{name}_recipe"] = entry.recipe if entry else None
+            if name in self._estimated:
+                row[f"{name}_standard_error"] = _number(entry.standard_error) if entry else None
+            if name in self._distances:
+                over = self._real.get((_fingerprint(shared_cell(record)), name, entry.recipe)) if entry else None
+                row[f"{name}_ratio"] = None if over is None or value is None else value / over
+
+
+def _before(record: Record) -> dict[str, Any]:
     cell = record["cell"]
-    dataset, plugin, failure = cell["dataset"], cell.get("plugin") or {}, record.get("failure") or {}
+    dataset, plugin = cell["dataset"], cell.get("plugin") or {}
     row: dict[str, Any] = {"id": record["id"], "status": record["status"]}
     row |= {name: _scalar(cell.get(name)) for name in _CELL_FIRST}
     row |= {"dataset": dataset["name"]} | {f"dataset_{name}": _scalar(dataset.get(name)) for name in _DATASET}
     row |= {name: _scalar(value) for name, value in cell.items() if name not in _CELL_APART}
-    row |= {f"plugin_{name}": plugin.get(name) for name in _PLUGIN}
-    for name in numbers:
-        number = record["numbers"].get(name) or {}
-        row |= {name: _number(number.get("value")), f"{name}_recipe": number.get("recipe")}
-        if name in estimated:
-            row[f"{name}_standard_error"] = _number(number.get("standard_error"))
-        if name in distances:
-            over, value = real.get(_distance(record, name)) if number else None, row[name]
-            row[f"{name}_ratio"] = None if over is None or value is None else value / over
-    for name, value in record["cost"].items():
-        row |= (
-            {f"{name}_{part}": entry for part, entry in value.items()} if isinstance(value, Mapping) else {name: value}
-        )
-    row |= {f"environment_{name}": _scalar(value) for name, value in record["environment"].items()}
-    row |= {"started_at": record.get("started_at"), "finished_at": record.get("finished_at")}
-    return row | {f"failure_{name}": failure.get(name) for name in ("stage", "reason")}
+    return row | {f"plugin_{name}": plugin.get(name) for name in _PLUGIN}
+
+
+def _after(record: Record) -> dict[str, Any]:
+    return {f"environment_{name}": _scalar(value) for name, value in record["environment"].items()}
 
 
 def _number(value: Any) -> float | None:
@@ -162,14 +192,3 @@ def _scalar(value: Any) -> Any:
     if type(value) in _SIMPLE:  # most are, and checking for a mapping is slow
         return value
     return json.dumps(value, sort_keys=True) if isinstance(value, Mapping | list | tuple) else value
-
-
-def _column(values: Sequence[Any]) -> Any:
-    # pandas would turn integers with missing values into floats: 3000 steps into 3000.0.
-    every = set(map(type, values))
-    kinds = every - {type(None)}
-    if kinds == {int} and all(abs(value) < 2**63 for value in values if value is not None):
-        return pd.array(list(values), dtype="Int64" if kinds < every else "int64")
-    if kinds and kinds <= {int, float}:
-        return pd.array([float("nan") if value is None else float(value) for value in values], dtype="float64")
-    return pd.Series(list(values), dtype=object)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genbench.records.lean import distinct, per_template
 from genbench.report.escape import text
 from genbench.report.formatting import NOTHING, memory
 from genbench.report.frame import Record
@@ -33,14 +34,18 @@ class Machine:
 def machines(records: Iterable[Record]) -> list[Machine]:
     """Return the machines in the order in which records name them; a record that names no machine belongs to none."""
     found: dict[str, tuple[Mapping[str, Any], set[str]]] = {}
+    key_of = per_template(_key)
     for record in records:
         if environment := record.get("environment"):
-            key = json.dumps([environment.get(name) for name in _SPEED_FIELDS], default=str)
-            found.setdefault(key, (environment, set()))[1].add(record["id"])
+            found.setdefault(key_of(record), (environment, set()))[1].add(record["id"])
     return [
         Machine(_letter(position), environment, frozenset(ids))
         for position, (environment, ids) in enumerate(found.values())
     ]
+
+
+def _key(record: Record) -> str:
+    return json.dumps([record["environment"].get(name) for name in _SPEED_FIELDS], default=str)
 
 
 def ran(known: Iterable[Machine], records: Iterable[Record]) -> list[Machine]:
@@ -66,7 +71,8 @@ def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> Table:
     names = dict.fromkeys(name for machine in known for name in machine.environment)
     header = ["", *(f"machine {machine.letter}" if len(known) > 1 else "machine" for machine in known)]
     lines = []
-    made = [[record["environment"] for record in records if record["id"] in machine.record_ids] for machine in known]
+    several = list(distinct(records))
+    made = [[record["environment"] for record in several if record["id"] in machine.record_ids] for machine in known]
     for name in names:
         cells = [
             ", ".join(dict.fromkeys(_shown(name, environment.get(name)) for environment in environments))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from genbench.metrics import METRICS
+from genbench.records.lean import distinct
 from genbench.report.escape import code, fence, text
 from genbench.report.formatting import NOTHING
 from genbench.report.frame import Record
@@ -19,7 +20,7 @@ __all__ = ["meanings", "recipes"]
 
 def meanings(records: Iterable[Record]) -> str:
     """Return the meaning of each measured number, with its paper, in a fold."""
-    records = list(records)
+    records = list(distinct(records))
     measured = {name for record in records for name in record["numbers"]}
     lines = []
     for metric in METRICS.values():
@@ -49,7 +50,7 @@ def _meanings_of_plugins(records: Iterable[Record]) -> list[str]:
 def recipes(records: Iterable[Record]) -> list[str]:
     """Return every recipe: the fields common to all in a sentence, the others in a table, and all of them in a fold."""
     known: dict[str, Mapping[str, Any]] = {}
-    for record in records:
+    for record in distinct(records):
         known |= record["recipes"]
     if not known:
         return []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import marshal
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genbench.records.lean import per_template, seed_of
 from genbench.records.record import cell_id
 
 __all__ = ["Cells", "Outcomes", "by_recipe", "merged", "outcomes", "with_older"]
@@ -42,8 +43,9 @@ def merged(records: Iterable[Record]) -> Cells:
     if isinstance(records, Cells):
         return records
     cells: dict[tuple[Any, ...], list[Record]] = {}
+    cell_of = _cells()
     for place, record in enumerate(records):
-        key = _cell(record) if record["status"] == "finished" else (str(place),)
+        key = cell_of(record) if record["status"] == "finished" else (str(place),)
         cells.setdefault(key, []).append(record)
     return Cells(same[0] if len(same) == 1 else _merge(same) for same in cells.values())
 
@@ -57,10 +59,11 @@ def outcomes(records: Iterable[Record]) -> Outcomes:
     """Count the cells of unmerged records by outcome; cells that are not applicable never started and do not count."""
     finished: Counter[tuple[Any, ...]] = Counter()
     failed: Counter[tuple[Any, ...]] = Counter()
+    cell_of = _cells()
     for record in records:
         if record["status"] == "not applicable":
             continue
-        (finished if record["status"] == "finished" else failed)[_cell(record)] += 1
+        (finished if record["status"] == "finished" else failed)[cell_of(record)] += 1
     return Outcomes(
         len(finished.keys() | failed.keys()),
         len(failed.keys() - finished.keys()),
@@ -69,12 +72,19 @@ def outcomes(records: Iterable[Record]) -> Outcomes:
     )
 
 
-def _cell(record: Record) -> tuple[str, str, int, str]:
-    """Return what two measurements of one cell have in common, whatever metrics each requested."""
+def _cells() -> Callable[[Record], tuple[str, str, str, int]]:
+    """Return a function that returns what two measurements of one cell have in common, whatever metrics each requested.
+
+    The seed is kept separate, so that a cell's identity is computed once for all seeds.
+    """
+    apart = per_template(_apart_from_seed)
+    return lambda record: (*apart(record), seed_of(record))
+
+
+def _apart_from_seed(record: Record) -> tuple[str, str, str]:
     cell = record["cell"]
-    # The seed is kept separate, so that a cell's identity is computed once for all seeds.
     alike = {**cell, "metrics": None, "seed": 0}
-    return cell["label"], cell["dataset"]["name"], cell["seed"], _identified(marshal.dumps(alike, 2))
+    return cell["label"], cell["dataset"]["name"], _identified(marshal.dumps(alike, 2))
 
 
 @functools.lru_cache(maxsize=2**14)
@@ -120,8 +130,11 @@ def _with_numbers(
 def by_recipe(record: Record, metric: str) -> Iterator[Record]:
     """Yield a record for each recipe of one of its numbers, newest first; everything else is repeated in each."""
     older = record.get("older", ())
+    if not older:
+        yield record
+        return
     rest = [{**one, "numbers": {name: n for name, n in one["numbers"].items() if name != metric}} for one in older]
-    yield {**record, "older": rest} if rest else record
+    yield {**record, "older": rest}
     for one in older:
         if metric in one["numbers"]:
             yield {**record, "numbers": {**record["numbers"], metric: one["numbers"][metric]}, "older": rest}

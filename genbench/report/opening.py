@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genbench.kinds.nouns import noun_of
+from genbench.records.lean import distinct, seed_of, shared_cell
 from genbench.report.escape import code, text
 from genbench.report.frame import Record
 from genbench.report.merging import outcomes
@@ -15,22 +16,24 @@ __all__ = ["opening", "partial", "title"]
 
 def title(records: Sequence[Record]) -> str:
     """Return what was compared on what, escaped."""
-    models = _distinct(record["cell"]["label"] for record in records if record["cell"]["role"] == "model")
-    datasets = _distinct(record["cell"]["dataset"]["name"] for record in records)
+    cells = [record["cell"] for record in distinct(records)]
+    models = _distinct(cell["label"] for cell in cells if cell["role"] == "model")
+    datasets = _distinct(cell["dataset"]["name"] for cell in cells)
     who = _list([text(model) for model in models], most=6) if models else "controls"
     return f"{who} on {_list([text(dataset) for dataset in datasets], most=6)}" if records else "An empty benchmark"
 
 
 def opening(records: Sequence[Record]) -> str:
     """Return the paragraph on how the cells were trained and measured, and what the symbols mean."""
-    models = [record["cell"] for record in records if record["cell"]["role"] == "model"]
-    controls = _distinct(record["cell"]["label"] for record in records if record["cell"]["role"] != "model")
+    cells = [record["cell"] for record in distinct(records)]
+    models = [cell for cell in cells if cell["role"] == "model"]
+    controls = _distinct(cell["label"] for cell in cells if cell["role"] != "model")
     said = []
     if models:
         budgets = _list([code(budget) for budget in _distinct(str(cell.get("budget")) for cell in models)])
         batches = _list([str(size) for size in _distinct(cell.get("batch_size") for cell in models)])
         nouns = " or ".join(_distinct(noun_of(cell["dataset"]) for cell in models))
-        seeds = sorted({cell["seed"] for cell in models})
+        seeds = sorted({seed_of(record) for record in records if shared_cell(record)["role"] == "model"})
         count = len(_distinct(cell["label"] for cell in models))
         said.append(
             f"{_count(count, 'model')} trained for {budgets} with batches of {batches} {nouns}, each from "
@@ -42,7 +45,7 @@ def opening(records: Sequence[Record]) -> str:
         said.append(f"Controls: {names}." if models else f"Only controls: {names}.")
     counts = [
         f"{count:,}" if isinstance(count, int) else text(count)
-        for count in _distinct(record["cell"].get("samples") for record in records)
+        for count in _distinct(cell.get("samples") for cell in cells)
     ]
     said.append(
         f"Quality is measured on {_list(counts)} samples per row at the end of the budget, not at the best point of "
@@ -87,8 +90,11 @@ _SINGLE = (
 def _repeated(records: Sequence[Record]) -> bool:
     """Whether any row has finished with more than one seed."""
     rows: dict[tuple[Any, ...], set[int]] = {}
-    for cell in (record["cell"] for record in records if record["status"] == "finished"):
-        rows.setdefault((cell["label"], cell["dataset"]["name"], cell.get("budget")), set()).add(cell["seed"])
+    for record in records:
+        if record["status"] == "finished":
+            cell = shared_cell(record)
+            place = cell["label"], cell["dataset"]["name"], cell.get("budget")
+            rows.setdefault(place, set()).add(seed_of(record))
     return any(len(seeds) > 1 for seeds in rows.values())
 
 

@@ -6,11 +6,13 @@ import functools
 import json
 import marshal
 import math
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from genbench.records.fields import LARGEST, SMALLEST
+from genbench.records.lean import entries, per_template, seed_of
 from genbench.records.statistics import Summary, summarise
 from genbench.report.frame import Record
 from genbench.report.merging import with_older
@@ -23,6 +25,15 @@ Column = tuple[str, str]
 # The row's table already states these, or they cannot change a number.
 _NOT_IDENTITY = frozenset({"seed", "summary", "dataset", "budget", "role", "metrics"})
 _OF_PLUGIN = ("distribution", "version", "source_sha256", "also_read")
+
+
+@dataclass
+class _Numbers:
+    """One column of a row: the seeds that have it, and their values and standard errors."""
+
+    seeds: list[int] = field(default_factory=list)
+    values: array[float] = field(default_factory=lambda: array("d"))
+    errors: array[float] = field(default_factory=lambda: array("d"))
 
 
 @dataclass(frozen=True)
@@ -45,14 +56,14 @@ class Row:
     @property
     def lost(self) -> int:
         """The number of seeds that have only failed records."""
-        have = {record["cell"]["seed"] for record in self.records}
-        return len({record["cell"]["seed"] for record in self.failed if record["status"] == "failed"} - have)
+        failed = {seed_of(record) for record in self.failed if record["status"] == "failed"}
+        return len(failed - set(map(seed_of, self.records))) if failed else 0
 
     @property
     def unsuitable(self) -> str | None:
         """Why the model does not support the data, if it says so and no seed was run."""
-        reasons = [record.get("unsuitable") for record in (*self.records, *self.failed)]
-        return reasons[0] if all(reasons) else None
+        reasons = (record.get("unsuitable") for record in (*self.records, *self.failed))
+        return (self.records or self.failed)[0].get("unsuitable") if all(reasons) else None
 
     @property
     def is_model(self) -> bool:
@@ -66,32 +77,41 @@ class Row:
 
     def values(self, column: Column) -> dict[int, float]:
         """Return training seed -> number, for this recipe only; NaN if it is not a number."""
-        found = self._known.get(column)
-        if found is None:
-            metric, recipe = column
-            found = self._known[column] = {}
-            for record in self.records:
-                if number := _number(record, metric, recipe):
-                    found[record["cell"]["seed"]] = measured(number["value"])
-        return dict(found)
+        held = self._numbers.get(column, _Numbers())
+        return dict(zip(held.seeds, held.values, strict=True))
 
     @functools.cached_property
-    def _known(self) -> dict[Column, dict[int, float]]:
+    def _numbers(self) -> dict[Column, _Numbers]:
+        """All numbers, read in one pass over the records."""
+        found: dict[Column, _Numbers] = {}
+        for record in self.records:
+            seed, taken = seed_of(record), set()
+            for name, recipe, value, error in (entry for one in with_older(record) for entry in entries(one)):
+                column = name, recipe
+                if column not in taken:
+                    taken.add(column)
+                    held = found.get(column) or found.setdefault(column, _Numbers())
+                    held.seeds.append(seed)
+                    held.values.append(measured(value))
+                    held.errors.append(measured(error))
+        return found
+
+    @functools.cached_property
+    def _summaries(self) -> dict[Column, Summary]:
         return {}
 
     def summary(self, column: Column) -> Summary:
         """Return mean and interval over seeds."""
-        return summarise(self.values(column).values())
+        if column not in self._summaries:
+            self._summaries[column] = summarise(self._numbers.get(column, _Numbers()).values)
+        return self._summaries[column]
 
     def standard_error(self, column: Column) -> float | None:
         """Return the standard error of one evaluation of this number: the root mean square over the seeds that have it.
 
         It says nothing about training: the spread between seeds includes both.
         """
-        metric, recipe = column
-        held = [number for record in self.records if (number := _number(record, metric, recipe))]
-        given = [measured(number.get("standard_error")) for number in held]
-        errors = [error for error in given if not math.isnan(error)]
+        errors = [error for error in self._numbers.get(column, _Numbers()).errors if not math.isnan(error)]
         return math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else None
 
     def cost(self, read: Callable[[Mapping[str, Any]], float | None]) -> Summary:
@@ -107,16 +127,18 @@ def rows(finished: Iterable[Record], failed: Iterable[Record], *, admit_failed: 
         failed: records that may belong to the same cells.
         admit_failed: whether a cell without any finished seed also gets a row.
     """
+    identity_of = per_template(lambda record: _identity(record["cell"]))
     seeds: dict[str, dict[int, Record]] = {}
     losses: dict[str, list[Record]] = {}
     for record in finished:
-        kept = seeds.setdefault(_identity(record["cell"]), {})
-        known = kept.get(record["cell"]["seed"])
+        kept = seeds.setdefault(identity_of(record), {})
+        seed = seed_of(record)
+        known = kept.get(seed)
         # Two records of one seed that agree in everything that can change a number: the later run counts.
         if known is None or str(known.get("finished_at")) <= str(record.get("finished_at")):
-            kept[record["cell"]["seed"]] = record
+            kept[seed] = record
     for record in failed:
-        identity = _identity(record["cell"])
+        identity = identity_of(record)
         if identity in seeds or admit_failed:
             losses.setdefault(identity, []).append(record)
     identities = list(dict.fromkeys([*seeds, *losses]))
@@ -137,11 +159,6 @@ def measured(value: float | None) -> float:
     if value is None or not abs(value) <= LARGEST:
         return math.nan
     return float(value) if abs(value) >= SMALLEST else 0.0
-
-
-def _number(record: Record, metric: str, recipe: str) -> Mapping[str, Any] | None:
-    held = (one["numbers"].get(metric) for one in with_older(record))
-    return next((number for number in held if number is not None and number["recipe"] == recipe), None)
 
 
 def _identity(cell: Mapping[str, Any]) -> str:

@@ -14,13 +14,18 @@ from typing import Any
 
 from genbench.kinds.nouns import noun_of
 from genbench.records.identity import slug
+from genbench.records.lean import entry_kinds, per_template, shared_cell
 from genbench.records.statistics import Difference, Rank, pairwise, ranks
 from genbench.report.frame import Record
 from genbench.report.merging import by_recipe, merged, with_older
 from genbench.report.quantities import Quantity, in_reading_order, main_metric, quantity
 from genbench.report.rows import Column, Row, rows
+from genbench.report.series import extremes
 
-__all__ = ["MOST_RANKED", "Section", "sections"]
+__all__ = ["MOST_LINES", "MOST_RANKED", "Section", "sections"]
+
+MOST_LINES = 7
+"""The models, the best, that figures of the main number over training draw."""
 
 MOST_RANKED = 300
 """Tables with more models than this are not ranked: the number of pairs grows quadratically."""
@@ -84,16 +89,25 @@ class Section:
     def columns(self) -> tuple[Column, ...]:
         """Every number with every recipe under which it was measured here, in table order."""
         recipes: dict[str, set[str]] = {}
-        for row in self.rows:
-            for record in (one for whole in row.records for one in with_older(whole)):
-                for metric, number in record["numbers"].items():
-                    recipes.setdefault(metric, set()).add(number["recipe"])
+        held = (one for row in self.rows for record in row.records for one in with_older(record))
+        for kind in entry_kinds(held):
+            recipes.setdefault(kind.name, set()).add(kind.recipe)
         return tuple((metric, recipe) for metric in in_reading_order(recipes) for recipe in sorted(recipes[metric]))
 
     @functools.cached_property
     def main_values(self) -> dict[str, dict[int, float]]:
         """Model -> training seed -> the main metric, in table order."""
         return {row.name: row.values(self.main) for row in self.models} if self.main else {}
+
+    @functools.cached_property
+    def curve_values(self) -> list[float]:
+        """The extremes of the main number in the curves of the best `MOST_LINES` models, and its means at the end."""
+        if not self.main:
+            return []
+        drawn = [row for row in self.models if row.records][:MOST_LINES]
+        found = extremes([record["curve"] for row in drawn for record in row.records], "numbers", self.main[0])
+        means = [row.summary(self.main).mean for row in drawn]
+        return [*found, *(mean for mean in means if math.isfinite(mean))]
 
     @functools.cached_property
     def pairs(self) -> list[Difference]:
@@ -115,18 +129,21 @@ def sections(records: Sequence[Record], metric: str | None = None) -> list[Secti
         records: finished and failed.
         metric: the main number; by default it is chosen from what each record has (`main_metric`).
     """
+    main_of = per_template(lambda record: metric or main_metric(record["numbers"]) or "")
+    column_of = per_template(functools.partial(_main, metric=metric))
+    place_of = per_template(_place)
     whole = [record for record in merged(records) if record["status"] == "finished"]
     # A cell whose main metric has several recipes appears in the table of each.
-    finished = [one for record in whole for one in by_recipe(record, metric or main_metric(record["numbers"]) or "")]
-    models = [record for record in finished if record["cell"]["role"] == "model"]
-    controls = [record for record in finished if record["cell"]["role"] != "model"]
+    finished = [one for record in whole for one in by_recipe(record, main_of(record))]
+    models = [record for record in finished if shared_cell(record)["role"] == "model"]
+    controls = [record for record in finished if shared_cell(record)["role"] != "model"]
     groups: dict[tuple[str, str], dict[Column | None, list[Record]]] = {}
     for record in models or controls:
-        groups.setdefault(_place(record), {}).setdefault(_main(record, metric), []).append(record)
+        groups.setdefault(place_of(record), {}).setdefault(column_of(record), []).append(record)
     failed: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record["status"] != "finished":
-            failed.setdefault(_place(record), []).append(record)
+            failed.setdefault(place_of(record), []).append(record)
     made = []
     for place, by_main in groups.items():
         _join_strays(by_main)
@@ -154,8 +171,10 @@ def _join_strays(by_main: dict[Column | None, list[Record]]) -> None:
 
 
 def _anchors(controls: Iterable[Record], place: tuple[str, str], main: Column | None) -> list[Record]:
-    fitting = [record for record in controls if _place(record)[0] == place[0] and (not main or _has(record, main))]
-    return [record for record in fitting if _place(record) == place] or fitting
+    place_of = per_template(_place)
+    fits = per_template(lambda record: _place(record)[0] == place[0] and (not main or _has(record, main)))
+    fitting = [record for record in controls if fits(record)]
+    return [record for record in fitting if place_of(record) == place] or fitting
 
 
 def _has(record: Record, column: Column) -> bool:

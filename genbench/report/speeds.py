@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from genbench.records.lean import seed_of
 from genbench.records.statistics import summarise
 from genbench.report.chart import Chart, Extent, Mark, Panel
 from genbench.report.curves import main_values
@@ -76,9 +77,13 @@ def _bars(section: Section, known: Sequence[Machine]) -> list[tuple[Row, str, li
         for row in section.models:
             here = [record for record in row.records if record["id"] in machine.record_ids]
             if here:
-                costs = [(record["cell"]["seed"], record["cost"]) for record in here]
+                costs = [(seed_of(record), _rates(record["cost"])) for record in here]
                 found.append((row, f" ({machine.letter})" if len(known) > 1 else "", costs))
     return found
+
+
+def _rates(cost: Cost) -> Cost:
+    return {name: cost.get(name) for name, _ in _RATES}
 
 
 def _rate(windows: Sequence[tuple[int, Mapping[str, Any]]], place: int) -> Mark:
@@ -96,7 +101,7 @@ def _priced(section: Section, row: Row, read: Callable[[Cost], float | None]) ->
         return None
     values = row.values(section.main)
     seeds = [
-        (record["cell"]["seed"], measured(read(record["cost"])), values.get(record["cell"]["seed"], math.nan))
+        (seed_of(record), measured(read(record["cost"])), values.get(seed_of(record), math.nan))
         for record in row.records
     ]
     return Mark(cost, Extent.of(quality), seeds)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from genbench.records.turning import LEAST_POINTS, Turn, turn
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, plain
+from genbench.report.frame import Record
 from genbench.report.quantities import Quantity, main_metric, quantity
 from genbench.report.rows import Row, measured
 from genbench.report.sections import Section
+from genbench.report.series import names_in, of_curves
 from genbench.report.tables import markdown_table
 
 __all__ = ["stability"]
@@ -66,7 +68,7 @@ def _followed(section: Section) -> Quantity | None:
     names: set[str] = set()
     for row in section.models:
         for record in row.records:
-            names.update(name for point in record["curve"] for name in point.get("numbers") or {})
+            names.update(names_in(record["curve"], "numbers"))
             if section.main and section.main[0] in names:
                 return section.quantity if section.quantity and section.quantity.direction else None
     found = main_metric(names)
@@ -74,20 +76,27 @@ def _followed(section: Section) -> Quantity | None:
 
 
 def _curves(section: Section, row: Row, known: Quantity) -> dict[str, list[_Curve]]:
-    """Return the curves of a row, reading each record's points once."""
+    """Return the curves of a row that have enough points."""
     noises = {_MODES: _LEAST_LOSS, _CLASSES: _LEAST_LOSS / max(1, section.dataset.get("classes") or 1)}
-    found: dict[str, list[_Curve]] = {name: [] for name in (known.name, *noises)}
-    for record in row.records:
-        points = [(point.get("step"), point.get("numbers") or {}) for point in record["curve"]]
-        for name, curves in found.items():
-            held = [(float(step), measured(numbers.get(name))) for step, numbers in points if step is not None]
-            held = [(step, value) for step, value in held if math.isfinite(value)]
-            if len(held) >= LEAST_POINTS:
-                values = [value for _, value in held]
-                noise = noises.get(name, measured(record["numbers"].get(name, {}).get("standard_error")))
-                turned = turn(values, quantity(name).direction or "higher", noise)
-                curves.append(_Curve([step for step, _ in held], values, turned))
+    curves = [record["curve"] for record in row.records]
+    found: dict[str, list[_Curve]] = {}
+    for name in (known.name, *noises):
+        direction = quantity(name).direction or "higher"
+        held: dict[int, _Curve] = {}
+        for places, points in of_curves(curves, "step", "numbers", name):
+            for place, whole in zip(places, points.tolist(), strict=True):
+                finite = [(step, value) for step, value in whole if math.isfinite(value)]
+                if len(finite) >= LEAST_POINTS:
+                    steps, values = ([*column] for column in zip(*finite, strict=True))
+                    noise = noises.get(name)
+                    noise = _error(row.records[place], name) if noise is None else noise
+                    held[place] = _Curve(steps, values, turn(values, direction, noise))
+        found[name] = [held[place] for place in sorted(held)]
     return found
+
+
+def _error(record: Record, name: str) -> float:
+    return measured(record["numbers"].get(name, {}).get("standard_error"))
 
 
 def _ends(known: Quantity, curves: Sequence[_Curve]) -> list[str]:

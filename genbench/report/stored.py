@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas
@@ -15,7 +18,7 @@ __all__ = ["load_records", "stored_records"]
 
 
 def stored_records(directory: Path, digest: Digest | None = None) -> list[Record]:
-    """Read the records of a folder, in a third of the memory (`lean`); raise `InputError` if there are none.
+    """Read the records of a folder in compact form (`lean.LeanRecord`); raise `InputError` if there are none.
 
     Args:
         digest: updated with what was read (`record_contents`).
@@ -23,10 +26,23 @@ def stored_records(directory: Path, digest: Digest | None = None) -> list[Record
     if not directory.is_dir():
         raise InputError(f"{directory} does not exist; create it with `genbench run --out {directory}`")
     # One by one: a hundred thousand full records at once would take gigabytes.
-    records = ordered(map(Record, lean_records(directory, digest)))
+    with _no_collection():
+        records = ordered(map(Record, lean_records(directory, digest)))
     if not records:
         raise InputError(f"{directory} holds no records; write some with `genbench run --out {directory}`")
     return records
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Do without the collection of cycles: records contain none, and it would visit all of them time and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def load_records(directory: str | Path) -> pandas.DataFrame:

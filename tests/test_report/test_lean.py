@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 
-from genbench.records.lean import StoredCurve, lean
+from genbench.records.curve import StoredCurve
+from genbench.records.lean import entries, lean
 from genbench.records.record import Record, each_record, read_records, write_record
 from genbench.report import render, render_directory
 from genbench.report.curve_rows import write_curves
-from genbench.report.frame import csv, curve_frame
+from genbench.report.frame import csv, curve_frame, frame
 from genbench.report.stored import stored_records
+from genbench.report.table_file import write_table
 
 
 def test_a_lean_record_is_the_record(benchmark_records: list[dict[str, Any]]) -> None:
     for slim, whole in zip(lean(benchmark_records), benchmark_records, strict=True):
-        assert slim | {"curve": list(slim["curve"])} == whole
+        assert dict(slim) | {"curve": list(slim["curve"])} == whole
         assert list(slim) == list(whole)
 
 
@@ -41,6 +43,30 @@ def test_a_stored_curve_reads_like_a_list() -> None:
     assert curve[-1] == points[-1]
     assert curve[1:3] == points[1:3]
     assert list(curve) == points
+
+
+def test_numbers_that_are_not_floats_are_kept_as_they_are(benchmark_records: list[dict[str, Any]]) -> None:
+    (odd,) = lean(
+        [benchmark_records[0] | {"numbers": {"fd": {"value": 3, "recipe": "a"}, "kid": {"value": None, "recipe": "b"}}}]
+    )
+    assert json.dumps(odd["numbers"]["fd"]) == '{"value": 3, "recipe": "a"}'
+    assert [(entry.name, entry.value) for entry in entries(odd)] == [("fd", 3), ("kid", None)]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [{"step": 1, "losses": {"a": 1}}, {"losses": {}, "step": 2}],
+        [{"step": 2**53, "losses": {}}, {"step": 1, "losses": None}],
+        [{"step": 1, "flops": 2.0**60, "losses": {"a": None, "b": float("inf")}, "numbers": {}}],
+        [{"step": "text"}, {"step": True}],
+        [{}, {}],
+        [],
+    ],
+    ids=str,
+)
+def test_a_stored_curve_keeps_types_and_order(points: list[dict[str, Any]]) -> None:
+    assert json.dumps(list(StoredCurve(points))) == json.dumps(points)
 
 
 def test_curves_keep_numbers_that_json_has_no_name_for() -> None:
@@ -101,3 +127,11 @@ def test_a_folder_renders_as_its_records_do(benchmark_records: list[dict[str, An
     render_directory(tmp_path / "stored")
     for name in ("results.csv", "curves.csv", "figures/digits-quality.png", "figures/digits-losses.png"):
         assert (tmp_path / "stored" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_table_in_a_file_has_the_bytes_of_the_table(benchmark_records: list[dict[str, Any]], tmp_path: Path) -> None:
+    odd = {"cost": {"texts": 'a "quoted",\nline', "huge": 1e16, "small": -1e-5, "flag": True, "mixed": 7, "none": None}}
+    other = {"cost": {"texts": "\x1b[2J", "huge": float("inf"), "small": 3, "flag": None, "mixed": "", "none": None}}
+    records = [record | (odd, other, {})[place % 3] for place, record in enumerate(benchmark_records)]
+    write_table(tmp_path / "results.csv", frame(lean(records)))
+    assert (tmp_path / "results.csv").read_bytes() == csv(frame(records))

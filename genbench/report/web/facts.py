@@ -17,6 +17,7 @@ from genbench.report.merging import with_older
 from genbench.report.quantities import in_reading_order, quantity
 from genbench.report.rows import Column, Row, measured
 from genbench.report.sections import Section
+from genbench.report.series import names_in
 
 __all__ = ["MOST_ROWS", "MOST_SEEDS", "facts", "rounded", "script_safe"]
 
@@ -76,13 +77,7 @@ def _column(column: Column) -> dict[str, Any]:
 
 def _numbers(section: Section) -> dict[str, str]:
     """Return the numbers that have curves, with their axis labels; the main one first."""
-    names = {
-        name
-        for row in section.models
-        for record in row.records
-        for point in record["curve"]
-        for name in point.get("numbers") or {}
-    }
+    names = {name for row in section.models for record in row.records for name in names_in(record["curve"], "numbers")}
     main = section.main[0] if section.main else None
     ordered = sorted(in_reading_order(names), key=lambda name: name != main)
     return {one_line(name): one_line(quantity(name).axis) for name in ordered}

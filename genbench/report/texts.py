@@ -1,0 +1,43 @@
+"""Values as they are written to CSV files: many at once, and the same bytes on every machine."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from genbench.plugin.visible import visible
+
+__all__ = ["float_texts", "quoted"]
+
+
+def float_texts(values: NDArray[np.float64]) -> list[str]:
+    """Return each float, (n,), at full precision as Python writes it; NaN is empty.
+
+    >>> float_texts(np.array([0.1, float("nan"), 1e-7, 3.0]))
+    ['0.1', '', '1e-07', '3.0']
+    """
+    if not values.size:
+        return []
+    texts = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
+    size = np.abs(values)
+    # The others orjson writes like Python.
+    for place in np.flatnonzero(~((size >= 1e-4) & (size < 1e16) | (size == 0))).tolist():
+        value = float(values[place])
+        texts[place] = "" if value != value else repr(value)
+    return texts
+
+
+def quoted(value: Any) -> str:
+    """Return a value as a field of a CSV file whose lines end in a line feed.
+
+    The output may go to a terminal, and some readers stop at a zero byte, so texts are made visible.
+    """
+    line = io.StringIO()
+    shown = visible(value, keep="\n\t") if isinstance(value, str) else value
+    csv.writer(line, lineterminator="\n").writerow([shown, ""])  # a field that is alone would be quoted if it is empty
+    return line.getvalue()[:-2]
