@@ -56,7 +56,7 @@ def _columns_of_floats(records: Iterable[Record]) -> frozenset[str]:
         curve = record["curve"]
         layout = curve.layout if isinstance(curve, StoredCurve) else None
         columns = of_layout(layout) if layout is not None else _float_columns(curve)
-        found |= columns
+        found.update(columns)
         if columns is not _EMPTY and "seed" not in found and _is_float(record["cell"]["seed"]):
             found.add("seed")
     return frozenset(found)
