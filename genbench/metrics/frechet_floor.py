@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["floor_of", "held_out_standard_error"]
 
+SHIFTED = 3.5  # deviations of the logarithm from which on a distance shows a shift
+
 
 def held_out_standard_error(evidence: Evidence, jackknife: float) -> float:
     r"""Return the standard error of the Fréchet distance of samples that are held-out items, as those of `real` are.
@@ -26,9 +28,10 @@ def held_out_standard_error(evidence: Evidence, jackknife: float) -> float:
     moves, without any assumption about the features: by a share :math:`\rho` of its expected value :math:`\theta`. The
     error is then :math:`\rho x`, as that of the logarithm is :math:`\rho`.
 
-    An x above the distances of all subsets shows that the held-out items differ from the training items. Its variance
-    is :math:`v + \max(0, s^2 - 2v)`, where :math:`v = (\rho\theta)^2` and the second part is what the jackknife's s²
-    has beyond counting v twice: the part of first order.
+    An x beyond :math:`e^{3.5 \rho}` times what subsets have shows that the held-out items differ from the training
+    items. (A lower limit would widen the intervals of many distances that are large by chance, besides covering them.)
+    Its variance is :math:`v + \max(0, s^2 - 2v)`, where :math:`v = (\rho\theta)^2` and the second part is what the
+    jackknife's s² has beyond counting v twice: the part of first order.
 
     Args:
         evidence: of held-out items.
@@ -48,11 +51,11 @@ def held_out_standard_error(evidence: Evidence, jackknife: float) -> float:
 
 
 def floor_of(training: Tensor, total: GaussianStatistics, count: int) -> Tensor:
-    """Return (3,) float64: the expected distance of `count` new items, the deviation of its logarithm, and the largest.
+    """Return (3,) float64: the expected distance of `count` new items, its logarithm's deviation, and an upper limit.
 
     Each of `FLOOR_SUBSETS` random subsets is compared with the rest of the training data. Where these are fewer than
     twice the count, the subsets are halves. The distance is in proportion to 1/m + 1/r for m items against r. The
-    first number is from an infinite training set, so its second part is 0; the largest is from this one.
+    first number is from an infinite training set, so its second part is 0; the limit is for this one.
 
     Args:
         training: (N, d), N ≥ 4.
@@ -68,6 +71,6 @@ def floor_of(training: Tensor, total: GaussianStatistics, count: int) -> Tensor:
     distances = torch.tensor(found, dtype=torch.float64)
     unit = 1 / (1 / size + 1 / (len(training) - size))
     logarithms = distances.clamp(min=torch.finfo(torch.float64).tiny).log()
-    return torch.stack(
-        [unit / count * distances.mean(), logarithms.std(), unit * (1 / count + 1 / len(training)) * distances.max()]
-    )
+    spread = logarithms.std()
+    highest = (logarithms.mean() + SHIFTED * spread).exp()
+    return torch.stack([unit / count * distances.mean(), spread, unit * (1 / count + 1 / len(training)) * highest])
