@@ -2,8 +2,8 @@
 
 The peers' times and the ratios are in each benchmark's `extra_info` (`--benchmark-json FILE`) and printed with `-s`.
 `GENBENCH_BENCH_PAIRS` (5000) sets the images per side for the neighbour-based metrics, `GENBENCH_BENCH_MEMORY` (4000;
-the documented figure is at 20000) those for the memory measurement, `GENBENCH_BENCH_SWEPT` (8192) those for the sweeps against their matrix products, `GENBENCH_BENCH_EXTRACTED` (64) those that are
-extracted to measure the suite's share.
+the documented figure is at 20000) those for the memory measurement, `GENBENCH_BENCH_SWEPT` (8192) those for the sweeps
+against their matrix products, `GENBENCH_BENCH_EXTRACTED` (64) those that are extracted to measure the suite's share.
 """
 
 from __future__ import annotations
