@@ -1,4 +1,4 @@
-"""A block of pairs, as the observers of a sweep read it, and the one whose products are float64."""
+"""A block of pairs: the interface that a sweep's observers use, and the implementation with float64 products."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Block(ABC):
     @property
     @abstractmethod
     def row_minima(self) -> Tensor:
-        """(rows,) no squared distance of the row is below it: usually enough to skip the rest of the row."""
+        """(rows,) lower bounds of each row's squared distances, which usually suffice to skip the row."""
 
     @property
     @abstractmethod
@@ -80,7 +80,7 @@ class Block(ABC):
 
 @dataclass(frozen=True)
 class ExactBlock(Block):
-    """A block with float64 products, and squared distances that are right but for the rounding of float64."""
+    """A block with float64 products; its squared distances are exact except for float64 rounding."""
 
     rows: slice
     columns: slice

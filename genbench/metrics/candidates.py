@@ -1,4 +1,4 @@
-"""Pairs that may be nearest neighbours by their float32 products, until float64 decides between them."""
+"""Candidate pairs for nearest neighbours, according to float32 products, until float64 decides among them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _joined(parts: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor,
 
 
 def _nearest(rows: Tensor, columns: Tensor, squared: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each row once, and the k least of its squared distances with their columns."""
+    """Return each row once, with its k smallest squared distances and their columns."""
     order = squared.argsort(stable=True)
     order = order[rows[order].argsort(stable=True)]
     each, counts = rows[order].unique_consecutive(return_counts=True)

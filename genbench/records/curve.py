@@ -1,4 +1,4 @@
-"""Curves in compact form: their values as one array, and everything else, which many curves have in common, once."""
+"""Curves in compact form: each has one array of values; their layout, which many curves share, is stored once."""
 
 from __future__ import annotations
 

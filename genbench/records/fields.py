@@ -230,7 +230,7 @@ _ALLOWED: dict[str, dict[str, _Kind]] = {
 
 
 def is_valid_apart(record: Mapping[str, Any]) -> bool:
-    """Return whether what a record shares with no other is valid: its seed, costs, artifacts and failure."""
+    """Return whether the parts that are a record's own are valid: its seed, costs, artifacts and failure."""
     needed, allowed = _NEEDED[""], _ALLOWED[""]
     return (
         is_cell_id(record["id"])

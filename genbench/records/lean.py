@@ -1,4 +1,4 @@
-"""Records in compact form: what is theirs alone as arrays and bytes, and what many share, which is most, once."""
+"""Records in compact form: a record's own values are arrays and bytes; what many records share is stored once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAPPINGS = frozenset({"cost", "artifacts", "failure"})
 
 
 class Packed(NamedTuple):
-    """A record in plain values that another process can send: `template` and `layout` are those of many records."""
+    """A record in plain values that can be sent between processes; many have the same `template` and `layout`."""
 
     template: bytes
     layout: bytes
@@ -52,7 +52,7 @@ class Entry(NamedTuple):
 
 
 class Template:
-    """What many records share.
+    """The part of a record that many records share.
 
     Args:
         fields: the names of a record's fields in order; True if the record has its own.
@@ -131,7 +131,7 @@ T = TypeVar("T")
 
 
 def per_template(find: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, Any]], T]:
-    """Return a function that calls `find`, which must look at nothing but what records share, once for all of these."""
+    """Return a function that calls `find` once per template; `find` may only read what records share."""
     known: dict[Template, T] = {}
 
     def found(record: Mapping[str, Any]) -> T:
@@ -156,7 +156,7 @@ def distinct(records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
 
 
 def shared_cell(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a record's cell, in which the seed may be another one: most uses do not need it, and this is faster."""
+    """Return a record's cell, faster than `record["cell"]`; its seed may be that of another record."""
     cell: Mapping[str, Any] = record.template.cell if isinstance(record, LeanRecord) else record["cell"]
     return cell
 
@@ -191,7 +191,7 @@ def entry_kinds(records: Iterable[Mapping[str, Any]]) -> list[Entry]:
 
 
 class Known:
-    """Makes records of their parts, of which equal ones are stored once."""
+    """Builds records from their parts; equal parts are stored once."""
 
     def __init__(self) -> None:
         self._templates: dict[bytes, Template] = {}
@@ -222,7 +222,7 @@ def lean(records: Iterable[Mapping[str, Any]]) -> Iterator[LeanRecord]:
 
 
 def packed_record(record: Mapping[str, Any]) -> Packed:
-    """Return the parts of a record: what it may have in common with others, and what is its own."""
+    """Split a record into what it may share with others and what is its own."""
     fields: dict[str, bool] = {}
     shared: dict[str, Any] = {}
     own: list[str | bytes] = []

@@ -1,4 +1,4 @@
-"""Reads records into their compact form, and verifies what many of them share only once."""
+"""Reads records into their compact form; what many records share is verified only once."""
 
 from __future__ import annotations
 

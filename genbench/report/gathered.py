@@ -26,7 +26,7 @@ def column(values: Sequence[Any]) -> Any:
 
 
 class Gathered:
-    """A column that is given in parts; what no part has is None."""
+    """A column that is filled in parts; values that no part provides are None."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[int, Any]] = []

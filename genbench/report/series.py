@@ -27,7 +27,7 @@ def names_in(curve: Curve, kind: str) -> Sequence[str]:
 
 
 def extremes(curves: Sequence[Curve], kind: str, name: str) -> list[float]:
-    """Return the smallest and the largest finite value of a loss or number; empty if there is none."""
+    """Return the smallest and largest finite values of a loss or number; empty if there are none."""
     held, unusual = _by_layout(curves)
     found = [np.array([_number(point, kind, name) for place in unusual for point in curves[place]], dtype=np.float64)]
     found += [whole[:, places].ravel() for layout, _, whole in held if (places := layout.places_of(kind, name))]
@@ -37,7 +37,7 @@ def extremes(curves: Sequence[Curve], kind: str, name: str) -> list[float]:
 
 
 def of_curves(curves: Sequence[Curve], along: str, kind: str, name: str) -> list[tuple[Sequence[int], Points]]:
-    """Return the positions of curves that have as many points, and these: (curves, points, 2), float64.
+    """Group curves by their number of points: return their positions and points (curves, points, 2), float64.
 
     A point is where along the training a value was measured, and the value (`rows.measured`); points that lack one of
     them are left out, as are curves without any.
@@ -103,6 +103,6 @@ def _clipped(value: float) -> float:
 
 
 def _measured(values: Points) -> Points:
-    """Return values as `rows.measured` returns one."""
+    """Convert many values as `rows.measured` converts one."""
     size = np.abs(values)
     return np.where(size <= LARGEST, np.where(size < SMALLEST, 0.0, values), np.nan)

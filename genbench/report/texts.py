@@ -25,7 +25,7 @@ def float_texts(values: NDArray[np.float64]) -> list[str]:
         return []
     texts = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
     size = np.abs(values)
-    # The others orjson writes like Python.
+    # orjson writes the others as Python does.
     for place in np.flatnonzero(~((size >= 1e-4) & (size < 1e16) | (size == 0))).tolist():
         value = float(values[place])
         texts[place] = "" if value != value else repr(value)
