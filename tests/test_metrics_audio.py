@@ -10,7 +10,7 @@ import torch
 from scipy import signal, stats
 from torch import Tensor
 
-from genbench.metrics import METRICS, Evidence, NotMeasurable, clips
+from genbench.metrics import METRICS, Evidence, NotMeasurable, clips, pitch
 from genbench.metrics.clips import by_clip, check_pairs, frame_length, framed, loudness, power, some, wasserstein
 from genbench.metrics.constants import CLIP_LEAST, CLIP_VALUES, SI_SDR_BOUND_DB, SILENCE_DB
 from genbench.metrics.likelihood import bits_per_dimension
@@ -110,6 +110,12 @@ def test_the_distance_of_loudness_is_scipy_s() -> None:
     assert found == pytest.approx(stats.wasserstein_distance(*values), abs=0.05)
 
 
+def test_loudness_is_counted_in_the_nearest_tenth_of_a_decibel() -> None:
+    for decibels in (-20.04, -19.96):
+        found = loudness_shares(stored(torch.full((512,), 10 ** (decibels / 20))), RATE)
+        assert found.nonzero().tolist() == [[400]]
+
+
 def test_clipping_and_silence_are_shares_of_samples_and_of_frames() -> None:
     square = stored(torch.where(torch.arange(1024) % 2 == 0, 1.0, -1.0))
     half = torch.cat([noise(1, 1, 512), torch.zeros(1, 1, 512, dtype=torch.int16)], -1)
@@ -187,6 +193,14 @@ def test_shares_of_pitch_lie_in_bins_of_a_tenth_of_a_semitone() -> None:
     assert float(found.shares.sum()) == pytest.approx(1)
     for at in (70, 125, 240):
         assert float(found.shares[at - 2 : at + 3].sum()) == pytest.approx(1 / 3, abs=1e-9)
+
+
+def test_a_pitch_is_counted_in_the_nearest_bin(monkeypatch: pytest.MonkeyPatch) -> None:
+    hertz = 60 * 2 ** (torch.tensor([[[69.6, 70.4, 0.0, 125.3]]], dtype=torch.float64) / 120)
+    monkeypatch.setattr(pitch, "pitches", lambda frames, rate: hertz)
+    shares = pitch_shares(sines(220), RATE).shares
+    assert shares is not None
+    assert {at: float(shares[at]) for at in (0, 70, 125)} == {0: 0.25, 70: 0.5, 125: 0.25}
 
 
 def test_an_octave_is_twelve_semitones_away() -> None:
