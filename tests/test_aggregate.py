@@ -169,15 +169,15 @@ def test_a_pair_is_compared_on_what_both_have() -> None:
 
 def test_pairs_with_too_few_seeds_for_a_p_are_no_part_of_the_family_and_the_fewest_seeds_set_the_interval() -> None:
     scores = {
+        "c": {"x": [1.0], "y": [1.5]},
         "a": {"x": [1.0, 3.0, 5.0], "y": [2.0, 2.5, 3.0]},
         "b": {"x": [2.0, 4.0], "y": [0.0, 0.1, 0.2, 0.3]},
-        "c": {"x": [1.0], "y": [1.5]},
     }
-    first, *others = matrix(scores)
-    assert first.p_holm == first.difference.p is not None
+    *others, last = matrix(scores)
+    assert last.p_holm == last.difference.p is not None
     assert [pair.p_holm for pair in others] == [None, None]
-    assert first.chance == pytest.approx((0.5 + 1) / 2)  # on x, three of six pairs
-    assert first.chance_interval == share_interval(0.75, 2 * 2)
+    assert last.chance == pytest.approx((0.5 + 1) / 2)  # on x, three of six pairs
+    assert last.chance_interval == share_interval(0.75, 2 * 2)
 
 
 def test_false_claims_are_rare_in_a_family_and_true_ones_are_made() -> None:
@@ -237,6 +237,9 @@ def test_cliques_are_the_longest_runs_that_nothing_tells_apart() -> None:
     assert [set(clique) for clique in found.cliques] == [{"best", "like it"}]
     assert [*found.ranks][-1] == "worst"
     assert found.p < 0.001
+    more = {**values, "like both": base + 3 + 0.01 * draw.normal(size=12)}
+    found = ranking({name: dict(enumerate(column.tolist())) for name, column in more.items()})
+    assert [set(clique) for clique in found.cliques] == [{"best", "like it", "like both"}]  # and no part of it
 
 
 def test_one_order_on_every_dataset_leaves_no_doubt_and_equal_ranks_are_ordered_by_name() -> None:
