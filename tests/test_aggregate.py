@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from genbench.aggregate import interquartile
 from genbench.aggregate.comparing import chance_of_more, matrix, mean_difference
 from genbench.aggregate.interquartile import bootstrap, interquartile_mean, middle_mean
 from genbench.aggregate.profiles import profile
@@ -86,6 +87,14 @@ def test_the_bootstrap_draws_one_less_than_there_are_within_each_dataset() -> No
     degrees = sum(squares) ** 2 / sum(part**2 / (len(v) - 1) for part, v in zip(squares, groups.values(), strict=True))
     expected = quantile(degrees) * float(np.std(resamples))
     assert interquartile_mean(groups, draws=40000).half_width == pytest.approx(expected, rel=0.015)
+
+
+def test_resamples_are_the_same_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = np.random.default_rng(0).normal(size=6)
+    whole = bootstrap([group], [5], 3, 11)
+    monkeypatch.setattr(interquartile, "_AT_ONCE", 21)  # four resamples of five
+    np.testing.assert_array_equal(bootstrap([group], [5], 3, 11), whole)
+    assert len(whole) == 11
 
 
 def test_the_interval_depends_on_its_seed_alone_and_needs_two_seeds_of_each_dataset() -> None:
@@ -170,6 +179,19 @@ def test_a_pair_is_compared_on_what_both_have() -> None:
     assert pair.resolved
 
 
+def test_pairs_with_too_few_seeds_for_a_p_are_no_part_of_the_family_and_the_fewest_seeds_set_the_interval() -> None:
+    scores = {
+        "c": {"x": [1.0], "y": [1.5]},
+        "a": {"x": [1.0, 3.0, 5.0], "y": [2.0, 2.5, 3.0]},
+        "b": {"x": [2.0, 4.0], "y": [0.0, 0.1, 0.2, 0.3]},
+    }
+    *others, last = matrix(scores)
+    assert last.p_holm == last.difference.p is not None
+    assert [pair.p_holm for pair in others] == [None, None]
+    assert last.chance == pytest.approx((0.5 + 1) / 2)  # on x, three of six pairs
+    assert last.chance_interval == share_interval(0.75, 2 * 2)
+
+
 def test_false_claims_are_rare_in_a_family_and_true_ones_are_made() -> None:
     draw = np.random.default_rng(5)
     times, families, found_true, covered, pairs = 200, 0, 0, 0, 0
@@ -227,6 +249,16 @@ def test_cliques_are_the_longest_runs_that_nothing_tells_apart() -> None:
     assert [set(clique) for clique in found.cliques] == [{"best", "like it"}]
     assert [*found.ranks][-1] == "worst"
     assert found.p < 0.001
+    more = {**values, "like both": base + 3 + 0.01 * draw.normal(size=12)}
+    found = ranking({name: dict(enumerate(column.tolist())) for name, column in more.items()})
+    assert [set(clique) for clique in found.cliques] == [{"best", "like it", "like both"}]  # and no part of it
+
+
+def test_one_order_on_every_dataset_leaves_no_doubt_and_equal_ranks_are_ordered_by_name() -> None:
+    base = dict(enumerate(np.random.default_rng(0).normal(size=10).tolist()))
+    found = ranking({name: {k: v + up for k, v in base.items()} for name, up in (("b", 0.0), ("c", 1.0), ("a", 2.0))})
+    assert (found.ranks, found.p) == ({"a": 1.0, "c": 2.0, "b": 3.0}, 0.0)
+    assert [*ranking({"b": base, "a": base}).ranks] == ["a", "b"]
 
 
 @pytest.mark.parametrize("size", [5, 12, 25])
@@ -245,6 +277,7 @@ def test_signed_ranks_with_ties_and_zeros_are_those_of_all_signs() -> None:
     below = sum(ranks[given < 0])
     assert signed_rank_p(values.tolist()) == pytest.approx(2 * sum(found <= below for found in sums) / len(sums))
     assert signed_rank_p([0.0, 0.0]) == 1.0
+    assert signed_rank_p([1.0, -1.0]) == 1.0  # twice the tail is 3/2
 
 
 def test_equal_models_have_equal_ranks_and_no_p() -> None:

@@ -10,7 +10,7 @@ import torch
 from scipy import signal, stats
 from torch import Tensor
 
-from genbench.metrics import METRICS, Evidence, NotMeasurable
+from genbench.metrics import METRICS, Evidence, NotMeasurable, clips, pitch
 from genbench.metrics.clips import by_clip, check_pairs, frame_length, framed, loudness, power, some, wasserstein
 from genbench.metrics.constants import CLIP_LEAST, CLIP_VALUES, SI_SDR_BOUND_DB, SILENCE_DB
 from genbench.metrics.likelihood import bits_per_dimension
@@ -38,9 +38,14 @@ def noise(*shape: int, amplitude: float = 0.1, seed: int = 0) -> Tensor:
     return (drawn * amplitude * 2**15).round().clamp(-(2**15), 2**15 - 1).to(torch.int16)
 
 
-def evidence_of(samples: Tensor, training: Tensor, rate: int = RATE, **more: Tensor) -> Evidence:
-    features = torch.zeros(1, 2)
-    return Evidence(features, features, sample_items=samples, reference_items=training, sample_rate=rate, **more)
+def evidence_of(samples: Tensor, training: Tensor, rate: int = RATE, **more: object) -> Evidence:
+    return Evidence(
+        *(torch.zeros(1, 2),) * 2,
+        sample_items=samples,
+        reference_items=training,
+        sample_rate=rate,
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def test_a_frame_lasts_about_32_ms_and_no_longer_than_a_clip() -> None:
@@ -105,6 +110,12 @@ def test_the_distance_of_loudness_is_scipy_s() -> None:
     assert found == pytest.approx(stats.wasserstein_distance(*values), abs=0.05)
 
 
+def test_loudness_is_counted_in_the_nearest_tenth_of_a_decibel() -> None:
+    for decibels in (-20.04, -19.96):
+        found = loudness_shares(stored(torch.full((512,), 10 ** (decibels / 20))), RATE)
+        assert found.nonzero().tolist() == [[400]]
+
+
 def test_clipping_and_silence_are_shares_of_samples_and_of_frames() -> None:
     square = stored(torch.where(torch.arange(1024) % 2 == 0, 1.0, -1.0))
     half = torch.cat([noise(1, 1, 512), torch.zeros(1, 1, 512, dtype=torch.int16)], -1)
@@ -152,6 +163,44 @@ def test_the_normalised_difference_is_that_of_its_definition() -> None:
     left, middle, right = normalised[first - 1 : first + 2]
     expected = RATE / (first + (left - right) / (2 * (left - 2 * middle + right)))
     assert float(pitches(frame, RATE)) == pytest.approx(expected, rel=1e-9)
+
+
+def tone(hertz: float, rate: int, amplitude: float = 0.2) -> Tensor:
+    time = torch.arange(frame_size(rate), dtype=torch.float64) / rate
+    return amplitude * torch.sin(2 * math.pi * hertz * time + 0.3)
+
+
+def test_pitches_end_at_the_shortest_lag_and_before_the_longest() -> None:
+    """At 8 kHz these are 8 and 134 samples. A minimum just below the shortest is taken to be one sample below it."""
+    assert float(pitches(tone(1000, RATE), RATE)) == pytest.approx(1000, rel=0.02)
+    assert float(pitches(tone(8000 / 133, RATE), RATE)) == pytest.approx(8000 / 133, rel=5e-3)
+    assert pitches(tone(8000 / 134, RATE), RATE).isnan()
+    assert float(pitches(tone(44_100 / 42.5, 44_100), 44_100)) == pytest.approx(44_100 / 43, rel=1e-9)
+    # d is 0 at the lag 2, and equal at 1 and 3: d′ is 1, 0 and 3/2, and the parabola's minimum at 1.9.
+    assert float(pitches(tone(1000, 2000), 2000)) == pytest.approx(2000 / 1.9, rel=1e-6)
+
+
+def test_pitch_does_not_depend_on_loudness() -> None:
+    faint = tone(220, RATE, amplitude=0.002)
+    assert float(pitches(faint, RATE)) == pytest.approx(float(pitches(faint * 400, RATE)), rel=1e-9)
+
+
+def test_shares_of_pitch_lie_in_bins_of_a_tenth_of_a_semitone() -> None:
+    hertz = [60 * 2 ** (semitones / 12) for semitones in (7.0, 12.5, 24.0)]
+    found = pitch_shares(sines(*hertz, length=RATE), RATE)
+    assert found.voiced.tolist() == [1, 1, 1]
+    assert found.shares is not None
+    assert float(found.shares.sum()) == pytest.approx(1)
+    for at in (70, 125, 240):
+        assert float(found.shares[at - 2 : at + 3].sum()) == pytest.approx(1 / 3, abs=1e-9)
+
+
+def test_a_pitch_is_counted_in_the_nearest_bin(monkeypatch: pytest.MonkeyPatch) -> None:
+    hertz = 60 * 2 ** (torch.tensor([[[69.6, 70.4, 0.0, 125.3]]], dtype=torch.float64) / 120)
+    monkeypatch.setattr(pitch, "pitches", lambda frames, rate: hertz)
+    shares = pitch_shares(sines(220), RATE).shares
+    assert shares is not None
+    assert {at: float(shares[at]) for at in (0, 70, 125)} == {0: 0.25, 70: 0.5, 125: 0.25}
 
 
 def test_an_octave_is_twelve_semitones_away() -> None:
@@ -243,6 +292,25 @@ def test_of_many_long_clips_some_are_looked_at() -> None:
     counted = torch.arange(CLIP_LEAST + 30, dtype=torch.int16)[:, None, None].expand(long.shape)
     assert some(counted)[:, 0, 0].equal(some(counted)[:, 0, 0].unique())
     assert some(counted)[:, 0, 0].equal(some(counted)[:, 0, 0])
+
+
+def test_the_clips_that_are_looked_at_are_those_of_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips, "CLIP_VALUES", 1)
+    monkeypatch.setattr(clips, "CLIP_LEAST", 5)
+    louder = torch.linspace(0.01, 4, 40)[:, None, None]
+    samples = (noise(40, 1, 600, amplitude=0.2) * louder).clamp(-(2**15), 2**15 - 1).short()
+    samples[::3] = 0
+    samples[1::3] = sines(*range(200, 330, 10), length=600)[:13]
+    found = []
+    for seed in (3, 4):
+        rows = torch.randperm(40, generator=torch.Generator().manual_seed(seed))[:5].sort().values
+        evidence, few = evidence_of(samples, samples, seed=seed), evidence_of(samples[rows], samples)
+        for row, names in (("sound_statistics", ("loudness_w1", "frequency_w1")), ("pitch", ("voiced_share",))):
+            numbers, expected = METRICS[row].compute(evidence), METRICS[row].compute(few)
+            found.append([numbers[name] for name in names])
+            assert found[-1] == [expected[name] for name in names]
+    assert found[0] != found[2]
+    assert found[1] != found[3]
 
 
 def test_means_over_clips_have_the_standard_error_of_a_mean() -> None:

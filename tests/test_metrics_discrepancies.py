@@ -143,6 +143,16 @@ def test_the_error_of_mmd_is_that_of_leaving_samples_out() -> None:
     assert standard_error("mmd", Evidence(samples, reference)) == pytest.approx(expected, rel=1e-6)
 
 
+def test_sums_of_the_kernel_are_those_of_all_pairs_in_blocks_and_strips() -> None:
+    """More rows than a strip holds, and than fit into the memory allowed: a point is never paired with itself."""
+    left, right = normal(300, 3).double(), normal(170, 3, seed=1).double()
+    for width in (0.7, 3.0):
+        kernels = [(torch.cdist(left, side).square() / (-2 * width**2)).exp().sum(dim=1) for side in (left, right)]
+        for budget in (2**29, 2**16):
+            assert torch.allclose(rbf.rbf_rows(left, left, width, budget), kernels[0] - 1, rtol=1e-9)
+            assert torch.allclose(rbf.rbf_rows(left, right, width, budget), kernels[1], rtol=1e-9)
+
+
 # KAD
 
 
@@ -239,6 +249,30 @@ def test_the_regression_is_scikit_learn_s(shift: float, penalty: float) -> None:
     assert float(found[-1]) == pytest.approx(peer.intercept_[0], rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.parametrize(("count", "others", "most"), [(41, 60, 1000), (60, 41, 1000), (60, 70, 33)])
+def test_the_area_is_that_of_scikit_learn_s_regression_on_either_half(count: int, others: int, most: int) -> None:
+    """The samples are drawn with the seed, the data with the next one; of an odd count, the first half has one more."""
+    sides = normal(count, 3) + 0.6, normal(others, 3, seed=1) * 2
+    used = min(count, others, most)
+    halves = []
+    for seed, side in zip((5, 6), sides, strict=True):
+        rows = torch.randperm(len(side), generator=torch.Generator().manual_seed(seed))[:used]
+        halves.append((side[rows[: (used + 1) // 2]].numpy(), side[rows[(used + 1) // 2 :]].numpy()))
+    areas, errors = [], []
+    for learnt in (0, 1):
+        made, real = (side[learnt] for side in halves)
+        both = np.concatenate([made, real]).astype(float)
+        mean, spread = both.mean(axis=0), both.std(axis=0, ddof=1)
+        peer = LogisticRegression(tol=1e-10, max_iter=1000)
+        peer.fit((both - mean) / spread, [1] * len(made) + [0] * len(real))
+        scores = [peer.decision_function((side[1 - learnt] - mean) / spread) for side in halves]
+        areas.append(roc_auc_score([1] * len(scores[0]) + [0] * len(scores[1]), np.concatenate(scores)))
+        errors.append(area_under_curve(*map(torch.from_numpy, scores)).error)
+    found = two_sample_area(*sides, most=most, seed=5)
+    assert found.area == pytest.approx(np.mean(areas), rel=1e-9)
+    assert found.error == pytest.approx(np.mean(errors), rel=1e-9)
+
+
 def test_the_area_between_shifted_normals_is_known() -> None:
     """A hyperplane separates N(m, I) from N(0, I) with an area of Φ(|m|/√2)."""
     shift = torch.tensor([0.8, 0.0, 0.6, 0.0])
@@ -284,6 +318,7 @@ def test_sides_that_do_not_overlap_or_do_not_differ_have_no_error() -> None:
 def test_a_classifier_needs_some_of_either_side() -> None:
     with pytest.raises(NotMeasurable, match=r"^c2st_auc: needs at least 8 samples and reference features, got 7$"):
         two_sample_area(normal(9, 2), normal(7, 2))
+    assert 0 <= two_sample_area(normal(8, 2), normal(9, 2)).area <= 1
 
 
 # All of them

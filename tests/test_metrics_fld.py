@@ -86,6 +86,34 @@ def test_it_is_a_hundred_times_what_samples_cost_more_than_half_of_the_data() ->
     assert divergence(samples) == pytest.approx(100 * (cost - base), rel=1e-5)
 
 
+def test_a_subset_and_the_halves_are_those_of_the_seed_and_a_feature_constant_in_the_data_keeps_its_unit() -> None:
+    """25 of 70 samples, 25 of 120 training items, and 25 Gaussians around training items fitted to 25 others."""
+    samples = torch.cat([normal(70, 4, seed=5), 0.5 * normal(70, 1, seed=7)], dim=1)
+    train, held = (torch.cat([side, torch.full((len(side), 1), 3.0)], dim=1) for side in (TRAIN, HELD_OUT))
+    mean, spread = held.mean(0), torch.cat([HELD_OUT.std(0), torch.ones(1)])
+
+    def rows(count: int) -> Tensor:
+        return torch.randperm(count, generator=torch.Generator().manual_seed(3))
+
+    def cost(centres: Tensor, items: Tensor) -> float:
+        x, fitted_to, scored = ((side - mean) / spread for side in (centres, items, held))
+        return -float(log_likelihoods(scored, x, fit_log_widths(x, fitted_to)).mean()) / 5
+
+    base = cost(train[rows(120)[:25]], train[rows(120)[25:50]])
+    expected = 100 * (cost(samples[rows(70)[:25]], train[rows(120)[:25]]) - base)
+    assert half_cost(train, held, 70, most=25, seed=3) == pytest.approx(base, rel=1e-5)
+    found = feature_likelihood_divergence(samples, train, held, most=25, seed=3)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_fewer_samples_than_half_of_the_data_are_compared_with_as_many_gaussians() -> None:
+    order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
+    mean, spread = HELD_OUT.mean(0), HELD_OUT.std(0)
+    centres, others, held = ((side - mean) / spread for side in (TRAIN[order[:20]], TRAIN[order[20:]], HELD_OUT))
+    expected = -float(log_likelihoods(held, centres, fit_log_widths(centres, others)).mean()) / 4
+    assert half_cost(TRAIN, HELD_OUT, 20) == pytest.approx(expected, rel=1e-6)
+
+
 def test_units_do_not_matter_and_a_constant_feature_does_no_harm() -> None:
     samples, units = normal(50, 4, seed=5), torch.tensor([1.0, 100.0, 0.01, 3.0])
     scaled = feature_likelihood_divergence(samples * units + 5, TRAIN * units + 5, HELD_OUT * units + 5)

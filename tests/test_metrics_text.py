@@ -229,6 +229,16 @@ def test_jensen_shannon_is_scipy_s_squared() -> None:
     assert found == pytest.approx(jensen_shannon(torch.tensor(q), torch.tensor(p)))
 
 
+def test_jensen_shannon_stays_within_its_range_whatever_the_rounding() -> None:
+    """Of disjoint distributions it is 1, and of nearly equal ones 0; the sums end a few digits off."""
+    draws = [torch.tensor(np.random.default_rng(seed).dirichlet(np.ones(40))) for seed in range(60)]
+    none = torch.zeros(40, dtype=torch.float64)
+    for p in draws:
+        apart, near = jensen_shannon(torch.cat([p, none]), torch.cat([none, p])), jensen_shannon(p, p * (1 + 1e-16))
+        assert 1 - 1e-12 < apart <= 1
+        assert 0 <= near < 1e-12
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_the_divergence_of_ngrams_is_that_of_their_counts(n: int) -> None:
     samples, training = drawn(30, 5, 3, seed=1), drawn(50, 5, 4, seed=2)
@@ -297,6 +307,16 @@ def test_a_sorted_file_gives_no_other_share_than_a_shuffled_one() -> None:
     varied = torch.randint(1, 9, (2000, 6), generator=torch.Generator().manual_seed(0)).short()
     found = METRICS["distinct"].compute(evidence_of(torch.cat([alike, varied]), alike))
     assert found["distinct_1"] == 8 / 5000
+
+
+def test_texts_are_read_in_the_order_of_the_seed() -> None:
+    samples = drawn(3000, 6, 30, seed=1)
+    found = []
+    for seed in (3, 4):
+        order = torch.randperm(3000, generator=torch.Generator().manual_seed(seed))
+        found.append(METRICS["distinct"].compute(evidence_of(samples, samples, seed=seed)))
+        assert found[-1] == {f"distinct_{n}": distinct(samples[order], n) for n in (1, 2, 3, 4)}
+    assert found[0] != found[1]
 
 
 # Copies

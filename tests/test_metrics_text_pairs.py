@@ -229,6 +229,17 @@ def test_far_clusters_are_found_whatever_the_start_and_a_bucket_without_points_s
         assert len(found[:30].unique()) == len(found[30:].unique()) == 1
 
 
+def test_a_bucket_that_loses_its_points_keeps_its_centre_and_one_point_is_a_mean() -> None:
+    """Where both starts are copies of one point, the second bucket is empty at first, and takes its copies back."""
+    points = torch.tensor([[4.0]] * 30 + [[3.0]] * 30, dtype=torch.float64)
+    starts = [torch.randperm(60, generator=torch.Generator().manual_seed(seed))[:2] < 30 for seed in range(8)]
+    assert any(start[0] == start[1] for start in starts)
+    for seed in range(8):
+        found = fit_buckets(points, 2, seed=seed)
+        assert sorted([found[:30].unique().tolist(), found[30:].unique().tolist()]) == [[0], [1]]
+    assert len(fit_buckets(torch.tensor([[10.0], [20.0], [40.0]], dtype=torch.float64), 3).unique()) == 3
+
+
 def clusters(share: float, count: int, seed: int) -> Tensor:
     """Two clusters far apart, of which the first has this share."""
     noise = 0.01 * torch.randn(count, 2, generator=torch.Generator().manual_seed(seed))
@@ -240,6 +251,16 @@ def test_mauve_of_two_clusters_is_that_of_their_histograms() -> None:
     p, q = torch.tensor([40.5, 60.5]).double() / 101, torch.tensor([90.5, 10.5]).double() / 101
     assert areas.tolist() == pytest.approx([frontier_area(divergence_frontier(p, q))] * 3)
     assert integrals.tolist() == pytest.approx([frontier_integral(p, q)] * 3)
+
+
+def test_each_start_of_k_means_has_the_next_seed() -> None:
+    draw = torch.Generator().manual_seed(0)
+    samples, reference = torch.randn(60, 4, generator=draw), torch.randn(60, 4, generator=draw)
+    areas, integrals = mauve(samples, reference, buckets=6, seeds=3, seed=5)
+    alone = [mauve(samples, reference, buckets=6, seeds=1, seed=seed) for seed in (5, 6, 7)]
+    assert areas.tolist() == [float(area) for area, _ in alone]
+    assert integrals.tolist() == [float(integral) for _, integral in alone]
+    assert len(areas.unique()) == 3
 
 
 def test_mauve_falls_and_the_integral_rises_as_samples_move_away() -> None:
