@@ -230,7 +230,7 @@ def test_what_failed_is_shown_alone_or_hidden_and_has_its_traceback(page: Any) -
     assert "dcgan" not in column(page, 0, 1)
     page.get_by_label("Failed").select_option("all")
     page.get_by_text("dcgan on digits, seed 0").click()
-    assert page.get_by_text("ValueError: </script><b>lost</b>").is_visible()
+    page.get_by_text("ValueError: </script><b>lost</b>").wait_for(state="visible")
 
 
 def pasted(page: Any) -> str:

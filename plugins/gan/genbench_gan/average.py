@@ -49,8 +49,8 @@ class Average(nn.Module):
         # 1 - d_t, which is 9 / (10 + t) in the warm-up.
         nine = self.updates.new_full((), 9, dtype=torch.float32)
         weight = (nine / (self.updates + 10)).clamp_(min=1 - self.decay)
-        for name, mean in self.network.state_dict().items():
-            if mean.is_floating_point():
+        for name, mean in self.network.named_buffers():
+            if name in newest and mean.is_floating_point():  # constants are in no state
                 mean.lerp_(newest[name], weight)
         self.updates += 1
 
