@@ -101,7 +101,7 @@ class ClippedBalls:
 
 
 def _inside(block: Block, limits: Tensor, *, surface: bool) -> tuple[Tensor, Tensor | slice]:
-    """Return the indices of the columns with any squared distance within the column's limit, and which rows are inside.
+    """Return which squared distances are within their column's limit, for the columns that have any, and these columns.
 
     In large sets these columns are few: a ball around a point contains a handful of all points, and none of most
     blocks. Where they are many, all columns are returned, because picking them out takes longer than comparing the
