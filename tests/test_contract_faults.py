@@ -283,6 +283,13 @@ FAULTS = [
         (STEP, f'{STEP}    globals().setdefault("KEPT", []).append(object())\n'),
     ),
     fault(
+        "keeps more objects than it frees",
+        "memory",
+        "0.7 new Python objects per step",
+        ("LATENT = 16", "LATENT = 16\nKEPT, FREED = [], [object() for _ in range(1000)]"),
+        (STEP, f"{STEP}    KEPT.append(object())\n    if len(KEPT) % 3 == 0:\n        FREED.pop()\n"),
+    ),
+    fault(
         "prepares at random",
         "before_training",
         "the same state from equal seeds, found another networks.generator.start",

@@ -18,6 +18,9 @@ MEMORY_STEPS = 200
 WATCHED = range(20, 110, 10)  # early steps: a plugin that holds on to the last few tensors does not grow
 COUNTED = range(50, 201, 75)
 DOUBTED = range(275, 501, 75)  # if the count grew: a library can take hundreds of steps to fill its caches
+# New objects per step. One object kept per step can show as less than 1, because the process also frees some of its own
+# (up to about 20 in 75 steps).
+LEAK = 0.5
 
 
 def memory(subject: Subject) -> None:
@@ -29,7 +32,7 @@ def memory(subject: Subject) -> None:
             if step in COUNTED or step in DOUBTED:
                 gc.collect()
                 blocks.append(sys.getallocatedblocks())
-            if step >= MEMORY_STEPS and _least_growth(blocks) < 1:
+            if step >= MEMORY_STEPS and _least_growth(blocks) < LEAK:
                 break
             watch = Survivors() if step in WATCHED else None
             with watch or contextlib.nullcontext():
@@ -44,7 +47,7 @@ def memory(subject: Subject) -> None:
             f"{max(alive):,} bytes kept at each step",
             "do not collect losses or images between calls, and detach() anything kept in a buffer",
         )
-    if _least_growth(blocks) >= 1:
+    if _least_growth(blocks) >= LEAK:
         raise Fault(
             f"no growth of memory over {MEMORY_STEPS} steps",
             f"{_least_growth(blocks):.1f} new Python objects per step that are never freed",
