@@ -45,12 +45,12 @@ def missing_cells(directory: Path, records: Sequence[Mapping[str, Any]]) -> list
     Raises:
         InputError: a plan cannot be read.
     """
-    known = {record["id"] for record in records} | {_key(_flat(record["cell"])) for record in records}
-    missing = {}
-    for document in _documents(directory):
-        for cell in document["cells"]:
-            if cell["id"] not in known and _key(cell) not in known:
-                missing[_key(cell)] = cell
+    planned = {_key(cell): cell for document in _documents(directory) for cell in document["cells"]}
+    known = {record["id"] for record in records} if planned else set()
+    missing = {key: cell for key, cell in planned.items() if cell["id"] not in known}
+    if missing:  # most often nothing is, and this is slow
+        for record in records:
+            missing.pop(_key(_flat(record["cell"])), None)
     return list(missing.values())
 
 

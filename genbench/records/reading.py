@@ -27,7 +27,7 @@ __all__ = ["LEAST_RECORDS", "lean_records"]
 LEAST_RECORDS = 2000
 """With fewer records, one process has read them before a second one has started."""
 
-_OWN, _OTHERS = 200, 300  # records at a time: the first process also takes in what the second has read
+_OWN, _OTHERS = 230, 270  # records at a time: the first process also takes in what the second has read
 _SIZE_BYTES = 8
 
 

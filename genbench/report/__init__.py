@@ -34,7 +34,7 @@ from genbench.report.sections import Section, sections
 from genbench.report.speed_figures import throughput_figure, trade_off_figure
 from genbench.report.speeds import throughput, trade_off
 from genbench.report.standings import standings
-from genbench.report.stored import load_records, stored_records
+from genbench.report.stored import load_records, no_collection, stored_records
 from genbench.report.study_page import study_parts
 from genbench.report.table_file import write_table
 from genbench.report.target_chart import profile_chart
@@ -73,6 +73,11 @@ def render_directory(
 
 def render_again(directory: Path, targets: Sequence[Target] | None = None, watched: Watched | None = None) -> Path:
     """Do what `render_directory` does for a report that is out of date, and note what it was made from."""
+    with no_collection():
+        return _rendered(directory, targets, watched)
+
+
+def _rendered(directory: Path, targets: Sequence[Target] | None, watched: Watched | None) -> Path:
     made = rendered.Made(directory, targets)
     records = [record.data for record in stored_records(directory, made.records)]
     made.look(records)
@@ -189,15 +194,16 @@ def _draw(
         elif listing := listed(tiles):
             listings[kind] = listing
     here = ran(known, (record for row in section.models for record in row.records))
+    rates, prices = throughput(section, here), trade_off(section, here)
     for kind, figure in (
         ("quality", quality_figure(section, colours, one_machine=len(here) < 2)),
-        ("throughput", throughput_figure(section, colours, here)),
-        ("trade-off", trade_off_figure(section, colours, here)),
+        ("throughput", rates and throughput_figure(rates, colours, one_machine=len(here) < 2)),
+        ("trade-off", prices and trade_off_figure(prices, section, colours)),
         ("losses", loss_figure(section)),
     ):
         if figure:
             name = f"figures/{section.slug}-{kind}.png"
             save(figure, directory / name, replacing)
             files[kind] = name
-    charts = {"throughput": throughput(section, here), "trade-off": trade_off(section, here)}
+    charts = {"throughput": rates, "trade-off": prices}
     return Pictures(files, listings, {kind: chart for kind, chart in charts.items() if chart})

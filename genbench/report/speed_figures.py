@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genbench.report.chart import Extent, Mark, Panel
+from genbench.report.chart import Chart, Extent, Mark, Panel
 from genbench.report.curves import main_values
 from genbench.report.drawing import GREY, Margins, Style, caption, count_axis, label_inches, new_figure, value_axis
 from genbench.report.formatting import amount
-from genbench.report.machines import Machine
 from genbench.report.sections import Section
-from genbench.report.speeds import MOST_BARS, throughput, trade_off
+from genbench.report.speeds import MOST_BARS
 
 __all__ = ["throughput_figure", "trade_off_figure"]
 
 
-def throughput_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
-    """Return the first `MOST_BARS` bars of `speeds.throughput`, or None if there are none."""
-    chart = throughput(section, known)
-    if chart is None:
-        return None
+def throughput_figure(chart: Chart, colours: Mapping[str, Style], *, one_machine: bool) -> Figure:
+    """Return the first `MOST_BARS` bars of `speeds.throughput`."""
     rows = chart.panels[0].rows[:MOST_BARS]
-    names = [_row_name(name, several=len(known) > 1) for name in rows]
+    names = [_row_name(name, several=not one_machine) for name in rows]
     margins = Margins(left=0.25 + label_inches(names), across=0.4)
     figure, axes = new_figure(11.5, 0.42 * len(rows) + 1.0, columns=2, margins=margins)
     for axis, panel in zip(axes, chart.panels, strict=True):
@@ -42,11 +38,8 @@ def throughput_figure(section: Section, colours: Mapping[str, Style], known: Seq
     return figure
 
 
-def trade_off_figure(section: Section, colours: Mapping[str, Style], known: Sequence[Machine]) -> Figure | None:
-    """Return the best `MOST_BARS` models of `speeds.trade_off`, or None if there is too little data."""
-    chart = trade_off(section, known)
-    if chart is None:
-        return None
+def trade_off_figure(chart: Chart, section: Section, colours: Mapping[str, Style]) -> Figure:
+    """Return the best `MOST_BARS` models of `speeds.trade_off`."""
     best = {row.name for row in section.models[:MOST_BARS]}
     figure, axes = new_figure(11.5, 4.0, columns=2, margins=Margins(left=0.9, right=0.5, across=1.3))
     for axis, panel in zip(axes, chart.panels, strict=True):

@@ -14,7 +14,7 @@ from genbench.records.reading import lean_records
 from genbench.records.record import Digest, Record, ordered
 from genbench.report.frame import first_look, frame
 
-__all__ = ["load_records", "stored_records"]
+__all__ = ["load_records", "no_collection", "stored_records"]
 
 
 def stored_records(directory: Path, digest: Digest | None = None) -> list[Record]:
@@ -26,7 +26,7 @@ def stored_records(directory: Path, digest: Digest | None = None) -> list[Record
     if not directory.is_dir():
         raise InputError(f"{directory} does not exist; create it with `genbench run --out {directory}`")
     # One by one: a hundred thousand full records at once would take gigabytes.
-    with _no_collection():
+    with no_collection():
         records = ordered(map(Record, lean_records(directory, digest)))
     if not records:
         raise InputError(f"{directory} holds no records; write some with `genbench run --out {directory}`")
@@ -34,8 +34,8 @@ def stored_records(directory: Path, digest: Digest | None = None) -> list[Record
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Do without the collection of cycles: records contain none, and it would visit all of them time and again."""
+def no_collection() -> Iterator[None]:
+    """Do without the collection of cycles: it would visit all records, which contain none, time and again."""
     collects = gc.isenabled()
     gc.disable()
     try:

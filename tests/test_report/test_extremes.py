@@ -14,6 +14,7 @@ from genbench.report.machines import machines
 from genbench.report.rows import measured
 from genbench.report.sections import sections
 from genbench.report.speed_figures import trade_off_figure
+from genbench.report.speeds import trade_off
 from genbench.report.tables import evaluation_table, quality_table
 
 
@@ -34,11 +35,12 @@ def test_a_report_has_room_for_any_number(make: Any, value: float | None, everyw
     assert quality_table(section)
     assert isinstance(evaluation_table(section), str)
     colours = styles(row.name for row in section.models)
+    chart = trade_off(section, machines(records))
     with plain_style():
         for figure in (
             quality_figure(section, colours),
             loss_figure(section),
-            trade_off_figure(section, colours, machines(records)),
+            chart and trade_off_figure(chart, section, colours),
         ):
             if figure is not None:
                 figure.savefig(io.BytesIO(), format="png", dpi=20)

@@ -22,6 +22,7 @@ from genbench.report.montage import Tile, artifact, sample_tiles, write_montage
 from genbench.report.pictures import PAIRS
 from genbench.report.sections import Section, sections
 from genbench.report.speed_figures import throughput_figure, trade_off_figure
+from genbench.report.speeds import throughput, trade_off
 
 Make = Callable[..., dict[str, Any]]
 
@@ -162,7 +163,9 @@ def test_one_number_has_one_scale_in_all_figures(make: Make, noise: float | None
         record["curve"] = [point for point in record["curve"] if point["step"] >= 1800]
     section = only(records)
     colours = styles(["gan", "ae"])
-    figures = quality_figure(section, colours), trade_off_figure(section, colours, machines(records))
+    chart = trade_off(section, machines(records))
+    assert chart is not None
+    figures = quality_figure(section, colours), trade_off_figure(chart, section, colours)
     scales = [{(axis.get_yscale(), axis.get_ylabel()) for axis in figure.axes} for figure in figures if figure]
     assert scales == [{(scale, "fd ↓")}] * 2
 
@@ -170,8 +173,9 @@ def test_one_number_has_one_scale_in_all_figures(make: Make, noise: float | None
 def test_bars_are_medians_with_the_windows_percentiles(make: Make) -> None:
     record = make("gan", 0)
     record["cost"]["train_items_per_s"] = {"median": 100.0, "p5": 80.0, "p95": 110.0, "windows": 9}
-    figure = throughput_figure(only([record]), styles(["gan"]), machines([record]))
-    assert figure is not None
+    chart = throughput(only([record]), machines([record]))
+    assert chart is not None
+    figure = throughput_figure(chart, styles(["gan"]), one_machine=True)
     (bar,) = figure.axes[0].patches
     assert bar.get_width() == 100.0  # type: ignore[attr-defined]
     ends = figure.axes[0].collections[0].get_paths()[0].vertices
@@ -181,10 +185,17 @@ def test_bars_are_medians_with_the_windows_percentiles(make: Make) -> None:
 def test_a_trade_off_needs_two_models_on_one_machine(make: Make) -> None:
     gan, vae, other = make("gan", 0), make("vae", 0), make("ae", 0)
     other["environment"]["processor"] = "another"
-    colours = styles(["gan", "vae", "ae"])
-    assert trade_off_figure(only([gan]), colours, machines([gan])) is None
-    assert trade_off_figure(only([gan, other]), colours, machines([gan, other])) is None
-    assert trade_off_figure(only([gan, vae]), colours, machines([gan, vae])) is not None
+    assert trade_off(only([gan]), machines([gan])) is None
+    assert trade_off(only([gan, other]), machines([gan, other])) is None
+    assert trade_off(only([gan, vae]), machines([gan, vae])) is not None
+
+
+def priced(records: list[dict[str, Any]]) -> Figure:
+    """The trade-off of gan and vae."""
+    section = only(records)
+    chart = trade_off(section, machines(records))
+    assert chart is not None
+    return trade_off_figure(chart, section, styles(["gan", "vae"]))
 
 
 def test_the_intervals_of_costs_are_those_of_logarithms(make: Make) -> None:
@@ -192,8 +203,7 @@ def test_the_intervals_of_costs_are_those_of_logarithms(make: Make) -> None:
     for record, seconds in zip(records[:3], (1.0, 10.0, 100.0), strict=True):
         record["cost"]["train_s"] = seconds
         record["cost"]["sample_items_per_s"]["median"] = 1000 / seconds
-    figure = trade_off_figure(only(records), styles(["gan", "vae"]), machines(records))
-    assert figure is not None
+    figure = priced(records)
     log_half_width = 4.302653 * math.log(10) / math.sqrt(3)  # the standard deviation of the logarithms is log 10
     for axis, middle in zip(figure.axes, (10.0, 100.0), strict=True):
         (bar,) = [held for held in axis.containers if held.lines[0].get_xdata()[0] == pytest.approx(middle)]
@@ -203,8 +213,7 @@ def test_the_intervals_of_costs_are_those_of_logarithms(make: Make) -> None:
 
 def test_a_cost_of_one_seed_has_no_interval(make: Make) -> None:
     records = [make("gan"), make("vae")]
-    figure = trade_off_figure(only(records), styles(["gan", "vae"]), machines(records))
-    assert figure is not None
+    figure = priced(records)
     assert [held.has_xerr for axis in figure.axes for held in axis.containers] == [False] * 4
 
 
@@ -214,8 +223,8 @@ def test_nothing_recorded_gives_no_figure(make: Make) -> None:
     section = only([record])
     assert quality_figure(section, styles(["gan"])) is None
     assert loss_figure(section) is None
-    assert throughput_figure(section, styles(["gan"]), machines([record])) is None
-    assert trade_off_figure(section, styles(["gan"]), machines([record])) is None
+    assert throughput(section, machines([record])) is None
+    assert trade_off(section, machines([record])) is None
 
 
 @pytest.mark.parametrize("name", ["$x$ and $y$", "_hidden", "模型 \U0001f600", "a\nb", "w" * 100, r"\frac{1}{2} $"])
