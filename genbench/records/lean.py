@@ -105,16 +105,19 @@ class LeanRecord(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         template = self.template
+        place = template.own.get(name)  # ids and costs are asked for most often
+        if place is not None:
+            value = self._own[place]
+            return marshal.loads(value) if type(value) is bytes else value
+        if name == "curve":
+            return self._curve
         if name in template.shared:
             return template.shared[name]
         if name == "cell":
             return {**template.cell, "seed": self.seed}
-        if name == "curve":
-            return self._curve
         if name == "numbers":
             return template.read_numbers(self._numbers)
-        value = self._own[template.own[name]]
-        return marshal.loads(value) if type(value) is bytes else value
+        raise KeyError(name)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a field, or the default if the record does not have it."""

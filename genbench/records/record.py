@@ -7,6 +7,7 @@ import hashlib
 import json
 import marshal
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,12 +217,24 @@ def read_record(path: Path) -> Record:
 
 def _content(path: Path) -> bytes:
     try:
-        if not os.path.isfile(path):
-            raise ValueError("not a regular file")
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError("not a regular file")
+            return _whole(descriptor, found.st_size)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
         raise _unreadable(path) from error
+
+
+def _whole(descriptor: int, size: int) -> bytes:
+    content = os.read(descriptor, size + 1)  # one byte more than there should be: usually the only call
+    if len(content) != size:
+        while part := os.read(descriptor, 2**20):
+            content += part
+    return content
 
 
 def _unreadable(path: Path) -> RecordError:

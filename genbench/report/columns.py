@@ -12,7 +12,7 @@ from genbench.records.fields import LARGEST
 from genbench.records.lean import LeanRecord, entries, per_template, seed_of, shared_cell
 from genbench.records.real_ratio import REAL_ABOVE_ZERO
 
-__all__ = ["Columns", "real_means"]
+__all__ = ["Columns", "numbers_of", "real_means", "shape"]
 
 Record = Mapping[str, Any]
 _Column = tuple[str, list[Any]]
@@ -93,7 +93,7 @@ class Columns:
             yield f"failure_{name}", [failure.get(name) for failure in failures]
 
     def _of_numbers(self, records: Sequence[Record]) -> Iterator[_Column]:
-        held, nothing = _held(records), [None] * len(records)
+        held, nothing = numbers_of(records), [None] * len(records)
         fingerprint = _fingerprint(shared_cell(records[0]))
         for name in self._numbers:
             recipe, values, errors = held.get(name, (None, nothing, nothing))
@@ -110,12 +110,17 @@ class Columns:
 def _alike(held: tuple[Record, Mapping[str, Any]]) -> tuple[Any, ...]:
     """Return a key that is the same for records whose rows differ only in seeds, values and times."""
     record, cost = held
+    return (shape(record), *cost)
+
+
+def shape(record: Record) -> object:
+    """Return a key that is the same for records whose numbers differ only in values, as long as these records exist."""
     template = record.template if isinstance(record, LeanRecord) else None
-    return (id(record) if template is None or template.numbers is None else template, *cost)
+    return id(record) if template is None or template.numbers is None else template
 
 
-def _held(records: Sequence[Record]) -> dict[str, tuple[str, list[Any], list[Any]]]:
-    """Return name -> recipe, values and standard errors, null as None, of records that are `_alike`."""
+def numbers_of(records: Sequence[Record]) -> dict[str, tuple[str, list[Any], list[Any]]]:
+    """Return name -> recipe, values and standard errors, null as None, of records of one `shape`."""
     lean = [record for record in records if isinstance(record, LeanRecord)]
     layout = lean[0].template.numbers if lean else None
     if layout is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import marshal
 import math
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genbench.records.fields import LARGEST, SMALLEST
-from genbench.records.lean import entries, per_template, seed_of
+from genbench.records.lean import per_template, seed_of
 from genbench.records.statistics import Summary, summarise
+from genbench.report.columns import numbers_of, shape
 from genbench.report.frame import Record
 from genbench.report.merging import with_older
 
@@ -84,16 +86,19 @@ class Row:
     def _numbers(self) -> dict[Column, _Numbers]:
         """All numbers, read in one pass over the records."""
         found: dict[Column, _Numbers] = {}
-        for record in self.records:
-            seed, taken = seed_of(record), set()
-            for name, recipe, value, error in (entry for one in with_older(record) for entry in entries(one)):
-                column = name, recipe
-                if column not in taken:
-                    taken.add(column)
-                    held = found.get(column) or found.setdefault(column, _Numbers())
-                    held.seeds.append(seed)
-                    held.values.append(measured(value))
-                    held.errors.append(measured(error))
+        for _, group in itertools.groupby(self.records, key=shape):
+            records = list(group)
+            seeds, taken = [seed_of(record) for record in records], set()
+            # Records with older ones have a shape of their own.
+            for same in (records, *([one] for one in with_older(records[0])[1:])):
+                for name, (recipe, values, errors) in numbers_of(same).items():
+                    column = name, recipe
+                    if column not in taken:
+                        taken.add(column)
+                        held = found.get(column) or found.setdefault(column, _Numbers())
+                        held.seeds += seeds
+                        held.values.extend(map(measured, values))
+                        held.errors.extend(map(measured, errors))
         return found
 
     @functools.cached_property

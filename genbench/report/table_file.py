@@ -36,6 +36,8 @@ def _texts(column: pd.Series[Any], text: Callable[[str], str]) -> Iterable[str]:
     values = column.tolist()
     if column.dtype != object:
         return ["" if value is pd.NA else str(value) for value in values]
+    if values and type(values[0]) is str and values.count(values[0]) == len(values):  # as most settings and recipes are
+        return [text(values[0])] * len(values)
     return [
         "" if value is None or value != value
         else value if type(value) is str and _PLAIN.fullmatch(value)
