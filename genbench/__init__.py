@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from genbench.plugin.observer import ObservedPoint as ObservedPoint
     from genbench.plugin.observer import Observer as Observer
     from genbench.records.record import Record as Record
-    from genbench.report import load_records as load_records
+    from genbench.report.frame import load_records as load_records
 
     __version__: str
 
@@ -57,7 +57,7 @@ _HOMES = {
     "Unsuitable": "genbench.errors",
     "Value": "genbench.metrics.metric",
     "hookimpl": "genbench.plugin.hookspecs",
-    "load_records": "genbench.report",
+    "load_records": "genbench.report.frame",
     "run": "genbench.api",
 }
 

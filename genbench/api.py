@@ -115,9 +115,9 @@ class Report:
     @property
     def records(self) -> pandas.DataFrame:
         """One row per cell, as returned by `load_records`."""
-        from genbench import report
+        from genbench.report.frame import load_records
 
-        return report.load_records(self.path.parent)
+        return load_records(self.path.parent)
 
     def __repr__(self) -> str:
         return f"Report({str(self.path.parent)!r})"

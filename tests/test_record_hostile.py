@@ -19,9 +19,10 @@ from genbench.records.identity import identity
 from genbench.records.lean import lean
 from genbench.records.record import Record, RecordError, cell_id, read_record, record_path, write_record
 from genbench.report import pages
-from genbench.report.frame import csv, curve_frame, frame, in_order
+from genbench.report.frame import csv, curve_frame, frame
 from genbench.report.machines import machines
 from genbench.report.model import markdown
+from genbench.report.order import in_order
 from genbench.report.pictures import Pictures
 from genbench.report.sections import sections
 

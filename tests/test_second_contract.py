@@ -11,7 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from genbench import Data, Model, Training, Unsuitable, datasets, report
+import genbench
+from genbench import Data, Model, Training, Unsuitable, datasets
 from genbench.cell import training as cell_training
 from genbench.cell.events import Events
 from genbench.cell.training import CellTraining
@@ -170,7 +171,7 @@ def test_a_model_that_does_not_suit_one_dataset_is_an_empty_row_with_its_reason(
     again = run(*arguments, *few, "--out", str(out))
     assert again.exit_code == 0
     assert "failed" not in again.output
-    assert len(report.load_records(out)) == len(statuses)
+    assert len(genbench.load_records(out)) == len(statuses)
 
 
 @pytest.mark.usefixtures("warm_servers")

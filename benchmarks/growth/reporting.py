@@ -31,7 +31,7 @@ TOYS = Path(__file__).parents[2] / "tests" / "test_report" / "conftest.py"
 SEEDS = 5
 ENOUGH_S = 5.0
 PARTS = {
-    "CSV files": ("frame", "write_table", "write_curves"),
+    "CSV files": ("result_columns", "write_table", "write_curves"),
     "pictures": ("quality_figure", "throughput_figure", "trade_off_figure", "loss_figure", "save", "write_montage"),
 }
 """The functions that `render` calls, by part."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbench.records.statistics import differing_fields
-from genbench.report.frame import in_order
 from genbench.report.merging import merged
+from genbench.report.order import in_order
 from genbench.report.rows import Row, rows
 
 __all__ = ["Pair", "Pairing", "Refusal", "pairing"]

@@ -30,7 +30,7 @@ NOTE = ".report.json"
 
 _KIND = "genbench_report"
 _VERSION = 1
-_DRAWN_WITH = ("matplotlib", "numpy", "pandas", "pillow")
+_DRAWN_WITH = ("matplotlib", "numpy", "pillow")
 
 
 @dataclass

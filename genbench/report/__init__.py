@@ -18,23 +18,24 @@ from genbench.report.across import Across, across
 from genbench.report.across_charts import across_charts
 from genbench.report.across_figures import draw_across
 from genbench.report.across_page import across_parts
+from genbench.report.columns import result_columns
 from genbench.report.curve_rows import write_curves
 from genbench.report.curves import loss_figure, quality_figure
 from genbench.report.drawing import Style, plain_style, save, styles
 from genbench.report.escape import text
-from genbench.report.frame import curve_frame, frame, in_order
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.merging import Cells, merged
 from genbench.report.model import markdown
 from genbench.report.montage import reconstruction_tiles, sample_tiles, write_montage
+from genbench.report.order import in_order
 from genbench.report.pictures import PAIRS, Pictures
 from genbench.report.quantities import declare
 from genbench.report.sections import Section, sections
 from genbench.report.speed_figures import throughput_figure, trade_off_figure
 from genbench.report.speeds import throughput, trade_off
 from genbench.report.standings import standings
-from genbench.report.stored import load_records, no_collection, stored_records
+from genbench.report.stored import no_collection, stored_records
 from genbench.report.study_page import study_parts
 from genbench.report.table_file import write_table
 from genbench.report.target_chart import profile_chart
@@ -44,7 +45,7 @@ from genbench.report.to_target import check_held, places, profiles
 from genbench.report.web import Watched
 from genbench.study.reading import stored_results
 
-__all__ = ["curve_frame", "frame", "load_records", "render", "render_again", "render_directory"]
+__all__ = ["render", "render_again", "render_directory"]
 
 
 def render_directory(
@@ -123,7 +124,7 @@ def render(
     every = in_order(records)
     ordered = Cells(in_order(merged(every)))
     with replacing(directory / "results.csv") as temporary:
-        write_table(temporary, frame(ordered))
+        write_table(temporary, *result_columns(ordered))
     write_curves(directory / "curves.csv", ordered, replacing)
     made, known = sections(ordered), machines(every)
     several = [found for found in across(made) if len(found.places) + len(found.conflicts) > 1]

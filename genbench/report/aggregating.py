@@ -20,10 +20,11 @@ from genbench.report.across_page import across_parts, conflict
 from genbench.report.across_tables import state
 from genbench.report.drawing import plain_style, styles
 from genbench.report.escape import fence
-from genbench.report.frame import Record, csv, in_order
+from genbench.report.frame import csv
 from genbench.report.merging import merged
 from genbench.report.model import markdown
 from genbench.report.opening import title
+from genbench.report.order import Record, in_order
 from genbench.report.quantities import declare, in_reading_order, quantity
 from genbench.report.sections import sections
 from genbench.report.standings import Standing, in_standing_order, standings

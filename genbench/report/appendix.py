@@ -10,9 +10,9 @@ from typing import Any
 from genbench.records.lean import distinct, per_template, seed_of, shared_cell
 from genbench.report.escape import code, fence, text
 from genbench.report.formatting import NOTHING
-from genbench.report.frame import Record
 from genbench.report.machines import machine_table, machines
 from genbench.report.model import Details
+from genbench.report.order import Record
 from genbench.report.tables import markdown_table
 
 __all__ = ["command_of", "data", "failed", "families", "machine", "reproduce"]

@@ -9,22 +9,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from genbench.records.fields import LARGEST
-from genbench.records.lean import LeanRecord, entries, per_template, seed_of, shared_cell
+from genbench.records.lean import LeanRecord, entries, entry_kinds, per_template, seed_of, shared_cell
 from genbench.records.real_ratio import REAL_ABOVE_ZERO
+from genbench.report.gathered import Gathered
+from genbench.report.merging import merged, with_older
+from genbench.report.order import Record, in_order
+from genbench.report.quantities import in_reading_order
 
-__all__ = ["Columns", "numbers_of", "real_means", "shape"]
+__all__ = ["numbers_of", "result_columns", "shape"]
 
-Record = Mapping[str, Any]
 _Column = tuple[str, list[Any]]
 
 _PLUGIN = ("distribution", "version", "origin", "source_sha256")
 _DATASET = ("fingerprint", "shape", "classes", "train_count", "held_out_count", "licence")
 _CELL_FIRST = ("model", "label", "role", "options", "summary")
 _CELL_APART = frozenset({*_CELL_FIRST, "dataset", "plugin"})
+_AT_ONCE = 2048  # records whose values exist as objects at the same time
 _SIMPLE = frozenset({str, int, float, bool, type(None)})
 
 
-def real_means(records: Iterable[Record]) -> dict[tuple[str, str, str], float]:
+def _real_means(records: Iterable[Record]) -> dict[tuple[str, str, str], float]:
     """Return (dataset's fingerprint, distance, recipe) -> the mean of `real`, if it is above 0."""
     held: dict[tuple[str, str, str], list[float]] = {}
     for record in records:
@@ -45,13 +49,26 @@ def _fingerprint(cell: Mapping[str, Any]) -> str:
     return str(cell["dataset"].get("fingerprint"))
 
 
-class Columns:
+def result_columns(records: Iterable[Record]) -> tuple[dict[str, Gathered], int]:
+    """Return the columns of `frame.frame`, and their number of values."""
+    ordered = [one for record in in_order(merged(records)) for one in with_older(record)]
+    kinds = entry_kinds(ordered)
+    numbers = in_reading_order({kind.name for kind in kinds})
+    columns_of = _Columns(numbers, {kind.name for kind in kinds if kind.standard_error}, _real_means(ordered))
+    columns: dict[str, Gathered] = {}
+    for start in range(0, len(ordered), _AT_ONCE):
+        for name, values in columns_of(ordered[start : start + _AT_ONCE]).items():
+            columns.setdefault(name, Gathered()).add(start, values)
+    return columns, len(ordered)
+
+
+class _Columns:
     """Makes the columns of consecutive records.
 
     Args:
         numbers: the numbers of all records, in order.
         estimated: those that have a standard error anywhere.
-        real: as `real_means` returned it.
+        real: as `_real_means` returned it.
     """
 
     def __init__(self, numbers: Sequence[str], estimated: Set[str], real: Mapping[tuple[str, str, str], float]) -> None:

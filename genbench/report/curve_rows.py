@@ -12,11 +12,13 @@ import numpy as np
 
 from genbench.machine.atomic import Replacing, replacing
 from genbench.records.curve import Layout, StoredCurve
-from genbench.report.frame import CURVE_COLUMNS, Record, in_order
 from genbench.report.merging import merged
+from genbench.report.order import Record, in_order
 from genbench.report.texts import float_texts, quoted
 
-__all__ = ["write_curves"]
+__all__ = ["CURVE_COLUMNS", "write_curves"]
+
+CURVE_COLUMNS = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
 
 _WHERE = ("step", "items", "elapsed_s", "flops")
 _LARGEST_WHOLE = 2**63  # from here on a column of integers is written as floats

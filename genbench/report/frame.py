@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from genbench.plugin.visible import visible
-from genbench.records.lean import entry_kinds, seed_of, shared_cell
-from genbench.report.columns import Columns, real_means
-from genbench.report.gathered import Gathered, column
-from genbench.report.merging import merged, with_older
-from genbench.report.quantities import HEADLINE, in_reading_order
+from genbench.report.columns import result_columns
+from genbench.report.curve_rows import CURVE_COLUMNS
+from genbench.report.gathered import Gathered
+from genbench.report.merging import merged
+from genbench.report.order import Record, in_order
+from genbench.report.quantities import HEADLINE
+from genbench.report.stored import stored_records
 
-__all__ = ["CURVE_COLUMNS", "Record", "csv", "curve_frame", "first_look", "frame", "in_order"]
-
-Record = Mapping[str, Any]
-
-_AT_ONCE = 2048  # records whose rows exist at the same time
-CURVE_COLUMNS = ("id", "label", "dataset", "seed", "step", "items", "elapsed_s", "flops", "kind", "name", "value")
-
-
-def in_order(records: Iterable[Record]) -> list[Record]:
-    """Return the records sorted by dataset, role (models before controls), label, seed and id."""
-
-    def key(record: Record) -> tuple[Any, ...]:
-        cell = shared_cell(record)
-        return cell["dataset"]["name"], cell["role"] != "model", cell["label"], seed_of(record), record["id"]
-
-    return sorted(records, key=key)
+__all__ = ["csv", "curve_frame", "first_look", "frame", "load_records"]
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -45,15 +33,16 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     A cell that was measured several times is one row (`merging.merged`), plus one for each earlier run with numbers
     under recipes that the newer ones lack; such a row holds only these numbers.
     """
-    ordered = [one for record in in_order(merged(records)) for one in with_older(record)]
-    kinds = entry_kinds(ordered)
-    numbers = in_reading_order({kind.name for kind in kinds})
-    columns_of = Columns(numbers, {kind.name for kind in kinds if kind.standard_error}, real_means(ordered))
-    columns: dict[str, Gathered] = {}
-    for start in range(0, len(ordered), _AT_ONCE):
-        for name, values in columns_of(ordered[start : start + _AT_ONCE]).items():
-            columns.setdefault(name, Gathered()).add(start, values)
-    return pd.DataFrame({name: gathered.column(len(ordered)) for name, gathered in columns.items()})
+    columns, count = result_columns(records)
+    return pd.DataFrame({name: _series(gathered, count) for name, gathered in columns.items()})
+
+
+def _series(gathered: Gathered, count: int) -> Any:
+    values = gathered.values(0, count)
+    # pandas would turn integers with missing values into floats: 3000 steps into 3000.0.
+    if gathered.is_whole:
+        return pd.array(values, dtype="Int64" if None in values else "int64")
+    return values if gathered.is_float else pd.Series(values, dtype=object)
 
 
 def first_look(table: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +69,28 @@ def curve_frame(records: Iterable[Record]) -> pd.DataFrame:
                 for name, value in (values or {}).items():
                     for append, entry in zip(appenders, (*whose, *where, kind, name, value), strict=True):
                         append(entry)
-    return pd.DataFrame({name: column(values) for name, values in columns.items()})
+    gathered = {name: Gathered() for name in CURVE_COLUMNS}
+    for name, values in columns.items():
+        gathered[name].add(0, values)
+    return pd.DataFrame({name: _series(held, len(columns["id"])) for name, held in gathered.items()})
+
+
+def load_records(directory: str | Path) -> pd.DataFrame:
+    """Return the records of a benchmark's folder as a tidy table: one row per cell, one column per number, cost or
+    setting.
+
+    The most relevant columns come first (`first_look`); the others keep the order of `results.csv`.
+
+    Raises:
+        InputError: the folder does not exist, or holds no records.
+        RecordError: a record is truncated or was edited.
+
+    Example::
+
+        table = genbench.load_records("reports/digits")
+        table.groupby("label")["fd"].mean()
+    """
+    return first_look(frame([record.data for record in stored_records(Path(directory))]))
 
 
 def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:

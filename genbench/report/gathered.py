@@ -1,4 +1,4 @@
-"""Columns of a table that are filled part by part, without an object for each value."""
+"""Columns of a table that are filled and read part by part, without an object for each value."""
 
 from __future__ import annotations
 
@@ -6,60 +6,58 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-__all__ = ["Gathered", "column"]
+__all__ = ["Gathered"]
 
 _FLOATS = frozenset({float, type(None)})
-
-
-def column(values: Sequence[Any]) -> Any:
-    """Return values as a column: of integers or floats, with missing values, or of objects."""
-    # pandas would turn integers with missing values into floats: 3000 steps into 3000.0.
-    every = set(map(type, values))
-    kinds = every - {type(None)}
-    if kinds == {int} and all(abs(value) < 2**63 for value in values if value is not None):
-        return pd.array(list(values), dtype="Int64" if kinds < every else "int64")
-    if kinds and kinds <= {int, float}:
-        return pd.array([float("nan") if value is None else float(value) for value in values], dtype="float64")
-    return pd.Series(list(values), dtype=object)
+_BEYOND = 2**63  # what int64 cannot hold
 
 
 class Gathered:
-    """A column that is filled in parts; values that no part provides are None."""
+    """A column that is filled in parts, from its beginning on; values that no part provides are missing."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[int, Any]] = []
+        self._types: set[type] = set()
+        self._fits = True  # whether int64 holds all integers
 
     def add(self, start: int, values: Sequence[Any]) -> None:
-        """Add the values from position `start` on."""
+        """Add the values from position `start` on; None is missing."""
         kinds = set(map(type, values))
         if kinds == {type(None)}:
             return
+        self._types |= kinds - {type(None)}
+        self._fits = self._fits and not any(type(value) is int and abs(value) >= _BEYOND for value in values)
         if kinds <= _FLOATS:
             floats = np.array(values, dtype=np.float64)  # None becomes NaN
             if np.isnan(floats).sum() == sum(value is None for value in values):  # and can be told from it again
                 self._parts.append((start, floats))
                 return
-        elif kinds == {int} and max(map(abs, values)) < 2**63:
+        elif kinds == {int} and self._fits:
             self._parts.append((start, np.array(values, dtype=np.int64)))
             return
         self._parts.append((start, values))
 
-    def column(self, count: int) -> Any:
-        """Return the column, which has `count` values."""
-        if self._parts and all(isinstance(part, np.ndarray) and part.dtype == np.float64 for _, part in self._parts):
-            floats = np.full(count, np.nan)
-            for start, part in self._parts:
-                floats[start : start + len(part)] = part
-            return floats
-        values: list[Any] = [None] * count
-        for start, part in self._parts:
-            values[start : start + len(part)] = _objects(part)
-        return column(values)
+    @property
+    def is_float(self) -> bool:
+        """Whether the column is one of floats, to which integers are converted if some are not, or are beyond int64."""
+        return bool(self._types) and self._types <= {int, float} and not self.is_whole
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the column is one of integers of 64 bits."""
+        return self._types == {int} and self._fits
 
-def _objects(part: Any) -> Sequence[Any]:
-    if not isinstance(part, np.ndarray):
-        return part  # type: ignore[no-any-return]
-    return [None if value != value else value for value in part.tolist()]
+    def values(self, start: int, stop: int) -> Any:
+        """Return the values from `start` to `stop`: float64 with NaN if `is_float`, otherwise a list with None."""
+        made: Any = np.full(stop - start, np.nan) if self.is_float else [None] * (stop - start)
+        for begin, part in self._parts:
+            first, last = max(start, begin), min(stop, begin + len(part))
+            if first < last:
+                made[first - start : last - start] = self._of(part[first - begin : last - begin])
+        return made
+
+    def _of(self, part: Any) -> Any:
+        if self.is_float:
+            return part if isinstance(part, np.ndarray) else [np.nan if one is None else float(one) for one in part]
+        return [None if one != one else one for one in part.tolist()] if isinstance(part, np.ndarray) else part

@@ -14,10 +14,10 @@ from genbench.report import web
 from genbench.report.captions import quality_caption
 from genbench.report.escape import code, link_target, text
 from genbench.report.formatting import NOTHING, interval
-from genbench.report.frame import in_order
 from genbench.report.merging import merged, outcomes
 from genbench.report.model import Cell, Table, markdown
 from genbench.report.opening import partial, title
+from genbench.report.order import in_order
 from genbench.report.sections import Section, sections
 from genbench.report.stored import stored_records
 from genbench.report.tables import quality_table

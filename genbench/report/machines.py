@@ -10,8 +10,8 @@ from typing import Any
 from genbench.records.lean import distinct, per_template
 from genbench.report.escape import text
 from genbench.report.formatting import NOTHING, memory
-from genbench.report.frame import Record
 from genbench.report.model import Table
+from genbench.report.order import Record
 
 __all__ = ["Machine", "machine_table", "machines", "ran", "shared"]
 

@@ -10,8 +10,8 @@ from genbench.metrics import METRICS
 from genbench.records.lean import distinct
 from genbench.report.escape import code, fence, text
 from genbench.report.formatting import NOTHING
-from genbench.report.frame import Record
 from genbench.report.model import Details
+from genbench.report.order import Record
 from genbench.report.quantities import quantity
 from genbench.report.tables import field_value, markdown_table
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from genbench.machine.atomic import Replacing, replacing
 from genbench.report.drawing import GREY, caption, font_file
-from genbench.report.frame import Record
+from genbench.report.order import Record
 from genbench.report.sections import Section
 
 __all__ = ["MOST_TILES", "Tile", "artifact", "reconstruction_tiles", "sample_tiles", "write_montage"]

@@ -8,8 +8,8 @@ from typing import Any
 from genbench.kinds.nouns import noun_of
 from genbench.records.lean import distinct, seed_of, shared_cell
 from genbench.report.escape import code, text
-from genbench.report.frame import Record
 from genbench.report.merging import outcomes
+from genbench.report.order import Record
 
 __all__ = ["opening", "partial", "title"]
 

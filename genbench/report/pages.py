@@ -11,13 +11,13 @@ from genbench.report.against_real import anchor, ratio_note, ratio_table
 from genbench.report.augmentation import augmentation
 from genbench.report.captions import cost_note, error_note, quality_caption
 from genbench.report.escape import code, link_target, text
-from genbench.report.frame import Record
 from genbench.report.machines import Machine, ran, shared
 from genbench.report.measures import meanings, recipes
 from genbench.report.merging import Outcomes, outcomes
 from genbench.report.model import Anchor, Details
 from genbench.report.montage import artifact
 from genbench.report.opening import opening, partial, title
+from genbench.report.order import Record
 from genbench.report.pictures import Pictures, losses, quality_curves, reconstructions, samples, speeds
 from genbench.report.quantities import quantity
 from genbench.report.rows import Row

@@ -16,8 +16,8 @@ from genbench.records.fields import LARGEST, SMALLEST
 from genbench.records.lean import per_template, seed_of
 from genbench.records.statistics import Summary, summarise
 from genbench.report.columns import numbers_of, shape
-from genbench.report.frame import Record
 from genbench.report.merging import with_older
+from genbench.report.order import Record
 
 __all__ = ["Column", "Row", "measured", "names", "rows"]
 

@@ -16,8 +16,8 @@ from genbench.kinds.nouns import noun_of
 from genbench.records.identity import slug
 from genbench.records.lean import entry_kinds, per_template, shared_cell
 from genbench.records.statistics import Difference, Rank, pairwise, ranks
-from genbench.report.frame import Record
 from genbench.report.merging import by_recipe, merged, with_older
+from genbench.report.order import Record
 from genbench.report.quantities import Quantity, in_reading_order, main_metric, quantity
 from genbench.report.rows import Column, Row, rows
 from genbench.report.series import extremes

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from genbench.records.turning import LEAST_POINTS, Turn, turn
 from genbench.report.escape import code, text
 from genbench.report.formatting import NOTHING, plain
-from genbench.report.frame import Record
+from genbench.report.order import Record
 from genbench.report.quantities import Quantity, main_metric, quantity
 from genbench.report.rows import Row, measured
 from genbench.report.sections import Section

@@ -1,4 +1,4 @@
-"""Reads the records of a benchmark's folder, for `genbench report DIR` and `genbench.load_records(DIR)`."""
+"""Reads the records of a benchmark's folder in compact form."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas
-
 from genbench.errors import InputError
 from genbench.records.reading import lean_records
 from genbench.records.record import Digest, Record, ordered
-from genbench.report.frame import first_look, frame
 
-__all__ = ["load_records", "no_collection", "stored_records"]
+__all__ = ["no_collection", "stored_records"]
 
 
 def stored_records(directory: Path, digest: Digest | None = None) -> list[Record]:
@@ -43,21 +40,3 @@ def no_collection() -> Iterator[None]:
     finally:
         if collects:
             gc.enable()
-
-
-def load_records(directory: str | Path) -> pandas.DataFrame:
-    """Return the records of a benchmark's folder as a tidy table: one row per cell, one column per number, cost or
-    setting.
-
-    The most relevant columns come first (`first_look`); the others keep the order of `results.csv`.
-
-    Raises:
-        InputError: the folder does not exist, or holds no records.
-        RecordError: a record is truncated or was edited.
-
-    Example::
-
-        table = genbench.load_records("reports/digits")
-        table.groupby("label")["fd"].mean()
-    """
-    return first_look(frame([record.data for record in stored_records(Path(directory))]))

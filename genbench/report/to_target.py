@@ -10,8 +10,8 @@ from genbench.config.target import Target
 from genbench.errors import InputError
 from genbench.records.target import ToTarget, performance_ratios, time_to_target
 from genbench.report.against_real import real_of
-from genbench.report.frame import Record
 from genbench.report.machines import Machine, ran
+from genbench.report.order import Record
 from genbench.report.quantities import in_reading_order
 from genbench.report.rows import Column
 from genbench.report.sections import Section

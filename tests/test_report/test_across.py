@@ -20,7 +20,7 @@ from genbench.report.across import Across, across
 from genbench.report.across_charts import across_charts
 from genbench.report.across_page import across_parts, conflict
 from genbench.report.chart import Extent
-from genbench.report.frame import in_order
+from genbench.report.order import in_order
 from genbench.report.sections import sections
 from genbench.report.standings import standings
 

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from genbench.report.against_real import anchor, ratio_note, ratio_table, ratios
-from genbench.report.frame import frame, in_order
+from genbench.report.frame import frame
+from genbench.report.order import in_order
 from genbench.report.sections import Section, sections
 
 Make = Callable[..., dict[str, Any]]

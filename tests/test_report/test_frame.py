@@ -14,7 +14,8 @@ import pytest
 from genbench.config import Settings
 from genbench.metrics import METRICS
 from genbench.records.schemas import SCHEMA, upgraded
-from genbench.report.frame import csv, curve_frame, first_look, frame, in_order
+from genbench.report.frame import csv, curve_frame, first_look, frame
+from genbench.report.order import in_order
 
 RECORDS = Path(__file__).parent.parent / "records"
 NUMBERS = {name for metric in METRICS.values() for value in metric.values for name in value.names}

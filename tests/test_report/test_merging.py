@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from genbench import changes, report
+import genbench
+from genbench import changes
 from genbench.records.record import cell_id, write_record
 from genbench.report import pages
-from genbench.report.frame import curve_frame, frame, in_order
+from genbench.report.frame import curve_frame, frame
 from genbench.report.machines import machines
 from genbench.report.merging import merged, with_older
 from genbench.report.model import markdown
+from genbench.report.order import in_order
 from genbench.report.pictures import Pictures
 from genbench.report.sections import sections
 
@@ -188,5 +190,5 @@ def test_folders_are_merged_as_they_are_read(make: Make, tmp_path: Path) -> None
     full = make("vae", 0)
     for record in (full, again(full, {"psnr": 20.5})):
         write_record(tmp_path, record)
-    (row,) = report.load_records(tmp_path).to_dict("records")
+    (row,) = genbench.load_records(tmp_path).to_dict("records")
     assert (row["psnr"], row["fd"]) == (20.5, full["numbers"]["fd"]["value"])

@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from genbench.report.curves import MOST_LINES, loss_figure, quality_figure
 from genbench.report.drawing import caption, new_figure, plain_style, save, styles
-from genbench.report.frame import in_order
 from genbench.report.machines import machines
 from genbench.report.montage import Tile, artifact, sample_tiles, write_montage
+from genbench.report.order import in_order
 from genbench.report.pictures import PAIRS
 from genbench.report.sections import Section, sections
 from genbench.report.speed_figures import throughput_figure, trade_off_figure

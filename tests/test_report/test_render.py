@@ -21,9 +21,9 @@ from genbench.machine.atomic import TEMPORARY_PREFIX
 from genbench.records.plans import write_plan
 from genbench.records.record import write_record
 from genbench.report import render, render_directory
-from genbench.report.frame import in_order
 from genbench.report.machines import machines
 from genbench.report.model import markdown as joined
+from genbench.report.order import in_order
 from genbench.report.pages import page_parts
 from genbench.report.pictures import Pictures
 from genbench.report.sections import sections

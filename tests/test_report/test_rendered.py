@@ -218,7 +218,7 @@ def test_the_command_imports_nothing_that_draws_where_a_report_is_current(folder
 
     assert drawn_with() == ""
     (folder / "report.md").unlink()
-    assert drawn_with() == "matplotlib pandas scipy"
+    assert drawn_with() == "matplotlib scipy"
 
 
 def test_another_target_makes_it_anew(tmp_path: Path, make: Callable[..., Record], renderings: list[int]) -> None:

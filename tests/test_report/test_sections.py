@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from genbench.report.frame import in_order
+from genbench.report.order import in_order
 from genbench.report.sections import Section, sections
 
 Make = Callable[..., dict[str, Any]]

@@ -11,7 +11,7 @@ import pytest
 
 from genbench.report import render
 from genbench.report.augmentation import augmentation
-from genbench.report.frame import in_order
+from genbench.report.order import in_order
 from genbench.report.sections import sections
 from genbench.report.stability import stability
 

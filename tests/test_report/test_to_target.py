@@ -12,8 +12,8 @@ from genbench.config.target import Target
 from genbench.errors import InputError
 from genbench.report import render
 from genbench.report.drawing import plain_style, styles
-from genbench.report.frame import in_order
 from genbench.report.machines import machines
+from genbench.report.order import in_order
 from genbench.report.sections import sections
 from genbench.report.target_chart import profile_chart
 from genbench.report.target_figure import profile_figure

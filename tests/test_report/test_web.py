@@ -20,10 +20,10 @@ from genbench.report.chart import Chart, Extent, Mark, Panel
 from genbench.report.drawing import styles
 from genbench.report.escape import one_line
 from genbench.report.formatting import interval
-from genbench.report.frame import in_order
 from genbench.report.machines import Machine, machines
 from genbench.report.merging import merged
 from genbench.report.model import Picture, markdown
+from genbench.report.order import in_order
 from genbench.report.pages import page_parts
 from genbench.report.pictures import Pictures
 from genbench.report.sections import Section, sections
