@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from genbench.records.record import read_records, write_record
+from genbench.records.files import read_records
+from genbench.records.record import write_record
 from genbench.report import render_directory
 
 COUNT = int(os.environ.get("GENBENCH_BENCH_RECORDS", "10000"))

@@ -29,7 +29,7 @@ from typing import Any
 
 import psutil
 
-from genbench.records.record import read_record
+from genbench.records.files import read_record
 from genbench.training import checkpoint
 
 MODELS = ("vae", "ae")

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from genbench.cli.plugin import plugin
 from genbench.contract import BroughtContract, run_contract
 from genbench.contract.fault import Caution, Fault
-from genbench.records.record import cell_id, read_records
+from genbench.records.files import read_records
+from genbench.records.record import cell_id
 
 HERE = Path(__file__).parent / "brought"
 FIXTURES = {

@@ -26,7 +26,7 @@ pytest.importorskip("distributed")
 import genbench
 from genbench.execution import engines
 from genbench.execution.cluster import admission, connection
-from genbench.records.record import read_records
+from genbench.records.files import read_records
 
 HERE = Path(__file__).parent
 JSON_LINES = Path(__file__).parent / "brought" / "json-lines" / "json_lines_observer.py"

@@ -30,7 +30,8 @@ from genbench.execution.executor import FoundModel
 from genbench.execution.limits import UNLIMITED
 from genbench.execution.local import ServerError
 from genbench.plugin import finding
-from genbench.records.record import cell_id, read_record, record_path, write_record
+from genbench.records.files import read_record
+from genbench.records.record import cell_id, record_path, write_record
 from genbench.records.schemas import SCHEMA
 
 CELL = {"model": "vae", "label": "vae", "role": "model", "seed": 0, "dataset": {"name": "digits"}}

@@ -20,7 +20,7 @@ if shutil.which("openssl") is None:
 import dask
 from distributed import LocalCluster
 
-from genbench.records.record import read_records
+from genbench.records.files import read_records
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 QUICK = ["--budget", "2steps", "--seeds", "1", "--no-controls", "--metrics", "fd", "--samples", "60"]

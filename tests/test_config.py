@@ -12,8 +12,9 @@ from genbench.api import command_for
 from genbench.config import Benchmark, Budget, Cell, ModelSpec, Settings, make_benchmark, read_benchmark
 from genbench.errors import InputError
 from genbench.execution.benchmark import _Runner
+from genbench.records.files import read_records
 from genbench.records.identity import identity
-from genbench.records.record import cell_id, read_records, write_record
+from genbench.records.record import cell_id, write_record
 from genbench.records.schemas import SCHEMA
 
 

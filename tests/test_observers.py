@@ -24,7 +24,8 @@ from genbench.observers import listening, telling
 from genbench.observers.opening import build_observer
 from genbench.observers.seen import benchmark_seen, cell_seen, end_seen
 from genbench.observers.telling import Teller
-from genbench.records.record import Record, read_records
+from genbench.records.files import read_records
+from genbench.records.record import Record
 from genbench.training.loop import Row
 
 HERE = Path(__file__).parent

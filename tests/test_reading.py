@@ -13,8 +13,9 @@ import pytest
 
 from genbench.records import reading
 from genbench.records.curve import StoredCurve
+from genbench.records.files import each_record, record_files
 from genbench.records.reading import lean_records
-from genbench.records.record import RecordError, each_record, not_applicable, record_files, record_path, write_record
+from genbench.records.record import RecordError, not_applicable, record_path, write_record
 from genbench.records.signed import checksum
 
 COUNT = 7

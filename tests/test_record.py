@@ -15,8 +15,9 @@ from genbench import report
 from genbench.cli.compare import compare
 from genbench.execution.benchmark import _Runner
 from genbench.machine import atomic
+from genbench.records.files import read_record, read_records
 from genbench.records.identity import canonical, identity, slug
-from genbench.records.record import RecordError, cell_id, read_record, read_records, record_path, write_record
+from genbench.records.record import RecordError, cell_id, record_path, write_record
 from genbench.records.schemas import SCHEMA
 
 RECIPE = {"metric": "frechet_distance"}

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from genbench import changes
 from genbench.records.baseline import read_baseline, write_baseline
+from genbench.records.files import read_record
 from genbench.records.identity import identity
 from genbench.records.lean import lean
-from genbench.records.record import Record, RecordError, cell_id, read_record, record_path, write_record
+from genbench.records.record import Record, RecordError, cell_id, record_path, write_record
 from genbench.report import pages
 from genbench.report.frame import csv, curve_frame, frame
 from genbench.report.machines import machines

@@ -23,7 +23,7 @@ from torch import nn
 import genbench
 from genbench import Model
 from genbench.execution.cell_lock import CellLock
-from genbench.records.record import read_records
+from genbench.records.files import read_records
 from genbench.training import checkpoint
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

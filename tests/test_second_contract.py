@@ -20,7 +20,7 @@ from genbench.cli import cli
 from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.errors import InputError, PluginError
 from genbench.plugin import finding, loading, options
-from genbench.records.record import read_records
+from genbench.records.files import read_records
 from genbench.training import loop
 from genbench.training.flops import Flops, StepFlops
 from genbench.training.loop import Batches, Progress, Schedule, train

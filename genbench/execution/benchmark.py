@@ -29,6 +29,7 @@ from genbench.execution.running import Outcome
 from genbench.execution.standing import standing
 from genbench.machine import atomic
 from genbench.plugin import finding
+from genbench.records.files import read_record
 from genbench.records.plans import write_plan
 from genbench.records.record import (
     Record,
@@ -36,7 +37,6 @@ from genbench.records.record import (
     cell_id,
     checkpoint_path,
     not_applicable,
-    read_record,
     record_path,
     without_numbers,
     write_record,

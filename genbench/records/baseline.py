@@ -14,8 +14,9 @@ from typing import Any
 
 from genbench.errors import InputError
 from genbench.machine import atomic
+from genbench.records.files import checked
 from genbench.records.identity import canonical
-from genbench.records.record import Record, RecordError, checked
+from genbench.records.record import Record, RecordError
 from genbench.records.schemas import SCHEMA
 
 __all__ = ["read_baseline", "write_baseline"]

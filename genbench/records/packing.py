@@ -7,8 +7,8 @@ from pathlib import Path
 
 from genbench.records.curve import layout_of
 from genbench.records.fields import is_valid_apart
+from genbench.records.files import foreign, record_of
 from genbench.records.lean import Packed, packed_record
-from genbench.records.record import foreign, record_of
 from genbench.records.schemas import SCHEMA, upgraded
 from genbench.records.signed import signed
 
@@ -16,7 +16,7 @@ __all__ = ["PackedReader"]
 
 
 class PackedReader:
-    """Reads record after record, and refuses what `record.read_record` refuses, in the same words.
+    """Reads record after record, and refuses what `files.read_record` refuses, in the same words.
 
     A record goes the short way if its checksum matches, a record with the same template has gone the long way, and
     everything of its own is as genbench writes it. All others go the long way, which decides.
@@ -29,7 +29,7 @@ class PackedReader:
         """Return the packed record in a file with this content.
 
         Raises:
-            RecordError: as `record.read_record`.
+            RecordError: as `files.read_record`.
         """
         return self._short(path, content) or packed_record(record_of(path, content).data)
 

@@ -18,9 +18,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from genbench.records.files import Digest, contents_of, record_files
 from genbench.records.lean import Known, LeanRecord, Packed
 from genbench.records.packing import PackedReader
-from genbench.records.record import Digest, RecordError, contents_of, record_files
+from genbench.records.record import RecordError
 
 __all__ = ["LEAST_RECORDS", "lean_records"]
 
@@ -35,10 +36,10 @@ def lean_records(directory: Path, digest: Digest | None = None) -> Iterator[Lean
     """Yield the records of a benchmark's directory, in order of file name, each in compact form (`lean.LeanRecord`).
 
     Args:
-        digest: is fed what was read (`record.record_contents`).
+        digest: is fed what was read (`files.record_contents`).
 
     Raises:
-        RecordError: one cannot be trusted, as in `record.read_record`.
+        RecordError: one cannot be trusted, as in `files.read_record`.
     """
     paths = list(record_files(directory))
     two = len(paths) >= LEAST_RECORDS and len(os.sched_getaffinity(0)) > 1 and bool(sys.executable)

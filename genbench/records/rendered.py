@@ -21,7 +21,8 @@ from typing import Any
 
 from genbench.config.target import Target
 from genbench.machine import atomic
-from genbench.records.record import RecordError, record_contents
+from genbench.records.files import record_contents
+from genbench.records.record import RecordError
 from genbench.records.studies import FOLDER, RESULTS
 
 __all__ = ["NOTE", "Made", "is_current", "note"]

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genbench.errors import InputError
+from genbench.records.files import Digest, ordered
 from genbench.records.reading import lean_records
-from genbench.records.record import Digest, Record, ordered
+from genbench.records.record import Record
 
 __all__ = ["no_collection", "stored_records"]
 

@@ -16,7 +16,8 @@ from PIL import Image
 from genbench.errors import InputError, nearest
 from genbench.kinds import grid, listing
 from genbench.plugin.visible import message_of
-from genbench.records.record import Record, each_record
+from genbench.records.files import each_record
+from genbench.records.record import Record
 
 __all__ = ["FLOOR", "REAL", "Chosen", "Item", "chosen_records", "pool"]
 

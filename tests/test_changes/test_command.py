@@ -10,8 +10,9 @@ import pytest
 
 from genbench.cli import main
 from genbench.records.baseline import read_baseline
+from genbench.records.files import read_records
 from genbench.records.identity import canonical
-from genbench.records.record import read_records, write_record
+from genbench.records.record import write_record
 from genbench.records.schemas import SCHEMA
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from genbench.records.curve import StoredCurve
+from genbench.records.files import each_record, read_records
 from genbench.records.lean import entries, lean
-from genbench.records.record import Record, each_record, read_records, write_record
+from genbench.records.record import Record, write_record
 from genbench.report import render, render_directory
 from genbench.report.columns import result_columns
 from genbench.report.curve_rows import write_curves

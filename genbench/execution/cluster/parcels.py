@@ -11,7 +11,8 @@ from typing import Any
 
 from genbench.errors import GenbenchError
 from genbench.machine import atomic
-from genbench.records.record import Record, read_record, record_path
+from genbench.records.files import read_record
+from genbench.records.record import Record, record_path
 
 __all__ = ["ParcelError", "pack", "unpack"]
 
