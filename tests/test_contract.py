@@ -78,6 +78,40 @@ def test_randomness_that_cannot_be_told_apart_by_image_is_no_fault(write_plugin)
     assert reasons == {"sample draws randomness that is not one row per image"}
 
 
+class _Memory:
+    def __init__(self, available: int) -> None:
+        self.available = available
+
+
+@pytest.mark.parametrize(("states", "fits"), [(8, False), (10, True)])
+def test_checks_that_do_not_fit_into_memory_are_refused_before_they_begin(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, states: int, fits: bool
+) -> None:
+    contract = Contract(f"{tiny}:width=16", [(1, 8, 16)])
+    networks = contract.subject(contract.cases[0]).build().networks
+    state = 4 * 4 * sum(weight.numel() for weight in networks.parameters())
+    monkeypatch.setattr("psutil.virtual_memory", lambda: _Memory(states * state))
+    if fits:
+        contract.refuse_bad_input()
+        return
+    with pytest.raises(InputError, match=r"0\.0 GiB of weights on 1x8x16, .* check a smaller shape") as refused:
+        contract.refuse_bad_input()
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_the_default_shapes_are_not_built_to_weigh_them(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: _Memory(0))
+    Contract(str(tiny), SMALL).refuse_bad_input()
+
+
+def test_what_is_no_model_is_left_to_the_checks(write_plugin) -> None:
+    contract = Contract(
+        str(write_plugin("    return Model(", "    return None or (lambda *_, **__: None)(")), [(1, 8, 16)]
+    )
+    contract.refuse_bad_input()
+    assert "to return a genbench.Model" in str(contract.result(CHECKS["build"], contract.cases[0]))
+
+
 @pytest.mark.parametrize(
     ("model", "device", "message"),
     [

@@ -7,6 +7,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import psutil
+from torch import nn
+
 from genbench.config import ModelSpec
 from genbench.contract.case import CLASSES, Case, Subject
 from genbench.contract.check import Check
@@ -17,12 +20,16 @@ from genbench.errors import InputError, OptionError
 from genbench.machine import environment
 from genbench.plugin import finding, world
 from genbench.plugin.loading import Plugin
+from genbench.plugin.model import Model
 
 __all__ = ["SHAPES", "Contract"]
 
 Result = Caution | Fault | Unmet | None
 
 SHAPES: tuple[tuple[int, ...], ...] = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (12,), (24,), (2, 300))
+
+_STATES = 9
+"""Models with gradients and moments that the checks keep at the same time; of `gan` on clips of 2x4096, 8.3."""
 
 
 class Contract:
@@ -43,6 +50,7 @@ class Contract:
         self._plugin: Plugin | None = None
         self._subject: Subject | None = None
         self._refusals: dict[Case, Refused | None] = {}
+        self._weights: dict[Case, int] = {}  # bytes
         self._results: dict[tuple[str, Case], Result] = {}
 
     def items(self) -> list[tuple[Check, Case | None]]:
@@ -54,14 +62,29 @@ class Contract:
         """Raise `InputError` for a model, option or device that does not exist, which is not the plugin's fault."""
         finding.find(self.spec)
         environment.choose_device(self.device_name)
-        if self.spec.options:
-            try:
+        with contextlib.suppress(Fault):  # the checks report a plugin that does not load or build
+            if self.spec.options:
                 refusals = [self._refusal(case) for case in self.cases]
-            except Fault:  # the checks report a plugin that does not load or build
-                return
-            for refusal in refusals:
-                if refusal is not None and None not in refusals and isinstance(refusal.__cause__, OptionError):
-                    raise refusal.__cause__
+                for refusal in refusals:
+                    if refusal is not None and None not in refusals and isinstance(refusal.__cause__, OptionError):
+                        raise refusal.__cause__
+            if environment.choose_device(self.device_name).type == "cpu":
+                for case in self.cases:
+                    if case.shape not in SHAPES:
+                        self._refuse_too_large(case)
+
+    def _refuse_too_large(self, case: Case) -> None:
+        """Raise `InputError` if the checks would not fit into memory: the kernel would kill them without a message."""
+        if self._refusal(case) is not None:
+            return
+        weights, most = self._weights.get(case, 0), psutil.virtual_memory().available
+        need = _STATES * 4 * weights  # bytes of weights, gradients and the two moments of Adam
+        if need > most:
+            raise InputError(
+                f"{self.spec.label} has {weights / 2**30:.1f} GiB of weights on {case.size}, so its checks need about "
+                f"{need / 2**30:.0f} GiB of memory, and {most / 2**30:.0f} GiB are available; check a smaller shape, "
+                "or choose options that give fewer weights"
+            )
 
     def verify(self, check: Check, case: Case | None) -> None:
         """Run one check; raise `Fault` if it fails, `Unmet` if it does not apply, `Caution` if it gives a warning."""
@@ -119,9 +142,13 @@ class Contract:
         """Return the refusal of a case by `build_model`, or None if it accepts the case."""
         if case not in self._refusals:
             self._refusals[case] = None
+            device = environment.choose_device(self.device_name)
             try:
                 with world.kept():
-                    Subject(self._load(), self.spec.options, case, environment.choose_device(self.device_name)).build()
+                    model = Subject(self._load(), self.spec.options, case, device).build()
+                if isinstance(model, Model) and isinstance(model.networks, nn.Module):  # a check reports anything else
+                    weights = model.networks.parameters()
+                    self._weights[case] = sum(weight.numel() * weight.element_size() for weight in weights)
             except Refused as refusal:
                 self._refusals[case] = refusal
         return self._refusals[case]
