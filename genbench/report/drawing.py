@@ -213,7 +213,7 @@ def _name_powers(axis: Axis) -> None:
 
 def _tick(value: float, _: float | None = None) -> str:
     for prefix, factor in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= (1e4 if prefix == "k" else factor):
+        if abs(value) >= factor:
             return f"{value / factor:.4g}{prefix}"
     return f"{value:.4g}"
 

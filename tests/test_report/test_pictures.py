@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from genbench.report.curves import MOST_LINES, loss_figure, quality_figure
-from genbench.report.drawing import caption, new_figure, plain_style, save, styles
+from genbench.report.drawing import caption, count_axis, new_figure, plain_style, save, styles
 from genbench.report.machines import machines
 from genbench.report.montage import Tile, artifact, sample_tiles, write_montage
 from genbench.report.order import in_order
@@ -180,6 +180,15 @@ def test_bars_are_medians_with_the_windows_percentiles(make: Make) -> None:
     assert bar.get_width() == 100.0  # type: ignore[attr-defined]
     ends = figure.axes[0].collections[0].get_paths()[0].vertices
     assert np.asarray(ends)[:, 0].tolist() == [80.0, 110.0]
+
+
+def test_the_ticks_of_an_axis_have_one_unit() -> None:
+    figure, (axis,) = new_figure(4.0, 2.0)
+    axis.set_xlim(0, 21_000)
+    axis.set_xticks([0, 5000, 10_000, 15_000, 20_000])
+    count_axis(axis, [])
+    figure.canvas.draw()
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "5k", "10k", "15k", "20k"]
 
 
 def test_a_trade_off_needs_two_models_on_one_machine(make: Make) -> None:
