@@ -11,9 +11,7 @@ from pathlib import Path
 
 import click
 
-from genbench.cli.brought import offers
 from genbench.plugin.families import DATASET, EXTRACTOR, METRIC, OBSERVER, Family
-from genbench.plugin.finding import installed
 from genbench.plugin.visible import visible
 
 
@@ -75,6 +73,8 @@ def _devices() -> None:
 
 
 def _models() -> None:
+    from genbench.plugin.finding import installed
+
     _title("Models")
     models = installed()
     for name, offered in models.items():
@@ -136,6 +136,7 @@ def _datasets(data_root: Path | None) -> None:
 def _others() -> None:
     """Show the plugins of families that have no section above."""
     from genbench.metrics.table import METRICS
+    from genbench.plugin.finding import installed
 
     for family, own in ((METRIC, METRICS), (OBSERVER, ())):
         if installed(family=family):
@@ -144,6 +145,8 @@ def _others() -> None:
 
 
 def _brought(family: Family, own: Collection[str]) -> None:
+    from genbench.cli.brought import offers
+
     for offer in offers(family, own):
         where = "" if offer.fault else f", {offer.found.origin()}, {offer.found.root()}"
         _line(not offer.fault, offer.found.name, f"{offer.origin}{where}")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genbench.cli.brought import offers
 from genbench.cli.terminal import say
 from genbench.config import CONTROLS, ModelSpec
 from genbench.errors import InputError
@@ -33,16 +32,17 @@ def models(model: str | None) -> None:
     if model is not None:
         _show(model)
         return
+    from genbench.cli.brought import offers
     from genbench.plugin.finding import installed
 
     rows = [
         (
-            name if len(offers) == 1 else f"{found.distribution}:{name}",
+            name if len(offered) == 1 else f"{found.distribution}:{name}",
             f"{found.distribution} {found.version}",
             found.summary(),
         )
-        for name, offers in installed().items()
-        for found in offers
+        for name, offered in installed().items()
+        for found in offered
     ]
     rows += [(name, "control", summary) for name, summary in CONTROLS.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
