@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from collections.abc import Collection
@@ -43,6 +42,8 @@ def _line(good: bool, name: str, text: str) -> None:
 
 
 def _software() -> None:
+    import importlib.metadata
+
     _title("Software")
     _line(True, "python", f"{platform.python_version()} on {platform.platform()}")
     for name in ("genbench", "torch", "torchvision", "torchmetrics", "numpy", "scikit-learn", "pandas"):

@@ -13,7 +13,6 @@ from genbench.cli.numbers import MOST_SEED, MOST_SEEDS, SECONDS, Whole
 from genbench.cli.terminal import go_on_without_cache
 from genbench.config import CONTROLS, Benchmark, make_benchmark, read_benchmark
 from genbench.errors import InputError
-from genbench.evaluation.selection import names_in
 
 if TYPE_CHECKING:
     from genbench.execution.conditions import Conditions
@@ -241,6 +240,8 @@ def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions)
     if flags.pop("no_controls"):
         values["controls"] = []
     if flags["metrics"] is not None:
+        from genbench.evaluation.selection import names_in
+
         flags["metrics"] = names_in(flags["metrics"])
     if flags["target"]:
         flags["target"] = ",".join(flags["target"])
