@@ -13,7 +13,7 @@ import pytest
 
 from genbench.records import reading
 from genbench.records.curve import StoredCurve
-from genbench.records.files import each_record, record_files
+from genbench.records.files import contents_of, each_record, record_files
 from genbench.records.reading import lean_records
 from genbench.records.record import RecordError, not_applicable, record_path, write_record
 from genbench.records.signed import checksum
@@ -107,3 +107,8 @@ def test_what_is_a_records_own_is_verified_after_others_of_its_kind_were(tmp_pat
     with pytest.raises(RecordError) as short:
         list(lean_records(tmp_path))
     assert str(short.value) == str(long.value)
+
+
+def test_a_file_that_is_longer_than_its_size_says_is_read_to_the_end() -> None:
+    path = Path("/proc/version")  # its size is given as 0
+    assert [content for _, content in contents_of([path], None)] == [path.read_bytes()]

@@ -55,6 +55,14 @@ def test_numbers_that_are_not_floats_are_kept_as_they_are(benchmark_records: lis
     assert [(entry.name, entry.value) for entry in entries(odd)] == [("fd", 3), ("kid", None)]
 
 
+def test_rows_of_numbers_that_are_not_floats_are_their_own(benchmark_records: list[dict[str, Any]]) -> None:
+    """Equal integers make two records alike in all but their standard errors."""
+    numbers = [{"fd": {"value": 3, "recipe": "a", "standard_error": error}} for error in (0.25, 0.5)]
+    records = [benchmark_records[0] | {"numbers": each} for each in numbers]
+    records[1] |= {"id": "f" * 16, "cell": {**records[0]["cell"], "seed": 99}}
+    assert frame(lean(records))["fd_standard_error"].tolist() == [0.25, 0.5]
+
+
 @pytest.mark.parametrize(
     "points",
     [
