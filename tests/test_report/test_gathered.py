@@ -17,6 +17,7 @@ PARTS = {
     "beyond 64 bits": [[1, 2**63], [None, 4]],
     "texts": [["a", None], ["b", "c", ""]],
     "texts and numbers": [["a", 1], [0.5, None, True]],
+    "floats beside texts": [[0.5, None], ["a"]],
     "NaN beside none": [[math.nan, None], [1.0]],
     "nothing": [[None, None], [None]],
 }
@@ -51,6 +52,7 @@ def test_parts_read_like_the_whole(name: str) -> None:
         ("beyond 64 bits", True, False),
         ("texts", False, False),
         ("texts and numbers", False, False),
+        ("floats beside texts", False, False),
         ("NaN beside none", True, False),
         ("nothing", False, False),
     ],
