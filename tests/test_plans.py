@@ -49,6 +49,12 @@ def test_a_cell_from_before_its_models_source_changed_is_not_missing_once_the_ne
     assert len(missing_cells(tmp_path, other)) == 6  # a different budget makes a different cell
 
 
+def test_a_cell_that_ran_under_another_label_is_not_missing(tmp_path: Path) -> None:
+    write_plan(tmp_path, PLAN)
+    renamed = [record(cell_id, {**described, "label": f"my {described['label']}"}) for cell_id, described in PLAN]
+    assert missing_cells(tmp_path, renamed) == []
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 3, "cells": []}', '{"schema": 1, "cells": [{"id": "x"}]}'])
 def test_a_damaged_plan_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "plans").mkdir()

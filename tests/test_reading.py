@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -112,3 +113,16 @@ def test_what_is_a_records_own_is_verified_after_others_of_its_kind_were(tmp_pat
 def test_a_file_that_is_longer_than_its_size_says_is_read_to_the_end() -> None:
     path = Path("/proc/version")  # its size is given as 0
     assert [content for _, content in contents_of([path], None)] == [path.read_bytes()]
+
+
+def test_what_is_not_a_regular_file_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some devices never end."""
+    os.mkfifo(tmp_path / "pipe.json")
+
+    def refuse(*_: object) -> bytes:
+        raise AssertionError("read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "read", refuse)
+        with pytest.raises(RecordError, match=r"pipe\.json cannot be read"):
+            list(contents_of([tmp_path / "pipe.json"], None))

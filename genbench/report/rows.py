@@ -88,17 +88,15 @@ class Row:
         found: dict[Column, _Numbers] = {}
         for _, group in itertools.groupby(self.records, key=shape):
             records = list(group)
-            seeds, taken = [seed_of(record) for record in records], set()
-            # Records with older ones have a shape of their own.
+            seeds = [seed_of(record) for record in records]
+            # Records with older ones have a shape of their own, and no number twice under one recipe.
             for same in (records, *([one] for one in with_older(records[0])[1:])):
                 for name, (recipe, values, errors) in numbers_of(same).items():
                     column = name, recipe
-                    if column not in taken:
-                        taken.add(column)
-                        held = found.get(column) or found.setdefault(column, _Numbers())
-                        held.seeds += seeds
-                        held.values.extend(map(measured, values))
-                        held.errors.extend(map(measured, errors))
+                    held = found.get(column) or found.setdefault(column, _Numbers())
+                    held.seeds += seeds
+                    held.values.extend(map(measured, values))
+                    held.errors.extend(map(measured, errors))
         return found
 
     @functools.cached_property
