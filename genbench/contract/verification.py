@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import psutil
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from genbench.config import ModelSpec
 from genbench.contract.case import CLASSES, Case, Subject
@@ -147,7 +148,7 @@ class Contract:
                 with world.kept():
                     model = Subject(self._load(), self.spec.options, case, device).build()
                 if isinstance(model, Model) and isinstance(model.networks, nn.Module):  # a check reports anything else
-                    weights = model.networks.parameters()
+                    weights = [weight for weight in model.networks.parameters() if not is_lazy(weight)]
                     self._weights[case] = sum(weight.numel() * weight.element_size() for weight in weights)
             except Refused as refusal:
                 self._refusals[case] = refusal
