@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 
-from genbench import seeding
+from genbench import Training, seeding
 from genbench.cell import training as cell_training
 from genbench.cell.events import Events
 from genbench.cell.training import CellTraining
 from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.datasets.dataset import Dataset, Split
-from genbench.plugin import finding, loading
+from genbench.plugin import finding, loading, options
 from genbench.plugin.model import Model
 from genbench.training import checkpoint, loop
 from genbench.training.capture import WARM_UP_STEPS
@@ -75,6 +75,14 @@ def test_the_weights_and_the_order_of_the_batches_are_those_of_the_cells_seed(tm
     first, second = (each.begin(8)[0].networks.state_dict() for each in (one, other))
     assert not torch.equal(first["generator.0.weight"], second["generator.0.weight"])
     assert not torch.equal(one.batches()(0)[0], other.batches()(0)[0])
+
+
+def test_a_model_is_told_the_batch_of_all_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[Training] = []
+    build = options.build
+    monkeypatch.setattr(options, "build", lambda *given: known.append(given[2]) or build(*given))
+    training(tmp_path / "c.pt", rank=1).follow(8, resumed=False)
+    assert known == [Training(8, 16)]
 
 
 def test_a_rank_that_resumes_takes_its_own_generators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,3 +186,38 @@ def test_steps_are_replayed_from_the_first_after_the_warm_up(tmp_path: Path) -> 
     plain = training(tmp_path / "c.pt")
     assert not plain.replayed(model, Progress(step=WARM_UP_STEPS + 1))
     assert plain.replayed_step(model) is None
+
+
+class Autosave:
+    """Stands in for a checkpoint that is not due."""
+
+    def __init__(self) -> None:
+        self.saved: list[int] = []
+
+    def is_due(self) -> bool:
+        return False
+
+    def save(self, progress: dict[str, Any]) -> None:
+        self.saved.append(progress["step"])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_cell_that_is_asked_to_end_saves_and_tells_before_it_does(tmp_path: Path, asked: bool) -> None:
+    done: list[str] = []
+    autosave = Autosave()
+    ending = SimpleNamespace(
+        asked=asked, end=lambda: done.append("ends"), window_ended=lambda: done.append("window noted")
+    )
+    points = SimpleNamespace(tell=lambda: done.append(f"tells, saved {autosave.saved}"))
+    progress = Progress(step=3, rows=[Row(3, 48, 1.0)])
+    training(tmp_path / "c.pt")._save_or_stop(progress, autosave, ending, points)  # type: ignore[arg-type]
+    assert autosave.saved == ([3] if asked else [])
+    assert done == (["tells, saved [3]", "ends", "window noted"] if asked else ["window noted"])
+
+
+def test_a_target_counts_that_was_met_on_the_way_and_all_must_be(tmp_path: Path) -> None:
+    one = training(tmp_path / "c.pt", target=("fd<2", "kid<1"), stop_at_target=True)
+    rows = [Row(0, 0, 0.0, numbers={"fd": 1.0, "kid": 5.0}), Row(4, 64, 1.0, numbers={"fd": 3.0, "kid": 2.0})]
+    assert not one.targets_are_met(Progress(step=4, rows=rows))
+    rows.append(Row(8, 128, 2.0, numbers={"fd": 4.0, "kid": 0.5}))
+    assert one.targets_are_met(Progress(step=8, rows=rows))
