@@ -150,6 +150,27 @@ def test_a_package_that_is_imported_anew_is_put_back(check: Callable[[Subject], 
     assert {name: sys.modules[name] for name in before} == before
 
 
+def test_what_the_first_step_leaves_in_another_module_is_not_there_after_resuming(
+    edited: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = "    if step == 0:\n        kept.SCALE = 2.0\n    loss = loss * kept.SCALE\n"
+    signature = "def train_step(model, batch)"
+    source = edited(
+        (signature, f"{signature[:-1]}, step)"),
+        (STEP, first + STEP),
+        ("import torch\n", "import torch\nfrom scaled_package import kept\n"),
+    ).read_text()
+    (tmp_path / "scaled_package").mkdir()
+    for name, text in {"__init__": "", "kept": "SCALE = 1.0\n", "model": source}.items():
+        (tmp_path / "scaled_package" / f"{name}.py").write_text(text)
+    (tmp_path / "scaled-1.dist-info").mkdir()
+    (tmp_path / "scaled-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: scaled\nVersion: 1\n")
+    (tmp_path / "scaled-1.dist-info" / "entry_points.txt").write_text("[genbench]\nscaled = scaled_package.model\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    contract = Contract("scaled", [(1, 8, 8)])
+    assert "keep all state in Model" in str(contract.result(CHECKS["resume"], contract.cases[0]))
+
+
 def test_statistics_of_a_batch_are_those_of_all_ranks(outcome: Outcome) -> None:
     hidden = "nn.ReLU(), nn.Linear(width, width)"
     assert outcome("ranks", (hidden, f"nn.BatchNorm1d(width), {hidden}")) is None
