@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from genbench.contract import CHECKS, Contract
-from genbench.contract.checks import likelihood
+from genbench.contract.checks import likelihood, sampling
 from genbench.contract.fault import Fault
 from genbench.kinds import kind_named
 from genbench.kinds.kind import Whole
@@ -22,7 +23,7 @@ CPU = torch.device("cpu")
 BUILD = 'return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})'
 STEP = "    loss.backward()\n"
 LOSSES = 'return {"energy": loss.detach()}'
-SAMPLE = 'return model.networks["generator"](noise)'
+DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
 
 Write = Callable[..., Path]
 
@@ -136,3 +137,53 @@ def test_the_model_is_fitted_and_trained_on_the_outer_items_alone() -> None:
 def test_a_bound_that_training_breaks_is_found() -> None:
     with pytest.raises(Fault, match="after 200 steps on the lowest and the highest level"):
         likelihood._bound(Small(lambda call: torch.full((9,), -5.0 if call <= 3 else 0.0)), whole(3))  # type: ignore[arg-type]
+
+
+# Samples
+
+
+@pytest.mark.parametrize("row", [0, 2])
+def test_each_row_of_a_large_batch_is_compared(row: int) -> None:
+    many, few = torch.zeros(8, 4), torch.zeros(3, 4)
+    sampling.check_rows("sample", many, few)
+    few[row, 1] = 0.5
+    with pytest.raises(Fault, match=r"values that differ by 0\.5 in a batch of 3 from those in a batch of 8"):
+        sampling.check_rows("sample", many, few)
+
+
+@pytest.mark.parametrize("advanced", [0, 1], ids=["the CPU's", "a GPU's"])
+def test_no_global_generator_may_advance(monkeypatch: pytest.MonkeyPatch, advanced: int) -> None:
+    after = [torch.zeros(4), torch.zeros(4)]
+    after[advanced] = torch.ones(4)
+    states = iter([[torch.zeros(4), torch.zeros(4)], after])
+    monkeypatch.setattr(sampling, "_global_state", lambda: next(states))
+    subject = SimpleNamespace(trained=None, sample=lambda *_: torch.zeros(8, 4))
+    with pytest.raises(Fault, match="sample to leave torch's global generator alone"):
+        sampling.generator(subject)  # type: ignore[arg-type]
+
+
+def test_a_sampler_that_uses_its_labels_passes(write_plugin: Write) -> None:
+    takes = ("sample(model, count,", "sample(model, count, labels,")
+    assert (
+        result(write_plugin, "sample_labels", takes, (DRAW, f"{DRAW}    noise += labels[:, None]\n"), labels=True)
+        is None
+    )
+
+
+@pytest.mark.parametrize("returned", ["[loss.detach()]", "loss.detach()", "None"])
+def test_losses_that_are_no_dict_are_named(write_plugin: Write, returned: str) -> None:
+    found = str(result(write_plugin, "losses", (LOSSES, f"return {returned}")))
+    assert "expected train_step to return a dict of losses, found" in found
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_a_loss_that_is_not_finite_is_named(write_plugin: Write, value: str) -> None:
+    found = str(result(write_plugin, "losses", (LOSSES, f'return {{"energy": loss.detach() * 0 + float("{value}")}}')))
+    assert f"found {value} at step 0" in found
+
+
+def test_a_parameter_with_a_gradient_that_stays_is_a_fault(write_plugin: Write) -> None:
+    groups = '[{"params": [net[0].bias], "lr": 0.0}, {"params": [p for p in net.parameters() if p is not net[0].bias]}]'
+    found = result(write_plugin, "movement", (BUILD, BUILD.replace("net.parameters()", groups)))
+    assert isinstance(found, Fault)
+    assert "found generator.0.bias unchanged" in str(found)
