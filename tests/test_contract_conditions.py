@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from genbench import Model
 from genbench.contract import CHECKS, Contract
-from genbench.contract.checks import likelihood, sampling
-from genbench.contract.fault import Fault
+from genbench.contract.checks import capturing, likelihood, sampling
+from genbench.contract.fault import Fault, Unmet
 from genbench.kinds import kind_named
 from genbench.kinds.kind import Whole
 
@@ -46,6 +47,7 @@ def result(write_plugin: Write, check: str, *edits: tuple[str, str], labels: boo
     [
         ('Model(nn.ModuleDict({"generator": net}), [adam])', "optimizers to be a dict by name, found list"),
         ('Model(nn.ModuleDict({"generator": net}), {"a": adam}, [])', "schedulers to be a dict by name, found list"),
+        ('Model(nn.ModuleList([net]), {"a": adam})', "networks to be an nn.ModuleDict, found ModuleList"),
         ('Model(nn.ModuleDict({"generator": net}), {"a": net})', "optimizer 'a' to be a torch.optim.Optimizer, found"),
     ],
 )
@@ -134,6 +136,11 @@ def test_the_model_is_fitted_and_trained_on_the_outer_items_alone() -> None:
     assert pairs == {(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)}
 
 
+def test_nats_of_another_shape_are_not_summed() -> None:
+    with pytest.raises(Unmet, match="log_likelihood returned another shape"):
+        likelihood._total(Small(lambda call: torch.zeros(9, 1)), None, whole(3))  # type: ignore[arg-type]
+
+
 def test_a_bound_that_training_breaks_is_found() -> None:
     with pytest.raises(Fault, match="after 200 steps on the lowest and the highest level"):
         likelihood._bound(Small(lambda call: torch.full((9,), -5.0 if call <= 3 else 0.0)), whole(3))  # type: ignore[arg-type]
@@ -187,3 +194,31 @@ def test_a_parameter_with_a_gradient_that_stays_is_a_fault(write_plugin: Write) 
     found = result(write_plugin, "movement", (BUILD, BUILD.replace("net.parameters()", groups)))
     assert isinstance(found, Fault)
     assert "found generator.0.bias unchanged" in str(found)
+
+
+def test_annotations_that_cannot_be_evaluated_are_named(write_plugin: Write) -> None:
+    found = str(result(write_plugin, "options", ("width: int = 16", 'width: "Width" = 16')))
+    assert "expected annotations that Python can evaluate, found 'Width' of option 'width'" in found
+
+
+def test_what_follows_the_optimizer_is_captured_too(write_plugin: Write) -> None:
+    found = result(
+        write_plugin,
+        "capturable",
+        (BUILD, f"{BUILD[:-1]}, capturable=True)"),
+        ("def train_step(model, batch)", "def train_step(model, batch, step)"),
+        (LOSSES, 'return {"energy": loss.detach() * (1 + step)}'),
+    )
+    assert "found others at step 4, first at" in str(found)
+
+
+@pytest.mark.parametrize(("device", "replayed"), [("cuda", 1), ("cpu", 0)])
+def test_on_cuda_steps_are_replayed(monkeypatch: pytest.MonkeyPatch, device: str, replayed: int) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(capturing, "replays", asked.append)
+    for name in ("_compare_operations", "_compare_numbers"):
+        monkeypatch.setattr(capturing, name, lambda *_: None)
+    model = Model(torch.nn.ModuleDict(), {}, capturable=True)
+    subject = SimpleNamespace(build=lambda: model, train=lambda *_: None, device=torch.device(device))
+    capturing.capturable(subject)  # type: ignore[arg-type]
+    assert asked == [subject] * replayed

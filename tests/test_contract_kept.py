@@ -233,3 +233,60 @@ def test_waits_that_cuda_reports_are_those_of_the_lines_that_wait(monkeypatch: p
         warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
     assert len(waits.own) == 1
     assert modes == ["warn", "as before"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("encode", "batch.flatten(1) - batch.mean()", "encode to treat each item independently"),
+        ("log_likelihood", "torch.arange(len(batch)) - 6.0", "log_likelihood to be at most 0"),  # one of 8 is above
+    ],
+)
+def test_one_item_is_enough(outcome: Outcome, name: str, value: str, said: str) -> None:
+    assert said in str(outcome(name, hook(f"{name}(model, batch)", f"return {value}")))
+
+
+def test_a_state_that_is_not_restored_is_found_though_samples_are_the_same(outcome: Outcome) -> None:
+    forgets = "class Forgets(nn.Identity):\n        def _load_from_state_dict(self, *given):\n            pass\n\n"
+    adds = f'    {forgets}    net.append(Forgets())\n    net[-1].register_buffer("seen", torch.zeros(()))\n    {BUILD}'
+    counts = 'model.networks["generator"][-1].seen += 1'
+    found = outcome("checkpoint", (f"    {BUILD}", adds), (LOSSES, f"{counts}\n    {LOSSES}"))
+    assert "expected the state that was saved, found another networks.generator.7.seen" in str(found)
+
+
+HIDDEN = (BUILD, f"net.shift = torch.randn(())\n    {BUILD}")  # of the initial seed, and in no state
+
+
+@pytest.mark.parametrize(
+    ("check", "old", "new"),
+    [
+        ("checkpoint", 'return model.networks["generator"](noise)', "noise = noise + SHIFT\n    "),
+        ("resume", STEP, "    loss = loss + SHIFT * model.networks['generator'][0].bias.sum()\n"),
+    ],
+)
+def test_what_is_drawn_with_the_weights_must_be_part_of_the_state(
+    outcome: Outcome, check: str, old: str, new: str
+) -> None:
+    found = outcome(check, HIDDEN, (old, new.replace("SHIFT", 'model.networks["generator"].shift') + old))
+    assert isinstance(found, Fault)
+    assert "none in" in str(found) or "nothing in attributes" in str(found)
+
+
+def test_ranks_that_part_at_the_fifth_step_are_found(outcome: Outcome) -> None:
+    by_hand = "    if step == 4:\n        model.networks['generator'][0].bias.data += batch.mean()\n"
+    found = outcome(
+        "ranks", ("def train_step(model, batch)", "def train_step(model, batch, step)"), (STEP, by_hand + STEP)
+    )
+    assert "generator.0.bias is not the same on two ranks after 6 steps" in str(found)
+
+
+def test_a_pass_that_is_interrupted_in_the_last_step_is_named(outcome: Outcome) -> None:
+    interrupted = (
+        "    import contextlib\n    if step == 5:\n"
+        "        model.networks['generator'][0].weight.register_hook(lambda gradient: 1 / 0)\n"
+        "    with contextlib.suppress(ZeroDivisionError):\n        loss.backward()\n"
+    )
+    found = outcome(
+        "ranks", ("def train_step(model, batch)", "def train_step(model, batch, step)"), (STEP, interrupted)
+    )
+    assert "a backward pass of step 5 was interrupted" in str(found)
