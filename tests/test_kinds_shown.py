@@ -12,11 +12,12 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from genbench.kinds import grid, kind_named, listing, mel, pictures, spectrograms
+from genbench.kinds import grid, kind_named, kind_of_shape, listing, mel, pictures, spectrograms
 from genbench.kinds.audio import Audio
 from genbench.kinds.bounded import bounded
 from genbench.kinds.kind import Misfit
 from genbench.kinds.mel import Mel, mel_of
+from genbench.kinds.nouns import noun_of
 from genbench.kinds.text import Text
 
 
@@ -40,6 +41,18 @@ def test_the_smallest_images_are_of_one_value_and_of_two_in_each_direction() -> 
         [(256, 1, 1, 1), (65_536, 1, 1, 2), (65_536, 1, 2, 1), (65_536, 2, 1, 1)]
     )
     assert all(len(whole.items.flatten(1).unique(dim=0)) == len(whole.items) for whole in wholes)
+
+
+@pytest.mark.parametrize(("shape", "name"), [((3, 8, 8), "image"), ((12,), "text"), ((1, 4000), "audio")])
+def test_a_kind_is_known_by_its_dimensions_and_has_its_noun(shape: tuple[int, ...], name: str) -> None:
+    kind = kind_of_shape(shape)
+    assert kind.name == name
+    assert noun_of({"kind": name}) == kind.noun
+    assert noun_of({"kind": "graph"}) == noun_of({}) == "items"
+
+
+def test_values_far_outside_the_range_are_stored_as_its_ends() -> None:
+    assert kind_named("image").store(torch.tensor([-7.0, 7.0])).tolist() == [0, 255]
 
 
 # Pictures
