@@ -88,10 +88,11 @@ def test_a_batch_depends_on_step_and_seed_alone() -> None:
 
 
 @pytest.mark.parametrize(("free", "fits"), [(2 * 70 * 64, False), (2 * 70 * 64 + 2, True), (70 * 64, False)])
-def test_images_stay_on_a_gpu_where_they_take_less_than_half_of_what_is_free(
-    monkeypatch: pytest.MonkeyPatch, free: int, fits: bool
+@pytest.mark.parametrize(("dtype", "size"), [(torch.uint8, 1), (torch.int16, 2)], ids=["bytes", "samples"])
+def test_items_stay_on_a_gpu_where_they_take_less_than_half_of_what_is_free(
+    monkeypatch: pytest.MonkeyPatch, free: int, fits: bool, dtype: torch.dtype, size: int
 ) -> None:
-    device, images = torch.device("cuda:3"), toy_split().items
+    device, images, free = torch.device("cuda:3"), toy_split().items.to(dtype), free * size
     monkeypatch.setattr(torch.cuda, "mem_get_info", {device: (free, 0)}.__getitem__)
     assert loop._fits(images, device) == fits
     assert loop._fits(images, torch.device("mps"))  # shares the host's memory

@@ -9,6 +9,7 @@ import pytest
 import torch
 from genbench_sequence import seqgan
 from genbench_sequence.discriminator import Discriminator
+from genbench_sequence.drawing import draw
 from genbench_sequence.policy import baseline, policy_loss, rewards_of, roll_out
 from genbench_sequence.recurrent import Recurrent
 from genbench_sequence.texts import counted, log_probabilities
@@ -74,6 +75,19 @@ def test_completions_begin_with_the_text_and_have_their_own_ends() -> None:
         assert not torch.equal(completions[symbols - 1, 0], completions[symbols - 1, 1])
     drawn = torch.cat([texts, completions.flatten(0, 2)])
     assert not drawn[~counted(drawn)].any()
+
+
+@torch.no_grad()
+def test_each_completion_goes_on_from_its_own_beginning() -> None:
+    """Each symbol is drawn again, from all symbols before it in its text and its number of the noise."""
+    policy, rollouts, count = _policy(), 2, 300
+    noise = _noise(count, rollouts)
+    texts, completions = roll_out(policy, noise, count, rollouts)
+    drawn = torch.cat([texts, completions.flatten(0, 2)])
+    logits, begun = policy(drawn), (torch.arange(len(drawn)) - count).div(rollouts * count, rounding_mode="floor") + 1
+    for place in range(LENGTH):
+        own = (begun <= place) & (drawn[:, :place] != 0).all(1)
+        assert torch.equal(drawn[own, place], draw(logits[own, place], noise[own, place]))
 
 
 @torch.no_grad()
@@ -235,3 +249,16 @@ def test_the_discriminator_takes_the_largest_response_over_a_text() -> None:
     one, same, other = found(torch.tensor([[1, 2, 1, 1], [2, 2, 1, 2], [3, 3, 3, 3]]))
     torch.testing.assert_close(one, same)
     assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("step", [0, 99], ids=["pre-training", "game"])
+def test_no_gradient_is_left_for_the_next_step(step: int) -> None:
+    model = _build(100)
+    seqgan.train_step(model=model, batch=BATCH, step=step)
+    assert all(parameter.grad is None for parameter in model.networks.parameters())
+
+
+def test_each_optimizer_has_its_own_rate() -> None:
+    model = _build(learning_rate=0.5, policy_learning_rate=0.25, discriminator_learning_rate=0.125)
+    rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in model.optimizers.items()}
+    assert rates == {"generator": 0.5, "policy": 0.25, "discriminator": 0.125}

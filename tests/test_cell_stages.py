@@ -1,0 +1,264 @@
+"""What the stages of a cell pass on, in which order they leave things on disk, and when the world is checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from genbench import seeding
+from genbench.cell import stages
+from genbench.config import CONTROLS, Budget, Cell, ModelSpec, Settings
+from genbench.errors import PluginError
+from genbench.evaluation.selection import select
+from genbench.features.extractor import extract
+from genbench.machine import environment
+from genbench.plugin import finding, world
+from genbench.records.record import record_path
+from genbench.training.flops import Flops, StepFlops
+from genbench.training.loop import Progress
+
+ID = "0123456789abcdef"
+SEED = 5
+TINY = Path(__file__).parent / "models" / "tiny.py"
+STEP = "    loss.backward()\n"
+DRAW = "    noise = torch.randn(count"
+CPU = torch.device("cpu")
+
+
+def payload(directory: Path, model: str | Path = "noise", steps: int = 1, evaluations: int = 1) -> dict[str, Any]:
+    """Describe a cell on the digits whose seed, interval and grace are not the usual ones."""
+    settings = Settings(
+        Budget(steps, "steps"), evaluations=evaluations, samples=100, device="cpu", metrics=("fd",), batch_size=32
+    )
+    spec = ModelSpec(str(model))
+    metrics = {metric.name: metric.version for metric in select(("fd",), "image")}
+    given = {
+        "cell": Cell(spec, "digits", SEED, settings).to_json(),
+        "id": ID,
+        "description": {"samples": 100, "device": "cpu", "plugin": {}, "dataset": {}, "metrics": metrics},
+        "distribution": "file",
+        "covered": None if spec.name in CONTROLS else finding.find(spec).coverage(spec.options).to_json(),
+        "directory": str(directory),
+        "command": "genbench run it again",
+        "checkpoint_interval": 7.0,
+        "grace": 3.5,
+        "jobs": 3,
+        "slot": 2,
+        "observed": True,
+    }
+    return json.loads(json.dumps(given))  # type: ignore[no-any-return]
+
+
+def run(given: dict[str, Any], ranks: Any = None) -> dict[str, Any]:
+    with world.kept():
+        stages._CellRun(given, lambda event: None, ranks).run()
+    return json.loads(record_path(Path(given["directory"]), ID).read_text())  # type: ignore[no-any-return]
+
+
+class FakeRanks:
+    """Stands in for three ranks, of which the others do nothing but take memory."""
+
+    size = 3
+
+    def __init__(self) -> None:
+        self.extracted: list[int] = []
+
+    def take_up(self, plugin: Any, *_: Any) -> None:
+        self.lockstep = SimpleNamespace(step=plugin.hook.train_step)
+
+    def begin(self, first: int, steps: int) -> None:
+        pass
+
+    def end(self, step: int, means: dict[str, float]) -> dict[str, float]:
+        return means
+
+    def extract(self, extractor: Any, items: torch.Tensor) -> Any:
+        self.extracted.append(len(items))
+        return extract(extractor, items)
+
+    def random_states(self) -> list[dict[str, Any]]:
+        return []
+
+    def finish(self) -> list[dict[str, int | None]]:
+        return [{"peak_allocated_bytes": None, "peak_resident_bytes": 10**15}] * 2
+
+
+def test_a_cell_of_several_ranks_shares_extraction_memory_and_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+    share, ranks = environment.share, FakeRanks()
+    monkeypatch.setattr(environment, "share", lambda *given: asked.append(given) or share("cpu"))
+    record = run(payload(tmp_path, TINY), ranks)
+    assert asked == [("cpu", 2 * 3, 3 * 3)]
+    assert ranks.extracted == [100, 100]  # before the first step and after the last
+    assert record["cost"]["peak_resident_bytes"] == 10**15
+    assert record["environment"]["jobs"] == 3
+
+
+def test_a_training_is_given_what_the_request_says(tmp_path: Path) -> None:
+    given = stages._CellRun(payload(tmp_path), lambda event: None)
+    given.dataset = "the dataset"  # type: ignore[assignment]
+    training = given.training_of("the plugin")  # type: ignore[arg-type]
+    assert (training.checkpoint_interval, training.grace_s, training.observed) == (7.0, 3.5, True)
+    assert (training.dataset, training.plugin, training.cell.seed) == ("the dataset", "the plugin", SEED)
+    assert training.checkpoint_path == given.checkpoint_path
+
+
+class StoppedError(Exception):
+    pass
+
+
+def test_samples_are_drawn_with_the_cells_seed_and_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    def note(*given: Any) -> None:
+        told.append(given)
+        raise StoppedError
+
+    monkeypatch.setattr(stages, "Evaluation", note)
+    with pytest.raises(StoppedError):
+        run(payload(tmp_path, TINY))
+    assert told[0][4:7] == (CPU, SEED, 100)
+
+
+def test_a_checkpoint_stays_until_the_record_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = payload(tmp_path)
+    path = stages.checkpoint_path(tmp_path, ID)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"a long training")
+
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "write_record", full)
+        with pytest.raises(OSError, match="No space"):
+            run(given)
+    assert path.exists()
+    run(given)
+    assert not path.exists()
+
+
+def test_a_record_says_what_was_not_measured_and_when_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    given = stages._CellRun(payload(tmp_path), lambda event: None)
+    given.evaluator = SimpleNamespace(recipes={"b": 1, "a": 2}, missing={"c_t": "too few"})  # type: ignore[assignment]
+    given.started_at = "the start"
+    record = given.finished({"id": ID})
+    assert record["not_measured"] == {"c_t": "too few"}
+    assert list(record["recipes"]) == ["a", "b"]
+    assert record["started_at"] == "the start"
+    assert record["finished_at"].endswith("+00:00")
+
+
+@pytest.mark.parametrize(("seeded", "fails"), [(SEED, False), (0, True)])
+def test_the_global_generators_must_have_the_cells_own_seed(tmp_path: Path, seeded: int, fails: bool) -> None:
+    given = stages._CellRun(payload(tmp_path), lambda event: None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeding.derive(seeded, "train"))
+        before = world.snapshot()
+        if fails:
+            with pytest.raises(PluginError, match="changed the seed of torch's global generator"):
+                given.check_world("a plugin", before, "train")  # type: ignore[arg-type]
+        else:
+            given.check_world("a plugin", before, "train")  # type: ignore[arg-type]
+
+
+def test_variables_that_a_plugins_import_sets_are_no_fault(tmp_path: Path, write_plugin: Callable[..., Path]) -> None:
+    path = write_plugin("LATENT = 16\n", 'import os\n\nos.environ["GENBENCH_OF_A_LIBRARY"] = "1"\nLATENT = 16\n')
+    assert run(payload(tmp_path, path))["status"] == "finished"
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_what_a_step_changes_fails_the_cell_though_sampling_puts_it_back(
+    tmp_path: Path, write_plugin: Callable[..., Path], step: int
+) -> None:
+    """Numbers are measured in between: at step 2, and at the end."""
+    path = write_plugin(STEP, f"{STEP}    if step == {step}:\n        torch.backends.mkldnn.set_flags(False)\n")
+    source = path.read_text().replace("def train_step(model, batch)", "def train_step(model, batch, step)")
+    path.write_text(source.replace(DRAW, f"    torch.backends.mkldnn.set_flags(True)\n{DRAW}"))
+    with pytest.raises(PluginError, match=r"changed torch's kernel settings \(mkldnn: True became False\)"):
+        run(payload(tmp_path, path, steps=4, evaluations=2))
+
+
+def test_the_source_is_checked_after_the_first_step_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    class Watch(stages.SourceWatch):
+        def after_first_step(self, plugin: Any) -> None:
+            order.append("after the first step")
+
+        def at_the_end(self, plugin: Any) -> None:
+            order.append("at the end")
+
+    monkeypatch.setattr(stages, "SourceWatch", Watch)
+
+    def emit(event: dict[str, Any]) -> None:
+        if event["event"] == "stage" and event["stage"] in ("building", "training", "measuring", "counting"):
+            order.append(event["stage"])
+
+    with world.kept():
+        stages._CellRun(payload(tmp_path, TINY), emit).run()
+    told = list(dict.fromkeys(order))
+    assert told == ["building", "after the first step", "training", "measuring", "at the end", "counting"]
+
+
+@pytest.mark.parametrize("has_hook", [True, False])
+def test_restorations_are_kept_where_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_plugin: Callable[..., Path], has_hook: bool
+) -> None:
+    kept: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(stages, "save_artifacts", lambda *given: kept.append(given) or {})
+    hook = "@hookimpl\ndef reconstruct(model, batch):\n    return batch.neg()\n\n\n" if has_hook else ""
+    run(payload(tmp_path, write_plugin("@hookimpl\ndef sample", f"{hook}@hookimpl\ndef sample")))
+    (dataset, items, restored) = kept[0][3:]
+    assert items.shape == (100, 1, 8, 8)
+    if has_hook:
+        assert torch.equal(restored, 255 - dataset.held_out.items[: len(restored)])
+    else:
+        assert restored is None
+
+
+def test_what_a_plugin_brings_is_that_of_the_plan_and_of_the_allowed_distributions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = payload(tmp_path)
+    given["description"]["metrics"] = {"fd": "another version"}
+    with pytest.raises(PluginError, match=r"^the metrics changed after this run began"):
+        run(given)
+    asked: list[Any] = []
+
+    def note(*given: Any) -> None:
+        asked.append(given[-1])
+        raise StoppedError
+
+    for name in ("load_extractor", "load_dataset"):  # the latter comes first
+        monkeypatch.setattr(stages.preflight, name, note)
+        with pytest.raises(StoppedError):
+            run({**payload(tmp_path), "plugins_from": ["mine"]})
+    assert asked == [["mine"], ["mine"]]
+
+
+def test_costs_are_those_of_training_and_of_the_fit_before_it(tmp_path: Path) -> None:
+    given = stages._CellRun(payload(tmp_path), lambda event: None)
+    given.watch = SimpleNamespace(seconds={})  # type: ignore[assignment]
+    training, model = SimpleNamespace(replayed=lambda *_: True), SimpleNamespace(parameter_count=lambda: 9)
+    windows = [(32, 1.0), (32, 2.0), (32, 2.0)]
+    progress = Progress(3, 6.0, windows=windows, before_s=1.0)
+    evaluation = SimpleNamespace(windows=[(100, 1.0), (100, 4.0)], before_sampling_s=0.5, seconds=8.0)
+    flops = Flops(StepFlops((640,), 1), sample=7, before=5)
+    costs = given.costs(training, model, progress, evaluation, flops)  # type: ignore[arg-type]
+    assert (costs["train_items_per_s"]["median"], costs["sample_items_per_s"]["median"]) == (16.0, 25.0)
+    expected = {"steps": 3, "items": 96, "parameters": 9, "replayed": True, "train_flops_per_item": 20.0}
+    expected |= {"train_s": 6.0, "before_training_s": 1.0, "before_training_flops": 5, "before_sampling_s": 0.5}
+    expected |= {"evaluation_s": 8.0, "sample_flops_per_item": 7}
+    assert expected.items() <= costs.items()

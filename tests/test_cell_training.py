@@ -1,0 +1,223 @@
+"""What the training of a cell passes on: to several ranks, to a checkpoint, to whoever observes, and to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from genbench import Training, seeding
+from genbench.cell import training as cell_training
+from genbench.cell.events import Events
+from genbench.cell.training import CellTraining
+from genbench.config import Budget, Cell, ModelSpec, Settings
+from genbench.datasets.dataset import Dataset, Split
+from genbench.plugin import finding, loading, options
+from genbench.plugin.model import Model
+from genbench.training import checkpoint, loop
+from genbench.training.capture import WARM_UP_STEPS
+from genbench.training.flops import Flops, StepFlops
+from genbench.training.loop import Progress, Row
+
+CPU = torch.device("cpu")
+TINY = Path(__file__).parent / "models" / "tiny.py"
+SEED = 5
+
+
+class FakeRanks:
+    """Stands in for the ranks of a cell; records how they take up the model."""
+
+    def __init__(self) -> None:
+        self.taken_up: list[tuple[Any, ...]] = []
+        self.prepared: list[Any] = []
+        self.lockstep = SimpleNamespace(step=object())
+        self.prepare = self.prepared.append
+
+    def take_up(self, *given: Any) -> None:
+        self.taken_up.append(given)
+
+    def random_states(self) -> Sequence[dict[str, Any]]:
+        return [{"of": "rank 1"}]
+
+
+def training(path: Path, budget: str = "8steps", told: list[Any] | None = None, **more: Any) -> CellTraining:
+    own = {key: more.pop(key) for key in ("rank", "ranks", "grace_s", "observed") if key in more}
+    size = 2 if own else 1
+    settings = Settings(Budget.parse(budget), 16, evaluations=2, **{"ranks": size, **more})
+    split = Split(torch.randint(256, (70, 1, 8, 8), dtype=torch.uint8), None)
+    dataset = Dataset("toy", split, split, None, "", "0" * 64)
+    spec = ModelSpec(str(TINY), {"width": 16})
+    plugin = loading.load(finding.find(spec))
+    emit = (told if told is not None else []).append
+    return CellTraining(Cell(spec, "toy", SEED, settings), plugin, dataset, CPU, path, None, Events(emit), **own)
+
+
+def test_each_rank_draws_its_own_noise_and_its_own_rows_after_equal_weights(tmp_path: Path) -> None:
+    weights = []
+    for rank, name in ((0, ()), (1, ("rank", 1))):
+        one = training(tmp_path / "c.pt", rank=rank)
+        model = one.follow(8, resumed=False)
+        weights.append(model.networks.state_dict())
+        assert torch.initial_seed() == seeding.derive(SEED, "train", *name)
+        batches = one.batches()
+        assert (batches.rank, batches.ranks, batches.batch_size) == (rank, 2, 16)
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+
+
+def test_the_weights_and_the_order_of_the_batches_are_those_of_the_cells_seed(tmp_path: Path) -> None:
+    one = training(tmp_path / "c.pt")
+    other = replace(one, cell=replace(one.cell, seed=SEED + 1))
+    first, second = (each.begin(8)[0].networks.state_dict() for each in (one, other))
+    assert not torch.equal(first["generator.0.weight"], second["generator.0.weight"])
+    assert not torch.equal(one.batches()(0)[0], other.batches()(0)[0])
+
+
+def test_a_model_is_told_the_batch_of_all_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[Training] = []
+    build = options.build
+    monkeypatch.setattr(options, "build", lambda *given: known.append(given[2]) or build(*given))
+    training(tmp_path / "c.pt", rank=1).follow(8, resumed=False)
+    assert known == [Training(8, 16)]
+
+
+def test_a_rank_that_resumes_takes_its_own_generators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restored: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(checkpoint, "restore", lambda *given: restored.append(given))
+    one = training(tmp_path / "c.pt", rank=1)
+    model = one.follow(8, resumed=True)
+    assert restored == [(tmp_path / "c.pt", model, 1)]
+    one.follow(8, resumed=False)
+    assert len(restored) == 1
+
+
+@pytest.mark.parametrize("rows", [[], [Row(0, 0, 0.0, numbers={"fd": 1.0})]], ids=["begun", "evaluated"])
+def test_ranks_resume_wherever_the_first_does(tmp_path: Path, rows: list[Row]) -> None:
+    """A checkpoint before the first step holds generators that an evaluation, or the preparation, has advanced."""
+    path, ranks = tmp_path / "c.pt", FakeRanks()
+    one = training(path, ranks=ranks)
+    model, _ = one.begin(8)
+    checkpoint.save(path, model, Progress(rows=rows).to_json(), ranks.random_states())
+    model, progress = one.begin(8)
+    assert progress == Progress(rows=rows)
+    assert [given[1:] for given in ranks.taken_up[1:]] == [(model, CPU, 8, bool(rows))]
+    assert ranks.taken_up[0][4] is False
+
+
+def test_flops_are_counted_on_a_ranks_share_and_reported_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Any, ...]] = []
+    counted = Flops(StepFlops((100,), 1), sample=3, before=7)
+    monkeypatch.setattr(cell_training, "count_flops", lambda *each: given.append(each) or counted)
+    found = training(tmp_path / "c.pt", "1000flop", rank=0).count_flops(9)
+    assert [(each[4], each[5]) for each in given] == [(9, 500.0)]
+    assert (found.total(2), found.sample) == (2 * (7 + 200), 3)
+    assert training(tmp_path / "c.pt", "1000flop").count_flops(9) is counted
+    assert given[1][5] == 1000.0
+
+
+@pytest.mark.parametrize("ranks", [None, FakeRanks()], ids=["alone", "with others"])
+def test_the_loop_runs_the_steps_of_all_ranks_and_a_checkpoint_holds_their_generators(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: FakeRanks | None
+) -> None:
+    told: dict[str, Any] = {}
+    saved: list[tuple[Any, ...]] = []
+    before = object()
+    monkeypatch.setattr(loop, "train", lambda *_, **named: told.update(named))
+    monkeypatch.setattr(CellTraining, "before", lambda *_: before)
+    monkeypatch.setattr(checkpoint, "save", lambda path, model, progress, ranks: saved.append(ranks))
+    one = training(tmp_path / "c.pt", **({} if ranks is None else {"ranks": ranks}))
+    one.train(Model(torch.nn.ModuleDict(), {}), Progress(step=8), dict, 8)
+    assert told["together"] is ranks
+    assert told["step"] is (None if ranks is None else ranks.lockstep.step)
+    if ranks is None:
+        assert (told["prepare"], saved) == (before, [()])
+    else:
+        told["prepare"]()
+        assert (ranks.prepared, saved) == ([before], [[{"of": "rank 1"}]])
+
+
+@pytest.mark.parametrize("observed", [True, False])
+def test_the_end_is_waited_for_and_points_are_told_as_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, observed: bool
+) -> None:
+    graces: list[float] = []
+    ending = cell_training.Ending
+    monkeypatch.setattr(cell_training, "Ending", lambda grace_s: graces.append(grace_s) or ending(grace_s))
+    told: list[dict[str, Any]] = []
+    one = training(tmp_path / "c.pt", told=told, grace_s=3.5, observed=observed, ranks=None)
+    one = replace(one, cell=replace(one.cell, settings=replace(one.cell.settings, ranks=1)))
+    one.train(*one.begin(8), dict, 8)
+    assert graces == [3.5]
+    points = [point["step"] for event in told if event["event"] == "points" for point in event["points"]]
+    assert points == ([0, 1, 2, 3, 4, 5, 6, 7] if observed else [])  # the last comes with the record
+
+
+def test_training_that_stops_at_its_target_tells_all_points_but_the_last(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    one = training(tmp_path / "c.pt", told=told, observed=True, ranks=None, target=("fd<2",), stop_at_target=True)
+    one = replace(one, cell=replace(one.cell, settings=replace(one.cell.settings, ranks=1)))
+    values = iter([{"fd": 3.0}, {"fd": 1.0}])
+    model, progress = one.begin(8)
+    one.train(model, progress, lambda: next(values), 8)
+    assert progress.step == 4
+    points = [point["step"] for event in told if event["event"] == "points" for point in event["points"]]
+    assert points == [0, 1, 2, 3]
+    notices = [event["text"] for event in told if event["event"] == "notice"]
+    assert notices == ["target fd<2 met: training ends after step 4"]
+
+
+def test_a_training_that_spends_its_budget_says_nothing_of_its_target(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    one = training(tmp_path / "c.pt", told=told, target=("fd<2",), stop_at_target=True)
+    one.train(*one.begin(8), lambda: {"fd": 3.0}, 8)
+    assert [event for event in told if event["event"] == "notice"] == []
+
+
+def test_steps_are_replayed_from_the_first_after_the_warm_up(tmp_path: Path) -> None:
+    one = training(tmp_path / "c.pt", cuda_graph=True)
+    model = Model(torch.nn.ModuleDict(), {}, capturable=True)
+    assert [one.replayed(model, Progress(step=WARM_UP_STEPS + more)) for more in (0, 1)] == [False, True]
+    plain = training(tmp_path / "c.pt")
+    assert not plain.replayed(model, Progress(step=WARM_UP_STEPS + 1))
+    assert plain.replayed_step(model) is None
+
+
+class Autosave:
+    """Stands in for a checkpoint that is not due."""
+
+    def __init__(self) -> None:
+        self.saved: list[int] = []
+
+    def is_due(self) -> bool:
+        return False
+
+    def save(self, progress: dict[str, Any]) -> None:
+        self.saved.append(progress["step"])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_cell_that_is_asked_to_end_saves_and_tells_before_it_does(tmp_path: Path, asked: bool) -> None:
+    done: list[str] = []
+    autosave = Autosave()
+    ending = SimpleNamespace(
+        asked=asked, end=lambda: done.append("ends"), window_ended=lambda: done.append("window noted")
+    )
+    points = SimpleNamespace(tell=lambda: done.append(f"tells, saved {autosave.saved}"))
+    progress = Progress(step=3, rows=[Row(3, 48, 1.0)])
+    training(tmp_path / "c.pt")._save_or_stop(progress, autosave, ending, points)  # type: ignore[arg-type]
+    assert autosave.saved == ([3] if asked else [])
+    assert done == (["tells, saved [3]", "ends", "window noted"] if asked else ["window noted"])
+
+
+def test_a_target_counts_that_was_met_on_the_way_and_all_must_be(tmp_path: Path) -> None:
+    one = training(tmp_path / "c.pt", target=("fd<2", "kid<1"), stop_at_target=True)
+    rows = [Row(0, 0, 0.0, numbers={"fd": 1.0, "kid": 5.0}), Row(4, 64, 1.0, numbers={"fd": 3.0, "kid": 2.0})]
+    assert not one.targets_are_met(Progress(step=4, rows=rows))
+    rows.append(Row(8, 128, 2.0, numbers={"fd": 4.0, "kid": 0.5}))
+    assert one.targets_are_met(Progress(step=8, rows=rows))

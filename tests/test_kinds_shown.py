@@ -1,0 +1,205 @@
+"""How items are shown to the pixel and to the label: grids, planes, spectrograms and listings."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from genbench.kinds import grid, kind_named, kind_of_shape, listing, mel, pictures, spectrograms
+from genbench.kinds.audio import Audio
+from genbench.kinds.bounded import bounded
+from genbench.kinds.kind import Misfit
+from genbench.kinds.mel import Mel, mel_of
+from genbench.kinds.nouns import noun_of
+from genbench.kinds.text import Text
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_half_precision_may_land_a_thousandth_outside_the_range(sign: int) -> None:
+    inside, outside = sign * torch.tensor([1.0009]), sign * torch.tensor([1.0015])
+    assert torch.equal(bounded(inside, (1,)), inside)
+    with pytest.raises(Misfit):
+        bounded(outside, (1,))
+
+
+def test_a_model_is_told_the_number_of_classes() -> None:
+    for kind, shape in (("image", (1, 8, 8)), ("text", (12,)), ("audio", (1, 64))):
+        data = kind_named(kind).data(shape, 9, 4)
+        assert (data.shape, data.count, data.classes) == (torch.Size(shape), 9, 4)
+
+
+def test_the_smallest_images_are_of_one_value_and_of_two_in_each_direction() -> None:
+    wholes = list(kind_named("image").wholes())
+    assert [tuple(whole.items.shape) for whole in wholes] == (
+        [(256, 1, 1, 1), (65_536, 1, 1, 2), (65_536, 1, 2, 1), (65_536, 2, 1, 1)]
+    )
+    assert all(len(whole.items.flatten(1).unique(dim=0)) == len(whole.items) for whole in wholes)
+
+
+@pytest.mark.parametrize(("shape", "name"), [((3, 8, 8), "image"), ((12,), "text"), ((1, 4000), "audio")])
+def test_a_kind_is_known_by_its_dimensions_and_has_its_noun(shape: tuple[int, ...], name: str) -> None:
+    kind = kind_of_shape(shape)
+    assert kind.name == name
+    assert noun_of({"kind": name}) == kind.noun
+    assert noun_of({"kind": "graph"}) == noun_of({}) == "items"
+
+
+def test_values_far_outside_the_range_are_stored_as_its_ends() -> None:
+    assert kind_named("image").store(torch.tensor([-7.0, 7.0])).tolist() == [0, 255]
+
+
+# Pictures
+
+
+@pytest.mark.parametrize(("size", "factor"), [((8, 8), 4), ((20, 20), 2), ((5, 40), 1), ((3, 11), 3), ((31, 2), 2)])
+def test_the_longer_side_of_a_tile_has_at_least_32_pixels(size: tuple[int, int], factor: int) -> None:
+    assert grid.enlargement(*size) == factor == math.ceil(32 / max(size))
+
+
+def test_of_two_channels_the_first_is_shown(tmp_path: Path) -> None:
+    images = torch.randint(256, (3, 2, 40, 33), dtype=torch.uint8)
+    pictures.save_grid(tmp_path / "two.png", images)
+    shown = grid.cut(tmp_path / "two.png", (1, 40, 33), 8)
+    assert all(np.array_equal(found, image[0]) for found, image in zip(shown, images, strict=False))
+
+
+def test_a_point_lies_at_its_first_channel_to_the_right_and_its_second_upwards(tmp_path: Path) -> None:
+    pictures.save_grid(tmp_path / "plane.png", torch.tensor([30, 180], dtype=torch.uint8).view(1, 2, 1, 1))
+    with Image.open(tmp_path / "plane.png") as plane:
+        rows, columns = np.nonzero(np.asarray(plane) < 200)
+    assert (columns.min(), columns.max()) == (2 * 29, 2 * 31 + 1)  # 3 × 3 pixels, enlarged by 2
+    assert (rows.min(), rows.max()) == (2 * (255 - 181), 2 * (255 - 179) + 1)
+
+
+def test_several_points_in_one_spot_are_darker() -> None:
+    point = torch.tensor([30, 180], dtype=torch.uint8).view(1, 2, 1, 1)
+    shades = [np.asarray(pictures._plane(point.expand(count, -1, -1, -1))).min() for count in (1, 2)]
+    assert shades == [round(255 * math.exp(-0.7)), round(255 * math.exp(-1.4))]
+
+
+# Spectrograms
+
+
+def test_pairs_of_clips_are_shown_as_pairs_at_their_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(spectrograms, "save_grid", lambda *given, **named: told.extend([*given, named]))
+    audio, clips = Audio(8_000), torch.arange(20, dtype=torch.int16).view(20, 1, 1)
+    audio.show_pairs(tmp_path / "pairs.png", clips[:10], clips[10:])
+    _, shown, rate, named = told
+    assert audio.shown(torch.Size((1, 64))) == 12
+    assert audio.store(shown).flatten().tolist() == [0, 10, 1, 11, 2, 12, 3, 13, 4, 14, 5, 15]
+    assert (rate, named) == (8_000, {"are_pairs": True})
+
+
+def test_channels_are_averaged_in_power_and_a_scale_of_60_db_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panels: list[Tensor] = []
+    panel = spectrograms._panel
+    monkeypatch.setattr(spectrograms, "_panel", lambda each: panels.append(each) or panel(each))
+    tone = 0.5 * torch.sin(2 * math.pi * 1000 * torch.arange(4000) / 8000)
+    silence = torch.zeros(4000)
+    for clip in (torch.stack([tone, silence]), tone[None], silence[None]):
+        spectrograms.save_grid(tmp_path / "one.png", clip[None], 8_000)
+    both, alone, nothing = panels
+    assert not nothing.any()
+    assert float(alone.max()) == pytest.approx(1 - 20 * math.log10(2) / 60, abs=0.05)
+    loud = alone > 0.5
+    torch.testing.assert_close(both[loud], alone[loud] - 10 * math.log10(2) / 60, atol=1e-4, rtol=0)
+
+
+def test_a_panel_has_evenly_spaced_colours_and_its_lowest_band_at_the_bottom() -> None:
+    loudness = torch.tensor([0.0, 0.2, 0.45, 0.7, 1.0])[:, None].expand(5, spectrograms.PANEL[0])
+    picture = np.asarray(spectrograms._panel(loudness))
+    middles = [int(spectrograms.PANEL[1] * (1 - (band + 0.5) / 5)) for band in range(5)]
+    found = picture[middles, 0].astype(float)
+    colours = np.array(spectrograms._COLOURS, dtype=float)
+    expected = [
+        np.interp(float(each) * 4, range(5), colours[:, channel]) for each in loudness[:, 0] for channel in range(3)
+    ]
+    assert np.abs(found.flatten() - expected).max() <= 0.5 + 1e-3
+
+
+class Labels:
+    """Records the labels of a grid and where they stand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.found: list[tuple[str, float, float]] = []
+        genuine = ImageDraw.ImageDraw.text
+
+        def note(draw: Any, at: tuple[float, float], name: str, **more: Any) -> None:
+            self.found.append((name, *at))
+            genuine(draw, at, name, **more)
+
+        monkeypatch.setattr(ImageDraw.ImageDraw, "text", note)
+        self.ticks: list[list[tuple[float, float]]] = []
+        monkeypatch.setattr(ImageDraw.ImageDraw, "line", lambda draw, ends, **more: self.ticks.append(ends))
+
+    def named(self, *names: str) -> list[tuple[str, float, float]]:
+        return [each for each in self.found if each[0] in names]
+
+
+def test_panels_are_labelled_with_their_number_frequencies_and_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = Labels(monkeypatch)
+    spectrograms.save_grid(tmp_path / "some.png", torch.zeros(14, 1, 16_000), 8_000)
+    left, tall = 46, 108
+    assert [name for name, *_ in labels.found if name in map(str, range(1, 15))].count("12") == 1
+    assert not labels.named("13", "14")
+    tops = [15 + row * (15 + tall + 6) for row in range(3)]
+    assert [y for _, _, y in labels.named("1,000")] == (
+        pytest.approx([top + tall * (1 - mel_of(1000) / mel_of(4000)) for top in tops])
+    )
+    assert {name for name, *_ in labels.found if name.endswith(",000")} == {"1,000", "2,000", "4,000"}
+    # Two seconds, a tick each half: below the last row alone, and not where the next panel begins.
+    expected = [
+        (left + column * 138 + 132 * part / 4, f"{part / 2:g}" if part else "0 s")
+        for column in range(4)
+        for part in range(4)
+    ]
+    below = [(x, name) for name, x, y in labels.found if y > tops[-1] + tall]
+    assert [name for _, name in below] == [name for _, name in expected]
+    assert [x for x, _ in below] == pytest.approx([x for x, _ in expected])
+    ticks = [start[0] for start, end in labels.ticks if start[0] == end[0]]
+    assert ticks == pytest.approx([left + column * 138 + 132 * part / 4 for column in range(4) for part in range(5)])
+
+
+def test_pairs_are_labelled_as_data_and_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = Labels(monkeypatch)
+    spectrograms.save_grid(tmp_path / "pairs.png", torch.zeros(6, 1, 800), 8_000, are_pairs=True)
+    titles = [name for name, *_ in labels.found if ", " in name]
+    assert titles == ["1, data", "1, restored", "2, data", "2, restored", "3, data", "3, restored"]
+
+
+def test_many_frames_are_transformed_in_parts_and_short_windows_have_16_samples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clips, how = torch.randn(3, 2, 4000) / 4, Mel.of(8_000)
+    whole = how.decibels(clips)
+    monkeypatch.setattr(mel, "_CHUNK_FRAMES", 5)  # fewer than those of one clip
+    assert torch.equal(how.decibels(clips), whole)
+    assert (Mel.of(100).window, Mel.of(100).hop) == (16, 4)
+
+
+# Listings
+
+
+def test_a_listing_is_read_as_it_was_written(tmp_path: Path) -> None:
+    texts = ["a\nb", "a\tb", "\\n", "\\\\t", "", "plain", ""]
+    listing.save(tmp_path / "some.txt", texts)
+    assert listing.read(tmp_path / "some.txt") == texts
+    (tmp_path / "other.txt").write_text("a\u2028b\x0cc\n\n", encoding="utf-8")  # lines end with "\n" alone
+    assert listing.read(tmp_path / "other.txt") == ["a\u2028b\x0cc", ""]
+
+
+def test_a_listing_shows_a_hundred_texts_and_models_their_classes() -> None:
+    assert Text(("", "a")).shown(torch.Size((4,))) == 100
+    assert Text(("", "a", "b")).identity != Text(("", "a", "c")).identity
