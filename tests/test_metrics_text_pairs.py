@@ -74,6 +74,9 @@ def test_bleu_by_hand() -> None:
     found = bleu(tokens("abab"), tokens("abc", "ba"))[0].tolist()
     precisions = [2 / 4, 2 / 3, 0.1 / 2, 0.1 / 1, 0.1 / 1]  # longer than the nearest reference: no penalty
     assert found == pytest.approx([math.prod(precisions[:n]) ** (1 / n) for n in (2, 3, 4, 5)])
+    precisions = [2 / 4, 2 / 3, 0.3 / 2, 0.3 / 1]
+    found = bleu(tokens("abab"), tokens("abc", "ba"), epsilon=0.3)[0, 2]
+    assert found.item() == pytest.approx(math.prod(precisions) ** (1 / 4))
     short = bleu(tokens("ab"), tokens("abcde", "abcd"))[0, 0]
     assert short.item() == pytest.approx(math.exp(1 - 4 / 2))  # every n-gram matches, and r = 4 for c = 2
     between = bleu(tokens("abc"), tokens("ab", "abcd"))[0, 0]
@@ -86,6 +89,8 @@ def test_self_bleu_is_one_where_all_are_alike_and_leaves_out_the_sample_itself()
     assert self_bleu(tokens("abcdef", "uvwxyz")).tolist() == [[0] * 4] * 2
     lengths = self_bleu(tokens("ab", "abcd", "abcd"))[0, 0]
     assert lengths.item() == pytest.approx(math.exp(1 - 4 / 2))  # its own length is not a reference's
+    texts = tokens("abab", "abc", "ba")
+    assert self_bleu(texts, epsilon=0.3)[0].equal(bleu(texts[:1], texts[1:], epsilon=0.3)[0])
 
 
 def bleu_numbers(samples: Tensor, held_out: Tensor, **more: object) -> dict[str, float]:
@@ -115,8 +120,12 @@ def test_of_many_texts_a_random_part_is_taken_on_either_side(monkeypatch: pytest
     monkeypatch.setattr(bleu_module, "BLEU_TEXTS", 10)
     monkeypatch.setattr(bleu_module, "bleu", lambda *sides: seen.extend(map(len, sides)) or bleu(*sides))
     monkeypatch.setattr(bleu_module, "self_bleu", lambda side: seen.append(len(side)) or self_bleu(side))
-    bleu_numbers(drawn(14, 9, 4, seed=1), drawn(12, 9, 4, seed=2))
+    samples, held_out = drawn(14, 9, 4, seed=1), drawn(12, 9, 4, seed=2)
+    found = bleu_numbers(samples, held_out, seed=3)
     assert seen == [10, 10, 10]
+    rows = [torch.randperm(len(side), generator=torch.Generator().manual_seed(3))[:10] for side in (samples, held_out)]
+    expected = bleu(samples[rows[0]], held_out[rows[1]]).mean(dim=0)
+    assert [found[f"bleu_{n}"] for n in (2, 3, 4, 5)] == pytest.approx(expected.tolist())
 
 
 # MAUVE* and the frontier
