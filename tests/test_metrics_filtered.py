@@ -207,6 +207,25 @@ def test_few_pairs_of_ordinary_features_are_decided_in_float64(monkeypatch: pyte
     assert 700 <= counts["pairs"] < 700 * 4
 
 
+def test_candidates_wait_until_most_are_too_far_unless_too_many_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 9 blocks, where the two nearest of each are candidates: the more of them are known, the fewer matter."""
+    points = draw(600, 64).relu()
+    budget = (48 * 200**2 + 16 * 200 * 64) * 3 // 2 + 2  # two thirds hold blocks of 200
+    exact = nearest_neighbours(points, points, 2, filtered=False)
+    counts = counted(monkeypatch)
+    decided = []
+    for most in (2**20, 0):
+        monkeypatch.setattr(candidates, "_MOST", most)
+        counts["pairs"] = 0
+        distances, indices = nearest_neighbours(points, points, 2, budget, filtered=True)
+        decided.append(counts["pairs"])
+        torch.testing.assert_close(distances, exact[0], rtol=1e-9, atol=0)
+        assert torch.equal(indices, exact[1])
+    assert counts["blocks"] == 0
+    assert 600 * 2 <= decided[0] < 600 * 2.1
+    assert decided[1] > 600 * 2.5
+
+
 def test_where_float32_decides_nothing_blocks_are_float64_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     points = 1e4 + 1e-3 * draw(70, 64)
     counts = counted(monkeypatch)
