@@ -54,6 +54,10 @@ CASES = {
         grid(75, 6, 0) * 100 + 1e-4 * draw(75, 6),
         grid(90, 6, 1) * 100 + 1e-4 * draw(90, 6, seed=1),
     ),
+    "two clusters as narrow as the error": tuple(
+        1e-3 * draw(count, 6, seed=count) + 100.0 * (torch.arange(count) % 64 < 32)[:, None] - 50 for count in (75, 90)
+    ),
+    "blocks with fewer points than neighbours": (draw(17, 3), draw(34, 3, seed=1)),
     "copies": (NEAR, torch.cat([NEAR.flip(0), draw(15, 40, seed=1)])),
     "near copies": (NEAR * (1 + 3e-6), torch.cat([NEAR.flip(0), draw(15, 40, seed=1)])),
     "float64": (draw(75, 20).double() + 1e-9, draw(90, 20, seed=1).double()),
@@ -100,6 +104,26 @@ def check_equal(samples: Tensor, reference: Tensor, k: int, budget: int) -> None
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_found_equals_what_float64_products_give(name: str, budget: int) -> None:
     check_equal(*CASES[name], k=5, budget=budget)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_so_it_is_where_each_pair_is_decided_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in large blocks, of which few pairs are undecided; here too many are, and a product would decide them all."""
+    monkeypatch.setattr(filtered, "_WHOLE_SHARE", 0)
+    check_equal(*CASES[name], k=5, budget=1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_squared_distance_is_below_zero(name: str) -> None:
+    least = []
+
+    class Least:
+        def observe(self, block: Block) -> None:
+            least.extend(float(view.squared_of(strip).min()) for view in block.views() for strip in view.strips())
+
+    left, right = CASES[name]
+    sweep(left, right, [Least()], 1, filtered=True)
+    assert min(least) >= 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -239,6 +263,13 @@ def test_features_that_float32_cannot_multiply_are_left_to_float64(scale: float)
     found, exact = (self_pairs(points, 3, filtered=choice) for choice in (True, False))
     for field in dataclasses.fields(found):
         assert torch.equal(getattr(found, field.name), getattr(exact, field.name))
+
+
+def test_one_side_that_float32_cannot_multiply_is_enough() -> None:
+    near, far = draw(20, 4) * 1e17, torch.cat([draw(20, 4, seed=1) * 1e17, draw(6, 4, seed=2) * 1e25])
+    for left, right in ((near, far), (far, near)):
+        found, exact = (nearest_neighbours(left, right, len(right), filtered=choice) for choice in (True, False))
+        assert all(map(torch.equal, found, exact))
 
 
 def test_the_size_of_a_sweep_chooses_its_products(monkeypatch: pytest.MonkeyPatch) -> None:
