@@ -175,6 +175,7 @@ def test_the_area_is_the_integral_of_the_curve() -> None:
 def test_equal_histograms_are_at_one_and_zero_and_both_are_symmetric() -> None:
     p, q = (torch.tensor(np.random.default_rng(seed).dirichlet(np.ones(6))) for seed in (0, 1))
     assert frontier_area(divergence_frontier(p, p)) == pytest.approx(1)
+    assert (divergence_frontier(p, p) >= 0).all()
     assert frontier_integral(p, p) == pytest.approx(0, abs=1e-15)
     assert frontier_area(divergence_frontier(p, q)) == pytest.approx(frontier_area(divergence_frontier(q, p)))
     assert frontier_integral(p, q) == pytest.approx(frontier_integral(q, p))
@@ -255,9 +256,11 @@ def clusters(share: float, count: int, seed: int) -> Tensor:
     return noise + torch.tensor([[1.0, 0.0], [0.0, 1.0]])[(torch.arange(count) >= share * count).long()]
 
 
-def test_mauve_of_two_clusters_is_that_of_their_histograms() -> None:
-    areas, integrals = mauve(clusters(0.9, 100, 1), clusters(0.4, 100, 2), buckets=2, seeds=3)
-    p, q = torch.tensor([40.5, 60.5]).double() / 101, torch.tensor([90.5, 10.5]).double() / 101
+@pytest.mark.parametrize("count", [100, 60])
+def test_mauve_of_two_clusters_is_that_of_their_histograms(count: int) -> None:
+    areas, integrals = mauve(clusters(0.9, 100, 1), clusters(0.4, count, 2), buckets=2, seeds=3)
+    p = torch.tensor([0.4 * count + 0.5, 0.6 * count + 0.5]).double() / (count + 1)
+    q = torch.tensor([90.5, 10.5]).double() / 101
     assert areas.tolist() == pytest.approx([frontier_area(divergence_frontier(p, q))] * 3)
     assert integrals.tolist() == pytest.approx([frontier_integral(p, q)] * 3)
 
@@ -296,9 +299,9 @@ def test_the_table_s_mauve_is_of_equal_counts_and_its_deviation_is_over_starts(m
     found = METRICS["mauve"].compute(Evidence(samples=samples, reference=reference, seed=5))
     monkeypatch.setattr(mauve_module, "MAUVE_TEXTS", 30)
     METRICS["mauve"].compute(Evidence(samples=samples, reference=reference, seed=5))
-    few = Evidence(samples=samples[:20], reference=reference[:24])
+    few = Evidence(samples=samples[:28], reference=reference[:29])
     METRICS["mauve"].compute(few)
-    assert seen == [(60, 60, 6, 5), (30, 30, 3, 5), (20, 20, 2, 0)]
+    assert seen == [(60, 60, 6, 5), (30, 30, 3, 5), (28, 28, 3, 0)]
     order = torch.randperm(90, generator=torch.Generator().manual_seed(5))[:60].sort().values
     areas, integrals = mauve(samples, reference[order], buckets=6, seed=5)
     assert len(areas) == len(integrals) == 5
