@@ -51,6 +51,8 @@ def test_noise_has_the_power_of_its_factor_at_every_frequency(
         found = torch.einsum("ncf,ndf->fcd", part, part.conj()) / len(part)
         error = 5 * (2 / len(part)) ** 0.5
         assert (found - mixing @ mixing.mH).abs().max() < error
+        phases = torch.einsum("ncf,ndf->fcd", part, part)[1 : (length + 1) // 2] / len(part)
+        assert phases.abs().max() < error  # those between are complex: any phase is as likely
 
 
 def test_rows_are_drawn_anew_once_all_have_been_drawn() -> None:
@@ -61,6 +63,22 @@ def test_rows_are_drawn_anew_once_all_have_been_drawn() -> None:
     assert not torch.equal(*rounds)
     assert len(found) == 70
     assert len(found[60:].unique()) == 10
+
+
+@pytest.mark.parametrize("name", ["real", "copycat"])
+def test_each_item_is_drawn_once_before_any_is_drawn_again(digits: Dataset, name: str) -> None:
+    items = (digits.held_out if name == "real" else digits.train).items
+    drawn = controls.draw(name, digits, len(items), seeded())
+    assert sorted(drawn.flatten(1).tolist()) == sorted(items.flatten(1).tolist())
+
+
+def test_the_ngrams_are_those_of_training_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = datasets.load("grammar:count=200,held_out=100")
+    expected = controls.ngram.fit(data.train.items, data.kind.levels).draw(30, data.shape[0], seeded(1))
+    assert torch.equal(controls.draw("ngram", data, 30, seeded(1)), expected)
+    monkeypatch.setattr(controls, "REFERENCE_LIMIT", 50)
+    expected = controls.ngram.fit(data.train.items[:50], data.kind.levels).draw(30, data.shape[0], seeded(1))
+    assert torch.equal(controls.draw("ngram", data, 30, seeded(1)), expected)
 
 
 @pytest.mark.parametrize("name", sorted(set(CONTROLS) - {"silence"}))
