@@ -7,8 +7,8 @@ from torch import Tensor
 
 from genbench import datasets
 from genbench.evaluation import controls, ngram
-from genbench.evaluation.ngram import SMOOTHING
 
+SMOOTHING = 0.01  # what is documented
 TEXTS = torch.tensor([[1, 2, 1, 0], [1, 2, 2, 0], [1, 2, 1, 2], [2, 0, 0, 0]], dtype=torch.int16)
 
 
@@ -37,6 +37,15 @@ def test_symbols_are_drawn_as_often_as_they_followed_the_two_before_them() -> No
     assert near(shares(begun[:, 1]), smoothed([0, 0, 3]), len(begun))
     third = begun[begun[:, 1] == 2]
     assert near(shares(third[:, 2]), smoothed([0, 2, 1]), len(third))
+
+
+def test_contexts_are_the_two_symbols_before() -> None:
+    """As numbers in base 3: none, a, b, ab, ba and bb, of which the last is followed by an end."""
+    model = ngram.fit(TEXTS, 3)
+    assert model.contexts.tolist() == [0, 1, 2, 5, 7, 8]
+    assert model.starts.diff().tolist() == [4, 3, 1, 3, 2, 1]
+    last = model._next(torch.full((60_000,), 8), torch.Generator().manual_seed(1))
+    assert near(shares(last), smoothed([1, 0, 0]), len(last))
 
 
 def test_a_context_that_was_never_seen_uses_the_frequencies_over_all_contexts() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from genbench import datasets, seeding
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
+from genbench.evaluation import trained
 from genbench.evaluation.measurement import Number
 from genbench.evaluation.trained import Evaluation
 from genbench.plugin.model import Model
@@ -133,6 +137,7 @@ def test_a_hook_that_trains_off_the_clock_is_found(digits: Dataset, hook: str) -
         (lambda nats: nats.to("meta"), "log_likelihood returned a tensor on meta, which holds no values, expected"),
         (lambda nats: nats.to_sparse(), "log_likelihood returned a tensor of layout torch.sparse_coo"),
         (lambda nats: nats.log(), "log_likelihood returned NaN or infinity"),
+        (lambda nats: nats + 0.002, "log_likelihood returned 0.002 nats, expected at most 0"),
         (lambda nats: list(nats), "log_likelihood returned list, expected a float tensor"),
     ],
 )
@@ -144,3 +149,78 @@ def test_a_likelihood_that_cannot_be_read_is_reported_in_one_line(digits: Datase
     assert str(error.value).startswith("model 'watched': ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+class Given(Watched):
+    """One whose evaluator keeps what it is given, and whose likelihood follows from the item and the generator."""
+
+    def __init__(self, *, conditional: bool = False) -> None:
+        super().__init__()
+        self.conditional = conditional
+        self.given: list[dict[str, Any]] = []
+        self.batches: list[Tensor] = []
+        self.seeds: set[int] = set()
+
+    def implements(self, hook: str, argument: str | None = None) -> bool:
+        return super().implements(hook, argument) or (self.conditional and argument == "labels")
+
+    def before_sampling(self, model: Model, batches: Any) -> None:
+        self.batches = [batch for batch, _ in batches]
+
+    def log_likelihood(self, model: Model, batch: Tensor, generator: torch.Generator) -> Tensor:
+        self.seeds.add(generator.initial_seed())
+        return -(batch + 1).flatten(1).sum(dim=1)
+
+    def score(self, images: Tensor, labels: Tensor | None, **more: Any) -> dict[str, Number]:
+        self.given.append({"images": images, "labels": labels, **more})
+        return {"fd": Number(7.0, "recipe")}
+
+
+def test_the_final_numbers_are_of_held_out_items_and_those_of_a_curve_of_samples_alone(digits: Dataset) -> None:
+    watched = Given()
+    evaluated = evaluation(watched, digits)
+    assert evaluated.curve_point() == {"fd": 7.0}
+    outcome = evaluated.final()
+    point, final = watched.given
+    assert {name for name in point if name not in ("images", "labels")} == {"curve"}
+    assert (point["curve"], final["curve"]) == (True, False)
+    held_out = digits.held_out.items
+    for restored in (final["originals"], final["reconstructions"], outcome.reconstructions):
+        assert torch.equal(restored, held_out)
+    assert torch.equal(outcome.samples, final["images"])
+    nats = final["log_likelihoods"]
+    assert nats.dtype == torch.float64
+    torch.testing.assert_close(nats, -held_out.double().flatten(1).sum(dim=1) / 127.5, rtol=1e-5, atol=1e-3)
+    assert watched.seeds == {seeding.generator(3, "log_likelihood").initial_seed()}
+    assert torch.equal(torch.cat(watched.batches), digits.kind.deliver(digits.train.items))
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_labels_are_those_of_a_model_that_takes_them(digits: Dataset, conditional: bool) -> None:
+    watched = Given(conditional=conditional)
+    evaluation(watched, digits).curve_point()
+    drawn = trained.sampling.draw_labels(digits.train, 100, seeding.generator(3, "sample labels"))
+    found = watched.given[0]["labels"]
+    assert torch.equal(found, drawn) if conditional else found is None
+
+
+def test_sampling_is_timed_batch_by_batch_for_half_a_second_and_evaluations_add_up(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On clocks that advance by an eighth of a second, and by 5, at each reading."""
+
+    def clock(step: float) -> Callable[..., float]:
+        ticks = count()
+        return lambda: step * next(ticks)
+
+    monkeypatch.setattr(trained.cost, "clock", lambda device: clock(0.125))
+    monkeypatch.setattr(trained, "time", SimpleNamespace(perf_counter=clock(5.0)))
+    watched = Given()
+    events: list[dict[str, Any]] = []
+    evaluated = Evaluation(watched, watched.model, digits, watched, CPU, 3, 350, events.append)  # type: ignore[arg-type]
+    for runs in (1, 2):
+        evaluated.final()
+        assert evaluated.windows == [(250, 0.125), (100, 0.125), (250, 0.125), (250, 0.125)]
+        assert evaluated.before_sampling_s == 0.125
+        assert evaluated.seconds == 5 * runs
+    assert [(event["done"], event["total"]) for event in events[:3]] == [(250, 350), (350, 350), (250, 250)]

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 from genbench.metrics import METRICS, Evidence, ReferenceStatistics
-from genbench.metrics.clipped import clipped_coverage, expected_clipped_coverage
+from genbench.metrics.clipped import clipped_coverage, clipped_density, expected_clipped_coverage
 from genbench.metrics.standard_errors import standard_error
 
 
@@ -64,6 +64,13 @@ def test_coverage_counts_the_samples_that_would_cover_as_much() -> None:
     assert 0 < between < 11
     assert clipped_coverage(held, 10) == between / 11
     assert clipped_coverage(held + 100, 10) == 1
+
+
+def test_both_count_up_to_the_k_that_is_asked_for() -> None:
+    """With k = 1, m samples of the data's distribution cover m/(m + N − 1): less than a half where m is below 5."""
+    density = clipped_density(torch.tensor([1, 0, 3]), torch.tensor([4, 2, 1]), k=2)
+    assert density == pytest.approx(np.mean([0.5, 0, 1]) / np.mean([1, 1, 0.5]))
+    assert clipped_coverage(torch.tensor([3, 1, 2, 0, 0, 0]), 9, k=1) == 5 / 10
 
 
 def test_samples_of_the_data_s_distribution_score_one_and_a_bad_part_is_taken_off() -> None:

@@ -455,6 +455,15 @@ def test_the_distance_by_class_is_the_mean_of_each_class_s_own() -> None:
 def test_a_class_that_the_data_lack_is_left_out_and_the_least_count_suffices() -> None:
     data, labels = torch.tensor([[0.0], [2.0], [10.0], [12.0]]), torch.tensor([0, 0, 2, 2])
     assert class_distances(data + 3, labels, data, labels, classes=3, least=2) == [9.0, 9.0]
+    many, of = data.repeat(10, 1), labels.repeat(10)
+    evidence = Evidence(samples=many + 3, reference=many, sample_labels=of, reference_labels=of)
+    assert METRICS["class_frechet"].compute(evidence) == pytest.approx({"class_fd": 9.0, "class_fd_worst": 9.0})
+
+
+def test_a_class_of_which_the_data_have_too_few_is_named() -> None:
+    samples, labels = torch.tensor([[0.0], [2.0], [10.0], [12.0]]), torch.tensor([0, 0, 1, 1])
+    with pytest.raises(NotMeasurable, match="class_fd: class 1 has 2 samples and 1 data images, needs at least 2"):
+        class_distances(samples, labels, samples[:3], labels[:3], classes=2, least=2)
 
 
 def test_labels_that_a_model_ignores_show_by_class_alone() -> None:

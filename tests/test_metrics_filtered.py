@@ -54,6 +54,10 @@ CASES = {
         grid(75, 6, 0) * 100 + 1e-4 * draw(75, 6),
         grid(90, 6, 1) * 100 + 1e-4 * draw(90, 6, seed=1),
     ),
+    "two clusters as narrow as the error": tuple(
+        1e-3 * draw(count, 6, seed=count) + 100.0 * (torch.arange(count) % 64 < 32)[:, None] - 50 for count in (75, 90)
+    ),
+    "blocks with fewer points than neighbours": (draw(17, 3), draw(34, 3, seed=1)),
     "copies": (NEAR, torch.cat([NEAR.flip(0), draw(15, 40, seed=1)])),
     "near copies": (NEAR * (1 + 3e-6), torch.cat([NEAR.flip(0), draw(15, 40, seed=1)])),
     "float64": (draw(75, 20).double() + 1e-9, draw(90, 20, seed=1).double()),
@@ -102,6 +106,26 @@ def test_what_is_found_equals_what_float64_products_give(name: str, budget: int)
     check_equal(*CASES[name], k=5, budget=budget)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_so_it_is_where_each_pair_is_decided_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in large blocks, of which few pairs are undecided; here too many are, and a product would decide them all."""
+    monkeypatch.setattr(filtered, "_WHOLE_SHARE", 0)
+    check_equal(*CASES[name], k=5, budget=1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_squared_distance_is_below_zero(name: str) -> None:
+    least = []
+
+    class Least:
+        def observe(self, block: Block) -> None:
+            least.extend(float(view.squared_of(strip).min()) for view in block.views() for strip in view.strips())
+
+    left, right = CASES[name]
+    sweep(left, right, [Least()], 1, filtered=True)
+    assert min(least) >= 0
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     counts=st.tuples(st.integers(7, 40), st.integers(7, 40)),
@@ -141,7 +165,8 @@ class Intervals:
     """Observer: the ends of the interval that contains each squared distance, and the error of its middle."""
 
     def __init__(self, left: Tensor, right: Tensor) -> None:
-        self._true = (left.double()[:, None] - right.double()).square().sum(dim=2)
+        sides = left.double(), right.double()
+        self._true = torch.cdist(*sides, compute_mode="donot_use_mm_for_euclid_dist").square()
         self.wrong = 0
         self.largest = 0.0  # of error over half of the interval
 
@@ -207,6 +232,25 @@ def test_few_pairs_of_ordinary_features_are_decided_in_float64(monkeypatch: pyte
     assert 700 <= counts["pairs"] < 700 * 4
 
 
+def test_candidates_wait_until_most_are_too_far_unless_too_many_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 9 blocks, where the two nearest of each are candidates: the more of them are known, the fewer matter."""
+    points = draw(600, 64).relu()
+    budget = (48 * 200**2 + 16 * 200 * 64) * 3 // 2 + 2  # two thirds hold blocks of 200
+    exact = nearest_neighbours(points, points, 2, filtered=False)
+    counts = counted(monkeypatch)
+    decided = []
+    for most in (2**20, 0):
+        monkeypatch.setattr(candidates, "_MOST", most)
+        counts["pairs"] = 0
+        distances, indices = nearest_neighbours(points, points, 2, budget, filtered=True)
+        decided.append(counts["pairs"])
+        torch.testing.assert_close(distances, exact[0], rtol=1e-9, atol=0)
+        assert torch.equal(indices, exact[1])
+    assert counts["blocks"] == 0
+    assert 600 * 2 <= decided[0] < 600 * 2.1
+    assert decided[1] > 600 * 2.5
+
+
 def test_where_float32_decides_nothing_blocks_are_float64_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     points = 1e4 + 1e-3 * draw(70, 64)
     counts = counted(monkeypatch)
@@ -220,6 +264,13 @@ def test_features_that_float32_cannot_multiply_are_left_to_float64(scale: float)
     found, exact = (self_pairs(points, 3, filtered=choice) for choice in (True, False))
     for field in dataclasses.fields(found):
         assert torch.equal(getattr(found, field.name), getattr(exact, field.name))
+
+
+def test_one_side_that_float32_cannot_multiply_is_enough() -> None:
+    near, far = draw(20, 4) * 1e17, torch.cat([draw(20, 4, seed=1) * 1e17, draw(6, 4, seed=2) * 1e25])
+    for left, right in ((near, far), (far, near)):
+        found, exact = (nearest_neighbours(left, right, len(right), filtered=choice) for choice in (True, False))
+        assert all(map(torch.equal, found, exact))
 
 
 def test_the_size_of_a_sweep_chooses_its_products(monkeypatch: pytest.MonkeyPatch) -> None:

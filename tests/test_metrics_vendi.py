@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.metrics import METRICS, Evidence, NotMeasurable, ReferenceStatistics
+from genbench.metrics import METRICS, Evidence, NotMeasurable, ReferenceStatistics, vendi
 from genbench.metrics.resampling import mean_standard_error
 from genbench.metrics.standard_errors import standard_error
 from genbench.metrics.vendi import variety, vendi_score
@@ -58,6 +58,30 @@ def test_it_is_the_entropy_of_the_cosines(count: int, dimension: int) -> None:
     assert vendi_score(features, q=0.1) == pytest.approx(float((values**0.1).sum()) ** (1 / 0.9), rel=1e-6)
 
 
+def test_it_is_the_same_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = normal(40, 6) + 0.5
+    whole = variety(features)
+    monkeypatch.setattr(vendi, "_ROWS", 16)
+    found = variety(features)
+    assert found.score == pytest.approx(whole.score)
+    torch.testing.assert_close(found.influences, whole.influences)
+
+
+def test_an_eigenvalue_below_the_rounding_of_all_dimensions_counts_as_none() -> None:
+    """Two items at an angle of 2.8e-7: the smaller eigenvalue, 2e-14, is below 1,000 times the rounding of 1."""
+    items = torch.zeros(2, 1000, dtype=torch.float64)
+    items[:, 0], items[1, 1] = 1, 2.8e-7
+    assert vendi_score(items, q=0.1) == pytest.approx(1, abs=1e-9)
+    assert vendi_score(items[:, :2], q=0.1) > 1.03
+
+
+def test_the_derivatives_of_the_largest_eigenvalue_are_the_mean_of_those_that_tie() -> None:
+    """Shares of 0.4, 0.4 and 0.2: 1/λ changes by −(δ − λ)/λ² with a weight, δ = 1 for the items of that kind."""
+    found = variety(torch.eye(3)[[0, 0, 1, 1, 2]], q=math.inf)
+    of_two, of_none = (-(1 - 0.4) / 0.16 + 0.4 / 0.16) / 2, 0.4 / 0.16
+    assert found.influences.tolist() == pytest.approx([of_two] * 4 + [of_none])
+
+
 @pytest.mark.parametrize("q", ORDERS)
 @pytest.mark.parametrize("dimension", [4, 400])
 def test_its_derivatives_are_those_of_leaving_items_out(q: float, dimension: int) -> None:
@@ -89,6 +113,26 @@ def test_the_ratio_is_to_as_many_items_of_the_data() -> None:
     assert many["vendi"] == pytest.approx(vendi_score(data))
     assert many["vendi_ratio"] == pytest.approx(vendi_score(data[rows]) / vendi_score(normal(50, 3, seed=1)))
     assert numbers(data.flip(0) * 9, data)["vendi_ratio"] == pytest.approx(1)
+
+
+def test_the_items_that_are_compared_are_those_of_the_seed() -> None:
+    data, few = normal(200, 3), normal(50, 3, seed=1)
+    rows = torch.randperm(200, generator=torch.Generator().manual_seed(5))[:50]
+    for samples, reference, expected in (
+        (few, data, vendi_score(few) / vendi_score(data[rows])),
+        (data, few, vendi_score(data[rows]) / vendi_score(few)),
+    ):
+        found = METRICS["vendi_score"].compute(Evidence(samples, reference, seed=5))
+        assert found["vendi_ratio"] == pytest.approx(expected)
+
+
+def test_the_data_s_score_is_kept_for_each_count() -> None:
+    data = normal(200, 3)
+    kept = ReferenceStatistics(data)
+    for count in (50, 9):
+        samples = normal(count, 3, seed=1)
+        found = METRICS["vendi_score"].compute(Evidence(samples, data, statistics=kept))
+        assert found == numbers(samples, data)
 
 
 def test_the_ratio_falls_with_modes_that_are_dropped_and_rises_with_noise() -> None:
