@@ -28,10 +28,12 @@ demo: $(VENV)/.installed  ## Train gan, dcgan, vae and ae on the digits and writ
 	@echo
 	@echo "Open $(DEMO)/report.html, or report.md"
 
-# Most tests keep only one core busy, many wait for a process that imports torch: one file per core, with one thread each,
-# halves the time. The default order runs the files with the fewest tests last; it is turned off because those take longest.
-test: $(VENV)/.installed  ## Run all tests (about 10 minutes on 2 cores).
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --benchmark-disable
+# Most tests keep only one core busy, with one thread, and some wait for others' processes: one more file at a time than
+# there are cores leaves none idle. The default order runs the files with the fewest tests last; it is turned off because
+# those take longest.
+test: $(VENV)/.installed  ## Run all tests (about 9 minutes on 2 cores).
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(min(8, os.cpu_count() + 1))') \
+	  --dist loadfile --no-loadscope-reorder --benchmark-disable
 
 check: lint types test  ## Run everything that CI checks: ruff, mypy, tests.
 
