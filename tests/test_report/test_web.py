@@ -158,6 +158,7 @@ def opened(browser: Any, directory: Path) -> Iterator[Opened]:
 def page(opened: Opened) -> Iterator[Any]:
     yield opened.page
     opened.page.keyboard.press("Escape")
+    opened.page.locator("dialog").first.wait_for(state="detached")
     opened.page.get_by_label("Models").fill("")
     hidden(opened.page).first.wait_for(state="detached")  # filtering is delayed: it must not reach the next test
     opened.check_quiet()
@@ -280,7 +281,7 @@ def test_a_number_tells_its_seeds_its_recipe_and_its_curve(page: Any, toys: Any)
     assert box.locator("dt", has_text="extractor").count() == 1
     assert box.locator("canvas").count() == 1
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
 
 
 def test_a_curve_is_read_off_by_the_pointer_and_by_keys(page: Any, toys: Any) -> None:
@@ -414,6 +415,7 @@ def test_a_legend_hides_a_model_in_both_panels(page: Any, kind: str) -> None:
     chart.get_by_label("seeds").check()
     chart.get_by_role("button", name="Zoom in").click()
     chart.get_by_text("This chart as a table").click()
+    chart.locator("table").nth(1).wait_for(state="attached")  # a fold tells that it was opened later
     assert chart.locator("table").count() == 2
     assert chart.locator("tbody").first.locator("th").all_text_contents() == ["gan", "silence", "vae"]
 
