@@ -63,6 +63,22 @@ def write_plugin(tmp_path: Path):
     return write
 
 
+@pytest.fixture
+def write_edited(write_plugin: Callable[..., Path]) -> Callable[..., Path]:
+    """Write the small model, narrow so that it is fast, with several pieces of its source replaced; return its path."""
+
+    def write(*edits: tuple[str, str]) -> Path:
+        path = write_plugin("width: int = 256", "width: int = 16")
+        source = path.read_text()
+        for old, new in edits:
+            assert old in source, f"{old!r} is not in the source"
+            source = source.replace(old, new, 1)
+        path.write_text(source)
+        return path
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def warm(_own_cache: None) -> Iterator[Path | None]:
     """The socket on which `tests/warm_server.py` provides servers; None if the system cannot watch them."""

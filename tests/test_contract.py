@@ -101,8 +101,10 @@ def test_checks_that_do_not_fit_into_memory_are_refused_before_they_begin(
 
 
 def test_the_default_shapes_are_not_built_to_weigh_them(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psutil.virtual_memory", lambda: _Memory(0))
+    built: list[object] = []
+    monkeypatch.setattr("genbench.contract.case.Subject.build", built.append)
     Contract(str(tiny), SMALL).refuse_bad_input()
+    assert built == []
 
 
 def test_what_is_no_model_is_left_to_the_checks(write_plugin) -> None:

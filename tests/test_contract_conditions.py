@@ -29,15 +29,9 @@ DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=gener
 Write = Callable[..., Path]
 
 
-def result(write_plugin: Write, check: str, *edits: tuple[str, str], labels: bool = False) -> Any:
+def result(write_edited: Write, check: str, *edits: tuple[str, str], labels: bool = False) -> Any:
     """Return the outcome of one check on the small model with these edits."""
-    path = write_plugin("width: int = 256", "width: int = 16")
-    source = path.read_text()
-    for old, new in edits:
-        assert old in source
-        source = source.replace(old, new, 1)
-    path.write_text(source)
-    contract = Contract(str(path), [(1, 8, 8)])
+    contract = Contract(str(write_edited(*edits)), [(1, 8, 8)])
     case = None if CHECKS[check].once else next(each for each in contract.cases if labels == bool(each.classes))
     return contract.result(CHECKS[check], case)
 
@@ -51,15 +45,15 @@ def result(write_plugin: Write, check: str, *edits: tuple[str, str], labels: boo
         ('Model(nn.ModuleDict({"generator": net}), {"a": net})', "optimizer 'a' to be a torch.optim.Optimizer, found"),
     ],
 )
-def test_a_model_is_made_of_dicts_of_optimizers(write_plugin: Write, built: str, found: str) -> None:
+def test_a_model_is_made_of_dicts_of_optimizers(write_edited: Write, built: str, found: str) -> None:
     adam = "adam = torch.optim.Adam(net.parameters(), rate)"
-    assert found in str(result(write_plugin, "build", (BUILD, f"{adam}\n    return {built}")))
+    assert found in str(result(write_edited, "build", (BUILD, f"{adam}\n    return {built}")))
 
 
 @pytest.mark.parametrize("period", [2, 3, 5])
-def test_a_captured_step_depends_on_no_period_of_its_number(write_plugin: Write, period: int) -> None:
+def test_a_captured_step_depends_on_no_period_of_its_number(write_edited: Write, period: int) -> None:
     found = result(
-        write_plugin,
+        write_edited,
         "capturable",
         (BUILD, f"{BUILD[:-1]}, capturable=True)"),
         ("def train_step(model, batch)", "def train_step(model, batch, step)"),
@@ -169,41 +163,41 @@ def test_no_global_generator_may_advance(monkeypatch: pytest.MonkeyPatch, advanc
         sampling.generator(subject)  # type: ignore[arg-type]
 
 
-def test_a_sampler_that_uses_its_labels_passes(write_plugin: Write) -> None:
+def test_a_sampler_that_uses_its_labels_passes(write_edited: Write) -> None:
     takes = ("sample(model, count,", "sample(model, count, labels,")
     assert (
-        result(write_plugin, "sample_labels", takes, (DRAW, f"{DRAW}    noise += labels[:, None]\n"), labels=True)
+        result(write_edited, "sample_labels", takes, (DRAW, f"{DRAW}    noise += labels[:, None]\n"), labels=True)
         is None
     )
 
 
 @pytest.mark.parametrize("returned", ["[loss.detach()]", "loss.detach()", "None"])
-def test_losses_that_are_no_dict_are_named(write_plugin: Write, returned: str) -> None:
-    found = str(result(write_plugin, "losses", (LOSSES, f"return {returned}")))
+def test_losses_that_are_no_dict_are_named(write_edited: Write, returned: str) -> None:
+    found = str(result(write_edited, "losses", (LOSSES, f"return {returned}")))
     assert "expected train_step to return a dict of losses, found" in found
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
-def test_a_loss_that_is_not_finite_is_named(write_plugin: Write, value: str) -> None:
-    found = str(result(write_plugin, "losses", (LOSSES, f'return {{"energy": loss.detach() * 0 + float("{value}")}}')))
+def test_a_loss_that_is_not_finite_is_named(write_edited: Write, value: str) -> None:
+    found = str(result(write_edited, "losses", (LOSSES, f'return {{"energy": loss.detach() * 0 + float("{value}")}}')))
     assert f"found {value} at step 0" in found
 
 
-def test_a_parameter_with_a_gradient_that_stays_is_a_fault(write_plugin: Write) -> None:
+def test_a_parameter_with_a_gradient_that_stays_is_a_fault(write_edited: Write) -> None:
     groups = '[{"params": [net[0].bias], "lr": 0.0}, {"params": [p for p in net.parameters() if p is not net[0].bias]}]'
-    found = result(write_plugin, "movement", (BUILD, BUILD.replace("net.parameters()", groups)))
+    found = result(write_edited, "movement", (BUILD, BUILD.replace("net.parameters()", groups)))
     assert isinstance(found, Fault)
     assert "found generator.0.bias unchanged" in str(found)
 
 
-def test_annotations_that_cannot_be_evaluated_are_named(write_plugin: Write) -> None:
-    found = str(result(write_plugin, "options", ("width: int = 16", 'width: "Width" = 16')))
+def test_annotations_that_cannot_be_evaluated_are_named(write_edited: Write) -> None:
+    found = str(result(write_edited, "options", ("width: int = 16", 'width: "Width" = 16')))
     assert "expected annotations that Python can evaluate, found 'Width' of option 'width'" in found
 
 
-def test_what_follows_the_optimizer_is_captured_too(write_plugin: Write) -> None:
+def test_what_follows_the_optimizer_is_captured_too(write_edited: Write) -> None:
     found = result(
-        write_plugin,
+        write_edited,
         "capturable",
         (BUILD, f"{BUILD[:-1]}, capturable=True)"),
         ("def train_step(model, batch)", "def train_step(model, batch, step)"),

@@ -39,38 +39,22 @@ def hook(signature: str, *lines: str) -> Edit:
 
 
 @pytest.fixture
-def edited(write_plugin: Callable[..., Path]) -> Callable[..., Path]:
-    """Write the small model with some edits."""
-
-    def write(*edits: Edit) -> Path:
-        path = write_plugin("width: int = 256", "width: int = 16")
-        source = path.read_text()
-        for old, new in edits:
-            assert old in source
-            source = source.replace(old, new, 1)
-        path.write_text(source)
-        return path
-
-    return write
-
-
-@pytest.fixture
-def outcome(edited: Callable[..., Path]) -> Outcome:
+def outcome(write_edited: Callable[..., Path]) -> Outcome:
     """Return the outcome of one check on the small model with some edits: None where it passes."""
 
     def check(name: str, *edits: Edit, options: str = "") -> Any:
-        contract = Contract(f"{edited(*edits)}{options}", [(1, 8, 8)])
+        contract = Contract(f"{write_edited(*edits)}{options}", [(1, 8, 8)])
         return contract.result(CHECKS[name], None if CHECKS[name].once else contract.cases[0])
 
     return check
 
 
 @pytest.fixture
-def subject(edited: Callable[..., Path]) -> Callable[..., Subject]:
+def subject(write_edited: Callable[..., Path]) -> Callable[..., Subject]:
     """Return the small model with some edits as a check gets it, on images with labels."""
 
     def load(*edits: Edit) -> Subject:
-        plugin = loading.load(finding.find(ModelSpec(str(edited(*edits)))))
+        plugin = loading.load(finding.find(ModelSpec(str(write_edited(*edits)))))
         return Subject(plugin, {}, Case("image", (1, 8, 8), 10), torch.device("cpu"))
 
     return load
@@ -151,11 +135,11 @@ def test_a_package_that_is_imported_anew_is_put_back(check: Callable[[Subject], 
 
 
 def test_what_the_first_step_leaves_in_another_module_is_not_there_after_resuming(
-    edited: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write_edited: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = "    if step == 0:\n        kept.SCALE = 2.0\n    loss = loss * kept.SCALE\n"
     signature = "def train_step(model, batch)"
-    source = edited(
+    source = write_edited(
         (signature, f"{signature[:-1]}, step)"),
         (STEP, first + STEP),
         ("import torch\n", "import torch\nfrom scaled_package import kept\n"),
