@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_pieces import STEP
 from torch import Tensor
 
 from genbench import Model, cell, datasets, features, seeding
@@ -33,7 +34,6 @@ from genbench.report.stability import stability
 
 MODELS = Path(__file__).parent / "models"
 ID = "0123456789abcdef"
-STEP = "    loss.backward()\n"
 METRICS = ("fd", "bits_per_dim", "pixel_w1", "reconstruction_mse")
 
 Run = Callable[..., dict[str, Any]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_pieces import STEP
 
 from genbench import seeding
 from genbench.cell import stages
@@ -26,7 +27,6 @@ from genbench.training.loop import Progress
 ID = "0123456789abcdef"
 SEED = 5
 TINY = Path(__file__).parent / "models" / "tiny.py"
-STEP = "    loss.backward()\n"
 DRAW = "    noise = torch.randn(count"
 CPU = torch.device("cpu")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_pieces import DRAW, SAMPLE
 
 from genbench.contract import CHECKS, SHAPES, Contract, Outcome, contract_tests, run_contract
 from genbench.errors import InputError
@@ -24,8 +25,6 @@ FLATTEN = ("gan", "vae", "ae", "ppca")
 # The checks that are skipped for a plugin without optional hooks.
 OPTIONAL = {"before_training", "before_sampling", "sample_labels", "reconstruct", "encode", "log_likelihood"}
 OPTIONAL |= {"capturable", "likelihood_bound"}
-DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
-SAMPLE = 'return model.networks["generator"](noise)'
 
 
 def failed(outcomes: list[Outcome]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_pieces import BUILD, DRAW, LOSSES, STEP
 from torch import Tensor
 
 from genbench import Model
@@ -20,11 +21,6 @@ from genbench.kinds import kind_named
 from genbench.kinds.kind import Whole
 
 CPU = torch.device("cpu")
-# Pieces of the small model, tests/models/tiny.py.
-BUILD = 'return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})'
-STEP = "    loss.backward()\n"
-LOSSES = 'return {"energy": loss.detach()}'
-DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
 
 Write = Callable[..., Path]
 

@@ -8,25 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_pieces import BUILD, DRAW, LOSSES, SAMPLE, STEP, hook
 
 from genbench.contract import CHECKS, Contract
 from genbench.contract.fault import Caution, Fault
 
-# Pieces of the small model, tests/models/tiny.py, that edits replace.
-BUILD = 'return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})'
+# More pieces of the small model that edits replace.
 CAPTURABLE = f"{BUILD[:-1]}, capturable=True)"
 NET = "    layers = nn"
-STEP = "    loss.backward()\n"
-LOSSES = 'return {"energy": loss.detach()}'
-DRAW = "    noise = torch.randn(count, LATENT, generator=generator, device=generator.device)\n"
-SAMPLE = 'return model.networks["generator"](noise)'
 FIRST = 'model.networks["generator"][0]'
-
-
-def hook(signature: str, *lines: str) -> tuple[str, str]:
-    """The edit that adds a hook to the small model."""
-    body = "\n    ".join(lines)
-    return "@hookimpl\ndef sample", f"@hookimpl\ndef {signature}:\n    {body}\n\n\n@hookimpl\ndef sample"
 
 
 def fault(name: str, check: str, message: str, *edits: tuple[str, str]) -> Any:

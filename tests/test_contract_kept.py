@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_pieces import BUILD, LOSSES, STEP, hook
 
 from genbench import seeding
 from genbench.config import ModelSpec
@@ -21,21 +22,11 @@ from genbench.contract.checks import module, persistence, ranks, sharing, waitin
 from genbench.contract.fault import Fault, Refused, Unmet
 from genbench.plugin import finding, loading, world
 
-# Pieces of the small model, tests/models/tiny.py.
-BUILD = 'return Model(nn.ModuleDict({"generator": net}), {"generator": torch.optim.Adam(net.parameters(), rate)})'
-STEP = "    loss.backward()\n"
-LOSSES = 'return {"energy": loss.detach()}'
 COUNTER = (BUILD, f'net.register_buffer("seen", torch.zeros(()))\n    {BUILD}')
 COUNTS = 'model.networks["generator"].seen += 1'
 
 Edit = tuple[str, str]
 Outcome = Callable[..., Any]
-
-
-def hook(signature: str, *lines: str) -> Edit:
-    """The edit that adds a hook to the small model."""
-    body = "\n    ".join(lines)
-    return "@hookimpl\ndef sample", f"@hookimpl\ndef {signature}:\n    {body}\n\n\n@hookimpl\ndef sample"
 
 
 @pytest.fixture
