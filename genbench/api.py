@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from genbench.config import CONTROLS, Benchmark, Budget, Settings, make_benchmark
 from genbench.config.model_spec import LABEL
 from genbench.datasets import reads_data_root
-from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
+from genbench.datasets.cacheless import without_cache
 from genbench.execution.benchmark import Listener, run_benchmark
 from genbench.execution.conditions import Conditions
+from genbench.machine.home import settings_of_matplotlib
 from genbench.machine.privacy import without_home
 from genbench.observers import observing
 from genbench.progress import listener_for

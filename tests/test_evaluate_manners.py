@@ -21,10 +21,11 @@ from genbench.cli.evaluate import evaluate
 from genbench.cli.models import models
 from genbench.cli.regress import regress
 from genbench.cli.run import run
-from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
+from genbench.datasets.cacheless import without_cache
 from genbench.datasets.decoding import DROPPED
 from genbench.features.extractor import Extractor, extract
 from genbench.features.intake import Images
+from genbench.machine.home import settings_of_matplotlib
 from genbench.metrics import METRICS
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.not_measurable import NotMeasurable

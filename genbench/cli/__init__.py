@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import signal
 import sys
@@ -71,6 +73,9 @@ for command in (
 
 def main() -> None:
     """Run the command; a user error is one line and exit code 2, any other genbench error exit code 1."""
+    # Registered first, so it runs last: all objects end with the process, instead of being searched for cycles, which
+    # takes 0.2 s after a report and longer after torch.
+    atexit.register(gc.freeze)
     # A cancelled job receives this signal: treat it as an interrupt, so that nothing is left behind.
     signal.signal(signal.SIGTERM, _terminate)
     given: dict[str, str | None] = {}

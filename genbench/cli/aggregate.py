@@ -34,7 +34,7 @@ def aggregate(directories: tuple[Path, ...], metric: str | None, out: Path, seed
       genbench aggregate reports/digits reports/shapes
       genbench aggregate reports/five --metric kid --out reports/five
     """
-    from genbench.datasets.cacheless import settings_of_matplotlib
+    from genbench.machine.home import settings_of_matplotlib
 
     with settings_of_matplotlib():
         from genbench.report.across_tables import plain_standings

@@ -19,7 +19,7 @@ def baseline(directory: Path, out: Path) -> None:
     Examples:
       genbench baseline reports/digits --out benchmarks/baselines/digits.json
     """
-    from genbench.datasets.cacheless import settings_of_matplotlib
+    from genbench.machine.home import settings_of_matplotlib
 
     click.get_current_context().with_resource(settings_of_matplotlib())
     from genbench.changes import read_set

@@ -58,7 +58,7 @@ def compare(base: Path, new: Path, fail_on: str | None, style: str, out: Path | 
       genbench compare baseline.json reports/now --fail-on "ssim<-0.02" --format markdown --out summary.md
       genbench compare reports/fp32 reports/bf16 --format json
     """
-    from genbench.datasets.cacheless import settings_of_matplotlib
+    from genbench.machine.home import settings_of_matplotlib
 
     click.get_current_context().with_resource(settings_of_matplotlib())
     from genbench import changes

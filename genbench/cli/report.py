@@ -49,7 +49,8 @@ def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
       genbench report reports                   all of them, with an index
       genbench report reports/digits --target 'fd<20' --target 'fd_ratio<3'
     """
-    from genbench.datasets.cacheless import settings_of_matplotlib
+    from genbench.machine.collection import no_collection
+    from genbench.machine.home import settings_of_matplotlib, variable
     from genbench.records.rendered import is_current
 
     given = _read(targets) if targets else None
@@ -59,9 +60,11 @@ def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
         # Checked first: merely importing the plotting code takes longer.
         click.echo(directory / "report.md")
         return
-    with settings_of_matplotlib():
-        from genbench import report as rendering
-        from genbench.report.index import benchmarks, write_index
+    # numpy would start threads that a report has no use for, and a process with threads cannot draw beside itself.
+    with settings_of_matplotlib(), variable("OPENBLAS_NUM_THREADS", "1"):
+        with no_collection():
+            from genbench import report as rendering
+            from genbench.report.index import benchmarks, write_index
 
         folders = benchmarks(directory)
         if watch and folders:

@@ -83,7 +83,7 @@ def read(directory: Path, files: tuple[Path, ...], name: str | None) -> None:
       genbench study read reports/digits answers/*.json
       genbench study read reports/digits answers/*.json --study preference-1655c844
     """
-    from genbench.datasets.cacheless import settings_of_matplotlib
+    from genbench.machine.home import settings_of_matplotlib
     from genbench.study.reading import find_key, read_study
 
     found = read_study(find_key(directory, name), files)

@@ -12,7 +12,8 @@ __all__ = ["go_on_without_cache", "say", "watched"]
 
 def go_on_without_cache() -> None:
     """For the rest of this command, continue without a cache if its folder is not writable, and warn once."""
-    from genbench.datasets.cacheless import settings_of_matplotlib, without_cache
+    from genbench.datasets.cacheless import without_cache
+    from genbench.machine.home import settings_of_matplotlib
 
     context = click.get_current_context()
     context.with_resource(settings_of_matplotlib())

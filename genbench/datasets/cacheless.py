@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genbench.datasets.source import cache_root, default_data_root
+from genbench.machine.home import is_writable, variable
 
-__all__ = ["settings_of_matplotlib", "without_cache"]
+__all__ = ["without_cache"]
 
 
 @contextlib.contextmanager
@@ -23,51 +24,19 @@ def without_cache() -> Iterator[str | None]:
     Yields:
         One line that warns the user, or None if the cache is writable.
     """
-    if os.environ.get("GENBENCH_CACHE") or _is_writable(cache_root()):
+    if os.environ.get("GENBENCH_CACHE") or is_writable(cache_root()):
         yield None
         return
     unwritable, data = cache_root(), default_data_root()
     with tempfile.TemporaryDirectory(prefix="genbench-cache-") as folder, contextlib.ExitStack() as held:
         _link(unwritable, Path(folder))
         if data.is_dir():
-            held.enter_context(_environment("GENBENCH_DATA", str(data)))
-        held.enter_context(_environment("GENBENCH_CACHE", folder))
+            held.enter_context(variable("GENBENCH_DATA", str(data)))
+        held.enter_context(variable("GENBENCH_CACHE", folder))
         yield (
             f"{unwritable} cannot be written: continuing without a cache, so what this run computes is computed "
             "again by the next; set $GENBENCH_CACHE to another folder"
         )
-
-
-@contextlib.contextmanager
-def settings_of_matplotlib() -> Iterator[None]:
-    """Give matplotlib a temporary folder if its own is not writable; otherwise it prints a two-line warning."""
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "matplotlib"
-    if os.environ.get("MPLCONFIGDIR") or _is_writable(own):
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix="genbench-matplotlib-") as folder, _environment("MPLCONFIGDIR", folder):
-        yield
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-def _is_writable(folder: Path) -> bool:
-    """Return whether a folder is writable or could be created."""
-    existing = folder
-    while not os.path.lexists(existing) and existing != existing.parent:
-        existing = existing.parent
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def _link(unwritable: Path, folder: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from genbench.config.target import Target
 from genbench.machine import atomic
 from genbench.machine.atomic import Replacing
+from genbench.machine.collection import no_collection
 from genbench.records import rendered
 from genbench.records.identity import slug
 from genbench.records.lean import distinct
@@ -20,9 +24,10 @@ from genbench.report.across_figures import draw_across
 from genbench.report.across_page import across_parts
 from genbench.report.columns import result_columns
 from genbench.report.curve_rows import write_curves
-from genbench.report.curves import loss_figure, quality_figure
-from genbench.report.drawing import Style, plain_style, save, styles
+from genbench.report.curves import loss_figure, quality_figure, rows_with_losses, rows_with_quality
+from genbench.report.drawing import Style, styles
 from genbench.report.escape import text
+from genbench.report.figure_files import FigureFiles
 from genbench.report.listing import pair_listing, text_listing
 from genbench.report.machines import Machine, machines, ran
 from genbench.report.merging import Cells, merged
@@ -35,7 +40,7 @@ from genbench.report.sections import Section, sections
 from genbench.report.speed_figures import throughput_figure, trade_off_figure
 from genbench.report.speeds import throughput, trade_off
 from genbench.report.standings import standings
-from genbench.report.stored import no_collection, stored_records
+from genbench.report.stored import stored_records
 from genbench.report.study_page import study_parts
 from genbench.report.table_file import write_table
 from genbench.report.target_chart import profile_chart
@@ -123,22 +128,23 @@ def render(
     declare(recipe for record in distinct(records) for recipe in record["recipes"].values())
     every = in_order(records)
     ordered = Cells(in_order(merged(every)))
-    with replacing(directory / "results.csv") as temporary:
-        write_table(temporary, *result_columns(ordered))
-    write_curves(directory / "curves.csv", ordered, replacing)
     made, known = sections(ordered), machines(every)
     several = [found for found in across(made) if len(found.places) + len(found.conflicts) > 1]
     colours = _colours(made, several)
-    with plain_style():
-        drawn = [(section, _draw(directory, section, colours, known, replacing)) for section in made]
-        beyond = [part for found in several for part in _across(directory, found, colours, replacing)]
-        timed = [part for target in targets for part in _to_target(directory, made, target, colours, known, replacing)]
+    figures = FigureFiles(directory, replacing)
+    drawn = [(section, _pictures(figures, directory, section, colours, known, replacing)) for section in made]
+    beyond = [part for found in several for part in _across(figures, found, colours)]
+    timed = [part for target in targets for part in _to_target(figures, made, target, colours, known)]
     if timed:
         beyond += ["## Time to target", *timed]
-    beyond += study_parts(stored_results(directory))
-    parts = pages.page_parts(directory, every, drawn, known, command, missing, beyond)
-    with replacing(directory / "report.html") as temporary:
-        temporary.write_bytes(web.page(parts, directory, made, colours, known, watched).encode())
+    with figures.drawn():
+        with replacing(directory / "results.csv") as temporary:
+            write_table(temporary, *result_columns(ordered))
+        write_curves(directory / "curves.csv", ordered, replacing)
+        beyond += study_parts(stored_results(directory))
+        parts = pages.page_parts(directory, every, drawn, known, command, missing, beyond)
+        with replacing(directory / "report.html") as temporary:
+            temporary.write_bytes(web.page(parts, directory, made, colours, known, watched).encode())
     report = directory / "report.md"
     state = [] if watched is None else [text(watched.state)]
     with replacing(report) as temporary:
@@ -152,32 +158,31 @@ def _colours(made: Sequence[Section], several: Sequence[Across]) -> dict[str, St
     return styles([*names, *(model for found in several for model in found.outcomes)])
 
 
-def _across(directory: Path, found: Across, colours: Mapping[str, Style], replacing: Replacing) -> list[str]:
+def _across(figures: FigureFiles, found: Across, colours: Mapping[str, Style]) -> list[str]:
     made = [] if found.fault else standings(found)
-    pictures = draw_across(directory, found, made, colours, replacing)
+    pictures = draw_across(figures, found, made, colours)
     charts = {} if found.fault else across_charts(found, made)
     return ["## Across datasets", *across_parts(found, made, pictures, charts=charts)]
 
 
 def _to_target(
-    directory: Path,
+    figures: FigureFiles,
     made: Sequence[Section],
     target: Target,
     colours: Mapping[str, Style],
     known: Sequence[Machine],
-    replacing: Replacing,
 ) -> list[str]:
     found = places(made, target, known)
     over = profiles(found)
     name = chart = None
     if over is not None:
         chart = profile_chart(over)
-        name = f"figures/time-to-{slug(target)}.png"
-        save(profile_figure(over, colours), directory / name, replacing)
+        name = figures.add(f"time-to-{slug(target)}", partial(profile_figure, over, colours))
     return target_parts(target, found, over, name, chart)
 
 
-def _draw(
+def _pictures(
+    figures: FigureFiles,
     directory: Path,
     section: Section,
     colours: Mapping[str, Style],
@@ -196,15 +201,15 @@ def _draw(
             listings[kind] = listing
     here = ran(known, (record for row in section.models for record in row.records))
     rates, prices = throughput(section, here), trade_off(section, here)
-    for kind, figure in (
-        ("quality", quality_figure(section, colours, one_machine=len(here) < 2)),
-        ("throughput", rates and throughput_figure(rates, colours, one_machine=len(here) < 2)),
-        ("trade-off", prices and trade_off_figure(prices, section, colours)),
-        ("losses", loss_figure(section)),
-    ):
-        if figure:
-            name = f"figures/{section.slug}-{kind}.png"
-            save(figure, directory / name, replacing)
-            files[kind] = name
+    drawings: dict[str, Callable[[], Figure]] = {}
+    if rows_with_quality(section):
+        drawings["quality"] = partial(quality_figure, section, colours, one_machine=len(here) < 2)
+    if rates:
+        drawings["throughput"] = partial(throughput_figure, rates, colours, one_machine=len(here) < 2)
+    if prices:
+        drawings["trade-off"] = partial(trade_off_figure, prices, section, colours)
+    if rows_with_losses(section):
+        drawings["losses"] = partial(loss_figure, section)
+    files |= {kind: figures.add(f"{section.slug}-{kind}", make) for kind, make in drawings.items()}
     charts = {"throughput": rates, "trade-off": prices}
     return Pictures(files, listings, {kind: chart for kind, chart in charts.items() if chart})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +11,6 @@ from matplotlib.figure import Figure
 
 from genbench.aggregate.profiles import profile
 from genbench.aggregate.ranking import LEAST_DATASETS, Ranking
-from genbench.machine.atomic import Replacing, replacing
 from genbench.records.score import ONE
 from genbench.records.statistics import summarise
 from genbench.report.across import Across
@@ -26,8 +24,8 @@ from genbench.report.drawing import (
     legend_above,
     legend_room,
     new_figure,
-    save,
 )
+from genbench.report.figure_files import FigureFiles
 from genbench.report.speeds import MOST_BARS
 from genbench.report.standings import Standing, in_standing_order, mean_ranks
 
@@ -38,34 +36,25 @@ _MOST_PLACES = 40  # datasets in one figure
 
 
 def draw_across(
-    directory: Path,
-    found: Across,
-    made: Sequence[Standing],
-    colours: Mapping[str, Style],
-    replacing: Replacing = replacing,
+    figures: FigureFiles, found: Across, made: Sequence[Standing], colours: Mapping[str, Style]
 ) -> dict[str, str]:
-    """Draw the available figures of one budget's aggregate into `directory`/figures; return kind -> relative file.
+    """Add the available figures of one budget's aggregate to those of a page; return kind -> relative file.
 
     Args:
-        directory: the page's folder.
+        figures: the page's.
         found: the results across its datasets.
         made: its standings.
         colours: the models' colours, by name.
-        replacing: used to write each file.
     """
     if found.fault:
         return {}
-    figures = {
-        "scores": _standing_figure(found, made, colours),
-        "places": _place_figure(found, in_standing_order(found, made), colours),
+    makes: dict[str, Callable[[], Figure]] = {
+        "scores": lambda: _standing_figure(found, made, colours),
+        "places": lambda: _place_figure(found, in_standing_order(found, made), colours),
     }
     if len(found.shared[1]) >= LEAST_DATASETS:
-        figures["ranks"] = _rank_figure(mean_ranks(found))
-    files = {}
-    for kind, figure in figures.items():
-        files[kind] = f"figures/{found.slug}-{kind}.png"
-        save(figure, directory / files[kind], replacing)
-    return files
+        makes["ranks"] = lambda: _rank_figure(mean_ranks(found))
+    return {kind: figures.add(f"{found.slug}-{kind}", make) for kind, make in makes.items()}
 
 
 def _standing_figure(found: Across, made: Sequence[Standing], colours: Mapping[str, Style]) -> Figure:

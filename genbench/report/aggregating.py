@@ -18,8 +18,9 @@ from genbench.report.across import DISTANCES, Across, Place, across
 from genbench.report.across_figures import draw_across
 from genbench.report.across_page import across_parts, conflict
 from genbench.report.across_tables import state
-from genbench.report.drawing import plain_style, styles
+from genbench.report.drawing import styles
 from genbench.report.escape import fence
+from genbench.report.figure_files import FigureFiles
 from genbench.report.frame import csv
 from genbench.report.merging import merged
 from genbench.report.model import markdown
@@ -84,13 +85,14 @@ def write_aggregate(aggregate: Aggregate, out: Path) -> Path:
     parts = [f"# Aggregate: {title(aggregate.records)}"]
     if aggregate.unfinished:
         parts.append(f"**{aggregate.unfinished} planned cells have no record yet**, so these results are partial.")
-    with plain_style():
-        for found, made in zip(aggregate.found, aggregate.standings, strict=True):
-            pictures = draw_across(out, found, made, colours)
-            parts += [f"## Across {len(found.places)} datasets", *across_parts(found, made, pictures, aggregate.seed)]
+    figures = FigureFiles(out)
+    for found, made in zip(aggregate.found, aggregate.standings, strict=True):
+        pictures = draw_across(figures, found, made, colours)
+        parts += [f"## Across {len(found.places)} datasets", *across_parts(found, made, pictures, aggregate.seed)]
     parts += ["## How to reproduce", fence(aggregate.command, "sh"), _FILES]
-    write_bytes(out / "aggregate.csv", csv(_summary(aggregate)))
-    write_bytes(out / "scores.csv", csv(_scores(aggregate)))
+    with figures.drawn():
+        write_bytes(out / "aggregate.csv", csv(_summary(aggregate)))
+        write_bytes(out / "scores.csv", csv(_scores(aggregate)))
     write_text(out / "aggregate.md", markdown(parts) + "\n")
     return out / "aggregate.md"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +28,15 @@ from genbench.report.rows import Row
 from genbench.report.sections import MOST_LINES, Section
 from genbench.report.series import Points, names_in, stacked
 
-__all__ = ["MOST_LINES", "MOST_PANELS", "loss_figure", "main_values", "quality_figure"]
+__all__ = [
+    "MOST_LINES",
+    "MOST_PANELS",
+    "loss_figure",
+    "main_values",
+    "quality_figure",
+    "rows_with_losses",
+    "rows_with_quality",
+]
 
 MOST_PANELS = 12
 _MOST_THIN_LINES = 5
@@ -35,19 +44,16 @@ _WIDTH = 11.5
 _AXES = (("items", "training {noun}"), ("elapsed_s", "training seconds"), ("flops", "training FLOPs"))
 
 
-def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machine: bool = True) -> Figure | None:
-    """Return the main metric against items, seconds and FLOPs, or None if no curve was recorded.
+def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machine: bool = True) -> Figure:
+    """Return the main metric of `rows_with_quality`, of which there must be one, against items, seconds and FLOPs.
 
     One line per model: the mean over seeds, with a thin line for each seed (with more than five, a band from lowest to
-    highest). Only the best `MOST_LINES` models are drawn. Controls are dashed lines. Seconds of several machines are
-    not drawn.
+    highest). Controls are dashed lines. Seconds of several machines are not drawn.
     """
-    if not section.main or not section.quantity:
-        return None
+    drawn = rows_with_quality(section)
+    assert section.main
+    assert section.quantity
     metric = section.main[0]
-    drawn = [row for row in section.models if _has_curve(row, metric)][:MOST_LINES]
-    if not drawn:
-        return None
     levels = _levels(section)
     across, legend_inches = legend_room([caption(row.name) for row in drawn], _WIDTH)
     everything = main_values(section)
@@ -85,6 +91,20 @@ def quality_figure(section: Section, colours: Mapping[str, Style], *, one_machin
     return figure
 
 
+def rows_with_quality(section: Section) -> list[Row]:
+    """Return the models whose main metric is drawn over training: the best `MOST_LINES` that have a curve."""
+    if not section.main or not section.quantity:
+        return []
+    metric = section.main[0]
+    return list(itertools.islice((row for row in section.models if _has_curve(row, metric)), MOST_LINES))
+
+
+def rows_with_losses(section: Section) -> list[tuple[Row, list[str]]]:
+    """Return the models whose losses are drawn, the best `MOST_PANELS` that have any, with the names of all of them."""
+    named = ((row, _loss_names(row)) for row in section.models)
+    return list(itertools.islice(((row, names) for row, names in named if names), MOST_PANELS))
+
+
 def main_values(section: Section) -> list[float]:
     """Return the values that decide the scale of the main metric in every figure: its curves and levels."""
     levels = [level for _, level in _levels(section)] if section.main else []
@@ -98,15 +118,9 @@ def _levels(section: Section) -> list[tuple[Row, float]]:
     return [(row, level) for row, level in levels if math.isfinite(level)]
 
 
-def loss_figure(section: Section) -> Figure | None:
-    """Return one panel per model with its losses against items, or None if none was recorded.
-
-    Only the best `MOST_PANELS` models have a panel.
-    """
-    named = [(row, _loss_names(row)) for row in section.models]
-    drawn = [(row, names) for row, names in named if names][:MOST_PANELS]
-    if not drawn:
-        return None
+def loss_figure(section: Section) -> Figure:
+    """Return one panel for each of `rows_with_losses`, of which there must be one: its losses against items."""
+    drawn = rows_with_losses(section)
     columns = min(4, len(drawn)) if len(drawn) != 5 else 3
     count = math.ceil(len(drawn) / columns)
     width = max(2.9 * columns, 4.2)

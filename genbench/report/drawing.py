@@ -1,8 +1,9 @@
-"""The style of every figure, and how figures are written: matplotlib's global state is neither read nor changed."""
+"""The style of every figure, and how figures become PNG: matplotlib's global state is neither read nor changed."""
 
 from __future__ import annotations
 
 import functools
+import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
-from genbench.machine.atomic import Replacing, replacing
 from genbench.report.escape import one_line
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "legend_room",
     "new_figure",
     "plain_style",
-    "save",
+    "png",
     "scale",
     "styles",
     "value_axis",
@@ -127,10 +127,11 @@ def label_inches(labels: Iterable[str]) -> float:
     return 0.092 * max(map(len, labels), default=0)
 
 
-def save(figure: Figure, path: Path, replacing: Replacing = replacing) -> None:
-    """Write the figure as PNG, atomically, without the version and date that matplotlib would put into it."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+def png(figure: Figure) -> bytes:
+    """Return the figure as PNG, without the version and date that matplotlib would put into it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 from genbench.errors import InputError
+from genbench.machine.collection import no_collection
 from genbench.records.files import Digest, ordered
 from genbench.records.reading import lean_records
 from genbench.records.record import Record
 
-__all__ = ["no_collection", "stored_records"]
+__all__ = ["stored_records"]
 
 
 def stored_records(directory: Path, digest: Digest | None = None) -> list[Record]:
@@ -29,15 +27,3 @@ def stored_records(directory: Path, digest: Digest | None = None) -> list[Record
     if not records:
         raise InputError(f"{directory} holds no records; write some with `genbench run --out {directory}`")
     return records
-
-
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Do without the collection of cycles: it would visit all records, which contain none, time and again."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from genbench.report.curves import loss_figure, quality_figure
+from genbench.report.curves import loss_figure, quality_figure, rows_with_losses, rows_with_quality
 from genbench.report.drawing import plain_style, styles
 from genbench.report.machines import machines
 from genbench.report.rows import measured
@@ -38,11 +38,11 @@ def test_a_report_has_room_for_any_number(make: Any, value: float | None, everyw
     chart = trade_off(section, machines(records))
     with plain_style():
         for figure in (
-            quality_figure(section, colours),
-            loss_figure(section),
+            rows_with_quality(section) and quality_figure(section, colours),
+            rows_with_losses(section) and loss_figure(section),
             chart and trade_off_figure(chart, section, colours),
         ):
-            if figure is not None:
+            if figure:
                 figure.savefig(io.BytesIO(), format="png", dpi=20)
 
 

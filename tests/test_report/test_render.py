@@ -477,3 +477,22 @@ def test_the_error_of_an_evaluation_stands_apart_from_the_interval_over_seeds(ma
     assert "95% interval over training seeds" in note
     assert tables(table + "\n")[0][2][:3] in (["fd ↓", "3.5", "0.12"], ["fd ↓", "0.12", "3.5"])
     assert tables(before)[0] == tables(after)[0]
+
+
+def test_the_command_draws_beside_itself_and_writes_the_same_bytes(
+    tmp_path: Path, benchmark_records: list[Record], grids: Grids
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for directory in (here, there):
+        grids(directory, benchmark_records)
+        for record in benchmark_records:
+            write_record(directory, record)
+    render_directory(here)
+    # Counted in a hook of the interpreter: nothing of the command itself is replaced.
+    counted = "import sys; sys.addaudithook(lambda name, _: name == 'os.fork' and print('forked'));"
+    main = f"{counted} from genbench.cli import main; sys.argv = ['genbench', 'report', {str(there)!r}]; main()"
+    done = subprocess.run([sys.executable, "-c", main], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines() == [*(["forked"] if sys.platform == "linux" else []), str(there / "report.md")]
+    found, expected = contents(there), contents(here)
+    del found[".report.json"], expected[".report.json"]  # they name artifacts with their times
+    assert found == expected

@@ -1,0 +1,166 @@
+"""Figures drawn by a copy of the process. A test's process has threads of its own, so copies are made in another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from genbench.report import beside as module
+from genbench.report import figure_files
+from genbench.report.drawing import new_figure
+from genbench.report.figure_files import FigureFiles
+
+OUTCOMES = """
+    import json, os, signal, threading, time
+    import genbench.report
+    from genbench.report.beside import beside
+
+    here = os.getpid()
+    found = {}
+
+    def result(work):
+        with beside(work) as given:
+            return given()
+
+    def no_copy_is_left():
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return True
+
+    def only_here():
+        if os.getpid() != here:
+            raise MemoryError
+        return "done here"
+
+    def killed():
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "done here"
+
+    print("once", end="")
+    found["process"] = result(os.getpid) != here
+    found["large"] = result(lambda: b"x" * 3_000_000) == b"x" * 3_000_000
+    found["raised there"] = result(only_here)
+    found["killed"] = result(killed)
+    try:
+        result(lambda: 1 // 0)
+    except ZeroDivisionError:
+        found["raised everywhere"] = True
+
+    begun = time.monotonic()
+    try:
+        with beside(lambda: time.sleep(60)):
+            raise KeyError
+    except KeyError:
+        found["left early"] = time.monotonic() - begun < 30
+
+    with beside(lambda: time.sleep(60)):
+        pass
+    found["not asked for"] = time.monotonic() - begun < 30
+    found["none left"] = no_copy_is_left()
+    found["descriptors"] = len(os.listdir("/proc/self/fd"))
+    result(os.getpid)
+    found["descriptors"] -= len(os.listdir("/proc/self/fd"))
+
+    waits = threading.Event()
+    thread = threading.Thread(target=waits.wait)
+    thread.start()
+    found["beside a thread"] = result(os.getpid) == here
+    waits.set()
+    thread.join()
+    print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(OUTCOMES)],
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("once{"), "a copy wrote what this process had not written yet"
+    found: dict[str, Any] = json.loads(done.stdout.removeprefix("once"))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("process", True),
+        ("large", True),
+        ("raised there", "done here"),
+        ("killed", "done here"),
+        ("raised everywhere", True),
+        ("left early", True),
+        ("not asked for", True),
+        ("none left", True),
+        ("descriptors", 0),
+        ("beside a thread", True),
+    ],
+)
+def test_a_copy_does_the_work_and_leaves_nothing(outcomes: dict[str, Any], case: str, expected: Any) -> None:
+    assert outcomes[case] == expected
+
+
+def test_without_a_copy_the_work_is_done_when_its_result_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_THREADS", Path("/nonexistent"))
+    order: list[str] = []
+    with module.beside(lambda: order.append("work")) as result:
+        order.append("block")
+        result()
+    assert order == ["block", "work"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_each_file_holds_its_own_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    given = []
+
+    @contextmanager
+    def halves(work: Any) -> Iterator[Any]:
+        given.append(work())
+        yield lambda: given[-1]
+
+    monkeypatch.setattr(figure_files, "beside", halves)
+    figures = FigureFiles(tmp_path)
+    for place in range(count):
+        file = figures.add(f"f{place}", lambda place=place: new_figure(2 + place, 2)[0])  # type: ignore[misc]
+        assert file == f"figures/f{place}.png"
+    assert not list(tmp_path.rglob("*.png")), "it was drawn before the page was composed"
+    with figures.drawn():
+        pass
+    for place in range(count):
+        with Image.open(tmp_path / f"figures/f{place}.png") as picture:
+            assert picture.width == 260 + 130 * place
+    assert len(given[0]) == (count + 1) // 2, "half of them are drawn beside"
+
+
+def test_a_figure_that_fails_is_an_error_of_the_page(tmp_path: Path) -> None:
+    figures = FigureFiles(tmp_path)
+    figures.add("broken", lambda: 1 // 0)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ZeroDivisionError), figures.drawn():
+        pass
+
+
+def test_a_page_that_fails_writes_no_figure(tmp_path: Path) -> None:
+    figures = FigureFiles(tmp_path)
+    figures.add("x", lambda: new_figure(2, 2)[0])
+    with pytest.raises(KeyError), figures.drawn():
+        raise KeyError
+    assert not list(tmp_path.rglob("*.png"))
