@@ -76,7 +76,7 @@ baseline: $(VENV)/.installed  ## Turn the results of `make compare` into the new
 checks: $(VENV)/.installed  ## Run every metric through its sanity checks and write the tables into docs/metrics.md (about 4 minutes).
 	$(BIN)/python benchmarks/metric_checks.py
 
-mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that no test catches (about an hour; resumes where it left off).
+mutants: $(VENV)/.installed  ## Plant bugs by the thousand and list those that no test catches (hours on two cores; resumes where it left off).
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,mutants]'
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run
 	for plugin in $(PLUGINS); do (cd $$plugin && OMP_NUM_THREADS=1 $(CURDIR)/$(BIN)/mutmut run) || exit 1; done

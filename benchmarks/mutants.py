@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LIST = ROOT / "tests" / "equivalent_mutants.toml"
-PROJECTS = (ROOT, *(ROOT / "plugins" / name for name in ("gan", "vae", "ae")))
+PROJECTS = (ROOT, *(ROOT / "plugins" / name for name in ("gan", "vae", "ae", "sequence")))
 TARGET = 0.95
 # mutmut's codes for a killed mutant: pytest failed, pytest crashed, or a timeout (an endless loop is detected too).
 KILLED = {1, 3, 24, 36, 152, 255, -24, -11, -9}

@@ -23,6 +23,7 @@ from genbench import report
 from genbench.records.identity import canonical
 from genbench.records.record import record_path
 from genbench.records.rendered import NOTE
+from genbench.report import figure_files
 from genbench.report.stored import stored_records
 
 __all__ = ["QUICK", "SETTINGS", "Size", "Writer", "measure", "more_seeds", "more_settings"]
@@ -31,10 +32,10 @@ TOYS = Path(__file__).parents[2] / "tests" / "test_report" / "conftest.py"
 SEEDS = 5
 ENOUGH_S = 5.0
 PARTS = {
-    "CSV files": ("result_columns", "write_table", "write_curves"),
-    "pictures": ("quality_figure", "throughput_figure", "trade_off_figure", "loss_figure", "save", "write_montage"),
+    "CSV files": ((report, "result_columns"), (report, "write_table"), (report, "write_curves")),
+    "pictures": ((report, "write_montage"), (figure_files, "_draw")),
 }
-"""The functions that `render` calls, by part."""
+"""The functions that `render` calls, by part, with the modules that call them."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,9 @@ def _rendering(directory: Path) -> dict[str, float]:
 
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(report, "stored_records", reading))
-        for part, names in PARTS.items():
-            for name in names:
-                stack.enter_context(mock.patch.object(report, name, timed(part, getattr(report, name))))
+        for part, calls in PARTS.items():
+            for caller, name in calls:
+                stack.enter_context(mock.patch.object(caller, name, timed(part, getattr(caller, name))))
         (directory / NOTE).unlink(missing_ok=True)  # otherwise the report would be left as it is
         begin = time.perf_counter()
         report.render_directory(directory)

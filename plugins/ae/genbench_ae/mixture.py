@@ -126,6 +126,5 @@ def _hard_assignment(codes: Tensor, components: int) -> Tensor:
         nearest = torch.minimum(nearest, distances)
         if component + 1 < components:
             cumulative = nearest.cumsum(0)
-            drawn = torch.searchsorted(cumulative, draws[component + 1] * cumulative[-1])
-            chosen = min(int(drawn), len(codes) - 1)
+            chosen = int(torch.searchsorted(cumulative, draws[component + 1] * cumulative[-1]))
     return torch.nn.functional.one_hot(assigned, components).to(codes.dtype)
