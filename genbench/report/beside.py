@@ -23,8 +23,8 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     """Let a copy of this process do `work` while the block runs.
 
     No copy is made on systems other than Linux, nor if this process has more than one thread: the copy would have only
-    the current one, and a lock that another held would stay locked. `work` is then done when its result is asked for.
-    It is also done then if the copy ends without a result: errors are raised here, as without a copy.
+    the current one, and a lock that another held would stay locked. `work` is then done when its result is asked for,
+    as it is if the system refuses another process, or if the copy ends without a result: so errors are raised here.
 
     Args:
         work: must neither print nor change anything outside the process; its result is pickled.
@@ -32,21 +32,27 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     Yields:
         A function that waits for the result and returns it.
     """
-    if not _is_alone():
-        yield work
-        return
     reading, writing = os.pipe()
-    copy = os.fork()
+    copy = _forked() if _is_alone() else None
     if copy == 0:
         _do(work, writing)
     os.close(writing)
+    with open(reading, "rb") as pipe:
+        try:
+            yield lambda: work() if copy is None else _result(pipe.read(), work)
+        finally:
+            if copy is not None:
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):  # where the system removes the ended
+                    os.kill(copy, signal.SIGKILL)  # it has ended, unless the block was left without the result
+                    os.waitpid(copy, 0)
+
+
+def _forked() -> int | None:
+    """Return 0 in the copy and its process ID in this process, or None if there is no room for another process."""
     try:
-        with open(reading, "rb") as pipe:
-            yield lambda: _result(pipe.read(), work)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(copy, signal.SIGKILL)  # it has ended unless the block was left without the result
-        os.waitpid(copy, 0)
+        return os.fork()
+    except OSError:
+        return None
 
 
 def _is_alone() -> bool:

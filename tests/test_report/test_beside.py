@@ -73,6 +73,16 @@ OUTCOMES = """
     result(os.getpid)
     found["descriptors"] -= len(os.listdir("/proc/self/fd"))
 
+    def none():
+        raise BlockingIOError("no more processes")
+    real, os.fork = os.fork, none
+    found["no room"] = result(os.getpid) == here
+    os.fork = real
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system removes copies that have ended
+    found["unwaited"] = result(os.getpid) != here
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
     waits = threading.Event()
     thread = threading.Thread(target=waits.wait)
     thread.start()
@@ -112,6 +122,8 @@ def outcomes() -> dict[str, Any]:
         ("not asked for", True),
         ("none left", True),
         ("descriptors", 0),
+        ("no room", True),
+        ("unwaited", True),
         ("beside a thread", True),
     ],
 )
