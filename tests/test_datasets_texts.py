@@ -207,7 +207,6 @@ def test_a_file_or_an_option_that_makes_no_sense(tmp_path: Path, content: bytes,
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    assert fault(f"text:{tmp_path}") == f"{tmp_path}: is a folder; give a text file"
     assert fault(f"text:{tmp_path}/none.txt") == f"{tmp_path}/none.txt: no such file"
     os.mkfifo(tmp_path / "pipe")
     assert fault(f"text:{tmp_path}/pipe") == f"{tmp_path}/pipe: is not a regular file; give a text file"

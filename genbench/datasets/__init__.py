@@ -157,7 +157,7 @@ def _brought(spec: str, name: str, plugins_from: Sequence[str] | None) -> Source
 def _intended(spec: str, name: str, offered: Iterable[str]) -> str:
     """Return the hint for a name that is not a dataset."""
     if os.path.isdir(spec):  # os.path: for a name that no file can have, pathlib raises
-        return f"; for a folder of images write folder:{spec}"
+        return f"; for a folder of images write folder:{spec}, of texts text:{spec}, of clips audio:{spec}"
     if spec.lower().endswith(".npz") and os.path.isfile(spec):
         return f"; for a file of images write npz:{spec}"
     if spec.lower().endswith(".txt") and os.path.isfile(spec):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genbench.datasets.dataset import Dataset, Split, fingerprint
-from genbench.datasets.text_file import read_lines, read_text
+from genbench.datasets.lines import read_lines, read_text
 from genbench.datasets.texts import alphabet, encode
 from genbench.kinds.text import Text
 

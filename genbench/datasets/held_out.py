@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from genbench.datasets.dataset import Dataset
 from genbench.datasets.mapping import release
 from genbench.datasets.source import Request
 from genbench.datasets.storage import Plan
 from genbench.kinds.kind import Kind
 
-__all__ = ["compared", "own_path", "overlap"]
+__all__ = ["compared", "compared_texts", "own_path"]
 
 _MOST_NAMED = 5
 _CHUNK_BYTES = 64 << 20  # of items read at a time, so that a memory-mapped set is never read whole
@@ -72,6 +73,34 @@ def overlap(request: Request, train: Tensor, held_out: Tensor, kind: Kind) -> st
     return (
         f"{count:,} of the {len(held_out):,} held-out {kind.noun} are trained on as well: {request.own_held_out} and "
         f"{request.argument} share them"
+    )
+
+
+def compared_texts(request: Request, dataset: Dataset, train: Sequence[str], held_out: Sequence[str]) -> Dataset:
+    """Return a dataset whose remark also reports what the user's held-out texts share with the training texts, or lack.
+
+    Args:
+        request: its `held_out=` names the held-out set.
+        dataset: of both.
+        train: the texts that its alphabet must know from training.
+        held_out: those whose other characters are reported.
+
+    Raises:
+        InputError: all held-out texts are trained on.
+    """
+    shared = overlap(request, dataset.train.items, dataset.held_out.items, dataset.kind)
+    said = (dataset.remark, shared, _new_characters(request, train, held_out))
+    return replace(dataset, remark="; ".join(filter(None, said)) or None)
+
+
+def _new_characters(request: Request, train: Sequence[str], held_out: Sequence[str]) -> str | None:
+    """Report the characters that occur in held-out texts but never in training texts; None if there are none."""
+    strange = sorted(set().union(*held_out) - set().union(*train))
+    if not strange:
+        return None
+    return (
+        f"{request.own_held_out}: {len(strange):,} of its characters, such as {strange[0]!r}, are nowhere in "
+        f"{request.argument}"
     )
 
 

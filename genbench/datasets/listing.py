@@ -18,7 +18,15 @@ from genbench.datasets.storage import digest
 from genbench.errors import InputError
 from genbench.seeding import derive
 
-__all__ = ["HELD_OUT_FOLDERS", "Listing", "Wanted", "listed"]
+__all__ = [
+    "HELD_OUT_FOLDERS",
+    "Listing",
+    "Wanted",
+    "are_classed",
+    "held_out_folder",
+    "listed",
+    "require_trained_classes",
+]
 
 HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first one present is used
 
@@ -113,7 +121,7 @@ def _found(request: Request, root: Path, wanted: Wanted) -> Found:
 
 def _list_one(request: Request, root: Path, names: list[str], noun: str) -> Listing:
     """Split the files of one folder, named relative to it, into training and held-out files."""
-    folder = _held_out_folder(root)
+    folder = held_out_folder(root)
     if folder is not None:
         train = [name for name in names if name.startswith("train/")]
         held_out = [name for name in names if name.startswith(f"{folder}/")]
@@ -135,20 +143,20 @@ def _list_two(
 ) -> Listing:
     """List all files of one folder as training files and all of another as held-out files."""
     for folder in (root, own):
-        if (inner := _held_out_folder(folder)) is not None:
+        if (inner := held_out_folder(folder)) is not None:
             raise request.fault(f"{folder} holds a split of its own, train and {inner}; name one of these folders")
-    classed = _are_classed(names)
-    if _are_classed(own_names) and not classed:
+    classed = are_classed(names)
+    if are_classed(own_names) and not classed:
         raise request.fault(f"{own} has class folders and {root} has none; give both the same, or neither")
     if classed and (loose := next((name for name in own_names if "/" not in name), None)):
         raise request.fault(f"{own / loose} lies in no class folder, and {root} has them; move it into one")
     train = _ordered(names)
     classes = tuple(name.split("/")[0] if classed else None for name in (*train, *own_names))
-    _require_trained_classes(request, classes, len(train), noun)
+    require_trained_classes(request, classes, len(train), noun)
     return Listing(root, (*train, *(str(own.absolute() / name) for name in own_names)), len(train), classes, True)
 
 
-def _are_classed(names: Sequence[str]) -> bool:
+def are_classed(names: Sequence[str]) -> bool:
     """Return whether every file is in a sub-folder and there are at least two sub-folders."""
     return all("/" in name for name in names) and len({name.split("/")[0] for name in names}) > 1
 
@@ -160,7 +168,7 @@ def _ordered(names: Sequence[str]) -> Sequence[str]:
     return sorted(names, key=lambda name: derive(0, "order", digest(name)))
 
 
-def _held_out_folder(root: Path) -> str | None:
+def held_out_folder(root: Path) -> str | None:
     """Return the sub-folder with the held-out files, or None if the folder has no split of its own."""
     folder = next((name for name in HELD_OUT_FOLDERS if (root / name).is_dir()), None)
     return folder if (root / "train").is_dir() else None
@@ -173,11 +181,12 @@ def _classes(request: Request, train: list[str], held_out: list[str], depth: int
         return (None,) * len(parts)
     classes = [part[depth] for part in parts]
     if depth:
-        _require_trained_classes(request, classes, len(train), noun)
+        require_trained_classes(request, classes, len(train), noun)
     return tuple(classes) if len(set(classes)) > 1 else (None,) * len(parts)
 
 
-def _require_trained_classes(request: Request, classes: Sequence[str | None], train_count: int, noun: str) -> None:
+def require_trained_classes(request: Request, classes: Sequence[str | None], train_count: int, noun: str) -> None:
+    """Raise `InputError` if one of the held-out classes, which follow `train_count` training ones, is not trained."""
     strange = set(classes[train_count:]) - set(classes[:train_count])
     if strange:
         first = min(map(str, strange))

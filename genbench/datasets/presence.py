@@ -45,9 +45,10 @@ def presence(source: Source, argument: str | None, root: Path, own_held_out: str
 
 
 def _named_presence(source: Source, argument: str | None) -> Presence:
-    what = "file" if source.is_file else "folder"
+    what = source.path_of
     if argument is None:
         return Presence(True, None, f"reads the {what} that you name: {source.name}:{source.argument}")
     path = Path(os.path.expanduser(argument))
-    found = os.path.isfile(path) if source.is_file else os.path.isdir(path)  # pathlib raises for impossible names
+    kinds = {"file": os.path.isfile, "folder": os.path.isdir}  # pathlib raises for impossible names
+    found = any(kinds[kind](path) for kind in what.split(" or "))
     return Presence(found, path, "read from there" if found else f"no such {what}")

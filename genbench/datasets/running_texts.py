@@ -9,10 +9,10 @@ from pathlib import Path
 from genbench.datasets import texts
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.downloading import Archive, DownloadError, fetch
+from genbench.datasets.lines import read_text
 from genbench.datasets.locking import locked
 from genbench.datasets.options import whole_number
 from genbench.datasets.source import Request
-from genbench.datasets.text_file import read_text
 from genbench.errors import InputError
 
 __all__ = ["load"]

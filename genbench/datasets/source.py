@@ -31,7 +31,7 @@ class Source:
         needs_download: whether its files must be downloaded once or already be on the disk.
         argument: what may follow the name after a colon, such as `ring or grid`; None if only a part may be selected.
         argument_needed: whether the argument is required; it is then a path.
-        is_file: whether that path is of a file, not of a folder.
+        path_of: what that path leads to: `folder`, `file`, or `file or folder`.
         drawn: whether its items are drawn, not read from files; `argument` then lists its own options.
         files: the files it is read from, relative to the data root; for `genbench doctor`.
         options: the names of its own options after the colon, in addition to the part.
@@ -46,7 +46,7 @@ class Source:
     needs_download: bool = False
     argument: str | None = None
     argument_needed: bool = False
-    is_file: bool = False
+    path_of: str = "folder"
     drawn: bool = False
     files: tuple[str, ...] = ()
     options: tuple[str, ...] = ()

@@ -62,7 +62,7 @@ _ROWS = (
         argument="PATH",
         argument_needed=True,
         own_held_out=True,
-        is_file=True,
+        path_of="file",
     ),
     Source(
         "mnist",
@@ -189,13 +189,13 @@ _ROWS = (
     ),
     Source(
         "text",
-        "any file of texts, one a line, or with window=N the windows of a running text: text:PATH",
-        "that of your file",
+        "any file or folder of texts, one a line, or with window=N the windows of a running text: text:PATH",
+        "that of your files",
         "text_file",
         argument="PATH",
         argument_needed=True,
         own_held_out=True,
-        is_file=True,
+        path_of="file or folder",
         options=(*_OF_TEXTS, "window"),
     ),
     Source(

@@ -1,23 +1,21 @@
-"""Any text file: one text per line, or windows of a running text."""
+"""Any text file or folder of text files: one text per line; or windows of a running text."""
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from genbench.datasets import texts
+from genbench.datasets import text_folder, texts
 from genbench.datasets.dataset import Dataset
-from genbench.datasets.decoding import fault_of
-from genbench.datasets.held_out import overlap, own_path
+from genbench.datasets.held_out import compared_texts, own_path
+from genbench.datasets.lines import read_lines, read_text
 from genbench.datasets.options import whole_number
 from genbench.datasets.source import Request
 from genbench.errors import InputError
 from genbench.seeding import derive
 
-__all__ = ["load", "read_lines", "read_text"]
+__all__ = ["load"]
 
 
 def load(request: Request) -> Dataset:
@@ -25,10 +23,12 @@ def load(request: Request) -> Dataset:
 
     A tenth of the lines, or `held_out=N`, is held out, chosen by a hash of the line's position. For a running text the
     end is held out, so only the first held-out window is adjacent to a training window. `held_out=PATH` holds out all
-    of another file instead. The alphabet covers everything that is read.
+    of another file instead. The alphabet covers everything that is read. `text_folder` reads folders.
     """
     texts.refuse_image_size(request)
     paths = [Path(os.path.expanduser(request.argument or "")), *filter(None, (own_path(request),))]
+    if os.path.isdir(paths[0]):  # pathlib raises for names that no file can have
+        return text_folder.dataset_of(request, *paths)
     try:
         wholes = [read_text(path) for path in paths]
         lines = [read_lines(path, whole) for path, whole in zip(paths, wholes, strict=True)]
@@ -43,10 +43,7 @@ def load(request: Request) -> Dataset:
             if count
         ]
         dataset = texts.dataset_of(request, *_split(request, [each for each, _ in lines]), remarks=remarks)
-    if request.own_held_out is None:
-        return dataset
-    said = [overlap(request, dataset.train.items, dataset.held_out.items, dataset.kind), _strange(request, wholes)]
-    return replace(dataset, remark="; ".join(filter(None, (dataset.remark, *said))) or None)
+    return dataset if request.own_held_out is None else compared_texts(request, dataset, wholes[:1], wholes[1:])
 
 
 def _split(request: Request, lines: Sequence[Sequence[str]]) -> tuple[Sequence[str], Sequence[str]]:
@@ -79,57 +76,3 @@ def _windows(request: Request, wholes: Sequence[str]) -> Dataset:
         raise request.fault(f"the text has {len(whole):,} symbols, and two windows of {window:,} are needed")
     start = len(whole) - request.held_out_of(count) * window
     return texts.windows_of(request, kind, whole[:start], whole[start:], window)
-
-
-def _strange(request: Request, wholes: Sequence[str]) -> str | None:
-    """Report the characters that occur in held-out texts but never in training texts."""
-    strange = sorted(set(wholes[1]) - set(wholes[0]))
-    if not strange:
-        return None
-    return (
-        f"{request.own_held_out}: {len(strange):,} of its characters, such as {strange[0]!r}, are nowhere in "
-        f"{request.argument}"
-    )
-
-
-def read_text(path: Path) -> str:
-    """Return the content of a UTF-8 file.
-
-    Raises:
-        InputError: one line that names the path: no such file, empty, binary, or a line that is not valid UTF-8.
-    """
-    try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            raise InputError(
-                f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; give a text file"
-            )
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {fault_of(error)}") from error
-    if not content.strip():
-        raise InputError(f"{path}: is empty" if not content else f"{path}: holds nothing but white space")
-    if b"\0" in content:
-        raise InputError(f"{path}: is binary, with a zero byte in line {content[: content.index(0)].count(10) + 1}")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}: line {line} is not UTF-8 (byte {content[error.start]:#04x}); convert it, for example with iconv"
-        ) from error
-
-
-def read_lines(path: Path, whole: str) -> tuple[Sequence[str], int]:
-    """Return the lines of a text without their ends, and the number of empty lines skipped.
-
-    Raises:
-        InputError: all of them are empty.
-    """
-    lines = [line.removesuffix("\r") for line in whole.removesuffix("\n").split("\n")]
-    filled = [line for line in lines if line]
-    if not filled:
-        raise InputError(f"{path}: all of its lines are empty")
-    return filled, len(lines) - len(filled)

@@ -25,7 +25,11 @@ def test_the_defaults_are_those_of_the_readme(name: str, module: ModuleType) -> 
     wanted = {option: value for option, model, value in rows if model in of}
     given = inspect.signature(module.build).parameters.values()
     found = {one.name: one.default for one in given if one.default is not inspect.Parameter.empty}
-    assert found == {option: type(found[option])(value) for option, value in wanted.items()}
+    documented = {option: type(found[option])(value) for option, value in wanted.items()}
+    assert found == documented
+    levels = (256,) if name == "ppca" else ()
+    made = [module.build(torch.Size((1, 8, 8)), CPU, *levels, **options).networks for options in ({}, documented)]
+    assert str(made[0]) == str(made[1])
 
 
 @pytest.mark.parametrize("option", ["bottleneck", "components", "hidden", "layers"])
