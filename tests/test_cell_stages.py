@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +15,14 @@ from tiny_pieces import STEP
 
 from genbench import seeding
 from genbench.cell import stages
+from genbench.cell.follower import follow
 from genbench.config import CONTROLS, Budget, Cell, ModelSpec, Settings
-from genbench.errors import PluginError
+from genbench.errors import PluginError, Unsuitable
 from genbench.evaluation.selection import select
 from genbench.features.extractor import extract
 from genbench.machine import environment
 from genbench.plugin import finding, world
-from genbench.records.record import record_path
+from genbench.records.record import not_applicable, record_path
 from genbench.training.flops import Flops, StepFlops
 from genbench.training.loop import Progress
 
@@ -115,17 +117,23 @@ class StoppedError(Exception):
     pass
 
 
-def test_samples_are_drawn_with_the_cells_seed_and_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[Any, ...]] = []
+def stopped_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[Any]:
+    """Replace a function by one that stops the cell; return a list that will hold what it was given."""
+    told: list[Any] = []
 
     def note(*given: Any) -> None:
-        told.append(given)
+        told.extend(given)
         raise StoppedError
 
-    monkeypatch.setattr(stages, "Evaluation", note)
+    monkeypatch.setattr(owner, name, note)
+    return told
+
+
+def test_samples_are_drawn_with_the_cells_seed_and_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = stopped_at(monkeypatch, stages, "Evaluation")
     with pytest.raises(StoppedError):
         run(payload(tmp_path, TINY))
-    assert told[0][4:7] == (CPU, SEED, 100)
+    assert told[4:7] == [CPU, SEED, 100]
 
 
 def test_a_checkpoint_stays_until_the_record_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,17 +243,110 @@ def test_what_a_plugin_brings_is_that_of_the_plan_and_of_the_allowed_distributio
     given["description"]["metrics"] = {"fd": "another version"}
     with pytest.raises(PluginError, match=r"^the metrics changed after this run began"):
         run(given)
-    asked: list[Any] = []
-
-    def note(*given: Any) -> None:
-        asked.append(given[-1])
-        raise StoppedError
-
     for name in ("load_extractor", "load_dataset"):  # the latter comes first
-        monkeypatch.setattr(stages.preflight, name, note)
+        told = stopped_at(monkeypatch, stages.preflight, name)
         with pytest.raises(StoppedError):
             run({**payload(tmp_path), "plugins_from": ["mine"]})
-    assert asked == [["mine"], ["mine"]]
+        assert told[-1] == ["mine"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_cell_of_several_ranks_has_the_others_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: int
+) -> None:
+    given = payload(tmp_path, TINY)
+    given["cell"]["settings"]["ranks"] = ranks
+    told: list[Any] = []
+
+    @contextmanager
+    def others(*given: Any) -> Iterator[str]:
+        told.append(given)
+        yield "the ranks"
+
+    def emit(event: dict[str, Any]) -> None:
+        pass
+
+    monkeypatch.setattr(stages, "Ranks", others)
+    monkeypatch.setattr(
+        stages, "_CellRun", lambda *given: told.append(given) or SimpleNamespace(run=lambda: "the outcome")
+    )
+    assert stages.run(given, emit) == "the outcome"
+    assert told[-1] == ((given, emit) if ranks == 1 else (given, emit, "the ranks"))
+    if ranks > 1:
+        (count, follows, events), _ = told
+        assert (count, follows.func, follows.args, events) == (2, follow, (given,), emit)
+
+
+def test_a_control_is_never_trained_by_several_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = payload(tmp_path)
+    given["cell"]["settings"]["ranks"] = 2
+    monkeypatch.setattr(stages, "_CellRun", lambda *given: SimpleNamespace(run=lambda: given))
+    assert len(stages.run(given, print)) == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "passed"),
+    [
+        (stages.preflight, "load_extractor", ("dataset", "settings", "device", "events")),
+        (stages.measurement, "reference_for", ("dataset", None, "events")),
+        (stages, "SourceWatch", ("payload", "settings", "checkpoint_path", "events")),
+    ],
+)
+def test_each_stage_is_given_what_the_cell_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, passed: tuple[str | None, ...]
+) -> None:
+    told = stopped_at(monkeypatch, module, name)
+    cell = stages._CellRun(payload(tmp_path, TINY), lambda event: None)
+    with world.kept(), pytest.raises(StoppedError):
+        cell.run()
+    for place, attribute in enumerate(passed):
+        assert attribute is None or told[place] is getattr(cell, attribute), attribute
+
+
+def test_metrics_are_those_of_the_datasets_kind_from_allowed_distributions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {**payload(tmp_path), "plugins_from": ["mine"]}
+    told = stopped_at(monkeypatch, stages, "select")
+    dataset = SimpleNamespace(kind=SimpleNamespace(name="a kind"))
+    monkeypatch.setattr(stages.preflight, "load_dataset", lambda *_: dataset)
+    monkeypatch.setattr(stages.preflight, "load_extractor", lambda *_: None)
+    monkeypatch.setattr(stages.measurement, "reference_for", lambda *_: None)
+    with pytest.raises(StoppedError):
+        run(given)
+    assert told == [("fd",), "a kind", ["mine"]]
+
+
+def test_a_model_is_looked_for_in_the_distribution_of_the_plan_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {**payload(tmp_path, TINY), "distribution": "mine 1.0"}
+    told = stopped_at(monkeypatch, stages.finding, "find")
+    with pytest.raises(StoppedError):
+        run(given)
+    assert told == [ModelSpec(str(TINY)), ["mine 1.0"]]
+
+
+@pytest.mark.parametrize("model", ["noise", TINY])
+def test_a_model_that_does_not_suit_the_dataset_is_an_empty_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str | Path
+) -> None:
+    def unsuited(*_: Any) -> None:
+        raise Unsuitable("takes no digits\nbut letters")
+
+    monkeypatch.setattr(stages._CellRun, "control" if model == "noise" else "model", unsuited)
+    monkeypatch.setattr(stages, "_now", lambda: "now")
+    given = payload(tmp_path, model)
+    expected = not_applicable(ID, given["description"], "genbench run it again", "takes no digits", "now")
+    found = run(given)
+    assert {key: found[key] for key in expected} == json.loads(json.dumps(expected))
+    assert found["status"] == "not applicable"
+
+
+def test_a_record_of_a_control_describes_its_cell(tmp_path: Path) -> None:
+    given = payload(tmp_path)
+    record = run(given)
+    assert (record["id"], record["cell"], record["command"]) == (ID, given["description"], "genbench run it again")
 
 
 def test_costs_are_those_of_training_and_of_the_fit_before_it(tmp_path: Path) -> None:

@@ -34,13 +34,13 @@ def test_the_defaults_are_those_of_the_readme(name: str, module: ModuleType) -> 
 
 @pytest.mark.parametrize("option", ["bottleneck", "components", "hidden", "layers"])
 def test_one_is_enough_for_ae(option: str) -> None:
-    model = mlp.build(torch.Size((1, 8, 8)), CPU, density="mixture", **{option: 1})  # type: ignore[arg-type]
+    model = mlp.build(torch.Size((1, 8, 8)), CPU, density="mixture", **{option: 1})
     assert mlp.sample(model=model, count=2, generator=torch.Generator()).shape == (2, 1, 8, 8)
 
 
 @pytest.mark.parametrize("option", ["bottleneck", "components", "channels"])
 def test_one_is_enough_for_conv_ae(option: str) -> None:
-    model = conv.build(torch.Size((1, 8, 8)), CPU, density="mixture", **{option: 1})  # type: ignore[arg-type]
+    model = conv.build(torch.Size((1, 8, 8)), CPU, density="mixture", **{option: 1})
     assert conv.sample(model=model, count=2, generator=torch.Generator()).shape == (2, 1, 8, 8)
 
 
