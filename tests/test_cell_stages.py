@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -204,9 +205,11 @@ def test_the_source_is_checked_after_the_first_step_and_at_the_end(
     class Watch(stages.SourceWatch):
         def after_first_step(self, plugin: Any) -> None:
             order.append("after the first step")
+            assert plugin.hook.train_step
 
         def at_the_end(self, plugin: Any) -> None:
             order.append("at the end")
+            assert plugin.hook.train_step
 
     monkeypatch.setattr(stages, "SourceWatch", Watch)
 
@@ -347,6 +350,89 @@ def test_a_record_of_a_control_describes_its_cell(tmp_path: Path) -> None:
     given = payload(tmp_path)
     record = run(given)
     assert (record["id"], record["cell"], record["command"]) == (ID, given["description"], "genbench run it again")
+
+
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
+    """Note each call of a cell's training, in order; return the list."""
+    calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    class Noted(stages.CellTraining):
+        def count_flops(self, *steps: int) -> Flops:
+            calls.append(("count_flops", steps))
+            return super().count_flops(*steps)
+
+        def begin(self, steps: int | None) -> Any:
+            calls.append(("begin", (steps,)))
+            return super().begin(steps)
+
+    monkeypatch.setattr(stages, "CellTraining", Noted)
+    return calls
+
+
+def test_one_step_is_counted_before_a_training_and_all_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = counting(monkeypatch)
+    run(payload(tmp_path, TINY, steps=3))
+    assert calls == [("count_flops", (1,)), ("begin", (3,)), ("count_flops", (3,))]
+
+
+def test_a_training_without_a_step_counts_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = counting(monkeypatch)
+    given = payload(tmp_path, TINY, steps=3)
+    given["cell"]["settings"]["stop_at_target"] = ["fd<1e9"]
+    run(given)
+    assert calls[-1] == ("count_flops", (1,))
+
+
+def test_a_budget_of_flops_counts_all_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = counting(monkeypatch)
+    given = payload(tmp_path, TINY)
+    given["cell"]["settings"]["budget"] = {"amount": 1e6, "unit": "flop"}
+    run(given)
+    assert [name for name, _ in calls] == ["count_flops", "begin"]
+    assert calls[0] == ("count_flops", ())
+
+
+def test_the_world_is_checked_before_each_measurement_and_after_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+
+    class Checked(stages._CellRun):
+        def check_world(self, plugin: Any, before: dict[str, Any], seeded: str | None = None) -> None:
+            told.append((str(plugin), seeded))
+
+        def check_leftovers(self, plugin: Any) -> None:
+            told.append((str(plugin), "leftovers"))
+
+    with world.kept():
+        Checked(payload(tmp_path, TINY, steps=2, evaluations=2), lambda event: None).run()
+    plugin = "model 'tiny' (file)"
+    # After building; before both points of the curve; after the training, and after what follows it.
+    assert told == [(plugin, None), *[(plugin, "train")] * 4, (plugin, "leftovers")]
+
+
+def test_what_is_left_running_is_looked_for_with_the_threads_of_before_and_those_of_a_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(stages.world, "leftovers", lambda *given: asked.append(given) or ["a thread"])
+    given = stages._CellRun(payload(tmp_path), lambda event: None)
+    given.settings = replace(given.settings, compile=True)
+    with pytest.raises(PluginError, match=r"^a plugin: left a thread running; "):
+        given.check_leftovers("a plugin")  # type: ignore[arg-type]
+    assert asked == [(given.threads_before, True)]
+
+
+def test_a_training_knows_the_ranks_and_is_not_observed_unless_asked(tmp_path: Path) -> None:
+    described = payload(tmp_path)
+    del described["observed"]
+    given = stages._CellRun(described, lambda event: None, FakeRanks())  # type: ignore[arg-type]
+    given.dataset = "the dataset"  # type: ignore[assignment]
+    training = given.training_of("the plugin")  # type: ignore[arg-type]
+    assert training.ranks is given.ranks
+    assert training.observed is False
 
 
 def test_costs_are_those_of_training_and_of_the_fit_before_it(tmp_path: Path) -> None:
