@@ -375,3 +375,20 @@ def test_what_a_version_stands_for_is_never_noted(write: Write, path: Callable[.
     (site / "fixed_module.py").read_text()
     witness.settle()
     assert witness.uncovered() == {}
+
+
+def test_the_requirements_of_genbench_are_read_once_however_many_modules_a_model_imports(
+    write: Write, path: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = path("site")
+    names = [f"many_modules_{number}" for number in range(20)]
+    for name in names:
+        (site / f"{name}.py").write_text("")
+    witness = Witness(Coverage(site.parent, {}))
+    for name in names:
+        importlib.import_module(name)
+    read: list[str] = []
+    monkeypatch.setattr(installed.importlib.metadata, "requires", lambda name: read.append(name) or [])
+    witness.settle()
+    witness.uncovered()
+    assert read == ["genbench"]

@@ -49,7 +49,8 @@ class Witness:
 
     def uncovered(self) -> dict[str, str]:
         """Return the files that were read but are not covered, as named in records, each with its SHA-256."""
-        loaded = {path.resolve() for module, path in _files(self._before) if not _has_version(module, path)}
+        own = exempt()  # read from the metadata of what is installed: once, not for each of a thousand modules
+        loaded = {path.resolve() for module, path in _files(self._before) if not _has_version(module, path, own)}
         opened = {path.resolve() for path in map(Path, self._opened) if self._is_beside(path.resolve())}
         missed = sorted(path for path in loaded | opened if str(path) not in self._sources and path.is_file())
         return {self._covered.shown(path): Source.of(path).sha256 for path in missed}
@@ -77,8 +78,14 @@ def _files(known: Collection[str]) -> list[tuple[str, Path]]:
     return [(name, Path(file)) for name, file in new if isinstance(file, str)]
 
 
-def _has_version(module: str, path: Path) -> bool:
-    """Return whether a version identifies a module; modules that torch's compiler writes have torch's name."""
+def _has_version(module: str, path: Path, own: Collection[str]) -> bool:
+    """Return whether a version identifies a module; modules that torch's compiler writes have torch's name.
+
+    Args:
+        module: its full name.
+        path: its file.
+        own: the top-level modules of genbench and of what it requires.
+    """
     top = module.partition(".")[0]
     file = getattr(sys.modules.get(top), "__file__", None)
-    return top in exempt() or is_versioned(path) or (isinstance(file, str) and is_versioned(Path(file)))
+    return top in own or is_versioned(path) or (isinstance(file, str) and is_versioned(Path(file)))
