@@ -82,7 +82,27 @@ def test_a_model_is_told_the_batch_of_all_ranks(tmp_path: Path, monkeypatch: pyt
     build = options.build
     monkeypatch.setattr(options, "build", lambda *given: known.append(given[2]) or build(*given))
     training(tmp_path / "c.pt", rank=1).follow(8, resumed=False)
-    assert known == [Training(8, 16)]
+    training(tmp_path / "c.pt").begin(8)
+    training(tmp_path / "c.pt").begin(None)
+    assert known == [Training(8, 16), Training(8, 16), Training(None, 16)]
+
+
+@pytest.mark.parametrize(("budget", "steps"), [("8steps", 8), ("0.16kimg", 10), ("2500flop", 4), ("9s", None)])
+def test_a_budget_is_so_many_steps_of_the_batch_and_the_flops(tmp_path: Path, budget: str, steps: int | None) -> None:
+    """A step costs 600 FLOPs, and what comes before the first one 100."""
+    flops = Flops(StepFlops((600,), 1), sample=3, before=100)
+    assert training(tmp_path / "c.pt", budget).steps(flops) == steps
+
+
+@pytest.mark.parametrize(("budget", "steps", "seconds"), [("8steps", 8, None), ("9s", None, 9.0)])
+def test_a_schedule_ends_after_the_steps_or_after_the_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: str, steps: int | None, seconds: float | None
+) -> None:
+    schedules: list[loop.Schedule] = []
+    monkeypatch.setattr(loop, "train", lambda *given, **_: schedules.append(given[3]))
+    one = training(tmp_path / "c.pt", budget)
+    one.train(*one.begin(steps), dict, steps)
+    assert schedules == [loop.Schedule(steps, seconds, 2)]
 
 
 def test_a_rank_that_resumes_takes_its_own_generators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +124,7 @@ def test_ranks_resume_wherever_the_first_does(tmp_path: Path, rows: list[Row]) -
     checkpoint.save(path, model, Progress(rows=rows).to_json(), ranks.random_states())
     model, progress = one.begin(8)
     assert progress == Progress(rows=rows)
-    assert [given[1:] for given in ranks.taken_up[1:]] == [(model, CPU, 8, bool(rows))]
+    assert ranks.taken_up[1:] == [(one.plugin, model, CPU, 8, bool(rows))]
     assert ranks.taken_up[0][4] is False
 
 
@@ -114,8 +134,13 @@ def test_flops_are_counted_on_a_ranks_share_and_reported_for_all(
     given: list[tuple[Any, ...]] = []
     counted = Flops(StepFlops((100,), 1), sample=3, before=7)
     monkeypatch.setattr(cell_training, "count_flops", lambda *each: given.append(each) or counted)
-    found = training(tmp_path / "c.pt", "1000flop", rank=0).count_flops(9)
-    assert [(each[4], each[5]) for each in given] == [(9, 500.0)]
+    monkeypatch.setattr(CellTraining, "before", lambda self, model: ("before", model))
+    one = training(tmp_path / "c.pt", "1000flop", rank=0)
+    found = one.count_flops(9)
+    ((plugin, model, batches, *others, before),) = given
+    assert plugin is one.plugin
+    assert isinstance(batches, loop.Batches)
+    assert (others, before) == ([CPU, 9, 500.0], ("before", model))
     assert (found.total(2), found.sample) == (2 * (7 + 200), 3)
     assert training(tmp_path / "c.pt", "1000flop").count_flops(9) is counted
     assert given[1][5] == 1000.0

@@ -62,6 +62,19 @@ def test_slow_steps_come_one_at_a_time() -> None:
     assert Schedule(None, 1000.0, 1).window(progress) == 1
 
 
+def test_the_preparation_counts_against_the_seconds_and_not_against_the_rate() -> None:
+    after = timed(10.5)
+    after.elapsed_s, after.before_s = 110.5, 100.0
+    assert Schedule(None, 1000.0, 1).window(after) == 50
+    after.elapsed_s, after.before_s = 998.1, 987.6  # 1.9 s are left
+    assert Schedule(None, 1000.0, 1).window(after) == 10
+
+
+def test_the_first_window_is_left_out_of_the_rate_unless_it_is_the_only_one() -> None:
+    assert Schedule(None, 1000.0, 1).window(Progress(4, 0.5, [], [(4, 0.5)])) == 80  # 8 steps a second
+    assert Schedule(None, 1000.0, 1).window(Progress(5, 9.25, [], [(1, 9.0), (4, 0.25)])) == 160
+
+
 def test_a_budget_in_seconds_ends_within_a_step() -> None:
     schedule, progress = Schedule(None, 77.705, 1), Progress()
     for number in itertools.count():

@@ -128,3 +128,10 @@ def test_training_that_has_been_enough_is_not_taken_up_again() -> None:
     resumed = Progress.from_json(progress.to_json())
     assert train(Plugin(), Schedule(6, None, 1), resumed, enough=lambda _: True).step == 2
     assert train(Plugin(), Schedule(6, None, 1), enough=lambda _: True).step == 0
+
+
+def test_the_preparation_takes_the_time_between_two_readings_of_the_clock() -> None:
+    readings = iter([100.0, 103.5, 104.0, 104.25])
+    progress = Progress()
+    train(Plugin(), Schedule(1, None, 1), progress, prepare=lambda: None, clock=lambda: next(readings))
+    assert (progress.before_s, progress.elapsed_s, progress.windows[0][1]) == (3.5, 3.75, 0.25)

@@ -80,7 +80,7 @@ class CellTraining:
         """
         model, progress = self._begun(steps)
         if self.ranks is not None:
-            self.ranks.take_up(self.plugin, model, self.device, steps, progress.step > 0 or bool(progress.rows))
+            self.ranks.take_up(self.plugin, model, self.device, steps, bool(progress.rows))
         return model, progress
 
     def follow(self, steps: int | None, resumed: bool) -> Model:
