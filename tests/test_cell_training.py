@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -246,3 +248,75 @@ def test_a_target_counts_that_was_met_on_the_way_and_all_must_be(tmp_path: Path)
     assert not one.targets_are_met(Progress(step=4, rows=rows))
     rows.append(Row(8, 128, 2.0, numbers={"fd": 4.0, "kid": 0.5}))
     assert one.targets_are_met(Progress(step=8, rows=rows))
+
+
+def of(told: list[dict[str, Any]], kind: str) -> list[str]:
+    return [event["text"] for event in told if event["event"] == kind]
+
+
+def test_all_targets_are_named_when_they_are_met(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    one = training(tmp_path / "c.pt", told=told, target=("fd<2", "kid<1"), stop_at_target=True)
+    one.train(*one.begin(8), lambda: {"fd": 1.0, "kid": 0.5}, 8)
+    assert of(told, "notice") == ["target fd<2, kid<1 met: training ends after step 0"]
+
+
+def test_a_cell_that_ends_on_request_says_after_which_step(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    ending = SimpleNamespace(asked=True, end=lambda: None, window_ended=lambda: None)
+    points = SimpleNamespace(tell=lambda: None)
+    progress = Progress(step=1234, rows=[Row(1234, 48, 1.0)])
+    training(tmp_path / "c.pt", told=told)._save_or_stop(progress, Autosave(), ending, points)  # type: ignore[arg-type]
+    assert of(told, "notice") == ["stops as requested, after step 1,234"]
+
+
+def test_a_checkpoint_is_made_as_the_cell_says_and_after_every_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, windows, saved = list[Any](), list[Any](), list[Any]()
+    autosave = SimpleNamespace(is_worth_it=lambda: True, save=saved.append)
+    monkeypatch.setattr(checkpoint, "Autosave", lambda *given: made.append(given) or autosave)
+    monkeypatch.setattr(CellTraining, "_save_or_stop", lambda self, *given: windows.append(given))
+    one = replace(training(tmp_path / "c.pt"), checkpoint_interval=7.0)
+    model, progress = one.begin(3)
+    one.train(model, progress, dict, 3)
+    assert made == [(tmp_path / "c.pt", model, 7.0, time.monotonic, one.events.notice, one._states)]
+    assert len(windows) == 3
+    for given in windows:
+        assert given[0] is progress
+        assert given[1] is autosave
+        assert isinstance(given[2], cell_training.Ending)
+        assert isinstance(given[3], cell_training.Points)
+    assert saved == [progress.to_json()]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_loop_is_given_the_precision_the_preparation_and_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    told, asked = dict[str, Any](), list[Any]()
+    monkeypatch.setattr(loop, "train", lambda *_, **named: told.update(named))
+    monkeypatch.setattr(CellTraining, "before", lambda self, model: ("before", model))
+    monkeypatch.setattr(CellTraining, "replayed_step", lambda self, model: ("step", model))
+    monkeypatch.setattr(
+        cell_training, "double_backward_told", lambda plugin: asked.append(plugin) or contextlib.nullcontext()
+    )
+    one = training(tmp_path / "c.pt", training_precision="bf16", compile=compiled)
+    model, progress = one.begin(3)
+    one.train(model, progress, dict, 3)
+    assert (told["precision"], told["prepare"], told["step"]) == ("bf16", ("before", model), ("step", model))
+    assert asked == ([one.plugin] if compiled else [])
+
+
+@pytest.mark.parametrize(("graph", "capturable"), [(True, True), (True, False), (False, True), (False, False)])
+def test_a_step_is_replayed_where_it_is_asked_for_and_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: bool, capturable: bool
+) -> None:
+    told, made = list[dict[str, Any]](), list[Any]()
+    monkeypatch.setattr(cell_training, "ReplayedStep", lambda *given: made.append(given) or "replayed")
+    one = training(tmp_path / "c.pt", told=told, cuda_graph=graph)
+    model = Model(torch.nn.ModuleDict(), {}, capturable=capturable)
+    assert one.replayed_step(model) == ("replayed" if graph and capturable else None)
+    assert made == ([(one.plugin, one.plugin.hook.train_step, model, CPU)] if graph and capturable else [])
+    said = "model 'tiny' (file): does not declare its steps capturable, so they run without a CUDA graph"
+    assert of(told, "notice") == ([said] if graph and not capturable else [])
