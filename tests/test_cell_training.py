@@ -320,3 +320,67 @@ def test_a_step_is_replayed_where_it_is_asked_for_and_declared(
     assert made == ([(one.plugin, one.plugin.hook.train_step, model, CPU)] if graph and capturable else [])
     said = "model 'tiny' (file): does not declare its steps capturable, so they run without a CUDA graph"
     assert of(told, "notice") == ([said] if graph and not capturable else [])
+
+
+def test_a_checkpoint_that_cannot_be_used_costs_the_training_and_a_notice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[Training] = []
+    build = options.build
+    monkeypatch.setattr(options, "build", lambda *given: known.append(given[2]) or build(*given))
+    path, told = tmp_path / "c.pt", list[dict[str, Any]]()
+    path.write_bytes(b"no checkpoint")
+    one = training(path, told=told)
+    _, progress = one.begin(8)
+    assert progress == Progress()
+    assert known == [Training(8, 16)] * 2
+    (notice,) = of(told, "notice")
+    assert notice.startswith(f"checkpoint {path}: ")
+    assert notice.endswith("; training starts over")
+    assert not path.exists()
+
+
+def test_a_training_that_resumes_says_after_which_step(tmp_path: Path) -> None:
+    path, told = tmp_path / "c.pt", list[dict[str, Any]]()
+    one = training(path, "9000steps", told=told)
+    model, _ = one.begin(9000)
+    checkpoint.save(path, model, Progress(step=1234, rows=[Row(1234, 48, 1.0)]).to_json())
+    assert one.begin(9000)[1].step == 1234
+    assert of(told, "notice") == ["resumes after step 1,234"]
+
+
+def test_what_lies_in_the_place_of_a_checkpoint_is_moved_aside_only_if_it_is_a_folder(tmp_path: Path) -> None:
+    path, other = tmp_path / "c.pt", tmp_path / "other"
+    other.mkdir()
+    (other / "mine").touch()
+    path.symlink_to(other)
+    training(path)._clear_checkpoint()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["other"]
+    path.mkdir()
+    (path / "mine").touch()
+    training(path)._clear_checkpoint()
+    (aside,) = (each for each in tmp_path.iterdir() if each != other)
+    assert aside.name.startswith("c.pt.aside-")
+    assert [each.name for each in aside.iterdir()] == ["mine"]
+
+
+def test_a_model_is_built_from_the_seed_of_building_on_the_cells_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds, devices = list[int](), list[Any]()
+    build = options.build
+
+    def noted(*given: Any) -> Any:
+        seeds.append(torch.initial_seed())
+        devices.append(given[-1])
+        return build(*given)
+
+    monkeypatch.setattr(options, "build", noted)
+    training(tmp_path / "c.pt").begin(8)
+    assert (seeds, devices) == ([seeding.derive(SEED, "build")], [CPU])
+
+
+def test_the_preparation_sees_the_model_and_the_training_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell_training, "before_training", lambda *given: given)
+    one = training(tmp_path / "c.pt")
+    assert one.before("the model") == (one.plugin, "the model", one.dataset.train, CPU)  # type: ignore[arg-type]

@@ -177,3 +177,36 @@ def test_symbols_of_low_precision_logits_are_drawn_in_float32(kind: torch.dtype)
 def test_the_baseline_of_two_is_each_others_score_and_of_one_zero() -> None:
     assert baseline(torch.tensor([1.0, 3.0])).tolist() == [3.0, 1.0]
     assert baseline(torch.tensor([5.0])).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("option", ["embedding", "hidden", "filters", "rollouts"])
+def test_a_count_of_the_game_is_at_least_one(option: str) -> None:
+    build(seqgan, **{option: 1})
+    with pytest.raises(ValueError, match=rf"^{option} must be at least 1, not 0$"):
+        build(seqgan, **{option: 0})
+
+
+@pytest.mark.parametrize("option", ["learning_rate", "policy_learning_rate", "discriminator_learning_rate"])
+def test_a_rate_of_the_game_is_above_zero(option: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{option} must be above 0 and finite, not 0.0$"):
+        build(seqgan, **{option: 0.0})
+
+
+def test_no_step_of_pre_training_waits_for_the_ends_of_its_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def noted(*given: Any, early: bool = True) -> Tensor:
+        asked.append(early)
+        return generate(*given, early=early)
+
+    monkeypatch.setattr(seqgan, "generate", noted)
+    seqgan.train_step(build(seqgan), TEXTS, 0)
+    assert asked == [False]
+
+
+@torch.no_grad()
+def test_log_probabilities_of_low_precision_logits_are_float32() -> None:
+    logits = torch.randn(4, 4, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
+    found = log_probabilities(logits, TEXTS)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, log_probabilities(logits.float(), TEXTS))
