@@ -52,7 +52,8 @@ def pitches(frames: Tensor, rate: int) -> Tensor:
     found = minimum.any(dim=-1) & (loudness(frames) > SILENCE_DB)
     left, middle, right = (normalised.gather(-1, (lag + by).clamp(min=0))[..., 0] for by in (-1, 0, 1))
     curvature = left - 2 * middle + right
-    shift = torch.where(curvature > 0, (left - right) / (2 * curvature), 0.0).clamp(-1, 1)
+    # The parabola's lowest point is at most half a lag to the right; to the left, the shortest lag may cut it off.
+    shift = torch.where(curvature > 0, (left - right) / (2 * curvature), 0.0).clamp(min=-1)
     return torch.where(found, rate / (lag[..., 0] + shift), torch.nan)
 
 

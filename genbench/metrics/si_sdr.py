@@ -36,14 +36,13 @@ def si_sdr(originals: Tensor, reconstructions: Tensor) -> Tensor:
         >>> round(float(si_sdr(original, restored)), 6)  # a tenth of the amplitude is wrong
         20.0
     """
-    least = 10 ** (-SI_SDR_BOUND_DB / 10)
 
     def ratio(signal: Tensor, estimate: Tensor) -> Tensor:
         power = signal.square().sum(dim=2)
         wanted = ((estimate * signal).sum(dim=2) / power)[..., None] * signal
         kept, lost = wanted.square().sum(dim=2), (wanted - estimate).square().sum(dim=2)
         share = torch.where(kept + lost > 0, kept / (kept + lost), 0.0)  # avoids dividing by 0 at either end
-        found = torch.log10(share.clamp(min=least) / (1 - share).clamp(min=least)).mul(10)
+        found = torch.log10(share / (1 - share)).mul(10)
         return found.clamp(-SI_SDR_BOUND_DB, SI_SDR_BOUND_DB).where(power > 0, torch.nan).mean(dim=1)
 
     return by_clip(ratio, originals, reconstructions)
