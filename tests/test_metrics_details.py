@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,18 @@ def test_sums_over_blocks_are_the_sums_over_all_pairs(rows: int) -> None:
     torch.testing.assert_close(rbf_rows(left, right, 1.5, budget), kernels[1].sum(1))
 
 
+def test_a_block_that_stands_for_its_mirror_image_adds_to_both_sides() -> None:
+    squared = normal(2, 3).square()
+    block = SimpleNamespace(rows=slice(0, 2), columns=slice(2, 5), same=False, mirrored=True)
+    block.strips = lambda: [slice(0, 1), slice(1, 2)]
+    block.squared_of = lambda strip: squared[strip].clone()
+    sums = RbfSums(5, 1.5)
+    for _ in range(2):  # as other blocks of the same rows and columns do
+        sums.observe(block)  # type: ignore[arg-type]
+    kernel = (-squared / (2 * 1.5**2)).exp()
+    torch.testing.assert_close(sums.rows, 2 * torch.cat([kernel.sum(1), kernel.sum(0)]))
+
+
 def test_sums_stay_within_the_byte_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(rbf, "sweep", lambda *given: asked.append(given))
@@ -115,6 +128,8 @@ def test_the_seeds_of_functions_are_zero_unless_given() -> None:
     many = normal(3000, 3)  # the bandwidth is that of some of them
     assert kernel_audio_distance(samples, many) == kernel_audio_distance(samples, many, seed=0)
     assert kernel_audio_distance(samples, many) != kernel_audio_distance(samples, many, seed=1)
+    assert torch.equal(fit_buckets(samples, 3), fit_buckets(samples, 3, seed=0))
+    assert not torch.equal(fit_buckets(samples, 3), fit_buckets(samples, 3, seed=1))
 
 
 # The fit of FLD
