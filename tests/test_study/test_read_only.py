@@ -103,7 +103,7 @@ def test_each_command_says_in_one_line_who_may_not_write_what(folder: Path) -> N
         ("study", "new", "run", "--protocol", "preference", *asked_for): "run/studies/preference-",
         ("study", "read", "run", "run/answers.json"): f"{study.relative_to(folder.parent)}/results.json",
         ("run", "-m", "real", "--out", "run"): "output directory run",
-        ("aggregate", "run", "--metric", "fd", "--out", "run"): "run/figures",
+        ("aggregate", "run", "--metric", "fd", "--out", "run"): "run/aggregate.csv",
         ("baseline", "run", "--out", "run/b.json"): "run/b.json",
     }
     there = state(home)
