@@ -23,20 +23,6 @@ from genbench.execution import local
 HERE = Path(__file__).parent
 TINY = HERE / "models" / "tiny.py"
 WARM_SERVER = HERE / "warm_server.py"
-LONGEST = (
-    "test_contract",
-    "test_features_inception",
-    "test_resume",
-    "test_cli",
-    "test_pages",
-    "test_cluster",
-    "test_tutorial",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files that take a minute or more first: at the end, one would keep a single worker busy alone."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
