@@ -148,7 +148,7 @@ def test_what_is_passed_over_is_said(animals: Path) -> None:
         ({"a.txt": "\n\n"}, "", "{root}/a.txt: holds nothing but white space"),
         ({"a/x.txt": "x\n", "b/x.txt": "\0"}, "", "{root}/b/x.txt: is binary, with a zero byte in line 1"),
         ({"train/a/x.txt": "x\n", "train/b/x.txt": "x\n", "test/x.txt": "x\n"}, "", "{root}/test/x.txt lies in no "
-         "class folder, and {root}/train has them; move it"),
+         "class folder, and {root}/train has them; move it into one"),
         ({"test/a/x.txt": "x\n", "test/b/x.txt": "x\n", "train/x.txt": "x\n"}, "", "{root}/test has class folders and "
          "{root}/train has none; give both the same, or neither"),
         ({"train/x.txt": "x\n", "test/x.md": "x\n"}, "", "no texts in {root}/test or below (passed over: 1 file of "

@@ -23,9 +23,11 @@ __all__ = [
     "Listing",
     "Wanted",
     "are_classed",
+    "are_classed_alike",
     "held_out_folder",
     "listed",
     "require_trained_classes",
+    "require_whole",
 ]
 
 HELD_OUT_FOLDERS = ("held_out", "held-out", "test", "val", "valid", "validation")  # the first one present is used
@@ -142,18 +144,33 @@ def _list_two(
     request: Request, root: Path, names: Sequence[str], own: Path, own_names: Sequence[str], noun: str
 ) -> Listing:
     """List all files of one folder as training files and all of another as held-out files."""
-    for folder in (root, own):
+    require_whole(request, root, own)
+    classed = are_classed_alike(request, root, names, own, own_names)
+    train = _ordered(names)
+    classes = tuple(name.split("/")[0] if classed else None for name in (*train, *own_names))
+    require_trained_classes(request, classes, len(train), noun)
+    return Listing(root, (*train, *(str(own.absolute() / name) for name in own_names)), len(train), classes, True)
+
+
+def require_whole(request: Request, *folders: Path) -> None:
+    """Raise `InputError` if one of the folders holds a split of its own."""
+    for folder in folders:
         if (inner := held_out_folder(folder)) is not None:
             raise request.fault(f"{folder} holds a split of its own, train and {inner}; name one of these folders")
+
+
+def are_classed_alike(request: Request, root: Path, names: Sequence[str], own: Path, own_names: Sequence[str]) -> bool:
+    """Return whether the files of a training and of a held-out folder have classes.
+
+    Raises:
+        InputError: only those of one folder do.
+    """
     classed = are_classed(names)
     if are_classed(own_names) and not classed:
         raise request.fault(f"{own} has class folders and {root} has none; give both the same, or neither")
     if classed and (loose := next((name for name in own_names if "/" not in name), None)):
         raise request.fault(f"{own / loose} lies in no class folder, and {root} has them; move it into one")
-    train = _ordered(names)
-    classes = tuple(name.split("/")[0] if classed else None for name in (*train, *own_names))
-    require_trained_classes(request, classes, len(train), noun)
-    return Listing(root, (*train, *(str(own.absolute() / name) for name in own_names)), len(train), classes, True)
+    return classed
 
 
 def are_classed(names: Sequence[str]) -> bool:

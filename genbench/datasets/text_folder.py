@@ -12,7 +12,13 @@ from genbench.datasets.dataset import Dataset
 from genbench.datasets.finding import find_files
 from genbench.datasets.held_out import compared_texts
 from genbench.datasets.lines import read_lines, read_text
-from genbench.datasets.listing import are_classed, held_out_folder, require_trained_classes
+from genbench.datasets.listing import (
+    are_classed,
+    are_classed_alike,
+    held_out_folder,
+    require_trained_classes,
+    require_whole,
+)
 from genbench.datasets.source import Request
 from genbench.errors import InputError
 from genbench.seeding import derive
@@ -23,27 +29,29 @@ SUFFIX = ".txt"
 
 
 @dataclass(frozen=True)
-class _Side:
-    """The texts of a folder in a random order that is always the same, the class of each, and what was passed over.
+class _Lines:
+    """The texts of a folder, in a random order that is always the same.
 
     Args:
         folder: where they are.
-        texts: the non-empty lines of its files.
-        classes: the class sub-folder of each text; all None without classes.
-        remarks: notes for the user.
+        names: the files that were read, relative to it.
+        rows: each text's file, and the text.
+        remarks: notes for the user on what was passed over.
     """
 
     folder: Path
-    texts: tuple[str, ...]
-    classes: tuple[str | None, ...]
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
 
     @property
-    def is_classed(self) -> bool:
-        return self.classes[0] is not None
+    def texts(self) -> list[str]:
+        return [text for _, text in self.rows]
 
-    def part(self, start: int, stop: int | None = None) -> _Side:
-        return replace(self, texts=self.texts[start:stop], classes=self.classes[start:stop])
+    @property
+    def classes(self) -> list[str]:
+        """The class sub-folder of each text, where there are classes."""
+        return [name.split("/")[0] for name, _ in self.rows]
 
 
 def dataset_of(request: Request, root: Path, own: Path | None = None) -> Dataset:
@@ -63,60 +71,52 @@ def dataset_of(request: Request, root: Path, own: Path | None = None) -> Dataset
     if "window" in request.options:
         raise request.fault(f"window= cuts one running text, and {root} is a folder; leave it out, or give a file")
     inner = held_out_folder(root)
-    if own is not None:
-        train, held_out = _two(request, *_whole(request, root, own))
-    elif inner is not None:
-        train, held_out = _two(request, root / "train", root / inner)
+    if own is not None or inner is not None:
+        folders = (root, _own(request, root, own)) if own is not None else (root / "train", root / str(inner))
+        train, held_out = (_read(request, folder) for folder in folders)
+        classed = are_classed_alike(request, train.folder, train.names, held_out.folder, held_out.names)
+        remarks = [*train.remarks, *held_out.remarks]
     else:
-        train, held_out = _split(request, _read(request, root))
-    require_trained_classes(request, [*train.classes, *held_out.classes], len(train.classes), "texts")
-    remarks = [*train.remarks, *(held_out.remarks if held_out.folder != train.folder else ())]
+        whole = _read(request, root)
+        train, held_out = _split(request, whole)
+        classed, remarks = are_classed(whole.names), [*whole.remarks]
     labels = class_names = None
-    if train.is_classed:
-        class_names = tuple(sorted({str(name) for name in train.classes}))
+    if classed:
+        require_trained_classes(request, [*train.classes, *held_out.classes], len(train.classes), "texts")
+        class_names = tuple(sorted(set(train.classes)))
         numbers = {name: number for number, name in enumerate(class_names)}
-        labels = [numbers[str(name)] for name in train.classes], [numbers[str(name)] for name in held_out.classes]
-        remarks += _lacking(held_out, class_names)
+        labels = [numbers[name] for name in train.classes], [numbers[name] for name in held_out.classes]
+        remarks += _lacking(held_out.classes, class_names)
     dataset = texts.dataset_of(request, train.texts, held_out.texts, labels, class_names, remarks)
     return dataset if own is None else compared_texts(request, dataset, train.texts, held_out.texts)
 
 
-def _whole(request: Request, root: Path, own: Path) -> tuple[Path, Path]:
-    """Check that the user's two paths are folders without a split of their own."""
+def _own(request: Request, root: Path, own: Path) -> Path:
+    """Return the user's held-out folder, checked to be one, with all of either folder on one side."""
     if not os.path.isdir(own):
         fault = f"is a file, and {root} is a folder; give both the same" if os.path.exists(own) else "no such folder"
         raise request.fault(f"{own}: {fault}")
-    for folder in (root, own):
-        if (inner := held_out_folder(folder)) is not None:
-            raise request.fault(f"{folder} holds a split of its own, train and {inner}; name one of these folders")
-    return root, own
+    require_whole(request, root, own)
+    return own
 
 
-def _two(request: Request, folder: Path, other: Path) -> tuple[_Side, _Side]:
-    """Read all of one folder to train on and all of another to hold out."""
-    train = _read(request, folder)
-    held_out = _read(request, other, train)
-    if held_out.is_classed and not train.is_classed:
-        raise request.fault(f"{other} has class folders and {folder} has none; give both the same, or neither")
-    return train, held_out
-
-
-def _split(request: Request, whole: _Side) -> tuple[_Side, _Side]:
-    if len(whole.texts) < 2:
+def _split(request: Request, whole: _Lines) -> tuple[_Lines, _Lines]:
+    if len(whole.rows) < 2:
         raise request.fault(f"{whole.folder} holds one text; at least one to train on and one to hold out are needed")
-    count = request.held_out_of(len(whole.texts))
-    return whole.part(count), whole.part(0, count)
+    count = request.held_out_of(len(whole.rows))
+    return replace(whole, rows=whole.rows[count:]), replace(whole, rows=whole.rows[:count])
 
 
-def _lacking(held_out: _Side, class_names: Sequence[str]) -> Iterator[str]:
-    held = set(held_out.classes)
+def _lacking(held_out: Sequence[str], class_names: Sequence[str]) -> Iterator[str]:
+    """Report the classes of which no text is held out."""
+    held = set(held_out)
     if lacking := [name for name in class_names if name not in held]:
         more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
         yield f"no text is held out of {', '.join(lacking[:5])}{more}"
 
 
-def _read(request: Request, folder: Path, trained: _Side | None = None) -> _Side:
-    """Return all texts below a folder, at least one; those to hold out have classes if the training texts have."""
+def _read(request: Request, folder: Path) -> _Lines:
+    """Return all texts below a folder, at least one."""
     try:
         found = find_files(folder, lambda name: name.lower().endswith(SUFFIX) and not name.startswith("."))
         read = {name: read_lines(folder / name, read_text(folder / name)) for name in found.names}
@@ -128,17 +128,7 @@ def _read(request: Request, folder: Path, trained: _Side | None = None) -> _Side
         raise request.fault(f"no texts in {folder} or below{beside}; genbench reads {SUFFIX}, one text per line")
     rows = [(name, number, line) for name, (lines, _) in read.items() for number, line in enumerate(lines)]
     rows.sort(key=lambda row: derive(0, "held-out", row[0], row[1]))
-    classed = are_classed(found.names)
-    if trained is not None and trained.is_classed:
-        classed = True
-        if (loose := next((name for name in found.names if "/" not in name), None)) is not None:
-            raise request.fault(f"{folder / loose} lies in no class folder, and {trained.folder} has them; move it")
     remarks = [f"of {folder} passed over: {passed}"] if passed else []
     if empty := sum(skipped for _, skipped in read.values()):
         remarks.append(f"{folder}: {empty:,} empty lines were passed over")
-    return _Side(
-        folder,
-        tuple(line for *_, line in rows),
-        tuple(name.split("/")[0] if classed else None for name, *_ in rows),
-        tuple(remarks),
-    )
+    return _Lines(folder, found.names, tuple((name, line) for name, _, line in rows), tuple(remarks))

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeVar
+
+from genbench.machine.ending import end_with_parent
 
 __all__ = ["beside"]
 
-T = TypeVar("T")
-
 _THREADS = Path("/proc/self/task")
+
+Work = Callable[[], list[bytes]]
 
 
 @contextlib.contextmanager
-def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+def beside(work: Work) -> Iterator[Work]:
     """Let a copy of this process do `work` while the block runs.
 
     No copy is made on systems other than Linux, nor if this process has more than one thread: the copy would have only
@@ -27,19 +29,20 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     as it is if the system refuses another process, or if the copy ends without a result: so errors are raised here.
 
     Args:
-        work: must neither print nor change anything outside the process; its result is pickled.
+        work: must neither print nor change anything outside the process.
 
     Yields:
         A function that waits for the result and returns it.
     """
-    reading, writing = os.pipe()
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    parent = os.getpid()
     copy = _forked() if _is_alone() else None
     if copy == 0:
-        _do(work, writing)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
+        _do(work, writing, parent)
+    writing.close()
+    with reading:
         try:
-            yield lambda: work() if copy is None else _result(pipe.read(), work)
+            yield work if copy is None else lambda: _result(reading, work)
         finally:
             if copy is not None:
                 with contextlib.suppress(ProcessLookupError, ChildProcessError):  # where the system removes the ended
@@ -60,19 +63,20 @@ def _is_alone() -> bool:
     return sys.platform == "linux" and _THREADS.is_dir() and len(os.listdir(_THREADS)) == 1
 
 
-def _do(work: Callable[[], object], writing: int) -> None:
-    """Write the result of `work` and end this process, without a word and without its cleanup."""
+def _do(work: Work, writing: Connection, parent: int) -> None:
+    """Send the result of `work` and end this process, silently and without its cleanup."""
     try:
-        content = pickle.dumps(work())
-        with open(writing, "wb") as pipe:
-            pipe.write(content)
+        end_with_parent(parent)
+        contents = work()
+        writing.send_bytes(str(len(contents)).encode())
+        for content in contents:
+            writing.send_bytes(content)
     finally:
         os._exit(0)
 
 
-def _result(content: bytes, work: Callable[[], T]) -> T:
+def _result(reading: Connection, work: Work) -> list[bytes]:
     try:
-        found: T = pickle.loads(content)
-    except (EOFError, pickle.UnpicklingError):
+        return [reading.recv_bytes() for _ in range(int(reading.recv_bytes()))]
+    except (EOFError, OSError):
         return work()
-    return found

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -32,6 +33,11 @@ OUTCOMES = """
         with beside(work) as given:
             return given()
 
+    def process():
+        return [str(os.getpid()).encode(), b""]
+
+    alone = process()
+
     def no_copy_is_left():
         try:
             os.waitpid(-1, os.WNOHANG)
@@ -41,18 +47,19 @@ OUTCOMES = """
     def only_here():
         if os.getpid() != here:
             raise MemoryError
-        return "done here"
+        return [b"done here"]
 
     def killed():
         if os.getpid() != here:
             os.kill(os.getpid(), signal.SIGKILL)
-        return "done here"
+        return [b"done here"]
 
     print("once", end="")
-    found["process"] = result(os.getpid) != here
-    found["large"] = result(lambda: b"x" * 3_000_000) == b"x" * 3_000_000
-    found["raised there"] = result(only_here)
-    found["killed"] = result(killed)
+    found["process"] = result(process) != alone
+    large = [b"x" * 3_000_000, b"", b"y" * 2_000_000]
+    found["large"] = result(lambda: large) == large
+    found["raised there"] = result(only_here) == [b"done here"]
+    found["killed"] = result(killed) == [b"done here"]
     try:
         result(lambda: 1 // 0)
     except ZeroDivisionError:
@@ -70,23 +77,23 @@ OUTCOMES = """
     found["not asked for"] = time.monotonic() - begun < 30
     found["none left"] = no_copy_is_left()
     found["descriptors"] = len(os.listdir("/proc/self/fd"))
-    result(os.getpid)
+    result(process)
     found["descriptors"] -= len(os.listdir("/proc/self/fd"))
 
     def none():
         raise BlockingIOError("no more processes")
     real, os.fork = os.fork, none
-    found["no room"] = result(os.getpid) == here
+    found["no room"] = result(process) == alone
     os.fork = real
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system removes copies that have ended
-    found["unwaited"] = result(os.getpid) != here
+    found["unwaited"] = result(process) != alone
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     waits = threading.Event()
     thread = threading.Thread(target=waits.wait)
     thread.start()
-    found["beside a thread"] = result(os.getpid) == here
+    found["beside a thread"] = result(process) == alone
     waits.set()
     thread.join()
     print(json.dumps(found))
@@ -115,8 +122,8 @@ def outcomes() -> dict[str, Any]:
     [
         ("process", True),
         ("large", True),
-        ("raised there", "done here"),
-        ("killed", "done here"),
+        ("raised there", True),
+        ("killed", True),
         ("raised everywhere", True),
         ("left early", True),
         ("not asked for", True),
@@ -131,12 +138,42 @@ def test_a_copy_does_the_work_and_leaves_nothing(outcomes: dict[str, Any], case:
     assert outcomes[case] == expected
 
 
+ENDING = """
+    import os, sys, time
+    from genbench.report.beside import beside
+
+    def work():
+        print(os.getpid(), file=sys.stderr, flush=True)
+        time.sleep(60)
+
+    with beside(work):
+        time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+def test_a_copy_ends_with_a_process_that_is_killed() -> None:
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", textwrap.dedent(ENDING)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        copy = psutil.Process(int(process.stderr.readline()))
+        process.kill()
+        process.wait()
+        copy.wait(30)
+
+
 def test_without_a_copy_the_work_is_done_when_its_result_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_THREADS", Path("/nonexistent"))
     order: list[str] = []
-    with module.beside(lambda: order.append("work")) as result:
+
+    def work() -> list[bytes]:
+        order.append("work")
+        return []
+
+    with module.beside(work) as result:
         order.append("block")
-        result()
+        assert result() == []
     assert order == ["block", "work"]
 
 
