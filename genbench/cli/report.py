@@ -51,6 +51,7 @@ def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
     """
     from genbench.machine.collection import no_collection
     from genbench.machine.home import settings_of_matplotlib, variable
+    from genbench.machine.matplotlib_import import undocumented
     from genbench.records.rendered import is_current
 
     given = _read(targets) if targets else None
@@ -62,7 +63,7 @@ def report(directory: Path, targets: tuple[str, ...], watch: bool) -> None:
         return
     # numpy would start threads that a report has no use for, and a process with threads cannot draw beside itself.
     with settings_of_matplotlib(), variable("OPENBLAS_NUM_THREADS", "1"):
-        with no_collection():
+        with no_collection(), undocumented():
             from genbench import report as rendering
             from genbench.report.index import benchmarks, write_index
 

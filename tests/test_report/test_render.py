@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -496,3 +497,20 @@ def test_the_command_draws_beside_itself_and_writes_the_same_bytes(
     found, expected = contents(there), contents(here)
     del found[".report.json"], expected[".report.json"]  # they name artifacts with their times
     assert found == expected
+
+
+def test_artists_imported_without_documentation_are_the_same_artists() -> None:
+    code = """
+        from genbench.machine.matplotlib_import import undocumented
+
+        with undocumented():
+            from matplotlib.lines import Line2D
+        from matplotlib import artist
+
+        assert "dash_joinstyle" not in Line2D.set.__doc__
+        assert "dash_joinstyle" in artist.kwdoc(Line2D)
+        line = Line2D([], [])
+        line.set(linewidth=3)
+        assert line.get_linewidth() == 3
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
