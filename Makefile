@@ -17,6 +17,8 @@ ADAPTERS := plugins/pythae plugins/diffusers plugins/observers
 TRACKERS := [tensorboard,mlflow,wandb]
 ADAPTED := .venv-adapters
 BUILDING := .venv-dist
+# Otherwise the tests' workers, and every process that they start, compile genbench and the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check lint types site bench gpu counters compare baseline checks mutants slurm adapters map dist clean help
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
@@ -81,19 +82,27 @@ def write_edited(write_plugin: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def warm(_own_cache: None) -> Iterator[Path | None]:
-    """The socket on which `tests/warm_server.py` provides servers; None if the system cannot watch them."""
+    """The socket on which `tests/warm_server.py` provides servers; None if the system cannot watch them.
+
+    The workers of one run of pytest-xdist share one, which the first to need it starts and which ends with the run.
+    """
     if not hasattr(os, "pidfd_open"):
         yield None
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "asked"
-        serving = [sys.executable, str(WARM_SERVER), "serve", str(path), str(os.getpid())]
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    asker = os.getppid() if run else os.getpid()
+    folder = Path(tempfile.gettempdir(), f"genbench-warm-{run or uuid.uuid4().hex}")
+    path = folder / "asked"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        serving = [sys.executable, str(WARM_SERVER), "serve", str(path), str(asker)]
         subprocess.run(serving, stdin=subprocess.DEVNULL, start_new_session=True, check=True)
-        end = time.monotonic() + 60
-        while not path.exists():
-            assert time.monotonic() < end, "the warm server did not start"
-            time.sleep(0.05)
-        yield path
+    end = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < end, "the warm server did not start"
+        time.sleep(0.05)
+    yield path
+    if not run:
         os.kill(int(Path(f"{path}.pid").read_text()), signal.SIGTERM)
 
 

@@ -16,19 +16,20 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from genbench.execution import local
 
 
-def serve(path: str, asker: int) -> None:
-    """Fork a server for every request, until this process or `asker` ends.
+def serve(path: str, asker: int) -> NoReturn:
+    """Fork a server for every request, until this process or `asker` ends, and then remove the socket's folder.
 
     The requester may run cells itself, and their plugins must leave no child behind; so this process is not its child.
     """
@@ -46,7 +47,7 @@ def serve(path: str, asker: int) -> None:
     for name in (*server.PRELOAD, *server.PRELOAD_FOR_CELLS):
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, _reap)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # without torch's clean-up, which takes a second
+    signal.signal(signal.SIGTERM, lambda *_: _end(path))
     while listening in select.select([listening, watched], [], [])[0]:
         asked, _ = listening.accept()
         header, descriptors, _, _ = socket.recv_fds(asked, 4, 3)
@@ -61,6 +62,12 @@ def serve(path: str, asker: int) -> None:
             os.close(descriptor)
         with asked:
             asked.sendall(struct.pack("!I", pid))
+    _end(path)
+
+
+def _end(path: str) -> NoReturn:
+    shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+    os._exit(0)  # without torch's clean-up, which takes a second
 
 
 def _reap(*_: object) -> None:
@@ -133,7 +140,6 @@ def ask(path: str, control: int, environment: Mapping[str, str] | None) -> Forke
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2], int(sys.argv[3]))
-        os._exit(0)
     from genbench.cli import main
 
     local._spawn = functools.partial(ask, sys.argv.pop(1))  # type: ignore[assignment]
