@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from genbench.metrics.blocks import Block, ExactBlock, Memory, block_size, slices, squared_norms
+from genbench.metrics.blocks import LARGEST_EXACT_BLOCK, Block, ExactBlock, Memory, block_size, slices, squared_norms
 from genbench.metrics.candidates import Candidates
 from genbench.metrics.features import check_features
 from genbench.metrics.filtered import Filter, FilteredBlock
@@ -88,7 +88,7 @@ def _filtered_blocks(left: Tensor, right: Tensor, byte_budget: int) -> Iterator[
 
 def _exact_blocks(left: Tensor, right: Tensor, byte_budget: int) -> Iterator[Block]:
     symmetric = left is right
-    size = block_size(left.shape[1], byte_budget)
+    size = min(block_size(left.shape[1], byte_budget), LARGEST_EXACT_BLOCK)
     left_norms = squared_norms(left, size)
     right_norms = left_norms if symmetric else squared_norms(right, size)
     memory = Memory(size, left)

@@ -50,10 +50,10 @@ class Manifolds:
         self.reference_inside = torch.zeros(len(reference_radii), dtype=torch.bool, device=reference_radii.device)
 
     def observe(self, block: Block) -> None:
-        self.sample_inside[block.rows] |= _inside(block, self._reference_limits, surface=True)[0].any(dim=1)
+        self.sample_inside[block.rows] |= _any(_inside(block, self._reference_limits, surface=True)[0])
         # The samples' balls, seen from the other side.
         inside, _ = _inside(block.transposed(), self._sample_limits, surface=True)
-        self.reference_inside[block.columns] |= inside.any(dim=1)
+        self.reference_inside[block.columns] |= _any(inside)
 
 
 class Balls:
@@ -78,8 +78,8 @@ class Balls:
 
     def observe(self, block: Block) -> None:
         inside, columns = _inside(block, self._limits, surface=False)
-        self.balls[block.rows] += inside.sum(dim=1)
-        self.held[columns] += inside.sum(dim=0)
+        self.balls[block.rows] += _count(inside, 1)
+        self.held[columns] += _count(inside, 0)
 
 
 class ClippedBalls:
@@ -97,7 +97,7 @@ class ClippedBalls:
         self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
 
     def observe(self, block: Block) -> None:
-        self.balls[block.rows] += _inside(block, self._limits, surface=True)[0].sum(dim=1)
+        self.balls[block.rows] += _count(_inside(block, self._limits, surface=True)[0], 1)
 
 
 def _inside(block: Block, limits: Tensor, *, surface: bool) -> tuple[Tensor, Tensor | slice]:
@@ -117,6 +117,19 @@ def _inside(block: Block, limits: Tensor, *, surface: bool) -> tuple[Tensor, Ten
     return block.within(limits[places], columns, surface=surface), places
 
 
+# As numbers, because torch reduces booleans a few times (`sum`) to thirty times (`any`) more slowly.
+
+
+def _any(inside: Tensor) -> Tensor:
+    """Return (rows,) bool, whether any column of the row is true."""
+    return inside.view(torch.uint8).amax(dim=1).bool() if inside.shape[1] else inside.any(dim=1)
+
+
+def _count(inside: Tensor, dim: int) -> Tensor:
+    """Return int32, how many are true along a dimension."""
+    return inside.view(torch.uint8).sum(dim=dim, dtype=torch.int32)
+
+
 def clipped_radii(radii: Tensor) -> Tensor:
     """Return (N,) radii, those above their median clipped to it.
 
@@ -127,5 +140,5 @@ def clipped_radii(radii: Tensor) -> Tensor:
 
 
 def _kernel(products: Tensor, dimension: int) -> Tensor:
-    shifted = products / dimension + 1
+    shifted = (products / dimension).add_(1)
     return shifted.square().mul_(shifted)
