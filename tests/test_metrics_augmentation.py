@@ -73,7 +73,17 @@ def test_each_training_is_that_of_its_own_items_for_as_many_steps(digits: tuple[
     assert torch.equal(unasked.samples, asked.samples)
 
 
-@pytest.mark.parametrize("length", [7, 12])
+def test_the_seed_is_0_where_none_is_given(digits: tuple[Tensor, Tensor]) -> None:
+    images, labels = digits
+    sets = (images[:40], labels[:40]), (images[50:90], labels[50:90]), (images[1000:1100], labels[1000:1100])
+    default, zero, one = (
+        augmented(IMAGES, *sets, CLASSES, steps=3, batch=8, **seed) for seed in ({}, {"seed": 0}, {"seed": 1})
+    )
+    assert torch.equal(default.both, zero.both)
+    assert not torch.equal(default.both, one.both)
+
+
+@pytest.mark.parametrize("length", [7, 8, 12])
 def test_the_classifier_of_texts_is_the_network_of_its_docstring_and_takes_half_of_each_pool(
     length: int,
 ) -> None:

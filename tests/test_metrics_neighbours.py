@@ -124,13 +124,26 @@ def test_a_manifold_s_balls_hold_their_surface_and_those_of_density_do_not() -> 
     assert density_coverage(alike[:3], alike, k=2) == (0.0, 0.0)
 
 
+def test_a_few_balls_of_radius_0_hold_their_surface_in_a_block_of_many() -> None:
+    """Only the columns that any row reaches are compared: 3 of 30."""
+    data = torch.cat([torch.zeros(3, 2), 100 + normal(27, 2)])
+    radii = torch.cat([torch.zeros(3), torch.full((27,), 0.1)]).double()
+    samples = torch.zeros(2, 2)
+    found = cross_pairs(samples, data, sample_radii=radii[:2], manifold_radii=radii, ball_radii=radii)
+    assert found.sample_inside.tolist() == [True, True]
+    assert found.reference_inside.tolist() == [True] * 3 + [False] * 27
+    assert found.clipped_balls.tolist() == [3, 3]
+    assert found.balls.tolist() == [0, 0]
+
+
 def test_counts_of_balls_are_whole_numbers() -> None:
     radii = torch.ones(3, dtype=torch.float64)
     found = cross_pairs(
         torch.zeros(2, 1), torch.zeros(3, 1), sample_radii=radii[:2], manifold_radii=radii, ball_radii=radii
     )
-    assert found.balls.dtype == torch.int64
-    assert found.balls.tolist() == [3, 3]
+    for counts, expected in ((found.balls, [3, 3]), (found.held, [2, 2, 2]), (found.clipped_balls, [3, 3])):
+        assert counts.dtype == torch.int64
+        assert counts.tolist() == expected
 
 
 def test_disjoint_sets_share_nothing() -> None:
