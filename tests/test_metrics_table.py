@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import subprocess
@@ -131,7 +132,11 @@ OF_IMAGES = [name for name in QUICK if "image" in (METRICS[name].kinds or ("imag
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_a_metric_gives_the_values_it_names(name: str, enough: Callable[[str], Evidence]) -> None:
+def test_a_metric_gives_the_values_it_names(
+    name: str, enough: Callable[[str], Evidence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its classifiers would train for seconds.
+    monkeypatch.setattr(evidence_module, "augmented", functools.partial(evidence_module.augmented, steps=2))
     metric = METRICS[name]
     numbers = metric.compute(enough(name))
     assert set(numbers) == {value.name for value in metric.values}
