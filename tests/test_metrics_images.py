@@ -574,7 +574,7 @@ def test_large_images_are_averaged_down_before_they_are_classified() -> None:
     torch.testing.assert_close(IMAGES.prepare(images), pairs.float(), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 33, 20), (2, 1, 1), (3, 64, 64)])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 9, 11), (3, 33, 20), (2, 1, 1), (3, 64, 64)])
 def test_the_classifier_takes_any_size(shape: tuple[int, int, int]) -> None:
     images, labels = noise(20, *shape), torch.arange(20) % 2
     assert 0 <= classification_accuracy_score(images, labels, images, labels, 2, steps=2, batch=4) <= 1
