@@ -124,14 +124,13 @@ class ExactBlock(Block):
 
     def nearest(self, rows: Tensor, k: int, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
         """Return (chosen rows, at most k) float64 squared distances to the nearest, and the columns they are at."""
+        if len(rows) > _COPIED * len(self.squared) and not exclude_self:
+            values, columns = _least(self.squared.contiguous(), k)
+            return values[rows], columns[rows]
+        squared = self.squared[rows]
         if exclude_self:
-            squared = self.squared[rows]
             squared[torch.arange(len(rows), device=rows.device), rows] = math.inf
-            return _least(squared, k)
-        if len(rows) <= _COPIED * len(self.squared):
-            return _least(self.squared[rows], k)
-        values, columns = _least(self.squared.contiguous(), k)
-        return values[rows], columns[rows]
+        return _least(squared, k)
 
 
 class Memory:
