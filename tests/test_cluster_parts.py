@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from genbench.execution.cluster.vetting import Shipment
 from genbench.execution.executor import FoundModel
 from genbench.execution.limits import UNLIMITED
 from genbench.execution.local import ServerError
+from genbench.machine import atomic
 from genbench.plugin import finding
 from genbench.records.files import read_record
 from genbench.records.record import cell_id, record_path, write_record
@@ -292,6 +294,23 @@ def test_software_differs_by_what_differs(monkeypatch: pytest.MonkeyPatch) -> No
     own = vetting.software()
     assert vetting.differing_software(own) == []
     assert vetting.differing_software({**own, "Python": "2.7"}) == [f"Python is {own['Python']}, here 2.7"]
+
+
+def test_workers_that_try_one_folder_at_once_do_not_sweep_away_each_others_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, make = [], tempfile.mkstemp
+
+    def swept(**settings: Any) -> tuple[int, str]:
+        made.append(make(**settings))
+        if len(made) == 1:
+            atomic.sweep(tmp_path)  # by another worker
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkstemp", swept)
+    assert vetting.unwritable(tmp_path) == ""
+    assert len(made) == 2
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_the_first_difference_of_two_answers_is_told() -> None:

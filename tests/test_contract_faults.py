@@ -273,11 +273,11 @@ FAULTS = [
         (STEP, f'{STEP}    globals().setdefault("KEPT", []).append(object())\n'),
     ),
     fault(
-        "keeps more objects than it frees",
+        "keeps more objects than it frees, 40 at once",
         "memory",
-        "0.7 new Python objects per step",
+        "new Python objects per step",
         ("LATENT = 16", "LATENT = 16\nKEPT, FREED = [], [object() for _ in range(1000)]"),
-        (STEP, f"{STEP}    KEPT.append(object())\n    if len(KEPT) % 3 == 0:\n        FREED.pop()\n"),
+        (STEP, f"{STEP}    KEPT.append(object())\n    if len(KEPT) % 150 == 100:\n        del FREED[:40]\n"),
     ),
     fault(
         "prepares at random",

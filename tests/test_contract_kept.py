@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from genbench import seeding
 from genbench.config import ModelSpec
 from genbench.contract import CHECKS, Contract
 from genbench.contract.case import Case, Subject
-from genbench.contract.checks import module, persistence, ranks, sharing, waiting
+from genbench.contract.checks import memory, module, persistence, ranks, sharing, waiting
 from genbench.contract.fault import Fault, Refused, Unmet
 from genbench.plugin import finding, loading, world
 
@@ -51,12 +51,26 @@ def subject(write_edited: Callable[..., Path]) -> Callable[..., Subject]:
     return load
 
 
-def test_tensors_of_the_first_steps_may_be_kept_and_objects_stay_collectable(outcome: Outcome) -> None:
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """As it was, after a test that decides itself whether objects are excluded from garbage collection."""
+    yield
+    gc.freeze()  # as tests/conftest.py does
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_tensors_of_the_first_steps_may_be_kept_and_objects_stay_as_collectable_as_they_were(
+    outcome: Outcome, frozen: None, before: bool
+) -> None:
     """Of the nine steps that are watched, three keep a tensor."""
-    frozen = gc.get_freeze_count()
+    gc.freeze() if before else gc.unfreeze()
     kept = '    KEPT = globals().setdefault("KEPT", [])\n    KEPT.append(loss.detach()) if len(KEPT) < 45 else None\n'
     assert outcome("memory", (STEP, f"{STEP}{kept}")) is None
-    assert gc.get_freeze_count() == frozen
+    assert (gc.get_freeze_count() > 0) == before
+
+
+def test_growth_is_per_step_and_the_least_between_two_counts() -> None:
+    assert memory._least_growth([0, 900, 1050, 1500]) == 1.0
 
 
 def test_an_import_may_set_variables(outcome: Outcome) -> None:

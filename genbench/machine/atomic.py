@@ -13,7 +13,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["Replacing", "TEMPORARY_PREFIX", "make_private_folder", "replacing", "sweep", "write_bytes", "write_text"]
+__all__ = [
+    "Replacing",
+    "TEMPORARY_PREFIX",
+    "make_private_folder",
+    "replacing",
+    "sweep",
+    "try_writing",
+    "write_bytes",
+    "write_text",
+]
 
 TEMPORARY_PREFIX = ".partial-"
 
@@ -57,6 +66,17 @@ def make_private_folder(path: Path) -> None:
     for folder in reversed([each for each in (path, *path.parents) if not each.exists()]):
         folder.mkdir(mode=0o700, exist_ok=True)
     path.mkdir(exist_ok=True)  # raises if the path exists but is not a folder
+
+
+def try_writing(folder: Path) -> None:
+    """Create a file in an existing folder and remove it.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    handle, temporary = _temporary(folder / "tried")
+    temporary.unlink()
+    os.close(handle)
 
 
 def sweep(directory: Path) -> None:

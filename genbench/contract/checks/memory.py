@@ -16,10 +16,10 @@ __all__ = ["memory"]
 
 MEMORY_STEPS = 200
 WATCHED = range(20, 110, 10)  # early steps: a plugin that holds on to the last few tensors does not grow
-COUNTED = range(50, 201, 75)
-DOUBTED = range(275, 501, 75)  # if the count grew: a library can take hundreds of steps to fill its caches
-# New objects per step. One object kept per step can show as less than 1, because the process also frees some of its own
-# (up to about 20 in 75 steps).
+COUNTED = range(50, 201, 150)
+DOUBTED = range(350, 651, 150)  # if the count grew: a library can take hundreds of steps to fill its caches
+# New objects per step. One kept per step can show as less than 1, because the process also frees some of its own; once
+# it freed more than 12 in 75 steps, so there are 150 from count to count.
 LEAK = 0.5
 
 

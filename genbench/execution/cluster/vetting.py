@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import os
 import platform
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -157,10 +155,8 @@ def unwritable(shared: Path) -> str:
     """Return why checkpoints cannot be written to a folder; empty if they can."""
     try:
         (shared / "checkpoints").mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=shared / "checkpoints", prefix=atomic.TEMPORARY_PREFIX)
+        atomic.try_writing(shared / "checkpoints")
     except OSError as error:
         return f"cannot write to --shared {shared}: {error.strerror}"
-    os.close(handle)
-    os.unlink(name)
     atomic.sweep(shared)
     return ""
