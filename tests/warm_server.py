@@ -27,6 +27,8 @@ from typing import Any, NoReturn
 
 from genbench.execution import local
 
+SAMPLING_S = 0.02  # instead of half a second, which is most of the time of a small cell
+
 
 def serve(path: str, asker: int) -> NoReturn:
     """Fork a server for every request, until this process or `asker` ends, and then remove the socket's folder.
@@ -46,6 +48,7 @@ def serve(path: str, asker: int) -> NoReturn:
     os.rename(f"{path}.soon", path)  # from here on, others may send requests, or end this process
     for name in (*server.PRELOAD, *server.PRELOAD_FOR_CELLS):
         importlib.import_module(name)
+    sys.modules["genbench.evaluation.trained"].SAMPLING_S = SAMPLING_S  # type: ignore[attr-defined]
     signal.signal(signal.SIGCHLD, _reap)
     signal.signal(signal.SIGTERM, lambda *_: _end(path))
     while listening in select.select([listening, watched], [], [])[0]:
