@@ -44,13 +44,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _short_sampling() -> None:
-    """Time sampling briefly in cells that run in this process, as in those of `tests/warm_server.py`."""
-    if (trained := sys.modules.get("genbench.evaluation.trained")) is not None:
-        trained.SAMPLING_S = 0.02
-
-
-@pytest.fixture(scope="session", autouse=True)
 def _can_be_interrupted() -> None:
     """A shell starts background jobs with SIGINT ignored, which the programs that tests interrupt would inherit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -130,6 +123,14 @@ def warm_servers(warm: Path | None) -> Iterator[None]:
     spawn = local._spawn if warm is None else functools.partial(module.ask, str(warm))
     with mock.patch.object(local, "_spawn", spawn):
         yield
+
+
+@pytest.fixture
+def short_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time sampling briefly in cells that run in this process, as in those of `tests/warm_server.py`."""
+    from genbench.evaluation import trained
+
+    monkeypatch.setattr(trained, "SAMPLING_S", 0.02)
 
 
 @pytest.fixture(scope="session")

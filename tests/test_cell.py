@@ -32,6 +32,8 @@ from genbench.records.schemas import SCHEMA
 from genbench.report.sections import sections
 from genbench.report.stability import stability
 
+pytestmark = pytest.mark.usefixtures("short_sampling")
+
 MODELS = Path(__file__).parent / "models"
 ID = "0123456789abcdef"
 METRICS = ("fd", "bits_per_dim", "pixel_w1", "reconstruction_mse")

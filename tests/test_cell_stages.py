@@ -33,6 +33,8 @@ TINY = Path(__file__).parent / "models" / "tiny.py"
 DRAW = "    noise = torch.randn(count"
 CPU = torch.device("cpu")
 
+pytestmark = pytest.mark.usefixtures("short_sampling")
+
 
 def payload(directory: Path, model: str | Path = "noise", steps: int = 1, evaluations: int = 1) -> dict[str, Any]:
     """Describe a cell on the digits whose seed, interval and grace are not the usual ones."""

@@ -273,11 +273,11 @@ FAULTS = [
         (STEP, f'{STEP}    globals().setdefault("KEPT", []).append(object())\n'),
     ),
     fault(
-        "keeps more objects than it frees, 40 at once",
+        "keeps more objects than it frees, 30 at once",
         "memory",
         "new Python objects per step",
         ("LATENT = 16", "LATENT = 16\nKEPT, FREED = [], [object() for _ in range(1000)]"),
-        (STEP, f"{STEP}    KEPT.append(object())\n    if len(KEPT) % 150 == 100:\n        del FREED[:40]\n"),
+        (STEP, f"{STEP}    KEPT.append(object())\n    if len(KEPT) % 90 == 0:\n        del FREED[:30]\n"),
     ),
     fault(
         "prepares at random",

@@ -16,11 +16,11 @@ __all__ = ["memory"]
 
 MEMORY_STEPS = 200
 WATCHED = range(20, 110, 10)  # early steps: a plugin that holds on to the last few tensors does not grow
-COUNTED = range(50, 201, 150)
-DOUBTED = range(350, 651, 150)  # if the count grew: a library can take hundreds of steps to fill its caches
-# New objects per step. One kept per step can show as less than 1, because the process also frees some of its own; once
-# it freed more than 12 in 75 steps, so there are 150 from count to count.
-LEAK = 0.5
+COUNTED = range(110, 201, 90)  # after these, because watching makes objects too
+DOUBTED = range(290, 651, 90)  # if the count grew: a library can take hundreds of steps to fill its caches
+# New objects per step. One kept per step can show as less than 1, because the process also frees some of its own (once
+# more than 12 in 75 steps), and steps that keep none can show up to 0.3.
+LEAK = 0.4
 
 
 def memory(subject: Subject) -> None:
