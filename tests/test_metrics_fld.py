@@ -157,3 +157,9 @@ def test_held_out_samples_are_scored_by_other_held_out_items() -> None:
         normal(50, 4)
     )
     assert np.isfinite(METRICS["feature_likelihood"].compute(Evidence(normal(4, 4), TRAIN[:4], HELD_OUT[:4]))["fld"])
+
+
+def test_distances_within_one_set_are_those_of_all_pairs_however_many_blocks_they_take() -> None:
+    points = normal(600, 3)
+    expected = torch.cdist(*[points.double()] * 2, compute_mode="donot_use_mm_for_euclid_dist").square()
+    torch.testing.assert_close(fld._squared(points, points).double(), expected, rtol=1e-5, atol=1e-9)

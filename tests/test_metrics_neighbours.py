@@ -36,9 +36,10 @@ class Count:
         self.squared = torch.zeros(left, right, dtype=torch.float64)
 
     def observe(self, block: Block) -> None:
-        self.pairs[block.rows, block.columns] += 1
-        for strip in block.strips():
-            self.squared[block.rows, block.columns][strip] = block.squared_of(strip)
+        for view in block.views():
+            self.pairs[view.rows, view.columns] += 1
+            for strip in view.strips():
+                self.squared[view.rows, view.columns][strip] = view.squared_of(strip)
 
 
 @pytest.mark.parametrize("byte_budget", [1, 10_000, 2**29])

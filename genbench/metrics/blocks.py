@@ -91,7 +91,7 @@ class ExactBlock(Block):
     products: Tensor
     squared: Tensor
     same: bool
-    mirrored = False
+    mirrored: bool = False
     few = 0.2
 
     @cached_property

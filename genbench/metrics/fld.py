@@ -158,8 +158,9 @@ class _Squared:
         self.found = torch.empty(rows, columns, device=device)
 
     def observe(self, block: Block) -> None:
-        for strip in block.strips():
-            self.found[block.rows, block.columns][strip] = block.squared_of(strip).float()
+        for view in block.views():
+            for strip in view.strips():
+                self.found[view.rows, view.columns][strip] = view.squared_of(strip).float()
 
 
 def _squared(left: Tensor, right: Tensor) -> Tensor:

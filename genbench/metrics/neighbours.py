@@ -33,7 +33,7 @@ FILTERED_FROM = 2**37
 
 
 class Observer(Protocol):
-    """Receives every block of a sweep, each pair exactly once."""
+    """Receives every block of a sweep: with the transposes of mirrored blocks, each pair exactly once."""
 
     def observe(self, block: Block) -> None: ...
 
@@ -99,10 +99,8 @@ def _exact_blocks(left: Tensor, right: Tensor, byte_budget: int) -> Iterator[Blo
                 continue
             block_right = memory.doubled(right[columns], 1)
             products, squared = memory.found(block_left, block_right, left_norms[rows], right_norms[columns])
-            block = ExactBlock(rows, columns, products, squared, same=symmetric and rows == columns)
-            yield block
-            if symmetric and not block.same:
-                yield block.transposed()
+            same = symmetric and rows == columns
+            yield ExactBlock(rows, columns, products, squared, same, mirrored=symmetric and not same)
 
 
 class Nearest:

@@ -140,5 +140,5 @@ def clipped_radii(radii: Tensor) -> Tensor:
 
 
 def _kernel(products: Tensor, dimension: int) -> Tensor:
-    shifted = (products / dimension).add_(1)
-    return shifted.square().mul_(shifted)
+    # Two operations, each of which reads a block once: half the time of a division, a sum, a square and a product.
+    return torch.add(products.new_ones(()), products, alpha=1 / dimension).pow_(3)
