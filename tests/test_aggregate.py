@@ -15,7 +15,7 @@ from genbench.aggregate.comparing import chance_of_more, matrix, mean_difference
 from genbench.aggregate.interquartile import bootstrap, interquartile_mean, middle_mean
 from genbench.aggregate.profiles import profile
 from genbench.aggregate.ranking import ranking, signed_rank_p
-from genbench.aggregate.strata import freedom, share_interval, stratified
+from genbench.aggregate.strata import Estimate, freedom, share_interval, stratified
 from genbench.records.intervals import Mean, independent_half_width, independent_p, quantile
 from genbench.records.score import Anchors
 
@@ -89,6 +89,16 @@ def test_the_bootstrap_draws_one_less_than_there_are_within_each_dataset() -> No
     assert interquartile_mean(groups, draws=40000).half_width == pytest.approx(expected, rel=0.015)
 
 
+def test_values_beyond_the_quarters_count_as_those_at_them_and_few_draws_have_their_own_spread() -> None:
+    """Eight of equal weight: the third and the sixth are the first and the last inside."""
+    groups = {"a": [0.0, 1.0, 2.0, 3.0], "b": [1.5, 2.5, 4.0, 9.0]}
+    squares = [np.var(np.clip(values, 1.5, 3.0), ddof=1) / 4 for values in groups.values()]
+    degrees = sum(squares) ** 2 / sum(part**2 / 3 for part in squares)
+    drawn = bootstrap([np.array(values) for values in groups.values()], [3, 3], 0, 4)
+    expected = quantile(degrees) * math.sqrt(sum((drawn - drawn.mean()) ** 2) / 3)
+    assert interquartile_mean(groups, draws=4).half_width == pytest.approx(expected, rel=1e-12)
+
+
 def test_resamples_are_the_same_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     group = np.random.default_rng(0).normal(size=6)
     whole = bootstrap([group], [5], 3, 11)
@@ -102,6 +112,7 @@ def test_the_interval_depends_on_its_seed_alone_and_needs_two_seeds_of_each_data
     assert interquartile_mean(strata, 1) == interquartile_mean(dict(reversed(strata.items())), 1)
     assert interquartile_mean(strata, 1) == interquartile_mean({name: v[::-1] for name, v in strata.items()}, 1)
     assert interquartile_mean(strata, 1).half_width != interquartile_mean(strata, 2).half_width
+    assert interquartile_mean(strata) == interquartile_mean(strata, 0)
     assert interquartile_mean({**strata, "c": [0.4]}).half_width is None
     assert interquartile_mean({"a": [0.5, 0.5], "b": [0.25, 0.25]}).half_width == 0.0
 
@@ -148,8 +159,9 @@ def test_a_stratified_mean_adds_squared_errors_by_the_squares_of_the_weights() -
     assert found.half_width == pytest.approx(quantile(4) * math.sqrt(0.02))
     assert freedom([1.0, 0.0], [3, 9]) == 2.0
     assert freedom([0.0, 0.0], [3, 9]) == 2.0
-    assert stratified([(1.0, Mean(0.0, 0.0, 2))]).p == 1.0
-    assert stratified([(1.0, Mean(0.5, 0.0, 2))]).p == 0.0
+    assert stratified([(1.0, Mean(0.0, 0.0, 2))]) == Estimate(0.0, 0.0, 1.0)
+    assert stratified([(1.0, Mean(0.5, 0.0, 2))]) == Estimate(0.5, 0.0, 0.0)
+    assert stratified([(0.5, Mean(3.0, 0.0, 1)), (0.5, Mean(1.0, 0.0, 2))]) == Estimate(2.0, None)
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.0, 9), (0.3, 15), (1.0, 15), (0.5, 4)])
@@ -212,6 +224,7 @@ def test_false_claims_are_rare_in_a_family_and_true_ones_are_made() -> None:
 
 def test_a_profile_gives_each_dataset_the_same_weight() -> None:
     found = profile({"a": [0.0, 1.0, 2.0, 3.0], "b": [1.0, 1.0]}, [-1.0, 0.0, 1.0, 2.5, 3.0])
+    assert found.thresholds.tolist() == [-1.0, 0.0, 1.0, 2.5, 3.0]
     assert found.shares.tolist() == [1.0, (0.75 + 1) / 2, (0.5 + 0) / 2, 0.25 / 2, 0.0]
     assert (found.low[1], found.high[1]) == pytest.approx(share_interval(0.875, 4))
 
@@ -257,7 +270,7 @@ def test_cliques_are_the_longest_runs_that_nothing_tells_apart() -> None:
 def test_one_order_on_every_dataset_leaves_no_doubt_and_equal_ranks_are_ordered_by_name() -> None:
     base = dict(enumerate(np.random.default_rng(0).normal(size=10).tolist()))
     found = ranking({name: {k: v + up for k, v in base.items()} for name, up in (("b", 0.0), ("c", 1.0), ("a", 2.0))})
-    assert (found.ranks, found.p) == ({"a": 1.0, "c": 2.0, "b": 3.0}, 0.0)
+    assert ([*found.ranks.items()], found.p) == ([("a", 1.0), ("c", 2.0), ("b", 3.0)], 0.0)
     assert [*ranking({"b": base, "a": base}).ranks] == ["a", "b"]
 
 
@@ -267,17 +280,31 @@ def test_signed_ranks_are_exact(size: int) -> None:
     assert signed_rank_p(values.tolist()) == pytest.approx(stats.wilcoxon(values, method="exact").pvalue)
 
 
-def test_signed_ranks_with_ties_and_zeros_are_those_of_all_signs() -> None:
-    values = np.array([1.0, 1.0, -1.0, 2.0, 0.0, 3.0, 3.0])
+@pytest.mark.parametrize(
+    "differences", [[1, 1, -1, 2, 0, 3, 3], [-1, 1, -2, 2, 3], [-1, -1, 2, 2, 3]], ids=["zero", "level", "next"]
+)
+def test_signed_ranks_with_ties_and_zeros_are_those_of_all_signs(differences: list[float]) -> None:
+    """`level`: another choice of signs has the same sum; `next`: another has a sum that is larger by a half."""
+    values = np.array(differences, dtype=float)
     given = values[values != 0]
     ranks = stats.rankdata(abs(given))
     sums = [
-        sum(r for r, sign in zip(ranks, signs, strict=True) if sign) for signs in itertools.product((0, 1), repeat=6)
+        sum(r for r, sign in zip(ranks, signs, strict=True) if sign)
+        for signs in itertools.product((0, 1), repeat=len(given))
     ]
     below = sum(ranks[given < 0])
     assert signed_rank_p(values.tolist()) == pytest.approx(2 * sum(found <= below for found in sums) / len(sums))
+
+
+def test_signed_ranks_of_nothing_and_of_as_much_below_as_above() -> None:
     assert signed_rank_p([0.0, 0.0]) == 1.0
     assert signed_rank_p([1.0, -1.0]) == 1.0  # twice the tail is 3/2
+
+
+def test_an_order_that_one_dataset_leaves_open_is_not_without_doubt() -> None:
+    base = dict(enumerate(np.random.default_rng(0).normal(size=10).tolist()))
+    found = ranking({"a": base, "b": {**{name: value - 1 for name, value in base.items()}, 0: base[0]}})
+    assert found.p == pytest.approx(stats.f.sf(9 * 9 / (10 - 9), 1, 9))
 
 
 def test_equal_models_have_equal_ranks_and_no_p() -> None:
