@@ -232,6 +232,7 @@ def test_two_texts_that_differ_are_spelt_differently() -> None:
     texts = ["\n", "\\n", "\\\\n", "\\\n", "\x85", "\\x85", "\u200b", "\\u200b", "\ud800", "\\ud800"]
     assert len({spelt(text) for text in texts}) == len(texts)
     assert all(spelt(text).isprintable() for text in texts)
+    assert Text(BYTES).spelt("\ud800") == "\xed\xa0\x80", "bytes may be no text"
 
 
 # Clips

@@ -29,6 +29,19 @@ def test_half_precision_may_land_a_thousandth_outside_the_range(sign: int) -> No
         bounded(outside, (1,))
 
 
+def test_whoever_rounds_is_told_not_to_and_whoever_returns_no_tensor_is_not() -> None:
+    with pytest.raises(Misfit, match=r"in \[-1, 1\]; do not round: genbench does$"):
+        bounded(torch.zeros(2, 3, dtype=torch.int64), (2, 3))
+    with pytest.raises(Misfit, match=r"expected a float tensor of shape \(2, 3\) in \[-1, 1\]$"):
+        bounded("none", (2, 3))
+    assert str(Misfit("one", "two")) == "one, expected two"
+
+
+def test_a_model_is_told_the_number_of_values() -> None:
+    levels = [kind_named(kind).data((1, 64), 9, 4).levels for kind in ("image", "text", "audio")]
+    assert levels == [256, kind_named("text").levels, 65_536]
+
+
 def test_a_model_is_told_the_number_of_classes() -> None:
     for kind, shape in (("image", (1, 8, 8)), ("text", (12,)), ("audio", (1, 64))):
         data = kind_named(kind).data(shape, 9, 4)
@@ -43,12 +56,40 @@ def test_the_smallest_images_are_of_one_value_and_of_two_in_each_direction() -> 
     assert all(len(whole.items.flatten(1).unique(dim=0)) == len(whole.items) for whole in wholes)
 
 
+@pytest.mark.parametrize(
+    ("kind", "worlds"),
+    [
+        (
+            "image",
+            [
+                ("the 256 images of one pixel", 32, (1, 1, 1), torch.uint8),
+                *[("the 65,536 images of two values", 4, shape, torch.uint8) for shape in [(1, 1, 2), (1, 2, 1)]],
+                ("the 65,536 images of two values", 4, (2, 1, 1), torch.uint8),
+            ],
+        ),
+        ("audio", [("the 65,536 clips of one sample", 4, (1, 1), torch.int16)]),
+        ("text", [("the 31 texts of up to 4 symbols of two", 64, (4,), torch.int16)]),
+    ],
+)
+def test_a_small_world_has_a_name_and_a_number_of_draws(kind: str, worlds: list[Any]) -> None:
+    wholes = list(kind_named(kind).wholes())
+    assert [(one.name, one.draws, tuple(one.items.shape[1:]), one.items.dtype) for one in wholes] == worlds
+    assert {one.kind.name for one in wholes} == {kind}
+
+
 @pytest.mark.parametrize(("shape", "name"), [((3, 8, 8), "image"), ((12,), "text"), ((1, 4000), "audio")])
 def test_a_kind_is_known_by_its_dimensions_and_has_its_noun(shape: tuple[int, ...], name: str) -> None:
     kind = kind_of_shape(shape)
     assert kind.name == name
     assert noun_of({"kind": name}) == kind.noun
     assert noun_of({"kind": "graph"}) == noun_of({}) == "items"
+
+
+def test_clips_stay_integers_and_random_ones_take_every_value() -> None:
+    audio = kind_named("audio")
+    clips = audio.random(400, (1, 4000), torch.Generator().manual_seed(0))
+    assert clips.dtype == audio.store(torch.zeros(3)).dtype == audio.nearest(torch.zeros(3)).dtype == torch.int16
+    assert clips.unique().numel() == 65_536
 
 
 def test_values_far_outside_the_range_are_stored_as_its_ends() -> None:
@@ -68,6 +109,39 @@ def test_of_two_channels_the_first_is_shown(tmp_path: Path) -> None:
     pictures.save_grid(tmp_path / "two.png", images)
     shown = grid.cut(tmp_path / "two.png", (1, 40, 33), 8)
     assert all(np.array_equal(found, image[0]) for found, image in zip(shown, images, strict=False))
+    with Image.open(tmp_path / "two.png") as opened:
+        assert opened.mode == "L"
+
+
+def test_points_and_their_reconstructions_are_two_planes_side_by_side(tmp_path: Path) -> None:
+    points = torch.tensor([[0, 255], [255, 0]], dtype=torch.uint8).view(2, 1, 2, 1, 1)
+    pictures.save_pairs(tmp_path / "pairs.png", *points)
+    for name, point in zip(("left", "right"), points, strict=True):
+        pictures.save_grid(tmp_path / f"{name}.png", point)
+    both, left, right = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("pairs", "left", "right"))
+    assert np.array_equal(both[:, :512], left)
+    assert np.array_equal(both[:, 512 + grid.GAP :], right)
+
+
+@pytest.mark.parametrize("more", [(1, 0), (0, 1)])
+def test_a_picture_that_is_a_little_wider_or_higher_is_no_grid(tmp_path: Path, more: tuple[int, int]) -> None:
+    pictures.save_grid(tmp_path / "grid.png", torch.zeros(8, 1, 8, 8, dtype=torch.uint8))
+    with Image.open(tmp_path / "grid.png") as opened:
+        larger = Image.new("L", (opened.width + more[0], opened.height + more[1]), grid.BACKGROUND)
+        larger.paste(opened)
+    larger.save(tmp_path / "larger.png")
+    with pytest.raises(ValueError, match="not a grid"):
+        grid.cut(tmp_path / "larger.png", (1, 8, 8), 8)
+
+
+def test_a_clip_is_shown_beside_its_reconstruction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(spectrograms, "save_grid", lambda *given, **settings: shown.append((*given, settings)))
+    first, second = torch.tensor([[[5, 6]], [[7, 8]]], dtype=torch.int16), torch.zeros(2, 1, 2, dtype=torch.int16)
+    Audio(8_000).show_pairs(tmp_path / "pairs.png", first, second)
+    ((path, clips, rate, settings),) = shown
+    assert (path, rate, settings) == (tmp_path / "pairs.png", 8_000, {"are_pairs": True})
+    assert torch.equal(Audio(8_000).store(clips), torch.stack([first[0], second[0], first[1], second[1]]))
 
 
 def test_a_point_lies_at_its_first_channel_to_the_right_and_its_second_upwards(tmp_path: Path) -> None:
