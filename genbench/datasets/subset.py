@@ -79,6 +79,6 @@ def _rows(split: Split, rows: Tensor) -> Split:
     items = torch.empty((len(rows), *split.items.shape[1:]), dtype=split.items.dtype)
     step = max(1, _CHUNK_BYTES // max(1, items[:1].numel() * items.element_size()))
     for start in range(0, len(rows), step):
-        items[start : start + step] = split.items[rows[start : start + step]]
+        items[start : start + step] = split.items.index_select(0, rows[start : start + step])
         release(split.items)
     return replace(split, items=items, labels=None if split.labels is None else split.labels[rows])

@@ -28,11 +28,11 @@ def draw(name: str, dataset: Dataset, count: int, generator: torch.Generator) ->
 
 
 def _real(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    return dataset.held_out.items[rows(dataset.held_out, count, generator)]
+    return dataset.held_out.items.index_select(0, rows(dataset.held_out, count, generator))
 
 
 def _copycat(dataset: Dataset, count: int, generator: torch.Generator) -> Tensor:
-    return dataset.train.items[rows(dataset.train, count, generator)]
+    return dataset.train.items.index_select(0, rows(dataset.train, count, generator))
 
 
 def rows(split: Split, count: int, generator: torch.Generator) -> Tensor:

@@ -241,7 +241,7 @@ class Evaluator:
         split = Split(split.items[:known], None if split.labels is None else split.labels[:known])
         rows = controls.rows(split, count, generator(SEED, "control", "real"))
         chosen = Features(features.features[rows], None if features.logits is None else features.logits[rows])
-        return self.score(split.items[rows], None, features=chosen, samples_held_out=True)
+        return self.score(split.items.index_select(0, rows), None, features=chosen, samples_held_out=True)
 
     def _evidence(self, items: Tensor, labels: Tensor | None, samples: Features, **more: Any) -> Evidence:
         dataset, reference = self.dataset, self.reference

@@ -93,7 +93,7 @@ def train_classifier(
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
         for step in range(steps):
             chosen = next(batches)
-            items = design.varied(_prepared(design, split.items[chosen]), randomness)
+            items = design.varied(_prepared(design, split.items.index_select(0, chosen)), randomness)
             loss = F.cross_entropy(network(items)[1], split.labels[chosen])
             optimizer.zero_grad()
             loss.backward()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import C2ST_ITEMS, C2ST_LEAST, C2ST_PENALTY
+from genbench.metrics.features import taken
 from genbench.metrics.not_measurable import NotMeasurable
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
 
 def _halves(features: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:count]
-    first, second = features[order.to(features.device)].double().tensor_split(2)
+    first, second = taken(features, order).double().tensor_split(2)
     return first, second
 
 

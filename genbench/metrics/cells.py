@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from genbench.metrics.features import taken
+
 __all__ = ["assign_cells", "fit_cells"]
 
 _FITTED = 5000
@@ -28,7 +30,7 @@ def fit_cells(features: Tensor, cells: int, *, seed: int = 0) -> Tensor:
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(features), generator=generator)[:_FITTED]
-    points = features[chosen.to(features.device)].double()
+    points = taken(features, chosen).double()
     best, best_cost = points[:cells], float("inf")
     for _ in range(_RESTARTS):
         centroids, cost = _lloyd(points, _start(points, cells, generator))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import DISTINCT_NGRAMS, DISTINCT_ORDERS
+from genbench.metrics.features import taken
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.texts import character_counts, grams
 
@@ -47,7 +48,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
     assert evidence.sample_items is not None
     # A file from another program may be sorted, so its first texts may not be representative.
     order = torch.randperm(len(evidence.sample_items), generator=torch.Generator().manual_seed(evidence.seed))
-    texts = evidence.sample_items[order.to(evidence.sample_items.device)]
+    texts = taken(evidence.sample_items, order)
     values = {f"distinct_{n}": distinct(texts, n) for n in DISTINCT_ORDERS}
     if values["distinct_1"] is None:
         found = int(character_counts(texts).sum())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import DIVERSITY_LEAST, DIVERSITY_PAIRS, DIVERSITY_VALUES
-from genbench.metrics.features import affordable
+from genbench.metrics.features import affordable, taken
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.similarity import similarity
 
@@ -52,7 +52,7 @@ def within_class_similarity(
         members = [members[int(index)] for index in torch.randperm(len(members), generator=generator)[:pairs]]
     each = pairs // len(members)
     first, second = (torch.cat(side) for side in zip(*(_draw(m, each, generator) for m in members), strict=True))
-    values = similarity(images[first.to(images.device)], images[second.to(images.device)], multiscale=True)
+    values = similarity(taken(images, first), taken(images, second), multiscale=True)
     return float(values.mean())
 
 

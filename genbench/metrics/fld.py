@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genbench.metrics.blocks import Block
 from genbench.metrics.constants import FLD_FACTOR, FLD_ITEMS, FLD_ORIGIN, FLD_RATE, FLD_STEPS
-from genbench.metrics.features import chosen
+from genbench.metrics.features import chosen, taken
 from genbench.metrics.neighbours import sweep
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _standard(features: Tensor, held_out: Tensor) -> Tensor:
 
 
 def _some(features: Tensor, most: int, seed: int) -> Tensor:
-    return features if len(features) <= most else features[chosen(len(features), most, seed).to(features.device)]
+    return features if len(features) <= most else taken(features, chosen(len(features), most, seed))
 
 
 class _Squared:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import FLOOR_SUBSETS
+from genbench.metrics.features import taken
 from genbench.metrics.frechet import frechet_distance, measure
 from genbench.metrics.gaussian import GaussianStatistics
 
@@ -67,7 +68,8 @@ def floor_of(training: Tensor, total: GaussianStatistics, count: int) -> Tensor:
     found = []
     for _ in range(FLOOR_SUBSETS):
         rows = torch.randperm(len(training), generator=draw)[:size].to(training.device)
-        found.append(frechet_distance(GaussianStatistics.from_features(training[rows]), total.without(training, rows)))
+        subset = GaussianStatistics.from_features(taken(training, rows))
+        found.append(frechet_distance(subset, total.without(training, rows)))
     distances = torch.tensor(found, dtype=torch.float64)
     unit = 1 / (1 / size + 1 / (len(training) - size))
     logarithms = distances.clamp(min=torch.finfo(torch.float64).tiny).log()

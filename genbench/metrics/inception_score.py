@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import SCORE_SPLITS
-from genbench.metrics.features import check_features
+from genbench.metrics.features import check_features, taken
 from genbench.metrics.not_measurable import NotMeasurable
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def probabilities(logits: Tensor, *, splits: int = SCORE_SPLITS, seed: int | Non
         raise NotMeasurable(f"classifier_score: needs at least {splits} samples, got {count}")
     if seed is not None:
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-        logits = logits[order.to(logits.device)]
+        logits = taken(logits, order)
     log_p = logits.double().log_softmax(dim=1)
     cuts = [slice(part * count // splits, (part + 1) * count // splits) for part in range(splits)]
     return [(log_p[cut].exp(), log_p[cut]) for cut in cuts]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import KID_SUBSET_SIZE, KID_SUBSETS
+from genbench.metrics.features import taken
 from genbench.metrics.neighbours import BYTE_BUDGET, sweep
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.observers import KernelSums
@@ -78,7 +79,7 @@ def subset_kernel_distance(
 
     def drawn(features: Tensor) -> Tensor:
         chosen = torch.randperm(len(features), generator=generator)[:subset_size]
-        return features[chosen.to(features.device)]
+        return taken(features, chosen)
 
     values = torch.tensor(
         [kernel_distance(drawn(samples), drawn(reference)) for _ in range(subsets)], dtype=torch.float64

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import LEVEL_VALUES, SPECTRUM_LEAST, SPECTRUM_VALUES
-from genbench.metrics.features import affordable, check_images, chosen
+from genbench.metrics.features import affordable, check_images, chosen, taken
 
 __all__ = [
     "ChannelStatistics",
@@ -45,9 +45,9 @@ def intensity_histogram(images: Tensor, most: int | None = None, seed: int = 0) 
     """
     check_images(images, "images")
     counts = torch.zeros(images.shape[1], _LEVELS, dtype=torch.int64, device=images.device)
-    rows = chosen(len(images), len(images) if most is None else most, seed).to(images.device)
+    rows = chosen(len(images), len(images) if most is None else most, seed)
     for part in torch.split(rows, _chunk_size(images)):  # never copies them all
-        for channel, levels in zip(counts, images[part].unbind(dim=1), strict=True):
+        for channel, levels in zip(counts, taken(images, part).unbind(dim=1), strict=True):
             channel += torch.bincount(levels.flatten(), minlength=_LEVELS)
     shares = counts.double()
     return shares / shares.sum(dim=1, keepdim=True)
@@ -128,7 +128,7 @@ def most_levels(images: Tensor) -> int:
 def of_spectrum(images: Tensor, seed: int = 0) -> Tensor:
     """Return the images whose spectrum is taken: all, or a random subset of many large ones (`SPECTRUM_VALUES`)."""
     wanted = affordable(images, SPECTRUM_VALUES, SPECTRUM_LEAST)
-    return images if len(images) <= wanted else images[chosen(len(images), wanted, seed).to(images.device)]
+    return images if len(images) <= wanted else taken(images, chosen(len(images), wanted, seed))
 
 
 def spectrum_wasserstein(samples: Tensor, reference: Tensor, radii: Tensor) -> float:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import GAP_PARTS
+from genbench.metrics.features import taken
 from genbench.metrics.gaussian import GaussianStatistics
 
 __all__ = ["split_reference"]
@@ -19,8 +20,8 @@ def split_reference(
     generator = torch.Generator().manual_seed(seed)
 
     def cut(features: Tensor) -> list[GaussianStatistics]:
-        order = torch.randperm(len(features), generator=generator).to(features.device)
+        order = torch.randperm(len(features), generator=generator)
         chosen = torch.split(order, size)[: min(parts, len(features) // size)]
-        return [GaussianStatistics.from_features(features[part]) for part in chosen]
+        return [GaussianStatistics.from_features(taken(features, part)) for part in chosen]
 
     return cut(train), cut(held_out)

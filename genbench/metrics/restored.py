@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.constants import SIMILARITY_LEAST, SIMILARITY_VALUES
-from genbench.metrics.features import affordable, check_images, chosen
+from genbench.metrics.features import affordable, check_images, chosen, taken
 from genbench.metrics.similarity import similarity
 
 __all__ = ["RestoredImages", "restored_images"]
@@ -49,8 +49,8 @@ def restored_images(originals: Tensor, reconstructions: Tensor) -> RestoredImage
     squared = torch.cat([_squared_errors(a.flatten(1), b.flatten(1)) for a, b in chunks])
     found = None
     if min(originals.shape[2:]) >= 3:
-        rows = chosen(len(originals), affordable(originals, SIMILARITY_VALUES, SIMILARITY_LEAST)).to(originals.device)
-        found = similarity(originals[rows], reconstructions[rows], multiscale=False)
+        rows = chosen(len(originals), affordable(originals, SIMILARITY_VALUES, SIMILARITY_LEAST))
+        found = similarity(taken(originals, rows), taken(reconstructions, rows), multiscale=False)
     return RestoredImages(squared, found, originals[0].numel())
 
 

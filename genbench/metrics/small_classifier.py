@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.constants import CAS_SIDE
+from genbench.metrics.features import taken
 
 __all__ = ["IMAGES", "Network", "predict", "texts", "train"]
 
@@ -65,7 +66,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
             chosen = [torch.randint(len(items), (share,), generator=generator).to(device) for items, _ in pools]
-            items = torch.cat([pool[rows] for (pool, _), rows in zip(pools, chosen, strict=True)])
+            items = torch.cat([taken(pool, rows) for (pool, _), rows in zip(pools, chosen, strict=True)])
             labels = torch.cat([known[rows] for (_, known), rows in zip(pools, chosen, strict=True)])
             loss = F.cross_entropy(network.logits(network.prepare(items), weights), labels)
             optimizer.zero_grad()

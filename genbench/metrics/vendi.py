@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.constants import VENDI_Q
-from genbench.metrics.features import chosen
+from genbench.metrics.features import chosen, taken
 from genbench.metrics.gaussian import rank_tolerance
 from genbench.metrics.not_measurable import NotMeasurable
 
@@ -82,8 +82,8 @@ def of_reference(evidence: Evidence) -> float:
     count = min(len(evidence.samples), len(evidence.reference))
 
     def find() -> Tensor:
-        rows = chosen(len(evidence.reference), count, evidence.seed).to(evidence.reference.device)
-        return torch.tensor(vendi_score(evidence.reference[rows]), dtype=torch.float64)
+        rows = chosen(len(evidence.reference), count, evidence.seed)
+        return torch.tensor(vendi_score(taken(evidence.reference, rows)), dtype=torch.float64)
 
     return float(evidence.statistics.kept(f"vendi/{count}", find))
 
@@ -93,8 +93,8 @@ def measure(evidence: Evidence) -> dict[str, float]:
     score, count = evidence.once(of_samples).score, len(evidence.reference)
     equal = score
     if len(evidence.samples) > count:
-        rows = chosen(len(evidence.samples), count, evidence.seed).to(evidence.samples.device)
-        equal = vendi_score(evidence.samples[rows])
+        rows = chosen(len(evidence.samples), count, evidence.seed)
+        equal = vendi_score(taken(evidence.samples, rows))
     return {"vendi": score, "vendi_ratio": equal / evidence.once(of_reference)}
 
 
