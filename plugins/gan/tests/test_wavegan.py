@@ -233,6 +233,7 @@ def test_silent_features_are_a_silent_clip() -> None:
     ("option", "value", "domain"),
     [
         ("channels", 0, "at least 1"),
+        ("latent", 0, "at least 1"),
         ("critic_steps", 0, "at least 1"),
         ("penalty", math.nan, "at least 0.0"),
         ("phase_shuffle", 8, "at least 0 and below 8"),
@@ -242,3 +243,43 @@ def test_silent_features_are_a_silent_clip() -> None:
 def test_a_value_out_of_its_domain_gives_one_line(option: str, value: Any, domain: str) -> None:
     with pytest.raises(ValueError, match=f"^{option} must be {domain}, got {value}$"):
         build(**{option: value})
+
+
+def test_one_latent_is_enough() -> None:
+    assert build(latent=1).networks["generator"].latent == 1
+
+
+def test_a_clip_is_padded_with_silence_at_its_end_and_the_coarsest_stage_has_up_to_32_steps() -> None:
+    (pad,) = layers(build((1, 200)).networks["discriminator"], nn.ConstantPad1d)
+    assert (pad.padding, pad.value) == ((0, 8), 0.0)
+    assert wavegan.stage_lengths(64) == [64, 16]
+    assert wavegan.stage_lengths(128) == [128, 32]
+    assert wavegan.stage_lengths(129) == [144, 36, 9]
+
+
+def test_the_critic_starts_with_layers_that_preserve_the_variance_and_ends_without_a_bias() -> None:
+    critic = build((1, 16_384), channels=8).networks["discriminator"]
+    convolutions, (last,) = layers(critic, nn.Conv1d), layers(critic, nn.Linear)
+    assert last.bias is None
+    for layer in [*convolutions, last]:
+        weight = layer.weight.detach()
+        deviation = math.sqrt(2 / weight[0].numel())
+        assert weight.mean().abs() < 5 * deviation / math.sqrt(weight.numel())
+        assert weight.std() == pytest.approx(deviation, rel=5 / math.sqrt(2 * weight.numel()))
+    assert not any(layer.bias.any() for layer in convolutions)
+
+
+def test_a_step_moves_the_average_that_clips_are_drawn_from() -> None:
+    model = build(ema=0.5)
+    before = [parameter.clone() for parameter in model.networks["average"].parameters()]
+    step(model)
+    assert not any(map(torch.equal, before, model.networks["average"].parameters()))
+
+
+def test_the_penalty_takes_samples_of_another_precision() -> None:
+    real, fake = torch.rand(4, 1, 6), torch.rand(4, 1, 6).bfloat16()
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(6, 1))
+    shares = torch.rand(4)
+    assert torch.equal(
+        gradient_penalty(critic, real, fake, shares), gradient_penalty(critic, real, fake.float(), shares)
+    )

@@ -71,7 +71,7 @@ class Encoder(nn.Module):
 
 
 def assemble(
-    trunk: nn.Module, features: int, decoder: nn.Module, settings: Settings, device: torch.device, levels: int = 256
+    trunk: nn.Module, features: int, decoder: nn.Module, settings: Settings, device: torch.device, levels: int
 ) -> Model:
     """Return the model on `device`; `decoder` maps codes (B, latent) to items (B, *shape), unbounded.
 

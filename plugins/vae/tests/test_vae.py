@@ -199,6 +199,8 @@ def test_an_unknown_option_is_a_type_error(module: ModuleType) -> None:
         ({"importance_samples": 0}, "importance_samples must be at least 1, not 0"),
         ({"beta": -1.0}, "beta must be at least 0 and finite, not -1.0"),
         ({"beta": math.nan}, "beta must be at least 0 and finite, not nan"),
+        ({"beta": math.inf}, "beta must be at least 0 and finite, not inf"),
+        ({"learning_rate": math.inf}, "learning_rate must be above 0 and finite, not inf"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0 and finite, not 0.0"),
         ({"likelihood": "poisson"}, "likelihood must be one of bernoulli, gaussian, logistic, not 'poisson'"),
     ],

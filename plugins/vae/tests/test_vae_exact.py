@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -203,7 +204,7 @@ def test_the_likelihood_is_of_the_65536_levels_of_samples_of_sound() -> None:
 @pytest.mark.parametrize("likelihood", list(LIKELIHOODS))
 def test_one_optimizer_trains_every_parameter_at_the_given_rate(likelihood: str) -> None:
     settings = Options(2, 0.5, likelihood, 7, 0.125)
-    model = assemble(nn.Flatten(), 2, _Identity(), settings, CPU)
+    model = assemble(nn.Flatten(), 2, _Identity(), settings, CPU, 256)
     (group,) = model.optimizers["vae"].param_groups
     assert group["lr"] == 0.125
     assert set(map(id, group["params"])) == set(map(id, model.networks.parameters()))
@@ -255,3 +256,25 @@ def test_conv_vae_doubles_its_channels_twice_and_mirrors_them() -> None:
     assert _sizes(networks["encoder"], nn.Conv2d) == [(3, 4), (4, 8), (8, 16), (16, 16)]  # down to 4 × 4
     assert _sizes(networks["encoder"], nn.Linear) == [(256, 5), (256, 5)]
     assert _sizes(networks["decoder"], nn.ConvTranspose2d) == [(16, 16), (16, 8), (8, 4), (4, 3)]
+
+
+def test_only_layers_that_nothing_normalises_have_biases() -> None:
+    """A normalisation takes a bias away again."""
+    networks = conv.build(torch.Size((3, 32, 32)), CPU, 256, channels=2).networks
+    down, up = ([layer.bias is not None for layer in networks[side].modules() if isinstance(layer, kind)]
+                for side, kind in (("encoder", nn.Conv2d), ("decoder", nn.ConvTranspose2d)))  # fmt: skip
+    assert down == [False] * 3
+    assert up == [False, False, True]
+
+
+def test_models_start_from_the_defaults_of_the_readme() -> None:
+    shared = {"beta": 1.0, "likelihood": "logistic", "importance_samples": 1, "learning_rate": 1e-3}
+    defaults = {conv: {"latent": 32, "channels": 32}, mlp: {"latent": 16, "hidden": 256, "layers": 2}}
+    for module, own in defaults.items():
+        parameters = inspect.signature(module.build).parameters.values()
+        assert {each.name: each.default for each in parameters if each.default is not each.empty} == own | shared
+
+
+def test_a_step_may_be_captured_and_beta_may_be_0() -> None:
+    model = mlp.build(torch.Size((1, 2, 3)), CPU, 256, hidden=2, beta=0.0)
+    assert model.capturable is True
