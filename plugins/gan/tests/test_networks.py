@@ -41,6 +41,8 @@ def test_models_start_from_the_defaults_of_the_readme(module: ModuleType, own: d
     parameters = inspect.signature(module.build).parameters.values()
     found = {each.name: each.default for each in parameters if each.default is not each.empty}
     assert found == {"latent": 100, "beta1": 0.5, "ema": 0.999, **own}
+    shape = torch.Size((1, 64) if module is wavegan else (1, 8, 8))
+    assert module.build(shape, CPU).parameter_count() == module.build(shape, CPU, **found).parameter_count()
 
 
 def test_only_layers_of_dcgan_that_nothing_normalises_have_biases() -> None:

@@ -273,6 +273,8 @@ def test_models_start_from_the_defaults_of_the_readme() -> None:
     for module, own in defaults.items():
         parameters = inspect.signature(module.build).parameters.values()
         assert {each.name: each.default for each in parameters if each.default is not each.empty} == own | shared
+        built = [module.build(torch.Size((1, 8, 8)), CPU, 256, **options) for options in ({}, own)]
+        assert len({model.parameter_count() for model in built}) == 1
 
 
 def test_a_step_may_be_captured_and_beta_may_be_0() -> None:
