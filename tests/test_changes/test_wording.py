@@ -145,3 +145,9 @@ def test_the_headline_joins_what_could_not_be_decided_or_compared(make) -> None:
     assert headline(shown(make("gan"), make("vae"), "fd>5%")) == (
         "not comparable: 1 of 1 checks could not be decided; no number of a model could be compared"
     )
+
+
+def test_a_flag_is_shown_in_words(make) -> None:
+    base, new = ({"numbers": {"fewer_than_dimensions": values}} for values in ([0.0, 0.0], [1.0, 0.0]))
+    (change,) = compare(make(**base), make(**new)).changes
+    assert cells(change)[3:5] == ("no", "yes in 50%")
