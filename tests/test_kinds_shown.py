@@ -263,7 +263,32 @@ def test_many_frames_are_transformed_in_parts_and_short_windows_have_16_samples(
     assert (Mel.of(100).window, Mel.of(100).hop) == (16, 4)
 
 
+def test_bands_are_triangles_that_are_evenly_spaced_on_the_mel_scale() -> None:
+    how = Mel.of(8_000)
+    scale = 2595 * np.log10(1 + np.array([0.0, *how.centres().tolist(), 4_000.0]) / 700)
+    np.testing.assert_allclose(np.diff(scale), scale[-1] / (how.bands + 1), rtol=1e-9)
+    bins = 2595 * np.log10(1 + np.arange(257) * 15.625 / 700)
+    expected = [np.interp(bins, scale[band : band + 3], [0.0, 1.0, 0.0]) for band in range(how.bands)]
+    found = mel.triangles(257, 8_000, how.bands, 0.0, 4_000.0)
+    assert found.dtype == torch.float64
+    np.testing.assert_allclose(found.numpy(), np.array(expected), atol=1e-10)
+
+
 # Listings
+
+
+def test_listings_are_utf_8_whatever_the_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encodings, opened = [], Path.open
+
+    def recorded(path: Path, *given: Any, **settings: Any) -> Any:
+        encodings.append(settings.get("encoding"))
+        return opened(path, *given, **settings)
+
+    monkeypatch.setattr(Path, "open", recorded)
+    listing.save(tmp_path / "some.txt", ["é"])
+    listing.save_pairs(tmp_path / "pairs.txt", ["é"], ["è"])
+    assert listing.read(tmp_path / "some.txt") == ["é"]
+    assert encodings == ["utf-8"] * 3
 
 
 def test_a_listing_is_read_as_it_was_written(tmp_path: Path) -> None:

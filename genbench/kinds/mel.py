@@ -69,8 +69,7 @@ class Mel:
         """
         flat = clips.float().reshape(-1, clips.shape[-1])
         step = max(1, _CHUNK_FRAMES // self.frames(clips.shape[-1]))
-        parts = [self._decibels(part) for part in flat.split(step)]
-        found = torch.cat(parts) if parts else flat.new_empty(0, self.bands, self.frames(clips.shape[-1]))
+        found = torch.cat([self._decibels(part) for part in flat.split(step)])
         return found.reshape(*clips.shape[:-1], *found.shape[1:])
 
     def _decibels(self, clips: Tensor) -> Tensor:
