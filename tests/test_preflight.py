@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +14,9 @@ from genbench import Data, Training, datasets, features
 from genbench.cell import preflight
 from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.datasets.dataset import Dataset, Split
-from genbench.errors import InputError
+from genbench.errors import InputError, PluginError
 from genbench.evaluation import measurement
+from genbench.evaluation.brought import PLUGIN
 from genbench.evaluation.selection import select
 from genbench.plugin import options
 
@@ -191,3 +194,74 @@ def test_a_model_that_is_none_or_does_not_suit_says_so(write_plugin: Any) -> Non
     assert told("import genbench; raise genbench.Unsuitable('takes no squares')", "picky") == {
         "unsuitable": "takes no squares"
     }
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "message"),
+    [
+        ("cpu", {"ranks": 3, "batch_size": 8}, "a batch of 8 does not divide among 3 ranks; use --batch-size 6 or 9"),
+        ("cpu", {"ranks": 3, "batch_size": 2}, "a batch of 2 does not divide among 3 ranks; use --batch-size 3"),
+        ("mps", {"ranks": 2}, "--ranks 2 needs the CPU or several GPUs, and this benchmark runs on mps; leave it out"),
+        ("cuda", {"ranks": 2, "device": "cuda:0"}, "--device cuda:0 is one GPU, and --ranks 2 needs several; use cuda"),
+        ("cuda", {"ranks": 4, "device": "cuda"}, "--ranks 4 needs as many GPUs, and this machine has 3; leave it out"),
+        ("cuda", {"ranks": 3, "batch_size": 6, "device": "cuda"}, None),
+        ("cuda", {"ranks": 1, "device": "cuda:0"}, None),
+        ("mps", {"ranks": 1, "device": "mps"}, None),
+        ("cpu", {"ranks": 2}, None),
+    ],
+)  # fmt: skip
+def test_ranks_divide_the_batch_and_the_devices(
+    monkeypatch: pytest.MonkeyPatch, device: str, asked: dict[str, Any], message: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    given = Settings(**{"batch_size": 64, **asked})
+    if message is None:
+        preflight._refuse_ranks(given, torch.device(device))
+        return
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        preflight._refuse_ranks(given, torch.device(device))
+
+
+def test_ranks_are_checked_on_the_chosen_device_before_anything_is_loaded(loaded: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="does not divide"):
+        preflight.check_data(cell(ranks=3, batch_size=64), lambda event: None)
+    assert "load" not in loaded
+    devices: list[torch.device] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preflight, "_refuse_ranks", lambda settings, device: devices.append(device))
+        preflight.check_data(cell(), lambda event: None)
+    assert devices == [CPU]
+
+
+def test_plugins_come_from_the_given_distributions_and_targets_are_checked_for_this_kind(
+    loaded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selected, checked = [], []
+    monkeypatch.setattr(preflight, "select", lambda *given: selected.append(given) or select(*given))
+    monkeypatch.setattr(preflight.targets, "check_measured", lambda *given: checked.append(given))
+    asked = cell(metrics=("fd",))
+    preflight.check_data(asked, lambda event: None, ["theirs"])
+    assert loaded["load"][1]["plugins_from"] == ["theirs"]
+    assert loaded["load_extractor"][1]["plugins_from"] == ["theirs"]
+    assert selected == [(("fd",), "image", ["theirs"])]
+    assert checked == [(asked.settings, "image", loaded["extractor"].earned, "toy")]
+
+
+def test_what_a_plugin_brings_must_be_what_the_identity_says() -> None:
+    plugin = {"version": "1", "source_sha256": "a"}
+    recipe = {"name": "eyes", "extractor_plugin": plugin}
+    dataset = SimpleNamespace(plugin=plugin, fingerprint="f")
+    extractor = SimpleNamespace(recipe=lambda: recipe)
+    metrics = [SimpleNamespace(name="own", version="2", parameters={}),
+               SimpleNamespace(name="theirs", version="3", parameters={PLUGIN: "x 1.0"})]  # fmt: skip
+    planned = {"plugin": plugin, "fingerprint": "f"}
+    description = {"dataset": planned, "extractor": recipe, "metrics": {"own": "2", "theirs": "3 of x 1.0"}}
+    preflight.check_unchanged(description, dataset, extractor, metrics)  # type: ignore[arg-type]
+    for name, changed in {
+        "dataset": {"dataset": {**planned, "plugin": {**plugin, "version": "2"}}},
+        "items of the dataset": {"dataset": {**planned, "fingerprint": "g"}},
+        "extractor": {"extractor": {**recipe, "name": "ears"}},
+        "metrics": {"metrics": {"own": "2", "theirs": "3 of x 1.1"}},
+    }.items():
+        with pytest.raises(PluginError, match=f"^the {name} changed after this run began"):
+            preflight.check_unchanged({**description, **changed}, dataset, extractor, metrics)  # type: ignore[arg-type]
