@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genbench.metrics import blocks, neighbours
 from genbench.metrics.authenticity import authenticity
-from genbench.metrics.blocks import Block
+from genbench.metrics.blocks import Block, squared_norms
 from genbench.metrics.data_copying import data_copying
 from genbench.metrics.density_coverage import density_coverage, expected_coverage
 from genbench.metrics.kid import kernel_distance
@@ -310,3 +310,10 @@ def test_what_was_found_in_one_block_stands_after_the_next(byte_budget: int) -> 
     places = torch.arange(200, dtype=torch.float64)
     every = (places[:, None] * places + 1) ** 3
     torch.testing.assert_close(kernel.rows, every.fill_diagonal_(0).sum(dim=1))
+
+
+def test_norms_leave_features_of_double_precision_as_they_are() -> None:
+    features = normal(7, 3).double()
+    before = features.clone()
+    torch.testing.assert_close(squared_norms(features, 2), (before * before).sum(dim=1))
+    assert torch.equal(features, before)

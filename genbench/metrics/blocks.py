@@ -177,7 +177,10 @@ def slices(count: int, size: int) -> Iterator[slice]:
 
 
 def squared_norms(features: Tensor, size: int) -> Tensor:
-    return torch.cat([chunk.double().square().sum(dim=1) for chunk in torch.split(features, size)])
+    norms = features.new_empty(len(features), dtype=torch.float64)
+    for found, chunk in zip(norms.split(size), features.split(size), strict=True):
+        torch.sum(chunk.double().square(), dim=1, out=found)
+    return norms
 
 
 def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor, out: Tensor) -> None:
