@@ -65,6 +65,17 @@ def test_a_run_that_ends_by_itself_is_not_queued_again(
     assert (tmp_path / "asked").read_text() == "3 run digits.toml --out a b --grace 150\n"
 
 
+@pytest.mark.parametrize(("code", "how"), [(0, "0"), (3, "3"), (137, "killed")])
+def test_a_run_that_has_ended_before_it_is_waited_for_has_its_own_exit_code(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, code: int, how: str
+) -> None:
+    """Bash reaps it meanwhile."""
+    (tmp_path / "late.sh").write_text('trap \'[ "$BASH_COMMAND" != "run=\\$!" ] || sleep 0.3\' DEBUG\n')
+    process = start(how, BASH_ENV=str(tmp_path / "late.sh"))
+    process.communicate(timeout=30)
+    assert process.returncode == code
+
+
 @pytest.mark.parametrize(
     ("number", "state", "reason"),
     [
