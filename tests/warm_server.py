@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 
 from genbench.execution import local
 
-SAMPLING_S = 0.02  # instead of half a second, which is most of the time of a small cell
+SAMPLING_S = 0.02  # instead of half a second, which is most of the time of a small cell; as `short_sampling`
 
 
 def serve(path: str, asker: int) -> NoReturn:

@@ -177,7 +177,7 @@ def slices(count: int, size: int) -> Iterator[slice]:
 
 
 def squared_norms(features: Tensor, size: int) -> Tensor:
-    norms = features.new_empty(len(features), dtype=torch.float64)
+    norms = features.new_empty(len(features), dtype=torch.float64)  # one tensor, for the reason in `restored_images`
     for found, chunk in zip(norms.split(size), features.split(size), strict=True):
         torch.sum(chunk.double().square(), dim=1, out=found)
     return norms

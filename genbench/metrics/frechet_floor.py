@@ -68,8 +68,8 @@ def floor_of(training: Tensor, total: GaussianStatistics, count: int) -> Tensor:
     found = []
     for _ in range(FLOOR_SUBSETS):
         rows = torch.randperm(len(training), generator=draw)[:size].to(training.device)
-        subset = GaussianStatistics.from_features(taken(training, rows))
-        found.append(frechet_distance(subset, total.without(training, rows)))
+        part, rest = GaussianStatistics.from_features(taken(training, rows)), total.without(training, rows)
+        found.append(frechet_distance(part, rest))
     distances = torch.tensor(found, dtype=torch.float64)
     unit = 1 / (1 / size + 1 / (len(training) - size))
     logarithms = distances.clamp(min=torch.finfo(torch.float64).tiny).log()
