@@ -14,7 +14,7 @@ from genbench.metrics.similarity import similarity
 
 __all__ = ["RestoredImages", "restored_images"]
 
-_CHUNK_VALUES = 2**18
+_CHUNK_VALUES = 2**19
 _BLOCK = 256
 
 
