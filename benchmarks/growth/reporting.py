@@ -47,7 +47,7 @@ class Size:
 
 
 SETTINGS = Size()
-QUICK = Size(counts=(25, 50), repeats=1)
+QUICK = Size(counts=(10, 20), repeats=1)
 
 
 def measure(size: Size, limit_s: float) -> tuple[pd.DataFrame, list[str]]:
