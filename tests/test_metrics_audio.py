@@ -18,7 +18,7 @@ from genbench.metrics.pitch import frame_size, pitch_shares, pitches
 from genbench.metrics.si_sdr import si_sdr
 from genbench.metrics.sound_gaps import clipping, long_term_spectrum, loudness_shares, silence
 from genbench.metrics.spectral_distances import log_spectral_distances, spectral_convergences
-from genbench.metrics.standard_errors import standard_error
+from genbench.metrics.standard_errors import LEAST, standard_error
 
 RATE = 8000
 
@@ -336,3 +336,16 @@ def test_means_over_clips_have_the_standard_error_of_a_mean() -> None:
         assert standard_error(name, evidence) == pytest.approx(expected, rel=0.01, abs=1e-12), name
     few = evidence_of(samples[:99], original, originals=original[:99], reconstructions=restored[:99])
     assert all(standard_error(name, few) is None for name in values)
+
+
+@pytest.mark.parametrize("name", ["voiced_share", "log_spectral_distance"])
+def test_an_error_needs_as_many_measured_clips_as_it_needs_clips(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = noise(120, 1, 600)
+    sides = {"originals": samples, "reconstructions": samples // 2}
+    monkeypatch.setattr(clips, "CLIP_VALUES", 1)
+    found = []
+    for measured in (LEAST - 1, LEAST):
+        monkeypatch.setattr(clips, "CLIP_LEAST", measured)
+        found.append(standard_error(name, evidence_of(samples, samples, **sides)))
+    assert found[0] is None
+    assert found[1] is not None

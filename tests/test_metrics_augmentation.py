@@ -182,6 +182,7 @@ def test_the_numbers_and_their_errors_are_of_one_training(monkeypatch: pytest.Mo
     few = evidence_of(150)
     assert METRIC.compute(few).keys() == numbers.keys()
     assert standard_error("augmentation_gain", few) is None
+    assert standard_error("augmentation_gain", evidence_of(200)) is not None
 
 
 def test_labels_that_were_asked_for_are_used_and_no_held_out_item_is_on_both_sides(

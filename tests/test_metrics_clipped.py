@@ -110,6 +110,12 @@ def test_data_that_are_all_alike_are_met_by_nothing_but_themselves() -> None:
     assert numbers(normal(9, 3), alike) == {"clipped_density": 0, "clipped_coverage": 0}
 
 
+def test_at_its_bound_the_density_has_no_error() -> None:
+    alike = Evidence(torch.ones(120, 3), torch.ones(20, 3))
+    assert METRICS["clipped_density_coverage"].compute(alike)["clipped_density"] == 1
+    assert standard_error("clipped_density", alike) is None
+
+
 def test_the_stated_error_is_the_deviation_between_draws() -> None:
     reference = normal(300, 3, seed=1)
     kept = ReferenceStatistics(reference)

@@ -681,3 +681,22 @@ def test_what_a_classifier_cannot_be_trained_or_tested_on(change: dict[str, Tens
 def test_labels_that_are_no_class_are_refused(labels: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         classification_accuracy_score(noise(2, 1, 4, 4), labels, noise(2, 1, 4, 4), torch.tensor([0, 1]), 2)
+
+
+def test_every_pixel_of_a_large_set_counts() -> None:
+    images = torch.full((1, 1, 4097, 4097), 7, dtype=torch.uint8)  # more than a float32 counts one by one
+    images[0, 0, 0, :2] = 9
+    pixels = 4097**2
+    histogram = intensity_histogram(images)[0]
+    assert (float(histogram[7]), float(histogram[9])) == ((pixels - 2) / pixels, 2 / pixels)
+
+
+def test_little_power_counts_beside_much() -> None:
+    """Of `[a, b, c, d]` the power is `(a − c)² + (b − d)²` at a quarter, which counts twice, and `(a − b + c − d)²`."""
+    images = torch.zeros(66, 1, 1, 4, dtype=torch.uint8)
+    images[:65, ..., ::2] = 255
+    images[65, ..., 0] = 1
+    radii, shares = power_spectrum(images)
+    assert radii.tolist() == [0.0, 0.25, 0.5]
+    half = 65 * 510**2 + 1  # odd, and more than float32 holds exactly
+    assert shares.tolist() == pytest.approx([0.0, 2 / (2 + half), half / (2 + half)], rel=1e-12, abs=0)

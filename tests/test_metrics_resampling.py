@@ -14,6 +14,7 @@ from torch import Tensor
 
 from genbench.metrics import Evidence
 from genbench.metrics.frechet import frechet_distance
+from genbench.metrics.frechet_floor import held_out_standard_error
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.inception_score import classifier_score
 from genbench.metrics.kid import kernel_distance
@@ -23,6 +24,7 @@ from genbench.metrics.resampling import (
     frechet_standard_error,
     kernel_standard_error,
     mean_standard_error,
+    paired_standard_error,
     score_standard_error,
     share_standard_error,
 )
@@ -254,6 +256,28 @@ def test_the_errors_of_the_table_are_those_of_its_numbers() -> None:
     )
     found = standard_error("fd", evidence)
     assert found == frechet_standard_error(evidence.samples, evidence.statistics.gaussian)
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_the_distance_of_held_out_samples_has_the_error_of_such_samples(shift: int) -> None:
+    """Near the floor of the distance, and far from it."""
+    drawn = evidence_of(200)
+    apart = dataclasses.replace(drawn, samples=drawn.samples + shift)
+    held_out = dataclasses.replace(apart, samples_held_out=True)
+    jackknife = frechet_standard_error(apart.samples, apart.statistics.gaussian)
+    assert standard_error("fd", apart) == jackknife
+    assert standard_error("fd", held_out) == held_out_standard_error(held_out, jackknife) != jackknife
+
+
+@pytest.mark.parametrize(("gained", "lost", "same"), [(7, 2, 31), (0, 0, 98), (12, 12, 0)])
+def test_a_paired_error_counts_only_what_differs_with_half_an_item_in_each_cell(
+    gained: int, lost: int, same: int
+) -> None:
+    first = torch.tensor([True] * gained + [False] * lost + [True] * same)
+    second = torch.tensor([False] * gained + [True] * lost + [True] * same)
+    n, b, c = gained + lost + same + 2, gained + 0.5, lost + 0.5
+    differences = [1.0] * int(2 * b) + [-1.0] * int(2 * c) + [0.0] * (2 * n - int(2 * b) - int(2 * c))  # each twice
+    assert paired_standard_error(first, second) == pytest.approx(np.std(differences) / math.sqrt(n), rel=1e-12)
 
 
 def test_ssim_has_no_error_where_too_few_images_were_looked_at() -> None:

@@ -163,3 +163,5 @@ def test_a_ratio_of_some_of_the_samples_has_no_error() -> None:
     evidence = Evidence(normal(200, 4), normal(150, 4, seed=1))
     assert standard_error("vendi", evidence) is not None
     assert standard_error("vendi_ratio", evidence) is None
+    whole = Evidence(normal(150, 4), evidence.reference)
+    assert standard_error("vendi_ratio", whole) is not None
