@@ -21,10 +21,11 @@ def numbers(samples: Tensor, reference: Tensor) -> dict[str, float]:
     return METRICS["clipped_density_coverage"].compute(Evidence(samples, reference))
 
 
-@pytest.mark.parametrize(("count", "shift"), [(9, 0.3), (30, 0.8), (14, 0.0)])
-def test_they_are_those_of_their_definitions_at_unequal_counts(count: int, shift: float) -> None:
-    """By plain loops, with 14 data points."""
+@pytest.mark.parametrize(("count", "shift", "copies"), [(9, 0.3, 1), (30, 0.8, 1), (14, 0.0, 1), (30, 0.2, 7)])
+def test_they_are_those_of_their_definitions_at_unequal_counts(count: int, shift: float, copies: int) -> None:
+    """By plain loops, with 14 data points, of which one may occur more often than k times."""
     samples, reference = normal(count, 3).double().numpy() + shift, normal(14, 3, seed=1).double().numpy()
+    reference[3 : 3 + copies] = reference[3]
     apart = np.linalg.norm(samples[:, None] - reference, axis=2)
     among = np.linalg.norm(reference[:, None] - reference, axis=2)
     radii = np.sort(among, axis=1)[:, 5]  # the first is the point itself

@@ -323,21 +323,14 @@ def test_the_names_under_which_statistics_are_stored_are_those_of_their_version(
     statistics = ReferenceStatistics(data.reference, data.held_out, data.reference_logits, data.reference_items)
     for name in ("gaussian", "neighbour_distances", "held_out_distances", "held_out_cells", "gap_parts"):
         getattr(statistics, name)
-    for name in ("class_histogram", "intensities", "spectrum"):
+    for name in ("class_histogram", "intensities", "spectrum", "clipped_balls"):
         getattr(statistics, name)
     fields = ("mean", "count", "covariance")
-    assert ReferenceStatistics.VERSION == 3
+    assert ReferenceStatistics.VERSION == 4
     assert set(statistics.tensors) == {
         *(f"{of}/{name}" for of in ("gaussian", "gap/train/0", "gap/held_out/0") for name in fields),
-        *(
-            "neighbour_distances",
-            "neighbour_indices",
-            "kernel_sum",
-            "held_out_distances",
-            "held_out_nearest",
-            "held_out_cells",
-        ),
-        *("centroids", "class_histogram", "intensities", "spectrum"),
+        *("neighbour_distances", "kernel_sum", "held_out_distances", "held_out_nearest", "held_out_cells"),
+        *("centroids", "class_histogram", "intensities", "spectrum", "clipped_balls"),
     }
     assert statistics.neighbour_distances.shape == (120, 5)
 

@@ -83,7 +83,7 @@ class Balls:
 
 
 class ClippedBalls:
-    """Observer of samples against reference: how many clipped reference balls contain each sample.
+    """Observer of samples, or of the reference itself, against reference: how many clipped balls contain each.
 
     A ball includes its surface, as in the paper's code.
 
@@ -97,7 +97,8 @@ class ClippedBalls:
         self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
 
     def observe(self, block: Block) -> None:
-        self.balls[block.rows] += _count(_inside(block, self._limits, surface=True)[0], 1)
+        for view in block.views():
+            self.balls[view.rows] += _count(_inside(view, self._limits, surface=True)[0], 1)
 
 
 def _inside(block: Block, limits: Tensor, *, surface: bool) -> tuple[Tensor, Tensor | slice]:

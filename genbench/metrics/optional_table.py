@@ -100,6 +100,7 @@ OPTIONAL_METRICS = (
         function="clipped:measure",
         summary="density and coverage that outliers do not move, as shares of good samples",
         paper="https://arxiv.org/abs/2507.01761",
+        version=2,
         parameters={"k": BALL_K},
         default=False,
     ),

@@ -12,9 +12,9 @@ from genbench.metrics.cells import assign_cells, fit_cells
 from genbench.metrics.class_histogram import class_histogram
 from genbench.metrics.constants import BALL_K, COPYING_CELLS, MANIFOLD_K
 from genbench.metrics.gaussian import GaussianStatistics
-from genbench.metrics.neighbours import TIE, nearest_neighbours
+from genbench.metrics.neighbours import nearest_neighbours, sweep
 from genbench.metrics.not_measurable import NotMeasurable
-from genbench.metrics.observers import clipped_radii
+from genbench.metrics.observers import ClippedBalls
 from genbench.metrics.pairs import self_pairs
 from genbench.metrics.reference_parts import split_reference
 
@@ -42,12 +42,12 @@ class ReferenceStatistics:
         >>> first = ReferenceStatistics(data)
         >>> _ = first.kernel_sum
         >>> sorted(first.tensors)
-        ['kernel_sum', 'neighbour_distances', 'neighbour_indices']
+        ['kernel_sum', 'neighbour_distances']
         >>> bool(ReferenceStatistics(data, tensors=first.tensors).kernel_sum == first.kernel_sum)
         True
     """
 
-    VERSION = 3
+    VERSION = 4
 
     def __init__(
         self,
@@ -80,16 +80,9 @@ class ReferenceStatistics:
         return self._pairs("neighbour_distances")
 
     @property
-    def neighbour_indices(self) -> Tensor:
-        """(N, 5) int64 indices of these neighbours."""
-        return self._pairs("neighbour_indices")
-
-    @property
     def clipped_balls(self) -> Tensor:
         """(N,) int64, how many clipped balls around other features contain each, surfaces included."""
-        distances = self.neighbour_distances[:, :BALL_K]
-        inside = distances.square() <= clipped_radii(distances[:, -1])[:, None].square() * (1 + TIE)
-        return self.neighbour_indices[:, :BALL_K][inside].bincount(minlength=len(self.features))
+        return self.kept("clipped_balls", self._count_clipped_balls)
 
     @property
     def kernel_sum(self) -> Tensor:
@@ -152,9 +145,14 @@ class ReferenceStatistics:
         if name not in self.tensors:
             found = self_pairs(self.features, max(MANIFOLD_K, BALL_K))
             self.tensors["neighbour_distances"] = found.distances
-            self.tensors["neighbour_indices"] = found.indices
             self.tensors["kernel_sum"] = found.kernel_rows.sum()
         return self.tensors[name]
+
+    def _count_clipped_balls(self) -> Tensor:
+        # Not from the nearest neighbours: the ball of an item that occurs often contains more than k others.
+        balls = ClippedBalls(len(self.features), self.neighbour_distances[:, BALL_K - 1])
+        sweep(self.features, self.features, [balls])
+        return balls.balls - 1  # each is in its own
 
     def _held_out(self, name: str) -> Tensor:
         if name not in self.tensors:
