@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from genbench.metrics import METRICS, Evidence, ReferenceStatistics
+from genbench.metrics import METRICS, Evidence, ReferenceStatistics, neighbours
 from genbench.metrics.clipped import clipped_coverage, clipped_density, expected_clipped_coverage
 from genbench.metrics.standard_errors import standard_error
 
@@ -21,9 +21,13 @@ def numbers(samples: Tensor, reference: Tensor) -> dict[str, float]:
     return METRICS["clipped_density_coverage"].compute(Evidence(samples, reference))
 
 
+@pytest.mark.parametrize("filtered_from", [0, neighbours.FILTERED_FROM])
 @pytest.mark.parametrize(("count", "shift", "copies"), [(9, 0.3, 1), (30, 0.8, 1), (14, 0.0, 1), (30, 0.2, 7)])
-def test_they_are_those_of_their_definitions_at_unequal_counts(count: int, shift: float, copies: int) -> None:
-    """By plain loops, with 14 data points, of which one may occur more often than k times."""
+def test_they_are_those_of_their_definitions_at_unequal_counts(
+    count: int, shift: float, copies: int, filtered_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By plain loops, with 14 data points, of which one may occur more than k times, and with float32 products too."""
+    monkeypatch.setattr(neighbours, "FILTERED_FROM", filtered_from)
     samples, reference = normal(count, 3).double().numpy() + shift, normal(14, 3, seed=1).double().numpy()
     reference[3 : 3 + copies] = reference[3]
     apart = np.linalg.norm(samples[:, None] - reference, axis=2)
