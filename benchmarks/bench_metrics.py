@@ -133,13 +133,14 @@ def test_precision_recall_density_coverage(benchmark: Any) -> None:
 def test_shared_sweeps(benchmark: Any) -> None:
     """KID, precision, recall, density, coverage and nearest neighbours in two sweeps, against separate functions."""
     samples, reference = features(PAIRS, 1), features(PAIRS, 2)
-    known = self_pairs(reference, 5)  # kept from the first model on
+    known = self_pairs(reference, 5, kernel=True)  # kept from the first model on
 
     def ours() -> float:
-        own = self_pairs(samples, 3)
+        own = self_pairs(samples, 3, kernel=True)
         across = cross_pairs(
             samples,
             reference,
+            kernel=True,
             sample_radii=own.distances[:, 2],
             manifold_radii=known.distances[:, 2],
             ball_radii=known.distances[:, 4],
@@ -171,9 +172,9 @@ def test_sweeps_against_their_products(monkeypatch: pytest.MonkeyPatch) -> None:
 
     total = [0.0, 0.0]
     for name, left, right, sweep in (
-        ("samples", samples, samples, lambda: self_pairs(samples, 3)),
-        ("reference", reference, reference, lambda: self_pairs(reference, 5)),
-        ("both", samples, reference, lambda: cross_pairs(samples, reference, **radii())),
+        ("samples", samples, samples, lambda: self_pairs(samples, 3, kernel=True)),
+        ("reference", reference, reference, lambda: self_pairs(reference, 5, kernel=True)),
+        ("both", samples, reference, lambda: cross_pairs(samples, reference, **radii(), kernel=True)),
     ):
         alone = processor_seconds(lambda left=left, right=right: products(left, right))[0]
         taken, found[name] = processor_seconds(sweep)
@@ -283,9 +284,9 @@ def test_peak_memory_of_the_neighbour_based_metrics() -> None:
         nearest_neighbours(samples[:64], reference[:64])
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
-        own, known = self_pairs(samples, 3), self_pairs(reference, 5)
+        own, known = self_pairs(samples, 3, kernel=True), self_pairs(reference, 5, kernel=True)
         cross_pairs(samples, reference, sample_radii=own.distances[:, 2], manifold_radii=known.distances[:, 2],
-                    ball_radii=known.distances[:, 4])
+                    ball_radii=known.distances[:, 4], kernel=True)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, time.perf_counter() - start)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)

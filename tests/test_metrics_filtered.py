@@ -6,6 +6,8 @@ import dataclasses
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -13,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genbench.metrics import candidates, filtered, neighbours
+from genbench.metrics import filtered, near, neighbours
 from genbench.metrics.blocks import Block, Memory
 from genbench.metrics.filtered import FilteredBlock, Side
 from genbench.metrics.fld import feature_likelihood_divergence
 from genbench.metrics.kid import from_sums, kernel_distance
 from genbench.metrics.neighbours import is_filtered, nearest_neighbours, sweep
-from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
+from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kernel_rows, self_pairs
 from genbench.metrics.rbf import RbfSums
 from genbench.metrics.resampling import kernel_standard_error
 
@@ -72,8 +74,8 @@ def both(samples: Tensor, reference: Tensor, k: int, budget: int, *, filtered: b
     """Both sweeps, with radii that are found in float64 and so lie exactly on distances."""
     own, known = (self_pairs(side, k, byte_budget=budget, filtered=False).distances for side in (samples, reference))
     radii = {"sample_radii": own[:, k // 2], "manifold_radii": known[:, k // 2], "ball_radii": known[:, -1]}
-    found = self_pairs(samples, k, byte_budget=budget, filtered=filtered)
-    return found, cross_pairs(samples, reference, **radii, byte_budget=budget, filtered=filtered)
+    found = self_pairs(samples, k, kernel=True, byte_budget=budget, filtered=filtered)
+    return found, cross_pairs(samples, reference, **radii, kernel=True, byte_budget=budget, filtered=filtered)
 
 
 def check_equal(samples: Tensor, reference: Tensor, k: int, budget: int) -> None:
@@ -109,8 +111,26 @@ def test_what_is_found_equals_what_float64_products_give(name: str, budget: int)
 @pytest.mark.parametrize("name", CASES)
 def test_so_it_is_where_each_pair_is_decided_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in large blocks, of which few pairs are undecided; here too many are, and a product would decide them all."""
-    monkeypatch.setattr(filtered, "_WHOLE_SHARE", 0)
+    monkeypatch.setattr(filtered, "_MOST_NEAR", 1)
     check_equal(*CASES[name], k=5, budget=1)
+
+
+def test_so_it_is_where_only_some_blocks_are_decided_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of both sides are at one place: blocks of these are, and of the others the pairs that are near."""
+    samples, reference = draw(600, 12), draw(900, 12, seed=1)
+    samples[200:400] = reference[300:600] = 2.5
+    near: list[int | None] = []
+    search = FilteredBlock.near
+
+    def noted(block: FilteredBlock, *limits: Tensor | None) -> tuple[Tensor, Tensor, Tensor] | None:
+        found = search(block, *limits)
+        near.append(None if found is None else len(found[0]))
+        return found
+
+    monkeypatch.setattr(FilteredBlock, "near", noted)
+    check_equal(samples, reference, k=3, budget=(48 * 200**2 + 16 * 200 * 12) * 3 // 2 + 2)  # blocks of 200
+    assert near.count(None) > 3
+    assert sum(1 for pairs in near if pairs) > 5
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -119,7 +139,7 @@ def test_no_squared_distance_is_below_zero(name: str) -> None:
 
     class Least:
         def observe(self, block: Block) -> None:
-            least.extend(float(view.squared_of(strip).min()) for view in block.views() for strip in view.strips())
+            least.extend(float(block.squared_of(strip).min()) for strip in block.strips())
 
     left, right = CASES[name]
     sweep(left, right, [Least()], 1, filtered=True)
@@ -171,12 +191,11 @@ class Intervals:
         self.largest = 0.0  # of error over half of the interval
 
     def observe(self, block: Block) -> None:
-        for view, true in zip(block.views(), (self._true, self._true.T), strict=False):
-            assert isinstance(view, FilteredBlock)
-            true = true[view.rows, view.columns]
-            half = view.left.slack[view.rows, None] + view.right.slack[view.columns]
-            self.wrong += int((view.lower > true).sum() + (view.lower + 2 * half < true).sum())
-            self.largest = max(self.largest, float(((view.lower + half - true).abs() / half).max()))
+        assert isinstance(block, FilteredBlock)
+        true = self._true[block.rows, block.columns]
+        half = block.left.slack[block.rows, None] + block.right.slack[block.columns]
+        self.wrong += int((block.lower > true).sum() + (block.lower + 2 * half < true).sum())
+        self.largest = max(self.largest, float(((block.lower + half - true).abs() / half).max()))
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "all equal"])
@@ -201,9 +220,9 @@ def test_the_interval_is_not_wider_than_it_has_to_be_by_much(dimension: int, lea
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Count the pairs that are decided in float64, and the blocks whose products are."""
     counts = {"pairs": 0, "blocks": 0}
-    found, distances = Memory.found, filtered.squared_distances
+    found, distances = Memory.found, near.squared_distances
 
-    def count_blocks(self: Memory, *parts: Tensor) -> tuple[Tensor, Tensor]:
+    def count_blocks(self: Memory, *parts: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
         counts["blocks"] += 1
         return found(self, *parts)
 
@@ -212,8 +231,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         return distances(left, right, rows, columns)
 
     monkeypatch.setattr(Memory, "found", count_blocks)
-    for module in (filtered, candidates):
-        monkeypatch.setattr(module, "squared_distances", count_pairs)
+    monkeypatch.setattr(near, "squared_distances", count_pairs)
     return counts
 
 
@@ -221,15 +239,18 @@ def test_few_pairs_of_ordinary_features_are_decided_in_float64(monkeypatch: pyte
     samples, reference = draw(700, 512).relu(), draw(600, 512, seed=1).relu()
     radii = self_pairs(reference, 5, filtered=False).distances
     limits = {"manifold_radii": radii[:, 2], "ball_radii": radii[:, 4]}
-    own = self_pairs(samples, 3, filtered=False).distances[:, 2]
+    own = self_pairs(samples, 5, filtered=False)
     counts = counted(monkeypatch)
     self_pairs(samples, 5, filtered=True)
     assert counts["blocks"] == 0
-    assert 700 * 5 <= counts["pairs"] < 700 * 8
+    least = len({frozenset(pair) for row, places in enumerate(own.indices.tolist()) for pair in product([row], places)})
+    assert least <= counts["pairs"] < 2 * least
     counts["pairs"] = 0
-    cross_pairs(samples, reference, sample_radii=own, **limits, filtered=True)
+    across = torch.cdist(samples.double(), reference.double())
+    near = (across <= own.distances[:, 2:3]) | (across <= radii[:, 4]) | (across == across.amin(dim=1, keepdim=True))
+    cross_pairs(samples, reference, sample_radii=own.distances[:, 2], **limits, filtered=True)
     assert counts["blocks"] == 0
-    assert 700 <= counts["pairs"] < 700 * 4
+    assert near.sum() <= counts["pairs"] < 1.01 * near.sum()
 
 
 def test_candidates_wait_until_most_are_too_far_unless_too_many_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,15 +261,16 @@ def test_candidates_wait_until_most_are_too_far_unless_too_many_do(monkeypatch: 
     counts = counted(monkeypatch)
     decided = []
     for most in (2**20, 0):
-        monkeypatch.setattr(candidates, "_MOST", most)
+        monkeypatch.setattr(near, "_MOST", most)
         counts["pairs"] = 0
         distances, indices = nearest_neighbours(points, points, 2, budget, filtered=True)
         decided.append(counts["pairs"])
         torch.testing.assert_close(distances, exact[0], rtol=1e-9, atol=0)
         assert torch.equal(indices, exact[1])
     assert counts["blocks"] == 0
-    assert 600 * 2 <= decided[0] < 600 * 2.1
-    assert decided[1] > 600 * 2.5
+    pairs = len({frozenset(pair) for row, places in enumerate(exact[1].tolist()) for pair in product([row], places)})
+    assert pairs <= decided[0] < 1.7 * pairs
+    assert decided[1] > 1.3 * decided[0]
 
 
 def test_where_float32_decides_nothing_blocks_are_float64_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +283,7 @@ def test_where_float32_decides_nothing_blocks_are_float64_ones(monkeypatch: pyte
 @pytest.mark.parametrize("scale", [0.0, 1e-12, 1e19])
 def test_features_that_float32_cannot_multiply_are_left_to_float64(scale: float) -> None:
     points = draw(60, 4) * scale
-    found, exact = (self_pairs(points, 3, filtered=choice) for choice in (True, False))
+    found, exact = (self_pairs(points, 3, kernel=True, filtered=choice) for choice in (True, False))
     for field in dataclasses.fields(found):
         assert torch.equal(getattr(found, field.name), getattr(exact, field.name))
 
@@ -321,13 +343,13 @@ def test_the_error_of_kid_is_far_below_its_standard_error(tails: str, monkeypatc
     samples, reference = make[tails](3), make[tails](4)
     exact = kernel_distance(samples, reference)
     radii = {name: torch.ones(600) for name in ("sample_radii", "manifold_radii", "ball_radii")}
-    within, across = self_pairs(samples, 1, filtered=False), cross_pairs(samples, reference, **radii, filtered=False)
-    error = kernel_standard_error(within.kernel_rows, across.kernel_rows, 600)
+    both = kernel_rows(samples, samples), kernel_rows(samples, reference)
+    error = kernel_standard_error(*both, 600)
     monkeypatch.setattr(neighbours, "FILTERED_FROM", 0)
     assert 0 < abs(kernel_distance(samples, reference) - exact) < error * 1e-5
-    within, across = self_pairs(samples, 1), cross_pairs(samples, reference, **radii)
-    among = self_pairs(reference, 1).kernel_rows.sum()
-    found = from_sums(within.kernel_rows.sum(), across.kernel_rows.sum(), among, 600, 600)
+    within, among = (self_pairs(side, 1, kernel=True).kernel_rows for side in (samples, reference))
+    across = cross_pairs(samples, reference, **radii, kernel=True).kernel_rows
+    found = from_sums(within.sum(), across.sum(), among.sum(), 600, 600)
     assert found == kernel_distance(samples, reference)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,17 @@ from torch import Tensor
 from genbench import metrics as package
 from genbench.cli.metrics import metrics as listing
 from genbench.features.inception import EARNED
-from genbench.metrics import DIRECTIONS, METRICS, Evidence, Metric, NotMeasurable, ReferenceStatistics, Value
+from genbench.metrics import (
+    DIRECTIONS,
+    METRICS,
+    Evidence,
+    Metric,
+    NotMeasurable,
+    ReferenceStatistics,
+    Value,
+    neighbours,
+    pairs,
+)
 from genbench.metrics import evidence as evidence_module
 from genbench.metrics import reference as reference_module
 from genbench.metrics.density_coverage import density_coverage
@@ -304,8 +315,8 @@ def test_a_second_model_pays_nothing_for_the_reference(monkeypatch: pytest.Monke
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    functions = ("self_pairs", "nearest_neighbours", "fit_cells", "assign_cells", "split_reference", "class_histogram")
-    for function in functions:
+    of_pairs = ("self_pairs", "kernel_rows", "nearest_neighbours", "sweep")
+    for function in (*of_pairs, "fit_cells", "assign_cells", "split_reference", "class_histogram"):
         monkeypatch.setattr(reference_module, function, refuse)
     restored = ReferenceStatistics(
         first.reference, first.held_out, first.reference_logits, first.reference_items, tensors=stored
@@ -317,11 +328,54 @@ def test_a_second_model_pays_nothing_for_the_reference(monkeypatch: pytest.Monke
     assert set(restored.tensors) == set(stored)
 
 
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Note of each sweep for neighbours or sums whether it is over a set with itself."""
+    found: list[bool] = []
+
+    def sweep(left: Tensor, right: Tensor, *rest: Any, **options: Any) -> None:
+        found.append(left is right)
+        neighbours.sweep(left, right, *rest, **options)
+
+    monkeypatch.setattr(pairs, "sweep", sweep)
+    return found
+
+
+@pytest.mark.parametrize(("shared_from", "sweeps"), [(5, [True, True, False]), (6, [True, False, True] * 2)])
+def test_sums_of_kernels_come_from_the_sweeps_for_neighbours_where_these_share_products(
+    shared_from: int, sweeps: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "_SHARED_FROM", shared_from)
+    evidence = Evidence(samples=torch.randn(60, 5), reference=torch.randn(70, 5))
+    swept = counted(monkeypatch)
+    within, across = evidence.kernel_rows
+    among = evidence.statistics.kernel_sum
+    assert swept == sweeps[:3]  # of sums alone, unless they are shared
+    _ = evidence.cross_pairs
+    assert sorted(swept) == sorted(sweeps)
+    x, y = evidence.samples.double(), evidence.reference.double()
+    own, both, known = ((left @ right.T / 5 + 1) ** 3 for left, right in ((x, x), (x, y), (y, y)))
+    torch.testing.assert_close(within, own.fill_diagonal_(0).sum(dim=1))
+    torch.testing.assert_close(across, both.sum(dim=1))
+    torch.testing.assert_close(among, known.fill_diagonal_(0).sum())
+
+
+def test_a_sum_that_is_kept_is_not_swept_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "_SHARED_FROM", 1)
+    features = torch.randn(20, 3)
+    kept = {"kernel_sum": torch.tensor(7.0)}
+    swept = counted(monkeypatch)
+    statistics = ReferenceStatistics(features, tensors=kept)
+    assert statistics.kernel_sum == 7
+    assert not swept
+    _ = statistics.neighbour_distances
+    assert len(swept) == 1
+
+
 def test_the_names_under_which_statistics_are_stored_are_those_of_their_version() -> None:
     """Files from other program versions are read by these names, so they may change only together with `VERSION`."""
     data = full_evidence()
     statistics = ReferenceStatistics(data.reference, data.held_out, data.reference_logits, data.reference_items)
-    for name in ("gaussian", "neighbour_distances", "held_out_distances", "held_out_cells", "gap_parts"):
+    for name in ("gaussian", "neighbour_distances", "kernel_sum", "held_out_distances", "held_out_cells", "gap_parts"):
         getattr(statistics, name)
     for name in ("class_histogram", "intensities", "spectrum", "clipped_balls"):
         getattr(statistics, name)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["LARGEST_EXACT_BLOCK", "NOISE", "Block", "ExactBlock", "Memory", "block_size", "slices", "squared_norms"]
+__all__ = [
+    "LARGEST_EXACT_BLOCK",
+    "NOISE",
+    "Block",
+    "ExactBlock",
+    "Memory",
+    "block_size",
+    "least",
+    "slices",
+    "squared_norms",
+]
 
 # A matrix product is no faster on larger blocks, and more blocks let a symmetric sweep skip more.
 _LARGEST_BLOCK = 1024
@@ -32,36 +42,16 @@ class Block(ABC):
     Attributes:
         same: whether both sides are the same rows of one set, so that the diagonal pairs each point with itself.
         mirrored: whether the transposed block belongs to the sweep too, and is not shown separately.
-        few: share of the columns up to which `within` is faster with these alone.
     """
 
     rows: slice
     columns: slice
     same: bool
     mirrored: bool
-    few: float
-
-    def views(self) -> tuple[Block, ...]:
-        """The block, and its transpose if the sweep does not show it: together each pair once."""
-        return (self, self.transposed()) if self.mirrored else (self,)
 
     def strips(self) -> Iterator[slice]:
         """The block's rows, from 0, in parts that stay in the processor's caches from one operation to the next."""
         return slices(self.rows.stop - self.rows.start, _STRIP)
-
-    @abstractmethod
-    def transposed(self) -> Block:
-        """The same pairs with left and right exchanged."""
-
-    @property
-    @abstractmethod
-    def row_minima(self) -> Tensor:
-        """(rows,) lower bounds of each row's squared distances, which usually suffice to skip the row."""
-
-    @property
-    @abstractmethod
-    def column_minima(self) -> Tensor:
-        """(columns,) the same for each column."""
 
     @abstractmethod
     def products_of(self, strip: slice) -> Tensor:
@@ -71,43 +61,48 @@ class Block(ABC):
     def squared_of(self, strip: slice) -> Tensor:
         """(rows of the strip, columns) float64 squared Euclidean distances."""
 
-    @abstractmethod
-    def within(self, limits: Tensor, columns: Tensor | slice, *, surface: bool) -> Tensor:
-        """(rows, chosen columns) bool, whether the squared distance is below the column's limit.
-
-        Args:
-            limits: (chosen columns,) float64.
-            columns: the chosen ones, from 0.
-            surface: whether a distance equal to the limit counts.
-        """
-
 
 @dataclass(frozen=True)
 class ExactBlock(Block):
-    """A block with float64 products; its squared distances are exact except for float64 rounding."""
+    """A block with float64 products; its squared distances are exact except for float64 rounding.
+
+    Args:
+        find_squared: computes the squared distances, on first use.
+    """
 
     rows: slice
     columns: slice
     products: Tensor
-    squared: Tensor
+    find_squared: Callable[[], Tensor]
     same: bool
     mirrored: bool = False
-    few = 0.2
+
+    @cached_property
+    def squared(self) -> Tensor:
+        """(rows, columns) float64 squared Euclidean distances."""
+        return self.find_squared()
 
     @cached_property
     def row_minima(self) -> Tensor:
+        """(rows,) float64, each row's least squared distance, which usually suffices to skip the row."""
         return self.squared.amin(dim=1)
 
     @cached_property
     def column_minima(self) -> Tensor:
+        """(columns,) the same for each column."""
         return self.squared.amin(dim=0)
 
-    def transposed(self) -> Block:
+    def views(self) -> tuple[ExactBlock, ...]:
+        """The block, and its transpose if the sweep does not show it: together each pair once."""
+        return (self, self.transposed()) if self.mirrored else (self,)
+
+    def transposed(self) -> ExactBlock:
+        """The same pairs with left and right exchanged."""
         return self._transposed
 
     @cached_property
     def _transposed(self) -> ExactBlock:
-        block = ExactBlock(self.columns, self.rows, self.products.T, self.squared.T, self.same)
+        block = ExactBlock(self.columns, self.rows, self.products.T, lambda: self.squared.T, self.same)
         for name, other in (("row_minima", "column_minima"), ("column_minima", "row_minima")):
             if other in self.__dict__:  # already computed
                 block.__dict__[name] = self.__dict__[other]
@@ -119,18 +114,15 @@ class ExactBlock(Block):
     def squared_of(self, strip: slice) -> Tensor:
         return self.squared[strip]
 
-    def within(self, limits: Tensor, columns: Tensor | slice, *, surface: bool) -> Tensor:
-        return (torch.le if surface else torch.lt)(self.squared[:, columns], limits)
-
     def nearest(self, rows: Tensor, k: int, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
         """Return (chosen rows, at most k) float64 squared distances to the nearest, and the columns they are at."""
         if len(rows) > _COPIED * len(self.squared) and not exclude_self:
-            values, columns = _least(self.squared.contiguous(), k)
+            values, columns = least(self.squared.contiguous(), k)
             return values[rows], columns[rows]
         squared = self.squared[rows]
         if exclude_self:
             squared[torch.arange(len(rows), device=rows.device), rows] = math.inf
-        return _least(squared, k)
+        return least(squared, k)
 
 
 class Memory:
@@ -146,20 +138,21 @@ class Memory:
     def doubled(self, features: Tensor, side: int) -> Tensor:
         return self._sides[side][: len(features)].copy_(features)
 
-    def found(self, left: Tensor, right: Tensor, left_norms: Tensor, right_norms: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the products of two sides, and the squared distances."""
+    def found(
+        self, left: Tensor, right: Tensor, left_norms: Tensor, right_norms: Tensor
+    ) -> tuple[Tensor, Callable[[], Tensor]]:
+        """Return the products of two sides, and a function that computes the squared distances."""
         products, squared = (each[: len(left) * len(right)].view(len(left), len(right)) for each in self._found)
         torch.mm(left, right.T, out=products)
-        _squared_distances(products, left_norms, right_norms, out=squared)
-        return products, squared
+        return products, lambda: _squared_distances(products, left_norms, right_norms, out=squared)
 
 
-def _least(squared: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return (rows, at most k) the least of each row, and their columns."""
+def least(numbers: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return (rows, at most k) the least of each row, ascending, and their columns."""
     found = (
-        squared.min(dim=1, keepdim=True)  # a third of the time
+        numbers.min(dim=1, keepdim=True)  # a third of the time
         if k == 1
-        else squared.topk(min(k, squared.shape[1]), dim=1, largest=False)
+        else numbers.topk(min(k, numbers.shape[1]), dim=1, largest=False)
     )
     return found.values, found.indices
 
@@ -183,7 +176,7 @@ def squared_norms(features: Tensor, size: int) -> Tensor:
     return norms
 
 
-def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor, out: Tensor) -> None:
+def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor, out: Tensor) -> Tensor:
     torch.add(left_norms[:, None], products, alpha=-2, out=out).add_(right_norms)
     # Compared with the row's norm only: a near pair has similar norms, and a far outlier in `right` must not hide it.
     # With few rows, the nearest is so near that every distance has to be examined.
@@ -192,3 +185,4 @@ def _squared_distances(products: Tensor, left_norms: Tensor, right_norms: Tensor
     if len(near):
         rows = out[near]
         out[near] = rows.masked_fill_(rows < noise[near, None], 0.0)
+    return out

@@ -17,7 +17,7 @@ from genbench.metrics.features import check_features, check_items
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
-from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, self_pairs
+from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kernel_rows, self_pairs, share_products
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.restored import RestoredImages, restored_images
 from genbench.metrics.small_classifier import IMAGES, texts
@@ -207,12 +207,12 @@ class Evidence:
 
     @cached_property
     def sample_pairs(self) -> SelfPairs:
-        """The one sweep of the samples with themselves."""
-        return self_pairs(self.samples, MANIFOLD_K)
+        """What neighbour-based metrics need of the samples among themselves."""
+        return self_pairs(self.samples, MANIFOLD_K, kernel=self._shares_products)
 
     @cached_property
     def cross_pairs(self) -> CrossPairs:
-        """The one sweep of the samples with the reference."""
+        """What they need of the samples with the reference."""
         radii = self.statistics.neighbour_distances
         return cross_pairs(
             self.samples,
@@ -220,4 +220,19 @@ class Evidence:
             sample_radii=self.sample_pairs.distances[:, MANIFOLD_K - 1],
             manifold_radii=radii[:, MANIFOLD_K - 1],
             ball_radii=radii[:, BALL_K - 1],
+            kernel=self._shares_products,
         )
+
+    @cached_property
+    def kernel_rows(self) -> tuple[Tensor, Tensor]:
+        """(M,) float64 sums of each sample's KID kernel with the other samples, and with the reference."""
+        if self._shares_products:
+            within, across = self.sample_pairs.kernel_rows, self.cross_pairs.kernel_rows
+            assert within is not None
+            assert across is not None
+            return within, across
+        return kernel_rows(self.samples, self.samples), kernel_rows(self.samples, self.reference)
+
+    @property
+    def _shares_products(self) -> bool:
+        return share_products(len(self.samples), len(self.reference), self.samples.shape[1])

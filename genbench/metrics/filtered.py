@@ -18,20 +18,21 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from genbench.metrics.blocks import NOISE, Block, Memory, slices
+from genbench.metrics.blocks import NOISE, Block, ExactBlock, Memory, least, slices
 
-__all__ = ["Filter", "FilteredBlock", "Side", "is_most", "squared_distances"]
+__all__ = ["Filter", "FilteredBlock", "Side", "squared_distances"]
 
 _UNIT = 2.0**-24  # the relative error of one rounding to float32
-_CENTRED_ON = 1024  # rows of each side
+_CENTRED_ON = 256  # rows of each side
 _LARGEST_DIMENSION = 2**20  # beyond it, the bound says little
 _RANGE = (2.0**-60, 2.0**120)  # of the largest squared norm, so that products do not overflow
 _UNDERFLOW = 2.0**-120  # per feature, of a product
 
 _ABOVE = 1 + 2.0**-22  # more than rounding to float32 can lower a number
-_SPARE = 4  # neighbours looked at in addition to k
-_ROWS_AT_ONCE = 64  # in float64; few enough for the cache
-_WHOLE_SHARE = 64  # one pair in so many costs as much one by one as all of them in a product
+_GROUP = 16  # numbers of which only the least is compared at first
+_GROUPS_PER_NEIGHBOUR = 4  # from which on merging groups costs less than it saves in selecting the least
+_VALUES_AT_ONCE = 2**17  # in float64; few enough for the cache
+_MOST_NEAR = 1 / 64  # of a block, pairs which cost as much one by one as all of them in a product
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,11 @@ class Side:
 
 @dataclass(frozen=True)
 class FilteredBlock(Block):
-    """A block with float32 products: the squared distance of a pair is at least `lower`, and at most `2 slack` more."""
+    """A block with float32 products: the squared distance of a pair is at least `lower`, and at most `2 slack` more.
+
+    Args:
+        exact: computes the same block with float64 products.
+    """
 
     rows: slice
     columns: slice
@@ -68,30 +73,30 @@ class FilteredBlock(Block):
     lower: Tensor
     left: Side
     right: Side
-    exactly: Callable[[Tensor, Tensor], Tensor]
+    exact: Callable[[], ExactBlock]
     same: bool
     mirrored: bool
-    few = 0.5
 
     @cached_property
     def row_minima(self) -> Tensor:
-        return self.lower.amin(dim=1)
+        """(rows, w) float32, the least `lower` of w groups of columns, group g being every w-th column from g on."""
+        count, width = self.lower.shape
+        return self.lower.view(count, math.gcd(width, _GROUP), -1).amin(dim=1)
 
     @cached_property
     def column_minima(self) -> Tensor:
-        return self.lower.amin(dim=0)
+        """(columns, h) the same for each column, of h groups of rows."""
+        count, width = self.lower.shape
+        return self.lower.view(math.gcd(count, _GROUP), -1, width).amin(dim=0).T
 
-    def transposed(self) -> FilteredBlock:
-        return FilteredBlock(
-            rows=self.columns,
-            columns=self.rows,
-            products=self.products.T,
-            lower=self.lower.T,
-            left=self.right,
-            right=self.left,
-            exactly=lambda rows, columns: self.exactly(columns, rows),
-            same=self.same,
-            mirrored=False,
+    def row_upper(self, k: int) -> Tensor:
+        """(rows, at most k) float64, each at least the squared distance to another column of the row."""
+        return _least_upper(self.row_minima, self.right.slack[self.columns], k) + 2 * self.left.slack[self.rows, None]
+
+    def column_upper(self, k: int) -> Tensor:
+        """(columns, at most k) the same for each column."""
+        return (
+            _least_upper(self.column_minima, self.left.slack[self.rows], k) + 2 * self.right.slack[self.columns, None]
         )
 
     def products_of(self, strip: slice) -> Tensor:
@@ -103,59 +108,65 @@ class FilteredBlock(Block):
         squared = self.products[strip].double().mul_(-2).add_(norms[:, None]).add_(self.right.centred[self.columns])
         return squared.clamp_(min=0)
 
-    def within(self, limits: Tensor, columns: Tensor | slice, *, surface: bool) -> Tensor:
-        compare = torch.le if surface else torch.lt
-        found = self._chosen(columns) <= (limits * _ABOVE).float()  # a float32 comparison is faster
-        rows, chosen = found.nonzero(as_tuple=True)
-        places = chosen if isinstance(columns, slice) else columns[chosen]
-        doubtful = ~compare(self._upper(rows, places), limits[chosen])
-        rows, chosen, places = rows[doubtful], chosen[doubtful], places[doubtful]
-        found[rows, chosen] = compare(self.exactly(rows, places), limits[chosen])
-        return found
-
-    def _chosen(self, columns: Tensor | slice) -> Tensor:
-        if isinstance(columns, slice):
-            return self.lower[:, columns]
-        if self.lower.is_contiguous():
-            return self.lower.index_select(1, columns)
-        return self.lower.T.index_select(0, columns).T  # whole rows of what was transposed
-
-    def candidates(
-        self, rows: Tensor, k: int, limits: Tensor, *, exclude_self: bool
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the pairs that may be among the k nearest of their rows and below the row's limit.
+    def near(self, row_limits: Tensor | None, column_limits: Tensor | None) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Return the pairs that may be within the limit of their row or of their column, unless they are many.
 
         Args:
-            rows: the chosen ones, from 0.
-            k: how many.
-            limits: (chosen rows,) float64.
-            exclude_self: whether the pairs of the diagonal do not count.
+            row_limits: (rows,) float64 squared distances; None where no pair matters to its row.
+            column_limits: (columns,) the same.
 
         Returns:
-            (chosen rows, at most k) float64, each at least the squared distance of another pair of the row; the pairs'
-            rows and columns, from 0; and float32 numbers that their squared distances are not below.
+            (n,) int64 rows and columns, from 0, and float32 `lower`; None where so many pairs cost more one by one
+            than all pairs of the block in a product.
         """
-        lower = self.lower[rows]
-        if exclude_self:
-            lower[torch.arange(len(rows), device=rows.device), rows] = math.inf
-        width = lower.shape[1]
-        least, columns = lower.topk(min(k + _SPARE, width), dim=1, largest=False)
-        upper = self._upper(rows[:, None], columns[:, :k]).masked_fill_(least[:, :k].isinf(), math.inf)
-        if k <= width:  # any k pairs bound the distance to the k-th nearest
-            limits = limits.minimum(upper.amax(dim=1))
-        crowded = (least[:, -1] <= limits) & (columns.shape[1] < width)  # more of its pairs may be among the nearest
-        wanted = ((least <= limits[:, None]) & least.isfinite() & ~crowded[:, None]).nonzero(as_tuple=True)
-        found = [(rows[wanted[0]], columns[wanted], least[wanted])]
-        if crowded.any():
-            rows, lower, limits = rows[crowded], lower[crowded], limits[crowded]
-            wanted = ((lower <= limits[:, None]) & lower.isfinite()).nonzero(as_tuple=True)
-            found.append((rows[wanted[0]], wanted[1], lower[wanted]))
-        left, right, ends = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return upper, left, right, ends
+        most = round(self.lower.numel() * _MOST_NEAR)
+        parts = []
+        if row_limits is not None:
+            row_limits = _rounded_up(row_limits)
+            found = _below(self.lower, self.row_minima, row_limits, most)
+            if found is None:
+                return None
+            parts.append(found)
+        if column_limits is not None:
+            found = _below(self.lower.T, self.column_minima, _rounded_up(column_limits), most)
+            if found is None:
+                return None
+            columns, rows, lower = found
+            new = slice(None) if row_limits is None else lower > row_limits[rows]
+            parts.append((rows[new], columns[new], lower[new]))
+        if sum(len(rows) for rows, *_ in parts) > most:
+            return None
+        rows, columns, lower = (torch.cat(each) for each in zip(*parts, strict=True))
+        return rows, columns, lower
 
-    def _upper(self, rows: Tensor, columns: Tensor) -> Tensor:
-        slack = self.left.slack[self.rows][rows] + self.right.slack[self.columns][columns]
-        return self.lower[rows, columns] + 2 * slack
+
+def _least_upper(minima: Tensor, slack: Tensor, k: int) -> Tensor:
+    """Return (rows, at most k) float64 the least upper ends of (rows, w) groups, each of its members' largest slack."""
+    width = minima.shape[1]
+    upper = minima + 2 * slack.view(-1, width).amax(dim=0)
+    while width % 2 == 0 and width >= _GROUPS_PER_NEIGHBOUR * k:
+        width //= 2
+        upper = upper[:, :width].minimum(upper[:, width:])
+    return least(upper, k)[0]
+
+
+def _below(lower: Tensor, minima: Tensor, limits: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return the rows, columns and numbers of (rows, columns) `lower` that do not exceed their row's limit.
+
+    None where these are more than `most`.
+    """
+    rows, groups = (minima <= limits[:, None]).nonzero(as_tuple=True)
+    if len(rows) > most:
+        return None
+    columns = groups[:, None] + torch.arange(0, lower.shape[1], minima.shape[1], device=lower.device)
+    below_row, below_column = lower.stride()  # from a flat index, in a tenth of the time of one by rows and columns
+    values = lower.as_strided((lower.numel(),), (1,)).take(rows[:, None] * below_row + columns * below_column)
+    of, place = (values <= limits[rows, None]).nonzero(as_tuple=True)
+    return rows[of], columns[of, place], values[of, place]
+
+
+def _rounded_up(limits: Tensor) -> Tensor:
+    return (limits * _ABOVE).float()  # a float32 comparison is faster
 
 
 class Filter:
@@ -204,10 +215,17 @@ class Filter:
         left, right = self._left, self._right
         torch.add(left.floor[rows, None], products, alpha=-2, out=lower).add_(right.floor[columns])
         same = self._symmetric and rows == columns
-        exactly = _Exactly(left, right, rows, columns, lambda: self._memory)
-        return FilteredBlock(
-            rows, columns, products, lower, left, right, exactly, same, mirrored=self._symmetric and not same
-        )
+        mirrored = self._symmetric and not same
+
+        def exact() -> ExactBlock:
+            doubled = (
+                self._memory.doubled(left.features[rows], 0),
+                self._memory.doubled(right.features[columns], 1),
+            )
+            found = self._memory.found(*doubled, left.norms[rows], right.norms[columns])
+            return ExactBlock(rows, columns, *found, same, mirrored)
+
+        return FilteredBlock(rows, columns, products, lower, left, right, exact, same, mirrored)
 
     def _shifted(self, side: Side, rows: slice, place: int) -> Tensor:
         found = self._sides[place][: rows.stop - rows.start]
@@ -215,7 +233,7 @@ class Filter:
 
     def _side(self, features: Tensor) -> Side:
         centre, norms, centred, shifts = self._centre.double(), [], [], []
-        for chunk in features.split(_ROWS_AT_ONCE):
+        for chunk in features.split(_rows_at_once(features)):
             double = chunk.double()
             norms.append(double.square().sum(dim=1))
             shifts.append(double @ centre - centre.square().sum() / 2)
@@ -225,45 +243,17 @@ class Filter:
         return Side(features, of_rows, of_centred, torch.cat(shifts), slack)
 
 
-class _Exactly:
-    """Float64 squared distances of the pairs of a block, from the difference of each or from one product of all.
-
-    Args:
-        left: with
-        right: the sides, of which the block has
-        rows: and
-        columns.
-        memory: gives that of the product.
-    """
-
-    def __init__(self, left: Side, right: Side, rows: slice, columns: slice, memory: Callable[[], Memory]) -> None:
-        self._block = left, right, rows, columns
-        self._memory = memory
-        self._all: Tensor | None = None
-
-    def __call__(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Return (n,) float64 for n pairs, rows and columns from 0."""
-        left, right, block_rows, block_columns = self._block
-        if self._all is None and is_most(len(rows), block_rows, block_columns):
-            memory = self._memory()
-            doubled = memory.doubled(left.features[block_rows], 0), memory.doubled(right.features[block_columns], 1)
-            self._all = memory.found(*doubled, left.norms[block_rows], right.norms[block_columns])[1]
-        if self._all is not None:
-            return self._all[rows, columns]
-        return squared_distances(left, right, rows + block_rows.start, columns + block_columns.start)
-
-
-def is_most(pairs: int, rows: slice, columns: slice) -> bool:
-    """Whether so many pairs of a block cost more one by one than all of them in a product."""
-    return pairs * _WHOLE_SHARE > len(range(rows.start, rows.stop)) * len(range(columns.start, columns.stop))
-
-
 def squared_distances(left: Side, right: Side, rows: Tensor, columns: Tensor) -> Tensor:
     """Return (n,) float64 for n pairs, each from the difference of its features."""
-    parts = zip(rows.split(_ROWS_AT_ONCE), columns.split(_ROWS_AT_ONCE), strict=True)
+    size = _rows_at_once(left.features)
+    parts = zip(rows.split(size), columns.split(size), strict=True)
     found = [_differences(left.features.index_select(0, i), right.features.index_select(0, j)) for i, j in parts]
     squared = torch.cat(found) if found else left.norms.new_empty(0)
     return squared.masked_fill_(squared < NOISE * left.norms[rows], 0.0)
+
+
+def _rows_at_once(features: Tensor) -> int:
+    return max(1, _VALUES_AT_ONCE // features.shape[1])
 
 
 def _differences(left: Tensor, right: Tensor) -> Tensor:

@@ -158,9 +158,11 @@ class _Squared:
         self.found = torch.empty(rows, columns, device=device)
 
     def observe(self, block: Block) -> None:
-        for view in block.views():
-            for strip in view.strips():
-                self.found[view.rows, view.columns][strip] = view.squared_of(strip).float()
+        found = self.found[block.rows, block.columns]
+        for strip in block.strips():
+            found[strip] = block.squared_of(strip)
+        if block.mirrored:
+            self.found[block.columns, block.rows] = found.T
 
 
 def _squared(left: Tensor, right: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from genbench.metrics.constants import KID_SUBSET_SIZE, KID_SUBSETS
 from genbench.metrics.features import taken
-from genbench.metrics.neighbours import BYTE_BUDGET, sweep
+from genbench.metrics.neighbours import BYTE_BUDGET
 from genbench.metrics.not_measurable import NotMeasurable
-from genbench.metrics.observers import KernelSums
+from genbench.metrics.pairs import kernel_rows
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -39,14 +39,10 @@ def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BY
         >>> round(kernel_distance(features, features + 1), 3)
         12.008
     """
-    count, dimension = samples.shape
-    within = KernelSums(count, dimension, samples.device)
-    sweep(samples, samples, [within], byte_budget)
-    across = KernelSums(count, dimension, samples.device)
-    sweep(samples, reference, [across], byte_budget)
-    among = KernelSums(len(reference), dimension, reference.device)
-    sweep(reference, reference, [among], byte_budget)
-    return from_sums(within.rows.sum(), across.rows.sum(), among.rows.sum(), count, len(reference))
+    within = kernel_rows(samples, samples, byte_budget)
+    across = kernel_rows(samples, reference, byte_budget)
+    among = kernel_rows(reference, reference, byte_budget)
+    return from_sums(within.sum(), across.sum(), among.sum(), len(samples), len(reference))
 
 
 def subset_kernel_distance(
@@ -96,7 +92,7 @@ def from_sums(within: Tensor, across: Tensor, among: Tensor, samples: int, refer
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """`kid` over all pairs."""
-    within, across = evidence.sample_pairs.kernel_rows, evidence.cross_pairs.kernel_rows
+    within, across = evidence.kernel_rows
     among = evidence.statistics.kernel_sum
     return {"kid": from_sums(within.sum(), across.sum(), among, len(evidence.samples), len(evidence.reference))}
 

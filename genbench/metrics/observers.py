@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genbench.metrics.blocks import Block
+from genbench.metrics.blocks import Block, ExactBlock
+from genbench.metrics.near import Near, NearObserver
 from genbench.metrics.neighbours import TIE
 
 __all__ = ["Balls", "ClippedBalls", "KernelSums", "Manifolds", "clipped_radii"]
+
+_FEW = 0.2  # share of the columns up to which a comparison is faster with these alone
 
 
 class KernelSums:
@@ -33,7 +36,7 @@ class KernelSums:
                 self.rows[block.columns] += kernel.sum(dim=0)
 
 
-class Manifolds:
+class Manifolds(NearObserver):
     """Observer of samples against reference: which points lie in a ball around some point of the other side.
 
     A ball includes its surface, as in the paper.
@@ -49,14 +52,26 @@ class Manifolds:
         self.sample_inside = torch.zeros(len(sample_radii), dtype=torch.bool, device=sample_radii.device)
         self.reference_inside = torch.zeros(len(reference_radii), dtype=torch.bool, device=reference_radii.device)
 
-    def observe(self, block: Block) -> None:
+    @property
+    def row_limits(self) -> Tensor:
+        return self._sample_limits
+
+    @property
+    def column_limits(self) -> Tensor:
+        return self._reference_limits
+
+    def observe(self, block: ExactBlock) -> None:
         self.sample_inside[block.rows] |= _any(_inside(block, self._reference_limits, surface=True)[0])
         # The samples' balls, seen from the other side.
         inside, _ = _inside(block.transposed(), self._sample_limits, surface=True)
         self.reference_inside[block.columns] |= _any(inside)
 
+    def observe_near(self, near: Near) -> None:
+        self.sample_inside[near.rows[near.squared <= self._reference_limits[near.columns]]] = True
+        self.reference_inside[near.columns[near.squared <= self._sample_limits[near.rows]]] = True
 
-class Balls:
+
+class Balls(NearObserver):
     """Observer of samples against reference: how many reference balls contain each sample, and vice versa.
 
     A ball excludes its surface, as in the paper's code.
@@ -76,13 +91,22 @@ class Balls:
         """(N,) bool, whether each reference ball contains a sample."""
         return self.held > 0
 
-    def observe(self, block: Block) -> None:
+    @property
+    def column_limits(self) -> Tensor:
+        return self._limits
+
+    def observe(self, block: ExactBlock) -> None:
         inside, columns = _inside(block, self._limits, surface=False)
         self.balls[block.rows] += _count(inside, 1)
         self.held[columns] += _count(inside, 0)
 
+    def observe_near(self, near: Near) -> None:
+        inside = near.squared < self._limits[near.columns]
+        self.balls += near.rows[inside].bincount(minlength=len(self.balls))
+        self.held += near.columns[inside].bincount(minlength=len(self.held))
 
-class ClippedBalls:
+
+class ClippedBalls(NearObserver):
     """Observer of samples, or of the reference itself, against reference: how many clipped balls contain each.
 
     A ball includes its surface, as in the paper's code.
@@ -96,12 +120,20 @@ class ClippedBalls:
         self._limits = clipped_radii(reference_radii).square() * (1 + TIE)
         self.balls = torch.zeros(count, dtype=torch.int64, device=reference_radii.device)
 
-    def observe(self, block: Block) -> None:
+    @property
+    def column_limits(self) -> Tensor:
+        return self._limits
+
+    def observe(self, block: ExactBlock) -> None:
         for view in block.views():
             self.balls[view.rows] += _count(_inside(view, self._limits, surface=True)[0], 1)
 
+    def observe_near(self, near: Near) -> None:
+        inside = near.squared <= self._limits[near.columns]
+        self.balls += near.rows[inside].bincount(minlength=len(self.balls))
 
-def _inside(block: Block, limits: Tensor, *, surface: bool) -> tuple[Tensor, Tensor | slice]:
+
+def _inside(block: ExactBlock, limits: Tensor, *, surface: bool) -> tuple[Tensor, Tensor | slice]:
     """Return which squared distances are within their column's limit, for the columns that have any, and these columns.
 
     In large sets these columns are few: a ball around a point contains a handful of all points, and none of most
@@ -111,11 +143,12 @@ def _inside(block: Block, limits: Tensor, *, surface: bool) -> tuple[Tensor, Ten
     Returns:
         (rows, columns) bool, indices of the columns.
     """
+    compare = torch.le if surface else torch.lt
     columns = (block.column_minima <= limits[block.columns]).nonzero()[:, 0]
-    if len(columns) > block.few * len(block.column_minima):
-        return block.within(limits[block.columns], slice(None), surface=surface), block.columns
+    if len(columns) > _FEW * len(block.column_minima):
+        return compare(block.squared, limits[block.columns]), block.columns
     places = columns + block.columns.start
-    return block.within(limits[places], columns, surface=surface), places
+    return compare(block.squared[:, columns], limits[places]), places
 
 
 # As numbers, because torch reduces booleans a few times (`sum`) to thirty times (`any`) more slowly.

@@ -1,4 +1,4 @@
-"""All pairwise quantities that metrics need, from one sweep over the samples and one from the samples to the data."""
+"""All pairwise quantities that metrics need, of the samples among themselves and with the data."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, Observer, sweep
+from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, is_filtered, sweep
 from genbench.metrics.observers import Balls, ClippedBalls, KernelSums, Manifolds
 
-__all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "self_pairs"]
+__all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "kernel_rows", "self_pairs", "share_products"]
+
+# Features from which on most of a sweep's time is its products, and one sweep with float64 products is faster than two:
+# with float32 ones for the neighbours, and with float64 ones for the sums.
+_SHARED_FROM = 128
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,12 @@ class SelfPairs:
     Args:
         distances: (N, k) float64 to the k nearest others, ascending; infinite where there are fewer.
         indices: (N, k) int64 indices of these; −1 where there are fewer.
-        kernel_rows: (N,) float64 sums of the KID kernel with all others.
+        kernel_rows: (N,) float64 sums of the KID kernel with all others, if asked for.
     """
 
     distances: Tensor
     indices: Tensor
-    kernel_rows: Tensor
+    kernel_rows: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class CrossPairs:
     Args:
         nearest_distances: (M,) float64 to the nearest reference feature.
         nearest_indices: (M,) int64 index of that feature.
-        kernel_rows: (M,) float64 sums of the KID kernel with the reference.
+        kernel_rows: (M,) float64 sums of the KID kernel with the reference, if asked for.
         sample_inside: (M,) bool, in the reference's manifold.
         reference_inside: (N,) bool, in the samples' manifold.
         balls: (M,) int64, how many reference balls contain each sample.
@@ -44,7 +48,7 @@ class CrossPairs:
 
     nearest_distances: Tensor
     nearest_indices: Tensor
-    kernel_rows: Tensor
+    kernel_rows: Tensor | None
     sample_inside: Tensor
     reference_inside: Tensor
     balls: Tensor
@@ -57,13 +61,34 @@ class CrossPairs:
         return self.held > 0
 
 
-def self_pairs(features: Tensor, k: int, *, byte_budget: int = BYTE_BUDGET, filtered: bool | None = None) -> SelfPairs:
-    """Sweep (N, d) features with themselves."""
-    count, dimension = features.shape
-    nearest = Nearest(count, k, exclude_self=True, device=features.device)
-    kernel = KernelSums(count, dimension, features.device)
-    sweep(features, features, [nearest, kernel], byte_budget, filtered=filtered)
-    return SelfPairs(nearest.distances, nearest.indices, kernel.rows)
+def share_products(left: int, right: int, dimension: int) -> bool:
+    """Whether one sweep over so many rows and features for both neighbours and sums is faster than one for each."""
+    return dimension >= _SHARED_FROM or is_filtered(left, right, dimension)
+
+
+def kernel_rows(left: Tensor, right: Tensor, byte_budget: int = BYTE_BUDGET) -> Tensor:
+    """Return (len(left),) float64 sums of each row's KID kernel with `right`; with `left is right`, with all others."""
+    kernel = KernelSums(len(left), left.shape[1], left.device)
+    sweep(left, right, [kernel], byte_budget)
+    return kernel.rows
+
+
+def self_pairs(
+    features: Tensor, k: int, *, kernel: bool = False, byte_budget: int = BYTE_BUDGET, filtered: bool | None = None
+) -> SelfPairs:
+    """Sweep (N, d) features with themselves.
+
+    Args:
+        features: of one set.
+        k: how many neighbours.
+        kernel: whether to sum the KID kernel in the same sweep.
+        byte_budget: memory limit for the blocks.
+        filtered: as for `sweep`.
+    """
+    nearest = Nearest(len(features), k, exclude_self=True, device=features.device)
+    sums = _sums(features, kernel)
+    sweep(features, features, [nearest, *sums], byte_budget, filtered=filtered)
+    return SelfPairs(nearest.distances, nearest.indices, _rows(sums))
 
 
 def cross_pairs(
@@ -73,6 +98,7 @@ def cross_pairs(
     sample_radii: Tensor,
     manifold_radii: Tensor,
     ball_radii: Tensor,
+    kernel: bool = False,
     byte_budget: int = BYTE_BUDGET,
     filtered: bool | None = None,
 ) -> CrossPairs:
@@ -84,24 +110,32 @@ def cross_pairs(
         sample_radii: (M,) of the samples' manifold, for recall.
         manifold_radii: (N,) of the reference's manifold, for precision.
         ball_radii: (N,) of the reference's balls, for density and coverage and, clipped, for clipped density.
+        kernel: whether to sum the KID kernel in the same sweep.
         byte_budget: memory limit for the blocks.
         filtered: as for `sweep`.
     """
-    count, dimension = samples.shape
+    count = len(samples)
     nearest = Nearest(count, 1, device=samples.device)
-    kernel = KernelSums(count, dimension, samples.device)
     manifolds = Manifolds(sample_radii, manifold_radii)
     balls = Balls(count, ball_radii)
     clipped = ClippedBalls(count, ball_radii)
-    observers: list[Observer] = [nearest, kernel, manifolds, balls, clipped]
-    sweep(samples, reference, observers, byte_budget, filtered=filtered)
+    sums = _sums(samples, kernel)
+    sweep(samples, reference, [nearest, manifolds, balls, clipped, *sums], byte_budget, filtered=filtered)
     return CrossPairs(
         nearest_distances=nearest.distances[:, 0],
         nearest_indices=nearest.indices[:, 0],
-        kernel_rows=kernel.rows,
+        kernel_rows=_rows(sums),
         sample_inside=manifolds.sample_inside,
         reference_inside=manifolds.reference_inside,
         balls=balls.balls,
         held=balls.held,
         clipped_balls=clipped.balls,
     )
+
+
+def _sums(features: Tensor, wanted: bool) -> list[KernelSums]:
+    return [KernelSums(len(features), features.shape[1], features.device)] if wanted else []
+
+
+def _rows(sums: list[KernelSums]) -> Tensor | None:
+    return sums[0].rows if sums else None

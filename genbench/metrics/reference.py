@@ -15,7 +15,7 @@ from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.neighbours import nearest_neighbours, sweep
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.observers import ClippedBalls
-from genbench.metrics.pairs import self_pairs
+from genbench.metrics.pairs import kernel_rows, self_pairs, share_products
 from genbench.metrics.reference_parts import split_reference
 
 __all__ = ["ReferenceStatistics"]
@@ -42,7 +42,7 @@ class ReferenceStatistics:
         >>> first = ReferenceStatistics(data)
         >>> _ = first.kernel_sum
         >>> sorted(first.tensors)
-        ['kernel_sum', 'neighbour_distances']
+        ['kernel_sum']
         >>> bool(ReferenceStatistics(data, tensors=first.tensors).kernel_sum == first.kernel_sum)
         True
     """
@@ -77,7 +77,13 @@ class ReferenceStatistics:
     @property
     def neighbour_distances(self) -> Tensor:
         """(N, 5) float64 distances of each training feature to its nearest others, ascending."""
-        return self._pairs("neighbour_distances")
+        if "neighbour_distances" not in self.tensors:
+            shared = self._shares_products
+            found = self_pairs(self.features, max(MANIFOLD_K, BALL_K), kernel=shared)
+            self.tensors["neighbour_distances"] = found.distances
+            if found.kernel_rows is not None:
+                self.tensors["kernel_sum"] = found.kernel_rows.sum()
+        return self.tensors["neighbour_distances"]
 
     @property
     def clipped_balls(self) -> Tensor:
@@ -87,7 +93,9 @@ class ReferenceStatistics:
     @property
     def kernel_sum(self) -> Tensor:
         """0-d float64 sum of the KID kernel over ordered pairs of distinct training features."""
-        return self._pairs("kernel_sum")
+        if self._shares_products and "kernel_sum" not in self.tensors:
+            _ = self.neighbour_distances  # whose sweep sums the kernel too
+        return self.kept("kernel_sum", lambda: kernel_rows(self.features, self.features).sum())
 
     @property
     def held_out_distances(self) -> Tensor:
@@ -141,12 +149,9 @@ class ReferenceStatistics:
             self.tensors[name] = find()
         return self.tensors[name]
 
-    def _pairs(self, name: str) -> Tensor:
-        if name not in self.tensors:
-            found = self_pairs(self.features, max(MANIFOLD_K, BALL_K))
-            self.tensors["neighbour_distances"] = found.distances
-            self.tensors["kernel_sum"] = found.kernel_rows.sum()
-        return self.tensors[name]
+    @property
+    def _shares_products(self) -> bool:
+        return share_products(len(self.features), len(self.features), self.features.shape[1])
 
     def _count_clipped_balls(self) -> Tensor:
         # Not from the nearest neighbours: the ball of an item that occurs often contains more than k others.

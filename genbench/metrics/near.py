@@ -1,0 +1,132 @@
+"""The pairs of a sweep with float32 products that are near enough to matter, until float64 decides among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from genbench.metrics.blocks import ExactBlock
+from genbench.metrics.filtered import FilteredBlock, Side, squared_distances
+
+__all__ = ["Near", "NearObserver", "NearSearch"]
+
+_MOST = 2**20  # pairs that wait at once
+
+
+class Near(NamedTuple):
+    """Some pairs of a sweep, each once.
+
+    Args:
+        rows: (n,) int64.
+        columns: (n,) int64.
+        squared: (n,) float64 squared distances.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    squared: Tensor
+
+
+class NearObserver:
+    """An observer to which a pair matters only up to a certain distance: a limit of its row or of its column.
+
+    It sees every other block of a sweep as a whole, and of the rest those pairs.
+    """
+
+    @property
+    def row_limits(self) -> Tensor | None:
+        """(N,) float64 squared distances up to which a pair matters to its row; None where none does."""
+        return None
+
+    @property
+    def column_limits(self) -> Tensor | None:
+        """(M,) the same for columns."""
+        return None
+
+    def narrow(self, block: FilteredBlock) -> None:
+        """Lower the limits according to a block of which no pair has been seen."""
+
+    def observe(self, block: ExactBlock) -> None:
+        """See all pairs of a block."""
+        raise NotImplementedError
+
+    def observe_near(self, near: Near) -> None:
+        """See the pairs within the limits of other blocks; more of them may be among these."""
+        raise NotImplementedError
+
+
+class NearSearch:
+    """Observer of blocks with float32 products on behalf of others.
+
+    Pairs wait until a sweep has shown all blocks, because by then most of those that may be among the nearest are known
+    to be too far. Of a block where float32 decides so little that most pairs would wait, all are decided at once.
+
+    Args:
+        observers: see each pair within their limits once.
+        symmetric: whether both sides are one set.
+    """
+
+    def __init__(self, observers: Sequence[NearObserver], *, symmetric: bool) -> None:
+        self._observers = observers
+        self._symmetric = symmetric
+        self._waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, columns, lower ends, mirrored
+        self._sides: tuple[Side, Side] | None = None
+
+    def observe(self, block: FilteredBlock) -> None:
+        for observer in self._observers:
+            observer.narrow(block)
+        rows, columns = self._limits(exchanged=block.mirrored)
+        found = block.near(
+            None if rows is None else rows[block.rows], None if columns is None else columns[block.columns]
+        )
+        if found is None:
+            self.settle()
+            exact = block.exact()
+            for observer in self._observers:
+                observer.observe(exact)
+            return
+        left, right, lower = found
+        mirrored = torch.full_like(left, block.mirrored, dtype=torch.bool)
+        self._waiting.append((left + block.rows.start, right + block.columns.start, lower, mirrored))
+        self._sides = block.left, block.right
+        if sum(len(part) for part, *_ in self._waiting) > _MOST:
+            self.settle()
+
+    def settle(self) -> None:
+        """Decide in float64 between the pairs of the blocks so far, and show them to the observers."""
+        if not self._waiting:
+            return
+        assert self._sides is not None
+        rows, columns, lower, mirrored = (torch.cat(each) for each in zip(*self._waiting, strict=True))
+        self._waiting = []
+        of_rows, of_columns = self._limits(exchanged=self._symmetric)
+        near = torch.zeros_like(mirrored)
+        if of_rows is not None:
+            near |= lower <= of_rows[rows]
+        if of_columns is not None:
+            near |= lower <= of_columns[columns]
+        rows, columns, mirrored = rows[near], columns[near], mirrored[near]
+        squared = squared_distances(*self._sides, rows, columns)
+        found = Near(
+            torch.cat([rows, columns[mirrored]]),
+            torch.cat([columns, rows[mirrored]]),
+            torch.cat([squared, squared[mirrored]]),
+        )
+        for observer in self._observers:
+            observer.observe_near(found)
+
+    def _limits(self, *, exchanged: bool) -> tuple[Tensor | None, Tensor | None]:
+        """Return the limits of rows and of columns; exchanged, each point's on either side."""
+        rows = _largest([observer.row_limits for observer in self._observers])
+        columns = _largest([observer.column_limits for observer in self._observers])
+        if exchanged:
+            rows = columns = _largest([rows, columns])
+        return rows, columns
+
+
+def _largest(limits: Sequence[Tensor | None]) -> Tensor | None:
+    given = [each for each in limits if each is not None]
+    return torch.stack(given).amax(dim=0) if given else None
