@@ -104,8 +104,9 @@ def power_spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
     height, width = images.shape[2:]
     half = torch.zeros(height, width // 2 + 1, dtype=torch.float64, device=images.device)
     for chunk in torch.split(images, _chunk_size(images)):
-        waves = torch.view_as_real(torch.fft.rfft2(chunk.float()))
-        half += waves.square_().sum(dim=(0, 1, 4), dtype=torch.float64)
+        waves = torch.view_as_real(torch.fft.rfft2(chunk.float())).square_()
+        # One dimension after the other: a sum over all three at once takes ten times as long.
+        half += waves.flatten(0, 1).sum(dim=0, dtype=torch.float64).sum(dim=2)
     # The spectrum of a real image is symmetric and only half of it was computed: columns that have a twin count twice.
     half[:, 1 : (width + 1) // 2] *= 2
     half[0, 0] = 0.0

@@ -60,6 +60,8 @@ def restored_images(originals: Tensor, reconstructions: Tensor) -> RestoredImage
 def _squared_errors(first: Tensor, second: Tensor) -> Tensor:
     """Return (N,) int64 sums of squared differences of (N, D) uint8: exact, as float32 holds sums of 256 squares."""
     gaps = torch.maximum(first, second).sub_(torch.minimum(first, second))
-    blocks = F.pad(gaps, (0, -gaps.shape[1] % _BLOCK)).float().square_().unflatten(1, (-1, _BLOCK))
+    if rest := gaps.shape[1] % _BLOCK:  # which copies
+        gaps = F.pad(gaps, (0, _BLOCK - rest))
+    blocks = gaps.float().square_().unflatten(1, (-1, _BLOCK))
     found: Tensor = blocks.sum(dim=2).to(torch.int64).sum(dim=1)
     return found
