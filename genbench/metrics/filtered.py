@@ -1,4 +1,4 @@
-"""Large sweeps: products in float32, and float64 only for the pairs that float32 cannot decide.
+"""Sweeps with products in float32: an interval for every squared distance, and float64 for those that matter.
 
 As in exact geometric predicates, a filter with a proven error bound comes first. With u = 2⁻²⁴, n_i = |x_i − c|² and
 p_ij the float32 product of x_i − c and y_j − c, any order of summation, with fused operations or without, gives
@@ -170,7 +170,7 @@ def _rounded_up(limits: Tensor) -> Tensor:
 
 
 class Filter:
-    """The blocks of a large sweep.
+    """The blocks of a sweep with float32 products.
 
     Args:
         left: (N, d).
@@ -182,47 +182,45 @@ class Filter:
         self._size = size
         self._symmetric = left is right
         self._centre = _centre(left, right)
-        self._left = self._side(left)
-        self._right = self._left if self._symmetric else self._side(right)
+        self.left = self._side(left)
+        self.right = self.left if self._symmetric else self._side(right)
         self._sides = [left.new_empty(size, left.shape[1], dtype=torch.float32) for _ in range(2)]
         self._found = [left.new_empty(size * size, dtype=torch.float32) for _ in range(2)]
 
     @property
     def usable(self) -> bool:
         """Whether the bound holds; not for features so large or small that float32 does not represent products."""
-        if self._left.features.shape[1] > _LARGEST_DIMENSION:
+        if self.left.features.shape[1] > _LARGEST_DIMENSION:
             return False
-        largest = max(float(side.centred.max()) for side in (self._left, self._right))
+        largest = max(float(side.centred.max()) for side in (self.left, self.right))
         return _RANGE[0] <= largest <= _RANGE[1]
 
     @cached_property
     def _memory(self) -> Memory:
-        return Memory(self._size, self._left.features)
+        return Memory(self._size, self.left.features)
 
     def blocks(self) -> Iterator[FilteredBlock]:
         """Each pair once, counting a mirrored block's twice."""
-        for rows in slices(len(self._left.features), self._size):
-            block_left = self._shifted(self._left, rows, 0)
-            for columns in slices(len(self._right.features), self._size):
+        for rows in slices(len(self.left.features), self._size):
+            block_left = self._shifted(self.left, rows, 0)
+            for columns in slices(len(self.right.features), self._size):
                 if not self._symmetric or columns.start >= rows.start:
-                    yield self._block(rows, columns, block_left, self._shifted(self._right, columns, 1))
+                    yield self._block(rows, columns, block_left, self._shifted(self.right, columns, 1))
 
     def _block(self, rows: slice, columns: slice, block_left: Tensor, block_right: Tensor) -> FilteredBlock:
         shape = len(block_left), len(block_right)
         products, lower = (each[: math.prod(shape)].view(shape) for each in self._found)
         with _full_float32():
             torch.mm(block_left, block_right.T, out=products)
-        left, right = self._left, self._right
+        left, right = self.left, self.right
         torch.add(left.floor[rows, None], products, alpha=-2, out=lower).add_(right.floor[columns])
         same = self._symmetric and rows == columns
         mirrored = self._symmetric and not same
 
         def exact() -> ExactBlock:
-            doubled = (
-                self._memory.doubled(left.features[rows], 0),
-                self._memory.doubled(right.features[columns], 1),
-            )
-            found = self._memory.found(*doubled, left.norms[rows], right.norms[columns])
+            memory = self._memory
+            doubled = memory.doubled(left.features[rows], 0), memory.doubled(right.features[columns], 1)
+            found = memory.found(*doubled, left.norms[rows], right.norms[columns])
             return ExactBlock(rows, columns, *found, same, mirrored)
 
         return FilteredBlock(rows, columns, products, lower, left, right, exact, same, mirrored)
@@ -247,8 +245,9 @@ def squared_distances(left: Side, right: Side, rows: Tensor, columns: Tensor) ->
     """Return (n,) float64 for n pairs, each from the difference of its features."""
     size = _rows_at_once(left.features)
     parts = zip(rows.split(size), columns.split(size), strict=True)
-    found = [_differences(left.features.index_select(0, i), right.features.index_select(0, j)) for i, j in parts]
-    squared = torch.cat(found) if found else left.norms.new_empty(0)
+    squared = torch.cat(
+        [_differences(left.features.index_select(0, i), right.features.index_select(0, j)) for i, j in parts]
+    )
     return squared.masked_fill_(squared < NOISE * left.norms[rows], 0.0)
 
 

@@ -66,14 +66,14 @@ class NearSearch:
 
     Args:
         observers: see each pair within their limits once.
-        symmetric: whether both sides are one set.
+        left: side of the sweep.
+        right: the other one; the same where a set is swept with itself.
     """
 
-    def __init__(self, observers: Sequence[NearObserver], *, symmetric: bool) -> None:
+    def __init__(self, observers: Sequence[NearObserver], left: Side, right: Side) -> None:
         self._observers = observers
-        self._symmetric = symmetric
+        self._sides = left, right
         self._waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, columns, lower ends, mirrored
-        self._sides: tuple[Side, Side] | None = None
 
     def observe(self, block: FilteredBlock) -> None:
         for observer in self._observers:
@@ -91,7 +91,6 @@ class NearSearch:
         left, right, lower = found
         mirrored = torch.full_like(left, block.mirrored, dtype=torch.bool)
         self._waiting.append((left + block.rows.start, right + block.columns.start, lower, mirrored))
-        self._sides = block.left, block.right
         if sum(len(part) for part, *_ in self._waiting) > _MOST:
             self.settle()
 
@@ -99,24 +98,19 @@ class NearSearch:
         """Decide in float64 between the pairs of the blocks so far, and show them to the observers."""
         if not self._waiting:
             return
-        assert self._sides is not None
         rows, columns, lower, mirrored = (torch.cat(each) for each in zip(*self._waiting, strict=True))
         self._waiting = []
-        of_rows, of_columns = self._limits(exchanged=self._symmetric)
         near = torch.zeros_like(mirrored)
-        if of_rows is not None:
-            near |= lower <= of_rows[rows]
-        if of_columns is not None:
-            near |= lower <= of_columns[columns]
+        limits = self._limits(exchanged=self._sides[0] is self._sides[1])
+        for places, of_places in zip((rows, columns), limits, strict=True):
+            if of_places is not None:
+                near |= lower <= of_places[places]
         rows, columns, mirrored = rows[near], columns[near], mirrored[near]
         squared = squared_distances(*self._sides, rows, columns)
-        found = Near(
-            torch.cat([rows, columns[mirrored]]),
-            torch.cat([columns, rows[mirrored]]),
-            torch.cat([squared, squared[mirrored]]),
-        )
+        pairs = Near(rows, columns, squared)
+        transposed = Near(columns[mirrored], rows[mirrored], squared[mirrored])
         for observer in self._observers:
-            observer.observe_near(found)
+            observer.observe_near(Near(*map(torch.cat, zip(pairs, transposed, strict=True))))
 
     def _limits(self, *, exchanged: bool) -> tuple[Tensor | None, Tensor | None]:
         """Return the limits of rows and of columns; exchanged, each point's on either side."""

@@ -91,15 +91,15 @@ def sweep(
         # A third of the memory is for products in float32, and two thirds for the blocks that need float64 ones.
         found = Filter(left, right, block_size(left.shape[1], byte_budget * 2 // 3))
         if found.usable:
-            _sweep_filtered(found, near, sums, symmetric=left is right)
+            _sweep_filtered(found, near, sums)
             return
     for block in _exact_blocks(left, right, byte_budget):
         for every in observers:
             every.observe(block)
 
 
-def _sweep_filtered(found: Filter, near: Sequence[NearObserver], sums: Sequence[Observer], *, symmetric: bool) -> None:
-    search = NearSearch(near, symmetric=symmetric)
+def _sweep_filtered(found: Filter, near: Sequence[NearObserver], sums: Sequence[Observer]) -> None:
+    search = NearSearch(near, found.left, found.right)
     for block in found.blocks():
         for observer in sums:
             observer.observe(block)
