@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,10 +31,10 @@ class Near(NamedTuple):
     squared: Tensor
 
 
-class NearObserver:
+class NearObserver(ABC):
     """An observer to which a pair matters only up to a certain distance: a limit of its row or of its column.
 
-    It sees every other block of a sweep as a whole, and of the rest those pairs.
+    It sees some blocks of a sweep as a whole, and of the others at least those pairs.
     """
 
     @property
@@ -49,13 +50,13 @@ class NearObserver:
     def narrow(self, block: FilteredBlock) -> None:
         """Lower the limits according to a block of which no pair has been seen."""
 
+    @abstractmethod
     def observe(self, block: ExactBlock) -> None:
         """See all pairs of a block."""
-        raise NotImplementedError
 
+    @abstractmethod
     def observe_near(self, near: Near) -> None:
-        """See the pairs within the limits of other blocks; more of them may be among these."""
-        raise NotImplementedError
+        """See the pairs of other blocks that are within the limits, and perhaps a few more."""
 
 
 class NearSearch:
