@@ -47,7 +47,7 @@ class NearObserver(ABC):
         """(M,) the same for columns."""
         return None
 
-    def narrow(self, block: FilteredBlock) -> None:
+    def narrow(self, block: FilteredBlock) -> None:  # noqa: B027  the limits of most are fixed
         """Lower the limits according to a block of which no pair has been seen."""
 
     @abstractmethod
