@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genbench.metrics import filtered, near, neighbours
 from genbench.metrics.blocks import Block, Memory
-from genbench.metrics.filtered import FilteredBlock, Side
+from genbench.metrics.filtered import Filter, FilteredBlock, Side
 from genbench.metrics.fld import feature_likelihood_divergence
 from genbench.metrics.kid import from_sums, kernel_distance
 from genbench.metrics.neighbours import is_filtered, nearest_neighbours, sweep
@@ -194,6 +194,8 @@ class Intervals:
         assert isinstance(block, FilteredBlock)
         true = self._true[block.rows, block.columns]
         half = block.left.slack[block.rows, None] + block.right.slack[block.columns]
+        squared = torch.cat([block.squared_of(strip) for strip in block.strips()])
+        self.wrong += int(((squared - true).abs() > half).sum())
         self.wrong += int((block.lower > true).sum() + (block.lower + 2 * half < true).sum())
         self.largest = max(self.largest, float(((block.lower + half - true).abs() / half).max()))
 
@@ -215,6 +217,48 @@ def test_the_interval_is_not_wider_than_it_has_to_be_by_much(dimension: int, lea
     intervals = Intervals(left, right)
     sweep(left, right, [intervals], filtered=True)
     assert least < intervals.largest < 1
+
+
+def first_block(count: int) -> FilteredBlock:
+    """The only block of some points and others, of which every sixteenth is far from the centre: its slack is large."""
+    left, right = draw(count, 9), draw(count, 9, seed=1)
+    right[::16] *= 100
+    block = next(Filter(left, right, count).blocks())
+    assert block.lower.shape == (count, count)
+    return block
+
+
+@pytest.mark.parametrize(("count", "k", "groups"), [(48, 1, 3), (512, 1, 2), (512, 3, 8), (512, 8, 16), (512, 9, 32)])
+def test_distances_to_the_nearest_are_bounded_by_the_least_of_groups(count: int, k: int, groups: int) -> None:
+    """Of 16 columns at first, and of more where fewer groups are enough for k neighbours."""
+    block = first_block(count)
+    left, right = block.left.slack, block.right.slack
+    for lower, own, other, found in (
+        (block.lower.double(), left, right, block.row_upper(k)),
+        (block.lower.double().T, right, left, block.column_upper(k)),
+    ):
+        first = count // 16  # groups, whose members share the largest slack
+        ends = torch.stack([lower[:, g::first].amin(dim=1) + 2 * other[g::first].max() for g in range(first)], dim=1)
+        merged = torch.stack([ends[:, g::groups].amin(dim=1) for g in range(groups)], dim=1)
+        expected = merged.sort(dim=1).values[:, :k] + 2 * own[:, None]
+        torch.testing.assert_close(found, expected, rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 20])
+def test_no_bound_is_below_the_distance_to_that_neighbour(k: int) -> None:
+    block = first_block(512)
+    left, right = (side.features.double() for side in (block.left, block.right))
+    true = torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist").square()
+    for upper, nearest in ((block.row_upper(k), true), (block.column_upper(k), true.T)):
+        assert upper.shape == (512, k)
+        assert (upper >= nearest.sort(dim=1).values[:, :k]).all()
+
+
+def test_limits_are_rounded_up() -> None:
+    limits = torch.rand(10_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).exp2() * 3
+    found = filtered._rounded_up(limits).double()
+    assert (found > limits).all()
+    assert (found < limits * (1 + 2.0**-21)).all()
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
