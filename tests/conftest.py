@@ -27,6 +27,16 @@ TINY = HERE / "models" / "tiny.py"
 WARM_SERVER = HERE / "warm_server.py"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect tests without garbage collections: of a million objects that stay, these take a third of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """Exclude what all test files imported, a million objects, from the garbage collections of every test."""
     gc.freeze()
