@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import json
 import os
 import select
@@ -46,8 +45,7 @@ def serve(path: str, asker: int) -> NoReturn:
     with open(f"{path}.pid", "w") as file:
         file.write(str(os.getpid()))
     os.rename(f"{path}.soon", path)  # from here on, others may send requests, or end this process
-    for name in (*server.PRELOAD, *server.PRELOAD_FOR_CELLS):
-        importlib.import_module(name)
+    server.preload((*server.PRELOAD, *server.PRELOAD_FOR_CELLS))
     sys.modules["genbench.evaluation.trained"].SAMPLING_S = SAMPLING_S  # type: ignore[attr-defined]
     signal.signal(signal.SIGCHLD, _reap)
     signal.signal(signal.SIGTERM, lambda *_: _end(path))

@@ -8,6 +8,7 @@ includes any message that the worker could not write to its pipe. If the parent 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -17,11 +18,13 @@ import socket
 import struct
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
 
 from genbench.execution.worker import PR_SET_PDEATHSIG, LastWords, prctl, work
+from genbench.machine.collection import no_collection
 
 PRELOAD = ("torch", "genbench.cell.preflight")
 # Imported by the first optimizer of a process, which takes seconds: once here instead of in each worker.
@@ -31,8 +34,17 @@ PRELOAD_FOR_CELLS = ("genbench.cell", "genbench.metrics.torchmetrics_import")
 PRELOAD_FOR = {"check_model": PRELOAD_FOR_MODELS, "run_cell": PRELOAD_FOR_CELLS}
 PR_SET_CHILD_SUBREAPER = 36
 
-
 Workers = dict[int, tuple[int, LastWords]]  # process id -> request number and last words
+
+
+def preload(names: Sequence[str]) -> None:
+    """Import modules, and exclude all that they made from garbage collections, here and in every worker."""
+    if all(name in sys.modules for name in names):
+        return
+    with no_collection():
+        for name in names:
+            importlib.import_module(name)
+    gc.freeze()
 
 
 def serve(control: socket.socket) -> None:
@@ -69,8 +81,7 @@ def _accept(control: socket.socket, workers: Workers, own: tuple[int, int]) -> b
     if not text:
         return False
     request = json.loads(text)
-    for name in PRELOAD_FOR.get(request["task"], ()):
-        importlib.import_module(name)
+    preload(PRELOAD_FOR.get(request["task"], ()))
     words = LastWords()
     try:
         pid = _fork()
@@ -161,7 +172,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGUSR2, lambda *_: sys.exit(1))
     prctl(PR_SET_PDEATHSIG, signal.SIGUSR2)
     prctl(PR_SET_CHILD_SUBREAPER, 1)  # processes that outlive a worker become children of this one, which ends them
-    for name in PRELOAD:
-        importlib.import_module(name)
+    preload(PRELOAD)
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         serve(connection)
