@@ -67,6 +67,15 @@ def kill_all(process: subprocess.Popen[str]) -> None:
     psutil.wait_procs(family, timeout=10)
 
 
+def kill_one(process: subprocess.Popen[str], out: Path, cell: str) -> None:
+    """Kill the command alone, whose server then kills the worker, and wait until that has released its cell."""
+    process.kill()
+    process.communicate()
+    lock = CellLock(out, cell)
+    wait_for(lock.acquire)
+    lock.release()
+
+
 def wait_for(condition: Any, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -86,16 +95,20 @@ def lasting(record: genbench.Record) -> dict[str, Any]:
 
 
 def test_a_run_that_is_killed_twice_ends_where_an_unbroken_one_ends(
-    slow: Path, unbroken: genbench.Record, tmp_path: Path
+    slow: Path, unbroken: genbench.Record, program: list[str], tmp_path: Path
 ) -> None:
-    out, steps = tmp_path / "out", []
+    out = tmp_path / "out"
     path = out / "checkpoints" / f"{unbroken.id}.pt"
-    for least in (30, 120):
-        process = start([sys.executable, "-m", "genbench"], out, slow)  # no warm server: everything is killed
-        wait_for(lambda least=least: step_of(path) >= least)
-        kill_all(process)
-        steps.append(step_of(path))
-        assert not list((out / "records").glob("[!.]*"))
+    first = start([sys.executable, "-m", "genbench"], out, slow)  # no warm server: everything is killed
+    wait_for(lambda: step_of(path) >= 30)
+    kill_all(first)
+    steps = [step_of(path)]
+    assert not list((out / "records").glob("[!.]*"))
+    second = start(program, out, slow)
+    wait_for(lambda: step_of(path) >= 120)
+    kill_one(second, out, unbroken.id)
+    steps.append(step_of(path))
+    assert not list((out / "records").glob("[!.]*"))
     assert 30 <= steps[0] < steps[1] < 200  # the second run continued where the first had stopped
     (out / "records" / ".partial-left.json").write_text("{")
     (record,) = genbench.run([str(slow)], budget="200steps", out=out, **QUICK)
