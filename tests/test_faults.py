@@ -18,7 +18,7 @@ STEP = "    noise = torch.randn(len(batch), LATENT, device=batch.device)\n"
 SAMPLE = '    return model.networks["generator"](noise)\n'
 END = '    return {"energy": loss.detach()}\n'
 MODULE = "LATENT = 16\n"
-LIMITS = {"jobs": 2, "timeout": 12.0, "hang_timeout": 4.0, "memory_limit": 2**30}
+LIMITS = {"jobs": 2, "timeout": 9.0, "hang_timeout": 4.0, "memory_limit": 2**30}
 QUICK: dict[str, Any] = {"budget": "4steps", "seeds": 1, "evaluations": 1, "samples": 100, "controls": []}
 
 
@@ -61,7 +61,7 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
     "samples_nan": (given('model.networks["generator"](noise) * float("nan")'), "evaluating", "NaN"),
     "samples_text": (given('"none"'), "evaluating", "sample returned str"),
     "sleeps": (in_step("import time; time.sleep(600)"), "training", "hung: no step, no message"),
-    "loops": (in_step("while True: pass"), "training", "timed out after 12 s"),
+    "loops": (in_step("while True: pass"), "training", "timed out after 9 s"),
     "exits": (in_step("import sys; sys.exit(0)"), "training", "called sys.exit(0)"),
     "exits_hard": (in_step("import os; os._exit(0)"), "training", "ended with exit code 0 and said nothing"),
     "crashes": (in_step("import ctypes; ctypes.string_at(0)"), "training", "killed by SIGSEGV"),
