@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import selectors
 import socket
@@ -19,6 +20,7 @@ from genbench.config import Cell, ModelSpec, Settings
 from genbench.execution.cell_lock import CellLock
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer, ServerError
+from genbench.execution.server import preload
 
 
 @pytest.fixture(scope="module")
@@ -286,3 +288,19 @@ def test_a_server_whose_parent_is_gone_says_nothing() -> None:
     server._control.close()  # type: ignore[union-attr]
     assert not serving._accept(theirs, {}, (0, 0))
     theirs.close()
+
+
+def test_what_a_server_imports_is_neither_collected_nor_visited_by_collections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "preloaded.py").write_text("import gc\ncollects = gc.isenabled()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    frozen: list[bool] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append("preloaded" in sys.modules))
+    monkeypatch.delitem(sys.modules, "preloaded", raising=False)
+    preload(["json", "preloaded"])
+    assert sys.modules["preloaded"].collects is False
+    assert gc.isenabled()
+    assert frozen == [True]
+    preload(["json", "preloaded"])  # nothing new
+    assert frozen == [True]
