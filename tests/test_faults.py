@@ -102,7 +102,13 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
     "sets_precision": (
         in_step("torch.set_float32_matmul_precision('medium')"),
         "training",
-        "changed torch's float32 matmul precision (highest became medium)",
+        "changed torch's float32 precision (products: highest became medium, mkldnn.matmul: none became bf16, "
+        "cuda.matmul: none became tf32)",
+    ),
+    "sets_precision_by_backend": (
+        in_step("torch.backends.cuda.matmul.fp32_precision = 'tf32'"),
+        "training",
+        "changed torch's float32 precision (products: highest became mixed, cuda.matmul: none became tf32)",
     ),
     "names_no_text": (
         in_step(r"raise FileNotFoundError('caf\udce9.png')"),

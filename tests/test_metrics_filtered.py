@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from genbench.machine.precision import float32_precision, set_float32_precision
 from genbench.metrics import filtered, near, neighbours
 from genbench.metrics.blocks import Block, Memory
 from genbench.metrics.filtered import Filter, FilteredBlock, Side
@@ -360,18 +361,18 @@ def test_no_setting_makes_the_products_less_than_float32(monkeypatch: pytest.Mon
     product = torch.mm
 
     def noted(left: Tensor, right: Tensor, *, out: Tensor) -> Tensor:
-        during.append(torch.get_float32_matmul_precision())
+        during.append(torch.backends.mkldnn.matmul.fp32_precision)
         return product(left, right, out=out)
 
     monkeypatch.setattr(torch, "mm", noted)
-    before = torch.get_float32_matmul_precision()
+    before = float32_precision()
     torch.set_float32_matmul_precision("medium")
     try:
         sweep(draw(9, 3), draw(8, 3), [], filtered=True)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
-        torch.set_float32_matmul_precision(before)
-    assert during == ["highest"]
+        set_float32_precision(before)
+    assert during == ["ieee"]
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])

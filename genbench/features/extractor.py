@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from genbench.datasets.mapping import release
 from genbench.errors import PluginError
 from genbench.features.intake import Intake, RecipeValue
+from genbench.machine.precision import full_float32
 
 __all__ = [
     "Extractor",
@@ -222,15 +223,10 @@ def _transfer_count(items: Tensor, batch: int) -> int:
 @contextlib.contextmanager
 def _exact_float32(device: torch.device) -> Iterator[None]:
     """Enforce full float32 products and deterministic kernels, whatever a training loop has set, then restore."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
     convolutions = (
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         if device.type == "cuda"
         else contextlib.nullcontext()
     )
-    try:
-        with convolutions:
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    with full_float32(), convolutions:
+        yield

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -287,10 +288,17 @@ def _bound(dimension: int) -> float:
 
 @contextlib.contextmanager
 def _full_float32() -> Iterator[None]:
-    """Products without TF32 or bfloat16, whatever a training loop has set, which the bound does not cover."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    """Products without TF32 or bfloat16, whatever a training loop has set, which the bound does not cover.
+
+    By torch's newer settings: the older function raises once a program has used these.
+    """
+    backends: Any = torch.backends
+    products = backends.mkldnn.matmul, backends.cuda.matmul
+    before = [place.fp32_precision for place in products]
+    for place in products:
+        place.fp32_precision = "ieee"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        for place, precision in zip(products, before, strict=True):
+            place.fp32_precision = precision

@@ -17,6 +17,7 @@ import psutil
 import torch
 
 from genbench import seeding
+from genbench.machine.precision import float32_precision, set_float32_precision
 from genbench.plugin import modes
 
 __all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "noting", "settled", "snapshot"]
@@ -44,7 +45,7 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
         "torch's gradient mode": torch.is_grad_enabled(),
         "torch's deterministic-algorithms setting": torch.are_deterministic_algorithms_enabled(),
         "torch's anomaly detection": torch.is_anomaly_enabled(),
-        "torch's float32 matmul precision": torch.get_float32_matmul_precision(),
+        "torch's float32 precision": float32_precision(),
         "torch's inference mode": torch.is_inference_mode_enabled(),
         "torch's autocast": modes.autocast(),
         "torch's modes": entered,
@@ -220,7 +221,7 @@ def _restore(before: dict[str, Any]) -> None:
     if torch.are_deterministic_algorithms_enabled() != before["torch's deterministic-algorithms setting"]:
         torch.use_deterministic_algorithms(before["torch's deterministic-algorithms setting"])
     torch.autograd.set_detect_anomaly(before["torch's anomaly detection"])
-    torch.set_float32_matmul_precision(before["torch's float32 matmul precision"])
+    set_float32_precision(before["torch's float32 precision"])
     os.chdir(before["the working directory"])
     random.setstate(before["the state of Python's random"])
     name, keys, *rest = before["the state of numpy's random"]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from genbench import seeding
 from genbench.datasets.dataset import Split
+from genbench.machine.precision import allow_tf32, float32_precision, set_float32_precision
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training.losses import window_means
@@ -208,18 +209,16 @@ def in_precision(precision: str, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32 in products and convolutions alike: torch by default forbids it only in the former."""
-    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if allowed else "highest")
-    torch.backends.cudnn.allow_tf32 = allowed
-    own = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    """Allow or forbid TF32 in products and convolutions, then restore what a program has set."""
+    before = float32_precision()
+    allow_tf32(allowed)
+    own = float32_precision()
     try:
         yield
     finally:
         # Whatever a step has set is left as it is, so that the check of the shared world finds it.
-        if (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == own:
-            torch.set_float32_matmul_precision(products)
-            torch.backends.cudnn.allow_tf32 = convolutions
+        if float32_precision() == own:
+            set_float32_precision(before)
 
 
 def train(

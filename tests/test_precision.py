@@ -1,0 +1,88 @@
+"""The precision of float32 operations, whichever of torch's two interfaces has set it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from genbench.machine.precision import float32_precision, full_float32, set_float32_precision
+from genbench.metrics.density_coverage import density_coverage
+from genbench.training import loop
+
+
+def set_to(name: str, value: str) -> Callable[[], None]:
+    place = torch.backends
+    for part in name.split(".") if name else ():
+        place = getattr(place, part)
+    return lambda: setattr(place, "fp32_precision", value)
+
+
+SETTINGS = {
+    "medium": lambda: torch.set_float32_matmul_precision("medium"),
+    "CUDA's TF32": lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+    "no TF32 in convolutions": lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
+    "all": set_to("", "tf32"),
+    "all of the CPU": set_to("mkldnn", "bf16"),
+    "products on the CPU": set_to("mkldnn.matmul", "bf16"),
+    "products on CUDA": set_to("cuda.matmul", "tf32"),
+    "convolutions on CUDA": set_to("cudnn.conv", "ieee"),
+}
+MIXED = ("all", "all of the CPU", "products on the CPU", "products on CUDA")  # for these, the older interface raises
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    before = float32_precision()
+    yield
+    set_float32_precision(before)
+    assert float32_precision() == before
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.backends.cudnn.allow_tf32
+
+
+def operations() -> dict[str, str]:
+    return {name: value for name, value in float32_precision().items() if "." in name}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_is_seen_and_undone(name: str) -> None:
+    before = float32_precision()
+    SETTINGS[name]()
+    found = float32_precision()
+    assert found != before
+    assert (found["products"] == "mixed") == (name in MIXED)
+    set_float32_precision(before)
+    assert float32_precision() == before
+    SETTINGS[name]()
+    assert float32_precision() == found
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_block_in_full_precision_leaves_settings_as_they_were(name: str) -> None:
+    SETTINGS[name]()
+    found = float32_precision()
+    with full_float32():
+        assert set(operations().values()) == {"ieee"}
+    assert float32_precision() == found
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_a_training_precision_leaves_settings_as_they_were(name: str, precision: str) -> None:
+    SETTINGS[name]()
+    found = float32_precision()
+    with loop.in_precision(precision, torch.device("cuda")):
+        assert torch.get_float32_matmul_precision() == {"fp32": "highest", "tf32": "high"}[precision]
+        assert torch.backends.cudnn.allow_tf32 == (precision == "tf32")
+    assert operations() == {name: value for name, value in found.items() if "." in name}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_metrics_of_neighbours_do_not_depend_on_settings(name: str) -> None:
+    draw = torch.Generator().manual_seed(0)
+    sides = [torch.randn(90, 4, generator=draw) for _ in range(2)]
+    expected = density_coverage(*sides)
+    SETTINGS[name]()
+    assert density_coverage(*sides) == expected
