@@ -145,7 +145,7 @@ def test_shared_sweeps(benchmark: Any) -> None:
             manifold_radii=known.distances[:, 2],
             ball_radii=known.distances[:, 4],
         )
-        sums = (own.kernel_rows.sum(), across.kernel_rows.sum(), known.kernel_rows.sum())
+        sums = (own.kid_rows.sum(), across.kid_rows.sum(), known.kid_rows.sum())
         return from_sums(*sums, len(samples), len(reference))
 
     def alone() -> None:

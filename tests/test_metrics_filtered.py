@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 import textwrap
@@ -21,8 +22,10 @@ from genbench.metrics.blocks import Block, Memory
 from genbench.metrics.filtered import Filter, FilteredBlock, Side
 from genbench.metrics.fld import feature_likelihood_divergence
 from genbench.metrics.kid import from_sums, kernel_distance
+from genbench.metrics.near import NearSearch
 from genbench.metrics.neighbours import is_filtered, nearest_neighbours, sweep
-from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kernel_rows, self_pairs
+from genbench.metrics.observers import Balls, ClippedBalls
+from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kid_rows, self_pairs
 from genbench.metrics.rbf import RbfSums
 from genbench.metrics.resampling import kernel_standard_error
 
@@ -92,7 +95,7 @@ def check_equal(samples: Tensor, reference: Tensor, k: int, budget: int) -> None
         rounding = 1e-14 * (norms[:, None] if found.ndim == 2 else norms)  # of float64 products
         assert ((found.square() - exact.square()).abs() <= 1e-9 * exact.square() + rounding).all()
     for found, exact in ((own, exact_own), (across, exact_across)):
-        torch.testing.assert_close(found.kernel_rows, exact.kernel_rows, rtol=1e-4, atol=1e-30)
+        torch.testing.assert_close(found.kid_rows, exact.kid_rows, rtol=1e-4, atol=1e-30)
     # The neighbours are at these distances, each once, never the point itself; among equal ones any may be named.
     at = (samples.double()[:, None] - samples.double()[own.indices]).square().sum(dim=2).sqrt()
     noise = 5e-7 * samples.double().norm(dim=1, keepdim=True)
@@ -229,16 +232,19 @@ def first_block(count: int) -> FilteredBlock:
     return block
 
 
-@pytest.mark.parametrize(("count", "k", "groups"), [(48, 1, 3), (512, 1, 2), (512, 3, 8), (512, 8, 16), (512, 9, 32)])
+@pytest.mark.parametrize(
+    ("count", "k", "groups"),
+    [(5, 2, 5), (48, 1, 4), (129, 1, 4), (500, 3, 16), (512, 1, 4), (512, 3, 16), (512, 4, 16), (512, 5, 32)],
+)
 def test_distances_to_the_nearest_are_bounded_by_the_least_of_groups(count: int, k: int, groups: int) -> None:
-    """Of 16 columns at first, and of more where fewer groups are enough for k neighbours."""
+    """Of up to 16 columns at first, and of more where fewer groups are enough for k neighbours."""
     block = first_block(count)
     left, right = block.left.slack, block.right.slack
     for lower, own, other, found in (
         (block.lower.double(), left, right, block.row_upper(k)),
         (block.lower.double().T, right, left, block.column_upper(k)),
     ):
-        first = count // 16  # groups, whose members share the largest slack
+        first = min(count, 8 * math.ceil(count / 128))  # groups, whose members share the largest slack
         ends = torch.stack([lower[:, g::first].amin(dim=1) + 2 * other[g::first].max() for g in range(first)], dim=1)
         merged = torch.stack([ends[:, g::groups].amin(dim=1) for g in range(groups)], dim=1)
         expected = merged.sort(dim=1).values[:, :k] + 2 * own[:, None]
@@ -298,10 +304,10 @@ def test_few_pairs_of_ordinary_features_are_decided_in_float64(monkeypatch: pyte
     assert near.sum() <= counts["pairs"] < 1.01 * near.sum()
 
 
-def test_candidates_wait_until_most_are_too_far_unless_too_many_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In 9 blocks, where the two nearest of each are candidates: the more of them are known, the fewer matter."""
-    points = draw(600, 64).relu()
-    budget = (48 * 200**2 + 16 * 200 * 64) * 3 // 2 + 2  # two thirds hold blocks of 200
+def test_pairs_wait_until_most_are_too_far_unless_too_many_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 6 blocks, each of which has the two nearest of some points: the more of them are known, the fewer matter."""
+    points = draw(900, 64).relu()
+    budget = (48 * 300**2 + 16 * 300 * 64) * 3 // 2 + 2  # two thirds hold blocks of 300
     exact = nearest_neighbours(points, points, 2, filtered=False)
     counts = counted(monkeypatch)
     decided = []
@@ -375,6 +381,62 @@ def test_no_setting_makes_the_products_less_than_float32(monkeypatch: pytest.Mon
     assert during == ["ieee"]
 
 
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize(("left", "right"), [(0, 4), (4, 0), (0, 0)])
+def test_an_empty_side_has_no_neighbours(left: int, right: int, filtered: bool) -> None:
+    distances, indices = nearest_neighbours(draw(left, 3), draw(right, 3), 2, filtered=filtered)
+    assert distances.tolist() == [[torch.inf] * 2] * left
+    assert indices.tolist() == [[-1] * 2] * left
+
+
+@pytest.mark.parametrize("decided", ["alone", "as a whole", "in float64"])
+def test_samples_that_are_the_reference_itself_count_like_their_copy(
+    decided: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep then shows each pair of blocks once, for both orders."""
+    monkeypatch.setattr(filtered, "_MOST_NEAR", 1 if decided == "alone" else 0)
+    points = draw(70, 4)
+    radii = self_pairs(points, 5).distances
+    limits = {"sample_radii": radii[:, 2], "manifold_radii": radii[:, 1], "ball_radii": radii[:, 4]}
+    same, copied = (
+        cross_pairs(points, other, **limits, byte_budget=1, filtered=decided != "in float64")
+        for other in (points, points.clone())
+    )
+    for field in ("sample_inside", "reference_inside", "balls", "held", "clipped_balls"):
+        assert torch.equal(getattr(same, field), getattr(copied, field)), field
+    assert same.balls.sum() > 70
+
+
+def test_one_observer_without_limits_hides_no_pair_from_another() -> None:
+    samples, reference = draw(300, 3), draw(300, 3, seed=1)
+    radii = self_pairs(reference, 5).distances[:, 4]
+    alone, beside = Balls(300, radii), Balls(300, radii)
+    sweep(samples, reference, [alone], filtered=True)
+    everything = ClippedBalls(300, torch.full((300,), torch.inf, dtype=torch.float64))
+    sweep(samples, reference, [beside, everything], filtered=True)
+    assert torch.equal(beside.balls, alone.balls)
+    assert everything.balls.tolist() == [300] * 300
+
+
+def test_as_many_pairs_wait_as_the_byte_budget_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[int] = []
+    settle = NearSearch.settle
+
+    def noted(search: NearSearch) -> None:
+        settled.append(search._count)
+        settle(search)
+
+    monkeypatch.setattr(NearSearch, "settle", noted)
+    points = draw(3000, 8)
+    budget = 2**20
+    nearest_neighbours(points, points.clone(), 5, budget)
+    most = budget // near._PAIR_BYTES
+    assert len(settled) > 2
+    assert all(most < count < 2 * most for count in settled[:-1])
+    nearest_neighbours(points, points.clone(), 5)
+    assert settled[-1] > most
+
+
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_faulty_features_are_refused(bad: float) -> None:
     with pytest.raises(ValueError, match=r"^right features: 1 of 9 rows contain NaN or infinity$"):
@@ -388,12 +450,12 @@ def test_the_error_of_kid_is_far_below_its_standard_error(tails: str, monkeypatc
     samples, reference = make[tails](3), make[tails](4)
     exact = kernel_distance(samples, reference)
     radii = {name: torch.ones(600) for name in ("sample_radii", "manifold_radii", "ball_radii")}
-    both = kernel_rows(samples, samples), kernel_rows(samples, reference)
+    both = kid_rows(samples, samples), kid_rows(samples, reference)
     error = kernel_standard_error(*both, 600)
     monkeypatch.setattr(neighbours, "FILTERED_FROM", 0)
     assert 0 < abs(kernel_distance(samples, reference) - exact) < error * 1e-5
-    within, among = (self_pairs(side, 1, kernel=True).kernel_rows for side in (samples, reference))
-    across = cross_pairs(samples, reference, **radii, kernel=True).kernel_rows
+    within, among = (self_pairs(side, 1, kernel=True).kid_rows for side in (samples, reference))
+    across = cross_pairs(samples, reference, **radii, kernel=True).kid_rows
     found = from_sums(within.sum(), across.sum(), among.sum(), 600, 600)
     assert found == kernel_distance(samples, reference)
 

@@ -19,7 +19,7 @@ from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.inception_score import classifier_score
 from genbench.metrics.kid import kernel_distance
 from genbench.metrics.likelihood import bits_per_dimension
-from genbench.metrics.pairs import kernel_rows
+from genbench.metrics.pairs import kid_rows
 from genbench.metrics.resampling import (
     frechet_standard_error,
     kernel_standard_error,
@@ -188,7 +188,7 @@ def test_the_error_of_kid_is_the_spread_of_repeated_draws() -> None:
     for seed in range(120):
         samples = draw(seed, count=100)
         values.append(kernel_distance(samples, reference))
-        within = kernel_rows(samples, samples)
+        within = kid_rows(samples, samples)
         across = ((samples @ reference.T / DIMENSION + 1) ** 3).sum(dim=1)
         errors.append(kernel_standard_error(within, across, len(reference)))
     assert sum(errors) / 120 == pytest.approx(float(torch.tensor(values).std()), rel=0.2)
@@ -196,7 +196,7 @@ def test_the_error_of_kid_is_the_spread_of_repeated_draws() -> None:
 
 def test_the_fast_jackknife_of_kid_leaves_out_one_after_the_other() -> None:
     samples, reference = draw(1, count=12), draw(2, count=15)
-    within = kernel_rows(samples, samples)
+    within = kid_rows(samples, samples)
     across = ((samples @ reference.T / DIMENSION + 1) ** 3).sum(dim=1)
     values = torch.tensor(
         [kernel_distance(samples[torch.arange(12) != left_out], reference) for left_out in range(12)],

@@ -315,7 +315,7 @@ def test_a_second_model_pays_nothing_for_the_reference(monkeypatch: pytest.Monke
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    of_pairs = ("self_pairs", "kernel_rows", "nearest_neighbours", "sweep")
+    of_pairs = ("self_pairs", "kid_rows", "nearest_neighbours", "sweep")
     for function in (*of_pairs, "fit_cells", "assign_cells", "split_reference", "class_histogram"):
         monkeypatch.setattr(reference_module, function, refuse)
     restored = ReferenceStatistics(
@@ -347,7 +347,7 @@ def test_sums_of_kernels_come_from_the_sweeps_for_neighbours_where_these_share_p
     monkeypatch.setattr(pairs, "_SHARED_FROM", shared_from)
     evidence = Evidence(samples=torch.randn(60, 5), reference=torch.randn(70, 5))
     swept = counted(monkeypatch)
-    within, across = evidence.kernel_rows
+    within, across = evidence.kid_rows
     among = evidence.statistics.kernel_sum
     assert swept == sweeps[:3]  # of sums alone, unless they are shared
     _ = evidence.cross_pairs
@@ -369,6 +369,7 @@ def test_a_sum_that_is_kept_is_not_swept_for_again(monkeypatch: pytest.MonkeyPat
     assert not swept
     _ = statistics.neighbour_distances
     assert len(swept) == 1
+    assert statistics.kernel_sum == 7
 
 
 def test_the_names_under_which_statistics_are_stored_are_those_of_their_version() -> None:

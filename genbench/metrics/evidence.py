@@ -17,7 +17,7 @@ from genbench.metrics.features import check_features, check_items
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
-from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kernel_rows, self_pairs, share_products
+from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kid_rows, self_pairs, share_products
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.restored import RestoredImages, restored_images
 from genbench.metrics.small_classifier import IMAGES, texts
@@ -224,14 +224,14 @@ class Evidence:
         )
 
     @cached_property
-    def kernel_rows(self) -> tuple[Tensor, Tensor]:
+    def kid_rows(self) -> tuple[Tensor, Tensor]:
         """(M,) float64 sums of each sample's KID kernel with the other samples, and with the reference."""
         if self._shares_products:
-            within, across = self.sample_pairs.kernel_rows, self.cross_pairs.kernel_rows
+            within, across = self.sample_pairs.kid_rows, self.cross_pairs.kid_rows
             assert within is not None
             assert across is not None
             return within, across
-        return kernel_rows(self.samples, self.samples), kernel_rows(self.samples, self.reference)
+        return kid_rows(self.samples, self.samples), kid_rows(self.samples, self.reference)
 
     @property
     def _shares_products(self) -> bool:

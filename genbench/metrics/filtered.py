@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.blocks import NOISE, Block, ExactBlock, Memory, least, slices
@@ -30,10 +31,10 @@ _RANGE = (2.0**-60, 2.0**120)  # of the largest squared norm, so that products d
 _UNDERFLOW = 2.0**-120  # per feature, of a product
 
 _ABOVE = 1 + 2.0**-22  # more than rounding to float32 can lower a number
-_GROUP = 16  # numbers of which only the least is compared at first
-_GROUPS_PER_NEIGHBOUR = 4  # from which on merging groups costs less than it saves in selecting the least
+_GROUP = 16  # at most so many numbers, of which only the least is compared at first
+_GROUPS_PER_NEIGHBOUR = 8  # from which on merging groups costs less than it saves in selecting the least
 _VALUES_AT_ONCE = 2**17  # in float64; few enough for the cache
-_MOST_NEAR = 1 / 64  # of a block, pairs which cost as much one by one as all of them in a product
+_MOST_NEAR = 1 / 64  # share of a block's pairs that costs as much one by one as the whole block as a product
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,12 @@ class FilteredBlock(Block):
     @cached_property
     def row_minima(self) -> Tensor:
         """(rows, w) float32, the least `lower` of w groups of columns, group g being every w-th column from g on."""
-        count, width = self.lower.shape
-        return self.lower.view(count, math.gcd(width, _GROUP), -1).amin(dim=1)
+        return _minima(self.lower, 1)
 
     @cached_property
     def column_minima(self) -> Tensor:
-        """(columns, h) the same for each column, of h groups of rows."""
-        count, width = self.lower.shape
-        return self.lower.view(math.gcd(count, _GROUP), -1, width).amin(dim=0).T
+        """(columns, w) the same for each column, of groups of rows."""
+        return _minima(self.lower, 0).T
 
     def row_upper(self, k: int) -> Tensor:
         """(rows, at most k) float64, each at least the squared distance to another column of the row."""
@@ -141,10 +140,22 @@ class FilteredBlock(Block):
         return rows, columns, lower
 
 
+def _minima(lower: Tensor, dim: int) -> Tensor:
+    """Return the least of each group along a dimension; the first groups may have one member more than the last."""
+    count = lower.shape[dim]
+    width = min(count, 8 * -(-count // (8 * _GROUP)))  # even, so that groups can be merged
+    whole = count // width * width
+    minima: Tensor = lower.narrow(dim, 0, whole).unflatten(dim, (-1, width)).amin(dim=dim)
+    if rest := count - whole:
+        first = minima.narrow(dim, 0, rest)
+        torch.minimum(first, lower.narrow(dim, whole, rest), out=first)
+    return minima
+
+
 def _least_upper(minima: Tensor, slack: Tensor, k: int) -> Tensor:
     """Return (rows, at most k) float64 the least upper ends of (rows, w) groups, each of its members' largest slack."""
     width = minima.shape[1]
-    upper = minima + 2 * slack.view(-1, width).amax(dim=0)
+    upper = minima + 2 * F.pad(slack, (0, -len(slack) % width)).view(-1, width).amax(dim=0)
     while width % 2 == 0 and width >= _GROUPS_PER_NEIGHBOUR * k:
         width //= 2
         upper = upper[:, :width].minimum(upper[:, width:])
@@ -159,10 +170,12 @@ def _below(lower: Tensor, minima: Tensor, limits: Tensor, most: int) -> tuple[Te
     rows, groups = (minima <= limits[:, None]).nonzero(as_tuple=True)
     if len(rows) > most:
         return None
-    columns = groups[:, None] + torch.arange(0, lower.shape[1], minima.shape[1], device=lower.device)
+    count = lower.shape[1]
+    columns = groups[:, None] + torch.arange(0, count, minima.shape[1], device=lower.device)
     below_row, below_column = lower.stride()  # from a flat index, in a tenth of the time of one by rows and columns
-    values = lower.as_strided((lower.numel(),), (1,)).take(rows[:, None] * below_row + columns * below_column)
-    of, place = (values <= limits[rows, None]).nonzero(as_tuple=True)
+    places = rows[:, None] * below_row + columns.clamp(max=count - 1) * below_column
+    values = lower.as_strided((lower.numel(),), (1,)).take(places)
+    of, place = ((values <= limits[rows, None]) & (columns < count)).nonzero(as_tuple=True)
     return rows[of], columns[of, place], values[of, place]
 
 

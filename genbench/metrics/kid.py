@@ -11,7 +11,7 @@ from genbench.metrics.constants import KID_SUBSET_SIZE, KID_SUBSETS
 from genbench.metrics.features import taken
 from genbench.metrics.neighbours import BYTE_BUDGET
 from genbench.metrics.not_measurable import NotMeasurable
-from genbench.metrics.pairs import kernel_rows
+from genbench.metrics.pairs import kid_rows
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -39,9 +39,9 @@ def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BY
         >>> round(kernel_distance(features, features + 1), 3)
         12.008
     """
-    within = kernel_rows(samples, samples, byte_budget)
-    across = kernel_rows(samples, reference, byte_budget)
-    among = kernel_rows(reference, reference, byte_budget)
+    within = kid_rows(samples, samples, byte_budget)
+    across = kid_rows(samples, reference, byte_budget)
+    among = kid_rows(reference, reference, byte_budget)
     return from_sums(within.sum(), across.sum(), among.sum(), len(samples), len(reference))
 
 
@@ -92,7 +92,7 @@ def from_sums(within: Tensor, across: Tensor, among: Tensor, samples: int, refer
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """`kid` over all pairs."""
-    within, across = evidence.kernel_rows
+    within, across = evidence.kid_rows
     among = evidence.statistics.kernel_sum
     return {"kid": from_sums(within.sum(), across.sum(), among, len(evidence.samples), len(evidence.reference))}
 

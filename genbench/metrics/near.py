@@ -15,6 +15,7 @@ from genbench.metrics.filtered import FilteredBlock, Side, squared_distances
 __all__ = ["Near", "NearObserver", "NearSearch"]
 
 _MOST = 2**20  # pairs that wait at once
+_PAIR_BYTES = 128  # of one that waits, and of what follows from it when it is decided
 
 
 class Near(NamedTuple):
@@ -63,18 +64,21 @@ class NearSearch:
     """Observer of blocks with float32 products on behalf of others.
 
     Pairs wait until a sweep has shown all blocks, because by then most of those that may be among the nearest are known
-    to be too far. Of a block where float32 decides so little that most pairs would wait, all are decided at once.
+    to be too far. Of a block in which too many would wait, all pairs are decided at once.
 
     Args:
         observers: see each pair within their limits once.
         left: side of the sweep.
         right: the other one; the same where a set is swept with itself.
+        byte_budget: memory limit for the pairs that wait.
     """
 
-    def __init__(self, observers: Sequence[NearObserver], left: Side, right: Side) -> None:
+    def __init__(self, observers: Sequence[NearObserver], left: Side, right: Side, byte_budget: int) -> None:
         self._observers = observers
         self._sides = left, right
+        self._most = min(_MOST, byte_budget // _PAIR_BYTES)
         self._waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, columns, lower ends, mirrored
+        self._count = 0
 
     def observe(self, block: FilteredBlock) -> None:
         for observer in self._observers:
@@ -84,7 +88,6 @@ class NearSearch:
             None if rows is None else rows[block.rows], None if columns is None else columns[block.columns]
         )
         if found is None:
-            self.settle()
             exact = block.exact()
             for observer in self._observers:
                 observer.observe(exact)
@@ -92,15 +95,16 @@ class NearSearch:
         left, right, lower = found
         mirrored = torch.full_like(left, block.mirrored, dtype=torch.bool)
         self._waiting.append((left + block.rows.start, right + block.columns.start, lower, mirrored))
-        if sum(len(part) for part, *_ in self._waiting) > _MOST:
+        self._count += len(left)
+        if self._count > self._most:
             self.settle()
 
     def settle(self) -> None:
         """Decide in float64 between the pairs of the blocks so far, and show them to the observers."""
-        if not self._waiting:
+        if not self._count:
             return
         rows, columns, lower, mirrored = (torch.cat(each) for each in zip(*self._waiting, strict=True))
-        self._waiting = []
+        self._waiting, self._count = [], 0
         near = torch.zeros_like(mirrored)
         limits = self._limits(exchanged=self._sides[0] is self._sides[1])
         for places, of_places in zip((rows, columns), limits, strict=True):

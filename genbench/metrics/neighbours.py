@@ -1,8 +1,8 @@
 """All pairs of two sets of features, in blocks that fit a byte budget: the basis of every neighbour-based metric.
 
 One sweep computes each block of inner products once and passes it to any number of observers, so that a suite of
-metrics (nearest neighbours, balls, kernel sums) costs one matrix product in total instead of one each. Neighbours are
-found with float32 products, and float64 decides what these leave open; all but large sums have float64 products.
+metrics (nearest neighbours, balls, kernel sums) shares its products. Where a sweep sums nothing, and in large ones,
+these are float32, and float64 decides what they leave open about neighbours; otherwise they are float64.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ def sweep(
     """
     check_features(left, "left features")
     check_features(right, "right features", dimension=left.shape[1])
+    if not (len(left) and len(right)):
+        return
     near = [observer for observer in observers if isinstance(observer, NearObserver)]
     sums = [observer for observer in observers if not isinstance(observer, NearObserver)]
     if filtered is None:
@@ -91,15 +93,15 @@ def sweep(
         # A third of the memory is for products in float32, and two thirds for the blocks that need float64 ones.
         found = Filter(left, right, block_size(left.shape[1], byte_budget * 2 // 3))
         if found.usable:
-            _sweep_filtered(found, near, sums)
+            _sweep_filtered(found, near, sums, byte_budget)
             return
     for block in _exact_blocks(left, right, byte_budget):
         for every in observers:
             every.observe(block)
 
 
-def _sweep_filtered(found: Filter, near: Sequence[NearObserver], sums: Sequence[Observer]) -> None:
-    search = NearSearch(near, found.left, found.right)
+def _sweep_filtered(found: Filter, near: Sequence[NearObserver], sums: Sequence[Observer], byte_budget: int) -> None:
+    search = NearSearch(near, found.left, found.right, byte_budget)
     for block in found.blocks():
         for observer in sums:
             observer.observe(block)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -61,10 +63,11 @@ class Manifolds(NearObserver):
         return self._reference_limits
 
     def observe(self, block: ExactBlock) -> None:
-        self.sample_inside[block.rows] |= _any(_inside(block, self._reference_limits, surface=True)[0])
-        # The samples' balls, seen from the other side.
-        inside, _ = _inside(block.transposed(), self._sample_limits, surface=True)
-        self.reference_inside[block.columns] |= _any(inside)
+        for view in block.views():
+            self.sample_inside[view.rows] |= _any(_inside(view, self._reference_limits, surface=True)[0])
+            # The samples' balls, seen from the other side.
+            inside, _ = _inside(view.transposed(), self._sample_limits, surface=True)
+            self.reference_inside[view.columns] |= _any(inside)
 
     def observe_near(self, near: Near) -> None:
         self.sample_inside[near.rows[near.squared <= self._reference_limits[near.columns]]] = True
@@ -96,9 +99,10 @@ class Balls(NearObserver):
         return self._limits
 
     def observe(self, block: ExactBlock) -> None:
-        inside, columns = _inside(block, self._limits, surface=False)
-        self.balls[block.rows] += _count(inside, 1)
-        self.held[columns] += _count(inside, 0)
+        for view in block.views():
+            inside, columns = _inside(view, self._limits, surface=False)
+            self.balls[view.rows] += _count(inside, 1)
+            self.held[columns] += _count(inside, 0)
 
     def observe_near(self, near: Near) -> None:
         inside = near.squared < self._limits[near.columns]
@@ -170,7 +174,9 @@ def clipped_radii(radii: Tensor) -> Tensor:
     >>> clipped_radii(torch.tensor([1.0, 2.0, 30.0])).tolist()
     [1.0, 2.0, 2.0]
     """
-    return radii.minimum(radii.quantile(0.5))
+    return radii.minimum(
+        radii.quantile(0.5).nan_to_num(nan=math.inf, posinf=math.inf)
+    )  # between infinite ones it is NaN
 
 
 def _kernel(products: Tensor, dimension: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, is_filtered, sweep
 from genbench.metrics.observers import Balls, ClippedBalls, KernelSums, Manifolds
 
-__all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "kernel_rows", "self_pairs", "share_products"]
+__all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "kid_rows", "self_pairs", "share_products"]
 
 # Features from which on most of a sweep's time is its products, and one sweep with float64 products is faster than two:
 # with float32 ones for the neighbours, and with float64 ones for the sums.
@@ -23,12 +23,12 @@ class SelfPairs:
     Args:
         distances: (N, k) float64 to the k nearest others, ascending; infinite where there are fewer.
         indices: (N, k) int64 indices of these; −1 where there are fewer.
-        kernel_rows: (N,) float64 sums of the KID kernel with all others, if asked for.
+        kid_rows: (N,) float64 sums of the KID kernel with all others, if asked for.
     """
 
     distances: Tensor
     indices: Tensor
-    kernel_rows: Tensor | None
+    kid_rows: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CrossPairs:
     Args:
         nearest_distances: (M,) float64 to the nearest reference feature.
         nearest_indices: (M,) int64 index of that feature.
-        kernel_rows: (M,) float64 sums of the KID kernel with the reference, if asked for.
+        kid_rows: (M,) float64 sums of the KID kernel with the reference, if asked for.
         sample_inside: (M,) bool, in the reference's manifold.
         reference_inside: (N,) bool, in the samples' manifold.
         balls: (M,) int64, how many reference balls contain each sample.
@@ -48,7 +48,7 @@ class CrossPairs:
 
     nearest_distances: Tensor
     nearest_indices: Tensor
-    kernel_rows: Tensor | None
+    kid_rows: Tensor | None
     sample_inside: Tensor
     reference_inside: Tensor
     balls: Tensor
@@ -66,7 +66,7 @@ def share_products(left: int, right: int, dimension: int) -> bool:
     return dimension >= _SHARED_FROM or is_filtered(left, right, dimension)
 
 
-def kernel_rows(left: Tensor, right: Tensor, byte_budget: int = BYTE_BUDGET) -> Tensor:
+def kid_rows(left: Tensor, right: Tensor, byte_budget: int = BYTE_BUDGET) -> Tensor:
     """Return (len(left),) float64 sums of each row's KID kernel with `right`; with `left is right`, with all others."""
     kernel = KernelSums(len(left), left.shape[1], left.device)
     sweep(left, right, [kernel], byte_budget)
@@ -124,7 +124,7 @@ def cross_pairs(
     return CrossPairs(
         nearest_distances=nearest.distances[:, 0],
         nearest_indices=nearest.indices[:, 0],
-        kernel_rows=_rows(sums),
+        kid_rows=_rows(sums),
         sample_inside=manifolds.sample_inside,
         reference_inside=manifolds.reference_inside,
         balls=balls.balls,

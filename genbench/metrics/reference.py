@@ -15,7 +15,7 @@ from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.neighbours import nearest_neighbours, sweep
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.observers import ClippedBalls
-from genbench.metrics.pairs import kernel_rows, self_pairs, share_products
+from genbench.metrics.pairs import kid_rows, self_pairs, share_products
 from genbench.metrics.reference_parts import split_reference
 
 __all__ = ["ReferenceStatistics"]
@@ -77,13 +77,7 @@ class ReferenceStatistics:
     @property
     def neighbour_distances(self) -> Tensor:
         """(N, 5) float64 distances of each training feature to its nearest others, ascending."""
-        if "neighbour_distances" not in self.tensors:
-            shared = self._shares_products
-            found = self_pairs(self.features, max(MANIFOLD_K, BALL_K), kernel=shared)
-            self.tensors["neighbour_distances"] = found.distances
-            if found.kernel_rows is not None:
-                self.tensors["kernel_sum"] = found.kernel_rows.sum()
-        return self.tensors["neighbour_distances"]
+        return self.kept("neighbour_distances", self._find_neighbours)
 
     @property
     def clipped_balls(self) -> Tensor:
@@ -93,9 +87,7 @@ class ReferenceStatistics:
     @property
     def kernel_sum(self) -> Tensor:
         """0-d float64 sum of the KID kernel over ordered pairs of distinct training features."""
-        if self._shares_products and "kernel_sum" not in self.tensors:
-            _ = self.neighbour_distances  # whose sweep sums the kernel too
-        return self.kept("kernel_sum", lambda: kernel_rows(self.features, self.features).sum())
+        return self.kept("kernel_sum", self._sum_kernel)
 
     @property
     def held_out_distances(self) -> Tensor:
@@ -148,6 +140,19 @@ class ReferenceStatistics:
         if name not in self.tensors:
             self.tensors[name] = find()
         return self.tensors[name]
+
+    def _find_neighbours(self) -> Tensor:
+        kernel = self._shares_products and "kernel_sum" not in self.tensors
+        found = self_pairs(self.features, max(MANIFOLD_K, BALL_K), kernel=kernel)
+        if found.kid_rows is not None:
+            self.tensors["kernel_sum"] = found.kid_rows.sum()
+        return found.distances
+
+    def _sum_kernel(self) -> Tensor:
+        if self._shares_products and "neighbour_distances" not in self.tensors:
+            self.tensors["neighbour_distances"] = self._find_neighbours()
+            return self.tensors["kernel_sum"]
+        return kid_rows(self.features, self.features).sum()
 
     @property
     def _shares_products(self) -> bool:

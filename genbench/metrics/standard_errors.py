@@ -57,7 +57,7 @@ def _of_frechet(evidence: Evidence) -> float:
 
 
 def _of_kernel(evidence: Evidence) -> float:
-    within, across = evidence.kernel_rows
+    within, across = evidence.kid_rows
     return kernel_standard_error(within, across, len(evidence.reference))
 
 
