@@ -234,7 +234,7 @@ def first_block(count: int) -> FilteredBlock:
 
 @pytest.mark.parametrize(
     ("count", "k", "groups"),
-    [(5, 2, 5), (48, 1, 4), (129, 1, 4), (500, 3, 16), (512, 1, 4), (512, 3, 16), (512, 4, 16), (512, 5, 32)],
+    [(5, 2, 5), (48, 1, 2), (129, 1, 2), (500, 3, 8), (512, 1, 2), (512, 3, 8), (512, 4, 8), (512, 5, 16)],
 )
 def test_distances_to_the_nearest_are_bounded_by_the_least_of_groups(count: int, k: int, groups: int) -> None:
     """Of up to 16 columns at first, and of more where fewer groups are enough for k neighbours."""

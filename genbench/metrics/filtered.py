@@ -32,7 +32,7 @@ _UNDERFLOW = 2.0**-120  # per feature, of a product
 
 _ABOVE = 1 + 2.0**-22  # more than rounding to float32 can lower a number
 _GROUP = 16  # at most so many numbers, of which only the least is compared at first
-_GROUPS_PER_NEIGHBOUR = 8  # from which on merging groups costs less than it saves in selecting the least
+_GROUPS_PER_NEIGHBOUR = 4  # from which on merging groups costs less than it saves in selecting the least
 _VALUES_AT_ONCE = 2**17  # in float64; few enough for the cache
 _MOST_NEAR = 1 / 64  # share of a block's pairs that costs as much one by one as the whole block as a product
 
