@@ -320,7 +320,7 @@ def test_pairs_wait_until_most_are_too_far_unless_too_many_do(monkeypatch: pytes
         assert torch.equal(indices, exact[1])
     assert counts["blocks"] == 0
     pairs = len({frozenset(pair) for row, places in enumerate(exact[1].tolist()) for pair in product([row], places)})
-    assert pairs <= decided[0] < 1.7 * pairs
+    assert pairs <= decided[0] < 2 * pairs
     assert decided[1] > 1.3 * decided[0]
 
 
@@ -379,6 +379,20 @@ def test_no_setting_makes_the_products_less_than_float32(monkeypatch: pytest.Mon
     finally:
         set_float32_precision(before)
     assert during == ["ieee"]
+
+
+@pytest.mark.parametrize(("filtered", "expected"), [(True, True), (False, False), (None, True)])
+def test_neighbours_alone_need_no_float64_products(
+    filtered: bool | None, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[bool] = []
+    make = neighbours.Filter
+    monkeypatch.setattr(neighbours, "Filter", lambda *parts: used.append(True) or make(*parts))
+    nearest_neighbours(draw(9, 3), draw(8, 3), filtered=filtered)
+    assert self_pairs(draw(9, 3), 2, filtered=filtered).kid_rows is None
+    limits = {name: torch.ones(9) for name in ("sample_radii", "manifold_radii", "ball_radii")}
+    assert cross_pairs(draw(9, 3), draw(9, 3), **limits, filtered=filtered).kid_rows is None
+    assert used == [True] * 3 * expected
 
 
 @pytest.mark.parametrize("filtered", [True, False])
