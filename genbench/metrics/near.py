@@ -33,7 +33,7 @@ class Near(NamedTuple):
 
 
 class NearObserver(ABC):
-    """An observer to which a pair matters only up to a certain distance: a limit of its row or of its column.
+    """An observer to which a pair matters only up to a certain distance: a limit of its row, of its column, or either.
 
     It sees some blocks of a sweep as a whole, and of the others at least those pairs.
     """
@@ -112,10 +112,13 @@ class NearSearch:
                 near |= lower <= of_places[places]
         rows, columns, mirrored = rows[near], columns[near], mirrored[near]
         squared = squared_distances(*self._sides, rows, columns)
-        pairs = Near(rows, columns, squared)
-        transposed = Near(columns[mirrored], rows[mirrored], squared[mirrored])
+        found = Near(
+            torch.cat([rows, columns[mirrored]]),
+            torch.cat([columns, rows[mirrored]]),
+            torch.cat([squared, squared[mirrored]]),
+        )
         for observer in self._observers:
-            observer.observe_near(Near(*map(torch.cat, zip(pairs, transposed, strict=True))))
+            observer.observe_near(found)
 
     def _limits(self, *, exchanged: bool) -> tuple[Tensor | None, Tensor | None]:
         """Return the limits of rows and of columns; exchanged, each point's on either side."""
