@@ -359,6 +359,22 @@ def test_sums_of_kernels_come_from_the_sweeps_for_neighbours_where_these_share_p
     torch.testing.assert_close(among, known.fill_diagonal_(0).sum())
 
 
+def test_one_sweep_of_the_data_is_enough_whatever_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "_SHARED_FROM", 1)
+    features = torch.randn(20, 3)
+    swept = counted(monkeypatch)
+    first, second = ReferenceStatistics(features), ReferenceStatistics(features)
+    found = first.kernel_sum, first.neighbour_distances
+    assert len(swept) == 1
+    assert torch.equal(second.neighbour_distances, found[1])
+    assert torch.equal(second.kernel_sum, found[0])
+    assert len(swept) == 2
+    third = ReferenceStatistics(features, tensors={"neighbour_distances": found[1]})
+    assert third.kernel_sum == pytest.approx(float(found[0]), rel=1e-12)
+    assert len(swept) == 3
+    assert torch.equal(third.neighbour_distances, found[1])
+
+
 def test_a_sum_that_is_kept_is_not_swept_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "_SHARED_FROM", 1)
     features = torch.randn(20, 3)

@@ -149,7 +149,7 @@ class ReferenceStatistics:
         return found.distances
 
     def _sum_kernel(self) -> Tensor:
-        if self._shares_products and "neighbour_distances" not in self.tensors:
+        if self._shares_products:
             self.tensors["neighbour_distances"] = self._find_neighbours()
             return self.tensors["kernel_sum"]
         return kid_rows(self.features, self.features).sum()
