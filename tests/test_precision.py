@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch import Tensor
 
+from genbench.machine import precision
 from genbench.machine.precision import float32_precision, full_float32, set_float32_precision
 from genbench.metrics.density_coverage import density_coverage
+from genbench.metrics.neighbours import sweep
 from genbench.training import loop
 
 
@@ -69,13 +72,13 @@ def test_a_block_in_full_precision_leaves_settings_as_they_were(name: str) -> No
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.parametrize("precision", ["fp32", "tf32"])
-def test_a_training_precision_leaves_settings_as_they_were(name: str, precision: str) -> None:
+@pytest.mark.parametrize("wanted", ["fp32", "tf32"])
+def test_a_training_precision_leaves_settings_as_they_were(name: str, wanted: str) -> None:
     SETTINGS[name]()
     found = float32_precision()
-    with loop.in_precision(precision, torch.device("cuda")):
-        assert torch.get_float32_matmul_precision() == {"fp32": "highest", "tf32": "high"}[precision]
-        assert torch.backends.cudnn.allow_tf32 == (precision == "tf32")
+    with loop.in_precision(wanted, torch.device("cuda")):
+        assert torch.get_float32_matmul_precision() == {"fp32": "highest", "tf32": "high"}[wanted]
+        assert torch.backends.cudnn.allow_tf32 == (wanted == "tf32")
     assert operations() == {name: value for name, value in found.items() if "." in name}
 
 
@@ -86,3 +89,36 @@ def test_metrics_of_neighbours_do_not_depend_on_settings(name: str) -> None:
     expected = density_coverage(*sides)
     SETTINGS[name]()
     assert density_coverage(*sides) == expected
+
+
+def test_a_torch_without_the_newer_interface_has_the_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_GENERAL", ())
+    monkeypatch.setattr(precision, "_OPERATIONS", ())
+    torch.set_float32_matmul_precision("medium")
+    assert float32_precision() == {"products": "medium", "TF32 in convolutions": "True"}
+    with full_float32():
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.get_float32_matmul_precision() == "medium"
+    with loop.in_precision("tf32", torch.device("cuda")):
+        assert torch.get_float32_matmul_precision() == "high"
+    assert torch.get_float32_matmul_precision() == "medium"
+
+
+def test_sweeps_need_no_newer_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Older:
+        """`torch.backends` without it."""
+
+    during: list[str] = []
+    product = torch.mm
+
+    def noted(*sides: Tensor, out: Tensor) -> Tensor:
+        during.append(torch.get_float32_matmul_precision())
+        return product(*sides, out=out)
+
+    torch.set_float32_matmul_precision("high")
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "backends", Older)
+        patched.setattr(torch, "mm", noted)
+        sweep(torch.ones(4, 2), torch.zeros(3, 2), [], filtered=True)
+    assert during == ["highest"]
+    assert torch.get_float32_matmul_precision() == "high"

@@ -1,7 +1,7 @@
 """How torch rounds float32 products and convolutions, whichever of its two interfaces a program has used.
 
 The older functions, such as `torch.get_float32_matmul_precision`, raise once anything has set the newer attributes
-`torch.backends.….fp32_precision` to what they cannot express.
+`torch.backends.….fp32_precision`, which torch has from 2.9 on, to what they cannot express.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import torch
 __all__ = ["allow_tf32", "float32_precision", "full_float32", "set_float32_precision"]
 
 _MIXED = "mixed"  # what the older interface cannot express
+_NEWER = hasattr(torch.backends, "fp32_precision")
 # The general settings first, because setting one changes those that inherit it.
-_GENERAL = ("all", "mkldnn", "cudnn")
-_OPERATIONS = ("mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn", "cuda.matmul", "cudnn.conv", "cudnn.rnn")
+_GENERAL = ("all", "mkldnn", "cudnn") if _NEWER else ()
+_OPERATIONS = ("mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn", "cuda.matmul", "cudnn.conv", "cudnn.rnn") if _NEWER else ()
 
 
 def float32_precision() -> dict[str, str]:
@@ -52,6 +53,8 @@ def allow_tf32(allowed: bool) -> None:
 def full_float32() -> Iterator[None]:
     """Run a block without TF32 or bfloat16 in float32 operations, whatever a training loop has set, then restore."""
     before = float32_precision()
+    if not _OPERATIONS:
+        torch.set_float32_matmul_precision("highest")
     for name in _OPERATIONS:
         _place(name).fp32_precision = "ieee"
     try:

@@ -301,17 +301,22 @@ def _bound(dimension: int) -> float:
 
 @contextlib.contextmanager
 def _full_float32() -> Iterator[None]:
-    """Products without TF32 or bfloat16, whatever a training loop has set, which the bound does not cover.
-
-    By torch's newer settings: the older function raises once a program has used these.
-    """
+    """Products without TF32 or bfloat16, whatever a training loop has set, which the bound does not cover."""
     backends: Any = torch.backends
-    products = backends.mkldnn.matmul, backends.cuda.matmul
-    before = [place.fp32_precision for place in products]
-    for place in products:
-        place.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        for place, precision in zip(products, before, strict=True):
-            place.fp32_precision = precision
+    if hasattr(backends, "fp32_precision"):  # from torch 2.9 on: once used, the older functions raise
+        products = backends.mkldnn.matmul, backends.cuda.matmul
+        before = [place.fp32_precision for place in products]
+        for place in products:
+            place.fp32_precision = "ieee"
+        try:
+            yield
+        finally:
+            for place, precision in zip(products, before, strict=True):
+                place.fp32_precision = precision
+    else:
+        older = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(older)
