@@ -12,6 +12,7 @@ from genbench.machine import precision
 from genbench.machine.precision import float32_precision, full_float32, set_float32_precision
 from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.neighbours import sweep
+from genbench.plugin import world
 from genbench.training import loop
 
 
@@ -35,12 +36,23 @@ SETTINGS = {
 MIXED = ("all", "all of the CPU", "products on the CPU", "products on CUDA")  # for these, the older interface raises
 
 
+DEFAULT = {
+    "products": "highest",
+    "TF32 in convolutions": "True",
+    **dict.fromkeys(("all", "mkldnn", "cudnn"), "none"),
+    **dict.fromkeys(("mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn", "cuda.matmul"), "none"),
+    **dict.fromkeys(("cudnn.conv", "cudnn.rnn"), "tf32"),
+}
+
+
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     before = float32_precision()
+    set_float32_precision(DEFAULT)
+    assert dict(float32_precision()) == DEFAULT
     yield
     set_float32_precision(before)
-    assert float32_precision() == before
+    assert dict(float32_precision()) == dict(before)
     assert torch.get_float32_matmul_precision() == "highest"
     assert torch.backends.cudnn.allow_tf32
 
@@ -57,9 +69,9 @@ def test_a_setting_is_seen_and_undone(name: str) -> None:
     assert found != before
     assert (found["products"] == "mixed") == (name in MIXED)
     set_float32_precision(before)
-    assert float32_precision() == before
+    assert dict(float32_precision()) == dict(before)
     SETTINGS[name]()
-    assert float32_precision() == found
+    assert dict(float32_precision()) == dict(found)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -68,7 +80,7 @@ def test_a_block_in_full_precision_leaves_settings_as_they_were(name: str) -> No
     found = float32_precision()
     with full_float32():
         assert set(operations().values()) == {"ieee"}
-    assert float32_precision() == found
+    assert dict(float32_precision()) == dict(found)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -91,11 +103,23 @@ def test_metrics_of_neighbours_do_not_depend_on_settings(name: str) -> None:
     assert density_coverage(*sides) == expected
 
 
+def test_full_precision_asked_for_is_no_change() -> None:
+    before, world_before = float32_precision(), world.snapshot()
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    assert float32_precision() == before
+    assert world.changes(world_before, world.snapshot()) == []
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    assert float32_precision() != before
+    assert len(world.changes(world_before, world.snapshot())) == 1
+    assert before != dict(before)
+
+
 def test_a_torch_without_the_newer_interface_has_the_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_GENERAL", ())
     monkeypatch.setattr(precision, "_OPERATIONS", ())
     torch.set_float32_matmul_precision("medium")
-    assert float32_precision() == {"products": "medium", "TF32 in convolutions": "True"}
+    assert dict(float32_precision()) == {"products": "medium", "TF32 in convolutions": "True"}
     with full_float32():
         assert torch.get_float32_matmul_precision() == "highest"
     assert torch.get_float32_matmul_precision() == "medium"

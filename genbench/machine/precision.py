@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["allow_tf32", "float32_precision", "full_float32", "set_float32_precision"]
+__all__ = ["Float32Precision", "allow_tf32", "float32_precision", "full_float32", "set_float32_precision"]
 
 _MIXED = "mixed"  # what the older interface cannot express
 _NEWER = hasattr(torch.backends, "fp32_precision")
@@ -21,13 +21,28 @@ _GENERAL = ("all", "mkldnn", "cudnn") if _NEWER else ()
 _OPERATIONS = ("mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn", "cuda.matmul", "cudnn.conv", "cudnn.rnn") if _NEWER else ()
 
 
-def float32_precision() -> dict[str, str]:
-    """Return torch's settings by name, as both interfaces state them."""
+class Float32Precision(dict[str, str]):
+    """Settings by name, equal to others that round alike: `none`, the default, is full precision, as `ieee` is."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Float32Precision) and self._effective() == other._effective()
+
+    def __ne__(self, other: object) -> bool:  # a dict has its own
+        return not self == other
+
+    __hash__ = None
+
+    def _effective(self) -> dict[str, str]:
+        return {name: "ieee" if value == "none" else value for name, value in self.items()}
+
+
+def float32_precision() -> Float32Precision:
+    """Return torch's settings, as both interfaces state them."""
     older = {
         "products": _expressed(torch.get_float32_matmul_precision),
         "TF32 in convolutions": _expressed(lambda: torch.backends.cudnn.allow_tf32),
     }
-    return older | {name: _place(name).fp32_precision for name in (*_GENERAL, *_OPERATIONS)}
+    return Float32Precision(older | {name: _place(name).fp32_precision for name in (*_GENERAL, *_OPERATIONS)})
 
 
 def set_float32_precision(found: Mapping[str, str]) -> None:
