@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from genbench.machine.precision import float32_precision, set_float32_precision
-from genbench.metrics import filtered, near, neighbours
+from genbench.metrics import filtered_block, near, neighbours
 from genbench.metrics.blocks import Block, Memory
-from genbench.metrics.filtered import Filter, FilteredBlock, Side
+from genbench.metrics.filtered import Filter
+from genbench.metrics.filtered_block import FilteredBlock, Side
 from genbench.metrics.fld import feature_likelihood_divergence
 from genbench.metrics.kid import from_sums, kernel_distance
 from genbench.metrics.near import NearSearch
@@ -115,7 +116,7 @@ def test_what_is_found_equals_what_float64_products_give(name: str, budget: int)
 @pytest.mark.parametrize("name", CASES)
 def test_so_it_is_where_each_pair_is_decided_by_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in large blocks, of which few pairs are undecided; here too many are, and a product would decide them all."""
-    monkeypatch.setattr(filtered, "_MOST_NEAR", 1)
+    monkeypatch.setattr(filtered_block, "_MOST_NEAR", 1)
     check_equal(*CASES[name], k=5, budget=1)
 
 
@@ -263,7 +264,7 @@ def test_no_bound_is_below_the_distance_to_that_neighbour(k: int) -> None:
 
 def test_limits_are_rounded_up() -> None:
     limits = torch.rand(10_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).exp2() * 3
-    found = filtered._rounded_up(limits).double()
+    found = filtered_block._rounded_up(limits).double()
     assert (found > limits).all()
     assert (found < limits * (1 + 2.0**-21)).all()
 
@@ -408,7 +409,7 @@ def test_samples_that_are_the_reference_itself_count_like_their_copy(
     decided: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sweep then shows each pair of blocks once, for both orders."""
-    monkeypatch.setattr(filtered, "_MOST_NEAR", 1 if decided == "alone" else 0)
+    monkeypatch.setattr(filtered_block, "_MOST_NEAR", 1 if decided == "alone" else 0)
     points = draw(70, 4)
     radii = self_pairs(points, 5).distances
     limits = {"sample_radii": radii[:, 2], "manifold_radii": radii[:, 1], "ball_radii": radii[:, 4]}

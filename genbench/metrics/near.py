@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.blocks import ExactBlock
-from genbench.metrics.filtered import FilteredBlock, Side, squared_distances
+from genbench.metrics.filtered import squared_distances
+from genbench.metrics.filtered_block import FilteredBlock, Side
 
 __all__ = ["Near", "NearObserver", "NearSearch"]
 

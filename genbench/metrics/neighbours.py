@@ -25,7 +25,8 @@ from genbench.metrics.blocks import (
     squared_norms,
 )
 from genbench.metrics.features import check_features
-from genbench.metrics.filtered import Filter, FilteredBlock
+from genbench.metrics.filtered import Filter
+from genbench.metrics.filtered_block import FilteredBlock
 from genbench.metrics.near import Near, NearObserver, NearSearch
 
 __all__ = ["BYTE_BUDGET", "FILTERED_FROM", "Observer", "Nearest", "is_filtered", "nearest_neighbours", "sweep", "TIE"]
