@@ -174,9 +174,8 @@ def clipped_radii(radii: Tensor) -> Tensor:
     >>> clipped_radii(torch.tensor([1.0, 2.0, 30.0])).tolist()
     [1.0, 2.0, 2.0]
     """
-    return radii.minimum(
-        radii.quantile(0.5).nan_to_num(nan=math.inf, posinf=math.inf)
-    )  # between infinite ones it is NaN
+    median = radii.quantile(0.5).nan_to_num(nan=math.inf, posinf=math.inf)  # between two infinite ones it is NaN
+    return radii.minimum(median)
 
 
 def _kernel(products: Tensor, dimension: int) -> Tensor:
