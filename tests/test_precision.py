@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from genbench.features import extractor
 from genbench.machine import precision
 from genbench.machine.precision import float32_precision, full_float32, set_float32_precision
 from genbench.metrics.density_coverage import density_coverage
@@ -80,6 +81,27 @@ def test_a_block_in_full_precision_leaves_settings_as_they_were(name: str) -> No
     found = float32_precision()
     with full_float32():
         assert set(operations().values()) == {"ieee"}
+        assert torch.get_float32_matmul_precision() == "highest"  # the older interface can be read
+        assert torch.backends.cudnn.allow_tf32 is False
+    assert dict(float32_precision()) == dict(found)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_features_on_cuda_are_extracted_by_exact_kernels_whatever_is_set(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cudnn = torch.backends.cudnn
+    for switch, value in {"enabled": False, "benchmark": True, "deterministic": False}.items():
+        monkeypatch.setattr(cudnn, switch, value)
+    SETTINGS[name]()
+    found = float32_precision()
+    with extractor._exact_float32(torch.device("cuda")):
+        assert set(operations().values()) == {"ieee"}
+        assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic) == (True, False, True)
+        with cudnn.flags(enabled=True, allow_tf32=False):  # as a third party's extractor may do
+            assert set(float32_precision().values()) <= {"ieee", "none", "highest", "False"}
+            assert torch.backends.fp32_precision == torch.backends.cudnn.fp32_precision == "ieee"
+    assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic) == (False, True, False)
     assert dict(float32_precision()) == dict(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 import torch
@@ -223,10 +224,16 @@ def _transfer_count(items: Tensor, batch: int) -> int:
 @contextlib.contextmanager
 def _exact_float32(device: torch.device) -> Iterator[None]:
     """Enforce full float32 products and deterministic kernels, whatever a training loop has set, then restore."""
-    convolutions = (
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        if device.type == "cuda"
-        else contextlib.nullcontext()
-    )
-    with full_float32(), convolutions:
-        yield
+    with full_float32():
+        if device.type != "cuda":
+            yield
+            return
+        # Not `cudnn.flags()`: it reads the precision through torch's older interface, which raises if the newer one
+        # has been used differently.
+        cudnn: Any = torch.backends.cudnn
+        before = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = True, False, True
+        try:
+            yield
+        finally:
+            cudnn.enabled, cudnn.benchmark, cudnn.deterministic = before

@@ -68,9 +68,8 @@ def allow_tf32(allowed: bool) -> None:
 def full_float32() -> Iterator[None]:
     """Run a block without TF32 or bfloat16 in float32 operations, whatever a training loop has set, then restore."""
     before = float32_precision()
-    if not _OPERATIONS:
-        torch.set_float32_matmul_precision("highest")
-    for name in _OPERATIONS:
+    allow_tf32(False)  # through the older interface too: code in the block that asks it would raise otherwise
+    for name in (*_GENERAL, *_OPERATIONS):  # `cudnn.flags()` in the block lets operations inherit the general ones
         _place(name).fp32_precision = "ieee"
     try:
         yield
