@@ -20,7 +20,7 @@ BUILDING := .venv-dist
 # Otherwise the tests' workers, and every process that they start, compile genbench and the tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check lint types site bench gpu counters compare baseline checks mutants slurm adapters map dist clean help
+.PHONY: demo test check lint types site bench cuda gpu counters compare baseline checks mutants slurm adapters map dist clean help
 
 help:  ## Show the available targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ $(VENV)/.site-installed: $(VENV)/.installed
 bench: $(VENV)/.installed  ## Time the hot paths (pytest-benchmark) into .benchmarks/latest.json.
 	@mkdir -p .benchmarks
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json --benchmark-columns=median,iqr,rounds
+
+cuda: $(VENV)/.installed  ## Run the tests that need an NVIDIA GPU (about 5 minutes); `make test` hides GPUs from all others.
+	$(BIN)/pytest -m cuda --benchmark-disable
 
 gpu: $(VENV)/.installed  ## Measure training, extraction and the metrics on a GPU into reports/gpu/ (about 10 minutes).
 	$(BIN)/python benchmarks/gpu_table.py

@@ -19,12 +19,30 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import torch
 
 from genbench.execution import local
 
 HERE = Path(__file__).parent
 TINY = HERE / "models" / "tiny.py"
 WARM_SERVER = HERE / "warm_server.py"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs from all tests but those marked `cuda`: the others are about the CPU, and fork after computing."""
+    if "cuda" not in config.getoption("markexpr"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests marked `cuda` out unless they are asked for, and skip them without a GPU."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if "cuda" not in config.getoption("markexpr"):
+        config.hook.pytest_deselected(items=marked)
+        items[:] = [item for item in items if not item.get_closest_marker("cuda")]
+    elif not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
 
 
 @pytest.hookimpl(wrapper=True)

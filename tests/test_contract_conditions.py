@@ -25,9 +25,9 @@ CPU = torch.device("cpu")
 Write = Callable[..., Path]
 
 
-def result(write_edited: Write, check: str, *edits: tuple[str, str], labels: bool = False) -> Any:
+def result(write_edited: Write, check: str, *edits: tuple[str, str], labels: bool = False, device: str = "cpu") -> Any:
     """Return the outcome of one check on the small model with these edits."""
-    contract = Contract(str(write_edited(*edits)), [(1, 8, 8)])
+    contract = Contract(str(write_edited(*edits)), [(1, 8, 8)], device)
     case = None if CHECKS[check].once else next(each for each in contract.cases if labels == bool(each.classes))
     return contract.result(CHECKS[check], case)
 
@@ -47,13 +47,15 @@ def test_a_model_is_made_of_dicts_of_optimizers(write_edited: Write, built: str,
 
 
 @pytest.mark.parametrize("period", [2, 3, 5])
-def test_a_captured_step_depends_on_no_period_of_its_number(write_edited: Write, period: int) -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_a_captured_step_depends_on_no_period_of_its_number(write_edited: Write, period: int, device: str) -> None:
     found = result(
         write_edited,
         "capturable",
         (BUILD, f"{BUILD[:-1]}, capturable=True)"),
         ("def train_step(model, batch)", "def train_step(model, batch, step)"),
         (STEP, f"    loss = loss * torch.tensor(step % {period} + 1.0)\n{STEP}"),
+        device=device,
     )
     assert "expected a capturable step not to depend on its number" in str(found)
 

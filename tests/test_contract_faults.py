@@ -17,6 +17,7 @@ from genbench.contract.fault import Caution, Fault
 CAPTURABLE = f"{BUILD[:-1]}, capturable=True)"
 NET = "    layers = nn"
 FIRST = 'model.networks["generator"][0]'
+DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 
 
 def fault(name: str, check: str, message: str, *edits: tuple[str, str]) -> Any:
@@ -283,7 +284,7 @@ FAULTS = [
         "prepares at random",
         "before_training",
         "the same state from equal seeds, found another networks.generator.start",
-        (BUILD, f'net.register_buffer("start", torch.zeros(()))\n    {BUILD}'),
+        (BUILD, f'net.register_buffer("start", torch.zeros((), device=device))\n    {BUILD}'),
         ("LATENT = 16", "import os\n\nLATENT = 16"),
         hook(
             "before_training(model, batches)",
@@ -294,7 +295,7 @@ FAULTS = [
         "prepares by adding",
         "before_sampling",
         "another networks.generator.seen",
-        (BUILD, f'net.register_buffer("seen", torch.zeros(()))\n    {BUILD}'),
+        (BUILD, f'net.register_buffer("seen", torch.zeros((), device=device))\n    {BUILD}'),
         hook("before_sampling(model, batches)", 'model.networks["generator"].seen += next(iter(batches))[0].mean()'),
     ),
     fault(
@@ -368,7 +369,7 @@ FAULTS = [
         "array",
         "sample",
         "to return a tensor, found ndarray",
-        (SAMPLE, f"{SAMPLE}.numpy()"),
+        (SAMPLE, f"{SAMPLE}.cpu().numpy()"),
     ),
     fault(
         "clock",
@@ -380,7 +381,7 @@ FAULTS = [
         "one image",
         "sample_repeats",
         "different items from another generator, found the same items",
-        (DRAW, "    noise = torch.ones(count, LATENT)\n"),
+        (DRAW, "    noise = torch.ones(count, LATENT, device=generator.device)\n"),
     ),
     fault(
         "global noise",
@@ -532,12 +533,13 @@ FAULTS = [
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # torch warns about what some of them do
 @pytest.mark.parametrize(("check", "message", "edits"), FAULTS)
+@DEVICES
 def test_a_fault_fails_its_own_check_alone(
-    write_edited: Callable[..., Path], check: str, message: str, edits: tuple[tuple[str, str], ...]
+    write_edited: Callable[..., Path], check: str, message: str, edits: tuple[tuple[str, str], ...], device: str
 ) -> None:
     path = write_edited(*edits)
     source = path.read_text()
-    contract = Contract(str(path), [(1, 8, 8)])
+    contract = Contract(str(path), [(1, 8, 8)], device)
     # The 200 steps of `memory` take most of the time, and show nothing new if the step is unchanged.
     trains = any(old in (STEP, LOSSES, BUILD) for old, _ in edits)
     items = [item for item in contract.items() if trains or item[0].name != "memory"]
@@ -573,7 +575,7 @@ CAUTIONS = {
         "the gradient of generator.far is exactly zero in 12 steps: the loss does not depend on it",
         [
             (NET, "    layers = nn"),
-            (BUILD, f"net.far = nn.Parameter(torch.ones(1))\n    {BUILD}"),
+            (BUILD, f"net.far = nn.Parameter(torch.ones(1, device=device))\n    {BUILD}"),
             (STEP, f'    loss = loss + model.networks["generator"].far.sum() * 0\n{STEP}'),
         ],
     ),
@@ -583,7 +585,7 @@ CAUTIONS = {
         [
             (
                 BUILD,
-                'return Model(nn.ModuleDict({"generator": net, "average": AveragedModel(net).requires_grad_(False)}), '
+                'return Model(nn.ModuleDict({"generator": net, "average": AveragedModel(net, device).requires_grad_(False)}), '
                 '{"generator": torch.optim.Adam(net.parameters(), rate)})',
             ),
             ("import torch\n", "import torch\nfrom torch.optim.swa_utils import AveragedModel\n"),
@@ -598,9 +600,12 @@ CAUTIONS = {
 
 
 @pytest.mark.parametrize("name", CAUTIONS)
-def test_a_caution_is_only_a_warning_and_every_other_check_passes(write_edited: Callable[..., Path], name: str) -> None:
+@DEVICES
+def test_a_caution_is_only_a_warning_and_every_other_check_passes(
+    write_edited: Callable[..., Path], name: str, device: str
+) -> None:
     check, message, edits = CAUTIONS[name]
-    contract = Contract(str(write_edited(*edits)), [(1, 8, 8)])
+    contract = Contract(str(write_edited(*edits)), [(1, 8, 8)], device)
     checks = [CHECKS[other] for other in ("losses", "movement", "waiting", "sample", "resume")]
     results = {each.name: contract.result(each, contract.cases[0]) for each in checks}
     found = results.pop(check)
@@ -618,10 +623,11 @@ def test_a_caution_is_only_a_warning_and_every_other_check_passes(write_edited: 
           '    return {"energy": loss.detach()} if int(step) % 5 == 4 else {}'), ("losses", "movement")),
     ],
 )  # fmt: skip
+@DEVICES
 def test_what_is_right_passes(
-    write_plugin: Callable[..., Path], edit: tuple[str, str], checks: tuple[str, ...]
+    write_plugin: Callable[..., Path], edit: tuple[str, str], checks: tuple[str, ...], device: str
 ) -> None:
-    contract = Contract(str(write_plugin(*edit)) + ":width=16", [(1, 8, 8)])
+    contract = Contract(str(write_plugin(*edit)) + ":width=16", [(1, 8, 8)], device)
     assert [contract.result(CHECKS[check], contract.cases[0]) for check in checks] == [None] * len(checks)
 
 

@@ -267,7 +267,7 @@ def test_bf16_is_near_and_a_recipe_of_its_own(load: Callable[..., Extractor]) ->
     assert rounded.recipe() == exact.recipe() | {"precision": "bf16"}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_cuda_gives_the_features_of_the_cpu(load: Callable[..., Extractor]) -> None:
     images = pictures(32, count=4)
     on_device = extract(load(device=torch.device("cuda")), images).features

@@ -18,12 +18,14 @@ class Check:
         function: takes the subject of the check, and raises `Fault` if the promise is broken.
         needs: checks that must hold first, so that one mistake fails one check.
         once: whether it runs only for the smallest images, instead of for every case.
+        as_trained: whether it runs with the kernels that training uses, instead of with repeatable ones.
     """
 
     name: str
     function: Callable[[Any], None]
     needs: tuple[str, ...] = ("build",)
     once: bool = False
+    as_trained: bool = False
 
     @property
     def promise(self) -> str:

@@ -1,19 +1,33 @@
-"""Deterministic kernels, for checks that compare two training runs on a GPU."""
+"""Kernels that give equal results for equal inputs, so that checks can compare results bit for bit on a GPU as well."""
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 
-__all__ = ["repeatable"]
+from genbench.machine.precision import full_float32
+
+__all__ = ["repeatable", "repeats_exactly"]
+
+_EXACT: ContextVar[bool] = ContextVar("_EXACT", default=True)
+_NO_SUCH_KERNEL = "does not have a deterministic implementation"
 
 
-@contextmanager
+def repeats_exactly(device: torch.device) -> bool:
+    """Return whether equal operations on equal inputs gave equal bits so far in this check.
+
+    That is so on the CPU, and on CUDA in a block of `repeatable` in which every operation had a deterministic kernel.
+    """
+    return device.type == "cpu" or (device.type == "cuda" and _EXACT.get())
+
+
+@contextlib.contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Run a block with kernels that sum in a fixed order, if the device has them.
+    """Run a check with kernels that sum in a fixed order, if the device has them, and without TF32.
 
     cuDNN's fastest convolutions sum gradients in an arbitrary order. A GAN amplifies the difference within ten steps,
     and a check that compares two training runs would blame the model for it.
@@ -22,12 +36,28 @@ def repeatable(device: torch.device) -> Iterator[None]:
         yield
         return
     cudnn, all_operations = torch.backends.cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
-    torch.backends.cudnn.deterministic = True
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about operations without such a kernel
+    exact = _EXACT.set(True)
+    with full_float32(), warnings.catch_warnings():
+        _note_warnings()
+        torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
             yield
-    finally:
-        torch.backends.cudnn.deterministic = cudnn
-        torch.use_deterministic_algorithms(all_operations)
+        finally:
+            torch.backends.cudnn.deterministic = cudnn
+            torch.use_deterministic_algorithms(all_operations)
+            _EXACT.reset(exact)
+
+
+def _note_warnings() -> None:
+    """Note when torch warns that an operation has no deterministic kernel, and show only the warnings of others."""
+    show = warnings.showwarning
+
+    def noted(message: Warning | str, *about: object, **more: object) -> None:
+        if _NO_SUCH_KERNEL in str(message):
+            _EXACT.set(False)
+        elif "deterministic because it uses CuBLAS" not in str(message):  # on one stream, it is
+            show(message, *about, **more)  # type: ignore[arg-type]
+
+    warnings.filterwarnings("always", message="(?s).*deterministic")
+    warnings.showwarning = noted  # type: ignore[assignment]

@@ -55,7 +55,7 @@ def contract_tests(
         model: the plugin's name: for a model as in `genbench run -m`, `distribution:name` or `./file.py`, with options
             as in `vae:beta=4`; for any other plugin the name of its entry point, with options in the same way.
         shapes: (C, H, W) of images, (L,) of texts; each is checked with labels, the smallest of each kind also without.
-        device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, repeated results are compared bit for bit.
+        device: `cpu`, `cuda`, `mps` or `auto`; see `Contract`.
         family: what the plugin provides: `model`, `dataset`, `extractor`, `metric` or `observer`. Shapes and device
             apply only to models.
 

@@ -38,7 +38,7 @@ _ALL = (
     Check("before_training", optional.before_training),
     Check("losses", training.losses, needs=("build", "before_training")),
     Check("movement", training.movement, needs=_TRAINS),
-    Check("waiting", waiting.waiting, needs=_TRAINS),
+    Check("waiting", waiting.waiting, needs=_TRAINS, as_trained=True),
     Check("capturable", capturing.capturable, needs=(*_TRAINS, "waiting")),
     Check("before_sampling", optional.before_sampling),
     Check("sample", sampling.sample, needs=_PREPARES),
@@ -56,7 +56,7 @@ _ALL = (
     Check("global_state", sharing.global_state, needs=_SAMPLES),
     Check("network", sharing.network, needs=_SAMPLES),
     Check("ranks", ranks.ranks, needs=_TRAINS, once=True),
-    Check("memory", memory.memory, needs=_TRAINS, once=True),
+    Check("memory", memory.memory, needs=_TRAINS, once=True, as_trained=True),
     Check("likelihood_bound", likelihood.bound, needs=("log_likelihood",), once=True),
 )
 

@@ -16,6 +16,7 @@ from genbench.contract.case import CLASSES, Case, Subject
 from genbench.contract.check import Check
 from genbench.contract.checks import module
 from genbench.contract.fault import Caution, Fault, Refused, Unmet
+from genbench.contract.repeating import repeatable
 from genbench.contract.table import CHECKS
 from genbench.errors import InputError, OptionError
 from genbench.machine import environment
@@ -40,7 +41,8 @@ class Contract:
         model: a name, `distribution:name` or `./file.py`, with options as in `vae:beta=4`.
         shapes: (C, H, W) of images, (L,) of texts, (C, T) of clips; each is checked with labels, the smallest of each
             kind also without.
-        device: `cpu`, `cuda`, `mps` or `auto`. On the CPU, repeated results are compared bit for bit.
+        device: `cpu`, `cuda`, `mps` or `auto`. Repeated results are compared bit for bit: on CUDA with
+            deterministic kernels, and within rounding where an operation has none.
     """
 
     def __init__(self, model: str, shapes: Sequence[tuple[int, ...]] = SHAPES, device: str = "cpu") -> None:
@@ -131,7 +133,8 @@ class Contract:
                 if isinstance(unmet, Refused) or str(unmet).startswith("needs "):
                     return unmet
         try:
-            with world.kept():
+            device = environment.choose_device(self.device_name)
+            with world.kept(), contextlib.nullcontext() if check.as_trained else repeatable(device):
                 check.function(self.subject(case))
         except Refused as refusal:
             return refusal if any(self._refusal(other) is None for other in self.cases) else _refused_all(refusal)

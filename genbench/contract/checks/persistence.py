@@ -14,7 +14,6 @@ from genbench import seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, STEPS, Subject
 from genbench.contract.fault import Fault
-from genbench.contract.repeating import repeatable
 from genbench.errors import PluginError
 from genbench.plugin import loading
 from genbench.plugin.model import Model
@@ -53,7 +52,7 @@ def resume(subject: Subject) -> None:
     """Training interrupted after 2, 3 or 4 steps and resumed in a fresh program ends like uninterrupted training."""
     unbroken, step = subject.trained, STEPS
     seeding.restore_random_state(subject.first_steps.random_state)
-    with _folder() as folder, repeatable(subject.device):
+    with _folder() as folder:
         for cut in CUTS:
             subject.train(unbroken, step, cut - step)
             _save(folder / f"{cut}.pt", unbroken)

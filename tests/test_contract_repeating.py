@@ -1,0 +1,75 @@
+"""Kernels that repeat: what is set while a check runs on CUDA, and what torch's warnings say of an operation."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+from genbench.contract import state
+from genbench.contract.repeating import repeatable, repeats_exactly
+from genbench.machine.precision import float32_precision
+
+CUDA, CPU, MPS = (torch.device(name) for name in ("cuda", "cpu", "mps"))
+NO_KERNEL = (
+    "index_add_cuda_ does not have a deterministic implementation, but you set "
+    "'torch.use_deterministic_algorithms(True, warn_only=True)'."
+)
+CUBLAS = "Deterministic behavior was enabled, but this operation is not deterministic because it uses CuBLAS."
+
+
+def set_now() -> tuple[bool, bool, bool]:
+    return (
+        torch.backends.cudnn.deterministic,
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+
+
+def test_a_check_on_cuda_runs_with_kernels_that_repeat_and_leaves_settings_as_they_were() -> None:
+    before = set_now(), float32_precision()
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    with pytest.raises(KeyError), repeatable(CUDA):
+        assert set_now() == (True, True, True)
+        assert float32_precision()["cudnn.conv"] == "ieee"
+        raise KeyError
+    assert (set_now(), float32_precision()) == before
+
+
+def test_nothing_is_set_on_other_devices() -> None:
+    before = set_now()
+    for device in (CPU, MPS):
+        with repeatable(device):
+            assert set_now() == before
+
+
+def test_results_are_exact_until_an_operation_has_no_such_kernel() -> None:
+    assert (repeats_exactly(CPU), repeats_exactly(CUDA), repeats_exactly(MPS)) == (True, True, False)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("ignore")  # as a model may
+        with repeatable(CUDA):
+            warnings.warn(CUBLAS, UserWarning, stacklevel=1)
+            assert repeats_exactly(CUDA)
+            warnings.warn(NO_KERNEL, UserWarning, stacklevel=1)
+            assert not repeats_exactly(CUDA)
+            assert repeats_exactly(CPU)
+        assert repeats_exactly(CUDA)
+    assert shown == []
+
+
+def test_what_a_model_warns_about_is_still_shown() -> None:
+    with pytest.warns(UserWarning, match="of mine") as shown, repeatable(CUDA):
+        warnings.warn("a warning of mine", UserWarning, stacklevel=1)
+        warnings.warn(NO_KERNEL, UserWarning, stacklevel=1)
+    assert len(shown) == 1
+
+
+def test_without_exact_kernels_values_within_rounding_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = torch.tensor([1.0, float("nan")])
+    assert state.equal(first, first.clone())
+    assert not state.equal(first, first * (1 + 2e-7))
+    monkeypatch.setattr(state, "repeats_exactly", lambda device: False)
+    assert state.equal(first, first * (1 + 2e-7))
+    assert not state.equal(first, first * 1.01)
+    assert not state.equal(torch.tensor([1]), torch.tensor([2]))
