@@ -22,7 +22,7 @@ from genbench import Model
 from genbench.cell.events import Events
 from genbench.cell.training import CellTraining
 from genbench.config import Cell, ModelSpec, Settings
-from genbench.contract import Contract
+from genbench.contract import CHECKS, Contract
 from genbench.contract.checks import capturing
 from genbench.contract.fault import Fault
 from genbench.errors import PluginError

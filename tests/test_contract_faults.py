@@ -585,7 +585,8 @@ CAUTIONS = {
         [
             (
                 BUILD,
-                'return Model(nn.ModuleDict({"generator": net, "average": AveragedModel(net, device).requires_grad_(False)}), '
+                "average = AveragedModel(net, device).requires_grad_(False)\n"
+                '    return Model(nn.ModuleDict({"generator": net, "average": average}), '
                 '{"generator": torch.optim.Adam(net.parameters(), rate)})',
             ),
             ("import torch\n", "import torch\nfrom torch.optim.swa_utils import AveragedModel\n"),

@@ -14,7 +14,7 @@ from genbench.machine.precision import full_float32
 __all__ = ["repeatable", "repeats_exactly"]
 
 _EXACT: ContextVar[bool] = ContextVar("_EXACT", default=True)
-_NO_SUCH_KERNEL = "does not have a deterministic implementation"
+_NO_SUCH_KERNEL = "does not have a deterministic implementation", "defaults to a non-deterministic algorithm"
 
 
 def repeats_exactly(device: torch.device) -> bool:
@@ -54,10 +54,10 @@ def _note_warnings() -> None:
     show = warnings.showwarning
 
     def noted(message: Warning | str, *about: object, **more: object) -> None:
-        if _NO_SUCH_KERNEL in str(message):
+        if any(said in str(message) for said in _NO_SUCH_KERNEL):
             _EXACT.set(False)
         elif "deterministic because it uses CuBLAS" not in str(message):  # on one stream, it is
             show(message, *about, **more)  # type: ignore[arg-type]
 
     warnings.filterwarnings("always", message="(?s).*deterministic")
-    warnings.showwarning = noted  # type: ignore[assignment]
+    warnings.showwarning = noted
