@@ -62,7 +62,7 @@ class Sizes:
     backend: str = "inductor"
 
 
-QUICK = Sizes(MODELS, (8,), 4, 6, 1, 16, 64, "random-conv", ("fd", "precision"), "eager")
+QUICK = Sizes(MODELS, (8,), 4, 6, 1, 16, 64, "random-conv", backend="eager")
 
 
 class Trained:
@@ -191,7 +191,7 @@ def suite_seconds(dataset: Dataset, extractor: Extractor, samples: Tensor, sizes
     begin = time.perf_counter()
     reference = measurement.reference_for(dataset, extractor)
     seconds = {"the data's features": time.perf_counter() - begin}
-    evaluator = measurement.Evaluator(dataset, extractor, reference, select(sizes.metrics))
+    evaluator = measurement.Evaluator(dataset, extractor, reference, select(sizes.metrics, dataset.kind.name))
     for model in ("first", "next"):
         begin = time.perf_counter()
         evaluator.score(samples, None)

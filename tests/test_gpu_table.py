@@ -26,7 +26,7 @@ def gpu_table() -> Any:
 def test_a_rehearsal_writes_the_table_and_what_it_was_measured_on(
     gpu_table: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: Path
 ) -> None:
-    sizes = replace(gpu_table.QUICK, models=(f"{tiny}:width=8",), steps=2, metrics=("fd",))
+    sizes = replace(gpu_table.QUICK, models=(f"{tiny}:width=8",), steps=2)
     monkeypatch.setattr(gpu_table, "QUICK", sizes)
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "cache"))
     gpu_table.main(["--device", "cpu", "--quick", "--out", str(tmp_path)])
