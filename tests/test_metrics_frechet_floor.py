@@ -37,7 +37,13 @@ def test_it_is_that_of_32_subsets_against_the_rest(training: int, count: int, si
     highest = math.exp(logs.mean() + 3.5 * logs.std(ddof=1))
     expected = [unit / count * distances.mean(), logs.std(ddof=1), unit * (1 / count + 1 / training) * highest]
     found = floor_of(data, GaussianStatistics.from_features(data), count)
-    assert found.tolist() == pytest.approx(expected, rel=1e-6)
+    assert found.tolist() == pytest.approx(expected, rel=1e-10)  # float32 would round the distances
+
+
+@pytest.mark.parametrize(("training", "by_subsets"), [(3, False), (4, True), (5, True)])
+def test_four_items_have_subsets_with_a_spread(training: int, by_subsets: bool) -> None:
+    evidence = Evidence(normal(6, 1), normal(training, 1, seed=1), samples_held_out=True)
+    assert (held_out_standard_error(evidence, 0.125) != 0.125) == by_subsets
 
 
 @pytest.mark.parametrize("jackknife", [0.1, 5.0])
