@@ -6,12 +6,14 @@ import hashlib
 import importlib.metadata
 import io
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -191,7 +193,6 @@ def test_one_long_line_can_be_read_as_windows(tmp_path: Path) -> None:
         (b"a\nb\n", ",length=0", "length must be at least 1, not 0"),
         (b"a\nb\n", ",length=-4", "length must be at least 1, not -4"),
         (b"a\nb\n", ",length=two", "length must be a whole number, not 'two'"),
-        (b"a\nb\n", ",length=99999999999999", "its texts need "),
         (b"a\nb\n", ",symbols=chars", "symbols must be char or byte, not 'chars'; did you mean char?"),
         (b"a\nb\n", ",window=0", "window must be at least 1, not 0"),
         (b"a\nb\n", ",window=3", "the text has 4 symbols, and two windows of 3 are needed"),
@@ -204,6 +205,13 @@ def test_a_file_or_an_option_that_makes_no_sense(tmp_path: Path, content: bytes,
     path = tmp_path / "x.txt"
     path.write_bytes(content)
     assert fault(f"text:{path}{option}").startswith(message.format(path=path))
+
+
+def test_texts_that_do_not_fit_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.txt").write_bytes(b"a\nb\n")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=10**9))
+    message = fault(f"text:{tmp_path}/x.txt,length=2147483647")
+    assert re.match(r"its texts need [\d.]+ GB of memory, and 1\.0 GB are free; ", message)
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
