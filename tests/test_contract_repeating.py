@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,15 +21,27 @@ ATTENTION = "Memory Efficient attention defaults to a non-deterministic algorith
 CUBLAS = "Deterministic behavior was enabled, but this operation is not deterministic because it uses CuBLAS."
 
 
-def set_now() -> tuple[bool, bool, bool]:
+def set_now() -> tuple[bool, ...]:
     return (
         torch.backends.cudnn.deterministic,
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.is_warn_always_enabled(),
     )
 
 
-def test_a_check_on_cuda_runs_with_kernels_that_repeat_and_leaves_settings_as_they_were() -> None:
+@pytest.fixture(params=[(False, False, False), (True, True, True), (True, False, False)])
+def settings(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a program may have set: deterministic algorithms, only with a warning, all warnings every time."""
+    algorithms, warn_only, always = request.param
+    torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
+    torch.set_warn_always(always)
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_warn_always(False)
+
+
+def test_a_check_on_cuda_runs_with_kernels_that_repeat_and_leaves_settings_as_they_were(settings: None) -> None:
     before = set_now(), float32_precision()
     torch.backends.cudnn.conv.fp32_precision = "tf32"
     during: list[object] = []
@@ -40,7 +53,7 @@ def test_a_check_on_cuda_runs_with_kernels_that_repeat_and_leaves_settings_as_th
 
     with pytest.raises(KeyError):
         fails()
-    assert during == [True, True, True, "ieee"]
+    assert during == [True, True, True, True, "ieee"]
     assert (set_now(), float32_precision()) == before
 
 

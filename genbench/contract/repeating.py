@@ -36,16 +36,19 @@ def repeatable(device: torch.device) -> Iterator[None]:
         yield
         return
     cudnn, all_operations = torch.backends.cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
+    warn_only, always = torch.is_deterministic_algorithms_warn_only_enabled(), torch.is_warn_always_enabled()
     exact = _EXACT.set(True)
     with full_float32(), warnings.catch_warnings():
         _note_warnings()
         torch.backends.cudnn.deterministic = True
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_warn_always(True)  # some kernels warn once per process, and each check must know
         try:
             yield
         finally:
             torch.backends.cudnn.deterministic = cudnn
-            torch.use_deterministic_algorithms(all_operations)
+            torch.use_deterministic_algorithms(all_operations, warn_only=warn_only)
+            torch.set_warn_always(always)
             _EXACT.reset(exact)
 
 
