@@ -91,7 +91,7 @@ slurm: $(VENV)/.installed  ## Test a job array on a one-node Slurm, installed if
 	$(BIN)/python benchmarks/slurm_trial.py
 
 adapters: $(ADAPTED)/.installed  ## Install the adapters of pythae, diffusers and trackers separately, and run their tests and type checks.
-	OMP_NUM_THREADS=1 $(ADAPTED)/bin/pytest $(ADAPTERS:=/tests)
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 $(ADAPTED)/bin/pytest $(ADAPTERS:=/tests)
 	MYPYPATH=$(subst $(eval) ,:,plugins/ae $(ADAPTERS)) $(ADAPTED)/bin/mypy $(foreach plugin,$(ADAPTERS),-p genbench_$(notdir $(plugin)))
 
 $(ADAPTED)/.installed: $(SOURCES) $(ADAPTERS:=/pyproject.toml)

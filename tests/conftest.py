@@ -30,14 +30,14 @@ WARM_SERVER = HERE / "warm_server.py"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hide GPUs from all tests but those marked `cuda`: the others are about the CPU, and fork after computing."""
-    if "cuda" not in config.getoption("markexpr"):
+    if config.getoption("markexpr").strip() != "cuda":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the tests marked `cuda` out unless they are asked for, and skip them without a GPU."""
     marked = [item for item in items if item.get_closest_marker("cuda")]
-    if "cuda" not in config.getoption("markexpr"):
+    if config.getoption("markexpr").strip() != "cuda":
         config.hook.pytest_deselected(items=marked)
         items[:] = [item for item in items if not item.get_closest_marker("cuda")]
     elif not torch.cuda.is_available():

@@ -137,6 +137,18 @@ def test_full_precision_asked_for_is_no_change() -> None:
     assert before != dict(before)
 
 
+def test_an_older_setting_that_torch_does_not_tell_is_no_change_once_extraction_has_replaced_it() -> None:
+    torch.backends.cudnn.conv.fp32_precision = torch.backends.cudnn.rnn.fp32_precision = "ieee"
+    before, world_before = float32_precision(), world.snapshot()
+    assert before["TF32 in convolutions"] == "mixed"
+    with full_float32():
+        pass
+    assert float32_precision() == before
+    assert world.changes(world_before, world.snapshot()) == []
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    assert float32_precision() != before
+
+
 def test_a_torch_without_the_newer_interface_has_the_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_GENERAL", ())
     monkeypatch.setattr(precision, "_OPERATIONS", ())

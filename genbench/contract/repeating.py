@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from contextvars import ContextVar
+from dataclasses import dataclass
 
 import torch
 
@@ -13,7 +13,15 @@ from genbench.machine.precision import full_float32
 
 __all__ = ["repeatable", "repeats_exactly"]
 
-_EXACT: ContextVar[bool] = ContextVar("_EXACT", default=True)
+
+@dataclass
+class _Kernels:
+    """Of this process, and not of a thread: torch runs Python code of a backward pass on a thread of its own."""
+
+    exact: bool = False
+
+
+_KERNELS = _Kernels()
 _NO_SUCH_KERNEL = "does not have a deterministic implementation", "defaults to a non-deterministic algorithm"
 
 
@@ -22,7 +30,7 @@ def repeats_exactly(device: torch.device) -> bool:
 
     That is so on the CPU, and on CUDA in a block of `repeatable` in which every operation had a deterministic kernel.
     """
-    return device.type == "cpu" or (device.type == "cuda" and _EXACT.get())
+    return device.type == "cpu" or (device.type == "cuda" and _KERNELS.exact)
 
 
 @contextlib.contextmanager
@@ -37,7 +45,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
         return
     cudnn, all_operations = torch.backends.cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
     warn_only, always = torch.is_deterministic_algorithms_warn_only_enabled(), torch.is_warn_always_enabled()
-    exact = _EXACT.set(True)
+    exact, _KERNELS.exact = _KERNELS.exact, True
     with full_float32(), warnings.catch_warnings():
         _note_warnings()
         torch.backends.cudnn.deterministic = True
@@ -49,7 +57,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
             torch.backends.cudnn.deterministic = cudnn
             torch.use_deterministic_algorithms(all_operations, warn_only=warn_only)
             torch.set_warn_always(always)
-            _EXACT.reset(exact)
+            _KERNELS.exact = exact
 
 
 def _note_warnings() -> None:
@@ -58,7 +66,7 @@ def _note_warnings() -> None:
 
     def noted(message: Warning | str, *about: object, **more: object) -> None:
         if any(said in str(message) for said in _NO_SUCH_KERNEL):
-            _EXACT.set(False)
+            _KERNELS.exact = False
         elif "deterministic because it uses CuBLAS" not in str(message):  # on one stream, it is
             show(message, *about, **more)  # type: ignore[arg-type]
 

@@ -31,7 +31,7 @@ _TRAINS = ("build", "before_training", "losses")
 _PREPARES = (*_TRAINS, "before_sampling")
 _SAMPLES = (*_PREPARES, "sample")
 _ALL = (
-    Check("loads", loads, needs=(), once=True),
+    Check("loads", loads, needs=(), once=True, as_trained=True),
     Check("docstring", module.docstring, needs=("loads",), once=True),
     Check("build", building.build, needs=("loads",)),
     Check("options", module.takes_options, once=True),
@@ -53,8 +53,8 @@ _ALL = (
     Check("log_likelihood", optional.log_likelihood, needs=_PREPARES),
     Check("checkpoint", persistence.round_trip, needs=(*_SAMPLES, "sample_repeats")),
     Check("resume", persistence.resume, needs=(*_TRAINS, "checkpoint")),
-    Check("global_state", sharing.global_state, needs=_SAMPLES),
-    Check("network", sharing.network, needs=_SAMPLES),
+    Check("global_state", sharing.global_state, needs=_SAMPLES, as_trained=True),
+    Check("network", sharing.network, needs=_SAMPLES, as_trained=True),
     Check("ranks", ranks.ranks, needs=_TRAINS, once=True),
     Check("memory", memory.memory, needs=_TRAINS, once=True, as_trained=True),
     Check("likelihood_bound", likelihood.bound, needs=("log_likelihood",), once=True),

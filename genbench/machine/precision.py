@@ -22,10 +22,17 @@ _OPERATIONS = ("mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn", "cuda.matmul", "cud
 
 
 class Float32Precision(dict[str, str]):
-    """Settings by name, equal to others that round alike: `none`, the default, is full precision, as `ieee` is."""
+    """Settings by name, equal to others that round alike: `none`, the default, is full precision, as `ieee` is.
+
+    What the older interface cannot express on one side does not count: the newer names hold it, and torch does not
+    tell the older setting behind it, so that it cannot be put back.
+    """
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Float32Precision) and self._effective() == other._effective()
+        if not isinstance(other, Float32Precision) or self.keys() != other.keys():
+            return False
+        ours, theirs = self._effective(), other._effective()
+        return all(ours[name] == theirs[name] for name in ours if _MIXED not in (ours[name], theirs[name]))
 
     def __ne__(self, other: object) -> bool:  # a dict has its own
         return not self == other
