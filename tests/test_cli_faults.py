@@ -78,7 +78,6 @@ def test_refused(command: Command, tmp_path: Path, arguments: list[str], message
     assert message in refused(command("run", *arguments, cwd=tmp_path, code=2), tmp_path)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU, so cuda is available")
 def test_a_device_that_is_not_there(command: Command, tmp_path: Path) -> None:
     line = refused(command("run", "-m", TINY, "--device", "cuda", cwd=tmp_path, code=2), tmp_path)
     assert "device 'cuda' is not available" in line

@@ -74,7 +74,6 @@ def test_the_bare_loop_s_rate_is_images_over_seconds(monkeypatch: pytest.MonkeyP
     assert any(not torch.equal(one, other) for one, other in zip(before, model.networks.parameters(), strict=True))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
 @pytest.mark.parametrize("arguments", [[], ["--device", "cpu"]])
 def test_without_a_gpu_one_line_says_so(
     gpu_table: Any, capsys: pytest.CaptureFixture[str], arguments: list[str]
