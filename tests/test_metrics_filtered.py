@@ -23,6 +23,7 @@ from genbench.metrics.filtered import Filter
 from genbench.metrics.filtered_block import FilteredBlock, Side
 from genbench.metrics.fld import feature_likelihood_divergence
 from genbench.metrics.kid import from_sums, kernel_distance
+from genbench.metrics.kid_sums import PairSums
 from genbench.metrics.near import NearSearch
 from genbench.metrics.neighbours import is_filtered, nearest_neighbours, sweep
 from genbench.metrics.observers import Balls, ClippedBalls
@@ -466,7 +467,7 @@ def test_the_error_of_kid_is_far_below_its_standard_error(tails: str, monkeypatc
     exact = kernel_distance(samples, reference)
     radii = {name: torch.ones(600) for name in ("sample_radii", "manifold_radii", "ball_radii")}
     both = kid_rows(samples, samples), kid_rows(samples, reference)
-    error = kernel_standard_error(*both, 600)
+    error = kernel_standard_error(PairSums(*both, 600).contrasts)
     monkeypatch.setattr(neighbours, "FILTERED_FROM", 0)
     assert 0 < abs(kernel_distance(samples, reference) - exact) < error * 1e-5
     within, among = (self_pairs(side, 1, kernel=True).kid_rows for side in (samples, reference))

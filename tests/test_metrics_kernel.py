@@ -174,7 +174,8 @@ def test_probabilities_that_underflow_give_a_number() -> None:
         (lambda: classifier_score(normal(9, 3)), NotMeasurable, "classifier_score: needs at least 10 samples, got 9"),
         (lambda: classifier_score(torch.full((20, 3), math.nan)), ValueError, "logits: 20 of 20 rows contain NaN"),
         (lambda: kernel_distance(normal(5, 3), normal(5, 2)), ValueError, "expected 3 features per image, got 2"),
-        (lambda: kernel_distance(normal(5, 3) / 0, normal(5, 3)), ValueError, "left features: 5 of 5 rows contain NaN"),
+        (lambda: kernel_distance(normal(5, 3), normal(2000, 3) / 0), ValueError, "^reference: 2000 of 2000 rows"),
+        (lambda: kernel_distance(normal(5, 3) / 0, normal(5, 3)), ValueError, "^samples: 5 of 5 rows contain NaN"),
     ],
 )
 def test_faulty_features_are_refused_in_one_line(make, error: type[Exception], message: str) -> None:

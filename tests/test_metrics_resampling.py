@@ -18,6 +18,7 @@ from genbench.metrics.frechet_floor import held_out_standard_error
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.inception_score import classifier_score
 from genbench.metrics.kid import kernel_distance
+from genbench.metrics.kid_sums import PairSums
 from genbench.metrics.likelihood import bits_per_dimension
 from genbench.metrics.pairs import kid_rows
 from genbench.metrics.resampling import (
@@ -190,7 +191,7 @@ def test_the_error_of_kid_is_the_spread_of_repeated_draws() -> None:
         values.append(kernel_distance(samples, reference))
         within = kid_rows(samples, samples)
         across = ((samples @ reference.T / DIMENSION + 1) ** 3).sum(dim=1)
-        errors.append(kernel_standard_error(within, across, len(reference)))
+        errors.append(kernel_standard_error(PairSums(within, across, len(reference)).contrasts))
     assert sum(errors) / 120 == pytest.approx(float(torch.tensor(values).std()), rel=0.2)
 
 
@@ -203,7 +204,7 @@ def test_the_fast_jackknife_of_kid_leaves_out_one_after_the_other() -> None:
         dtype=torch.float64,
     )
     slow = math.sqrt(11 / 12 * float((values - values.mean()).square().sum()))
-    assert kernel_standard_error(within, across, 15) == pytest.approx(slow, rel=1e-9)
+    assert kernel_standard_error(PairSums(within, across, 15).contrasts) == pytest.approx(slow, rel=1e-9)
 
 
 def test_the_error_of_a_decibel_is_that_of_its_mean_square() -> None:

@@ -37,6 +37,7 @@ from genbench.metrics.density_coverage import density_coverage
 from genbench.metrics.fid_infinity import frechet_infinity
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid import kernel_distance
+from genbench.metrics.kid_sums import PairSums
 from genbench.metrics.metric import INCEPTION
 from genbench.metrics.precision_recall import precision_recall
 from genbench.metrics.reference_parts import split_reference
@@ -347,15 +348,16 @@ def test_sums_of_kernels_come_from_the_sweeps_for_neighbours_where_these_share_p
     monkeypatch.setattr(pairs, "_SHARED_FROM", shared_from)
     evidence = Evidence(samples=torch.randn(60, 5), reference=torch.randn(70, 5))
     swept = counted(monkeypatch)
-    within, across = evidence.kid_rows
+    sums = evidence.kid_sums
+    assert isinstance(sums, PairSums)
     among = evidence.statistics.kernel_sum
     assert swept == sweeps[:3]  # of sums alone, unless they are shared
     _ = evidence.cross_pairs
     assert sorted(swept) == sorted(sweeps)
     x, y = evidence.samples.double(), evidence.reference.double()
     own, both, known = ((left @ right.T / 5 + 1) ** 3 for left, right in ((x, x), (x, y), (y, y)))
-    torch.testing.assert_close(within, own.fill_diagonal_(0).sum(dim=1))
-    torch.testing.assert_close(across, both.sum(dim=1))
+    torch.testing.assert_close(sums.within_rows, own.fill_diagonal_(0).sum(dim=1))
+    torch.testing.assert_close(sums.across_rows, both.sum(dim=1))
     torch.testing.assert_close(among, known.fill_diagonal_(0).sum())
 
 
@@ -397,7 +399,7 @@ def test_the_names_under_which_statistics_are_stored_are_those_of_their_version(
     for name in ("class_histogram", "intensities", "spectrum", "clipped_balls"):
         getattr(statistics, name)
     fields = ("mean", "count", "covariance")
-    assert ReferenceStatistics.VERSION == 4
+    assert ReferenceStatistics.VERSION == 5
     assert set(statistics.tensors) == {
         *(f"{of}/{name}" for of in ("gaussian", "gap/train/0", "gap/held_out/0") for name in fields),
         *("neighbour_distances", "kernel_sum", "held_out_distances", "held_out_nearest", "held_out_cells"),

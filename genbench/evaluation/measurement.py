@@ -27,8 +27,8 @@ from genbench.features.tensor_cache import read_cached, write_cached
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.metric import Metric
-from genbench.metrics.neighbours import is_filtered
 from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.pairs import sums_float32
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.standard_errors import standard_error
 from genbench.plugin import world
@@ -293,8 +293,8 @@ class Evaluator:
             }
         else:
             recipe |= {"split": "held-out", self.dataset.kind.noun: len(self.dataset.held_out)}
-        largest = max(len(evidence.samples), len(evidence.reference))
-        if metric.kernel_sums and is_filtered(largest, largest, evidence.samples.shape[1]):
+        counts = len(evidence.samples), len(evidence.reference)
+        if metric.kernel_sums and sums_float32(metric.kernel_sums, *counts, evidence.samples.shape[1]):
             recipe["products"] = "float32"
         if READS_FEATURES & set(metric.needs):
             recipe |= self.extractor.recipe()

@@ -15,12 +15,14 @@ from genbench.metrics.constants import BALL_K, MANIFOLD_K
 from genbench.metrics.copied import copied_runs, novel
 from genbench.metrics.features import check_features, check_items
 from genbench.metrics.gaussian import GaussianStatistics
+from genbench.metrics.kid_sums import KidSums, MomentSums, PairSums
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kid_rows, self_pairs, share_products
 from genbench.metrics.reference import ReferenceStatistics
 from genbench.metrics.restored import RestoredImages, restored_images
 from genbench.metrics.small_classifier import IMAGES, texts
+from genbench.metrics.third_moments import moments_pay
 
 __all__ = ["Evidence"]
 
@@ -224,14 +226,17 @@ class Evidence:
         )
 
     @cached_property
-    def kid_rows(self) -> tuple[Tensor, Tensor]:
-        """(M,) float64 sums of each sample's KID kernel with the other samples, and with the reference."""
+    def kid_sums(self) -> KidSums:
+        """The sums of the KID kernel over the samples, and over them and the reference."""
+        count = len(self.reference)
+        if moments_pay(*self.reference.shape):
+            return MomentSums(self.samples, self.statistics.kernel_moments, count)
         if self._shares_products:
             within, across = self.sample_pairs.kid_rows, self.cross_pairs.kid_rows
             assert within is not None
             assert across is not None
-            return within, across
-        return kid_rows(self.samples, self.samples), kid_rows(self.samples, self.reference)
+            return PairSums(within, across, count)
+        return PairSums(kid_rows(self.samples, self.samples), kid_rows(self.samples, self.reference), count)
 
     @property
     def _shares_products(self) -> bool:

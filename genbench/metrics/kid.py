@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from genbench.metrics.constants import KID_SUBSET_SIZE, KID_SUBSETS
-from genbench.metrics.features import taken
+from genbench.metrics.features import check_features, taken
+from genbench.metrics.kid_sums import KidSums, MomentSums, PairSums
 from genbench.metrics.neighbours import BYTE_BUDGET
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.pairs import kid_rows
+from genbench.metrics.third_moments import moments_pay, sum_of_distinct, third_moments
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -39,10 +41,19 @@ def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BY
         >>> round(kernel_distance(features, features + 1), 3)
         12.008
     """
-    within = kid_rows(samples, samples, byte_budget)
-    across = kid_rows(samples, reference, byte_budget)
-    among = kid_rows(reference, reference, byte_budget)
-    return from_sums(within.sum(), across.sum(), among.sum(), len(samples), len(reference))
+    check_features(samples, "samples")
+    check_features(reference, "reference", dimension=samples.shape[1])
+    sums: KidSums
+    if moments_pay(*reference.shape):
+        moments = third_moments(reference)
+        sums, among = MomentSums(samples, moments, len(reference)), sum_of_distinct(reference, moments)
+    else:
+        within, across, known = (
+            kid_rows(left, right, byte_budget)
+            for left, right in ((samples, samples), (samples, reference), (reference, reference))
+        )
+        sums, among = PairSums(within, across, len(reference)), known.sum()
+    return from_sums(sums.within, sums.across, among, len(samples), len(reference))
 
 
 def subset_kernel_distance(
@@ -92,9 +103,8 @@ def from_sums(within: Tensor, across: Tensor, among: Tensor, samples: int, refer
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """`kid` over all pairs."""
-    within, across = evidence.kid_rows
-    among = evidence.statistics.kernel_sum
-    return {"kid": from_sums(within.sum(), across.sum(), among, len(evidence.samples), len(evidence.reference))}
+    sums, among = evidence.kid_sums, evidence.statistics.kernel_sum
+    return {"kid": from_sums(sums.within, sums.across, among, len(evidence.samples), len(evidence.reference))}
 
 
 def measure_subsets(evidence: Evidence) -> dict[str, float]:

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from genbench.metrics.neighbours import BYTE_BUDGET, Nearest, is_filtered, sweep
 from genbench.metrics.observers import Balls, ClippedBalls, KernelSums, Manifolds
+from genbench.metrics.third_moments import moments_pay
 
-__all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "kid_rows", "self_pairs", "share_products"]
+__all__ = ["CrossPairs", "SelfPairs", "cross_pairs", "kid_rows", "self_pairs", "share_products", "sums_float32"]
 
 # Features from which on most of a sweep's time is its products, and one sweep with float64 products is faster than two:
 # with float32 ones for the neighbours, and with float64 ones for the sums.
@@ -62,8 +63,20 @@ class CrossPairs:
 
 
 def share_products(left: int, right: int, dimension: int) -> bool:
-    """Whether one sweep over so many rows and features for both neighbours and sums is faster than one for each."""
+    """Whether one sweep over so many rows and features for both neighbours and sums is faster than one for each.
+
+    Where the right side has enough rows, the sums need no sweep.
+    """
+    if moments_pay(right, dimension):
+        return False
     return dimension >= _SHARED_FROM or is_filtered(left, right, dimension)
+
+
+def sums_float32(kernel: str, samples: int, reference: int, dimension: int) -> bool:
+    """Whether sums of a kernel, "cubic" or "gaussian", over pairs of so many items have float32 products."""
+    largest = max(samples, reference)
+    by_moments = kernel == "cubic" and moments_pay(reference, dimension)
+    return not by_moments and is_filtered(largest, largest, dimension)
 
 
 def kid_rows(left: Tensor, right: Tensor, byte_budget: int = BYTE_BUDGET) -> Tensor:

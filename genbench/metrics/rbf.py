@@ -66,6 +66,11 @@ class KernelRows:
         within, among = self.within.sum() / (m * (m - 1)), self.among / (n * (n - 1))
         return float(within + among - 2 * self.across.sum() / (m * n))
 
+    def contrasts(self, *, biased: bool = False) -> Tensor:
+        """Return (M,) float64, for `kernel_standard_error`; of the biased estimate, but for a constant."""
+        others = len(self.within) - (1 if biased else 2)
+        return self.within / others - self.across / self.reference
+
 
 def rbf_rows(left: Tensor, right: Tensor, bandwidth: float, byte_budget: int = BYTE_BUDGET) -> Tensor:
     """Return (len(left),) float64 sums of each row's kernel with `right`; with `left is right`, with all others."""

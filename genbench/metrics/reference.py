@@ -17,6 +17,7 @@ from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.observers import ClippedBalls
 from genbench.metrics.pairs import kid_rows, self_pairs, share_products
 from genbench.metrics.reference_parts import split_reference
+from genbench.metrics.third_moments import moments_pay, sum_of_distinct, third_moments
 
 __all__ = ["ReferenceStatistics"]
 
@@ -47,7 +48,7 @@ class ReferenceStatistics:
         True
     """
 
-    VERSION = 4
+    VERSION = 5
 
     def __init__(
         self,
@@ -88,6 +89,11 @@ class ReferenceStatistics:
     def kernel_sum(self) -> Tensor:
         """0-d float64 sum of the KID kernel over ordered pairs of distinct training features."""
         return self.kept("kernel_sum", self._sum_kernel)
+
+    @property
+    def kernel_moments(self) -> Tensor:
+        """(L,) float64 third moments of the training features, for sums of the KID kernel."""
+        return self.kept("kernel_moments", lambda: third_moments(self.features))
 
     @property
     def held_out_distances(self) -> Tensor:
@@ -149,6 +155,8 @@ class ReferenceStatistics:
         return found.distances
 
     def _sum_kernel(self) -> Tensor:
+        if moments_pay(*self.features.shape):
+            return sum_of_distinct(self.features, self.kernel_moments)
         if self._shares_products:
             self.tensors["neighbour_distances"] = self._find_neighbours()
             return self.tensors["kernel_sum"]

@@ -90,25 +90,20 @@ def _root_diagonal(samples: Tensor, total: GaussianStatistics, reference: Gaussi
     return torch.cat([part.square().sum(dim=1) for part in found]) / (len(samples) - 1)
 
 
-def kernel_standard_error(within: Tensor, across: Tensor, reference: int, *, biased: bool = False) -> float:
+def kernel_standard_error(contrasts: Tensor) -> float:
     """Return the standard error of a squared MMD by the delete-one jackknife, from row sums of the kernel.
 
     Without sample i the sums lose its row (twice within, as the kernel is symmetric), so all M leave-one-out values
-    come at once: `s² = (M − 1)/M Σ_i (θ₍i₎ − θ̄)²`.
+    come at once: `θ₍i₎ = c − 2 r_i/(M − 1)` with `r_i = Σ_{j≠i} k(x_i, x_j)/(M − 2) − Σ_j k(x_i, y_j)/N`, so
+    `s² = (M − 1)/M Σ_i (θ₍i₎ − θ̄)²` is four times the square of the standard error of r's mean. For the estimate over
+    all pairs the first sum is divided by M − 1; pairs of a sample with itself, all alike, change nothing.
 
     Paper: Efron & Stein 1981, "The jackknife estimate of variance", https://doi.org/10.1214/aos/1176345462
 
     Args:
-        within: (M,) sums of each sample's kernel with the others, M ≥ 3.
-        across: (M,) sums of its kernel with the reference.
-        reference: number of reference features.
-        biased: for the estimate over all pairs; pairs of a sample with itself, all alike, change no value.
+        contrasts: (M,) float64 r_i, M ≥ 3.
     """
-    count = len(within)
-    left = count - 1
-    pairs = left**2 if biased else left * (left - 1)
-    values = (within.sum() - 2 * within) / pairs - 2 * (across.sum() - across) / (left * reference)
-    return float((left / count * (values - values.mean()).square().sum()).sqrt())
+    return 2 * mean_standard_error(contrasts)
 
 
 def score_standard_error(logits: Tensor, *, seed: int = 0) -> float:

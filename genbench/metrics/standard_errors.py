@@ -57,18 +57,17 @@ def _of_frechet(evidence: Evidence) -> float:
 
 
 def _of_kernel(evidence: Evidence) -> float:
-    within, across = evidence.kid_rows
-    return kernel_standard_error(within, across, len(evidence.reference))
+    return kernel_standard_error(evidence.kid_sums.contrasts)
 
 
 def _of_unit_kernel(evidence: Evidence) -> float:
     rows = evidence.once(mmd.unit_rows)
-    return MMD_FACTOR * kernel_standard_error(rows.within, rows.across, rows.reference, biased=True)
+    return MMD_FACTOR * kernel_standard_error(rows.contrasts(biased=True))
 
 
 def _of_median_kernel(evidence: Evidence) -> float:
     rows = evidence.once(kad.median_rows)
-    return KAD_FACTOR * kernel_standard_error(rows.within, rows.across, rows.reference)
+    return KAD_FACTOR * kernel_standard_error(rows.contrasts())
 
 
 def _of_variety(evidence: Evidence) -> float:
