@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from genbench.metrics import c2st, clipped, kad, mind, mmd, pitch, si_sdr, sound_gaps, spectral_distances, vendi
@@ -133,14 +134,11 @@ def _of_text_likelihood(evidence: Evidence) -> float:
     return mean_standard_error(bits - bits.sum() / symbols.sum() * symbols) / float(symbols.mean())
 
 
-def _of_clips(find: Callable[[Evidence], Tensor]) -> Callable[[Evidence], float | None]:
-    def error(evidence: Evidence) -> float | None:
-        found = evidence.once(find)
-        if len(found) < LEAST:  # of long clips, only some are measured; silent ones may have no number
-            return None
-        return mean_standard_error(found)
-
-    return error
+def _of_clips(find: Callable[[Evidence], Tensor], evidence: Evidence) -> float | None:
+    found = evidence.once(find)
+    if len(found) < LEAST:  # of long clips, only some are measured; silent ones may have no number
+        return None
+    return mean_standard_error(found)
 
 
 def _of_voiced(evidence: Evidence) -> float | None:
@@ -148,16 +146,13 @@ def _of_voiced(evidence: Evidence) -> float | None:
     return mean_standard_error(found) if len(found) >= LEAST else None
 
 
-def _of_learnt(name: str) -> Callable[[Evidence], float | None]:
-    def find(evidence: Evidence) -> float | None:
-        found = evidence.augmented
-        if len(found.real) < LEAST_OF[name]:  # for the control `real`, only half of the held-out items is tested
-            return None
-        if name == "augmentation_gain":
-            return paired_standard_error(found.both, found.real)
-        return share_standard_error(getattr(found, name.removeprefix("accuracy_")))
-
-    return find
+def _of_learnt(name: str, evidence: Evidence) -> float | None:
+    found = evidence.augmented
+    if len(found.real) < LEAST_OF[name]:  # for the control `real`, only half of the held-out items is tested
+        return None
+    if name == "augmentation_gain":
+        return paired_standard_error(found.both, found.real)
+    return share_standard_error(getattr(found, name.removeprefix("accuracy_")))
 
 
 def _of_validity(evidence: Evidence) -> float:
@@ -189,14 +184,14 @@ _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "bits_per_char": (_of_text_likelihood, "log_likelihoods"),
     "oracle_nll": (lambda evidence: mean_standard_error(evidence.oracle_nats), "sample_items"),
     "oracle_kl": (lambda evidence: mean_standard_error(evidence.oracle_nats), "sample_items"),
-    **{name: (_of_learnt(name), "held_out_items") for name in _LEARNT},
+    **{name: (partial(_of_learnt, name), "held_out_items") for name in _LEARNT},
     "valid_fraction": (_of_validity, "sample_items"),
     "novelty": (lambda evidence: share_standard_error(evidence.novel), "sample_items"),
-    "log_spectral_distance": (_of_clips(spectral_distances.of_log_spectra), "originals"),
-    "spectral_convergence": (_of_clips(spectral_distances.of_convergence), "originals"),
-    "si_sdr": (_of_clips(si_sdr.of_clips), "originals"),
-    "clipping_share": (_of_clips(sound_gaps.of_clipping), "sample_items"),
-    "silence_share": (_of_clips(sound_gaps.of_silence), "sample_items"),
+    "log_spectral_distance": (partial(_of_clips, spectral_distances.of_log_spectra), "originals"),
+    "spectral_convergence": (partial(_of_clips, spectral_distances.of_convergence), "originals"),
+    "si_sdr": (partial(_of_clips, si_sdr.of_clips), "originals"),
+    "clipping_share": (partial(_of_clips, sound_gaps.of_clipping), "sample_items"),
+    "silence_share": (partial(_of_clips, sound_gaps.of_silence), "sample_items"),
     "voiced_share": (_of_voiced, "sample_items"),
     "copied_run": (lambda evidence: mean_standard_error(evidence.copied_runs), "sample_items"),
 }
