@@ -71,6 +71,18 @@ def test_neither_blocks_nor_order_change_it() -> None:
     assert kernel_distance(reference, samples) == pytest.approx(whole, rel=1e-10)
 
 
+def test_each_sweep_has_the_byte_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+
+    def rows(left: Tensor, right: Tensor, byte_budget: int) -> Tensor:
+        told.append(byte_budget)
+        return torch.zeros(len(left))
+
+    monkeypatch.setattr(kid, "kid_rows", rows)
+    kernel_distance(normal(9, 2), normal(8, 2), byte_budget=1234)
+    assert told == [1234] * 3
+
+
 def test_grows_with_the_shift() -> None:
     reference = normal(300, 8, seed=1)
     found = [kernel_distance(normal(300, 8) + shift, reference) for shift in (0.0, 0.3, 0.6, 1.2)]
@@ -175,6 +187,7 @@ def test_probabilities_that_underflow_give_a_number() -> None:
         (lambda: classifier_score(torch.full((20, 3), math.nan)), ValueError, "logits: 20 of 20 rows contain NaN"),
         (lambda: kernel_distance(normal(5, 3), normal(5, 2)), ValueError, "expected 3 features per image, got 2"),
         (lambda: kernel_distance(normal(5, 3), normal(2000, 3) / 0), ValueError, "^reference: 2000 of 2000 rows"),
+        (lambda: kernel_distance(normal(5, 3), normal(2000, 2)), ValueError, "^reference: expected 3 features per image"),
         (lambda: kernel_distance(normal(5, 3) / 0, normal(5, 3)), ValueError, "^samples: 5 of 5 rows contain NaN"),
     ],
 )

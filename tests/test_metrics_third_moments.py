@@ -72,7 +72,7 @@ def test_features_of_any_precision_are_summed_in_float64(dtype: torch.dtype) -> 
 
 @pytest.mark.parametrize(
     ("count", "dimension", "pays"),
-    [(1023, 1, False), (1024, 1, True), (1024, 45, True), (1057, 46, False), (1058, 46, True), (50_000, 2048, False)],
+    [(1023, 1, False), (1024, 1, True), (1024, 45, True), (1057, 46, False), (1058, 46, True), (1104, 47, True), (50_000, 2048, False)],
 )
 def test_moments_pay_from_half_the_square_of_the_dimension_on(count: int, dimension: int, pays: bool) -> None:
     assert moments_pay(count, dimension) == pays

@@ -106,13 +106,13 @@ class _Triples:
         return (z[: self.end, None] * z[None, self.first : self.end]).flatten(0, 1)
 
     def multiplicity(self, like: Tensor) -> Tensor:
-        """Return (a b, c) float64, in how many orders each triple of groups occurs among all: 6, 3 or 1."""
+        """Return (a, b, c) float64, in how many orders each triple of groups occurs among all: 6, 3 or 1."""
         width = self.end - self.first
         orders = like.new_full((self.end, width, self.size - self.first), 6.0)
         orders[self.first :] = 3.0
         orders[:, :, :width] = 3.0
         orders[self.first :, :, :width] = 1.0
-        return orders.flatten(0, 1)
+        return orders
 
 
 def _triples(size: int) -> list[_Triples]:
