@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -25,7 +26,7 @@ from genbench.training.ranks.group import LostRankError
 __all__ = ["Followers", "RankError"]
 
 GRACE_S = 5.0  # for the first rank to notice that another has ended, and for a rank to end when asked
-LONGEST_TRACEBACK = 16_000  # characters: a pipe holds what is written to it until it is read
+LONGEST_TRACEBACK = 32_000  # bytes as JSON; with the reason, at most what a pipe holds until it is read, 64 KiB
 
 
 class RankError(GenbenchError):
@@ -135,11 +136,10 @@ class Followers:
             follow(rank, commands)
             code = 0
         except BaseException as error:  # a stranger's code runs here, and this must not continue as the first rank
-            with contextlib.suppress(BaseException):
-                if isinstance(error, LostRankError):
-                    time.sleep(2 * GRACE_S)  # the rank at fault reports first, and this process is then ended
-                os.write(write, json.dumps(_described(error)).encode())
-                traceback.print_exc()
+            if isinstance(error, LostRankError):
+                time.sleep(2 * GRACE_S)  # the rank at fault reports first, and this process is then ended
+            os.write(write, json.dumps(_described(error)).encode())
+            traceback.print_exc()
         finally:
             leave(code)
 
@@ -191,5 +191,12 @@ def _described(error: BaseException) -> dict[str, Any]:
     plugin, reason = isinstance(error, PluginError), message_of(error)
     if not plugin:
         reason = f"raised {name_of(error)}: {reason}"
-    told = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    told = _end_of("".join(traceback.format_exception(error)))
     return {"plugin": plugin, "lost": isinstance(error, LostRankError), "reason": shortened(reason), "traceback": told}
+
+
+def _end_of(text: str) -> str:
+    """Return as much of a text's end as JSON holds in `LONGEST_TRACEBACK` bytes: a character takes up to 12."""
+    sizes = (len(json.dumps(character)) - len('""') for character in reversed(text[-LONGEST_TRACEBACK:]))
+    kept = sum(size <= LONGEST_TRACEBACK for size in itertools.accumulate(sizes))
+    return text[len(text) - kept :]
