@@ -66,6 +66,25 @@ class Doubling:
         return torch.cat([2.0 * items.flatten(1), size], 1), logits
 
 
+class Mailbox:
+    """Replaces a group: what other ranks send lies ready, and what they are sent is kept.
+
+    Where a rank expects another shape, gloo ends the process.
+    """
+
+    def __init__(self, *ready: tuple[int, Tensor]) -> None:
+        self.ready = [*ready]
+        self.sent: list[tuple[int, Tensor]] = []
+
+    def send(self, tensor: Tensor, to: int) -> None:
+        self.sent.append((to, tensor))
+
+    def receive(self, into: Tensor, source: int) -> Tensor:
+        sender, tensor = self.ready.pop(0)
+        assert (source, into.shape, into.dtype) == (sender, tensor.shape, tensor.dtype)
+        return into.copy_(tensor)
+
+
 def items_of(count: int) -> Tensor:
     """Different items of the dataset's shape and type."""
     return torch.arange(2 * count, dtype=torch.uint8).view(count, 2, 1, 1)

@@ -1,4 +1,4 @@
-"""What a rank other than the first is given by the request, before it joins the others."""
+"""What a rank other than the first does that needs no other rank: most of it before it joins them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from rank_cells import MODEL, RATE, payload
+from rank_cells import MODEL, RATE, Doubling, Mailbox, items_of, payload
 from rank_processes import alone
 
 from genbench import seeding
 from genbench.cell import preflight
 from genbench.cell.follower import _Follower
 from genbench.config import Cell, ModelSpec
+from genbench.features.extractor import extract
 from genbench.machine import environment
 from genbench.plugin import finding
 
@@ -66,7 +67,7 @@ def test_importing_the_model_draws_no_random_numbers(tmp_path: Path) -> None:
     given, before = payload(tmp_path), torch.get_rng_state()
     rank = unheard(given)
     assert torch.equal(torch.get_rng_state(), before)
-    assert not rank.ended
+    assert rank.ended is False
     assert rank.training.cell.model.options == {"rate": RATE}
 
 
@@ -90,3 +91,16 @@ def test_what_plugins_bring_comes_from_allowed_distributions(
     assert extractors_from == allowed
     emit({"event": "progress"})  # only the first rank's progress is shown
     rank.training.events.notice("heard by nobody")
+
+
+@pytest.mark.parametrize("classes", [None, 2])
+def test_the_first_rank_is_sent_the_features_and_then_any_logits(tmp_path: Path, classes: int | None) -> None:
+    rank = unheard(payload(tmp_path))
+    rank.group = mailbox = Mailbox((0, items_of(5)))  # type: ignore[assignment]
+    rank.extractor = Doubling(classes)
+    rank.extract([5, 2, 1, 1], 4)
+    expected = extract(Doubling(classes), items_of(5), batch_size=4)  # type: ignore[arg-type]
+    assert [to for to, _ in mailbox.sent] == [0] * (1 if classes is None else 2)
+    for (_, sent), features in zip(mailbox.sent, (expected.features, expected.logits), strict=False):
+        assert features is not None
+        assert torch.equal(sent, features)

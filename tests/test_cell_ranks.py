@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 from rank_cells import CPU, ID, ByHand, close, mean_of, near, payload, point_of, training_of
-from rank_processes import PATIENCE_S, alone, ranks_of, waiting
+from rank_processes import PATIENCE_S, alone, hear, mortal, ranks_of, say, waiting
 
 from genbench.cell import forked
 from genbench.cell.forked import RankError
 from genbench.cell.ranks import Ranks, from_text, to_text
+from genbench.errors import PluginError
 from genbench.training import checkpoint, cost, loop
 from genbench.training.losses import window_means
 
@@ -64,6 +65,22 @@ def test_every_rank_sees_the_data_and_starts_from_what_the_first_learns(tmp_path
         ranks.begin(0, 1)
         loop.window(ranks.lockstep.step, model, training.batches(), 0, 1, "fp32")
         ranks.end(0, {})
+
+
+def test_weights_that_differ_after_a_window_are_the_plugins_fault(tmp_path: Path) -> None:
+    given = payload(tmp_path)
+    training = training_of(given)
+    model = training.follow(8, resumed=False)
+    with ranks_of(given) as ranks:
+        ranks.take_up(training.plugin, model, CPU, 8, False)
+        ranks.begin(0, 1)
+        loop.window(ranks.lockstep.step, model, training.batches(), 0, 1, "fp32")
+        with torch.no_grad():
+            point_of(model).add_(1)
+        with pytest.raises(
+            PluginError, match=r"^model 'pushed' .*net\.point is not the same on all ranks after step 0"
+        ):
+            ranks.end(0, {})
 
 
 @pytest.mark.parametrize("resumed", [True, False])
@@ -117,6 +134,16 @@ def test_a_rank_that_ends_while_the_first_computes_ends_the_cell(monkeypatch: py
         assert ended.wait(PATIENCE_S)
     (event,) = told
     assert (event["event"], event["reason"]) == ("error", "rank 1 ended with exit code 0")
+
+
+def test_each_rank_knows_where_the_first_answers_and_is_asked_to_end() -> None:
+    def tells(rank: int, pipe: Any, listener: socket.socket) -> None:
+        mortal()
+        say(pipe, {"rank": rank, "port": listener.getsockname()[1], "asked": hear(pipe)})
+
+    with Ranks(3, tells, print) as ranks:
+        port = ranks._listener.getsockname()[1]
+        assert ranks.finish() == [{"rank": rank, "port": port, "asked": {"do": "end"}} for rank in (1, 2)]
 
 
 def test_the_first_rank_listens_on_this_machine_alone_and_only_as_long_as_it_must() -> None:
