@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -26,7 +27,6 @@ from genbench.machine.ending import leave
 from genbench.plugin import world
 from genbench.training import loop
 from genbench.training.ranks import group
-from genbench.training.ranks.group import ProcessGroup
 from genbench.training.ranks.lockstep import Lockstep
 
 PATIENCE_S = 20  # the longest that one rank waits for another, and that a forked one lives
@@ -90,6 +90,11 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         finally:
             if dist.is_initialized():
                 dist.destroy_process_group()
+                # Torch keeps a parameter's hooks, which lead to the group, where no collection looks; and its threads
+                # would be waited for in each process that is forked from this one.
+                for each in gc.get_objects():
+                    if type(each) is group.ProcessGroup:
+                        vars(each).clear()
     for thread in threading.enumerate():
         if thread.name.startswith("rank "):  # it watches a process that has ended
             thread.join(PATIENCE_S)
@@ -103,7 +108,7 @@ class First:
         training = training_of(given)
         self.pipe = pipe
         self.model, self.batches = training.follow(8, resumed=False), training.batches()
-        self.group = ProcessGroup(0, 2, CPU, listener)
+        self.group = group.ProcessGroup(0, 2, CPU, listener)
         self.lockstep = Lockstep(training.plugin, training.plugin.hook.train_step, self.model, self.group)
 
     def window(self, first: int, steps: int) -> Any:
