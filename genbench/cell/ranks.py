@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Callable
 from types import TracebackType
@@ -87,18 +88,19 @@ class Ranks:
         size = default_batch_size(extractor)
         batches = -(-len(items) // size)
         ends = [min(len(items), batches * (rank + 1) // self.size * size) for rank in range(self.size)]
-        if self._group is None or batches < 2:
+        group = self._group
+        if group is None or batches < 2:
             return extract(extractor, items)
-        parts = [items[first:end] for first, end in zip([0, *ends[:-1]], ends, strict=True)]
+        parts = [items[first:end] for first, end in itertools.pairwise([0, *ends])]
         busy = [rank for rank in range(1, self.size) if len(parts[rank])]
         for rank in busy:
             self._others.tell(rank, {"do": "extract", "shape": list(parts[rank].shape), "batch_size": size})
-            self._group.send(parts[rank], rank)
+            group.send(parts[rank], rank)
         try:
             found = [extract(extractor, parts[0], batch_size=size)]
         except FeatureError as error:  # the others send theirs: no number can be left out and the rest be measured
             raise PluginError(str(error)) from error
-        found += [self._received(extractor, len(parts[rank]), rank) for rank in busy]
+        found += [_received(group, extractor, len(parts[rank]), rank) for rank in busy]
         logits = [each.logits for each in found if each.logits is not None]
         return Features(torch.cat([each.features for each in found]), torch.cat(logits) if logits else None)
 
@@ -106,12 +108,12 @@ class Ranks:
         """Have the others end; return the peak memory of each."""
         return self._others.finish({"do": "end"})
 
-    def _received(self, extractor: Extractor, count: int, rank: int) -> Features:
-        assert self._group is not None, "take the model up first"
-        features = self._group.receive(torch.empty(count, extractor.feature_count), rank)
-        if extractor.classes is None:
-            return Features(features, None)
-        return Features(features, self._group.receive(torch.empty(count, extractor.classes), rank))
+
+def _received(group: ProcessGroup, extractor: Extractor, count: int, rank: int) -> Features:
+    features = group.receive(torch.empty(count, extractor.feature_count), rank)
+    if extractor.classes is None:
+        return Features(features, None)
+    return Features(features, group.receive(torch.empty(count, extractor.classes), rank))
 
 
 def to_text(state: Tensor) -> str:
