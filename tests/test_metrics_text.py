@@ -387,6 +387,13 @@ def test_ranks_tell_apart_what_differs_and_nothing_else(length: int) -> None:
     assert copied_runs(texts, training).tolist() == expected
 
 
+def test_the_last_rank_after_one_is_not_the_first_after_the_next() -> None:
+    """5999 comes right before 6888; of what follows four symbols, `most` is the last and an ending 1 the first."""
+    most = [2**15 - 1] * 4
+    text, training = [5, 9, 9, 9, *most], [6, 8, 8, 8, 1, 0, 0, 0]
+    assert copied_runs(torch.tensor([text]), torch.tensor([training])).item() == 0
+
+
 def test_training_texts_are_taken_in_blocks_of_so_many_positions_and_at_least_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -413,7 +420,7 @@ def test_a_run_stands_within_one_training_text_and_ends_count_for_none() -> None
     assert copied_runs(tokens("", ""), tokens("")).tolist() == [0, 0]
     assert copied_runs(tokens("abbc", length=4), tokens("ccab", length=4)).item() == 2  # ab ends there, and b follows
     assert copied_runs(tokens(), tokens("a")).shape == (0,)
-    assert copied_runs(tokens("ab", "a"), tokens()).tolist() == [0, 0]
+    assert copied_runs(tokens("a", "ab", length=2), tokens(length=2)).tolist() == [0, 0]
 
 
 def test_a_text_is_new_unless_it_is_a_whole_training_text() -> None:

@@ -124,6 +124,7 @@ def _neighbours(ranks: Tensor, count: int, wanted: Tensor) -> tuple[Tensor, Tens
     that precedes is used for both.
     """
     total = int(ranks.max()) + 1
+    # Without training texts, no suffix is there, and -1 is the last position of all: an empty suffix too.
     where = torch.full((total,), -1, dtype=torch.int64, device=ranks.device)
     theirs = ranks[count:].flatten()
     where[theirs] = torch.arange(len(theirs), device=ranks.device) + count * ranks.shape[1]
