@@ -52,6 +52,7 @@ def test_a_frame_lasts_about_32_ms_and_no_longer_than_a_clip() -> None:
     assert [frame_length(rate, 10**6) for rate in (4000, 8000, 16_000, 22_050, 44_100, 48_000)] == [
         *(128, 256, 512, 512, 1024, 2048)
     ]
+    assert [frame_length(rate, 10**6) for rate in (1, 500, 1000)] == [16, 16, 32]
     assert frame_length(8000, 100) == 100
     assert framed(torch.arange(1000.0), 8000).tolist()[2][0] == 512
 
@@ -234,6 +235,8 @@ def test_a_clip_a_times_as_loud_has_the_distances_of_closed_form() -> None:
     for distance in (log_spectral_distances, spectral_convergences):
         assert distance(original, original, RATE).tolist() == [0, 0, 0]
     assert spectral_convergences(original * 0, original, RATE).isnan().all()
+    one_silent = torch.cat([original[:1] * 0, original[1:]])
+    assert spectral_convergences(one_silent, original, RATE).nan_to_num(-1).tolist() == [-1, 0, 0]
     assert spectral_convergences(original, original * 0, RATE).tolist() == [1, 1, 1]
 
 
@@ -283,6 +286,29 @@ def test_what_is_no_clip_is_refused_in_one_line() -> None:
         by_clip(lambda part: part, torch.zeros(2, 1, 3, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"^reconstruction: \(2, 1, 9\) originals, \(2, 1, 8\) reconstructions$"):
         check_pairs(noise(2, 1, 9), noise(2, 1, 8))
+    for sides in ((torch.zeros(2, 9), noise(2, 1, 9)), (noise(2, 1, 9), torch.zeros(2, 9))):
+        name = "reconstructions" if sides[0].ndim == 3 else "originals"
+        with pytest.raises(
+            ValueError, match=rf"^{name}: expected int16 clips of shape .*, got torch.float32 \(2, 9\)$"
+        ):
+            check_pairs(*sides)
+
+
+def test_clips_are_taken_in_parts_of_so_many_values_and_at_least_one_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips, "_CHUNK_VALUES", 12)
+    taken: list[int] = []
+
+    def noted(part: Tensor) -> Tensor:
+        taken.append(len(part))
+        return part
+
+    for shape, counts in (((5, 2, 3), [2, 2, 1]), ((3, 2, 7), [1, 1, 1]), ((13, 1, 1), [12, 1])):
+        taken.clear()
+        items = noise(*shape)
+        assert by_clip(noted, items).equal(items.double() / 2**15)
+        assert taken == counts
+    with pytest.raises(ValueError, match="shorter"):  # rather than leave out what has no partner
+        by_clip(lambda first, second: first - second, noise(3, 2, 7), noise(2, 2, 7))
 
 
 def test_of_many_long_clips_some_are_looked_at() -> None:
@@ -291,7 +317,11 @@ def test_of_many_long_clips_some_are_looked_at() -> None:
     assert some(long[:CLIP_LEAST]).shape == (CLIP_LEAST, 1, CLIP_VALUES // CLIP_LEAST)
     counted = torch.arange(CLIP_LEAST + 30, dtype=torch.int16)[:, None, None].expand(long.shape)
     assert some(counted)[:, 0, 0].equal(some(counted)[:, 0, 0].unique())
-    assert some(counted)[:, 0, 0].equal(some(counted)[:, 0, 0])
+    rows = torch.randperm(CLIP_LEAST + 30, generator=torch.Generator().manual_seed(0))[:CLIP_LEAST].sort().values
+    assert some(counted)[:, 0, 0].equal(rows.short())
+    few = noise(CLIP_LEAST, 1, 9)
+    assert some(few) is few
+    assert some(as_many := long[:CLIP_LEAST]) is as_many  # all of them, and no copy
 
 
 def test_the_clips_that_are_looked_at_are_those_of_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:

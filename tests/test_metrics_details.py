@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from genbench.metrics import METRICS, bleu, fld, mauve, pitch, rbf
+from genbench.metrics import METRICS, bleu, c2st, fld, mauve, pitch, rbf
 from genbench.metrics.buckets import fit_buckets, projected
 from genbench.metrics.c2st import logistic_regression, two_sample_area
 from genbench.metrics.constants import MIND_PROJECTIONS
@@ -68,6 +68,51 @@ def test_newtons_step_is_halved_where_it_goes_too_far(seed: int, count: int, wid
     found = logistic_regression(features, labels, penalty=penalty).numpy()
     assert loss(found) == pytest.approx(expected.fun, rel=1e-9)
     np.testing.assert_allclose(found, expected.x, rtol=1e-3, atol=1e-4)
+
+
+def regression_loss(features: Tensor, labels: Tensor, penalty: float, weights: Tensor) -> Tensor:
+    """`Σ log(1 + exp(−s z)) + penalty/2 |w|²`."""
+    margins = torch.where(labels > 0, 1.0, -1.0) * (features @ weights[:-1] + weights[-1])
+    return torch.nn.functional.softplus(-margins).sum() + penalty / 2 * weights[:-1].square().sum()
+
+
+@pytest.mark.parametrize(
+    ("features", "positive", "penalty"),
+    [
+        ([[5, 0], [0, 0], [1, 0], [-1, 0]], 3, 0.01),
+        ([[-1, 0], [-6, -3], [50, 1], [-28, 9], [5, -3]], 3, 10.0),
+        ([[40, 2], [0, 0], [-2, -1], [-2, 0], [13, 0]], 3, 0.1),
+        ([[0, 1], [0, 230], [0, 0], [-1, 24]], 1, 0.1),
+        ([[0, 6], [2, -18], [2, 0], [0, 9]], 2, 1e-5),
+    ],
+)
+def test_the_gradient_is_zero_where_the_regression_ends(
+    features: list[list[int]], positive: int, penalty: float
+) -> None:
+    """A few points with outliers: whether a step is taken depends on each term of the loss."""
+    design, labels = torch.tensor(features).double(), (torch.arange(len(features)) < positive).double()
+    weights = logistic_regression(design, labels, penalty=penalty).requires_grad_()
+    (gradient,) = torch.autograd.grad(regression_loss(design, labels, penalty, weights), weights)
+    assert gradient.tolist() == pytest.approx([0, 0, 0], abs=5e-4)
+
+
+def test_a_step_that_would_raise_the_loss_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fifth of these: the whole step would multiply the loss by 17, and half of it lowers it."""
+    features = torch.tensor([[0, 6], [2, -18], [2, 0], [0, 9]]).double()
+    labels = torch.tensor([1, 1, 0, 0]).double()
+    ends = []
+    for steps in (4, 5):
+        monkeypatch.setattr(c2st, "_MOST_STEPS", steps)
+        ends.append(logistic_regression(features, labels, penalty=1e-5))
+
+    def loss(weights: Tensor) -> Tensor:
+        return regression_loss(features, labels, 1e-5, weights)
+
+    start = ends[0].clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(start), start)
+    step = torch.linalg.solve(torch.autograd.functional.hessian(loss, ends[0]), gradient)
+    assert loss(ends[0] - step / 2) < loss(ends[0]) < loss(ends[0] - step) / 10
+    torch.testing.assert_close(ends[1], ends[0] - step / 2)
 
 
 # Kernels

@@ -13,7 +13,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from genbench.metrics import METRICS, Evidence, NotMeasurable
+from genbench.metrics import METRICS, Evidence, NotMeasurable, copied
 from genbench.metrics.copied import copied_runs, novel
 from genbench.metrics.distinct import distinct
 from genbench.metrics.ngram_divergence import jensen_shannon, ngram_divergence
@@ -86,6 +86,14 @@ def test_codes_are_equal_for_equal_windows_alone(levels: int, n: int) -> None:
 def test_a_text_shorter_than_n_has_no_window() -> None:
     assert grams(tokens("ab", length=3), 4).shape == (1, 0)
     assert grams(tokens(length=3), 2).shape == (0, 2)
+    assert grams(tokens("", "", length=0), 1).shape == (2, 0)
+
+
+def test_a_code_is_a_number_whose_digits_are_tokens_in_the_base_of_the_largest() -> None:
+    """Decimal where the largest is 9, and binary where it is 1: 62 such digits fit."""
+    assert grams(torch.tensor([[1, 2, 3, 9]]), 2).tolist() == [[12, 23, 39]]
+    bits = torch.randint(2, (3, 62), generator=torch.Generator().manual_seed(0))
+    assert grams(bits, 62)[:, 0].tolist() == [int("".join(map(str, row)), base=2) for row in bits.tolist()]
 
 
 def padded(text: str, n: int, length: int) -> list[str]:
@@ -216,6 +224,13 @@ def test_log_probabilities_of_no_distribution_are_refused(wrong: float) -> None:
         oracle_nats(torch.tensor([-1.0, wrong]), torch.tensor([-2.0, -2.0]))
     with pytest.raises(ValueError, match=r"^log-probabilities: expected \(2,\)"):
         oracle_nats(torch.tensor([-1.0]), torch.tensor([-2.0, -2.0]))
+
+
+def test_a_millionth_above_0_is_rounding_and_more_is_refused() -> None:
+    limit, chain = torch.tensor([1e-6], dtype=torch.float64), torch.tensor([-2.0])
+    assert oracle_nats(limit, chain).tolist() == pytest.approx([-math.log(0.999 + 0.001 * math.exp(-2))], abs=2e-6)
+    with pytest.raises(ValueError, match=r"^log-probabilities: expected \(1,\) numbers of at most 0"):
+        oracle_nats(limit * 1.001, chain)
 
 
 # Divergence of n-grams, symbols and lengths
@@ -356,11 +371,56 @@ def test_runs_of_large_vocabularies_are_ranked_from_the_first_doubling_on() -> N
     assert found[:3].tolist() == [17, 24, 1]
 
 
+@pytest.mark.parametrize("length", [12, 40])
+def test_ranks_tell_apart_what_differs_and_nothing_else(length: int) -> None:
+    """Three symbols of 15 bits: long runs occur, and codes of more than four symbols are ranks."""
+    symbols, draw = torch.tensor([0, 1, 2, 2**15 - 1]), torch.Generator().manual_seed(length)
+    training = torch.randint(1, 4, (16, length), generator=draw)
+    texts = torch.randint(1, 4, (length, length), generator=draw)
+    for count in range(1, length):  # each text but the first has a run of this many
+        row, at, of = (int(torch.randint(end, (1,), generator=draw)) for end in (16, *(length - count + 1,) * 2))
+        texts[count, at : at + count] = training[row, of : of + count]
+    training[::3, length - 3 :] = 0
+    texts, training = symbols[texts], symbols[training]
+    expected = [longest(text, letters(training)) for text in letters(texts)]
+    assert len(set(expected)) > length / 2
+    assert copied_runs(texts, training).tolist() == expected
+
+
+def test_the_last_rank_after_one_is_not_the_first_after_the_next() -> None:
+    """5999 comes right before 6888; of what follows four symbols, `most` is the last and an ending 1 the first."""
+    most = [2**15 - 1] * 4
+    text, training = [5, 9, 9, 9, *most], [6, 8, 8, 8, 1, 0, 0, 0]
+    assert copied_runs(torch.tensor([text]), torch.tensor([training])).item() == 0
+
+
+def test_training_texts_are_taken_in_blocks_of_so_many_positions_and_at_least_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[int] = []
+    runs = copied._runs
+
+    def noted(texts: Tensor, training: Tensor) -> Tensor:
+        taken.append(len(training))
+        return runs(texts, training)
+
+    monkeypatch.setattr(copied, "_runs", noted)
+    for block, counts in ((5, [1, 1, 1]), (6, [1, 1, 1]), (17, [2, 1]), (18, [3])):
+        taken.clear()
+        found = copied_runs(tokens("abcd", "abc"), tokens("abd", "bcd", "bc"), block=block)
+        assert found.tolist() == [3, 2]
+        assert found.dtype == torch.int64
+        assert taken == counts
+
+
 def test_a_run_stands_within_one_training_text_and_ends_count_for_none() -> None:
     assert copied_runs(tokens("abcd"), tokens("ab", "cd")).item() == 2
     assert copied_runs(tokens("ab"), tokens("ab")).item() == 2
     assert copied_runs(tokens("", "xyz"), tokens("", "abc")).tolist() == [0, 0]
+    assert copied_runs(tokens("", ""), tokens("")).tolist() == [0, 0]
+    assert copied_runs(tokens("abbc", length=4), tokens("ccab", length=4)).item() == 2  # ab ends there, and b follows
     assert copied_runs(tokens(), tokens("a")).shape == (0,)
+    assert copied_runs(tokens("a", "ab", length=2), tokens(length=2)).tolist() == [0, 0]
 
 
 def test_a_text_is_new_unless_it_is_a_whole_training_text() -> None:

@@ -27,7 +27,7 @@ __all__ = [
 _FULL_SCALE = 2**15
 _CHUNK_VALUES = 2**21
 _OVERLAP = 4  # spectral windows that contain each sample
-_LEAST_FRAME = 16
+_LEAST_FRAME_BITS = 4  # 16 samples
 
 
 def check_clips(clips: Tensor, what: str) -> None:
@@ -87,7 +87,7 @@ def frame_length(rate: int, length: int) -> int:
     >>> frame_length(8_000, 4_000), frame_length(44_100, 4_000), frame_length(8_000, 100)
     (256, 1024, 100)
     """
-    return min(length, max(_LEAST_FRAME, 1 << max(0, round(math.log2(FRAME_S * rate)))))
+    return min(length, 1 << max(_LEAST_FRAME_BITS, round(math.log2(FRAME_S * rate))))
 
 
 def framed(clips: Tensor, rate: int) -> Tensor:

@@ -86,7 +86,7 @@ def _moved(table: Tensor, by: int) -> Tensor:
 def _tables(texts: Tensor) -> list[_Table]:
     """Return tables of 1, 2, 4, ... symbols, up to the whole text, and the ranks of the suffixes as the last."""
     tokens = torch.nn.functional.pad(texts.long(), (0, 1))
-    bits = max(1, int(tokens.max()).bit_length())
+    bits = int(tokens.max()).bit_length()
     tables = [_Table(1, tokens)]
     while (last := tables[-1]).size < texts.shape[1]:
         if 2 * last.size * bits <= _CODE_BITS:  # the digits themselves fit, so no ranks are needed
@@ -120,15 +120,17 @@ def _runs(texts: Tensor, training: Tensor) -> Tensor:
 def _neighbours(ranks: Tensor, count: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Return flat positions of the last training suffix up to each wanted rank, and of the first from it on.
 
-    Where one side has none, the position from the other side is used.
+    The empty suffix is the first of all and ends every training text, so one precedes; where none follows, the one
+    that precedes is used for both.
     """
     total = int(ranks.max()) + 1
+    # Without training texts, no suffix is there, and -1 is the last position of all: an empty suffix too.
     where = torch.full((total,), -1, dtype=torch.int64, device=ranks.device)
     theirs = ranks[count:].flatten()
     where[theirs] = torch.arange(len(theirs), device=ranks.device) + count * ranks.shape[1]
     index = torch.arange(total, device=ranks.device)
     there = where >= 0
-    before = torch.where(there, index, -1).cummax(dim=0).values
+    before = (index * there).cummax(dim=0).values
     after = torch.where(there, index, total).flip(0).cummin(dim=0).values.flip(0)
-    before, after = torch.where(before < 0, after, before), torch.where(after == total, before, after)
+    after = torch.where(after == total, before, after)
     return where[before[wanted]], where[after[wanted]]

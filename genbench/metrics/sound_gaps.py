@@ -30,7 +30,7 @@ def loudness_shares(clips: Tensor, rate: int) -> Tensor:
     """
 
     def bins(part: Tensor) -> Tensor:
-        return ((loudness(framed(part, rate)) - SILENCE_DB) / LOUDNESS_STEP_DB).round().long().flatten(1)
+        return ((loudness(framed(part, rate)) - SILENCE_DB) / LOUDNESS_STEP_DB).round().long()
 
     found = torch.bincount(by_clip(bins, clips).flatten(), minlength=round(-SILENCE_DB / LOUDNESS_STEP_DB) + 1).double()
     return found / found.sum()
