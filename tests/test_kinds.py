@@ -208,6 +208,12 @@ def test_a_symbol_outside_the_alphabet_becomes_minus_one() -> None:
     assert AB.tokens("abc") == [1, 2, -1]
 
 
+def test_a_symbol_is_one_token_however_many_bytes_it_has() -> None:
+    kind = Text(("", "a", "é", "本"))
+    assert kind.tokens("本aé") == [3, 1, 2]
+    assert kind.spelt("本aé") == "本aé"
+
+
 def test_the_small_world_of_texts_holds_each_text_once() -> None:
     (whole,) = AB.wholes()
     texts = whole.kind.texts(whole.items)  # type: ignore[attr-defined]

@@ -113,6 +113,17 @@ def test_of_two_channels_the_first_is_shown(tmp_path: Path) -> None:
         assert opened.mode == "L"
 
 
+def test_colour_images_lie_row_by_row_on_a_background_that_shows_between_them(tmp_path: Path) -> None:
+    images = torch.randint(256, (19, 3, 33, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pictures.save_grid(tmp_path / "colours.png", images)
+    expected = np.full((2 + 3 * (33 + 2), 2 + 8 * (40 + 2), 3), grid.BACKGROUND)
+    for place, image in enumerate(images):
+        top, left = 2 + 35 * (place // 8), 2 + 42 * (place % 8)
+        expected[top : top + 33, left : left + 40] = image.movedim(0, 2)
+    with Image.open(tmp_path / "colours.png") as opened:
+        assert np.array_equal(np.asarray(opened), expected)
+
+
 def test_points_and_their_reconstructions_are_two_planes_side_by_side(tmp_path: Path) -> None:
     points = torch.tensor([[0, 255], [255, 0]], dtype=torch.uint8).view(2, 1, 2, 1, 1)
     pictures.save_pairs(tmp_path / "pairs.png", *points)

@@ -16,17 +16,15 @@ import pytest
 
 import genbench
 from genbench import Held, ObservedBenchmark, ObservedCell, ObservedEnd, ObservedPoint, Observer
-from genbench.cell.points import Points
 from genbench.config import ObserverSpec, make_benchmark
 from genbench.errors import InputError
-from genbench.execution.messages import ForgedError, decode, encode
+from genbench.execution.messages import ForgedError, decode
 from genbench.observers import listening, telling
 from genbench.observers.opening import build_observer
 from genbench.observers.seen import benchmark_seen, cell_seen, end_seen
 from genbench.observers.telling import Teller
 from genbench.records.files import read_records
 from genbench.records.record import Record
-from genbench.training.loop import Row
 
 HERE = Path(__file__).parent
 TINY = HERE / "models" / "tiny.py"
@@ -286,69 +284,6 @@ def test_what_it_sees_of_an_end_is_its_own(tmp_path: Path) -> None:
 
 
 # What a cell reports.
-
-
-def test_points_are_told_once_a_second_at_most_and_the_last_is_left_to_the_record() -> None:
-    now, told, paused = [0.0], [], []
-    points = Points(told.append, True, lambda: now[0], paused.append)
-    rows: list[Row] = []
-    for step in range(1, 8):
-        rows.append(Row(step, 8 * step, 0.5 * step, losses={"a": 1.0, "b": float("nan")}))
-        points.made(rows, lambda step=step: step == 7)
-        now[0] += 0.5
-    steps = [[point["step"] for point in event["points"]] for event in told]
-    assert steps == [[1], [2, 3], [4, 5], [6]]
-    assert [event["after"] for event in told] == [-1, 1, 3, 5]
-    assert told[0]["points"][0]["losses"] == {"a": 1.0}  # JSON has no other numbers
-    assert decode(encode(told[0])) == told[0]
-    Points(told.append, False).made(rows, lambda: False)
-    assert len(told) == 4
-    assert not paused
-
-
-def test_points_before_a_failure_are_told_and_the_failure_is_what_is_raised() -> None:
-    told: list[Any] = []
-    points = Points(told.append, True, lambda: 0.0)
-    rows = [Row(1, 8, 0.5)]
-
-    def train() -> None:
-        with points.told_whatever_happens():
-            points.made(rows, lambda: False)
-            rows.append(Row(2, 16, 1.0))
-            points.made(rows, lambda: False)
-            rows.append(Row(3, 24, 1.5))  # incomplete: it was still to be evaluated
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        train()
-    assert [point["step"] for event in told for point in event["points"]] == [1, 2]
-
-    def closed(event: object) -> None:
-        raise OSError
-
-    points = Points(closed, True)
-    points._rows, points._complete = rows, 2
-    with pytest.raises(ZeroDivisionError), points.told_whatever_happens():
-        raise ZeroDivisionError
-
-
-def test_a_long_curve_is_told_in_packs_and_a_point_that_is_too_large_not_at_all() -> None:
-    told, paused = [], []
-    points = Points(told.append, True, lambda: 0.0, paused.append)
-    rows = [
-        Row(step, step, 0.1, losses={f"loss {number}": 0.123456789 for number in range(200)}) for step in range(100)
-    ]
-    points.made(rows, lambda: False)
-    assert [point["step"] for event in told for point in event["points"]] == list(range(100))
-    assert len(told) > 3
-    assert len(paused) == len(told) - 1
-    for event in told:
-        assert decode(encode(event)) == event
-    rows.append(Row(100, 100, 0.1, losses={f"loss {number}": 0.1 for number in range(10_000)}))
-    rows.append(Row(101, 101, 0.1))
-    points.made(rows, lambda: False)
-    points.tell()
-    assert [point["step"] for event in told for point in event["points"]] == list(range(100))
 
 
 @pytest.mark.parametrize(
