@@ -298,15 +298,19 @@ def test_the_floor_is_the_control_of_held_out_images(
     )
     data = Dataset("dark", train, held_out, ("a", "b") if labelled else None, "none", fingerprint(train, held_out))
     network = Logits(1.0) if classifies else Means(1.0)
-    by = Extractor("both", network, Images(Tensor.float), CPU, "fp32", 2, None, str(classifies))
+    classes = 2 if classifies else None
+    by = Extractor("both", network, Images(Tensor.float), CPU, "fp32", 2, classes, str(classifies))
     evaluator = Evaluator(data, by, measurement.reference_for(data, by, limit=known))
+    evaluator.extract = lambda *_: pytest.fail("the features are known")
     found = evaluator.floor(count)
+    evaluator.extract = extract
     part = slice(known)
     drawn_from = Split(held_out.items[part], None if held_out.labels is None else held_out.labels[part])
     rows = controls.rows(drawn_from, count, seeding.generator(0, "control", "real"))
     expected = evaluator.score(drawn_from.items[rows], None, samples_held_out=True)
     assert found.keys() == expected.keys()
     assert "fd" in found
+    assert ("classifier_score" in found) == classifies
     for name, number in expected.items():
         assert found[name].value == pytest.approx(number.value, nan_ok=True), name
 
