@@ -187,7 +187,7 @@ def test_probabilities_that_underflow_give_a_number() -> None:
         (lambda: classifier_score(torch.full((20, 3), math.nan)), ValueError, "logits: 20 of 20 rows contain NaN"),
         (lambda: kernel_distance(normal(5, 3), normal(5, 2)), ValueError, "expected 3 features per image, got 2"),
         (lambda: kernel_distance(normal(5, 3), normal(2000, 3) / 0), ValueError, "^reference: 2000 of 2000 rows"),
-        (lambda: kernel_distance(normal(5, 3), normal(2000, 2)), ValueError, "^reference: expected 3 features per image"),
+        (lambda: kernel_distance(normal(5, 3), normal(2000, 2)), ValueError, "^reference: expected 3 features per im"),
         (lambda: kernel_distance(normal(5, 3) / 0, normal(5, 3)), ValueError, "^samples: 5 of 5 rows contain NaN"),
     ],
 )

@@ -34,7 +34,8 @@ def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BY
     Args:
         samples: (M, d) features, M ≥ 2.
         reference: (N, d) features of the data, N ≥ 2.
-        byte_budget: memory limit for the blocks.
+        byte_budget: memory limit for the blocks of pairs; third moments, which replace these where items are many, take
+            less than 64 MB.
 
     Example:
         >>> features = torch.eye(4)

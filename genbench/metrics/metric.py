@@ -63,8 +63,8 @@ class Metric:
         curve: cheap enough for every point of a training curve.
         default: measured without being requested by name.
         kinds: of items that it is valid for; None for all.
-        kernel_sums: the kernel that it sums over all pairs, "cubic" or "gaussian": these are float32 products where
-            there are many and, if cubic, moments do not replace them.
+        kernel_sums: which of genbench's kernels it sums over all pairs. Where these are many, their products are
+            float32, unless the kernel is cubic and third moments replace the pairs.
         gaussian_suffices: whether the mean and covariance of the reference can replace its features.
     """
 
@@ -81,7 +81,7 @@ class Metric:
     curve: bool = False
     default: bool = True
     kinds: tuple[str, ...] | None = None
-    kernel_sums: str | None = None
+    kernel_sums: Literal["cubic", "gaussian"] | None = None
     gaussian_suffices: bool = False
 
     def reported_names(self, earned: Mapping[str, str]) -> dict[str, str]:

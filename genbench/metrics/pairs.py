@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -72,8 +73,8 @@ def share_products(left: int, right: int, dimension: int) -> bool:
     return dimension >= _SHARED_FROM or is_filtered(left, right, dimension)
 
 
-def sums_float32(kernel: str, samples: int, reference: int, dimension: int) -> bool:
-    """Whether sums of a kernel, "cubic" or "gaussian", over pairs of so many items have float32 products."""
+def sums_float32(kernel: Literal["cubic", "gaussian"], samples: int, reference: int, dimension: int) -> bool:
+    """Whether the sums of a kernel over all pairs of so many items have float32 products."""
     largest = max(samples, reference)
     by_moments = kernel == "cubic" and moments_pay(reference, dimension)
     return not by_moments and is_filtered(largest, largest, dimension)

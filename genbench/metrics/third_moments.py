@@ -16,14 +16,17 @@ from torch import Tensor
 
 __all__ = ["moments_pay", "row_sums", "self_kernel", "sum_of_distinct", "third_moments", "total"]
 
-_GROUP = 4  # components; products with fewer are slow, and with more, repeat more
+# Components in a group: products of fewer are slow, and more repeat more. The order of stored moments follows from it,
+# so it changes only with the version of `ReferenceStatistics`.
+_GROUP = 4
 _ROWS = 256  # at once, so that their products of two components stay in the caches
 _LEAST = 1024  # items from which on a sweep takes noticeable time
+_LARGEST_DIMENSION = 128  # with more, a sweep for neighbours has products that the sums can share
 
 
 def moments_pay(count: int, dimension: int) -> bool:
     """Whether sums over so many reference items are faster from their moments than pair by pair."""
-    return count >= max(_LEAST, dimension**2 // 2)
+    return dimension <= _LARGEST_DIMENSION and count >= max(_LEAST, dimension**2 // 2)
 
 
 def third_moments(features: Tensor) -> Tensor:
@@ -54,7 +57,8 @@ def row_sums(features: Tensor, moments: Tensor) -> Tensor:
 
 def total(first: Tensor, second: Tensor, dimension: int) -> Tensor:
     """Return the 0-d float64 sum of the kernel over all pairs of two sets, from the moments of each."""
-    return (first * _multiplicities(_triples(dimension + 1), first)).dot(second)
+    # Not `dot`, which adds the products one after the other and loses two digits far from the origin.
+    return (first * _multiplicities(_triples(dimension + 1), first)).mul_(second).sum()
 
 
 def sum_of_distinct(features: Tensor, moments: Tensor) -> Tensor:
