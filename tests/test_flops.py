@@ -17,7 +17,7 @@ from genbench.plugin import finding, loading, options
 from genbench.plugin.model import Model
 from genbench.training import counters
 from genbench.training.counters import count_flops as count_call
-from genbench.training.flops import FIRST_STEPS, MOST_STEPS, StepFlops, count_flops, count_steps
+from genbench.training.flops import FIRST_STEPS, MOST_STEPS, Flops, StepFlops, count_flops, count_steps
 
 GIVEN = (Data("image", torch.Size((1, 8, 8)), 64, None), Training(None, 16))  # what a model is built for
 
@@ -221,3 +221,29 @@ def test_a_critic_with_a_gradient_penalty_and_a_generator_every_fifth_step() -> 
     assert str(found.train) == "steps 0 to 39 counted; later steps repeat the last 5"
     assert Budget(5 * of_critic + step, "flop").steps(BATCH, found.train.steps_within) == 5
     assert Budget(5 * of_critic + step - 1, "flop").steps(BATCH, found.train.steps_within) == 4
+
+
+def test_what_precedes_the_first_step_is_counted_once_and_spends_the_budget_first() -> None:
+    asked, model = Asked(), Model(nn.ModuleDict(), {})
+
+    def batches(step: int) -> tuple[Tensor, None]:
+        return torch.tensor(float(step)), None
+
+    def prepare() -> None:
+        assert not asked.steps
+        torch.ones(1, 9) @ torch.ones(9, 1)
+
+    device = torch.device("cpu")
+    without = count_flops(asked, model, batches, device, 3)  # type: ignore[arg-type]
+    asked = Asked()
+    found = count_flops(asked, model, batches, device, 3, prepare=prepare)  # type: ignore[arg-type]
+    assert (without.before, found.before) == (0, 18)
+    assert (without.train, found.train) == (StepFlops((2, 4, 6), None),) * 2
+    assert found.total(2) == 18 + 6
+    assert [found.steps_within(flops) for flops in (17, 18, 20, 24)] == [0, 0, 1, 2]
+    assert Flops(StepFlops((1,), 1), 1, before=5).steps_within(5) == 0
+
+
+def test_the_flops_of_several_ranks_have_the_period_of_one() -> None:
+    one = Flops(StepFlops((10, 40, 40), 1), sample=7, before=3)
+    assert one.of_ranks(3) == Flops(StepFlops((30, 120, 120), 1), sample=7, before=9)

@@ -21,6 +21,7 @@ from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training import checkpoint, cost, loop
 from genbench.training.loop import Batches, Progress, Row, Schedule
+from genbench.training.losses import check_losses
 
 CPU = torch.device("cpu")
 SHAPE = torch.Size((1, 8, 8))
@@ -289,6 +290,13 @@ def test_the_curve_starts_before_the_first_step_and_losses_are_means(tiny: Path)
         (4, 64, {}),
     ]
     assert progress.rows[1].losses["energy"] > 0
+
+
+def test_losses_as_nearly_every_step_returns_them_are_not_copied() -> None:
+    usual = {"energy": torch.tensor(1.0), "norm": torch.tensor(2.0)}
+    unusual = {"energy": torch.tensor(1.0, dtype=torch.float64)}
+    assert check_losses("a plugin", usual) is usual
+    assert check_losses("a plugin", unusual) is not unusual
 
 
 @pytest.mark.parametrize(

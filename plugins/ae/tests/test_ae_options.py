@@ -88,3 +88,13 @@ def test_a_fit_goes_on_while_it_gains_as_much_as_the_tolerance(monkeypatch: pyte
     monkeypatch.setattr(mixtures, "responsibilities", told)
     _, history = mixtures.fit_mixture(torch.tensor([[0.0], [1.0]], dtype=torch.float64), 2, tolerance=0.5)
     assert history == [0.0, 0.5, 1.0, 1.25]
+
+
+@pytest.mark.parametrize("module", [mlp, conv], ids=["ae", "conv-ae"])
+def test_a_mixture_has_ten_gaussians_unless_said_otherwise(module: ModuleType) -> None:
+    networks = module.build(torch.Size((1, 8, 8)), CPU, density="mixture").networks
+    assert networks.get_buffer("density.weights").shape == (10,)
+
+
+def test_ppca_has_32_components_unless_said_otherwise() -> None:
+    assert ppca.build(torch.Size((1, 8, 8)), CPU, 256).networks.get_buffer("components.weights").shape == (64, 32)

@@ -387,3 +387,8 @@ def test_options_reach_the_networks_and_the_optimizers(module: ModuleType) -> No
 def test_an_unknown_option_is_refused(module: ModuleType) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'latnet'"):
         build(module, latnet=100)
+
+
+def test_without_options_dcgan_learns_at_the_rate_of_the_readme() -> None:
+    model = dcgan.build(torch.Size((1, 8, 8)), torch.device("cpu"))
+    assert {group["lr"] for optimizer in model.optimizers.values() for group in optimizer.param_groups} == {1e-3}

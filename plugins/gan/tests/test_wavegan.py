@@ -286,3 +286,9 @@ def test_the_penalty_takes_samples_of_another_precision() -> None:
     assert torch.equal(
         gradient_penalty(critic, real, fake, shares), gradient_penalty(critic, real, fake.float(), shares)
     )
+
+
+def test_without_options_the_critic_takes_the_papers_five_steps_at_its_rate() -> None:
+    model = wavegan.build(torch.Size(SHAPE), torch.device("cpu"))
+    assert model.networks["discriminator"].steps == 5
+    assert {group["lr"] for optimizer in model.optimizers.values() for group in optimizer.param_groups} == {1e-4}

@@ -462,3 +462,9 @@ def test_log_likelihoods_depend_on_the_given_generator_alone(
     assert first.shape == (3,)
     bits = -first / math.log(2) / math.prod(shape)
     assert ((bits > 6) & (bits < 20)).all()  # noise costs at least 8
+
+
+@pytest.mark.parametrize("module", [mlp, conv], ids=["vae", "conv-vae"])
+def test_without_options_the_bound_is_the_plain_one_from_one_code(module: ModuleType) -> None:
+    objective = module.build(torch.Size((1, 8, 8)), CPU, 256).networks["objective"]
+    assert (objective.beta, objective.importance_samples) == (1.0, 1)
