@@ -16,6 +16,10 @@ from genbench.report.rows import Column, Row
 
 __all__ = ["Change", "Outcome", "cost_change", "quality_change"]
 
+# Relative: how far the same numbers, summed in another order, may move a mean of float64. All seeds then move alike, so
+# a test of the difference would find it significant.
+_ROUNDING = 1e-9
+
 Outcome = Literal[
     "better",
     "worse",
@@ -57,8 +61,16 @@ class Change:
 
     @property
     def resolved(self) -> bool:
-        """Whether the two differ at the 5% level, family-wise; if so, the 95% interval excludes zero change."""
-        return is_resolved(self.p_holm)
+        """Whether the two differ at the 5% level, family-wise; if so, the 95% interval excludes zero change.
+
+        A difference that rounding explains is none, however often it occurs.
+        """
+        return is_resolved(self.p_holm) and not self._is_rounding
+
+    @property
+    def _is_rounding(self) -> bool:
+        largest = max(abs(self.base.mean), abs(self.new.mean))
+        return self.measure.kind == "quality" and abs(self.absolute) <= _ROUNDING * largest
 
     @property
     def outcome(self) -> Outcome:
@@ -72,7 +84,8 @@ class Change:
                 return "changed"
             fell = (self.absolute if self.relative is None else self.relative) < 0
             return "better" if fell == (self.measure.direction == "lower") else "worse"
-        return "equal" if self.absolute == 0 and self.half_width == 0 else "not resolved"
+        same = self.absolute == 0 and self.half_width == 0
+        return "equal" if same or (self._is_rounding and is_resolved(self.p_holm)) else "not resolved"
 
     @property
     def _in_these_runs(self) -> Outcome:

@@ -174,6 +174,27 @@ def test_a_mean_that_cannot_be_told_from_0_has_no_percents(make) -> None:
     assert (change.relative, change.absolute) == (None, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("share", "outcome"), [(0.9e-9, "equal"), (1.1e-9, "worse"), (-0.9e-9, "equal"), (-1.1e-9, "better")]
+)
+def test_what_summing_in_another_order_changes_is_no_change(make, share: float, outcome: str) -> None:
+    old = [5.0, 5.0, 5.0, 5.0]
+    new = [value * (1 + share) for value in old]
+    change = the(compare(make(numbers={"fd": old}), make(numbers={"fd": new})), "fd")
+    assert (change.outcome, change.resolved) == (outcome, outcome != "equal")
+    assert change.absolute == pytest.approx(5 * share, rel=1e-4)
+
+
+def test_means_that_agree_by_chance_are_not_equal(make) -> None:
+    change = the(compare(make(numbers={"fd": [5.0, 6.0, 7.0]}), make(numbers={"fd": [6.0, 7.0, 5.0]})), "fd")
+    assert (change.absolute, change.outcome) == (0.0, "not resolved")
+
+
+def test_counted_numbers_have_no_rounding(make) -> None:
+    one, other = (make(numbers={"fd": [1.0]}, costs={"parameters": [count]}) for count in (10**12, 10**12 + 1))
+    assert the(compare(one, other), "parameters").outcome == "worse"
+
+
 def test_numbers_of_two_recipes_are_refused_and_the_others_compared(make) -> None:
     numbers = {"fd": [1.0, 2.0], "kid": [1.0, 2.0]}
     costs = {"train_items_per_s": [1.0, 2.0]}
