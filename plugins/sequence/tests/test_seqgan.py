@@ -262,3 +262,8 @@ def test_each_optimizer_has_its_own_rate() -> None:
     model = _build(learning_rate=0.5, policy_learning_rate=0.25, discriminator_learning_rate=0.125)
     rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in model.optimizers.items()}
     assert rates == {"generator": 0.5, "policy": 0.25, "discriminator": 0.125}
+
+
+def test_the_policy_has_one_layer_as_in_the_paper() -> None:
+    (memory,) = (part for part in _build().networks["generator"].modules() if isinstance(part, torch.nn.LSTM))
+    assert memory.num_layers == 1
