@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,15 +167,6 @@ def test_a_record_says_what_was_not_measured_and_when_in_utc(tmp_path: Path, mon
     assert list(record["recipes"]) == ["a", "b"]
     assert record["started_at"] == "the start"
     assert record["finished_at"].endswith("+00:00")
-
-
-def test_the_curve_of_a_training_ends_with_the_final_numbers_and_its_record_says_when_it_began(tmp_path: Path) -> None:
-    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    record = run(payload(tmp_path, TINY))
-    assert before <= datetime.datetime.fromisoformat(record["started_at"]) <= datetime.datetime.now(datetime.UTC)
-    first, last = record["curve"][0], record["curve"][-1]
-    assert list(first["numbers"]) == ["fd"]
-    assert last["numbers"] == {"fd": record["numbers"]["fd"]["value"]}
 
 
 @pytest.mark.parametrize(("seeded", "fails"), [(SEED, False), (0, True)])
