@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,6 +168,17 @@ def test_a_record_says_what_was_not_measured_and_when_in_utc(tmp_path: Path, mon
     assert list(record["recipes"]) == ["a", "b"]
     assert record["started_at"] == "the start"
     assert record["finished_at"].endswith("+00:00")
+
+
+def test_a_record_says_when_its_cell_ran_and_its_curve_ends_with_its_numbers(tmp_path: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    record = run(payload(tmp_path, TINY))
+    began, ended = (datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
+    assert before <= began <= ended <= datetime.now(UTC)
+    first, last = (row["numbers"] for row in record["curve"])
+    assert last == {"fd": record["numbers"]["fd"]["value"]}
+    assert first.keys() == {"fd"}
+    assert first != last
 
 
 @pytest.mark.parametrize(("seeded", "fails"), [(SEED, False), (0, True)])
