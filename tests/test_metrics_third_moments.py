@@ -158,7 +158,7 @@ def test_moments_of_the_data_are_kept_for_all_models() -> None:
     assert float(twice.kid_sums.across) == pytest.approx(2 * float(once.kid_sums.across), rel=1e-12)
 
 
-@pytest.mark.parametrize(("dimension", "offset"), [(16, 0.0), (16, 0.4), (16, 20.0), (46, 100.0)])
+@pytest.mark.parametrize(("dimension", "offset"), [(16, 0.0), (16, 0.4), (16, 20.0), (46, 100.0), (46, 1000.0)])
 def test_what_moments_round_is_far_below_the_standard_error(dimension: int, offset: float) -> None:
     """On samples of the data's own distribution, where kid is 0 but for its standard error."""
     samples, reference = normal(500, dimension) + offset, normal(1100, dimension, seed=1) + offset
