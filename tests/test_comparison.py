@@ -82,6 +82,14 @@ def test_other_seeds_are_compared_by_welch() -> None:
     assert (found.p, found.half_width) == pytest.approx((reference.pvalue, (high - low) / 2))
 
 
+def test_sets_of_equal_spread_are_not_taken_for_sets_without_any() -> None:
+    one, other = (1.0, 2.0, 3.0), (2.5, 3.5, 4.5)
+    found = difference(by_seed(*one), by_seed(*other), same_model=False)
+    reference = stats.ttest_ind(one, other, equal_var=False)
+    low, high = reference.confidence_interval(0.95)
+    assert (found.p, found.half_width) == pytest.approx((reference.pvalue, (high - low) / 2))
+
+
 def covered(sizes: tuple[int, int], ratio: float, draws: int = 1500) -> float:
     """How often the interval of two equal means contains 0; the first side's deviation is `ratio` times the other's."""
     draw = np.random.default_rng([*sizes, int(100 * ratio)])
