@@ -111,11 +111,17 @@ def test_ranks_still_running_are_ended_without_a_word(
     assert (events, exits) == ([], [])
 
 
-def test_ranks_can_be_closed_again_and_after_their_end(start: Start) -> None:
-    followers = start(2, repeat)
+def test_ranks_can_be_closed_again_and_after_their_end(
+    start: Start, exits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[object] = []
+    followers = start(2, repeat, events.append)
     followers.finish({"do": "end"})
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))  # the number may be another process's by now
     followers.close(None)
     followers.close(None)
+    assert (killed, events, exits) == ([], [], [])
 
 
 def test_a_rank_that_ends_while_it_is_being_ended_is_no_error(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
