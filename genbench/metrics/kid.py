@@ -9,11 +9,10 @@ from torch import Tensor
 
 from genbench.metrics.constants import KID_SUBSET_SIZE, KID_SUBSETS
 from genbench.metrics.features import check_features, taken
-from genbench.metrics.kid_sums import KidSums, MomentSums, PairSums
 from genbench.metrics.neighbours import BYTE_BUDGET
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.pairs import kid_rows
-from genbench.metrics.third_moments import moments_pay, sum_of_distinct, third_moments
+from genbench.metrics.third_moments import moments_pay, sum_of_distinct, third_moments, total
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -44,17 +43,16 @@ def kernel_distance(samples: Tensor, reference: Tensor, *, byte_budget: int = BY
     """
     check_features(samples, "samples")
     check_features(reference, "reference", dimension=samples.shape[1])
-    sums: KidSums
     if moments_pay(*reference.shape):
-        moments = third_moments(reference)
-        sums, among = MomentSums(samples, moments, len(reference)), sum_of_distinct(reference, moments)
+        ours, theirs = third_moments(samples), third_moments(reference)
+        within, among = sum_of_distinct(samples, ours), sum_of_distinct(reference, theirs)
+        across = total(ours, theirs, samples.shape[1])
     else:
-        within, across, known = (
-            kid_rows(left, right, byte_budget)
+        within, across, among = (
+            kid_rows(left, right, byte_budget).sum()
             for left, right in ((samples, samples), (samples, reference), (reference, reference))
         )
-        sums, among = PairSums(within, across, len(reference)), known.sum()
-    return from_sums(sums.within, sums.across, among, len(samples), len(reference))
+    return from_sums(within, across, among, len(samples), len(reference))
 
 
 def subset_kernel_distance(
