@@ -14,11 +14,12 @@ def shortened(text: str, limit: int = LONGEST_LINE) -> str:
     """Return `text`, with its middle cut out if it is longer than `limit` characters.
 
     >>> shortened("abcdefghij" * 10, 60)
-    'abcdefghijabcde … (70 characters left out) … fghijabcdefghij'
+    'abcdefghijabcd … (72 characters left out) … ghijabcdefghij'
     """
     if len(text) <= limit:
         return text
-    kept = max(limit - 30, 2) // 2
+    told = len(f" … ({len(text):,} characters left out) … ")  # or a little less
+    kept = max(limit - told, 2) // 2
     return f"{text[:kept]} … ({len(text) - 2 * kept:,} characters left out) … {text[-kept:]}"
 
 

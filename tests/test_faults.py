@@ -92,7 +92,7 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
     "sets_determinism": (
         in_step("torch.use_deterministic_algorithms(True)"),
         "training",
-        "changed torch's deterministic-algorithms setting (False became True)",
+        "changed torch's deterministic-algorithms setting (default became error)",
     ),
     "detects_anomalies": (
         in_step("torch.autograd.set_detect_anomaly(True)"),

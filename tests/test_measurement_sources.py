@@ -315,6 +315,16 @@ def test_the_floor_is_the_control_of_held_out_images(
         assert found[name].value == pytest.approx(number.value, nan_ok=True), name
 
 
+def test_metrics_see_as_many_reference_items_as_there_are_features_of() -> None:
+    train = Split(noise(0, 60, 1, 60), torch.arange(60) % 2)
+    data = Dataset("dark", train, train, ("a", "b"), "none", fingerprint(train, train))
+    by = extractor()
+    evaluator = Evaluator(data, by, measurement.reference_for(data, by, limit=20), select(["fd"]))
+    evidence = evaluator._evidence(train.items, None, extract(by, train.items))
+    seen = evidence.reference, evidence.reference_items, evidence.reference_labels
+    assert [len(each) for each in seen] == [20, 20, 20]
+
+
 def test_where_nothing_is_held_out_there_is_no_floor() -> None:
     train, none = Split(noise(0, 60, 1), None), Split(noise(0, 60, 1, 0), None)
     data = Dataset("dark", train, none, None, "none", "0" * 64)

@@ -41,6 +41,18 @@ def test_each_change_is_named_and_put_back(monkeypatch: pytest.MonkeyPatch, tmp_
     assert world.changes(before, world.snapshot()) == []
 
 
+@pytest.mark.parametrize("warn_only", [True, False])
+def test_deterministic_algorithms_of_the_program_are_put_back(warn_only: bool) -> None:
+    torch.use_deterministic_algorithms(True, warn_only=warn_only)
+    try:
+        with world.kept():
+            torch.use_deterministic_algorithms(False)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled() == warn_only
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 class Function(TorchFunctionMode):
     """Doubles every sum, and passes every other call through."""
 
@@ -66,6 +78,9 @@ LEAKS = {
     ),
     "torch's kernel settings (mkldnn: True became False)": lambda: torch.backends.mkldnn.set_flags(False),
     "torch's kernel settings (flush denormal numbers: False became True)": lambda: torch.set_flush_denormal(True),
+    "torch's deterministic-algorithms setting (default became warn)": lambda: torch.use_deterministic_algorithms(
+        True, warn_only=True
+    ),
     "the umask (0o22 became 0o7)": lambda: os.umask(0o7),
     "Python's recursion limit (1000 became 5000)": lambda: sys.setrecursionlimit(5000),
 }

@@ -153,9 +153,8 @@ class Followers:
         with contextlib.suppress(BlockingIOError):  # a process that it has started still holds the other end
             said = os.read(follower.faults, 1 << 16)
         os.close(follower.faults)
-        if said:
-            follower.fault = json.loads(said)
-        elif not self._ending:
+        follower.fault = _report(said)
+        if follower.fault is None and not self._ending:
             how = f"was ended by a signal ({signal.strsignal(-code)})" if code < 0 else f"ended with exit code {code}"
             follower.fault = {"plugin": False, "lost": False, "reason": how, "traceback": ""}
         follower.ended.set()
@@ -184,6 +183,15 @@ class Followers:
         if fault["traceback"]:
             error.add_note(f"On rank {rank}:\n{fault['traceback']}")
         return error
+
+
+def _report(said: bytes) -> dict[str, Any] | None:
+    """Return what `_described` returned in a rank; None for nothing, or for what the rank's plugin wrote instead."""
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found.keys() == {"plugin", "lost", "reason", "traceback"} else None
 
 
 def _described(error: BaseException) -> dict[str, Any]:

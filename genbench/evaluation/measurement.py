@@ -152,7 +152,7 @@ class Evaluator:
         self.watch: Callable[[str | None], None] = lambda part: None
         self.extract: Callable[[Extractor, Tensor], Features] = extract  # several ranks may share the work
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
-        self._limit = max(REFERENCE_LIMIT, len(reference.train.features))
+        self._limit = len(reference.train.features)
         self._statistics_path = _cache_path(
             "statistics", _reference_key(dataset, extractor, self._limit, version=ReferenceStatistics.VERSION)
         )

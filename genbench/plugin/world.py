@@ -43,7 +43,7 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
         "torch's default device": torch.get_default_device(),
         "torch's number of threads": torch.get_num_threads(),
         "torch's gradient mode": torch.is_grad_enabled(),
-        "torch's deterministic-algorithms setting": torch.are_deterministic_algorithms_enabled(),
+        "torch's deterministic-algorithms setting": _determinism(),
         "torch's anomaly detection": torch.is_anomaly_enabled(),
         "torch's float32 precision": float32_precision(),
         "torch's inference mode": torch.is_inference_mode_enabled(),
@@ -218,8 +218,9 @@ def _restore(before: dict[str, Any]) -> None:
     if torch.get_num_threads() != before["torch's number of threads"]:
         torch.set_num_threads(before["torch's number of threads"])
     torch.set_grad_enabled(before["torch's gradient mode"])
-    if torch.are_deterministic_algorithms_enabled() != before["torch's deterministic-algorithms setting"]:
-        torch.use_deterministic_algorithms(before["torch's deterministic-algorithms setting"])
+    if _determinism() != before["torch's deterministic-algorithms setting"]:
+        wanted = before["torch's deterministic-algorithms setting"]
+        torch.use_deterministic_algorithms(wanted != "default", warn_only=wanted == "warn")
     torch.autograd.set_detect_anomaly(before["torch's anomaly detection"])
     set_float32_precision(before["torch's float32 precision"])
     os.chdir(before["the working directory"])
@@ -230,6 +231,11 @@ def _restore(before: dict[str, Any]) -> None:
     for name in now.keys() - then.keys():
         del os.environ[name]
     os.environ.update({name: value for name, value in then.items() if now.get(name) != value})
+
+
+def _determinism() -> str:
+    """Return in torch's words what an operation without a deterministic implementation does: default, warn or error."""
+    return ("default", "warn", "error")[torch.get_deterministic_debug_mode()]
 
 
 def _umask() -> str:

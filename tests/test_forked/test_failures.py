@@ -88,6 +88,25 @@ def test_a_rank_that_ends_without_a_word_is_named_with_its_exit_code(start: Star
     assert not hasattr(failure, "__notes__")  # there is no traceback
 
 
+@pytest.mark.parametrize("said", [b"{not JSON", b"\xff", b"[" * 50_000, b"[1]", b'{"reason": "mine"}'])
+def test_what_a_plugin_writes_in_place_of_a_report_is_not_taken_for_one(
+    start: Start, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    pipe, written = os.pipe, []
+
+    def note() -> tuple[int, int]:
+        written.append(pipe())
+        return written[-1]
+
+    def follow(*_: object) -> None:
+        os.write(written[-1][1], said)
+        os._exit(3)
+
+    monkeypatch.setattr(os, "pipe", note)
+    failure = reason_of(start(2, follow))
+    assert (type(failure), str(failure)) == (RankError, "rank 1 ended with exit code 3")
+
+
 def test_a_rank_that_the_model_has_waited_for_is_taken_to_have_ended_well(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
