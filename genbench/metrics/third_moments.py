@@ -19,7 +19,7 @@ __all__ = ["moments_pay", "row_sums", "self_kernel", "sum_of_distinct", "third_m
 # Components in a group: products of fewer are slow, and more repeat more. The order of stored moments follows from it,
 # so it changes only with the version of `ReferenceStatistics`.
 _GROUP = 4
-_ROWS = 256  # at once, so that their products of two components stay in the caches
+_ROWS = 1024  # at once, so that their products of two components stay in the caches
 _LEAST = 1024  # items from which on a sweep takes noticeable time
 _LARGEST_DIMENSION = 128  # with more, a sweep for neighbours has products that the sums can share
 
