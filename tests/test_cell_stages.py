@@ -449,6 +449,29 @@ def test_a_training_knows_the_ranks_and_is_not_observed_unless_asked(tmp_path: P
     assert training.observed is False
 
 
+@pytest.mark.parametrize(("share", "told"), [(None, False), (0.0, False), (0.0999, False), (0.1, True), (0.49, True)])
+def test_the_share_that_training_threads_waited_is_a_cost_and_told_from_a_tenth_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float | None, told: bool
+) -> None:
+    told_before: list[list[str]] = []
+    events: list[dict[str, Any]] = []
+
+    def contention() -> SimpleNamespace:
+        told_before.append([event["stage"] for event in events if event["event"] == "stage"])
+        return SimpleNamespace(share=lambda: share)
+
+    monkeypatch.setattr(stages, "Contention", contention)
+    with world.kept():
+        stages._CellRun(payload(tmp_path, TINY), events.append).run()
+    record = json.loads(record_path(tmp_path, ID).read_text())
+    assert record["cost"]["waited_share"] == share
+    assert [names[-1] for names in told_before] == ["building"]  # of the training alone
+    notices = [event["text"] for event in events if event["event"] == "notice"]
+    assert notices == ([notices[0]] if told else [])
+    if told:
+        assert notices[0].startswith(f"its threads spent {share:.0%} of the training waiting for a processor")
+
+
 def test_costs_are_those_of_training_and_of_the_fit_before_it(tmp_path: Path) -> None:
     given = stages._CellRun(payload(tmp_path), lambda event: None)
     given.watch = SimpleNamespace(seconds={})  # type: ignore[assignment]

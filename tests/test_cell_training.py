@@ -200,24 +200,6 @@ def test_training_that_stops_at_its_target_tells_all_points_but_the_last(tmp_pat
     assert notices == ["target fd<2 met: training ends after step 4"]
 
 
-def test_a_training_tells_that_its_threads_had_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Any] = []
-    one = training(tmp_path / "c.pt", told=told, ranks=None)
-    begun: list[list[str]] = []  # what had been told when the measurement began
-
-    def contention() -> SimpleNamespace:
-        begun.append([event["event"] for event in told])
-        return SimpleNamespace(remark=lambda: f"waited until {told[-1]['event']}")
-
-    monkeypatch.setattr(cell_training, "Contention", contention)
-    one.train(*one.begin(8), dict, 8)
-    (before,) = begun
-    assert "progress" not in before
-    (notice,) = (event["text"] for event in told if event["event"] == "notice")
-    assert notice.startswith("waited until ")
-    assert told[-1]["event"] == "notice"
-
-
 def test_a_training_that_spends_its_budget_says_nothing_of_its_target(tmp_path: Path) -> None:
     told: list[dict[str, Any]] = []
     one = training(tmp_path / "c.pt", told=told, target=("fd<2",), stop_at_target=True)

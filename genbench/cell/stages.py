@@ -29,6 +29,7 @@ from genbench.evaluation.selection import select
 from genbench.evaluation.stopwatch import Stopwatch
 from genbench.evaluation.trained import Evaluation
 from genbench.machine import environment
+from genbench.machine.contention import NOTICEABLE, Contention
 from genbench.plugin import finding, loading, options, world
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
@@ -168,7 +169,9 @@ class _CellRun:
             self.check_world(plugin, before, "train")  # what training left behind must not reach the numbers
             return evaluation.curve_point()
 
+        contention = Contention()
         training.train(model, progress, curve_point, steps)
+        waited = self.waited(contention)
         self.check_world(plugin, before, "train")
         self.events.stage("measuring")
         final = evaluation.final()
@@ -187,7 +190,7 @@ class _CellRun:
         return {
             "cell": source.described(),
             "numbers": {name: number.to_json() for name, number in final.numbers.items()},
-            "cost": {**self.costs(training, model, progress, evaluation, flops), **memory},
+            "cost": {**self.costs(training, model, progress, evaluation, flops), **memory, "waited_share": waited},
             "curve": [dict(vars(row)) for row in progress.rows],
             "artifacts": self.artifacts(final.samples, final.reconstructions),
         }
@@ -206,6 +209,16 @@ class _CellRun:
             ranks=self.ranks,
             observed=self.payload.get("observed", False),
         )
+
+    def waited(self, contention: Contention) -> float | None:
+        """Return the share of their time that the training's threads have waited for a processor, and tell of much."""
+        share = contention.share()
+        if share is not None and share >= NOTICEABLE:
+            self.events.notice(
+                f"its threads spent {share:.0%} of the training waiting for a processor that something else was using, "
+                "so its speeds are too low; train on an idle machine, or set OMP_NUM_THREADS=1"
+            )
+        return share
 
     def check_world(self, plugin: Plugin, before: dict[str, Any], seeded: str | None = None) -> None:
         """Raise `PluginError` if the plugin has changed what it shares with genbench, or reseeded its generators."""

@@ -22,7 +22,6 @@ from genbench.cell.ranks import Ranks
 from genbench.config import Cell, Target
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
-from genbench.machine.contention import Contention
 from genbench.plugin import options
 from genbench.plugin.data import Training
 from genbench.plugin.loading import Plugin
@@ -147,7 +146,6 @@ class CellTraining:
             self._save_or_stop(progress, autosave, ending, points)
 
         self.events.stage("training")
-        contention = Contention()
         told = double_backward_told(self.plugin) if settings.compile else contextlib.nullcontext()
         with told, ending, points.told_whatever_happens():
             loop.train(
@@ -165,8 +163,6 @@ class CellTraining:
                 enough=enough,
                 together=ranks,
             )
-        if remark := contention.remark():
-            self.events.notice(remark)
         if schedule.window(progress):
             self.events.notice(f"target {', '.join(settings.target)} met: training ends after step {progress.step:,}")
         if autosave.is_worth_it():

@@ -15,8 +15,9 @@ Kind = Literal["quality", "speed", "memory", "size", "cost"]
 
 # Counted, not timed: the same for all seeds and on every machine, so any difference is a change.
 _COUNTED = ("parameters", "train_flops_per_item", "sample_flops_per_item")
-# These follow from the budget and the settings; items per second carries whatever else they say.
-_NO_COST = frozenset({"steps", "items", "sample_batch_size"})
+# These follow from the budget and the settings; items per second carries whatever else they say. The share of time that
+# threads waited is about the machine alone.
+_NO_COST = frozenset({"steps", "items", "sample_batch_size", "waited_share"})
 _ORDER = ("train_items_per_s", "sample_items_per_s")
 _KINDS: tuple[Kind, ...] = ("quality", "speed", "memory", "cost", "size")
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from genbench.kinds.nouns import NOUNS
+from genbench.machine.contention import NOTICEABLE
 from genbench.report.escape import code, text
 from genbench.report.quantities import quantity
 from genbench.report.sections import Section
 from genbench.report.tables import headline_columns
 
-__all__ = ["cost_note", "error_note", "quality_caption"]
+__all__ = ["contended", "cost_note", "error_note", "quality_caption"]
 
 
 def quality_caption(section: Section) -> str:
@@ -54,6 +55,21 @@ def cost_note(section: Section) -> str:
     return (
         "From one seed; times depend on whatever else the machine was doing. Evaluation time is not included. "
         "The median, 5th and 95th percentile over windows are in `results.csv`."
+    )
+
+
+def contended(section: Section) -> str:
+    """Return a note on the models whose training threads waited for a processor, or an empty string."""
+    shares = {
+        row.name: max((record["cost"].get("waited_share") or 0.0 for record in row.records), default=0.0)
+        for row in section.models
+    }
+    told = [f"{code(label)} (up to {share:.0%} of the time)" for label, share in shares.items() if share >= NOTICEABLE]
+    if not told:
+        return ""
+    return (
+        f"**Contended:** while {_joined(told)} trained, something else used the processor that its threads were "
+        "waiting for, so its speeds are too low."
     )
 
 

@@ -104,6 +104,7 @@ def test_measures_stand_in_reading_order_then_by_kind(make) -> None:
                 "steps",
                 "items",
                 "sample_batch_size",
+                "waited_share",
                 "kid",
             ),
         )

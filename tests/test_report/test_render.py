@@ -160,6 +160,17 @@ def test_one_seed_is_spoken_of_as_one_seed_on_the_whole_page(make: Make) -> None
     assert whole(one).count("Evaluation time is not included") == 1
 
 
+def test_models_whose_threads_waited_for_a_processor_are_named_beside_their_costs(make: Make) -> None:
+    records = [make(model, seed) for model in ("vae", "gan", "ae") for seed in (0, 1)]
+    for record, share in zip(records, (0.0, 0.09, None, 0.1, 0.492, 0.2), strict=True):
+        record["cost"]["waited_share"] = share
+    costs = whole(records).partition("### Cost")[2]
+    assert "**Contended:** while `gan` (up to 10% of the time) and `ae` (up to 49% of the time) trained, " in costs
+    for record in records:
+        record["cost"]["waited_share"] = 0.09
+    assert "Contended" not in whole(records)
+
+
 def test_the_first_table_says_with_what_and_on_how_many_images_it_was_measured(make: Make) -> None:
     records = [make(label, seed) for label in ("gan", "vae") for seed in range(2)]
     for record in records:
