@@ -10,6 +10,7 @@ from genbench.changes.comparing import Comparison
 from genbench.changes.gate import seeds
 from genbench.changes.pairing import Pair, Refusal
 from genbench.report.formatting import NOTHING, plain
+from genbench.report.machines import waited
 
 __all__ = ["remarks"]
 
@@ -44,6 +45,7 @@ def remarks(comparison: Comparison) -> list[str]:
         if alone:
             lines.append(f"measured only in {side}: {_listed(tuple(dict.fromkeys(alone)), _MOST_NUMBERS, 'numbers')}")
     lines += _shared("not compared seed by seed", comparison, _other_seeds)
+    lines += _shared("something else used the processor", comparison, _waited)
     lines += _shared("settings", comparison, lambda pair: _fields(pair.settings))
     if comparison.software:
         lines.append(f"software: {_fields(comparison.software)}")
@@ -74,6 +76,12 @@ def _other_seeds(pair: Pair) -> str:
     if not ours or not theirs or set(ours) == set(theirs):
         return ""
     return f"BASE has {seeds(ours)}, NEW has {seeds(theirs)}"
+
+
+def _waited(pair: Pair) -> str:
+    shares = (("BASE", waited(pair.base.records)), ("NEW", waited(pair.new.records)))
+    told = [f"up to {share:.0%} of the training in {side}" for side, share in shares if share]
+    return f"threads waited for it {' and '.join(told)}, so speeds are too low" if told else ""
 
 
 def _refused(refusal: Refusal) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from genbench.kinds.nouns import NOUNS
-from genbench.machine.contention import NOTICEABLE
 from genbench.report.escape import code, text
+from genbench.report.machines import waited
 from genbench.report.quantities import quantity
 from genbench.report.sections import Section
 from genbench.report.tables import headline_columns
@@ -60,11 +60,8 @@ def cost_note(section: Section) -> str:
 
 def contended(section: Section) -> str:
     """Return a note on the models whose training threads waited for a processor, or an empty string."""
-    shares = {
-        row.name: max((record["cost"].get("waited_share") or 0.0 for record in row.records), default=0.0)
-        for row in section.models
-    }
-    told = [f"{code(label)} (up to {share:.0%} of the time)" for label, share in shares.items() if share >= NOTICEABLE]
+    shares = {row.name: waited(row.records) for row in section.models}
+    told = [f"{code(name)} (up to {share:.0%} of the time)" for name, share in shares.items() if share]
     if not told:
         return ""
     return (

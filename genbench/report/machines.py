@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genbench.machine.contention import NOTICEABLE
 from genbench.records.lean import distinct, per_template
 from genbench.report.escape import text
 from genbench.report.formatting import NOTHING, memory
 from genbench.report.model import Table
 from genbench.report.order import Record
 
-__all__ = ["Machine", "machine_table", "machines", "ran", "shared"]
+__all__ = ["Machine", "machine_table", "machines", "ran", "shared", "waited"]
 
 # What decides how fast a cell runs. The commit does not, and the reported memory varies slightly between starts.
 _SPEED_FIELDS = (
@@ -64,6 +65,12 @@ def shared(known: Iterable[Machine]) -> str:
         f"**Shared:** up to {most} cells ran side by side, each with its share of the machine, so these speeds are "
         "lower than those of a cell that runs alone, and comparable only with others measured in the same way."
     )
+
+
+def waited(records: Iterable[Record]) -> float:
+    """Return the largest share of a training that its threads waited for a processor; 0 if none is noticeable."""
+    shares = [record["cost"].get("waited_share") or 0.0 for record in records]
+    return max((share for share in shares if share >= NOTICEABLE), default=0.0)
 
 
 def machine_table(known: Sequence[Machine], records: Sequence[Record]) -> Table:

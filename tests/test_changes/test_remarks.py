@@ -47,6 +47,26 @@ def test_a_refusal_names_its_numbers_and_the_fields_that_differ_with_both_values
 
 
 @pytest.mark.parametrize(
+    ("base", "new", "told"),
+    [
+        ([0.1, 0.31], [0.0, 0.2], "up to 31% of the training in BASE and up to 20% of the training in NEW"),
+        ([0.099, None], [0.1, 0.05], "up to 10% of the training in NEW"),
+        ([0.5, 0.1], [0.0, 0.09], "up to 50% of the training in BASE"),
+        ([0.0, None], [0.09, 0.0], None),
+    ],
+)
+def test_trainings_that_had_to_wait_for_a_processor_are_named(
+    make, base: list[float | None], new: list[float | None], told: str | None
+) -> None:
+    sides = make(numbers={"fd": [1.0, 2.0]}), make(numbers={"fd": [1.0, 2.0]})
+    for records, shares in zip(sides, (base, new), strict=True):
+        for record, share in zip(records, shares, strict=True):
+            record["cost"]["waited_share"] = share
+    line = f"something else used the processor: gan: threads waited for it {told}, so speeds are too low"
+    assert said(*sides) == ([line] if told else [])
+
+
+@pytest.mark.parametrize(
     ("value", "shown"),
     [
         ("0123456789abcdef", "0123456789abcdef"),
