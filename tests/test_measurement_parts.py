@@ -1,0 +1,105 @@
+"""What an evaluation reads from the cache, passes on to metrics, and writes into recipes, part by part."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from test_measurement_sources import CPU, IMAGES, Logits, dataset, evaluator_of, extractor
+from torch import Tensor
+
+from genbench.evaluation import measurement
+from genbench.evaluation.selection import select
+from genbench.features.extractor import Extractor
+from genbench.features.intake import Images
+from genbench.metrics import METRICS
+from genbench.metrics.evidence import Evidence
+
+
+def test_the_progress_of_extraction_names_the_split_and_what_it_holds() -> None:
+    events: list[dict[str, Any]] = []
+    measurement.reference_for(dataset(seed=21), extractor(), events.append)
+    assert [(event["stage"], event["done"], event["total"]) for event in events] == [
+        ("features of train images", 24, 24),
+        ("features of held-out images", 24, 24),
+    ]
+
+
+def test_references_of_different_sizes_are_cached_side_by_side() -> None:
+    data, by, events = dataset(seed=23), extractor(), list[dict[str, Any]]()
+    for limit in (5, None):
+        measurement.reference_for(data, by, limit=limit)
+    for limit in (5, None):
+        measurement.reference_for(data, by, events.append, limit)
+    assert events == []
+
+
+@pytest.mark.parametrize(
+    "cached",
+    [{}, {"features": torch.zeros(23, 2)}, {"features": torch.full((24, 2), torch.nan)}, {"logits": torch.ones(24, 2)}],
+    ids=["nothing", "too few", "not finite", "without features"],
+)
+def test_features_that_cannot_be_right_are_extracted_again(
+    monkeypatch: pytest.MonkeyPatch, cached: dict[str, Tensor]
+) -> None:
+    data, by = dataset(seed=25), extractor()
+    whole = measurement.reference_for(data, by)
+    monkeypatch.setattr(measurement, "read_cached", lambda path: cached)
+    assert torch.equal(measurement.reference_for(data, by).train.features, whole.train.features)
+
+
+def test_logits_of_the_reference_come_from_the_cache_too_and_give_its_classes() -> None:
+    data = dataset(seed=27)
+    by = Extractor("both", Logits(1.0), Images(Tensor.float), CPU, "fp32", 2, 2, "0")
+    for _ in range(2):  # the second time from the cache
+        found = evaluator_of(data, by).score(data.train.items, None)
+        assert found["class_coverage"].value == 1
+
+
+def test_labels_reach_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, seen = dataset(), list[Evidence]()
+    evaluator = evaluator_of(data, extractor())
+    monkeypatch.setattr(evaluator, "_numbers", lambda evidence, *_: seen.append(evidence))
+    labels = torch.arange(len(data.train)) % 2
+    evaluator.score(data.train.items, labels)
+    assert seen[0].sample_labels is labels
+
+
+def test_a_recipe_identifies_the_plugin_that_provides_the_data() -> None:
+    provenance = {"distribution": "spectra", "version": "0.1.0", "source_sha256": "ab12"}
+    for plugin, line in ((provenance, "spectra 0.1.0 sha256:ab12"), (None, None)):
+        data = dataclasses.replace(dataset(), plugin=plugin)
+        evaluator = evaluator_of(data, extractor())
+        found = evaluator.score(data.train.items, None)
+        for name in ("fd", "pixel_w1"):
+            assert evaluator.recipes[found[name].recipe].get("dataset_plugin") == line
+
+
+def test_the_recipe_of_a_number_without_samples_names_the_held_out_split() -> None:
+    data = dataset()
+    evaluator = evaluator_of(data, extractor())
+    held_out = data.held_out.items
+    found = evaluator.score(data.train.items, None, originals=held_out, reconstructions=held_out)
+    metric = METRICS["reconstruction"]
+    assert evaluator.recipes[found["reconstruction_mse"].recipe] == {
+        "metric": "reconstruction",
+        "metric_version": metric.version,
+        **metric.parameters,
+        "dataset": "dark",
+        "dataset_fingerprint": data.fingerprint,
+        "rounding": IMAGES.rounding,
+        "split": "held-out",
+        "images": len(held_out),
+    }
+
+
+def test_whether_sums_are_float32_is_asked_for_the_metric_s_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(measurement, "sums_float32", lambda *given: asked.append(given))
+    data, by = dataset(), extractor()
+    metrics = select(["kid", "mmd", "fd"])
+    evaluator = measurement.Evaluator(data, by, measurement.reference_for(data, by), metrics)
+    evaluator.score(data.train.items[:20], None)
+    assert sorted(asked) == [("cubic", 20, 24, 2), ("gaussian", 20, 24, 2)]
