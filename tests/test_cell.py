@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pieces import STEP
+from tiny_pieces import STEP, hook
 from torch import Tensor
 
 from genbench import Model, cell, datasets, features, seeding
@@ -135,6 +137,42 @@ def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
         "model 'trains_before_sampling' (file): before_sampling changed net.down.weight, which is trained; train "
         "only in train_step, where time and FLOPs are counted, and keep in buffers what is fitted for sampling"
     )
+
+
+def test_an_optimizer_that_steps_before_sampling_fails_the_cell_whatever_it_trains(
+    run: Run, write_plugin: Callable[..., Path]
+) -> None:
+    step = "torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1).step()"
+    path = write_plugin(*hook("before_sampling(model, batches)", step))
+    with pytest.raises(PluginError, match="before_sampling takes steps of SGD; train only in train_step, where time"):
+        run(path, "2steps")
+
+
+def test_variables_that_a_library_sets_when_a_step_imports_it_are_no_fault(
+    run: Run, write_plugin: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_plugin(STEP, f"{STEP}    import setting_of_a_step\n")
+    (path.parent / "setting_of_a_step.py").write_text("import os\nos.environ['SET_BY_A_LIBRARY'] = '1'\n")
+    monkeypatch.syspath_prepend(str(path.parent))
+    monkeypatch.setenv("SET_BY_A_LIBRARY", "")
+    monkeypatch.delenv("SET_BY_A_LIBRARY")
+    assert run(path, "2steps")["status"] == "finished"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs g++")
+def test_what_torch_s_compiler_changes_when_it_compiles_for_the_first_time_is_no_fault(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Compiled code in the cache of a machine used before would hide it."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    try:
+        assert run(MODELS / "tiny.py", "2steps", compile=True)["status"] == "finished"
+    finally:
+        sys.setrecursionlimit(limit)
+        torch._dynamo.reset()
+    assert list((tmp_path / "inductor").rglob("*.cpp"))
 
 
 @pytest.mark.parametrize(

@@ -305,6 +305,16 @@ FAULTS = [
         hook("before_sampling(model, batches)", f"{FIRST}.bias.fill_(float(next(iter(batches))[0].mean()))"),
     ),
     fault(
+        "fits by an optimizer of its own",
+        "before_sampling",
+        "before_sampling to train nothing, found that it takes steps of SGD\nto fix it: train only in train_step",
+        hook(
+            "before_sampling(model, batches)",
+            "own = torch.zeros(1, requires_grad=True)",
+            "torch.optim.SGD([own], 0.1).step()",
+        ),
+    ),
+    fault(
         "counts the batches",
         "before_sampling",
         "raised TypeError: object of type 'generator' has no len()\nto fix it: see faulty.py:N: len(batches)",

@@ -19,7 +19,7 @@ from genbench.config import ModelSpec
 from genbench.contract import CHECKS, Contract
 from genbench.contract.case import Case, Subject
 from genbench.contract.checks import memory, module, persistence, ranks, sharing, waiting
-from genbench.contract.fault import Fault, Refused, Unmet
+from genbench.contract.fault import Caution, Fault, Refused, Unmet
 from genbench.plugin import finding, loading, world
 
 COUNTER = (BUILD, f'net.register_buffer("seen", torch.zeros(()))\n    {BUILD}')
@@ -204,6 +204,63 @@ def test_a_model_without_parameters_has_none_that_move() -> None:
     found = contract.result(CHECKS["movement"], contract.cases[0])
     assert isinstance(found, Unmet)
     assert str(found) == "nothing is trained by gradient steps"
+
+
+WGAN = """
+import torch
+from torch import nn
+from genbench import Model, hookimpl
+
+
+@hookimpl
+def build_model(data, options, device):
+    shape = data.shape
+    generator = nn.Sequential(nn.Linear(4, shape.numel()), nn.Tanh(), nn.Unflatten(1, shape))
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(shape.numel(), 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
+    networks = nn.ModuleDict({"generator": generator, "critic": critic}).to(device)
+    return Model(networks, {name: torch.optim.Adam(each.parameters()) for name, each in networks.items()})
+
+
+@hookimpl
+def train_step(model, batch):
+    generator, critic = model.networks["generator"], model.networks["critic"]
+    noise = torch.randn(len(batch), 4, device=batch.device)
+    of_critic = critic(generator(noise).detach()).mean() - critic(batch).mean()
+    model.optimizers["critic"].zero_grad()
+    of_critic.backward()
+    model.optimizers["critic"].step()
+    of_generator = -critic(generator(noise)).mean()
+    model.optimizers["generator"].zero_grad()
+    of_generator.backward()
+    model.optimizers["generator"].step()
+    return {"critic": of_critic.detach(), "generator": of_generator.detach()}
+
+
+@hookimpl
+def sample(model, count, generator):
+    return model.networks["generator"](torch.randn(count, 4, generator=generator, device=generator.device))
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "kind", "said"),
+    [
+        (("", ""), Caution, "the gradient of critic.3.bias is exactly zero in 12 steps"),
+        # The generator's loss leaves gradients in the critic, but the critic's optimizer never steps them.
+        (('    model.optimizers["critic"].step()\n', ""), Fault, "found critic.1.weight and 3 more unchanged"),
+        (("each.parameters())", "each.parameters(), lr=0.0)"), Fault, "found generator.0.weight and 5 more unchanged"),
+    ],
+    ids=["as it is", "no step", "no rate"],
+)
+def test_a_critic_s_last_bias_may_stay_although_the_generator_s_loss_leaves_a_gradient_in_it(
+    tmp_path: Path, edit: Edit, kind: type[Exception], said: str
+) -> None:
+    path = tmp_path / "wgan.py"
+    path.write_text(WGAN.replace(*edit))
+    contract = Contract(str(path), [(1, 8, 8)])
+    found = contract.result(CHECKS["movement"], contract.cases[0])
+    assert type(found) is kind
+    assert said in str(found)
 
 
 def test_the_first_step_may_wait(outcome: Outcome) -> None:

@@ -199,6 +199,22 @@ def test_before_sampling_gets_the_model_and_the_batches_in_evaluation_mode_where
     )
 
 
+def test_optimizers_that_step_before_sampling_are_named_and_no_others() -> None:
+    model = Model(nn.ModuleDict({"net": nn.Linear(1, 1)}), {})
+    own = [torch.optim.SGD([torch.zeros(1, requires_grad=True)]), torch.optim.Adam([torch.zeros(1, requires_grad=True)])]
+
+    def before_sampling(model: Model, batches: object) -> None:
+        for optimizer in own:
+            optimizer.step()
+
+    plugin = SimpleNamespace(implements=lambda hook: True, hook=SimpleNamespace(before_sampling=before_sampling))
+    first = sampling.prepare(plugin, model, [])  # type: ignore[arg-type]
+    own[0].step()  # after it, nothing is noted any more
+    assert first == ["SGD", "Adam"]
+    plugin.hook.before_sampling = lambda **_: None
+    assert sampling.prepare(plugin, model, []) == []  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["real", "gaussian", "noise", "copycat"])
 def test_controls_draw_as_many_as_asked_and_repeat(digits: Dataset, name: str) -> None:
     images = controls.draw(name, digits, 400, seeding.generator(0, name))

@@ -195,6 +195,51 @@ def test_an_import_of_what_is_loaded_reads_no_generator_and_one_of_a_new_submodu
     assert world.changes(before, world.snapshot()) == []
 
 
+def test_variables_that_an_import_sets_are_no_change_and_stay_until_the_state_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE", "before")
+    for name in ("OF_A_LIBRARY", "OTHER"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    (tmp_path / "setting.py").write_text(
+        "import os\nos.environ['OF_A_LIBRARY'] = 'set'\nos.environ['MINE'] = 'after'\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = world.snapshot()
+    with world.kept():
+        with world.imports_put_back():
+            import setting  # noqa: F401
+        assert (os.environ["OF_A_LIBRARY"], os.environ["MINE"]) == ("set", "after")
+        assert world.changes(before, world.snapshot()) == []
+        os.environ["OTHER"] = "set"
+        os.environ["OF_A_LIBRARY"] = "of a hook"
+        assert world.changes(before, world.snapshot()) == ["the environment (OF_A_LIBRARY, OTHER)"]
+    assert os.environ["MINE"] == "before"
+    assert "OF_A_LIBRARY" not in os.environ
+    assert world.changes(before, world.snapshot()) == []  # although another import would not set it again
+
+
+@pytest.mark.parametrize(
+    ("first", "limit", "told"),
+    [
+        (1000, 2000, None),  # as torch's compiler leaves it
+        (1000, 2001, "1000 became 2001"),
+        (1000, 1999, "1000 became 1999"),
+        (3000, 2000, "3000 became 2000"),
+    ],
+)
+def test_the_recursion_limit_of_the_compiler_is_no_change(first: int, limit: int, told: str | None) -> None:
+    with world.kept():
+        sys.setrecursionlimit(first)
+        before = world.snapshot()
+        with world.kept():
+            sys.setrecursionlimit(limit)
+            found = world.changes(before, world.snapshot())
+        assert sys.getrecursionlimit() == first
+    assert found == ([f"Python's recursion limit ({told})"] if told else [])
+
+
 @pytest.mark.parametrize(
     "name", ["TORCHINDUCTOR_CACHE_DIR", "_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR", "TRITON_CACHE_DIR"]
 )

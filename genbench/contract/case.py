@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genbench import seeding
 from genbench.contract import state
-from genbench.contract.fault import Refused, calling
+from genbench.contract.fault import Fault, Refused, calling
 from genbench.errors import GenbenchError, Unsuitable
 from genbench.evaluation import sampling
 from genbench.kinds import NOUNS, kind_named, kind_of_shape
@@ -146,7 +146,13 @@ class Subject:
     def prepare(self, model: Model) -> None:
         """Call `before_sampling`, if the plugin has it."""
         with calling("before_sampling", self.home):
-            sampling.prepare(self.plugin, model, self.batches())
+            stepped = sampling.prepare(self.plugin, model, self.batches())
+        if stepped:
+            raise Fault(
+                "before_sampling to train nothing",
+                f"that it takes steps of {stepped[0]}",
+                "train only in train_step, where time and FLOPs are counted",
+            )
 
     def sample(self, model: Model, count: int, seed: int = 0) -> Tensor:
         """Draw items, with labels if the case has them."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from genbench import seeding
 from genbench.datasets.dataset import Dataset, Split
@@ -60,12 +61,29 @@ def trained_parameters(model: Model) -> dict[str, Tensor]:
     return {name: value for name, value in named if value.requires_grad or id(value) in held}
 
 
-def prepare(plugin: Plugin, model: Model, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-    """Call `before_sampling`, if the plugin has it, in evaluation mode and without gradients."""
-    if plugin.implements("before_sampling"):
-        model.networks.eval()
-        with torch.no_grad():
-            plugin.hook.before_sampling(model=model, batches=batches)
+def prepare(plugin: Plugin, model: Model, batches: Iterable[tuple[Tensor, Tensor | None]]) -> list[str]:
+    """Call `before_sampling`, if the plugin has it, in evaluation mode and without gradients.
+
+    Returns:
+        the types of optimizers that took a step, of the model or not: whatever they trained, it was off the clock.
+    """
+    if not plugin.implements("before_sampling"):
+        return []
+    model.networks.eval()
+    with torch.no_grad(), _stepping() as stepped:
+        plugin.hook.before_sampling(model=model, batches=batches)
+    return stepped
+
+
+@contextlib.contextmanager
+def _stepping() -> Iterator[list[str]]:
+    """List the types of the optimizers that take a step in the block."""
+    stepped: list[str] = []
+    handle = register_optimizer_step_pre_hook(lambda optimizer, *_: stepped.append(type(optimizer).__name__))
+    try:
+        yield stepped
+    finally:
+        handle.remove()
 
 
 def draw(

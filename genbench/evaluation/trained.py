@@ -89,7 +89,12 @@ class Evaluation:
     def _prepare(self) -> None:
         read = cost.clock(self.device)
         begin = read()
-        sampling.prepare(self.plugin, self.model, passes(self.dataset.train, sampling.BATCH, self.device))
+        stepped = sampling.prepare(self.plugin, self.model, passes(self.dataset.train, sampling.BATCH, self.device))
+        if stepped:
+            raise PluginError(
+                f"{self.plugin}: before_sampling takes steps of {stepped[0]}; train only in train_step, where time and "
+                "FLOPs are counted"
+            )
         self.before_sampling_s = read() - begin
 
     def _draw(self, count: int) -> tuple[Tensor, Tensor | None]:

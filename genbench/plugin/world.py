@@ -27,6 +27,9 @@ _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
 # Processes of the compiler, and the tracker that Python starts with its first spawned process and keeps running.
 _OTHERS_COMMANDS = ("torch/_inductor/", "multiprocessing.resource_tracker")
 _POOLS_THREADS = "ThreadPoolExecutor"
+_RECURSION = "Python's recursion limit"
+_COMPILERS_RECURSION = 2000  # what torch's compiler raises it to whenever it compiles, and leaves it at
+_set_by_imports: dict[str, str] = {}  # environment variables that first imports in this process have set
 _LIBRARIES_THREADS = ("tqdm.", "torch.")
 
 
@@ -53,7 +56,7 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
         "torch's kernel settings": modes.kernels(),
         "the working directory": os.getcwd(),
         "the umask": _umask(),
-        "Python's recursion limit": sys.getrecursionlimit(),
+        _RECURSION: sys.getrecursionlimit(),
         "the state of Python's random": random.getstate(),
         "the state of numpy's random": _plain(np.random.get_state()),
         "the environment": _environment(),
@@ -61,8 +64,25 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Return descriptions of the differences between two snapshots."""
+    """Return descriptions of the differences between two snapshots, except those that are no plugin's doing.
+
+    torch's compiler raises Python's recursion limit, and libraries set variables when they are first imported, which
+    may be in a hook (`imports_put_back`).
+    """
+    after = {**after, "the environment": _without_imported(before["the environment"], after["the environment"])}
+    if before[_RECURSION] < after[_RECURSION] == _COMPILERS_RECURSION:
+        after[_RECURSION] = before[_RECURSION]
     return [_describe(name, before[name], after[name]) for name in before if before[name] != after[name]]
+
+
+def _without_imported(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables `after` with those that an import has set as they were `before`."""
+    found = dict(after)
+    for name, value in _set_by_imports.items():
+        if found.get(name) == value:
+            del found[name]
+            found |= {name: before[name]} if name in before else {}
+    return found
 
 
 @contextlib.contextmanager
@@ -94,7 +114,11 @@ def kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Restore the state of all random generators after the block: libraries draw random numbers during import."""
+    """Restore the state of all random generators after the block: libraries draw random numbers during import.
+
+    Environment variables that the block sets stay, since a library may read its own later, and are no `changes`.
+    """
+    variables = dict(os.environ)
     python, numpy, torchs = random.getstate(), np.random.get_state(), seeding.random_state()
     try:
         yield
@@ -102,6 +126,7 @@ def importing() -> Iterator[None]:
         random.setstate(python)
         np.random.set_state(numpy)
         seeding.restore_random_state(torchs)
+        _set_by_imports.update(os.environ.items() - variables.items())
 
 
 @contextlib.contextmanager
@@ -209,7 +234,7 @@ def _restore(before: dict[str, Any]) -> None:
     if torch.is_inference_mode_enabled() != before["torch's inference mode"]:
         modes.set_inference(before["torch's inference mode"])
     os.umask(int(before["the umask"], 8))
-    sys.setrecursionlimit(before["Python's recursion limit"])
+    sys.setrecursionlimit(before[_RECURSION])
     torch.set_default_dtype(before["torch's default dtype"])
     if torch.get_default_device() != before["torch's default device"]:
         # None, because naming the CPU would leave a torch mode active for everything that follows.

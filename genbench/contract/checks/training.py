@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from genbench.contract.case import STEPS, Subject
 from genbench.contract.fault import Caution, Fault, Unmet
+from genbench.plugin.model import Model
 from genbench.plugin.returned import Unusable, plain
 
 __all__ = ["losses", "movement"]
@@ -63,7 +63,7 @@ def movement(subject: Subject) -> None:
     trainable = {name: value for name, value in model.networks.named_parameters() if value.requires_grad}
     if not trainable:
         raise Unmet("nothing is trained by gradient steps")
-    with _zero_gradients(trainable) as zero:
+    with _zero_gradients(model, trainable) as zero:
         still, step = trainable, STEPS
         while True:
             still = {name: value for name, value in still.items() if torch.equal(value, initial[f"networks.{name}"])}
@@ -88,19 +88,23 @@ def movement(subject: Subject) -> None:
 
 
 @contextlib.contextmanager
-def _zero_gradients(parameters: Mapping[str, Tensor]) -> Iterator[set[str]]:
-    """Watch gradients: the set collects the parameters whose gradients existed and were always exactly zero."""
+def _zero_gradients(model: Model, parameters: Mapping[str, Tensor]) -> Iterator[set[str]]:
+    """Watch optimizers: the set collects the parameters that they stepped with gradients that were always zero.
+
+    Gradients are seen at the step, because another loss may leave some that are cleared before it: a generator's
+    leaves its critic's.
+    """
     zero: set[str] = set()
     other: set[str] = set()
+    names = {id(parameter): name for name, parameter in parameters.items()}
 
-    def note_gradient(name: str, parameter: Tensor) -> None:
-        if parameter.grad is None or bool(parameter.grad.any()):
-            other.add(name)
-        zero.add(name)
+    def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        for parameter in (each for group in optimizer.param_groups for each in group["params"]):
+            if (name := names.get(id(parameter))) is not None and parameter.grad is not None:
+                (other if bool(parameter.grad.any()) else zero).add(name)
         zero.difference_update(other)
 
     with contextlib.ExitStack() as handles:
-        for name, parameter in parameters.items():
-            hook = functools.partial(note_gradient, name)
-            handles.callback(parameter.register_post_accumulate_grad_hook(hook).remove)
+        for optimizer in model.optimizers.values():
+            handles.callback(optimizer.register_step_pre_hook(note).remove)
         yield zero
