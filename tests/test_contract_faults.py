@@ -589,6 +589,16 @@ CAUTIONS = {
             (STEP, f'    loss = loss + model.networks["generator"].far.sum() * 0\n{STEP}'),
         ],
     ),
+    "a count that is kept nowhere": (
+        "resume",
+        "generator.seen is 6 after 6 steps, and 2 if training is resumed after step 4: checkpoints do not hold it",
+        [(BUILD, f"net.seen = 0\n    {BUILD}"), (STEP, f'    model.networks["generator"].seen += 1\n{STEP}')],
+    ),
+    "a list that grows": (
+        "resume",
+        "the length of generator.seen is 6 after 6 steps, and 2 if training is resumed after step 4",
+        [(BUILD, f"net.seen = []\n    {BUILD}"), (STEP, f'    model.networks["generator"].seen.append(batch)\n{STEP}')],
+    ),
     "average of weights": (
         "waiting",
         "a library waits for the device at faulty.py:N: average.update_parameters(net) (within swa_utils.py:",

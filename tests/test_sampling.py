@@ -201,7 +201,7 @@ def test_before_sampling_gets_the_model_and_the_batches_in_evaluation_mode_where
 
 def test_optimizers_that_step_before_sampling_are_named_and_no_others() -> None:
     model = Model(nn.ModuleDict({"net": nn.Linear(1, 1)}), {})
-    own = [torch.optim.SGD([torch.zeros(1, requires_grad=True)]), torch.optim.Adam([torch.zeros(1, requires_grad=True)])]
+    own = [make([torch.zeros(1, requires_grad=True)]) for make in (torch.optim.SGD, torch.optim.Adam)]
 
     def before_sampling(model: Model, batches: object) -> None:
         for optimizer in own:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from genbench import seeding
 from genbench.contract import state
 from genbench.contract.case import BATCH, STEPS, Subject
-from genbench.contract.fault import Fault
-from genbench.errors import PluginError
+from genbench.contract.fault import Caution, Fault
+from genbench.errors import PluginError, quoted
 from genbench.plugin import loading
 from genbench.plugin.model import Model
 from genbench.training import checkpoint
@@ -59,11 +61,32 @@ def resume(subject: Subject) -> None:
             step = cut
         expected = subject.train(unbroken, step, LAST - step)
         for cut in CUTS:
-            _resume_after(subject, cut, folder / f"{cut}.pt", expected[-1])
+            resumed = _resume_after(subject, cut, folder / f"{cut}.pt", expected[-1])
+    ours, theirs = _attributes(unbroken), _attributes(resumed)
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            raise Caution(
+                f"{name} is {quoted(value)} after {LAST} steps, and {quoted(theirs.get(name))} if training is resumed "
+                f"after step {CUTS[-1]}: checkpoints do not hold it; if a step ever depends on it, keep it in a buffer"
+            )
 
 
-def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Tensor]) -> None:
-    """Resume training in a fresh program, and compare the end with the trained model."""
+def _attributes(model: Model) -> dict[str, Any]:
+    """Return plain attributes of modules by path, and the lengths of collections: state that may act only later."""
+    found = {}
+    for path, module in model.networks.named_modules():
+        for name, value in vars(module).items():
+            if name.startswith("_") or name == "training":
+                continue
+            if isinstance(value, list | dict | set | deque):
+                found[f"the length of {path}.{name}"] = len(value)
+            elif isinstance(value, bool | int | float | str):
+                found[f"{path}.{name}"] = value
+    return found
+
+
+def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Tensor]) -> Model:
+    """Resume training in a fresh program, compare the end with the trained model, and return the resumed one."""
     with _imported_anew(subject) as other:
         resumed = other.build(seed=1)
         _restore(path, resumed)
@@ -76,6 +99,7 @@ def _resume_after(subject: Subject, cut: int, path: Path, expected: dict[str, Te
             f"another {changed}" if changed else f"another loss {differing[0]!r}",
             "keep all state in Model, none in globals or attributes; draw noise from torch's global generator",
         )
+    return resumed
 
 
 @contextmanager
