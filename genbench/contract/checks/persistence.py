@@ -73,7 +73,7 @@ def resume(subject: Subject) -> None:
 
 def _attributes(model: Model) -> dict[str, Any]:
     """Return plain attributes of modules by path, and the lengths of collections: state that may act only later."""
-    found = {}
+    found: dict[str, Any] = {}
     for path, module in model.networks.named_modules():
         for name, value in vars(module).items():
             if name.startswith("_") or name == "training":
