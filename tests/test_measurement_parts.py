@@ -16,6 +16,7 @@ from genbench.features.extractor import Extractor
 from genbench.features.intake import Images
 from genbench.metrics import METRICS
 from genbench.metrics.evidence import Evidence
+from genbench.records.identity import identity
 
 
 def test_the_progress_of_extraction_names_the_split_and_what_it_holds() -> None:
@@ -93,6 +94,13 @@ def test_the_recipe_of_a_number_without_samples_names_the_held_out_split() -> No
         "split": "held-out",
         "images": len(held_out),
     }
+
+
+def test_a_recipe_is_named_by_the_first_eight_digits_of_its_identity() -> None:
+    data = dataset()
+    evaluator = evaluator_of(data, extractor())
+    evaluator.score(data.train.items, None)
+    assert all(name == identity(recipe, 8) for name, recipe in evaluator.recipes.items())
 
 
 def test_whether_sums_are_float32_is_asked_for_the_metric_s_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -547,3 +547,34 @@ def test_values_that_look_like_faults_are_explained_and_others_are_not() -> None
         is remark("kid", 0.0)
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [(("image",), "images"), (("image", "audio"), "images or audios"), (None, "items")],
+)
+def test_items_of_two_shapes_are_called_what_the_metric_is_for(kinds: tuple[str, ...] | None, said: str) -> None:
+    metric = Metric("own", (), ("sample_items", "reference_items"), 1, lambda evidence: {}, "", "", kinds=kinds)
+    evidence = Evidence(
+        samples=torch.ones(2, 1),
+        reference=torch.ones(2, 1),
+        sample_items=torch.ones(2, 1, 1, 3, dtype=torch.uint8),
+        reference_items=torch.ones(2, 1, 1, 4, dtype=torch.uint8),
+    )
+    with pytest.raises(NotMeasurable, match=f"^own: needs {said} of one shape, got sample items of 1x1x3 and "):
+        metric.compute(evidence)
+
+
+def test_what_comes_after_a_reference_that_a_gaussian_replaces_is_needed_too() -> None:
+    needs = ("reference", "samples")
+    metric = Metric("own", (), needs, 3, lambda evidence: {"own": 1.0}, "", "", gaussian_suffices=True)
+    gaussian = GaussianStatistics(torch.zeros(1), torch.eye(1), 9)
+    none = torch.empty(0, 1)
+    statistics = ReferenceStatistics(none, gaussian=gaussian)
+    for count in (2, 3):
+        evidence = Evidence(samples=torch.ones(count, 1), reference=none, statistics=statistics)
+        if count == 3:
+            assert metric.compute(evidence) == {"own": 1.0}
+        else:
+            with pytest.raises(NotMeasurable, match=r"^own: needs at least 3 samples, got 2$"):
+                metric.compute(evidence)
