@@ -178,6 +178,66 @@ def test_an_array_that_is_not_as_long_as_it_claims(tmp_path: Path) -> None:
     assert fault(tmp_path / "a.npy") == "is damaged: its header claims 1,920 bytes of pixels, and it holds 1,000"
 
 
+def with_header(path: Path, text: str) -> None:
+    """Write an .npy with this header, alone and as the images of an .npz."""
+    data = b"\x93NUMPY\x02\x00" + len(text).to_bytes(4, "little") + text.encode()
+    path.write_bytes(data)
+    with zipfile.ZipFile(path.with_suffix(".npz"), "w") as archive:
+        archive.writestr("images.npy", data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "shown"),
+    [
+        (f"({10**400}, 32, 32, 3)", "...000000000000000000000000000000000000000, 32, 32, 3)"),
+        (f"({2**62}, {2**62}, 1, 1)", f"({2**62}, {2**62}, 1, 1)"),
+        (f"(0, {2**64}, 4, 3)", f"(0, {2**64}, 4, 3)"),
+        ("(-2, -4, 4, 3)", "(-2, -4, 4, 3)"),
+        (f"({'1,' * 3000})", "(1, 1, 1, 1, 1, 1, ...)"),
+    ],
+    ids=["400 digits", "product", "beside zero", "negative", "3000 dimensions"],
+)
+def test_a_shape_that_no_array_has_is_one_short_line(tmp_path: Path, shape: str, shown: str) -> None:
+    with_header(tmp_path / "a.npy", f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}")
+    for suffix in (".npy", ".npz"):
+        said = fault(tmp_path / f"a{suffix}")
+        assert said.startswith(f"is damaged or no {suffix} file: its header claims the shape (")
+        assert said.endswith(f"{shown}, which no array has")
+        assert len(said) < 250
+    with pytest.raises(InputError, match=r"which no array has$"):
+        datasets.load(f"npz:{tmp_path / 'a.npz'}")
+
+
+@pytest.mark.parametrize(
+    "header", ["(" * 9000, "-" * 9000, "'''", "  x\n y", "{'a': {[]}}", "9" * 6000, ""], ids=lambda text: text[:8]
+)
+def test_a_header_that_numpy_cannot_read_is_one_short_line(tmp_path: Path, header: str) -> None:
+    with_header(tmp_path / "a.npy", header)
+    for suffix in (".npy", ".npz"):
+        said = fault(tmp_path / f"a{suffix}")
+        assert said.startswith(f"is damaged or no {suffix} file: ")
+        assert len(said) < 300
+
+
+def test_a_header_that_is_too_long_is_refused_without_numpys_advice_to_unpickle(tmp_path: Path) -> None:
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,)}"
+    with_header(tmp_path / "a.npy", header.ljust(20_000))
+    for suffix in (".npy", ".npz"):
+        assert fault(tmp_path / f"a{suffix}") == (
+            f"is damaged or no {suffix} file: its header claims 20,000 bytes, and that of an array has at most 10,000"
+        )
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".zip"])
+def test_an_archive_of_a_version_that_does_not_exist(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    np.savez(tmp_path / "a.npz", np.zeros((2, 4, 4, 1), np.uint8))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[data.find(b"PK\x01\x02") + 6] = 141
+    path.write_bytes(data)
+    assert fault(path) == f"is damaged or no {suffix} file: zip file version 14.1"
+
+
 def altered(path: Path, flags: int, method: int) -> None:
     """Write an .npz whose member claims to be encrypted, or compressed by a different method."""
     np.savez(path, np.zeros((2, 4, 4, 1), np.uint8))

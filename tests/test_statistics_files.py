@@ -285,6 +285,9 @@ def lowered(share: float) -> np.ndarray:
         (broken(sigma=changed(1, 2, SIGMA[1, 2] + 40 * TOLERANCE)), "sigma is not symmetric"),
         (broken(sigma=lowered(2 * TOLERANCE)), "sigma is not a covariance: it has an eigenvalue of -"),
         (broken(sigma=-SIGMA), "sigma is not a covariance"),
+        (broken(sigma=1e308 * np.eye(D)), "sigma holds 1e+308, more than 1e+30, so no distance could be computed"),
+        (broken(mu=MU + 1e200), "mu holds 1e+200, more than 1e+15, so no distance could be computed"),
+        ({"feats": 1e300 * FEATURES.astype(np.float64)}, "more than 1e+15, so no distance could be computed"),
         (broken(mu=MU[:4]), "mu has shape (4,) and sigma (5, 5), expected (d,) and (d, d)"),
         (broken(sigma=SIGMA[:, :4]), "sigma (5, 4), expected"),
         (broken(mu=MU[None]), "mu has shape (1, 5)"),
@@ -365,6 +368,26 @@ def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a PyTorch checkpoint of plain arrays or is damaged") as error:
         read_statistics(tmp_path / "a.pt")
     assert "weights_only" not in str(error.value)  # torch's own advice would run whatever the file holds
+
+
+@pytest.mark.parametrize(
+    "mean",
+    [torch.zeros(D).to_sparse(), torch.zeros(D, device="meta"), torch.zeros(1).expand(D)],
+    ids=["sparse", "without values", "claims more than it holds"],
+)
+def test_a_tensor_that_is_no_plain_array_is_one_line(tmp_path: Path, mean: torch.Tensor) -> None:
+    torch.save({"mu": mean, "sigma": torch.eye(D)}, tmp_path / "a.pt")
+    with pytest.raises(
+        InputError, match=r"mu is stored sparse, nested, repeated or without values; save a plain array$"
+    ):
+        read_statistics(tmp_path / "a.pt")
+
+
+def test_statistics_in_extended_precision_are_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", mu=MU.astype(np.longdouble), sigma=SIGMA.astype(np.longdouble))
+    found = read_statistics(tmp_path / "a.npz")
+    assert found.mean is not None
+    assert np.array_equal(found.mean, MU)
 
 
 def test_texts_are_not_compared_with_statistics(tmp_path: Path) -> None:

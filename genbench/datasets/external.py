@@ -17,6 +17,7 @@ from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.decoding import DROPPED, ON_WHITE, Header, Member, Place, fault_of, in_parallel, read_header
 from genbench.datasets.finding import find_images, is_image_name, kinds_text
 from genbench.datasets.mapping import PixelStore, release
+from genbench.datasets.npy_file import DAMAGE
 from genbench.datasets.source import Progress
 from genbench.datasets.stream import Decoding, decoded
 from genbench.errors import InputError
@@ -168,7 +169,7 @@ def _members(path: Path) -> tuple[list[Place], list[str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: is damaged or no .zip file: {' '.join(str(error).split())}") from error
     names = sorted(info.filename for info in infos if is_image_name(info.filename))
     if not names:
