@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genbench.errors import InputError, nearest
+from genbench.errors import InputError, nearest, quoted
 from genbench.kinds.nouns import NOUNS
 from genbench.metrics.metric import Metric
 from genbench.metrics.table import METRICS
@@ -15,12 +15,18 @@ __all__ = ["names_in", "select"]
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Return the names in a comma-separated list.
+    """Return the names in a comma-separated list, the value of `--metrics`.
+
+    Raises:
+        InputError: it names nothing, which would select the default.
 
     >>> names_in("fd, kid")
     ('fd', 'kid')
     """
-    return tuple(name for part in text.split(",") if (name := part.strip()))
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    if not names:
+        raise InputError(f"--metrics {quoted(text)}: names no metric; name some, or leave it out for the default")
+    return names
 
 
 def select(
