@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from evaluating import answer_of, refusal_of
+from PIL import Image
 
 from genbench import datasets
 from genbench.cli.evaluate import evaluate
@@ -243,6 +244,19 @@ def test_another_extractor_than_that_of_the_file_is_refused(tmp_path: Path, samp
             f"{tmp_path / 'five.npz'}: has 5 features per item, but extractor 'random-conv' gives 64; choose the "
             "file's own extractor with --extractor"
         )
+
+
+def test_what_was_passed_over_in_a_folder_is_said(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    root.mkdir()
+    for index in range(20):
+        pixels = np.random.default_rng(index).integers(256, size=(8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{index}.png")
+    (root / ".hidden.png").write_bytes(b"no image")
+    (root / "notes.txt").write_text("no image")
+    answer = answer_of(statistics, f"folder:{root}", "--out", tmp_path / "stats.npz", "--extractor", "random-conv")
+    assert f"{root}: passed over: 1 file of another kind, 1 hidden file\n" in answer.stderr
+    assert answer.stdout.count("\n") == 1
 
 
 def test_statistics_that_nobody_could_use_are_not_written(tmp_path: Path) -> None:
