@@ -130,6 +130,25 @@ def test_what_becomes_of_alpha_is_said_and_in_the_recipe_where_there_is_any(tmp_
     assert not any("alpha" in recipe for recipe in document["recipes"].values())
 
 
+@pytest.mark.parametrize("side", ["items", "reference"])
+def test_images_with_an_opaque_alpha_count_as_those_without(tmp_path: Path, any_size: None, side: str) -> None:
+    plain, opaque = folder(tmp_path / "plain"), tmp_path / "opaque"
+    opaque.mkdir()
+    for path in plain.iterdir():
+        Image.open(path).convert("RGBA").save(opaque / path.name)
+    sides = (opaque, plain) if side == "items" else (plain, opaque)
+    expected, found = (called(own, "--reference", other, "--json") for own, other in ((plain, plain), sides))
+    assert json.loads(found.stdout)["numbers"] == json.loads(expected.stdout)["numbers"]  # and so the recipes
+    assert "transparent" not in found.stderr
+
+
+def test_alpha_of_a_reference_that_becomes_rgb_is_said(tmp_path: Path) -> None:
+    plain, clear = folder(tmp_path / "plain"), folder(tmp_path / "clear", "LA")
+    answer = called(plain, "--reference", clear, "--json")
+    assert f"{clear}: some are transparent: laid on white" in answer.stderr
+    assert {recipe["alpha"] for recipe in json.loads(answer.stdout)["recipes"].values()} == {"on white"}
+
+
 def test_features_of_a_stream_are_those_of_the_whole() -> None:
     pixels = torch.randint(256, (50, 3, 8, 8), dtype=torch.uint8)
     extractor = Extractor(*("x", Means(), Images(Tensor.float), torch.device("cpu"), "fp32", 6, None, "0" * 64))

@@ -317,8 +317,8 @@ def transparent(path: Path) -> None:
 def test_under_a_profile_alpha_is_dropped_as_its_tool_drops_it(tmp_path: Path) -> None:
     transparent(tmp_path / "images" / "0.png")
     found = open_images(tmp_path / "images")
-    assert found.transparent
     mine = {alpha: pixels_of(found, alpha)[0] for alpha in (DROPPED, ON_WHITE)}
+    assert found.transparent
     assert {profile.alpha for profile in PROFILES.values()} == {DROPPED}
     declare_missing_operators()  # both peers import torchvision
     theirs = pytest.importorskip("pytorch_fid.fid_score").ImagePathDataset([tmp_path / "images" / "0.png"])[0]
@@ -333,8 +333,36 @@ def test_under_a_profile_alpha_is_dropped_as_its_tool_drops_it(tmp_path: Path) -
 def test_an_image_without_alpha_is_the_same_either_way(tmp_path: Path) -> None:
     save(tmp_path / "images", 3)
     found = open_images(tmp_path / "images")
-    assert not found.transparent
     assert torch.equal(pixels_of(found, DROPPED), pixels_of(found, ON_WHITE))
+    assert not found.transparent
+
+
+def with_alpha(mode: str, alpha: int) -> tuple[Image.Image, dict[str, int]]:
+    """Return an image of 8 × 8 colours with this alpha in its first pixel, 255 elsewhere; and how it must be saved."""
+    image = Image.fromarray(np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8))
+    if mode == "P":  # the transparent colour is that of the first pixel, or one that no pixel has
+        image = image.quantize(64)
+        return image, {"transparency": image.getpixel((0, 0)) if alpha < 255 else 255}
+    image = image.convert(mode)
+    image.putalpha(Image.fromarray(np.full((8, 8), 255, np.uint8)))
+    image.putpixel((0, 0), (*image.getpixel((0, 0))[:-1], alpha))
+    return image, {}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("read_as", [ON_WHITE, DROPPED])
+def test_an_alpha_that_is_opaque_everywhere_is_no_transparency(tmp_path: Path, mode: str, read_as: str) -> None:
+    for name, alpha in (("opaque", 255), ("clear", 254)):
+        folder = tmp_path / name
+        folder.mkdir()
+        image, options = with_alpha(mode, alpha)
+        image.save(folder / "0.png", **options)
+        found = open_images(folder)
+        pixels = pixels_of(found, read_as)
+        assert found.transparent == (name == "clear")
+        if name == "opaque":
+            plain = np.array(image.convert("L" if mode == "LA" else "RGB")).reshape(8, 8, -1)
+            assert torch.equal(pixels[0], torch.from_numpy(plain.transpose(2, 0, 1)))
 
 
 # The stream

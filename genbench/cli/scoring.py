@@ -93,13 +93,13 @@ def _measured(request: Request, show: Show, side: Opened) -> Scored:
     else:
         reference = side.reference
         metrics, left = split_measurable(metrics, request, reference)
-    evaluator = measurement.Evaluator(data, extractor, reference, metrics, side.fields)
     names = [metric.name for metric in metrics]
     show.begin(f"measuring {side.count:,} {noun} by {extractor.name}: {', '.join(names)}")
-    evaluator.watch = watch = Stopwatch(time.perf_counter, partial(show.metric, names))
     begin = time.perf_counter()
     items, features = side.read()
     rate = len(items) / (time.perf_counter() - begin)
+    evaluator = measurement.Evaluator(data, extractor, reference, metrics, side.fields())
+    evaluator.watch = watch = Stopwatch(time.perf_counter, partial(show.metric, names))
     numbers = evaluator.score(items, None, features=features)
     seconds = dict(watch.seconds)
     missing = left | evaluator.missing  # of the items; the floor may miss other numbers

@@ -37,7 +37,7 @@ class External:
         path: as given by the user.
         shape: (C, H, W) of each image, as stored in the file.
         count: the number of images; `read` may find some that cannot be decoded.
-        transparent: whether any of them is transparent.
+        transparent: whether any of them is transparent, once they have been read.
         skipped: the unreadable files that were skipped, with the reason for each.
         remarks: further notes for the user.
     """
@@ -98,6 +98,7 @@ class External:
         for chunk in decoded(self._files, Decoding(self.shape, self._resize, alpha)):
             for index, fault in chunk.faults:
                 _note(self.skipped, self._files[index], fault, self._skip_corrupt)
+            self.transparent |= chunk.transparent
             store.append(chunk.pixels)
             done += chunk.count
             yield from _tell(progress, done, self.count, store.count)
@@ -204,7 +205,6 @@ def _of_files(path: Path, files: Sequence[Place], remarks: list[str], size: int 
         path=path,
         shape=(1 if all(header.grey for header in headers.values()) else 3, height, width),
         count=len(good),
-        transparent=any(header.transparent for header in headers.values()),
         skipped=skipped,
         remarks=remarks,
         _files=good,
