@@ -113,8 +113,10 @@ def _print_table(scored: Scored) -> None:
     for name, number in numbers.items():
         if said := remark(name, number.value):
             click.echo(f"{name} is {said}", err=True)
-    for why in dict.fromkeys(scored.missing.values()):
+    for why in dict.fromkeys(why for name, why in scored.missing.items() if name not in scored.unasked):
         say(f"not measured: {why}", err=True)
+    if scored.unasked:
+        say(f"not measured, as this comparison lacks what they need: {', '.join(scored.unasked)}", err=True)
 
 
 def _print_floor(count: int, held_out: int, noun: str) -> None:

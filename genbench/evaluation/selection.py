@@ -11,7 +11,7 @@ from genbench.metrics.table import METRICS
 from genbench.plugin import finding
 from genbench.plugin.families import METRIC
 
-__all__ = ["names_in", "select"]
+__all__ = ["is_named", "names_in", "select"]
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -66,6 +66,11 @@ def select(
             takes = " and ".join(NOUNS[each] for each in metric.kinds or ())
             raise InputError(f"metric {metric.name!r} is for {takes}, but these are {NOUNS[str(kind)]}; leave it out")
     return chosen
+
+
+def is_named(metric: Metric, names: Sequence[str]) -> bool:
+    """Return whether a metric, or one of its numbers, is among the names that `select` was given."""
+    return any(name.removeprefix("+") in _names(metric) for name in names)
 
 
 def _fits(metric: Metric, kind: str | None) -> bool:
