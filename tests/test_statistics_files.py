@@ -309,7 +309,7 @@ def lowered(share: float) -> np.ndarray:
         (broken(mu=MU.astype(object)), "mu: holds Python objects, which genbench never unpickles"),
         (broken(mu=MU.astype(int)), "mu holds int64, expected floating-point numbers"),
         (broken(sigma=SIGMA.astype(complex)), "sigma holds complex128, expected floating-point numbers"),
-        (broken(recipe=np.array("{")), "is damaged: its recipe is not valid JSON"),
+        (broken(recipe=np.array("{")), "damaged: its recipe is not valid JSON"),
         ({"feats": FEATURES[0]}, "feats has shape (5,), expected (N, d) with at least 2 items"),
         ({"feats": FEATURES[:1]}, "feats has shape (1, 5), expected (N, d)"),
     ],

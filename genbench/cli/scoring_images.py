@@ -24,8 +24,8 @@ def open_images_of(request: Request, show: Show) -> Opened:
     from genbench.machine import environment
 
     device = environment.share(request.settings.device)
-    found, *others = (find_images_of(request, path) for path in (request.items, request.reference) if path is not None)
-    given = others[0] if others else None
+    found = find_images_of(request, request.items)
+    given = None if request.reference is None else find_images_of(request, request.reference, reference=True)
     refuse_unused(request, found, given)
     sides, data, extractor, remarks = _prepare(request, found, given, device, show.step)
     found = sides[0]
@@ -46,11 +46,12 @@ def alpha_fields(sides: Sequence[External], extractor: Extractor) -> dict[str, s
     return {"alpha": extractor.alpha} if any(side.transparent for side in sides) else {}
 
 
-def find_images_of(request: Request, path: Path) -> External:
+def find_images_of(request: Request, path: Path, *, reference: bool = False) -> External:
     """Find the images at `path`, and read their headers as the request specifies."""
     from genbench.datasets.external import open_images
 
-    return open_images(path, image_size=request.settings.image_size, skip_corrupt=request.skip_corrupt)
+    size, skip = request.settings.image_size, request.skip_corrupt
+    return open_images(path, image_size=size, skip_corrupt=skip, reference=reference)
 
 
 def read_images(found: External, extractor: Extractor, show: Show) -> tuple[Tensor, Features]:

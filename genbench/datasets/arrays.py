@@ -116,7 +116,7 @@ def read_labels(path: Path, name: str, count: int) -> npt.NDArray[np.int64]:
     if header.dtype.kind not in "iuO":
         raise InputError(f"{where}: holds {header.dtype}, expected whole numbers, one for each image")
     if header.shape != (count,):
-        raise InputError(f"{where}: is of shape {quoted(header.shape)}, expected ({count},): one label for each image")
+        raise InputError(f"{where}: of shape {quoted(header.shape)}, expected ({count},): one label for each image")
     header.check(where, "whole numbers (N,)", "labels")
     with open_npy(path, member) as (file, _):
         values = read_exactly(file, count * header.dtype.itemsize).view(header.dtype)
@@ -126,11 +126,7 @@ def read_labels(path: Path, name: str, count: int) -> npt.NDArray[np.int64]:
 
 
 def _beside(chosen: str) -> str:
-    return (
-        f"its images ({chosen}) are used, not its mu and sigma: those are of all training images and another tool's "
-        "features, and published FIDs are measured against them; fid here is only against the images of the file, so "
-        "it differs from those; for mu and sigma, save only these two in a file"
-    )
+    return f"its images ({chosen}) are used, not its mu and sigma"
 
 
 def _checked(where: str, header: Header) -> tuple[tuple[int, int, int, int], bool]:
@@ -151,11 +147,11 @@ def _checked(where: str, header: Header) -> tuple[tuple[int, int, int, int], boo
             else ""
         )
         raise InputError(
-            f"{where}: is of shape {quoted(shape)}, expected (N, H, W, C) or (N, C, H, W) with C of 1 or 3{hint}"
+            f"{where}: of shape {quoted(shape)}, expected (N, H, W, C) or (N, C, H, W) with C of 1 or 3{hint}"
         )
     if first and last:
         raise InputError(
-            f"{where}: is of shape {quoted(shape)}, so its channels may be the second or the last axis; save grey "
+            f"{where}: of shape {quoted(shape)}, so its channels may be the second or the last axis; save grey "
             "images as (N, H, W), or give a folder of image files"
         )
     if first:

@@ -106,13 +106,16 @@ class External:
             raise InputError(f"{self.path}: none of its {self.count} images can be decoded")
 
 
-def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool = False) -> External:
+def open_images(
+    path: Path, *, image_size: int | None = None, skip_corrupt: bool = False, reference: bool = False
+) -> External:
     """Find images and read their headers in a folder or .zip of image files, or in an .npy or .npz file.
 
     Args:
         path: of the folder or the file. An array is (N, H, W, C) or (N, H, W) uint8 and is used unchanged.
         image_size: the side that image files are resized and cropped to; None if all have the same size.
         skip_corrupt: skip and count image files that cannot be decoded.
+        reference: whether others are compared with them.
 
     Raises:
         InputError: one line that names the path and, if a single image is at fault, the image.
@@ -132,7 +135,7 @@ def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool
         files: Sequence[Place] = [path / name for name in found.names]
         return _of_files(path, files, [f"passed over: {remark}"] if remark else [], image_size, skip_corrupt)
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: is not a regular file; give a folder, a .zip, an .npy or an .npz")
+        raise InputError(f"{path}: not a regular file; give a folder, a .zip, an .npy or an .npz")
     if path.suffix.lower() == ".zip":
         files, remarks = _members(path)
         return _of_files(path, files, remarks, image_size, skip_corrupt)
@@ -140,7 +143,8 @@ def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool
         raise InputError(f"{path}: neither a folder or .zip of images nor an .npy or .npz file")
     array = open_array(path)
     count, height, width, channels = array.shape
-    remarks = [] if array.remark is None else [array.remark]
+    why = ": those are of all training images, so published distances to them differ" if reference else ""
+    remarks = [] if array.remark is None else [array.remark + why]
     return External(path, (channels, height, width), count, remarks=remarks, _array=array)
 
 
@@ -171,7 +175,7 @@ def _members(path: Path) -> tuple[list[Place], list[str]]:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
     except DAMAGE as error:
-        raise InputError(f"{path}: is damaged or no .zip file: {' '.join(str(error).split())}") from error
+        raise InputError(f"{path}: damaged or no .zip file: {' '.join(str(error).split())}") from error
     names = sorted(info.filename for info in infos if is_image_name(info.filename))
     if not names:
         raise InputError(f"{path}: no images in it; genbench reads {kinds_text()}")

@@ -71,7 +71,7 @@ class Header:
             )
         if claims != self.holds:
             raise InputError(
-                f"{where}: is damaged: its header claims {claims:,} bytes of {of}, and it holds {self.holds:,}"
+                f"{where}: damaged: its header claims {claims:,} bytes of {of}, and it holds {self.holds:,}"
             )
 
 
@@ -132,11 +132,11 @@ def read_exactly(file: IO[bytes], size: int) -> npt.NDArray[np.uint8]:
 
 def _unpacking(archive: zipfile.ZipFile, path: Path, member: str) -> IO[bytes]:
     if archive.getinfo(member).flag_bits & 1:
-        raise InputError(f"{path}: is encrypted; unpack it first")
+        raise InputError(f"{path}: encrypted; unpack it first")
     try:
         return archive.open(member)
     except NotImplementedError as error:
-        raise InputError(f"{path}: is compressed in a way that Python's zipfile does not know ({error})") from error
+        raise InputError(f"{path}: compressed in a way that Python's zipfile does not know ({error})") from error
 
 
 def _size(path: Path, member: str) -> int:
@@ -171,4 +171,4 @@ def _told(path: Path, kind: str) -> Iterator[None]:
         yield
     except DAMAGE as error:
         reason = shortened(" ".join(str(error).split()), _LONGEST_REASON) or type(error).__name__
-        raise InputError(f"{path}: is damaged or no {kind} file: {reason}") from error
+        raise InputError(f"{path}: damaged or no {kind} file: {reason}") from error

@@ -145,7 +145,7 @@ def _recipe(path: Path, array: npt.NDArray[Any] | None) -> dict[str, Any]:
         recipe = json.loads(str(array))
     except ValueError as error:
         raise InputError(
-            f"{path}: is damaged: its recipe is not valid JSON; write it again with genbench statistics"
+            f"{path}: damaged: its recipe is not valid JSON; write it again with genbench statistics"
         ) from error
     if not isinstance(recipe, dict) or not isinstance(recipe.get("extractor"), dict):
         return {}
