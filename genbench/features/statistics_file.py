@@ -183,7 +183,9 @@ def _checked(path: Path, name: str, values: Any) -> Tensor:
     largest = float(values.double().abs().max()) if values.numel() else 0.0
     most = _LARGEST**2 if name == "sigma" else _LARGEST
     if largest > most:
-        raise InputError(f"{path}: {name} holds {largest:.3g}, more than {most:g}, so no distance could be computed")
+        raise InputError(
+            f"{path}: {name} holds {largest:.3g}, more than {most:g}, too large to compare; make the file again"
+        )
     return values.detach()
 
 
