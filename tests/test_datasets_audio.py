@@ -203,9 +203,9 @@ def test_files_that_are_no_sound_are_one_line(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.wav", sine(200, 400)).read_bytes()
     flac = write(tmp_path / "whole.flac", np.random.default_rng(0).standard_normal(9000) * 0.1).read_bytes()
     bad = {
-        "empty": (b"", "bad.wav", "is empty; remove it"),
-        "text": (b"no sound" * 9, "bad.wav", "is not a readable sound file"),
-        "cut": (whole[:500], "bad.wav", "is truncated: it has 500 of 844 bytes; replace or remove it"),
+        "empty": (b"", "bad.wav", "empty; remove it"),
+        "text": (b"no sound" * 9, "bad.wav", "not a readable sound file"),
+        "cut": (whole[:500], "bad.wav", "truncated: it has 500 of 844 bytes; replace or remove it"),
         "flac": (flac[:9000], "bad.flac", ""),
         "none": (write(tmp_path / "none.wav", np.zeros(0)).read_bytes(), "bad.wav", "holds no samples; remove it"),
         "rate": (whole[:24] + bytes(4) + whole[28:], "bad.wav", ""),

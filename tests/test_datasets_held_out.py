@@ -192,7 +192,7 @@ def test_a_part_that_is_missing_or_empty_or_of_another_sort(tmp_path):
     assert fault(f"folder:{images},held_out={file}") == f"{file}: is a file; give the folder that holds it"
     assert fault(f"folder:{images},held_out={tmp_path}/empty").startswith(f"no images in {tmp_path}/empty or below; ")
     assert fault(f"npz:{file},held_out={none}") == f"{none}: no such file"
-    assert fault(f"npz:{file},held_out={images}") == f"{images}: is a folder; give an .npz"
+    assert fault(f"npz:{file},held_out={images}") == f"{images}: a folder; give an .npz"
     npz_of(tmp_path / "empty.npz", images=numbered(0, 0))
     assert "images: holds no images: it is of shape (0, 4, 4)" in fault(f"npz:{file},held_out={tmp_path}/empty.npz")
 
@@ -329,7 +329,7 @@ def test_texts_that_are_missing_empty_short_or_the_same(poems, tmp_path):
     one, two = poems
     (tmp_path / "empty.txt").touch()
     assert fault(f"text:{one},held_out={tmp_path}/none.txt") == f"{tmp_path}/none.txt: no such file"
-    assert fault(f"text:{one},held_out={tmp_path}/empty.txt") == f"{tmp_path}/empty.txt: is empty"
+    assert fault(f"text:{one},held_out={tmp_path}/empty.txt") == f"{tmp_path}/empty.txt: empty"
     assert fault(f"text:{one},held_out={one}").startswith(f"{one} holds nothing that is not trained on: all of its 3 ")
     assert "the text that is held out has 7 symbols, fewer than a window of 9" in fault(
         f"text:{one},window=9,held_out={two}"

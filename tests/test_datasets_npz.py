@@ -207,15 +207,15 @@ IMAGES, SPLIT = numbered(6), split_arrays(COLOUR)
         (of(images=IMAGES / 255), "images: holds float64, expected uint8 in 0..255; round and clip before saving"),
         (of(images=IMAGES[:0]), "images: holds no images: it is of shape (0, 4, 4)"),
         (of(images=IMAGES[:1]), "holds 1 image; at least one to train on and one to hold out are needed"),
-        (of(images=IMAGES[:, 0]), "images: is of shape (6, 4), expected (N, H, W, C) or (N, C, H, W)"),
+        (of(images=IMAGES[:, 0]), "images: of shape (6, 4), expected (N, H, W, C) or (N, C, H, W)"),
         (of(images=IMAGES[:, :, :, None].repeat(4, 3)), "with C of 1 or 3; lay transparent images on a background"),
         (of(images=IMAGES[:, :3, :, None].repeat(3, 3)), "(6, 3, 4, 3), so its channels may be the second or the last"),
         (of(), "holds no array"),
         (of(labels=np.arange(6)), "holds labels and no images; save them as images, (N, H, W, C) uint8"),
         (of(a=IMAGES, b=IMAGES), "holds a, b; name the images arr_0, images or samples"),
         (of(mu=0, sigma=0), "holds only mu and sigma, the statistics of another tool's features"),
-        (of(images=IMAGES, labels=np.arange(5)), "labels: is of shape (5,), expected (6,): one label for each image"),
-        (of(images=IMAGES, labels=np.zeros((6, 1), int)), "labels: is of shape (6, 1), expected (6,)"),
+        (of(images=IMAGES, labels=np.arange(5)), "labels: of shape (5,), expected (6,): one label for each image"),
+        (of(images=IMAGES, labels=np.zeros((6, 1), int)), "labels: of shape (6, 1), expected (6,)"),
         (of(images=IMAGES, labels=np.arange(6.0)), "labels: holds float64, expected whole numbers, one for each image"),
         (of(images=IMAGES, labels=["a"] * 6), "labels: holds <U1, expected whole numbers"),
         (of(images=IMAGES, labels=[4] * 6), "its labels are of one class, 4; leave them out"),
@@ -244,10 +244,10 @@ def test_what_is_no_file(tmp_path, path):
     assert fault(path) == "no such file"
     assert not presence_of(f"npz:{path}").available
     path.mkdir()
-    assert fault(path) == f"is a folder; for a folder of images write folder:{path}"
+    assert fault(path) == f"a folder; for a folder of images write folder:{path}"
     path.rmdir()
     os.mkfifo(path)
-    assert fault(path) == "is not a regular file; give an .npz"
+    assert fault(path) == "not a regular file; give an .npz"
     np.savez(tmp_path / "b.npz", images=IMAGES)
     with pytest.raises(InputError, match=f"for a file of images write npz:{tmp_path}/b.npz"):
         load(f"{tmp_path}/b.npz")
@@ -257,7 +257,7 @@ def test_what_is_no_file(tmp_path, path):
 def test_a_damaged_file(path, damage):
     np.savez(path, images=numbered(20), labels=np.arange(20) % 2)
     path.write_bytes(damage(path.read_bytes()))
-    assert "is damaged or no .npz file: " in fault(path)
+    assert "damaged or no .npz file: " in fault(path)
 
 
 def claim(path: Path, shape: tuple[int, ...], held: int, **entry: int) -> None:
@@ -272,13 +272,13 @@ def claim(path: Path, shape: tuple[int, ...], held: int, **entry: int) -> None:
 
 def test_what_the_header_claims_is_held_against_the_file_and_the_memory(path, monkeypatch):
     claim(path, (10, 4, 4), 100)
-    assert fault(path) == "images: is damaged: its header claims 160 bytes of pixels, and it holds 100"
+    assert fault(path) == "images: damaged: its header claims 160 bytes of pixels, and it holds 100"
     claim(path, (10**6, 100, 100), 100)
     memory = npy_file.psutil.virtual_memory()._replace(total=8 * 10**9)
     with monkeypatch.context() as patched:
         patched.setattr(npy_file.psutil, "virtual_memory", lambda: memory)
         assert "claims 10.0 GB of pixels, more than this machine's memory of 8.0 GB" in fault(path)
     claim(path, (10, 4, 4), 160, flag_bits=1)
-    assert fault(path) == "is encrypted; unpack it first"
+    assert fault(path) == "encrypted; unpack it first"
     claim(path, (10, 4, 4), 160)
     assert len(load(f"npz:{path}").train) == 9

@@ -146,7 +146,7 @@ def test_what_is_passed_over_is_said(animals: Path) -> None:
          "give a file"),
         ({"a.txt": "x\ny\n"}, ",held_out=2", "held_out=2 leaves nothing to train on: it has 2 in all; hold out fewer"),
         ({"a.txt": "\n\n"}, "", "{root}/a.txt: holds nothing but white space"),
-        ({"a/x.txt": "x\n", "b/x.txt": "\0"}, "", "{root}/b/x.txt: is binary, with a zero byte in line 1"),
+        ({"a/x.txt": "x\n", "b/x.txt": "\0"}, "", "{root}/b/x.txt: binary, with a zero byte in line 1"),
         ({"train/a/x.txt": "x\n", "train/b/x.txt": "x\n", "test/x.txt": "x\n"}, "", "{root}/test/x.txt lies in no "
          "class folder, and {root}/train has them; move it into one"),
         ({"test/a/x.txt": "x\n", "test/b/x.txt": "x\n", "train/x.txt": "x\n"}, "", "{root}/test has class folders and "
@@ -182,7 +182,7 @@ def test_a_class_whose_only_text_is_held_out_is_refused(tmp_path: Path) -> None:
 
 def test_a_held_out_folder_of_a_file_is_refused(tmp_path: Path) -> None:
     file = written(tmp_path, {"x.txt": "a\nb\n"}) / "x.txt"
-    assert fault(f"text:{file},held_out={tmp_path}") == f"{tmp_path}: is a folder; give a text file"
+    assert fault(f"text:{file},held_out={tmp_path}") == f"{tmp_path}: a folder; give a text file"
 
 
 def test_it_is_found_where_it_is(animals: Path, tmp_path: Path) -> None:

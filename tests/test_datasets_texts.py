@@ -184,11 +184,11 @@ def test_one_long_line_can_be_read_as_windows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "option", "message"),
     [
-        (b"", "", "{path}: is empty"),
+        (b"", "", "{path}: empty"),
         (b"\n\n \n", "", "{path}: holds nothing but white space"),
         (b"\xef\xbb\xbf\n\n", "", "{path}: all of its lines are empty"),
         (b"one line\n", "", "{path}: has one line, and one text to train on and one to hold out are needed; "),
-        (b"a\nb\0c\nd", "", "{path}: is binary, with a zero byte in line 2"),
+        (b"a\nb\0c\nd", "", "{path}: binary, with a zero byte in line 2"),
         (b"a\nb\ncaf\xe9\n", "", "{path}: line 3 is not UTF-8 (byte 0xe9); convert it, for example with iconv"),
         (b"a\nb\n", ",length=0", "length must be at least 1, not 0"),
         (b"a\nb\n", ",length=-4", "length must be at least 1, not -4"),
@@ -217,7 +217,7 @@ def test_texts_that_do_not_fit_into_memory(tmp_path: Path, monkeypatch: pytest.M
 def test_what_is_no_file(tmp_path: Path) -> None:
     assert fault(f"text:{tmp_path}/none.txt") == f"{tmp_path}/none.txt: no such file"
     os.mkfifo(tmp_path / "pipe")
-    assert fault(f"text:{tmp_path}/pipe") == f"{tmp_path}/pipe: is not a regular file; give a text file"
+    assert fault(f"text:{tmp_path}/pipe") == f"{tmp_path}/pipe: not a regular file; give a text file"
     assert "Not a directory" in fault(f"text:{tmp_path}/pipe/x.txt")
     with pytest.raises(InputError, match=r"text needs its argument; write text:PATH$"):
         load("text")

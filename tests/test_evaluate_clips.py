@@ -70,7 +70,7 @@ def test_what_is_no_set_of_clips_is_one_line(clips: Path, tmp_path: Path) -> Non
     assert refused(clips, "-d", SPEC, "--image-size", 8) == "--image-size has no effect on clips; leave it out"
     assert refused(clips, "-d", SPEC, "--skip-corrupt") == "--skip-corrupt has no effect on clips; leave it out"
     (clips / "bad.wav").write_bytes(b"no sound" * 20)
-    assert "bad.wav: is not a readable sound file" in refused(clips, "-d", SPEC)
+    assert "bad.wav: not a readable sound file" in refused(clips, "-d", SPEC)
 
 
 def test_a_reference_of_two_lengths_is_refused(clips: Path) -> None:

@@ -104,6 +104,61 @@ def test_every_metric_of_two_sets_of_images_is_left_out_where_their_shapes_diffe
             metric.compute(evidence)
 
 
+def asked(metrics: str | None, *arguments: object) -> Result:
+    flags = () if metrics is None else ("--metrics", metrics)
+    return CliRunner().invoke(evaluate, [*map(str, arguments), *flags], catch_exceptions=False)
+
+
+def test_where_nothing_that_was_asked_for_applies_it_is_refused_before_extraction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = images(tmp_path / "a.npy"), images(tmp_path / "bc.npy")
+    monkeypatch.setattr("genbench.features.extractor.extract", lambda *_, **__: pytest.fail("extracted"))
+    monkeypatch.setattr("genbench.evaluation.measurement.extract", lambda *_, **__: pytest.fail("extracted"))
+    for metrics, why in (
+        ("ssim", "reconstruction: needs originals, which only a model gives, in genbench run"),
+        ("modes_covered", "mode_counts: needs known modes, which the reference does not have"),
+        ("c_t", "data_copying: needs held-out images, which the reference does not have"),
+        ("class_fd", "class_frechet: needs reference labels, which the reference does not have"),
+        ("classifier_score", "classifier_score: needs logits, which random-conv does not give"),
+    ):
+        said = refusal_of(evaluate, own, "--reference", other, "--metrics", metrics)
+        assert said == f"nothing to measure: {why}; request other metrics"
+    grey = images(tmp_path / "grey.npy", (20, 8, 8, 1))
+    said = refusal_of(evaluate, grey, "-d", "digits", "--metrics", "ssim,bits_per_dim")
+    assert "reconstruction: needs originals" in said
+    assert "; likelihood: needs log likelihoods, which only a model gives" in said
+
+
+def test_where_no_number_comes_of_what_was_asked_for_it_is_an_error(tmp_path: Path) -> None:
+    own = images(tmp_path / "a.npy")
+    said = refusal_of(evaluate, own, "--reference", own, "--metrics", "fd_infinity,ssim")
+    assert said == (
+        "nothing was measured: reconstruction: needs originals, which only a model gives, in genbench run; "
+        "fd_infinity: needs at least 256 samples for 64 features, got 20; request other metrics"
+    )
+
+
+def test_what_cannot_apply_and_nobody_named_is_one_line(tmp_path: Path) -> None:
+    own, other = images(tmp_path / "a.npy"), images(tmp_path / "bc.npy")
+    few = "not measured: fd_infinity: needs at least 256 samples for 64 features, got 20"
+    named = "not measured: reconstruction: needs originals, which only a model gives, in genbench run"
+    for metrics, before, rest in (
+        (None, [few], "class_coverage, mode_counts, reconstruction, likelihood"),
+        ("+ssim", [named, few], "class_coverage, mode_counts, likelihood"),
+    ):
+        answer = asked(metrics, own, "--reference", other)
+        said = [line for line in answer.stderr.splitlines() if line.startswith("not measured")]
+        assert said == [
+            *before,
+            "not measured, as this comparison lacks what they need: classifier_score, data_copying, frechet_gap, "
+            f"{rest}",
+        ]
+    reasons = json.loads(asked(None, own, "--reference", other, "--json").stdout)["not_measured"]
+    assert reasons["mode_counts"] == "mode_counts: needs known modes, which the reference does not have"
+    assert reasons["likelihood"] == "likelihood: needs log likelihoods, which only a model gives, in genbench run"
+
+
 @pytest.mark.parametrize("grey", ["images", "reference"])
 def test_grey_against_rgb_says_how_they_were_converted(tmp_path: Path, grey: str) -> None:
     sides = {
@@ -128,6 +183,25 @@ def test_what_becomes_of_alpha_is_said_and_in_the_recipe_where_there_is_any(tmp_
     assert document["remarks"] == [f"{clear}: some are transparent: their alpha dropped, as the profile's tool does"]
     document = json.loads(called(plain, "--reference", plain, "--json").stdout)
     assert not any("alpha" in recipe for recipe in document["recipes"].values())
+
+
+@pytest.mark.parametrize("side", ["items", "reference"])
+def test_images_with_an_opaque_alpha_count_as_those_without(tmp_path: Path, any_size: None, side: str) -> None:
+    plain, opaque = folder(tmp_path / "plain"), tmp_path / "opaque"
+    opaque.mkdir()
+    for path in plain.iterdir():
+        Image.open(path).convert("RGBA").save(opaque / path.name)
+    sides = (opaque, plain) if side == "items" else (plain, opaque)
+    expected, found = (called(own, "--reference", other, "--json") for own, other in ((plain, plain), sides))
+    assert json.loads(found.stdout)["numbers"] == json.loads(expected.stdout)["numbers"]  # and so the recipes
+    assert "transparent" not in found.stderr
+
+
+def test_alpha_of_a_reference_that_becomes_rgb_is_said(tmp_path: Path) -> None:
+    plain, clear = folder(tmp_path / "plain"), folder(tmp_path / "clear", "LA")
+    answer = called(plain, "--reference", clear, "--json")
+    assert f"{clear}: some are transparent: laid on white" in answer.stderr
+    assert {recipe["alpha"] for recipe in json.loads(answer.stdout)["recipes"].values()} == {"on white"}
 
 
 def test_features_of_a_stream_are_those_of_the_whole() -> None:

@@ -116,7 +116,7 @@ def test_a_path_that_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe.npz")
     assert fault(tmp_path / "loop") == "it is a symbolic link that leads back to itself"
-    assert fault(tmp_path / "pipe.npz").startswith("is not a regular file")
+    assert fault(tmp_path / "pipe.npz").startswith("not a regular file")
 
 
 # Arrays
@@ -175,7 +175,67 @@ def test_an_array_that_claims_more_than_memory_is_refused_by_its_header(tmp_path
 
 def test_an_array_that_is_not_as_long_as_it_claims(tmp_path: Path) -> None:
     claim(tmp_path / "a.npy", (10, 8, 8, 3), 1000)
-    assert fault(tmp_path / "a.npy") == "is damaged: its header claims 1,920 bytes of pixels, and it holds 1,000"
+    assert fault(tmp_path / "a.npy") == "damaged: its header claims 1,920 bytes of pixels, and it holds 1,000"
+
+
+def with_header(path: Path, text: str) -> None:
+    """Write an .npy with this header, alone and as the images of an .npz."""
+    data = b"\x93NUMPY\x02\x00" + len(text).to_bytes(4, "little") + text.encode()
+    path.write_bytes(data)
+    with zipfile.ZipFile(path.with_suffix(".npz"), "w") as archive:
+        archive.writestr("images.npy", data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "shown"),
+    [
+        (f"({10**400}, 32, 32, 3)", "...000000000000000000000000000000000000000, 32, 32, 3)"),
+        (f"({2**62}, {2**62}, 1, 1)", f"({2**62}, {2**62}, 1, 1)"),
+        (f"(0, {2**64}, 4, 3)", f"(0, {2**64}, 4, 3)"),
+        ("(-2, -4, 4, 3)", "(-2, -4, 4, 3)"),
+        (f"({'1,' * 3000})", "(1, 1, 1, 1, 1, 1, ...)"),
+    ],
+    ids=["400 digits", "product", "beside zero", "negative", "3000 dimensions"],
+)
+def test_a_shape_that_no_array_has_is_one_short_line(tmp_path: Path, shape: str, shown: str) -> None:
+    with_header(tmp_path / "a.npy", f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}")
+    for suffix in (".npy", ".npz"):
+        said = fault(tmp_path / f"a{suffix}")
+        assert said.startswith(f"damaged or no {suffix} file: its header claims the shape (")
+        assert said.endswith(f"{shown}, which no array has")
+        assert len(said) < 250
+    with pytest.raises(InputError, match=r"which no array has$"):
+        datasets.load(f"npz:{tmp_path / 'a.npz'}")
+
+
+@pytest.mark.parametrize(
+    "header", ["(" * 9000, "-" * 9000, "'''", "  x\n y", "{'a': {[]}}", "9" * 6000, ""], ids=lambda text: text[:8]
+)
+def test_a_header_that_numpy_cannot_read_is_one_short_line(tmp_path: Path, header: str) -> None:
+    with_header(tmp_path / "a.npy", header)
+    for suffix in (".npy", ".npz"):
+        said = fault(tmp_path / f"a{suffix}")
+        assert said.startswith(f"damaged or no {suffix} file: ")
+        assert len(said) < 300
+
+
+def test_a_header_that_is_too_long_is_refused_without_numpys_advice_to_unpickle(tmp_path: Path) -> None:
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,)}"
+    with_header(tmp_path / "a.npy", header.ljust(20_000))
+    for suffix in (".npy", ".npz"):
+        assert fault(tmp_path / f"a{suffix}") == (
+            f"damaged or no {suffix} file: its header claims 20,000 bytes, and that of an array has at most 10,000"
+        )
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".zip"])
+def test_an_archive_of_a_version_that_does_not_exist(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    np.savez(tmp_path / "a.npz", np.zeros((2, 4, 4, 1), np.uint8))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    data[data.find(b"PK\x01\x02") + 6] = 141
+    path.write_bytes(data)
+    assert fault(path) == f"damaged or no {suffix} file: zip file version 14.1"
 
 
 def altered(path: Path, flags: int, method: int) -> None:
@@ -190,17 +250,19 @@ def altered(path: Path, flags: int, method: int) -> None:
 
 def test_an_archive_that_is_encrypted_or_packed_in_an_unknown_way(tmp_path: Path) -> None:
     altered(tmp_path / "a.npz", 1, 0)
-    assert fault(tmp_path / "a.npz") == "is encrypted; unpack it first"
+    assert fault(tmp_path / "a.npz") == "encrypted; unpack it first"
     altered(tmp_path / "a.npz", 0, 99)
-    assert fault(tmp_path / "a.npz").startswith("is compressed in a way that Python's zipfile does not know")
+    assert fault(tmp_path / "a.npz").startswith("compressed in a way that Python's zipfile does not know")
 
 
 def test_a_reference_with_statistics_beside_its_images_says_which_are_used(tmp_path: Path) -> None:
     statistics = {"mu": np.zeros(4), "sigma": np.eye(4)}
     np.savez(tmp_path / "adm.npz", np.zeros((3, 4, 4, 3), np.uint8), **statistics)
-    found = open_images(tmp_path / "adm.npz")
+    found = open_images(tmp_path / "adm.npz", reference=True)
     assert found.count == 3
-    assert "its images (arr_0) are used, not its mu and sigma: those are of all training images" in found.remarks[0]
+    said = "its images (arr_0) are used, not its mu and sigma"
+    assert found.remarks == [f"{said}: those are of all training images, so published distances to them differ"]
+    assert open_images(tmp_path / "adm.npz").remarks == [said]  # nobody compares items with their own statistics
     np.savez(tmp_path / "only.npz", **statistics)
     assert fault(tmp_path / "only.npz").startswith("holds only mu and sigma, the statistics of another tool's features")
 
@@ -240,7 +302,7 @@ def test_a_member_that_claims_too_much_is_refused_before_it_is_unpacked(
 
 def test_a_file_that_is_no_zip_and_a_zip_without_images(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no archive")
-    assert fault(tmp_path / "a.zip") == "is damaged or no .zip file: File is not a zip file"
+    assert fault(tmp_path / "a.zip") == "damaged or no .zip file: File is not a zip file"
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("notes.txt", "")
     assert fault(tmp_path / "b.zip").startswith("no images in it")
@@ -257,8 +319,8 @@ def transparent(path: Path) -> None:
 def test_under_a_profile_alpha_is_dropped_as_its_tool_drops_it(tmp_path: Path) -> None:
     transparent(tmp_path / "images" / "0.png")
     found = open_images(tmp_path / "images")
-    assert found.transparent
     mine = {alpha: pixels_of(found, alpha)[0] for alpha in (DROPPED, ON_WHITE)}
+    assert found.transparent
     assert {profile.alpha for profile in PROFILES.values()} == {DROPPED}
     declare_missing_operators()  # both peers import torchvision
     theirs = pytest.importorskip("pytorch_fid.fid_score").ImagePathDataset([tmp_path / "images" / "0.png"])[0]
@@ -273,8 +335,36 @@ def test_under_a_profile_alpha_is_dropped_as_its_tool_drops_it(tmp_path: Path) -
 def test_an_image_without_alpha_is_the_same_either_way(tmp_path: Path) -> None:
     save(tmp_path / "images", 3)
     found = open_images(tmp_path / "images")
-    assert not found.transparent
     assert torch.equal(pixels_of(found, DROPPED), pixels_of(found, ON_WHITE))
+    assert not found.transparent
+
+
+def with_alpha(mode: str, alpha: int) -> tuple[Image.Image, dict[str, int]]:
+    """Return an image of 8 × 8 colours with this alpha in its first pixel, 255 elsewhere; and how it must be saved."""
+    image = Image.fromarray(np.random.default_rng(0).integers(256, size=(8, 8, 3), dtype=np.uint8))
+    if mode == "P":  # the transparent colour is that of the first pixel, or one that no pixel has
+        image = image.quantize(64)
+        return image, {"transparency": image.getpixel((0, 0)) if alpha < 255 else 255}
+    image = image.convert(mode)
+    image.putalpha(Image.fromarray(np.full((8, 8), 255, np.uint8)))
+    image.putpixel((0, 0), (*image.getpixel((0, 0))[:-1], alpha))
+    return image, {}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("read_as", [ON_WHITE, DROPPED])
+def test_an_alpha_that_is_opaque_everywhere_is_no_transparency(tmp_path: Path, mode: str, read_as: str) -> None:
+    for name, alpha in (("opaque", 255), ("clear", 254)):
+        folder = tmp_path / name
+        folder.mkdir()
+        image, options = with_alpha(mode, alpha)
+        image.save(folder / "0.png", **options)
+        found = open_images(folder)
+        pixels = pixels_of(found, read_as)
+        assert found.transparent == (name == "clear")
+        if name == "opaque":
+            plain = np.array(image.convert("L" if mode == "LA" else "RGB")).reshape(8, 8, -1)
+            assert torch.equal(pixels[0], torch.from_numpy(plain.transpose(2, 0, 1)))
 
 
 # The stream

@@ -98,5 +98,5 @@ def test_what_has_no_effect_on_texts_or_is_not_for_them_is_refused(tmp_path: Pat
     assert "takes images" in refused(lines, "-d", SPEC, "--extractor", "inception")
     assert "is for images" in refused(lines, "-d", SPEC, "--metrics", "pixel_w1")
     (tmp_path / "empty.txt").write_text("")
-    assert refused(tmp_path / "empty.txt", "-d", SPEC) == f"{tmp_path / 'empty.txt'}: is empty"
+    assert refused(tmp_path / "empty.txt", "-d", SPEC) == f"{tmp_path / 'empty.txt'}: empty"
     assert refused(tmp_path / "none.txt", "-d", SPEC) == f"{tmp_path / 'none.txt'}: no such file"

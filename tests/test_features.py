@@ -195,8 +195,16 @@ def test_loading_draws_no_random_numbers(extractor: Extractor, tmp_path: Path) -
     [
         (torch.zeros(2, 1, 8, 8), "takes (B, C, H, W) uint8 images, got (2, 1, 8, 8) torch.float32"),
         (pictures(1, 8, 8), "takes (B, C, H, W) uint8 images, got (1, 8, 8) torch.uint8"),
-        (pictures(2, 1, 28, 28), "takes 1x8x8 images (channels x height x width), got 1x28x28"),
-        (pictures(2, 3, 8, 8), "takes 1x8x8 images (channels x height x width), got 3x8x8"),
+        (
+            pictures(2, 1, 28, 28),
+            "takes 1x8x8 images (channels x height x width), got 1x28x28; give images of that size, or image files "
+            "with --image-size N",
+        ),
+        (
+            pictures(2, 3, 8, 8),
+            "takes 1x8x8 images (channels x height x width), got 3x8x8; give images of as many channels, or another "
+            "--extractor",
+        ),
     ],
 )
 def test_images_that_do_not_fit_are_refused(images: Tensor, message: str, extractor: Extractor) -> None:

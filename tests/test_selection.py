@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from evaluating import refusal_of
 
 import genbench
 from genbench.api import command_for
@@ -33,6 +35,22 @@ def test_none_is_the_default_and_a_plus_adds_to_it() -> None:
     assert set(names("+cas", "+kid_subsets")) == {*DEFAULT, "classification_accuracy", "kernel_distance_subsets"}
     assert select(["kid", "fd"]) == select(["frechet_distance", "kernel_distance"])  # and so one identity
     assert names_in(" +cas,fd ,") == ("+cas", "fd")
+
+
+@pytest.mark.parametrize("text", ["", ",", " , "])
+@pytest.mark.parametrize("command", [(evaluate, "a.npy", "-d", "digits"), (run, "-m", "real")], ids=["evaluate", "run"])
+def test_a_list_that_names_no_metric_is_not_the_default(text: str, command: tuple[Any, ...]) -> None:
+    assert refusal_of(*command, "--metrics", text) == (
+        f"--metrics {text!r}: names no metric; name some, or leave it out for the default"
+    )
+
+
+def test_a_benchmark_file_that_names_no_metric_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text("models = ['vae']\nmetrics = []\n")
+    with pytest.raises(InputError) as error:
+        read_benchmark(path)
+    assert str(error.value) == f"{path}:2: metrics names no metric; name some, or leave it out for the default"
 
 
 @pytest.mark.parametrize(

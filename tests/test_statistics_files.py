@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from evaluating import answer_of, refusal_of
+from PIL import Image
 
 from genbench import datasets
 from genbench.cli.evaluate import evaluate
@@ -245,6 +246,19 @@ def test_another_extractor_than_that_of_the_file_is_refused(tmp_path: Path, samp
         )
 
 
+def test_what_was_passed_over_in_a_folder_is_said(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    root.mkdir()
+    for index in range(20):
+        pixels = np.random.default_rng(index).integers(256, size=(8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{index}.png")
+    (root / ".hidden.png").write_bytes(b"no image")
+    (root / "notes.txt").write_text("no image")
+    answer = answer_of(statistics, f"folder:{root}", "--out", tmp_path / "stats.npz", "--extractor", "random-conv")
+    assert f"{root}: passed over: 1 file of another kind, 1 hidden file\n" in answer.stderr
+    assert answer.stdout.count("\n") == 1
+
+
 def test_statistics_that_nobody_could_use_are_not_written(tmp_path: Path) -> None:
     out = tmp_path / "stats.npz"
     said = "depends on the classes or symbols of digits, which no file of statistics holds"
@@ -285,6 +299,12 @@ def lowered(share: float) -> np.ndarray:
         (broken(sigma=changed(1, 2, SIGMA[1, 2] + 40 * TOLERANCE)), "sigma is not symmetric"),
         (broken(sigma=lowered(2 * TOLERANCE)), "sigma is not a covariance: it has an eigenvalue of -"),
         (broken(sigma=-SIGMA), "sigma is not a covariance"),
+        (
+            broken(sigma=1e308 * np.eye(D)),
+            "sigma holds 1e+308, more than 1e+30, too large to compare; make the file again",
+        ),
+        (broken(mu=MU + 1e200), "mu holds 1e+200, more than 1e+15, too large to compare; make the file again"),
+        ({"feats": 1e300 * FEATURES.astype(np.float64)}, "more than 1e+15, too large to compare; make the file again"),
         (broken(mu=MU[:4]), "mu has shape (4,) and sigma (5, 5), expected (d,) and (d, d)"),
         (broken(sigma=SIGMA[:, :4]), "sigma (5, 4), expected"),
         (broken(mu=MU[None]), "mu has shape (1, 5)"),
@@ -292,7 +312,7 @@ def lowered(share: float) -> np.ndarray:
         (broken(mu=MU.astype(object)), "mu: holds Python objects, which genbench never unpickles"),
         (broken(mu=MU.astype(int)), "mu holds int64, expected floating-point numbers"),
         (broken(sigma=SIGMA.astype(complex)), "sigma holds complex128, expected floating-point numbers"),
-        (broken(recipe=np.array("{")), "is damaged: its recipe is not valid JSON"),
+        (broken(recipe=np.array("{")), "damaged: its recipe is not valid JSON"),
         ({"feats": FEATURES[0]}, "feats has shape (5,), expected (N, d) with at least 2 items"),
         ({"feats": FEATURES[:1]}, "feats has shape (1, 5), expected (N, d)"),
     ],
@@ -365,6 +385,26 @@ def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a PyTorch checkpoint of plain arrays or is damaged") as error:
         read_statistics(tmp_path / "a.pt")
     assert "weights_only" not in str(error.value)  # torch's own advice would run whatever the file holds
+
+
+@pytest.mark.parametrize(
+    "mean",
+    [torch.zeros(D).to_sparse(), torch.zeros(D, device="meta"), torch.zeros(1).expand(D)],
+    ids=["sparse", "without values", "claims more than it holds"],
+)
+def test_a_tensor_that_is_no_plain_array_is_one_line(tmp_path: Path, mean: torch.Tensor) -> None:
+    torch.save({"mu": mean, "sigma": torch.eye(D)}, tmp_path / "a.pt")
+    with pytest.raises(
+        InputError, match=r"mu is stored sparse, nested, repeated or without values; save a plain array$"
+    ):
+        read_statistics(tmp_path / "a.pt")
+
+
+def test_statistics_in_extended_precision_are_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", mu=MU.astype(np.longdouble), sigma=SIGMA.astype(np.longdouble))
+    found = read_statistics(tmp_path / "a.npz")
+    assert found.mean is not None
+    assert np.array_equal(found.mean, MU)
 
 
 def test_texts_are_not_compared_with_statistics(tmp_path: Path) -> None:

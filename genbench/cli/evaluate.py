@@ -72,7 +72,8 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
         raise InputError("give one thing to compare with: either a dataset with -d, or items with --reference")
     go_on_without_cache()
     as_json, skip_corrupt, timing = (flags.pop(name) for name in ("as_json", "skip_corrupt", "timing"))
-    settings = Settings(**{**flags, "metrics": names_in(flags["metrics"] or "")})
+    metrics = () if flags["metrics"] is None else names_in(flags["metrics"])
+    settings = Settings(**{**flags, "metrics": metrics})
     show = _Progress()
     scored = score(Request(items, dataset, reference, settings, skip_corrupt), show)
     show.end()
@@ -112,8 +113,10 @@ def _print_table(scored: Scored) -> None:
     for name, number in numbers.items():
         if said := remark(name, number.value):
             click.echo(f"{name} is {said}", err=True)
-    for why in dict.fromkeys(scored.missing.values()):
+    for why in dict.fromkeys(why for name, why in scored.missing.items() if name not in scored.unasked):
         say(f"not measured: {why}", err=True)
+    if scored.unasked:
+        say(f"not measured, as this comparison lacks what they need: {', '.join(scored.unasked)}", err=True)
 
 
 def _print_floor(count: int, held_out: int, noun: str) -> None:

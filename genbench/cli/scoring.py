@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from genbench.cli.measurable import split_measurable
+from genbench.cli.measurable import split_applicable, split_measurable
 from genbench.cli.sides import Opened, Request, Show, tell
 from genbench.errors import InputError
 from genbench.evaluation.stopwatch import Stopwatch
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
     from genbench.evaluation.measurement import Number
     from genbench.features.extractor import Extractor
-    from genbench.metrics import Metric
 
 __all__ = ["Scored", "score"]
 
@@ -42,6 +40,7 @@ class Scored:
     floor: dict[str, Number]
     recipes: dict[str, dict[str, Any]]
     missing: dict[str, str]
+    unasked: list[str]  # of the missing: metrics that nobody named and that cannot apply here
     remarks: list[str]
     held_out: int
     extractor: str
@@ -82,27 +81,32 @@ def score(request: Request, show: Show) -> Scored:
 
 def _measured(request: Request, show: Show, side: Opened) -> Scored:
     from genbench.evaluation import measurement
-    from genbench.evaluation.selection import select
+    from genbench.evaluation.selection import is_named, select
 
     data, extractor = side.data, side.extractor
     noun = data.kind.noun
-    metrics: Sequence[Metric] = select(request.settings.metrics, data.kind.name)
-    left: dict[str, str] = {}
+    wanted = select(request.settings.metrics, data.kind.name)
+    metrics, left = split_applicable(wanted, data, extractor)
+    unasked = [each.name for each in wanted if each.name in left and not is_named(each, request.settings.metrics)]
     if side.reference is None:
         reference = measurement.reference_for(data, extractor, lambda event: tell(show.step, event), side.limit)
     else:
         reference = side.reference
-        metrics, left = split_measurable(metrics, request, reference)
-    evaluator = measurement.Evaluator(data, extractor, reference, metrics, side.fields)
+        metrics, more = split_measurable(metrics, request, reference)
+        left |= more
     names = [metric.name for metric in metrics]
     show.begin(f"measuring {side.count:,} {noun} by {extractor.name}: {', '.join(names)}")
-    evaluator.watch = watch = Stopwatch(time.perf_counter, partial(show.metric, names))
     begin = time.perf_counter()
     items, features = side.read()
     rate = len(items) / (time.perf_counter() - begin)
+    evaluator = measurement.Evaluator(data, extractor, reference, metrics, side.fields())
+    evaluator.watch = watch = Stopwatch(time.perf_counter, partial(show.metric, names))
     numbers = evaluator.score(items, None, features=features)
     seconds = dict(watch.seconds)
     missing = left | evaluator.missing  # of the items; the floor may miss other numbers
+    if not numbers:
+        why = "; ".join(dict.fromkeys(missing.values())) or "no number is finite"
+        raise InputError(f"nothing was measured: {why}; request other metrics")
     floor = evaluator.floor(len(items))
     return Scored(
         title=_title(request, len(items), data, extractor),
@@ -112,6 +116,7 @@ def _measured(request: Request, show: Show, side: Opened) -> Scored:
         floor=floor,
         recipes=evaluator.recipes,
         missing=missing,
+        unasked=unasked,
         remarks=side.remarks(),
         held_out=len(data.held_out),
         extractor=extractor.name,

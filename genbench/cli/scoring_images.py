@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from genbench.datasets.external import External
     from genbench.features.extractor import Extractor, Features
 
-__all__ = ["find_images_of", "open_images_of", "read_images", "refuse_unused"]
+__all__ = ["alpha_fields", "find_images_of", "open_images_of", "read_images", "refuse_unused"]
 
 
 def open_images_of(request: Request, show: Show) -> Opened:
@@ -24,29 +24,34 @@ def open_images_of(request: Request, show: Show) -> Opened:
     from genbench.machine import environment
 
     device = environment.share(request.settings.device)
-    found, *others = (find_images_of(request, path) for path in (request.items, request.reference) if path is not None)
-    given = others[0] if others else None
+    found = find_images_of(request, request.items)
+    given = None if request.reference is None else find_images_of(request, request.reference, reference=True)
     refuse_unused(request, found, given)
-    found, data, extractor, remarks = _prepare(request, found, given, device, show.step)
+    sides, data, extractor, remarks = _prepare(request, found, given, device, show.step)
+    found = sides[0]
 
     def read() -> tuple[Tensor, Features]:
         return read_images(found, extractor, show)
 
     def told() -> list[str]:
-        sides = (found, *others)
         return remarks + [f"{side.path}: {text}" for side in sides for text in side.all_remarks(extractor.alpha)]
 
     # All images that the user names form the reference, as in other tools.
     limit = None if given is None else len(data.train)
-    fields = {"alpha": extractor.alpha} if any(side.transparent for side in (found, *others)) else {}
-    return Opened(found.count, data, limit, extractor, fields, read, told)
+    return Opened(found.count, data, limit, extractor, lambda: alpha_fields(sides, extractor), read, told)
 
 
-def find_images_of(request: Request, path: Path) -> External:
+def alpha_fields(sides: Sequence[External], extractor: Extractor) -> dict[str, str]:
+    """Return what the recipes record about transparency: how it was handled, if any image has been found to have it."""
+    return {"alpha": extractor.alpha} if any(side.transparent for side in sides) else {}
+
+
+def find_images_of(request: Request, path: Path, *, reference: bool = False) -> External:
     """Find the images at `path`, and read their headers as the request specifies."""
     from genbench.datasets.external import open_images
 
-    return open_images(path, image_size=request.settings.image_size, skip_corrupt=request.skip_corrupt)
+    size, skip = request.settings.image_size, request.skip_corrupt
+    return open_images(path, image_size=size, skip_corrupt=skip, reference=reference)
 
 
 def read_images(found: External, extractor: Extractor, show: Show) -> tuple[Tensor, Features]:
@@ -66,7 +71,7 @@ def _prepare(
     given: External | None,
     device: Any,
     step: Callable[[str], Callable[[int, int], None]],
-) -> tuple[External, Dataset, Extractor, list[str]]:
+) -> tuple[list[External], Dataset, Extractor, list[str]]:
     """Convert both sides to the same channels; load the extractor and the reference."""
     from genbench.cell import preflight
     from genbench.datasets.external import as_reference
@@ -103,7 +108,7 @@ def _prepare(
     import torch
 
     extractor.check_shape(torch.Size(found.shape))
-    return found, data, extractor, remarks
+    return [found] if given is None else [found, given], data, extractor, remarks
 
 
 def refuse_unused(request: Request, found: External, given: External | None) -> None:

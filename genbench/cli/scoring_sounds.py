@@ -44,7 +44,7 @@ def open_sounds_of(request: Request, show: Show) -> Opened:
         said.extend(told)
         return split.items, extract(extractor, split.items, progress=show.step("features"))
 
-    return Opened(len(found.files), data, limit, extractor, {}, read, lambda: remarks + said)
+    return Opened(len(found.files), data, limit, extractor, dict, read, lambda: remarks + said)
 
 
 def _refuse_unused(request: Request) -> None:

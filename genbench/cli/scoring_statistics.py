@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from genbench.cli.scoring_images import find_images_of, read_images, refuse_unused
+from genbench.cli.scoring_images import alpha_fields, find_images_of, read_images, refuse_unused
 from genbench.cli.sides import Opened, Request, Show, tell
 from genbench.errors import InputError
 
@@ -41,7 +41,7 @@ def open_against_statistics(request: Request, show: Show) -> Opened:
     remarks = _agreeing(file, extractor)
     extractor.check_shape(torch.Size(found.shape))
     return Opened(
-        *(found.count, data, None, extractor, {"alpha": extractor.alpha} if found.transparent else {}),
+        *(found.count, data, None, extractor, lambda: alpha_fields([found], extractor)),
         read=lambda: read_images(found, extractor, show),
         remarks=lambda: remarks + [f"{found.path}: {text}" for text in found.all_remarks(extractor.alpha)],
         reference=_reference(file),

@@ -42,7 +42,7 @@ def open_texts_of(request: Request, show: Show) -> Opened:
     def read() -> tuple[Tensor, Features]:
         return split.items, extract(extractor, split.items, progress=show.step("features"))
 
-    return Opened(len(split), data, limit, extractor, {}, read, lambda: remarks + said)
+    return Opened(len(split), data, limit, extractor, dict, read, lambda: remarks + said)
 
 
 def _refuse_unused(request: Request) -> None:

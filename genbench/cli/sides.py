@@ -53,7 +53,7 @@ class Opened:
         data: the reference.
         limit: how many of its items are used; None for the usual number.
         extractor: computes the features.
-        fields: extra entries of the recipes.
+        fields: returns extra entries of the recipes, once everything has been read.
         read: returns the scored items as they are stored, and their features.
         remarks: returns notes for the user, once everything has been read.
         reference: features of the data, or their statistics, if given; otherwise they are extracted.
@@ -63,7 +63,7 @@ class Opened:
     data: Dataset
     limit: int | None
     extractor: Extractor
-    fields: dict[str, str]
+    fields: Callable[[], dict[str, str]]
     read: Callable[[], tuple[Tensor, Features]]
     remarks: Callable[[], list[str]]
     reference: Reference | None = None

@@ -53,6 +53,8 @@ def statistics(dataset: str, out: Path, split: str, **flags: Any) -> None:
     if found.few:
         say(f"{found.count} items of {found.dimension} features: the covariance is singular", err=True)
     found.write(out)
+    if found.remark is not None:
+        say(found.remark, err=True)
     say(f"{out}: {found.dimension} features of {found.count:,} {split} {found.noun}, {found.extractor}")
 
 
@@ -64,6 +66,7 @@ class _Found:
     recipe: dict[str, Any]
     noun: str
     extractor: str
+    remark: str | None  # of the dataset
 
     @property
     def count(self) -> int:
@@ -115,4 +118,4 @@ def _of_dataset(name: str, split: str, settings: Any) -> _Found:
         "ddof": 1,
         "extractor": extractor.recipe(),
     }
-    return _Found(gaussian, recipe, data.kind.noun, extractor.name)
+    return _Found(gaussian, recipe, data.kind.noun, extractor.name, data.remark)

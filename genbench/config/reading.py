@@ -56,6 +56,8 @@ def make_benchmark(values: Mapping[str, Any]) -> Benchmark:
     settings = {key: value for key, value in values.items() if key in {field.name for field in fields(Settings)}}
     if "metrics" in settings:
         settings["metrics"] = tuple(_texts(settings["metrics"], "metrics"))
+        if not settings["metrics"]:  # it would select the default
+            raise InputError("metrics names no metric; name some, or leave it out for the default")
     if "target" in settings:
         settings["target"] = _targets(settings["target"])
     if "budget" in settings and not isinstance(settings["budget"], Budget):

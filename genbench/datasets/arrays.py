@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genbench.datasets.npy_file import Header, arrays_in, open_npy, read_exactly, read_header
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted
 
 __all__ = ["ArrayFile", "choose", "open_array", "read_labels"]
 
@@ -116,7 +116,7 @@ def read_labels(path: Path, name: str, count: int) -> npt.NDArray[np.int64]:
     if header.dtype.kind not in "iuO":
         raise InputError(f"{where}: holds {header.dtype}, expected whole numbers, one for each image")
     if header.shape != (count,):
-        raise InputError(f"{where}: is of shape {header.shape}, expected ({count},): one label for each image")
+        raise InputError(f"{where}: of shape {quoted(header.shape)}, expected ({count},): one label for each image")
     header.check(where, "whole numbers (N,)", "labels")
     with open_npy(path, member) as (file, _):
         values = read_exactly(file, count * header.dtype.itemsize).view(header.dtype)
@@ -126,11 +126,7 @@ def read_labels(path: Path, name: str, count: int) -> npt.NDArray[np.int64]:
 
 
 def _beside(chosen: str) -> str:
-    return (
-        f"its images ({chosen}) are used, not its mu and sigma: those are of all training images and another tool's "
-        "features, and published FIDs are measured against them; fid here is only against the images of the file, so "
-        "it differs from those; for mu and sigma, save only these two in a file"
-    )
+    return f"its images ({chosen}) are used, not its mu and sigma"
 
 
 def _checked(where: str, header: Header) -> tuple[tuple[int, int, int, int], bool]:
@@ -140,7 +136,7 @@ def _checked(where: str, header: Header) -> tuple[tuple[int, int, int, int], boo
         raise InputError(f"{where}: holds {header.dtype}, expected uint8 in 0..255; round and clip before saving")
     images = (*shape, 1) if len(shape) == 3 else shape
     if not header.dtype.hasobject and len(images) == 4 and not images[0]:
-        raise InputError(f"{where}: holds no images: it is of shape {shape}")
+        raise InputError(f"{where}: holds no images: it is of shape {quoted(shape)}")
     header.check(where, "uint8 (N, H, W, C)", "pixels")
     first = len(shape) == 4 and shape[1] in (1, 3)
     last = len(images) == 4 and images[3] in (1, 3)
@@ -150,11 +146,13 @@ def _checked(where: str, header: Header) -> tuple[tuple[int, int, int, int], boo
             if len(images) == 4 and images[3] == 4
             else ""
         )
-        raise InputError(f"{where}: is of shape {shape}, expected (N, H, W, C) or (N, C, H, W) with C of 1 or 3{hint}")
+        raise InputError(
+            f"{where}: of shape {quoted(shape)}, expected (N, H, W, C) or (N, C, H, W) with C of 1 or 3{hint}"
+        )
     if first and last:
         raise InputError(
-            f"{where}: is of shape {shape}, so its channels may be the second or the last axis; save grey images as "
-            "(N, H, W), or give a folder of image files"
+            f"{where}: of shape {quoted(shape)}, so its channels may be the second or the last axis; save grey "
+            "images as (N, H, W), or give a folder of image files"
         )
     if first:
         return (images[0], images[2], images[3], images[1]), True

@@ -105,7 +105,7 @@ def _decode(request: Request, paths: list[Path], size: int, target: npt.NDArray[
 
     def work(index: int) -> None:
         try:
-            target[index] = read_pixels(paths[index], False, crop)
+            target[index] = read_pixels(paths[index], False, crop)[0]
         except Exception as error:  # PIL passes on whatever each format's reader raises
             raise request.fault(f"cannot read {paths[index]}: {error}; fetch it again") from error
 

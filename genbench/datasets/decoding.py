@@ -65,12 +65,11 @@ Place = Path | Member
 
 @dataclass(frozen=True)
 class Header:
-    """An undecoded image: its upright size, whether it is grey and whether it is transparent."""
+    """An undecoded image: its upright size and whether it is grey."""
 
     width: int
     height: int
     grey: bool
-    transparent: bool = False
 
 
 def read_header(place: Place) -> Header:
@@ -81,24 +80,27 @@ def read_header(place: Place) -> Header:
         # Only what stands before the pixels: asking PIL for the EXIF block of a PNG would decode it.
         sideways = "exif" in image.info and image.getexif().get(_ORIENTATION_TAG) in _SIDEWAYS
         width, height = reversed(image.size) if sideways else image.size
-        return Header(width, height, image.mode in _GREY_MODES, _is_transparent(image))
+        return Header(width, height, image.mode in _GREY_MODES)
 
 
 def read_pixels(
     place: Place, grey: bool, prepare: Callable[[Image.Image], Image.Image], alpha: str = ON_WHITE
-) -> npt.NDArray[np.uint8]:
-    """Decode the first frame of an image file, uint8 (C, H, W) with C 1 or 3.
+) -> tuple[npt.NDArray[np.uint8], bool]:
+    """Decode the first frame of an image file; return uint8 (C, H, W) with C 1 or 3, and whether it is transparent.
 
     The image is rotated upright according to its EXIF orientation and composited on white if it is transparent (with
     `alpha` of `DROPPED`, only its alpha channel is dropped); `prepare` then crops and resizes it.
     """
     with _opened(place) as image:
         upright = ImageOps.exif_transpose(image)
-        if alpha == ON_WHITE and _is_transparent(upright):
-            layer = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        transparent = False
+        if upright.mode in _TRANSPARENT_MODES or "transparency" in upright.info:
+            upright = upright.convert("RGBA")
+            transparent = upright.getchannel("A").getextrema() != (255, 255)  # many tools write an opaque alpha
+        if transparent and alpha == ON_WHITE:
+            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
         pixels = np.asarray(prepare(upright.convert("L" if grey else "RGB")))
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+    return pixels[None] if grey else pixels.transpose(2, 0, 1), transparent
 
 
 def fault_of(error: Exception) -> str:
@@ -110,10 +112,6 @@ def fault_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return "it is a symbolic link that leads back to itself"
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _is_transparent(image: Image.Image) -> bool:
-    return image.mode in _TRANSPARENT_MODES or "transparency" in image.info
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.datasets.decoding import DROPPED, ON_WHITE, Header, Member, Place, fault_of, in_parallel, read_header
 from genbench.datasets.finding import find_images, is_image_name, kinds_text
 from genbench.datasets.mapping import PixelStore, release
+from genbench.datasets.npy_file import DAMAGE
 from genbench.datasets.source import Progress
 from genbench.datasets.stream import Decoding, decoded
 from genbench.errors import InputError
@@ -36,7 +37,7 @@ class External:
         path: as given by the user.
         shape: (C, H, W) of each image, as stored in the file.
         count: the number of images; `read` may find some that cannot be decoded.
-        transparent: whether any of them is transparent.
+        transparent: whether any of them is transparent, once they have been read.
         skipped: the unreadable files that were skipped, with the reason for each.
         remarks: further notes for the user.
     """
@@ -97,6 +98,7 @@ class External:
         for chunk in decoded(self._files, Decoding(self.shape, self._resize, alpha)):
             for index, fault in chunk.faults:
                 _note(self.skipped, self._files[index], fault, self._skip_corrupt)
+            self.transparent |= chunk.transparent
             store.append(chunk.pixels)
             done += chunk.count
             yield from _tell(progress, done, self.count, store.count)
@@ -104,13 +106,16 @@ class External:
             raise InputError(f"{self.path}: none of its {self.count} images can be decoded")
 
 
-def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool = False) -> External:
+def open_images(
+    path: Path, *, image_size: int | None = None, skip_corrupt: bool = False, reference: bool = False
+) -> External:
     """Find images and read their headers in a folder or .zip of image files, or in an .npy or .npz file.
 
     Args:
         path: of the folder or the file. An array is (N, H, W, C) or (N, H, W) uint8 and is used unchanged.
         image_size: the side that image files are resized and cropped to; None if all have the same size.
         skip_corrupt: skip and count image files that cannot be decoded.
+        reference: whether others are compared with them.
 
     Raises:
         InputError: one line that names the path and, if a single image is at fault, the image.
@@ -130,7 +135,7 @@ def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool
         files: Sequence[Place] = [path / name for name in found.names]
         return _of_files(path, files, [f"passed over: {remark}"] if remark else [], image_size, skip_corrupt)
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: is not a regular file; give a folder, a .zip, an .npy or an .npz")
+        raise InputError(f"{path}: not a regular file; give a folder, a .zip, an .npy or an .npz")
     if path.suffix.lower() == ".zip":
         files, remarks = _members(path)
         return _of_files(path, files, remarks, image_size, skip_corrupt)
@@ -138,7 +143,8 @@ def open_images(path: Path, *, image_size: int | None = None, skip_corrupt: bool
         raise InputError(f"{path}: neither a folder or .zip of images nor an .npy or .npz file")
     array = open_array(path)
     count, height, width, channels = array.shape
-    remarks = [] if array.remark is None else [array.remark]
+    why = ": those are of all training images, so published distances to them differ" if reference else ""
+    remarks = [] if array.remark is None else [array.remark + why]
     return External(path, (channels, height, width), count, remarks=remarks, _array=array)
 
 
@@ -168,8 +174,8 @@ def _members(path: Path) -> tuple[list[Place], list[str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
-        raise InputError(f"{path}: is damaged or no .zip file: {' '.join(str(error).split())}") from error
+    except DAMAGE as error:
+        raise InputError(f"{path}: damaged or no .zip file: {' '.join(str(error).split())}") from error
     names = sorted(info.filename for info in infos if is_image_name(info.filename))
     if not names:
         raise InputError(f"{path}: no images in it; genbench reads {kinds_text()}")
@@ -203,7 +209,6 @@ def _of_files(path: Path, files: Sequence[Place], remarks: list[str], size: int 
         path=path,
         shape=(1 if all(header.grey for header in headers.values()) else 3, height, width),
         count=len(good),
-        transparent=any(header.transparent for header in headers.values()),
         skipped=skipped,
         remarks=remarks,
         _files=good,

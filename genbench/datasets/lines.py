@@ -22,18 +22,16 @@ def read_text(path: Path) -> str:
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
-            raise InputError(
-                f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; give a text file"
-            )
+            raise InputError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}; give a text file")
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {fault_of(error)}") from error
     if not content.strip():
-        raise InputError(f"{path}: is empty" if not content else f"{path}: holds nothing but white space")
+        raise InputError(f"{path}: empty" if not content else f"{path}: holds nothing but white space")
     if b"\0" in content:
-        raise InputError(f"{path}: is binary, with a zero byte in line {content[: content.index(0)].count(10) + 1}")
+        raise InputError(f"{path}: binary, with a zero byte in line {content[: content.index(0)].count(10) + 1}")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import lzma
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,11 +19,17 @@ import numpy.lib.format as npy
 import numpy.typing as npt
 import psutil
 
-from genbench.errors import InputError
+from genbench.errors import InputError, quoted, shortened
 
-__all__ = ["Header", "arrays_in", "open_npy", "read_exactly", "read_header"]
+__all__ = ["DAMAGE", "Header", "arrays_in", "open_npy", "read_exactly", "read_header"]
 
-_DAMAGE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, IndexError, KeyError)
+DAMAGE = (  # what numpy, zipfile and the modules that they use raise for a damaged file
+    *(OSError, EOFError, ValueError, IndexError, KeyError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+_LONGEST_HEADER = 10_000  # bytes, as for NumPy; that of an array of numbers has about a hundred
+_MOST_DIMENSIONS, _MOST_BYTES = 32, 2**63 - 1  # of any array
+_LONGEST_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Header:
             )
         if claims != self.holds:
             raise InputError(
-                f"{where}: is damaged: its header claims {claims:,} bytes of {of}, and it holds {self.holds:,}"
+                f"{where}: damaged: its header claims {claims:,} bytes of {of}, and it holds {self.holds:,}"
             )
 
 
@@ -123,11 +132,11 @@ def read_exactly(file: IO[bytes], size: int) -> npt.NDArray[np.uint8]:
 
 def _unpacking(archive: zipfile.ZipFile, path: Path, member: str) -> IO[bytes]:
     if archive.getinfo(member).flag_bits & 1:
-        raise InputError(f"{path}: is encrypted; unpack it first")
+        raise InputError(f"{path}: encrypted; unpack it first")
     try:
         return archive.open(member)
     except NotImplementedError as error:
-        raise InputError(f"{path}: is compressed in a way that Python's zipfile does not know ({error})") from error
+        raise InputError(f"{path}: compressed in a way that Python's zipfile does not know ({error})") from error
 
 
 def _size(path: Path, member: str) -> int:
@@ -137,11 +146,22 @@ def _size(path: Path, member: str) -> int:
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     version = npy.read_magic(file)
-    if version == (1, 0):
-        return npy.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy.read_array_header_2_0(file)
-    raise ValueError(f"its format is of version {version[0]}.{version[1]}, which holds no plain numbers")
+    readers = {(1, 0): (2, npy.read_array_header_1_0), (2, 0): (4, npy.read_array_header_2_0)}
+    if version not in readers:
+        raise ValueError(f"its format is of version {version[0]}.{version[1]}, which holds no plain numbers")
+    width, read = readers[version]
+    size = file.read(width)
+    length = int.from_bytes(size, "little")
+    if length > _LONGEST_HEADER:  # NumPy would advise to trust the file
+        raise ValueError(f"its header claims {length:,} bytes, and that of an array has at most {_LONGEST_HEADER:,}")
+    try:
+        shape, fortran, dtype = read(io.BytesIO(size + file.read(length)))
+    except (TypeError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError) as error:  # of Python's parser
+        raise ValueError("its header does not describe an array") from error
+    few = len(shape) <= _MOST_DIMENSIONS and all(0 <= side <= _MOST_BYTES for side in shape)
+    if not few or math.prod(shape) * dtype.itemsize > _MOST_BYTES:
+        raise ValueError(f"its header claims the shape {quoted(shape)}, which no array has")
+    return shape, fortran, dtype
 
 
 @contextlib.contextmanager
@@ -149,6 +169,6 @@ def _told(path: Path, kind: str) -> Iterator[None]:
     """Convert the exceptions of numpy and zipfile for a damaged file to a one-line error."""
     try:
         yield
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: is damaged or no {kind} file: {reason}") from error
+    except DAMAGE as error:
+        reason = shortened(" ".join(str(error).split()), _LONGEST_REASON) or type(error).__name__
+        raise InputError(f"{path}: damaged or no {kind} file: {reason}") from error

@@ -94,9 +94,9 @@ def _require_file(request: Request, path: Path, instead_of_folder: str) -> None:
     except (OSError, ValueError) as error:
         raise request.fault(f"{path}: {fault_of(error)}") from error
     if stat.S_ISDIR(mode):
-        raise request.fault(f"{path}: is a folder; {instead_of_folder}")
+        raise request.fault(f"{path}: a folder; {instead_of_folder}")
     if not stat.S_ISREG(mode):
-        raise request.fault(f"{path}: is not a regular file; give an .npz")
+        raise request.fault(f"{path}: not a regular file; give an .npz")
 
 
 def _file(request: Request, path: Path) -> _Found:

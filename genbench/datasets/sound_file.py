@@ -75,7 +75,7 @@ def _require_whole(path: Path) -> None:
     claimed = int.from_bytes(start[4:], "little")
     size = path.stat().st_size
     if start[:4] == b"RIFF" and claimed not in (0, 0xFFFFFFFF) and claimed + 8 > size + 1:  # written as a stream
-        raise InputError(f"{path}: is truncated: it has {size:,} of {claimed + 8:,} bytes; replace or remove it")
+        raise InputError(f"{path}: truncated: it has {size:,} of {claimed + 8:,} bytes; replace or remove it")
 
 
 def clip(sound: Sound, rate: int, length: int, channels: int) -> Samples:
@@ -127,10 +127,10 @@ def _read(file: Any, path: Path, frames: int) -> Samples:
     try:
         samples: Samples = file.read(frames, dtype="float32", always_2d=True).T
     except Exception as error:  # soundfile raises its own class, and may not be installed
-        raise InputError(f"{path}: is damaged ({_line(error)}); replace or remove it") from error
+        raise InputError(f"{path}: damaged ({_line(error)}); replace or remove it") from error
     if samples.shape[1] < frames:
         raise InputError(
-            f"{path}: is truncated: {samples.shape[1]:,} samples are where its header says {frames:,}; "
+            f"{path}: truncated: {samples.shape[1]:,} samples are where its header says {frames:,}; "
             "replace or remove it"
         )
     return samples
@@ -144,8 +144,8 @@ def _opened(path: Path) -> Any:
         if not path.is_file():
             raise InputError(f"{path}: no such file") from error
         if path.stat().st_size == 0:
-            raise InputError(f"{path}: is empty; remove it") from error
-        raise InputError(f"{path}: is not a readable sound file ({_line(error)}); replace or remove it") from error
+            raise InputError(f"{path}: empty; remove it") from error
+        raise InputError(f"{path}: not a readable sound file ({_line(error)}); replace or remove it") from error
 
 
 def _soundfile(path: Path) -> ModuleType:

@@ -46,11 +46,13 @@ class Chunk:
         pixels: (n, C, H, W) uint8 of the images that could be decoded.
         faults: the index of each other image, and the reason.
         count: the total of both.
+        transparent: whether any of those that could be decoded is transparent.
     """
 
     pixels: npt.NDArray[np.uint8]
     faults: tuple[tuple[int, str], ...]
     count: int
+    transparent: bool = False
 
 
 def decoded(places: Sequence[Place], how: Decoding) -> Iterator[Chunk]:
@@ -96,14 +98,16 @@ def _decode(places: Sequence[Place], start: int, how: Decoding) -> Chunk:
     side = how.shape[1]
     pixels = np.empty((len(places), *how.shape), np.uint8)
     faults: list[tuple[int, str]] = []
+    transparent = False
     for index, place in enumerate(places, start):
         try:
-            image = read_pixels(
+            image, see_through = read_pixels(
                 place, how.shape[0] == 1, lambda image: fit_square(image, side) if how.resize else image, how.alpha
             )
             if image.shape != how.shape:  # it has changed since its header was read
                 raise ValueError(f"it is {image.shape[2]}x{image.shape[1]} and not as its header says")
             pixels[index - start - len(faults)] = image
+            transparent |= see_through
         except Exception as error:  # PIL passes on whatever each format's reader raises
             faults.append((index, fault_of(error)))
-    return Chunk(pixels[: len(places) - len(faults)], tuple(faults), len(places))
+    return Chunk(pixels[: len(places) - len(faults)], tuple(faults), len(places), transparent)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genbench.errors import InputError, nearest
+from genbench.errors import InputError, nearest, quoted
 from genbench.kinds.nouns import NOUNS
 from genbench.metrics.metric import Metric
 from genbench.metrics.table import METRICS
 from genbench.plugin import finding
 from genbench.plugin.families import METRIC
 
-__all__ = ["names_in", "select"]
+__all__ = ["is_named", "names_in", "select"]
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Return the names in a comma-separated list.
+    """Return the names in a comma-separated list, the value of `--metrics`.
+
+    Raises:
+        InputError: it names nothing, which would select the default.
 
     >>> names_in("fd, kid")
     ('fd', 'kid')
     """
-    return tuple(name for part in text.split(",") if (name := part.strip()))
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    if not names:
+        raise InputError(f"--metrics {quoted(text)}: names no metric; name some, or leave it out for the default")
+    return names
 
 
 def select(
@@ -60,6 +66,11 @@ def select(
             takes = " and ".join(NOUNS[each] for each in metric.kinds or ())
             raise InputError(f"metric {metric.name!r} is for {takes}, but these are {NOUNS[str(kind)]}; leave it out")
     return chosen
+
+
+def is_named(metric: Metric, names: Sequence[str]) -> bool:
+    """Return whether a metric, or one of its numbers, is among the names that `select` was given."""
+    return any(name.removeprefix("+") in _names(metric) for name in names)
 
 
 def _fits(metric: Metric, kind: str | None) -> bool:

@@ -75,7 +75,11 @@ class Images(Intake):
     def check_shape(self, extractor: str, shape: torch.Size) -> None:
         if self.shape is not None and shape != self.shape:
             wanted, got = ("x".join(map(str, each)) for each in (self.shape, shape))
-            raise InputError(f"extractor '{extractor}': takes {wanted} images (channels x height x width), got {got}")
+            resize = "give images of that size, or image files with --image-size N"
+            remedy = resize if shape[0] == self.shape[0] else "give images of as many channels, or another --extractor"
+            raise InputError(
+                f"extractor '{extractor}': takes {wanted} images (channels x height x width), got {got}; {remedy}"
+            )
         if self.rgb:
             check_rgb(extractor, shape)
 

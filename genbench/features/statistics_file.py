@@ -26,6 +26,7 @@ __all__ = ["TOLERANCE", "StatisticsFile", "holds_statistics", "read_statistics",
 # by this fraction of the largest eigenvalue. This is ten roundings of float32, so a covariance that was computed or
 # stored in float32 passes.
 TOLERANCE = 1e-6
+_LARGEST = 1e15  # feature; no network comes near it, and a sum of squares of larger ones may not be finite in float32
 _CHECKPOINTS = (".pt", ".pth")
 _NAMES = ("mu", "sigma", "feats")
 _RECIPE = "recipe"
@@ -84,8 +85,8 @@ def read_statistics(path: Path) -> StatisticsFile:
     .pt holds a dictionary of `mu` and `sigma`, or only features.
 
     Raises:
-        InputError: an array is missing, damaged, made of Python objects, of the wrong type or shape, or not finite; the
-            covariance is asymmetric or has negative eigenvalues, by more than `TOLERANCE`.
+        InputError: an array is missing, damaged, made of Python objects, of the wrong type or shape, not finite, or
+            too large; the covariance is asymmetric or has negative eigenvalues, by more than `TOLERANCE`.
     """
     arrays, recipe = _of_checkpoint(path) if path.suffix.lower() in _CHECKPOINTS else _of_npz(path)
     checked = {name: _checked(path, name, values) for name, values in arrays.items() if name in _NAMES}
@@ -144,7 +145,7 @@ def _recipe(path: Path, array: npt.NDArray[Any] | None) -> dict[str, Any]:
         recipe = json.loads(str(array))
     except ValueError as error:
         raise InputError(
-            f"{path}: is damaged: its recipe is not valid JSON; write it again with genbench statistics"
+            f"{path}: damaged: its recipe is not valid JSON; write it again with genbench statistics"
         ) from error
     if not isinstance(recipe, dict) or not isinstance(recipe.get("extractor"), dict):
         return {}
@@ -168,14 +169,31 @@ def _of_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _checked(path: Path, name: str, values: Any) -> Tensor:
     """Return an array of finite floating-point numbers as a tensor."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-        values = torch.from_numpy(values.astype(values.dtype.newbyteorder("="), copy=False))
+        known = values.dtype.newbyteorder("=") if values.dtype.itemsize <= 8 else np.float64
+        with np.errstate(over="ignore"):  # told below
+            values = torch.from_numpy(values.astype(known, copy=False))
     if not isinstance(values, Tensor) or not values.is_floating_point():
         holds = getattr(values, "dtype", type(values).__name__)
         raise InputError(f"{path}: {name} holds {holds}, expected floating-point numbers")
+    if not _is_plain(values):
+        raise InputError(f"{path}: {name} is stored sparse, nested, repeated or without values; save a plain array")
     bad = int((~values.isfinite()).sum())
     if bad:
         raise InputError(f"{path}: {name} holds {bad:,} values that are NaN or infinite; make the file again")
-    return values
+    largest = float(values.double().abs().max()) if values.numel() else 0.0
+    most = _LARGEST**2 if name == "sigma" else _LARGEST
+    if largest > most:
+        raise InputError(
+            f"{path}: {name} holds {largest:.3g}, more than {most:g}, too large to compare; make the file again"
+        )
+    return values.detach()
+
+
+def _is_plain(values: Tensor) -> bool:
+    """Return whether a tensor of a checkpoint is an array in memory, as large as it claims to be."""
+    if values.layout != torch.strided or values.is_nested or values.device.type != "cpu":
+        return False
+    return values.numel() * values.element_size() <= values.untyped_storage().nbytes()
 
 
 def _covariance(path: Path, mean: Tensor, covariance: Tensor) -> Tensor:
