@@ -39,7 +39,7 @@ def test_none_is_the_default_and_a_plus_adds_to_it() -> None:
     ("wanted", "message"),
     [
         (["precison"], "unknown metric 'precison'; did you mean precision"),
-        (["+cass"], "unknown metric 'cass'; did you mean cas or class_kl or class_fd? (`genbench metrics` lists them)"),
+        (["+cass"], "unknown metric 'cass'; did you mean cas, class_kl or class_fd? (`genbench metrics` lists them)"),
         (["fd", "+cas"], "metrics 'fd,+cas': put a plus before every name"),
     ],
 )

@@ -17,6 +17,7 @@ from genbench.contract.fault import Fault
 from genbench.errors import PluginError
 from genbench.plugin import loading
 from genbench.plugin.model import Model
+from genbench.plugin.visible import wording
 from genbench.training import checkpoint
 
 __all__ = ["resume", "round_trip"]
@@ -99,7 +100,7 @@ def _save(path: Path, model: Model) -> None:
     try:
         checkpoint.save(path, model, {})
     except Exception as error:  # a plugin's state can hold values that cannot be saved
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = wording(error)
         raise Fault("a state that can be saved", reason, "keep only tensors and plain values in the state") from error
 
 
