@@ -159,7 +159,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
     """
     go_on_without_cache()  # first, because matplotlib looks for its own folder on import
     from genbench import api, report
-    from genbench.cli.summary import print_summary
+    from genbench.cli.summary import print_failed, print_summary
     from genbench.cli.timing import print_timing
     from genbench.execution.benchmark import run_benchmark
     from genbench.observers import observing
@@ -179,7 +179,9 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
     ):
         records = run_benchmark(wanted, directory, listener, command, conditions)
     page = report.render_directory(directory, say=lambda line: click.echo(line, err=True))
-    if not quiet:
+    if quiet:
+        print_failed(records, err=True)
+    else:
         print_summary(records, page)
     if timing:
         print_timing(record.cost.get("metric_s") or {} for record in records)

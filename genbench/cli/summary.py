@@ -12,7 +12,7 @@ from genbench.cli.terminal import say
 from genbench.plugin.visible import visible
 from genbench.records.record import Record
 
-__all__ = ["print_summary"]
+__all__ = ["print_failed", "print_summary"]
 
 
 def print_summary(records: Sequence[Record], page: Path) -> None:
@@ -26,13 +26,23 @@ def print_summary(records: Sequence[Record], page: Path) -> None:
         of = {label: [record.data for record in finished if record.label == label] for label in labels}
         for why, names in reasons(of.items()).items():
             say(f"{dataset}: not measured: {visible(why)} ({few([*map(visible, names)])})")
-    failed = [record for record in records if record.failed]
-    if failed:
-        click.echo(f"{len(failed)} of {len(records)} cells failed; the report says why")
+    print_failed(records)
     for label, dataset, reason in dict.fromkeys((each.label, each.dataset, each.unsuitable) for each in records):
         if reason:
             say(f"{visible(label)} is not applicable to {visible(dataset)}: {visible(reason)}")
     say(f"report: {page}")
+
+
+def print_failed(records: Sequence[Record], err: bool = False) -> None:
+    """Print how many cells failed, if any did.
+
+    Args:
+        records: of the run.
+        err: whether to print to standard error.
+    """
+    failed = sum(record.failed for record in records)
+    if failed:
+        click.echo(f"{failed} of {len(records)} cells failed; the report says why", err=err)
 
 
 def _print_best(dataset: str, finished: Sequence[Record]) -> None:
