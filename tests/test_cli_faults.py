@@ -76,6 +76,7 @@ def images(tmp_path: Path) -> Path:
         (["-m", TINY, "--jobs", "0"], "--jobs must be a whole number above zero, not 0"),
         (["-m", TINY, "--timeout", "-1"], "timeout must be above zero, not -1.0"),
         (["-m", TINY, "--memory-limit", "much"], "memory limit 'much' cannot be read; write for example 2GB or 800MB"),
+        (["-m", TINY, "--memory-limit", "1B"], "memory limit must be at least 256 MB, about what a process needs"),
         (["-m", "gan", "--plugins-from", "genbench-vae"], "which --plugins-from does not list (it lists genbench-vae)"),
     ],
 )
@@ -152,3 +153,27 @@ def test_weights_of_another_architecture(command: Command, tmp_path: Path) -> No
 
 def test_a_folder_of_records_that_is_not_there(command: Command, tmp_path: Path) -> None:
     assert "nowhere does not exist" in refused(command("report", "nowhere", cwd=tmp_path, code=2), tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["records", "plans"])
+def test_a_damaged_record_or_plan_is_an_invalid_request(command: Command, tmp_path: Path, folder: str) -> None:
+    control = (
+        "run",
+        "-m",
+        "noise",
+        "--no-controls",
+        "--seeds",
+        "1",
+        "--samples",
+        "64",
+        "--metrics",
+        "fd",
+        "--out",
+        "out",
+    )
+    command(*control, cwd=tmp_path)
+    (path,) = (tmp_path / "out" / folder).glob("*.json")
+    path.write_text("{")
+    for arguments in (("report", "out"), control) if folder == "records" else (("report", "out"),):
+        ended = command(*arguments, cwd=tmp_path, code=2)
+        assert f"{path.name} cannot be read" in ended.stderr
