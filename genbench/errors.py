@@ -88,7 +88,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     in_lower_case = {known_name.lower(): known_name for known_name in names}
     close = difflib.get_close_matches(name.lower(), in_lower_case, n=3)
     if close:
-        return f"; did you mean {' or '.join(in_lower_case[match] for match in close)}?"
+        *others, last = (in_lower_case[match] for match in close)
+        return f"; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
     return f"; known: {', '.join(names) or 'none'}"
 
 

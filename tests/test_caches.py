@@ -60,6 +60,11 @@ def restore_times(images: Path, facts: Path) -> None:
     os.utime(images, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def replace_by_a_pipe(images: Path, facts: Path) -> None:
+    facts.unlink()
+    os.mkfifo(facts)  # opening it would block
+
+
 def change(**values: object):
     def write(images: Path, facts: Path) -> None:
         facts.write_text(json.dumps(json.loads(facts.read_text()) | values))
@@ -73,6 +78,7 @@ def change(**values: object):
         zero_images,
         zero_labels,
         restore_times,
+        replace_by_a_pipe,
         change(class_names=["0", "1"]),
         change(train_count=1),
         change(shape=[1, 2]),
@@ -242,6 +248,11 @@ def test_a_flipped_bit_in_cached_tensors_is_found(tmp_path: Path, place: int) ->
     data[place] ^= 1
     path.write_bytes(data)
     assert read_cached(path) == {}
+
+
+def test_a_pipe_in_place_of_cached_tensors_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.safetensors")  # opening it would block
+    assert read_cached(tmp_path / "t.safetensors") == {}
 
 
 @pytest.mark.parametrize("kind", ["features", "statistics"])

@@ -359,10 +359,13 @@ def test_what_lies_in_the_place_of_a_checkpoint_is_moved_aside_only_if_it_is_a_f
     assert sorted(each.name for each in tmp_path.iterdir()) == ["other"]
     path.mkdir()
     (path / "mine").touch()
-    training(path)._clear_checkpoint()
+    told: list[dict[str, Any]] = []
+    training(path, told=told).begin(8)
     (aside,) = (each for each in tmp_path.iterdir() if each != other)
     assert aside.name.startswith("c.pt.aside-")
     assert [each.name for each in aside.iterdir()] == ["mine"]
+    (notice,) = of(told, "notice")
+    assert notice.endswith(f"; what was in its place is now {aside}; training starts over")
 
 
 def test_a_model_is_built_from_the_seed_of_building_on_the_cells_device(

@@ -172,6 +172,8 @@ def test_a_failed_cell_is_a_record_and_the_others_go_on(
     arguments = ("-m", TINY, "-m", str(faulty), "--control", "real", *QUICK, "--out", "out")
     answer = command("run", *arguments, cwd=tmp_path, code=1)
     assert "2 of 6 cells failed; the report says why" in answer.stdout
+    again = command("run", *arguments, "-q", cwd=tmp_path, code=1)
+    assert (again.stdout, again.stderr) == ("", "2 of 6 cells failed; the report says why\n")
     failed = [record for record in records(tmp_path / "out") if record["status"] == "failed"]
     assert [record["failure"]["stage"] for record in failed] == ["training", "training"]
     assert "loss 'energy' became nan at step 0" in failed[0]["failure"]["reason"]

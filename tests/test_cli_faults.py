@@ -48,12 +48,12 @@ def images(tmp_path: Path) -> Path:
         (["-m", "./nowhere.py"], "model file ./nowhere.py does not exist"),
         (["-m", TINY, "-d", "digit"], "unknown dataset 'digit'; did you mean digits"),
         (["-m", TINY, "--budget", "3000"], "budget '3000' cannot be read; write for example 3000steps, 200kimg"),
-        (["-m", TINY, "--seeds", "0"], "seeds must be at least 1, not 0"),
+        (["-m", TINY, "--seeds", "0"], "--seeds must be a whole number above zero, not 0"),
         (
             ["-m", TINY, "--batch-size", "5000"],
             "batch size 5000 is larger than the training split of digits, which has 1297",
         ),
-        (["-m", TINY, "--training-precision", "fp8"], "training_precision 'fp8' is not one of fp32, tf32, bf16"),
+        (["-m", TINY, "--training-precision", "fp8"], "--training-precision 'fp8' is not one of fp32, tf32, bf16"),
         (
             ["-m", TINY, "--device", "cpu", "--training-precision", "tf32"],
             "--training-precision tf32 needs a CUDA device, and this",
@@ -68,9 +68,15 @@ def images(tmp_path: Path) -> Path:
         (["-m", TINY, "-d", "folder:nowhere"], "nowhere"),
         (["none.toml"], "none.toml: cannot be read: No such file or directory"),
         (["-m", TINY, "-m", TINY], "model 'tiny' is named twice"),
-        (["-m", TINY, "--jobs", "0"], "jobs must be a whole number above zero, not 0"),
+        (["-m", TINY, "--seeds", "100001"], "--seeds must be a whole number up to 100,000, not '100001'"),
+        (["-m", TINY, "--seed", "-1"], "--seed must be a whole number of at least 0, not -1"),
+        (["-m", TINY, "--image-size", "0"], "--image-size must be a whole number above zero, not 0"),
+        (["-m", TINY, "--image-size", "70000"], "--image-size must be at most 65,535, not 70000"),
+        (["-m", TINY, "--stop-at-target"], "--stop-at-target has no effect without a target"),
+        (["-m", TINY, "--jobs", "0"], "--jobs must be a whole number above zero, not 0"),
         (["-m", TINY, "--timeout", "-1"], "timeout must be above zero, not -1.0"),
         (["-m", TINY, "--memory-limit", "much"], "memory limit 'much' cannot be read; write for example 2GB or 800MB"),
+        (["-m", TINY, "--memory-limit", "1B"], "memory limit must be at least 256 MB, about what a process needs"),
         (["-m", "gan", "--plugins-from", "genbench-vae"], "which --plugins-from does not list (it lists genbench-vae)"),
     ],
 )
@@ -147,3 +153,27 @@ def test_weights_of_another_architecture(command: Command, tmp_path: Path) -> No
 
 def test_a_folder_of_records_that_is_not_there(command: Command, tmp_path: Path) -> None:
     assert "nowhere does not exist" in refused(command("report", "nowhere", cwd=tmp_path, code=2), tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["records", "plans"])
+def test_a_damaged_record_or_plan_is_an_invalid_request(command: Command, tmp_path: Path, folder: str) -> None:
+    control = (
+        "run",
+        "-m",
+        "noise",
+        "--no-controls",
+        "--seeds",
+        "1",
+        "--samples",
+        "64",
+        "--metrics",
+        "fd",
+        "--out",
+        "out",
+    )
+    command(*control, cwd=tmp_path)
+    (path,) = (tmp_path / "out" / folder).glob("*.json")
+    path.write_text("{")
+    for arguments in (("report", "out"), control) if folder == "records" else (("report", "out"),):
+        ended = command(*arguments, cwd=tmp_path, code=2)
+        assert f"{path.name} cannot be read" in ended.stderr

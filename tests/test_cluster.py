@@ -311,7 +311,7 @@ def test_nothing_is_lost_whatever_is_killed(
     os.kill(cluster.scheduler, signal.SIGKILL)
     said = second.communicate(timeout=90)[1]
     assert second.returncode == 1, said
-    assert f"the scheduler at {cluster.address} is gone; finished cells are safe" in said
+    assert f"the scheduler at {cluster.address} is gone. Finished cells are safe" in said
     wait_for(lambda: not psutil.pid_exists(cluster.workers[0]))  # workers end with their scheduler
     wait_for(lambda: not any("execution" in name for name in map(psutil.Process.name, cluster.servers.children())))
     cluster.revive()

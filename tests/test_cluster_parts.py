@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import queue
 import tempfile
 from collections.abc import Callable
@@ -63,6 +64,9 @@ def test_a_scheduler_file_names_the_address(tmp_path: Path) -> None:
     path = tmp_path / "scheduler.json"
     path.write_text('{"address": "tcp://127.0.0.1:8786", "workers": {}}')
     assert Address.parse(str(path)) == Address("tcp://127.0.0.1:8786", path)
+    os.mkfifo(tmp_path / "pipe.json")  # opening it would block
+    with pytest.raises(InputError, match="cannot be read: not a regular file"):
+        Address.parse(str(tmp_path / "pipe.json"))
 
 
 @pytest.mark.parametrize("text", ["nowhere", "http://a:1", "tcp://a", "tcp://a:b", "tcp://:1", ""])

@@ -222,6 +222,20 @@ def test_a_fault_in_a_file_names_the_line(tmp_path: Path, text: str, where: str)
     assert where in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'models = ["gan"]\ncontrols = []\nseeds = 20_000\n',  # too many cells with the default controls
+        'seeds = 100_000\ncontrols = []\nmodels = ["gan"]\n',
+        'models = ["gan"]\ndatasets = ["folder:a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t"]\n',  # no long key
+    ],
+)
+def test_a_valid_file_is_not_refused_for_one_of_its_keys(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(text)
+    assert make_benchmark(read_benchmark(path)).models == (ModelSpec("gan"),)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.toml: cannot be read: No such file"):
         read_benchmark(tmp_path / "b.toml")

@@ -150,8 +150,20 @@ FAULTS = [
     fault(
         "nameless loss",
         "losses",
-        "named by text, found the name 0",
+        "named by text of at most 100 characters, found a loss named 0",
         (LOSSES, "return {0: loss.detach()}"),
+    ),
+    fault(
+        "endless name of a loss",
+        "losses",
+        "named by text of at most 100 characters, found a loss whose name has 101 characters",
+        (LOSSES, 'return {"x" * 101: loss.detach()}'),
+    ),
+    fault(
+        "too many losses",
+        "losses",
+        "at most 256 losses, found 257",
+        (LOSSES, "return {str(place): loss.detach() for place in range(257)}"),
     ),
     fault(
         "complex loss",

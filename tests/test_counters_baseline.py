@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from pathlib import Path
 
@@ -112,6 +113,9 @@ def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str, messag
         baseline.read(path)
     with pytest.raises(InputError, match="cannot be read"):
         baseline.read(tmp_path / "missing.json")
+    os.mkfifo(tmp_path / "pipe.json")  # opening it would block
+    with pytest.raises(InputError, match="cannot be read: not a regular file"):
+        baseline.read(tmp_path / "pipe.json")
 
 
 def test_writing_gives_what_is_read(tmp_path: Path, counts: Counts) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import sys
 import tarfile
 import threading
@@ -215,6 +216,13 @@ def test_files_that_are_no_sound_are_one_line(tmp_path: Path) -> None:
         said = refused(f"audio:{root},seconds=2")
         assert f"{root / name}: " in said, case
         assert message in said, case
+
+
+def test_a_pipe_among_clips_is_named(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "x")
+    os.mkfifo(root / "pipe.wav")  # opening it would block
+    with pytest.raises(InputError, match=r"pipe\.wav: is not a regular file; remove it"):
+        read_header(root / "pipe.wav")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

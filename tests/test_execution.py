@@ -51,7 +51,7 @@ def test_a_task_returns_its_value(server: ForkServer, tiny: Path) -> None:
         ("import os; os._exit(3)", "the process ended with exit code 3 and said nothing"),
         (
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-            "the process was killed by SIGKILL; out of memory?",
+            "the process was killed by SIGKILL (out of memory?)",
         ),
         ("import ctypes; ctypes.string_at(0)", "the process was killed by SIGSEGV"),
         ("import os; os.closerange(0, 99)", "the model closed or replaced"),
@@ -237,7 +237,7 @@ def test_a_server_that_dies_is_one_line_wherever_it_dies(way: Callable[[ForkServ
     with pytest.raises(ServerError) as caught:
         way(server, theirs)
     assert str(caught.value) == (
-        "the worker server was killed by SIGKILL; out of memory?; finished cells are safe: fix this and repeat the "
+        "the worker server was killed by SIGKILL (out of memory?). Finished cells are safe; fix this and repeat the "
         "command to resume"
     )
     server.__exit__()
@@ -256,7 +256,7 @@ def test_a_server_that_cannot_be_started_is_one_line(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(
-        ServerError, match="cannot be started: Resource temporarily unavailable; finished cells are safe"
+        ServerError, match=r"cannot be started: Resource temporarily unavailable\. Finished cells are safe"
     ):
         ForkServer().__enter__()
 

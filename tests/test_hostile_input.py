@@ -158,6 +158,9 @@ def test_what_is_no_literal_is_text_or_a_number_without_a_warning(value: str) ->
         (b"image_size = 100000", "image_size must be at most 65,535, not 100000"),
         (b"evaluations = 1000000000", "evaluations must be at most 10,000"),
         (b"a = " + b"[" * 5000, "nested too deeply"),
+        (b".".join([b"a"] * 50_000) + b" = 1", "a key has more than 16 parts"),  # tomllib would take a minute
+        (b"[" + b" . ".join([b'"a"', b"'b'"] * 25_000) + b"]", "a key has more than 16 parts"),
+        (b"models = [{name = 'vae', " + b".".join([b"a"] * 50_000) + b" = 1}]", "a key has more than 16 parts"),
         (b"models = [{name = 'vae', beta = 1979-05-27}]", "is not a number, text, true or false"),
         (b"models = [{name = 'vae', beta = 07:32:00}]", "is not a number, text, true or false"),
         (b"models = [{name = 'vae', beta = {a = 1}}]", "is not a number, text, true or false"),
@@ -205,6 +208,9 @@ def test_more_cells_than_sane_are_refused_before_any_is_made() -> None:
         "400 models and 0 controls × 2 datasets × 126 seeds are 100,800 cells, "
         "but one benchmark can have at most 100,000"
     )
+    line = refused(lambda: make_benchmark({"models": ["m"], "seeds": 20_000}))
+    assert line is not None
+    assert line.startswith("1 model and 6 controls × 1 dataset × 20,000 seeds are 140,000 cells, ")
 
 
 @pytest.mark.parametrize(

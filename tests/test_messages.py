@@ -177,7 +177,7 @@ def test_last_words_are_the_reason_of_a_worker_that_lost_its_pipe() -> None:
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(3, "exit code 3"), (-9, "SIGKILL; out of memory?"), (-11, "SIGSEGV"), (-40, "signal 40"), (-99, "signal 99")],
+    [(3, "exit code 3"), (-9, "SIGKILL (out of memory?)"), (-11, "SIGSEGV"), (-40, "signal 40"), (-99, "signal 99")],
 )
 def test_every_way_to_die_has_words(status: int, said: str) -> None:
     assert said in death(status)
@@ -234,6 +234,13 @@ def test_whatever_is_raised_is_one_line(error: Callable[[], BaseException], reas
     event = decode(words.heard().encode())
     assert event["reason"] == reason
     assert event["kind"] == "failure"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(KeyboardInterrupt(), "KeyboardInterrupt"), (ValueError("bad"), "ValueError: bad")]
+)
+def test_a_failure_without_a_message_has_its_name_once(error: BaseException, reason: str) -> None:
+    assert task(encode({"event": "error"} | failure(error))).outcome.reason == reason
 
 
 def test_the_users_fault_is_told_from_a_failure() -> None:

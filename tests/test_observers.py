@@ -249,6 +249,9 @@ def test_what_it_sees_of_a_benchmark_and_its_cells(tmp_path: Path) -> None:
     json.dumps(first.configuration)
     (tmp_path / ".observed.json").write_text("{")  # damaged: treated as missing
     assert benchmark_seen(asked, tmp_path, "genbench run").id != first.id
+    (tmp_path / ".observed.json").unlink()
+    os.mkfifo(tmp_path / ".observed.json")  # opening it would block
+    assert benchmark_seen(asked, tmp_path, "genbench run").id != first.id
     description = {
         "label": "vae:beta=4",
         "seed": 3,

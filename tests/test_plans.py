@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,11 @@ def test_a_damaged_plan_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"a\.json cannot be read; delete it") as error:
         missing_cells(tmp_path, [])
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])
+def test_what_is_no_file_is_no_plan(tmp_path: Path, make: Any) -> None:
+    (tmp_path / "plans").mkdir()
+    make(tmp_path / "plans" / "a.json")
+    with pytest.raises(InputError, match=r"a\.json cannot be read; delete it"):  # opening a pipe would block
+        missing_cells(tmp_path, [])

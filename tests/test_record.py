@@ -97,7 +97,7 @@ def test_a_record_that_cannot_be_trusted_is_named(tmp_path: Path, change, messag
         ({"cell": document()["cell"] | {"seed": True}}, "'cell.seed' is not a whole number from 0"),
         ({"cell": document()["cell"] | {"dataset": {}}}, "'cell.dataset.name' is missing"),
         ({"numbers": {"fd": {"value": "many", "recipe": RECIPE_ID}}}, "'numbers.fd.value' is not a number or null"),
-        ({"numbers": {"fd": {"value": 10**400, "recipe": RECIPE_ID}}}, "'numbers' is not a mapping to a mapping"),
+        ({"numbers": {"fd": {"value": 10**400, "recipe": RECIPE_ID}}}, "'numbers.fd.value' is not a number or null"),
         ({"recipes": {}}, "'numbers.fd' has a recipe that the record does not contain"),
         ({"cost": {"train_s": -1.0}}, "'cost' is not a mapping to amounts"),
         ({"environment": {"jobs": [1]}}, "'environment' is not a mapping to plain values"),

@@ -57,7 +57,7 @@ def test_a_benchmark_file_that_names_no_metric_is_refused(tmp_path: Path) -> Non
     ("wanted", "message"),
     [
         (["precison"], "unknown metric 'precison'; did you mean precision"),
-        (["+cass"], "unknown metric 'cass'; did you mean cas or class_kl or class_fd? (`genbench metrics` lists them)"),
+        (["+cass"], "unknown metric 'cass'; did you mean cas, class_kl or class_fd? (`genbench metrics` lists them)"),
         (["fd", "+cas"], "metrics 'fd,+cas': put a plus before every name"),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_target_is_written_as_it_is_read(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("fdd<5", r"unknown number; did you mean fd or fid or fad\?"),
+        ("fdd<5", r"unknown number; did you mean fd, fid or fad\?"),
         ("kid<0.1", "kid is measured only at the end of training; curves contain fd, fid, .*fd_ratio"),
         ("classifier_score_std<1", "classifier_score_std has no better side, so it cannot be a target"),
         ("oracle_nll<1", "oracle_nll has no better side"),

@@ -15,13 +15,14 @@ from genbench import Data, Training, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Split
 from genbench.errors import PluginError
+from genbench.execution.messages import encode
 from genbench.kinds.image import KIND as IMAGES
 from genbench.plugin import finding, loading, options
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training import checkpoint, cost, loop
 from genbench.training.loop import Batches, Progress, Row, Schedule
-from genbench.training.losses import check_losses
+from genbench.training.losses import check_losses, window_means
 
 CPU = torch.device("cpu")
 SHAPE = torch.Size((1, 8, 8))
@@ -297,6 +298,27 @@ def test_losses_as_nearly_every_step_returns_them_are_not_copied() -> None:
     unusual = {"energy": torch.tensor(1.0, dtype=torch.float64)}
     assert check_losses("a plugin", usual) is usual
     assert check_losses("a plugin", unusual) is not unusual
+
+
+def test_the_name_of_a_loss_becomes_plain_text() -> None:
+    class Name(str):  # local, so it cannot be pickled
+        pass
+
+    (name,) = check_losses("a plugin", {Name("energy"): torch.tensor(1.0)})
+    assert (type(name), name) == (str, "energy")
+
+
+def test_losses_that_no_event_could_hold_are_refused_at_the_first_step() -> None:
+    value = torch.tensor(1.0)
+    most = {f"{place:\x1f>100}": value for place in range(256)}
+    assert check_losses("p", most) is most
+    assert len(encode({"event": "progress", "stage": "", "done": 1, "total": 1, "losses": dict.fromkeys(most, 1.0)}))
+    with pytest.raises(PluginError, match="returned 100,000 losses, expected at most 256"):
+        check_losses("p", {str(place): value for place in range(100_000)})
+    with pytest.raises(PluginError, match="name has 101 characters, expected text as its name, 100 characters at most"):
+        check_losses("p", {"x" * 101: value})
+    with pytest.raises(PluginError, match="returned 300 losses"):  # each step has others
+        window_means("p", [{str(step): value} for step in range(300)], 0)
 
 
 @pytest.mark.parametrize(

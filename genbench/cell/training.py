@@ -213,8 +213,9 @@ class CellTraining:
         try:
             progress = self._restored(model)
         except checkpoint.CheckpointError as error:
-            self.events.notice(f"{error}; training starts over")
-            self._clear_checkpoint()
+            aside = self._clear_checkpoint()
+            kept = f"; what was in its place is now {aside}" if aside else ""
+            self.events.notice(f"{error}{kept}; training starts over")
             return self._seeded(steps), Progress()  # because part of the state may have been loaded
         self.events.notice(f"resumes after step {progress.step:,}")
         return model, progress
@@ -231,13 +232,13 @@ class CellTraining:
                 f"checkpoint {self.checkpoint_path}: cannot be restored: its progress has the wrong type"
             ) from error
 
-    def _clear_checkpoint(self) -> None:
-        """Make room for the next checkpoint: remove an invalid file, move a folder in its place aside."""
+    def _clear_checkpoint(self) -> Path | None:
+        """Make room for the next checkpoint: remove an invalid file, or move a folder aside and return where it is."""
         path = self.checkpoint_path
         if path.is_dir() and not path.is_symlink():
-            path.rename(tempfile.mkdtemp(dir=path.parent, prefix=f"{path.name}.aside-"))
-        else:
-            path.unlink()
+            return path.rename(tempfile.mkdtemp(dir=path.parent, prefix=f"{path.name}.aside-"))
+        path.unlink()
+        return None
 
     def _build(self, steps: int | None) -> Model:
         seeding.seed_global(self.cell.seed, "build")

@@ -18,7 +18,7 @@ def read_set(path: Path) -> list[Record]:
     Raises:
         InputError: there are none, or one of them cannot be trusted: half a set is of no use to a comparison.
     """
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         return read_baseline(path)
     if path.suffix == ".json" and not path.exists():
         raise InputError(f"{path} does not exist; `genbench baseline DIR --out {path}` would write it")

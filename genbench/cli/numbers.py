@@ -12,23 +12,26 @@ from genbench.errors import InputError, quoted
 
 __all__ = ["SECONDS", "Whole", "shape_in"]
 
-MOST_SEEDS, MOST_SEED, MOST_COUNT = 10_000, 2**63 - 1, 10**9
+MOST_SEED, MOST_COUNT = 2**63 - 1, 10**9
 
 
 class Whole(click.ParamType):  # type: ignore[type-arg]  # older releases have none
-    """A whole number of absolute value at most `most`."""
+    """A whole number from `least` to `most`."""
 
     name = "integer"
 
-    def __init__(self, most: int = MOST_COUNT) -> None:
-        self.most = most
+    def __init__(self, most: int = MOST_COUNT, least: int = 1) -> None:
+        self.most, self.least = most, least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
             number = int(value)  # also refuses thousands of digits
         except ValueError:
             number = None
-        if number is None or abs(number) > self.most:
+        if number is not None and number < self.least:
+            rule = "above zero" if self.least == 1 else f"of at least {self.least}"
+            raise _refused(param, f"must be a whole number {rule}", number)
+        if number is None or number > self.most:
             raise _refused(param, f"must be a whole number up to {self.most:,}", value)
         return number
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genbench.cli import measuring
-from genbench.cli.numbers import MOST_SEED, MOST_SEEDS, SECONDS, Whole
+from genbench.cli.naming import naming_flags
+from genbench.cli.numbers import MOST_SEED, SECONDS, Whole
 from genbench.cli.terminal import go_on_without_cache
 from genbench.config import CONTROLS, Benchmark, make_benchmark, read_benchmark
+from genbench.config.benchmark import MOST_CELLS
 from genbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,11 +50,11 @@ OF_TRAINING = (
     metavar="B",
     help=f"3000steps, 200kimg, 60s or 1e15flop.  [default: {DEFAULT_BUDGET}; {SHORT_BUDGET} if no model is named]",
 )
-@click.option("--seeds", type=Whole(MOST_SEEDS), metavar="N", help="Number of seeds.  [default: 3]")
+@click.option("--seeds", type=Whole(MOST_CELLS), metavar="N", help="Number of seeds.  [default: 3]")
 @click.option(
     "--seed",
     "chosen",
-    type=Whole(MOST_SEED),
+    type=Whole(MOST_SEED, least=0),
     multiple=True,
     metavar="S",
     help="A specific seed, instead of --seeds; repeatable.",
@@ -157,7 +159,7 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
     """
     go_on_without_cache()  # first, because matplotlib looks for its own folder on import
     from genbench import api, report
-    from genbench.cli.summary import print_summary
+    from genbench.cli.summary import print_failed, print_summary
     from genbench.cli.timing import print_timing
     from genbench.execution.benchmark import run_benchmark
     from genbench.observers import observing
@@ -166,17 +168,20 @@ def run(benchmark: Path | None, quiet: bool, timing: bool, out: Path | None, **f
     _refuse_pairs(flags)
     given = {name for name, value in flags.items() if value is not None and value != ()}
     conditions = _conditions(flags)
-    wanted = _benchmark(benchmark, flags, conditions)
+    wanted = _benchmark(benchmark, flags, conditions, given)
     _refuse_unused(wanted, given)
     directory = out or (Path("reports") / benchmark.stem if benchmark else api.default_directory(wanted))
     command = api.command_for(wanted)
     with (
+        naming_flags(given),
         listener_for(not quiet) as shown,
         observing(wanted, directory, shown, command, conditions.plugins_from) as listener,
     ):
         records = run_benchmark(wanted, directory, listener, command, conditions)
     page = report.render_directory(directory, say=lambda line: click.echo(line, err=True))
-    if not quiet:
+    if quiet:
+        print_failed(records, err=True)
+    else:
         print_summary(records, page)
     if timing:
         print_timing(record.cost.get("metric_s") or {} for record in records)
@@ -231,7 +236,7 @@ def _conditions(flags: dict[str, Any]) -> Conditions:
     return Conditions(**given)
 
 
-def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions) -> Benchmark:
+def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions, given: set[str]) -> Benchmark:
     """Merge the file and the flags; flags take precedence."""
     values = read_benchmark(path) if path else {}
     chosen = flags.pop("chosen")
@@ -252,4 +257,5 @@ def _benchmark(path: Path | None, flags: dict[str, Any], conditions: Conditions)
         models = installed(conditions.plugins_from).items()
         values["models"] = [name if len(found) == 1 else f"{found[0].distribution}:{name}" for name, found in models]
         values.setdefault("budget", SHORT_BUDGET)
-    return make_benchmark(values)
+    with naming_flags(given):
+        return make_benchmark(values)

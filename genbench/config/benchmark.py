@@ -104,9 +104,18 @@ class Benchmark:
                 raise InputError(f"unknown control {quoted(name)}{nearest(name, CONTROLS)}")
         count = (len(self.models) + len(self.controls)) * len(self.datasets) * len(self.seeds)
         if count > MOST_CELLS:
+            models, controls, datasets, seeds = (
+                f"{len(named):,} {what}{'' if len(named) == 1 else 's'}"
+                for what, named in (
+                    ("model", self.models),
+                    ("control", self.controls),
+                    ("dataset", self.datasets),
+                    ("seed", self.seeds),
+                )
+            )
             raise InputError(
-                f"{len(self.models)} models and {len(self.controls)} controls × {len(self.datasets)} datasets × "
-                f"{len(self.seeds):,} seeds are {count:,} cells, but one benchmark can have at most {MOST_CELLS:,}"
+                f"{models} and {controls} × {datasets} × {seeds} are {count:,} cells, but one benchmark can have at "
+                f"most {MOST_CELLS:,}"
             )
         if len(set(map(str, self.observe))) < len(self.observe):
             raise InputError(f"observers {', '.join(map(str, self.observe))}: one is named twice; leave it out")

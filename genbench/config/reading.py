@@ -19,7 +19,11 @@ from genbench.errors import InputError, nearest, quoted
 
 __all__ = ["make_benchmark", "read_benchmark"]
 
+_ALONE = {"controls": [], "seeds": 1}  # beside a key that is checked by itself: cells are counted for all keys at once
 LARGEST_FILE = 1 << 20  # bytes; a benchmark of a thousand models takes a tenth of that
+MOST_PARTS = 16  # of a dotted key: tomllib's time grows with their square, and a benchmark's keys have one
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*+{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MOST_PARTS}}}", re.MULTILINE)
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -81,6 +85,8 @@ def _known_keys() -> list[str]:
 def read_benchmark(path: Path) -> dict[str, Any]:
     """Read a benchmark file into plain values for `make_benchmark`; an error names the file and the line."""
     text = _text_of(path)
+    if _LONG_KEY.search(text):
+        raise InputError(f"{path}: a key has more than {MOST_PARTS} parts; write keys such as budget")
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -91,7 +97,7 @@ def read_benchmark(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML: its values are nested too deeply") from error
     for key in values:
         try:
-            make_benchmark({key: values[key]})
+            make_benchmark({**_ALONE, key: values[key]})
         except InputError as error:
             raise InputError(f"{path}:{_line_of(key, text)}: {error}") from error
     return values

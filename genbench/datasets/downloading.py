@@ -15,6 +15,7 @@ from pathlib import Path
 
 from genbench.datasets.source import Progress
 from genbench.machine.atomic import replacing
+from genbench.machine.regular_file import open_regular
 
 __all__ = ["Archive", "DownloadError", "fetch", "md5_of", "unlike_packed"]
 
@@ -94,7 +95,11 @@ def unlike_packed(archives: Sequence[Archive], root: Path) -> str | None:
         plain = packed.with_suffix("")
         if packed.suffix != ".gz" or not packed.is_file():
             continue
-        with contextlib.suppress(OSError, EOFError, zlib.error), gzip.open(packed) as inside, plain.open("rb") as file:
+        with (
+            contextlib.suppress(OSError, EOFError, zlib.error),
+            gzip.open(packed) as inside,
+            open_regular(plain) as file,
+        ):
             if hashlib.file_digest(inside, "sha256").digest() != hashlib.file_digest(file, "sha256").digest():
                 return f"{plain} is corrupt: it is not what {packed} holds"
     return None

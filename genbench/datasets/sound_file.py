@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from genbench.datasets.resampling import resampled
 from genbench.errors import InputError
+from genbench.machine.regular_file import open_regular
 
 __all__ = ["SUFFIXES", "Samples", "Sound", "clip", "is_sound_name", "read_header", "window_count", "windows"]
 
@@ -68,7 +69,7 @@ def read_header(path: Path) -> Sound:
 def _require_whole(path: Path) -> None:
     """Raise `InputError` for a WAV file shorter than its header says: libsndfile would read it without an error."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(8)
     except OSError:
         return  # reported when it is opened
@@ -138,6 +139,8 @@ def _read(file: Any, path: Path, frames: int) -> Samples:
 
 def _opened(path: Path) -> Any:
     soundfile = _soundfile(path)
+    if path.exists() and not path.is_file():  # opening a pipe would block
+        raise InputError(f"{path}: is not a regular file; remove it")
     try:
         return soundfile.SoundFile(str(path))
     except Exception as error:  # soundfile.LibsndfileError, OSError, and errors caused by undecodable file names

@@ -33,6 +33,7 @@ from genbench.kinds.image import KIND as IMAGES
 from genbench.kinds.kind import Kind
 from genbench.machine.atomic import replacing
 from genbench.machine.privacy import without_paths
+from genbench.machine.regular_file import read_regular
 
 __all__ = ["Plan", "digest", "file_stamps", "keep"]
 
@@ -129,7 +130,7 @@ def _is_large(image_bytes: int) -> bool:
 def _kept(request: Request, path: Path, stamp: str, kind: Kind) -> Dataset | None:
     """Return the dataset cached at `path`, or None if it is missing, damaged or a different one."""
     try:
-        facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+        facts: dict[str, Any] = json.loads(read_regular(path.with_suffix(".json")))
         whole = facts.pop("sha256") == _checksum(facts) and facts["stamp"] == stamp
         if not whole or facts["file_bytes"] != path.stat().st_size:
             return None

@@ -307,7 +307,7 @@ class _Runner:
         except OSError as error:
             raise GenbenchError(
                 f"{place.planned.cell.model.label}: {outcome.reason}; and its record cannot be written to "
-                f"{self.directory}: {error.strerror}; finished cells are safe: fix this and repeat the command"
+                f"{self.directory}: {error.strerror}. Finished cells are safe; fix this and repeat the command"
             ) from error
 
     def _tell(self, place: _Place, record: Record, kept: bool) -> None:

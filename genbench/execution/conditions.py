@@ -11,6 +11,7 @@ __all__ = ["DEFAULT", "Conditions"]
 
 MOST_JOBS = 1024  # processes, each with its pipe and its log
 MOST = 2**63  # of seconds and bytes
+LEAST_MEMORY = 256 * 2**20  # bytes; less, and every cell fails as soon as torch is imported
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Conditions:
                 raise InputError(f"{name.replace('_', ' ')} must be above zero, not {value!r}")
             if value >= MOST:
                 raise InputError(f"{name.replace('_', ' ')} is too large; leave it out for no limit")
+        if self.memory_limit is not None and self.memory_limit < LEAST_MEMORY:
+            raise InputError(
+                f"memory limit must be at least {LEAST_MEMORY >> 20} MB, about what a process needs to import torch, "
+                f"not {self.memory_limit:,} bytes"
+            )
 
     @property
     def limits(self) -> Limits:

@@ -26,7 +26,7 @@ __all__ = ["ForkServer", "Outcome", "Running", "ServerError"]
 
 PATIENCE_S = 0.1  # between checks of the limits
 LAST_WAIT_S = 5.0  # for a server that has gone silent to end
-REMEDY = "finished cells are safe: fix this and repeat the command to resume"
+REMEDY = "Finished cells are safe; fix this and repeat the command to resume"
 
 
 class ServerError(GenbenchError):
@@ -59,7 +59,7 @@ class ForkServer:
                 self._process = _spawn(theirs.fileno(), self._environment)
             except OSError as error:
                 own.close()
-                raise ServerError(f"the worker server cannot be started: {error.strerror}; {REMEDY}") from error
+                raise ServerError(f"the worker server cannot be started: {error.strerror}. {REMEDY}") from error
         self._control = own
         self._selector.register(own, selectors.EVENT_READ)
         return self
@@ -139,7 +139,7 @@ class ForkServer:
             read, write = os.pipe()
         except OSError as error:
             output.close()
-            raise ServerError(f"{task}: no pipe can be created: {error.strerror}; {REMEDY}") from error
+            raise ServerError(f"{task}: no pipe can be created: {error.strerror}. {REMEDY}") from error
         try:
             socket.send_fds(self._control, [struct.pack("!I", len(text))], [write, output.fileno(), *held])
             self._control.sendall(text)
@@ -209,9 +209,9 @@ class ForkServer:
         try:
             code = self._process.wait(LAST_WAIT_S)
         except subprocess.TimeoutExpired:
-            return f"the worker server no longer answers; {REMEDY}"
+            return f"the worker server no longer answers. {REMEDY}"
         shown = "; its message is above" if code > 0 else ""
-        return f"the worker server {death(code)}{shown}; {REMEDY}"
+        return f"the worker server {death(code)}{shown}. {REMEDY}"
 
 
 def _spawn(control: int, environment: Mapping[str, str] | None) -> subprocess.Popen[bytes]:

@@ -98,7 +98,7 @@ class Running:
                 self.outcome.value = event["value"]
             case "error":
                 self.outcome.kind, self.outcome.traceback = event["kind"], event["traceback"]
-                plain = event["type"] in _SPEAK_FOR_THEMSELVES
+                plain = event["type"] in _SPEAK_FOR_THEMSELVES or event["reason"] == event["type"]  # it has no text
                 self.outcome.reason = event["reason"] if plain else f"{event['type']}: {event['reason']}"
             case "stage":
                 self.outcome.stage = event["stage"]
@@ -199,5 +199,5 @@ def death(status: int | None) -> str:
         name = signal.Signals(-status).name
     except ValueError:  # one of those without a name
         name = f"signal {-status}"
-    hint = "; out of memory?" if name == "SIGKILL" else ""
+    hint = " (out of memory?)" if name == "SIGKILL" else ""
     return f"was killed by {name}{hint}"

@@ -25,6 +25,8 @@ def read_cached(path: Path) -> dict[str, Tensor]:
     The SHA-256 of 60,000 × 64 features takes 0.01 s of CPU time, that of 50,000 × 2048 (410 MB) 0.3 s: little compared
     with the minutes to hours that their extraction takes.
     """
+    if not path.is_file():  # opening a pipe would block
+        return {}
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping, only keys())

@@ -16,7 +16,7 @@ from genbench.metrics.copied import copied_runs, novel
 from genbench.metrics.features import check_features, check_items
 from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.kid_sums import KidSums, MomentSums, PairSums
-from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.not_measurable import NONE_GIVEN, NotMeasurable
 from genbench.metrics.oracle_cost import chain_log_probabilities, oracle_nats
 from genbench.metrics.pairs import CrossPairs, SelfPairs, cross_pairs, kid_rows, self_pairs, share_products
 from genbench.metrics.reference import ReferenceStatistics
@@ -175,7 +175,7 @@ class Evidence:
         assert self.held_out_items is not None
         assert self.held_out_labels is not None
         if real.dtype == torch.int16 and self.levels is None:
-            raise NotMeasurable("augmentation: needs levels of texts, and there are none")
+            raise NotMeasurable(f"augmentation: needs levels of texts, and {NONE_GIVEN}")
         network = IMAGES if self.levels is None or real.dtype != torch.int16 else texts(self.levels)
         samples, test = self.sides(self.sample_items, self.held_out_items)
         held_out, test_truth = self.sides(self.held_out_labels, self.held_out_labels)

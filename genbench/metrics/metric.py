@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from genbench.metrics.not_measurable import NotMeasurable
+from genbench.metrics.not_measurable import NONE_GIVEN, NotMeasurable
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -108,7 +108,7 @@ class Metric:
                 continue
             found = getattr(evidence, need)
             if found is None:
-                raise NotMeasurable(f"{self.name}: needs {need.replace('_', ' ')}, and there are none")
+                raise NotMeasurable(f"{self.name}: needs {need.replace('_', ' ')}, and {NONE_GIVEN}")
             if not isinstance(found, (int, float)) and len(found) < self.least_count:
                 raise NotMeasurable(
                     f"{self.name}: needs at least {self.least_count} {need.replace('_', ' ')}, got {len(found)}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from genbench.config import Benchmark
 from genbench.machine import atomic
+from genbench.machine.regular_file import read_regular
 from genbench.plugin.observer import ObservedBenchmark, ObservedCell, ObservedEnd, ObservedPoint
 from genbench.records.identity import slug
 from genbench.records.record import Record
@@ -43,7 +44,7 @@ def _id_of(folder: Path) -> str:
     path = folder / MARK
     for _ in range(2):
         try:
-            known = json.loads(path.read_text())["benchmark"]
+            known = json.loads(read_regular(path))["benchmark"]
         except (OSError, ValueError, LookupError, TypeError):
             known = None
         if isinstance(known, str) and len(known) == ID_LENGTH and known.isalnum():

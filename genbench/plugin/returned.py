@@ -5,7 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["FLOATS", "Unusable", "plain"]
+from genbench.errors import quoted
+
+__all__ = ["FLOATS", "LONGEST_NAME", "MOST_LOSSES", "Unusable", "loss_name", "plain"]
+
+MOST_LOSSES, LONGEST_NAME = 256, 100  # of a step, and characters of a name: each event of training has them all
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _READABLE = (*FLOATS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -42,3 +46,17 @@ def plain(value: object, dtypes: tuple[torch.dtype, ...] = _READABLE) -> Tensor:
     if found.dtype not in dtypes:
         raise Unusable(f"{found.dtype}")
     return found
+
+
+def loss_name(name: object) -> str:
+    """Return the name of a loss as a plain `str`, also that of a subclass, which may not be picklable.
+
+    Raises:
+        Unusable: it is not text, or is too long.
+    """
+    if not issubclass(type(name), str):
+        raise Unusable(f"a loss named {quoted(name)}")
+    text = str.__str__(name)
+    if len(text) > LONGEST_NAME:
+        raise Unusable(f"a loss whose name has {len(text):,} characters")
+    return text

@@ -14,6 +14,7 @@ from typing import Any
 
 from genbench.errors import InputError
 from genbench.machine import atomic
+from genbench.machine.regular_file import read_regular
 from genbench.records.files import checked
 from genbench.records.identity import canonical
 from genbench.records.record import Record, RecordError
@@ -52,7 +53,7 @@ def read_baseline(path: Path) -> list[Record]:
         InputError: the file is not a baseline, was edited, or has a schema that this version does not read.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_regular(path))
         schema = document[_KIND]
         expected = _checksum({name: value for name, value in document.items() if name != "sha256"})
     except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:

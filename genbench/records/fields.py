@@ -179,7 +179,7 @@ _NEEDED: dict[str, dict[str, _Kind]] = {
         "id": _Kind("16 hexadecimal digits", is_cell_id),
         "status": _Kind("finished, failed or not applicable", lambda value: value in STATUSES),
         "cell": _Kind("a mapping", lambda value: isinstance(value, dict)),  # its fields are checked below
-        "numbers": _each(_Kind("a mapping", lambda value: _is_usual_number(value) or _MAPPING.holds(value))),
+        "numbers": _Kind("a mapping", lambda value: isinstance(value, dict)),  # each is checked below
         "recipes": _remembered(_each(_MAPPING)),  # the same in most records of a folder
         "cost": _Kind(
             "a mapping to amounts",
@@ -253,6 +253,8 @@ def _faults(record: Mapping[str, Any]) -> Iterator[str]:
     yield from _known("dataset", "cell.dataset.", marshal.dumps(cell["dataset"], 2))
     yield from _known("environment", "environment.", marshal.dumps(record["environment"], 2))
     for name, number in record["numbers"].items():
+        if not isinstance(number, dict):
+            yield f"{_shown(f'numbers.{name}')} is not a mapping"
         if not _is_usual_number(number):
             yield from _of("number", f"numbers.{name}.", number)
         if number["recipe"] not in record["recipes"]:

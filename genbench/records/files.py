@@ -6,11 +6,11 @@ import functools
 import hashlib
 import marshal
 import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from genbench.machine.regular_file import read_regular
 from genbench.records.fields import fault
 from genbench.records.identity import identity
 from genbench.records.record import Record, RecordError, cell_id
@@ -52,24 +52,9 @@ def read_record(path: Path) -> Record:
 
 def _content(path: Path) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise ValueError("not a regular file")
-            return _whole(descriptor, found.st_size)
-        finally:
-            os.close(descriptor)
+        return read_regular(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path) from error
-
-
-def _whole(descriptor: int, size: int) -> bytes:
-    content = os.read(descriptor, size + 1)  # one byte more than there should be: usually the only call
-    if len(content) != size:
-        while part := os.read(descriptor, 2**20):
-            content += part
-    return content
 
 
 def _unreadable(path: Path) -> RecordError:

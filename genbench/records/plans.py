@@ -11,6 +11,7 @@ from typing import Any
 from genbench.config.target import Target
 from genbench.errors import InputError
 from genbench.machine import atomic
+from genbench.machine.regular_file import read_regular
 from genbench.records.identity import canonical
 
 __all__ = ["missing_cells", "planned_cells", "planned_targets", "write_plan"]
@@ -78,7 +79,7 @@ def _documents(directory: Path) -> Iterator[dict[str, Any]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_regular(path))
         if document["schema"] == 1:
             cells = [{"role": cell.pop("kind"), **cell} for cell in document["cells"]]
             document = {"schema": SCHEMA, "cells": cells}
@@ -87,7 +88,7 @@ def _read(path: Path) -> dict[str, Any]:
             {"id", "dataset", *_FIELDS} <= cell.keys() for cell in document["cells"]
         ):
             return {"cells": list(document["cells"]), "targets": targets}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError):
         pass  # one message for every possible cause
     raise InputError(f"plan {path} cannot be read; delete it, and the next `genbench run` rewrites it")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import GenbenchError
+from genbench.errors import InputError
 from genbench.machine import atomic
 from genbench.machine.privacy import installed_folders, without_paths
 from genbench.records.fields import is_cell_id
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-class RecordError(GenbenchError):
+class RecordError(InputError):
     """A record that cannot be trusted: truncated, edited, or written by a newer genbench."""
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from genbench.config.target import Target
 from genbench.machine import atomic
+from genbench.machine.regular_file import open_regular, read_regular
 from genbench.records.files import record_contents
 from genbench.records.record import RecordError
 from genbench.records.studies import FOLDER, RESULTS
@@ -94,7 +95,7 @@ def is_current(directory: Path, targets: Sequence[Target] | None, say: Callable[
     """
     path = directory / NOTE
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError:
         return False
     found = _read(content)
@@ -164,7 +165,7 @@ def _state(directory: Path, artifacts: Iterable[str]) -> str:
 def _checksum(path: Path) -> str:
     """Return the checksum of a file, empty if it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

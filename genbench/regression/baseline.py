@@ -11,6 +11,7 @@ from typing import Any
 
 from genbench.errors import InputError
 from genbench.machine import atomic
+from genbench.machine.regular_file import read_regular
 from genbench.regression.process import Process
 
 __all__ = [
@@ -122,7 +123,7 @@ def not_compared(baseline: Mapping[str, Any], here: Mapping[str, str]) -> tuple[
 def read(path: Path) -> dict[str, Any]:
     """Read a baseline file; raise `InputError` if it is not one, or has a schema that this version does not know."""
     try:
-        baseline: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        baseline: dict[str, Any] = json.loads(read_regular(path))
         if baseline["schema"] == SCHEMA and {"torch", "python", "counts"} <= baseline.keys():
             return baseline
     except OSError as error:

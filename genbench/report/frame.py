@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from genbench.plugin.visible import visible
 from genbench.report.columns import result_columns
 from genbench.report.curve_rows import CURVE_COLUMNS
 from genbench.report.gathered import Gathered
@@ -16,6 +15,7 @@ from genbench.report.merging import merged
 from genbench.report.order import Record, in_order
 from genbench.report.quantities import HEADLINE
 from genbench.report.stored import stored_records
+from genbench.report.texts import field_text
 
 __all__ = ["csv", "curve_frame", "first_look", "frame", "load_records"]
 
@@ -95,14 +95,19 @@ def load_records(directory: str | Path) -> pd.DataFrame:
 
 def csv(table: pd.DataFrame, *, header: bool = True) -> bytes:
     """Return the table as CSV, with every float at full precision and the same bytes on every machine."""
-    texts = {str(name): _visible(column) for name, column in table.items() if column.dtype == object}
-    return table.assign(**texts).to_csv(index=False, header=header, lineterminator="\n").encode("utf-8", "replace")
+    texts = {str(name): _shown(column) for name, column in table.items() if column.dtype == object}
+    return (
+        table.assign(**texts)
+        .rename(columns=field_text)
+        .to_csv(index=False, header=header, lineterminator="\n")
+        .encode("utf-8", "replace")
+    )
 
 
-def _visible(column: pd.Series[Any]) -> list[Any]:
-    # The output may go to a terminal, and some readers stop at a zero byte. Most texts occur in many rows.
+def _shown(column: pd.Series[Any]) -> list[Any]:
+    # Most texts occur in many rows.
     seen: dict[str, str] = {}
     return [
-        (seen.get(value) or seen.setdefault(value, visible(value, keep="\n\t"))) if isinstance(value, str) else value
+        (seen.get(value) or seen.setdefault(value, field_text(value))) if isinstance(value, str) else value
         for value in column
     ]

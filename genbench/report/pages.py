@@ -27,6 +27,7 @@ from genbench.report.stability import stability
 from genbench.report.statements import floor, mixed_recipes, remarks, resolved
 from genbench.report.tables import cost_table, evaluation_table, headline_columns, other_table, quality_table
 from genbench.report.target_page import stopped_note
+from genbench.report.unmeasured import unmeasured
 
 __all__ = ["page_parts"]
 
@@ -108,9 +109,9 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     parts += reconstructions(section, pictures)
     parts += quality_curves(section, pictures)
     parts += stability(section)
-    others = other_table(section)
-    if others:
-        parts += [Anchor(anchor(section)), "### Other numbers", others, remarks(section)]
+    others, lacking = other_table(section), unmeasured(section)
+    if others or lacking:
+        parts += [Anchor(anchor(section)), "### Other numbers", others, remarks(section), lacking]
     errors = evaluation_table(section)
     if errors:
         parts += ["### Precision of one evaluation", error_note(section), errors]

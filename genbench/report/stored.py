@@ -19,6 +19,8 @@ def stored_records(directory: Path, digest: Digest | None = None) -> list[Record
     Args:
         digest: updated with what was read (`record_contents`).
     """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is not a folder; give the folder that `genbench run` wrote")
     if not directory.is_dir():
         raise InputError(f"{directory} does not exist; create it with `genbench run --out {directory}`")
     # One by one: a hundred thousand full records at once would take gigabytes.

@@ -16,7 +16,7 @@ from genbench.report.texts import float_texts, quoted
 __all__ = ["write_table"]
 
 _AT_ONCE = 4096
-_PLAIN = re.compile("[A-Za-z0-9_.:+ -]*")
+_PLAIN = re.compile("(?:[A-Za-z0-9_.: ][A-Za-z0-9_.:+ -]*)?")
 
 
 def write_table(path: Path, columns: Mapping[str, Gathered], count: int) -> None:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from genbench.plugin.visible import visible
 
-__all__ = ["float_texts", "quoted"]
+__all__ = ["field_text", "float_texts", "quoted"]
+
+_FORMULAS = ("=", "+", "-", "@", "\t")  # with these, a spreadsheet takes a field for a formula
 
 
 def float_texts(values: NDArray[np.float64]) -> list[str]:
@@ -32,12 +34,29 @@ def float_texts(values: NDArray[np.float64]) -> list[str]:
     return texts
 
 
-def quoted(value: Any) -> str:
-    """Return a value as a field of a CSV file whose lines end in a line feed.
+def field_text(value: str) -> str:
+    """Return a text as a CSV file may show it, before quotes: visible, and no formula to a spreadsheet.
 
-    The output may go to a terminal, and some readers stop at a zero byte, so texts are made visible.
+    The output may go to a terminal, some readers stop at a zero byte, and a label may come from anybody's record.
+
+    >>> field_text("=1+1"), field_text("-5"), field_text("vae:beta=4")
+    ("'=1+1", '-5', 'vae:beta=4')
     """
+    shown = visible(value, keep="\n\t")
+    return f"'{shown}" if shown.startswith(_FORMULAS) and not _is_number(shown) else shown
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def quoted(value: Any) -> str:
+    """Return a value as a field of a CSV file whose lines end in a line feed."""
     line = io.StringIO()
-    shown = visible(value, keep="\n\t") if isinstance(value, str) else value
+    shown = field_text(value) if isinstance(value, str) else value
     csv.writer(line, lineterminator="\n").writerow([shown, ""])  # a field that is alone would be quoted if it is empty
     return line.getvalue()[:-2]

@@ -13,6 +13,7 @@ from typing import Any
 
 from genbench.errors import InputError, nearest
 from genbench.machine import atomic
+from genbench.machine.regular_file import read_regular
 from genbench.records.identity import identity
 from genbench.records.signed import checksum, signed
 from genbench.records.studies import FOLDER, RESULTS
@@ -106,7 +107,7 @@ def stored_results(directory: Path) -> list[dict[str, Any]]:
 
 def _document(path: Path, kind: str, remedy: str) -> dict[str, Any]:
     try:
-        document, fits = signed(path.read_bytes())
+        document, fits = signed(read_regular(path))
         if not fits or document[kind] != SCHEMA:
             raise ValueError(kind)
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:

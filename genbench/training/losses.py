@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genbench.errors import PluginError
-from genbench.plugin.returned import Unusable, plain
+from genbench.plugin.returned import LONGEST_NAME, MOST_LOSSES, Unusable, loss_name, plain
 
 __all__ = ["check_losses", "window_means"]
 
@@ -22,18 +22,23 @@ def check_losses(plugin: object, losses: object) -> dict[str, Tensor]:
         losses: what `train_step` returned.
 
     Raises:
-        PluginError: it is not a dict of detached real 0-d tensors with text names.
+        PluginError: it is not a dict of detached real 0-d tensors with text names, or has too many.
     """
     if losses.__class__ is not dict:
         raise PluginError(
             f"{plugin}: train_step returned {type(losses).__name__}, expected a dict of detached 0-d tensors"
         )
-    if all(type(name) is str and _is_usual(value) for name, value in losses.items()):
+    _check_count(plugin, len(losses))
+    if all(type(name) is str and len(name) <= LONGEST_NAME and _is_usual(value) for name, value in losses.items()):
         return losses
     checked: dict[str, Tensor] = {}
-    for name, value in losses.items():
-        if not isinstance(name, str):
-            raise PluginError(f"{plugin}: train_step returned a loss named {name!r}, expected text as its name")
+    for given, value in losses.items():
+        try:
+            name = loss_name(given)
+        except Unusable as error:
+            raise PluginError(
+                f"{plugin}: train_step returned {error}, expected text as its name, {LONGEST_NAME} characters at most"
+            ) from error
         try:
             checked[name] = plain(value)
             found = _fault(checked[name])
@@ -59,7 +64,9 @@ def window_means(plugin: object, losses: Sequence[Mapping[str, Tensor]], first: 
     """
     checked = [check_losses(plugin, step_losses) for step_losses in losses]
     means: dict[str, float] = {}
-    for name in dict.fromkeys(name for step_losses in checked for name in step_losses):
+    names = dict.fromkeys(name for step_losses in checked for name in step_losses)
+    _check_count(plugin, len(names))
+    for name in names:
         steps = [step for step, step_losses in enumerate(checked) if name in step_losses]
         # Moved before the cast: not every device has float64.
         values = torch.stack([checked[step][name] for step in steps]).cpu().double()
@@ -68,6 +75,11 @@ def window_means(plugin: object, losses: Sequence[Mapping[str, Tensor]], first: 
             bad = int((~torch.isfinite(values)).nonzero()[0])
             raise PluginError(f"{plugin}: loss {name!r} became {float(values[bad])} at step {first + steps[bad]}")
     return means
+
+
+def _check_count(plugin: object, count: int) -> None:
+    if count > MOST_LOSSES:
+        raise PluginError(f"{plugin}: train_step returned {count:,} losses, expected at most {MOST_LOSSES} names")
 
 
 def _is_usual(value: object) -> bool:

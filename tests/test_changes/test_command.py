@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -244,6 +245,17 @@ def test_a_missing_baseline_is_distinguished_from_a_folder(genbench, folders, tm
     assert err.startswith(f"genbench: {tmp_path / 'none'}")
     named = folders[0].rename(tmp_path / "base.json")  # still a folder
     assert genbench("compare", named, folders[1])[0] == 0
+
+
+def test_a_pipe_is_no_baseline_and_a_file_no_folder(genbench, folders, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # opening it would block
+    code, _, err = genbench("compare", tmp_path / "pipe", tmp_path / "pipe")
+    assert (code, err.startswith(f"genbench: {tmp_path / 'pipe'} is not a baseline")) == (2, True)
+    code, _, err = genbench("report", tmp_path / "pipe")
+    assert (code, err) == (
+        2,
+        f"genbench: {tmp_path / 'pipe'} is not a folder; give the folder that `genbench run` wrote\n",
+    )
 
 
 def test_a_folder_without_records_or_with_a_damaged_one_is_refused(genbench, folders, tmp_path: Path) -> None:

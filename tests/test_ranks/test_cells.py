@@ -190,9 +190,9 @@ def test_a_rank_that_fails_fails_its_cell_with_its_reason(
     [
         (["--ranks", "3"], "a batch of 64 does not divide among 3 ranks; use --batch-size 63 or 66"),
         (["--ranks", "3", "--batch-size", "2"], "a batch of 2 does not divide among 3 ranks; use --batch-size 3"),
-        (["--ranks", "2", "--compile"], "compile and ranks cannot be combined; leave one out"),
-        (["--ranks", "2", "--cuda-graph"], "cuda_graph and ranks cannot be combined; leave one out"),
-        (["--ranks", "0"], "ranks must be a whole number above zero, not 0"),
+        (["--ranks", "2", "--compile"], "--compile and --ranks cannot be combined; leave one out"),
+        (["--ranks", "2", "--cuda-graph"], "--cuda-graph and --ranks cannot be combined; leave one out"),
+        (["--ranks", "0"], "--ranks must be a whole number above zero, not 0"),
         (["--ranks", "65"], "ranks must be at most 64, not 65"),
     ],
 )

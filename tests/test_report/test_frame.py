@@ -87,6 +87,18 @@ def test_a_failed_cell_has_its_reason_and_no_numbers(make: Make, failed: Make) -
     assert math.isnan(row["fd"])
 
 
+def test_a_text_that_a_spreadsheet_would_run_is_no_formula_in_a_file(make: Make) -> None:
+    harm = "=cmd|' /C calc'!A0"
+    record = make("gan", command="-1+cmd")
+    record["cell"] |= {"label": harm, "summary": "@SUM(A1)", "budget": "-5"}
+    record["numbers"]["+1"] = record["numbers"]["fd"]
+    table = frame([record])
+    assert table["label"][0] == harm  # a program reads it as it is
+    row = pd.read_csv(io.BytesIO(csv(table)), dtype=str).iloc[0]
+    assert (row["label"], row["summary"], row["budget"]) == (f"'{harm}", "'@SUM(A1)", "-5")
+    assert "'+1_recipe" in row
+
+
 def test_csv_keeps_every_digit_and_any_text(make: Make) -> None:
     record = make("gan", summary="naïve \ud800\x1b]0; 模型")
     record["numbers"]["fd"]["value"] = 0.1 + 0.2

@@ -151,6 +151,16 @@ def test_a_note_that_cannot_be_used_is_made_again_and_said_once(folder: Path, re
     assert written(folder) == before
 
 
+@pytest.mark.parametrize("name", [rendered.NOTE, "report.md"])
+def test_a_pipe_in_place_of_a_note_or_an_output_is_replaced(folder: Path, renderings: list[int], name: str) -> None:
+    before = written(folder)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)  # opening it would block
+    assert said(folder) == []
+    assert len(renderings) == 2
+    assert written(folder) == before
+
+
 def test_the_line_about_a_note_goes_to_the_errors_of_the_command(folder: Path) -> None:
     (folder / rendered.NOTE).write_text("{}")
     for lines in (1, 0):

@@ -237,6 +237,11 @@ def test_a_key_or_results_that_were_edited_are_refused(fresh: Any) -> None:
         stored_results(fresh.directory)
     with pytest.raises(InputError, match=r"study-key\.json is truncated, edited"):
         read_study(fresh.made.key, [path])
+    results = fresh.made.key.parent / "results.json"
+    results.unlink()
+    os.mkfifo(results)  # opening it would block
+    with pytest.raises(InputError, match=r"results\.json is truncated, edited"):
+        stored_results(fresh.directory)
 
 
 def test_a_report_is_made_again_for_new_results(fresh: Any) -> None:

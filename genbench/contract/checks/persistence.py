@@ -19,6 +19,7 @@ from genbench.contract.fault import Caution, Fault
 from genbench.errors import PluginError, quoted
 from genbench.plugin import loading
 from genbench.plugin.model import Model
+from genbench.plugin.visible import wording
 from genbench.training import checkpoint
 
 __all__ = ["resume", "round_trip"]
@@ -123,7 +124,7 @@ def _save(path: Path, model: Model) -> None:
     try:
         checkpoint.save(path, model, {})
     except Exception as error:  # a plugin's state can hold values that cannot be saved
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = wording(error)
         raise Fault("a state that can be saved", reason, "keep only tensors and plain values in the state") from error
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from genbench.contract.case import STEPS, Subject
 from genbench.contract.fault import Caution, Fault, Unmet
 from genbench.plugin.model import Model
-from genbench.plugin.returned import Unusable, plain
+from genbench.plugin.returned import LONGEST_NAME, MOST_LOSSES, Unusable, loss_name, plain
 
 __all__ = ["losses", "movement"]
 
@@ -34,9 +34,17 @@ def losses(subject: Subject) -> None:
 
 
 def _check_losses(returned: Mapping[str, Tensor], step: int) -> None:
-    for name, value in returned.items():
-        if not isinstance(name, str):
-            raise Fault("losses named by text", f"the name {name!r}", 'return {"loss": loss.detach()}')
+    if len(returned) > MOST_LOSSES:
+        raise Fault(f"at most {MOST_LOSSES} losses", f"{len(returned):,}", "return sums of them")
+    for given, value in returned.items():
+        try:
+            name = loss_name(given)
+        except Unusable as error:
+            raise Fault(
+                f"losses named by text of at most {LONGEST_NAME} characters",
+                str(error),
+                'return {"loss": loss.detach()}',
+            ) from error
         try:
             value = plain(value)
         except Unusable as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from genbench.errors import InputError, quoted
+from genbench.machine.regular_file import read_regular
 
 __all__ = ["Address", "needs_extra"]
 
@@ -58,7 +59,7 @@ class Address:
 
 def _in_file(path: Path) -> str:
     try:
-        address = json.loads(path.read_text(encoding="utf-8"))["address"]
+        address = json.loads(read_regular(path))["address"]
     except OSError as error:
         raise InputError(
             f"scheduler file {path} cannot be read: {error.strerror}; start the scheduler first"

@@ -21,6 +21,7 @@ from genbench.execution.executor import FoundModel
 from genbench.execution.limits import UNLIMITED
 from genbench.execution.local import REMEDY
 from genbench.execution.running import Outcome
+from genbench.plugin.visible import wording
 
 __all__ = ["Admission"]
 
@@ -129,7 +130,7 @@ class Admission:
             self._inhabited = self._refreshed
         elif self._prepared and self._refreshed - self._inhabited > EMPTY_S:
             at = self._link.address.scheduler
-            raise GenbenchError(f"{at} has had no workers for {EMPTY_S:.0f} s; {REMEDY}")
+            raise GenbenchError(f"{at} has had no workers for {EMPTY_S:.0f} s. {REMEDY}")
 
     def lose(self, address: str) -> None:
         """Forget a worker, and reassign its tasks."""
@@ -174,7 +175,7 @@ class Admission:
                     return [f"does not answer within {VETTING_S:.0f} s"]
             except Exception as error:  # whatever a different version of Dask or genbench raises there
                 self._link.check()
-                return [f"cannot be checked: {shortened(f'{type(error).__name__}: {error}', 300)}"]
+                return [f"cannot be checked: {shortened(wording(error), 300)}"]
         return []
 
     def _check_late(self, place: Place) -> None:

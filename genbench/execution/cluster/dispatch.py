@@ -22,6 +22,7 @@ from genbench.execution.executor import FoundModel
 from genbench.execution.running import Outcome
 from genbench.machine import atomic
 from genbench.machine.privacy import without_paths
+from genbench.plugin.visible import wording
 
 __all__ = ["FETCH_S", "Dispatch"]
 
@@ -115,7 +116,7 @@ class Dispatch:
             return
         except Exception as error:  # whatever Dask or the worker raised
             self._link.check()
-            self._lost(sent, f"could not run it ({shortened(f'{type(error).__name__}: {error}', 300)})")
+            self._lost(sent, f"could not run it ({shortened(wording(error), 300)})")
             return
         self._answered(sent, answer)
 

@@ -96,7 +96,7 @@ class DaskExecutor:
         pairs = zip(places, sent, strict=True)
         told = {place.address: each.outcome for place, each in pairs if self._admission.is_there(place)}
         if not told:
-            raise GenbenchError(f"no worker of {self._link.address.scheduler} is left; {REMEDY}")
+            raise GenbenchError(f"no worker of {self._link.address.scheduler} is left. {REMEDY}")
         return self._compared(payload, told) if task == "check_data" else sent[0].outcome
 
     def _compared(self, payload: dict[str, Any], outcomes: Mapping[str, Outcome]) -> Outcome:

@@ -52,7 +52,7 @@ class Link:
         """Raise `GenbenchError` if the scheduler is gone."""
         if self.client.status != "running":
             raise GenbenchError(
-                f"the scheduler at {self.address.scheduler} is gone; finished cells are safe: start it and its "
+                f"the scheduler at {self.address.scheduler} is gone. Finished cells are safe; start it and its "
                 "workers again, and repeat the command to resume"
             )
 

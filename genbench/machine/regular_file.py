@@ -1,0 +1,48 @@
+"""Opens files that somebody else may have put there: only regular ones, since a FIFO blocks and a device never ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["open_regular", "read_regular"]
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading bytes.
+
+    Raises:
+        OSError: it is something else, or cannot be opened.
+    """
+    return os.fdopen(_descriptor(path)[0], "rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a regular file.
+
+    Raises:
+        OSError: it is something else, or cannot be read.
+    """
+    descriptor, size = _descriptor(path)
+    try:
+        content = os.read(descriptor, size + 1)  # one byte more than there should be: usually the only call
+        if len(content) != size:
+            while part := os.read(descriptor, 2**20):
+                content += part
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _descriptor(path: Path) -> tuple[int, int]:
+    """Open the file and return its descriptor and size; the check follows the opening, so nothing can come between."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        code = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
+        raise OSError(code, os.strerror(code) if code == errno.EISDIR else "not a regular file", str(path))
+    return descriptor, found.st_size
