@@ -96,17 +96,24 @@ class StepFlops:
         return self.counted[-self.period :] if self.period else self.counted
 
 
-def count_steps(step: Callable[[int], object], most: int = MOST_STEPS, budget: float | None = None) -> StepFlops:
+def count_steps(
+    step: Callable[[int], object],
+    most: int = MOST_STEPS,
+    budget: float | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> StepFlops:
     """Count the FLOPs of the steps from 0 on, until their period shows.
 
     Args:
         step: runs the training step with the given number.
         most: maximum number of steps to count; a training run of no more steps is then counted completely.
         budget: FLOPs after which no further step matters.
+        check: called after each step, outside of torch's counter.
     """
     counted: list[int] = []
     for number in range(min(most, MOST_STEPS)):
         counted.append(counters.count_flops(partial(step, number)))
+        check()
         spent = budget is not None and sum(counted) > budget
         if spent or (len(counted) == FIRST_STEPS and StepFlops.of(counted).period == 1):
             break
@@ -142,6 +149,7 @@ def count_flops(
     most: int = MOST_STEPS,
     budget: float | None = None,
     prepare: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Flops:
     """Count the FLOPs of training steps and of a sampled item; this trains the model.
 
@@ -153,16 +161,23 @@ def count_flops(
         most: maximum number of training steps to count.
         budget: FLOPs after which no further step matters.
         prepare: what precedes the first step.
+        check: called after each hook, before anything uses what that has returned.
     """
     hook = plugin.hook
+    losses: list[object] = []
 
     def step(number: int) -> None:
         batch, labels = batches(number)
-        check_losses(plugin, hook.train_step(model=model, batch=batch, labels=labels, step=number))
+        losses.append(hook.train_step(model=model, batch=batch, labels=labels, step=number))
+
+    def checked() -> None:
+        check()
+        check_losses(plugin, losses.pop())
 
     model.networks.train()
     before = counters.count_flops(prepare) if prepare is not None else 0
-    train = count_steps(step, most, budget)
+    check()
+    train = count_steps(step, most, budget, checked)
     model.networks.eval()
     _, labels = batches(0)
     asked = None if labels is None else labels[:1].expand(SAMPLES)
