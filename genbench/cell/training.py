@@ -110,6 +110,8 @@ class CellTraining:
         if allowed is not None:
             allowed /= ranks
         flops = count_flops(self.plugin, model, self.batches(), self.device, most, allowed, self.before(model), check)
+        if flops.train.unlike:
+            self.events.notice(f"{self.plugin}: its FLOPs are not exact: {flops.train}")
         return flops if ranks == 1 else flops.of_ranks(ranks)
 
     def train(
