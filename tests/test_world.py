@@ -137,6 +137,8 @@ def usual() -> Iterator[None]:
 @pytest.mark.usefixtures("usual")
 @pytest.mark.parametrize("change", LEAKS)
 def test_what_a_step_leaves_on_is_named_and_put_back(change: str) -> None:
+    if "entered:" in change and not hasattr(torch._C._autograd, "_top_saved_tensors_default_hooks"):
+        pytest.skip("torch tells of hooks for saved tensors from 2.8 on")
     before = world.snapshot()
     with world.kept():
         LEAKS[change]()

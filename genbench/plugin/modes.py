@@ -49,9 +49,6 @@ _PLACES: dict[str, tuple[Any, str, str]] = {
     "half-precision sums of float16": (_cuda.matmul, "allow_fp16_reduced_precision_reduction", ""),
     "fast path of attention": (torch.backends.mha, "get_fastpath_enabled", "set_fastpath_enabled"),
 }
-# What they are unless a program changes them.
-_OFF = ("cudnn benchmark", "cudnn deterministic", "half-precision sums in attention")
-OWN_KERNELS = {name: name not in _OFF for name in _PLACES} | {"flush denormal numbers": False}
 _DEVICES = ("cpu", "cuda")
 _saved = torch._C._autograd
 _HOOKS = ("forward_pre_hooks", "forward_hooks", "backward_pre_hooks", "backward_hooks", "parameter_registration_hooks")
@@ -133,7 +130,8 @@ def drop_module_hooks(counts: Mapping[str, int]) -> None:
 def hooks_for_saved() -> dict[str, Any]:
     """Return the hooks that are entered for all tensors saved for the backward pass, and why entering is refused."""
     pairs: list[Any] = []
-    while (pair := _saved._top_saved_tensors_default_hooks(True)) is not None:
+    top: Any = getattr(_saved, "_top_saved_tensors_default_hooks", lambda _: None)  # torch before 2.8 does not tell
+    while pair := top(True):
         pairs.append(pair)
         _saved._pop_saved_tensors_default_hooks()
     for pair in reversed(pairs):
@@ -157,9 +155,17 @@ def kernels() -> dict[str, bool]:
     """Return the switches that select different kernels, and hence change the last digits."""
     # The last one can only be read from its effect: the smallest double is denormal. A default device may be left.
     flushed = float(torch.tensor(5e-324, dtype=torch.float64, device="cpu") * 1) == 0
-    found = {name: getattr(owner, read, OWN_KERNELS[name]) for name, (owner, read, _) in _PLACES.items()}
-    switches = {name: bool(value() if callable(value) else value) for name, value in found.items()}
-    return switches | {"flush denormal numbers": flushed}
+    return _switches() | {"flush denormal numbers": flushed}
+
+
+def _switches() -> dict[str, bool]:
+    # A torch that lacks one cannot turn it on.
+    found = {name: getattr(owner, read, False) for name, (owner, read, _) in _PLACES.items()}
+    return {name: bool(value() if callable(value) else value) for name, value in found.items()}
+
+
+# For the others what torch, of which versions differ, has set before a plugin is imported.
+OWN_KERNELS = _switches() | {"mkldnn": True, "cudnn": True, "flush denormal numbers": False}
 
 
 def set_kernels(switches: Mapping[str, bool]) -> None:
