@@ -39,6 +39,11 @@ pytestmark = pytest.mark.usefixtures("short_sampling")
 MODELS = Path(__file__).parent / "models"
 ID = "0123456789abcdef"
 METRICS = ("fd", "bits_per_dim", "pixel_w1", "reconstruction_mse")
+ENTERED = (  # a mode that passes every call through
+    "from torch.utils._python_dispatch import TorchDispatchMode as Mode; "
+    "type('Left', (Mode,), {'__torch_dispatch__': lambda self, call, types, args=(), named=None: "
+    "call(*args, **(named or {}))})().__enter__()"
+)
 
 Run = Callable[..., dict[str, Any]]
 
@@ -181,14 +186,30 @@ def test_what_torch_s_compiler_changes_when_it_compiles_for_the_first_time_is_no
         ("torch.autocast('cpu', torch.bfloat16).__enter__()", "torch's autocast (cpu: off became torch.bfloat16)"),
         ("torch.backends.mkldnn.set_flags(False)", "torch's kernel settings (mkldnn: True became False)"),
         ("torch.manual_seed(3)", "the seed of torch's global generator"),
+        (ENTERED, "torch's modes ([] became ['Left'])"),
+        (
+            "model.optimizers['generator'].step(); torch.set_default_device('meta')",
+            "torch's default device (cpu became meta)",
+        ),
     ],
 )
+@pytest.mark.parametrize("budget", ["2steps", "1e9flop"])
 def test_a_mode_that_a_step_leaves_on_fails_the_cell(
-    run: Run, write_plugin: Callable[..., Path], left: str, named: str
+    run: Run, write_plugin: Callable[..., Path], left: str, named: str, budget: str
 ) -> None:
     with pytest.raises(PluginError) as error:
-        run(write_plugin(STEP, f"{STEP}    {left}\n"), "2steps")
+        run(write_plugin(STEP, f"{STEP}    {left}\n"), budget)
     assert f"changed {named}; a hook must restore what it changes" in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["LATENT = 16\n", "    return Model("])
+def test_a_default_device_that_an_import_or_building_leaves_is_named(
+    run: Run, write_plugin: Callable[..., Path], place: str
+) -> None:
+    indent = place[: len(place) - len(place.lstrip())]
+    path = write_plugin(place, f"{indent}torch.set_default_device('meta')\n{place}")
+    with pytest.raises(PluginError, match="changed torch's default device"):
+        run(path, "2steps")
 
 
 def test_a_thread_that_a_step_leaves_running_fails_the_cell(run: Run, write_plugin: Callable[..., Path]) -> None:

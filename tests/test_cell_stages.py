@@ -423,8 +423,8 @@ def test_the_world_is_checked_before_each_measurement_and_after_the_last(
     with world.kept():
         Checked(payload(tmp_path, TINY, steps=2, evaluations=2), lambda event: None).run()
     plugin = "model 'tiny' (file)"
-    # After building; before both points of the curve; after the training, and after what follows it.
-    assert told == [(plugin, None), *[(plugin, "train")] * 4, (plugin, "leftovers")]
+    # After importing and building; before both points of the curve; after the training, and after what follows it.
+    assert told == [*[(plugin, None)] * 2, *[(plugin, "train")] * 4, (plugin, "leftovers")]
 
 
 def test_what_is_left_running_is_looked_for_with_the_threads_of_before_and_those_of_a_compiler(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -143,6 +146,76 @@ def test_a_short_training_is_counted_whole_and_a_small_budget_no_further_than_it
 def test_the_record_says_how_steps_were_counted(counted: tuple[int, ...], period: int | None, text: str) -> None:
     flops = StepFlops.of(counted)
     assert (flops.period, str(flops)) == (period, text)
+
+
+def counted_as(flops: Callable[[int], int], last: int, patch: pytest.MonkeyPatch) -> tuple[StepFlops, list[int]]:
+    """Count a training of `last` steps that cost `flops` each; return also the numbers of the steps taken."""
+    taken: list[int] = []
+
+    def count(call: Any) -> int:
+        taken.append(call.args[0])
+        return flops(taken[-1])
+
+    patch.setattr("genbench.training.counters.count_flops", count)
+    return count_steps(lambda step: None, last), taken
+
+
+@pytest.mark.parametrize(
+    ("flops", "last", "unlike"),
+    [
+        (lambda step: 10, 10**9, ""),
+        (lambda step: 10 + 11 * (step >= 100 and step % 5 == 4), 200, "steps 190 to 199 cost 1.22 times as much"),
+        (
+            lambda step: 10 - 5 * (step >= 30),
+            100,
+            "steps 40 to 49 cost 0.5 times as much and steps 90 to 99 cost 0.5 times as much",
+        ),
+        (lambda step: 10 * (step < 20), 24, "steps 20 to 23 cost 0 times as much"),
+        (lambda step: int(step == 999), 1000, "steps 990 to 999 are not free"),
+        (lambda step: 10 + step % 7, 10_000, ""),
+        (lambda step: 10 + 7 * (step % 16 == 15), 1001, ""),
+        (lambda step: 10 + 7 * ((step + (step > 300)) % 5 == 0), 1000, ""),  # the same rounds, one step later
+        (lambda step: step, 41, ""),  # no period: it already says that later steps are a guess
+    ],
+)
+def test_later_steps_that_cost_something_else_than_assumed_are_told(
+    flops: Callable[[int], int], last: int, unlike: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, taken = counted_as(flops, last, monkeypatch)
+    assert found.unlike == unlike
+    assert str(found).endswith(f", but {unlike}") == bool(unlike)
+    assert taken == sorted(set(taken))
+    assert taken[-1] < last
+    assert found.times(3).unlike == unlike
+    plain = StepFlops.of(found.counted)
+    assert (found.counted, found.period, found.total(last)) == (plain.counted, plain.period, plain.total(last))
+
+
+@pytest.mark.parametrize("period", [1, 2, 5, 7, 16, 19])
+def test_a_model_that_counts_its_own_steps_costs_what_is_assumed_where_steps_are_left_out(
+    period: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = itertools.count()
+    found, taken = counted_as(lambda step: 10 + 7 * (next(own) % period == 0), 1003, monkeypatch)
+    assert (found.period, found.unlike) == (period, "")
+    assert len(taken) <= MOST_STEPS + 2 * 19
+
+
+def test_a_model_that_fails_where_steps_are_left_out_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flops(step: int) -> int:
+        if step > 50:
+            raise KeyError(step)
+        return 10
+
+    found, _ = counted_as(flops, 1000, monkeypatch)
+    assert str(found).endswith("as the last, but steps from 490 on could not be tried without those before them")
+
+
+def test_a_budget_of_flops_tries_the_steps_that_it_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr("genbench.training.counters.count_flops", lambda call: taken.append(call.args[0]) or 10)
+    assert count_steps(lambda step: None, budget=2009).unlike == ""
+    assert taken == [*range(20), *range(90, 100), *range(190, 200)]
 
 
 class Asked:

@@ -89,7 +89,7 @@ def test_what_is_counted_is_a_model_that_knows_no_steps_and_what_comes_before(
     monkeypatch.setattr(cell_training, "before_training", lambda *given: given)
     monkeypatch.setattr(cell_training, "count_flops", lambda *given: given)
     training = training_of(budget, MODELS / "cosine.py", tmp_path)
-    plugin, model, batches, device, most, budgeted, prepare = cast("Any", training.count_flops(7))
+    plugin, model, batches, device, most, budgeted, prepare, _ = cast("Any", training.count_flops(7))
     assert (plugin, device, most, budgeted) == (training.plugin, CPU, 7, allowed)
     assert prepare == (training.plugin, model, training.dataset.train, CPU)
     assert model.networks["net"].told.tolist() == [-1, 64, 1297]

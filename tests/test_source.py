@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import importlib.util
 import json
+import os
+import sqlite3
 import sys
+import tokenize
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from genbench.cell.events import Events
@@ -362,6 +369,78 @@ def test_what_reading_cannot_see_is_noted_and_runs_the_cell_again_where_it_chang
     assert not _still_holds(planned, record)
     (tmp_path / "table.json").unlink()
     assert not _still_holds(planned, record)
+
+
+def load(file: Path) -> None:
+    with pytest.raises(OSError, match=r"too short|invalid"):
+        ctypes.CDLL(str(file))
+
+
+def executed(file: Path) -> object:
+    """Execute a file as a module that `sys.modules` does not get."""
+    spec = importlib.util.spec_from_file_location("executed_alone", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def imported_from_archive(file: Path) -> None:
+    sys.path.insert(0, str(file))
+    importlib.import_module("hidden_in_archive")
+
+
+OPENINGS: dict[str, Callable[[Path], object]] = {
+    "numpy": np.loadtxt,  # took `open` when it was imported
+    "os": lambda file: os.close(os.open(file, os.O_RDONLY)),
+    "bytes": lambda file: os.close(os.open(os.fsencode(file), os.O_RDONLY)),
+    "tokenize": lambda file: tokenize.open(file).close(),
+    "mapped for writing": lambda file: np.memmap(file),  # its default
+    "library": load,
+    "database": lambda file: sqlite3.connect(file).close(),
+    "executed": executed,
+    "executed twice": lambda file: (executed(file), executed(file)),  # from its compiled file
+    "archive": imported_from_archive,
+}
+
+
+@pytest.mark.parametrize("by", OPENINGS)
+def test_a_file_is_noted_whoever_opens_it(
+    by: str, write: Write, tmp_path: Path, path: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path("elsewhere")
+    model = write(model="")
+    table = tmp_path / "table.py"
+    table.write_text("1")
+    if by == "archive":
+        with zipfile.ZipFile(table, "w") as archive:
+            archive.writestr("hidden_in_archive.py", "")
+    if by == "executed twice":
+        monkeypatch.setattr(sys, "dont_write_bytecode", False)
+        executed(table)
+    source = watch(model, [])
+    OPENINGS[by](table)
+    source.after_first_step(PLUGIN)
+    assert set(source.described()["plugin"]["also_read"]) == {"table.py"}
+
+
+def test_a_file_that_is_only_written_or_opened_after_the_first_step_is_not_noted(write: Write, tmp_path: Path) -> None:
+    source = watch(write(model="", table="1"), [])
+    for name, flags in (("new", os.O_RDWR | os.O_CREAT), ("new", os.O_WRONLY), ("table.py", os.O_RDWR | os.O_TRUNC)):
+        os.close(os.open(tmp_path / name, flags))
+    source.after_first_step(PLUGIN)
+    OPENINGS["os"](tmp_path / "table.py")
+    source.at_the_end(PLUGIN)
+    assert "also_read" not in source.described()["plugin"]
+
+
+def test_a_process_hears_of_opened_files_once_however_many_cells_it_runs(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch(write(model=""), []).after_first_step(PLUGIN)
+    monkeypatch.setattr(sys, "addaudithook", lambda hook: pytest.fail("a second hook"))
+    watch(write(model=""), []).after_first_step(PLUGIN)
 
 
 def test_what_a_version_stands_for_is_never_noted(write: Write, path: Callable[..., Path]) -> None:

@@ -31,6 +31,7 @@ from genbench.evaluation.trained import Evaluation
 from genbench.machine import environment
 from genbench.machine.contention import NOTICEABLE, Contention
 from genbench.plugin import finding, loading, options, world
+from genbench.plugin.guarding import refuse_changes
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.records.record import checkpoint_path, not_applicable, write_record
@@ -149,6 +150,7 @@ class _CellRun:
             plugin = loading.load(finding.find(self.cell.model, [self.payload["distribution"]]))
         # Libraries set variables while they are imported: these are not held against a plugin.
         before["the environment"] = world.snapshot()["the environment"]
+        self.check_world(plugin, before)  # what its import has left must not make genbench's own work fail
         training = self.training_of(plugin)
         # Only a budget in FLOPs has to count them all beforehand. Otherwise one step here shows whether they can be
         # counted, and the others are counted when nothing else can be disturbed by it.
@@ -222,11 +224,8 @@ class _CellRun:
 
     def check_world(self, plugin: Plugin, before: dict[str, Any], seeded: str | None = None) -> None:
         """Raise `PluginError` if the plugin has changed what it shares with genbench, or reseeded its generators."""
-        changed = world.changes(before, world.snapshot())
-        if seeded is not None and torch.initial_seed() != seeding.derive(self.cell.seed, seeded):
-            changed.append("the seed of torch's global generator")
-        if changed:
-            raise PluginError(f"{plugin}: changed {'; '.join(changed)}; a hook must restore what it changes")
+        reseeded = seeded is not None and torch.initial_seed() != seeding.derive(self.cell.seed, seeded)
+        refuse_changes(plugin, before, *(["the seed of torch's global generator"] if reseeded else []))
 
     def check_leftovers(self, plugin: Plugin) -> None:
         """Raise `PluginError` if the plugin has left threads or processes running."""

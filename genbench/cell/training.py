@@ -22,8 +22,9 @@ from genbench.cell.ranks import Ranks
 from genbench.config import Cell, Target
 from genbench.datasets.dataset import Dataset
 from genbench.errors import PluginError
-from genbench.plugin import options
+from genbench.plugin import options, world
 from genbench.plugin.data import Training
+from genbench.plugin.guarding import refuse_changes
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.records.target import first_met
@@ -100,13 +101,17 @@ class CellTraining:
         Args:
             most: the maximum number of training steps to count.
         """
+        check = partial(refuse_changes, self.plugin, world.snapshot())
         model = self._build(None)  # the number of steps is not known before they are counted
+        check()
         budget = self.cell.settings.budget
         allowed = budget.amount if budget.unit == "flop" else None
         ranks = self.cell.settings.ranks
         if allowed is not None:
             allowed /= ranks
-        flops = count_flops(self.plugin, model, self.batches(), self.device, most, allowed, self.before(model))
+        flops = count_flops(self.plugin, model, self.batches(), self.device, most, allowed, self.before(model), check)
+        if flops.train.unlike:
+            self.events.notice(f"{self.plugin}: its FLOPs are not exact: {flops.train}")
         return flops if ranks == 1 else flops.of_ranks(ranks)
 
     def train(

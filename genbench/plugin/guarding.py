@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from genbench.errors import GenbenchError, PluginError
 from genbench.plugin import world
@@ -12,7 +13,7 @@ from genbench.plugin.finding import Found
 from genbench.plugin.loading import Plugin, load
 from genbench.plugin.visible import wording
 
-__all__ = ["guarded", "load_guarded"]
+__all__ = ["guarded", "load_guarded", "refuse_changes"]
 
 
 def load_guarded(found: Found) -> Plugin:
@@ -46,3 +47,15 @@ def guarded(plugin: Plugin, what: str, passing: tuple[type[BaseException], ...] 
             raise PluginError(f"{plugin}: {what} raised {wording(error)}") from error
     if changed:
         raise PluginError(f"{plugin}: {what} changed {'; '.join(changed)}; leave alone what others share")
+
+
+def refuse_changes(plugin: Plugin, before: dict[str, Any], *others: str) -> None:
+    """Raise `PluginError` if the global state of the process is no longer what it was.
+
+    Args:
+        plugin: whose hooks have run since.
+        before: the snapshot of then.
+        others: more that they have changed.
+    """
+    if changed := [*world.changes(before, world.snapshot()), *others]:
+        raise PluginError(f"{plugin}: changed {'; '.join(changed)}; a hook must restore what it changes")

@@ -18,7 +18,7 @@ import torch
 
 from genbench import seeding
 from genbench.machine.precision import float32_precision, set_float32_precision
-from genbench.plugin import modes
+from genbench.plugin import handlers, modes
 
 __all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "noting", "settled", "snapshot"]
 
@@ -43,7 +43,7 @@ def snapshot() -> dict[str, Any]:
 def _snapshot(entered: list[str]) -> dict[str, Any]:
     return {
         "torch's default dtype": torch.get_default_dtype(),
-        "torch's default device": torch.get_default_device(),
+        "torch's default device": modes.default_device(),
         "torch's number of threads": torch.get_num_threads(),
         "torch's gradient mode": torch.is_grad_enabled(),
         "torch's deterministic-algorithms setting": _determinism(),
@@ -53,7 +53,11 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
         "torch's autocast": modes.autocast(),
         "torch's modes": entered,
         "torch's global module hooks": modes.module_hooks(),
+        "torch's hooks for saved tensors": modes.hooks_for_saved(),
         "torch's kernel settings": modes.kernels(),
+        "numpy's floating-point errors": np.geterr(),
+        "the warnings that are errors": handlers.errors(),
+        "the handling of signals": handlers.signals(),
         "the working directory": os.getcwd(),
         "the umask": _umask(),
         _RECURSION: sys.getrecursionlimit(),
@@ -231,15 +235,16 @@ def _restore(before: dict[str, Any]) -> None:
     modes.set_autocast(before["torch's autocast"])
     modes.set_kernels(before["torch's kernel settings"])
     modes.drop_module_hooks(before["torch's global module hooks"])
+    modes.drop_hooks_for_saved(before["torch's hooks for saved tensors"])
+    np.seterr(**before["numpy's floating-point errors"])
+    handlers.set_errors(before["the warnings that are errors"])
+    handlers.set_signals(before["the handling of signals"])
     if torch.is_inference_mode_enabled() != before["torch's inference mode"]:
         modes.set_inference(before["torch's inference mode"])
     os.umask(int(before["the umask"], 8))
     sys.setrecursionlimit(before[_RECURSION])
     torch.set_default_dtype(before["torch's default dtype"])
-    if torch.get_default_device() != before["torch's default device"]:
-        # None, because naming the CPU would leave a torch mode active for everything that follows.
-        device = before["torch's default device"]
-        torch.set_default_device(None if device.type == "cpu" else device)
+    modes.set_default_device(before["torch's default device"])
     if torch.get_num_threads() != before["torch's number of threads"]:
         torch.set_num_threads(before["torch's number of threads"])
     torch.set_grad_enabled(before["torch's gradient mode"])

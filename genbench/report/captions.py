@@ -12,7 +12,7 @@ from genbench.report.quantities import quantity
 from genbench.report.sections import Section
 from genbench.report.tables import headline_columns
 
-__all__ = ["contended", "cost_note", "error_note", "quality_caption"]
+__all__ = ["assumed", "contended", "cost_note", "error_note", "quality_caption"]
 
 
 def quality_caption(section: Section) -> str:
@@ -68,6 +68,20 @@ def contended(section: Section) -> str:
         f"**Contended:** while {_joined(told)} trained, something else used the processor that its threads were "
         "waiting for, so its speeds are too low."
     )
+
+
+def assumed(section: Section) -> str:
+    """Return a note on the models whose later steps cost other FLOPs than was assumed, or an empty string."""
+    counted = {
+        row.name: next((how for record in row.records if ", but " in (how := _counted(record))), "")
+        for row in section.models
+    }
+    told = [f"{code(label)} ({text(how)})" for label, how in counted.items() if how]
+    return f"**Assumed:** the training FLOPs of {_joined(told)} are not exact." if told else ""
+
+
+def _counted(record: Mapping[str, Any]) -> str:
+    return str(record["cost"].get("flops_counted") or "")
 
 
 def _evidence(recipe: Mapping[str, Any], noun: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from genbench.report import appendix
 from genbench.report.against_real import anchor, ratio_note, ratio_table
 from genbench.report.augmentation import augmentation
-from genbench.report.captions import contended, cost_note, error_note, quality_caption
+from genbench.report.captions import assumed, contended, cost_note, error_note, quality_caption
 from genbench.report.escape import code, link_target, text
 from genbench.report.machines import Machine, ran, shared
 from genbench.report.measures import meanings, recipes
@@ -118,7 +118,7 @@ def _section(directory: Path, section: Section, pictures: Pictures, known: Seque
     own = ran(known, (record for row in section.models for record in row.records))
     cost = cost_table(section, own)
     if cost:
-        parts += ["### Cost", shared(own), contended(section), cost, cost_note(section)]
+        parts += ["### Cost", shared(own), contended(section), assumed(section), cost, cost_note(section)]
     return parts + speeds(section, pictures) + losses(section, pictures)
 
 

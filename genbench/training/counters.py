@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils import _python_dispatch as dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -107,9 +108,25 @@ def count_flops(call: Callable[[], object]) -> int:
     # torch's counter also determines which module each operation belongs to, by hooks that fail where a step
     # differentiates with respect to an input, as gradient penalties do. The total needs no modules.
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]  # has everything that the counter uses
-    with counter:
+    with _entered(counter):
         call()
     return int(counter.get_total_flops())
+
+
+@contextmanager
+def _entered(counter: FlopCounterMode) -> Iterator[None]:
+    """Run a block in torch's counter; a mode that the block leaves entered stays so, and the counter does not."""
+    above: list[Any] = []
+    with counter:
+        try:
+            yield
+        finally:
+            # Leaving a mode takes away the innermost one, whichever that is.
+            if counter.mode in dispatch._get_current_dispatch_mode_stack():
+                while dispatch._get_current_dispatch_mode_stack()[-1] is not counter.mode:
+                    above.append(dispatch._pop_mode())
+    for mode in reversed(above):
+        dispatch._push_mode(mode)
 
 
 def _mkldnn_layer(inputs: Any, weight: Any, recurrent_weight: Any, *_: Any, **__: Any) -> int:

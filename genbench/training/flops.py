@@ -1,13 +1,15 @@
 """The FLOPs of training steps as a function of the step, because not every step does the same.
 
 A WGAN steps its generator every fifth time, lazy regularisation comes every sixteenth. Steps are therefore counted one
-by one until their period shows, and the period is then assumed to repeat.
+by one until their period shows, and the period is then assumed to repeat. A few steps halfway and at the end are
+counted as well: where they cost something else, as those of a network that is trained from a later step on, it is told.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 
@@ -24,6 +26,7 @@ __all__ = ["MOST_STEPS", "Flops", "StepFlops", "count_flops", "count_steps"]
 
 FIRST_STEPS = 20  # if all of these except the first few are alike, no more are counted
 MOST_STEPS = 40  # two rounds of any period up to 20
+LATER_STEPS = 10  # at least, in each place where what was assumed is tried
 SAMPLES = 4  # items whose FLOPs are counted
 
 Batches = Callable[[int], tuple[Tensor, Tensor | None]]
@@ -37,6 +40,7 @@ class StepFlops:
         counted: FLOPs of the steps from 0 on.
         period: how many of the last counted steps repeat from then on; None where no repetition was seen: then all of
             them are assumed to repeat.
+        unlike: what is known of later steps that are not as assumed; a phrase.
 
     >>> flops = StepFlops((10, 10, 40, 10, 10, 40), period=3)
     >>> flops.per_step, flops.total(7), flops.steps_within(100)
@@ -45,6 +49,7 @@ class StepFlops:
 
     counted: tuple[int, ...]
     period: int | None
+    unlike: str = ""
 
     @classmethod
     def of(cls, counted: Sequence[int]) -> StepFlops:
@@ -78,6 +83,10 @@ class StepFlops:
 
     def __str__(self) -> str:
         """How it was counted, for the record."""
+        return f"{self._assumed}, but {self.unlike}" if self.unlike else self._assumed
+
+    @property
+    def _assumed(self) -> str:
         steps = f"steps 0 to {len(self.counted) - 1}" if len(self.counted) > 1 else "step 0"
         match self.period:
             case None:
@@ -89,28 +98,69 @@ class StepFlops:
 
     def times(self, factor: int) -> StepFlops:
         """Return the FLOPs of that many identical training runs."""
-        return StepFlops(tuple(factor * each for each in self.counted), self.period)
+        return replace(self, counted=tuple(factor * each for each in self.counted))
 
     @property
     def _cycle(self) -> tuple[int, ...]:
         return self.counted[-self.period :] if self.period else self.counted
 
 
-def count_steps(step: Callable[[int], object], most: int = MOST_STEPS, budget: float | None = None) -> StepFlops:
+def count_steps(
+    step: Callable[[int], object],
+    most: int = MOST_STEPS,
+    budget: float | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> StepFlops:
     """Count the FLOPs of the steps from 0 on, until their period shows.
 
     Args:
         step: runs the training step with the given number.
-        most: maximum number of steps to count; a training run of no more steps is then counted completely.
+        most: maximum number of steps to count; a training run of no more steps is then counted completely. Without a
+            budget, the number of steps that the training has.
         budget: FLOPs after which no further step matters.
+        check: called after each step, outside of torch's counter.
     """
     counted: list[int] = []
     for number in range(min(most, MOST_STEPS)):
         counted.append(counters.count_flops(partial(step, number)))
+        check()
         spent = budget is not None and sum(counted) > budget
         if spent or (len(counted) == FIRST_STEPS and StepFlops.of(counted).period == 1):
             break
-    return StepFlops.of(counted)
+    flops = StepFlops.of(counted)
+    last = most if budget is None else flops.steps_within(budget)
+    return replace(flops, unlike=_unlike(flops, step, last, check)) if flops.period and last else flops
+
+
+def _unlike(flops: StepFlops, step: Callable[[int], object], last: int, check: Callable[[], None]) -> str:
+    """Return in words which steps halfway and at the end of `last` steps differ from what `flops` assumes."""
+    differing = []
+    for numbers in _places(len(flops.counted), flops.period or 1, last):
+        try:
+            found = sum(counters.count_flops(partial(step, number)) for number in numbers)
+        except Exception:  # a model whose own state decides may fail where steps are left out: no fault of its
+            return f"steps from {numbers.start} on could not be tried without those before them"
+        check()
+        assumed = flops.total(numbers.stop) - flops.total(numbers.start)
+        if found != assumed:
+            cost = f"cost {found / assumed:.4g} times as much" if assumed else "are not free"
+            differing.append(f"steps {numbers.start} to {numbers.stop - 1} {cost}")
+    return " and ".join(differing)
+
+
+def _places(counted: int, period: int, last: int) -> list[range]:
+    """Return whole periods of steps halfway and at the end of `last` steps, of which the first ones are counted.
+
+    Each begins where a period does, so that a model that counts its own steps continues as if none were left out.
+    """
+    length, places = math.ceil(LATER_STEPS / period) * period, list[range]()
+    for place in (last // 2, last):
+        begin = counted + max(0, place - length - counted) // period * period
+        stop = min(begin + length, last)
+        if begin < stop:
+            places.append(range(begin, stop))
+            counted = stop
+    return places
 
 
 @dataclass(frozen=True)
@@ -142,6 +192,7 @@ def count_flops(
     most: int = MOST_STEPS,
     budget: float | None = None,
     prepare: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Flops:
     """Count the FLOPs of training steps and of a sampled item; this trains the model.
 
@@ -153,16 +204,24 @@ def count_flops(
         most: maximum number of training steps to count.
         budget: FLOPs after which no further step matters.
         prepare: what precedes the first step.
+        check: called after each hook, before anything uses what that has returned.
     """
     hook = plugin.hook
+    losses: list[object] = []
 
     def step(number: int) -> None:
         batch, labels = batches(number)
-        check_losses(plugin, hook.train_step(model=model, batch=batch, labels=labels, step=number))
+        losses.append(hook.train_step(model=model, batch=batch, labels=labels, step=number))
+
+    def checked() -> None:
+        check()
+        while losses:
+            check_losses(plugin, losses.pop())
 
     model.networks.train()
     before = counters.count_flops(prepare) if prepare is not None else 0
-    train = count_steps(step, most, budget)
+    check()
+    train = count_steps(step, most, budget, checked)
     model.networks.eval()
     _, labels = batches(0)
     asked = None if labels is None else labels[:1].expand(SAMPLES)

@@ -171,6 +171,19 @@ def test_models_whose_threads_waited_for_a_processor_are_named_beside_their_cost
     assert "Contended" not in whole(records)
 
 
+def test_models_whose_later_steps_cost_other_flops_than_assumed_are_named_beside_their_costs(make: Make) -> None:
+    records = [make(model, seed) for model in ("vae", "gan") for seed in (0, 1)]
+    usual = "steps 0 to 19 counted; later steps are as the last"
+    for record, how in zip(records, (usual, None, usual, f"{usual}, but steps 190 to 199 are not free"), strict=True):
+        record["cost"]["flops_counted"] = how
+    costs = whole(records).partition("### Cost")[2]
+    assert (
+        f"**Assumed:** the training FLOPs of `gan` ({usual}, but steps 190 to 199 are not free) are not exact." in costs
+    )
+    records[-1]["cost"]["flops_counted"] = usual
+    assert "Assumed" not in whole(records)
+
+
 def test_the_first_table_says_with_what_and_on_how_many_images_it_was_measured(make: Make) -> None:
     records = [make(label, seed) for label in ("gan", "vae") for seed in range(2)]
     for record in records:

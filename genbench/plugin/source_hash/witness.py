@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
-import io
+import functools
+import importlib.util
 import os
 import sys
 from collections.abc import Collection, Iterable
@@ -14,6 +14,11 @@ from genbench.plugin.source_hash.files import Coverage, Source
 from genbench.plugin.source_hash.installed import exempt, is_versioned
 
 __all__ = ["Witness"]
+
+_OPENINGS = ("open", "ctypes.dlopen", "sqlite3.connect")  # audit events whose first argument is a path
+_NOT_READ = os.O_WRONLY | os.O_CREAT | os.O_TRUNC  # a file opened like this need not have content
+
+_recording: list[set[str]] = []  # for each witness that has not settled, the files that were opened
 
 
 class Witness:
@@ -31,14 +36,12 @@ class Witness:
         self._apart = [path.resolve() for path in apart]
         self._before = set(sys.modules)
         self._opened: set[str] = set()
-        # Not an audit hook: it cannot be removed, and would be called a hundred times in every training step.
-        self._open = builtins.open
-        builtins.open = io.open = self._noted_open
+        _recording.append(self._opened)
+        _listen()
 
     def settle(self) -> list[str]:
         """Stop recording opened files, after a first step; return the covered files that were read and have changed."""
-        if builtins.open == self._noted_open:
-            builtins.open = io.open = self._open
+        _recording[:] = [opened for opened in _recording if opened is not self._opened]
         loaded = {str(path.resolve()) for _, path in _files(self._before)}
         # Changes of files that were not read have no effect: a package may contain a growing log.
         return self._changed(loaded | {os.path.realpath(path) for path in self._opened})
@@ -51,7 +54,9 @@ class Witness:
         """Return the files that were read but are not covered, as named in records, each with its SHA-256."""
         own = exempt()  # read from the metadata of what is installed: once, not for each of a thousand modules
         loaded = {path.resolve() for module, path in _files(self._before) if not _has_version(module, path, own)}
-        opened = {path.resolve() for path in map(Path, self._opened) if self._is_beside(path.resolve())}
+        # The files of modules are judged as modules; what remains was executed by other means, or is data.
+        imported = {os.path.abspath(path) for _, path in _files(())}
+        opened = {path.resolve() for path in map(Path, self._opened - imported) if self._is_beside(path.resolve())}
         missed = sorted(path for path in loaded | opened if str(path) not in self._sources and path.is_file())
         return {self._covered.shown(path): Source.of(path).sha256 for path in missed}
 
@@ -65,11 +70,33 @@ class Witness:
         parts = path.relative_to(self._folder).parts
         return not any(part.startswith((".", "__pycache__")) for part in parts) and not is_versioned(path)
 
-    def _noted_open(self, file: Any, mode: str = "r", *arguments: Any, **named: Any) -> Any:
-        opened = self._open(file, mode, *arguments, **named)
-        if isinstance(file, str | bytes | os.PathLike) and not set("wax+") & set(mode):
-            self._opened.add(os.path.abspath(os.fsdecode(file)))
-        return opened
+
+@functools.cache
+def _listen() -> None:
+    """Have Python tell of every file that is opened, whoever opens it; the hook stays for the life of the process.
+
+    A function in place of `builtins.open` would miss libraries that took theirs earlier, as NumPy does, and `os.open`.
+    """
+    sys.addaudithook(_hear)
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    # Nothing more once all have settled: the events of a training step then cost it less than a microsecond together.
+    if not _recording or event not in _OPENINGS:
+        return
+    path, flags = arguments[0], arguments[2] if event == "open" else 0
+    if isinstance(path, str | bytes | os.PathLike) and not flags & _NOT_READ:
+        file = _source_of(os.path.abspath(os.fsdecode(path)))
+        for opened in _recording:
+            opened.add(file)
+
+
+def _source_of(path: str) -> str:
+    """Return the source of a module's compiled file, or the path of any other file."""
+    try:
+        return importlib.util.source_from_cache(path)
+    except (NotImplementedError, ValueError):  # not a compiled file
+        return path
 
 
 def _files(known: Collection[str]) -> list[tuple[str, Path]]:
