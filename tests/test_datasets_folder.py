@@ -280,6 +280,15 @@ def test_a_folder_in_another_size_is_not_taken_from_the_cache_of_the_first(root)
         assert load(f"folder:{root}", image_size=size).shape == torch.Size([3, size or 6, size or 6])
 
 
+def test_two_folders_are_cached_side_by_side(root, tmp_path, monkeypatch):
+    roots = {root: 20, tmp_path / "other": 10}
+    for each, count in roots.items():
+        fill(each, count)
+        load(f"folder:{each}")
+    monkeypatch.setattr("genbench.datasets.folder.decoded", lambda *_: pytest.fail("decoded twice"))
+    assert [len(load(f"folder:{each}").train) for each in roots] == [18, 9]
+
+
 def test_the_same_images_elsewhere_are_the_same_dataset(root, tmp_path):
     fill(root)
     fill(tmp_path / "copy")
