@@ -391,6 +391,21 @@ def test_one_step_is_counted_before_a_training_and_all_after_it(
     assert calls == [("count_flops", (1,)), ("begin", (3,)), ("count_flops", (3,))]
 
 
+def test_peak_memory_is_that_of_training_and_measuring_and_not_of_counting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each count builds another model."""
+    calls = counting(monkeypatch)
+    for name in ("reset_peak_memory", "peak_memory"):
+        plain = getattr(stages.cost, name)
+        monkeypatch.setattr(
+            stages.cost, name, lambda device, name=name, plain=plain: calls.append((name, ())) or plain(device)
+        )
+    run(payload(tmp_path, TINY, steps=3))
+    order = [name for name, _ in calls]
+    assert order == ["count_flops", "begin", "reset_peak_memory", "peak_memory", "count_flops"]
+
+
 def test_a_training_without_a_step_counts_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = counting(monkeypatch)
     given = payload(tmp_path, TINY, steps=3)

@@ -265,6 +265,12 @@ def test_data_that_is_there_is_only_read(publish, root, monkeypatch, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]} == before
 
 
+def test_data_in_another_size_are_not_taken_from_the_cache_of_the_first(publish, root):
+    publish("cifar100")
+    for size in (16, None, 8, 16):
+        assert load("cifar100", data_root=root, image_size=size).shape == torch.Size([3, size or 32, size or 32])
+
+
 def test_the_data_root_may_come_from_the_environment(publish, root, monkeypatch):
     publish("mnist")
     monkeypatch.setenv("GENBENCH_DATA", str(root))
@@ -437,6 +443,15 @@ def test_celeba_is_decoded_once_without_torchvision(root, monkeypatch):
     first = load("celeba", data_root=root)
     monkeypatch.setattr("genbench.datasets.celeba.read_pixels", lambda *_: pytest.fail("decoded twice"))
     assert load("celeba", data_root=root).fingerprint == first.fingerprint
+
+
+def test_celeba_in_two_folders_is_cached_side_by_side(root, tmp_path, monkeypatch):
+    roots = {root: 6, tmp_path / "other": 5}
+    for each, count in roots.items():
+        make_celeba(each, train=count)
+        load("celeba", data_root=each)
+    monkeypatch.setattr("genbench.datasets.celeba.read_pixels", lambda *_: pytest.fail("decoded twice"))
+    assert [len(load("celeba", data_root=each).train) for each in roots] == [6, 5]
 
 
 def test_celeba_is_unpacked_from_its_zip(root):

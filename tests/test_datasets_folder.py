@@ -203,6 +203,26 @@ def test_transparent_pixels_are_white(root):
     assert image[:, :, 0].T.tolist() == [[200, 0, 0], [200, 0, 0], [204, 204, 204], [255, 255, 255]]
 
 
+def test_the_transparent_colour_of_a_palette_is_white(root):
+    image = Image.new("P", (3, 4), 1)
+    image.putpalette([200, 0, 0, 0, 0, 0])
+    image.paste(0, (0, 0, 3, 2))
+    for number in range(2):
+        save(root / f"{number}.png", image, transparency=1)
+    column = load(f"folder:{root}").train.items[0][:, :, 0]
+    assert column.T.tolist() == [[200, 0, 0], [200, 0, 0], [255, 255, 255], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("mode", ["LA", "L"])
+def test_transparent_grey_pixels_are_white_and_the_image_stays_grey(root, mode):
+    """With an alpha channel, or with one of the greys declared transparent."""
+    image = Image.new("LA", (3, 2), (90, 255))
+    image.paste((0, 0), (0, 1, 3, 2))
+    for number in range(2):
+        save(root / f"{number}.png", image.convert(mode), **({} if mode == "LA" else {"transparency": 0}))
+    assert load(f"folder:{root}").train.items[0, :, :, 0].tolist() == [[90, 255]]
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
 def test_images_are_turned_upright(root, suffix):
     lying = np.zeros((8, 16, 3), np.uint8)
@@ -252,6 +272,21 @@ def test_changed_images_take_the_place_of_the_old_ones(root, cache):
     fill(root, 30)
     load(f"folder:{root}")
     assert len(list((cache / "datasets").glob("*.bin"))) == 1
+
+
+def test_a_folder_in_another_size_is_not_taken_from_the_cache_of_the_first(root):
+    fill(root)
+    for size in (4, 3, None, 4):
+        assert load(f"folder:{root}", image_size=size).shape == torch.Size([3, size or 6, size or 6])
+
+
+def test_two_folders_are_cached_side_by_side(root, tmp_path, monkeypatch):
+    roots = {root: 20, tmp_path / "other": 10}
+    for each, count in roots.items():
+        fill(each, count)
+        load(f"folder:{each}")
+    monkeypatch.setattr("genbench.datasets.folder.decoded", lambda *_: pytest.fail("decoded twice"))
+    assert [len(load(f"folder:{each}").train) for each in roots] == [18, 9]
 
 
 def test_the_same_images_elsewhere_are_the_same_dataset(root, tmp_path):

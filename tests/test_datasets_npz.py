@@ -172,6 +172,12 @@ def test_a_file_is_read_once_and_again_when_it_changes(path, cache, monkeypatch)
     assert len(list(cache.glob("*.bin"))) == 1
 
 
+def test_a_file_in_another_size_is_not_taken_from_the_cache_of_the_first(path):
+    np.savez(path, images=numbered(20))
+    for size in (2, 3, None, 2):
+        assert load(f"npz:{path}", image_size=size).shape == torch.Size([1, size or 4, size or 4])
+
+
 @pytest.mark.parametrize("size", [None, 3])
 def test_chunks_and_mapping_change_nothing_and_progress_counts_images(path, cache, monkeypatch, size):
     np.savez(path, **split_arrays(COLOUR))

@@ -193,6 +193,25 @@ def test_statistics_are_computed_once_and_a_cache_that_cannot_be_written_costs_n
         )
 
 
+def test_statistics_of_another_version_are_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, by, written = dataset(seed=29), extractor(), list[str]()
+    plain = measurement.write_cached
+    monkeypatch.setattr(
+        measurement, "write_cached", lambda path, tensors: written.append(path.parent.name) or plain(path, tensors)
+    )
+    for version, count in ((1, 1), (1, 1), (2, 2), (1, 2)):
+        monkeypatch.setattr(measurement.ReferenceStatistics, "VERSION", version)
+        evaluator_of(data, by).score(data.train.items, None)
+        assert written.count("statistics") == count
+
+
+def test_statistics_of_few_reference_images_are_not_taken_for_those_of_all() -> None:
+    data, by = dataset(seed=31), extractor()
+    for count in (5, COUNT):
+        evaluator = Evaluator(data, by, measurement.reference_for(data, by, limit=count), select(["fd"]))
+        assert evaluator.score(data.train.items[:count], None)["fd"].value == pytest.approx(0, abs=1e-6)
+
+
 def test_the_parts_of_an_evaluation_are_reported_as_they_begin() -> None:
     data = dataset()
     evaluator, told = evaluator_of(data, extractor()), list[str | None]()

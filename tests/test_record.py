@@ -106,6 +106,7 @@ def test_a_record_that_cannot_be_trusted_is_named(tmp_path: Path, change, messag
         ({"more": json.loads("[" * 50 + "]" * 50)}, "it is nested deeper than 20 levels"),
         ({"curve": [{"more": json.loads("[" * 50 + "]" * 50)}]}, "it is nested deeper than 20 levels"),
         ({"recipes": {RECIPE_ID: RECIPE | {"samples": 9}}}, "has a recipe under another's id"),
+        ({"recipes": {RECIPE_ID: RECIPE, "0" * 8: RECIPE | {"samples": 9}}}, "has a recipe under another's id"),
     ],
 )
 def test_a_record_that_another_program_wrote_is_refused(tmp_path: Path, change, message: str) -> None:

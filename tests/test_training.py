@@ -293,6 +293,14 @@ def test_the_curve_starts_before_the_first_step_and_losses_are_means(tiny: Path)
     assert progress.rows[1].losses["energy"] > 0
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_finite_again_at_the_end_of_a_window_is_named_with_its_step(bad: float) -> None:
+    window = [{"norm": 1.0}, {"norm": 1.0, "energy": 2.0}, {"energy": bad}, {"energy": 2.0}]
+    losses = [{name: torch.tensor(value) for name, value in step.items()} for step in window]
+    with pytest.raises(PluginError, match=f"^a plugin: loss 'energy' became {bad} at step 12$"):
+        window_means("a plugin", losses, 10)
+
+
 def test_losses_as_nearly_every_step_returns_them_are_not_copied() -> None:
     usual = {"energy": torch.tensor(1.0), "norm": torch.tensor(2.0)}
     unusual = {"energy": torch.tensor(1.0, dtype=torch.float64)}

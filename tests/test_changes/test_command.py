@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from genbench.cli import main
-from genbench.records.baseline import read_baseline
+from genbench.records.baseline import read_baseline, write_baseline
 from genbench.records.files import read_records
 from genbench.records.identity import canonical
-from genbench.records.record import write_record
+from genbench.records.record import Record, write_record
 from genbench.records.schemas import SCHEMA
 
 ROOT = Path(__file__).parent.parent.parent
@@ -190,6 +190,17 @@ def test_a_baseline_says_the_same_as_the_records_that_it_was_made_of(genbench, f
         for one in (base, tmp_path / "baseline.json")
     ]
     assert documents[0] == documents[1]
+
+
+def test_a_baseline_keeps_all_of_a_record_but_its_curve_pictures_and_log(make, fail, tmp_path: Path) -> None:
+    records = [*make("gan", {"fd": [1.0, 2.0]}, {"train_s": [3.0, 4.0]}), *make("vae", machine={"cores": 64})]
+    records[1] |= {"finished_at": "2026-11-23T08:00:00+00:00"}
+    records[2] = fail(records[2])
+    records = [record | {"schema": SCHEMA, "id": f"{place:016x}"} for place, record in enumerate(records)]
+    write_baseline(tmp_path / "baseline.json", [Record(record) for record in records])
+    records[2]["failure"] = {"stage": "training", "reason": "loss became nan"}
+    for restored, record in zip(read_baseline(tmp_path / "baseline.json"), records, strict=True):
+        assert restored.data == record | {"curve": [], "artifacts": {}}
 
 
 def test_a_baseline_of_an_older_record_schema_is_read_as_its_records_are(genbench, tmp_path: Path) -> None:

@@ -27,6 +27,13 @@ def test_quality_is_paired_over_seeds_and_relative_to_the_mean_of_base(make) -> 
     assert (change.low, change.high) == relative_interval(new, old, paired=True)
 
 
+def test_a_change_from_a_negative_mean_is_relative_to_its_magnitude(make) -> None:
+    change = the(compare(make(numbers={"kid": [-1.1, -1.0, -0.9]}), make(numbers={"kid": [-0.6, -0.5, -0.4]})), "kid")
+    assert change.relative == pytest.approx(0.5)
+    assert change.low <= change.relative <= change.high
+    assert change.outcome == "worse"  # lower is better
+
+
 def test_seeds_are_paired_by_number_where_a_set_holds_them_in_another_order_or_lost_a_value(make) -> None:
     old, new = [18.0, 20.0, 22.0, 21.0], [19.0, 22.0, 25.0, 21.5]
     straight = the(compare(make(numbers={"fd": old}), make(numbers={"fd": new})), "fd")

@@ -72,6 +72,14 @@ def test_a_newer_record_of_one_metric_keeps_the_others_of_the_fuller_one(make: M
     assert whole["numbers"] == full["numbers"]
 
 
+def test_pictures_are_those_of_the_newest_run_that_has_them(make: Make) -> None:
+    full = make("vae", 0)
+    newer = again(full, {"psnr": 20.5}) | {"artifacts": {"samples": "samples/newer.png"}}
+    for records in ([full, newer], [newer, full]):
+        (whole,) = merged(records)
+        assert whole["artifacts"] == full["artifacts"] | {"samples": "samples/newer.png"}
+
+
 def test_a_curve_keeps_the_numbers_that_the_newer_one_lacks(make: Make) -> None:
     full = make("vae", 0)
     newer = again(full, {"psnr": 20.5})

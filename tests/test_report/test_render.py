@@ -347,6 +347,22 @@ def test_several_machines_are_told_apart_and_their_times_not_averaged(make: Make
     assert tables(text)[0][2][:2] == ["`gan`", "4"]  # quality does not depend on the machine
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("device", "device_name", "processor", "cores", "threads", "jobs", "platform"),
+        *("python", "torch", "genbench"),
+    ],
+)
+def test_whatever_decides_how_fast_a_cell_runs_makes_another_machine(make: Make, field: str) -> None:
+    records = [make("gan", seed) for seed in range(3)]
+    records[1]["environment"][field] = 7
+    assert [machine.record_ids for machine in machines(records)] == [
+        {records[0]["id"], records[2]["id"]},
+        {records[1]["id"]},
+    ]
+
+
 def test_a_commit_alone_makes_no_second_machine(make: Make) -> None:
     records = [make("gan", seed) for seed in range(2)]
     records[1]["environment"]["commit"] = "fedcba98"

@@ -72,7 +72,7 @@ def test_models_are_one_row_if_nothing_differs_that_can_change_a_number(make: Ma
     assert len(found) == count
 
 
-@pytest.mark.parametrize("field", ["distribution", "version", "source_sha256"])
+@pytest.mark.parametrize("field", ["distribution", "version", "source_sha256", "also_read"])
 def test_another_plugin_is_another_row_and_only_its_origin_is_not(make: Make, field: str) -> None:
     plugin = make("gan")["cell"]["plugin"]
     apart = rows([make("gan", 0), make("gan", 1, plugin=plugin | {field: "other"})], [], admit_failed=False)

@@ -114,6 +114,17 @@ def test_numbers_of_two_recipes_are_looked_at_apart(make: Make) -> None:
     assert len({place.name for place in made}) == 2
 
 
+def test_only_the_curves_of_a_recipe_count_for_it_where_a_table_has_several(make: Make) -> None:
+    """The recipes of a number that is not the table's main one share that table."""
+    records = benchmark(make, {"gan": {"a": (600,)}, "vae": {"a": (600,)}})
+    recipes = [record["numbers"]["classifier_score"]["recipe"] for record in records]
+    records[1]["numbers"]["classifier_score"]["recipe"] = "another"
+    records[1]["recipes"]["another"] = {**records[1]["recipes"][recipes[1]], "samples": 100}
+    made = found(records, Target("classifier_score", ">", 1.0))
+    assert {place.recipe: list(place.found) for place in made} == {recipes[0]: ["gan"], "another": ["vae"]}
+    assert {place.recipe: place.unknown for place in made} == {recipes[0]: ("vae",), "another": ("gan",)}
+
+
 def test_seconds_of_several_machines_are_not_compared(make: Make) -> None:
     records = benchmark(make, TWO)
     next(each for each in records if each["cell"]["label"] == "vae")["environment"]["processor"] = "another"
