@@ -92,9 +92,6 @@ LEAKS = {
         held.append(refusing := torch.autograd.graph.disable_saved_tensors_hooks("no")),
         refusing.__enter__(),
     ),
-    "torch's kernel settings (cudnn benchmark: False became True)": lambda: setattr(
-        torch.backends.cudnn, "benchmark", True
-    ),
     "torch's kernel settings (flash attention: True became False)": lambda: torch.backends.cuda.enable_flash_sdp(False),
     "torch's kernel settings (fast path of attention: True became False)": lambda: (
         torch.backends.mha.set_fastpath_enabled(False)
@@ -253,6 +250,17 @@ def test_variables_that_an_import_sets_are_no_change_and_stay_until_the_state_is
     assert os.environ["MINE"] == "before"
     assert "OF_A_LIBRARY" not in os.environ
     assert world.changes(before, world.snapshot()) == []  # although another import would not set it again
+
+
+@pytest.mark.parametrize("name", ["benchmark", "deterministic"])
+def test_how_cudnn_chooses_kernels_is_for_the_author_to_decide_and_is_put_back(name: str) -> None:
+    before = world.snapshot()
+    with world.kept():
+        setattr(torch.backends.cudnn, name, True)
+        assert world.changes(before, world.snapshot()) == []
+        with world.settled():
+            assert not getattr(torch.backends.cudnn, name)
+    assert not getattr(torch.backends.cudnn, name)
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,8 @@ class Benchmark:
         alike: dict[str, list[ModelSpec]] = {}
         for model in self.models:
             alike.setdefault(model.label, []).append(model)
-        for label, models in alike.items():
-            _check_label(label, models)
+        for label, sharing in alike.items():
+            _check_label(label, sharing)
 
     def cells(self) -> list[Cell]:
         """Return all cells: dataset by dataset, seed by seed, controls first because they cost almost nothing."""

@@ -27,6 +27,8 @@ _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
 # Processes of the compiler, and the tracker that Python starts with its first spawned process and keeps running.
 _OTHERS_COMMANDS = ("torch/_inductor/", "multiprocessing.resource_tracker")
 _POOLS_THREADS = "ThreadPoolExecutor"
+_KERNELS = "torch's kernel settings"
+_AUTHORS_KERNELS = ("cudnn benchmark", "cudnn deterministic")
 _RECURSION = "Python's recursion limit"
 _COMPILERS_RECURSION = 2000  # what torch's compiler raises it to whenever it compiles, and leaves it at
 _set_by_imports: dict[str, str] = {}  # environment variables that first imports in this process have set
@@ -54,7 +56,7 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
         "torch's modes": entered,
         "torch's global module hooks": modes.module_hooks(),
         "torch's hooks for saved tensors": modes.hooks_for_saved(),
-        "torch's kernel settings": modes.kernels(),
+        _KERNELS: modes.kernels(),
         "numpy's floating-point errors": np.geterr(),
         "the warnings that are errors": handlers.errors(),
         "the handling of signals": handlers.signals(),
@@ -70,10 +72,13 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return descriptions of the differences between two snapshots, except those that are no plugin's doing.
 
-    torch's compiler raises Python's recursion limit, and libraries set variables when they are first imported, which
-    may be in a hook (`imports_put_back`).
+    torch's compiler raises Python's recursion limit, and libraries set variables when they are first imported, which may
+    be in a hook (`imports_put_back`). How cuDNN chooses its kernels is for the author to decide; measurements choose for
+    themselves (`settled`).
     """
     after = {**after, "the environment": _without_imported(before["the environment"], after["the environment"])}
+    chosen = {name: before[_KERNELS][name] for name in _AUTHORS_KERNELS}
+    after[_KERNELS] = {**after[_KERNELS], **chosen}
     if before[_RECURSION] < after[_RECURSION] == _COMPILERS_RECURSION:
         after[_RECURSION] = before[_RECURSION]
     return [_describe(name, before[name], after[name]) for name in before if before[name] != after[name]]
@@ -233,7 +238,7 @@ def _describe(name: str, before: Any, after: Any) -> str:
 def _restore(before: dict[str, Any]) -> None:
     modes.leave(before["torch's modes"])  # first, because they would intercept what follows
     modes.set_autocast(before["torch's autocast"])
-    modes.set_kernels(before["torch's kernel settings"])
+    modes.set_kernels(before[_KERNELS])
     modes.drop_module_hooks(before["torch's global module hooks"])
     modes.drop_hooks_for_saved(before["torch's hooks for saved tensors"])
     np.seterr(**before["numpy's floating-point errors"])

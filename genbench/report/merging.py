@@ -72,19 +72,22 @@ def outcomes(records: Iterable[Record]) -> Outcomes:
     )
 
 
-def _cells() -> Callable[[Record], tuple[str, str, str, int]]:
+def _cells() -> Callable[[Record], tuple[str, str, str, str, int]]:
     """Return a function that returns what two measurements of one cell have in common, whatever metrics each requested.
 
+    A plugin's files that its identity does not cover must have been the same, since numbers of two versions do not mix.
     The seed is kept separate, so that a cell's identity is computed once for all seeds.
     """
     apart = per_template(_apart_from_seed)
     return lambda record: (*apart(record), seed_of(record))
 
 
-def _apart_from_seed(record: Record) -> tuple[str, str, str]:
+def _apart_from_seed(record: Record) -> tuple[str, str, str, str]:
     cell = record["cell"]
     alike = {**cell, "metrics": None, "seed": 0}
-    return cell["label"], cell["dataset"]["name"], _identified(marshal.dumps(alike, 2))
+    also_read = (cell.get("plugin") or {}).get("also_read") or {}
+    known = repr(sorted(also_read.items()))
+    return cell["label"], cell["dataset"]["name"], _identified(marshal.dumps(alike, 2)), known
 
 
 @functools.lru_cache(maxsize=2**14)

@@ -200,3 +200,20 @@ def test_folders_are_merged_as_they_are_read(make: Make, tmp_path: Path) -> None
         write_record(tmp_path, record)
     (row,) = genbench.load_records(tmp_path).to_dict("records")
     assert (row["psnr"], row["fd"]) == (20.5, full["numbers"]["fd"]["value"])
+
+
+@pytest.mark.parametrize(
+    ("files", "rows"),
+    [({"a.dat": "1"}, 1), ({"a.dat": "2"}, 2), ({}, 2), (None, 2)],
+    ids=["same", "other", "none", "-"],
+)
+def test_runs_that_read_other_files_beside_the_plugin_are_not_mixed(
+    make: Make, files: dict[str, str] | None, rows: int
+) -> None:
+    full = make("vae", 0)
+    full["cell"]["plugin"] = {**(full["cell"].get("plugin") or {}), "also_read": {"a.dat": "1"}}
+    newer = again(full, {"psnr": 20.5})
+    newer["cell"]["plugin"] = {**full["cell"]["plugin"], "also_read": files}
+    found = merged([full, newer])
+    assert len(found) == rows
+    assert ("fd" in found[-1]["numbers"]) == (rows == 1)
