@@ -77,6 +77,10 @@ def _check_label(label: str, models: Sequence[ModelSpec]) -> None:
         )
 
 
+def _counted(named: Sequence[object], what: str) -> str:
+    return f"{len(named):,} {what}{'' if len(named) == 1 else 's'}"
+
+
 def _labelled(model: ModelSpec) -> str:
     """Return a model as the user could write it with a label."""
     options = "".join(f"{key}={value}," for key, value in model.options.items())
@@ -104,18 +108,10 @@ class Benchmark:
                 raise InputError(f"unknown control {quoted(name)}{nearest(name, CONTROLS)}")
         count = (len(self.models) + len(self.controls)) * len(self.datasets) * len(self.seeds)
         if count > MOST_CELLS:
-            models, controls, datasets, seeds = (
-                f"{len(named):,} {what}{'' if len(named) == 1 else 's'}"
-                for what, named in (
-                    ("model", self.models),
-                    ("control", self.controls),
-                    ("dataset", self.datasets),
-                    ("seed", self.seeds),
-                )
-            )
             raise InputError(
-                f"{models} and {controls} × {datasets} × {seeds} are {count:,} cells, but one benchmark can have at "
-                f"most {MOST_CELLS:,}"
+                f"{_counted(self.models, 'model')} and {_counted(self.controls, 'control')} × "
+                f"{_counted(self.datasets, 'dataset')} × {_counted(self.seeds, 'seed')} are {count:,} cells, but one "
+                f"benchmark can have at most {MOST_CELLS:,}"
             )
         if len(set(map(str, self.observe))) < len(self.observe):
             raise InputError(f"observers {', '.join(map(str, self.observe))}: one is named twice; leave it out")

@@ -51,7 +51,9 @@ def test_a_metric_that_was_asked_for_and_not_measured_is_in_the_report_and_on_th
 
 def test_a_default_metric_that_does_not_apply_is_not_told_and_one_asked_for_by_name_is(make: Make) -> None:
     assert told([lacking(make(), likelihood=NONE.format("likelihood"))]) == []
-    (line,) = told([lacking(make(), cas=NONE.format("cas"), likelihood="needs x, which there are none of")])
+    (line,) = told(
+        [lacking(make(), classification_accuracy=NONE.format("cas"), likelihood="needs x, which there are none of")]
+    )
     assert line == f"- Not measured: {NONE.format('cas')} (`gan`)."
 
 
