@@ -72,9 +72,9 @@ def _snapshot(entered: list[str]) -> dict[str, Any]:
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return descriptions of the differences between two snapshots, except those that are no plugin's doing.
 
-    torch's compiler raises Python's recursion limit, and libraries set variables when they are first imported, which may
-    be in a hook (`imports_put_back`). How cuDNN chooses its kernels is for the author to decide; measurements choose for
-    themselves (`settled`).
+    torch's compiler raises Python's recursion limit, and libraries set variables when they are first imported, which
+    may be in a hook (`imports_put_back`). How cuDNN chooses its kernels is for the author to decide; measurements
+    choose for themselves (`settled`).
     """
     after = {**after, "the environment": _without_imported(before["the environment"], after["the environment"])}
     chosen = {name: before[_KERNELS][name] for name in _AUTHORS_KERNELS}
