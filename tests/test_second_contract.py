@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -87,9 +87,12 @@ def test_what_is_counted_is_a_model_that_knows_no_steps_and_what_comes_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: str, allowed: float | None
 ) -> None:
     monkeypatch.setattr(cell_training, "before_training", lambda *given: given)
-    monkeypatch.setattr(cell_training, "count_flops", lambda *given: given)
+    asked: list[Any] = []
+    counted = Flops(StepFlops((70,), 1), 1, before=0)
+    monkeypatch.setattr(cell_training, "count_flops", lambda *given: asked.extend(given) or counted)
     training = training_of(budget, MODELS / "cosine.py", tmp_path)
-    plugin, model, batches, device, most, budgeted, prepare, _ = cast("Any", training.count_flops(7))
+    assert training.count_flops(7) == counted
+    plugin, model, batches, device, most, budgeted, prepare, _ = asked
     assert (plugin, device, most, budgeted) == (training.plugin, CPU, 7, allowed)
     assert prepare == (training.plugin, model, training.dataset.train, CPU)
     assert model.networks["net"].told.tolist() == [-1, 64, 1297]

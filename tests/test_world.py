@@ -124,9 +124,11 @@ def hold(mode: torch.inference_mode) -> None:
 def usual() -> Iterator[None]:
     limit, mask = sys.getrecursionlimit(), os.umask(0o22)
     sys.setrecursionlimit(1000)
+    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a plugin of pytest may have its own
     with warnings.catch_warnings():
         warnings.resetwarnings()
         yield
+    signal.signal(signal.SIGTERM, handler)
     sys.setrecursionlimit(limit)
     os.umask(mask)
 
