@@ -17,6 +17,7 @@ from torch import Tensor
 
 from genbench.cell.preflight import check_data
 from genbench.config import Cell, ModelSpec, Settings
+from genbench.datasets import digits as digits_module
 from genbench.datasets import load, room, storage
 from genbench.datasets.locking import locked
 from genbench.errors import InputError
@@ -101,6 +102,17 @@ def test_a_kept_dataset_with_other_content_is_made_again(cache: Path, damage, mo
     assert second.class_names == first.class_names
     monkeypatch.setattr("genbench.datasets.digits._plan", lambda request: pytest.fail("not mended"))
     load("digits")
+
+
+def test_the_digits_of_another_scikit_learn_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    load("digits")
+    asked, plan = [], digits_module._plan
+    monkeypatch.setattr(digits_module, "_plan", lambda request: asked.append(request) or plan(request))
+    load("digits")
+    assert asked == []
+    monkeypatch.setattr(digits_module, "version", lambda name: f"another {name}")
+    load("digits")
+    assert len(asked) == 1
 
 
 def test_content_is_checked_once_a_process_and_again_when_the_file_changes(

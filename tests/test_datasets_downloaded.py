@@ -271,6 +271,15 @@ def test_data_in_another_size_are_not_taken_from_the_cache_of_the_first(publish,
         assert load("cifar100", data_root=root, image_size=size).shape == torch.Size([3, size or 32, size or 32])
 
 
+def test_data_in_two_folders_are_cached_side_by_side(publish, root, tmp_path, monkeypatch):
+    publish("mnist")
+    roots = (root, tmp_path / "other")
+    for each in roots:
+        load("mnist", data_root=each)
+    monkeypatch.setattr("genbench.datasets.torchvision_sets._plan", lambda *_: pytest.fail("decoded twice"))
+    assert load("mnist", data_root=roots[0]).fingerprint == load("mnist", data_root=roots[1]).fingerprint
+
+
 def test_the_data_root_may_come_from_the_environment(publish, root, monkeypatch):
     publish("mnist")
     monkeypatch.setenv("GENBENCH_DATA", str(root))
