@@ -58,6 +58,18 @@ def refused(spec: str) -> str:
     return str(error.value)
 
 
+def test_a_folder_read_in_another_form_or_split_is_not_taken_from_the_cache_of_the_first(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "a", length=800)
+    for options, length, held_out in (
+        ("held_out=1", 800, 1),
+        ("held_out=2", 800, 2),
+        ("held_out=1,seconds=0.05", 400, 1),
+        ("held_out=1", 800, 1),
+    ):
+        found = load(f"audio:{root},{options}")
+        assert (found.shape, len(found.held_out)) == (torch.Size([1, length]), held_out)
+
+
 def test_16_bit_files_are_stored_as_they_are(tmp_path: Path) -> None:
     written = np.random.default_rng(0).integers(-32768, 32768, (3, 500)).astype(np.int16)
     written[:, :3] = [-32768, 32767, 0]

@@ -178,6 +178,16 @@ def test_a_file_in_another_size_is_not_taken_from_the_cache_of_the_first(path):
         assert load(f"npz:{path}", image_size=size).shape == torch.Size([1, size or 4, size or 4])
 
 
+def test_two_files_are_cached_side_by_side(path, monkeypatch):
+    other = path.with_name("other.npz")
+    for each, count in ((path, 20), (other, 30)):
+        np.savez(each, images=numbered(count))
+        load(f"npz:{each}")
+    monkeypatch.setattr(npz, "_plan", lambda *_: pytest.fail("read twice"))
+    counts = [len(found.train) + len(found.held_out) for found in (load(f"npz:{each}") for each in (path, other))]
+    assert counts == [20, 30]
+
+
 @pytest.mark.parametrize("size", [None, 3])
 def test_chunks_and_mapping_change_nothing_and_progress_counts_images(path, cache, monkeypatch, size):
     np.savez(path, **split_arrays(COLOUR))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -70,4 +71,14 @@ def test_what_is_no_file_is_no_plan(tmp_path: Path, make: Any) -> None:
     (tmp_path / "plans").mkdir()
     make(tmp_path / "plans" / "a.json")
     with pytest.raises(InputError, match=r"a\.json cannot be read; delete it"):  # opening a pipe would block
+        missing_cells(tmp_path, [])
+
+
+def test_a_plan_of_which_one_cell_lacks_a_field_cannot_be_read(tmp_path: Path) -> None:
+    write_plan(tmp_path, PLAN)
+    (path,) = (tmp_path / "plans").iterdir()
+    document = json.loads(path.read_text())
+    del document["cells"][-1]["seed"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="cannot be read; delete it"):
         missing_cells(tmp_path, [])
