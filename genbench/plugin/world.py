@@ -88,9 +88,12 @@ def _without_imported(before: Mapping[str, str], after: Mapping[str, str]) -> di
     """Return the variables `after` with those that an import has set as they were `before`."""
     found = dict(after)
     for name, value in _set_by_imports.items():
-        if found.get(name) == value:
+        if found.get(name) != value:
+            continue
+        if name in before:
+            found[name] = before[name]
+        else:
             del found[name]
-            found |= {name: before[name]} if name in before else {}
     return found
 
 

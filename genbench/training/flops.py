@@ -2,7 +2,7 @@
 
 A WGAN steps its generator every fifth time, lazy regularisation comes every sixteenth. Steps are therefore counted one
 by one until their period shows, and the period is then assumed to repeat. A few steps halfway and at the end are
-counted as well: where they cost something else, as those of a network that is trained from a later step on, it is told.
+counted as well; if they cost something else, as when a network is trained from a later step on, the record says so.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _unlike(flops: StepFlops, step: Callable[[int], object], last: int, check: C
     for numbers in _places(len(flops.counted), flops.period or 1, last):
         try:
             found = sum(counters.count_flops(partial(step, number)) for number in numbers)
-        except Exception:  # a model whose own state decides may fail where steps are left out: no fault of its
+        except Exception:  # a model whose own state decides may fail if steps are left out, which is no fault
             return f"steps from {numbers.start} on could not be tried without those before them"
         check()
         assumed = flops.total(numbers.stop) - flops.total(numbers.start)
