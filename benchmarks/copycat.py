@@ -17,8 +17,9 @@ import torch
 
 from genbench import datasets, features, seeding
 from genbench.datasets.dataset import Dataset
-from genbench.evaluation import controls, measurement
+from genbench.evaluation import controls
 from genbench.evaluation.measurement import Evaluator, Number
+from genbench.evaluation.references import reference_for
 
 SHOWN = ("fd", "authenticity", "authenticity_p", "c_t", "c_t_p", "fd_gap", "class_coverage", "class_kl")
 FLAG = 0.01
@@ -34,7 +35,7 @@ def main() -> None:
     wanted = parser.parse_args()
     dataset = datasets.load(wanted.dataset, data_root=wanted.data_root)
     extractor = features.load(wanted.extractor, dataset=dataset, device=torch.device("cpu"))
-    evaluator = Evaluator(dataset, extractor, measurement.reference_for(dataset, extractor))
+    evaluator = Evaluator(dataset, extractor, reference_for(dataset, extractor))
     count = wanted.samples or len(dataset.held_out)
     print(f"{dataset.name} ({dataset.fingerprint[:8]}), {extractor.name}, {count} images")
     print(f"{'':12}" + "".join(f"{name:>16}" for name in SHOWN))

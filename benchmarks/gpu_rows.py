@@ -19,6 +19,7 @@ from genbench import features, seeding
 from genbench.config import ModelSpec
 from genbench.datasets.dataset import Dataset, Split
 from genbench.evaluation import measurement
+from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor, extract
 from genbench.plugin import finding, loading
@@ -189,7 +190,7 @@ def evaluation_rows(sizes: Sizes, device: torch.device, folder: Path) -> list[di
 def suite_seconds(dataset: Dataset, extractor: Extractor, samples: Tensor, sizes: Sizes) -> dict[str, float]:
     """Return the seconds of the data's features, and of the metrics for a first model and for one that reuses those."""
     begin = time.perf_counter()
-    reference = measurement.reference_for(dataset, extractor)
+    reference = reference_for(dataset, extractor)
     seconds = {"the data's features": time.perf_counter() - begin}
     evaluator = measurement.Evaluator(dataset, extractor, reference, select(sizes.metrics, dataset.kind.name))
     for model in ("first", "next"):

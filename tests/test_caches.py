@@ -21,7 +21,8 @@ from genbench.datasets import digits as digits_module
 from genbench.datasets import load, room, storage
 from genbench.datasets.locking import locked
 from genbench.errors import InputError
-from genbench.evaluation.measurement import Evaluator, reference_for
+from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
 from genbench.features import classifier_network
 from genbench.features import load as load_extractor

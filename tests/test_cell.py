@@ -23,8 +23,9 @@ from genbench.cell.events import Emit, Events
 from genbench.config import CONTROLS, Budget, Cell, ModelSpec, Settings
 from genbench.datasets.dataset import Dataset, Split
 from genbench.errors import PluginError
-from genbench.evaluation import controls, measurement, trained
+from genbench.evaluation import controls, trained
 from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
 from genbench.machine import environment
 from genbench.plugin import finding, world
@@ -338,7 +339,7 @@ def test_a_control_is_drawn_from_its_own_stream_and_measured(tmp_path: Path, nam
     record = run_cell(tmp_path, ModelSpec(name), "6steps", events.append, metrics=("fd", "c_t"), samples=300)
     digits = datasets.load("digits")
     extractor = features.load("digits-cnn", dataset=digits, device=torch.device("cpu"))
-    evaluator = Evaluator(digits, extractor, measurement.reference_for(digits, extractor), select(("fd", "c_t")))
+    evaluator = Evaluator(digits, extractor, reference_for(digits, extractor), select(("fd", "c_t")))
     images = controls.draw(name, digits, 300, seeding.generator(0, "control", name))
     numbers = evaluator.score(images, None, samples_held_out=name == "real")
     assert {key: value["value"] for key, value in record["numbers"].items()} == (

@@ -305,7 +305,7 @@ def test_a_control_is_never_trained_by_several_ranks(tmp_path: Path, monkeypatch
     ("module", "name", "passed"),
     [
         (stages.preflight, "load_extractor", ("dataset", "settings", "device", "events")),
-        (stages.measurement, "reference_for", ("dataset", None, "events")),
+        (stages.references, "reference_for", ("dataset", None, "events")),
         (stages, "SourceWatch", ("payload", "settings", "checkpoint_path", "events")),
     ],
 )
@@ -328,7 +328,7 @@ def test_metrics_are_those_of_the_datasets_kind_from_allowed_distributions(
     dataset = SimpleNamespace(kind=SimpleNamespace(name="a kind"))
     monkeypatch.setattr(stages.preflight, "load_dataset", lambda *_: dataset)
     monkeypatch.setattr(stages.preflight, "load_extractor", lambda *_: None)
-    monkeypatch.setattr(stages.measurement, "reference_for", lambda *_: None)
+    monkeypatch.setattr(stages.references, "reference_for", lambda *_: None)
     with pytest.raises(StoppedError):
         run(given)
     assert told == [("fd",), "a kind", ["mine"]]

@@ -14,8 +14,9 @@ from PIL import Image
 
 from genbench import datasets, features, seeding
 from genbench.cli.evaluate import evaluate
-from genbench.evaluation import controls, measurement
-from genbench.evaluation.measurement import Evaluator, reference_for
+from genbench.evaluation import controls, references
+from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
 
 
@@ -79,7 +80,7 @@ def test_a_reference_of_files_is_one_wherever_it_lies_and_claims_nothing_of_held
     tmp_path: Path, digits: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of it is the reference, even beyond the limit to which a dataset's training split is cut."""
-    monkeypatch.setattr(measurement, "REFERENCE_LIMIT", 100)
+    monkeypatch.setattr(references, "REFERENCE_LIMIT", 100)
     np.save(tmp_path / "a.npy", digits[:200, 0].numpy())
     np.savez(tmp_path / "b.npz", digits[:200, 0].numpy())
     documents = []

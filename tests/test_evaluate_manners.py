@@ -114,7 +114,8 @@ def test_where_nothing_that_was_asked_for_applies_it_is_refused_before_extractio
 ) -> None:
     own, other = images(tmp_path / "a.npy"), images(tmp_path / "bc.npy")
     monkeypatch.setattr("genbench.features.extractor.extract", lambda *_, **__: pytest.fail("extracted"))
-    monkeypatch.setattr("genbench.evaluation.measurement.extract", lambda *_, **__: pytest.fail("extracted"))
+    for module in ("measurement", "references"):
+        monkeypatch.setattr(f"genbench.evaluation.{module}.extract", lambda *_, **__: pytest.fail("extracted"))
     for metrics, why in (
         ("ssim", "reconstruction: needs originals, which only a model gives, in genbench run"),
         ("modes_covered", "mode_counts: needs known modes, which the reference does not have"),

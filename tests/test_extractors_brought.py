@@ -13,8 +13,8 @@ from genbench.cell import preflight
 from genbench.config import Cell, ModelSpec, Settings
 from genbench.datasets.dataset import Dataset
 from genbench.errors import InputError
-from genbench.evaluation import measurement
 from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
 from genbench.features import brought
 from genbench.features.extractor import Extractor, default_batch_size, extract
@@ -87,17 +87,17 @@ def test_another_source_or_other_weights_are_another_extractor_with_features_of_
 ) -> None:
     place()
     first = load(digits)
-    known = measurement.reference_for(digits, first)
+    known = reference_for(digits, first)
     place(old, new)
     second = load(digits)
     assert (first.weights_sha256 == second.weights_sha256) == same_weights
     assert first.recipe()["extractor_plugin"] != second.recipe()["extractor_plugin"]
     extracted: list[str] = []
-    fresh = measurement.reference_for(digits, second, lambda event: extracted.append(event["stage"]))
+    fresh = reference_for(digits, second, lambda event: extracted.append(event["stage"]))
     assert extracted, "nothing comes from the other extractor's cache"
     assert not torch.equal(known.train.features, fresh.train.features) or "double" in new
     extracted.clear()
-    again = measurement.reference_for(digits, first, lambda event: extracted.append(event["stage"]))
+    again = reference_for(digits, first, lambda event: extracted.append(event["stage"]))
     assert not extracted
     assert torch.equal(again.train.features, known.train.features)
 
@@ -106,7 +106,7 @@ def test_every_number_that_reads_features_names_the_plugin_and_no_other_does(pla
     place()
     extractor = load(digits)
     metrics = select(["fd", "pixel_w1"], "image")
-    evaluator = Evaluator(digits, extractor, measurement.reference_for(digits, extractor), metrics)
+    evaluator = Evaluator(digits, extractor, reference_for(digits, extractor), metrics)
     numbers = evaluator.score(digits.held_out.items, None)
     told = {name: evaluator.recipes[number.recipe].get("extractor_plugin") for name, number in numbers.items()}
     assert told["fd"] == extractor.fields["extractor_plugin"]
@@ -278,7 +278,7 @@ def test_numbers_that_read_features_are_missing_with_the_reason_and_the_others_a
     module = place(RETURNS, FAILS_ON_WHITE.replace("FAULT", fault))
     extractor = load(digits)
     metrics = select(["fd", "precision", "pixel_w1"], "image")
-    evaluator = Evaluator(digits, extractor, measurement.reference_for(digits, extractor), metrics)
+    evaluator = Evaluator(digits, extractor, reference_for(digits, extractor), metrics)
     white = torch.full((4, 1, 8, 8), 255, dtype=torch.uint8)
     numbers = evaluator.score(white, None)
     assert "pixel_w1" in numbers

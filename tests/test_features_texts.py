@@ -15,6 +15,7 @@ from genbench import datasets, features
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.errors import InputError
 from genbench.evaluation import controls, measurement
+from genbench.evaluation.references import reference_for
 from genbench.features import classifier_network, text_classifier
 from genbench.features.extractor import Extractor, extract
 from genbench.features.ngram import BUCKETS, ORDERS, Ngram, bucket_counts, hash_table, load_ngram
@@ -234,7 +235,7 @@ def test_the_classifier_fits_itself_to_any_length(length: int) -> None:
 def test_every_metric_of_features_takes_ngram_and_tells_noise_and_copies_from_data() -> None:
     dataset = datasets.load(GRAMMAR)
     extractor = features.load("auto", dataset=dataset, device=CPU)
-    evaluator = measurement.Evaluator(dataset, extractor, measurement.reference_for(dataset, extractor))
+    evaluator = measurement.Evaluator(dataset, extractor, reference_for(dataset, extractor))
     found = {}
     for name in ("real", "copycat", "ngram", "noise"):
         items = controls.draw(name, dataset, 300, generator(0, "control", name))

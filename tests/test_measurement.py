@@ -7,8 +7,9 @@ import torch
 
 from genbench import datasets, features, seeding
 from genbench.datasets.dataset import Dataset
-from genbench.evaluation import controls, measurement
+from genbench.evaluation import controls
 from genbench.evaluation.measurement import Evaluator, Number
+from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
 
 COUNT = 500
@@ -22,7 +23,7 @@ def digits() -> Dataset:
 @pytest.fixture(scope="module")
 def evaluator(digits: Dataset) -> Evaluator:
     extractor = features.load("digits-cnn", dataset=digits, device=torch.device("cpu"))
-    return Evaluator(digits, extractor, measurement.reference_for(digits, extractor))
+    return Evaluator(digits, extractor, reference_for(digits, extractor))
 
 
 def score(evaluator: Evaluator, name: str, count: int = COUNT, seed: int = 0) -> dict[str, Number]:

@@ -10,7 +10,8 @@ import torch
 from test_measurement_sources import CPU, IMAGES, Logits, dataset, evaluator_of, extractor
 from torch import Tensor
 
-from genbench.evaluation import measurement
+from genbench.evaluation import measurement, references
+from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor
 from genbench.features.intake import Images
@@ -21,7 +22,7 @@ from genbench.records.identity import identity
 
 def test_the_progress_of_extraction_names_the_split_and_what_it_holds() -> None:
     events: list[dict[str, Any]] = []
-    measurement.reference_for(dataset(seed=21), extractor(), events.append)
+    reference_for(dataset(seed=21), extractor(), events.append)
     assert [(event["stage"], event["done"], event["total"]) for event in events] == [
         ("features of train images", 24, 24),
         ("features of held-out images", 24, 24),
@@ -31,9 +32,9 @@ def test_the_progress_of_extraction_names_the_split_and_what_it_holds() -> None:
 def test_references_of_different_sizes_are_cached_side_by_side() -> None:
     data, by, events = dataset(seed=23), extractor(), list[dict[str, Any]]()
     for limit in (5, None):
-        measurement.reference_for(data, by, limit=limit)
+        reference_for(data, by, limit=limit)
     for limit in (5, None):
-        measurement.reference_for(data, by, events.append, limit)
+        reference_for(data, by, events.append, limit)
     assert events == []
 
 
@@ -46,9 +47,9 @@ def test_features_that_cannot_be_right_are_extracted_again(
     monkeypatch: pytest.MonkeyPatch, cached: dict[str, Tensor]
 ) -> None:
     data, by = dataset(seed=25), extractor()
-    whole = measurement.reference_for(data, by)
-    monkeypatch.setattr(measurement, "read_cached", lambda path: cached)
-    assert torch.equal(measurement.reference_for(data, by).train.features, whole.train.features)
+    whole = reference_for(data, by)
+    monkeypatch.setattr(references, "read_cached", lambda path: cached)
+    assert torch.equal(reference_for(data, by).train.features, whole.train.features)
 
 
 def test_logits_of_the_reference_come_from_the_cache_too_and_give_its_classes() -> None:
@@ -108,6 +109,6 @@ def test_whether_sums_are_float32_is_asked_for_the_metric_s_own_kernel(monkeypat
     monkeypatch.setattr(measurement, "sums_float32", lambda *given: asked.append(given))
     data, by = dataset(), extractor()
     metrics = select(["kid", "mmd", "fd"])
-    evaluator = measurement.Evaluator(data, by, measurement.reference_for(data, by), metrics)
+    evaluator = measurement.Evaluator(data, by, reference_for(data, by), metrics)
     evaluator.score(data.train.items[:20], None)
     assert sorted(asked) == [("cubic", 20, 24, 2), ("gaussian", 20, 24, 2)]

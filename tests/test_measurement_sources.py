@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from genbench import seeding
 from genbench.datasets.dataset import Dataset, Split, fingerprint
 from genbench.errors import InputError
-from genbench.evaluation import controls, measurement
-from genbench.evaluation.measurement import Evaluator, Reference
+from genbench.evaluation import controls, measurement, references
+from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.references import Reference, reference_for
 from genbench.evaluation.selection import select
 from genbench.evaluation.trained import Evaluation
 from genbench.features.extractor import Extractor, Features, extract
@@ -58,7 +59,7 @@ def dataset(seed: int = 0) -> Dataset:
 
 
 def evaluator_of(data: Dataset, by: Extractor) -> Evaluator:
-    return Evaluator(data, by, measurement.reference_for(data, by))
+    return Evaluator(data, by, reference_for(data, by))
 
 
 def test_pixels_are_compared_with_the_training_split() -> None:
@@ -85,11 +86,11 @@ def test_distances_are_to_the_training_split() -> None:
 def test_features_of_one_extractor_are_not_taken_for_another_s(other: dict[str, str]) -> None:
     """The cache holds the first extractor's features when the second one needs features of the same data."""
     data = dataset(seed=7)
-    first = measurement.reference_for(data, extractor())
-    second = measurement.reference_for(data, extractor(factor=2.0, **other))
+    first = reference_for(data, extractor())
+    second = reference_for(data, extractor(factor=2.0, **other))
     assert torch.equal(second.train.features, 2 * first.train.features)
     assert torch.equal(second.held_out.features, 2 * first.held_out.features)
-    again = measurement.reference_for(data, extractor(factor=3.0))  # the same identity: from the cache
+    again = reference_for(data, extractor(factor=3.0))  # the same identity: from the cache
     assert torch.equal(again.train.features, first.train.features)
 
 
@@ -154,11 +155,11 @@ def test_likelihood_and_reconstruction_are_of_held_out_images() -> None:
 
 def test_a_reference_is_the_first_images_of_either_split(monkeypatch: pytest.MonkeyPatch) -> None:
     data, by = dataset(seed=11), extractor()
-    whole = measurement.reference_for(data, by)
-    first = measurement.reference_for(data, by, limit=5)
+    whole = reference_for(data, by)
+    first = reference_for(data, by, limit=5)
     assert torch.equal(first.train.features, whole.train.features[:5])
     assert torch.equal(first.held_out.features, whole.held_out.features[:5])
-    monkeypatch.setattr(measurement, "REFERENCE_LIMIT", 7)
+    monkeypatch.setattr(references, "REFERENCE_LIMIT", 7)
     evaluator = evaluator_of(data, by)
     assert torch.equal(evaluator.reference.train.features, whole.train.features[:7])
     # So are the pixels: against the same images there is no gap, although the split contains others.
@@ -180,12 +181,13 @@ def test_statistics_are_computed_once_and_a_cache_that_cannot_be_written_costs_n
                 raise InputError("the disk is full")
             plain(path, tensors)
 
-    monkeypatch.setattr(measurement, "write_cached", write)
+    for module in (measurement, references):
+        monkeypatch.setattr(module, "write_cached", write)
     first = evaluator_of(data, by).score(data.train.items, None)  # features of two splits; writing statistics fails
     assert written == ["features", "features", "statistics"]
-    second = Evaluator(data, by, measurement.reference_for(data, by)).score(data.train.items, None)
+    second = Evaluator(data, by, reference_for(data, by)).score(data.train.items, None)
     assert written[3:] == ["features", "features", "statistics"]
-    third = Evaluator(data, by, measurement.reference_for(data, by)).score(data.train.items, None)
+    third = Evaluator(data, by, reference_for(data, by)).score(data.train.items, None)
     assert written[6:] == ["features", "features"]
     for other in (second, third):
         assert {name: number.value for name, number in other.items()} == pytest.approx(
@@ -208,7 +210,7 @@ def test_statistics_of_another_version_are_computed_anew(monkeypatch: pytest.Mon
 def test_statistics_of_few_reference_images_are_not_taken_for_those_of_all() -> None:
     data, by = dataset(seed=31), extractor()
     for count in (5, COUNT):
-        evaluator = Evaluator(data, by, measurement.reference_for(data, by, limit=count), select(["fd"]))
+        evaluator = Evaluator(data, by, reference_for(data, by, limit=count), select(["fd"]))
         assert evaluator.score(data.train.items[:count], None)["fd"].value == pytest.approx(0, abs=1e-6)
 
 
@@ -288,9 +290,7 @@ def test_modes_are_those_of_images_of_the_datasets_shape(side: int, counted: boo
     plain = dataset()
     data = dataclasses.replace(plain, nearest_mode=lambda images: (images[:, 0, 0, 0] > 30).long() - 1, mode_count=1)
     images = plain.train.items[..., :side, :side]
-    evaluator = Evaluator(
-        data, extractor(), measurement.reference_for(data, extractor()), select(["mode_counts", "fd"])
-    )
+    evaluator = Evaluator(data, extractor(), reference_for(data, extractor()), select(["mode_counts", "fd"]))
     numbers = evaluator.score(images, None)
     assert "fd" in numbers
     assert ("modes_covered" in numbers) == counted
@@ -319,7 +319,7 @@ def test_the_floor_is_the_control_of_held_out_images(
     network = Logits(1.0) if classifies else Means(1.0)
     classes = 2 if classifies else None
     by = Extractor("both", network, Images(Tensor.float), CPU, "fp32", 2, classes, str(classifies))
-    evaluator = Evaluator(data, by, measurement.reference_for(data, by, limit=known))
+    evaluator = Evaluator(data, by, reference_for(data, by, limit=known))
     evaluator.extract = lambda *_: pytest.fail("the features are known")
     found = evaluator.floor(count)
     evaluator.extract = extract
@@ -338,7 +338,7 @@ def test_metrics_see_as_many_reference_items_as_there_are_features_of() -> None:
     train = Split(noise(0, 60, 1, 60), torch.arange(60) % 2)
     data = Dataset("dark", train, train, ("a", "b"), "none", fingerprint(train, train))
     by = extractor()
-    evaluator = Evaluator(data, by, measurement.reference_for(data, by, limit=20), select(["fd"]))
+    evaluator = Evaluator(data, by, reference_for(data, by, limit=20), select(["fd"]))
     evidence = evaluator._evidence(train.items, None, extract(by, train.items))
     seen = evidence.reference, evidence.reference_items, evidence.reference_labels
     assert [len(each) for each in seen] == [20, 20, 20]

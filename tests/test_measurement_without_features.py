@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from genbench.datasets.dataset import Dataset, Split, fingerprint
-from genbench.evaluation import measurement
 from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.references import reference_for
 from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor, FeatureError
 from genbench.features.intake import Images
@@ -40,7 +40,7 @@ def evaluator(strict: bool) -> Evaluator:
     data = Dataset("dark", train, held_out, None, "none", fingerprint(train, held_out))
     name = "strict" if strict else "lenient"
     by = Extractor(name, ChannelMeans(strict), Images(Tensor.float), torch.device("cpu"), "fp32", 3, None, name)
-    return Evaluator(data, by, measurement.reference_for(data, by), select(ASKED))
+    return Evaluator(data, by, reference_for(data, by), select(ASKED))
 
 
 @pytest.mark.parametrize("count", [1, 7, 31])

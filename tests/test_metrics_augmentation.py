@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from genbench import datasets, features
-from genbench.evaluation.measurement import Evaluator, reference_for
+from genbench.evaluation.measurement import Evaluator
+from genbench.evaluation.references import reference_for
 from genbench.metrics import METRICS, Evidence, NotMeasurable
 from genbench.metrics import evidence as evidence_module
 from genbench.metrics.augmented import Augmented, augmented

@@ -15,7 +15,7 @@ from genbench.cell import preflight
 from genbench.config import Budget, Cell, ModelSpec, Settings
 from genbench.datasets.dataset import Dataset, Split
 from genbench.errors import InputError, PluginError
-from genbench.evaluation import measurement
+from genbench.evaluation import references
 from genbench.evaluation.brought import PLUGIN
 from genbench.evaluation.selection import select
 from genbench.plugin import options
@@ -52,7 +52,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(datasets, "load", load)
     monkeypatch.setattr(features, "load", load_extractor)
-    monkeypatch.setattr(measurement, "reference_for", reference_for)
+    monkeypatch.setattr(references, "reference_for", reference_for)
     return held
 
 

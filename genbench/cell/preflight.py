@@ -13,7 +13,7 @@ from genbench.config import Cell, Settings
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.room import shortage
 from genbench.errors import InputError, PluginError, Unsuitable
-from genbench.evaluation import measurement, targets
+from genbench.evaluation import references, targets
 from genbench.evaluation.brought import PLUGIN
 from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor, FeatureError
@@ -95,7 +95,7 @@ def check_data(cell: Cell, emit: Emit, plugins_from: Sequence[str] | None = None
     metrics = select(settings.metrics, dataset.kind.name, plugins_from)
     targets.check_measured(settings, dataset.kind.name, extractor.earned, cell.dataset)
     try:
-        measurement.reference_for(dataset, extractor, emit)
+        references.reference_for(dataset, extractor, emit)
     except FeatureError as error:  # nothing could be measured
         raise InputError(str(error)) from error
     return {

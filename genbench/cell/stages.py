@@ -23,7 +23,7 @@ from genbench.cell.source import SourceWatch
 from genbench.cell.training import CellTraining
 from genbench.config import Cell
 from genbench.errors import PluginError, Unsuitable
-from genbench.evaluation import controls, measurement, sampling
+from genbench.evaluation import controls, references, sampling
 from genbench.evaluation.measurement import Evaluator
 from genbench.evaluation.selection import select
 from genbench.evaluation.stopwatch import Stopwatch
@@ -84,7 +84,7 @@ class _CellRun:
         allowed = self.payload.get("plugins_from")
         self.dataset = preflight.load_dataset(self.cell.dataset, self.settings, allowed)
         extractor = preflight.load_extractor(self.dataset, self.settings, self.device, self.events, allowed)
-        reference = measurement.reference_for(self.dataset, extractor, self.events)
+        reference = references.reference_for(self.dataset, extractor, self.events)
         metrics = select(self.settings.metrics, self.dataset.kind.name, allowed)
         preflight.check_unchanged(self.payload["description"], self.dataset, extractor, metrics)
         self.evaluator = Evaluator(self.dataset, extractor, reference, metrics)

@@ -10,7 +10,7 @@ from genbench.errors import InputError
 
 if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
-    from genbench.evaluation.measurement import Reference
+    from genbench.evaluation.references import Reference
     from genbench.features.extractor import Extractor
     from genbench.metrics import Metric
 

@@ -80,7 +80,7 @@ def score(request: Request, show: Show) -> Scored:
 
 
 def _measured(request: Request, show: Show, side: Opened) -> Scored:
-    from genbench.evaluation import measurement
+    from genbench.evaluation import measurement, references
     from genbench.evaluation.selection import is_named, select
 
     data, extractor = side.data, side.extractor
@@ -89,7 +89,7 @@ def _measured(request: Request, show: Show, side: Opened) -> Scored:
     metrics, left = split_applicable(wanted, data, extractor)
     unasked = [each.name for each in wanted if each.name in left and not is_named(each, request.settings.metrics)]
     if side.reference is None:
-        reference = measurement.reference_for(data, extractor, lambda event: tell(show.step, event), side.limit)
+        reference = references.reference_for(data, extractor, lambda event: tell(show.step, event), side.limit)
     else:
         reference = side.reference
         metrics, more = split_measurable(metrics, request, reference)

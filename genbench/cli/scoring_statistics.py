@@ -11,7 +11,7 @@ from genbench.errors import InputError
 
 if TYPE_CHECKING:
     from genbench.config import Settings
-    from genbench.evaluation.measurement import Reference
+    from genbench.evaluation.references import Reference
     from genbench.features.extractor import Extractor
     from genbench.features.statistics_file import StatisticsFile
 
@@ -80,7 +80,7 @@ def _agreeing(file: StatisticsFile, extractor: Extractor) -> list[str]:
 def _reference(file: StatisticsFile) -> Reference:
     import torch
 
-    from genbench.evaluation.measurement import Reference
+    from genbench.evaluation.references import Reference
     from genbench.features.extractor import Features
     from genbench.metrics.gaussian import GaussianStatistics
 

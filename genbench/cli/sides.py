@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from genbench.config import Settings
     from genbench.datasets.dataset import Dataset
-    from genbench.evaluation.measurement import Reference
+    from genbench.evaluation.references import Reference
     from genbench.features.extractor import Extractor, Features
 
 __all__ = ["Opened", "Request", "Show", "refuse_unused_root", "tell"]

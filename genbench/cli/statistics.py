@@ -89,7 +89,7 @@ class _Found:
 
 def _of_dataset(name: str, split: str, settings: Any) -> _Found:
     from genbench.cell import preflight
-    from genbench.evaluation.measurement import reference_for
+    from genbench.evaluation.references import reference_for
     from genbench.features import OF_THE_DATASET, resolve
     from genbench.machine import environment
     from genbench.machine.privacy import without_home

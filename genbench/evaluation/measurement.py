@@ -1,7 +1,6 @@
 """From items and a reference to named numbers, each with its recipe.
 
-One pass: every item goes through the extractor once, and every metric reads those features. Reference features are
-cached by content, so a second model on the same data costs nothing extra.
+One pass: every item goes through the extractor once, and every metric reads those features.
 """
 
 from __future__ import annotations
@@ -9,23 +8,21 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genbench.datasets import cache_root
-from genbench.datasets.dataset import REFERENCE_LIMIT, Dataset, Split
+from genbench.datasets.dataset import Dataset, Split
 from genbench.datasets.mapping import giving_back
 from genbench.errors import InputError
 from genbench.evaluation import controls
+from genbench.evaluation.references import Reference, cache_path, reference_key
 from genbench.evaluation.selection import select
 from genbench.features.extractor import Extractor, FeatureError, Features, RecipeValue, extract
 from genbench.features.tensor_cache import read_cached, write_cached
 from genbench.metrics.evidence import Evidence
-from genbench.metrics.gaussian import GaussianStatistics
 from genbench.metrics.metric import Metric
 from genbench.metrics.not_measurable import NotMeasurable
 from genbench.metrics.pairs import sums_float32
@@ -36,9 +33,8 @@ from genbench.plugin.finding import identity_line
 from genbench.records.identity import identity
 from genbench.seeding import generator
 
-__all__ = ["Evaluator", "Number", "Reference", "reference_for"]
+__all__ = ["Evaluator", "Number"]
 
-Emit = Callable[[dict[str, Any]], None]
 SEED = 0  # for subsets and splits within metrics: one for all, so that it never makes two recipes differ
 READS_FEATURES = {"samples", "sample_logits"}
 
@@ -53,73 +49,6 @@ class Number:
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Features of the training split and of the held-out split.
-
-    Args:
-        train: empty if there is a `gaussian`.
-        held_out: empty where nothing is held out.
-        gaussian: mean and covariance of the training features, where these are given instead of the features.
-        described: what a recipe records about the training split, if it is not a dataset's.
-    """
-
-    train: Features
-    held_out: Features
-    gaussian: GaussianStatistics | None = None
-    described: Mapping[str, RecipeValue] = field(default_factory=dict)
-
-
-def reference_for(
-    dataset: Dataset, extractor: Extractor, emit: Emit = lambda event: None, limit: int | None = None
-) -> Reference:
-    """Return the reference features, from the cache if present, else extracted and cached.
-
-    Args:
-        dataset: the first items of each of its splits are the reference.
-        extractor: extracts their features.
-        emit: called with progress events.
-        limit: maximum number of items per split; None is `REFERENCE_LIMIT`.
-    """
-    limit = REFERENCE_LIMIT if limit is None else limit
-    parts = {}
-    for split, items in (("train", dataset.train.items), ("held_out", dataset.held_out.items)):
-        items = items[:limit]
-        what = f"{split.replace('_', '-')} {dataset.kind.noun}"
-        path = _cache_path("features", _reference_key(dataset, extractor, limit, split=split))
-        parts[split] = _cached(path, len(items)) or _extract(path, items, extractor, what, emit)
-    return Reference(parts["train"], parts["held_out"])
-
-
-def _cached(path: Path, count: int) -> Features | None:
-    """Return cached features; incomplete or non-finite ones are ignored."""
-    tensors = read_cached(path)
-    found = tensors.get("features")
-    if found is None or len(found) != count or not torch.isfinite(found).all():
-        return None
-    return Features(found, tensors.get("logits"))
-
-
-@world.settled()
-def _extract(path: Path, items: Tensor, extractor: Extractor, what: str, emit: Emit) -> Features:
-    def progress(done: int, total: int) -> None:
-        emit(
-            {
-                "event": "progress",
-                "stage": f"features of {what}",
-                "done": done,
-                "total": total,
-            }
-        )
-
-    extracted = extract(extractor, items, progress=progress)
-    tensors = {"features": extracted.features}
-    if extracted.logits is not None:
-        tensors["logits"] = extracted.logits
-    write_cached(path, tensors)
-    return extracted
 
 
 class Evaluator:
@@ -153,8 +82,8 @@ class Evaluator:
         self.extract: Callable[[Extractor, Tensor], Features] = extract  # several ranks may share the work
         self.missing: dict[str, str] = {}  # metric -> why it could not be measured the last time
         self._limit = len(reference.train.features)
-        self._statistics_path = _cache_path(
-            "statistics", _reference_key(dataset, extractor, self._limit, version=ReferenceStatistics.VERSION)
+        self._statistics_path = cache_path(
+            "statistics", reference_key(dataset, extractor, self._limit, version=ReferenceStatistics.VERSION)
         )
         self._statistics = ReferenceStatistics(
             reference.train.features,
@@ -301,11 +230,3 @@ class Evaluator:
         key = identity(recipe, 8)
         self.recipes[key] = recipe
         return key
-
-
-def _reference_key(dataset: Dataset, extractor: Extractor, limit: int, **more: Any) -> str:
-    return identity({"fingerprint": dataset.fingerprint, "limit": limit, **extractor.recipe(), **more}, 32)
-
-
-def _cache_path(kind: str, key: str) -> Path:
-    return cache_root() / kind / f"{key}.safetensors"
