@@ -278,7 +278,7 @@ def test_what_is_trained_is_found_wherever_it_changes() -> None:
     for name, change in {
         "held.weight": lambda weight: weight.data.mul_(1.0001),
         "held.bias": lambda bias: bias.data.copy_(bias.data.flip(0)),
-        "free.weight": lambda weight: weight.data.copy_(weight.data.flip(0)),
+        "free.weight": lambda weight: weight.data.copy_(weight.data.flip(1)),
         "free.bias": lambda bias: bias.data.neg_(),
     }.items():
         message = f"^model: encode changed {name}, which is trained; train only in train_step"
