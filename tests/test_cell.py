@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pieces import STEP, hook
+from tiny_pieces import BUILD, STEP, hook
 from torch import Tensor
 
 from genbench import Model, cell, datasets, features, seeding
@@ -148,10 +149,28 @@ def test_training_before_sampling_is_refused_in_one_line(run: Run) -> None:
 def test_an_optimizer_that_steps_before_sampling_fails_the_cell_whatever_it_trains(
     run: Run, write_plugin: Callable[..., Path]
 ) -> None:
-    step = "torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1).step()"
-    path = write_plugin(*hook("before_sampling(model, batches)", step))
+    own = "own = torch.zeros(1, requires_grad=True)", "own.grad = torch.ones(1)", "torch.optim.SGD([own], 0.1).step()"
+    path = write_plugin(*hook("before_sampling(model, batches)", *own))
     with pytest.raises(PluginError, match="before_sampling takes steps of SGD; train only in train_step, where time"):
         run(path, "2steps")
+
+
+@pytest.mark.parametrize("step", ["Adam(net.parameters()).step()", "LBFGS(net.parameters()).step(lambda: 0.0)"])
+def test_an_optimizer_that_steps_while_the_model_is_built_trains_off_the_clock(
+    run: Run, write_plugin: Callable[..., Path], step: str
+) -> None:
+    graded = "net[0].bias.sum().backward()\n    " if step.startswith("Adam") else ""  # LBFGS calls what computes them
+    path = write_plugin(BUILD, f"{graded}torch.optim.{step}\n    {BUILD}")
+    found = f"build_model takes steps of {step.partition('(')[0]}; train in before_training or train_step, where time"
+    with pytest.raises(PluginError, match=re.escape(found)):
+        run(path, "2steps")
+
+
+def test_a_step_without_gradients_while_the_model_is_built_only_allocates_state(
+    run: Run, write_plugin: Callable[..., Path]
+) -> None:
+    path = write_plugin(BUILD, f"torch.optim.Adam(net.parameters()).step()\n    {BUILD}")
+    assert run(path, "2steps")["status"] == "finished"
 
 
 def test_variables_that_a_library_sets_when_a_step_imports_it_are_no_fault(

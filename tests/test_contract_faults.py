@@ -323,8 +323,15 @@ FAULTS = [
         hook(
             "before_sampling(model, batches)",
             "own = torch.zeros(1, requires_grad=True)",
+            "own.grad = torch.ones(1)",
             "torch.optim.SGD([own], 0.1).step()",
         ),
+    ),
+    fault(
+        "trains while it is built",
+        "build",
+        "build_model to train nothing, found that it takes steps of Adam\nto fix it: train in before_training or",
+        (BUILD, f"net[0].bias.sum().backward()\n    torch.optim.Adam(net.parameters()).step()\n    {BUILD}"),
     ),
     fault(
         "counts the batches",

@@ -201,7 +201,9 @@ def test_before_sampling_gets_the_model_and_the_batches_in_evaluation_mode_where
 
 def test_optimizers_that_step_before_sampling_are_named_and_no_others() -> None:
     model = Model(nn.ModuleDict({"net": nn.Linear(1, 1)}), {})
-    own = [make([torch.zeros(1, requires_grad=True)]) for make in (torch.optim.SGD, torch.optim.Adam)]
+    trained, idle = (torch.zeros(1, requires_grad=True) for _ in range(2))
+    trained.grad = torch.ones(1)
+    own = [torch.optim.SGD([trained]), torch.optim.RMSprop([idle]), torch.optim.Adam([idle, trained])]
 
     def before_sampling(model: Model, batches: object) -> None:
         for optimizer in own:

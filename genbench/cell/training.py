@@ -33,6 +33,7 @@ from genbench.training.capture import WARM_UP_STEPS, ReplayedStep
 from genbench.training.compilation import double_backward_told
 from genbench.training.flops import MOST_STEPS, Flops, count_flops
 from genbench.training.loop import Progress, Schedule
+from genbench.training.off_clock import stepping
 from genbench.training.passes import before_training
 
 __all__ = ["CellTraining"]
@@ -248,7 +249,13 @@ class CellTraining:
     def _build(self, steps: int | None) -> Model:
         seeding.seed_global(self.cell.seed, "build")
         known = Training(steps, self.cell.settings.batch_size)
-        model = options.build(self.plugin, self.dataset.data, known, self.cell.model.options, self.device)
+        with stepping() as stepped:
+            model = options.build(self.plugin, self.dataset.data, known, self.cell.model.options, self.device)
+        if stepped:
+            raise PluginError(
+                f"{self.plugin}: build_model takes steps of {stepped[0]}; train in before_training or train_step, "
+                "where time and FLOPs are counted"
+            )
         if not isinstance(model, Model):
             raise PluginError(f"{self.plugin}: build_model returned {type(model).__name__}, expected a genbench.Model")
         return model

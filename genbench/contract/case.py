@@ -23,6 +23,7 @@ from genbench.plugin.data import Data, Training
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training.loop import TrainStep
+from genbench.training.off_clock import stepping
 
 __all__ = ["BATCH", "CLASSES", "STEPS", "Case", "Subject"]
 
@@ -97,7 +98,7 @@ class Subject:
         """Build a model, with different weights for each seed; raise `Refused` if the plugin raises ValueError."""
         seeding.seed_global(seed, "contract", "build")
         chosen = self.given if given is None else given
-        with calling("build_model", self.home):
+        with calling("build_model", self.home), stepping() as stepped:
             try:
                 built = options.build(self.plugin, self.data, TRAINING, chosen, self.device)
             except Unsuitable as reason:
@@ -106,6 +107,12 @@ class Subject:
                 if not self._is_meant(error):
                     raise
                 raise Refused(f"build_model refuses {self.case.size} {self.kind.noun}: {error}") from error
+        if stepped:
+            raise Fault(
+                "build_model to train nothing",
+                f"that it takes steps of {stepped[0]}",
+                "train in before_training or train_step, where time and FLOPs are counted",
+            )
         model: Model = built
         return model
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from genbench import seeding
 from genbench.datasets.dataset import Dataset, Split
@@ -16,6 +15,7 @@ from genbench.kinds.kind import Kind, Misfit
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training.checksum import checksum
+from genbench.training.off_clock import stepping
 
 __all__ = ["BATCH", "check", "draw", "draw_labels", "prepare", "trained_parameters", "untouched"]
 
@@ -70,20 +70,9 @@ def prepare(plugin: Plugin, model: Model, batches: Iterable[tuple[Tensor, Tensor
     if not plugin.implements("before_sampling"):
         return []
     model.networks.eval()
-    with torch.no_grad(), _stepping() as stepped:
+    with torch.no_grad(), stepping() as stepped:
         plugin.hook.before_sampling(model=model, batches=batches)
     return stepped
-
-
-@contextlib.contextmanager
-def _stepping() -> Iterator[list[str]]:
-    """List the types of the optimizers that take a step in the block."""
-    stepped: list[str] = []
-    handle = register_optimizer_step_pre_hook(lambda optimizer, *_: stepped.append(type(optimizer).__name__))
-    try:
-        yield stepped
-    finally:
-        handle.remove()
 
 
 def draw(
