@@ -240,6 +240,7 @@ def test_variables_that_an_import_sets_are_no_change_and_stay_until_the_state_is
         "import os\nos.environ['OF_A_LIBRARY'] = 'set'\nos.environ['MINE'] = 'after'\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "setting", raising=False)
     before = world.snapshot()
     with world.kept():
         with world.imports_put_back():
