@@ -48,7 +48,11 @@ def _absent(data: Dataset, extractor: Extractor) -> Iterator[tuple[str, tuple[st
         **dict.fromkeys(("sample_modes", "mode_count"), data.nearest_mode is not None),
         **dict.fromkeys(("sample_log_probabilities", "entropy"), data.log_probability is not None),
     }
-    words = {"held_out": f"held-out {data.kind.noun}", "sample_modes": "known modes"}
+    words = {
+        **dict.fromkeys(("held_out", "held_out_items"), f"held-out {data.kind.noun}"),
+        "held_out_labels": "held-out labels",
+        "sample_modes": "known modes",
+    }
     for need in _OF_A_MODEL:
         yield need, (need.replace("_", " "), "which only a model gives, in genbench run")
     for need in (need for need, there in of_data.items() if not there):
