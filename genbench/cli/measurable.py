@@ -73,7 +73,7 @@ def split_measurable(
     has_features = reference.gaussian is None
     left = [metric.name for metric in metrics if not _is_measurable(metric, has_features)]
     holds = "only features of the reference" if has_features else "only mean and covariance of the reference"
-    said = f"{', '.join(left)}: need more than {request.reference} has, which holds {holds}"
+    said = f"{', '.join(left)}: need{'s' * (len(left) == 1)} more than {request.reference} has, which holds {holds}"
     if len(left) == len(metrics):
         raise InputError(f"{said}; give the reference's images, or request other metrics")
     return [metric for metric in metrics if metric.name not in left], dict.fromkeys(left, said)

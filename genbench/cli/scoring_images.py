@@ -120,7 +120,7 @@ def refuse_unused(request: Request, found: External, given: External | None) -> 
     if request.skip_corrupt and len(arrays) == len(sides):
         raise InputError("--skip-corrupt has no effect on arrays, which are read whole or refused; leave it out")
     if settings.image_size is not None:
-        if given is not None and len(arrays) == 2:
+        if request.dataset is None and len(arrays) == len(sides):  # a file of statistics is no side
             raise InputError("--image-size has no effect on arrays, which are used unchanged; leave it out")
         for side in arrays:
             height, width = side.shape[1:]
