@@ -131,7 +131,9 @@ class Across:
             return f"only {', '.join(place.name for place in self.places) or 'no dataset'} has it, and two are needed"
         if len(self.scored) < 2:
             without = [place for place in self.places if place not in self.scored]
-            said = "; ".join(f"{place.name}: {place.fault or f'no model has {place.number} above 0'}" for place in without)
+            said = "; ".join(
+                f"{place.name}: {place.fault or f'no model has {place.number} above 0'}" for place in without
+            )
             return f"fewer than two datasets have scores ({said})"
         if len(self.scores) < 2:
             return f"only the model {next(iter(self.scores))} has scores, and two are needed"
