@@ -23,6 +23,7 @@ from genbench.cli.regress import regress
 from genbench.cli.run import run
 from genbench.datasets.cacheless import without_cache
 from genbench.datasets.decoding import DROPPED
+from genbench.features import classifier
 from genbench.features.extractor import Extractor, extract
 from genbench.features.intake import Images
 from genbench.machine.home import settings_of_matplotlib
@@ -47,7 +48,7 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
         *("inception", Means(), Images(Tensor.float, rgb=True, alpha=DROPPED), torch.device("cpu")),
         *("fp32", 6, None, "0" * 64),
     )
-    monkeypatch.setattr(preflight, "load_extractor", lambda *_: extractor)
+    monkeypatch.setattr(preflight, "load_extractor", lambda *_, **__: extractor)
 
 
 def images(path: Path, shape: tuple[int, ...] = (20, 8, 8, 3)) -> Path:
@@ -75,6 +76,15 @@ def test_the_title_says_that_fd_of_random_features_is_no_fid(tmp_path: Path) -> 
         "for FID add --extractor inception"
     )
     assert first.startswith("fd ↓")
+
+
+def test_images_that_a_classifier_cannot_take_are_refused_before_it_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "_train", lambda *_: pytest.fail("trained"))
+    rgb, shapes = images(tmp_path / "a.npy", (20, 16, 16, 3)), ("-d", "shapes", "--extractor", "classifier", *QUICK)
+    said = refusal_of(evaluate, rgb, *shapes)
+    assert said.startswith("extractor 'classifier': takes 3x32x32 images (channels x height x width), got 3x16x16")
 
 
 def test_images_of_another_size_lose_what_needs_one_size_and_nothing_else(tmp_path: Path, any_size: None) -> None:
@@ -120,6 +130,7 @@ def test_where_nothing_that_was_asked_for_applies_it_is_refused_before_extractio
         ("ssim", "reconstruction: needs originals, which only a model gives, in genbench run"),
         ("modes_covered", "mode_counts: needs known modes, which the reference does not have"),
         ("c_t", "data_copying: needs held-out images, which the reference does not have"),
+        ("cas", "classification_accuracy: needs held-out images, which the reference does not have"),
         ("class_fd", "class_frechet: needs reference labels, which the reference does not have"),
         ("classifier_score", "classifier_score: needs logits, which random-conv does not give"),
     ):

@@ -308,6 +308,18 @@ def test_a_file_that_is_no_zip_and_a_zip_without_images(tmp_path: Path) -> None:
     assert fault(tmp_path / "b.zip").startswith("no images in it")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # of Python, when such an archive is written
+def test_a_zip_that_holds_one_name_twice_is_refused(tmp_path: Path) -> None:
+    """Only the last of them can be read by its name: its pixels would count twice."""
+    save(tmp_path / "images", 3)
+    pack(tmp_path / "a.zip", tmp_path / "images")
+    assert open_images(tmp_path / "a.zip").count == 3
+    name = next((tmp_path / "images").iterdir()).name
+    with zipfile.ZipFile(tmp_path / "a.zip", "a") as archive:
+        archive.write(tmp_path / "images" / name, name)
+    assert fault(tmp_path / "a.zip").startswith(f"holds several images named {name}; unpack it")
+
+
 # Pixels
 
 

@@ -137,6 +137,19 @@ def test_mmd_of_opposite_points_and_of_equal_sets() -> None:
     assert unit_mmd(torch.zeros(3, 2), torch.zeros(4, 2)) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_mmd_takes_no_length_for_none_however_short_or_long(scale: float) -> None:
+    samples, reference = normal(30, 16), normal(40, 16, seed=1) + 0.5
+    assert unit_mmd(scale * samples, reference) == pytest.approx(unit_mmd(samples, reference), rel=1e-5)
+    found = METRICS["unit_discrepancy"].compute(Evidence(scale * samples, scale * reference))
+    assert found["mmd"] == pytest.approx(unit_mmd(samples, reference), rel=1e-5)
+
+
+def test_mmd_of_half_precision_rounds_no_further() -> None:
+    samples, reference = normal(30, 16).half(), normal(40, 16, seed=1).half()
+    assert unit_mmd(samples, reference) == pytest.approx(unit_mmd(samples.float(), reference.float()), rel=1e-9)
+
+
 def test_the_error_of_mmd_is_that_of_leaving_samples_out() -> None:
     samples, reference = normal(100, 3) + 0.5, normal(40, 3, seed=1)
     expected = left_out(samples, lambda some: unit_mmd(some, reference))

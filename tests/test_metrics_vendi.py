@@ -33,6 +33,13 @@ def test_items_without_likeness_count_one_each_and_copies_none(q: float) -> None
     assert vendi_score(torch.ones(1, 3), q=q) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+@pytest.mark.parametrize("count", [5, 60])
+def test_lengths_do_not_count_however_short_or_long(scale: float, count: int) -> None:
+    items = normal(count, 16)
+    assert vendi_score(scale * items) == pytest.approx(vendi_score(items), rel=1e-5)
+
+
 @pytest.mark.parametrize("wide", [False, True])
 def test_two_groups_count_as_the_entropy_of_their_shares(wide: bool) -> None:
     """Three of one kind and one of another, with fewer dimensions than items and with more."""

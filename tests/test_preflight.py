@@ -101,6 +101,7 @@ def test_a_planned_cell_is_told_what_identifies_its_data_and_how_it_is_measured(
             "profile": "clean-fid",
             "precision": "fp32",
             "plugins_from": None,
+            "also": None,
         },
     )
     assert loaded["reference_for"] == (loaded["dataset"], loaded["extractor"], emit)

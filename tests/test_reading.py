@@ -83,17 +83,32 @@ def test_what_the_second_process_does_not_read_the_first_reads(
     assert read(folder, lean_records) == expected
 
 
-CHANGES: dict[str, Any] = {
-    "cost": {"train_s": -1.0},
-    "artifacts": {"samples": "../../victim.png"},
-    "failure": {"reason": 7},
-    "curve": [{"step": -1, "losses": {}, "numbers": {}}],
-    "id": "0f",
-}
+def point(**amounts: object) -> dict[str, Any]:
+    return {"step": 1, "losses": {}, "numbers": {}} | amounts
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_what_is_a_records_own_is_verified_after_others_of_its_kind_were(tmp_path: Path, name: str) -> None:
+CHANGES: list[tuple[str, Any]] = [
+    ("cost", {"train_s": -1.0}),
+    ("artifacts", {"samples": "../../victim.png"}),
+    ("failure", {"reason": 7}),
+    ("curve", [point(step=-1)]),
+    ("curve", [point(), point(step=-1)]),
+    ("curve", [point(step=-1), point()]),
+    ("curve", [point(items=2, elapsed_s=1.0, flops=float("nan"))]),
+    ("curve", [point(items=-2, elapsed_s=1.0, flops=1.0)]),
+    ("curve", [point(items=2, elapsed_s=1e-101, flops=1.0)]),
+    ("curve", [point(items=2, elapsed_s=1.0, flops=1e101)]),
+    ("curve", [point(losses={"a": 0.5, "b": "none"})]),
+    ("curve", [point(losses={"a": 0.5, "b": True})]),
+    ("curve", [point(numbers=0.5)]),
+    ("id", "0f"),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), CHANGES, ids=str)
+def test_what_is_a_records_own_is_verified_after_others_of_its_kind_were(
+    tmp_path: Path, name: str, change: object
+) -> None:
     cell = {"model": "m", "label": "m", "role": "model", "dataset": {"name": "d"}}
     usual = {"cost": {"train_s": 1.0}, "artifacts": {"samples": "a.png"}, "failure": {"reason": "none"}}
     curve = [{"step": 1, "losses": {}, "numbers": {}}]
@@ -101,7 +116,7 @@ def test_what_is_a_records_own_is_verified_after_others_of_its_kind_were(tmp_pat
         document = not_applicable(f"{seed:016x}", cell | {"seed": seed}, "genbench run", "takes only texts", "now")
         write_record(tmp_path, document | usual | {"curve": curve, "schema": 2})
     assert len(list(lean_records(tmp_path))) == 3
-    body = json.loads(record_path(tmp_path, f"{2:016x}").read_text()) | {name: CHANGES[name]}
+    body = json.loads(record_path(tmp_path, f"{2:016x}").read_text()) | {name: change}
     record_path(tmp_path, f"{2:016x}").write_text(json.dumps(body | {"sha256": checksum(body)}))
     with pytest.raises(RecordError) as long:
         list(each_record(tmp_path))

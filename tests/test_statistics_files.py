@@ -183,6 +183,16 @@ def test_what_mean_and_covariance_cannot_give_is_said_in_one_line(tmp_path: Path
     )
 
 
+def test_an_array_against_statistics_has_nothing_to_resize(tmp_path: Path, samples: Path) -> None:
+    out = tmp_path / "stats.npz"
+    answer_of(statistics, "digits", "--out", out)
+    said = refusal_of(evaluate, samples, "--reference", out, "--image-size", 8)
+    assert said == "--image-size has no effect on arrays, which are used unchanged; leave it out"
+    assert refusal_of(evaluate, samples, "--reference", out, "--metrics", "kid").startswith(
+        f"kernel_distance: needs more than {out} has"
+    )
+
+
 def test_features_give_whatever_compares_features(tmp_path: Path, samples: Path) -> None:
     """The numbers are those of the same images."""
     data = datasets.load("digits")

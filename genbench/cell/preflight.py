@@ -41,10 +41,11 @@ def load_extractor(
     device: torch.device,
     emit: Emit,
     plugins_from: Sequence[str] | None = None,
+    also: torch.Size | None = None,
 ) -> Any:
     """Load the extractor that the settings name; training or fetching it reports its progress.
 
-    One of a plugin comes from one of `plugins_from` (None: any).
+    One of a plugin comes from one of `plugins_from` (None: any). `also` is the shape of other items that it must take.
     """
     from genbench import features
 
@@ -60,6 +61,7 @@ def load_extractor(
         precision=settings.eval_precision,
         progress=progress,
         plugins_from=plugins_from,
+        also=also,
     )
 
 

@@ -48,7 +48,11 @@ def _absent(data: Dataset, extractor: Extractor) -> Iterator[tuple[str, tuple[st
         **dict.fromkeys(("sample_modes", "mode_count"), data.nearest_mode is not None),
         **dict.fromkeys(("sample_log_probabilities", "entropy"), data.log_probability is not None),
     }
-    words = {"held_out": f"held-out {data.kind.noun}", "sample_modes": "known modes"}
+    words = {
+        **dict.fromkeys(("held_out", "held_out_items"), f"held-out {data.kind.noun}"),
+        "held_out_labels": "held-out labels",
+        "sample_modes": "known modes",
+    }
     for need in _OF_A_MODEL:
         yield need, (need.replace("_", " "), "which only a model gives, in genbench run")
     for need in (need for need, there in of_data.items() if not there):
@@ -69,7 +73,7 @@ def split_measurable(
     has_features = reference.gaussian is None
     left = [metric.name for metric in metrics if not _is_measurable(metric, has_features)]
     holds = "only features of the reference" if has_features else "only mean and covariance of the reference"
-    said = f"{', '.join(left)}: need more than {request.reference} has, which holds {holds}"
+    said = f"{', '.join(left)}: need{'s' * (len(left) == 1)} more than {request.reference} has, which holds {holds}"
     if len(left) == len(metrics):
         raise InputError(f"{said}; give the reference's images, or request other metrics")
     return [metric for metric in metrics if metric.name not in left], dict.fromkeys(left, said)

@@ -73,6 +73,8 @@ def _prepare(
     step: Callable[[str], Callable[[int, int], None]],
 ) -> tuple[list[External], Dataset, Extractor, list[str]]:
     """Convert both sides to the same channels; load the extractor and the reference."""
+    import torch
+
     from genbench.cell import preflight
     from genbench.datasets.external import as_reference
     from genbench.datasets.mapping import PixelStore
@@ -98,15 +100,14 @@ def _prepare(
         remarks.append(f"{name}: grey, but {found.path} is RGB: the channel of each image was repeated for all three")
         given = None if given is None else given.as_rgb()
     if given is None:
-        extractor = preflight.load_extractor(data, request.settings, device, emit)
+        # Before the classifier of a dataset is trained, which takes minutes.
+        extractor = preflight.load_extractor(data, request.settings, device, emit, also=torch.Size(found.shape))
     else:
         store = PixelStore((given.count, *given.shape), str(given.path))
         extractor = preflight.load_extractor(as_reference(store.images, known=False), request.settings, device, emit)
         for _ in given.read(store, extractor.alpha, step("reading the reference")):
             pass
         data = as_reference(store.images[: store.count])
-    import torch
-
     extractor.check_shape(torch.Size(found.shape))
     return [found] if given is None else [found, given], data, extractor, remarks
 
@@ -119,7 +120,7 @@ def refuse_unused(request: Request, found: External, given: External | None) -> 
     if request.skip_corrupt and len(arrays) == len(sides):
         raise InputError("--skip-corrupt has no effect on arrays, which are read whole or refused; leave it out")
     if settings.image_size is not None:
-        if given is not None and len(arrays) == 2:
+        if request.dataset is None and len(arrays) == len(sides):  # a file of statistics is no side
             raise InputError("--image-size has no effect on arrays, which are used unchanged; leave it out")
         for side in arrays:
             height, width = side.shape[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import zipfile
@@ -179,6 +180,9 @@ def _members(path: Path) -> tuple[list[Place], list[str]]:
     names = sorted(info.filename for info in infos if is_image_name(info.filename))
     if not names:
         raise InputError(f"{path}: no images in it; genbench reads {kinds_text()}")
+    if (repeated := next((name for name, after in itertools.pairwise(names) if name == after), None)) is not None:
+        # Only the last can be read by its name, and would count as often.
+        raise InputError(f"{path}: holds several images named {repeated}; unpack it, or rename them in it")
     rest = len(infos) - len(names)
     remark = f"passed over: {rest} member{'s' * (rest > 1)} of other kinds or hidden"
     return [Member(path, name) for name in names], [remark] if rest else []

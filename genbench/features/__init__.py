@@ -96,6 +96,7 @@ class _Request:
     cache: Path
     download: bool
     progress: Callable[[str, int, int], None] | None
+    also: torch.Size | None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -115,6 +116,7 @@ def load(
     download: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
     plugins_from: Sequence[str] | None = None,
+    also: torch.Size | None = None,
 ) -> Extractor:
     """Return the extractor `name` for the items of `dataset`, on `device`, ready to be called.
 
@@ -132,6 +134,7 @@ def load(
         download: whether Inception's weights may be downloaded.
         progress: called with (activity, done, total), in bytes or steps.
         plugins_from: distributions that may provide a plugin extractor; None allows all.
+        also: the shape of other items that it will be used on, so that `classifier` is not trained in vain.
 
     Raises:
         InputError: the name, profile or precision is unknown; an option or the items are unsupported; the weights are
@@ -153,7 +156,9 @@ def load(
     if chosen not in ("inception", *_TRANSFORMERS):
         files = {} if chosen in FROM_A_FILE else {"--weights": weights}
         _refuse(chosen, dataset, {**files, "--profile": profile})
-    return _LOAD[chosen](_Request(chosen, dataset, device, weights, profile, precision, folder, download, progress))
+    return _LOAD[chosen](
+        _Request(chosen, dataset, device, weights, profile, precision, folder, download, progress, also)
+    )
 
 
 def resolve(name: str, dataset: Dataset, weights: Path | None = None, cache: Path | None = None) -> str:
@@ -234,7 +239,9 @@ def _digits_cnn(request: _Request) -> Extractor:
 def _classifier(request: _Request) -> Extractor:
     from genbench.features.classifier import load_classifier
 
-    return load_classifier(request.dataset, request.cache, request.device, request.precision, request.progress)
+    return load_classifier(
+        *(request.dataset, request.cache, request.device, request.precision, request.progress, request.also)
+    )
 
 
 def _random_conv(request: _Request) -> Extractor:

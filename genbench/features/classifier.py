@@ -32,14 +32,18 @@ def load_classifier(
     device: torch.device,
     precision: str,
     progress: Callable[[str, int, int], None] | None = None,
+    also: torch.Size | None = None,
 ) -> Extractor:
     """Return the extractor for `dataset`, training it on first use.
+
+    With `also`, the shape of other items, it is trained only if it takes these too.
 
     The weights are always read back from the file, so the first run and later runs give the same numbers. If several
     processes need it at once, one trains and the others wait. A damaged file is rebuilt.
 
     Raises:
-        InputError: the dataset has no labels or fewer than two classes, or the cache cannot be written.
+        InputError: the dataset has no labels or fewer than two classes, items of shape `also` are not taken, or the
+            cache cannot be written.
     """
     design, classes = _DESIGNS[dataset.kind.name](dataset), dataset.classes or 0
     if dataset.train.labels is None or classes < 2:
@@ -47,6 +51,8 @@ def load_classifier(
             f"extractor 'classifier': dataset '{dataset.name}' has no labels of at least two classes; "
             f"use {design.without_labels}"
         )
+    if also is not None:
+        design.intake.check_shape("classifier", also)
     path = cache / "classifiers" / f"{design.procedure}-{dataset.fingerprint}.safetensors"
     tensors = _read(path, design, dataset)
     if tensors is None:

@@ -37,6 +37,9 @@ def two_sample_area(samples: Tensor, reference: Tensor, *, most: int = C2ST_ITEM
     errors, because for equal distributions the two areas move together: both are about the product of the halves'
     differences.
 
+    The error takes each regression as given, so it is too small where the plane that is learnt varies much between
+    draws, as for features that form clusters (docs/metrics.md has the figures).
+
     Paper: Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests", https://arxiv.org/abs/1610.06545
 
     Args:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["affordable", "check_features", "check_images", "check_items", "chosen", "taken"]
+__all__ = ["affordable", "check_features", "check_images", "check_items", "chosen", "taken", "unit_length"]
+
+_ROWS = 4096  # features held in float64 at once
 
 
 def check_features(features: Tensor, what: str, dimension: int | None = None) -> None:
@@ -74,3 +76,21 @@ def chosen(count: int, wanted: int, seed: int = 0) -> Tensor:
     if count <= wanted:
         return torch.arange(count)
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:wanted].sort().values
+
+
+def unit_length(features: Tensor) -> Tensor:
+    """Return (N, d) features divided by their lengths, however long or short; those of length 0 stay as they are.
+
+    Not `torch.nn.functional.normalize`: features shorter than 1e-12 would keep a length below 1, and in float32 the
+    square of a length above 1e19 overflows. Half precision becomes float32, because a rounding of 2⁻¹¹ would show.
+
+    >>> unit_length(torch.tensor([[3.0, 4.0], [3e-20, 4e-20], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    kept = torch.float64 if features.dtype == torch.float64 else torch.float32
+    parts = []
+    for chunk in features.split(_ROWS):
+        double = chunk.double()
+        lengths = double.norm(dim=1, keepdim=True)
+        parts.append((double / torch.where(lengths > 0, lengths, 1)).to(kept))
+    return torch.cat(parts)

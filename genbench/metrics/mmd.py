@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.constants import MMD_BANDWIDTH, MMD_FACTOR
+from genbench.metrics.features import unit_length
 from genbench.metrics.rbf import KernelRows, kernel_rows
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def unit_mmd(samples: Tensor, reference: Tensor) -> float:
         >>> round(unit_mmd(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 2.0]])), 4)
         19.9003
     """
-    return MMD_FACTOR * kernel_rows(F.normalize(samples), F.normalize(reference), MMD_BANDWIDTH).biased
+    return MMD_FACTOR * kernel_rows(unit_length(samples), unit_length(reference), MMD_BANDWIDTH).biased
 
 
 def unit_rows(evidence: Evidence) -> KernelRows:
     """The sums of the kernel over the evidence's unit features."""
     keep = partial(evidence.statistics.kept, "mmd_sum")
-    return kernel_rows(F.normalize(evidence.samples), F.normalize(evidence.reference), MMD_BANDWIDTH, keep)
+    return kernel_rows(unit_length(evidence.samples), unit_length(evidence.reference), MMD_BANDWIDTH, keep)
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

@@ -6,11 +6,10 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genbench.metrics.constants import VENDI_Q
-from genbench.metrics.features import chosen, taken
+from genbench.metrics.features import chosen, taken, unit_length
 from genbench.metrics.gaussian import rank_tolerance
 from genbench.metrics.not_measurable import NotMeasurable
 
@@ -102,7 +101,7 @@ def _spectrum(features: Tensor) -> tuple[Tensor, Tensor]:
     """Return (r,) eigenvalues λ_k of K/N and (N, r) squared products (v_k·x_i)², whose mean over i is λ_k."""
     count, dimension = features.shape
     if count <= dimension:
-        unit = F.normalize(features.double())
+        unit = _unit(features)
         values, vectors = torch.linalg.eigh(unit @ unit.T / count)
         return values, vectors.square() * values * count
     chunks = features.split(_ROWS)
@@ -112,7 +111,7 @@ def _spectrum(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _unit(features: Tensor) -> Tensor:
-    return F.normalize(features.double())
+    return unit_length(features.double())
 
 
 def _entropy(values: Tensor, q: float) -> tuple[float, Tensor]:

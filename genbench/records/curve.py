@@ -59,7 +59,10 @@ class Layout:
         return points
 
     def is_valid(self, values: Sequence[float]) -> bool:
-        """Return whether the curve with these values is as genbench writes them (`fields.is_usual`)."""
+        """Return whether the curve with these values is as genbench writes them, and so without fault (`fields.fault`).
+
+        A loss or another number is never at fault here: what is neither a number nor null has no layout.
+        """
         amounts = self._once(("amounts",), self._amounts)
         return amounts is not None and all(
             SMALLEST <= value <= LARGEST or value == 0 for value in map(values.__getitem__, amounts)
@@ -73,9 +76,6 @@ class Layout:
                 return None
         for point in self.fields:
             found += [at for field, at in point.items() if field in _AMOUNTS and at is not None]
-            inner = (at for field in _VALUES & point.keys() for at in point[field].values())
-            if any(at is not None and self.kinds[at] != _FLOAT for at in inner):
-                return None
         return found
 
     def names(self, kind: str) -> tuple[str, ...]:

@@ -130,8 +130,11 @@ class Across:
         if len(self.places) < 2:
             return f"only {', '.join(place.name for place in self.places) or 'no dataset'} has it, and two are needed"
         if len(self.scored) < 2:
-            said = "; ".join(f"{place.name}: {place.fault}" for place in self.places if place.fault)
-            return f"fewer than two datasets have scores{f' ({said})' if said else ''}"
+            without = [place for place in self.places if place not in self.scored]
+            said = "; ".join(
+                f"{place.name}: {place.fault or f'no model has {place.number} above 0'}" for place in without
+            )
+            return f"fewer than two datasets have scores ({said})"
         if len(self.scores) < 2:
             return f"only the model {next(iter(self.scores))} has scores, and two are needed"
         return None if self.shared[0] else "no two models have scores on two common datasets"

@@ -101,6 +101,7 @@ def test_measures_stand_in_reading_order_then_by_kind(make) -> None:
                 "other_per_s",
                 "train_items_per_s",
                 "train_flops_per_item",
+                "sample_flops_per_item",
                 "steps",
                 "items",
                 "sample_batch_size",
@@ -122,8 +123,15 @@ def test_measures_stand_in_reading_order_then_by_kind(make) -> None:
         Measure("peak_resident_bytes", "memory", "lower"),
         Measure("joules", "cost", None),
         Measure("parameters", "size", "lower"),
+        Measure("sample_flops_per_item", "size", "lower"),
         Measure("train_flops_per_item", "size", "lower"),
     ]
+
+
+def test_quality_and_sizes_alone_are_the_same_on_every_machine() -> None:
+    kinds = ("quality", "speed", "memory", "cost", "size")
+    assert [Measure("x", kind, None).of_machine for kind in kinds] == [False, True, True, True, False]
+    assert [Measure("x", kind, None).is_timed for kind in kinds] == [False, True, False, True, False]
 
 
 def test_a_cost_that_no_record_has_as_a_number_is_none(make) -> None:

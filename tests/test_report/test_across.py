@@ -65,6 +65,15 @@ def without(records: Sequence[dict[str, Any]], label: str, dataset: str) -> list
     return [record for record in records if record not in of(records, label, dataset)]
 
 
+def test_datasets_without_a_number_that_has_a_score_are_named(made: Made) -> None:
+    """A logarithm needs a number above 0, which a model's may not be although the controls' are."""
+    below = made("b", BEST)
+    for record in below:
+        if record["cell"]["label"] in BEST:
+            record["numbers"]["fd"]["value"] = -1.0
+    assert the_one(made("a", BEST) + below).fault == "fewer than two datasets have scores (b: no model has fd above 0)"
+
+
 def test_scores_are_those_between_the_datasets_own_controls(made: Made) -> None:
     scaled = {label: 10 * value for label, value in (BEST | ENDS).items()}
     found = the_one(made("a", BEST) + made("b", scaled))

@@ -56,6 +56,31 @@ def test_one_row_a_cell_with_every_number_its_recipe_and_every_cost(make: Make) 
     assert row["environment_torch"] == "2.13.0"
 
 
+def test_every_field_of_a_record_is_a_column_each_in_its_place() -> None:
+    record = stored(SCHEMA)
+    record["failure"] = {"stage": "training", "reason": "diverged"}
+    row = frame([record]).iloc[0]
+    cell, dataset, plugin = record["cell"], record["cell"]["dataset"], record["cell"]["plugin"]
+    before = [
+        *("id", "status", "model", "label", "role", "options", "summary", "dataset", "dataset_fingerprint"),
+        *("dataset_shape", "dataset_classes", "dataset_train_count", "dataset_held_out_count", "dataset_licence"),
+        *("seed", "budget", "batch_size", "training_precision", "compile", "device", "evaluations", "samples"),
+        *("extractor", "metrics"),
+        *("plugin_distribution", "plugin_version", "plugin_origin", "plugin_source_sha256"),
+    ]
+    assert list(row.index)[: len(before)] == before
+    assert list(row.index)[-4:] == ["started_at", "finished_at", "failure_stage", "failure_reason"]
+    assert list(row[-4:]) == [record["started_at"], record["finished_at"], "training", "diverged"]
+    assert [row[name] for name in ("model", "label", "role", "summary")] == [
+        cell[name] for name in ("model", "label", "role", "summary")
+    ]
+    for name in ("fingerprint", "classes", "train_count", "held_out_count", "licence"):
+        assert row[f"dataset_{name}"] == dataset[name]
+    assert json.loads(row["dataset_shape"]) == dataset["shape"]
+    for name in ("distribution", "version", "origin", "source_sha256"):
+        assert row[f"plugin_{name}"] == plugin[name]
+
+
 def test_rows_come_in_one_order_whatever_the_order_of_the_records(benchmark_records: list[dict[str, Any]]) -> None:
     table = frame(reversed(benchmark_records))
     pd.testing.assert_frame_equal(table, frame(benchmark_records))

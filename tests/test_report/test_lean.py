@@ -68,6 +68,8 @@ def test_rows_of_numbers_that_are_not_floats_are_their_own(benchmark_records: li
     [
         [{"step": 1, "losses": {"a": 1}}, {"losses": {}, "step": 2}],
         [{"step": 2**53, "losses": {}}, {"step": 1, "losses": None}],
+        [{"step": 2**53 + 1, "losses": {"a": 0.5}}],
+        [{"step": 1, "losses": {"a": 0.5, "b": -(2**53) - 1}}],
         [{"step": 1, "flops": 2.0**60, "losses": {"a": None, "b": float("inf")}, "numbers": {}}],
         [{"step": "text"}, {"step": True}],
         [{}, {}],
