@@ -618,6 +618,39 @@ CAUTIONS = {
         "the length of generator.seen is 6 after 6 steps, and 2 if training is resumed after step 4",
         [(BUILD, f"net.seen = []\n    {BUILD}"), (STEP, f'    model.networks["generator"].seen.append(batch)\n{STEP}')],
     ),
+    "a private number that is halved": (
+        "resume",
+        "generator._rate is 0.015625 after 6 steps, and 0.25 if training is resumed after step 4",
+        [(BUILD, f"net._rate = 1.0\n    {BUILD}"), (STEP, f'    model.networks["generator"]._rate /= 2\n{STEP}')],
+    ),
+    "a word that changes": (
+        "resume",
+        "generator.phase is 'late' after 6 steps, and 'early' if training is resumed after step 4",
+        [
+            (BUILD, f"net.phase, net.seen = 'early', 0\n    {BUILD}"),
+            (
+                STEP,
+                "    net = model.networks['generator']\n    net.seen += 1\n"
+                f"    net.phase = ['early', 'late'][net.seen > 4]\n{STEP}",
+            ),
+        ],
+    ),
+    **{
+        f"a {kind} that grows": (
+            "resume",
+            "the length of generator.seen is 6 after 6 steps, and 2 if training is resumed after step 4",
+            [
+                ("import torch\n", "from collections import deque\n\nimport torch\n"),
+                (BUILD, f"net.seen = {kind}()\n    {BUILD}"),
+                (STEP, f'    seen = model.networks["generator"].seen\n    {grow}\n{STEP}'),
+            ],
+        )
+        for kind, grow in (
+            ("deque", "seen.append(batch)"),
+            ("set", "seen.add(len(seen))"),
+            ("dict", "seen[len(seen)] = batch"),
+        )
+    },
     "average of weights": (
         "waiting",
         "a library waits for the device at faulty.py:N: average.update_parameters(net) (within swa_utils.py:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import multiprocessing.resource_tracker
 import os
 import random
@@ -131,6 +132,26 @@ def usual() -> Iterator[None]:
     signal.signal(signal.SIGTERM, handler)
     sys.setrecursionlimit(limit)
     os.umask(mask)
+
+
+@pytest.mark.usefixtures("usual")
+def test_a_handler_without_a_name_is_shown_as_it_is() -> None:
+    before = world.snapshot()
+    with world.kept():
+        signal.signal(signal.SIGTERM, functools.partial(packed, None))
+        (found,) = world.changes(before, world.snapshot())
+    assert found.startswith("the handling of signals (SIGTERM: SIG_DFL became functools.partial(<function packed at ")
+
+
+def test_what_is_switched_off_and_all_that_differs_is_named() -> None:
+    with torch.autocast("cpu"):
+        before = world.snapshot()
+    assert world.changes(before, world.snapshot()) == ["torch's autocast (cpu: torch.bfloat16 became off)"]
+    before = world.snapshot()
+    with world.kept():
+        np.seterr(under="raise", invalid="ignore")
+        (found,) = world.changes(before, world.snapshot())
+    assert found == "numpy's floating-point errors (under: ignore became raise, invalid: warn became ignore)"
 
 
 @pytest.mark.usefixtures("usual")

@@ -69,6 +69,14 @@ def test_what_another_run_of_the_cell_measured_is_not_told(make: Make) -> None:
 def test_many_models_are_counted(make: Make) -> None:
     (line,) = told([lacking(make(f"m{place}"), cas="cas: too few") for place in range(11)])
     assert line.endswith(", 3 more).")
+    (line,) = told([lacking(make(f"m{place}"), cas="cas: too few") for place in range(8)])
+    assert line.count("`") == 16
+    assert line.endswith("`).")
+
+
+def test_a_reason_may_have_parts(make: Make) -> None:
+    (line,) = told([lacking(make(), cas="cas: needs labels: there are none")])
+    assert line == "- Not measured: cas: needs labels: there are none (`gan`)."
 
 
 def test_a_section_without_other_numbers_has_the_heading_for_what_it_lacks(make: Make, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench import seeding
 from genbench.contract import state
@@ -28,6 +28,8 @@ __all__ = ["resume", "round_trip"]
 # them that a plugin which acts every few steps acts in between.
 CUTS = (STEPS, STEPS + 1, STEPS + 2)
 LAST = 3 * STEPS
+
+_OF_ANY_MODULE = frozenset(vars(nn.Module()))  # attributes: `training`, and torch's own
 
 
 def round_trip(subject: Subject) -> None:
@@ -77,7 +79,7 @@ def _attributes(model: Model) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path, module in model.networks.named_modules():
         for name, value in vars(module).items():
-            if name.startswith("_") or name == "training":
+            if name in _OF_ANY_MODULE:
                 continue
             if isinstance(value, list | dict | set | deque):
                 found[f"the length of {path}.{name}"] = len(value)
