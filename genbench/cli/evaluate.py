@@ -15,6 +15,7 @@ from genbench.cli.numbers import Whole
 from genbench.cli.terminal import go_on_without_cache, say, watched
 from genbench.cli.timing import print_timing
 from genbench.errors import InputError
+from genbench.kinds.nouns import counted
 from genbench.plugin.visible import visible
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def evaluate(items: Path, dataset: str | None, reference: Path | None, **flags: 
         if scored.floor:
             _print_floor(scored.count, scored.held_out, scored.noun)
     rate = f"{scored.items_per_s:,.1f} {scored.noun}/s read and processed by {scored.extractor}"
-    for line in (f"{scored.count} {scored.noun}, {rate}", *scored.remarks):
+    for line in (f"{counted(scored.count, scored.noun)}, {rate}", *scored.remarks):
         say(line, err=True)
     if timing:
         print_timing([scored.seconds])
@@ -121,7 +122,7 @@ def _print_table(scored: Scored) -> None:
 
 def _print_floor(count: int, held_out: int, noun: str) -> None:
     few = f"; only {held_out:,} exist, so some are used more than once" if held_out < count else ""
-    click.echo(f"real: the floor, the score of {count:,} held-out {noun} in place of yours{few}", err=True)
+    click.echo(f"real: the floor, the score of {counted(count, f'held-out {noun}')} in place of yours{few}", err=True)
 
 
 def _print_json(scored: Scored) -> None:

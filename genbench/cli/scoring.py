@@ -11,6 +11,7 @@ from genbench.cli.measurable import split_applicable, split_measurable
 from genbench.cli.sides import Opened, Request, Show, tell
 from genbench.errors import InputError
 from genbench.evaluation.stopwatch import Stopwatch
+from genbench.kinds.nouns import counted
 
 if TYPE_CHECKING:
     from genbench.datasets.dataset import Dataset
@@ -95,7 +96,7 @@ def _measured(request: Request, show: Show, side: Opened) -> Scored:
         metrics, more = split_measurable(metrics, request, reference)
         left |= more
     names = [metric.name for metric in metrics]
-    show.begin(f"measuring {side.count:,} {noun} by {extractor.name}: {', '.join(names)}")
+    show.begin(f"measuring {counted(side.count, noun)} by {extractor.name}: {', '.join(names)}")
     begin = time.perf_counter()
     items, features = side.read()
     rate = len(items) / (time.perf_counter() - begin)
@@ -143,4 +144,4 @@ def _title(request: Request, count: int, data: Dataset, extractor: Extractor) ->
         what = f"{extractor.name}, {_WHAT.get(extractor.name, kind)}, so fd is not FID"
         if "inception" in extractors_of(data.kind.name):
             what += "; for FID add --extractor inception"
-    return f"{request.items} ({count:,} {data.kind.noun}) against {against}; features: {what}"
+    return f"{request.items} ({counted(count, data.kind.noun)}) against {against}; features: {what}"

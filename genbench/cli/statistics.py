@@ -13,6 +13,7 @@ from genbench.cli.numbers import Whole
 from genbench.cli.sides import Request, refuse_unused_root
 from genbench.cli.terminal import go_on_without_cache, say
 from genbench.errors import InputError
+from genbench.kinds.nouns import counted
 
 
 @click.command(short_help="Write mean and covariance of a dataset's features, as pytorch-fid and clean-fid do.")
@@ -55,7 +56,7 @@ def statistics(dataset: str, out: Path, split: str, **flags: Any) -> None:
     found.write(out)
     if found.remark is not None:
         say(found.remark, err=True)
-    say(f"{out}: {found.dimension} features of {found.count:,} {split} {found.noun}, {found.extractor}")
+    say(f"{out}: {found.dimension} features of {counted(found.count, f'{split} {found.noun}')}, {found.extractor}")
 
 
 @dataclass(frozen=True)

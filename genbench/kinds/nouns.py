@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["NOUNS", "noun_of"]
+__all__ = ["NOUNS", "counted", "noun_of"]
 
 NOUNS = {"image": "images", "text": "texts", "audio": "clips"}  # plural
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of items, whose plural is `noun`.
+
+    >>> counted(1, "held-out images"), counted(1200, "clips")
+    ('1 held-out image', '1,200 clips')
+    """
+    return f"{count:,} {noun.removesuffix('s') if count == 1 else noun}"
 
 
 def noun_of(dataset: Mapping[str, Any]) -> str:
