@@ -89,7 +89,7 @@ def make(directory: Path, wish: Wish) -> Made:
         "magnification": magnification,
         "time_limit_ms": wish.time_limit_ms,
         "least_ms": LEAST_MS,
-        **shown(design, wish.seed),
+        **shown(design),
     }
     text = data_text(data)
     study = study_hash(text)
