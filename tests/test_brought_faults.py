@@ -21,7 +21,7 @@ from genbench.contract.brought.evidence import drawn
 from genbench.errors import InputError, PluginError
 from genbench.evaluation import brought
 from genbench.evaluation.selection import select
-from genbench.plugin import finding
+from genbench.plugin import finding, world
 from genbench.plugin.families import DATASET, METRIC, Family
 
 DATA = '''"""Grey images."""
@@ -309,6 +309,17 @@ def test_a_metric_at_fault_is_a_number_that_is_missing_for_a_reason(
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_the_threads_of_a_metric_are_not_held_against_a_model(place: Place, evidence: Evidence) -> None:
+    measure(
+        place,
+        RETURN,
+        f"    import concurrent.futures\n    concurrent.futures.ThreadPoolExecutor(1).submit(int)\n{RETURN}",
+    )
+    before = world.running()
+    assert brought.load("gap").compute(evidence)
+    assert world.leftovers(before) == []
+
+
 def test_a_metric_that_writes_to_its_evidence_fails_the_cell(place: Place) -> None:
     measure(place, RETURN, "    evidence.samples.zero_()\n" + RETURN)
     with pytest.raises(PluginError, match="changed samples of its evidence; work on a copy"):
@@ -324,6 +335,7 @@ def test_a_cell_is_of_the_plugins_that_it_was_planned_with(place: Place, what: s
     code = finding.find_brought(METRIC, "gap").provenance().code
     description = {
         "dataset": {
+            "name": "grey",
             "fingerprint": "another" if what == "items of the dataset" else dataset.fingerprint,
             "plugin": {**(dataset.plugin or {}), **({"version": "0.0.9"} if what == "dataset" else {})},
         },
