@@ -267,3 +267,9 @@ def test_the_command_says_what_the_study_can_resolve(
     assert "55.7% or more from 50%" in said  # by hand: (0.97998 + 0.8416 * 0.4967)² / 0.057² = 600
     assert "783 for 55%, 194 for 60%, 47 for 70%" in said
     assert list((benchmark_folder / "studies").glob("preference-*/study.html"))
+
+
+def test_one_rater_and_one_model_are_spoken_of_as_one(finished: Callable[..., Path]) -> None:
+    said = make(finished("real", "noise", "one"), Wish("real-or-fake", 4, raters=1)).said
+    assert said[0].startswith("1 model, ")
+    assert said[1] == "1 rater judges 2 items of each model: too few to tell any share from 50%"
