@@ -21,7 +21,7 @@ from genbench.contract.brought.evidence import drawn
 from genbench.errors import InputError, PluginError
 from genbench.evaluation import brought
 from genbench.evaluation.selection import select
-from genbench.plugin import finding
+from genbench.plugin import finding, world
 from genbench.plugin.families import DATASET, METRIC, Family
 
 DATA = '''"""Grey images."""
@@ -292,6 +292,8 @@ def test_an_invalid_metric_is_one_line(place: Place, old: str, new: str, message
         ("    return gap\n", "gap: returned Tensor, expected a dict of numbers by name"),
         ("    return {'gapp': gap}\n", "gap: returned 'gapp', which is none of its values"),
         ("    return {'mean_gap': 'none'}\n", "gap: returned str for mean_gap, expected a number"),
+        ("    return {'mean_gap': '1.5'}\n", "gap: returned str for mean_gap, expected a number"),
+        ("    return {'mean_gap': -(10**400)}\n", "gap: returned -inf for mean_gap, expected a finite number"),
         ("    return {'mean_gap': gap * torch.nan}\n", "gap: returned nan for mean_gap, expected a finite number"),
         ("    torch.rand(1)\n" + RETURN, "its function changed the state of torch's global generator"),
         ("    random.random()\n" + RETURN, "its function changed the state of Python's random"),
@@ -309,6 +311,17 @@ def test_a_metric_at_fault_is_a_number_that_is_missing_for_a_reason(
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_the_threads_of_a_metric_are_not_held_against_a_model(place: Place, evidence: Evidence) -> None:
+    measure(
+        place,
+        RETURN,
+        f"    import concurrent.futures\n    concurrent.futures.ThreadPoolExecutor(1).submit(int)\n{RETURN}",
+    )
+    before = world.running()
+    assert brought.load("gap").compute(evidence)
+    assert world.leftovers(before) == []
+
+
 def test_a_metric_that_writes_to_its_evidence_fails_the_cell(place: Place) -> None:
     measure(place, RETURN, "    evidence.samples.zero_()\n" + RETURN)
     with pytest.raises(PluginError, match="changed samples of its evidence; work on a copy"):
@@ -324,6 +337,7 @@ def test_a_cell_is_of_the_plugins_that_it_was_planned_with(place: Place, what: s
     code = finding.find_brought(METRIC, "gap").provenance().code
     description = {
         "dataset": {
+            "name": "grey",
             "fingerprint": "another" if what == "items of the dataset" else dataset.fingerprint,
             "plugin": {**(dataset.plugin or {}), **({"version": "0.0.9"} if what == "dataset" else {})},
         },
@@ -366,6 +380,9 @@ def test_the_contract_of_datasets_finds_a_planted_fault(place: Place, old: str, 
         ('"""The gap of means."""', "", "docstring"),
         ('"mean_gap", "lower"', '"fd", "lower"', "defines"),
         (RETURN, "    return {'mean_gap': torch.nan}\n", "measures"),
+        (RETURN, "    return {'mean_gap': 10**400}\n", "measures"),
+        (RETURN, "    return {'mean_gap': str(float(gap))}\n", "measures"),
+        (RETURN, "    __import__('os')._exit(0)\n", "measures"),
         (RETURN, "    return {'mean_gap': 1 / (len(evidence.samples) - 2)}\n", "least_count"),
         (RETURN, "    return {'mean_gap': gap + random.random()}\n", "repeats"),
         (RETURN, "    return {'mean_gap': (evidence.samples[0] - evidence.reference[0]).norm()}\n", "order"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -449,9 +450,10 @@ def test_what_is_left_running_is_looked_for_with_the_threads_of_before_and_those
     monkeypatch.setattr(stages.world, "leftovers", lambda *given: asked.append(given) or ["a thread"])
     given = stages._CellRun(payload(tmp_path), lambda event: None)
     given.settings = replace(given.settings, compile=True)
+    given.running_before = stages.world.running()
     with pytest.raises(PluginError, match=r"^a plugin: left a thread running; "):
         given.check_leftovers("a plugin")  # type: ignore[arg-type]
-    assert asked == [(given.threads_before, True)]
+    assert asked == [(given.running_before, True)]
 
 
 def test_a_training_knows_the_ranks_and_is_not_observed_unless_asked(tmp_path: Path) -> None:
@@ -501,3 +503,16 @@ def test_costs_are_those_of_training_and_of_the_fit_before_it(tmp_path: Path) ->
     expected |= {"train_s": 6.0, "before_training_s": 1.0, "before_training_flops": 5, "before_sampling_s": 0.5}
     expected |= {"evaluation_s": 8.0, "sample_flops_per_item": 7}
     assert expected.items() <= costs.items()
+
+
+def test_a_model_does_not_answer_for_the_threads_of_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset may be read by a library that keeps threads: its model is not the one that left them running."""
+    load, stop = stages.preflight.load_dataset, threading.Event()
+    reader = threading.Thread(target=stop.wait, name="reader")
+    monkeypatch.setattr(stages.preflight, "load_dataset", lambda *given: reader.start() or load(*given))
+    try:
+        record = run(payload(tmp_path, TINY))
+    finally:
+        stop.set()
+        reader.join()
+    assert record["status"] == "finished"

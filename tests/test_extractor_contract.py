@@ -46,6 +46,8 @@ def test_a_sound_extractor_keeps_its_whole_contract(place: Place) -> None:
         ("network.to(device)", "network.forward", "builds", "to return a torch.nn.Module, found method"),
         (RETURNS, "        raise KeyError('x')\n", "features", "the network on 1x8x8 images to return"),
         (RETURNS, "        return features[0]\n", "features", "the network to return (5, D), found (3,)"),
+        (RETURNS, "        return features[:, :0]\n", "features", "the network to return (5, D), found (5, 0)"),
+        (RETURNS, "        return features, features[:, :0]\n", "features", "to return (5, K), found (5, 0)"),
         (RETURNS, "        return features[:, : len(batch)]\n", "features", "2 features of 2 items, 1 features of 1"),
         (RETURNS, "        return features / features.sum(1, True).isnan()\n", "features", "are NaN or infinite"),
         (

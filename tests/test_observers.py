@@ -157,6 +157,31 @@ def test_what_it_raises_costs_one_warning(seen: ObservedBenchmark, method: str, 
     assert "No space left" in warning or not isinstance(error, OSError)
 
 
+@pytest.mark.parametrize("method", ["begin", "begin_cell", "points", "end_cell", "end"])
+@pytest.mark.parametrize("raises", [False, True])
+def test_it_cannot_move_the_benchmark_to_another_folder(
+    seen: ObservedBenchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, raises: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def act(called: str) -> None:
+        if called == method:
+            os.chdir("/")
+            assert not raises
+
+    teller = Teller("log", Log(act=act), "id")
+    teller.begin(seen)
+    for _ in range(2):
+        teller.begin_cell(CELL)
+        teller.points(CELL, ROWS, -1)
+        teller.end_cell(CELL, record())
+    teller.finish(5, 5)
+    assert os.getcwd() == str(tmp_path)
+    said = teller.warnings()
+    assert len(said) == 1 + raises
+    assert said[-1] == "changed the working directory of the process, which was changed back"
+
+
 def test_what_begin_cell_must_return(seen: ObservedBenchmark) -> None:
     teller = Teller("log", Log(held=None), "id")  # type: ignore[arg-type]  # what is tested
     teller.begin(seen)
@@ -351,6 +376,12 @@ def test_what_cannot_be_built(tmp_path: Path) -> None:
         built("import tracker_that_is_missing")
     with pytest.raises(InputError, match="build_observer raised ZeroDivisionError"):
         built(f"{hook}1 / 0")
+    with pytest.raises(
+        InputError, match="build_observer raised SystemExit: 0"
+    ):  # or the command would end as if all were well
+        built(f"{hook}raise SystemExit(0)")
+    with pytest.raises(InputError, match="import failed: SystemExit: 0"):
+        built("raise SystemExit(0)")
     with pytest.raises(InputError, match=r"build_observer returned int, expected a genbench\.Observer"):
         built(f"{hook}return 3")
     with pytest.raises(InputError, match="does not implement build_observer"):

@@ -202,7 +202,7 @@ def test_whole_units_in_a_quarter_of_the_seeds_are_a_move_however_noisy() -> Non
     assert judge("same", [heavy], 0.0, ordered=True).verdict == "pass"  # it has no unit
 
 
-def raising(error: Exception) -> Callable[[Evidence], Any]:
+def raising(error: BaseException) -> Callable[[Evidence], Any]:
     def function(_: Evidence) -> Any:
         raise error
 
@@ -213,6 +213,7 @@ def raising(error: Exception) -> Callable[[Evidence], Any]:
     ("function", "said"),
     [
         (raising(KeyError("x\ny")), r"^metric 'mine': raised KeyError: .* \(check 'identity', seed 0\); fix it$"),
+        (raising(SystemExit(0)), r"^metric 'mine': raised SystemExit: 0 \(check 'identity', seed 0\); fix it$"),
         (lambda _: {"mine": math.nan}, r"^metric 'mine': returned nan as mine .*; return a finite float, leave it"),
         (lambda _: {"mine": "1"}, r"^metric 'mine': returned '1' as mine "),
         (lambda _: {"yours": 1.0}, r"^metric 'mine': returned a number called 'yours' .* but declares mine; "),
@@ -255,6 +256,7 @@ OTHER = Metric("frechet_distance", (Value("fd", "lower"),), ("samples",), 2, mea
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "planted_spread.py").write_text(MODULE)
     (tmp_path / "planted_fault.py").write_text("raise RuntimeError('no\\nway')")
+    (tmp_path / "planted_exit.py").write_text("raise SystemExit(0)")  # the command must not end as if all were well
     monkeypatch.chdir(tmp_path)
     return "planted_spread"
 
@@ -266,6 +268,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         (["class_fid"], r"^metric 'class_fid': needs reference labels; the checks draw only features \(samples, "),
         (["feature_rank"], r"^metric 'feature_rank': has no number with a better direction"),
         (["planted_nowhere:X"], r"^metric 'planted_nowhere:X': 'planted_nowhere' cannot be imported: ModuleNotFound"),
+        (["planted_exit:X"], r"cannot be imported: SystemExit: 0$"),
         (["planted_fault:X"], r"cannot be imported: RuntimeError: no$"),
         ([":X"], r"cannot be imported: ValueError: "),
         (["planted_spread:METRICS"], r"planted_spread has no 'METRICS'; did you mean METRIC\?$"),

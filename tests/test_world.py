@@ -317,7 +317,7 @@ def test_variables_of_the_compiler_are_no_change(monkeypatch: pytest.MonkeyPatch
 
 
 def test_pools_of_the_compiler_are_not_held_against_a_plugin() -> None:
-    before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
+    before = world.running()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
         assert world.leftovers(before, compiled=True) == []
@@ -326,13 +326,33 @@ def test_pools_of_the_compiler_are_not_held_against_a_plugin() -> None:
 
 
 def test_what_python_starts_beside_a_spawned_process_is_not_held_against_a_plugin() -> None:
-    before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
+    before = world.running()
     multiprocessing.resource_tracker.ensure_running()  # as decoding images in several processes does
     assert world.leftovers(before) == []
 
 
+def test_what_another_plugin_started_is_not_held_against_a_plugin() -> None:
+    stop = threading.Event()
+    before = world.running()
+    child = subprocess.Popen(["sleep", "60"])
+    threads = [threading.Thread(target=stop.wait, name=name) for name in ("another's", "mine")]
+    try:
+        with world.started_by_another():
+            threads[0].start()
+        known = world.running()
+        threads[1].start()
+        assert world.leftovers(before) == ["thread 'mine'", f"process {child.pid} (sleep)"]
+        assert world.leftovers(known) == ["thread 'mine'"]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        child.kill()
+        child.wait()
+
+
 def test_threads_and_processes_that_are_left_are_named() -> None:
-    before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
+    before = world.running()
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait, name="mine")
     thread.start()

@@ -137,11 +137,16 @@ def check_unchanged(
     if "extractor_plugin" in recipe:
         pairs["extractor"] = (description["extractor"], recipe)
     changed = [name for name, (then, now) in pairs.items() if then != now]
-    if changed:
-        raise PluginError(
-            f"the {' and the '.join(changed)} changed after this run began, so what a plugin brings is not what the "
-            "cell's identity says; run the same command again"
-        )
+    if not changed:
+        return
+    again = "run the same command again"
+    if changed == ["items of the dataset"]:  # and not its code
+        name = str(planned["name"]).partition(":")[0]
+        again += f", unless `genbench plugin check {name} --family dataset` says that they differ each time"
+    raise PluginError(
+        f"the {' and the '.join(changed)} changed after this run began, so what a plugin brings is not what the "
+        f"cell's identity says; {again}"
+    )
 
 
 def _versions(metrics: Sequence[Metric]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -72,7 +71,6 @@ class _CellRun:
         self.settings = self.cell.settings
         self.directory = Path(payload["directory"])
         self.checkpoint_path = checkpoint_path(self.directory, payload["id"])
-        self.threads_before = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
         self.count: int = payload["description"]["samples"]
         size = 1 if ranks is None else ranks.size
         slot, jobs = payload["slot"] * size, payload["jobs"] * size
@@ -144,7 +142,7 @@ class _CellRun:
     def model(self) -> dict[str, Any]:
         """Build, train, sample and measure."""
         self.events.stage("building")
-        before = world.snapshot()
+        before, self.running_before = world.snapshot(), world.running()
         source = SourceWatch(self.payload, self.settings, self.checkpoint_path, self.events)
         with world.importing():
             plugin = loading.load(finding.find(self.cell.model, [self.payload["distribution"]]))
@@ -229,7 +227,7 @@ class _CellRun:
 
     def check_leftovers(self, plugin: Plugin) -> None:
         """Raise `PluginError` if the plugin has left threads or processes running."""
-        found = world.leftovers(self.threads_before, self.settings.compile)
+        found = world.leftovers(self.running_before, self.settings.compile)
         if found:
             raise PluginError(f"{plugin}: left {', '.join(found)} running; end what you start before the hook returns")
 

@@ -7,6 +7,7 @@ import os
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -43,12 +44,30 @@ class Refused(Unmet):
 def calling(hook: str, home: str) -> Iterator[None]:
     """Convert any exception of a hook into a `Fault` that names the line of the plugin, whose source is in `home`."""
     try:
-        yield
+        with _exit_raises():
+            yield
     except (Caution, Fault, Unmet, KeyboardInterrupt):
         raise
     except BaseException as error:  # third-party code can raise anything, and SystemExit would end the suite
         where = own_line(traceback.extract_tb(error.__traceback__), home)
         raise Fault(f"{hook} to return", f"that it raised {wording(error)}", f"see {where}") from error
+
+
+@contextlib.contextmanager
+def _exit_raises() -> Iterator[None]:
+    """Make `os._exit` raise in this process: otherwise a plugin could end the suite with the exit code of success."""
+    own, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != own:  # a child that was forked in the block
+            leave(status)
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 def own_line(frames: traceback.StackSummary, home: str, *, torchs: bool = False) -> str:

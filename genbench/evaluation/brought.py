@@ -22,7 +22,7 @@ from genbench.plugin.guarding import guarded, load_guarded
 from genbench.plugin.loading import Plugin
 from genbench.plugin.visible import visible
 
-__all__ = ["PLUGIN", "definition", "load"]
+__all__ = ["PLUGIN", "definition", "load", "number_of"]
 
 PLUGIN = "plugin"  # in a recipe: whose code gave the number
 _OWN = ("directions", "summary", "paper", PLUGIN)  # what a recipe says of a metric that genbench does not know
@@ -148,13 +148,27 @@ def _numbers(metric: Metric, given: object) -> dict[str, float]:
     numbers = {}
     for name, value in given.items():
         try:
-            numbers[name] = float(value)
+            numbers[name] = number_of(value)
         except (TypeError, ValueError, RuntimeError):
             found = type(value).__name__
             raise _WrongNumberError(f"{metric.name}: returned {found} for {name}, expected a number") from None
         if not math.isfinite(numbers[name]):
             raise _WrongNumberError(f"{metric.name}: returned {numbers[name]} for {name}, expected a finite number")
     return numbers
+
+
+def number_of(value: Any) -> float:
+    """Return what a metric's function returned for one of its values as a float, infinite if it is too large for one.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: it is not a number.
+    """
+    if isinstance(value, str | bytes | bytearray):  # which float() would read
+        raise TypeError(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _versions(evidence: Evidence) -> dict[str, int]:

@@ -54,7 +54,7 @@ def made(plugin: Plugin, given: Mapping[str, Any]) -> Observer:
         raise
     except GenbenchError as error:
         raise InputError(str(error)) from error
-    except Exception as error:  # third-party code
+    except (Exception, SystemExit) as error:  # third-party code
         raise InputError(f"{plugin}: build_observer raised {wording(error)}") from error
     if not isinstance(built, Observer):
         raise InputError(f"{plugin}: build_observer returned {type(built).__name__}, expected a genbench.Observer")

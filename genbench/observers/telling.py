@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections import deque
@@ -58,6 +59,8 @@ class Teller:
         self._moved_at = 0.0
         self._benchmark: ObservedBenchmark
         self._open: dict[str, _Open] = {}
+        self._folder = ""  # the working directory of the process, to which the files of the benchmark are relative
+        self._strayed = False
         self._warnings: deque[str] = deque()
         self._thread = threading.Thread(target=self._tell_all, name=f"observer {name}", daemon=True)
 
@@ -66,6 +69,8 @@ class Teller:
     def begin(self, benchmark: ObservedBenchmark) -> None:
         """Start reporting."""
         self._benchmark = benchmark
+        with contextlib.suppress(OSError):  # it has been deleted
+            self._folder = os.getcwd()
         self._put("begin", lambda: self._observer.begin(benchmark))
         self._thread.start()
 
@@ -144,6 +149,7 @@ class Teller:
         except BaseException as error:  # third-party code runs here, and must not end anything but itself
             self._stop(f"{what} raised {visible(wording(error))}; it receives nothing more in this run: {REMEDY}")
         finally:
+            self._go_back()
             for each in self._open.values():
                 with contextlib.suppress(OSError):
                     each.lock.release()
@@ -151,6 +157,16 @@ class Teller:
     def _moved(self) -> None:
         """Note that the observer has returned from a call."""
         self._moved_at = self._clock()
+        self._go_back()
+
+    def _go_back(self) -> None:
+        """Undo a change of the working directory, which would send records and report elsewhere."""
+        with contextlib.suppress(OSError):
+            if self._folder and os.getcwd() != self._folder:
+                os.chdir(self._folder)
+                if not self._strayed:
+                    self._warnings.append("changed the working directory of the process, which was changed back")
+                self._strayed = True
 
     def _stop(self, text: str) -> None:
         with self._changed:

@@ -22,7 +22,7 @@ def load_guarded(found: Found) -> Plugin:
     Raises:
         PluginError: its import fails, or it does not implement its hook.
     """
-    with world.importing(), contextlib.redirect_stdout(sys.stderr):
+    with world.importing(), world.started_by_another(), contextlib.redirect_stdout(sys.stderr):
         return load(found)
 
 
@@ -38,7 +38,12 @@ def guarded(plugin: Plugin, what: str, passing: tuple[type[BaseException], ...] 
     Raises:
         PluginError: it raised anything else, or changed shared state of the process, which is restored.
     """
-    with world.noting() as changed, world.imports_put_back(), contextlib.redirect_stdout(sys.stderr):
+    with (
+        world.noting() as changed,
+        world.imports_put_back(),
+        world.started_by_another(),
+        contextlib.redirect_stdout(sys.stderr),
+    ):
         try:
             yield
         except BaseException as error:  # third-party code can raise anything, even SystemExit

@@ -90,7 +90,7 @@ def load(found: Found) -> Plugin:
             implementation: object = _import_file(found.file)
         else:
             implementation = importlib.metadata.EntryPoint(found.name, found.target, found.family.group).load()
-    except Exception as error:  # a third-party module can raise anything during import
+    except (Exception, SystemExit) as error:  # a third-party module can raise anything during import
         raise PluginError(f"{found}: import failed: {wording(error)}") from error
     return Plugin(found, implementation)
 

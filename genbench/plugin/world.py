@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,18 @@ from genbench import seeding
 from genbench.machine.precision import float32_precision, set_float32_precision
 from genbench.plugin import handlers, modes
 
-__all__ = ["changes", "importing", "imports_put_back", "kept", "leftovers", "noting", "settled", "snapshot"]
+__all__ = [
+    "changes",
+    "importing",
+    "imports_put_back",
+    "kept",
+    "leftovers",
+    "noting",
+    "running",
+    "settled",
+    "snapshot",
+    "started_by_another",
+]
 
 # Compiling networks sets these variables and leaves a pool of compilers running, which is not a plugin's doing.
 _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
@@ -33,6 +45,7 @@ _RECURSION = "Python's recursion limit"
 _COMPILERS_RECURSION = 2000  # what torch's compiler raises it to whenever it compiles, and leaves it at
 _set_by_imports: dict[str, str] = {}  # environment variables that first imports in this process have set
 _LIBRARIES_THREADS = ("tqdm.", "torch.")
+_threads_of_others: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def snapshot() -> dict[str, Any]:
@@ -192,21 +205,41 @@ def settled() -> Iterator[None]:
             torch.set_default_dtype(dtype)
 
 
-def leftovers(before: set[int], compiled: bool = False) -> list[str]:
-    """Describe the threads whose identifiers are not in `before`, and the child processes.
+@contextlib.contextmanager
+def started_by_another() -> Iterator[None]:
+    """Exclude the threads that start in the block from `leftovers`: they are another plugin's, as a library's pool."""
+    before = set(threading.enumerate())
+    try:
+        yield
+    finally:
+        _threads_of_others.update(set(threading.enumerate()) - before)
 
-    Threads and processes of torch's compiler and of a progress bar are excluded; if networks were `compiled`, so are
-    threads of unnamed pools, because the compiler uses some.
+
+def running() -> tuple[set[int], set[psutil.Process]]:
+    """Return the identifiers of the threads and the child processes that run now."""
+    threads = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
+    return threads, set(psutil.Process().children())
+
+
+def leftovers(before: tuple[set[int], set[psutil.Process]], compiled: bool = False) -> list[str]:
+    """Describe the threads and child processes that were not `running` before.
+
+    Threads and processes of torch's compiler, of a progress bar and of other plugins are excluded; if networks were
+    `compiled`, so are threads of unnamed pools, because the compiler uses some.
     """
+    known, processes = before
     threads = [
         f"thread {thread.name!r}"
         for thread in threading.enumerate()
-        if thread.ident not in before
+        if thread.ident not in known
+        and thread not in _threads_of_others
         and not type(thread).__module__.startswith(_LIBRARIES_THREADS)
         and not (compiled and thread.name.startswith(_POOLS_THREADS))
     ]
     return threads + [
-        f"process {child.pid} ({name})" for child in psutil.Process().children() if (name := _name(child))
+        f"process {child.pid} ({name})"
+        for child in psutil.Process().children()
+        if child not in processes and (name := _name(child))
     ]
 
 

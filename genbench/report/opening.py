@@ -43,14 +43,15 @@ def opening(records: Sequence[Record]) -> str:
     if controls:
         names = _list([f"*{text(control)}*" for control in controls])
         said.append(f"Controls: {names}." if models else f"Only controls: {names}.")
-    counts = [
-        f"{count:,}" if isinstance(count, int) else text(count)
-        for count in _distinct(cell.get("samples") for cell in cells)
-    ]
-    said.append(
-        f"Quality is measured on {_list(counts)} samples per row at the end of the budget, not at the best point of "
-        f"training. {_SEVERAL if _repeated(records) else _SINGLE}"
-    )
+    if any(record["status"] == "finished" for record in records):
+        counts = [
+            f"{count:,}" if isinstance(count, int) else text(count)
+            for count in _distinct(cell.get("samples") for cell in cells)
+        ]
+        said.append(
+            f"Quality is measured on {_list(counts)} samples per row at the end of the budget, not at the best point "
+            f"of training. {_SEVERAL if _repeated(records) else _SINGLE}"
+        )
     return "genbench: " + " ".join(said)
 
 

@@ -76,7 +76,8 @@ def _detection(found: Found) -> list[str]:
         "same; c is above 0 if raters say fake too often."
     )
     table = markdown_table(["items", error, "fake taken for real", "real taken for fake", "d′", "bias c"], lines)
-    return [table, note, *_resolved(results["pairs"], "difference", error, 0.0)]
+    alike = _alike(found, [one[level] for _, one in rows for level in levels])
+    return [table, note + alike, *_resolved(results["pairs"], "difference", error, 0.0)]
 
 
 def _preference(found: Found) -> list[str]:
@@ -99,18 +100,29 @@ def _preference(found: Found) -> list[str]:
     if results["regularised"]:
         notes.append(
             "Some models won or lost everything, so half a win was added to both sides of each pair; "
-            "without this, the strengths would be infinite."
+            "without this, the strengths would be infinite. The votes bound them on one side only, so they have no "
+            "intervals."
         )
     notes.append(_sides(results))
+    alike = "" if results["regularised"] else _alike(found, list(results["models"].values()))
     table = markdown_table(["model", "Elo", *(f"over {code(label)}" for label in ranked)], lines)
-    return [table, " ".join(notes), *_resolved(results["pairs"], "share", "preference", 0.5)]
+    return [table, " ".join(notes) + alike, *_resolved(results["pairs"], "share", "preference", 0.5)]
+
+
+def _alike(found: Found, levels: Sequence[Found]) -> str:
+    """Return why some of a study's levels have no interval although it has enough raters."""
+    if found["recipe"]["raters"] < LEAST_RATERS or all(level["low"] is not None for level in levels):
+        return ""
+    return " A number has no interval where all raters answered alike."
 
 
 def _sides(results: Found) -> str:
     left = results["left"]
     biased = left["low"] is not None and not left["low"] <= 0.5 <= left["high"]
     noted = ": a position bias" if biased else ""
-    said = f"The left side got {_share(left)} of the answers{noted}; ties were {_share(results['ties'])}."
+    said = (
+        f"The left side got {_share(left)} of the answers other than ties{noted}; ties were {_share(results['ties'])}."
+    )
     if results["transitivity_p"] is None:
         return said
     p = results["transitivity_p"]

@@ -62,7 +62,7 @@ def _third_party(name: str) -> Metric:
     try:
         with _importable(Path.cwd()):
             module = importlib.import_module(module_name)
-    except Exception as error:  # a third party's module may raise anything
+    except (Exception, SystemExit) as error:  # a third party's module may raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"metric {name!r}: {module_name!r} cannot be imported: {text}") from error
     found = getattr(module, attribute, None)

@@ -106,7 +106,7 @@ def _numbers(metrics: Sequence[Metric], draw: Draw, where: str, seed: int) -> di
         except NotMeasurable as reason:
             found |= {value.name: str(reason) for value in metric.values}
             continue
-        except Exception as error:  # a third party's code may raise anything
+        except (Exception, SystemExit) as error:  # a third party's code may raise anything
             text = f"{type(error).__name__}: {error}".splitlines()[0]
             raise InputError(f"metric {metric.name!r}: raised {text} ({where}); fix it") from error
         _check_numbers(metric, numbers, where)

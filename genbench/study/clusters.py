@@ -26,7 +26,7 @@ _NOTHING = 1e-12  # smaller differences are rounding errors of sums
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the ends of its 95% interval, which are None if too few raters answered."""
+    """A value with the ends of its 95% interval, which are None if too few raters answered, or none of them differ."""
 
     value: float
     low: float | None
@@ -59,15 +59,16 @@ def percentiles(value: float, drawn: Array, left_out: Array) -> Interval:
     Args:
         value: the statistic on all raters.
         drawn: the statistic on each resample; values that are not finite are dropped.
-        left_out: the statistic without each rater in turn, (R,).
+        left_out: the statistic without each rater in turn, (R,). If all are equal, resamples of raters cannot tell how
+            uncertain the statistic is, and there is no interval.
     """
     known, raters = drawn[np.isfinite(drawn)], len(left_out)
-    if raters < LEAST_RATERS or not known.size or not math.isfinite(value):
+    if raters < LEAST_RATERS or not known.size or not math.isfinite(value) or np.ptp(left_out) <= _NOTHING:
         return Interval(value, None, None)
     reach = math.sqrt(raters / (raters - 1)) * quantile(raters - 1)
     moved = left_out.mean() - left_out
     spread = float((moved**2).sum())
-    shift = float((moved**3).sum()) / (6 * spread**1.5) if spread > _NOTHING else 0.0
+    shift = float((moved**3).sum()) / (6 * spread**1.5)
     ends = [shift + (shift + side) / (1 - shift * (shift + side)) for side in (-reach, reach)]
     low, high = np.quantile(known, special.ndtr(ends)).tolist()
     return Interval(value, min(low, value), max(high, value))
@@ -93,7 +94,7 @@ def share(values: Array, answers: int, seed: int) -> Interval:
         seed: of the bootstrap.
     """
     found = mean_interval(values, seed)
-    if found.low is None or np.ptp(values) > _NOTHING:
+    if len(values) < LEAST_RATERS or np.ptp(values) > _NOTHING:
         return found
     return Interval(found.value, *share_interval(min(1.0, max(0.0, found.value)), answers))
 

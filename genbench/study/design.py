@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from genbench.errors import InputError
@@ -22,12 +22,21 @@ _ID = 10  # hexadecimal digits
 
 @dataclass(frozen=True)
 class Question:
-    """A question with its items; `right` is the known answer of a practice question."""
+    """A question with its items.
+
+    Args:
+        id: opaque, as the page has it.
+        asked: what it asks.
+        items: one per label.
+        right: the known answer of a practice question.
+        turned: whether the page lists the second item first, so that its order does not reveal whose items they are.
+    """
 
     id: str
     asked: Asked
     items: tuple[Item, ...]
     right: str = ""
+    turned: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,15 @@ class Design:
 
     Args:
         forms: lists of questions; each rater answers one list, and no item is in two of them. A question's position
-            decides the side of its first item (`order.is_swapped`).
+            decides the side of the item that the page lists first (`order.is_swapped`).
         training: the practice questions that each rater starts with.
+        secret: decides what a page shows of the order in which questions were drawn. It depends on which item came
+            from where: from the seed alone, a rater could compute what each id on the page stands for.
     """
 
     forms: tuple[tuple[Question, ...], ...]
     training: tuple[Question, ...]
+    secret: str
 
     @property
     def questions(self) -> list[Question]:
@@ -82,31 +94,62 @@ def designed(
     size = sum(each * max(len(item.content) for item in pools[label]) for label, each in needed.items())
     count = max(1, min(count, _LARGEST_PAGE // max(size, 1)))
     stock = {label: iter(shuffled(pools[label], seed, "items", label)) for label in {**needed, **before}}
-    numbers = itertools.count()
 
     def question(asked: Asked, right: str = "") -> Question:
-        identity = token(seed, protocol.name, "question", next(numbers))[:_ID]
-        return Question(identity, asked, tuple(next(stock[label]) for label in asked.labels), right)
+        return Question("", asked, tuple(next(stock[label]) for label in asked.labels), right)
 
-    begun = tuple(question(asked, right) for asked, right in training)
-    return Design(tuple(_alternating([question(asked) for asked in form], seed) for _ in range(count)), begun)
+    begun = [question(asked, right) for asked, right in training]
+    drawn = [[question(asked) for asked in form] for _ in range(count)]
+    secret = token(seed, protocol.name, *_origins([*begun, *itertools.chain(*drawn)]))
+    numbers = itertools.count()
+    named = [[_named(one, secret, next(numbers)) for one in each] for each in (begun, *drawn)]
+    forms = tuple(_on_sides(_alternating(each, secret), secret) for each in named[1:])
+    return Design(forms, tuple(replace(one, turned=_bit(secret, "turned", one.id)) for one in named[0]), secret)
 
 
-def _alternating(form: Sequence[Question], seed: int) -> tuple[Question, ...]:
+def _origins(questions: Sequence[Question]) -> list[str]:
+    return [f"{item.cell}/{item.place}/{item.sha256}" for one in questions for item in one.items]
+
+
+def _named(question: Question, secret: str, number: int) -> Question:
+    return replace(question, id=token(secret, "question", number)[:_ID])
+
+
+def _bit(*parts: object) -> bool:
+    return int(token(*parts)[:8], 16) % 2 == 1
+
+
+def _alternating(form: Sequence[Question], secret: str) -> tuple[Question, ...]:
     """Return questions, given in order of kind, so that each kind has as many at even as at odd positions."""
-    even, odd = (shuffled(form[first::2], seed, "form", form[0].id, first) for first in (0, 1))
+    even, odd = (shuffled(form[first::2], secret, "form", form[0].id, first) for first in (0, 1))
     return tuple(one for pair in itertools.zip_longest(even, odd) for one in pair if one is not None)
 
 
-def shown(design: Design, seed: int) -> dict[str, Any]:
+def _on_sides(form: Sequence[Question], secret: str) -> tuple[Question, ...]:
+    """Return a form in which half of the questions of each kind have their second item on the left."""
+    kinds: dict[Asked, list[int]] = {}
+    for place, one in enumerate(form):
+        kinds.setdefault(one.asked, []).append(place)
+    turned = set()
+    for places in kinds.values():
+        own = form[places[0]].id
+        other = _bit(secret, "other side", own)
+        sides = shuffled([(number % 2 == 1) != other for number in range(len(places))], secret, "sides", own)
+        # The page puts the item listed first on the right at odd positions, or at even ones: see `order.is_swapped`.
+        turned |= {place for place, side in zip(places, sides, strict=True) if side != (place % 2 == 1)}
+    return tuple(replace(one, turned=len(one.items) == 2 and place in turned) for place, one in enumerate(form))
+
+
+def shown(design: Design) -> dict[str, Any]:
     """Return what the page holds of a design: items and questions under opaque ids, sorted by id."""
-    names = _names(design, seed)
+    names = _names(design)
+    begun = shuffled(design.training, design.secret, "training")
     items = {names[one.id, place]: {"media": item.media, "content": item.content} for one, place, item in _each(design)}
     return {
         "items": dict(sorted(items.items())),
         "questions": dict(sorted((one.id, _shown_items(one, names)) for one in design.questions)),
         "forms": [[one.id for one in form] for form in design.forms],
-        "training": [{"question": one.id, "right": one.right} for one in shuffled(design.training, seed, "training")],
+        "training": [{"question": one.id, "right": _right(one)} for one in begun],
     }
 
 
@@ -117,6 +160,7 @@ def key(design: Design) -> dict[str, Any]:
             one.id: {
                 "role": one.asked.role,
                 "models": list(one.asked.labels),
+                "turned": one.turned,
                 "items": [{"cell": item.cell, "place": item.place, "sha256": item.sha256} for item in one.items],
             }
             for one in sorted(design.questions, key=lambda one: one.id)
@@ -129,9 +173,14 @@ def _each(design: Design) -> list[tuple[Question, int, Item]]:
     return [(one, place, item) for one in design.questions for place, item in enumerate(one.items)]
 
 
-def _names(design: Design, seed: int) -> dict[tuple[str, int], str]:
-    return {(one.id, place): token(seed, "item", one.id, place)[:_ID] for one, place, _ in _each(design)}
+def _names(design: Design) -> dict[tuple[str, int], str]:
+    return {(one.id, place): token(design.secret, "item", one.id, place)[:_ID] for one, place, _ in _each(design)}
 
 
 def _shown_items(question: Question, names: Mapping[tuple[str, int], str]) -> list[str]:
-    return [names[question.id, place] for place in range(len(question.items))]
+    listed = [names[question.id, place] for place in range(len(question.items))]
+    return listed[::-1] if question.turned else listed
+
+
+def _right(question: Question) -> str:
+    return "second" if question.turned and question.right == "first" else question.right

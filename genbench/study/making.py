@@ -89,7 +89,7 @@ def make(directory: Path, wish: Wish) -> Made:
         "magnification": magnification,
         "time_limit_ms": wish.time_limit_ms,
         "least_ms": LEAST_MS,
-        **shown(design, wish.seed),
+        **shown(design),
     }
     text = data_text(data)
     study = study_hash(text)
@@ -166,11 +166,21 @@ def _said(design: Design, wish: Wish, models: Sequence[str]) -> tuple[str, ...]:
     form = [one.asked for one in design.forms[0]]
     each, what = PROTOCOLS[wish.protocol].votes(models, form)
     least = resolvable_share(each * wish.raters)
-    reach = "no share at all" if least is None else f"{least:.1%} or more"
+    reach = (
+        "too few to tell any share from 50%"
+        if least is None
+        else f"80% power, two-sided 5%, to tell {least:.1%} or more from 50% if votes are independent; those of one "
+        "rater are correlated, so expect somewhat less"
+    )
+    who = f"{_count(wish.raters, 'rater')} {'judges' if wish.raters == 1 else 'judge'}"
+    forms = f"{_count(len(design.forms), 'form')} with different items"
     return (
-        f"{len(models)} models, {len(form)} questions per rater including catch trials, {len(design.training)} "
-        f"practice questions, {len(design.forms)} forms with different items",
-        f"{wish.raters} raters judge {each * wish.raters} {what}: 80% power, two-sided 5%, to tell {reach} from 50% if "
-        "votes are independent; those of one rater are correlated, so expect somewhat less",
+        f"{_count(len(models), 'model')}, {len(form)} questions per rater including catch trials, "
+        f"{_count(len(design.training), 'practice question')}, {forms}",
+        f"{who} {each * wish.raters} {what}: {reach}",
         "votes needed for a share against 50%: 783 for 55%, 194 for 60%, 47 for 70%",
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -37,9 +37,9 @@ def order_of(study: str, rater: str, questions: Sequence[str]) -> list[str]:
 
 
 def is_swapped(study: str, rater: str, place: int) -> bool:
-    """Return whether a rater sees the question at this position of the form with its second item on the left.
+    """Return whether a rater sees the question at this position of the form with the item listed second on the left.
 
-    Every other question is swapped: a form alternates the questions on each pair of models, so that half of each pair's
-    questions are swapped, and another rater may have it the other way round.
+    Every other question is swapped. A design lists items so that half of the questions on each pair of models show the
+    pair the other way round; which half depends on the rater.
     """
     return (int(token(study, rater, "side")[:8], 16) + place) % 2 == 1

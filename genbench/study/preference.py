@@ -61,7 +61,7 @@ class Preferences:
     """The results of the votes.
 
     Args:
-        elo: model -> its strength in Elo points; the mean of the models is 0.
+        elo: model -> its strength in Elo points; the mean of the models is 0. Without intervals if regularised.
         regularised: whether some models won or lost everything, so that half a win was added to both sides of each
             pair.
         pairs: every pair of models.
@@ -85,7 +85,8 @@ def preferences(votes: Votes, seed: int, draws: int = DRAWS) -> Preferences:
     """Return strengths, pairs and biases with their intervals over raters.
 
     If a model or a group of models won or lost everything against the rest, the likelihood has no maximum (Ford 1957);
-    half a win is then added to both sides of each compared pair, also in the bootstrap's resamples.
+    half a win is then added to both sides of each compared pair. Such strengths have no intervals: the votes only bound
+    them on one side, and the bootstrap would measure little more than the constant that was added.
 
     Bradley & Terry (1952), Rank analysis of incomplete block designs, https://doi.org/10.2307/2334029
     """
@@ -94,12 +95,14 @@ def preferences(votes: Votes, seed: int, draws: int = DRAWS) -> Preferences:
     drawn = np.tensordot(resamples(raters, seed, draws), votes.wins, 1)  # (draws, K, K)
     regularised = not bool(_connected(total[None])[0])
     strengths = log_strengths(total[None], regularised)[0]
-    drawn_strengths = log_strengths(drawn, regularised)
-    left_out = log_strengths(total - votes.wins, regularised)
-    elo = {
-        model: percentiles(ELO * float(strengths[place]), ELO * drawn_strengths[:, place], ELO * left_out[:, place])
-        for place, model in enumerate(votes.models)
-    }
+    if regularised:
+        elo = {model: Interval(ELO * float(strengths[place]), None, None) for place, model in enumerate(votes.models)}
+    else:
+        others, left_out = ELO * log_strengths(drawn), ELO * log_strengths(total - votes.wins)
+        elo = {
+            model: percentiles(ELO * float(strengths[place]), others[:, place], left_out[:, place])
+            for place, model in enumerate(votes.models)
+        }
     decided = votes.decided > 0
     left = votes.left[decided] / votes.decided[decided]
     answers = votes.decided + votes.ties
@@ -110,7 +113,7 @@ def preferences(votes: Votes, seed: int, draws: int = DRAWS) -> Preferences:
         left=share(left, int(votes.decided.sum()), seed) if left.size else Interval(math.nan, None, None),
         ties=share(votes.ties / answers, int(answers.sum()), seed),
         circles=_circles(votes.models, total),
-        transitivity_p=None if raters < LEAST_RATERS else _misfit_p(total, drawn, strengths, drawn_strengths, raters),
+        transitivity_p=None if raters < LEAST_RATERS else _misfit_p(total, drawn, raters),
     )
 
 
@@ -145,10 +148,15 @@ def log_strengths(wins: Array, regularised: bool = False) -> Array:
 
 def _connected(wins: Array) -> NDArray[np.bool_]:
     """Return for each table, (B, K, K), whether each model beat each other one, directly or through others."""
+    return np.asarray(_reached(wins).all((1, 2)))
+
+
+def _reached(wins: Array) -> NDArray[np.bool_]:
+    """Return which models beat which, directly or through others, (B, K, K); each one itself."""
     reached = (wins > 0) | np.eye(wins.shape[1], dtype=bool)
     for _ in range(math.ceil(math.log2(wins.shape[1])) + 1):
         reached = np.matmul(reached.astype(np.float32), reached.astype(np.float32)) > 0
-    return np.asarray(reached.all((1, 2)))
+    return reached
 
 
 def _pairs(votes: Votes, seed: int) -> tuple[Pair, ...]:
@@ -182,27 +190,39 @@ def _circles(models: Sequence[str], wins: Array) -> tuple[tuple[str, str, str], 
     )
 
 
-def _misfit_p(total: Array, drawn: Array, strengths: Array, drawn_strengths: Array, raters: int) -> float | None:
-    """Return the p-value of the test that strengths explain the shares of wins; None for two models, where they always
-    do.
+def _misfit_p(total: Array, drawn: Array, raters: int) -> float | None:
+    """Return the p-value of the test that strengths alone explain the shares of wins; None if nothing tests it.
 
-    The statistic is the sum of the pairs' squared residuals, in units of a share's variance. Its null distribution
-    comes from resamples of raters, with the residuals of all raters subtracted, and is widened as in
+    Between two groups of which one won everything, infinitely different strengths explain all votes, and within two
+    models, strengths always do. What is tested are the shares within each group of three or more models that all beat
+    each other, directly or through others.
+    """
+    mutual = _reached(total[None])[0]
+    mutual &= mutual.T
+    groups = [np.array(group) for group in sorted({tuple(np.flatnonzero(row)) for row in mutual}) if len(group) > 2]
+    if not groups:
+        return None
+    found = [_misfit(total[np.ix_(group, group)], drawn[:, group[:, None], group], raters) for group in groups]
+    statistic, null = sum(one for one, _ in found), np.sum([other for _, other in found], axis=0)
+    return float((1 + (null >= statistic).sum()) / (1 + len(null)))
+
+
+def _misfit(total: Array, drawn: Array, raters: int) -> tuple[float, Array]:
+    """Return the sum of the pairs' squared residuals, in units of a share's variance, and its null distribution.
+
+    The latter comes from resamples of raters, with the residuals of all raters subtracted, and is widened as in
     `clusters.percentiles`: a chi-squared distribution would treat each vote as independent.
     """
-    if len(strengths) < 3:
-        return None
-    upper = np.triu_indices(len(strengths), 1)
+    upper = np.triu_indices(len(total), 1)
 
-    def residuals(wins: Array, levels: Array) -> tuple[Array, Array]:
+    def residuals(wins: Array) -> tuple[Array, Array]:
+        levels = log_strengths(wins)
         games = (wins + wins.transpose(0, 2, 1))[:, *upper]
         expected = 1 / (1 + np.exp(levels[:, None, :] - levels[:, :, None]))[:, *upper]
         with np.errstate(invalid="ignore", divide="ignore"):
             shares = wins[:, *upper] / games
         return np.where(games > 0, shares - expected, 0.0), games / (expected * (1 - expected))
 
-    found, weight = residuals(total[None], strengths[None])
-    others, _ = residuals(drawn, drawn_strengths)
-    statistic = float((weight * found**2).sum())
-    null = (weight * (others - found) ** 2).sum(1) * raters / (raters - 1)
-    return float((1 + (null >= statistic).sum()) / (1 + len(null)))
+    found, weight = residuals(total[None])
+    others, _ = residuals(drawn)
+    return float((weight * found**2).sum()), (weight * (others - found) ** 2).sum(1) * raters / (raters - 1)

@@ -134,7 +134,12 @@ def _checked(answers: Answers, key: Mapping[str, Any], protocol: Protocol) -> li
     if total > answers.elapsed_ms + _CLOCK_MS:
         raise Unusable("impossible times", f"{total} ms of answers in {answers.elapsed_ms:.0f} ms are impossible")
     given = [
-        Answered(_asked(key["questions"][question]), choice, is_swapped(study, answers.rater, form.index(question)))
+        Answered(
+            _asked(key["questions"][question]),
+            choice,
+            # A key of an older version has no `turned`: its page lists items in the key's order.
+            is_swapped(study, answers.rater, form.index(question)) != key["questions"][question].get("turned", False),
+        )
         for question, choice, _ in answers.answers
     ]
     if fault := protocol.fault(given):

@@ -160,6 +160,13 @@ def test_one_seed_is_spoken_of_as_one_seed_on_the_whole_page(make: Make) -> None
     assert whole(one).count("Evaluation time is not included") == 1
 
 
+def test_where_nothing_was_measured_nothing_is_said_of_the_numbers(make: Make, failed: Callable[..., Record]) -> None:
+    page = whole([failed(make("gan", seed)) for seed in range(3)])
+    assert "each from 3 training seeds (0, 1 and 2)." in page
+    assert "Quality is measured" not in page
+    assert "Each number comes from" not in page
+
+
 def test_models_whose_threads_waited_for_a_processor_are_named_beside_their_costs(make: Make) -> None:
     records = [make(model, seed) for model in ("vae", "gan", "ae") for seed in (0, 1)]
     for record, share in zip(records, (0.0, 0.09, None, 0.1, 0.492, 0.2), strict=True):

@@ -117,7 +117,8 @@ class Asked:
         for question in order_of(study, rater, form):
             choice = decide(questions[question])
             if choice in ("first", "second"):
-                choice = "left" if (choice == "first") != is_swapped(study, rater, form.index(question)) else "right"
+                swapped = is_swapped(study, rater, form.index(question)) != questions[question]["turned"]
+                choice = "left" if (choice == "first") != swapped else "right"
             given.append({"question": question, "choice": choice, "ms": ms})
         end = BEGUN + timedelta(milliseconds=ms * len(given) + 5000)
         return sealed(

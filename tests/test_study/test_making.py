@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import itertools
 import json
@@ -22,7 +23,7 @@ from genbench.kinds import grid, listing
 from genbench.study import design
 from genbench.study.items import pool
 from genbench.study.making import Wish, make
-from genbench.study.order import shuffled
+from genbench.study.order import is_swapped, shuffled
 
 
 def embedded(page: str) -> dict[str, Any]:
@@ -84,6 +85,48 @@ def test_the_page_says_nothing_of_whose_items_they_are(benchmark_folder: Path) -
     models = [key["questions"][name]["models"][0] for name in data["questions"] if data["questions"][name]]
     assert sum(one != other for one, other in itertools.pairwise(models)) > 3
     assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("protocol", ["real-or-fake", "preference"])
+def test_what_the_page_holds_cannot_be_computed_from_the_seed(finished: Callable[..., Path], protocol: str) -> None:
+    """Two studies with the same questions and seed: an id, or a place in a form, that stood for the same in both would
+    tell a rater of one, or a reader of this code, what is real in the other."""
+    folders = finished("real", "noise", "one", "two"), finished("real", "noise", "one", "two", count=56)
+    keys = [json.loads(make(folder, Wish(protocol, 16)).key.read_text()) for folder in folders]
+    assert not keys[0]["questions"].keys() & keys[1]["questions"].keys()
+    kinds = [[[key["questions"][name]["models"] for name in form] for form in key["forms"]] for key in keys]
+    assert kinds[0][0] != kinds[1][0]
+
+
+def test_the_page_lists_either_of_two_items_first(benchmark_folder: Path) -> None:
+    key = json.loads(make(benchmark_folder, Wish("preference", 24)).key.read_text())
+    data = embedded(make(benchmark_folder, Wish("preference", 24)).page.read_text())
+    turned = {
+        kind: [one["turned"] for one in key["questions"].values() if one["role"] == kind] for kind in ("catch", "pair")
+    }
+    assert all(0.2 < sum(each) / len(each) < 0.8 for each in turned.values())
+    for name, one in key["questions"].items():
+        listed = [
+            hashlib.sha256(pixels_of(data["items"][item]["content"])).hexdigest() for item in data["questions"][name]
+        ]
+        assert listed == [item["sha256"] for item in one["items"]][:: -1 if one["turned"] else 1]
+
+
+def pixels_of(content: str) -> bytes:
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
+    return repr(pixels.shape).encode() + pixels.tobytes()
+
+
+@pytest.mark.parametrize("rater", ["somebody", "another"])
+def test_each_rater_sees_half_of_each_pair_the_other_way_round(benchmark_folder: Path, rater: str) -> None:
+    key = json.loads(make(benchmark_folder, Wish("preference", 15)).key.read_text())
+    for form in key["forms"]:
+        sides: dict[tuple[str, ...], list[bool]] = {}
+        for place, name in enumerate(form):
+            one = key["questions"][name]
+            swapped = is_swapped(key["study"], rater, place) != one["turned"]
+            sides.setdefault(tuple(one["models"]), []).append(swapped)
+        assert all(abs(2 * sum(each) - len(each)) == 1 for each in sides.values())  # five of each: two and three
 
 
 def test_items_are_those_of_the_cells_at_the_stated_magnification(
@@ -224,3 +267,9 @@ def test_the_command_says_what_the_study_can_resolve(
     assert "55.7% or more from 50%" in said  # by hand: (0.97998 + 0.8416 * 0.4967)² / 0.057² = 600
     assert "783 for 55%, 194 for 60%, 47 for 70%" in said
     assert list((benchmark_folder / "studies").glob("preference-*/study.html"))
+
+
+def test_one_rater_and_one_model_are_spoken_of_as_one(finished: Callable[..., Path]) -> None:
+    said = make(finished("real", "noise", "one"), Wish("real-or-fake", 4, raters=1)).said
+    assert said[0].startswith("1 model, ")
+    assert said[1] == "1 rater judges 2 items of each model: too few to tell any share from 50%"

@@ -89,6 +89,17 @@ def form_for(asked: Any, rater: str) -> list[str]:
     return list(forms[form_of(asked.key["study"], rater, len(forms))])
 
 
+def right_sides(visit: Visit, asked: Any) -> set[str]:
+    """Return what the page has to say about the practice questions, in which real is always right."""
+    said = set()
+    for place, one in enumerate(visit.page.evaluate("study.training")):
+        question = asked.key["questions"][one["question"]]
+        assert question["models"][0] == "real"
+        swapped = is_swapped(asked.key["study"], "somebody", place) != question["turned"]
+        said.add("the right one." if swapped else "the left one.")
+    return said
+
+
 def test_a_study_is_answered_by_keys_and_closing_the_tab_loses_nothing(
     browser: Any, finished: Callable[..., Path], asked: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -139,7 +150,7 @@ def test_two_items_are_shown_on_the_sides_that_the_key_says_and_hidden_in_time(
     context = browser.new_context(accept_downloads=True, viewport={"width": 400, "height": 800})
     visit = Visit(context, study)
     visit.begin("somebody")
-    visit.train("same")
+    assert {line.split("The answer is: ")[1] for line in visit.train("same")} == right_sides(visit, study)
     form = form_for(study, "somebody")
     for count in range(9):
         name = visit.question()
@@ -160,7 +171,8 @@ def test_two_items_are_shown_on_the_sides_that_the_key_says_and_hidden_in_time(
             assert visit.page.query_selector("img") is None
             assert len(visit.page.query_selector_all("canvas")) == 2
         # The first item of a question always wins: in catch trials, that is the real one.
-        visit.press("right" if is_swapped(study.key["study"], "somebody", form.index(name)) else "left")
+        turned = study.key["questions"][name]["turned"]
+        visit.press("right" if is_swapped(study.key["study"], "somebody", form.index(name)) != turned else "left")
     visit.download(tmp_path / "answers.json")
     found = read_study(study.made.key, [tmp_path / "answers.json"])
     assert found.left_out == ()

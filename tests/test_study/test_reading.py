@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,13 @@ def test_the_order_of_files_changes_nothing(study: Any, rates: Callable[..., Any
     assert read_study(study.made.key, paths).results == read_study(study.made.key, paths[::-1]).results
 
 
+def test_a_report_says_why_a_level_has_no_interval(study: Any) -> None:
+    paths = [study.send(f"{n}.json", study.answers(f"rater {n}", honest)) for n in range(6)]
+    said = "\n".join(study_parts([read_study(study.made.key, paths).results]))
+    assert "A number has no interval where all raters answered alike." in said
+    assert re.search(r"\| `one` \| 0.0% \(0.0% to [\d.]+%\) .*\| \d\.\d\d \| -?\d\.\d\d \|", said)
+
+
 def test_what_was_not_resolved_is_called_so(study: Any, rates: Callable[..., Any]) -> None:
     alike = dict.fromkeys(RATES, 0.5)
     paths = [study.send(f"{n}.json", study.answers(f"rater {n}", rates(alike, n))) for n in range(8)]
@@ -87,6 +95,9 @@ def test_preferences_and_their_matrix(preference: Any) -> None:
     assert found["results"]["left"]["value"] == 0.5  # the preferred item is on the left in half of the questions
     said = "\n".join(study_parts([found]))
     assert "Some models won or lost everything" in said
+    assert "on one side only, so they have no intervals" in said
+    assert not re.search(r"\| `one` \| -?\d+ \(", said)
+    assert "Strengths on one scale" not in said  # nothing contradicts or supports it
     assert "`one` above `two`" in said
 
 

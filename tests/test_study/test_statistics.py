@@ -157,6 +157,50 @@ def test_a_model_that_won_everything_has_a_finite_strength() -> None:
     assert found.elo["best"].value == pytest.approx(ELO * log_strengths(total[None])[0][0])
 
 
+def test_what_the_votes_do_not_bound_has_no_interval() -> None:
+    wins = np.zeros((8, 3, 3))
+    wins[:, 0, 1] = wins[:, 0, 2] = 5
+    wins[:, 1, 2], wins[:, 2, 1] = np.arange(8) % 3 + 1, 4 - np.arange(8) % 3
+    found = preferences(Votes(("best", "b", "c"), wins, np.full(8, 7.0), np.full(8, 15.0), np.zeros(8)), 0)
+    assert {(one.low, one.high) for one in found.elo.values()} == {(None, None)}
+
+
+def test_raters_who_all_answered_alike_give_no_interval_of_a_level() -> None:
+    assert mean_interval(np.full(9, 0.3), 0) == Interval(pytest.approx(0.3), None, None)
+    wins = np.repeat(np.array([[0.0, 7.0], [3.0, 0.0]])[None], 9, 0)
+    found = preferences(Votes(("a", "b"), wins, np.full(9, 5.0), np.full(9, 10.0), np.zeros(9)), 0)
+    assert found.elo["a"].value == pytest.approx(ELO * math.log(7 / 3) / 2)
+    assert (found.elo["a"].low, found.elo["b"].high) == (None, None)
+
+
+def test_votes_that_agree_with_an_order_never_contradict_it() -> None:
+    # An infinite strength explains who wins everything: half wins that were added to show a finite one do not count.
+    wins = np.zeros((12, 4, 4))
+    wins[:, *np.triu_indices(4, 1)] = 10
+    assert preferences(Votes(tuple("abcd"), wins, np.ones(12), np.ones(12), np.zeros(12)), 0).transitivity_p is None
+    levels, generator = np.array([10.0, 0.7, 0.0, -0.7]), np.random.default_rng(4)
+    shares = 1 / (1 + np.exp(levels[None, :] - levels[:, None]))
+    found = []
+    for _ in range(60):
+        won = generator.binomial(10, np.triu(shares, 1), (20, 4, 4)).astype(float)
+        wins = won + np.tril((10 - won).transpose(0, 2, 1), -1)
+        found.append(preferences(Votes(tuple("abcd"), wins, np.ones(20), np.ones(20), np.zeros(20)), 0, draws=300))
+    assert sum(one.regularised for one in found) > 40
+    assert sum(one.transitivity_p is not None and one.transitivity_p < 0.05 for one in found) <= 7  # expected: 3
+
+
+def test_a_circle_below_a_model_that_wins_everything_is_found() -> None:
+    wins = np.zeros((12, 4, 4))
+    for better, worse in ((0, 1), (1, 2), (2, 0)):
+        wins[:, better, worse], wins[:, worse, better] = 8, 2
+    wins[:, :3, :3] += np.random.default_rng(0).integers(0, 2, (12, 3, 3))
+    wins[:, 3, :3] = 10
+    found = preferences(Votes(tuple("abcd"), wins, np.ones(12), np.ones(12), np.zeros(12)), 0)
+    assert found.regularised
+    assert found.transitivity_p is not None
+    assert found.transitivity_p < 0.01
+
+
 def test_a_bias_of_position_is_found_where_it_is_planted() -> None:
     strengths = {"a": 0.3, "b": 0.0, "c": -0.3}
     biased = preferences(simulated_votes(np.random.default_rng(2), strengths, each=8, left=0.5), 0)

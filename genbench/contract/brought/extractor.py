@@ -106,8 +106,18 @@ class ExtractorTrial(Trial):
         with calling(f"{FORWARD} on {built.case.size} {built.kind.noun}", self.home), torch.inference_mode():
             returned = (network or built.network)(built.kind.deliver(items))
         pair = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
-        features = check_floats(FORWARD, pair[0], (len(items), "D"), CPU).float()
-        return features, None if pair[1] is None else check_floats(FORWARD, pair[1], (len(items), "K"), CPU).float()
+        features = _wide(check_floats(FORWARD, pair[0], (len(items), "D"), CPU).float(), "D")
+        if pair[1] is None:
+            return features, None
+        return features, _wide(check_floats(FORWARD, pair[1], (len(items), "K"), CPU).float(), "K")
+
+
+def _wide(found: Tensor, width: str) -> Tensor:
+    if not found.shape[1]:
+        raise Fault(
+            f"{FORWARD} to return ({len(found)}, {width})", str(tuple(found.shape)), "return at least one column"
+        )
+    return found
 
 
 def builds(trial: ExtractorTrial) -> None:

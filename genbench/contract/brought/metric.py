@@ -16,7 +16,7 @@ from genbench.contract.brought.suite import LOADS, Suite, Trial, stir
 from genbench.contract.check import Check
 from genbench.contract.fault import Caution, Fault, Unmet, calling
 from genbench.errors import PluginError
-from genbench.evaluation.brought import definition
+from genbench.evaluation.brought import definition, number_of
 from genbench.kinds.nouns import NOUNS
 from genbench.metrics.evidence import Evidence
 from genbench.metrics.metric import Metric
@@ -111,7 +111,7 @@ class MetricTrial(Trial):
 
 def _number(name: str, value: Any) -> float:
     try:
-        return float(value)
+        return number_of(value)
     except (TypeError, ValueError, RuntimeError):
         raise Fault(f"{name} to be a number", type(value).__name__, "return a float") from None
 

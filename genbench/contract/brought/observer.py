@@ -52,7 +52,7 @@ def build(trial: _Trial) -> None:
 
 
 def tells(trial: _Trial) -> None:
-    """The observer follows a cell from beginning to end, and every method returns."""
+    """The observer follows a cell from beginning to end, and every method returns within two minutes."""
     stage = trial.stage()
     stage.tell_all()
 
@@ -139,9 +139,10 @@ def surroundings(trial: _Trial) -> None:
     stage = trial.stage()
     before, threads = _surroundings(), set(threading.enumerate())
     stage.tell_all()
-    for name, value in _surroundings().items():
-        if value != before[name]:
-            raise Fault(f"{name} to stay unchanged", "that it changed", "restore what you change before you return")
+    changed = [name for name, value in _surroundings().items() if value != before[name]]
+    # The stage itself goes back to where it was after each call.
+    for name in ["the working directory"] * stage.moved + changed:
+        raise Fault(f"{name} to stay unchanged", "that it changed", "restore what you change before you return")
     left = [each.name for each in set(threading.enumerate()) - threads if not each.daemon]
     if left:
         raise Fault(

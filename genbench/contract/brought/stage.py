@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,8 @@ from genbench.plugin.observer import Held, ObservedBenchmark, ObservedCell, Obse
 __all__ = ["MENDING", "Stage"]
 
 MENDING = "return genbench.Held(step, ended) for what the tracker holds"
+LIMIT_S = 120.0
+"""As long as a run waits at its end for an observer that makes progress."""
 # An image of one pixel.
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
@@ -41,6 +45,7 @@ class Stage:
     folder: Path
     home: str
     benchmark: ObservedBenchmark = field(init=False)
+    moved: bool = field(default=False, init=False)  # whether a call has left another working directory
 
     def __post_init__(self) -> None:
         directory = Path(tempfile.mkdtemp(dir=self.folder, prefix="made-up-"))
@@ -134,5 +139,28 @@ class Stage:
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """Call the observer in the stage's folder, and name its line if it raises."""
-        with contextlib.chdir(self.folder), calling("the observer", self.home):
+        with contextlib.chdir(self.folder), calling("the observer", self.home), _limited():
+            folder = os.getcwd()
             yield
+            self.moved |= os.getcwd() != folder
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """Raise `Fault` in a block that does not end, by a signal, which only the main thread receives."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def expire(*_: Any) -> None:
+        raise Fault("every method to return", f"one that did not within {LIMIT_S:g} s", "do not wait without a limit")
+
+    handler, (remaining, interval) = (
+        signal.signal(signal.SIGALRM, expire),
+        signal.setitimer(signal.ITIMER_REAL, LIMIT_S),
+    )
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, remaining, interval)
+        signal.signal(signal.SIGALRM, handler)

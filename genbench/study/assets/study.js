@@ -268,7 +268,8 @@ function pose(question, place, heading, done, answered) {
 function train({ question, right }) {
   const heading = `Practice ${state.trained + 1} of ${study.training.length}: ${study.prompt}`;
   pose(question, state.trained, heading, (choice, taken, swapped, said, choices) => {
-    const answer = right === "first" ? (swapped ? "right" : "left") : right;
+    const sides = swapped ? { first: "right", second: "left" } : { first: "left", second: "right" };
+    const answer = sides[right] ?? right;
     const { text } = study.choices.find((one) => one.choice === answer);
     said.textContent = `${choice === answer ? "Right." : "Not quite."} The answer is: ${text}.`;
     keys = {};
