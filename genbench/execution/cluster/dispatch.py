@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,15 @@ class Dispatch:
             payload = {**payload, "covered": None, "command": command, "slot": slot, "jobs": jobs}
         key = self.key(sent)
         cell = payload.get("cell", payload)
+        model = self._models.get(_model_key(cell["model"]["name"], cell["model"]["options"]))
         asked = {
             "key": key,
             "task": sent.task,
             "payload": payload,
             "limits": asdict(sent.limits),
             "topic": self._link.topic,
-            "model": self._models.get(_model_key(cell["model"]["name"], cell["model"]["options"])),
+            # Its files came with the check of the worker; a thousand cells must not send them a thousand times.
+            "model": model and replace(model, files={}),
             "shared": self._shared,
             "anew": self._fresh and not sent.lost_on,
             "slots": (place.first, place.slots) if place.by_gpu else None,
