@@ -15,8 +15,11 @@ import pytest
 pytest.importorskip("distributed")
 
 from genbench.config import ModelSpec
+from genbench.errors import GenbenchError
 from genbench.execution.cluster import host, parcels
+from genbench.execution.cluster.address import Address
 from genbench.execution.cluster.dispatch import Dispatch
+from genbench.execution.cluster.engine import DaskExecutor
 from genbench.execution.cluster.host import Host
 from genbench.execution.cluster.hosted import Hosted
 from genbench.execution.cluster.parcels import ParcelError, pack
@@ -242,6 +245,37 @@ def _answering(sent: Sent, answer: dict[str, Any]) -> Any:
     sent.future.status = "finished"
     sent.future.result = lambda timeout: {"log": b"", **answer}
     return sent.future
+
+
+def caused(error: OSError) -> GenbenchError:
+    """What a benchmark raises where a failed record cannot be written either."""
+    failure = GenbenchError("its record cannot be written")
+    failure.__cause__ = error
+    return failure
+
+
+@pytest.mark.parametrize(
+    ("error", "stay"),
+    [
+        (OSError(28, "No space left on device"), True),
+        (caused(OSError(30, "Read-only file system")), True),
+        (BrokenPipeError(32, "Broken pipe"), False),  # whoever read the output has ended
+        (GenbenchError("the scheduler is gone"), False),
+        (KeyboardInterrupt(), False),
+        (None, False),
+    ],
+    ids=["full", "caused", "pipe", "other", "interrupt", "none"],
+)
+def test_cells_continue_where_only_their_results_cannot_be_written(error: BaseException | None, stay: bool) -> None:
+    said: list[str] = []
+    executor = DaskExecutor(Address.parse("localhost:8786"), None, False, said.append)
+    link = executor._link = Mock()
+    executor._dispatch.keys = {"key"}
+    executor.__exit__(None, error, None)
+    assert link.leave.called is stay
+    assert link.close.called is not stay
+    assert stay or link.close.call_args.args == (["key"],)
+    assert [line.startswith("the cells on the workers continue") for line in said] == [True] * stay
 
 
 def test_packing_raises_in_one_line(tmp_path: Path) -> None:

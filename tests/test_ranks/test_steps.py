@@ -105,6 +105,18 @@ def picking() -> Model:
     return Model(nn.ModuleDict({"net": net}), {"net": torch.optim.SGD(net[1].parameters(), 0.01)})
 
 
+def alike() -> Model:
+    """Two gradients of one size, the first of a network that is frozen until a step."""
+    built = model(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    built.networks["net"][0].requires_grad_(False)
+    return built
+
+
+def thaws(model: Model, batch: Tensor, step: int) -> None:
+    model.networks["net"][0].requires_grad_(step != 1)
+    penalised(model, batch, step)
+
+
 def normalised(layer: nn.Module) -> Model:
     return model(nn.Linear(3, 4), layer, nn.Tanh(), nn.Linear(4, 1))
 
@@ -134,6 +146,7 @@ def with_average() -> Model:
         (lambda: normalised(nn.SyncBatchNorm(4)), penalised),
         (picking, penalised),
         (with_average, averages),
+        (alike, thaws),
     ],
     ids=[
         "accumulates",
@@ -144,6 +157,7 @@ def with_average() -> Model:
         "synchronised",
         "whole",
         "average",
+        "thawed",
     ],
 )
 def test_two_ranks_do_what_one_does(together: Together, made: Callable[[], Model], step: Step) -> None:

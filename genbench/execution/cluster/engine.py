@@ -69,7 +69,13 @@ class DaskExecutor:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: type | None, error: BaseException | None, __: object) -> None:
+        if _cannot_write(error):
+            self._tell(
+                "the cells on the workers continue; the same command, within an hour of their end, collects them"
+            )
+            self._link.leave()
+            return
         self._dispatch.cancel()
         self._link.close(sorted(self._dispatch.keys))
         if self._shared is not None:
@@ -180,3 +186,9 @@ class DaskExecutor:
             self._admission.lose(message["worker"])
         elif message["action"] == "add-worker":
             self._admission.refresh()
+
+
+def _cannot_write(error: BaseException | None) -> bool:
+    """Whether results cannot be written here, as on a full disk: then none that a worker has may be given up."""
+    failures = (error, getattr(error, "__cause__", None))
+    return any(isinstance(each, OSError) and not isinstance(each, BrokenPipeError) for each in failures)

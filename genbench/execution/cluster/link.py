@@ -110,3 +110,9 @@ class Link:
             self.client.unsubscribe_topic("all")  # otherwise the scheduler would complain about a missing listener
             self.client.sync(self.client._run, hosting.end, keys, callback_timeout=END_S)
         self.client.close(timeout=END_S)
+
+    def leave(self) -> None:
+        """Disconnect as a client that is killed: what runs on workers continues there."""
+        with contextlib.suppress(Exception):
+            self.client.unsubscribe_topic("all")
+        self.client.close(timeout=END_S)
