@@ -283,3 +283,36 @@ def test_packing_raises_in_one_line(tmp_path: Path) -> None:
     nested(tmp_path)
     with pytest.raises(ParcelError, match=rf"^record {ID}\.json cannot be read: truncated or not a record$"):
         pack(tmp_path, ID)
+
+
+def test_only_events_of_tasks_are_passed_on(tmp_path: Path) -> None:
+    dispatch, _, sent = dispatch_of(tmp_path, [])
+    heard: list[Any] = []
+    sent.on_event = heard.append
+    key = dispatch.key(sent)
+    stage = {"event": "stage", "stage": "training"}
+    points = {"event": "points", "points": (), "after": 3}  # as Dask delivers a list
+    silence = {"event": "silence", "seconds": 30.5}
+    for event in (
+        stage,
+        points,
+        silence,
+        {"event": "silence"},
+        {},
+        {"event": "result", "value": {}},
+        {"event": "stage", "stage": 5},
+        "stage",
+        None,
+    ):
+        dispatch.tell({"key": key, "event": event})
+    for message in (None, 5, ("x",), {"key": key}, {"event": stage}, {"key": [key], "event": stage}):
+        dispatch.tell(message)
+    assert heard == [stage, {**points, "points": []}, silence]
+
+
+@pytest.mark.parametrize("message", [None, 5, ("x",), {}, {"action": "remove-worker"}, {"action": ["add-worker"]}])
+def test_an_announcement_that_is_none_changes_nothing(message: Any) -> None:
+    executor = DaskExecutor(Address.parse("localhost:8786"), None, False, print)
+    (place,) = executor._pool.add({"a": {"host": "a", "nthreads": 1}})
+    executor._take("workers", message)
+    assert executor._admission.is_there(place)

@@ -182,9 +182,9 @@ class DaskExecutor:
             self._dispatch.done(*message)
         elif kind == "vetted":
             self._admission.come_late(*message)
-        elif message["action"] == "remove-worker":
-            self._admission.lose(message["worker"])
-        elif message["action"] == "add-worker":
+        elif isinstance(message, dict) and message.get("action") == "remove-worker":
+            self._admission.lose(str(message.get("worker")))
+        elif isinstance(message, dict) and message.get("action") == "add-worker":
             self._admission.refresh()
 
 
