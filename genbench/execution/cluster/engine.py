@@ -69,8 +69,8 @@ class DaskExecutor:
             raise
         return self
 
-    def __exit__(self, _: type | None, error: BaseException | None, __: object) -> None:
-        if _cannot_write(error):
+    def __exit__(self, *raised: object) -> None:
+        if _cannot_write(raised[1]):
             self._tell(
                 "the cells on the workers continue; the same command, within an hour of their end, collects them"
             )
@@ -188,7 +188,7 @@ class DaskExecutor:
             self._admission.refresh()
 
 
-def _cannot_write(error: BaseException | None) -> bool:
+def _cannot_write(error: object) -> bool:
     """Whether results cannot be written here, as on a full disk: then none that a worker has may be given up."""
     failures = (error, getattr(error, "__cause__", None))
     return any(isinstance(each, OSError) and not isinstance(each, BrokenPipeError) for each in failures)
