@@ -90,9 +90,9 @@ def test_a_thread_that_only_looks_around_does_not_hide_a_hang(process: Described
     """Half a hundredth of a core, which the system counts as a whole hundredth of a second every other second."""
     watched = watch(Limits(silent_s=20, memory_bytes=memory_bytes))
     found = []
-    for tenth in range(1, 250):
-        process.processor_s += 0.01 if tenth % 20 == 5 else 0.0
-        found += filter(None, [watched.breach(100.0 + tenth / 10)])
+    for look in range(1, 250):
+        process.processor_s += 0.01 if look % 20 == 5 else 0.0
+        found += filter(None, [watched.breach(100.0 + 0.11 * look)])
     assert found[:1] == ["hung: no step, no message and no use of the processor for 20 s"]
 
 
