@@ -19,7 +19,7 @@ from torch._C._distributed_c10d import TCPStore
 
 from genbench.errors import GenbenchError
 
-__all__ = ["DisagreementError", "Group", "LostRankError", "ProcessGroup", "number"]
+__all__ = ["Alone", "DisagreementError", "Group", "LostRankError", "ProcessGroup", "number"]
 
 TIMEOUT_S = 120.0  # for one exchange: longer than a process that is to continue may be suspended
 LOOPBACK = "127.0.0.1"
@@ -56,6 +56,15 @@ class Group(Protocol):
             DisagreementError: another rank passed another number.
             LostRankError: another rank has ended, or does not answer.
         """
+
+
+class Alone:
+    """A rank that takes steps on its own rows before the others have joined, to see what a step costs."""
+
+    rank, size, stepping = 0, 1, True
+
+    def add(self, tensors: Sequence[Tensor], said: int | None = None) -> None:
+        """Leave the tensors as they are."""
 
 
 class ProcessGroup:
