@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("distributed")
 
 from genbench.config import ModelSpec
-from genbench.errors import GenbenchError
+from genbench.errors import GenbenchError, InputError
 from genbench.execution.cluster import host, parcels
 from genbench.execution.cluster.address import Address
 from genbench.execution.cluster.dispatch import Dispatch
@@ -25,6 +25,7 @@ from genbench.execution.cluster.hosted import Hosted
 from genbench.execution.cluster.parcels import ParcelError, pack
 from genbench.execution.cluster.pool import Pool
 from genbench.execution.cluster.sent import Sent
+from genbench.execution.conditions import Conditions
 from genbench.execution.executor import FoundModel
 from genbench.execution.limits import UNLIMITED
 from genbench.execution.running import LOG_LIMIT_BYTES, Outcome
@@ -276,6 +277,12 @@ def test_cells_continue_where_only_their_results_cannot_be_written(error: BaseEx
     assert link.close.called is not stay
     assert stay or link.close.call_args.args == (["key"],)
     assert [line.startswith("the cells on the workers continue") for line in said] == [True] * stay
+
+
+@pytest.mark.parametrize("shared", ["", " "])
+def test_an_empty_shared_folder_is_not_the_current_one(shared: str) -> None:
+    with pytest.raises(InputError, match="^shared is empty; name a folder that all workers see"):
+        Conditions(cluster="tcp://127.0.0.1:8786", shared=shared)
 
 
 def test_packing_raises_in_one_line(tmp_path: Path) -> None:
