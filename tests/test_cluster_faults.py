@@ -281,7 +281,7 @@ def test_cells_continue_where_only_their_results_cannot_be_written(error: BaseEx
 
 @pytest.mark.parametrize("shared", ["", " "])
 def test_an_empty_shared_folder_is_not_the_current_one(shared: str) -> None:
-    with pytest.raises(InputError, match="^shared is empty; name a folder that all workers see"):
+    with pytest.raises(InputError, match=r"^shared is empty; name a folder that all workers see"):
         Conditions(cluster="tcp://127.0.0.1:8786", shared=shared)
 
 
