@@ -67,9 +67,14 @@ def test_a_scheduler_file_names_the_address(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")  # opening it would block
     with pytest.raises(InputError, match="cannot be read: not a regular file"):
         Address.parse(str(tmp_path / "pipe.json"))
+    path.write_text("[" * 99_999)
+    with pytest.raises(InputError, match="is not a scheduler file: it contains no address"):
+        Address.parse(str(path))
 
 
-@pytest.mark.parametrize("text", ["nowhere", "http://a:1", "tcp://a", "tcp://a:b", "tcp://:1", ""])
+@pytest.mark.parametrize(
+    "text", ["nowhere", "http://a:1", "tcp://a", "tcp://a:b", "tcp://:1", "", "tcp://a:1\n", f"tcp://{'a' * 999}:1"]
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not an address; write tcp://HOST:PORT"):
         Address.parse(text)

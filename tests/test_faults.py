@@ -179,6 +179,23 @@ FAULTS: dict[str, tuple[tuple[str, str], str, str]] = {
         "the process said that it had finished, and left no record",
     ),
 }
+SPOILING = (
+    "import os, sys",
+    "frame = sys._getframe()",
+    "while not isinstance(payload := frame.f_locals.get('payload'), dict): frame = frame.f_back",
+    'record = f\'{payload["directory"]}/records/{payload["id"]}.json\'',
+    "%s",
+    "for n in range(3, 20):",
+    '    try: os.write(n, b\'{"event": "result", "value": {}}\\n\')',
+    "    except OSError: pass",
+    "os._exit(0)",
+)
+for _name, _harm in (
+    ("spoils_its_record", "open(record, 'w').write('[' * 99999)"),
+    ("blocks_its_record", "os.mkdir(record)"),
+):
+    _lines = [line % _harm if line == "%s" else line for line in SPOILING]
+    FAULTS[_name] = (in_step(*_lines), "training", "it left no usable record: record ")
 PRINTS = at(STEP, "print('x' * 2**21, flush=True)")  # 8 MiB in four steps: a nuisance, but not a failure
 
 

@@ -85,6 +85,30 @@ def test_a_slow_step_is_left_alone_and_said_to_be_at_work(process: Described) ->
     assert watched.silence(200.0) == 100.0
 
 
+@pytest.mark.parametrize("memory_bytes", [None, 2**30])
+def test_a_thread_that_only_looks_around_does_not_hide_a_hang(process: Described, memory_bytes: int | None) -> None:
+    """Half a hundredth of a core, which the system counts as a whole hundredth of a second every other second."""
+    watched = watch(Limits(silent_s=20, memory_bytes=memory_bytes))
+    found = []
+    for look in range(1, 250):
+        process.processor_s += 0.01 if look % 20 == 5 else 0.0
+        found += filter(None, [watched.breach(100.0 + 0.11 * look)])
+    assert found[:1] == ["hung: no step, no message and no use of the processor for 20 s"]
+
+
+@pytest.mark.parametrize("memory_bytes", [None, 2**30])
+def test_a_slow_step_is_left_alone_however_often_memory_is_looked_at(
+    process: Described, memory_bytes: int | None
+) -> None:
+    watched = watch(Limits(silent_s=20, memory_bytes=memory_bytes))
+    found = []
+    for tenth in range(1, 500):
+        process.processor_s += 0.01 if tenth % 5 == 0 else 0.0
+        found += filter(None, [watched.breach(100.0 + tenth / 10)])
+    assert found == []
+    assert watched.silence(150.0) == 50.0
+
+
 def test_waiting_for_the_disk_is_no_hang(process: Described) -> None:
     process.state = psutil.STATUS_DISK_SLEEP
     assert run(watch(Limits(silent_s=20)), process, 100) == []

@@ -35,6 +35,8 @@ from genbench.training.flops import MOST_STEPS, Flops, count_flops
 from genbench.training.loop import Progress, Schedule
 from genbench.training.off_clock import stepping
 from genbench.training.passes import before_training
+from genbench.training.ranks.batch_norm import synchronise
+from genbench.training.ranks.group import Alone
 
 __all__ = ["CellTraining"]
 
@@ -110,6 +112,8 @@ class CellTraining:
         ranks = self.cell.settings.ranks
         if allowed is not None:
             allowed /= ranks
+        if ranks > 1:
+            synchronise(model.networks, Alone())  # torch's own BatchNorm refuses a single row, ranks may have one each
         flops = count_flops(self.plugin, model, self.batches(), self.device, most, allowed, self.before(model), check)
         if flops.train.unlike:
             self.events.notice(f"{self.plugin}: its FLOPs are not exact: {flops.train}")

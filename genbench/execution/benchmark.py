@@ -265,7 +265,8 @@ class _Runner:
     def _start(self, place: _Place) -> None:
         planned = place.planned
         if self.conditions.fresh:
-            _set_aside(self.directory, planned.id)
+            for path in (record_path(self.directory, planned.id), checkpoint_path(self.directory, planned.id)):
+                _set_aside(path, self.directory)
         place.started_at = _now()
         self.listener.started(place.number, len(self.places), planned, place.before)
         task = self.executor.start_cell(
@@ -294,12 +295,21 @@ class _Runner:
         }
 
     def _end(self, place: _Place, outcome: Outcome) -> None:
-        record = self._recorded(place.planned.id) if outcome.ok else None
+        record = self._left_by(place, outcome) if outcome.ok else None
         if record is None or record.failed:
             outcome.reason = outcome.reason or "the process said that it had finished, and left no record"
             record = self._write_failed(place, outcome)
         place.lock.release()
         self._tell(place, record, False)
+
+    def _left_by(self, place: _Place, outcome: Outcome) -> Record | None:
+        """Return the record that a cell has left; one that its model has spoilt fails this cell, not the benchmark."""
+        try:
+            return self._recorded(place.planned.id)
+        except RecordError as error:
+            _set_aside(record_path(self.directory, place.planned.id), self.directory)
+            outcome.reason = f"it left no usable record: {str(error).partition(';')[0]}"
+            return None
 
     def _write_failed(self, place: _Place, outcome: Outcome) -> Record:
         try:
@@ -321,13 +331,13 @@ def _still_holds(planned: Planned, record: Record) -> bool:
     return planned.covered is None or planned.covered.still_holds(also_read)
 
 
-def _set_aside(directory: Path, cell_id: str) -> None:
-    """Move the results of a cell to `replaced/`, so that a fresh start overwrites nothing."""
-    there = (record_path(directory, cell_id), checkpoint_path(directory, cell_id))
-    for path in (path for path in there if path.exists()):
-        target = directory / "replaced" / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}" / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(target)
+def _set_aside(path: Path, directory: Path) -> None:
+    """Move what lies at a path to `replaced/`, so that nothing is overwritten."""
+    if not os.path.lexists(path):
+        return
+    target = directory / "replaced" / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}" / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)
 
 
 def _failed(place: _Place, outcome: Outcome, command: str) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Conditions:
             )
         if self.shared is not None and self.cluster is None:
             raise InputError("shared has no effect without a cluster; leave it out")
+        if self.shared is not None and not str(self.shared).strip():  # an unset variable: not the current folder
+            raise InputError("shared is empty; name a folder that all workers see, or leave it out")
         for name in ("timeout", "memory_limit", "hang_timeout", "checkpoint_interval", "grace"):
             value = getattr(self, name)
             if value is None and name != "grace":

@@ -56,14 +56,14 @@ class Watch:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._begin = self._heard = self._alive = self._looked = math.inf
+        self._begin = self._heard = self._alive = self._looked = self._metered = math.inf
         self._process: psutil.Process | None = None
         self._processor_s = 0.0
         self._interval = LOOK_INTERVAL_S if limits.memory_bytes is None else LOOK_INTERVAL_WITH_MEMORY_S
 
     def follow(self, pid: int, now: float) -> None:
         """Set the process once it has started: its time begins here, not when it was requested."""
-        self._begin = self._heard = self._alive = self._looked = now
+        self._begin = self._heard = self._alive = self._looked = self._metered = now
         try:
             self._process = psutil.Process(pid)
         except psutil.NoSuchProcess:
@@ -85,17 +85,29 @@ class Watch:
         if now - self._looked < self._interval:
             return None
         resident, processor_s, reading = self._look()
-        # Less than before: a descendant has ended, which is also a sign of life.
-        used = processor_s - self._processor_s
-        if reading or used < 0 or used > BUSY_SHARE * (now - self._looked):
+        self._looked = now
+        if reading:
             self._alive = now
-        self._processor_s, self._looked = processor_s, now
+        self._meter(processor_s, now)
         if limits.memory_bytes is not None and resident > limits.memory_bytes:
             most = limits.memory_bytes / 2**20
             return f"out of memory: used {resident / 2**20:,.0f} MiB, and the limit is {most:,.0f} MiB"
         if limits.silent_s is not None and now - self._alive > limits.silent_s:
             return f"hung: no step, no message and no use of the processor for {limits.silent_s:g} s"
         return None
+
+    def _meter(self, processor_s: float, now: float) -> None:
+        """Note whether the processor is used.
+
+        Systems count its time in hundredths of a second, which is too coarse between two looks at the memory.
+        """
+        used = processor_s - self._processor_s
+        # Less than before: a descendant has ended, which is also a sign of life.
+        if used >= 0 and now - self._metered < LOOK_INTERVAL_S:
+            return
+        if used < 0 or used > BUSY_SHARE * (now - self._metered):
+            self._alive = now
+        self._processor_s, self._metered = processor_s, now
 
     def _look(self) -> tuple[int, float, bool]:
         """Return resident bytes, processor seconds so far, and whether a process is waiting for the disk."""

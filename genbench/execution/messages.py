@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from genbench.errors import PluginError, shortened
 
-__all__ = ["LINE_BYTES", "ForgedError", "Inbox", "decode", "encode"]
+__all__ = ["LINE_BYTES", "ForgedError", "Inbox", "decode", "encode", "is_report"]
 
 LINE_BYTES = 2**18  # of one event: the longest traceback fits, even with every character escaped
 LINE_CHARACTERS, TEXT_CHARACTERS = 2000, 20_000  # of a reason and of a traceback
@@ -106,6 +106,13 @@ def _fault(event: object) -> str:
             return f"a {kind} event whose {name!r} cannot be"
     missing = required.keys() - event.keys()
     return f"a {kind} event without {sorted(missing)[0]!r}" if missing else ""
+
+
+def is_report(event: object) -> bool:
+    """Whether this is an event about the progress of a task, rather than its end; `silence` is the parent's own."""
+    if isinstance(event, dict) and event.get("event") == "silence":
+        return event.keys() == {"event", "seconds"} and _is_number(event["seconds"])
+    return not _fault(event) and isinstance(event, dict) and event["event"] not in ("result", "error")
 
 
 def encode(event: Mapping[str, Any]) -> bytes:

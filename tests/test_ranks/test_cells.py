@@ -72,6 +72,16 @@ def test_a_record_of_two_ranks_says_so_and_counts_them_together(
     assert (slow.parent / "unbroken" / two["artifacts"]["samples"]).exists()
 
 
+def test_ranks_may_have_one_row_each(warm_servers: None, tmp_path: Path) -> None:
+    """BatchNorm then has the rows of all ranks, although torch's own refuses a single one."""
+    source = TINY.replace("width), nn.ReLU(), nn", "width), nn.BatchNorm1d(width), nn.ReLU(), nn", 1)
+    assert source != TINY
+    (tmp_path / "model.py").write_text(source)
+    (record,) = genbench.run([str(tmp_path / "model.py")], budget="4steps", batch_size=2, out=tmp_path / "out", **QUICK)
+    assert record.finished, record.data["failure"]
+    assert record.data["cost"]["train_flops_per_item"] > 0
+
+
 def lasting(record: genbench.Record) -> dict[str, Any]:
     curve = [{key: value for key, value in row.items() if key != "elapsed_s"} for row in record.data["curve"]]
     return {"curve": curve, **{key: record.data[key] for key in ("id", "cell", "numbers", "recipes", "artifacts")}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from typing import Any
@@ -79,14 +80,85 @@ def penalised(model: Model, batch: Tensor, step: int) -> None:
     model.optimizers["net"].step()
 
 
+def evaluating(model: Model, batch: Tensor, step: int) -> None:
+    """Normalises in evaluation mode, as a discriminator that is only asked."""
+    model.networks["net"].eval()
+    penalised(model, batch, step)
+    model.networks["net"].train()
+
+
+class Picks(nn.Module):
+    """Keeps the numbers of the columns that it takes as a parameter without a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.columns = nn.Parameter(torch.tensor([2, 0]), requires_grad=False)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows[:, self.columns]
+
+
+def picking() -> Model:
+    net = nn.Sequential(Picks(), nn.Linear(2, 1)).double()
+    nn.init.ones_(net[1].weight)
+    nn.init.ones_(net[1].bias)
+    return Model(nn.ModuleDict({"net": net}), {"net": torch.optim.SGD(net[1].parameters(), 0.01)})
+
+
+def alike() -> Model:
+    """Two gradients of one size, the first of a network that is frozen until a step."""
+    built = model(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    built.networks["net"][0].requires_grad_(False)
+    return built
+
+
+def thaws(model: Model, batch: Tensor, step: int) -> None:
+    model.networks["net"][0].requires_grad_(step != 1)
+    penalised(model, batch, step)
+
+
+def normalised(layer: nn.Module) -> Model:
+    return model(nn.Linear(3, 4), layer, nn.Tanh(), nn.Linear(4, 1))
+
+
+def averages(model: Model, batch: Tensor, step: int) -> None:
+    """A moving average of weights and running statistics, in a network that no optimizer has."""
+    penalised(model, batch, step)
+    with torch.no_grad():
+        for name, value in model.networks["average"].state_dict().items():
+            value.copy_((value + model.networks["net"].state_dict()[name]) / 2)
+
+
+def with_average() -> Model:
+    built = normalised(nn.BatchNorm1d(4))
+    built.networks["average"] = copy.deepcopy(built.networks["net"]).requires_grad_(False)
+    return built
+
+
 @pytest.mark.parametrize(
     ("made", "step"),
     [
         (lambda: model(nn.Linear(3, 4), nn.Linear(4, 1)), accumulates),
         (lambda: model(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1)), penalised),
         (lambda: model(nn.BatchNorm1d(3, momentum=None, affine=False), nn.Linear(3, 1)), penalised),
+        (lambda: normalised(nn.BatchNorm1d(4)), evaluating),
+        (lambda: normalised(nn.BatchNorm1d(4, track_running_stats=False)), evaluating),
+        (lambda: normalised(nn.SyncBatchNorm(4)), penalised),
+        (picking, penalised),
+        (with_average, averages),
+        (alike, thaws),
     ],
-    ids=["accumulates", "penalised", "cumulative"],
+    ids=[
+        "accumulates",
+        "penalised",
+        "cumulative",
+        "evaluating",
+        "without_statistics",
+        "synchronised",
+        "whole",
+        "average",
+        "thawed",
+    ],
 )
 def test_two_ranks_do_what_one_does(together: Together, made: Callable[[], Model], step: Step) -> None:
     alone = ends(made, step)(None)
@@ -129,6 +201,25 @@ def chooses(model: Model, batch: Tensor, step: int) -> None:
     model.optimizers["net"].step()
 
 
+def chooses_widely(model: Model, batch: Tensor, step: int) -> None:
+    chooses(model, batch.repeat(1, 400), step)
+
+
+def passes_over(model: Model, batch: Tensor, step: int) -> None:
+    """The second rank leaves out BatchNorm in one step: its gradients must not meet the other's statistics."""
+    first, norm, last = model.networks["net"]
+    hidden = first(batch)
+    if float(batch[0, 0]) != float(data(1)[0, 0]) or step != 1:
+        hidden = norm(hidden)
+    last(hidden).mean().backward()
+    model.optimizers["net"].step()
+
+
+def grows(model: Model, batch: Tensor, step: int) -> None:
+    if float(batch[0, 0]) == float(data(1)[0, 0]):
+        model.networks["net"].register_buffer("more", torch.zeros(2))
+
+
 def keeps(model: Model, batch: Tensor, step: int) -> None:
     model.networks["net"][0].seen.copy_(batch.mean())
 
@@ -150,8 +241,15 @@ def linear() -> Model:
         (with_buffer, keeps, "PluginError: plugin: net.0.seen is not the same on all ranks after step 2"),
         (linear, skips, "PluginError: plugin: its ranks do not take the same steps: rank"),
         (lambda: model(nn.Linear(3, 1), nn.Linear(2, 1)), chooses, "PluginError: plugin: its ranks do not take the"),
+        (lambda: model(nn.Linear(900, 1), nn.Linear(2, 1)), chooses_widely, "PluginError: plugin: its ranks do not"),
+        (
+            lambda: model(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)),
+            passes_over,
+            "PluginError: plugin: its ranks do not take the same steps: rank",
+        ),
+        (linear, grows, "PluginError: plugin: train_step leaves networks with other names or shapes on another rank"),
     ],
-    ids=["by_hand", "keeps", "skips", "chooses"],
+    ids=["by_hand", "keeps", "skips", "chooses", "chooses_widely", "passes_over", "grows"],
 )
 def test_a_step_that_ranks_cannot_share_is_reported_in_one_line(
     together: Together, made: Callable[[], Model], step: Step, said: str
@@ -163,6 +261,16 @@ def test_a_step_that_ranks_cannot_share_is_reported_in_one_line(
         assert text.endswith("train it without --ranks")
         assert "\n" not in text
     assert time.monotonic() - begin < 60  # no rank waits for an exchange that never comes
+
+
+def test_a_network_without_shapes_is_reported_in_one_line(together: Together) -> None:
+    def join(group: Any) -> Any:
+        net = nn.Sequential(nn.LazyLinear(4))
+        Lockstep("plugin", None, Model(nn.ModuleDict({"net": net}), {}), group)
+
+    for text in together(join):
+        assert text.startswith("PluginError: plugin: net.0.weight has no shape before the first step")
+        assert "\n" not in text
 
 
 def test_ranks_that_build_different_networks_are_detected(together: Together) -> None:

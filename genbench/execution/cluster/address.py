@@ -14,6 +14,7 @@ from genbench.machine.regular_file import read_regular
 __all__ = ["Address", "needs_extra"]
 
 _SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+MOST_CHARACTERS = 300  # the name of a host has 253 at most
 _ENCRYPTED = ("tls", "wss")
 
 
@@ -64,7 +65,7 @@ def _in_file(path: Path) -> str:
         raise InputError(
             f"scheduler file {path} cannot be read: {error.strerror}; start the scheduler first"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is not a scheduler file: it contains no address") from error
     return str(address)
 
@@ -73,6 +74,8 @@ def _checked(address: str, given: str) -> str:
     try:
         parts = urlsplit(address)
         sound = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port is not None
+        # It is printed; and urlsplit passes over line breaks, which a connection does not.
+        sound = sound and address.isprintable() and len(address) <= MOST_CHARACTERS
     except ValueError:
         sound = False
     if not sound:

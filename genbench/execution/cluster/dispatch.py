@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from genbench.execution.cluster.pool import Place, Pool
 from genbench.execution.cluster.sent import MOST_ATTEMPTS, Sent
 from genbench.execution.cluster.vetting import Shipment
 from genbench.execution.executor import FoundModel
+from genbench.execution.messages import is_report
 from genbench.execution.running import Outcome
 from genbench.machine import atomic
 from genbench.machine.privacy import without_paths
@@ -79,13 +80,15 @@ class Dispatch:
             payload = {**payload, "covered": None, "command": command, "slot": slot, "jobs": jobs}
         key = self.key(sent)
         cell = payload.get("cell", payload)
+        model = self._models.get(_model_key(cell["model"]["name"], cell["model"]["options"]))
         asked = {
             "key": key,
             "task": sent.task,
             "payload": payload,
             "limits": asdict(sent.limits),
             "topic": self._link.topic,
-            "model": self._models.get(_model_key(cell["model"]["name"], cell["model"]["options"])),
+            # Its files came with the check of the worker; a thousand cells must not send them a thousand times.
+            "model": model and replace(model, files={}),
             "shared": self._shared,
             "anew": self._fresh and not sent.lost_on,
             "slots": (place.first, place.slots) if place.by_gpu else None,
@@ -96,11 +99,15 @@ class Dispatch:
         sent.future = self._link.submit(hosting.work, asked, place, name, place.resources)
         sent.future.add_done_callback(lambda future: self._link.inbox.put(("done", (key, future))))
 
-    def tell(self, message: Mapping[str, Any]) -> None:
-        """Pass an event to the function that follows its task."""
-        sent = self._sent.get(message["key"])
-        if sent is not None:
-            sent.on_event(message["event"])
+    def tell(self, message: Any) -> None:
+        """Pass an event to the function that follows its task; anything else than an event of a task is dropped."""
+        key, event = (message.get("key"), message.get("event")) if isinstance(message, dict) else (None, None)
+        sent = self._sent.get(key) if isinstance(key, str) else None
+        if sent is None or not isinstance(event, dict):
+            return
+        event = {name: [*value] if isinstance(value, tuple) else value for name, value in event.items()}  # Dask's lists
+        if is_report(event):
+            sent.on_event(event)
 
     def done(self, key: str, future: Future[Any]) -> None:
         """Process the answer of a task, or note that none arrived."""

@@ -69,7 +69,13 @@ class DaskExecutor:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
+        if _cannot_write(raised[1]):
+            self._tell(
+                "the cells on the workers continue; the same command, within an hour of their end, collects them"
+            )
+            self._link.leave()
+            return
         self._dispatch.cancel()
         self._link.close(sorted(self._dispatch.keys))
         if self._shared is not None:
@@ -176,7 +182,13 @@ class DaskExecutor:
             self._dispatch.done(*message)
         elif kind == "vetted":
             self._admission.come_late(*message)
-        elif message["action"] == "remove-worker":
-            self._admission.lose(message["worker"])
-        elif message["action"] == "add-worker":
+        elif isinstance(message, dict) and message.get("action") == "remove-worker":
+            self._admission.lose(str(message.get("worker")))
+        elif isinstance(message, dict) and message.get("action") == "add-worker":
             self._admission.refresh()
+
+
+def _cannot_write(error: object) -> bool:
+    """Whether results cannot be written here, as on a full disk: then none that a worker has may be given up."""
+    failures = (error, getattr(error, "__cause__", None))
+    return any(isinstance(each, OSError) and not isinstance(each, BrokenPipeError) for each in failures)

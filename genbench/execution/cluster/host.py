@@ -19,6 +19,7 @@ from genbench.execution.cluster.throttle import Throttle
 from genbench.execution.cluster.vetting import Shipment, differing_models
 from genbench.execution.limits import Limits
 from genbench.execution.local import ForkServer, ServerError
+from genbench.plugin.visible import wording
 
 __all__ = ["Host"]
 
@@ -57,9 +58,9 @@ class Host(threading.Thread):
                 with ForkServer(environment=training_environment()) as server:
                     asked(server)
                     self._serve(server)
-            except ServerError as error:
+            except Exception as error:  # the server has died, or the disk is full: no cell may wait for ever
                 for each in self._each_running():
-                    each.end({"lost": str(error)})
+                    each.end({"lost": wording(error)})
         for each in self._each_running():
             each.end({"lost": "the worker was closed"})
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -102,7 +103,8 @@ class Host(threading.Thread):
             self._forget_old()
             each = self._all.get(asked["key"])
             if each is None:
-                each = Hosted(asked["key"], Path(tempfile.mkdtemp(dir=self.folder)))
+                cell_id = asked["payload"]["id"] if asked["task"] == "run_cell" else None
+                each = Hosted(asked["key"], Path(tempfile.mkdtemp(dir=self.folder)), cell_id)
                 self._all[each.key] = each
                 self._asked.put(lambda server: self._start(each, asked, server))
             each.topic = asked["topic"]
@@ -142,6 +144,9 @@ class Host(threading.Thread):
         log = each.folder / "log" if asked["task"] == "run_cell" else None
         try:
             each.running = server.start(asked["task"], payload, on_event, log, Limits(**asked["limits"]))
+        except OSError as error:  # its log cannot be created
+            each.end(failed(f"it cannot be started on its worker: {error.strerror}"))
+            return
         except ServerError as error:
             each.end({"lost": str(error)})
             raise

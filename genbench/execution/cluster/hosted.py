@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from genbench.errors import InputError
 from genbench.execution.cluster import parcels
 from genbench.execution.cluster.vetting import Shipment, found_here
-from genbench.execution.running import Outcome, Running
+from genbench.execution.running import LOG_LIMIT_BYTES, Outcome, Running
 from genbench.machine.privacy import without_paths
+from genbench.machine.regular_file import open_regular
 from genbench.records.record import checkpoint_path
 
 __all__ = ["Hosted", "failed"]
@@ -26,6 +28,7 @@ class Hosted:
 
     key: str
     folder: Path
+    cell_id: str | None = None  # None for a check
     answer: dict[str, Any] = field(default_factory=dict)
     ended: threading.Event = field(default_factory=threading.Event)
     ended_at: float = 0.0
@@ -42,6 +45,14 @@ class Hosted:
 
     def answer_of(self, outcome: Outcome) -> dict[str, Any]:
         """Return the answer for an outcome: plain values and bytes."""
+        parcel: dict[str, Any] = {}
+        if outcome.ok and self.cell_id is not None:
+            try:
+                parcel = parcels.pack(self.folder, self.cell_id)
+            except (OSError, parcels.ParcelError) as error:
+                why = error.strerror if isinstance(error, OSError) else error
+                reason = f"what the cell left on its worker cannot be used: {why}"
+                outcome = replace(outcome, value=None, reason=reason)
         told = {
             "value": outcome.value,
             "stage": outcome.stage,
@@ -52,14 +63,7 @@ class Hosted:
                 self.folder,
             ),
         }
-        log = self.folder / "log"
-        answer: dict[str, Any] = {"outcome": told, "log": log.read_bytes() if log.is_file() else b""}
-        if outcome.value is not None and log.is_file():
-            try:
-                answer |= parcels.pack(self.folder, str(outcome.value["id"]))
-            except (OSError, ValueError, LookupError) as error:
-                return failed(f"what the cell left on its worker cannot be read: {error}")
-        return answer
+        return {"outcome": told, "log": _end_of(self.folder / "log"), **parcel}
 
     def placed(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return its payload with the paths of this machine: folders, and the model's code.
@@ -92,7 +96,17 @@ class Hosted:
         return payload
 
 
+def _end_of(log: Path) -> bytes:
+    """Return the end of a cell's output; nothing if there is none, or if a model has put something else there."""
+    try:
+        with open_regular(log) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_LIMIT_BYTES))
+            return file.read(LOG_LIMIT_BYTES)
+    except OSError:
+        return b""
+
+
 def failed(reason: str, kind: str = "failure") -> dict[str, Any]:
-    """Return the answer for a task that could not be started, or whose files cannot be read."""
+    """Return the answer for a task that could not be started."""
     words = {"stage": "start", "kind": kind, "reason": reason, "traceback": "", "log_tail": ""}
     return {"outcome": {"value": None, **words}, "log": b""}

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -75,16 +76,18 @@ class Link:
         resources: dict[str, float] | None = None,
     ) -> Future[Any]:
         """Call a function once, on one particular worker."""
-        return self.client.submit(
-            function,
-            argument,
-            key=f"genbench-{name}",
-            workers=[place.address],
-            allow_other_workers=False,
-            resources=resources,
-            retries=0,
-            pure=False,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph")  # a model file's data, once for each worker
+            return self.client.submit(
+                function,
+                argument,
+                key=f"genbench-{name}",
+                workers=[place.address],
+                allow_other_workers=False,
+                resources=resources,
+                retries=0,
+                pure=False,
+            )
 
     def ask_to_end(self, keys: Sequence[str], workers: Sequence[str]) -> set[str]:
         """Request that workers end the cells with these keys; return the keys of the cells that were asked."""
@@ -106,4 +109,10 @@ class Link:
         with contextlib.suppress(Exception):  # a worker or the scheduler may be gone, or not answer
             self.client.unsubscribe_topic("all")  # otherwise the scheduler would complain about a missing listener
             self.client.sync(self.client._run, hosting.end, keys, callback_timeout=END_S)
+        self.client.close(timeout=END_S)
+
+    def leave(self) -> None:
+        """Disconnect as a client that is killed: what runs on workers continues there."""
+        with contextlib.suppress(Exception):
+            self.client.unsubscribe_topic("all")
         self.client.close(timeout=END_S)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tempfile
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from genbench.errors import GenbenchError
 from genbench.machine import atomic
-from genbench.records.files import read_record
-from genbench.records.record import Record, record_path
+from genbench.machine.regular_file import open_regular
+from genbench.records.files import record_of
+from genbench.records.record import Record, RecordError, record_path
 
 __all__ = ["ParcelError", "pack", "unpack"]
 
@@ -27,21 +27,34 @@ class ParcelError(GenbenchError):
 def pack(directory: Path, cell_id: str) -> dict[str, Any]:
     """Return the record of a cell and the files that it names, by their paths in `directory`, each with its hash.
 
+    A model may have left anything in their place, and this runs in the process that hosts all cells of its worker.
+
     Raises:
+        ParcelError: there is no valid record, or the files are too large.
         OSError: a file cannot be read.
     """
     record = record_path(directory, cell_id)
-    named = json.loads(record.read_bytes())["artifacts"].values()
-    paths = [*dict.fromkeys(named), record.relative_to(directory).as_posix()]
-    files = {path: (directory / path).read_bytes() for path in paths}
+    content = _read(record, MOST_BYTES)
+    left, files = MOST_BYTES - len(content), {}
+    for path in dict.fromkeys(_checked(content, cell_id).data["artifacts"].values()):
+        files[path] = _read(directory / path, left)
+        left -= len(files[path])
+    files[record.relative_to(directory).as_posix()] = content
     return {"files": files, "sha256": {path: _sha256(content) for path, content in files.items()}}
+
+
+def _read(path: Path, most: int) -> bytes:
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > most:
+            raise ParcelError(f"{path.name} is larger than any cell's files")
+        return file.read(most)
 
 
 def unpack(parcel: Mapping[str, Any], directory: Path, cell_id: str) -> None:
     """Check the output of `pack` for a cell, and write it to `directory`, the record last.
 
     Raises:
-        ParcelError: a file is not what was sent, is missing, or has no business there.
+        ParcelError: a file is not what was sent, is missing, or has no business there; or the record is not valid.
         OSError: a file cannot be written.
     """
     files, sums = parcel.get("files"), parcel.get("sha256")
@@ -70,11 +83,12 @@ def unpack(parcel: Mapping[str, Any], directory: Path, cell_id: str) -> None:
 
 
 def _checked(content: bytes, cell_id: str) -> Record:
-    """Parse bytes as a record, in the same way as every record."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{cell_id}.json"
-        path.write_bytes(content)
-        return read_record(path)
+    """Parse bytes as the record of a cell, in the same way as every record."""
+    try:
+        return record_of(Path(f"{cell_id}.json"), content)
+    except RecordError as error:
+        # What follows is what to do about a file that lies here.
+        raise ParcelError(str(error).partition(";")[0]) from error
 
 
 def _holds(path: Path, content: bytes) -> bool:

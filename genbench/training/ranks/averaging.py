@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from genbench.errors import PluginError
-from genbench.training.ranks.group import DisagreementError, Group
+from genbench.training.ranks.group import DisagreementError, Group, number
 
-__all__ = ["Averaging"]
+__all__ = ["Averaging", "unlike_steps"]
 
 BUCKET_BYTES = 32 << 20
 
@@ -39,6 +38,8 @@ class Averaging:
         self._sets: dict[tuple[int, ...], int] = {}  # the number that stands for a set of parameters
         self._step = self._passes = 0
         for index, parameter in enumerate(self._parameters):
+            if not (parameter.is_floating_point() or parameter.is_complex()):
+                continue  # whole numbers never have a gradient
             frozen = not parameter.requires_grad  # a step may unfreeze it, and only then can it have a hook
             if frozen:
                 parameter.requires_grad_(True)
@@ -72,7 +73,7 @@ class Averaging:
         self._touched.clear()
         self._passes += 1
         if touched not in self._sets:
-            self._sets[touched] = _number(str(touched))
+            self._sets[touched] = number(str(touched))
         gradients = [self._gradient(index) for index in touched]
         first = self._names[touched[0]]
         where = f"is in backward pass {self._passes} of step {self._step}, over {len(touched)} parameters from {first}"
@@ -88,13 +89,9 @@ class Averaging:
 
     def _say(self, tensors: Sequence[Tensor], point: str, where: str) -> None:
         try:
-            self._group.add(tensors, _number(point))
+            self._group.add(tensors, number(point))
         except DisagreementError as error:
-            raise PluginError(
-                f"{self._plugin}: its ranks do not take the same steps: rank {self._group.rank} {where}, and another "
-                "does not; whether a step calls backward, and on what, must not depend on its batch; train it without "
-                "--ranks"
-            ) from error
+            raise unlike_steps(self._plugin, self._group.rank, where) from error
 
     def _gradient(self, index: int) -> Tensor:
         """Return the gradient to average, as a real dense tensor that shares its memory."""
@@ -114,9 +111,12 @@ class Averaging:
         return torch.view_as_real(gradient) if gradient.is_complex() else gradient
 
 
-def _number(text: str) -> int:
-    """Return a 56-bit number for a text, as `Group.add` compares it."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+def unlike_steps(plugin: object, rank: int, where: str) -> PluginError:
+    """Return the error for a step that depends on its batch; `where` says at which point of it this rank is."""
+    return PluginError(
+        f"{plugin}: its ranks do not take the same steps: rank {rank} {where}, and another does not; whether a step "
+        "calls backward, and on what, must not depend on its batch; train it without --ranks"
+    )
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:

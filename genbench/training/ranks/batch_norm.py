@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from genbench.training.ranks.group import Group
+from genbench.training.ranks.group import Group, number
 
 __all__ = ["synchronise"]
 
@@ -17,12 +18,12 @@ def synchronise(networks: nn.Module, group: Group) -> None:
     """Give each BatchNorm layer the statistics of all ranks' rows in training steps, in place.
 
     torch's own `SyncBatchNorm` supports only CUDA and cannot be differentiated twice; this one allows gradient
-    penalties. A plugin's subclass that overrides `forward` is left as it is.
+    penalties, and takes its place. A plugin's subclass that overrides `forward` is left as it is.
     """
     made: dict[type, type] = {}
     for module in networks.modules():
         kind = type(module)
-        if isinstance(module, _BatchNorm) and kind.forward is _BatchNorm.forward:
+        if isinstance(module, _BatchNorm) and kind.forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward):
             if kind not in made:
                 # The group belongs to the class, because a module's attributes are copied with the module.
                 made[kind] = type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {"group": group})
@@ -33,11 +34,13 @@ class _Synchronised(_BatchNorm):
     group: Group
 
     def forward(self, input: Tensor) -> Tensor:
-        if not (self.training and self.group.stepping):
-            return super().forward(input)
+        # Without running statistics, a layer in evaluation mode normalises by its batch as well.
+        by_batch = self.training or (self.running_mean is None and self.running_var is None)
+        if not (by_batch and self.group.stepping):
+            return _BatchNorm.forward(self, input)  # not that of SyncBatchNorm, which would wait for the other ranks
         self._check_input_dim(input)  # type: ignore[no-untyped-call]  # torch's own is not annotated
         mean, variance, count = _moments(input, self.group)
-        if self.track_running_stats:
+        if self.training and self.track_running_stats:
             self._track(mean.detach(), variance.detach(), count)
         scale = torch.rsqrt(variance + self.eps)
         if self.weight is not None:
@@ -87,6 +90,12 @@ def _exact(input: Tensor) -> Tensor:
     return input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
 
 
+@functools.cache
+def _point(shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    """Return the number for an exchange of statistics: a rank that skips a layer must not meet another's gradients."""
+    return number(f"statistics/{shape}/{dtype}")
+
+
 class _Sum(torch.autograd.Function):
     """The sum over the ranks. Its gradient is such a sum too, so it can be differentiated any number of times."""
 
@@ -94,7 +103,7 @@ class _Sum(torch.autograd.Function):
     def forward(ctx: Any, group: Group, tensor: Tensor) -> Tensor:
         ctx.group = group
         summed = tensor.clone()
-        group.add([summed])
+        group.add([summed], _point(tuple(tensor.shape), tensor.dtype))
         return summed
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import os
 import socket
 import sys
@@ -18,7 +19,7 @@ from torch._C._distributed_c10d import TCPStore
 
 from genbench.errors import GenbenchError
 
-__all__ = ["DisagreementError", "Group", "LostRankError", "ProcessGroup"]
+__all__ = ["Alone", "DisagreementError", "Group", "LostRankError", "ProcessGroup", "number"]
 
 TIMEOUT_S = 120.0  # for one exchange: longer than a process that is to continue may be suspended
 LOOPBACK = "127.0.0.1"
@@ -30,6 +31,11 @@ class LostRankError(GenbenchError):
 
 class DisagreementError(GenbenchError):
     """The ranks are not at the same point of the same step."""
+
+
+def number(text: str) -> int:
+    """Return a 56-bit number for a text, as `Group.add` compares it."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 class Group(Protocol):
@@ -52,11 +58,20 @@ class Group(Protocol):
         """
 
 
+class Alone:
+    """A rank that takes steps on its own rows before the others have joined, to see what a step costs."""
+
+    rank, size, stepping = 0, 1, True
+
+    def add(self, tensors: Sequence[Tensor], said: int | None = None) -> None:
+        """Leave the tensors as they are."""
+
+
 class ProcessGroup:
     """Ranks that are processes on this machine: gloo between CPUs, NCCL between GPUs, all of it on 127.0.0.1.
 
-    The number `said` is exchanged separately from the tensors, and first, so that ranks at different points find out
-    instead of adding what does not belong together.
+    The number `said` is exchanged separately from the tensors, and before them, so that ranks at different points find
+    out instead of adding what does not belong together.
     """
 
     def __init__(self, rank: int, size: int, device: torch.device, listener: socket.socket) -> None:
@@ -98,14 +113,13 @@ class ProcessGroup:
     def add(self, tensors: Sequence[Tensor], said: int | None = None) -> None:
         """Sum each tensor over the ranks, in place; see `Group.add`."""
         with _told():
-            word = torch.tensor([] if said is None else [said, -said])
-            spoken = dist.all_reduce(word, dist.ReduceOp.MAX, self._words, async_op=True) if len(word) else None
-            summed = [dist.all_reduce(tensor, async_op=True) for tensor in tensors]
-            if spoken is not None:
-                spoken.wait()
+            if said is not None:
+                # All must agree before any tensor is sent: gloo ends a process that receives more than it expects.
+                word = torch.tensor([said, -said])
+                dist.all_reduce(word, dist.ReduceOp.MAX, self._words)
                 if int(word[0]) != -int(word[1]):
                     raise DisagreementError("the ranks are at different points of their steps")
-            for work in summed:
+            for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
                 work.wait()
 
     def first_that_differs(self, numbers: Tensor) -> int | None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from genbench.errors import PluginError
 from genbench.plugin.model import Model
 from genbench.training.checksum import checksum
-from genbench.training.ranks.averaging import Averaging
+from genbench.training.ranks.averaging import Averaging, unlike_steps
 from genbench.training.ranks.batch_norm import synchronise
-from genbench.training.ranks.group import DisagreementError, ProcessGroup
+from genbench.training.ranks.group import DisagreementError, ProcessGroup, number
 
 __all__ = ["Lockstep"]
 
@@ -36,22 +36,16 @@ class Lockstep:
         self._hook = hook
         self._networks = model.networks
         self._group = group
-        described = [(name, tuple(value.shape), str(value.dtype)) for name, value in _state(model.networks).items()]
-        digest = hashlib.sha256(str(described).encode()).digest()
-        try:
-            group.add([], int.from_bytes(digest[:7], "big"))
-        except DisagreementError as error:
-            raise PluginError(
-                f"{plugin}: build_model returns networks with other names or shapes on another rank; train it without "
-                "--ranks"
-            ) from error
-        self.copy_from_first()
+        self._copy("build_model returns")
         synchronise(model.networks, group)
         self._averaging = Averaging(plugin, dict(model.networks.named_parameters()), group)
 
     def copy_from_first(self) -> None:
-        """Copy weights and buffers from rank 0."""
-        self._group.copy_from_first(list(_state(self._networks).values()))
+        """Copy weights and buffers from rank 0, once each rank has seen the data before the first step."""
+        self._copy("before_training leaves")
+
+    def _copy(self, what: str) -> None:
+        self._group.copy_from_first(list(self._agreed(what).values()))
 
     def step(self, model: Model, batch: Tensor, labels: Tensor | None, step: int) -> dict[str, Tensor]:
         """Run one training step together with the other ranks, each on its own rows; the hook's result is local."""
@@ -59,6 +53,9 @@ class Lockstep:
         self._group.stepping = True
         try:
             losses: dict[str, Tensor] = self._hook(model=model, batch=batch, labels=labels, step=step)
+        except DisagreementError as error:
+            where = f"normalises over its batch in step {step}"
+            raise unlike_steps(self._plugin, self._group.rank, where) from error
         finally:
             self._group.stepping = False
         return losses
@@ -73,7 +70,7 @@ class Lockstep:
             PluginError: another rank ran other steps, or has other weights or buffers.
         """
         self._averaging.end(step)
-        named = _state(self._networks)
+        named = self._agreed("train_step leaves")
         sums = [checksum(value).cpu() for value in named.values()]
         differing = self._group.first_that_differs(torch.stack(sums)) if sums else None
         if differing is not None:
@@ -83,6 +80,19 @@ class Lockstep:
                 "neither on the batch nor on random numbers; train it without --ranks"
             )
 
-
-def _state(networks: nn.Module) -> dict[str, Tensor]:
-    return dict(networks.named_parameters()) | dict(networks.named_buffers())
+    def _agreed(self, what: str) -> dict[str, Tensor]:
+        """Return weights and buffers by name, once it is clear that a hook has left the same ones on all ranks."""
+        named = dict(self._networks.named_parameters()) | dict(self._networks.named_buffers())
+        if (lazy := next((name for name, value in named.items() if is_lazy(value)), None)) is not None:
+            raise PluginError(
+                f"{self._plugin}: {lazy} has no shape before the first step, and ranks cannot copy it; build it with "
+                "its size instead of a lazy module, or train it without --ranks"
+            )
+        described = [(name, tuple(value.shape), str(value.dtype)) for name, value in named.items()]
+        try:
+            self._group.add([], number(str(described)))
+        except DisagreementError as error:
+            raise PluginError(
+                f"{self._plugin}: {what} networks with other names or shapes on another rank; train it without --ranks"
+            ) from error
+        return named
