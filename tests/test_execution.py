@@ -47,7 +47,7 @@ def test_a_task_returns_its_value(server: ForkServer, tiny: Path) -> None:
     ("code", "reason"),
     [
         ("raise ValueError('bad luck')", "import failed: ValueError: bad luck"),
-        ("import sys; sys.exit(7)", "called sys.exit(7)"),
+        ("import sys; sys.exit(7)", "import failed: SystemExit: 7"),
         ("import os; os._exit(3)", "the process ended with exit code 3 and said nothing"),
         (
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
