@@ -630,7 +630,7 @@ def test_the_score_of_the_table_is_of_the_two_sides_and_the_seed(monkeypatch: py
     assert torch.equal(truth, labels[rows[5:]])
     assert (classes, options) == (3, {"seed": 7})
     single = {"sample_items": images[:1], "held_out_items": images[:1], "held_out_labels": labels[:1]}
-    with pytest.raises(NotMeasurable, match=r"^cas: needs at least 2 held-out images to halve, got 0"):
+    with pytest.raises(NotMeasurable, match=r"^cas: needs at least 2 held-out items to halve, got 0"):
         cas.measure(Evidence(**fields, **single, sample_labels=labels[:1]))
 
 

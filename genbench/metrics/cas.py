@@ -56,7 +56,7 @@ def classification_accuracy_score(
     check_images(images, "samples")
     check_images(test_images, "held-out images")
     if images.shape[1:] != test_images.shape[1:]:
-        raise ValueError(f"cas: samples are {tuple(images.shape[1:])}, held-out images {tuple(test_images.shape[1:])}")
+        raise ValueError(f"cas: samples are {tuple(images.shape[1:])}, held-out items {tuple(test_images.shape[1:])}")
     for name, found in (("sample", labels), ("held-out", test_labels)):
         if int(found.min()) < 0 or int(found.max()) >= classes:
             raise ValueError(f"cas: {name} labels must lie in 0..{classes - 1}")
@@ -75,6 +75,6 @@ def measure(evidence: Evidence) -> dict[str, float]:
     images, test_images = evidence.sides(evidence.sample_items, evidence.held_out_items)
     labels, test_labels = evidence.sides(labels, held_out_labels)
     if not len(images) or not len(test_images):
-        raise NotMeasurable(f"cas: needs at least 2 held-out images to halve, got {len(test_images)}")
+        raise NotMeasurable(f"cas: needs at least 2 held-out items to halve, got {len(test_images)}")
     value = classification_accuracy_score(images, labels, test_images, test_labels, classes, seed=evidence.seed)
     return {"cas": value}
