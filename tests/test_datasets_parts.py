@@ -325,6 +325,9 @@ def test_an_option_that_makes_no_sense(tmp_path, part, message, kind):
         ("gaussians:held_out=10001", "held_out=10001 is more than the 10,000 images that it holds out"),
         ("digits:", "nothing follows the colon; write digits, or digits:fraction=F,held_out=N"),
         ("folder:,fraction=0.1", "folder needs its argument; write folder:PATH"),
+        ("text:a.txt:window=50", "options follow a path after a comma; write text:a.txt,window=50"),
+        ("npz:a.npz:held_out=3,fraction=0.5", "options follow a path after a comma; write npz:a.npz,held_out=3"),
+        ("folder:a:b=3", "a:b=3: no such folder"),
     ],
 )
 def test_a_part_that_makes_no_sense(spec, message):
@@ -333,7 +336,7 @@ def test_a_part_that_makes_no_sense(spec, message):
     assert str(caught.value) == f"dataset {spec!r}: {message}"
 
 
-@pytest.mark.parametrize("name", ["a,b=c,d.npz", "x=1,held_out=3.npz", "fraction=0.5,fraction=0.5.npz", "a:b,c.npz"])
+@pytest.mark.parametrize("name", ["a,b=c,d.npz", "x=1,held_out=3.npz", "fraction=0.5,fraction=0.5.npz", "a:b,c.npz", "a:fraction=0.5.npz"])
 def test_a_path_may_hold_commas_and_equals_signs(tmp_path, cache, name):
     np.savez(tmp_path / name, images=numbered(0, 20))
     for written in (name, f"{name},held_out=4", f"{name},fraction=0.5,held_out=4"):

@@ -134,7 +134,7 @@ def test_a_cell_counts_from_the_least_count_on_and_the_p_is_one_sided() -> None:
     assert alone == pytest.approx((z, stats.norm.cdf(z)))
     assert in_cells(near, cells + 2, far, cells + 2) == pytest.approx((z, stats.norm.cdf(z)))  # the last of three
     for few, many in ((19, 20), (20, 19)):
-        with pytest.raises(NotMeasurable, match=r"^c_t: no cell holds 20 samples and 20 held-out images"):
+        with pytest.raises(NotMeasurable, match=r"^c_t: no cell holds 20 samples and 20 held-out items"):
             in_cells(near[:few], cells[:few], far[:many], cells[:many])
     with pytest.raises(NotMeasurable, match="c_t: no cell"):
         in_cells(near, cells + 3, far, cells + 3)
@@ -222,7 +222,7 @@ def test_the_table_s_c_t_is_that_of_the_function_alone() -> None:
 
 def test_c_t_needs_enough_images_in_a_cell() -> None:
     train, held_out, fresh = splits("mixture")
-    with pytest.raises(NotMeasurable, match="c_t: no cell holds 20 samples and 20 held-out images"):
+    with pytest.raises(NotMeasurable, match="c_t: no cell holds 20 samples and 20 held-out items"):
         data_copying(fresh[:25], train, held_out[:25], cells=8)
 
 

@@ -662,7 +662,7 @@ def test_the_score_is_the_share_of_the_test_images_that_the_network_knows(monkey
     [
         ({"images": noise(2, 1, 4, 4).float()}, "^samples: expected uint8"),
         ({"test_images": noise(2, 1, 4, 4).float()}, "^held-out images: expected uint8"),
-        ({"test_images": noise(2, 1, 4, 5)}, r"^cas: samples are \(1, 4, 4\), held-out images \(1, 4, 5\)"),
+        ({"test_images": noise(2, 1, 4, 5)}, r"^cas: samples are \(1, 4, 4\), held-out items \(1, 4, 5\)"),
         ({"labels": torch.tensor([0, 2])}, "^cas: sample labels must lie in"),
         ({"test_labels": torch.tensor([-1, 1])}, "^cas: held-out labels must lie in"),
     ],

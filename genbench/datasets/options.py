@@ -18,6 +18,7 @@ LARGEST = 2**31 - 1  # of any integer option
 _NAMES = ("fraction", "held_out")
 _NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,2})?", re.ASCII)
 _TRAILING = re.compile(r"(.*),([A-Za-z_-]+)=([^,/]*)", re.DOTALL)
+_AFTER_COLON = re.compile(r"(.*):([A-Za-z_-]+)=.*", re.DOTALL)
 _OWN_HELD_OUT = re.compile(r"(.*),held_out=(.+)", re.DOTALL)
 
 
@@ -57,6 +58,9 @@ def cut(source: Source, spec: str, argument: str | None) -> Asked:
     known = (*source.options, *_NAMES)
     if source.argument_needed:
         path, given = _of_path(argument, known, source.own_held_out)
+        if (match := _AFTER_COLON.fullmatch(path)) and match[2] in known and not _exists(path):
+            path, option = match[1], path[len(match[1]) + 1 :]
+            raise fault(spec, f"options follow a path after a comma; write {source.name}:{path},{option}")
     else:
         path, given = None, [(name, value) for name, _, value in (each.partition("=") for each in argument.split(","))]
     values: dict[str, str] = {}
