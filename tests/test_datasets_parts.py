@@ -336,7 +336,9 @@ def test_a_part_that_makes_no_sense(spec, message):
     assert str(caught.value) == f"dataset {spec!r}: {message}"
 
 
-@pytest.mark.parametrize("name", ["a,b=c,d.npz", "x=1,held_out=3.npz", "fraction=0.5,fraction=0.5.npz", "a:b,c.npz", "a:fraction=0.5.npz"])
+@pytest.mark.parametrize(
+    "name", ["a,b=c,d.npz", "x=1,held_out=3.npz", "fraction=0.5,fraction=0.5.npz", "a:b,c.npz", "a:fraction=0.5.npz"]
+)
 def test_a_path_may_hold_commas_and_equals_signs(tmp_path, cache, name):
     np.savez(tmp_path / name, images=numbered(0, 20))
     for written in (name, f"{name},held_out=4", f"{name},fraction=0.5,held_out=4"):
