@@ -447,10 +447,10 @@ def test_what_is_left_running_is_looked_for_with_the_threads_of_before_and_those
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(stages.world, "leftovers", lambda *given: asked.append(given) or ["a thread"])
+    monkeypatch.setattr(stages.leftovers, "left_since", lambda *given: asked.append(given) or ["a thread"])
     given = stages._CellRun(payload(tmp_path), lambda event: None)
     given.settings = replace(given.settings, compile=True)
-    given.running_before = stages.world.running()
+    given.running_before = stages.leftovers.running()
     with pytest.raises(PluginError, match=r"^a plugin: left a thread running; "):
         given.check_leftovers("a plugin")  # type: ignore[arg-type]
     assert asked == [(given.running_before, True)]

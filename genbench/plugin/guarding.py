@@ -10,6 +10,7 @@ from typing import Any
 from genbench.errors import GenbenchError, PluginError
 from genbench.plugin import world
 from genbench.plugin.finding import Found
+from genbench.plugin.leftovers import started_by_another
 from genbench.plugin.loading import Plugin, load
 from genbench.plugin.visible import wording
 
@@ -22,7 +23,7 @@ def load_guarded(found: Found) -> Plugin:
     Raises:
         PluginError: its import fails, or it does not implement its hook.
     """
-    with world.importing(), world.started_by_another(), contextlib.redirect_stdout(sys.stderr):
+    with world.importing(), started_by_another(), contextlib.redirect_stdout(sys.stderr):
         return load(found)
 
 
@@ -41,7 +42,7 @@ def guarded(plugin: Plugin, what: str, passing: tuple[type[BaseException], ...] 
     with (
         world.noting() as changed,
         world.imports_put_back(),
-        world.started_by_another(),
+        started_by_another(),
         contextlib.redirect_stdout(sys.stderr),
     ):
         try:

@@ -8,13 +8,10 @@ import importlib.util
 import os
 import random
 import sys
-import threading
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from genbench import seeding
@@ -26,26 +23,18 @@ __all__ = [
     "importing",
     "imports_put_back",
     "kept",
-    "leftovers",
     "noting",
-    "running",
     "settled",
     "snapshot",
-    "started_by_another",
 ]
 
-# Compiling networks sets these variables and leaves a pool of compilers running, which is not a plugin's doing.
+# Compiling networks sets these variables, which is not a plugin's doing.
 _COMPILERS_VARIABLES = ("TORCH", "TRITON", "PYTORCH")
-# Processes of the compiler, and the tracker that Python starts with its first spawned process and keeps running.
-_OTHERS_COMMANDS = ("torch/_inductor/", "multiprocessing.resource_tracker")
-_POOLS_THREADS = "ThreadPoolExecutor"
 _KERNELS = "torch's kernel settings"
 _AUTHORS_KERNELS = ("cudnn benchmark", "cudnn deterministic")
 _RECURSION = "Python's recursion limit"
 _COMPILERS_RECURSION = 2000  # what torch's compiler raises it to whenever it compiles, and leaves it at
 _set_by_imports: dict[str, str] = {}  # environment variables that first imports in this process have set
-_LIBRARIES_THREADS = ("tqdm.", "torch.")
-_threads_of_others: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def snapshot() -> dict[str, Any]:
@@ -203,55 +192,6 @@ def settled() -> Iterator[None]:
         finally:
             modes.set_kernels(switches)
             torch.set_default_dtype(dtype)
-
-
-@contextlib.contextmanager
-def started_by_another() -> Iterator[None]:
-    """Exclude the threads that start in the block from `leftovers`: they are another plugin's, as a library's pool."""
-    before = set(threading.enumerate())
-    try:
-        yield
-    finally:
-        _threads_of_others.update(set(threading.enumerate()) - before)
-
-
-def running() -> tuple[set[int], set[psutil.Process]]:
-    """Return the identifiers of the threads and the child processes that run now."""
-    threads = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
-    return threads, set(psutil.Process().children())
-
-
-def leftovers(before: tuple[set[int], set[psutil.Process]], compiled: bool = False) -> list[str]:
-    """Describe the threads and child processes that were not `running` before.
-
-    Threads and processes of torch's compiler, of a progress bar and of other plugins are excluded; if networks were
-    `compiled`, so are threads of unnamed pools, because the compiler uses some.
-    """
-    known, processes = before
-    threads = [
-        f"thread {thread.name!r}"
-        for thread in threading.enumerate()
-        if thread.ident not in known
-        and thread not in _threads_of_others
-        and not type(thread).__module__.startswith(_LIBRARIES_THREADS)
-        and not (compiled and thread.name.startswith(_POOLS_THREADS))
-    ]
-    return threads + [
-        f"process {child.pid} ({name})"
-        for child in psutil.Process().children()
-        if child not in processes and (name := _name(child))
-    ]
-
-
-def _name(process: psutil.Process) -> str:
-    """Return what a process runs; empty if it has ended, or belongs to the compiler or to Python itself."""
-    try:
-        command = process.cmdline()
-        ended = process.status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return ""
-    others = any(known in part for part in command for known in _OTHERS_COMMANDS)
-    return "" if ended or others else os.path.basename(command[0] if command else process.name())
 
 
 def _environment() -> dict[str, str]:
