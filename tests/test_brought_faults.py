@@ -21,7 +21,7 @@ from genbench.contract.brought.evidence import drawn
 from genbench.errors import InputError, PluginError
 from genbench.evaluation import brought
 from genbench.evaluation.selection import select
-from genbench.plugin import finding
+from genbench.plugin import finding, leftovers
 from genbench.plugin.families import DATASET, METRIC, Family
 
 DATA = '''"""Grey images."""
