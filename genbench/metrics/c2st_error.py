@@ -49,7 +49,8 @@ def cross_fitted_error(halves: tuple[Half, Half], folds: tuple[Fold, Fold]) -> f
 
     A plane that hardly anything determines, in one or two features, flips rather than turns, which no single item
     brings about. Hence s is at least 0.9 times the mean of the errors that take the regressions as given. That mean is
-    right there, where the areas move together, and √2 times too wide for two areas that are independent.
+    right there, where the areas move together, and √2 times too wide for two areas that are independent. Coverage:
+    docs/metrics.md.
 
     Paper: Efron & Stein 1981, "The jackknife estimate of variance", https://doi.org/10.1214/aos/1176345462
 
@@ -122,7 +123,7 @@ def newton_steps(features: Tensor, labels: Tensor, weights: Tensor, *, penalty: 
     wide = features.shape[1] > len(features)
     system = (centred @ centred.T) * curvatures if wide else (centred.T * curvatures) @ centred
     system.diagonal().add_(penalty)
-    solved = torch.linalg.solve(system, centred) if wide else torch.linalg.solve(system, centred.T).T
+    solved: Tensor = torch.linalg.solve(system, centred) if wide else torch.linalg.solve(system, centred.T).T
     leverages = curvatures * (1 / curvatures.sum() + (centred * solved).sum(dim=1))
     return solved * ((shares - labels) / (1 - leverages))[:, None]
 
