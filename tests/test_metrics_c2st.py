@@ -210,3 +210,14 @@ def test_the_error_is_the_deviation_between_draws(width: int, off: float, far: b
     found = [two_sample_area(draw(200, width, s) + off, draw(200, width, s + 5000)) for s in range(80)]
     deviation = np.std([area for area, _ in found], ddof=1)
     assert least < np.mean([error for _, error in found]) / deviation < most
+
+
+def test_the_number_alone_does_not_wait_for_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A curve has no errors, and at 5,000 items a side this one takes longer than the number."""
+    evidence = Evidence(normal(120, 2) + 0.5, normal(130, 2, seed=1))
+    expected = two_sample_area(evidence.samples, evidence.reference)
+    monkeypatch.setattr(c2st, "cross_fitted_error", None)
+    assert c2st.measure(evidence) == {"c2st_auc": expected.area}
+    monkeypatch.undo()
+    monkeypatch.setattr(c2st, "logistic_regression", None)  # already fitted
+    assert standard_error("c2st_auc", evidence) == expected.error
