@@ -283,7 +283,7 @@ def test_the_area_is_that_of_scikit_learn_s_regression_on_either_half(count: int
         errors.append(area_under_curve(*map(torch.from_numpy, scores)).error)
     found = two_sample_area(*sides, most=most, seed=5)
     assert found.area == pytest.approx(np.mean(areas), rel=1e-9)
-    assert found.error == pytest.approx(np.mean(errors), rel=1e-9)
+    assert found.error >= 0.9 * np.mean(errors) * (1 - 1e-9)  # exactly: tests/test_metrics_c2st.py
 
 
 def test_the_area_between_shifted_normals_is_known() -> None:
@@ -365,8 +365,8 @@ def test_the_stated_error_is_the_deviation_between_draws(name: str, count: int) 
 
 
 def test_the_error_of_the_area_counts_the_data_s_part_too() -> None:
-    """When both sides are redrawn, it is right for equal distributions and up to 1.4 times too wide for others."""
-    for shift, least, most in ((0.0, 0.8, 1.3), (0.6, 1.0, 1.8)):
+    """When both sides are redrawn, it is right whether or not the distributions differ."""
+    for shift, least, most in ((0.0, 0.8, 1.3), (0.6, 0.9, 1.4)):
         found = [two_sample_area(normal(150, 4, seed=s) + shift, normal(150, 4, seed=s + 500)) for s in range(60)]
         deviation = np.std([area for area, _ in found], ddof=1)
         assert least < np.mean([error for _, error in found]) / deviation < most

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from genbench.metrics.c2st_error import Fold, Half, cross_fitted_error, placements
 from genbench.metrics.constants import C2ST_ITEMS, C2ST_LEAST, C2ST_PENALTY
 from genbench.metrics.features import taken
 from genbench.metrics.not_measurable import NotMeasurable
@@ -14,7 +15,15 @@ from genbench.metrics.not_measurable import NotMeasurable
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
 
-__all__ = ["Area", "area_under_curve", "logistic_regression", "measure", "of_samples", "two_sample_area"]
+__all__ = [
+    "Area",
+    "area_under_curve",
+    "error_of_samples",
+    "logistic_regression",
+    "measure",
+    "of_samples",
+    "two_sample_area",
+]
 
 _MOST_STEPS = 50
 _CONSTANT = 1e-9  # a deviation this small, relative to the mean, is rounding
@@ -33,12 +42,8 @@ def two_sample_area(samples: Tensor, reference: Tensor, *, most: int = C2ST_ITEM
 
     Equally many random items of either side are split in half. The regression is fitted to one half, with each feature
     standardised to mean 0 and deviation 1 there, and ranks the other; then the halves swap roles. The area is the mean
-    of the two: 0.5 where samples cannot be told from data, 1 where they always can. Its error is the mean of the two
-    errors, because for equal distributions the two areas move together: both are about the product of the halves'
-    differences.
-
-    The error takes each regression as given, so it is too small where the plane that is learnt varies much between
-    draws, as for features that form clusters (docs/metrics.md has the figures).
+    of the two: 0.5 where samples cannot be told from data, 1 where they always can. Its error counts the choice of the
+    items that are ranked and of those that are learnt: see `cross_fitted_error`.
 
     Paper: Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests", https://arxiv.org/abs/1610.06545
 
@@ -51,22 +56,9 @@ def two_sample_area(samples: Tensor, reference: Tensor, *, most: int = C2ST_ITEM
     Raises:
         NotMeasurable: fewer than 8 items on a side.
     """
-    count = min(len(samples), len(reference), most)
-    if count < C2ST_LEAST:
-        raise NotMeasurable(f"c2st_auc: needs at least {C2ST_LEAST} samples and reference features, got {count}")
-    # One seed per side: with a shared one, copies of the data in its order would land in the same half.
-    halves = [_halves(side, count, seed + index) for index, side in enumerate((samples, reference))]
-    found = []
-    for learnt, ranked in ((0, 1), (1, 0)):
-        made, real = halves[0][learnt], halves[1][learnt]
-        both = torch.cat([made, real])
-        mean, spread = both.mean(dim=0), both.std(dim=0)
-        spread = torch.where(spread > _CONSTANT * mean.abs(), spread, 1)  # a constant feature carries no information
-        labels = torch.cat([both.new_ones(len(made)), both.new_zeros(len(real))])
-        weights = logistic_regression((both - mean) / spread, labels)[:-1] / spread
-        found.append(area_under_curve(halves[0][ranked] @ weights, halves[1][ranked] @ weights))
-    first, second = found
-    return Area((first.area + second.area) / 2, (first.error + second.error) / 2)
+    halves = _halves(samples, reference, most, seed)
+    folds = _folds(halves)
+    return Area(_mean_area(folds), cross_fitted_error(halves, folds))
 
 
 def area_under_curve(positive: Tensor, negative: Tensor) -> Area:
@@ -87,7 +79,7 @@ def area_under_curve(positive: Tensor, negative: Tensor) -> Area:
         >>> found.area, round(found.error, 6)
         (0.75, 0.353553)
     """
-    above, below = _placements(positive, negative), 1 - _placements(negative, positive)
+    above, below = placements(positive, negative), 1 - placements(negative, positive)
     return Area(float(above.mean()), float((above.var() / len(above) + below.var() / len(below)).sqrt()))
 
 
@@ -126,24 +118,54 @@ def logistic_regression(features: Tensor, labels: Tensor, *, penalty: float = C2
     return weights
 
 
-def of_samples(evidence: Evidence) -> Area:
-    """The area of the evidence's samples against its reference."""
-    return two_sample_area(evidence.samples, evidence.reference, seed=evidence.seed)
+def of_samples(evidence: Evidence) -> tuple[Fold, Fold]:
+    """What either half of the evidence's samples and reference teaches."""
+    return _folds(_of_evidence(evidence))
+
+
+def error_of_samples(evidence: Evidence) -> float:
+    """The standard error of `c2st_auc`. Only where asked for: it may take longer than the number."""
+    return cross_fitted_error(_of_evidence(evidence), evidence.once(of_samples))
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
     """`c2st_auc` of the samples."""
-    return {"c2st_auc": evidence.once(of_samples).area}
+    return {"c2st_auc": _mean_area(evidence.once(of_samples))}
 
 
-def _halves(features: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+def _of_evidence(evidence: Evidence) -> tuple[Half, Half]:
+    return _halves(evidence.samples, evidence.reference, C2ST_ITEMS, evidence.seed)
+
+
+def _halves(samples: Tensor, reference: Tensor, most: int, seed: int) -> tuple[Half, Half]:
+    count = min(len(samples), len(reference), most)
+    if count < C2ST_LEAST:
+        raise NotMeasurable(f"c2st_auc: needs at least {C2ST_LEAST} samples and reference features, got {count}")
+    # One seed per side: with a shared one, copies of the data in its order would land in the same half.
+    made, real = (_halved(side, count, seed + index) for index, side in enumerate((samples, reference)))
+    return (made[0], real[0]), (made[1], real[1])
+
+
+def _halved(features: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:count]
     first, second = taken(features, order).double().tensor_split(2)
     return first, second
 
 
-def _placements(scores: Tensor, others: Tensor) -> Tensor:
-    """Return (m,) float64: the share of the others that each score exceeds, ties as ½."""
-    ordered = others.sort().values
-    below = torch.searchsorted(ordered, scores) + torch.searchsorted(ordered, scores, right=True)
-    return below.double() / (2 * len(others))
+def _folds(halves: tuple[Half, Half]) -> tuple[Fold, Fold]:
+    return _fold(*halves), _fold(*reversed(halves))
+
+
+def _fold(learnt: Half, ranked: Half) -> Fold:
+    made, real = learnt
+    both = torch.cat([made, real])
+    mean, spread = both.mean(dim=0), both.std(dim=0)
+    spread = torch.where(spread > _CONSTANT * mean.abs(), spread, 1)  # a constant feature carries no information
+    labels = torch.cat([both.new_ones(len(made)), both.new_zeros(len(real))])
+    weights = logistic_regression((both - mean) / spread, labels)
+    found = area_under_curve(*(side @ (weights[:-1] / spread) for side in ranked))
+    return Fold(weights, mean, spread, *found)
+
+
+def _mean_area(folds: tuple[Fold, Fold]) -> float:
+    return (folds[0].area + folds[1].area) / 2

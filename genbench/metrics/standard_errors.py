@@ -172,7 +172,7 @@ _FOUND: dict[str, tuple[Callable[[Evidence], float | None], str]] = {
     "vendi": (_of_variety, "samples"),
     "vendi_ratio": (_of_variety_ratio, "samples"),
     # Where the classifier is never wrong, the error is 0, as if the area were known.
-    "c2st_auc": (lambda evidence: evidence.once(c2st.of_samples).error or None, "samples"),
+    "c2st_auc": (lambda evidence: c2st.error_of_samples(evidence) or None, "samples"),
     "clipped_density": (_of_clipped_density, "samples"),
     "density": (lambda evidence: mean_standard_error(evidence.cross_pairs.balls / BALL_K), "samples"),
     "authenticity": (_of_authenticity, "samples"),
