@@ -59,9 +59,7 @@ class Witness:
         opened = {path.resolve() for path in map(Path, self._opened - imported) if self._is_beside(path.resolve())}
         compiled = _written_by_compiler()
         missed = sorted(
-            path
-            for path in loaded | opened
-            if str(path) not in self._sources and not compiled(path) and path.is_file()
+            path for path in loaded | opened if str(path) not in self._sources and not compiled(path) and path.is_file()
         )
         return {self._covered.shown(path): Source.of(path).sha256 for path in missed}
 
