@@ -608,6 +608,14 @@ CAUTIONS = {
             (STEP, f'    loss = loss + model.networks["generator"].far.sum() * 0\n{STEP}'),
         ],
     ),
+    "gradient of rounding errors": (
+        "movement",
+        "the gradient of generator.0.bias is only rounding errors in 12 steps: the loss does not depend on it",
+        [
+            ("nn.ReLU(), nn.Linear(width, width)", "nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width)"),
+            (BUILD, BUILD.replace("Adam(net.parameters(), rate)", "SGD(net.parameters(), rate, momentum=0.9)")),
+        ],
+    ),
     "a count that is kept nowhere": (
         "resume",
         "generator.seen is 6 after 6 steps, and 2 if training is resumed after step 4: checkpoints do not hold it",

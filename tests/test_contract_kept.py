@@ -69,6 +69,32 @@ def test_tensors_of_the_first_steps_may_be_kept_and_objects_stay_as_collectable_
     assert (gc.get_freeze_count() > 0) == before
 
 
+SPARSE = [
+    (BUILD, 'table = nn.Embedding(10, LATENT, sparse=True, device=device)\n    '
+        'nets = nn.ModuleDict({"generator": net, "table": table})\n    '
+        'return Model(nets, {"generator": torch.optim.Adam(net.parameters(), rate), '
+        '"table": torch.optim.SparseAdam(table.parameters(), rate)})'),
+    ("def train_step(model, batch):", "def train_step(model, batch, step):"),
+    ('["generator"](noise).flatten(1)', '["generator"](noise '
+        '+ model.networks["table"](torch.arange(len(batch)) % 10)).flatten(1)'),
+    (STEP, f'{STEP}    model.optimizers["table"].step()\n    model.optimizers["table"].zero_grad()\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["losses", "movement", "resume", "memory"])
+def test_gradients_may_be_sparse(outcome: Outcome, name: str) -> None:
+    """Those of an embedding that SparseAdam trains."""
+    assert outcome(name, *SPARSE) is None
+
+
+def test_sparse_gradients_that_are_kept_are_found(outcome: Outcome) -> None:
+    kept = '    globals().setdefault("KEPT", []).append(model.networks["table"].weight.grad)\n'
+    edit = SPARSE[-1][1].replace('    model.optimizers["table"].step()', f'{kept}    model.optimizers["table"].step()')
+    found = outcome("memory", *SPARSE[:-1], (STEP, edit))
+    assert isinstance(found, Fault)
+    assert "bytes kept at each step" in str(found)
+
+
 def test_growth_is_per_step_and_the_least_between_two_counts() -> None:
     assert memory._least_growth([0, 900, 990, 1500]) == 1.0
 

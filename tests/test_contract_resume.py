@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,34 @@ def test_a_model_that_keeps_all_its_state_resumes_from_each_cut(tiny: Path, monk
     monkeypatch.setattr(checkpoint, "restore", noting)
     persistence.resume(subject(tiny))
     assert restored == ["2", "3", "4"]
+
+
+COMPILES = """
+def backend(graph, inputs):
+    first = [each.node.hint for each in inputs if isinstance(each, torch.SymInt)] or [0]
+    return lambda *given: [each * (1 + 1e-6 * first[0]) for each in graph.forward(*given)]
+
+
+@torch.compile(backend=backend)
+def forward(network, noise):
+    return network(noise)
+"""
+
+
+def test_compiled_code_that_rounds_differently_for_other_sizes_is_not_taken_for_lost_state(
+    write_plugin: Callable[..., Path],
+) -> None:
+    """Other checks have given the compiled function batches of other sizes; a fresh program has not.
+
+    What is compiled for all sizes depends on the size that it was first compiled with.
+    """
+    called = 'model.networks["generator"](noise)'
+    path = write_plugin()
+    path.write_text(path.read_text().replace(called, 'forward(model.networks["generator"], noise)') + COMPILES)
+    compiled = subject(path)
+    for count in (7, 3, 8):
+        compiled.sample(compiled.untrained, count)
+        other = compiled.build()
+        compiled.step(other, compiled.batch(0)[0][:count], None, 0)
+    persistence.round_trip(compiled)
+    persistence.resume(compiled)

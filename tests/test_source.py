@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from genbench.cell.events import Events
 from genbench.cell.source import SourceWatch
@@ -454,6 +455,22 @@ def test_what_a_version_stands_for_is_never_noted(write: Write, path: Callable[.
     (site / "fixed_module.py").read_text()
     witness.settle()
     assert witness.uncovered() == {}
+
+
+def test_what_torchs_compiler_writes_is_not_noted_wherever_its_cache_is(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels are modules named after their hash; a cache beside the model is among its files."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    source = watch(write(model="", table="1"), [])
+    torch.compile(lambda numbers: (numbers * 2).sin())(torch.randn(3))
+    written = [Path(module.__file__ or "") for module in list(sys.modules.values()) if hasattr(module, "__file__")]
+    kernels = [path for path in written if path.is_relative_to(tmp_path / "cache")]
+    assert kernels
+    kernels[0].read_bytes()
+    (tmp_path / "table.py").read_text()
+    source.after_first_step(PLUGIN)
+    assert set(source.described()["plugin"]["also_read"]) == {"table.py"}
 
 
 def test_the_requirements_of_genbench_are_read_once_however_many_modules_a_model_imports(

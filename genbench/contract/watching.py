@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from genbench.contract.fault import Unmet, in_library, own_line
+from genbench.training.storages import storages
 
 __all__ = ["Operations", "Readings", "Replay", "Survivors", "Transfers", "Waits", "note"]
 
@@ -149,12 +150,10 @@ class Survivors(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        given = {leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        for leaf in tree_leaves(result):
-            # An in-place operation returns its argument, whose memory is not new.
-            if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in given:
-                storage = leaf.untyped_storage()
-                self._made.append((StorageWeakRef(storage), storage.nbytes()))
+        given = {number for number, _ in storages((args, kwargs))}
+        # An in-place operation returns its argument, whose memory is not new.
+        new = [storage for number, storage in storages(result) if number not in given]
+        self._made += [(StorageWeakRef(storage), storage.nbytes()) for storage in new]
         return result
 
     def bytes_alive(self) -> int:

@@ -20,12 +20,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils import _python_dispatch as dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from genbench.training.storages import storages
 
 __all__ = ["count", "count_compilation", "count_flops", "launches"]
 
@@ -178,19 +178,12 @@ class _Operators(TorchDispatchMode):
         if func.namespace == "profiler":  # markers that optimizers set for a profiler: not work
             return result
         self.calls[str(func)] += 1
-        given = {id_ for id_, _ in _storages((args, kwargs))}
-        made = [(id_, storage) for id_, storage in _storages(result) if id_ not in given]
+        given = {id_ for id_, _ in storages((args, kwargs))}
+        made = [(id_, storage) for id_, storage in storages(result) if id_ not in given]
         self._alive = {id_: entry for id_, entry in self._alive.items() if not entry[0].expired()}
         self._alive |= {id_: (StorageWeakRef(storage), storage.nbytes()) for id_, storage in made}
         self.peak_bytes = max(self.peak_bytes, sum(size for _, size in self._alive.values()))
         return result
-
-
-def _storages(tree: Any) -> Iterator[tuple[int, Any]]:
-    for leaf in tree_leaves(tree):
-        if isinstance(leaf, Tensor):
-            storage = leaf.untyped_storage()
-            yield storage._cdata, storage
 
 
 def _python_calls(call: Callable[[], object]) -> int:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from genbench import seeding
@@ -34,6 +35,7 @@ _OF_ANY_MODULE = frozenset(vars(nn.Module()))  # attributes: `training`, and tor
 
 def round_trip(subject: Subject) -> None:
     """A model restored in a fresh program has the same state and samples the same images."""
+    _forget_compiled()
     seeding.seed_global(0, "contract", "round trip")
     first = subject.sample(subject.trained, BATCH)
     saved = state.snapshot(subject.trained)
@@ -56,6 +58,7 @@ def round_trip(subject: Subject) -> None:
 def resume(subject: Subject) -> None:
     """Training interrupted after 2, 3 or 4 steps and resumed in a fresh program ends like uninterrupted training."""
     unbroken, step = subject.trained, STEPS
+    _forget_compiled()
     seeding.restore_random_state(subject.first_steps.random_state)
     with _folder() as folder:
         for cut in CUTS:
@@ -151,6 +154,7 @@ def _imported_anew(subject: Subject) -> Iterator[Subject]:
     first = {name: module for name, module in sys.modules.items() if name == root or name.startswith(f"{root}.")}
     for name in first:
         del sys.modules[name]
+    _forget_compiled()
     try:
         plugin = loading.load(found)
     except PluginError:  # what it registers elsewhere may allow only one import: then a fresh model has to do
@@ -159,3 +163,12 @@ def _imported_anew(subject: Subject) -> Iterator[Subject]:
         yield Subject(plugin, subject.given, subject.case, subject.device)
     finally:
         sys.modules.update(first)
+
+
+def _forget_compiled() -> None:
+    """Let torch's compiler begin as in a fresh program.
+
+    After batches of another size it compiles for all sizes, and such code rounds differently.
+    """
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()

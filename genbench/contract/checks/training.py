@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -16,6 +17,7 @@ from genbench.plugin.returned import LONGEST_NAME, MOST_LOSSES, Unusable, loss_n
 __all__ = ["losses", "movement"]
 
 PATIENCE = 12  # steps in which every parameter must have moved: a generator may be stepped only every fifth time
+ROUNDING = 1e-5  # of the largest gradient; in float32, what cancels leaves at most 1e-6 of it
 
 
 def losses(subject: Subject) -> None:
@@ -71,7 +73,7 @@ def movement(subject: Subject) -> None:
     trainable = {name: value for name, value in model.networks.named_parameters() if value.requires_grad}
     if not trainable:
         raise Unmet("nothing is trained by gradient steps")
-    with _zero_gradients(model, trainable) as zero:
+    with _without_effect(model, trainable) as idle:
         still, step = trainable, STEPS
         while True:
             still = {name: value for name, value in still.items() if torch.equal(value, initial[f"networks.{name}"])}
@@ -79,8 +81,7 @@ def movement(subject: Subject) -> None:
                 break
             subject.train(model, step)
             step += STEPS
-    # A critic's last bias has no gradient by construction: it cancels in every difference of the critic's values.
-    unmoved = [name for name in still if name not in zero or len(still) == len(trainable)]
+    unmoved = [name for name in still if name not in idle or len(still) == len(trainable)]
     if unmoved:
         more = f" and {len(unmoved) - 1} more" if len(unmoved) > 1 else ""
         raise Fault(
@@ -89,30 +90,47 @@ def movement(subject: Subject) -> None:
             "check that the loss depends on it and its optimizer steps; freeze the rest with .requires_grad_(False)",
         )
     if still:
+        rounding = any(idle[name] for name in still)
         raise Caution(
-            f"the gradient of {', '.join(still)} is exactly zero in {PATIENCE} steps: the loss does not depend on it, "
-            "so it costs memory and time without learning anything (bias=False omits a bias)"
+            f"the gradient of {', '.join(still)} is {'only rounding errors' if rounding else 'exactly zero'} in "
+            f"{PATIENCE} steps: the loss does not depend on it, so it costs memory and time without learning anything "
+            "(bias=False omits a bias)"
         )
 
 
 @contextlib.contextmanager
-def _zero_gradients(model: Model, parameters: Mapping[str, Tensor]) -> Iterator[set[str]]:
-    """Watch optimizers: the set collects the parameters that they stepped with gradients that were always zero.
+def _without_effect(model: Model, parameters: Mapping[str, Tensor]) -> Iterator[dict[str, float]]:
+    """Watch optimizers: the dict collects the parameters that they stepped without effect, each with its largest
+    gradient: always zero, or a rounding error beside the largest of its optimizer.
 
+    A critic's last bias cancels in every difference of the critic's values, a bias before a BatchNorm in its mean.
     Gradients are seen at the step, because another loss may leave some that are cleared before it: a generator's
     leaves its critic's.
     """
-    zero: set[str] = set()
-    other: set[str] = set()
+    idle: dict[str, float] = {}
     names = {id(parameter): name for name, parameter in parameters.items()}
+    own: dict[str, float] = {}
+    most: dict[int, float] = {}
 
     def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        seen = {}
         for parameter in (each for group in optimizer.param_groups for each in group["params"]):
             if (name := names.get(id(parameter))) is not None and parameter.grad is not None:
-                (other if bool(parameter.grad.any()) else zero).add(name)
-        zero.difference_update(other)
+                seen[name] = _largest(parameter.grad)
+                own[name] = max(own.get(name, 0.0), seen[name])
+        most[id(optimizer)] = max([most.get(id(optimizer), 0.0), *seen.values()])
+        for name in seen:
+            idle.pop(name, None)
+            if own[name] <= ROUNDING * most[id(optimizer)]:
+                idle[name] = own[name]
 
     with contextlib.ExitStack() as handles:
         for optimizer in model.optimizers.values():
             handles.callback(optimizer.register_step_pre_hook(note).remove)
-        yield zero
+        yield idle
+
+
+def _largest(gradient: Tensor) -> float:
+    """Return the largest magnitude in a gradient; a NaN counts as infinite."""
+    values = gradient.coalesce().values() if gradient.is_sparse else gradient
+    return float(values.detach().abs().nan_to_num(nan=math.inf).amax()) if values.numel() else 0.0

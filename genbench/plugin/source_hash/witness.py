@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,10 @@ class Witness:
         # The files of modules are judged as modules; what remains was executed by other means, or is data.
         imported = {os.path.abspath(path) for _, path in _files(())}
         opened = {path.resolve() for path in map(Path, self._opened - imported) if self._is_beside(path.resolve())}
-        missed = sorted(path for path in loaded | opened if str(path) not in self._sources and path.is_file())
+        compiled = _written_by_compiler()
+        missed = sorted(
+            path for path in loaded | opened if str(path) not in self._sources and not compiled(path) and path.is_file()
+        )
         return {self._covered.shown(path): Source.of(path).sha256 for path in missed}
 
     def _changed(self, paths: Iterable[str]) -> list[str]:
@@ -106,7 +109,7 @@ def _files(known: Collection[str]) -> list[tuple[str, Path]]:
 
 
 def _has_version(module: str, path: Path, own: Collection[str]) -> bool:
-    """Return whether a version identifies a module; modules that torch's compiler writes have torch's name.
+    """Return whether a version identifies a module.
 
     Args:
         module: its full name.
@@ -116,3 +119,16 @@ def _has_version(module: str, path: Path, own: Collection[str]) -> bool:
     top = module.partition(".")[0]
     file = getattr(sys.modules.get(top), "__file__", None)
     return top in own or is_versioned(path) or (isinstance(file, str) and is_versioned(Path(file)))
+
+
+def _written_by_compiler() -> Callable[[Path], bool]:
+    """Return a function that tells what torch's compiler wrote into its cache: kernels, and the code that calls them.
+
+    They follow from the model's code and torch's version, and the cache, in the folder for temporary files, is
+    emptied now and then: if they counted, a finished cell would run again then.
+    """
+    caching = sys.modules.get("torch._inductor.runtime.cache_dir_utils")  # imported by the first compilation
+    if caching is None:
+        return lambda path: False
+    folder = Path(caching.cache_dir()).resolve()
+    return lambda path: path.is_relative_to(folder)
