@@ -151,7 +151,7 @@ def test_noise_and_silence_have_no_pitch() -> None:
 
 
 def test_the_normalised_difference_is_that_of_its_definition() -> None:
-    """Plain loops over a frame of a noisy tone find the same lag, and fit the same parabola."""
+    """Plain loops over a frame of a noisy tone find the same lag, and fit the same parabola to the raw difference."""
     size = frame_size(RATE)
     frame = (sines(190, length=size)[0, 0] + noise(size, amplitude=0.02)).double() / 2**15
     half, d = size // 2, [0.0]
@@ -161,7 +161,7 @@ def test_the_normalised_difference_is_that_of_its_definition() -> None:
     first = next(lag for lag in range(8, half) if normalised[lag] < 0.1)
     while normalised[first + 1] < normalised[first]:
         first += 1
-    left, middle, right = normalised[first - 1 : first + 2]
+    left, middle, right = d[first - 1 : first + 2]
     expected = RATE / (first + (left - right) / (2 * (left - 2 * middle + right)))
     assert float(pitches(frame, RATE)) == pytest.approx(expected, rel=1e-9)
 
@@ -177,8 +177,27 @@ def test_pitches_end_at_the_shortest_lag_and_before_the_longest() -> None:
     assert float(pitches(tone(8000 / 133, RATE), RATE)) == pytest.approx(8000 / 133, rel=5e-3)
     assert pitches(tone(8000 / 134, RATE), RATE).isnan()
     assert float(pitches(tone(44_100 / 42.5, 44_100), 44_100)) == pytest.approx(44_100 / 43, rel=1e-9)
-    # d is 0 at the lag 2, and equal at 1 and 3: d′ is 1, 0 and 3/2, and the parabola's minimum at 1.9.
-    assert float(pitches(tone(1000, 2000), 2000)) == pytest.approx(2000 / 1.9, rel=1e-6)
+    # d is 0 at the lag 2, and equal at 1 and 3; d′ is 1, 0 and 3/2, and its parabola would be lowest at 1.9.
+    assert float(pitches(tone(1000, 2000), 2000)) == pytest.approx(1000, rel=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "cents"), [(8000, 25), (16_000, 5), (44_100, 1)])
+def test_no_tone_of_eight_samples_a_period_is_taken_for_its_octave(rate: int, cents: float) -> None:
+    """The lag next to the period may miss the bottom of the dip: its parabola, not its value, must pass the threshold.
+
+    And d′ is shifted against d, whose minima tell the period: at 8 kHz by up to 20 cents.
+    """
+    hertz = 61 * torch.logspace(0, 4, 400, base=2, dtype=torch.float64)
+    time = torch.arange(frame_size(rate), dtype=torch.float64) / rate
+    for weights in ([1.0], [1.0, 0.5], [1.0, 0.5, 0.33, 0.25]):
+        parts = [
+            w * (n * hertz[:, None] < rate / 2) * torch.sin(2 * math.pi * n * hertz[:, None] * time + n)
+            for n, w in enumerate(weights, 1)
+        ]
+        found = pitches(0.2 * torch.stack(parts).sum(0), rate)
+        apart = 1200 * (found / hertz).log2().abs()
+        assert float(apart.max()) < cents
+        assert float(apart.median()) < 0.5
 
 
 def test_pitch_does_not_depend_on_loudness() -> None:

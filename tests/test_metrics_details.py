@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -317,7 +318,9 @@ def test_each_frame_has_a_pitch_of_its_own() -> None:
 
 
 def test_a_silent_frame_differs_from_itself_by_one() -> None:
-    assert pitch._normalised_difference(torch.zeros(2, 8, dtype=torch.float64)).tolist() == [[1.0] * 5] * 2
+    difference, normalised = pitch._differences(torch.zeros(2, 8, dtype=torch.float64))
+    assert difference.tolist() == [[0.0] * 5] * 2
+    assert normalised.tolist() == [[1.0] * 5] * 2
 
 
 @pytest.mark.parametrize(
@@ -326,6 +329,8 @@ def test_a_silent_frame_differs_from_itself_by_one() -> None:
         ((0.05, 0.05, 0.05), 8.0),  # flat: the first lag, as it is
         ((0.0, 0.05, 0.11), 7.0),  # the minimum lies before the shortest lag
         ((0.09, 0.05, 0.07), 8 + 0.02 / 0.12),
+        ((0.15, 0.11, 0.3), 8 - 0.15 / 0.46),  # above the threshold, but lowest at 0.0978
+        ((0.15, 0.12, 0.3), math.nan),  # lowest at 0.1054
     ],
 )
 def test_the_minimum_is_moved_by_a_parabola(
@@ -334,9 +339,9 @@ def test_the_minimum_is_moved_by_a_parabola(
     rate = 8 * pitch.PITCH_HIGHEST  # the shortest lag is 8
     differences = torch.ones(1, 40, dtype=torch.float64)
     differences[0, 7:10] = torch.tensor(around, dtype=torch.float64)
-    monkeypatch.setattr(pitch, "_normalised_difference", lambda frames: differences)
+    monkeypatch.setattr(pitch, "_differences", lambda frames: (differences, differences))
     found = pitch.pitches(torch.ones(1, 78, dtype=torch.float64), rate)
-    assert float(found) == pytest.approx(rate / lag)
+    assert float(found) == pytest.approx(rate / lag, nan_ok=True)
 
 
 def test_statistics_of_sounds_are_stored_under_names_of_their_own() -> None:

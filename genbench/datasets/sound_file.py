@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +13,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genbench.datasets.resampling import resampled
+from genbench.datasets.resampling import resampled, resampled_length, span_of
+from genbench.datasets.sound_end import truncation
 from genbench.errors import InputError
-from genbench.machine.regular_file import open_regular
 
-__all__ = ["SUFFIXES", "Samples", "Sound", "clip", "is_sound_name", "read_header", "window_count", "windows"]
+__all__ = [
+    "GREATEST_RATE",
+    "LEAST_RATE",
+    "SUFFIXES",
+    "Samples",
+    "Sound",
+    "clip",
+    "is_sound_name",
+    "read_header",
+    "window_count",
+    "windows",
+]
 
 SUFFIXES = (".wav", ".flac", ".ogg")
+LEAST_RATE, GREATEST_RATE = 100, 1_000_000  # Hz; the filter's length grows with the rates
+_UNKNOWN = 1 << 62  # libsndfile gives a stream of unknown length about this many frames or more
 Samples = npt.NDArray[np.float32]
 
 
@@ -56,27 +68,20 @@ def read_header(path: Path) -> Sound:
     Raises:
         InputError: one line: soundfile is not installed, or the file is not audio, has no samples or a rate of 0.
     """
-    _require_whole(path)
+    if (fault := truncation(path)) is not None:  # libsndfile would read it without an error
+        raise InputError(f"{path}: truncated: {fault}; replace or remove it")
     with _opened(path) as file:
         found = Sound(path, int(file.samplerate), int(file.channels), int(file.frames))
-    if found.rate < 1:
-        raise InputError(f"{path}: its header says {found.rate} samples a second")
+    if not LEAST_RATE <= found.rate <= GREATEST_RATE:
+        raise InputError(
+            f"{path}: its header says {found.rate:,} samples a second, and rates from {LEAST_RATE} to "
+            f"{GREATEST_RATE:,} Hz are read; repair or remove it"
+        )
     if found.frames < 1:
         raise InputError(f"{path}: holds no samples; remove it")
+    if found.frames >= _UNKNOWN:
+        raise InputError(f"{path}: does not say how long it is, as it was written as a stream; convert it to a file")
     return found
-
-
-def _require_whole(path: Path) -> None:
-    """Raise `InputError` for a WAV file shorter than its header says: libsndfile would read it without an error."""
-    try:
-        with open_regular(path) as file:
-            start = file.read(8)
-    except OSError:
-        return  # reported when it is opened
-    claimed = int.from_bytes(start[4:], "little")
-    size = path.stat().st_size
-    if start[:4] == b"RIFF" and claimed not in (0, 0xFFFFFFFF) and claimed + 8 > size + 1:  # written as a stream
-        raise InputError(f"{path}: truncated: it has {size:,} of {claimed + 8:,} bytes; replace or remove it")
 
 
 def clip(sound: Sound, rate: int, length: int, channels: int) -> Samples:
@@ -88,44 +93,53 @@ def clip(sound: Sound, rate: int, length: int, channels: int) -> Samples:
     Raises:
         InputError: one line: it is shorter than its header says, or contains values that are not finite.
     """
-    wanted = math.ceil(length * sound.rate / rate)
     with _opened(sound.path) as file:
-        samples = _read(file, sound.path, min(sound.frames, wanted))
-    return _fitted(sound, samples, rate, length, channels)
+        return _part(file, sound, 0, rate, length, channels)
 
 
 def windows(sound: Sound, rate: int, length: int, channels: int) -> Iterator[Samples]:
     """Yield the whole windows of `length` samples at `rate` in a file, in sequence.
 
-    Each window is resampled separately from a whole number of the file's samples, so it may begin up to one sample of
-    the file early. The remainder at the end is dropped.
+    Each window is resampled separately, and is what the whole file resampled has there. The remainder at the end is
+    dropped.
+
+    Raises:
+        InputError: as `clip`, or it is compressed in a way that can only be read in sequence.
     """
-    count = window_count(sound, rate, length)
     with _opened(sound.path) as file:
-        for number in range(count):
-            start = number * length * sound.rate // rate
-            file.seek(start)
-            wanted = math.ceil(length * sound.rate / rate)
-            yield _fitted(sound, _read(file, sound.path, min(wanted, sound.frames - start)), rate, length, channels)
+        if not file.seekable():
+            raise InputError(
+                f"{sound.path}: its format has no windows, as it can only be read from the start; convert it"
+            )
+        for number in range(window_count(sound, rate, length)):
+            yield _part(file, sound, number * length, rate, length, channels)
 
 
 def window_count(sound: Sound, rate: int, length: int) -> int:
     """Return the number of whole windows of `length` samples at `rate` in a file."""
-    return sound.frames * rate // (length * sound.rate)
+    return resampled_length(sound.frames, sound.rate, rate) // length
 
 
-def _fitted(sound: Sound, samples: Samples, rate: int, length: int, channels: int) -> Samples:
+def _part(file: Any, sound: Sound, first: int, rate: int, length: int, channels: int) -> Samples:
+    """Return (channels, length) at `rate`, from sample `first` at that rate, padded beyond the end of an open file."""
+    span = span_of(first, length, sound.rate, rate)
+    samples = _read(file, sound.path, span.start, min(span.stop, sound.frames) - span.start)
     if not np.isfinite(samples).all():
         raise InputError(f"{sound.path}: holds values that are NaN or infinite; repair or remove it")
-    if len(samples) != channels:
-        samples = samples.mean(0, keepdims=True) if channels == 1 else np.repeat(samples[:1], channels, 0)
-    found = resampled(samples, sound.rate, rate)[:, :length]
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below
+        if len(samples) != channels:
+            samples = samples.mean(0, keepdims=True) if channels == 1 else np.repeat(samples[:1], channels, 0)
+        found = resampled(samples, sound.rate, rate)[:, span.skip : span.skip + length]
+    if not np.isfinite(found).all():
+        raise InputError(f"{sound.path}: holds values so large that their sums are infinite; repair or remove it")
     return np.pad(found, ((0, 0), (0, length - found.shape[1])))
 
 
-def _read(file: Any, path: Path, frames: int) -> Samples:
-    """Read (channels, frames) from the current position of an open file."""
+def _read(file: Any, path: Path, start: int, frames: int) -> Samples:
+    """Read (channels, frames) of an open file, from sample `start`."""
     try:
+        if file.seekable():
+            file.seek(start)
         samples: Samples = file.read(frames, dtype="float32", always_2d=True).T
     except Exception as error:  # soundfile raises its own class, and may not be installed
         raise InputError(f"{path}: damaged ({_line(error)}); replace or remove it") from error

@@ -11,13 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from genbench.datasets.resampling import FILTER, resampled_length
-from genbench.datasets.sound_file import Samples, Sound, clip, read_header, window_count, windows
+from genbench.datasets.sound_file import (
+    GREATEST_RATE,
+    LEAST_RATE,
+    Samples,
+    Sound,
+    clip,
+    read_header,
+    window_count,
+    windows,
+)
 from genbench.errors import InputError
 
 __all__ = ["Form", "clip_counts", "common_form", "fill", "headers", "remarks"]
 
 MOST_CHANNELS = 2
-LEAST_RATE, GREATEST_RATE = 100, 1_000_000  # Hz
 Clips = npt.NDArray[np.int16]
 
 
@@ -151,7 +159,8 @@ def fill(
 
 
 def _stored(samples: Samples) -> Clips:
-    return np.clip(np.round(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    scaled = np.round(np.clip(samples, -1, 1) * np.float32(32768))
+    return np.clip(scaled, -32768, 32767).astype(np.int16)
 
 
 def _other(sounds: Sequence[Sound], key: Callable[[Sound], int]) -> Sound | None:

@@ -38,7 +38,7 @@ from genbench.machine.regular_file import read_regular
 __all__ = ["Plan", "digest", "file_stamps", "keep"]
 
 MEMORY_SHARE = 1 / 8  # of the physical memory; larger arrays are memory-mapped, as several cells may run in parallel
-VERSION = 1  # increment it when any source produces different bytes from the same files
+VERSION = 2  # increment it when any source produces different bytes from the same files
 _checked: set[tuple[str, int, int, int, str]] = set()  # files whose content this process has verified
 
 

@@ -74,6 +74,7 @@ AUDIO_METRICS = (
             "lowest_hz": PITCH_LOWEST,
             "highest_hz": PITCH_HIGHEST,
             "threshold": PITCH_THRESHOLD,
+            "minima": "by parabolas",
             "pitch_step": PITCH_STEP,
             "silence_db": SILENCE_DB,
             **_SOME,

@@ -21,13 +21,16 @@ __all__ = ["measure", "of_samples", "pitch_shares", "pitches"]
 def pitches(frames: Tensor, rate: int) -> Tensor:
     """Return the fundamental frequency of (..., S) frames in Hz, (...,) float64; NaN where a frame has none.
 
-    YIN: the smallest lag at which the cumulative mean normalised difference function has a minimum below a threshold,
-    refined by a parabola through its neighbours. The window is half a frame, equal to the largest lag.
+    YIN: the smallest lag at which the cumulative mean normalised difference function has a minimum below a threshold.
+    A parabola through each minimum and its neighbours decides how deep it is, since at a low rate none of them lies at
+    the bottom of the dip; a parabola through the difference function itself, whose minima are not shifted, decides
+    where it is. The window is half a frame, equal to the largest lag.
 
         d(τ) = Σ_j (x_j − x_{j+τ})²,  d′(τ) = d(τ) τ / Σ_{1 ≤ i ≤ τ} d(i)
 
-    Valid from `PITCH_LOWEST` to `PITCH_HIGHEST`; frames at or below `SILENCE_DB` have no pitch. Implements steps 1 to 5
-    of the paper, without step 6, the search around each estimate.
+    Valid from `PITCH_LOWEST` to `PITCH_HIGHEST`, for tones of which a period has more than about 8 samples; below that,
+    some are taken for the octave below. Frames at or below `SILENCE_DB` have no pitch. Implements steps 1 to 5 of the
+    paper, without step 6, the search around each estimate.
 
     Paper: de Cheveigné & Kawahara 2002, "YIN, a fundamental frequency estimator for speech and music",
     https://doi.org/10.1121/1.1458024
@@ -41,20 +44,32 @@ def pitches(frames: Tensor, rate: int) -> Tensor:
         >>> round(float(pitches(torch.sin(2 * torch.pi * 220 * time), 8000)))
         220
     """
-    normalised = _normalised_difference(frames)
+    difference, normalised = _differences(frames)
     lags = torch.arange(normalised.shape[-1], device=frames.device)
     shortest = max(2, int(rate / PITCH_HIGHEST))
     # A minimum so wide that it extends past the last lag cannot be located.
     inside = (lags >= shortest) & (lags < len(lags) - 1)
-    here, after = normalised, torch.roll(normalised, -1, dims=-1)
-    minimum = (here < PITCH_THRESHOLD) & (here <= after) & inside
+    before, here, after = torch.roll(normalised, 1, dims=-1), normalised, torch.roll(normalised, -1, dims=-1)
+    falling = here <= before
+    depth = torch.where(falling, _lowest(before, here, after)[1], here)
+    # The shortest lag may cut off the falling side of a minimum.
+    minimum = (depth < PITCH_THRESHOLD) & (falling | (lags == shortest)) & (here <= after) & inside
     lag = minimum.int().argmax(dim=-1, keepdim=True)
     found = minimum.any(dim=-1) & (loudness(frames) > SILENCE_DB)
-    left, middle, right = (normalised.gather(-1, (lag + by).clamp(min=0))[..., 0] for by in (-1, 0, 1))
-    curvature = left - 2 * middle + right
-    # The parabola's lowest point is at most half a lag to the right; to the left, the shortest lag may cut it off.
-    shift = torch.where(curvature > 0, (left - right) / (2 * curvature), 0.0).clamp(min=-1)
+    around = (difference.gather(-1, (lag + by).clamp(min=0))[..., 0] for by in (-1, 0, 1))
+    shift = _lowest(*around)[0].clamp(min=-1, max=1)
     return torch.where(found, rate / (lag[..., 0] + shift), torch.nan)
+
+
+def _lowest(left: Tensor, middle: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where the parabola through three neighbours is lowest, relative to the middle one, and its value there.
+
+    Where it is not bent upwards, the middle one.
+    """
+    curvature = left - 2 * middle + right
+    bent = curvature > 0
+    shift = torch.where(bent, (left - right) / (2 * curvature), 0.0)
+    return shift, torch.where(bent, middle - (left - right) * shift / 4, middle)
 
 
 def frame_size(rate: int) -> int:
@@ -126,8 +141,11 @@ def _bins() -> int:
     return 1 + round(12 / PITCH_STEP * torch.tensor(PITCH_HIGHEST / PITCH_LOWEST).log2().item()) + round(1 / PITCH_STEP)
 
 
-def _normalised_difference(frames: Tensor) -> Tensor:
-    """Return (..., S/2 + 1) the cumulative mean normalised difference at lags from 0 on, 1 at 0 and where all are 0."""
+def _differences(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (..., S/2 + 1) the difference at lags from 0 on, and the cumulative mean normalised difference.
+
+    The latter is 1 at 0 and where all are 0.
+    """
     window = frames.shape[-1] // 2
     size = 2 * frames.shape[-1]
     spectrum = torch.fft.rfft(frames, size)
@@ -139,4 +157,4 @@ def _normalised_difference(frames: Tensor) -> Tensor:
     difference[..., 0] = 0
     lags = torch.arange(window + 1, dtype=frames.dtype, device=frames.device)
     total = difference.cumsum(dim=-1)
-    return torch.where(total > 0, difference * lags / total, 1.0)
+    return difference, torch.where(total > 0, difference * lags / total, 1.0)
