@@ -134,7 +134,7 @@ def test_a_cell_counts_from_the_least_count_on_and_the_p_is_one_sided() -> None:
     assert alone == pytest.approx((z, stats.norm.cdf(z)))
     assert in_cells(near, cells + 2, far, cells + 2) == pytest.approx((z, stats.norm.cdf(z)))  # the last of three
     for few, many in ((19, 20), (20, 19)):
-        with pytest.raises(NotMeasurable, match=r"^c_t: no cell holds 20 samples and 20 held-out images"):
+        with pytest.raises(NotMeasurable, match=r"^c_t: no cell holds 20 samples and 20 held-out items"):
             in_cells(near[:few], cells[:few], far[:many], cells[:many])
     with pytest.raises(NotMeasurable, match="c_t: no cell"):
         in_cells(near, cells + 3, far, cells + 3)
@@ -222,7 +222,7 @@ def test_the_table_s_c_t_is_that_of_the_function_alone() -> None:
 
 def test_c_t_needs_enough_images_in_a_cell() -> None:
     train, held_out, fresh = splits("mixture")
-    with pytest.raises(NotMeasurable, match="c_t: no cell holds 20 samples and 20 held-out images"):
+    with pytest.raises(NotMeasurable, match="c_t: no cell holds 20 samples and 20 held-out items"):
         data_copying(fresh[:25], train, held_out[:25], cells=8)
 
 
@@ -372,7 +372,7 @@ def test_held_out_images_are_never_compared_with_themselves() -> None:
 def test_a_control_of_three_images_cannot_be_halved() -> None:
     train, held_out, _ = splits("mixture")
     few = Evidence(samples=held_out[:3], reference=train, held_out=held_out[:3], samples_held_out=True)
-    with pytest.raises(NotMeasurable, match="fd_gap: needs at least 4 held-out images to halve, got 3"):
+    with pytest.raises(NotMeasurable, match="fd_gap: needs at least 4 held-out items to halve, got 3"):
         METRICS["frechet_gap"].compute(few)
 
 
@@ -462,7 +462,7 @@ def test_a_class_that_the_data_lack_is_left_out_and_the_least_count_suffices() -
 
 def test_a_class_of_which_the_data_have_too_few_is_named() -> None:
     samples, labels = torch.tensor([[0.0], [2.0], [10.0], [12.0]]), torch.tensor([0, 0, 1, 1])
-    with pytest.raises(NotMeasurable, match="class_fd: class 1 has 2 samples and 1 data images, needs at least 2"):
+    with pytest.raises(NotMeasurable, match="class_fd: class 1 has 2 samples and 1 data items, needs at least 2"):
         class_distances(samples, labels, samples[:3], labels[:3], classes=2, least=2)
 
 
@@ -485,7 +485,7 @@ def test_the_classifier_labels_samples_that_nobody_asked_for_and_a_class_too_few
     metric, fields = METRICS["class_frechet"], {"samples": data, "reference": data, "reference_labels": labels}
     assert metric.compute(Evidence(**fields, sample_logits=seen))["class_fd"] == pytest.approx(0, abs=1e-6)
     dropped = torch.where(labels == 2, 0, labels)
-    with pytest.raises(NotMeasurable, match="class_fd: class 2 has 0 samples and 100 data images, needs at least 20"):
+    with pytest.raises(NotMeasurable, match="class_fd: class 2 has 0 samples and 100 data items, needs at least 20"):
         metric.compute(Evidence(**fields, sample_labels=dropped))
     with pytest.raises(NotMeasurable, match="class_fd: needs labels of the samples, or a classifier of the data's 3"):
         metric.compute(Evidence(**fields, sample_logits=torch.zeros(300, 1008)))

@@ -119,7 +119,7 @@ def test_the_table_s_subsets_are_of_the_evidence_and_its_seed(monkeypatch: pytes
 
 
 def test_subsets_need_enough_images() -> None:
-    with pytest.raises(NotMeasurable, match="kid_subsets: needs at least 1000 images on each side, got 999"):
+    with pytest.raises(NotMeasurable, match="kid_subsets: needs at least 1000 items on each side, got 999"):
         subset_kernel_distance(normal(999, 2), normal(1200, 2))
 
 

@@ -63,7 +63,7 @@ def class_distances(
             continue
         if min(len(own), len(data)) < least:
             raise NotMeasurable(
-                f"class_fd: class {label} has {len(own)} samples and {len(data)} data images, "
+                f"class_fd: class {label} has {len(own)} samples and {len(data)} data items, "
                 f"needs at least {least} of each"
             )
         found.append(frechet_distance(GaussianStatistics.from_features(own), GaussianStatistics.from_features(data)))

@@ -83,7 +83,7 @@ def in_cells(
             scores.append(mann_whitney_z(inside, outside))
             weights.append(len(outside) / len(held_out))
     if not weights:
-        raise NotMeasurable(f"c_t: no cell holds {least} samples and {least} held-out images; draw more of both")
+        raise NotMeasurable(f"c_t: no cell holds {least} samples and {least} held-out items; draw more of both")
     statistic = sum(w * z for w, z in zip(weights, scores, strict=True)) / sum(weights)
     deviation = math.sqrt(sum(w * w for w in weights)) / sum(weights)
     return statistic, 0.5 * math.erfc(-statistic / deviation / math.sqrt(2))

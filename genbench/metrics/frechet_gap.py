@@ -44,7 +44,7 @@ def measure(evidence: Evidence) -> dict[str, float]:
         return {"fd_gap": frechet_gap(evidence.sample_gaussian, *evidence.statistics.gap_parts)}
     assert evidence.held_out is not None
     if len(evidence.held_out) < 4:
-        raise NotMeasurable(f"fd_gap: needs at least 4 held-out images to halve, got {len(evidence.held_out)}")
+        raise NotMeasurable(f"fd_gap: needs at least 4 held-out items to halve, got {len(evidence.held_out)}")
     gaps = []
     for halving in range(GAP_HALVINGS):
         samples, held_out = evidence.sides(evidence.samples, evidence.held_out, halving)

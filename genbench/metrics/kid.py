@@ -80,7 +80,7 @@ def subset_kernel_distance(
     """
     least = min(len(samples), len(reference))
     if least < subset_size:
-        raise NotMeasurable(f"kid_subsets: needs at least {subset_size} images on each side, got {least}")
+        raise NotMeasurable(f"kid_subsets: needs at least {subset_size} items on each side, got {least}")
     generator = torch.Generator().manual_seed(seed)
 
     def drawn(features: Tensor) -> Tensor:

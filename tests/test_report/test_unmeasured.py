@@ -17,7 +17,7 @@ from genbench.report.unmeasured import unmeasured
 Record = dict[str, Any]
 Make = Callable[..., Record]
 
-FEW = "class_fd: class 0 has {} samples and 128 data images, needs at least 20 of each"
+FEW = "class_fd: class 0 has {} samples and 128 data items, needs at least 20 of each"
 NONE = "{}: needs log likelihoods, and there are none"
 
 
