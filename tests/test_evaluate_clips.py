@@ -76,3 +76,25 @@ def test_what_is_no_set_of_clips_is_one_line(clips: Path, tmp_path: Path) -> Non
 def test_a_reference_of_two_lengths_is_refused(clips: Path) -> None:
     soundfile.write(str(clips / "x.wav"), np.zeros(100), 4_000)
     assert refused(clips, "--reference", clips).endswith("a reference must be of one form: convert it first")
+
+
+def test_a_reference_of_two_rates_or_many_channels_is_refused_without_options_that_only_a_dataset_has(
+    clips: Path,
+) -> None:
+    soundfile.write(str(clips / "fast.wav"), np.zeros(400), 16_000)
+    assert refused(clips, "--reference", clips) == (
+        f"{clips}: files differ in sample rate: 000.wav has 4000 Hz, fast.wav 16000; "
+        "a reference must be of one form: convert it first"
+    )
+    (clips / "fast.wav").unlink()
+    soundfile.write(str(clips / "many.wav"), np.zeros((400, 3)), 4_000)
+    assert refused(clips, "--reference", clips) == (
+        f"{clips}: many.wav has 3 channels; a reference must be of one form: convert it first"
+    )
+
+
+def test_clips_of_one_sample_have_no_frequency_and_are_scored_without(tmp_path: Path) -> None:
+    for number in range(8):
+        soundfile.write(str(tmp_path / f"{number}.wav"), np.full(1, number / 9), 8_000)
+    told = run(tmp_path, "--reference", tmp_path)[1]
+    assert "not measured: sound_statistics: needs clips of at least 2 samples" in told

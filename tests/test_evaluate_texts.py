@@ -100,3 +100,37 @@ def test_what_has_no_effect_on_texts_or_is_not_for_them_is_refused(tmp_path: Pat
     (tmp_path / "empty.txt").write_text("")
     assert refused(tmp_path / "empty.txt", "-d", SPEC) == f"{tmp_path / 'empty.txt'}: empty"
     assert refused(tmp_path / "none.txt", "-d", SPEC) == f"{tmp_path / 'none.txt'}: no such file"
+
+
+def test_texts_too_long_to_compare_are_refused_before_they_are_read_into_memory(tmp_path: Path) -> None:
+    """All texts are as long as the longest: one line of a million symbols among 20,000 would need terabytes."""
+    short, long = tmp_path / "short.txt", tmp_path / "long.txt"
+    short.write_text("abc\nabd\n" * 20)
+    long.write_text("ab" * 500_000 + "\n" + "abc\n" * 20_000)
+    for sides in ((long, "--reference", short), (short, "--reference", long)):
+        said = refused(*sides)
+        assert said.startswith(
+            f"{long}: its 20,001 texts, as long as the longest of 1,000,000, need 4,000.2 GB of memory"
+        )
+
+
+def test_more_characters_than_tokens_on_two_sides_are_refused_by_name_and_bytes_compare(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    one.write_text("".join(f"{chr(code)}\n" for code in range(0x4E00, 0x4E00 + 20_000)))
+    other.write_text("".join(f"{chr(code)}\n" for code in range(0x10000, 0x10000 + 20_000)))
+    assert refused(one, "--reference", other) == (
+        f"{other} with {one} holds 40,000 different characters, and at most 32,767 are supported; compare by bytes: "
+        f"-d text:{other},symbols=byte"
+    )
+    found = score(one, "-d", f"text:{other},symbols=byte", "--metrics", "length_w1")
+    assert found["length_w1"] == pytest.approx(1), "three bytes instead of four"
+
+
+def test_another_kind_of_file_is_refused_with_what_is_scored(tmp_path: Path, lines: Path) -> None:
+    renamed, folder = lines.rename(tmp_path / "lines.text"), tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a\nb\n")
+    for path in (renamed, folder):
+        assert refused(path, "-d", SPEC).endswith(
+            "; texts are a .txt with one a line, and clips a folder of WAV, FLAC or OGG files"
+        )

@@ -163,13 +163,16 @@ def test_what_follows_the_first_end_of_a_text_is_not_kept() -> None:
         (torch.tensor([[1, -1, 2, 0]]), "tokens from -1 to 2, expected 0 to 2; see data.levels"),
         (torch.tensor([[1, 3, 2, 0]]), "tokens from 0 to 3, expected 0 to 2; see data.levels"),
         (torch.zeros(1, 3, dtype=torch.int64), "(1, 3), expected (1, 4); fill what follows the end with 0"),
+        (torch.zeros(1, 5, dtype=torch.int64), "(1, 5), expected (1, 4)"),
+        (torch.zeros(2, 4, dtype=torch.int64), "(2, 4), expected (1, 4)"),
+        (None, "NoneType, expected int64 tokens of shape (1, 4)"),
         (torch.zeros(1, 4, 1, dtype=torch.int64), "(1, 4, 1), expected (1, 4)"),
     ],
 )
 def test_what_is_no_batch_of_texts(bad: object, message: str) -> None:
     with pytest.raises(Misfit) as error:
         AB.check(bad, (1, 4))
-    assert str(error.value).startswith(message)
+    assert str(error.value) == message, "advice is given only where it helps"
 
 
 def test_the_least_and_the_greatest_token_fit_and_so_does_an_empty_batch() -> None:

@@ -150,6 +150,16 @@ def test_noise_and_silence_have_no_pitch() -> None:
     assert pitches(faint / 1000, RATE).isnan().all()
 
 
+def test_a_constant_has_no_pitch_and_does_not_change_that_of_a_tone() -> None:
+    levels = torch.linspace(-1, 1, 201, dtype=torch.float64)[:, None]
+    flat = levels.expand(-1, frame_size(RATE))
+    assert pitches(flat, RATE).isnan().all()
+    faint = 1e-4 * torch.sin(torch.arange(frame_size(RATE)) / 5)
+    assert pitches(flat + faint, RATE).isnan().all(), "silent, whatever the offset"
+    found = pitches(flat / 2 + tone(220, RATE), RATE)
+    assert float((found / pitches(tone(220, RATE), RATE) - 1).abs().max()) < 1e-9
+
+
 def test_the_normalised_difference_is_that_of_its_definition() -> None:
     """Plain loops over a frame of a noisy tone find the same lag, and fit the same parabola to the raw difference."""
     size = frame_size(RATE)

@@ -340,7 +340,7 @@ def test_the_minimum_is_moved_by_a_parabola(
     differences = torch.ones(1, 40, dtype=torch.float64)
     differences[0, 7:10] = torch.tensor(around, dtype=torch.float64)
     monkeypatch.setattr(pitch, "_differences", lambda frames: (differences, differences))
-    found = pitch.pitches(torch.ones(1, 78, dtype=torch.float64), rate)
+    found = pitch.pitches(normal(1, 78), rate)
     assert float(found) == pytest.approx(rate / lag, nan_ok=True)
 
 

@@ -507,6 +507,7 @@ def test_faulty_images_are_refused(originals: Tensor, reconstructions: Tensor, m
 
 def test_a_uniform_guess_needs_eight_bits() -> None:
     assert bits_per_dimension(torch.full((3,), -12 * math.log(256), dtype=torch.float64), 12) == pytest.approx(8)
+    assert str(bits_per_dimension(torch.zeros(3), 12)) == "0.0", "not -0"
     with pytest.raises(ValueError, match=r"log-likelihoods: expected \(N,\) finite numbers"):
         bits_per_dimension(torch.tensor([0.0, -math.inf]), 12)
 

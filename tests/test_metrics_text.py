@@ -126,6 +126,7 @@ def test_bits_per_character_are_a_ratio_of_sums() -> None:
     """Texts of 1 and 3 symbols that cost 4 bits each: 8 bits over 4 symbols, where the mean of ratios is 2.67."""
     nats = torch.tensor([-4.0, -4.0]) * math.log(2)
     assert bits_per_character(nats, torch.tensor([1, 3])) == pytest.approx(2)
+    assert str(bits_per_character(torch.zeros(2), torch.tensor([1, 3]))) == "0.0", "not -0"
     rounded = torch.full((3001,), -0.1)  # their float32 sum would lack digits
     expected = -float(rounded[0]) / math.log(2)
     assert bits_per_character(rounded, torch.ones(3001, dtype=torch.int64)) == pytest.approx(expected, rel=1e-12)

@@ -28,6 +28,7 @@ from genbench.kinds.kind import Kind
 __all__ = ["External", "as_reference", "open_images"]
 
 MOST_NAMED = 5  # of the skipped files
+_OTHERS = "texts are a .txt with one a line, and clips a folder of WAV, FLAC or OGG files"
 
 
 @dataclass
@@ -132,7 +133,7 @@ def open_images(
         remark = found.remark()
         if not found.names:
             beside = f" ({remark})" if remark else ""
-            raise InputError(f"{path}: no images in it or below{beside}; genbench reads {kinds_text()}")
+            raise InputError(f"{path}: no images in it or below{beside}; genbench reads {kinds_text()}; {_OTHERS}")
         files: Sequence[Place] = [path / name for name in found.names]
         return _of_files(path, files, [f"passed over: {remark}"] if remark else [], image_size, skip_corrupt)
     if not stat.S_ISREG(mode):
@@ -141,7 +142,7 @@ def open_images(
         files, remarks = _members(path)
         return _of_files(path, files, remarks, image_size, skip_corrupt)
     if path.suffix.lower() not in (".npy", ".npz"):
-        raise InputError(f"{path}: neither a folder or .zip of images nor an .npy or .npz file")
+        raise InputError(f"{path}: neither a folder or .zip of images nor an .npy or .npz file; {_OTHERS}")
     array = open_array(path)
     count, height, width, channels = array.shape
     why = ": those are of all training images, so published distances to them differ" if reference else ""
@@ -179,7 +180,7 @@ def _members(path: Path) -> tuple[list[Place], list[str]]:
         raise InputError(f"{path}: damaged or no .zip file: {' '.join(str(error).split())}") from error
     names = sorted(info.filename for info in infos if is_image_name(info.filename))
     if not names:
-        raise InputError(f"{path}: no images in it; genbench reads {kinds_text()}")
+        raise InputError(f"{path}: no images in it; genbench reads {kinds_text()}; {_OTHERS}")
     if (repeated := next((name for name, after in itertools.pairwise(names) if name == after), None)) is not None:
         # Only the last can be read by its name, and would count as often.
         raise InputError(f"{path}: holds several images named {repeated}; unpack it, or rename them in it")

@@ -87,7 +87,7 @@ def as_reference(given: ExternalSounds) -> tuple[Dataset, list[str]]:
     try:
         form = sounds.common_form(given.files, None, None, None)
     except InputError as error:
-        reason = str(error).partition("; with ")[0]
+        reason = str(error).partition("; ")[0]  # without the options that a dataset has
         raise InputError(f"{given.path}: {reason}; a reference must be of one form: convert it first") from error
     train, told = given.split(form)
     none = Split(train.items[:0], None, train.kind)

@@ -71,9 +71,11 @@ class Text(Kind):
         try:
             found = plain(returned, (torch.int64,))
         except Unusable as error:
-            raise Misfit(str(error), f"int64 tokens of shape {shape}", "take the argmax, or draw") from None
+            advice = "take the argmax, or draw" if isinstance(returned, Tensor) and returned.is_floating_point() else ""
+            raise Misfit(str(error), f"int64 tokens of shape {shape}", advice) from None
         if tuple(found.shape) != shape:
-            raise Misfit(str(tuple(found.shape)), str(shape), "fill what follows the end with 0")
+            is_short = found.ndim == len(shape) and found.shape[0] == shape[0] and found.shape[-1] < shape[-1]
+            raise Misfit(str(tuple(found.shape)), str(shape), "fill what follows the end with 0" if is_short else "")
         if found.numel():
             low, high = (int(value) for value in found.aminmax())
             if low < 0 or high >= self.levels:

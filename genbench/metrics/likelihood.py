@@ -37,7 +37,7 @@ def bits_per_dimension(nats: Tensor, dimensions: int) -> float:
     """
     if nats.ndim != 1 or not bool(nats.isfinite().all()):
         raise ValueError(f"log-likelihoods: expected (N,) finite numbers, got {tuple(nats.shape)}")
-    return float(-nats.double().mean() / (dimensions * math.log(2)))
+    return 0.0 - float(nats.double().mean()) / (dimensions * math.log(2))  # 0, not -0, for a certain model
 
 
 def measure(evidence: Evidence) -> dict[str, float]:

@@ -29,8 +29,8 @@ def pitches(frames: Tensor, rate: int) -> Tensor:
         d(τ) = Σ_j (x_j − x_{j+τ})²,  d′(τ) = d(τ) τ / Σ_{1 ≤ i ≤ τ} d(i)
 
     Valid from `PITCH_LOWEST` to `PITCH_HIGHEST`, for tones of which a period has more than about 8 samples; below that,
-    some are taken for the octave below. Frames at or below `SILENCE_DB` have no pitch. Implements steps 1 to 5 of the
-    paper, without step 6, the search around each estimate.
+    some are taken for the octave below. Frames at or below `SILENCE_DB`, without a constant offset, which nobody hears,
+    have no pitch. Implements steps 1 to 5 of the paper, without step 6, the search around each estimate.
 
     Paper: de Cheveigné & Kawahara 2002, "YIN, a fundamental frequency estimator for speech and music",
     https://doi.org/10.1121/1.1458024
@@ -44,6 +44,7 @@ def pitches(frames: Tensor, rate: int) -> Tensor:
         >>> round(float(pitches(torch.sin(2 * torch.pi * 220 * time), 8000)))
         220
     """
+    frames = frames - frames.mean(dim=-1, keepdim=True)  # no difference contains it, but their rounding errors would
     difference, normalised = _differences(frames)
     lags = torch.arange(normalised.shape[-1], device=frames.device)
     shortest = max(2, int(rate / PITCH_HIGHEST))

@@ -48,7 +48,7 @@ class ReferenceStatistics:
         True
     """
 
-    VERSION = 5
+    VERSION = 6
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ def remark(name: str, value: float) -> str | None:
             "read it as 0"
         )
     if name == "density" and value == 0:
-        return "0: no sample lies in any neighbourhood of the data, as for images that are all alike or unlike any"
+        return "0: no sample lies in any neighbourhood of the data, as for items that are all alike or unlike any"
     if name == "oracle_kl" and value < 0:
         return "below 0: by chance, or because samples are less varied than the data; as bad as the same value above 0"
     if name == "c2st_auc" and value < 0.5:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genbench.metrics.clips import by_clip, check_clips, framed, loudness, power, some, wasserstein
 from genbench.metrics.constants import LOUDNESS_STEP_DB, SILENCE_DB
+from genbench.metrics.not_measurable import NotMeasurable
 
 if TYPE_CHECKING:
     from genbench.metrics.evidence import Evidence
@@ -44,7 +45,12 @@ def long_term_spectrum(clips: Tensor, rate: int) -> Tensor:
     Args:
         clips: (N, C, T) int16, N ≥ 1.
         rate: in Hz.
+
+    Raises:
+        NotMeasurable: a clip of one sample, which has no frequency above 0 Hz.
     """
+    if clips.shape[-1] < 2:
+        raise NotMeasurable("sound_statistics: needs clips of at least 2 samples")
     found = by_clip(lambda part: power(part, rate).sum(dim=(1, 3)), clips).sum(dim=0)[1:]
     if float(found.sum()) == 0:
         found[0] = 1.0

@@ -41,7 +41,7 @@ def bits_per_character(nats: Tensor, symbols: Tensor) -> float:
         raise ValueError(f"log-likelihoods: expected (N,) finite numbers, got {tuple(nats.shape)}")
     if len(nats) != len(symbols):
         raise ValueError(f"log-likelihoods: expected one per text, got {len(nats)} for {len(symbols)} texts")
-    return float(-nats.double().sum() / (int(symbols.sum()) * math.log(2)))
+    return 0.0 - float(nats.double().sum()) / (int(symbols.sum()) * math.log(2))  # 0, not -0, for a certain model
 
 
 def measure(evidence: Evidence) -> dict[str, float]:
