@@ -182,6 +182,15 @@ def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
     assert f"skipped ({waiting} until the failures are fixed) in " in result.output.splitlines()[-1]
 
 
+def test_check_ends_although_a_thread_of_the_plugin_never_does(write_plugin) -> None:
+    sleeps = "import threading, time\n\nthreading.Thread(target=time.sleep, args=(3600,)).start()\nLATENT = 16"
+    command = (sys.executable, "-m", "genbench", "plugin", "check", write_plugin("LATENT = 16", sleeps))
+    ended = subprocess.run((*command, "--shape", "1x4x4"), capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 1
+    assert "expected hooks that leave nothing running, found thread 'Thread-1 (sleep)'" in ended.stdout
+    assert "faulty.py: " in ended.stdout.splitlines()[-1]
+
+
 def test_what_a_plugin_prints_is_not_in_the_list(write_plugin) -> None:
     path = write_plugin("    loss.backward()\n", "    loss.backward()\n    print('chatter')\n")
     result = genbench_plugin("check", str(path), "--shape", "1x8x8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -103,9 +104,10 @@ def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -
     """
     try:
         from genbench.contract import run_contract
+        from genbench.contract.others import Others
     except ModuleNotFoundError as error:
         raise InputError(str(error)) from error
-    contract = _contract(name, family, shapes, device)
+    contract, others = _contract(name, family, shapes, device), Others.now()
     begin = time.perf_counter()
     outcomes = run_contract(contract, _show_progress if sys.stderr.isatty() else None)
     if sys.stderr.isatty():
@@ -117,7 +119,11 @@ def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -
             f"if data.kind == {kind!r}: raise genbench.Unsuitable(...)"
         )
     click.echo(f"{name}: {', '.join(counts)} in {time.perf_counter() - begin:.1f} s")
-    if any(outcome.status == "failed" for outcome in outcomes):
+    failed = any(outcome.status == "failed" for outcome in outcomes)
+    if others.keeps_from_ending():
+        sys.stdout.flush()
+        os._exit(failed)
+    if failed:
         sys.exit(1)
 
 

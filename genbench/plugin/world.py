@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -192,8 +192,8 @@ def settled() -> Iterator[None]:
             torch.set_default_dtype(dtype)
 
 
-def leftovers(before: set[int], compiled: bool = False) -> list[str]:
-    """Describe the threads whose identifiers are not in `before`, and the child processes.
+def leftovers(before: Collection[int | None], compiled: bool = False, besides: Collection[int] = ()) -> list[str]:
+    """Describe the threads whose identifiers are not in `before`, and the child processes that are not in `besides`.
 
     Threads and processes of torch's compiler and of a progress bar are excluded; if networks were `compiled`, so are
     threads of unnamed pools, because the compiler uses some.
@@ -206,7 +206,9 @@ def leftovers(before: set[int], compiled: bool = False) -> list[str]:
         and not (compiled and thread.name.startswith(_POOLS_THREADS))
     ]
     return threads + [
-        f"process {child.pid} ({name})" for child in psutil.Process().children() if (name := _name(child))
+        f"process {child.pid} ({name})"
+        for child in psutil.Process().children()
+        if child.pid not in besides and (name := _name(child))
     ]
 
 
