@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from genbench.contract import Outcome
     from genbench.contract.suite import AnyContract
 
+REFUSALS = ("unsuitable for ", "build_model refuses ")  # how the reason begins of a case that the model does not take
 DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32", "12", "24", "2x300")
 
 
@@ -156,8 +157,8 @@ def _print(outcomes: list[Outcome], checks: list[str]) -> list[str]:
         )
         counts[status] += 1
         texts = list(dict.fromkeys(outcome.text for outcome in own if outcome.status == status))
-        if status == "skipped":  # one line: prefer the plugin's own reason to the check that blocked this one
-            texts = sorted(texts, key=lambda text: text.startswith(("needs ", "build_model refuses")))[:1]
+        if status == "skipped":  # one line: prefer the plugin's own reason, then the check that blocked this one
+            texts = sorted(texts, key=lambda text: (text.startswith(REFUSALS), text.startswith("needs ")))[:1]
         for text in texts:
             cases = [str(outcome.case) for outcome in own if outcome.text == text and outcome.case]
             where = f"{', '.join(cases)}: " if status in ("failed", "warning") and cases else ""
@@ -171,8 +172,9 @@ def _print(outcomes: list[Outcome], checks: list[str]) -> list[str]:
 
 
 def _waits(own: list[Outcome]) -> bool:
-    """Return whether a check was skipped, on every case, because another one failed."""
-    return all(o.status == "skipped" and o.text.endswith(", which failed") for o in own)
+    """Return whether a check was skipped, on every case that the model takes, because another one failed."""
+    taken = [outcome for outcome in own if not (outcome.status == "skipped" and outcome.text.startswith(REFUSALS))]
+    return bool(taken) and all(o.status == "skipped" and o.text.endswith(", which failed") for o in taken)
 
 
 def _failing_kind(outcomes: list[Outcome]) -> str | None:
