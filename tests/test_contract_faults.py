@@ -548,6 +548,22 @@ FAULTS = [
         (DRAW, f"{DRAW}    import numpy\n    numpy.random.rand()\n"),
     ),
     fault(
+        "thread",
+        "global_state",
+        "expected hooks that leave nothing running, found thread 'left'",
+        (
+            DRAW,
+            f'{DRAW}    import threading\n    timer = threading.Timer(5, int)\n    timer.name = "left"\n'
+            "    timer.daemon = True\n    timer.start()\n",
+        ),
+    ),
+    fault(
+        "process",
+        "global_state",
+        "expected hooks that leave nothing running, found process ",
+        (DRAW, f'{DRAW}    import subprocess\n    subprocess.Popen(["sleep", "5"], start_new_session=True)\n'),
+    ),
+    fault(
         "connection",
         "network",
         "found one to 127.0.0.1",

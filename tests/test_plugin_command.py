@@ -182,6 +182,33 @@ def test_check_tells_each_fault_once_and_where(write_plugin) -> None:
     assert f"skipped ({waiting} until the failures are fixed) in " in result.output.splitlines()[-1]
 
 
+def test_check_ends_although_a_thread_of_the_plugin_never_does(write_plugin) -> None:
+    sleeps = "import threading, time\n\nthreading.Thread(target=time.sleep, args=(3600,)).start()\nLATENT = 16"
+    command = (sys.executable, "-m", "genbench", "plugin", "check", write_plugin("LATENT = 16", sleeps))
+    ended = subprocess.run((*command, "--shape", "1x4x4"), capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 1
+    assert "expected hooks that leave nothing running, found thread 'Thread-1 (sleep)'" in ended.stdout
+    assert "faulty.py: " in ended.stdout.splitlines()[-1]
+
+
+def test_a_check_that_waits_for_another_is_not_told_as_unsuitable(write_plugin) -> None:
+    """The model does not take texts, and cannot be built on the images that it takes."""
+    result = genbench_plugin(
+        "check", str(write_plugin("**options)", "**options, wrong=1)")), "--shape", "1x4x4", "--shape", "12"
+    )
+    lines = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("skipped")}
+    assert lines["losses"].endswith("needs build, which failed")
+    assert lines["reconstruct"].endswith("needs build, which failed")
+    assert "24 until the failures are fixed" in result.output.splitlines()[-1]
+
+
+def test_what_is_missing_is_told_before_what_is_unsuitable(write_plugin) -> None:
+    refuses = 'if not data.classes:\n        raise Unsuitable("needs labels")\n    return build(data'
+    result = genbench_plugin("check", str(write_plugin("return build(data", refuses)), "--shape", "1x4x4")
+    lines = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("skipped")}
+    assert lines["reconstruct"].endswith("the plugin has no reconstruct")
+
+
 def test_what_a_plugin_prints_is_not_in_the_list(write_plugin) -> None:
     path = write_plugin("    loss.backward()\n", "    loss.backward()\n    print('chatter')\n")
     result = genbench_plugin("check", str(path), "--shape", "1x8x8")

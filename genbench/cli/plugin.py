@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from genbench.contract import Outcome
     from genbench.contract.suite import AnyContract
 
+REFUSALS = ("unsuitable for ", "build_model refuses ")  # how the reason begins of a case that the model does not take
 DEFAULT_SHAPES = ("1x8x8", "1x28x28", "3x32x32", "12", "24", "2x300")
 
 
@@ -103,9 +105,10 @@ def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -
     """
     try:
         from genbench.contract import run_contract
+        from genbench.contract.others import Others
     except ModuleNotFoundError as error:
         raise InputError(str(error)) from error
-    contract = _contract(name, family, shapes, device)
+    contract, others = _contract(name, family, shapes, device), Others.now()
     begin = time.perf_counter()
     outcomes = run_contract(contract, _show_progress if sys.stderr.isatty() else None)
     if sys.stderr.isatty():
@@ -117,7 +120,11 @@ def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -
             f"if data.kind == {kind!r}: raise genbench.Unsuitable(...)"
         )
     click.echo(f"{name}: {', '.join(counts)} in {time.perf_counter() - begin:.1f} s")
-    if any(outcome.status == "failed" for outcome in outcomes):
+    failed = any(outcome.status == "failed" for outcome in outcomes)
+    if others.keeps_from_ending():
+        sys.stdout.flush()
+        os._exit(failed)
+    if failed:
         sys.exit(1)
 
 
@@ -150,8 +157,8 @@ def _print(outcomes: list[Outcome], checks: list[str]) -> list[str]:
         )
         counts[status] += 1
         texts = list(dict.fromkeys(outcome.text for outcome in own if outcome.status == status))
-        if status == "skipped":  # one line: prefer the plugin's own reason to the check that blocked this one
-            texts = sorted(texts, key=lambda text: text.startswith(("needs ", "build_model refuses")))[:1]
+        if status == "skipped":  # one line: prefer the plugin's own reason, then the check that blocked this one
+            texts = sorted(texts, key=lambda text: (text.startswith(REFUSALS), text.startswith("needs ")))[:1]
         for text in texts:
             cases = [str(outcome.case) for outcome in own if outcome.text == text and outcome.case]
             where = f"{', '.join(cases)}: " if status in ("failed", "warning") and cases else ""
@@ -165,8 +172,9 @@ def _print(outcomes: list[Outcome], checks: list[str]) -> list[str]:
 
 
 def _waits(own: list[Outcome]) -> bool:
-    """Return whether a check was skipped, on every case, because another one failed."""
-    return all(o.status == "skipped" and o.text.endswith(", which failed") for o in own)
+    """Return whether a check was skipped, on every case that the model takes, because another one failed."""
+    taken = [outcome for outcome in own if not (outcome.status == "skipped" and outcome.text.startswith(REFUSALS))]
+    return bool(taken) and all(o.status == "skipped" and o.text.endswith(", which failed") for o in taken)
 
 
 def _failing_kind(outcomes: list[Outcome]) -> str | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from genbench import seeding
 from genbench.contract import state
 from genbench.contract.fault import Fault, Refused, calling
+from genbench.contract.others import Others
 from genbench.errors import GenbenchError, Unsuitable
 from genbench.evaluation import sampling
 from genbench.kinds import NOUNS, kind_named, kind_of_shape
@@ -84,7 +85,13 @@ class Subject:
     """A plugin with its options on one case. Everything is a function of a seed, so every call is reproducible."""
 
     def __init__(
-        self, plugin: Plugin, given: Mapping[str, Any], case: Case, device: torch.device, kind: Kind | None = None
+        self,
+        plugin: Plugin,
+        given: Mapping[str, Any],
+        case: Case,
+        device: torch.device,
+        kind: Kind | None = None,
+        others: Others | None = None,
     ) -> None:
         self.plugin = plugin
         self.given = given
@@ -93,6 +100,7 @@ class Subject:
         self.shape = torch.Size(case.shape)
         self.kind = kind or kind_named(case.kind)
         self.home = str(plugin.found.root())
+        self.others = others or Others.now()
 
     def build(self, seed: int = 0, given: Mapping[str, Any] | None = None) -> Model:
         """Build a model, with different weights for each seed; raise `Refused` if the plugin raises ValueError."""

@@ -16,6 +16,7 @@ from genbench.contract.case import CLASSES, Case, Subject
 from genbench.contract.check import Check
 from genbench.contract.checks import module
 from genbench.contract.fault import Caution, Fault, Refused, Unmet
+from genbench.contract.others import Others
 from genbench.contract.repeating import repeatable
 from genbench.contract.table import CHECKS
 from genbench.errors import InputError, OptionError
@@ -51,6 +52,7 @@ class Contract:
         self.device_name = device
         self.cases = tuple(_cases(shapes))
         self._plugin: Plugin | None = None
+        self._others: Others | None = None
         self._subject: Subject | None = None
         self._refusals: dict[Case, Refused | None] = {}
         self._weights: dict[Case, int] = {}  # bytes
@@ -106,7 +108,8 @@ class Contract:
     def subject(self, case: Case) -> Subject:
         """Return the plugin on one case, releasing the models of the previous case."""
         if self._subject is None or self._subject.case != case:
-            self._subject = Subject(self._load(), self.spec.options, case, environment.choose_device(self.device_name))
+            plugin, device = self._load(), environment.choose_device(self.device_name)
+            self._subject = Subject(plugin, self.spec.options, case, device, others=self._others)
         return self._subject
 
     def _load(self) -> Plugin:
@@ -117,6 +120,7 @@ class Contract:
                 raise Fault(
                     "a model that can be found", str(error), "install its distribution, or name its file"
                 ) from error
+            self._others = Others.now()
             self._plugin = module.load(found)
         return self._plugin
 

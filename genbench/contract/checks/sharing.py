@@ -14,13 +14,21 @@ __all__ = ["global_state", "network"]
 
 
 def global_state(subject: Subject) -> None:
-    """Hooks leave settings, working directory, environment and other libraries' random state unchanged."""
+    """Hooks leave settings, directory, environment and others' random state unchanged, and nothing running."""
     changed = observe(subject).changed
     if changed:
         raise Fault(
             "hooks that leave global state alone",
             f"that they changed {'; '.join(changed)}",
             "set what you need on your own tensors, and draw random numbers only from torch",
+        )
+    left = subject.others.left()
+    if left:
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        raise Fault(
+            "hooks that leave nothing running",
+            left[0] + more,
+            "end what you start before the hook returns",
         )
 
 
