@@ -129,7 +129,7 @@ def _recipe_line(section: Section) -> str:
     for metric, recipe in headline_columns(section):
         ids.setdefault(recipe, []).append(text(quantity(metric).heading))
     said = ", ".join(f"{' and '.join(headings)} {code(recipe)}" for recipe, headings in ids.items())
-    return f"[Recipes](#recipes): {said}."
+    return f"[Recipes](#recipes): {said}." if said else ""  # numbers that no headline shows have theirs beside them
 
 
 def _links(directory: Path, section: Section) -> str:

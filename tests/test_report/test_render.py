@@ -460,6 +460,17 @@ def test_old_records_render_where_torch_is_not_installed(tmp_path: Path, benchma
     assert (tmp_path / "report.md").is_file()
 
 
+def test_a_section_whose_numbers_are_all_beyond_the_first_table_names_no_recipes_above_them(make: Make) -> None:
+    record = make("gan", 0)
+    number = record["numbers"].pop("fd")
+    record["numbers"] = {"novelty": number}
+    for point in record["curve"]:
+        point["numbers"] = {}
+    report = written([record])
+    assert "[Recipes](#recipes): " not in report
+    assert f"| novelty | {number['value']:.4g} | `{number['recipe']}` |" in report
+
+
 def test_numbers_beyond_the_first_table_stand_one_a_line_with_their_recipe(make: Make) -> None:
     records = [make("gan", seed) for seed in range(2)] + [make("real", 0)]
     for record in records:
