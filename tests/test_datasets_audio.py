@@ -512,6 +512,23 @@ def test_spoken_digits_are_fetched_once_and_split_by_their_takes(server: list[st
     assert load("spoken-digits", data_root=tmp_path / "data").shape == torch.Size([1, 8000])
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("seconds=0", "seconds must be a number above 0"),
+        ("rate=0", "rate must be at least 1, not 0"),
+        ("rate=99", "a rate must be from 100 to 1,000,000 Hz, not 99"),
+        ("channels=3", "channels must be 1 or 2, not 3"),
+        ("seconds=1,window=1", "give one of them"),
+    ],
+)
+def test_a_bad_option_is_refused_before_the_archive_is_fetched(tmp_path: Path, option: str, message: str) -> None:
+    for name in ("spoken-digits", "sc09"):
+        with pytest.raises(InputError) as error:
+            load(f"{name}:{option}", data_root=tmp_path / "data", download=False)
+        assert message in str(error.value)
+
+
 def test_sc09_takes_the_ten_digits_and_the_lists_of_its_authors(server: list[str], tmp_path: Path) -> None:
     found = load("sc09:rate=8000,seconds=0.05", data_root=tmp_path / "data")
     assert (len(found.train), len(found.held_out), found.classes) == (20, 10, 10)
