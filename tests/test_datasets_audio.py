@@ -294,6 +294,10 @@ def test_a_wav_file_whose_samples_end_before_their_chunk_is_refused_unless_it_is
     for size in (0, 0xFFFFFFFF):
         path.write_bytes(whole[:4] + size.to_bytes(4, "little") + whole[8:500])
         assert read_header(path).frames == 228
+    open_size = 0x7FFFF000  # what sox writes into a pipe
+    head = whole[:4] + (open_size + 36).to_bytes(4, "little") + whole[8:40] + open_size.to_bytes(4, "little")
+    path.write_bytes(head + whole[44:])
+    assert read_header(path).frames == 400
 
 
 @pytest.mark.parametrize("rate", [1, 99, 1_000_001, 2_000_000_011])
@@ -510,6 +514,23 @@ def test_spoken_digits_are_fetched_once_and_split_by_their_takes(server: list[st
     assert again.fingerprint == found.fingerprint
     assert server == ["/spoken-digits"]
     assert load("spoken-digits", data_root=tmp_path / "data").shape == torch.Size([1, 8000])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("seconds=0", "seconds must be a number above 0"),
+        ("rate=0", "rate must be at least 1, not 0"),
+        ("rate=99", "a rate must be from 100 to 1,000,000 Hz, not 99"),
+        ("channels=3", "channels must be 1 or 2, not 3"),
+        ("seconds=1,window=1", "give one of them"),
+    ],
+)
+def test_a_bad_option_is_refused_before_the_archive_is_fetched(tmp_path: Path, option: str, message: str) -> None:
+    for name in ("spoken-digits", "sc09"):
+        with pytest.raises(InputError) as error:
+            load(f"{name}:{option}", data_root=tmp_path / "data", download=False)
+        assert message in str(error.value)
 
 
 def test_sc09_takes_the_ten_digits_and_the_lists_of_its_authors(server: list[str], tmp_path: Path) -> None:

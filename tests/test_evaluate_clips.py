@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluating import refused, run
+from PIL import Image
 
 from genbench import datasets
 from genbench.datasets.dataset import Dataset
@@ -98,3 +99,23 @@ def test_clips_of_one_sample_have_no_frequency_and_are_scored_without(tmp_path: 
         soundfile.write(str(tmp_path / f"{number}.wav"), np.full(1, number / 9), 8_000)
     told = run(tmp_path, "--reference", tmp_path)[1]
     assert "not measured: sound_statistics: needs clips of at least 2 samples" in told
+
+
+def test_a_picture_among_clips_is_passed_over_and_a_clip_among_pictures(clips: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(clips / "cover.png")
+    told = run(clips, "-d", SPEC, "--metrics", "fd")[1]
+    assert f"{clips}: passed over: 1 file of another kind" in told
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(4):
+        Image.new("L", (8, 8), number).save(pictures / f"{number}.png")
+    soundfile.write(str(pictures / "x.wav"), np.zeros(100), 4_000)
+    assert refused(pictures, "-d", SPEC).startswith(f"{pictures} holds images and {SPEC} clips; ")
+
+
+def test_links_that_lead_back_are_followed_once(clips: Path) -> None:
+    """Two of them give 2^40 paths."""
+    for name in ("one", "two"):
+        (clips / name).symlink_to(clips)
+    told = run(clips, "-d", SPEC, "--metrics", "fd")[1]
+    assert f"{clips}: passed over: 2 links to folders that were read already" in told

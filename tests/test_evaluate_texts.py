@@ -134,3 +134,32 @@ def test_another_kind_of_file_is_refused_with_what_is_scored(tmp_path: Path, lin
         assert refused(path, "-d", SPEC).endswith(
             "; texts are a .txt with one a line, and clips a folder of WAV, FLAC or OGG files"
         )
+
+
+@pytest.mark.parametrize("symbols", ["char", "byte"])
+def test_windows_with_line_breaks_are_scored_from_lines_that_spell_them(tmp_path: Path, symbols: str) -> None:
+    """A line cannot hold a break: without its spelling, copies of training windows are all new."""
+    novel, copies, plain = (tmp_path / f"{name}.txt" for name in ("novel", "copies", "plain"))
+    far = "\u2028" if symbols == "char" else ""  # a window of bytes may cut it in two
+    novel.write_text("".join(f"the cat {number}\tsat\\on\r\nthe\x1b dog{far}\\n{number}\n" for number in range(60)))
+    spec = f"text:{novel},window=40,held_out=4,symbols={symbols}"
+    found = datasets.load(spec)
+    found.kind.show(copies, found.train.items[:20])
+    answer = json.loads(run(copies, "-d", spec, "--metrics", "novelty", "--json")[0])
+    assert answer["numbers"]["novelty"]["value"] == 0
+    assert answer["numbers"]["copied_run"]["value"] == 40
+    told = run(copies, "-d", spec, "--metrics", "novelty")[1]
+    said = r"line breaks were read from \n, backslashes from \\, and other control characters likewise"
+    assert f"{copies}: {said}" in told
+    assert "not in the alphabet" not in told
+    plain.write_text("the cat\n" * 20)
+    told = run(plain, "-d", spec, "--metrics", "novelty")[1]
+    assert f"{plain}: no text has a line break, and the data's have; write each as \\n" in told
+
+
+def test_lines_against_lines_keep_their_backslashes(tmp_path: Path) -> None:
+    path = tmp_path / "tex.txt"
+    path.write_text("".join(f"\\nabla {number}\n" for number in range(40)))
+    for symbols in ("char", "byte"):
+        found = score(path, "-d", f"text:{path},symbols={symbols}", "--metrics", "novelty")
+        assert found["novelty"] == pytest.approx(0.1), "the held-out tenth alone"

@@ -313,3 +313,14 @@ def test_a_listing_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_listing_shows_a_hundred_texts_and_models_their_classes() -> None:
     assert Text(("", "a")).shown(torch.Size((4,))) == 100
     assert Text(("", "a", "b")).identity != Text(("", "a", "c")).identity
+
+
+def test_every_character_of_a_listing_is_restored() -> None:
+    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
+    assert listing.restored(listing.spelt(every)) == every
+    assert [listing.restored(line) for line in (r"\q", r"\x1", r"\U00110000", "\\")] == [
+        r"\q",
+        r"\x1",
+        r"\U00110000",
+        "\\",
+    ]

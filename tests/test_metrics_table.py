@@ -399,7 +399,7 @@ def test_the_names_under_which_statistics_are_stored_are_those_of_their_version(
     for name in ("class_histogram", "intensities", "spectrum", "clipped_balls"):
         getattr(statistics, name)
     fields = ("mean", "count", "covariance")
-    assert ReferenceStatistics.VERSION == 5
+    assert ReferenceStatistics.VERSION == 6
     assert set(statistics.tensors) == {
         *(f"{of}/{name}" for of in ("gaussian", "gap/train/0", "gap/held_out/0") for name in fields),
         *("neighbour_distances", "kernel_sum", "held_out_distances", "held_out_nearest", "held_out_cells"),

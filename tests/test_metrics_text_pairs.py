@@ -182,6 +182,12 @@ def test_equal_histograms_are_at_one_and_zero_and_both_are_symmetric() -> None:
     assert 0 < frontier_integral(p, q) < 1
 
 
+def test_the_frontier_integral_of_equal_histograms_is_never_below_0() -> None:
+    for size in range(2, 200):
+        p = smoothed(torch.arange(size, dtype=torch.float64) % 7)
+        assert frontier_integral(p, p) >= 0
+
+
 def test_the_frontier_integral_is_the_integral() -> None:
     p = torch.tensor([0.5, 0.3, 0.2, 0.0, 0.0])
     q = torch.tensor([0.5, 0.1, 0.0, 0.4, 0.0])

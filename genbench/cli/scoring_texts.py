@@ -18,7 +18,7 @@ __all__ = ["open_texts_of"]
 def open_texts_of(request: Request, show: Show) -> Opened:
     """Open both sides, and refuse options that would have no effect."""
     from genbench.cell import preflight
-    from genbench.datasets.external_texts import as_reference, open_texts
+    from genbench.datasets.external_texts import as_reference, have_breaks, open_texts
     from genbench.features.extractor import extract
     from genbench.kinds.text import Text
     from genbench.machine import environment
@@ -36,6 +36,8 @@ def open_texts_of(request: Request, show: Show) -> Opened:
         remarks += [] if data.remark is None else [data.remark]
     if not isinstance(data.kind, Text):
         raise InputError(f"{request.items} holds texts and {data.name} {data.kind.noun}; compare items of one kind")
+    if have_breaks(data, data.kind):
+        found = found.with_breaks()
     split, said = found.split(data.kind, data.shape[0])
     extractor = preflight.load_extractor(data, request.settings, device, lambda event: tell(show.step, event))
 

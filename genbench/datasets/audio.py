@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from genbench.datasets.storage import Plan, file_stamps, keep
 from genbench.errors import InputError
 from genbench.kinds.audio import Audio
 
-__all__ = ["load", "load_files"]
+__all__ = ["Options", "load", "load_files", "options_of"]
 
 _WANTED = Wanted(is_sound_name, "sounds", ", ".join(SUFFIXES))
 _RELEASED_AFTER = 256  # clips: their pages are released once written
@@ -44,6 +44,44 @@ def load(request: Request) -> Dataset:
         raise request.fault(f"--image-size {request.image_size} has no effect on clips; leave it out")
     listing, passed = listed(request, _WANTED, one_may_do="window" in request.options)
     return load_files(request, listing, passed)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of all clips; None where nothing is.
+
+    Args:
+        seconds: the length of a clip or of a window.
+        rate: in Hz.
+        channels: 1 or 2.
+    """
+
+    seconds: float | None
+    rate: int | None
+    channels: int | None
+
+
+def options_of(request: Request) -> Options:
+    """Parse `seconds=`, `window=`, `rate=` and `channels=`.
+
+    Raises:
+        InputError: a value is invalid, or both lengths are given.
+    """
+    options = request.options
+    if "seconds" in options and "window" in options:
+        raise request.fault("seconds= takes the beginning of each file, window= all windows; give one of them")
+    name = "window" if "window" in options else "seconds"
+    seconds = positive(request, name, options[name]) if name in options else None
+    rate = whole_number(request, "rate", options["rate"], 1) if "rate" in options else None
+    channels = whole_number(request, "channels", options["channels"], 1) if "channels" in options else None
+    if channels is not None and channels > sounds.MOST_CHANNELS:
+        raise request.fault(f"channels must be 1 or 2, not {channels}")
+    if rate is not None:
+        try:
+            sounds.check_rate(rate)
+        except InputError as error:
+            raise request.fault(str(error)) from error
+    return Options(seconds, rate, channels)
 
 
 def load_files(request: Request, listing: Listing, told: Sequence[str] = ()) -> Dataset:
@@ -108,18 +146,11 @@ def _described(form: Form) -> str:
 
 
 def _form(request: Request, found: Sequence[Sound]) -> Form:
-    options = request.options
-    if "seconds" in options and "window" in options:
-        raise request.fault("seconds= takes the beginning of each file, window= all windows; give one of them")
-    windowed = "window" in options
-    name = "window" if windowed else "seconds"
-    seconds = positive(request, name, options[name]) if name in options else None
-    rate = whole_number(request, "rate", options["rate"], 1) if "rate" in options else None
-    channels = whole_number(request, "channels", options["channels"], 1) if "channels" in options else None
-    if channels is not None and channels > sounds.MOST_CHANNELS:
-        raise request.fault(f"channels must be 1 or 2, not {channels}")
+    wanted = options_of(request)
     try:
-        return sounds.common_form(found, seconds, rate, channels, windowed=windowed)
+        return sounds.common_form(
+            found, wanted.seconds, wanted.rate, wanted.channels, windowed="window" in request.options
+        )
     except InputError as error:
         raise request.fault(str(error)) from error
 

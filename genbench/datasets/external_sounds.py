@@ -55,13 +55,17 @@ class ExternalSounds:
 
 
 def holds_sounds(path: Path) -> bool:
-    """Return whether a path is a folder that, judging by file names, contains sounds and no images."""
-    found = False
-    for _, _, names in os.walk(path, followlinks=True) if os.path.isdir(path) else ():
-        if any(is_image_name(name) for name in names):
-            return False
-        found = found or any(is_sound_name(name) for name in names)
-    return found
+    """Return whether a path is a folder that, judging by file names, contains more sounds than images.
+
+    An album has a picture of its cover, which is passed over; so is a recording among images.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    if not os.path.isdir(path):
+        return False
+    names = find_files(path, lambda name: is_sound_name(name) or is_image_name(name)).names
+    return 2 * sum(map(is_sound_name, names)) > len(names)
 
 
 def open_sounds(path: Path) -> ExternalSounds:

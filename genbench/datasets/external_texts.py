@@ -10,9 +10,10 @@ from genbench.datasets.lines import read_lines, read_text
 from genbench.datasets.room import shortage
 from genbench.datasets.texts import alphabet, encode
 from genbench.errors import InputError
+from genbench.kinds.listing import restored
 from genbench.kinds.text import Text
 
-__all__ = ["SUFFIX", "ExternalTexts", "as_reference", "open_texts"]
+__all__ = ["SUFFIX", "ExternalTexts", "as_reference", "have_breaks", "open_texts"]
 
 SUFFIX = ".txt"
 _SYMBOL_BYTES = 200  # of memory for each place of a text, measured: 1.2 GB for 1,000 texts of 5,000 symbols
@@ -31,6 +32,16 @@ class ExternalTexts:
     path: Path
     texts: list[str]
     remarks: list[str] = field(default_factory=list)
+
+    def with_breaks(self) -> ExternalTexts:
+        r"""Return the texts with their line breaks, which a line can hold only as `\n`, as genbench's listings do."""
+        found = [restored(text) for text in self.texts]
+        said = (
+            r"line breaks were read from \n, backslashes from \\, and other control characters likewise"
+            if found != self.texts
+            else r"no text has a line break, and the data's have; write each as \n, and a backslash as \\"
+        )
+        return replace(self, texts=found, remarks=[*self.remarks, f"{self.path}: {said}"])
 
     def split(self, kind: Text, length: int) -> tuple[Split, list[str]]:
         """Return the texts encoded in an alphabet, and notes for the user on anything lost.
@@ -68,6 +79,12 @@ def open_texts(path: Path) -> ExternalTexts:
     lines, passed_over = read_lines(path, read_text(path))
     remarks = [f"{path}: {passed_over:,} empty lines were passed over"] if passed_over else []
     return ExternalTexts(path, list(lines), remarks)
+
+
+def have_breaks(data: Dataset, kind: Text) -> bool:
+    """Return whether texts of a dataset have line breaks, as the windows of a running text do."""
+    (token,) = kind.tokens("\n")
+    return token > 0 and bool((data.train.items == token).any())
 
 
 def as_reference(texts: ExternalTexts, others: ExternalTexts) -> Dataset:

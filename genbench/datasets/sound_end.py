@@ -17,7 +17,8 @@ _ORDERS: dict[bytes, _Order] = {
     b"FORM": "big",
 }  # WAV, WAV of the other byte order, AIFF
 _W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
-_OPEN = (0, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)  # sizes in the header of a stream, which nobody went back to write
+# Sizes in the header of a stream, which nobody went back to write; the second one is sox's.
+_OPEN = (0, 0x7FFFF000, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 _MOST_CHUNKS = 1000  # searched for the samples
 _PAGE = 27 + 255 + 255 * 255  # bytes of the largest page of an OGG file
 _LAST_PAGE = 4
@@ -54,13 +55,12 @@ def _claimed(file: BinaryIO, start: bytes) -> int | None:
     if order is None:
         return None
     whole = int.from_bytes(start[4:8], order)
-    if whole in _OPEN:
-        return None
-    return max(whole + 8, _end_of_samples(file, order))
+    end = None if whole in _OPEN else _end_of_samples(file, order)
+    return None if end is None else max(whole + 8, end)
 
 
-def _end_of_samples(file: BinaryIO, order: _Order) -> int:
-    """Return where the chunk `data` of a WAV file ends, 0 if there is none or it is open."""
+def _end_of_samples(file: BinaryIO, order: _Order) -> int | None:
+    """Return where the chunk `data` of a WAV file ends, 0 without one, None if it is open."""
     place = 12
     for _ in range(_MOST_CHUNKS):
         file.seek(place)
@@ -69,7 +69,7 @@ def _end_of_samples(file: BinaryIO, order: _Order) -> int:
             break
         size = int.from_bytes(head[4:], order)
         if head[:4] == b"data":
-            return 0 if size in _OPEN else place + 8 + size
+            return None if size in _OPEN else place + 8 + size
         place += 8 + size + size % 2
     return 0
 

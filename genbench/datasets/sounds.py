@@ -23,7 +23,7 @@ from genbench.datasets.sound_file import (
 )
 from genbench.errors import InputError
 
-__all__ = ["Form", "clip_counts", "common_form", "fill", "headers", "remarks"]
+__all__ = ["Form", "check_rate", "clip_counts", "common_form", "fill", "headers", "remarks"]
 
 MOST_CHANNELS = 2
 Clips = npt.NDArray[np.int16]
@@ -72,8 +72,7 @@ def common_form(
                 "rate=N resamples all to N"
             )
         rate = first.rate
-    if not LEAST_RATE <= rate <= GREATEST_RATE:
-        raise InputError(f"a rate must be from {LEAST_RATE} to {GREATEST_RATE:,} Hz, not {rate}")
+    check_rate(rate)
     if channels is None:
         channels = min(sound.channels for sound in sounds)
         many = next((sound for sound in sounds if sound.channels > MOST_CHANNELS), None)
@@ -91,6 +90,12 @@ def common_form(
     if length < 1:
         raise InputError(f"{seconds:g} seconds at {rate} Hz are less than one sample; use more")
     return Form(rate, channels, length, windowed)
+
+
+def check_rate(rate: int) -> None:
+    """Raise `InputError` for a rate in Hz that no clip may have."""
+    if not LEAST_RATE <= rate <= GREATEST_RATE:
+        raise InputError(f"a rate must be from {LEAST_RATE} to {GREATEST_RATE:,} Hz, not {rate}")
 
 
 def clip_counts(sounds: Sequence[Sound], form: Form) -> list[int]:

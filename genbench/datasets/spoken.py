@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from genbench.datasets.audio import load_files
+from genbench.datasets.audio import load_files, options_of
 from genbench.datasets.dataset import Dataset
 from genbench.datasets.downloading import Archive, DownloadError, fetch
 from genbench.datasets.listing import Listing
@@ -54,6 +54,7 @@ def load(request: Request) -> Dataset:
     if request.image_size is not None:
         raise request.fault(f"--image-size {request.image_size} has no effect on clips; leave it out")
     row = _ROWS[request.source.name]
+    options_of(request)  # refused before anything is downloaded
     folder = _unpacked(request, row)
     try:
         train, held_out = row.split(folder)

@@ -9,12 +9,13 @@ from pathlib import Path
 from genbench.machine.atomic import replacing
 from genbench.plugin.visible import visible
 
-__all__ = ["ARROW", "save", "save_pairs", "read", "spelt"]
+__all__ = ["ARROW", "save", "save_pairs", "read", "restored", "spelt"]
 
 ARROW = "\t→\t"  # between a text and its reconstruction; texts themselves hold no tab, see `spelt`
 
 _ESCAPED = {"n": "\n", "t": "\t", "\\": "\\"}
 _ESCAPE = re.compile(r"\\([nt\\])")
+_SPELLING = re.compile(r"\\(?:[ntr\\]|x[0-9a-f]{2}|u[0-9a-f]{4}|U000[0-9a-f]{5}|U0010[0-9a-f]{4})")
 
 
 def save(path: Path, texts: Iterable[str]) -> None:
@@ -50,3 +51,12 @@ def read(path: Path) -> list[str]:
     """
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     return [_ESCAPE.sub(lambda found: _ESCAPED[found[1]], line) for line in lines]
+
+
+def restored(line: str) -> str:
+    r"""Return the text of a line of a listing: the inverse of `spelt`.
+
+    >>> restored(r"one\ntwo\\n\x1b") == "one\ntwo\\n\x1b"
+    True
+    """
+    return _SPELLING.sub(lambda found: found[0].encode("ascii").decode("unicode_escape"), line)

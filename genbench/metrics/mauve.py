@@ -97,7 +97,7 @@ def frontier_integral(p: Tensor, q: Tensor) -> float:
     ratio = torch.where(t.abs() > 1e-8, torch.atanh(t) / t, 1.0)
     product = (mean - half) * (mean + half)
     both = torch.where((p > 0) & (q > 0), product * ratio / mean, 0.0)
-    return float((mean - both).sum())
+    return max(0.0, float((mean - both).sum()))  # rounding may put equal histograms below 0
 
 
 def mauve(
