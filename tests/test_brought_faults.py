@@ -21,8 +21,9 @@ from genbench.contract.brought.evidence import drawn
 from genbench.errors import InputError, PluginError
 from genbench.evaluation import brought
 from genbench.evaluation.selection import select
-from genbench.plugin import finding, leftovers
+from genbench.plugin import finding
 from genbench.plugin.families import DATASET, METRIC, Family
+from genbench.plugin.leftovers import Others
 
 DATA = '''"""Grey images."""
 
@@ -317,9 +318,9 @@ def test_the_threads_of_a_metric_are_not_held_against_a_model(place: Place, evid
         RETURN,
         f"    import concurrent.futures\n    concurrent.futures.ThreadPoolExecutor(1).submit(int)\n{RETURN}",
     )
-    before = leftovers.running()
+    before = Others.now()
     assert brought.load("gap").compute(evidence)
-    assert leftovers.left_since(before) == []
+    assert before.left() == []
 
 
 def test_a_metric_that_writes_to_its_evidence_fails_the_cell(place: Place) -> None:

@@ -447,13 +447,13 @@ def test_what_is_left_running_is_looked_for_with_the_threads_of_before_and_those
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(stages.leftovers, "left_since", lambda *given: asked.append(given) or ["a thread"])
+    monkeypatch.setattr(stages.Others, "left", lambda *given: asked.append(given) or ["a thread"])
     given = stages._CellRun(payload(tmp_path), lambda event: None)
     given.settings = replace(given.settings, compile=True)
-    given.running_before = stages.leftovers.running()
+    given.others = stages.Others.now()
     with pytest.raises(PluginError, match=r"^a plugin: left a thread running; "):
         given.check_leftovers("a plugin")  # type: ignore[arg-type]
-    assert asked == [(given.running_before, True)]
+    assert asked == [(given.others, True)]
 
 
 def test_a_training_knows_the_ranks_and_is_not_observed_unless_asked(tmp_path: Path) -> None:

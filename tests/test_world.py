@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from genbench.plugin import leftovers, world
+from genbench.plugin.leftovers import Others
 
 
 def test_each_change_is_named_and_put_back(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
@@ -317,32 +318,32 @@ def test_variables_of_the_compiler_are_no_change(monkeypatch: pytest.MonkeyPatch
 
 
 def test_pools_of_the_compiler_are_not_held_against_a_plugin() -> None:
-    before = leftovers.running()
+    before = Others.now()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
-        assert leftovers.left_since(before, compiled=True) == []
-        (found,) = leftovers.left_since(before)
+        assert before.left(compiled=True) == []
+        (found,) = before.left()
         assert found.startswith("thread 'ThreadPoolExecutor-")
 
 
 def test_what_python_starts_beside_a_spawned_process_is_not_held_against_a_plugin() -> None:
-    before = leftovers.running()
+    before = Others.now()
     multiprocessing.resource_tracker.ensure_running()  # as decoding images in several processes does
-    assert leftovers.left_since(before) == []
+    assert before.left() == []
 
 
 def test_what_another_plugin_started_is_not_held_against_a_plugin() -> None:
     stop = threading.Event()
-    before = leftovers.running()
+    before = Others.now()
     child = subprocess.Popen(["sleep", "60"])
     threads = [threading.Thread(target=stop.wait, name=name) for name in ("another's", "mine")]
     try:
         with leftovers.started_by_another():
             threads[0].start()
-        known = leftovers.running()
+        known = Others.now()
         threads[1].start()
-        assert leftovers.left_since(before) == ["thread 'mine'", f"process {child.pid} (sleep)"]
-        assert leftovers.left_since(known) == ["thread 'mine'"]
+        assert before.left() == ["thread 'mine'", f"process {child.pid} (sleep)"]
+        assert known.left() == ["thread 'mine'"]
     finally:
         stop.set()
         for thread in threads:
@@ -352,13 +353,13 @@ def test_what_another_plugin_started_is_not_held_against_a_plugin() -> None:
 
 
 def test_threads_and_processes_that_are_left_are_named() -> None:
-    before = leftovers.running()
+    before = Others.now()
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait, name="mine")
     thread.start()
     child = subprocess.Popen(["sleep", "60"])
     try:
-        found = leftovers.left_since(before)
+        found = before.left()
         assert f"process {child.pid} (sleep)" in found
         assert "thread 'mine'" in found
     finally:
@@ -366,4 +367,4 @@ def test_threads_and_processes_that_are_left_are_named() -> None:
         thread.join()
         child.kill()
         child.wait()
-    assert not [each for each in leftovers.left_since(before) if "mine" in each or str(child.pid) in each]
+    assert not [each for each in before.left() if "mine" in each or str(child.pid) in each]

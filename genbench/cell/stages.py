@@ -29,8 +29,9 @@ from genbench.evaluation.stopwatch import Stopwatch
 from genbench.evaluation.trained import Evaluation
 from genbench.machine import environment
 from genbench.machine.contention import NOTICEABLE, Contention
-from genbench.plugin import finding, leftovers, loading, options, world
+from genbench.plugin import finding, loading, options, world
 from genbench.plugin.guarding import refuse_changes
+from genbench.plugin.leftovers import Others
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.records.record import checkpoint_path, not_applicable, write_record
@@ -142,7 +143,7 @@ class _CellRun:
     def model(self) -> dict[str, Any]:
         """Build, train, sample and measure."""
         self.events.stage("building")
-        before, self.running_before = world.snapshot(), leftovers.running()
+        before, self.others = world.snapshot(), Others.now()
         source = SourceWatch(self.payload, self.settings, self.checkpoint_path, self.events)
         with world.importing():
             plugin = loading.load(finding.find(self.cell.model, [self.payload["distribution"]]))
@@ -227,7 +228,7 @@ class _CellRun:
 
     def check_leftovers(self, plugin: Plugin) -> None:
         """Raise `PluginError` if the plugin has left threads or processes running."""
-        found = leftovers.left_since(self.running_before, self.settings.compile)
+        found = self.others.left(self.settings.compile)
         if found:
             raise PluginError(f"{plugin}: left {', '.join(found)} running; end what you start before the hook returns")
 

@@ -105,7 +105,7 @@ def check(name: str, family: str, shapes: tuple[str, ...], device: str | None) -
     """
     try:
         from genbench.contract import run_contract
-        from genbench.contract.others import Others
+        from genbench.plugin.leftovers import Others
     except ModuleNotFoundError as error:
         raise InputError(str(error)) from error
     contract, others = _contract(name, family, shapes, device), Others.now()

@@ -14,13 +14,13 @@ from torch import Tensor
 from genbench import seeding
 from genbench.contract import state
 from genbench.contract.fault import Fault, Refused, calling
-from genbench.contract.others import Others
 from genbench.errors import GenbenchError, Unsuitable
 from genbench.evaluation import sampling
 from genbench.kinds import NOUNS, kind_named, kind_of_shape
 from genbench.kinds.kind import Kind
 from genbench.plugin import options
 from genbench.plugin.data import Data, Training
+from genbench.plugin.leftovers import Others
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 from genbench.training.loop import TrainStep

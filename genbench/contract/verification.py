@@ -16,12 +16,12 @@ from genbench.contract.case import CLASSES, Case, Subject
 from genbench.contract.check import Check
 from genbench.contract.checks import module
 from genbench.contract.fault import Caution, Fault, Refused, Unmet
-from genbench.contract.others import Others
 from genbench.contract.repeating import repeatable
 from genbench.contract.table import CHECKS
 from genbench.errors import InputError, OptionError
 from genbench.machine import environment
 from genbench.plugin import finding, world
+from genbench.plugin.leftovers import Others
 from genbench.plugin.loading import Plugin
 from genbench.plugin.model import Model
 

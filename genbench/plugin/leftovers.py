@@ -7,10 +7,11 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import psutil
 
-__all__ = ["left_since", "running", "started_by_another"]
+__all__ = ["Others", "started_by_another"]
 
 # Processes of the compiler, and the tracker that Python starts with its first spawned process and keeps running.
 _OTHERS_COMMANDS = ("torch/_inductor/", "multiprocessing.resource_tracker")
@@ -21,7 +22,7 @@ _threads_of_others: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 @contextlib.contextmanager
 def started_by_another() -> Iterator[None]:
-    """Exclude the threads that start in the block from `left_since`: they are another plugin's, as a library's pool."""
+    """Exclude threads that start in the block from `Others.left`: they are another plugin's, as a library's pool."""
     before = set(threading.enumerate())
     try:
         yield
@@ -29,32 +30,44 @@ def started_by_another() -> Iterator[None]:
         _threads_of_others.update(set(threading.enumerate()) - before)
 
 
-def running() -> tuple[set[int], set[psutil.Process]]:
-    """Return the identifiers of the threads and the child processes that run now."""
-    threads = {thread.ident for thread in threading.enumerate() if thread.ident is not None}
-    return threads, set(psutil.Process().children())
+@dataclass(frozen=True)
+class Others:
+    """Threads of this process, by their identifiers, and child processes that ran before a plugin: not its doing."""
 
+    threads: frozenset[int | None]
+    processes: frozenset[psutil.Process]
 
-def left_since(before: tuple[set[int], set[psutil.Process]], compiled: bool = False) -> list[str]:
-    """Describe the threads and child processes that were not `running` before.
+    @classmethod
+    def now(cls) -> Others:
+        """Return those that run at this moment."""
+        threads = frozenset(thread.ident for thread in threading.enumerate())
+        return cls(threads, frozenset(psutil.Process().children()))
 
-    Threads and processes of torch's compiler, of a progress bar and of other plugins are excluded; if networks were
-    `compiled`, so are threads of unnamed pools, because the compiler uses some.
-    """
-    known, processes = before
-    threads = [
-        f"thread {thread.name!r}"
-        for thread in threading.enumerate()
-        if thread.ident not in known
-        and thread not in _threads_of_others
-        and not type(thread).__module__.startswith(_LIBRARIES_THREADS)
-        and not (compiled and thread.name.startswith(_POOLS_THREADS))
-    ]
-    return threads + [
-        f"process {child.pid} ({name})"
-        for child in psutil.Process().children()
-        if child not in processes and (name := _name(child))
-    ]
+    def left(self, compiled: bool = False) -> list[str]:
+        """Describe the threads and child processes that have been started since and still run.
+
+        Threads and processes of torch's compiler, of a progress bar and of other plugins are excluded; if networks were
+        `compiled`, so are threads of unnamed pools, because the compiler uses some.
+        """
+        threads = [
+            f"thread {thread.name!r}"
+            for thread in self._new_threads()
+            if thread not in _threads_of_others
+            and not type(thread).__module__.startswith(_LIBRARIES_THREADS)
+            and not (compiled and thread.name.startswith(_POOLS_THREADS))
+        ]
+        return threads + [
+            f"process {child.pid} ({name})"
+            for child in psutil.Process().children()
+            if child not in self.processes and (name := _name(child))
+        ]
+
+    def keeps_from_ending(self) -> bool:
+        """Return whether the interpreter would wait for a thread that has been started since, perhaps for ever."""
+        return any(not thread.daemon for thread in self._new_threads())
+
+    def _new_threads(self) -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.ident not in self.threads]
 
 
 def _name(process: psutil.Process) -> str:
