@@ -11,7 +11,7 @@ NOUNS = {"image": "images", "text": "texts", "audio": "clips"}  # plural
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number of items, whose plural is `noun`.
+    """Return a number of things, whose plural is `noun`.
 
     >>> counted(1, "held-out images"), counted(1200, "clips")
     ('1 held-out image', '1,200 clips')

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.errors import InputError, nearest
-from genbench.kinds.nouns import noun_of
+from genbench.kinds.nouns import counted, noun_of
 from genbench.machine import atomic
 from genbench.records.identity import identity
 from genbench.records.signed import checksum
@@ -172,15 +172,11 @@ def _said(design: Design, wish: Wish, models: Sequence[str]) -> tuple[str, ...]:
         else f"80% power, two-sided 5%, to tell {least:.1%} or more from 50% if votes are independent; those of one "
         "rater are correlated, so expect somewhat less"
     )
-    who = f"{_count(wish.raters, 'rater')} {'judges' if wish.raters == 1 else 'judge'}"
-    forms = f"{_count(len(design.forms), 'form')} with different items"
+    who = f"{counted(wish.raters, 'raters')} {'judges' if wish.raters == 1 else 'judge'}"
+    forms = f"{counted(len(design.forms), 'forms')} with different items"
     return (
-        f"{_count(len(models), 'model')}, {len(form)} questions per rater including catch trials, "
-        f"{_count(len(design.training), 'practice question')}, {forms}",
+        f"{counted(len(models), 'models')}, {len(form)} questions per rater including catch trials, "
+        f"{counted(len(design.training), 'practice questions')}, {forms}",
         f"{who} {each * wish.raters} {what}: {reach}",
         "votes needed for a share against 50%: 783 for 55%, 194 for 60%, 47 for 70%",
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
